@@ -1,0 +1,76 @@
+"""What goes through preparation: a clip (who, what label, where), its landmark sequence, errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+
+class ClipError(Exception):
+    """A clip that cannot be used. It is listed in the report and never ends the run.
+
+    Attributes:
+      reason: a few words, the same for all clips of this kind; reports count by it.
+      detail: what is wrong with this clip, for the person who has to mend it.
+    """
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
+class SourceError(Exception):
+    """A source that holds nothing to prepare; the text says what was expected where."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequence:
+    """Landmarks over time.
+
+    Attributes:
+      landmarks: `[T, 68, 2]` float32, pixels of the upright source frame; 0 where not detected.
+      detected: `[T]` bool.
+      frame_index: `[T]` int32, the number by which the source knows the frame.
+      fps: frames a second; 0 when the source does not say.
+      frame_size: width and height of the upright source frame, pixels; 0 when unknown.
+      action_units: `[T, A]` float32 intensities 0..1, or None.
+    """
+
+    landmarks: np.ndarray
+    detected: np.ndarray
+    frame_index: np.ndarray
+    fps: float
+    frame_size: tuple[int, int]
+    action_units: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One labelled clip of a data set, before anything is read.
+
+    Attributes:
+      clip_id: unique within the data set.
+      subject: who is seen; folds never split a subject.
+      label: class name.
+      source: a video, a folder of frames, a still image, an OpenFace CSV; a tuple of frame files;
+        or a `Sequence` that needs no reading.
+      split: "train", "validation", "test" or a name of the data set's own.
+      fps: frames a second, where the source does not say (folders of frames).
+      frame_size: width and height, where the source does not say (OpenFace CSV).
+      problem: why the clip cannot be used, found while listing; empty when it can.
+    """
+
+    clip_id: str
+    subject: str
+    label: str
+    source: pathlib.Path | tuple[pathlib.Path, ...] | Sequence
+    split: str = "train"
+    fps: float = 0.0
+    frame_size: tuple[int, int] = (0, 0)
+    problem: str = ""

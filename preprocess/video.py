@@ -1,0 +1,157 @@
+"""Frames in: videos, folders of frames and still images as one stream of RGB frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+
+# Decoders print every damaged packet; what matters of it ends up in the report.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+import cv2
+import numpy as np
+
+from preprocess.clip import ClipError
+
+cv2.setLogLevel(0)
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+VIDEO_SUFFIXES = {
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg", ".3gp",
+    ".ogv", ".ts", ".mts", ".m2ts", ".gif",
+}  # fmt: skip
+_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+@dataclasses.dataclass
+class Frames:
+    """A stream of frames, read once and never held.
+
+    Iterating gives `(number, image)`: the number by which the source knows the frame (position in
+    the video from 0, or the number at the end of the file name) and `[H, W, 3]` uint8 RGB.
+
+    Attributes:
+      fps: frames a second, 0 when the source does not say.
+      size: width and height of a frame, pixels, after rotation.
+      announced: how many frames the source claims to hold; 0 when it does not say.
+      rotation: degrees by which the stored pixels are turned clockwise.
+      read: frames given so far.
+      unreadable: frames skipped so far because they could not be decoded.
+    """
+
+    fps: float
+    size: tuple[int, int]
+    announced: int
+    rotation: int
+    images: Iterator[tuple[int, np.ndarray | None]]
+    read: int = 0
+    unreadable: int = 0
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        for number, image in self.images:
+            if image is None:
+                self.unreadable += 1
+                continue
+            self.read += 1
+            yield number, _turned(image, self.rotation)
+
+    def shortfall(self) -> str:
+        """Says where the source broke off, once it has been read; empty when it is whole."""
+        # Containers estimate their count from the duration: a small difference means nothing.
+        if self.read + self.unreadable < self.announced - max(2, self.announced // 50):
+            return f"cut off after frame {self.read} of {self.announced}"
+        return f"{self.unreadable} unreadable frames skipped" if self.unreadable else ""
+
+
+def open_frames(source, rotation: int = 0) -> Frames:
+    """Opens a video, a folder of frames, a list of frame files or a still image.
+
+    The rotation a container or an EXIF header asks for is applied.
+
+    Args:
+      source: a path, or a sequence of paths of frames in their order.
+      rotation: degrees (0, 90, 180, 270) by which frames are turned clockwise after that.
+
+    Raises:
+      ClipError: nothing there, not a video or image, or nothing in it can be decoded.
+    """
+    if isinstance(source, (tuple, list)):
+        return _open_images([pathlib.Path(path) for path in source], rotation)
+    path = pathlib.Path(source)
+    if path.is_dir():
+        files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        if not files:
+            raise ClipError("no frames", f"folder {path} holds no images")
+        return _open_images(sorted(files, key=_natural_order), rotation)
+    if not path.exists():
+        raise ClipError("missing file", f"{path} does not exist")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return _open_images([path], rotation)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return _open_video(path, rotation)
+    raise ClipError("unknown format", f"{path} is neither a video nor an image by its suffix")
+
+
+def frame_number(path: pathlib.Path, default: int) -> int:
+    """Returns the number at the end of a frame's file name, `default` when there is none."""
+    digits = re.search(r"(\d{1,9})\D*$", path.stem)
+    return int(digits.group(1)) if digits else default
+
+
+def _natural_order(path: pathlib.Path) -> tuple:
+    return frame_number(path, -1), path.name
+
+
+def _open_video(path: pathlib.Path, rotation: int) -> Frames:
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    ok, first = capture.read() if capture.isOpened() else (False, None)
+    if not ok:
+        capture.release()
+        raise ClipError("unreadable", f"no frame of {path} can be decoded")
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    fps = float(fps) if 0 < fps < 1000 else 0.0
+    return Frames(fps, _size(first, rotation), announced, rotation, _decode(capture, first))
+
+
+def _decode(capture, image) -> Iterator[tuple[int, np.ndarray]]:
+    number, ok = 0, True
+    try:
+        while ok:
+            yield number, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            number += 1
+            ok, image = capture.read()
+    finally:
+        capture.release()
+
+
+def _open_images(paths: list[pathlib.Path], rotation: int) -> Frames:
+    numbers = [frame_number(path, position) for position, path in enumerate(paths)]
+    if len(set(numbers)) < len(numbers):
+        numbers = list(range(len(paths)))
+    first = next((image for image in map(_read_image, paths) if image is not None), None)
+    if first is None:
+        where = paths[0] if len(paths) == 1 else paths[0].parent
+        raise ClipError("unreadable", f"no image of {where} can be decoded")
+    images = ((number, _read_image(path)) for number, path in zip(numbers, paths, strict=True))
+    return Frames(0.0, _size(first, rotation), len(paths), rotation, images)
+
+
+def _read_image(path: pathlib.Path) -> np.ndarray | None:
+    try:
+        # imread refuses some non-ASCII names on Windows; decoding bytes does not.
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _turned(image: np.ndarray, rotation: int) -> np.ndarray:
+    return cv2.rotate(image, _TURNS[rotation]) if rotation else image
+
+
+def _size(image: np.ndarray, rotation: int) -> tuple[int, int]:
+    height, width = image.shape[:2]
+    return (height, width) if rotation in (90, 270) else (width, height)
