@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -59,18 +59,19 @@ class Clip:
       subject: who is seen; folds never split a subject.
       label: class name.
       source: a video, a folder of frames, a still image, an OpenFace CSV; a tuple of frame files;
-        or a `Sequence` that needs no reading.
+        or a small picklable object of the data set's own with `load() -> Sequence` (landmarks
+        known) or `frames() -> Frames` (faces to be found, see `video.py`).
       split: "train", "validation", "test" or a name of the data set's own.
       fps: frames a second, where the source does not say (folders of frames).
       frame_size: width and height, where the source does not say (OpenFace CSV).
-      problem: why the clip cannot be used, found while listing; empty when it can.
+      problem: why the clip cannot be used, found while listing; None when it can.
     """
 
     clip_id: str
     subject: str
     label: str
-    source: pathlib.Path | tuple[pathlib.Path, ...] | Sequence
+    source: Any
     split: str = "train"
     fps: float = 0.0
     frame_size: tuple[int, int] = (0, 0)
-    problem: str = ""
+    problem: ClipError | None = None

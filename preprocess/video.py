@@ -15,13 +15,9 @@ import numpy as np
 
 from preprocess.clip import ClipError
 
-cv2.setLogLevel(0)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
-VIDEO_SUFFIXES = {
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg", ".3gp",
-    ".ogv", ".ts", ".mts", ".m2ts", ".gif",
-}  # fmt: skip
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
@@ -66,7 +62,9 @@ class Frames:
 
 
 def open_frames(source, rotation: int = 0) -> Frames:
-    """Opens a video, a folder of frames, a list of frame files or a still image.
+    """Opens a video, a folder of frames, a list of frame files, a still image.
+
+    Anything with a method `frames() -> Frames` will do as well.
 
     The rotation a container or an EXIF header asks for is applied.
 
@@ -77,6 +75,10 @@ def open_frames(source, rotation: int = 0) -> Frames:
     Raises:
       ClipError: nothing there, not a video or image, or nothing in it can be decoded.
     """
+    if hasattr(source, "frames"):
+        frames = source.frames()
+        size = frames.size[::-1] if rotation in (90, 270) else frames.size
+        return dataclasses.replace(frames, rotation=rotation, size=size)
     if isinstance(source, (tuple, list)):
         return _open_images([pathlib.Path(path) for path in source], rotation)
     path = pathlib.Path(source)
@@ -89,9 +91,7 @@ def open_frames(source, rotation: int = 0) -> Frames:
         raise ClipError("missing file", f"{path} does not exist")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _open_images([path], rotation)
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return _open_video(path, rotation)
-    raise ClipError("unknown format", f"{path} is neither a video nor an image by its suffix")
+    return _open_video(path, rotation)
 
 
 def frame_number(path: pathlib.Path, default: int) -> int:
@@ -104,12 +104,22 @@ def _natural_order(path: pathlib.Path) -> tuple:
     return frame_number(path, -1), path.name
 
 
+def _is_text(path: pathlib.Path) -> bool:
+    """Tells text from video: the decoder would draw a text file's letters as a film."""
+    with path.open("rb") as file:
+        return b"\0" not in file.read(4096)
+
+
 def _open_video(path: pathlib.Path, rotation: int) -> Frames:
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    ok, first = capture.read() if capture.isOpened() else (False, None)
+    capture, ok, first = cv2.VideoCapture(), False, None
+    try:
+        if not _is_text(path) and capture.open(str(path), cv2.CAP_FFMPEG):
+            ok, first = capture.read()
+    except (OSError, cv2.error) as error:
+        raise ClipError("unreadable", f"{path}: {error}") from error
     if not ok:
         capture.release()
-        raise ClipError("unreadable", f"no frame of {path} can be decoded")
+        raise ClipError("unreadable", f"{path} is no video, or broken: no frame can be decoded")
     fps = capture.get(cv2.CAP_PROP_FPS)
     announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     fps = float(fps) if 0 < fps < 1000 else 0.0

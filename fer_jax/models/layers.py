@@ -1,4 +1,4 @@
-"""Layers that several systems share."""
+"""Layers that several systems share. Channels are always the last axis."""
 
 from __future__ import annotations
 
@@ -6,19 +6,58 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-# Convolution kernels are laid out [..., in, out]: "fan_out" counts taps times output channels.
+# For kernels [..., in, out]: the fan counts taps times output channels.
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+@jax.custom_vjp
+def channel_mix(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Multiplies the channels: `[..., C] @ [C, D] -> [..., D]`.
+
+    The derivative is written out because XLA's own transposes the (large) cotangent in memory
+    before the (small) kernel gradient, which costs three times the product itself on a CPU.
+    """
+    return x @ kernel
+
+
+def _channel_mix_forward(x, kernel):
+    return x @ kernel, (x, kernel)
+
+
+def _channel_mix_backward(saved, cotangent):
+    x, kernel = saved
+    rows_x = x.reshape(-1, x.shape[-1])
+    rows_cotangent = cotangent.reshape(-1, cotangent.shape[-1])
+    kernel_gradient = jax.lax.dot_general(rows_x, rows_cotangent, (((0,), (0,)), ((), ())))
+    return cotangent @ kernel.T, kernel_gradient
+
+
+channel_mix.defvjp(_channel_mix_forward, _channel_mix_backward)
+
+
+class Dense(nn.Module):
+    """A 1x1 convolution with bias: `[..., C] -> [..., features]`."""
+
+    features: int
+    kernel_init: nn.initializers.Initializer = he_normal_fan_out
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return channel_mix(x, kernel) + bias
 
 
 class BatchNorm(nn.Module):
     """Batch normalisation over all axes but the last, synchronised over devices.
 
-    Differs from `flax.linen.BatchNorm` in one point: the running variance is the unbiased
+    It differs from `flax.linen.BatchNorm` in one point: the running variance is the unbiased
     estimate, as in PyTorch, where the published systems were trained.
 
     Attributes:
       axis_name: name of the mapped device axis over which statistics are averaged, if any.
       scale_init: initialiser of the scale.
+      momentum: share of the old running statistics that an update keeps.
     """
 
     axis_name: str | None = None
@@ -39,62 +78,75 @@ class BatchNorm(nn.Module):
             axes = tuple(range(x.ndim - 1))
             mean, square = x.mean(axes), jnp.square(x).mean(axes)
             count = x.size // channels
-            if self.axis_name is not None and not self.is_initializing():
+            if self.axis_name is not None:
                 mean, square = jax.lax.pmean((mean, square), self.axis_name)
-                count = count * jax.lax.axis_size(self.axis_name)
+                count *= jax.lax.axis_size(self.axis_name)
             var = jnp.maximum(square - jnp.square(mean), 0.0)
             if not self.is_initializing():
-                keep = self.momentum
-                unbiased = var * (count / max(count - 1, 1))
-                mean_state.value = keep * mean_state.value + (1 - keep) * mean
-                var_state.value = keep * var_state.value + (1 - keep) * unbiased
+                kept, unbiased = self.momentum, var * (count / max(count - 1, 1))
+                mean_state.value = kept * mean_state.value + (1 - kept) * mean
+                var_state.value = kept * var_state.value + (1 - kept) * unbiased
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
         return x * factor + (bias - mean * factor)
 
 
-@jax.custom_vjp
-def channel_mix(x, w):
-    return x @ w
-
-
-def _fwd(x, w):
-    return x @ w, (x, w)
-
-
-def _bwd(res, dy):
-    x, w = res
-    dx = dy @ w.T
-    dw = jax.lax.dot_general(x.reshape(-1, w.shape[0]), dy.reshape(-1, w.shape[1]), (((0,), (0,)), ((), ())))
-    return dx, dw
-
-
-channel_mix.defvjp(_fwd, _bwd)
-
-
-def _hash32(i):
-    i = (i ^ (i >> 16)) * jnp.uint32(0x7FEB352D)
-    i = (i ^ (i >> 15)) * jnp.uint32(0x846CA68B)
-    return i ^ (i >> 16)
-
-
 class Dropout(nn.Module):
+    """Element-wise dropout whose masks depend on the example, not on how a batch is split.
+
+    The random bits are an integer hash of (key, example, element): 1 and 8 devices draw the same
+    masks, and a bit costs about 0.2 ns on a CPU where the default generator costs 6 ns.
+
+    Attributes:
+      rate: share of elements set to zero; the rest is scaled by 1 / (1 - rate).
+      batch_axis: axis of the examples.
+      axis_name: name of the mapped device axis over which a batch is split, if any.
+    """
+
     rate: float
+    batch_axis: int = 0
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, *, active: bool) -> jax.Array:
         if not active or self.rate == 0.0:
             return x
-        k = jax.random.bits(self.make_rng("dropout"), (2,))
-        i = jax.lax.iota(jnp.uint32, x.size).reshape(x.shape)
-        keep = _hash32(_hash32(i + k[0]) ^ k[1]) < jnp.uint32((1 - self.rate) * 2**32)
-        return jnp.where(keep, x / (1.0 - self.rate), 0.0)
+        words = jax.random.bits(self.make_rng("dropout"), (2,))
+        bits = hash_bits(words, x.shape, self.batch_axis, self._first_example(x))
+        keep = bits < jnp.uint32(round((1.0 - self.rate) * 2**32))
+        return jnp.where(keep, x * (1.0 / (1.0 - self.rate)), 0.0)
+
+    def _first_example(self, x: jax.Array) -> jax.Array | int:
+        if self.axis_name is None:
+            return 0
+        return jax.lax.axis_index(self.axis_name) * x.shape[self.batch_axis]
 
 
-class Dense(nn.Module):
-    features: int
+def hash_bits(words: jax.Array, shape: tuple[int, ...], batch_axis: int, first) -> jax.Array:
+    """Returns 32 random bits for every element of an array.
 
-    @nn.compact
-    def __call__(self, x):
-        w = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_out", "normal"), (x.shape[-1], self.features))
-        b = self.param("bias", nn.initializers.zeros, (self.features,))
-        return channel_mix(x, w) + b
+    Args:
+      words: `[2]` uint32, drawn from the key of this layer and step.
+      shape: shape of the array, fewer than 2**32 elements an example.
+      batch_axis: axis of the examples.
+      first: number of the array's first example within the whole batch.
+
+    Returns:
+      `shape` uint32.
+    """
+    element, stride = jnp.zeros((), jnp.uint32), 1
+    for axis in reversed([axis for axis in range(len(shape)) if axis != batch_axis]):
+        place = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+        element, stride = element + place * jnp.uint32(stride), stride * shape[axis]
+    example = jax.lax.broadcasted_iota(jnp.uint32, shape, batch_axis)
+    example = _scramble(example + jnp.asarray(first, jnp.uint32) + words[0])
+    return _scramble(_scramble(element ^ words[1]) + example)
+
+
+def _scramble(x: jax.Array) -> jax.Array:
+    """A bijection of 32-bit words that flips half of the output bits for any input bit.
+
+    Multipliers: C. Wellons' search for low-bias hash functions ("lowbias32").
+    """
+    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
+    x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
+    return x ^ (x >> 16)

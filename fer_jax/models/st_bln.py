@@ -1,4 +1,8 @@
-"""ST-BLN: spatio-temporal bilinear network (Heidari & Iosifidis, MMSP 2021, section III-B)."""
+"""ST-BLN, the spatio-temporal bilinear network (Heidari & Iosifidis, MMSP 2021, section III).
+
+Inside the network arrays are `[E, B, T, F]`, edges first and channels last: mixing the edges and
+mixing the channels are then one matrix product each, without moving memory.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,42 @@ import numpy as np
 
 from fer_jax.models.layers import BatchNorm, Dense, Dropout, channel_mix, he_normal_fan_out
 
+U_INITS = {  # the paper says "random"; the published code has the other two
+    "normal": nn.initializers.variance_scaling(1.0, "fan_in", "normal", batch_axis=0),
+    "constant": nn.initializers.constant(1e-6),
+    "uniform": nn.initializers.uniform(1.0),
+}
+
+
+class BilinearMap(nn.Module):
+    """Equation 1: `sum_s U_s H W_s`, `[E, B, T, Fi] -> [E, B, T, Fo]`."""
+
+    features: int
+    subsets: int = 3
+    u_init: str = "normal"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        edges, channels = x.shape[0], x.shape[-1]
+        std = (2.0 / (self.features * channels * self.subsets)) ** 0.5
+        u = self.param("U", U_INITS[self.u_init], (self.subsets, edges, edges))
+        kernel = self.param(
+            "kernel", nn.initializers.normal(std), (self.subsets, channels, self.features)
+        )
+        bias = self.param("bias", nn.initializers.zeros, (self.subsets, self.features))
+        stacked = u.transpose(1, 0, 2).reshape(edges, self.subsets * edges)
+        mixed = (stacked.T @ x.reshape(edges, -1)).reshape(self.subsets, *x.shape)
+        return sum(channel_mix(mixed[s], kernel[s]) for s in range(self.subsets)) + bias.sum(0)
+
 
 class TemporalConv(nn.Module):
+    """Convolution over time with zero padding: `[E, B, T, Fi] -> [E, B, T', Fo]`.
+
+    On a CPU it is a product with a Toeplitz matrix: of the whole clip where the clip is shorter
+    than the kernel, else of tiles of `kernel_size - 1` frames, each of which reaches into itself
+    and its left neighbour only.
+    """
+
     features: int
     kernel_size: int = 9
     stride: int = 1
@@ -20,91 +58,133 @@ class TemporalConv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         edges, batch, frames, channels = x.shape
-        size, stride = self.kernel_size, self.stride
-        kernel = self.param("kernel", he_normal_fan_out, (size, channels, self.features))
+        shape = (self.kernel_size, channels, self.features)
+        kernel = self.param("kernel", he_normal_fan_out, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        pad = size // 2
-        out_frames = (frames - 1) // stride + 1
-        if frames < size:
-            taps = np.arange(frames)[:, None] - stride * np.arange(out_frames)[None] + pad
-            inside = (taps >= 0) & (taps < size)
-            toeplitz = kernel[np.clip(taps, 0, size - 1)] * inside[..., None, None]
-            toeplitz = toeplitz.transpose(0, 2, 1, 3).reshape(frames * channels, -1)
-            y = channel_mix(x.reshape(edges * batch, frames * channels), toeplitz)
+        rows = x.reshape(edges * batch, frames, channels)
+        if jax.default_backend() != "cpu" or (self.kernel_size - 1) % self.stride:
+            y = self._convolution(rows, kernel)
+        elif frames < self.kernel_size:
+            y = self._whole_clip(rows, kernel)
         else:
-            y = jax.lax.conv_general_dilated(
-                x.reshape(edges * batch, frames, 1, channels),
-                kernel[:, None],
-                (stride, 1),
-                [(pad, pad), (0, 0)],
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            )
-        return y.reshape(edges, batch, out_frames, self.features) + bias
+            y = self._tiles(rows, kernel)
+        return y.reshape(edges, batch, -1, self.features) + bias
+
+    def _convolution(self, rows, kernel):
+        pad = self.kernel_size // 2
+        return jax.lax.conv_general_dilated(
+            rows, kernel, (self.stride,), [(pad, pad)], dimension_numbers=("NWC", "WIO", "NWC")
+        )
+
+    def _toeplitz(self, kernel, frames_in: int, frames_out: int, pad: int):
+        """Kernel taps as a matrix `[frames_in, frames_out, Fi, Fo]`."""
+        taps = np.arange(frames_in)[:, None] - self.stride * np.arange(frames_out) + pad
+        inside = (taps >= 0) & (taps < self.kernel_size)
+        return kernel[np.clip(taps, 0, self.kernel_size - 1)] * inside[..., None, None]
+
+    def _whole_clip(self, rows, kernel):
+        count, frames, channels = rows.shape
+        frames_out = (frames - 1) // self.stride + 1
+        matrix = self._toeplitz(kernel, frames, frames_out, self.kernel_size // 2)
+        matrix = matrix.transpose(0, 2, 1, 3).reshape(frames * channels, -1)
+        return channel_mix(rows.reshape(count, -1), matrix)
+
+    def _tiles(self, rows, kernel):
+        count, frames, channels = rows.shape
+        hop, pad = self.kernel_size - 1, self.kernel_size // 2
+        frames_out = (frames - 1) // self.stride + 1
+        hop_out = hop // self.stride
+        tiles = -(-frames_out // hop_out)
+        rows = jnp.pad(rows, ((0, 0), (pad, (tiles + 1) * hop - pad - frames), (0, 0)))
+        matrix = self._toeplitz(kernel, 2 * hop, hop_out, 0)
+        matrix = matrix.reshape(2, hop, hop_out, channels, self.features)
+        matrix = matrix.transpose(1, 3, 0, 2, 4).reshape(hop * channels, -1)
+        y = channel_mix(rows.reshape(-1, hop * channels), matrix)
+        y = y.reshape(count, tiles + 1, 2, hop_out * self.features)
+        y = (y[:, :-1, 0] + y[:, 1:, 1]).reshape(count, tiles * hop_out, self.features)
+        return y[:, :frames_out]
 
 
-class BilinearMap(nn.Module):
+class STBLL(nn.Module):
+    """One spatio-temporal bilinear layer (figure 1): `[E, B, T, Fi] -> [E, B, T', Fo]`."""
+
     features: int
-    subsets: int
-    u_init: nn.initializers.Initializer
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        edges, channels = x.shape[0], x.shape[-1]
-        s = self.subsets
-        u = self.param("U", self.u_init, (s, edges, edges))
-        w = self.param("kernel", nn.initializers.normal((2 / (self.features * channels * s)) ** 0.5),
-                       (s, channels, self.features))
-        b = self.param("bias", nn.initializers.zeros, (s, self.features))
-        um = u.transpose(1, 0, 2).reshape(edges, s * edges)
-        p = (um.T @ x.reshape(edges, -1)).reshape(s, *x.shape)
-        y = sum(channel_mix(p[i], w[i]) for i in range(s))
-        return y + b.sum(0)
-
-
-class Block(nn.Module):
-    features: int
-    stride: int
-    first: bool
-    subsets: int
+    subsets: int = 3
+    kernel_size: int = 9
+    stride: int = 1
+    residual: bool = True  # around the whole layer (R2); the first layer has none
+    u_init: str = "normal"
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x, train):
-        bn = lambda name, **k: BatchNorm(self.axis_name, name=name, **k)
-        uinit = nn.initializers.normal(1 / x.shape[0] ** 0.5)
-        z = BilinearMap(self.features, self.subsets, uinit, name="bilinear")(x)
-        z = bn("bn_s", scale_init=nn.initializers.constant(1e-6))(z, train=train)
-        r = x
-        if x.shape[-1] != self.features:
-            r = Dense(self.features, name="r1")(x)
-            r = bn("bn_r1")(r, train=train)
-        h = nn.relu(z + r)
-        y = TemporalConv(self.features, stride=self.stride, name="temporal")(h)
-        y = bn("bn_t")(y, train=train)
-        if not self.first:
-            r = x
-            if x.shape[-1] != self.features or self.stride != 1:
-                r = Dense(self.features, name="r2")(x[:, :, :: self.stride])
-                r = bn("bn_r2")(r, train=train)
-            y = y + r
-        return nn.relu(y)
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        def norm(value, name, **options):
+            return BatchNorm(self.axis_name, name=name, **options)(value, train=train)
+
+        same_width = x.shape[-1] == self.features
+        z = BilinearMap(self.features, self.subsets, self.u_init, name="bilinear")(x)
+        # A scale near zero: each layer starts as residual + temporal convolution.
+        z = norm(z, "bilinear_norm", scale_init=nn.initializers.constant(1e-6))
+        r1 = x if same_width else norm(Dense(self.features, name="r1")(x), "r1_norm")
+        spatial = nn.relu(z + r1)
+        conv = TemporalConv(self.features, self.kernel_size, self.stride, name="temporal")
+        y = norm(conv(spatial), "temporal_norm")
+        if not self.residual:
+            return nn.relu(y)
+        if same_width and self.stride == 1:
+            return nn.relu(y + x)
+        kept = x[:, :, :: self.stride]
+        return nn.relu(y + norm(Dense(self.features, name="r2")(kept), "r2_norm"))
 
 
 class STBLN(nn.Module):
+    """ST-BLN: edge features `[B, T, E, 2]` (pixels) to logits `[B, classes]`.
+
+    Attributes:
+      classes: number of classes.
+      widths: output channels of every layer.
+      subsets: number of parallel bilinear maps (3 reproduces the published counts).
+      kernel_size: taps of the temporal convolution.
+      dropout: dropout rate.
+      dropout_place: "after" every layer (paper) or "before" (published code).
+      u_init: "normal" (std 1/sqrt(E)), "constant" (1e-6) or "uniform" ([0, 1)).
+      axis_name: name of the mapped device axis, if any.
+    """
+
     classes: int
     widths: Sequence[int] = (8, 16, 16, 32, 32, 64, 64)
     subsets: int = 3
-    rate: float = 0.2
+    kernel_size: int = 9
+    dropout: float = 0.2
+    dropout_place: str = "after"
+    u_init: str = "normal"
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x, *, train, dropout=None):
-        dropout = train if dropout is None else dropout
-        b, t, e, c = x.shape
-        x = BatchNorm(self.axis_name, name="data_bn")(x.reshape(b, t, e * c), train=train)
-        x = x.reshape(b, t, e, c).transpose(2, 0, 1, 3)
-        for i, w in enumerate(self.widths):
-            x = Block(w, 2 if i in (4, 7) else 1, i == 0, self.subsets, self.axis_name, name=f"layer{i+1}")(x, train)
-            x = Dropout(self.rate)(x, active=dropout)
-        x = x.mean((0, 2))
-        return nn.Dense(self.classes, name="head")(x)
+    def __call__(self, inputs: jax.Array, *, train: bool, dropout: bool | None = None) -> jax.Array:
+        if self.dropout_place not in ("after", "before"):
+            raise ValueError(f"dropout_place is 'after' or 'before', not {self.dropout_place!r}")
+        active = train if dropout is None else dropout
+        drop = Dropout(self.dropout, batch_axis=1, axis_name=self.axis_name)
+        batch, frames, edges, features = inputs.shape
+        x = inputs.reshape(batch, frames, edges * features)
+        x = BatchNorm(self.axis_name, name="data_norm")(x, train=train)
+        x = x.reshape(inputs.shape).transpose(2, 0, 1, 3)
+        for index, width in enumerate(self.widths):
+            if self.dropout_place == "before":
+                x = drop(x, active=active)
+            x = STBLL(
+                features=width,
+                subsets=self.subsets,
+                kernel_size=self.kernel_size,
+                stride=2 if index in (4, 7) else 1,
+                residual=index > 0,
+                u_init=self.u_init,
+                axis_name=self.axis_name,
+                name=f"layer{index + 1}",
+            )(x, train=train)
+            if self.dropout_place == "after":
+                x = drop(x, active=active)
+        pooled = x.mean((0, 2))
+        head_init = nn.initializers.normal((2.0 / self.classes) ** 0.5)
+        return Dense(self.classes, kernel_init=head_init, name="head")(pooled)

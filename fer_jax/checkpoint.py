@@ -1,0 +1,253 @@
+"""Training checkpoints (Orbax) and the model bundle that users share and load."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+from flax import linen as nn
+from flax import serialization
+
+from fer_jax import data, uncertainty
+from fer_jax.landmarks import Graph
+from fer_jax.models import MODELS
+
+BUNDLE_VERSION = 1
+
+
+class Checkpoints:
+    """The last training state of one fold, saved so that a kill at any moment loses nothing.
+
+    Args:
+      directory: created when missing; a newer checkpoint replaces the older one.
+    """
+
+    def __init__(self, directory):
+        options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
+        self._manager = ocp.CheckpointManager(pathlib.Path(directory).absolute(), options=options)
+
+    def save(self, epoch: int, state, history: list[dict]) -> None:
+        """Saves a state (any pytree) and the history that led to it."""
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state), history=ocp.args.JsonSave(history)
+        )
+        self._manager.save(epoch, args=items)
+
+    def restore(self, state) -> tuple[object, list[dict]]:
+        """Returns the saved state and history, or `(state, [])` when there is none.
+
+        Args:
+          state: a fresh state of the same structure.
+        """
+        epoch = self._manager.latest_step()
+        if epoch is None:
+            return state, []
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+        items = ocp.args.Composite(
+            state=ocp.args.StandardRestore(abstract), history=ocp.args.JsonRestore()
+        )
+        saved = self._manager.restore(epoch, args=items)
+        return saved["state"], list(saved["history"])
+
+    def close(self) -> None:
+        self._manager.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A trained model with all that is needed to use it.
+
+    Attributes:
+      name: name of the experiment.
+      module: the Flax module.
+      variables: `{"params", "batch_stats"}` as trained; MC dropout uses them.
+      recalibrated: the same with BatchNorm statistics re-estimated without dropout;
+        deterministic prediction uses them.
+      classes: class names.
+      frames, frame_rule: how many frames a clip gives the model and how they are chosen.
+      graph: the landmark graph.
+      window_seconds: median length of the training clips.
+      threshold: abstain where the entropy exceeds it (chosen on validation clips), or None.
+      info: the whole `model.json`.
+    """
+
+    name: str
+    module: nn.Module
+    variables: dict
+    recalibrated: dict
+    classes: tuple[str, ...]
+    frames: int
+    frame_rule: str
+    graph: Graph
+    window_seconds: float
+    threshold: float | None
+    info: dict
+
+    def select(self, detected) -> np.ndarray:
+        """Chooses the `[T]` frames of a clip, see `data.select_frames`."""
+        return data.select_frames(detected, self.frames, self.frame_rule)
+
+    def features(self, landmarks, frame_width: int = 0) -> jax.Array:
+        """Model inputs of `landmarks [B, T, 68, 2]`, source pixels.
+
+        Args:
+          landmarks: frames chosen by `select`.
+          frame_width: width of the source frame, pixels; 0 leaves the scale as it is.
+
+        Raises:
+          ValueError: another shape.
+        """
+        landmarks = np.asarray(landmarks, np.float32)
+        if landmarks.ndim != 4 or landmarks.shape[1:] != (self.frames, 68, 2):
+            raise ValueError(
+                f"{self.name} takes landmarks [B, {self.frames}, 68, 2], got "
+                f"{list(landmarks.shape)}: choose the frames with select()"
+            )
+        scaled = data.scale_to_reference(landmarks, frame_width)
+        return jnp.asarray(data.edge_inputs(scaled, self.graph.edges))
+
+    def samples(self, landmarks, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
+        """Probabilities `[S, B, C]` of S passes with dropout on."""
+        inputs = self.features(landmarks, frame_width)
+        return np.asarray(self._sampled(passes)(self.variables, inputs, jax.random.key(seed)))
+
+    def predict(self, landmarks, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
+        """MC dropout: `uncertainty.Summary` of `landmarks [B, T, 68, 2]`, source pixels."""
+        return uncertainty.summarise(
+            self.samples(landmarks, passes=passes, seed=seed, frame_width=frame_width)
+        )
+
+    def deterministic(self, landmarks, *, frame_width: int = 0) -> np.ndarray:
+        """Probabilities `[B, C]`, dropout off, recalibrated BatchNorm statistics."""
+        inputs = self.features(landmarks, frame_width)
+        return np.asarray(self._plain(self.recalibrated, inputs))
+
+    @functools.cached_property
+    def _plain(self):
+        def plain(variables, inputs):
+            return jax.nn.softmax(self.module.apply(variables, inputs, train=False), -1)
+
+        return jax.jit(plain)
+
+    @functools.cached_property
+    def _compiled(self) -> dict:
+        return {}
+
+    def _sampled(self, passes: int):
+        if passes not in self._compiled:
+            forward = uncertainty.stochastic(self.module)
+            self._compiled[passes] = jax.jit(
+                functools.partial(uncertainty.mc_dropout, forward, passes=passes)
+            )
+        return self._compiled[passes]
+
+
+def save_bundle(
+    path, *, name, model, variables, recalibrated_stats, classes, frames, frame_rule, graph,
+    window_seconds, threshold=None, metrics=None, dataset=None,
+) -> None:  # fmt: skip
+    """Writes a bundle: `weights.msgpack` and, last, `model.json`.
+
+    Args:
+      path: directory, local or any that etils can write.
+      name: name of the experiment.
+      model: `{"name": key of MODELS, **constructor fields}`.
+      variables: `{"params", "batch_stats"}` as trained.
+      recalibrated_stats: `batch_stats` re-estimated without dropout.
+      classes, frames, frame_rule, graph, window_seconds, threshold: see `Predictor`.
+      metrics: figures of the evaluation, for the record.
+      dataset: what it was trained on, its licence included.
+    """
+    path = epath.Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    save_weights(path / "weights.msgpack", variables, recalibrated_stats)
+    content = {
+        "bundle_version": BUNDLE_VERSION,
+        "name": name,
+        "model": model,
+        "classes": list(classes),
+        "frames": frames,
+        "frame_rule": frame_rule,
+        "graph": {
+            "mode": graph.mode,
+            "edges": graph.edges.tolist(),
+            "reference_shape": graph.reference_shape.tolist(),
+        },
+        "window_seconds": window_seconds,
+        "threshold": threshold,
+        "metrics": metrics or {},
+        "dataset": dataset or {},
+    }
+    (path / "model.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def save_weights(file, variables: dict, recalibrated_stats: dict) -> None:
+    """Writes `{"params", "batch_stats"}` and the recalibrated statistics as one msgpack file."""
+    weights = {**variables, "recalibrated_stats": recalibrated_stats}
+    weights = serialization.to_state_dict(jax.tree.map(np.asarray, weights))
+    file = epath.Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(serialization.msgpack_serialize(weights))
+
+
+def load_weights(file) -> tuple[dict, dict]:
+    """Reads what `save_weights` wrote: `(variables, recalibrated_stats)`."""
+    weights = serialization.msgpack_restore(epath.Path(file).read_bytes())
+    return {name: weights[name] for name in ("params", "batch_stats")}, weights[
+        "recalibrated_stats"
+    ]
+
+
+def load_model(path) -> Predictor:
+    """Opens a bundle.
+
+    Args:
+      path: directory that `run.py` wrote as `model/`, local or any that etils can read.
+
+    Raises:
+      FileNotFoundError: there is no bundle.
+      ValueError: the bundle is damaged, of a newer version or of an unknown model.
+    """
+    path = epath.Path(path)
+    for file in ("model.json", "weights.msgpack"):
+        if not (path / file).exists():
+            raise FileNotFoundError(
+                f"{path} is no model bundle (no {file}): give the folder model/ of a run, "
+                f"e.g. fer_jax.load_model('runs/stbln_synthetic/model')"
+            )
+    try:
+        info = json.loads((path / "model.json").read_text())
+        variables, recalibrated_stats = load_weights(path / "weights.msgpack")
+        version, model = info["bundle_version"], dict(info["model"])
+    except Exception as error:
+        raise ValueError(f"the bundle {path} is damaged ({error}): copy it again") from error
+    if version > BUNDLE_VERSION:
+        raise ValueError(f"{path} was written by a newer fer_jax (bundle {version}): update")
+    name = model.pop("name")
+    if name not in MODELS:
+        raise ValueError(f"{path} holds a model {name!r}; this version knows {sorted(MODELS)}")
+    graph = info["graph"]
+    return Predictor(
+        name=info["name"],
+        module=MODELS[name](**model),
+        variables=variables,
+        recalibrated={**variables, "batch_stats": recalibrated_stats},
+        classes=tuple(info["classes"]),
+        frames=info["frames"],
+        frame_rule=info["frame_rule"],
+        graph=Graph(
+            np.asarray(graph["edges"], np.int32),
+            np.asarray(graph["reference_shape"], np.float32),
+            graph["mode"],
+        ),
+        window_seconds=info["window_seconds"],
+        threshold=info["threshold"],
+        info=info,
+    )

@@ -1,0 +1,189 @@
+"""Opens a prepared data set, selects frames and batches it."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from fer_jax import landmarks as lm
+
+REFERENCE_WIDTH = 500.0  # published pixel figures (noise, mean shapes) refer to frames this wide
+
+
+class NotPreparedError(RuntimeError):
+    """The data set has not been prepared; the message says how to."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Clips:
+    """A prepared data set in memory, T frames a clip.
+
+    Attributes:
+      clip_ids, subjects, splits: one string a clip.
+      labels: `[N]` int32.
+      landmarks: `[N, T, 68, 2]` float32, pixels of a frame 500 wide.
+      seconds: `[N]` length of the whole clip.
+      classes: class names, in the order of the labels.
+      graph: the landmark graph.
+    """
+
+    clip_ids: list[str]
+    subjects: list[str]
+    splits: list[str]
+    labels: np.ndarray
+    landmarks: np.ndarray
+    seconds: np.ndarray
+    classes: tuple[str, ...]
+    graph: lm.Graph
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def select_frames(detected, frames: int, rule: str) -> np.ndarray:
+    """Chooses T frames of a clip.
+
+    Args:
+      detected: `[L]` bool, frames in which a face was found.
+      frames: T.
+      rule: "ends": the first and the last T - 1 frames (CK+, Oulu-CASIA), the nearest frame with
+        a face standing in for one without; short clips repeat the first frame.
+        "uniform": T frames at equal intervals among those with a face (AFEW); clips with fewer
+        repeat frames in place.
+
+    Returns:
+      `[T]` int frame indices, ascending.
+
+    Raises:
+      ValueError: no face in any frame, or an unknown rule.
+
+    Source: ST-BLN specification, section 3.
+    """
+    valid = np.flatnonzero(np.asarray(detected, bool))
+    count = len(valid)
+    if not count:
+        raise ValueError("no frame of this clip has a face")
+    if rule == "uniform":
+        if count >= frames:
+            return valid[np.round(np.linspace(0, count - 1, frames)).astype(int)]
+        return valid[np.arange(frames) * count // frames]
+    if rule == "ends":
+        tail = np.arange(len(detected) - frames + 1, len(detected))
+        wanted = np.maximum(np.concatenate([[0], tail]), 0)
+        nearest = np.abs(valid[None] - wanted[:, None]).argmin(1)
+        return valid[nearest]
+    raise ValueError(f"frame rule {rule!r} is unknown: use 'ends' or 'uniform'")
+
+
+def scale_to_reference(landmarks, frame_width: int):
+    """Scales pixels of a source `frame_width` wide to a frame 500 wide (unknown width 0: as is)."""
+    return landmarks * (REFERENCE_WIDTH / frame_width) if frame_width else landmarks
+
+
+def load_clips(path, frames: int, rule: str, dataset: str = "manifest") -> Clips:
+    """Reads a prepared data set into memory.
+
+    Args:
+      path: directory that `python -m preprocess` wrote.
+      frames, rule: see `select_frames`.
+      dataset: name shown in the message when nothing is there.
+
+    Raises:
+      NotPreparedError: nothing (or something else) is at `path`.
+    """
+    path = pathlib.Path(path)
+    if not (path / "dataset_info.json").exists():
+        raise NotPreparedError(not_prepared_message(path, dataset))
+    import tensorflow_datasets as tfds  # slow to import: 2 s
+
+    builder = tfds.builder_from_directory(str(path))
+    rows = []
+    for split in sorted(builder.info.splits):
+        rows += [
+            _clip_row(example, split, frames, rule) for example in builder.as_data_source(split)
+        ]
+    rows.sort(key=lambda row: row["clip_id"])
+    if not rows:
+        raise NotPreparedError(f"{path} holds no clips: see {path / 'report.json'}, prepare again")
+    column = {name: [row[name] for row in rows] for name in rows[0]}
+    return Clips(
+        clip_ids=column["clip_id"],
+        subjects=column["subject"],
+        splits=column["split"],
+        labels=np.asarray(column["label"], np.int32),
+        landmarks=np.stack(column["landmarks"]),
+        seconds=np.asarray(column["seconds"], np.float32),
+        classes=tuple(builder.info.features["label"].names),
+        graph=lm.load_graph(path / "graph.json"),
+    )
+
+
+def _clip_row(example, split: str, frames: int, rule: str) -> dict:
+    chosen = select_frames(example["detected"], frames, rule)
+    width = int(example["frame_size"][0])
+    fps = float(example["fps"])
+    return {
+        "clip_id": _text(example["clip_id"]),
+        "subject": _text(example["subject"]),
+        "split": split,
+        "label": int(example["label"]),
+        "landmarks": scale_to_reference(example["landmarks"][chosen], width).astype(np.float32),
+        "seconds": len(example["detected"]) / fps if fps > 0 else np.nan,
+    }
+
+
+def _text(value) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def not_prepared_message(path, dataset: str) -> str:
+    """What is missing, how to get it and how to prepare it."""
+    sources = {
+        "synthetic": ("needs no download", ""),
+        "ravdess": ("free: FacialTracking_Actors_01-24.zip of Zenodo record 3255102", "DIR"),
+        "ckplus": ("licensed: request it from the Cohn-Kanade data base's owners", "DIR"),
+        "oulu": ("licensed: request it from the University of Oulu", "DIR"),
+        "afew": ("licensed: request it from the EmotiW organisers", "DIR"),
+        "manifest": ("list your clips in a CSV with the columns path,subject,label", "FILE.csv"),
+    }
+    origin, source = sources.get(dataset, ("see docs/data.md", "DIR"))
+    option = f" --source {source}" if source else ""
+    return (
+        f"{dataset} is not prepared in {path} (no dataset_info.json). {origin}. "
+        f"Prepare it: python -m preprocess {dataset}{option} --out {path}"
+    )
+
+
+def edge_inputs(landmarks, edges):
+    """Model input of the landmark systems: `[B, T, 68, 2] -> [B, T, E, 2]`, pixels."""
+    return lm.edge_features(lm.centre(lm.inner(landmarks)), edges)
+
+
+def take(clips: Clips, numbers: np.ndarray, weight: np.ndarray | None = None) -> dict:
+    """Gathers a batch; `numbers` may have any shape, which becomes the leading axes."""
+    if weight is None:
+        weight = np.ones(numbers.shape, np.float32)
+    return {
+        "landmarks": clips.landmarks[numbers],
+        "label": clips.labels[numbers],
+        "weight": weight,
+    }
+
+
+def epoch_numbers(train: np.ndarray, steps: int, batch_size: int, seed: tuple) -> np.ndarray:
+    """Shuffles the training clips into `[steps, batch_size]`; what does not fill a step waits.
+
+    The incomplete last batch is left out, as in the published code; every epoch leaves out others.
+    """
+    order = np.random.default_rng(seed).permutation(train)
+    return order[: steps * batch_size].reshape(steps, batch_size)
+
+
+def padded_numbers(numbers: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Batches clips in order, the last batch filled with weight 0: `([K, B], [K, B])`."""
+    steps = -(-len(numbers) // batch_size)
+    padded = np.resize(numbers, steps * batch_size) if len(numbers) else np.zeros(0, int)
+    weight = (np.arange(steps * batch_size) < len(numbers)).astype(np.float32)
+    return padded.reshape(steps, batch_size), weight.reshape(steps, batch_size)

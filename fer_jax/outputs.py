@@ -1,0 +1,127 @@
+"""What a prediction leaves behind: the names of its files, the table saved and shown."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from fer_jax.windows import NO_FACE
+
+_FORMATS = (".csv", ".json")
+_ROWS_SHOWN = 60
+_PIPE_WIDTH = 160  # characters, where the output is no terminal
+
+
+def drawn_files(options) -> list[dict[str, pathlib.Path]]:
+    """Names the files that are drawn of every clip, before any work is done.
+
+    Args:
+      options: parsed command line with `clips`, `out`, `annotate` and `figure`.
+
+    Returns:
+      A clip's `annotate` and `figure` files, as far as they are wanted.
+
+    Raises:
+      ValueError: an output has no usable name or would replace a clip.
+    """
+    if options.out is not None and options.out.suffix.lower() not in _FORMATS:
+        raise ValueError(f"--out {options.out}: name a .csv or a .json file")
+    targets: list[dict[str, pathlib.Path]] = [{} for _ in options.clips]
+    for kind, suffix in (("annotate", ".mp4"), ("figure", ".png")):
+        target = getattr(options, kind)
+        if target is None:
+            continue
+        as_folder = target.is_dir() or not target.suffix
+        if not as_folder and len(options.clips) > 1:
+            raise ValueError(f"--{kind} {target}: for several clips name a folder")
+        if not as_folder and target.suffix.lower() != suffix:
+            raise ValueError(f"--{kind} {target}: name a {suffix} file or a folder")
+        for place, clip in zip(targets, options.clips, strict=True):
+            taken = {str(other.get(kind)) for other in targets}
+            place[kind] = _free_name(target, clip, suffix, taken) if as_folder else target
+    written = {path.resolve() for place in targets for path in place.values()}
+    written |= {options.out.resolve()} if options.out else set()
+    for clip in options.clips:
+        if clip.resolve() in written:
+            raise ValueError(f"{clip} would be overwritten: name another output")
+    return targets
+
+
+def _free_name(folder: pathlib.Path, clip: pathlib.Path, suffix: str, taken: set[str]):
+    stem = f"{clip.resolve().stem}_{'annotated' if suffix == '.mp4' else 'timeline'}"
+    path, number = folder / f"{stem}{suffix}", 2
+    while str(path) in taken:
+        path, number = folder / f"{stem}_{number}{suffix}", number + 1
+    return path
+
+
+def save_table(table: pd.DataFrame, path: pathlib.Path) -> None:
+    """Writes the predictions; the suffix (one of csv, json) decides how. Numbers keep all digits.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".json":
+        table.to_json(path, orient="records", indent=1, double_precision=15)
+    else:
+        table.to_csv(path, index=False)
+
+
+def print_table(table: pd.DataFrame, classes: Sequence[str]) -> None:
+    """Prints the predictions rounded; where the terminal is narrow, the likeliest classes only."""
+    terminal = Console()
+    width = terminal.width if terminal.is_terminal else _PIPE_WIDTH
+    names = {path: pathlib.Path(path).name for path in table["clip"].unique()}
+    if len(set(names.values())) < len(names):
+        names = {path: path for path in names}
+    needed = 74 + max(map(len, names.values())) + sum(max(len(name), 4) + 3 for name in classes)
+    wide = needed <= width
+    middle = list(classes) if wide else ["likeliest classes"]
+    shown = Table(header_style="bold", caption_style="default")
+    for name in ("clip", "seconds", "label", *middle, "entropy", "mutual inf.", "agree", "frames"):
+        numeric = name not in ("clip", "label", "likeliest classes")
+        shown.add_column(name, justify="right" if numeric else "left", no_wrap=name != "clip")
+    previous = None
+    for row in table.head(_ROWS_SHOWN).to_dict("records"):
+        if previous not in (None, row["clip"]):
+            shown.add_section()
+        shown.add_row(*_cells(row, names, classes, wide), style=_style(row))
+        previous = row["clip"]
+    if len(table) > _ROWS_SHOWN:
+        shown.caption = f"... and {len(table) - _ROWS_SHOWN} more windows (--out saves them all)"
+    Console(width=width, markup=False, highlight=False).print(shown)
+
+
+def _style(row: dict) -> str | None:
+    if row["label"] == NO_FACE:
+        return "dim"
+    return "yellow" if row["abstained"] else None
+
+
+def _cells(row: dict, names: dict, classes, wide: bool) -> list[str]:
+    seconds = f"{row['start']:.2f}–{row['end']:.2f}"
+    label = row["label"]
+    if label == NO_FACE:
+        blank = ["–"] * (len(classes) if wide else 1)
+        return [names[row["clip"]], seconds, label, *blank, "–", "–", "–", "0"]
+    likeliest = sorted(classes, key=lambda name: -row[name])[:3]
+    chances = (
+        [f"{row[name]:.2f}" for name in classes]
+        if wide
+        else ["  ".join(f"{name} {row[name]:.2f}" for name in likeliest)]
+    )
+    return [
+        names[row["clip"]],
+        seconds,
+        f"unsure ({label})" if row["abstained"] else label,
+        *chances,
+        f"{row['entropy']:.2f}",
+        f"{row['mutual_information']:.3f}",
+        f"{row['agreement']:.0%}",
+        str(row["frames"]),
+    ]

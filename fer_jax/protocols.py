@@ -1,0 +1,117 @@
+"""Evaluation protocols: which clips a model learns from and which it is scored on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """Clip numbers of one training run.
+
+    Attributes:
+      name: "holdout" or "fold03".
+      train: clips to learn from.
+      evaluate: clips that are scored.
+      validation: clips on which thresholds are chosen; None where the protocol has no such set.
+    """
+
+    name: str
+    train: np.ndarray
+    evaluate: np.ndarray
+    validation: np.ndarray | None = None
+
+
+def holdout(splits: Sequence[str]) -> list[Fold]:
+    """Learns from `train`; scores `test` where there is one, else `validation`.
+
+    Args:
+      splits: the official split of every clip.
+
+    Raises:
+      ValueError: the data set has no part to score.
+    """
+    splits = np.asarray(splits)
+    part = {name: np.flatnonzero(splits == name) for name in ("train", "validation", "test")}
+    if not len(part["train"]) or not (len(part["validation"]) or len(part["test"])):
+        raise ValueError(
+            f"protocol 'holdout' needs a train and a validation (or test) split, found "
+            f"{sorted(set(splits))}: use --config.protocol.name=subject_kfold"
+        )
+    if len(part["test"]):
+        validation = part["validation"] if len(part["validation"]) else None
+        return [Fold("holdout", part["train"], part["test"], validation)]
+    return [Fold("holdout", part["train"], part["validation"])]
+
+
+def subject_folds(
+    subjects: Sequence[str], k: int, mode: str = "strided", seed: int = 0
+) -> list[list[str]]:
+    """Divides subjects into k groups.
+
+    Args:
+      subjects: the subject of every sequence.
+      k: number of groups; 0 makes one group a subject (leave one subject out).
+      mode: "strided" (subject i to group i mod k), "block" (runs of round(n / k), the last takes
+        the rest) or "balanced" (greedy on the number of sequences, ties by seed).
+      seed: only for "balanced".
+
+    Raises:
+      ValueError: fewer subjects than groups, or an unknown mode.
+
+    Source: specification of the data sets, section 0.
+    """
+    names, counts = np.unique(np.asarray(subjects, str), return_counts=True)
+    k = k or len(names)
+    if not 2 <= k <= len(names):
+        raise ValueError(
+            f"{k} subject folds need 2 to {len(names)} subjects; this data set has {len(names)}: "
+            f"set --config.protocol.folds"
+        )
+    if mode == "strided":
+        return [list(map(str, names[fold::k])) for fold in range(k)]
+    if mode == "block":
+        size = round(len(names) / k)
+        starts = [fold * size for fold in range(k)] + [len(names)]
+        groups = [list(map(str, names[a:b])) for a, b in zip(starts, starts[1:], strict=False)]
+        if not all(groups):
+            raise ValueError(f"{len(names)} subjects leave an empty block of {k}: use 'strided'")
+        return groups
+    if mode == "balanced":
+        order = np.random.default_rng(seed).permutation(len(names))
+        order = order[np.argsort(-counts[order], kind="stable")]
+        groups, load = [[] for _ in range(k)], np.zeros(k)
+        for subject in order:
+            smallest = min(range(k), key=lambda fold: (load[fold], len(groups[fold])))
+            groups[smallest].append(str(names[subject]))
+            load[smallest] += counts[subject]
+        return [sorted(group) for group in groups]
+    raise ValueError(f"fold mode {mode!r} is unknown: use 'strided', 'block' or 'balanced'")
+
+
+def subject_kfold(
+    subjects: Sequence[str], k: int, mode: str = "strided", seed: int = 0
+) -> list[Fold]:
+    """Cross-validation in which no subject is learnt from and scored in the same fold."""
+    subjects = np.asarray(subjects, str)
+    folds = []
+    for number, group in enumerate(subject_folds(subjects, k, mode, seed)):
+        held_out = np.isin(subjects, group)
+        train, evaluate = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+        folds.append(Fold(f"fold{number:02d}", train, evaluate))
+    scored = np.sort(np.concatenate([fold.evaluate for fold in folds]))
+    if not np.array_equal(scored, np.arange(len(subjects))):
+        raise AssertionError("the folds do not score every clip exactly once")
+    return folds
+
+
+def make_folds(config, subjects, splits) -> list[Fold]:
+    """Builds the folds that `config.protocol` names."""
+    if config.name == "holdout":
+        return holdout(splits)
+    if config.name == "subject_kfold":
+        return subject_kfold(subjects, config.folds, config.mode, config.seed)
+    raise ValueError(f"protocol {config.name!r} is unknown: use 'holdout' or 'subject_kfold'")

@@ -1,0 +1,368 @@
+"""Writes what a run leaves behind: metrics, tables, figures and the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import platform
+
+import jax
+import numpy as np
+import pandas as pd
+from tensorboardX import SummaryWriter
+
+from fer_jax import __version__, data, metrics, plots, protocols, uncertainty
+from fer_jax.assess import READINGS, readings
+
+
+class EpochLog:
+    """Appends one row an epoch to metrics.jsonl and TensorBoard, without doubles on resuming.
+
+    Args:
+      workdir: of the run.
+      fold: name of the fold.
+      history: rows of the epochs that were restored.
+    """
+
+    def __init__(self, workdir: pathlib.Path, fold: str, history: list[dict]):
+        self._file, self._fold = workdir / "metrics.jsonl", fold
+        kept = [row for row in read_history(workdir) if row["fold"] != fold]
+        lines = [json.dumps(row) + "\n" for row in kept]
+        lines += [json.dumps({"fold": fold, **row}) + "\n" for row in history]
+        partial = self._file.with_suffix(".partial")
+        partial.write_text("".join(lines))
+        partial.replace(self._file)
+        self._writer = SummaryWriter(
+            str(workdir / "tensorboard" / fold), purge_step=len(history) + 1
+        )
+
+    def write(self, row: dict) -> None:
+        with self._file.open("a") as file:
+            file.write(json.dumps({"fold": self._fold, **row}) + "\n")
+        for name, value in row.items():
+            if name != "epoch":
+                self._writer.add_scalar(name, value, row["epoch"])
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def read_history(workdir: pathlib.Path) -> list[dict]:
+    """Returns the rows of metrics.jsonl; a line that a kill cut short is left out."""
+    file = workdir / "metrics.jsonl"
+    rows = []
+    for line in file.read_text().splitlines() if file.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def write(workdir, config, clips: data.Clips, folds: list[protocols.Fold], parameters) -> dict:
+    """Reads the folds' results and writes predictions.csv, figures/ and report.md.
+
+    Args:
+      workdir: of the run; `folds/*.npz` hold the results.
+      config: of the run.
+      clips: the data set.
+      folds: those that are scored.
+      parameters: all, and without graph matrices.
+
+    Returns:
+      The metrics, as in metrics.json.
+    """
+    results = [dict(np.load(workdir / "folds" / f"{fold.name}.npz")) for fold in folds]
+    scored = {
+        name: np.concatenate([result[f"evaluate_{name}"] for result in results], axis=axis)
+        for name, axis in (("stored", 0), ("recalibrated", 0), ("samples", 1))
+    }
+    numbers = np.concatenate([fold.evaluate for fold in folds])
+    labels = clips.labels[numbers]
+    summary = uncertainty.summarise(scored["samples"])
+    history = pd.DataFrame(read_history(workdir))
+    content = {
+        "name": config.name,
+        "clips_scored": len(numbers),
+        "parameters": {"total": parameters[0], "without_graph_matrices": parameters[1]},
+        "readings": _readings(folds, results, clips),
+        "best_epoch": _best_epoch(history, folds),
+        "single_pass": _single_pass(scored["samples"], labels, summary),
+        "selective": _selective(config, folds, results, clips, summary, numbers),
+        "environment": environment(),
+    }
+    (workdir / "metrics.json").write_text(json.dumps(content, indent=1) + "\n")
+    table = predictions(clips, folds, numbers, scored, summary)
+    table.to_csv(workdir / "predictions.csv", index=False)
+    figures = _figures(workdir, clips, numbers, scored, summary, content, history)
+    (workdir / "report.md").write_text(_report(config, clips, content, figures))
+    return content
+
+
+def _readings(folds, results, clips) -> dict:
+    """Accuracy and calibration of each reading, over folds and pooled."""
+    per_fold = [
+        readings(
+            {name: result[f"evaluate_{name}"] for name in ("stored", "recalibrated", "samples")}
+        )
+        for result in results
+    ]
+    labels = [clips.labels[fold.evaluate] for fold in folds]
+    table = {}
+    for name in READINGS:
+        probabilities = np.concatenate([fold[name] for fold in per_fold])
+        pooled = np.concatenate(labels)
+        accuracies = [
+            metrics.accuracy(fold[name], truth)
+            for fold, truth in zip(per_fold, labels, strict=True)
+        ]
+        correct = probabilities.argmax(-1) == pooled
+        doubt = uncertainty.entropy(probabilities)
+        table[name] = {
+            "accuracy_mean_of_folds": float(np.mean(accuracies)),
+            "accuracy_pooled": float(correct.mean()),
+            "interval_95_folds": metrics.mean_interval(accuracies),
+            "interval_95_pooled": metrics.proportion_interval(int(correct.sum()), len(correct)),
+            "accuracy_folds": {
+                fold.name: accuracy for fold, accuracy in zip(folds, accuracies, strict=True)
+            },
+            "expected_calibration_error": uncertainty.expected_calibration_error(
+                probabilities, pooled
+            ),
+            "negative_log_likelihood": metrics.negative_log_likelihood(probabilities, pooled),
+            "area_under_risk_coverage": uncertainty.area_under_risk_coverage(doubt, correct),
+        }
+    return table
+
+
+def _best_epoch(history: pd.DataFrame, folds) -> dict | None:
+    """Mean over folds of the best epoch's accuracy: chosen on what it scores, so optimistic."""
+    if "evaluation_accuracy" not in history:
+        return None
+    scored = history[history["fold"].isin([fold.name for fold in folds])]
+    best = scored.groupby("fold")["evaluation_accuracy"].max()
+    return {"accuracy_mean_of_folds": float(best.mean()), "reading": "stored"}
+
+
+def _single_pass(samples, labels, summary) -> dict:
+    accuracies = (samples.argmax(-1) == labels).mean(-1)
+    logits = np.log(np.maximum(samples, 1e-30)).mean(0)
+    return {
+        "passes": len(samples),
+        "accuracy_mean": float(accuracies.mean()),
+        "accuracy_std": float(accuracies.std()),
+        "accuracy_of_one": float(accuracies[0]),
+        "ensemble_of_probabilities": metrics.accuracy(summary.mean, labels),
+        "ensemble_of_log_probabilities": metrics.accuracy(logits, labels),
+    }
+
+
+def _selective(config, folds, results, clips, summary, numbers) -> dict:
+    """Abstain threshold on the entropy of MC dropout, chosen on clips that it is not scored on.
+
+    With a validation set the threshold comes from it. In a cross-validation each fold's comes
+    from the other folds, and the bundle's from all.
+    """
+    target = config.evaluation.target_accuracy
+    correct = summary.mean.argmax(-1) == clips.labels[numbers]
+    places = np.split(np.arange(len(numbers)), np.cumsum([len(f.evaluate) for f in folds])[:-1])
+    answered = np.zeros(len(numbers), bool)
+    if folds[0].validation is not None:
+        validation = uncertainty.summarise(results[0]["validation_samples"])
+        truth = clips.labels[folds[0].validation]
+        right = validation.mean.argmax(-1) == truth
+        threshold = uncertainty.abstain_threshold(validation.entropy, right, target)
+        answered = summary.entropy <= threshold
+        chosen_on = "validation"
+    elif len(folds) > 1:
+        for place in places:
+            rest = np.setdiff1d(np.arange(len(numbers)), place)
+            limit = uncertainty.abstain_threshold(summary.entropy[rest], correct[rest], target)
+            answered[place] = summary.entropy[place] <= limit
+        threshold = uncertainty.abstain_threshold(summary.entropy, correct, target)
+        chosen_on = "the other folds"
+    else:
+        threshold = uncertainty.abstain_threshold(summary.entropy, correct, target)
+        answered = summary.entropy <= threshold
+        chosen_on = "the scored clips themselves (optimistic: there is no other set)"
+    return {
+        "target_accuracy": target,
+        "threshold": float(threshold) if np.isfinite(threshold) else None,
+        "chosen_on": chosen_on,
+        "coverage": float(answered.mean()),
+        "accuracy": float(correct[answered].mean()) if answered.any() else None,
+    }
+
+
+def predictions(clips, folds, numbers, scored, summary) -> pd.DataFrame:
+    """One row a scored clip: who, truth, every reading's label, probabilities, uncertainty."""
+    names = np.asarray(clips.classes)
+    table = {
+        "clip": [clips.clip_ids[n] for n in numbers],
+        "subject": [clips.subjects[n] for n in numbers],
+        "fold": np.repeat([fold.name for fold in folds], [len(f.evaluate) for f in folds]),
+        "label": names[clips.labels[numbers]],
+        "predicted_stored": names[scored["stored"].argmax(-1)],
+        "predicted_recalibrated": names[scored["recalibrated"].argmax(-1)],
+        "predicted_mc_dropout": names[summary.mean.argmax(-1)],
+    }
+    table |= {f"p_{name}": summary.mean[:, i] for i, name in enumerate(clips.classes)}
+    table |= {f"std_{name}": summary.variance[:, i] ** 0.5 for i, name in enumerate(clips.classes)}
+    table["entropy"] = summary.entropy
+    table["mutual_information"] = summary.mutual_information
+    table["agreement"] = summary.agreement
+    return pd.DataFrame(table).round(5)
+
+
+def _figures(workdir, clips, numbers, scored, summary, content, history) -> dict[str, str]:
+    """Draws every figure of the run; returns file name -> caption."""
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    labels = clips.labels[numbers]
+    correct = summary.mean.argmax(-1) == labels
+    single = content["readings"]
+    captions = {}
+
+    def save(name, figure, caption):
+        figure.savefig(folder / f"{name}.png")
+        captions[f"figures/{name}.png"] = caption
+
+    matrix = metrics.confusion_matrix(summary.mean, labels)
+    save("confusion", plots.confusion_matrix(matrix, clips.classes), "Confusion, MC dropout")
+    scored_history = history[history["fold"] != "all"]
+    save("learning", plots.learning_curves(scored_history), "Loss and accuracy over the epochs")
+    save(
+        "passes",
+        plots.pass_accuracies(
+            (scored["samples"].argmax(-1) == labels).mean(-1),
+            metrics.accuracy(summary.mean, labels),
+            single["stored"]["accuracy_pooled"],
+            single["recalibrated"]["accuracy_pooled"],
+        ),
+        "Accuracies of the single passes and of their ensemble (paper's figure 2)",
+    )
+    bins = uncertainty.reliability_bins(summary.mean, labels)
+    error = single["mc_dropout"]["expected_calibration_error"]
+    save("reliability", plots.reliability(*bins, error), "Confidence against accuracy, MC dropout")
+    curves = {}
+    for name, doubt in (
+        ("entropy (MC dropout)", summary.entropy),
+        ("mutual information (MC dropout)", summary.mutual_information),
+        ("1 - agreement (MC dropout)", 1 - summary.agreement),
+    ):
+        area = uncertainty.area_under_risk_coverage(doubt, correct)
+        curves[name] = (*uncertainty.risk_coverage(doubt, correct), area)
+    right = scored["recalibrated"].argmax(-1) == labels
+    doubt = uncertainty.entropy(scored["recalibrated"])
+    area = uncertainty.area_under_risk_coverage(doubt, right)
+    curves["entropy (recalibrated)"] = (*uncertainty.risk_coverage(doubt, right), area)
+    save("risk_coverage", plots.risk_coverage(curves), "Error among the clips answered")
+    for kind, place in _telling_clips(summary, correct).items():
+        number = numbers[place]
+        figure = plots.class_distributions(
+            scored["samples"][:, place],
+            clips.classes,
+            clips.classes[labels[place]],
+            clips.landmarks[number],
+            f"{clips.clip_ids[number]} ({kind.replace('_', ' ')})",
+        )
+        caption = f"Predictions of the passes for one clip: {kind.replace('_', ' ')} (figure 3)"
+        save(f"clip_{kind}", figure, caption)
+    return captions
+
+
+def _telling_clips(summary, correct) -> dict[str, int]:
+    """One clip each: surely right, unsure, surely wrong (where there is one)."""
+    order = np.argsort(summary.entropy, kind="stable")
+    chosen = {"least_certain": int(order[-1])}
+    if correct.any():
+        chosen["most_certain"] = int(order[correct[order]][0])
+    if not correct.all():
+        chosen["most_certain_error"] = int(order[~correct[order]][0])
+    return chosen
+
+
+def environment() -> dict:
+    """Hardware class and versions that a figure was measured with."""
+    device = jax.devices()[0]
+    kind = device.device_kind if device.platform != "cpu" else f"{os.cpu_count()} CPU cores"
+    return {
+        "hardware": f"{jax.device_count()} x {kind}" if device.platform != "cpu" else kind,
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "fer_jax": __version__,
+    }
+
+
+def _report(config, clips, content, figures) -> str:
+    parameters = content["parameters"]
+    lines = [
+        f"# {config.name}",
+        "",
+        f"{content['clips_scored']} clips scored of {len(clips)}, {len(set(clips.subjects))} "
+        f"subjects, classes: {', '.join(clips.classes)}.",
+        f"Model {config.model.name}: {parameters['total']:,} parameters, "
+        f"{parameters['without_graph_matrices']:,} without graph matrices.",
+        "",
+        "| reading | accuracy, mean of folds | 95% interval | accuracy, pooled | 95% interval | "
+        "ECE | NLL | AURC |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in content["readings"].items():
+        lines.append(
+            f"| {READINGS[name]} | {row['accuracy_mean_of_folds']:.4f} | "
+            f"{_interval(row['interval_95_folds'])} | {row['accuracy_pooled']:.4f} | "
+            f"{_interval(row['interval_95_pooled'])} | {row['expected_calibration_error']:.4f} | "
+            f"{row['negative_log_likelihood']:.4f} | {row['area_under_risk_coverage']:.4f} |"
+        )
+    single, selective = content["single_pass"], content["selective"]
+    lines += [
+        "",
+        "ECE: expected calibration error (15 bins). NLL: negative log likelihood, nats. "
+        "AURC: area under the risk-coverage curve of the entropy, 0 is perfect.",
+        "",
+        f"Last epoch throughout. {_best_line(content['best_epoch'])}",
+        "",
+        f"Single passes with dropout ({single['passes']}): {single['accuracy_mean']:.4f} +- "
+        f"{single['accuracy_std']:.4f}; ensemble of probabilities "
+        f"{single['ensemble_of_probabilities']:.4f}, of log probabilities "
+        f"{single['ensemble_of_log_probabilities']:.4f}.",
+        "",
+        _selective_line(selective),
+        "",
+    ]
+    for file, caption in figures.items():
+        lines += [f"![{caption}]({file})", "", f"{caption}.", ""]
+    measured = ", ".join(f"{name} {value}" for name, value in content["environment"].items())
+    lines += [f"Measured on: {measured}.", ""]
+    return "\n".join(lines)
+
+
+def _interval(bounds) -> str:
+    low, high = bounds
+    return "-" if np.isnan(low) else f"{low:.4f} to {high:.4f}"
+
+
+def _best_line(best: dict | None) -> str:
+    if best is None:
+        return "No epoch was scored in between."
+    return (
+        f"Best epoch of each fold (chosen on the clips it is scored on, hence optimistic; "
+        f"dropout off, stored statistics): {best['accuracy_mean_of_folds']:.4f}."
+    )
+
+
+def _selective_line(selective: dict) -> str:
+    if selective["threshold"] is None:
+        return (
+            f"Selective prediction: no threshold on the entropy reaches the target accuracy "
+            f"{selective['target_accuracy']:.2f}; the bundle never abstains."
+        )
+    reached = "none" if selective["accuracy"] is None else f"{selective['accuracy']:.4f}"
+    return (
+        f"Selective prediction: abstaining above an entropy of {selective['threshold']:.3f} nats "
+        f"(threshold for {selective['target_accuracy']:.2f} accuracy, chosen on "
+        f"{selective['chosen_on']}) answers {selective['coverage']:.1%} of the clips, "
+        f"accuracy on them {reached}."
+    )

@@ -1,0 +1,207 @@
+"""Sliding windows over a stream of faces, and what a model says to each."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+NO_FACE = "no face"
+UNKNOWN_FPS = 25.0  # frames a second of sources that do not say
+
+Faces = dict[int, np.ndarray]  # number of the face -> its landmarks [68, 2], pixels
+
+
+class ClipProblem(Exception):
+    """A clip that cannot be predicted; the text says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How clips are read and predicted; see `predict_clips`."""
+
+    passes: int = 100
+    window: float | None = None
+    stride: float | None = None
+    threshold: float | None = None
+    seed: int = 0
+    fps: float = UNKNOWN_FPS
+    landmark_model: str | os.PathLike | None = None
+
+
+@dataclasses.dataclass
+class Source:
+    """An opened clip.
+
+    Attributes:
+      path: as given.
+      faces: the faces of every frame, in order; read once.
+      pictures: makes a new iterator over the frames, `[H, W, 3]` uint8 RGB upright.
+      fps: frames a second.
+      width: of a frame, pixels; 0 when unknown.
+      announced: how many frames there should be; 0 when unknown.
+      first: number of the first frame, where the clip was cut from a longer one.
+      remarks: gives what was noticed, once everything has been read.
+    """
+
+    path: str
+    faces: Iterable[Faces]
+    pictures: Callable[[], Iterator[np.ndarray]]
+    fps: float
+    width: int
+    announced: int
+    first: int = 0
+    remarks: Callable[[], list[str]] = list
+
+
+def sliding(frames: Iterable[Faces], length: int, stride: int) -> Iterator[tuple[int, list[Faces]]]:
+    """Cuts a stream into windows of `length` frames, one every `stride` frames.
+
+    The last frames are always covered: by a window that ends with the stream, or, where the
+    stream is shorter than a window, by one window of everything there is.
+
+    Args:
+      frames: the faces of every frame.
+      length: frames of a window.
+      stride: frames from one start to the next.
+
+    Yields:
+      Position of the window's first frame, and the faces of its frames.
+    """
+    recent: collections.deque[Faces] = collections.deque(maxlen=length)
+    seen, covered = 0, 0
+    for faces in frames:
+        recent.append(faces)
+        seen += 1
+        if seen >= length and (seen - length) % stride == 0:
+            covered = seen
+            yield seen - length, list(recent)
+    if seen > covered:
+        yield seen - len(recent), list(recent)
+
+
+def largest_face(window: list[Faces]) -> tuple[int | None, np.ndarray, np.ndarray]:
+    """Picks the face that is largest over a window: the sum of its sizes over the frames.
+
+    Args:
+      window: the faces of `L` frames.
+
+    Returns:
+      Its number (None without any face), landmarks `[L, 68, 2]` float32 (0 where it is not seen),
+      detected `[L]` bool.
+    """
+    size: dict[int, float] = {}
+    for faces in window:
+        for track, points in faces.items():
+            size[track] = size.get(track, 0.0) + float(np.ptp(points, axis=0).sum())
+    track = max(size, key=size.get, default=None)
+    landmarks = np.zeros((len(window), 68, 2), np.float32)
+    detected = np.array([track in faces for faces in window], bool)
+    for position in np.flatnonzero(detected):
+        landmarks[position] = window[position][track]
+    return track, landmarks, detected
+
+
+def borders(start, end) -> np.ndarray:
+    """Divides a clip among its overlapping windows: every moment goes to the nearest centre.
+
+    Args:
+      start, end: `[W]` seconds, in ascending order.
+
+    Returns:
+      `[W + 1]` seconds; window `w` speaks for `borders[w] .. borders[w + 1]`.
+    """
+    start, end = np.asarray(start, float), np.asarray(end, float)
+    centre = (start + end) / 2
+    return np.concatenate([start[:1], (centre[:-1] + centre[1:]) / 2, end[-1:]])
+
+
+def columns(classes: Sequence[str]) -> list[str]:
+    """Names the columns of the table of predictions."""
+    uncertainty = ["entropy", "mutual_information", "agreement"]
+    names = ["clip", "start", "end", *classes, "label", *uncertainty, "frames", "abstained"]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a class is named like a column of the table: {names}")
+    return names
+
+
+def predict_source(
+    predictor, source: Source, options: Options, say, advance=None, spool=None
+) -> pd.DataFrame:
+    """Predicts one opened clip; memory does not grow with its length.
+
+    Args:
+      predictor, options: see `predict_clips`.
+      source: what `open_source` gave.
+      say: takes what was noticed, one line each.
+      advance: called after every frame.
+      spool: a binary file that gets the faces of every frame, for drawing them later.
+
+    Returns:
+      The clip's rows of the table of `predict_clips`; `attrs["faces"]` holds the number of the face
+      that counts in each window.
+
+    Raises:
+      ClipProblem: no frame shows a face.
+    """
+    window = options.window or predictor.window_seconds
+    stride = options.stride or window / 2
+    length, step = (max(1, round(seconds * source.fps)) for seconds in (window, stride))
+    rows, followed = [], []
+    for position, faces in sliding(_watched(source.faces, advance, spool), length, step):
+        start = (source.first + position) / source.fps
+        end = start + len(faces) / source.fps
+        track, landmarks, detected = largest_face(faces)
+        said = _predict_window(predictor, landmarks, detected, source.width, options)
+        rows.append({"clip": source.path, "start": start, "end": end} | said)
+        followed.append(track)
+    if not any(row["frames"] for row in rows):
+        raise ClipProblem("no face in it")
+    for remark in source.remarks():
+        say(f"note: {source.path}: {remark}")
+    table = pd.DataFrame(rows, columns=columns(predictor.classes))
+    table.attrs["faces"] = followed
+    return table
+
+
+def _watched(frames: Iterable[Faces], advance, spool) -> Iterator[Faces]:
+    for faces in frames:
+        if spool is not None:
+            pickle.dump(faces, spool)
+        if advance is not None:
+            advance()
+        yield faces
+
+
+def _predict_window(predictor, landmarks, detected, width: int, options: Options) -> dict:
+    row = {"frames": int(detected.sum())}
+    if not detected.any():
+        uncertainty = dict.fromkeys(("entropy", "mutual_information", "agreement"), math.nan)
+        probabilities = dict.fromkeys(predictor.classes, math.nan)
+        return row | probabilities | uncertainty | {"label": NO_FACE, "abstained": True}
+    chosen = landmarks[predictor.select(detected)]
+    # One window at a time: the passes fill the processor, and no row depends on its neighbours.
+    summary = predictor.predict(
+        chosen[None], passes=options.passes, seed=options.seed, frame_width=width
+    )
+    threshold = chosen_threshold(predictor, options)
+    entropy = max(0.0, float(summary.entropy[0]))
+    row |= {name: float(p) for name, p in zip(predictor.classes, summary.mean[0], strict=True)}
+    return row | {
+        "label": predictor.classes[int(summary.mean[0].argmax())],
+        "entropy": entropy,
+        "mutual_information": float(summary.mutual_information[0]),
+        "agreement": float(summary.agreement[0]),
+        "abstained": threshold is not None and entropy > threshold,
+    }
+
+
+def chosen_threshold(predictor, options: Options) -> float | None:
+    """Entropy (nats) above which predictions are withheld: the user's, else the bundle's."""
+    return predictor.threshold if options.threshold is None else options.threshold

@@ -1,0 +1,219 @@
+"""Prepares a data set: finds the landmarks in its clips and stores them for training.
+
+    python -m preprocess DATASET --source DIR --out DIR
+
+A run that was stopped goes on where it was when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pathlib
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from preprocess import pipeline, report, store
+from preprocess.clip import Clip, ClipError, SourceError
+from preprocess.datasets import DATASETS
+from preprocess.detector import LandmarkModelError, landmark_model
+from preprocess.read import needs_detection
+
+_COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 0 when at least one clip was kept."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    try:
+        return _run(options, console)
+    except (SourceError, LandmarkModelError, OSError) as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        finished = len(list((options.out / store.CACHE).glob("*.npz")))
+        console.print(
+            f"Stopped. {finished} finished clips are kept in {options.out}; "
+            "give the same command again to go on.",
+            style="yellow",
+            soft_wrap=True,
+            highlight=False,
+        )
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m preprocess",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="dataset", metavar="DATASET", required=True)
+    for name, dataset in DATASETS.items():
+        command = commands.add_parser(
+            name,
+            help=dataset.__doc__.splitlines()[0],
+            description=dataset.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_argument("--source", type=pathlib.Path, help="where the data lies")
+        command.add_argument("--out", type=pathlib.Path, help="directory of the prepared data set")
+        command.add_argument(
+            "--workers",
+            type=_positive,
+            default=_cores(),
+            help="processes (default: one a core)",
+        )
+        command.add_argument(
+            "--dry-run", action="store_true", help="list what would be read and stop"
+        )
+        command.add_argument(
+            "--overwrite", action="store_true", help="replace another data set in --out"
+        )
+        command.add_argument(
+            "--landmark-model",
+            type=pathlib.Path,
+            help="a dlib 68-point model; default: $FER_JAX_LANDMARK_MODEL, else the installed one",
+        )
+        getattr(dataset, "add_options", lambda command: None)(command)
+    return parser
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of processes")
+    return int(text)
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    dataset = DATASETS[options.dataset]
+    if options.out is None and not options.dry_run:
+        raise SourceError("--out is missing: name the directory of the prepared data set")
+    clips = _without_doubles(dataset.clips(options.source, options))
+    found = sorted({clip.label for clip in clips if not clip.problem})
+    classes = getattr(dataset, "CLASSES", found)
+    if options.dry_run:
+        report.print_listing(console, clips, classes)
+        return 0
+    model = None
+    if any(map(needs_detection, clips)):
+        model = landmark_model(options.landmark_model)
+        console.print(
+            f"Landmarks by dlib with {model.name}; dlib's own is for non-commercial use only.",
+            markup=False,
+            highlight=False,
+        )
+    request = _request(options, model)
+    store.check_target(options.out, request, options.overwrite)
+    outcomes, files = _read(clips, options, model, console)
+    summary = report.make_report(request, clips, outcomes, classes)
+    if not summary["counts"]["kept"]:
+        report.print_summary(console, summary)
+        raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")
+    _store(options.out, dataset, clips, outcomes, files, classes, summary)
+    report.print_summary(console, summary)
+    console.print(
+        f"Prepared in {options.out}. Next:\n  python run.py --config "
+        f"{_config(options, summary)} --config.data.path {options.out}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _config(options, summary: dict) -> str:
+    """Names the config to train with: the data set's own, else one whose protocol fits."""
+    for name in (options.dataset, options.out.name):
+        if pathlib.Path(f"configs/stbln_{name}.py").exists():
+            return f"configs/stbln_{name}.py"
+    # without official splits: leave people out in turn; with them: train, validate
+    return f"configs/stbln_{'buhmap' if list(summary['splits']) == ['train'] else 'afew'}.py"
+
+
+def _request(options: argparse.Namespace, model: pathlib.Path | None) -> dict:
+    """What makes two preparations the same: data set, source, its own options, the model."""
+    return {
+        "dataset": options.dataset,
+        "source": str(options.source.resolve()) if options.source else None,
+        "options": {k: v for k, v in vars(options).items() if k not in _COMMON},
+        "landmark_model": model.name if model else None,
+    }
+
+
+def _without_doubles(clips) -> list[Clip]:
+    """Marks clips whose id was used before."""
+    by_id: dict[str, Clip] = {}
+    for clip in clips:
+        if clip.clip_id in by_id:
+            clip_id = f"{clip.clip_id} (again, {len(by_id)})"
+            problem = ClipError("duplicate clip", f"{clip.clip_id} was listed before")
+            clip = Clip(clip_id, clip.subject, clip.label, None, problem=problem)
+        by_id[clip.clip_id] = clip
+    return list(by_id.values())
+
+
+def _read(clips: list[Clip], options, model, console: Console):
+    """Reads all clips under a progress bar; returns outcomes and files in the clips' order."""
+    outcomes: list = [None] * len(clips)
+    files: list = [None] * len(clips)
+    kept = dropped = 0
+    progress = Progress(
+        TextColumn("reading clips"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[kept]} kept, {task.fields[dropped]} dropped"),
+        console=console,
+    )
+    reading = pipeline.read_all(
+        clips,
+        options.out / store.CACHE,
+        workers=options.workers,
+        model_path=model,
+    )
+    with contextlib.closing(reading), progress:
+        task = progress.add_task("", total=len(clips), kept=0, dropped=0, rate="")
+        for position, outcome, file in reading:
+            outcomes[position], files[position] = outcome, file
+            kept, dropped = kept + (not outcome.reason), dropped + bool(outcome.reason)
+            speed = progress.tasks[0].speed
+            rate = f"{speed:.1f} clips/s" if speed else ""
+            progress.update(task, advance=1, kept=kept, dropped=dropped, rate=rate)
+    return outcomes, files
+
+
+def _store(out, dataset, clips, outcomes, files, classes, summary) -> None:
+    usable = [
+        (clip, file)
+        for clip, outcome, file in zip(clips, outcomes, files, strict=True)
+        if not outcome.reason
+    ]
+    store.write_dataset(
+        out,
+        lambda: ((clip, pipeline.load_sequence(file)) for clip, file in usable),
+        splits=list(summary["splits"]),
+        classes=classes,
+        action_units=getattr(dataset, "ACTION_UNITS", None),
+        report=summary,
+    )
+    # Finished clips stay, so that a longer list later only costs its new clips.
+    current = {file for file in files if file}
+    for file in (out / store.CACHE).iterdir():
+        if file not in current:
+            file.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""RAVDESS facial landmark tracking: OpenFace CSVs of 24 actors, free to download."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections.abc import Iterator
+
+from fer_jax.labels import RAVDESS_CLASSES
+from preprocess.clip import Clip, SourceError
+
+CLASSES = RAVDESS_CLASSES
+FRAME_SIZE = (1280, 720)
+FPS = 29.97
+WHERE = (
+    "Get it: Zenodo record 3255102 (https://zenodo.org/record/3255102), archive "
+    "FacialTracking_Actors_01-24.zip (417 MB, 2,452 CSV files named like 01-01-03-02-01-01-12.csv; "
+    "licence CC BY-NC-SA 4.0, see the record). Unpack it and give the folder as --source."
+)
+_EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+_NAME = re.compile(r"\d\d-(?P<channel>\d\d)-(?P<emotion>0[1-8])-\d\d-\d\d-\d\d-(?P<actor>\d\d)")
+_SPEECH = "01"
+
+
+def add_options(parser) -> None:
+    parser.add_argument("--song", action="store_true", help="also read the sung clips")
+
+
+def clips(source, options) -> Iterator[Clip]:
+    """Lists the CSV files named by RAVDESS's seven numbers, anywhere under the source."""
+    if source is None:
+        raise SourceError(f"--source is missing. {WHERE}")
+    source = pathlib.Path(source)
+    if not source.is_dir():
+        raise SourceError(f"--source {source} is no folder. {WHERE}")
+    found = False
+    for path in sorted(source.rglob("*.csv"), key=lambda path: path.name):
+        name = _NAME.fullmatch(path.stem)
+        if name is None or (name["channel"] != _SPEECH and not options.song):
+            continue
+        found = True
+        label = _EMOTIONS[int(name["emotion"]) - 1]
+        yield Clip(path.stem, f"actor{name['actor']}", label, path, fps=FPS, frame_size=FRAME_SIZE)
+    if not found:
+        raise SourceError(f"no RAVDESS landmark file is under {source}. {WHERE}")

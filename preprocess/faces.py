@@ -1,0 +1,184 @@
+"""Following faces: searched once, then fitted from frame to frame; streaming, for any source.
+
+A full search of every frame costs ten times what following does. So a face is searched once; in
+the next frame its landmarks are fitted from where the last ones were, and the detector only has to
+agree on a small upright cut-out of them. Where it does not, the frame is searched again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from preprocess.detector import Detector, Fit, shrink
+from preprocess.video import Frames, open_frames
+
+_SEARCH_EVERY = 30  # frames, for faces that come in while one is followed
+_LOOK_CLOSER_EVERY = 5  # frames without a face, for faces smaller than 80 pixels of SEARCH_WIDTH
+_MOST_FACES = 4  # followed at a time
+_SIZE_CHANGE = 1.6  # a face that comes back larger or smaller than this is someone else
+_SURE = 0.5  # detector score that decides which way is up
+
+
+@dataclasses.dataclass(frozen=True)
+class Face:
+    """A face in one frame.
+
+    Attributes:
+      track: number of the face within the clip; the same face keeps it over time.
+      landmarks: `[68, 2]` float32, pixels of the frame that was given.
+      side: side of the detector's box, pixels of the frame that was given.
+    """
+
+    track: int
+    landmarks: np.ndarray
+    side: float
+
+
+class Tracker:
+    """Follows the faces of one clip frame by frame; holds nothing but their last landmarks.
+
+    Args:
+      model_path: a dlib 68-point model, see `detector.landmark_model`.
+    """
+
+    def __init__(self, model_path=None):
+        self._detector = Detector(model_path)
+        self._live: dict[int, Fit] = {}
+        self._lost: dict[int, Fit] = {}
+        self._weight: dict[int, float] = {}  # summed areas: the size of a track
+        self._since_search = _SEARCH_EVERY
+        self._without_face = 0
+
+    def step(self, image: np.ndarray) -> list[Face]:
+        """Takes the next frame, `[H, W, 3]` uint8 RGB or `[H, W]` gray, returns its faces."""
+        gray, scale = shrink(image)
+        before = set(self._live)
+        self._live = self._followed(gray)
+        dropped = before - set(self._live)
+        self._since_search += 1
+        if dropped or not self._live or self._since_search >= _SEARCH_EVERY:
+            self._search(gray, closer=False)
+        if not self._live and self._without_face % _LOOK_CLOSER_EVERY == 0:
+            self._search(gray, closer=True)
+        self._without_face = 0 if self._live else self._without_face + 1
+        faces = []
+        for track, fit in self._live.items():
+            side = fit.side * scale
+            self._weight[track] = self._weight.get(track, 0.0) + side**2
+            points = np.stack([fit.points.real, fit.points.imag], 1)
+            points = (points + 0.5) * scale - 0.5  # pixels are squares, not points
+            faces.append(Face(track, points.astype(np.float32), side))
+        return faces
+
+    def main(self, faces: list[Face]) -> Face | None:
+        """Returns the face of the track that has been largest so far, None without a face."""
+        return max(faces, key=lambda face: self._weight[face.track], default=None)
+
+    def _followed(self, gray) -> dict[int, Fit]:
+        """Fits the faces of the last frame in this one; returns those still confirmed."""
+        kept: dict[int, Fit] = {}
+        for track, last in self._live.items():
+            fit = self._detector.fit(gray, last)
+            if abs(fit.centroid - last.centroid) > 0.05 * last.side:
+                fit = self._detector.fit(gray, fit)
+            taken = any(_same(fit, other) for other in kept.values())  # two people crossed
+            resized = _size_ratio(fit, last) > _SIZE_CHANGE
+            if taken or resized or not self._detector.agrees(gray, fit):
+                self._lost[track] = last
+            else:
+                kept[track] = fit
+        return kept
+
+    def _search(self, gray, closer: bool) -> None:
+        self._since_search = 0
+        for box, _ in self._detector.search(gray, closer)[:_MOST_FACES]:
+            fit = self._detector.fit_box(gray, box)
+            if len(self._live) >= _MOST_FACES or any(_same(fit, f) for f in self._live.values()):
+                continue
+            if self._detector.agrees(gray, fit):
+                self._live[self._identify(fit)] = fit
+
+    def _identify(self, fit: Fit) -> int:
+        """Numbers a face that was found: the nearest lost track of like size, else a new one."""
+        known = {t: f for t, f in self._lost.items() if t not in self._live}
+        known = {t: f for t, f in known.items() if _size_ratio(f, fit) < _SIZE_CHANGE}
+        if not known:
+            return len(self._weight.keys() | self._live.keys())
+        return min(known, key=lambda t: abs(known[t].centroid - fit.centroid))
+
+
+def _same(one: Fit, other: Fit) -> bool:
+    return abs(one.centroid - other.centroid) < max(one.side, other.side) / 2
+
+
+def _size_ratio(one: Fit, other: Fit) -> float:
+    return max(one.side, other.side) / min(one.side, other.side)
+
+
+def upright_rotation(source, model_path=None, probes: int = 20, every: int = 5) -> int:
+    """Returns by how many degrees clockwise a clip must be turned to bring faces upright.
+
+    Looks at every fifth of the first hundred frames; 0 when no face settles it.
+
+    Raises:
+      ClipError: as `open_frames`.
+    """
+    detector = Detector(model_path)
+    hits = {90: 0, 270: 0, 180: 0}
+    for position, (_, image) in enumerate(open_frames(source)):
+        if position >= probes * every:
+            break
+        if position % every:
+            continue
+        closer = position % (probes * every // 2) == 0
+        if _best_score(detector, image, 0, closer) >= _SURE:
+            return 0
+        for rotation in hits:
+            hits[rotation] += _best_score(detector, image, rotation, closer) >= _SURE
+        if max(hits.values()) == 2:
+            break
+    best = max(hits, key=hits.get)
+    return best if hits[best] else 0
+
+
+def _best_score(detector: Detector, image, rotation: int, closer: bool) -> float:
+    """Best detector score in a frame turned clockwise; `closer` upsamples when there is none."""
+    gray, _ = shrink(np.ascontiguousarray(np.rot90(image, -rotation // 90)))
+    found = detector.search(gray) or (detector.search(gray, closer=True) if closer else [])
+    return max((score for _, score in found), default=-1.0)
+
+
+@dataclasses.dataclass
+class Followed:
+    """A clip whose faces are followed while it is read.
+
+    Iterating gives `(number, image, faces)`: frame number, `[H, W, 3]` uint8 RGB upright, and the
+    faces in it. `tracker.main(faces)` picks the person the clip is about.
+    """
+
+    frames: Frames
+    tracker: Tracker
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray, list[Face]]]:
+        for number, image in self.frames:
+            yield number, image, self.tracker.step(image)
+
+
+def follow(source, rotation: int | None = None, model_path=None) -> Followed:
+    """Opens a clip and follows the faces in it; memory does not grow with its length.
+
+    Args:
+      source: what `open_frames` takes.
+      rotation: degrees clockwise to turn frames by; None finds it out.
+      model_path: a dlib 68-point model, see `detector.landmark_model`.
+
+    Raises:
+      ClipError: the source cannot be read.
+      LandmarkModelError: dlib or its model is missing.
+    """
+    if rotation is None:
+        rotation = upright_rotation(source, model_path)
+    return Followed(open_frames(source, rotation), Tracker(model_path))

@@ -1,0 +1,93 @@
+"""Landmark CSV files of OpenFace (one row a frame, columns `x_0..x_67, y_0..y_67`)."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from preprocess.clip import ClipError, Sequence
+
+_POINTS = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
+_OTHERS = ("frame", "face_id", "timestamp", "confidence", "success")
+_CONFIDENT = 0.5  # OpenFace gives 0 to frames it failed on; used when `success` is absent
+
+
+def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, int]:
+    """Reads one face's landmarks; of several faces the one seen in most frames.
+
+    Args:
+      path: the CSV; blanks in header names do not matter, other columns are ignored.
+      fps: frames a second, used when the file has no timestamps.
+      frame_size: width and height of the video, pixels; the file does not say.
+
+    Returns:
+      The sequence and the number of other faces in the file.
+
+    Raises:
+      ClipError: the file is missing, empty, no CSV, or lacks a landmark column.
+    """
+    table = _read_table(pathlib.Path(path))
+    others = 0
+    if "face_id" in table:
+        seen = table["face_id"].value_counts()
+        others = max(0, len(seen) - 1)
+        if others:
+            table = table[table["face_id"] == seen.index[0]]
+    values = table[_POINTS].to_numpy(np.float64)
+    landmarks = values.reshape(-1, 2, 68).transpose(0, 2, 1)
+    detected = np.isfinite(values).all(1) & (np.abs(values) > 0).any(1) & _trusted(table)
+    landmarks = np.where(detected[:, None, None], landmarks, 0).astype(np.float32)
+    numbers = _frame_numbers(table)
+    fps = _rate(table) or fps
+    return Sequence(landmarks, detected, numbers, fps, tuple(frame_size)), others
+
+
+def _read_table(path: pathlib.Path):
+    import pandas as pd
+
+    if not path.exists():
+        raise ClipError("missing file", f"{path} does not exist")
+    wanted = {*_POINTS, *_OTHERS}
+    try:
+        table = pd.read_csv(path, usecols=lambda name: name.strip() in wanted)
+    except (ValueError, OSError, UnicodeError) as error:  # pandas' own errors are ValueErrors
+        raise ClipError("unreadable", f"{path} is no CSV file ({error})") from error
+    table.columns = [name.strip() for name in table.columns]
+    missing = [name for name in _POINTS if name not in table]
+    if missing:
+        raise ClipError(
+            "no landmark columns",
+            f"{path} has no column {missing[0]} ({len(missing)} of 136 landmark columns are "
+            "missing): export it with OpenFace's FeatureExtraction -2Dfp",
+        )
+    if not len(table):
+        raise ClipError("no frames", f"{path} has a header and no rows")
+    return table.apply(pd.to_numeric, errors="coerce")
+
+
+def _trusted(table) -> np.ndarray:
+    if "success" in table:
+        return (table["success"] > 0).to_numpy()
+    if "confidence" in table:
+        return (table["confidence"] >= _CONFIDENT).to_numpy()
+    return np.ones(len(table), bool)
+
+
+def _frame_numbers(table) -> np.ndarray:
+    if "frame" in table and table["frame"].notna().all():
+        return table["frame"].to_numpy().astype(np.int32)
+    return np.arange(len(table), dtype=np.int32)
+
+
+def _rate(table) -> float:
+    """Frames a second from the timestamps (seconds), 0 when they do not tell."""
+    if "timestamp" not in table:
+        return 0.0
+    time = table["timestamp"].to_numpy(np.float64)
+    numbers = _frame_numbers(table)[np.isfinite(time)]
+    time = time[np.isfinite(time)]
+    # from end to end: single steps are rounded to a millisecond
+    if len(time) < 2 or time[-1] <= time[0] or numbers[-1] <= numbers[0]:
+        return 0.0
+    return round(float((numbers[-1] - numbers[0]) / (time[-1] - time[0])), 2)

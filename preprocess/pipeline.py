@@ -1,0 +1,236 @@
+"""Reads all clips of a data set in parallel; what is finished is kept and not read again."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import pathlib
+import signal
+import tempfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy as np
+
+from preprocess import PREPROCESS_VERSION
+from preprocess.clip import Clip, ClipError, Sequence
+
+_ARRAYS = ("landmarks", "detected", "frame_index", "action_units")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a clip.
+
+    Attributes:
+      reason: why it was dropped, empty when it was kept; the same words for all of a kind.
+      detail: what is wrong with this one.
+      frames, detected: frames read, and those with a face.
+      other_faces: people seen besides the one that was kept.
+      rotation: degrees by which frames were turned clockwise to be upright; landmarks refer to
+        the turned frame.
+      note: what was noticed but did not prevent use.
+      reused: finished by an earlier run.
+    """
+
+    reason: str = ""
+    detail: str = ""
+    frames: int = 0
+    detected: int = 0
+    other_faces: int = 0
+    rotation: int = 0
+    note: str = ""
+    reused: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    clip: Clip
+    file: pathlib.Path
+    model_path: pathlib.Path | None
+
+
+def cache_file(clip: Clip, cache: pathlib.Path, model: str) -> pathlib.Path:
+    """Names the file that holds a clip once it is read; another source, another name.
+
+    Raises:
+      ClipError: the source is not there.
+    """
+    identity = [PREPROCESS_VERSION, model, clip.clip_id, clip.fps, clip.frame_size]
+    source = clip.source
+    paths = source if isinstance(source, tuple) else (source,)
+    if isinstance(paths[0], pathlib.Path):
+        identity += [_state(path) for path in paths]
+    else:
+        identity.append(repr(source))
+    digest = hashlib.sha256(repr(identity).encode()).hexdigest()
+    return cache / f"{digest[:24]}.npz"
+
+
+def _state(path: pathlib.Path) -> list:
+    """Name, size and time of a file, or of all files in a folder."""
+    try:
+        if path.is_dir():
+            return [_state(file) for file in sorted(path.iterdir()) if file.is_file()]
+        status = path.stat()
+    except OSError as error:
+        raise ClipError("missing file", f"{path}: {error.strerror}") from error
+    return [path.name, status.st_size, status.st_mtime_ns]
+
+
+def read_all(
+    clips: list[Clip], cache: pathlib.Path, *, workers: int, model_path=None
+) -> Iterator[tuple[int, Outcome, pathlib.Path | None]]:
+    """Reads clips and gives `(position, outcome, file)` as each is finished, in any order.
+
+    Args:
+      clips: what to read.
+      cache: directory of finished clips; those found there are given first, as they were.
+      workers: processes.
+      model_path: a dlib 68-point model, see `detector.landmark_model`.
+
+    Raises:
+      detector.LandmarkModelError: a clip needs dlib or its model and it is missing.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    model = repr(_state(pathlib.Path(model_path))[:2]) if model_path else ""
+    jobs: dict[int, _Job] = {}
+    for position, clip in enumerate(clips):
+        try:
+            if clip.problem:
+                raise clip.problem
+            file = cache_file(clip, cache, model)
+        except ClipError as error:
+            yield position, Outcome(error.reason, error.detail), None
+            continue
+        finished = load_outcome(file)
+        if finished:
+            yield position, dataclasses.replace(finished, reused=True), file
+        else:
+            jobs[position] = _Job(clip, file, model_path)
+    for position, outcome in _in_processes(jobs, workers):
+        yield position, outcome, jobs[position].file
+
+
+def load_outcome(file: pathlib.Path) -> Outcome | None:
+    """Returns the outcome of a finished clip, None when it is not finished or cannot be read."""
+    try:
+        with file.open("rb") as stream, np.load(stream) as content:
+            return Outcome(**json.loads(str(content["outcome"])))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def load_sequence(file: pathlib.Path) -> Sequence:
+    """Returns the landmark sequence of a finished clip that was kept."""
+    with np.load(file) as content:
+        arrays = {name: content[name] for name in _ARRAYS if name in content}
+        width, height = content["frame_size"].tolist()
+        return Sequence(**arrays, fps=float(content["fps"]), frame_size=(width, height))
+
+
+def _save(file: pathlib.Path, outcome: Outcome, sequence: Sequence | None) -> None:
+    content = {"outcome": json.dumps(dataclasses.asdict(outcome))}
+    if sequence is not None:
+        content |= {k: v for k, v in vars(sequence).items() if v is not None}
+    # A clip is finished only under its final name: a kill leaves nothing half-written there.
+    handle, partial = tempfile.mkstemp(suffix=".partial", dir=file.parent)
+    with os.fdopen(handle, "wb") as stream:
+        np.savez(stream, **content)
+    os.replace(partial, file)
+
+
+def _read_job(job: _Job) -> Outcome:
+    from preprocess.detector import LandmarkModelError
+    from preprocess.read import read_clip
+
+    try:
+        sequence, notes = read_clip(job.clip, job.model_path)
+    except ClipError as error:
+        outcome, sequence = Outcome(error.reason, error.detail), None
+    except LandmarkModelError:
+        raise
+    except Exception as error:  # whatever a damaged file provokes must not end the run
+        return Outcome("failed", f"{type(error).__name__}: {error}")
+    else:
+        frames, detected = len(sequence.detected), int(sequence.detected.sum())
+        outcome = Outcome(frames=frames, detected=detected, **notes)
+    _save(job.file, outcome, sequence)
+    return outcome
+
+
+def _in_processes(jobs: dict[int, _Job], workers: int) -> Iterator[tuple[int, Outcome]]:
+    """Reads clips in worker processes; one that kills its worker is found and dropped."""
+    waiting = collections.deque(jobs)
+    while waiting:
+        running: dict[futures.Future, int] = {}
+        try:
+            with _pool(min(workers, len(waiting))) as pool:
+                while waiting or running:
+                    while waiting and len(running) < 2 * workers:
+                        running[_submit(pool, jobs[waiting[0]])] = waiting[0]
+                        waiting.popleft()
+                    done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+                    for future in done:
+                        outcome = future.result()
+                        yield running.pop(future), outcome
+        except BrokenProcessPool:
+            for position in running.values():
+                yield position, _alone(jobs[position])
+
+
+def _alone(job: _Job) -> Outcome:
+    """Reads a clip that may have killed its worker in a process of its own."""
+    try:
+        with _pool(1) as pool:
+            return _submit(pool, job).result()
+    except BrokenProcessPool:
+        return Outcome("crashed", "reading it killed the process (out of memory, or a decoder bug)")
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = futures.ProcessPoolExecutor(workers, context, initializer=_start_worker)
+    try:
+        yield pool
+        pool.shutdown()
+    finally:
+        # After an interrupt the clips under way are given up: the next run reads them again.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+
+
+def _submit(pool: futures.ProcessPoolExecutor, job: _Job) -> futures.Future:
+    """Hands over a job; a worker that this starts never hears of an interrupt, its parent does."""
+    if threading.current_thread() is not threading.main_thread():
+        return pool.submit(_read_job, job)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return pool.submit(_read_job, job)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _start_worker() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)

@@ -1,0 +1,117 @@
+"""What became of every clip: `report.json` and the tables a user sees."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+
+from rich.console import Console
+from rich.table import Table
+
+from preprocess import PREPROCESS_VERSION
+from preprocess.clip import Clip
+from preprocess.pipeline import Outcome
+
+_SHOWN = 10  # rows of a list on the screen; the report has them all
+
+
+def make_report(request: dict, clips: list[Clip], outcomes: list[Outcome], classes) -> dict:
+    """Builds `report.json`.
+
+    Args:
+      request: data set, source and options, what makes two preparations the same.
+      clips, outcomes: one each, in the same order.
+      classes: class names in the order of their ids.
+
+    Returns:
+      `request`, `preprocess_version`, `counts` (clips seen, kept, dropped, read now, reused from
+      an earlier run), `dropped` (reason -> clips), `classes` and `splits` (clips kept in each),
+      `subjects` kept, and `clips`: one row each with everything that was noticed.
+    """
+    kept = [clip for clip, outcome in zip(clips, outcomes, strict=True) if not outcome.reason]
+    reused = sum(outcome.reused for outcome in outcomes)
+    labels = collections.Counter(clip.label for clip in kept)
+    return {
+        "request": request,
+        "preprocess_version": PREPROCESS_VERSION,
+        "counts": {
+            "seen": len(clips),
+            "kept": len(kept),
+            "dropped": len(clips) - len(kept),
+            "read": len(clips) - reused,
+            "reused": reused,
+        },
+        "dropped": dict(collections.Counter(o.reason for o in outcomes if o.reason)),
+        "classes": {name: labels[name] for name in classes},
+        "splits": dict(collections.Counter(clip.split for clip in kept)),
+        "subjects": len({clip.subject for clip in kept}),
+        "clips": [_row(clip, outcome) for clip, outcome in zip(clips, outcomes, strict=True)],
+    }
+
+
+def _row(clip: Clip, outcome: Outcome) -> dict:
+    who = {k: getattr(clip, k) for k in ("clip_id", "subject", "label", "split")}
+    return {**who, "kept": not outcome.reason, **dataclasses.asdict(outcome)}
+
+
+def print_listing(console: Console, clips: list[Clip], classes) -> None:
+    """Shows what a run would read: clips per class and split, people, and rows with problems."""
+    usable = [clip for clip in clips if not clip.problem]
+    splits = list(dict.fromkeys(clip.split for clip in usable))
+    count = collections.Counter((clip.label, clip.split) for clip in usable)
+    console.print(f"{len(usable)} of {len(clips)} clips would be read")
+    table = Table()
+    table.add_column("class")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for name in classes:
+        table.add_row(name, *(str(count[name, split]) for split in splits))
+    for what in ("clips", "people"):
+        table.add_row(what, *(str(_size(usable, split, what)) for split in splits), style="bold")
+    console.print(table)
+    _print_problems(console, [(c.clip_id, str(c.problem)) for c in clips if c.problem], "listed")
+    people = collections.Counter(clip.subject for clip in usable)
+    shown = ", ".join(f"{name} {clips}" for name, clips in list(people.items())[: 3 * _SHOWN])
+    more = len(people) - 3 * _SHOWN
+    console.print(f"clips of each person: {shown}" + (f" and {more} more" if more > 0 else ""))
+
+
+def _size(clips: list[Clip], split: str, what: str) -> int:
+    inside = [clip for clip in clips if clip.split == split]
+    return len(inside) if what == "clips" else len({clip.subject for clip in inside})
+
+
+def print_summary(console: Console, report: dict) -> None:
+    """Shows what was kept, what was dropped and why, and what was noticed."""
+    rows = [row for row in report["clips"] if row["kept"]]
+    counts = report["counts"]
+    table = Table(show_header=False)
+    table.add_row("clips", f"{counts['kept']} kept, {counts['dropped']} dropped")
+    if counts["reused"]:
+        table.add_row("of them", f"{counts['reused']} finished earlier, not read again")
+    table.add_row("splits", _listed(report["splits"]))
+    table.add_row("classes", _listed(report["classes"]))
+    table.add_row("people", str(report["subjects"]))
+    frames, detected = (sum(row[key] for row in rows) for key in ("frames", "detected"))
+    table.add_row("frames", f"{frames}, a face in {detected} ({detected / max(frames, 1):.1%})")
+    for what, key in (("turned upright", "rotation"), ("with other faces", "other_faces")):
+        if number := sum(bool(row[key]) for row in rows):
+            table.add_row(what, f"{number} clips")
+    for reason, number in sorted(report["dropped"].items(), key=lambda item: -item[1]):
+        table.add_row(f"dropped: {reason}", f"{number} clips", style="yellow")
+    console.print(table)
+    dropped = [(r["clip_id"], r["detail"] or r["reason"]) for r in report["clips"] if r["reason"]]
+    _print_problems(console, dropped, "dropped")
+    _print_problems(console, [(r["clip_id"], r["note"]) for r in rows if r["note"]], "kept, but")
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counts.items())
+
+
+def _print_problems(console: Console, rows: list[tuple[str, str]], word: str) -> None:
+    for clip_id, text in rows[:_SHOWN]:
+        line = f"{word}: {clip_id}: {text}"
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if len(rows) > _SHOWN:
+        console.print(f"... and {len(rows) - _SHOWN} more, see report.json", style="yellow")

@@ -1,0 +1,194 @@
+"""Writes the prepared data set: TFDS over ArrayRecord shards, without TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from collections.abc import Sequence as Series
+
+import numpy as np
+
+from fer_jax.landmarks import Graph, centre, inner, make_graph, save_graph
+from preprocess import PREPROCESS_VERSION
+from preprocess.clip import Clip, Sequence, SourceError
+
+NAME = "landmarks"
+CACHE = ".clips"  # finished clips, in the data set's directory
+INFO = "dataset_info.json"  # written last: a directory with it is complete
+_OWN_FILES = (
+    INFO, "features.json", "metadata.json", "label.labels.txt", "graph.json", "report.json",
+)  # fmt: skip
+_PARTIAL = ".writing-"
+_EXAMPLES_PER_SHARD = 1024
+_BATCH = 32  # the writer renews its metadata with every batch
+
+
+def write_dataset(
+    out: pathlib.Path,
+    examples,
+    *,
+    splits: Series[str],
+    classes: Series[str],
+    action_units: Series[str] | None,
+    report: dict,
+) -> None:
+    """Writes shards, graph and report; the directory changes only once everything is written.
+
+    Args:
+      out: the data set's directory; what else lies in it stays.
+      examples: function without arguments that gives an iterator of `(clip, sequence)`; it is
+        called twice, so nothing is held.
+      splits: names of the splits that get examples.
+      classes: class names in the order of their ids.
+      action_units: names of the columns of `Sequence.action_units`, None without them.
+      report: becomes `report.json`.
+    """
+    for left_by_a_kill in out.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(left_by_a_kill, ignore_errors=True)
+    partial = pathlib.Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
+    try:
+        graph = _graph(examples(), "train" if "train" in splits else None)
+        _write_shards(partial, examples(), splits, classes, action_units, report)
+        save_graph(graph, partial / "graph.json")
+        (partial / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
+        _move_in(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _move_in(partial: pathlib.Path, out: pathlib.Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        (out / INFO).unlink()
+    new = {path.name for path in partial.iterdir()}
+    for old in own_files(out):
+        if old.name not in new:
+            old.unlink()
+    for path in sorted(partial.iterdir(), key=lambda path: path.name == INFO):
+        os.replace(path, out / path.name)
+
+
+def own_files(out: pathlib.Path) -> list[pathlib.Path]:
+    """Lists the files of a prepared data set in `out`; nothing else in there is ever touched."""
+    named = [out / name for name in _OWN_FILES if (out / name).exists()]
+    return named + list(out.glob(f"{NAME}-*.array_record*"))
+
+
+def check_target(out: pathlib.Path, request: dict, overwrite: bool) -> None:
+    """Refuses to replace what another request prepared, or a directory with other things in it.
+
+    Raises:
+      SourceError: and how to go on.
+    """
+    if out.exists() and not out.is_dir():
+        raise SourceError(f"--out {out} is a file: name a directory")
+    if overwrite or not out.exists():
+        return
+    if not (out / INFO).exists():
+        foreign = [p.name for p in out.iterdir() if not p.name.startswith(".")]
+        if foreign and not (out / CACHE).exists():
+            raise SourceError(
+                f"--out {out} holds other things ({', '.join(sorted(foreign)[:3])}): name an empty "
+                "or new directory, or add --overwrite to put the data set beside them"
+            )
+        return
+    earlier = read_report(out).get("request")
+    if earlier != request:
+        changed = sorted(k for k in request if (earlier or {}).get(k) != request[k])
+        raise SourceError(
+            f"{out} already holds a data set that was prepared otherwise (other "
+            f"{', '.join(changed) or 'program'}): name another --out, or add --overwrite"
+        )
+
+
+def read_report(out: pathlib.Path) -> dict:
+    """Returns `report.json` of a prepared data set, empty when there is none to read."""
+    try:
+        return json.loads((out / "report.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _graph(examples: Iterator[tuple[Clip, Sequence]], split: str | None) -> Graph:
+    """Makes the graph of the mean of the centred 51 points over all detected frames of a split.
+
+    Without a split all clips count. Source: ST-BLN specification, section 2.4.
+    """
+    total, frames = np.zeros((51, 2)), 0
+    for clip, sequence in examples:
+        if split is None or clip.split == split:
+            points = inner(sequence.landmarks[sequence.detected].astype(np.float64))
+            total += centre(points).sum(0)
+            frames += len(points)
+    try:
+        return make_graph(total / frames)
+    except ValueError as error:
+        raise SourceError(f"the landmarks of this data set make no face: {error}") from error
+
+
+def _write_shards(directory, examples, splits, classes, action_units, report) -> None:
+    import tensorflow_datasets as tfds
+
+    scalar, text = tfds.features.Scalar, tfds.features.Text
+    features = {
+        "clip_id": text(),
+        "subject": text(),
+        "label": tfds.features.ClassLabel(names=list(classes)),
+        "fps": scalar(np.float32),
+        "frame_size": tfds.features.Tensor(shape=(2,), dtype=np.int32),
+        "frame_index": tfds.features.Tensor(shape=(None,), dtype=np.int32),
+        "detected": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
+        "landmarks": tfds.features.Tensor(shape=(None, 68, 2), dtype=np.float32),
+    }
+    if action_units:
+        shape = (None, len(action_units))
+        features["action_units"] = tfds.features.Tensor(shape=shape, dtype=np.float32)
+    identity = tfds.core.dataset_info.DatasetIdentity(
+        name=NAME,
+        version=tfds.core.Version("1.0.0"),
+        data_dir=str(directory),
+        module_name="preprocess.store",
+    )
+    request = report["request"]
+    metadata = {
+        **request,
+        "preprocess_version": PREPROCESS_VERSION,
+        "action_units": list(action_units or ()),
+    }
+    info = tfds.core.DatasetInfo(
+        builder=identity,
+        description=f"Facial landmark sequences prepared from {request['dataset']}.",
+        features=tfds.features.FeaturesDict(features),
+        metadata=tfds.core.MetadataDict(metadata),
+        disable_shuffling=True,
+    )
+    writer = tfds.core.SequentialWriter(info, _EXAMPLES_PER_SHARD, file_format="array_record")
+    writer.initialize_splits(list(splits))
+    while batch := list(itertools.islice(examples, _BATCH)):
+        by_split: dict[str, list[dict]] = {}
+        for clip, sequence in batch:
+            example = _example(clip, sequence, with_units=bool(action_units))
+            by_split.setdefault(clip.split, []).append(example)
+        writer.add_examples(by_split)
+    writer.close_all()
+
+
+def _example(clip: Clip, sequence: Sequence, with_units: bool) -> dict:
+    example = {
+        "clip_id": clip.clip_id,
+        "subject": clip.subject,
+        "label": clip.label,
+        "fps": np.float32(sequence.fps),
+        "frame_size": np.array(sequence.frame_size, np.int32),
+        "frame_index": sequence.frame_index,
+        "detected": sequence.detected,
+        "landmarks": sequence.landmarks,
+    }
+    if with_units:
+        example["action_units"] = sequence.action_units.astype(np.float32)
+    return example

@@ -1,0 +1,51 @@
+"""Trains and evaluates one experiment: python run.py --config configs/stbln_synthetic.py
+
+Any field may be set on the command line: --config.optimizer.learning_rate=0.05
+An interrupted run is continued by the same command.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, e.g. configs/stbln_afew.py")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where results go (default: runs/NAME)")
+_CACHE = flags.DEFINE_string(
+    "compilation_cache",
+    os.environ.get("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path.home() / ".cache/fer_jax/xla")),
+    "Where compiled programs are kept between runs; empty: nowhere",
+)
+
+
+def main(arguments: list[str]) -> None:
+    if len(arguments) > 1:
+        raise app.UsageError(f"unknown argument {arguments[1]!r}: flags begin with --")
+    logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save
+    import jax
+
+    from fer_jax import data, experiment, train
+
+    jax.config.update("jax_compilation_cache_dir", _CACHE.value or None)
+    config = _CONFIG.value
+    workdir = _WORKDIR.value or f"runs/{config.name}"
+    try:
+        metrics = experiment.run(config, workdir)
+    except (data.NotPreparedError, experiment.WorkdirError, train.NonFiniteLossError) as error:
+        sys.exit(f"error: {error}")
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted: the same command continues from the last checkpoint")
+    for name, row in metrics["readings"].items():
+        print(f"{name:13s} accuracy {row['accuracy_mean_of_folds']:.4f}")
+    print(f"report: {workdir}/report.md")
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    app.run(main)

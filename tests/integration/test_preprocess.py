@@ -1,0 +1,319 @@
+"""The whole command: `python -m preprocess` on good input, bad input, interrupted input."""
+
+import collections
+import csv
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from fer_jax.landmarks import load_graph
+from fer_jax.synthetic import make_clip, render, write_video
+from preprocess.__main__ import main
+
+tfds = pytest.importorskip("tensorflow_datasets")
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def report_of(out) -> dict:
+    return json.loads((out / "report.json").read_text())
+
+
+def examples(out) -> dict:
+    builder = tfds.builder_from_directory(out)
+    rows = [r for s in builder.info.splits for r in builder.as_data_source(split=s)]
+    return {row["clip_id"].decode(): row for row in rows}
+
+
+def write_manifest(folder, rows, columns=("path", "subject", "label")):
+    path = folder / "manifest.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+def write_face_csv(path, frames=6):
+    landmarks = make_clip(0, 0, 1, frames=max(frames, 2)).landmarks[:frames]
+    names = [f" {axis}_{k}" for axis in "xy" for k in range(68)]
+    table = landmarks.transpose(0, 2, 1).reshape(frames, 136)
+    np.savetxt(path, table, delimiter=",", header=",".join(names), comments="")
+    return path
+
+
+def command(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "preprocess", *map(str, arguments)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options,
+    )  # fmt: skip
+
+
+def test_synthetic_data_set_is_ready_to_train_on(tmp_path, capsys):
+    out = tmp_path / "synthetic"
+    arguments = ["synthetic", "--out", str(out), "--subjects", "3", "--clips-per-subject", "7"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "21 kept, 0 dropped" in shown
+    assert f"--config.data.path {out}" in shown.replace("\n", "")
+    rows = examples(out)
+    made = make_clip(0, 1, 4)
+    row = rows[made.clip_id]
+    np.testing.assert_array_equal(row["landmarks"], made.landmarks)
+    np.testing.assert_array_equal(row["action_units"], made.action_units)
+    info = tfds.builder_from_directory(out).info
+    assert info.features["label"].names[row["label"]] == made.label
+    assert info.splits["train"].num_examples == 7
+    assert len(load_graph(out / "graph.json").edges) > 150
+    assert report_of(out)["counts"]["kept"] == 21
+
+
+def test_the_same_command_again_reads_nothing_and_another_is_refused(tmp_path, capsys):
+    out = tmp_path / "synthetic"
+    arguments = ["synthetic", "--out", str(out), "--subjects", "3", "--clips-per-subject", "2"]
+    assert main(arguments) == 0
+    before = examples(out)
+    files = {f.name: f.stat().st_mtime_ns for f in (out / ".clips").iterdir()}
+    assert main(arguments) == 0
+    assert report_of(out)["counts"] == {
+        "seen": 6, "kept": 6, "dropped": 0, "read": 0, "reused": 6,
+    }  # fmt: skip
+    assert {f.name: f.stat().st_mtime_ns for f in (out / ".clips").iterdir()} == files
+    assert examples(out).keys() == before.keys()
+    assert main([*arguments, "--seed", "1"]) == 1
+    assert "prepared otherwise (other options)" in " ".join(capsys.readouterr().err.split())
+    assert main([*arguments, "--seed", "1", "--overwrite"]) == 0
+    assert report_of(out)["counts"]["reused"] == 0
+    assert len(list((out / ".clips").iterdir())) == 6
+
+
+def hostile_source(folder):
+    """One good video, one good CSV, a folder with a hole, and ten ways to be useless."""
+    clip = make_clip(0, 0, 1, frames=12)
+    frames = list(render(clip.true_landmarks, clip.identity))
+    write_video(folder / "gut ü.mp4", frames, clip.fps)
+    write_video(folder / "long.avi", frames * 3, clip.fps)
+    whole = (folder / "long.avi").read_bytes()
+    (folder / "long.avi").write_bytes(whole[: len(whole) // 2])
+    write_video(folder / "empty_room.avi", [np.full_like(frames[0], 90)] * 5, clip.fps)
+    import cv2
+
+    (folder / "frames").mkdir()
+    for number in (3, 7, 10):
+        image = cv2.cvtColor(frames[number], cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / "frames" / f"f{number}.png"), image)
+    (folder / "frames" / "f5.png").write_bytes(b"broken")
+    cv2.imwrite(str(folder / "still.png"), cv2.cvtColor(frames[6], cv2.COLOR_RGB2BGR))
+    write_face_csv(folder / "face.csv")
+    write_face_csv(folder / "rowless.csv", frames=0)
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    (folder / "nothing.mp4").touch()
+    (folder / "letter.mp4").write_text("dear reader\n" * 200)
+    (folder / "vacant").mkdir()
+    names = [
+        "gut ü.mp4", "long.avi", "frames", "still.png", "face.csv", "empty_room.avi", "rowless.csv",
+        "other.csv", "nothing.mp4", "letter.mp4", "vacant", "missing.mp4", "./face.csv",
+    ]  # fmt: skip
+    rows = [(name, f"p{k % 3}", "joy" if k % 2 else "fear") for k, name in enumerate(names)]
+    return write_manifest(folder, [*rows, ("still.png", "p1", "")])
+
+
+def test_bad_clips_are_listed_and_good_ones_kept(tmp_path, capsys):
+    pytest.importorskip("dlib")
+    manifest, out = hostile_source(tmp_path), tmp_path / "out"
+    assert main(["manifest", "--source", str(manifest), "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "non-commercial" in shown
+    report = report_of(out)
+    rows = {row["clip_id"]: row for row in report["clips"]}
+    assert len(rows) == report["counts"]["seen"] == 14
+    kept = {name for name, row in rows.items() if row["kept"]}
+    assert kept == {"gut ü.mp4", "long.avi", "frames", "still.png", "face.csv"}
+    assert examples(out).keys() == kept
+    assert report["dropped"] == {
+        "no face": 1, "no frames": 2, "no landmark columns": 1, "unreadable": 2, "missing file": 1,
+        "duplicate path": 1, "empty label": 1,
+    }  # fmt: skip
+    assert rows["long.avi"]["note"].startswith("cut off after frame")
+    assert 0 < rows["long.avi"]["frames"] < 36
+    assert rows["frames"]["note"] == "1 unreadable frames skipped"
+    assert examples(out)["frames"]["frame_index"].tolist() == [3, 7, 10]
+    assert rows["gut ü.mp4"]["detected"] == 12
+    assert all(row["detail"] for row in rows.values() if not row["kept"])
+
+
+def test_dry_run_lists_and_writes_nothing(tmp_path, capsys):
+    for name in ("a", "b", "c"):
+        write_face_csv(tmp_path / f"{name}.csv")
+    rows = [
+        ("a.csv", "p1", "joy"),
+        ("b.csv", "p2", "joy"),
+        ("c.csv", "p2", "fear"),
+        ("d", "p", "x"),
+    ]
+    manifest = write_manifest(tmp_path, rows)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["manifest", "--source", str(manifest), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "3 of 4 clips would be read" in shown
+    assert "p2 2" in shown
+    assert "d: missing file" in shown
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_longer_list_costs_only_its_new_clips(tmp_path):
+    for name in ("a", "b", "c"):
+        write_face_csv(tmp_path / f"{name}.csv")
+    rows = [("a.csv", "p1", "joy"), ("b.csv", "p2", "fear")]
+    arguments = ["manifest", "--source", str(write_manifest(tmp_path, rows)), "--out"]
+    assert main([*arguments, str(tmp_path / "out")]) == 0
+    rows = [("a.csv", "p1", "relief"), ("c.csv", "p2", "fear")]
+    write_manifest(tmp_path, rows)
+    assert main([*arguments, str(tmp_path / "out")]) == 0
+    assert report_of(tmp_path / "out")["counts"]["reused"] == 1
+    assert report_of(tmp_path / "out")["classes"] == {"fear": 1, "relief": 1}
+    assert examples(tmp_path / "out").keys() == {"a.csv", "c.csv"}
+
+
+def test_starting_up_imports_nothing_heavy():
+    heavy = "{'dlib', 'jax', 'pandas', 'tensorflow_datasets', 'torch'}"
+    code = f"import sys, preprocess.__main__; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["manifest", "--source", "nowhere.csv"], "manifest nowhere.csv does not exist"),
+        (["manifest"], "--source is missing"),
+        (["ravdess"], "Zenodo record 3255102"),
+        (["synthetic", "--subjects", "1"], "make at least 3"),
+    ],
+)
+def test_a_wrong_command_says_what_to_do(tmp_path, capsys, arguments, message):
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_usable_is_an_error(tmp_path, capsys):
+    (tmp_path / "a.mp4").touch()
+    manifest = write_manifest(tmp_path, [("a.mp4", "p", "joy")])
+    out = tmp_path / "out"
+    pytest.importorskip("dlib")
+    assert main(["manifest", "--source", str(manifest), "--out", str(out)]) == 1
+    assert "none of the 1 clips can be used" in capsys.readouterr().err
+    assert not (out / "dataset_info.json").exists()
+
+
+def test_ravdess(tmp_path):
+    for actor, emotion in ((1, 3), (1, 5), (2, 3)):
+        write_face_csv(tmp_path / f"01-01-{emotion:02d}-01-01-01-{actor:02d}.csv")
+    assert main(["ravdess", "--source", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    rows = examples(tmp_path / "out")
+    assert len(rows) == 3
+    row = rows["01-01-05-01-01-01-01"]
+    assert tfds.builder_from_directory(tmp_path / "out").info.features["label"].names[
+        row["label"]
+    ] == "angry"  # fmt: skip
+    assert row["frame_size"].tolist() == [1280, 720]
+    assert row["subject"] == b"actor01"
+
+
+def slow_source(folder, clips=6):
+    """Videos that take about half a second each."""
+    clip = make_clip(0, 0, 1, frames=10)
+    frames = list(render(clip.true_landmarks, clip.identity)) * 8
+    write_video(folder / "0.avi", frames, clip.fps)
+    for number in range(1, clips):
+        (folder / f"{number}.avi").write_bytes((folder / "0.avi").read_bytes())
+    return write_manifest(folder, [(f"{n}.avi", f"p{n}", "ab"[n % 2]) for n in range(clips)])
+
+
+def wait_for_clips(out, number: int, process) -> int:
+    for _ in range(400):
+        finished = len(list(out.glob(".clips/*.npz")))
+        if finished >= number or process.poll() is not None:
+            return finished
+        time.sleep(0.05)
+    raise TimeoutError("no clip was finished in 20 seconds")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_goes_on_where_it_was(tmp_path, sent):
+    pytest.importorskip("dlib")
+    out = tmp_path / "out"
+    arguments = ["manifest", "--source", slow_source(tmp_path), "--out", out, "--workers", "1"]
+    process = command(*arguments)
+    wait_for_clips(out, 2, process)
+    os.kill(process.pid, sent)
+    shown = process.communicate(timeout=20)[0]
+    assert process.returncode == (130 if sent == signal.SIGINT else -sent), shown
+    if sent == signal.SIGINT:
+        assert "give the same command again" in " ".join(shown.split())
+        assert "Traceback" not in shown
+    finished = {f.name: f.stat().st_mtime_ns for f in out.glob(".clips/*.npz")}
+    assert 2 <= len(finished) < 6
+    assert not (out / "dataset_info.json").exists()
+    again = command(*arguments)
+    shown = again.communicate(timeout=60)[0]
+    assert again.returncode == 0, shown
+    counts = report_of(out)["counts"]
+    assert counts["kept"] == 6
+    assert len(finished) <= counts["reused"] < 6
+    assert {f: (out / ".clips" / f).stat().st_mtime_ns for f in finished} == finished
+    assert len(examples(out)) == 6
+
+
+def test_rendered_faces_are_found_by_the_real_detector(tmp_path):
+    pytest.importorskip("dlib")
+    out = tmp_path / "rendered"
+    arguments = ["synthetic", "--render", "--subjects", "3", "--clips-per-subject", "1"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    rows = report_of(out)["clips"]
+    assert sum(r["detected"] for r in rows) >= 0.95 * sum(r["frames"] for r in rows)
+    for clip_id, row in examples(out).items():
+        assert len(row["action_units"]) == len(row["landmarks"]), clip_id
+
+
+def test_real_landmark_files(tmp_path, real_data):
+    source = real_data / "buhmap" / "manifest.csv"
+    out = tmp_path / "buhmap"
+    rows = list(csv.DictReader(source.read_text().splitlines()))[::12]
+    listed = [(source.parent / r["path"], r["subject"], r["label"]) for r in rows]
+    manifest = write_manifest(tmp_path, listed)
+    assert main(["manifest", "--source", str(manifest), "--out", str(out)]) == 0
+    assert report_of(out)["counts"] == {
+        "seen": 30, "kept": 30, "dropped": 0, "read": 30, "reused": 0,
+    }  # fmt: skip
+    stored = collections.Counter(row["subject"].decode() for row in examples(out).values())
+    assert stored == collections.Counter(r["subject"] for r in rows)
+
+
+def test_real_videos(tmp_path, real_data):
+    pytest.importorskip("dlib")
+    videos = sorted(p for p in (real_data / "videos").iterdir() if "cap12" not in p.name)
+    listed = [(path, "p", "joy") for path in videos]
+    out = tmp_path / "videos"
+    manifest = write_manifest(tmp_path, listed)
+    assert main(["manifest", "--source", str(manifest), "--out", str(out)]) == 0
+    rows = {pathlib.Path(row["clip_id"]).stem: row for row in report_of(out)["clips"]}
+    assert not rows["corrupt_truncated_half"]["kept"]
+    assert rows["rotated90_pixels"]["rotation"] == 270
+    assert rows["pyfeat_multi_face"]["other_faces"] >= 2
+    assert rows["intel_head-pose-face-detection-female-and-male"]["other_faces"] == 1
+    for whole in ("pyfeat_single_face", "intel_asl_help", "intel_head-pose-face-detection-male"):
+        assert rows[whole]["detected"] == rows[whole]["frames"]
+    stored = {pathlib.Path(name).stem: row for name, row in examples(out).items()}
+    gone = stored["pyfeat_face_noface"]["detected"]
+    assert gone[:72].all(), "the first 72 frames show a face"
+    assert not gone[72:].any(), "the rest shows a sky"
+    upright, turned = (
+        stored[name]["landmarks"] for name in ("pyfeat_single_face", "rotated90_pixels")
+    )
+    assert np.median(np.linalg.norm(upright - turned, axis=-1)) < 1.5

@@ -1,0 +1,229 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from fer_jax import plots
+from fer_jax.labels import AFEW_CLASSES, RAVDESS_CLASSES
+from fer_jax.landmarks import MEAN_FACE
+from fer_jax.timeline import prediction_timeline
+
+
+def drawn_texts(figure):
+    """Every text a reader sees: (string, box in pixels)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    texts = [*figure.texts, figure._suptitle]
+    for part in [figure, *getattr(figure, "subfigs", [])]:
+        texts += [text for legend in part.legends for text in legend.get_texts()]
+        for axes in part.axes:
+            texts += [axes.title, axes._left_title, *axes.texts]
+            for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+                texts.append(axis.label)
+                low, high = sorted(limits)
+                for tick in axis.get_major_ticks():
+                    if low - 1e-9 <= tick.get_loc() <= high + 1e-9 and axes.axison:
+                        texts.append(tick.label1)
+    return [
+        (text.get_text(), text.get_window_extent(renderer))
+        for text in dict.fromkeys(texts)
+        if text is not None and text.get_visible() and text.get_text().strip()
+    ]
+
+
+def check_legible(figure):
+    """No text overlaps another or leaves the figure."""
+    texts = drawn_texts(figure)
+    assert texts
+    page = figure.bbox
+    for text, box in texts:
+        assert box.x0 >= -1 and box.y0 >= -1, text
+        assert box.x1 <= page.width + 1 and box.y1 <= page.height + 1, text
+    for (one, box), (other, second) in itertools.combinations(texts, 2):
+        across = min(box.x1, second.x1) - max(box.x0, second.x0)
+        down = min(box.y1, second.y1) - max(box.y0, second.y0)
+        assert across < 1 or down < 1, f"{one!r} overlaps {other!r}"
+    return [text for text, _ in texts]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_confusion_matrix_shows_counts_and_accuracy(rng):
+    matrix = rng.integers(0, 9, (8, 8)) + np.diag(rng.integers(20, 140, 8))
+    matrix[2] = 0  # a class nobody showed
+    figure = plots.confusion_matrix(matrix, RAVDESS_CLASSES, "test set")
+    texts = check_legible(figure)
+    assert str(matrix[0, 0]) in texts
+    heading = next(text for text in texts if text.startswith("test set"))
+    assert f"accuracy {np.trace(matrix) / matrix.sum():.1%}" in heading
+    assert f"{matrix.sum()} clips" in heading
+
+
+def test_confusion_matrix_of_two_classes_and_of_nothing():
+    check_legible(plots.confusion_matrix([[3, 1], [0, 4]], ("a", "b")))
+    check_legible(plots.confusion_matrix(np.zeros((3, 3), int), ("a", "b", "c")))
+
+
+def history(folds, epochs, evaluation=True):
+    rows = []
+    for fold, epoch in itertools.product(range(folds), range(1, epochs + 1)):
+        row = {"fold": fold, "epoch": epoch, "train_loss": 2 / epoch + 0.1 * fold}
+        row["train_accuracy"] = 1 - 0.8 / epoch
+        if evaluation:
+            row |= {"evaluation_loss": 2 / epoch, "evaluation_accuracy": 0.9 - 0.8 / epoch}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def test_learning_curves_draw_folds_thin_and_their_mean_thick():
+    figure = plots.learning_curves(history(4, 10))
+    check_legible(figure)
+    lines = figure.axes[0].get_lines()
+    assert len(lines) == 2 * (4 + 1)
+    thick = [line for line in lines if line.get_linewidth() > 1]
+    expected = 2 / np.arange(1, 11) + 0.15
+    np.testing.assert_allclose(thick[0].get_ydata(), expected)
+
+
+def test_learning_curves_of_one_fold_without_evaluation():
+    figure = plots.learning_curves(history(1, 1, evaluation=False))
+    check_legible(figure)
+    assert len(figure.axes[0].get_lines()) == 1
+
+
+def test_learning_curves_skip_epochs_that_were_not_evaluated():
+    table = history(2, 6)
+    table.loc[table["epoch"] % 3 != 0, ["evaluation_loss", "evaluation_accuracy"]] = np.nan
+    figure = plots.learning_curves(table)
+    assert list(figure.axes[1].get_lines()[-1].get_xdata()) == [3, 6]
+
+
+@pytest.mark.parametrize("clips", [80, 4000])
+def test_pass_accuracies_count_every_pass_and_mark_the_ensemble(rng, clips):
+    accuracies = (rng.normal(0.32, 0.0118, 100) * clips).round() / clips
+    figure = plots.pass_accuracies(accuracies, 0.3611, 0.3413, 0.35)
+    texts = check_legible(figure)
+    axes = figure.axes[0]
+    assert sum(bar.get_height() for bar in axes.patches) == 100
+    assert [line.get_xdata()[0] for line in axes.get_lines()] == [0.3611, 0.3413, 0.35]
+    assert any("36.1%" in text for text in texts)
+    assert any(f"{accuracies.mean():.1%}" in text for text in texts)
+
+
+def test_pass_accuracies_that_are_all_equal():
+    check_legible(plots.pass_accuracies(np.full(10, 0.75), 0.75))
+
+
+def test_class_distributions_show_every_pass_and_the_true_class(rng):
+    samples = rng.dirichlet([1, 0.2, 0.3, 0.1, 3, 0.4, 6], 100)
+    landmarks = MEAN_FACE[None] * 60 + 200 + rng.normal(0, 1, (9, 68, 2))
+    figure = plots.class_distributions(samples, AFEW_CLASSES, "surprise", landmarks, "clip 7")
+    texts = check_legible(figure)
+    assert "surprise (true)" in texts and "first frame" in texts
+    assert f"{samples[:, 6].mean():.2f} ± {samples[:, 6].std():.2f}" in texts
+    dots = np.concatenate([c.get_offsets()[:, 0] for c in figure.axes[-1].collections])
+    np.testing.assert_allclose(np.sort(dots), np.sort(samples.ravel()))
+
+
+def test_class_distributions_without_faces(rng):
+    figure = plots.class_distributions(rng.dirichlet([1, 1], 5), ("yes", "no"))
+    check_legible(figure)
+    assert len(figure.axes) == 1
+
+
+def test_reliability_leaves_empty_bins_out():
+    confidence = np.array([np.nan, 0.3, 0.5, 0.7, 0.9])
+    accuracy = np.array([np.nan, 0.2, 0.5, 0.6, 0.95])
+    figure = plots.reliability(confidence, accuracy, [0, 3, 5, 9, 20], 0.0712)
+    texts = check_legible(figure)
+    assert len(figure.axes[0].patches) == 4
+    assert any("0.071" in text and "37 clips" in text for text in texts)
+
+
+def test_risk_coverage_draws_every_curve():
+    coverage = np.arange(1, 101) / 100
+    curves = {
+        "entropy": (coverage, 0.2 * coverage**2, 0.066),
+        "mutual information": (coverage, 0.2 * coverage, 0.1),
+    }
+    figure = plots.risk_coverage(curves)
+    texts = check_legible(figure)
+    assert "entropy (area 0.066)" in texts
+    assert len(figure.axes[0].get_lines()) == 2
+
+
+def test_risk_coverage_of_a_model_without_errors():
+    check_legible(plots.risk_coverage({"entropy": (np.array([1.0]), np.array([0.0]), 0.0)}))
+
+
+def test_figures_leave_pyplot_alone():
+    import sys
+
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules[
+        "matplotlib.pyplot"
+    ].get_fignums()
+
+
+def test_colours_are_distinct_up_to_nine_classes():
+    assert len(set(plots.class_colours(9))) == 9
+    assert len(plots.class_colours(12)) == 12
+
+
+def predictions(windows=24, seed=0, faceless=(5, 6, 7), threshold=1.2):
+    rng = np.random.default_rng(seed)
+    start = np.arange(windows) * 0.5
+    probabilities = rng.dirichlet([0.3] * len(RAVDESS_CLASSES), windows)
+    table = pd.DataFrame(probabilities, columns=list(RAVDESS_CLASSES))
+    table.insert(0, "clip", "clip.mp4")
+    table.insert(1, "start", start)
+    table.insert(2, "end", start + 1)
+    table["label"] = [RAVDESS_CLASSES[i] for i in probabilities.argmax(1)]
+    table["entropy"] = -(probabilities * np.log(probabilities)).sum(1)
+    table["mutual_information"] = 0.3 * table["entropy"]
+    table["agreement"], table["frames"] = 0.9, 25
+    table["abstained"] = table["entropy"] > threshold
+    gone = [index for index in faceless if index < windows]
+    numbers = [*RAVDESS_CLASSES, "entropy", "mutual_information", "agreement"]
+    table.loc[gone, numbers] = np.nan
+    table.loc[gone, "label"], table.loc[gone, "frames"] = "no face", 0
+    table.loc[gone, "abstained"] = True
+    return table
+
+
+def test_a_timeline_names_answers_and_what_was_withheld():
+    pictures = [np.full((60, 60, 3), 30 * index, np.uint8) for index in range(8)]
+    figure = prediction_timeline(predictions(), RAVDESS_CLASSES, 1.2, pictures, "clip.mp4")
+    texts = check_legible(figure)
+    assert {"unsure", "no face", "clip.mp4", "threshold 1.20 nats", "time (s)"} <= set(texts)
+    assert figure.axes[-1].get_xlim() == (0.0, 12.5)
+
+
+def test_a_clip_of_one_window_without_threshold():
+    figure = prediction_timeline(predictions(windows=1), RAVDESS_CLASSES)
+    texts = check_legible(figure)
+    assert not any("threshold" in text for text in texts)
+    assert figure.axes[-1].get_xlim() == (0.0, 1.0)
+
+
+def test_a_threshold_that_lets_nothing_through():
+    table = predictions(threshold=-np.inf)
+    texts = check_legible(prediction_timeline(table, RAVDESS_CLASSES, float("-inf")))
+    assert "unsure" in texts and not any("threshold" in text for text in texts)
+
+
+def test_a_long_clip_stays_legible():
+    check_legible(prediction_timeline(predictions(windows=600), RAVDESS_CLASSES, 1.2))
+
+
+def test_heights_are_the_probabilities():
+    table = predictions(windows=6, faceless=())
+    figure = prediction_timeline(table, RAVDESS_CLASSES)
+    pale = figure.axes[0].patches[0].get_data()
+    lowest_of_lane = len(RAVDESS_CLASSES) - 1
+    np.testing.assert_allclose((pale.values - lowest_of_lane) / 0.86, table[RAVDESS_CLASSES[0]])

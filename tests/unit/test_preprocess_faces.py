@@ -1,0 +1,213 @@
+"""Finding and following faces with the real detector, on rendered faces whose points are known."""
+
+import dataclasses
+import sys
+import weakref
+
+import numpy as np
+import pytest
+
+from fer_jax.landmarks import eye_distance
+from fer_jax.synthetic import make_clip, render
+
+pytest.importorskip("dlib", reason="needs the extra: pip install 'fer_jax[preprocess]'")
+
+from preprocess import detector, faces
+from preprocess.clip import Clip, ClipError
+from preprocess.read import read_clip
+from preprocess.video import Frames
+
+FRAMES = 12
+
+
+@pytest.fixture(scope="module", params=[0, 3])
+def face(request):
+    """A rendered clip: frames `[T, 256, 256, 3]` and the points they were drawn from."""
+    clip = make_clip(0, request.param, 1, frames=FRAMES)
+    return list(render(clip.true_landmarks, clip.identity)), clip.true_landmarks
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """A source of frames held in memory."""
+
+    images: list
+
+    def frames(self) -> Frames:
+        height, width = self.images[0].shape[:2]
+        return Frames(25.0, (width, height), len(self.images), 0, iter(enumerate(self.images)))
+
+
+def clip_of(images) -> Clip:
+    return Clip("clip", "someone", "joy", Given(images))
+
+
+def blank(like: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 12, like.shape)
+    return np.clip(np.full(like.shape, 128) + noise, 0, 255).astype(np.uint8)
+
+
+def error_of(landmarks, truth) -> float:
+    """RMSE in eye distances."""
+    distance = np.sqrt(((landmarks - truth) ** 2).sum(-1).mean())
+    return float(distance / eye_distance(truth).mean())
+
+
+def test_landmarks_are_where_they_were_drawn(face):
+    images, truth = face
+    sequence, notes = read_clip(clip_of(images))
+    assert sequence.detected.all()
+    assert error_of(sequence.landmarks, truth) < 0.08
+    assert notes == {"other_faces": 0, "rotation": 0, "note": ""}
+    assert (sequence.fps, sequence.frame_size) == (25.0, (256, 256))
+
+
+def test_landmarks_are_in_source_pixels_at_any_size(face):
+    import cv2
+
+    images, truth = face
+    large = [cv2.resize(image, (1280, 1280)) for image in images[:4]]
+    sequence, _ = read_clip(clip_of(large))
+    assert sequence.frame_size == (1280, 1280)
+    assert error_of(sequence.landmarks, truth[:4] * 5) < 0.08
+
+
+@pytest.mark.parametrize("turned", [1, 2, 3])
+def test_sideways_video_is_turned_upright(face, turned):
+    images, truth = face
+    sequence, notes = read_clip(clip_of([np.rot90(image, turned).copy() for image in images]))
+    assert notes["rotation"] == 90 * turned  # clockwise, what rot90 turned counterclockwise
+    assert sequence.detected.mean() > 0.9
+    assert error_of(sequence.landmarks[sequence.detected], truth[sequence.detected]) < 0.08
+
+
+def test_tilted_head_is_followed(face):
+    import cv2
+
+    images, truth = face
+    tilts = np.linspace(0, 40, FRAMES)
+    turns = [cv2.getRotationMatrix2D((128, 138), tilt, 1) for tilt in tilts]
+    border = cv2.BORDER_REPLICATE
+    tilted = [
+        cv2.warpAffine(i, t, (256, 256), borderMode=border)
+        for i, t in zip(images, turns, strict=True)
+    ]
+    points = [p @ t[:, :2].T + t[:, 2] for p, t in zip(truth, turns, strict=True)]
+    tracker = faces.Tracker()
+    found = [tracker.main(tracker.step(image)) for image in tilted]
+    assert all(found)
+    assert error_of(found[-1].landmarks, points[-1]) < 0.1
+
+
+def test_a_face_that_leaves_is_not_seen_any_more_and_keeps_its_number(face):
+    images, _ = face
+    nothing = [blank(images[0])] * 7
+    tracker = faces.Tracker()
+    tracks = [[f.track for f in tracker.step(i)] for i in images[:5] + nothing + images[5:10]]
+    assert tracks == [[0]] * 5 + [[]] * 7 + [[0]] * 5
+
+
+def test_two_tracks_never_share_a_face(face):
+    tracker = faces.Tracker()
+    tracker.step(face[0][0])
+    tracker._live[1] = tracker._live[0]  # as after two people crossed
+    assert [f.track for f in tracker.step(face[0][1])] == [0]
+
+
+def test_no_face_is_an_error_that_says_so(face):
+    with pytest.raises(ClipError, match="no face: none in 3 frames"):
+        read_clip(clip_of([blank(face[0][0])] * 3))
+
+
+def test_the_largest_face_is_kept_and_the_others_are_counted(face):
+    import cv2
+
+    images, truth = face
+    small = [cv2.resize(image, (160, 160)) for image in images]
+    pad = [cv2.copyMakeBorder(i, 0, 96, 0, 0, cv2.BORDER_REPLICATE) for i in small]
+    alone = [np.hstack([p, blank(images[0])]) for p in pad[:3]]
+    together = [np.hstack([p, i]) for p, i in zip(pad, images, strict=True)]
+    together = together + together[::-1]
+    # the large face comes in late, on the right; it stays until the next search and longer
+    sequence, notes = read_clip(clip_of(alone + together * 3))
+    assert notes["other_faces"] == 1
+    seen = sequence.landmarks[sequence.detected]
+    assert seen[..., 0].min() > 160
+    assert not sequence.detected[:3].any()
+
+
+def test_a_face_is_found_anew_after_a_cut(face):
+    images, truth = face
+    shifted = [np.roll(image, 60, axis=1) for image in images[6:]]
+    tracker = faces.Tracker()
+    found = [tracker.main(tracker.step(image)) for image in images[:6] + shifted]
+    assert all(found)
+    assert error_of(found[7].landmarks, truth[7] + [60, 0]) < 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Streamed:
+    """A source that counts how many of its frames are held at the same time."""
+
+    image: np.ndarray
+    count: int
+    alive: weakref.WeakValueDictionary = dataclasses.field(
+        default_factory=weakref.WeakValueDictionary
+    )
+    most: list = dataclasses.field(default_factory=lambda: [0])
+
+    def frames(self) -> Frames:
+        return Frames(25.0, (256, 256), self.count, 0, self._images())
+
+    def _images(self):
+        for number in range(self.count):
+            copy = self.image.copy()
+            self.alive[number] = copy
+            self.most[0] = max(self.most[0], len(self.alive))
+            yield number, copy
+
+
+def test_frames_are_not_held(face):
+    source = Streamed(face[0][0], 60)
+    sequence, _ = read_clip(Clip("clip", "someone", "joy", source))
+    assert len(sequence.detected) == 60
+    assert source.most[0] <= 3
+
+
+def test_following_gives_frames_and_faces(face):
+    followed = faces.follow(Given(face[0]))
+    numbers = [number for number, image, found in followed if image.shape == (256, 256, 3)]
+    assert numbers == list(range(FRAMES))
+    assert followed.frames.rotation == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 300), (48, 48, 3), (5, 4000, 3)])
+def test_odd_frames_do_no_harm(shape):
+    assert faces.Tracker().step(np.zeros(shape, np.uint8)) == []
+
+
+def test_a_missing_model_is_explained(monkeypatch, tmp_path):
+    monkeypatch.setenv(detector.MODEL_VARIABLE, str(tmp_path / "none.dat"))
+    with pytest.raises(detector.LandmarkModelError, match="none.dat does not exist"):
+        faces.Tracker()
+    monkeypatch.delenv(detector.MODEL_VARIABLE)
+
+    def not_installed(name):
+        raise detector.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(detector.importlib.metadata, "files", not_installed)
+    with pytest.raises(detector.LandmarkModelError, match="non-commercial"):
+        detector.landmark_model()
+
+
+def test_missing_dlib_is_explained(monkeypatch):
+    detector._dlib_models.cache_clear()
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(detector.LandmarkModelError, match=r"pip install 'fer_jax\[preprocess\]'"):
+        faces.Tracker()
+
+
+def test_a_wrong_model_is_explained(tmp_path):
+    (tmp_path / "wrong.dat").write_bytes(b"not a model")
+    with pytest.raises(detector.LandmarkModelError, match="not a dlib shape model"):
+        faces.Tracker(tmp_path / "wrong.dat")

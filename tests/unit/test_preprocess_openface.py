@@ -1,0 +1,93 @@
+"""OpenFace CSV files as they come, and as they should not come."""
+
+import numpy as np
+import pytest
+
+from preprocess.clip import ClipError
+from preprocess.openface import read_openface
+
+POINTS = [f"x_{k}" for k in range(68)] + [f"y_{k}" for k in range(68)]
+
+
+def write(path, columns: dict, separator=", "):
+    """Writes columns `{name: [value of each row]}`; values are taken as they are."""
+    lines = [separator.join(columns)]
+    lines += [separator.join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def face(rows: int, **first) -> dict:
+    points = {name: [10.0 * row + k + 1 for row in range(rows)] for k, name in enumerate(POINTS)}
+    return {**first, **points}
+
+
+def test_coordinates_land_where_they_belong(tmp_path):
+    columns = face(4, frame=[1, 2, 3, 5], timestamp=[0.0, 0.033, 0.067, 0.133], success=[1] * 4)
+    sequence, others = read_openface(write(tmp_path / "a.csv", columns), frame_size=(1280, 720))
+    assert sequence.landmarks.shape == (4, 68, 2)
+    assert sequence.landmarks.dtype == np.float32
+    assert sequence.landmarks[2, 7].tolist() == [28.0, 96.0]  # x_7 and y_7 of the third row
+    assert sequence.frame_index.tolist() == [1, 2, 3, 5]
+    assert sequence.detected.all()
+    assert sequence.fps == pytest.approx(4 / 0.133, abs=0.01)
+    assert (sequence.frame_size, others) == ((1280, 720), 0)
+
+
+def test_rows_without_a_face_are_marked_and_zeroed(tmp_path):
+    columns = face(5, success=[1, 0, 1, 1, 1])
+    columns["x_3"][2] = "nan"
+    columns["y_9"][3] = "oops"
+    for name in POINTS:
+        columns[name][4] = 0
+    sequence, _ = read_openface(write(tmp_path / "a.csv", columns))
+    assert sequence.detected.tolist() == [True, False, False, False, False]
+    assert np.abs(sequence.landmarks[1:]).max() == 0
+    assert np.isfinite(sequence.landmarks).all()
+
+
+def test_without_success_the_confidence_decides(tmp_path):
+    sequence, _ = read_openface(write(tmp_path / "a.csv", face(3, confidence=[0.98, 0.0, 0.77])))
+    assert sequence.detected.tolist() == [True, False, True]
+
+
+def test_bare_coordinates_are_enough(tmp_path):
+    sequence, _ = read_openface(write(tmp_path / "a.csv", face(3)), fps=29.97)
+    assert sequence.detected.all()
+    assert sequence.frame_index.tolist() == [0, 1, 2]
+    assert sequence.fps == 29.97
+
+
+def test_the_face_of_most_frames_is_kept(tmp_path):
+    columns = face(5, frame=[1, 1, 2, 3, 3], face_id=[0, 1, 1, 0, 1])
+    sequence, others = read_openface(write(tmp_path / "a.csv", columns))
+    assert sequence.frame_index.tolist() == [1, 2, 3]
+    assert others == 1
+
+
+def test_unknown_columns_do_not_matter(tmp_path):
+    columns = {"gaze_0_x": [0.1, 0.2], **face(2), "AU01_r": ["a", "b"]}
+    assert len(read_openface(write(tmp_path / "a.csv", columns))[0].detected) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "unreadable"),
+        (b"\x00\xff\xfe\x80" * 300, "unreadable"),
+        (b"frame, x_0, x_1\n1, 2, 3\n", "no landmark columns"),
+        ((", ".join(POINTS) + "\n").encode(), "no frames"),
+    ],
+)
+def test_what_is_no_landmark_file_says_so(tmp_path, content, reason):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(ClipError) as caught:
+        read_openface(path)
+    assert caught.value.reason == reason
+    assert str(path) in caught.value.detail
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ClipError, match="does not exist"):
+        read_openface(tmp_path / "none.csv")

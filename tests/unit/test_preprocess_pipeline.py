@@ -1,0 +1,140 @@
+"""Many clips at once: finished ones are kept, bad ones are listed, none stops the others."""
+
+import dataclasses
+import os
+import pathlib
+import time
+
+import numpy as np
+import pytest
+
+from preprocess import pipeline
+from preprocess.clip import Clip, ClipError, Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A source that gives landmarks, or trouble, and leaves a trace of having been read."""
+
+    folder: str
+    name: str
+    trouble: str = ""
+
+    def load(self) -> Sequence:
+        with open(pathlib.Path(self.folder) / f"{self.name}.read", "a") as trace:
+            trace.write("x")
+        if self.trouble == "kill":
+            os.kill(os.getpid(), 9)
+        if self.trouble == "error":
+            raise RuntimeError("decoder went mad")
+        if self.trouble == "clip":
+            raise ClipError("unreadable", "nothing in it")
+        frames = 3 + len(self.name)
+        points = np.random.default_rng(frames).uniform(1, 200, (frames, 68, 2)).astype(np.float32)
+        seen = np.full(frames, self.trouble != "faceless")
+        numbers = np.arange(frames, dtype=np.int32)
+        return Sequence(points, seen, numbers, 25.0, (320, 240), np.full((frames, 2), 0.5))
+
+
+def clips_of(folder, **trouble) -> list[Clip]:
+    return [Clip(n, "p", "joy", Made(str(folder), n, t)) for n, t in trouble.items()]
+
+
+def run(clips, cache, workers=2):
+    results = list(pipeline.read_all(clips, cache, workers=workers))
+    assert sorted(position for position, _, _ in results) == list(range(len(clips)))
+    return {clips[p].clip_id: (outcome, file) for p, outcome, file in results}
+
+
+def times_read(folder, name: str) -> int:
+    trace = folder / f"{name}.read"
+    return len(trace.read_text()) if trace.exists() else 0
+
+
+def test_trouble_is_told_and_the_rest_goes_on(tmp_path):
+    clips = clips_of(tmp_path, a="", bb="clip", c="error", d="kill", e="faceless", ffff="")
+    listed = Clip("g", "p", "joy", None, problem=ClipError("empty label", "line 7"))
+    done = run([*clips, listed], tmp_path / "cache")
+    reasons = {name: outcome.reason for name, (outcome, _) in done.items()}
+    assert reasons == {
+        "a": "", "bb": "unreadable", "c": "failed", "d": "crashed", "e": "no face", "ffff": "",
+        "g": "empty label",
+    }  # fmt: skip
+    assert "decoder went mad" in done["c"][0].detail
+    outcome, file = done["ffff"]
+    assert (outcome.frames, outcome.detected) == (7, 7)
+    stored, made = pipeline.load_sequence(file), clips[5].source.load()
+    for field in dataclasses.fields(Sequence):
+        np.testing.assert_array_equal(getattr(stored, field.name), getattr(made, field.name))
+
+
+def test_finished_clips_are_not_read_again(tmp_path):
+    clips = clips_of(tmp_path, a="", b="", c="clip")
+    cache = tmp_path / "cache"
+    first = run(clips[:2], cache)
+    second = run(clips, cache)
+    third = run(clips, cache)
+    assert [times_read(tmp_path, name) for name in "abc"] == [1, 1, 1]
+    assert not any(outcome.reused for outcome, _ in first.values())
+    assert [second[name][0].reused for name in "abc"] == [True, True, False]
+    assert [third[name][0].reused for name in "abc"] == [True, True, True]
+    assert third["c"][0].reason == "unreadable"
+    assert third["a"] == second["a"]
+
+
+def test_half_written_and_unknown_failures_are_read_again(tmp_path):
+    clips, cache = clips_of(tmp_path, a="", b="error"), tmp_path / "cache"
+    file = run(clips, cache)["a"][1]
+    file.write_bytes(file.read_bytes()[:200])
+    again = run(clips, cache)
+    assert again["a"][0].frames == 4
+    assert [times_read(tmp_path, name) for name in "ab"] == [2, 2]
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path):
+    clips = clips_of(tmp_path, a="", b="clip", ccc="", dddd="", e="")
+    one, three = (run(clips, tmp_path / str(n), workers=n) for n in (1, 3))
+    for name, (outcome, file) in one.items():
+        assert three[name][0] == outcome
+        if not outcome.reason:
+            assert np.array_equal(
+                pipeline.load_sequence(file).landmarks,
+                pipeline.load_sequence(three[name][1]).landmarks,
+            )
+
+
+def test_another_file_is_another_clip(tmp_path):
+    path = tmp_path / "a.csv"
+    clip = Clip("a", "p", "joy", path)
+    path.write_text("one")
+    names = {pipeline.cache_file(clip, tmp_path, "")}
+    path.write_text("other")
+    names.add(pipeline.cache_file(clip, tmp_path, ""))
+    os.utime(path, (time.time(), time.time() + 5))
+    names.add(pipeline.cache_file(clip, tmp_path, ""))
+    names.add(pipeline.cache_file(clip, tmp_path, "other_model.dat"))
+    names.add(pipeline.cache_file(dataclasses.replace(clip, fps=25.0), tmp_path, ""))
+    relabelled = dataclasses.replace(clip, label="fear", subject="q", split="test")
+    assert len(names) == 5
+    assert pipeline.cache_file(relabelled, tmp_path, "") == pipeline.cache_file(clip, tmp_path, "")
+
+
+def test_a_new_frame_in_a_folder_is_another_clip(tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    (folder / "1.png").write_text("one")
+    clip = Clip("a", "p", "joy", folder)
+    before = pipeline.cache_file(clip, tmp_path, "")
+    (folder / "2.png").write_text("two")
+    assert pipeline.cache_file(clip, tmp_path, "") != before
+
+
+def test_a_file_that_went_away_is_listed(tmp_path):
+    clip = Clip("a", "p", "joy", tmp_path / "gone.csv")
+    assert run([clip], tmp_path / "cache")["a"][0].reason == "missing file"
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
+def test_a_damaged_cache_file_is_no_outcome(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    assert pipeline.load_outcome(tmp_path / "x.npz") is None

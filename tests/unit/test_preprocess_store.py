@@ -1,0 +1,193 @@
+"""The prepared data set: what goes in comes out, and nothing is overwritten by accident."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fer_jax.landmarks import MEAN_FACE, centre, inner, load_graph
+from preprocess import store
+from preprocess.clip import Clip, Sequence, SourceError
+
+CLASSES = ["Zorn, kalt", "日本語", "7", "a/b 'c\""]
+REQUEST = {"dataset": "manifest", "source": "/data/list.csv", "options": {"song": False}}
+
+
+def examples(count=9, units=None):
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        frames = 2 + number
+        points = (100 + 40 * MEAN_FACE + rng.normal(0, 1, (frames, 68, 2))).astype(np.float32)
+        detected = np.arange(frames) != 1
+        points[~detected] = 0
+        clip = Clip(
+            clip_id=f"čłip {number}",
+            subject=f"person/{number % 3}",
+            label=CLASSES[number % 4],
+            source=None,
+            split=("train", "test", "other_set")[number % 3],
+        )
+        numbers = np.arange(frames, dtype=np.int32) * 2
+        more = None if units is None else rng.uniform(0, 1, (frames, units))
+        yield clip, Sequence(points, detected, numbers, 12.5, (640, 480), more)
+
+
+def write(out, count=9, units=None, **report):
+    out.mkdir(exist_ok=True)
+    store.write_dataset(
+        out,
+        lambda: examples(count, units),
+        splits=["train", "test", "other_set"],
+        classes=CLASSES,
+        action_units=None if units is None else [f"AU{n}" for n in range(units)],
+        report={"request": REQUEST, **report},
+    )
+
+
+def read(out) -> dict:
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder_from_directory(out)
+    return {split: list(builder.as_data_source(split=split)) for split in builder.info.splits}
+
+
+@pytest.mark.parametrize("units", [None, 3])
+def test_what_goes_in_comes_out(tmp_path, units):
+    write(tmp_path, units=units)
+    splits = read(tmp_path)
+    assert {name: len(rows) for name, rows in splits.items()} == {
+        "train": 3, "test": 3, "other_set": 3,
+    }  # fmt: skip
+    stored = {row["clip_id"].decode(): (split, row) for split in splits for row in splits[split]}
+    for clip, sequence in examples(units=units):
+        split, row = stored[clip.clip_id]
+        assert split == clip.split
+        assert row["subject"].decode() == clip.subject
+        assert CLASSES[row["label"]] == clip.label
+        assert row["fps"] == np.float32(12.5)
+        assert row["frame_size"].tolist() == [640, 480]
+        np.testing.assert_array_equal(row["landmarks"], sequence.landmarks)
+        np.testing.assert_array_equal(row["detected"], sequence.detected)
+        np.testing.assert_array_equal(row["frame_index"], sequence.frame_index)
+        assert row["landmarks"].dtype == np.float32
+        if units:
+            np.testing.assert_allclose(row["action_units"], sequence.action_units, rtol=1e-6)
+        assert ("action_units" in row) == bool(units)
+
+
+def test_class_and_unit_names_are_kept(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    write(tmp_path, units=2)
+    info = tfds.builder_from_directory(tmp_path).info
+    assert info.features["label"].names == CLASSES
+    assert info.metadata["action_units"] == ["AU0", "AU1"]
+    assert info.metadata["dataset"] == "manifest"
+
+
+def test_order_is_that_of_the_list_over_several_batches(tmp_path):
+    write(tmp_path, count=200)
+    ids = [row["clip_id"].decode() for row in read(tmp_path)["test"]]
+    assert ids == [f"čłip {number}" for number in range(1, 200, 3)]
+
+
+def test_the_graph_stands_on_the_training_frames_with_a_face(tmp_path):
+    write(tmp_path)
+    frames = [
+        centre(inner(sequence.landmarks[sequence.detected].astype(np.float64)))
+        for clip, sequence in examples()
+        if clip.split == "train"
+    ]
+    graph = load_graph(tmp_path / "graph.json")
+    np.testing.assert_allclose(graph.reference_shape, np.concatenate(frames).mean(0), atol=1e-4)
+    assert graph.mode == "clean"
+
+
+def test_landmarks_that_make_no_face_are_refused(tmp_path):
+    def flat():
+        line = np.tile(np.arange(68, dtype=np.float32)[:, None], (1, 2))[None]
+        clip = Clip("a", "p", CLASSES[0], None)
+        yield clip, Sequence(line, np.ones(1, bool), np.zeros(1, np.int32), 25.0, (9, 9))
+
+    with pytest.raises(SourceError, match="make no face"):
+        store.write_dataset(
+            tmp_path, flat, splits=["train"], classes=CLASSES, action_units=None,
+            report={"request": REQUEST},
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_earlier_data_set(tmp_path):
+    write(tmp_path, note="first")
+
+    def breaking():
+        yield from list(examples())[:4]
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        store.write_dataset(
+            tmp_path, breaking, splits=["train", "test", "other_set"], classes=CLASSES,
+            action_units=None, report={"request": REQUEST},
+        )  # fmt: skip
+    assert len(read(tmp_path)["train"]) == 3
+    assert store.read_report(tmp_path)["note"] == "first"
+    assert not list(tmp_path.glob(".writing*"))
+
+
+def test_a_smaller_data_set_leaves_nothing_of_the_larger(tmp_path):
+    write(tmp_path, units=2)
+    (tmp_path / "notes.txt").write_text("mine")
+    store.write_dataset(
+        tmp_path,
+        lambda: (e for e in examples() if e[0].split == "train"),
+        splits=["train"],
+        classes=CLASSES,
+        action_units=None,
+        report={"request": REQUEST},
+    )
+    assert list(read(tmp_path)) == ["train"]
+    assert {p.name for p in tmp_path.glob("*.array_record*")} == {
+        "landmarks-train.array_record-00000"
+    }
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_another_data_set_is_not_overwritten_unless_told(tmp_path):
+    write(tmp_path)
+    store.check_target(tmp_path, REQUEST, overwrite=False)
+    other = {**REQUEST, "source": "/data/other.csv"}
+    with pytest.raises(SourceError, match=r"prepared otherwise \(other source\).*--overwrite"):
+        store.check_target(tmp_path, other, overwrite=False)
+    store.check_target(tmp_path, other, overwrite=True)
+
+
+def test_a_directory_with_other_things_is_not_used(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(SourceError, match=r"thesis\.tex"):
+        store.check_target(tmp_path, REQUEST, overwrite=False)
+    with pytest.raises(SourceError, match="is a file"):
+        store.check_target(tmp_path / "thesis.tex", REQUEST, overwrite=True)
+    store.check_target(tmp_path / "new", REQUEST, overwrite=False)
+
+
+def test_reading_needs_no_tensorflow_torch_dlib_or_opencv(tmp_path):
+    write(tmp_path)
+    code = """
+import sys
+for name in ("torch", "dlib", "cv2"):
+    sys.modules[name] = None
+import tensorflow_datasets as tfds
+rows = tfds.builder_from_directory(sys.argv[1]).as_data_source(split="train")
+print(len(rows), rows[0]["landmarks"].shape[1:], "tensorflow" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[0] == "3 (68, 2) False"
+
+
+def test_report_is_readable_text(tmp_path):
+    write(tmp_path, clips=[{"clip_id": "čłip"}])
+    text = (tmp_path / "report.json").read_text()
+    assert "čłip" in text
+    assert json.loads(text)["request"] == REQUEST

@@ -1,0 +1,154 @@
+"""Frames from videos, folders and stills, whole and damaged."""
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from preprocess.clip import ClipError
+from preprocess.video import frame_number, open_frames
+
+SIZE = (64, 48)  # width, height
+
+
+def images(count: int) -> list[np.ndarray]:
+    """Frames whose brightness tells their position, with a white corner at the top left."""
+    frames = [np.full((SIZE[1], SIZE[0], 3), 10 + 5 * number, np.uint8) for number in range(count)]
+    for frame in frames:
+        frame[:12, :12] = 255
+    return frames
+
+
+def write_video(path, count=20, codec="MJPG"):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 25, SIZE)
+    for frame in images(count):
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def write_folder(folder, names):
+    folder.mkdir()
+    for name, frame in zip(names, images(len(names)), strict=True):
+        cv2.imwrite(str(folder / name), frame)
+    return folder
+
+
+@pytest.mark.parametrize(("name", "codec"), [("clip.avi", "MJPG"), ("čłøveк 1.mp4", "mp4v")])
+def test_video_gives_every_frame_in_order(tmp_path, name, codec):
+    frames = open_frames(write_video(tmp_path / name, codec=codec))
+    assert (frames.fps, frames.size, frames.announced) == (25, SIZE, 20)
+    read = list(frames)
+    assert [number for number, _ in read] == list(range(20))
+    assert all(image.shape == (48, 64, 3) and image.dtype == np.uint8 for _, image in read)
+    brightness = [image[30, 40].mean() for _, image in read]
+    assert np.allclose(brightness, [10 + 5 * n for n in range(20)], atol=4)
+    assert frames.shortfall() == ""
+
+
+def test_frames_are_rgb(tmp_path):
+    red = np.zeros((20, 20, 3), np.uint8)
+    red[..., 2] = 200  # OpenCV writes BGR
+    cv2.imwrite(str(tmp_path / "red.png"), red)
+    ((_, image),) = open_frames(tmp_path / "red.png")
+    assert image[5, 5].tolist() == [200, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("rotation", "corner"), [(0, (0, 0)), (90, (0, -1)), (180, (-1, -1)), (270, (-1, 0))]
+)
+def test_rotation_is_clockwise(tmp_path, rotation, corner):
+    frames = open_frames(write_video(tmp_path / "clip.avi", 2), rotation)
+    assert frames.size == (SIZE if rotation in (0, 180) else SIZE[::-1])
+    image = next(iter(frames))[1]
+    assert image.shape[:2] == frames.size[::-1]
+    assert image[corner].min() > 200
+
+
+def test_rotation_in_the_container_is_applied(tmp_path):
+    path = write_video(tmp_path / "phone.mp4", 3, "mp4v")
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44  # ISO 14496-12: the display matrix of the track header
+    quarter_turn = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    content[matrix : matrix + 36] = struct.pack(">9i", *quarter_turn)
+    path.write_bytes(content)
+    frames = open_frames(path)
+    image = next(iter(frames))[1]
+    assert frames.size == SIZE[::-1]
+    assert image.shape[:2] == SIZE
+    assert image[2, -3].min() > 200  # the corner went from left to right
+
+
+def test_folder_is_sorted_by_number_and_may_have_gaps(tmp_path):
+    folder = write_folder(tmp_path / "S005_001", ["f_2.png", "f_10.png", "f_9.png", "f_30.png"])
+    (folder / "notes.txt").write_text("not a frame")
+    frames = open_frames(folder)
+    assert [number for number, _ in frames] == [2, 9, 10, 30]
+    assert frames.fps == 0
+
+
+def test_folder_without_usable_numbers_counts_positions(tmp_path):
+    folder = write_folder(tmp_path / "odd", ["a1.png", "b1.png", "c.png"])
+    assert [number for number, _ in open_frames(folder)] == [0, 1, 2]
+
+
+def test_unreadable_frame_is_skipped_and_told(tmp_path):
+    folder = write_folder(tmp_path / "clip", ["1.png", "2.png", "3.png"])
+    (folder / "2.png").write_bytes(b"no image")
+    frames = open_frames(folder)
+    assert [number for number, _ in frames] == [1, 3]
+    assert frames.shortfall() == "1 unreadable frames skipped"
+
+
+def test_truncated_video_is_read_up_to_the_break(tmp_path):
+    path = write_video(tmp_path / "clip.avi", 40)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    frames = open_frames(path)
+    read = len(list(frames))
+    assert 5 < read < 35
+    assert frames.shortfall() == f"cut off after frame {read} of 40"
+
+
+def hostile(tmp_path) -> dict:
+    files = {
+        "missing": tmp_path / "missing.mp4",
+        "empty": tmp_path / "empty.mp4",
+        "text": tmp_path / "text.mp4",
+        "plain": tmp_path / "notes.txt",
+        "image": tmp_path / "broken.jpg",
+        "folder": tmp_path / "folder",
+    }
+    files["empty"].touch()
+    for name in ("text", "plain", "image"):
+        files[name].write_text("this is a line of text\n" * 500)
+    files["folder"].mkdir()
+    return files
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing", "missing file"),
+        ("empty", "unreadable"),
+        ("text", "unreadable"),
+        ("plain", "unreadable"),
+        ("image", "unreadable"),
+        ("folder", "no frames"),
+    ],
+)
+def test_what_cannot_be_read_says_so_and_where(tmp_path, capfd, name, reason):
+    path = hostile(tmp_path)[name]
+    with pytest.raises(ClipError) as caught:
+        open_frames(path)
+    assert caught.value.reason == reason
+    assert str(path) in caught.value.detail
+    assert capfd.readouterr().err == "", "decoders print into the progress bar"
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("S005_001_00000011.png", 11), ("007.jpg", 7), ("x.png", -1), ("3a.png", 3)],
+)
+def test_frame_number(tmp_path, name, number):
+    assert frame_number(tmp_path / name, -1) == number
