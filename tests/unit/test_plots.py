@@ -165,9 +165,9 @@ def test_risk_coverage_of_a_model_without_errors():
 def test_figures_leave_pyplot_alone():
     import sys
 
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules[
-        "matplotlib.pyplot"
-    ].get_fignums()
+    assert (
+        "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    )
 
 
 def test_colours_are_distinct_up_to_nine_classes():

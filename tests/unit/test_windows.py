@@ -115,12 +115,12 @@ def test_a_table_row_for_every_window():
     assert list(table) == columns(CLASSES)
     np.testing.assert_allclose(table["start"], [0, 0.5, 1.0, 1.5])
     np.testing.assert_allclose(table["end"], [1, 1.5, 2.0, 2.5])
-    np.testing.assert_allclose(table[list(CLASSES)].sum(1), 1)
+    np.testing.assert_allclose(table[list(CLASSES)].sum(axis=1), 1)
     assert table["joy"].is_monotonic_increasing
     assert (table["frames"] == 10).all()
-    entropy = -(table[list(CLASSES)] * np.log(table[list(CLASSES)])).sum(1)
+    entropy = -(table[list(CLASSES)] * np.log(table[list(CLASSES)])).sum(axis=1)
     np.testing.assert_allclose(table["entropy"], entropy)
-    assert ((0 < table["mutual_information"]) & (table["mutual_information"] < entropy)).all()
+    assert ((table["mutual_information"] > 0) & (table["mutual_information"] < entropy)).all()
 
 
 def test_a_short_clip_is_one_window_and_keeps_its_place_in_time():

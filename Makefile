@@ -1,0 +1,45 @@
+# make demo: the main job on the embedded default. make test: lint and all tests.
+# Each makes its own virtual environment; nothing but Python >= 3.11 and pip is needed.
+
+PYTHON ?= python3
+DEMO := .venv
+TEST := .venv-test
+# The CPU build of PyTorch (for the mirror in tests and benchmarks) where pip offers one.
+TORCH ?= torch>=2.4
+
+.PHONY: demo test lint bench clean
+
+demo: $(DEMO)/.ready
+	$(DEMO)/bin/python -m preprocess synthetic --out data/synthetic
+	$(DEMO)/bin/python run.py --config configs/stbln_synthetic.py
+	$(DEMO)/bin/python -m fer_jax.demo --out data/clips
+	$(DEMO)/bin/python -m fer_jax.predict runs/stbln_synthetic/model data/clips/*.mp4 \
+	  --out runs/stbln_synthetic/clips.csv --figure runs/stbln_synthetic/clips
+
+test: $(TEST)/.ready lint
+	$(TEST)/bin/python -m pytest
+
+lint: $(TEST)/.ready
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/ruff format --check .
+
+bench: $(TEST)/.ready
+	$(TEST)/bin/python -m benchmarks.speed
+
+$(DEMO)/.ready: pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'fer_jax needs Python 3.11 or newer: make PYTHON=python3.12')"
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/pip install --quiet --upgrade pip
+	$(DEMO)/bin/pip install --quiet --editable ".[preprocess]"
+	touch $@
+
+$(TEST)/.ready: pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'fer_jax needs Python 3.11 or newer: make PYTHON=python3.12')"
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/pip install --quiet --upgrade pip
+	$(TEST)/bin/pip install --quiet "$(TORCH)"
+	$(TEST)/bin/pip install --quiet --editable ".[preprocess,notebook,dev]"
+	touch $@
+
+clean:
+	rm -rf $(DEMO) $(TEST) build *.egg-info

@@ -1,0 +1,50 @@
+"""Writes a few rendered clips of synthetic people whom no model has learnt from.
+
+    python -m fer_jax.demo --out data/clips
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from fer_jax import synthetic
+
+
+def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0) -> list[str]:
+    """Renders one clip each of the first `count` people of the test split.
+
+    Args:
+      out: directory, created when missing; files are named SUBJECT_INDEX_CLASS.mp4.
+      count: clips; each shows another class.
+      subjects, seed: of the data set that `python -m preprocess synthetic` prepares.
+
+    Returns:
+      The paths written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    people = synthetic.splits(subjects)["test"]
+    paths = []
+    for number in range(count):
+        subject = int(people[number % len(people)][1:])
+        clip = synthetic.make_clip(
+            seed, subject, number, difficulty=synthetic.DEFAULT_DIFFICULTY
+        )
+        path = out / f"{clip.clip_id}_{clip.label}.mp4"
+        frames = synthetic.render(clip.true_landmarks, clip.identity, seed=number)
+        synthetic.write_video(path, frames, clip.fps)
+        paths.append(str(path))
+    return paths
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="directory of the clips")
+    parser.add_argument("--count", type=int, default=7, help="clips (default 7)")
+    options = parser.parse_args()
+    for path in write_clips(options.out, options.count):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+import io
+import pickle
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_jax import annotate
+from fer_jax.landmarks import MEAN_FACE
+from fer_jax.windows import Source, columns
+
+CLASSES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+
+
+def row(label="happiness", chance=0.7, abstained=False, start=0.0, end=1.0):
+    rest = (1 - chance) / (len(CLASSES) - 1)
+    probabilities = {name: chance if name == label else rest for name in CLASSES}
+    p = np.array(list(probabilities.values()))
+    return {
+        "clip": "clip.mp4", "start": start, "end": end, **probabilities, "label": label,
+        "entropy": float(-(p * np.log(p)).sum()), "mutual_information": 0.1, "agreement": 0.93,
+        "frames": 20, "abstained": abstained,
+    }  # fmt: skip
+
+
+def faceless(start=0.0, end=1.0):
+    numbers = dict.fromkeys((*CLASSES, "entropy", "mutual_information", "agreement"), np.nan)
+    return (
+        row(start=start, end=end) | numbers | {"label": "no face", "frames": 0, "abstained": True}
+    )
+
+
+def picture(width, height):
+    return np.full((height, width, 3), 120, np.uint8)
+
+
+def share(image, colour):
+    """Share of the pixels that have a colour."""
+    return (np.abs(image.astype(int) - colour).max(-1) < 40).mean()
+
+
+@pytest.mark.parametrize("width, height", [(256, 256), (640, 360), (1280, 720), (361, 643)])
+def test_the_panel_stands_beside_the_picture(width, height):
+    image = annotate.draw_frame(picture(width, height), None, row(), CLASSES, 1.2)
+    tall, wide = image.shape[:2]
+    enlarged = max(1, 360 / min(width, height))
+    assert tall % 2 == 0 and wide % 2 == 0
+    assert min(tall, wide) >= 360
+    beside = round(width * enlarged)
+    assert (image[:, : beside - 2] == 120).all()  # nothing is drawn over the picture
+    assert 0.6 < (wide - beside) / min(beside, tall) < 1.1
+
+
+def test_landmarks_are_drawn_where_they_are():
+    points = (MEAN_FACE * 60 + [300, 150]).astype(np.float32)
+    image = annotate.draw_frame(picture(640, 360), points, row(), CLASSES, None)
+    spots = image[tuple(points.round().astype(int).T[::-1])].astype(int)
+    assert (np.abs(spots - annotate.SURE).max(-1) < 40).mean() > 0.9  # some touch their neighbours
+    assert (image[:60, :200] == 120).all()
+
+
+def test_small_pictures_grow_and_their_landmarks_with_them():
+    points = (MEAN_FACE * 20 + [64, 50]).astype(np.float32)
+    image = annotate.draw_frame(picture(128, 120), points, row(), CLASSES, None)
+    x, y = (points[30] + 0.5) * 3 - 0.5
+    spot = image[round(float(y)), round(float(x))]
+    assert np.abs(spot.astype(int) - annotate.SURE).max() < 40
+
+
+def test_unsure_has_a_colour_of_its_own():
+    points = (MEAN_FACE * 60 + [300, 150]).astype(np.float32)
+    sure = annotate.draw_frame(picture(640, 360), points, row(), CLASSES, 1.2)
+    unsure = annotate.draw_frame(picture(640, 360), points, row(abstained=True), CLASSES, 1.2)
+    assert share(sure, annotate.SURE) > 0.01 and share(sure, annotate.UNSURE) == 0
+    assert share(unsure, annotate.UNSURE) > 0.01 and share(unsure, annotate.SURE) == 0
+
+
+def test_a_longer_bar_for_a_larger_probability():
+    images = [
+        annotate.draw_frame(picture(640, 360), None, row(chance=chance), CLASSES, None)
+        for chance in (0.4, 0.8)
+    ]
+    bars = [image[80:270, 740:] for image in images]  # below the heading, above the gauge
+    assert 1.6 < share(bars[1], annotate.SURE) / share(bars[0], annotate.SURE) < 2.4
+
+
+def test_without_a_face_nothing_is_claimed():
+    image = annotate.draw_frame(picture(640, 360), None, faceless(), CLASSES, 1.2)
+    assert share(image, annotate.SURE) == 0 and share(image, annotate.UNSURE) == 0
+
+
+def test_many_classes_and_long_names_fit():
+    classes = tuple(f"a rather long name of class {index}" for index in range(40))
+    crowded = row() | {name: 1 / 40 for name in classes} | {"label": classes[3]}
+    image = annotate.draw_frame(picture(320, 240), None, crowded, classes, 2.0)
+    assert image.shape[0] == 360
+
+
+def clip(pictures, fps=10.0):
+    faces = [{0: (MEAN_FACE * 60 + [300, 150]).astype(np.float32)} for _ in pictures]
+    spool = io.BytesIO()
+    for frame in faces:
+        pickle.dump(frame, spool)
+    spool.seek(0)
+    source = Source("clip.mp4", faces, lambda: iter(pictures), fps, 640, len(pictures))
+    return source, spool
+
+
+def table(*rows):
+    content = pd.DataFrame(list(rows), columns=columns(CLASSES))
+    content.attrs["faces"] = [0 if one["frames"] else None for one in rows]
+    return content
+
+
+def test_the_video_reads_back_frame_for_frame(tmp_path):
+    source, spool = clip([picture(640, 360)] * 20)
+    rows = table(row(abstained=True), row(start=1.0, end=2.0))
+    seen = []
+    file = tmp_path / "new folder" / "out.mp4"
+    annotate.draw_clip(
+        source, rows, CLASSES, 1.2, spool, annotate=file, advance=lambda: seen.append(1)
+    )
+    capture = cv2.VideoCapture(str(file))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+    assert len(frames) == len(seen) == 20
+    assert frames[0].shape == (360, 940, 3)
+    # the first window speaks for the first second, the second one for the rest
+    assert share(frames[8], annotate.UNSURE) > 0.005 > share(frames[8], annotate.SURE)
+    assert share(frames[11], annotate.SURE) > 0.005 > share(frames[11], annotate.UNSURE)
+
+
+def test_frames_of_other_sizes_do_not_get_lost(tmp_path):
+    source, spool = clip([picture(640, 360), picture(400, 400), picture(640, 360)])
+    annotate.draw_clip(source, table(row()), CLASSES, None, spool, annotate=tmp_path / "out.mp4")
+    capture = cv2.VideoCapture(str(tmp_path / "out.mp4"))
+    assert sum(1 for _ in iter(lambda: capture.read()[0], False)) == 3
+
+
+def test_figure_without_video(tmp_path):
+    source, spool = clip([picture(640, 360)] * 20)
+    rows = table(row(), faceless(start=1.0, end=2.0))
+    annotate.draw_clip(source, rows, CLASSES, 1.2, spool, figure=tmp_path / "out.png")
+    image = cv2.imread(str(tmp_path / "out.png"))
+    assert image.shape[1] > 1000
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    source, spool = clip([picture(640, 360)])
+    with pytest.raises(OSError, match="file"):
+        annotate.draw_clip(
+            source, table(row()), CLASSES, None, spool, annotate=tmp_path / "file" / "out.mp4"
+        )

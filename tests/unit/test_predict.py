@@ -1,0 +1,255 @@
+import io
+import json
+import pathlib
+import sys
+import types
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_jax import outputs, predict
+from fer_jax.data import select_frames
+from fer_jax.landmarks import MEAN_FACE
+from fer_jax.uncertainty import summarise
+from fer_jax.windows import ClipProblem, Options, columns
+
+CLASSES = ("anger", "joy", "calm")
+
+
+@pytest.fixture
+def predictor():
+    """Says joy the further right the face is; 12 passes that differ a little."""
+
+    def answer(landmarks, *, passes, seed, frame_width):
+        joy = np.clip(landmarks[..., 0].mean() / 640, 0.05, 0.95)
+        joy = joy + np.linspace(-0.04, 0.04, passes)[:, None]
+        return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
+
+    return types.SimpleNamespace(
+        classes=CLASSES, threshold=0.9, window_seconds=1.0, predict=answer,
+        select=lambda detected: select_frames(detected, 4, "uniform"),
+    )  # fmt: skip
+
+
+def write_openface(path, frames=25, first=1, lost=(), x=500.0, face_id=None):
+    rows = {"frame": np.arange(first, first + frames)}
+    if face_id is not None:
+        rows["face_id"] = face_id
+    rows["timestamp"] = (rows["frame"] - 1) / 10
+    rows["success"] = [int(index not in lost) for index in range(frames)]
+    points = MEAN_FACE * 40 + [x, 240]
+    for axis, name in enumerate("xy"):
+        rows |= {f"{name}_{index}": points[index, axis] for index in range(68)}
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def test_landmark_files_need_no_detector(predictor, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    path = write_openface(tmp_path / "a.csv")
+    table = predict.predict_clips(predictor, [path])
+    assert list(table) == columns(CLASSES)
+    np.testing.assert_allclose(table["start"], [0, 0.5, 1.0, 1.5])
+    assert (table["label"] == "joy").all() and not table["abstained"].any()
+    assert table["clip"].unique().tolist() == [str(path)]
+
+
+def test_a_landmark_file_keeps_its_time(predictor, tmp_path):
+    path = write_openface(tmp_path / "a.csv", frames=10, first=31)
+    table = predict.predict_clips(predictor, path)  # one path will do
+    assert table[["start", "end"]].to_numpy().tolist() == [[3.0, 4.0]]
+
+
+def test_frames_that_a_landmark_file_leaves_out_count_as_time(predictor, tmp_path):
+    table = pd.read_csv(write_openface(tmp_path / "a.csv", frames=30))
+    table.drop(index=range(10, 20)).to_csv(tmp_path / "a.csv", index=False)
+    result = predict.predict_clips(predictor, [tmp_path / "a.csv"], stride=1.0)
+    np.testing.assert_allclose(result["end"], [1, 2, 3])
+    assert result["frames"].tolist() == [10, 0, 10]
+    assert result["label"].tolist() == ["joy", "no face", "joy"]
+
+
+def test_bad_clips_are_named_and_the_rest_goes_on(predictor, tmp_path):
+    (tmp_path / "text.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "broken.mp4").write_bytes(b"no video at all")
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "empty folder").mkdir()
+    write_openface(tmp_path / "blind.csv", lost=range(25))
+    good = write_openface(tmp_path / "good.csv")
+    bad = ("text.csv", "broken.mp4", "notes.txt", "empty folder", "blind.csv", "missing.mp4")
+    said = []
+    paths = [*(tmp_path / name for name in bad), good]
+    table = predict.predict_clips(predictor, paths, say=said.append)
+    assert table["clip"].unique().tolist() == [str(good)]
+    assert len(said) == len(bad)
+    for name, line in zip(bad, said, strict=True):
+        assert line.startswith("skipped: ") and line.count(name) == 1 and "\n" not in line
+
+
+def test_messages_go_to_stderr_by_default(predictor, tmp_path, capsys):
+    table = predict.predict_clips(predictor, [tmp_path / "missing.mp4"])
+    assert table.empty and list(table) == columns(CLASSES)
+    captured = capsys.readouterr()
+    assert "missing.mp4" in captured.err and not captured.out
+
+
+def test_without_dlib_a_video_says_what_to_install(predictor, tmp_path, monkeypatch):
+    from preprocess import detector
+
+    getattr(detector._dlib_models, "cache_clear", lambda: None)()
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    (tmp_path / "model.dat").write_bytes(b"")
+    monkeypatch.setenv("FER_JAX_LANDMARK_MODEL", str(tmp_path / "model.dat"))
+    video = write_video(tmp_path / "a.mp4", 5)
+    with pytest.raises(ClipProblem, match=r"pip install ['\"]fer_jax\[preprocess\]"):
+        predict.open_source(video, Options())
+
+
+def write_video(path, frames, size=(64, 48)):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, size)
+    for index in range(frames):
+        writer.write(np.full((size[1], size[0], 3), 5 * index, np.uint8))
+    writer.release()
+    return path
+
+
+def test_rows_do_not_depend_on_what_else_is_predicted(predictor, tmp_path):
+    one = write_openface(tmp_path / "one.csv", x=400)
+    two = write_openface(tmp_path / "two.csv", x=300)
+    alone = predict.predict_clips(predictor, [one])
+    together = predict.predict_clips(predictor, [two, one])
+    pd.testing.assert_frame_equal(
+        together[together["clip"] == str(one)].reset_index(drop=True), alone
+    )
+
+
+# --- the command line -----------------------------------------------------------------------
+
+
+def run(monkeypatch, predictor, *arguments):
+    monkeypatch.setattr("fer_jax.checkpoint.load_model", lambda path: predictor)
+    return predict.main(["bundle", *map(str, arguments)])
+
+
+def test_tables_are_saved_as_csv_and_json(monkeypatch, predictor, tmp_path, capsys):
+    clip = write_openface(tmp_path / "a.csv", frames=30, lost=range(10, 30))
+    for name in ("out/table.csv", "out/table.json"):
+        assert run(monkeypatch, predictor, clip, "--stride", 1, "--out", tmp_path / name) == 0
+    table = pd.read_csv(tmp_path / "out/table.csv")
+    assert list(table) == columns(CLASSES) and len(table) == 3
+    content = json.loads((tmp_path / "out/table.json").read_text())
+    assert content[0]["joy"] == pytest.approx(table["joy"][0], rel=1e-12)
+    assert content[2]["joy"] is None and content[2]["label"] == "no face"
+    assert "no face" in capsys.readouterr().out
+
+
+def test_exit_code_tells_whether_anything_was_predicted(monkeypatch, predictor, tmp_path, capsys):
+    good = write_openface(tmp_path / "a.csv")
+    assert run(monkeypatch, predictor, good, tmp_path / "missing.mp4") == 0
+    assert "missing.mp4" in capsys.readouterr().err
+    assert run(monkeypatch, predictor, tmp_path / "missing.mp4") == 1
+    assert "none of the clips" in capsys.readouterr().err
+
+
+def test_says_when_nothing_can_abstain(monkeypatch, predictor, tmp_path, capsys):
+    predictor.threshold = None
+    clip = write_openface(tmp_path / "a.csv", x=200)
+    run(monkeypatch, predictor, clip)
+    captured = capsys.readouterr()
+    assert "no threshold" in captured.err and "unsure" not in captured.out
+    run(monkeypatch, predictor, clip, "--threshold", 0.1)
+    captured = capsys.readouterr()
+    assert "no threshold" not in captured.err and "unsure (" in captured.out
+
+
+def test_a_missing_bundle_is_one_line(tmp_path, capsys):
+    clip = write_openface(tmp_path / "a.csv")
+    assert predict.main([str(tmp_path / "nothing"), str(clip)]) == 1
+    assert "no model bundle" in capsys.readouterr().err
+
+
+def test_an_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
+    clips = [write_openface(tmp_path / f"{name}.csv") for name in "ab"]
+    original = predict.open_source
+
+    def interrupted(path, options):
+        if pathlib.Path(path).name == "b.csv":
+            raise KeyboardInterrupt
+        return original(path, options)
+
+    monkeypatch.setattr(predict, "open_source", interrupted)
+    assert run(monkeypatch, predictor, *clips, "--out", tmp_path / "t.csv") == 130
+    assert pd.read_csv(tmp_path / "t.csv")["clip"].unique().tolist() == [str(clips[0])]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--passes", "0"), ("--window", "-1"), ("--stride", "x"), ("--fps", "inf"), ("--unknown",)],
+)
+def test_wrong_options_are_refused(tmp_path, arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        predict.main(["bundle", "clip.mp4", *arguments])
+    assert arguments[0] in capsys.readouterr().err
+
+
+# --- files that are left behind -------------------------------------------------------------
+
+
+def options(*clips, out=None, annotate=None, figure=None):
+    named = {"out": out, "annotate": annotate, "figure": figure}
+    named = {name: pathlib.Path(value) if value else None for name, value in named.items()}
+    return types.SimpleNamespace(clips=[pathlib.Path(clip) for clip in clips], **named)
+
+
+def test_several_clips_are_drawn_into_a_folder():
+    files = outputs.drawn_files(options("x/a.mp4", "y/a.mov", "b.csv", annotate="o", figure="f"))
+    names = [place["annotate"].name for place in files]
+    assert names == ["a_annotated.mp4", "a_annotated_2.mp4", "b_annotated.mp4"]
+    assert [place["figure"].name for place in files][2] == "b_timeline.png"
+    assert {place["figure"].parent.name for place in files} == {"f"}
+
+
+def test_one_clip_is_drawn_into_a_file_or_a_folder(tmp_path):
+    (one,) = outputs.drawn_files(options("a.mp4", annotate="out.mp4"))
+    assert one == {"annotate": pathlib.Path("out.mp4")}
+    dotted = tmp_path / "folder.v2"
+    dotted.mkdir()
+    (one,) = outputs.drawn_files(options("a.mp4", figure=dotted))
+    assert one["figure"] == dotted / "a_timeline.png"
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (options("a.mp4", "b.mp4", annotate="out.mp4"), "name a folder"),
+        (options("a.mp4", annotate="out.avi"), "name a .mp4"),
+        (options("a.mp4", figure="out.jpeg"), "name a .png"),
+        (options("a.mp4", out="table.xlsx"), "name a .csv"),
+        (options("a.mp4", annotate="./a.mp4"), "would be overwritten"),
+        (options("a.csv", out="a.csv"), "would be overwritten"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_before_any_work(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        outputs.drawn_files(wrong)
+
+
+def printed(monkeypatch, table, width):
+    stream = io.StringIO()
+    monkeypatch.setattr(outputs, "_PIPE_WIDTH", width)
+    monkeypatch.setattr(sys, "stdout", stream)
+    outputs.print_table(table, CLASSES)
+    return stream.getvalue()
+
+
+def test_the_table_fits_its_terminal(monkeypatch, predictor, tmp_path):
+    path = write_openface(tmp_path / "[bold]a.csv", frames=400)
+    table = predict.predict_clips(predictor, [path])
+    wide, narrow = (printed(monkeypatch, table, width) for width in (160, 100))
+    assert "calm" in wide and "[bold]a.csv" in wide
+    assert "likeliest" in narrow
+    assert max(map(len, narrow.splitlines())) <= 100
+    assert f"and {len(table) - 60} more windows" in narrow
+    assert f"{table['joy'][0]:.2f}" in wide
