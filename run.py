@@ -46,6 +46,21 @@ def main(arguments: list[str]) -> None:
     print(f"report: {workdir}/report.md")
 
 
+def parse_flags(arguments: list[str]) -> list[str]:
+    """Parses the command line; an unknown config or field ends in one line, before any work."""
+    try:
+        rest = app.parse_flags_with_usage(arguments)
+        _ = _CONFIG.value.name  # raises when the file could not be loaded
+    except OSError as error:
+        sys.exit(f"error: --config names no config file: {str(error).split(maxsplit=1)[-1]}")
+    except (AttributeError, KeyError, TypeError) as error:
+        while error.args and isinstance(error.args[0], KeyError):  # it holds the nearest name
+            error = error.args[0]
+        reason = " ".join(str(error.args[0]).split())
+        sys.exit(f"error: --config sets a field that does not exist: {reason}")
+    return rest
+
+
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -63,9 +63,7 @@ class Ours:
         program = train.make_program(
             self.module, TASKS["classification"], config, lambda b: b["inputs"], batch
         )
-        self.state = train.create_train_state(
-            self.module, program.optimizer, x, jax.random.key(0)
-        )
+        self.state = train.create_train_state(self.module, program.optimizer, x, jax.random.key(0))
         weight = np.ones(batch, np.float32)
         one = {"inputs": x, "label": y, "weight": weight}
         stacked = {name: np.stack([leaf] * self.steps) for name, leaf in one.items()}

@@ -68,4 +68,4 @@ def get_config() -> ConfigDict:
             "target_accuracy": 0.9,  # that answered clips shall reach; sets the abstain threshold
         }
     )
-    return config
+    return config.lock()  # a misspelt field in an experiment's file is an error

@@ -1,6 +1,6 @@
 """Writes a few rendered clips of synthetic people whom no model has learnt from.
 
-    python -m fer_jax.demo --out data/clips
+python -m fer_jax.demo --out data/clips
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0
     paths = []
     for number in range(count):
         subject = int(people[number % len(people)][1:])
-        clip = synthetic.make_clip(
-            seed, subject, number, difficulty=synthetic.DEFAULT_DIFFICULTY
-        )
+        clip = synthetic.make_clip(seed, subject, number, difficulty=synthetic.DEFAULT_DIFFICULTY)
         path = out / f"{clip.clip_id}_{clip.label}.mp4"
         frames = synthetic.render(clip.true_landmarks, clip.identity, seed=number)
         synthetic.write_video(path, frames, clip.fps)

@@ -26,6 +26,12 @@ from fer_jax.models import MODELS
 from fer_jax.tasks import TASKS
 
 
+_COUNTS = (
+    "data.frames", "model.subsets", "train.batch_size", "train.copies", "train.epochs",
+    "train.checkpoint_epochs", "evaluation.passes",
+)  # fmt: skip
+
+
 class WorkdirError(RuntimeError):
     """The work directory belongs to another experiment."""
 
@@ -47,6 +53,8 @@ class Experiment:
 def prepare(config: ConfigDict, workdir) -> Experiment:
     """Checks a config against the data and builds everything, compiling nothing yet.
 
+    The work directory is claimed last: a config that fails here leaves nothing behind.
+
     Raises:
       data.NotPreparedError: the data set is not there.
       WorkdirError: `workdir` holds a run of another config.
@@ -56,6 +64,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         raise ValueError(f"model {config.model.name!r} is unknown: use one of {sorted(MODELS)}")
     if config.task not in TASKS:
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
+    _check_values(config)
     clips = data.load_clips(
         config.data.path, config.data.frames, config.data.frame_rule, config.data.dataset
     )
@@ -63,7 +72,6 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         graph = landmarks.make_graph(clips.graph.reference_shape, config.data.graph)
         clips = dataclasses.replace(clips, graph=graph)
     folds = protocols.make_folds(config.protocol, clips.subjects, clips.splits)
-    workdir = _claim(pathlib.Path(workdir), config)
     fields = config.model.to_dict()
     fields["widths"] = list(fields["widths"])
     model = {**fields, "classes": len(clips.classes)}
@@ -80,7 +88,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     shapes = jax.eval_shape(lambda: _fresh_state(program, clips, 0))
     return Experiment(
         config=config,
-        workdir=workdir,
+        workdir=_claim(pathlib.Path(workdir), config),
         clips=clips,
         folds=folds,
         program=program,
@@ -88,6 +96,20 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         parameters=train.count_parameters(shapes.params),
         assess=assessment.make_assess(program, config.evaluation.passes),
     )
+
+
+def _check_values(config: ConfigDict) -> None:
+    """Refuses numbers that have the right type but no meaning."""
+    for field in _COUNTS:
+        section, name = field.split(".")
+        if config[section][name] < 1:
+            raise ValueError(f"--config.{field}={config[section][name]}: it must be 1 or more")
+    widths = config.model.widths
+    if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
+        raise ValueError(
+            f"--config.model.widths={tuple(widths)}: give the positive width of every layer, "
+            f"e.g. --config.model.widths='(8, 16, 16)'"
+        )
 
 
 def _augmentation(config: ConfigDict):

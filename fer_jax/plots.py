@@ -170,6 +170,9 @@ def pass_accuracies(
             axes.axvline(value, color=colour, linestyle=style, linewidth=2.2, label=label)
     dress(axes, x="accuracy on the evaluation set", y="number of passes", title=title, grid="y")
     axes.margins(x=0.06)
+    low, high = axes.get_xlim()
+    least = max(0, 0.02 - (high - low) / 2)  # accuracies that hardly differ look that way
+    axes.set_xlim(low - least, high + least)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.xaxis.set_major_locator(MaxNLocator(7))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -164,6 +164,10 @@ class STBLN(nn.Module):
     def __call__(self, inputs: jax.Array, *, train: bool, dropout: bool | None = None) -> jax.Array:
         if self.dropout_place not in ("after", "before"):
             raise ValueError(f"dropout_place is 'after' or 'before', not {self.dropout_place!r}")
+        if self.u_init not in U_INITS:
+            raise ValueError(f"u_init is one of {sorted(U_INITS)}, not {self.u_init!r}")
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size is odd, not {self.kernel_size}")
         active = train if dropout is None else dropout
         drop = Dropout(self.dropout, batch_axis=1, axis_name=self.axis_name)
         batch, frames, edges, features = inputs.shape

@@ -1,0 +1,80 @@
+"""Time from the start of run.py to its first step, without and with the compilation cache.
+
+    python -m benchmarks.startup
+
+Prepares the synthetic data set when it is missing, then runs one epoch twice, each time as a new
+process, with a compilation cache that is empty the first time.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from rich.console import Console
+from rich.table import Table
+
+DATA = pathlib.Path("data/synthetic")
+# Counts what XLA compiles, then does what run.py does.
+_WATCHED_RUN = """
+import json, sys, time
+started = time.perf_counter()
+import jax
+seconds = {"backend_compile": 0.0, "cache_retrieval": 0.0}
+def listen(name, duration, **_):
+    if name == "/jax/core/compile/backend_compile_duration":
+        seconds["backend_compile"] += duration
+    if name == "/jax/compilation_cache/cache_retrieval_time_sec":
+        seconds["cache_retrieval"] += duration
+jax.monitoring.register_event_duration_secs_listener(listen)
+from absl import logging
+logging.set_verbosity(logging.WARNING)
+from configs import stbln_synthetic
+from fer_jax import experiment, train
+jax.config.update("jax_compilation_cache_dir", sys.argv[1])
+config = stbln_synthetic.get_config()
+config.data.path = sys.argv[2]
+config.train.epochs = 1
+real = train.train_epoch
+def first(*arguments):
+    result = real(*arguments)
+    seconds["first_epoch"] = time.perf_counter() - started
+    print("SECONDS " + json.dumps(seconds), flush=True)
+    sys.exit()
+train.train_epoch = first
+experiment.run(config, sys.argv[3])
+"""
+
+
+def _measure(cache: str) -> dict:
+    with tempfile.TemporaryDirectory() as workdir:
+        command = [sys.executable, "-c", _WATCHED_RUN, cache, str(DATA), workdir]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for line in done.stdout.splitlines():
+        if line.startswith("SECONDS "):
+            return json.loads(line.removeprefix("SECONDS "))
+    raise SystemExit(f"the run failed:\n{done.stdout}\n{done.stderr}")
+
+
+def main() -> None:
+    if not (DATA / "dataset_info.json").exists():
+        prepare = [sys.executable, "-m", "preprocess", "synthetic", "--out", str(DATA)]
+        subprocess.run(prepare, check=True)
+    table = Table("run", "start to end of first epoch, s", "of it compiling, s", "reading cache, s")
+    with tempfile.TemporaryDirectory() as cache:
+        for name in ("first (empty cache)", "second (cache)"):
+            row = _measure(cache)
+            table.add_row(
+                name,
+                f"{row['first_epoch']:.1f}",
+                f"{row['backend_compile'] - row['cache_retrieval']:.1f}",
+                f"{row['cache_retrieval']:.1f}",
+            )
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main()
