@@ -52,7 +52,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
         rest = app.parse_flags_with_usage(arguments)
         _ = _CONFIG.value.name  # raises when the file could not be loaded
     except OSError as error:
-        sys.exit(f"error: --config names no config file: {str(error).split(maxsplit=1)[-1]}")
+        sys.exit(f"error: --config cannot be loaded: {str(error).splitlines()[-1].strip()}")
     except (AttributeError, KeyError, TypeError) as error:
         while error.args and isinstance(error.args[0], KeyError):  # it holds the nearest name
             error = error.args[0]

@@ -31,7 +31,7 @@ def make_bundle(path, threshold):
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def stored():
     return nbformat.read(NOTEBOOK, as_version=4)
 
@@ -49,7 +49,7 @@ def test_notebook_runs_headless(stored, tmp_path, monkeypatch, threshold):
     monkeypatch.setenv("FER_JAX_BUNDLE", str(tmp_path / "model"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     place = {"metadata": {"path": str(NOTEBOOK.parent)}}
-    done = nbclient.NotebookClient(stored.copy(), timeout=300, resources=place).execute()
+    done = nbclient.NotebookClient(stored, timeout=300, resources=place).execute()
 
     outputs = {cell.id: cell.outputs for cell in done.cells if cell.cell_type == "code"}
     said = [output for cell in outputs.values() for output in cell if "name" in output]

@@ -1,0 +1,183 @@
+"""Shows that the Flax ST-BLN and its PyTorch mirror are one function: logits and gradients.
+
+    python -m benchmarks.parity
+
+The same weights, the same clips, dropout off. The scale of the bilinear BatchNorm is set to 1: at
+its initial 1e-6 an error in U or W would not reach the logits.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import torch
+
+from benchmarks import torch_st_bln
+from fer_jax.models.st_bln import STBLN
+
+# The published sizes: edges of the reference graph, classes.
+REFERENCE = {"AFEW": (312, 7), "Oulu-CASIA": (309, 6), "CK+": (303, 7)}
+
+
+def to_torch(variables: dict, model: torch_st_bln.STBLN) -> torch_st_bln.STBLN:
+    """Loads Flax variables into the PyTorch mirror.
+
+    Args:
+      variables: `{"params", "batch_stats"}` of `fer_jax.models.st_bln.STBLN`.
+      model: mirror of the same edges, classes, widths and subsets; changed in place.
+
+    Returns:
+      `model`.
+
+    Raises:
+      RuntimeError: the trees do not fit; the message names the leaves.
+    """
+    named = torch_names(variables["params"]) | torch_names(variables["batch_stats"])
+    counters = {
+        name: value for name, value in model.state_dict().items() if "num_batches" in name
+    }
+    tensors = {name: torch.from_numpy(value.copy()) for name, value in named.items()}
+    model.load_state_dict(tensors | counters)
+    return model
+
+
+def torch_names(tree: dict) -> dict[str, np.ndarray]:
+    """Renames and reshapes a tree of params, gradients or batch_stats as the mirror has them."""
+    named = {}
+    for module, leaves in tree.items():
+        if module == "data_norm":
+            named |= _norm("data_bn", leaves)
+        elif module == "head":
+            named |= {"fc.weight": leaves["kernel"].T, "fc.bias": leaves["bias"]}
+        else:
+            named |= _layer(f"layers.{int(module.removeprefix('layer')) - 1}", leaves)
+    return {name: np.ascontiguousarray(value) for name, value in named.items()}
+
+
+def _layer(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
+    named = {}
+    for name, leaf in leaves.items():
+        match name:
+            case "bilinear":
+                named[f"{prefix}.u"] = leaf["U"]
+                for s, (kernel, bias) in enumerate(zip(leaf["kernel"], leaf["bias"], strict=True)):
+                    named[f"{prefix}.conv.{s}.weight"] = kernel.T[:, :, None, None]
+                    named[f"{prefix}.conv.{s}.bias"] = bias
+            case "temporal":
+                named[f"{prefix}.temporal.weight"] = leaf["kernel"].transpose(2, 1, 0)[..., None]
+                named[f"{prefix}.temporal.bias"] = leaf["bias"]
+            case "bilinear_norm":
+                named |= _norm(f"{prefix}.bn_s", leaf)
+            case "temporal_norm":
+                named |= _norm(f"{prefix}.bn_t", leaf)
+            case "r1" | "r2":
+                branch = f"{prefix}.residual_{'s' if name == 'r1' else 't'}.conv"
+                named[f"{branch}.weight"] = leaf["kernel"].T[:, :, None, None]
+                named[f"{branch}.bias"] = leaf["bias"]
+            case "r1_norm" | "r2_norm":
+                named |= _norm(f"{prefix}.residual_{'s' if name == 'r1_norm' else 't'}.bn", leaf)
+    return named
+
+
+def _norm(prefix: str, leaf: dict) -> dict[str, np.ndarray]:
+    names = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+    return {f"{prefix}.{names[name]}": value for name, value in leaf.items()}
+
+
+def make_pair(edges: int, classes: int, frames: int, widths=torch_st_bln.WIDTHS, seed: int = 0):
+    """Makes a Flax model, its variables and the mirror that holds the same ones.
+
+    Every BatchNorm gets a random scale near 1, and random bias and statistics.
+    """
+    flax_model = STBLN(classes=classes, widths=widths, dropout=0.0)
+    inputs = jnp.zeros((1, frames, edges, 2))
+    variables = jax.jit(lambda key: flax_model.init(key, inputs, train=False))(
+        jax.random.key(seed)
+    )
+    variables = jax.tree.map(np.asarray, dict(variables))
+    rng = np.random.default_rng(seed)
+
+    def stir(path, leaf):
+        name = path[-1].key
+        if name in ("scale", "var"):
+            return rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
+        if name in ("bias", "mean"):
+            return rng.normal(0, 0.1, leaf.shape).astype(np.float32)
+        return leaf
+
+    variables = jax.tree_util.tree_map_with_path(stir, variables)
+    mirror = torch_st_bln.STBLN(edges, classes, widths=widths, dropout=0.0)
+    return flax_model, variables, to_torch(variables, mirror)
+
+
+def compare(flax_model, variables, mirror, inputs, labels, *, train: bool) -> dict[str, float]:
+    """Runs both on one batch.
+
+    Args:
+      flax_model, variables, mirror: see `make_pair`; the mirror's statistics change in training.
+      inputs: `[B, T, E, 2]`.
+      labels: `[B]`.
+      train: BatchNorm uses the batch instead of the stored statistics.
+
+    Returns:
+      Largest absolute differences of `logits`, `gradients` (of the mean cross-entropy, all
+      parameters) and `statistics` (stored afterwards), and the `largest_gradient`.
+    """
+    logits, gradients, stats = _flax_side(flax_model, variables, inputs, labels, train)
+    mirror.train(train)
+    mirror.zero_grad()
+    outputs = mirror(torch.from_numpy(np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))))
+    targets = torch.from_numpy(np.asarray(labels, np.int64))
+    torch.nn.functional.cross_entropy(outputs, targets).backward()
+    theirs = {name: parameter.grad.numpy() for name, parameter in mirror.named_parameters()}
+    buffers = {name: buffer.numpy() for name, buffer in mirror.named_buffers()}
+    ours = torch_names(gradients)
+    if ours.keys() != theirs.keys():
+        raise ValueError(f"parameters differ: {sorted(ours.keys() ^ theirs.keys())}")
+    return {
+        "logits": float(np.abs(logits - outputs.detach().numpy()).max()),
+        "gradients": max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours),
+        "statistics": max(
+            float(np.abs(value - buffers[name]).max())
+            for name, value in torch_names(stats).items()
+        ),
+        "largest_gradient": max(float(np.abs(value).max()) for value in theirs.values()),
+    }
+
+
+def _flax_side(model, variables, inputs, labels, train: bool):
+    @jax.jit
+    def run(params):
+        def loss(params):
+            logits, updates = model.apply(
+                {**variables, "params": params}, inputs, train=train, mutable=["batch_stats"]
+            )
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            return losses.mean(), (logits, updates["batch_stats"])
+
+        (_, (logits, stats)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        return logits, gradient, stats
+
+    return jax.tree.map(np.asarray, run(variables["params"]))
+
+
+def main() -> None:
+    """Prints the differences for the published sizes."""
+    print(f"{'data set':12s} {'edges':>5s} {'BatchNorm':10s} {'logits':>9s} {'gradients':>9s} "
+          f"{'(largest)':>9s} {'statistics':>10s}")  # fmt: skip
+    for name, (edges, classes) in REFERENCE.items():
+        pair = make_pair(edges, classes, frames=4)
+        rng = np.random.default_rng(1)
+        inputs = rng.normal(0, 1, (2, 4, edges, 2)).astype(np.float32)
+        labels = np.arange(2) % classes
+        for train in (False, True):
+            row = compare(*pair, inputs, labels, train=train)
+            mode = "of batch" if train else "stored"
+            print(f"{name:12s} {edges:5d} {mode:10s} {row['logits']:9.1e} {row['gradients']:9.1e} "
+                  f"{row['largest_gradient']:9.1e} {row['statistics']:10.1e}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Augmentation: a true mirror, a rotation about the nose, the paper's 14 variants in their shares."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fer_jax import augment
+from fer_jax import landmarks as lm
+
+NOISE, DEGREES = 10.0, 18.0
+
+
+def faces(count=3, frames=2):
+    rng = np.random.default_rng(0)
+    clips = 60 * lm.MEAN_FACE + rng.normal(0, 3, (count, frames, 68, 2)) + [250, 200]
+    return jnp.asarray(clips, jnp.float32)
+
+
+def test_mirror_swaps_sides_about_the_nose():
+    clip = faces()
+    mirrored = augment.mirror(clip)
+    nose = clip[..., lm.NOSE_68, :]
+    np.testing.assert_allclose(mirrored[..., lm.NOSE_68, :], nose)
+    # The mirrored right mouth corner is where the left one was, on the other side of the nose.
+    np.testing.assert_allclose(mirrored[..., 48, 0] - nose[..., 0], nose[..., 0] - clip[..., 54, 0],
+                               atol=1e-4)  # fmt: skip
+    np.testing.assert_allclose(mirrored[..., 48, 1], clip[..., 54, 1])
+    np.testing.assert_allclose(augment.mirror(mirrored), clip, atol=1e-4)
+
+
+def test_mirror_of_a_symmetric_face_is_itself():
+    np.testing.assert_allclose(augment.mirror(jnp.asarray(lm.MEAN_FACE)), lm.MEAN_FACE, atol=1e-6)
+
+
+def test_rotation_turns_about_the_nose_and_keeps_distances():
+    clip = faces()
+    turned = augment.rotate(clip, jnp.asarray(90.0))
+    nose = clip[..., lm.NOSE_68, None, :]
+    x, y = np.moveaxis(np.asarray(clip - nose), -1, 0)
+    np.testing.assert_allclose(turned - nose, np.stack([-y, x], -1), atol=1e-3)
+    back = augment.rotate(augment.rotate(clip, jnp.asarray(17.0)), jnp.asarray(-17.0))
+    np.testing.assert_allclose(back, clip, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """4,000 draws for one clip, told apart by what each did: (mirrored, noisy, angle)."""
+    face = 60 * lm.MEAN_FACE + np.linspace(0, 4, 68)[:, None]  # not symmetric
+    clip = jnp.asarray(np.stack([face, face]), jnp.float32)
+    keys = jax.random.split(jax.random.key(0), 4000)
+    draw = jax.jit(jax.vmap(lambda key: augment.augment_clip(key, clip, 0.01, DEGREES)))
+    return clip, draw(keys)
+
+
+def angle_of(clips):
+    """Angle of the line through the eyes, degrees."""
+    offset = clips[..., lm.LEFT_EYE, :].mean(-2) - clips[..., lm.RIGHT_EYE, :].mean(-2)
+    return np.rad2deg(np.arctan2(offset[..., 1], offset[..., 0]))
+
+
+def test_variants_come_in_the_shares_of_the_paper(drawn):
+    clip, clips = drawn
+    clips = np.asarray(clips)
+    plain, mirrored = np.asarray(clip), np.asarray(augment.mirror(clip))
+    change = np.minimum(*(np.abs(clips - which).max((1, 2, 3)) for which in (plain, mirrored)))
+    unchanged = change < 1e-3  # rounding; the noise is 0.01
+    assert unchanged.mean() == pytest.approx(2 / 14, abs=0.02)
+    straight = [angle_of(plain)[0], angle_of(mirrored)[0]]
+    tilt = np.abs(angle_of(clips)[:, 0, None] - straight).min(1)
+    assert (tilt > 0.1).mean() == pytest.approx(6 / 14, abs=0.03)
+
+    def left_is_wider(faces):  # a rotation cannot change that, a mirror does
+        nose = faces[..., lm.NOSE_68, :]
+        right, left = (np.linalg.norm(faces[..., k, :] - nose, axis=-1) for k in (36, 45))
+        return left > right
+
+    same_side = left_is_wider(clips[:, 0]) == left_is_wider(plain[0])
+    assert same_side.mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_rotation_is_uniform_one_angle_a_clip(drawn):
+    clip, clips = drawn
+    angles = angle_of(np.asarray(clips))
+    np.testing.assert_allclose(angles[:, 0], angles[:, 1], atol=0.2)  # both frames alike
+    own = angle_of(np.asarray(clip))[0]
+    turned = angles[:, 0][np.abs(np.abs(angles[:, 0]) - abs(own)) > 0.1]
+    assert np.abs(turned).max() <= DEGREES + abs(own) + 0.1
+    assert turned.std() == pytest.approx(2 * DEGREES / 12**0.5, rel=0.1)
+
+
+def test_noise_has_the_asked_deviation_in_every_coordinate():
+    clip = faces(1)[0]
+    keys = jax.random.split(jax.random.key(1), 600)
+    clips = jax.jit(jax.vmap(lambda key: augment.augment_clip(key, clip, NOISE, 0.0)))(keys)
+    distance = jnp.minimum(
+        jnp.square(clips - clip).mean((1, 2, 3)),
+        jnp.square(augment.mirror(clips) - clip).mean((1, 2, 3)),
+    )
+    noisy = np.asarray(distance)[np.asarray(distance) > 1]
+    assert len(noisy) / 600 == pytest.approx(12 / 14, abs=0.05)
+    assert noisy.mean() ** 0.5 == pytest.approx(NOISE, rel=0.2)
+
+
+def test_same_key_same_clip_other_key_other_clip():
+    clip = faces(1)[0]
+    draw = jax.jit(lambda key: augment.augment_clip(key, clip, NOISE, DEGREES))
+    first = draw(jax.random.key(0))
+    np.testing.assert_array_equal(first, draw(jax.random.key(0)))
+    assert len({float(draw(jax.random.key(seed)).sum()) for seed in range(6)}) > 3

@@ -1,0 +1,57 @@
+"""Metrics against worked examples and scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from fer_jax import metrics
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]])
+LABELS = np.array([0, 1, 1, 2])
+
+
+def test_worked_example():
+    assert metrics.accuracy(PROBABILITIES, LABELS) == 0.5
+    matrix = metrics.confusion_matrix(PROBABILITIES, LABELS)
+    assert matrix.tolist() == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
+    expected = -np.log([0.7, 0.8, 0.3, 0.1]).mean()
+    assert metrics.negative_log_likelihood(PROBABILITIES, LABELS) == pytest.approx(expected)
+
+
+def test_agrees_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet(np.ones(5), 200), rng.integers(0, 5, 200)
+    predicted = probabilities.argmax(-1)
+    assert metrics.accuracy(probabilities, labels) == reference.accuracy_score(labels, predicted)
+    np.testing.assert_array_equal(
+        metrics.confusion_matrix(probabilities, labels),
+        reference.confusion_matrix(labels, predicted, labels=range(5)),
+    )
+    assert metrics.negative_log_likelihood(probabilities, labels) == pytest.approx(
+        reference.log_loss(labels, probabilities, labels=range(5))
+    )
+
+
+def test_a_sure_mistake_costs_a_finite_amount():
+    loss = metrics.negative_log_likelihood(np.array([[1.0, 0.0]]), [1])
+    assert loss == pytest.approx(-np.log(1e-12))
+
+
+def test_nothing_to_score_is_nan():
+    assert np.isnan(metrics.accuracy(np.zeros((0, 3)), []))
+
+
+def test_wilson_interval():
+    # 8 of 10, 95%: centre (0.8 + z^2/20) / (1 + z^2/10), z = 1.96
+    assert metrics.proportion_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    low, high = metrics.proportion_interval(0, 10)
+    assert low == pytest.approx(0.0, abs=1e-12) and 0 < high < 0.35
+    assert metrics.proportion_interval(0, 0) == (0.0, 1.0)
+
+
+def test_mean_interval():
+    # t(2, 97.5%) = 4.3027, standard deviation 0.1
+    half = 4.3027 * 0.1 / 3**0.5
+    bounds = metrics.mean_interval([0.7, 0.8, 0.9])
+    assert bounds == pytest.approx((0.8 - half, 0.8 + half), abs=1e-4)
+    assert np.isnan(metrics.mean_interval([0.7])).all()

@@ -1,0 +1,100 @@
+"""Protocols: nobody is learnt from and scored in the same fold, and every clip is scored once."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs import base
+from fer_jax import protocols
+
+PEOPLE = st.lists(
+    st.integers(0, 15).map(lambda number: f"p{number}"), min_size=4, max_size=80
+).filter(lambda people: len(set(people)) >= 2)
+
+
+@settings(max_examples=80, deadline=None)
+@given(PEOPLE, st.data())
+def test_folds_share_no_subject_and_score_every_clip_once(people, data):
+    names = sorted(set(people))
+    k = data.draw(st.sampled_from([0, *range(2, len(names) + 1)]))
+    mode = data.draw(st.sampled_from(["strided", "balanced"]))
+    folds = protocols.subject_kfold(people, k, mode, seed=1)
+    assert len(folds) == (k or len(names))
+    assert sorted(np.concatenate([fold.evaluate for fold in folds])) == list(range(len(people)))
+    for fold in folds:
+        assert not set(np.take(people, fold.train)) & set(np.take(people, fold.evaluate))
+        assert sorted([*fold.train, *fold.evaluate]) == list(range(len(people)))
+        assert len(fold.evaluate) and fold.validation is None
+    assert len({fold.name for fold in folds}) == len(folds)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 40), st.data())
+def test_blocks_are_runs_of_subjects(count, data):
+    names = [f"{number:03d}" for number in range(count)]
+    k = data.draw(st.integers(2, count))
+    try:
+        groups = protocols.subject_folds(names, k, "block")
+    except ValueError as error:
+        assert "empty block" in str(error) and round(count / k) * (k - 1) >= count
+        return
+    assert sum(groups, []) == names
+    assert {len(group) for group in groups[:-1]} == {round(count / k)}
+
+
+def test_balanced_folds_have_equal_loads():
+    people = sum(([f"p{number}"] * (number + 1) for number in range(12)), [])
+    groups = protocols.subject_folds(people, 3, "balanced", seed=0)
+    loads = [sum(people.count(name) for name in group) for group in groups]
+    assert max(loads) - min(loads) <= 1
+    assert groups == protocols.subject_folds(people, 3, "balanced", seed=0)
+
+
+def test_order_of_the_clips_does_not_change_the_folds():
+    people = ["b", "a", "c", "d", "a", "c"]
+    assert protocols.subject_folds(people, 2) == protocols.subject_folds(people[::-1], 2)
+
+
+@pytest.mark.parametrize("k", [1, 4, -1])
+def test_wrong_number_of_folds_is_refused(k):
+    with pytest.raises(ValueError, match=r"2 to 3 subjects; .* set --config.protocol.folds"):
+        protocols.subject_folds(["a", "b", "c"], k)
+
+
+def test_one_subject_cannot_be_left_out():
+    with pytest.raises(ValueError, match="this data set has 1"):
+        protocols.subject_folds(["a", "a"], 0)
+
+
+def test_unknown_mode_is_named():
+    with pytest.raises(ValueError, match="'random' is unknown: use 'strided', 'block' or"):
+        protocols.subject_folds(["a", "b"], 2, "random")
+
+
+def test_holdout_scores_test_and_keeps_validation():
+    (fold,) = protocols.holdout(["train", "test", "validation", "train"])
+    assert (fold.train.tolist(), fold.evaluate.tolist()) == ([0, 3], [1])
+    assert fold.validation.tolist() == [2]
+    (fold,) = protocols.holdout(["train", "validation"])
+    assert fold.evaluate.tolist() == [1] and fold.validation is None
+    (fold,) = protocols.holdout(["train", "test"])
+    assert fold.evaluate.tolist() == [1] and fold.validation is None
+
+
+@pytest.mark.parametrize("splits", [["train", "train"], ["test"], []])
+def test_holdout_without_parts_says_what_to_do(splits):
+    with pytest.raises(ValueError, match="protocol.name=subject_kfold"):
+        protocols.holdout(splits)
+
+
+def test_make_folds_reads_the_config():
+    config = base.get_config().protocol
+    config.folds = 3
+    folds = protocols.make_folds(config, list("abcdefg"), ["train"] * 7)
+    assert [fold.name for fold in folds] == ["fold00", "fold01", "fold02"]
+    config.name = "holdout"
+    assert protocols.make_folds(config, list("ab"), ["train", "test"])[0].name == "holdout"
+    config.name = "bootstrap"
+    with pytest.raises(ValueError, match="'bootstrap' is unknown"):
+        protocols.make_folds(config, list("ab"), ["train", "test"])
