@@ -140,19 +140,20 @@ def _text(value) -> str:
 
 def not_prepared_message(path, dataset: str) -> str:
     """What is missing, how to get it and how to prepare it."""
-    sources = {
-        "synthetic": ("needs no download", ""),
-        "ravdess": ("free: FacialTracking_Actors_01-24.zip of Zenodo record 3255102", "DIR"),
-        "ckplus": ("licensed: request it from the Cohn-Kanade data base's owners", "DIR"),
-        "oulu": ("licensed: request it from the University of Oulu", "DIR"),
-        "afew": ("licensed: request it from the EmotiW organisers", "DIR"),
-        "manifest": ("list your clips in a CSV with the columns path,subject,label", "FILE.csv"),
-    }
-    origin, source = sources.get(dataset, ("see docs/data.md", "DIR"))
-    option = f" --source {source}" if source else ""
+    listed = "list its clips in a CSV with the columns path,subject,label (and split), docs/data.md"
+    licensed = "It is licensed: request it from {}; then " + listed
+    origin = {
+        "synthetic": "It needs no download",
+        "ravdess": "It is free: FacialTracking_Actors_01-24.zip of Zenodo record 3255102",
+        "ckplus": licensed.format("the owners of the Cohn-Kanade database"),
+        "oulu": licensed.format("the University of Oulu"),
+        "afew": licensed.format("the EmotiW organisers"),
+    }.get(dataset, listed[0].upper() + listed[1:])
+    reader = dataset if dataset in ("synthetic", "ravdess") else "manifest"
+    source = {"synthetic": "", "ravdess": " --source DIR"}.get(dataset, " --source FILE.csv")
     return (
         f"{dataset} is not prepared in {path} (no dataset_info.json). {origin}. "
-        f"Prepare it: python -m preprocess {dataset}{option} --out {path}"
+        f"Prepare it: python -m preprocess {reader}{source} --out {path}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Augmentation: a true mirror, a rotation about the nose, the paper's 14 variants in their shares."""
+"""Augmentation: a true mirror, a turn about the nose, the shares of the paper's 14 variants."""
 
 import jax
 import jax.numpy as jnp

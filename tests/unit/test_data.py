@@ -1,0 +1,128 @@
+"""Opening a prepared data set, choosing frames, batching."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_jax import data, synthetic
+from fer_jax import landmarks as lm
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 20),
+       st.sampled_from(["ends", "uniform"]))  # fmt: skip
+def test_chosen_frames_have_a_face_and_keep_their_order(detected, frames, rule):
+    if not any(detected):
+        with pytest.raises(ValueError, match="no frame of this clip has a face"):
+            data.select_frames(detected, frames, rule)
+        return
+    chosen = data.select_frames(detected, frames, rule)
+    assert chosen.shape == (frames,)
+    assert np.asarray(detected)[chosen].all()
+    assert (np.diff(chosen) >= 0).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 40))
+def test_uniform_frames_are_evenly_spread(length, frames):
+    chosen = data.select_frames(np.ones(length, bool), frames, "uniform")
+    if length >= frames:
+        assert len(set(chosen)) == frames
+        assert np.ptp(np.diff(chosen)) <= 1 if frames > 1 else True
+    else:  # every frame is there, and as often as any other, give or take one
+        counts = np.bincount(chosen, minlength=length)
+        assert counts.min() >= 1 and np.ptp(counts) <= 1
+
+
+def test_unknown_rule_is_named():
+    with pytest.raises(ValueError, match="'random' is unknown: use 'ends' or 'uniform'"):
+        data.select_frames([True], 4, "random")
+
+
+def test_scaling_goes_to_a_frame_500_wide():
+    points = np.full((1, 2), 320.0)
+    assert data.scale_to_reference(points, 640).tolist() == [[250.0, 250.0]]
+    assert data.scale_to_reference(points, 0) is points
+
+
+def test_model_inputs_do_not_depend_on_where_the_face_is(make_clips):
+    clips = make_clips()
+    inputs = data.edge_inputs(clips.landmarks, clips.graph.edges)
+    assert inputs.shape == (*clips.landmarks.shape[:2], len(clips.graph.edges), 2)
+    moved = data.edge_inputs(clips.landmarks + [100, -30], clips.graph.edges)
+    np.testing.assert_allclose(moved, inputs, atol=1e-3)
+
+
+def test_prepared_data_comes_back(prepared):
+    clips = data.load_clips(prepared, 4, "uniform", "synthetic")
+    assert len(clips) == 42 and len(set(clips.subjects)) == 6
+    assert clips.clip_ids == sorted(clips.clip_ids)
+    assert set(clips.splits) == {"train", "validation", "test"}
+    assert clips.classes == tuple(synthetic.CLASSES)
+    np.testing.assert_array_equal(np.bincount(clips.labels), [6] * 7)
+    made = synthetic.make_clip(0, 2, 3)
+    number = clips.clip_ids.index(made.clip_id)
+    assert clips.classes[clips.labels[number]] == made.label
+    chosen = data.select_frames(np.ones(len(made.landmarks), bool), 4, "uniform")
+    expected = made.landmarks[chosen] * 500 / made.frame_size[0]
+    np.testing.assert_allclose(clips.landmarks[number], expected, rtol=1e-6)
+    assert clips.seconds[number] == pytest.approx(len(made.landmarks) / made.fps)
+    np.testing.assert_array_equal(clips.graph.edges, lm.load_graph(prepared / "graph.json").edges)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        ("synthetic", ["needs no download", "preprocess synthetic --out"]),
+        ("ravdess", ["Zenodo record 3255102", "preprocess ravdess --source DIR --out"]),
+        ("afew", ["EmotiW", "preprocess afew --source DIR"]),
+        ("manifest", ["path,subject,label", "--source FILE.csv"]),
+    ],
+)
+def test_missing_data_says_what_how_and_where(tmp_path, dataset, words):
+    with pytest.raises(data.NotPreparedError) as caught:
+        data.load_clips(tmp_path / "nothing", 4, "ends", dataset)
+    for word in [*words, f"{dataset} is not prepared in {tmp_path / 'nothing'}"]:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_take_gathers_any_shape(make_clips):
+    clips = make_clips()
+    batch = data.take(clips, np.array([[3, 1], [0, 2]]))
+    assert batch["landmarks"].shape == (2, 2, 4, 68, 2)
+    np.testing.assert_array_equal(batch["label"], clips.labels[[[3, 1], [0, 2]]])
+    assert batch["weight"].tolist() == [[1, 1], [1, 1]]
+
+
+def test_an_epoch_shuffles_and_draws_nothing_twice():
+    train = np.arange(100, 123)
+    first = data.epoch_numbers(train, 4, 5, (0, 1))
+    assert first.shape == (4, 5) and len(set(first.flat)) == 20 and set(first.flat) <= set(train)
+    np.testing.assert_array_equal(first, data.epoch_numbers(train, 4, 5, (0, 1)))
+    other = data.epoch_numbers(train, 4, 5, (0, 2))
+    assert (first != other).any() and set(first.flat) != set(other.flat)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 50), st.integers(1, 16))
+def test_padding_keeps_order_and_weighs_nothing(count, batch_size):
+    numbers = np.arange(200, 200 + count)
+    chosen, weight = data.padded_numbers(numbers, batch_size)
+    assert chosen.shape == weight.shape == (-(-count // batch_size), batch_size)
+    assert chosen[weight > 0].tolist() == numbers.tolist()
+    assert weight.sum() == count
+    assert set(chosen.flat) <= set(numbers)
+
+
+def test_a_graph_that_is_damaged_is_named(prepared, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(prepared, copy, ignore=shutil.ignore_patterns(".clips"))
+    (copy / "graph.json").write_text(json.dumps({"edges": []}))
+    with pytest.raises(ValueError, match="is not a landmark graph"):
+        data.load_clips(copy, 4, "uniform")

@@ -1,0 +1,218 @@
+"""Layers: channel products and their derivative, BatchNorm against PyTorch, dropout's statistics."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fer_jax.models import layers
+
+RATE = 0.2
+
+
+def normal(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 5), (2, 3, 4, 5)])
+def test_channel_mix_and_its_derivative(shape):
+    x, kernel, cotangent = normal(0, *shape), normal(1, 5, 3), normal(2, *shape[:-1], 3)
+    for ours, plain in zip(
+        jax.vjp(layers.channel_mix, x, kernel)[1](cotangent),
+        jax.vjp(jnp.matmul, x, kernel)[1](cotangent),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_channel_mix_under_vmap():
+    x, kernel = normal(0, 6, 4, 5), normal(1, 6, 5, 3)
+    expected = np.einsum("sbc,scd->sbd", x, kernel)
+    np.testing.assert_allclose(jax.vmap(layers.channel_mix)(x, kernel), expected, atol=1e-5)
+
+
+def test_batch_norm_is_that_of_pytorch():
+    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
+    x = normal(0, 4, 6, 3) * 5 + 40
+    ours, theirs = layers.BatchNorm(), torch.nn.BatchNorm1d(3)
+    variables = ours.init(jax.random.key(0), x, train=False)
+    rows = torch.from_numpy(np.array(x).reshape(-1, 3))
+    for _ in range(3):
+        y, updates = ours.apply(variables, x, train=True, mutable=["batch_stats"])
+        variables = {**variables, **updates}
+        np.testing.assert_allclose(
+            y.reshape(-1, 3), theirs(rows).detach(), rtol=1e-3, atol=1e-4
+        )
+    stats = variables["batch_stats"]
+    np.testing.assert_allclose(stats["mean"], theirs.running_mean, rtol=1e-5)
+    np.testing.assert_allclose(stats["var"], theirs.running_var, rtol=1e-4)
+    y = ours.apply(variables, x, train=False)
+    np.testing.assert_allclose(
+        y.reshape(-1, 3), theirs.eval()(rows).detach(), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_initialising_in_training_mode_stores_no_statistics():
+    variables = layers.BatchNorm().init(jax.random.key(0), normal(0, 4, 3) + 9, train=True)
+    assert not variables["batch_stats"]["mean"].any()
+    assert (variables["batch_stats"]["var"] == 1).all()
+
+
+def test_batch_norm_of_a_batch_in_parts_is_that_of_the_whole():
+    x = normal(0, 8, 5, 3)
+    whole = layers.BatchNorm()
+    variables = whole.init(jax.random.key(0), x, train=False)
+    expected, stats = whole.apply(variables, x, train=True, mutable=["batch_stats"])
+    part = layers.BatchNorm(axis_name="parts")
+
+    def apply(x):
+        return part.apply(variables, x, train=True, mutable=["batch_stats"])
+
+    y, parts = jax.vmap(apply, axis_name="parts")(x.reshape(4, 2, 5, 3))
+    np.testing.assert_allclose(y.reshape(x.shape), expected, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(stats), strict=True):
+        np.testing.assert_allclose(ours, np.broadcast_to(theirs, ours.shape), rtol=1e-4, atol=1e-6)
+
+
+# Dropout. A mask is 1 where an element is kept.
+
+
+def masks(keys, shape=(64, 40, 50), batch_axis=0):
+    drop = layers.Dropout(RATE, batch_axis=batch_axis)
+
+    def mask(key):
+        return drop.apply({}, jnp.ones(shape), active=True, rngs={"dropout": key}) > 0
+
+    return np.asarray(jax.jit(jax.vmap(mask))(keys))
+
+
+@pytest.fixture(scope="module")
+def many():
+    """16 keys, 64 examples, 2,000 elements."""
+    return masks(jax.random.split(jax.random.key(0), 16))
+
+
+def correlations(rows):
+    """Correlation of every pair of rows, in standard deviations expected of independent ones."""
+    rows = rows.reshape(len(rows), -1).astype(float)
+    matrix = np.corrcoef(rows)
+    return matrix[np.triu_indices(len(rows), 1)] * np.sqrt(rows.shape[1])
+
+
+def assert_independent(rows):
+    z = correlations(rows)
+    assert np.abs(z).max() < 5.5
+    if len(z) > 30:
+        assert z.std() == pytest.approx(1.0, abs=0.25)
+    assert abs(z.mean()) < 5 / np.sqrt(len(z))
+
+
+def test_share_of_kept_elements(many):
+    spread = np.sqrt(RATE * (1 - RATE) / many.size)
+    assert abs(many.mean() - (1 - RATE)) < 5 * spread
+    # as spread over examples, elements and keys as a binomial is
+    for axes in [(1, 2, 3), (0, 2, 3), (0, 1)]:
+        shares = many.mean(axes)
+        count = many.size // shares.size
+        assert shares.std() == pytest.approx(np.sqrt(RATE * (1 - RATE) / count), rel=0.6)
+
+
+def test_keys_are_independent(many):
+    assert_independent(many)
+
+
+def test_examples_are_independent(many):
+    assert_independent(many[0])
+    assert_independent(many[:, ::7].swapaxes(0, 1))
+
+
+def test_elements_are_independent(many):
+    assert_independent(many.reshape(-1, 2000)[:, :60].T)
+    flat = many.reshape(-1, 2000)
+    for lag in (1, 2, 16, 50, 256, 1024):  # also neighbours and powers of two
+        product = (flat[:, :-lag] - (1 - RATE)) * (flat[:, lag:] - (1 - RATE))
+        z = product.mean() / (RATE * (1 - RATE)) * np.sqrt(product.size)
+        assert abs(z) < 5, lag
+
+
+def test_consecutive_keys_and_steps_are_independent():
+    base = jax.random.key(7)
+    assert_independent(masks(jax.vmap(jax.random.key)(jnp.arange(12)), (8, 500)))
+    steps = jax.vmap(jax.random.fold_in, (None, 0))(base, jnp.arange(12))
+    assert_independent(masks(steps, (8, 500)))
+
+
+def test_pairs_of_keys_and_examples_do_not_repeat_a_mask(many):
+    rows = np.packbits(many.reshape(-1, 2000), axis=-1)
+    assert len(np.unique(rows, axis=0)) == len(rows)
+
+
+def test_kept_elements_are_scaled_and_the_mean_stays():
+    x = normal(0, 32, 500) + 3
+    drop = layers.Dropout(RATE)
+    y = drop.apply({}, x, active=True, rngs={"dropout": jax.random.key(0)})
+    kept = y != 0
+    np.testing.assert_allclose(y[kept], x[kept] / (1 - RATE), rtol=1e-5)
+    assert float(y.mean()) == pytest.approx(float(x.mean()), abs=0.1)
+
+
+def test_inactive_or_rate_zero_changes_nothing():
+    x = normal(0, 4, 5)
+    assert layers.Dropout(RATE).apply({}, x, active=False) is x
+    assert layers.Dropout(0.0).apply({}, x, active=True) is x
+
+
+def test_gradient_passes_kept_elements_only():
+    drop, key = layers.Dropout(0.5), jax.random.key(3)
+
+    def total(x):
+        return drop.apply({}, x, active=True, rngs={"dropout": key}).sum()
+
+    x = jnp.ones((4, 50))
+    kept = drop.apply({}, x, active=True, rngs={"dropout": key}) > 0
+    np.testing.assert_array_equal(jax.grad(total)(x), jnp.where(kept, 2.0, 0.0))
+
+
+@pytest.mark.parametrize("batch_axis", [0, 1])
+@pytest.mark.parametrize("parts", [2, 8])
+def test_a_batch_in_parts_draws_the_same_masks(batch_axis, parts):
+    shape = (16, 6, 5) if batch_axis == 0 else (6, 16, 5)
+    x = jnp.ones(shape)
+    rngs = {"dropout": jax.random.key(5)}
+    whole = layers.Dropout(RATE, batch_axis).apply({}, x, active=True, rngs=rngs)
+    drop = layers.Dropout(RATE, batch_axis, axis_name="parts")
+    cut = jnp.stack(jnp.split(x, parts, axis=batch_axis))
+    apply = jax.vmap(lambda x: drop.apply({}, x, active=True, rngs=rngs), axis_name="parts")
+    joined = jnp.concatenate(list(apply(cut)), axis=batch_axis)
+    np.testing.assert_array_equal(joined, whole)
+
+
+def test_a_longer_batch_leaves_the_first_masks_as_they_are():
+    short, long = (masks(jax.random.split(jax.random.key(0), 1), (n, 300))[0] for n in (4, 9))
+    np.testing.assert_array_equal(long[:4], short)
+
+
+def test_layers_of_a_model_draw_other_masks():
+    import flax.linen as nn
+
+    class Two(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            drop = layers.Dropout(RATE)  # one instance, called twice, as in ST-BLN
+            other = layers.Dropout(RATE)
+            return [part(x, active=True) > 0 for part in (drop, drop, other)]
+
+    rows = Two().apply({}, jnp.ones((16, 1000)), rngs={"dropout": jax.random.key(0)})
+    for first, second in itertools.combinations(rows, 2):
+        assert abs(correlations(np.stack([first, second]))[0]) < 5
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5, 0.9])
+def test_other_rates(rate):
+    y = layers.Dropout(rate).apply(
+        {}, jnp.ones((100, 1000)), active=True, rngs={"dropout": jax.random.key(0)}
+    )
+    spread = np.sqrt(rate * (1 - rate) / y.size)
+    assert abs(float((y == 0).mean()) - rate) < 5 * spread

@@ -1,0 +1,242 @@
+"""ST-BLN: one function with its PyTorch mirror, and the invariances that the equations promise."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fer_jax.models import MODELS
+from fer_jax.models.st_bln import STBLN, TemporalConv
+
+EDGES, CLASSES = 7, 3
+WIDTHS = (4, 4, 6, 6, 6)  # the fifth layer halves the time
+
+
+def small_model(**options):
+    return STBLN(**{"classes": CLASSES, "widths": WIDTHS, **options})
+
+
+def clip_batch(clips=4, frames=4, edges=EDGES, seed=1):
+    return np.random.default_rng(seed).normal(0, 2, (clips, frames, edges, 2)).astype(np.float32)
+
+
+def awake(variables):
+    """Sets the scale of the bilinear BatchNorm, 1e-6 at first, to 1: U and W become visible."""
+
+    def wake(path, leaf):
+        names = [part.key for part in path]
+        return jnp.ones_like(leaf) if names[-2:] == ["bilinear_norm", "scale"] else leaf
+
+    return jax.tree_util.tree_map_with_path(wake, variables)
+
+
+@pytest.fixture(scope="module")
+def model_and_variables():
+    model = small_model()
+    init = jax.jit(lambda key: model.init(key, jnp.asarray(clip_batch()), train=False))
+    return model, awake(init(jax.random.key(0)))
+
+
+# Parity with PyTorch
+
+
+@pytest.mark.parametrize("frames", [4, 5, 16])
+@pytest.mark.parametrize("train", [False, True])
+def test_logits_gradients_and_statistics_are_those_of_pytorch(frames, train):
+    pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
+    from benchmarks import parity
+
+    pair = parity.make_pair(EDGES, CLASSES, frames, WIDTHS)
+    labels = np.arange(4) % CLASSES
+    difference = parity.compare(*pair, clip_batch(frames=frames), labels, train=train)
+    assert difference["largest_gradient"] > 0.1
+    for name in ("logits", "gradients", "statistics"):
+        assert difference[name] < 1e-4, name
+
+
+def test_full_size_is_that_of_pytorch():
+    pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
+    from benchmarks import parity
+
+    edges, classes = parity.REFERENCE["Oulu-CASIA"]
+    pair = parity.make_pair(edges, classes, frames=4)
+    inputs = clip_batch(clips=2, edges=edges)
+    difference = parity.compare(*pair, inputs, np.array([1, 4]), train=True)
+    for name in ("logits", "gradients", "statistics"):
+        assert difference[name] < 1e-4, name
+
+
+def test_parity_would_notice_every_parameter():
+    pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
+    from benchmarks import parity
+
+    model, variables, mirror = parity.make_pair(EDGES, CLASSES, 4, WIDTHS)
+    names = parity.torch_names(variables["params"])
+    assert set(names) == {name for name, _ in mirror.named_parameters()}
+    # all different, so a leaf in another's place would show
+    assert len({value.sum().item() for value in names.values()}) == len(names)
+    broken = {**variables["params"], "layer1": {}}
+    with pytest.raises(RuntimeError, match="layers.0.u"):
+        parity.to_torch({**variables, "params": broken}, mirror)
+
+
+# The temporal convolution has three forms of one function.
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("frames", [1, 2, 4, 8, 9, 16, 23, 150])
+@pytest.mark.parametrize("kernel_size", [3, 9])
+def test_temporal_convolution_is_a_convolution(frames, stride, kernel_size):
+    x = jnp.asarray(clip_batch(clips=3, frames=frames, edges=2).swapaxes(1, 2))
+    conv = TemporalConv(5, kernel_size, stride)
+    variables = conv.init(jax.random.key(0), x)
+    kernel = variables["params"]["kernel"]
+    rows = x.reshape(-1, frames, 2)
+    expected = conv._convolution(rows, kernel).reshape(*x.shape[:2], -1, 5)
+    assert expected.shape[2] == -(-frames // stride)
+    np.testing.assert_allclose(conv.apply(variables, x), expected, rtol=1e-4, atol=1e-4)
+
+
+# Invariances
+
+
+def test_gradient_reaches_every_parameter(model_and_variables):
+    model, variables = model_and_variables
+    inputs = jnp.asarray(clip_batch(clips=6))
+
+    @jax.jit
+    def gradient(params):
+        def loss(params):
+            logits, _ = model.apply(
+                {**variables, "params": params}, inputs, train=True, dropout=False,
+                mutable=["batch_stats"],
+            )  # fmt: skip
+            return jax.nn.log_softmax(logits)[:, 0].sum()
+
+        return jax.grad(loss)(params)
+
+    dead = set()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient(variables["params"])):
+        if not np.abs(leaf).max() > 1e-5:
+            dead.add("/".join(part.key for part in path[-2:]))
+    # BatchNorm takes the mean away, so a bias in front of it has no gradient.
+    assert dead <= {"bilinear/bias", "r1/bias", "r2/bias", "temporal/bias"}
+
+
+def test_order_of_the_clips_does_not_matter(model_and_variables):
+    model, variables = model_and_variables
+    inputs, order = clip_batch(), np.array([2, 0, 3, 1])
+    logits = model.apply(variables, inputs, train=False)
+    again = model.apply(variables, inputs[order], train=False)
+    np.testing.assert_allclose(again, logits[order], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        model.apply(variables, inputs[1:2], train=False), logits[1:2], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_order_of_the_edges_does_not_matter_when_the_maps_follow(model_and_variables):
+    model, variables = model_and_variables
+    inputs, order = clip_batch(), np.random.default_rng(0).permutation(EDGES)
+    logits = model.apply(variables, inputs, train=False)
+
+    def follow(path, leaf):
+        names = [part.key for part in path]
+        if names[-1] == "U":
+            return leaf[:, order][:, :, order]
+        if "data_norm" in names:
+            return leaf.reshape(EDGES, 2)[order].ravel()
+        return leaf
+
+    moved = jax.tree_util.tree_map_with_path(follow, variables)
+    again = model.apply(moved, inputs[:, :, order], train=False)
+    np.testing.assert_allclose(again, logits, rtol=1e-3, atol=1e-4)
+    assert np.abs(model.apply(variables, inputs[:, :, order], train=False) - logits).max() > 1e-2
+
+
+def test_each_layer_starts_as_residual_and_temporal_convolution():
+    model = small_model()
+    variables = model.init(jax.random.key(0), clip_batch(), train=False)
+    logits = model.apply(variables, clip_batch(), train=False)
+
+    def forget(path, leaf):
+        return jnp.zeros_like(leaf) if path[-1].key == "U" else leaf
+
+    without = jax.tree_util.tree_map_with_path(forget, variables)
+    np.testing.assert_allclose(
+        model.apply(without, clip_batch(), train=False), logits, atol=1e-3
+    )
+    awake_logits = model.apply(awake(variables), clip_batch(), train=False)
+    assert np.abs(awake_logits - logits).max() > 1e-2
+
+
+@pytest.mark.parametrize("place", ["after", "before"])
+def test_dropout_follows_its_switch(place, model_and_variables):
+    variables = model_and_variables[1]
+    model = small_model(dropout_place=place)
+    rngs = {"dropout": jax.random.key(0)}
+    off = model.apply(variables, clip_batch(), train=False)
+    on = model.apply(variables, clip_batch(), train=False, dropout=True, rngs=rngs)
+    other = model.apply(
+        variables, clip_batch(), train=False, dropout=True, rngs={"dropout": jax.random.key(1)}
+    )
+    assert np.abs(on - off).max() > 1e-3 and np.abs(on - other).max() > 1e-3
+    zero = small_model(dropout_place=place, dropout=0.0)
+    np.testing.assert_array_equal(
+        zero.apply(variables, clip_batch(), train=False, dropout=True, rngs=rngs), off
+    )
+
+
+def test_places_of_dropout_differ(model_and_variables):
+    variables = model_and_variables[1]
+    after, before = (
+        small_model(dropout_place=place).apply(
+            variables, clip_batch(), train=False, dropout=True, rngs={"dropout": jax.random.key(0)}
+        )
+        for place in ("after", "before")
+    )
+    assert np.abs(after - before).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "std"),
+    [("normal", -0.6, 0.6, 0.1), ("constant", 1e-6, 1e-6, 0.0), ("uniform", 0, 1, 12**-0.5)],
+)
+def test_initial_edge_maps(name, low, high, std):
+    model = STBLN(classes=2, widths=(2,), u_init=name)
+    u = model.init(jax.random.key(0), clip_batch(edges=100), train=False)
+    u = np.asarray(u["params"]["layer1"]["bilinear"]["U"])
+    assert u.shape == (3, 100, 100)
+    assert low <= u.min() + 1e-12 and u.max() - 1e-12 <= high
+    assert u.std() == pytest.approx(std, rel=0.05, abs=1e-9)
+
+
+def test_initial_weights_have_the_published_deviations():
+    model = STBLN(classes=7, widths=(64, 128))
+    params = model.init(jax.random.key(0), clip_batch(), train=False)["params"]
+    layer = params["layer2"]
+    bilinear = (2 / (64 * 128 * 3)) ** 0.5
+    assert layer["bilinear"]["kernel"].std() == pytest.approx(bilinear, rel=0.05)
+    temporal = (2 / (9 * 128)) ** 0.5  # He normal, fan out
+    assert layer["temporal"]["kernel"].std() == pytest.approx(temporal, rel=0.05)
+    assert layer["r1"]["kernel"].std() == pytest.approx((2 / 128) ** 0.5, rel=0.05)
+    assert params["head"]["kernel"].std() == pytest.approx((2 / 7) ** 0.5, rel=0.1)
+    assert (layer["bilinear_norm"]["scale"] == 1e-6).all()
+    assert (layer["temporal_norm"]["scale"] == 1).all()
+    assert not any(layer[name]["bias"].any() for name in ("bilinear", "temporal", "r1"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dropout_place": "middle"}, "dropout_place is 'after' or 'before', not 'middle'"),
+        ({"u_init": "ones"}, r"u_init is one of \['constant', 'normal', 'uniform'\], not 'ones'"),
+        ({"kernel_size": 4}, "kernel_size is odd, not 4"),
+    ],
+)
+def test_wrong_fields_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        small_model(**options).init(jax.random.key(0), clip_batch(), train=False)
+
+
+def test_the_config_finds_it():
+    assert MODELS["st_bln"] is STBLN
