@@ -15,6 +15,7 @@ def get_config() -> ConfigDict:
             "path": "data/manifest",
             "frames": 4,  # T
             "frame_rule": "ends",  # or "uniform", see fer_jax.data.select_frames
+            "features": "edges",  # or "motion": minus the same edge in the first frame
             "graph": "clean",  # or "reference": the published code's repeated edges
         }
     )

@@ -72,6 +72,7 @@ class Predictor:
         deterministic prediction uses them.
       classes: class names.
       frames, frame_rule: how many frames a clip gives the model and how they are chosen.
+      input_features: "edges" or "motion", see `data.edge_inputs`.
       graph: the landmark graph.
       window_seconds: median length of the training clips.
       threshold: abstain where the entropy exceeds it (chosen on validation clips), or None.
@@ -85,6 +86,7 @@ class Predictor:
     classes: tuple[str, ...]
     frames: int
     frame_rule: str
+    input_features: str
     graph: Graph
     window_seconds: float
     threshold: float | None
@@ -111,7 +113,7 @@ class Predictor:
                 f"{list(landmarks.shape)}: choose the frames with select()"
             )
         scaled = data.scale_to_reference(landmarks, frame_width)
-        return jnp.asarray(data.edge_inputs(scaled, self.graph.edges))
+        return jnp.asarray(data.edge_inputs(scaled, self.graph.edges, self.input_features))
 
     def samples(self, landmarks, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
         """Probabilities `[S, B, C]` of S passes with dropout on."""
@@ -150,7 +152,7 @@ class Predictor:
 
 
 def save_bundle(
-    path, *, name, model, variables, recalibrated_stats, classes, frames, frame_rule, graph,
+    path, *, name, model, variables, recalibrated_stats, classes, frames, frame_rule, features, graph,
     window_seconds, threshold=None, metrics=None, dataset=None,
 ) -> None:  # fmt: skip
     """Writes a bundle: `weights.msgpack` and, last, `model.json`.
@@ -161,7 +163,7 @@ def save_bundle(
       model: `{"name": key of MODELS, **constructor fields}`.
       variables: `{"params", "batch_stats"}` as trained.
       recalibrated_stats: `batch_stats` re-estimated without dropout.
-      classes, frames, frame_rule, graph, window_seconds, threshold: see `Predictor`.
+      classes, frames, frame_rule, features, graph, window_seconds, threshold: see `Predictor`.
       metrics: figures of the evaluation, for the record.
       dataset: what it was trained on, its licence included.
     """
@@ -175,6 +177,7 @@ def save_bundle(
         "classes": list(classes),
         "frames": frames,
         "frame_rule": frame_rule,
+        "features": features,
         "graph": {
             "mode": graph.mode,
             "edges": graph.edges.tolist(),
@@ -242,6 +245,7 @@ def load_model(path) -> Predictor:
         classes=tuple(info["classes"]),
         frames=info["frames"],
         frame_rule=info["frame_rule"],
+        input_features=info["features"],
         graph=Graph(
             np.asarray(graph["edges"], np.int32),
             np.asarray(graph["reference_shape"], np.float32),

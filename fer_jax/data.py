@@ -157,9 +157,24 @@ def not_prepared_message(path, dataset: str) -> str:
     )
 
 
-def edge_inputs(landmarks, edges):
-    """Model input of the landmark systems: `[B, T, 68, 2] -> [B, T, E, 2]`, pixels."""
-    return lm.edge_features(lm.centre(lm.inner(landmarks)), edges)
+def edge_inputs(landmarks, edges, features: str = "edges"):
+    """Model input of the landmark systems: `[B, T, 68, 2] -> [B, T, E, 2]`, pixels.
+
+    Args:
+      landmarks: pixels; NumPy or JAX.
+      edges: `[E, 2]`.
+      features: "edges" (paper) or "motion": minus the same edge in the clip's first frame, which
+        takes the shape of the face out.
+
+    Raises:
+      ValueError: unknown features.
+    """
+    x = lm.edge_features(lm.centre(lm.inner(landmarks)), edges)
+    if features == "edges":
+        return x
+    if features == "motion":
+        return x - x[:, :1]
+    raise ValueError(f"features {features!r} are unknown: use 'edges' or 'motion'")
 
 
 def take(clips: Clips, numbers: np.ndarray, weight: np.ndarray | None = None) -> dict:

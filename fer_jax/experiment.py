@@ -25,7 +25,6 @@ from fer_jax import augment, checkpoint, data, landmarks, protocols, report, tra
 from fer_jax.models import MODELS
 from fer_jax.tasks import TASKS
 
-
 _COUNTS = (
     "data.frames", "model.subsets", "train.batch_size", "train.copies", "train.epochs",
     "train.checkpoint_epochs", "evaluation.passes",
@@ -79,7 +78,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     edges = clips.graph.edges
 
     def features(batch):
-        return data.edge_inputs(batch["landmarks"], edges)
+        return data.edge_inputs(batch["landmarks"], edges, config.data.features)
 
     smallest = min(len(fold.train) for fold in folds)
     program = train.make_program(
@@ -287,6 +286,7 @@ def _write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         classes=clips.classes,
         frames=config.data.frames,
         frame_rule=config.data.frame_rule,
+        features=config.data.features,
         graph=clips.graph,
         window_seconds=float(np.median(seconds)) if len(seconds) else 2.0,
         threshold=metrics["selective"]["threshold"],

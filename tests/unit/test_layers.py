@@ -42,16 +42,12 @@ def test_batch_norm_is_that_of_pytorch():
     for _ in range(3):
         y, updates = ours.apply(variables, x, train=True, mutable=["batch_stats"])
         variables = {**variables, **updates}
-        np.testing.assert_allclose(
-            y.reshape(-1, 3), theirs(rows).detach(), rtol=1e-3, atol=1e-4
-        )
+        np.testing.assert_allclose(y.reshape(-1, 3), theirs(rows).detach(), rtol=1e-3, atol=1e-4)
     stats = variables["batch_stats"]
     np.testing.assert_allclose(stats["mean"], theirs.running_mean, rtol=1e-5)
     np.testing.assert_allclose(stats["var"], theirs.running_var, rtol=1e-4)
     y = ours.apply(variables, x, train=False)
-    np.testing.assert_allclose(
-        y.reshape(-1, 3), theirs.eval()(rows).detach(), rtol=1e-3, atol=1e-4
-    )
+    np.testing.assert_allclose(y.reshape(-1, 3), theirs.eval()(rows).detach(), rtol=1e-3, atol=1e-4)
 
 
 def test_initialising_in_training_mode_stores_no_statistics():

@@ -162,9 +162,7 @@ def test_each_layer_starts_as_residual_and_temporal_convolution():
         return jnp.zeros_like(leaf) if path[-1].key == "U" else leaf
 
     without = jax.tree_util.tree_map_with_path(forget, variables)
-    np.testing.assert_allclose(
-        model.apply(without, clip_batch(), train=False), logits, atol=1e-3
-    )
+    np.testing.assert_allclose(model.apply(without, clip_batch(), train=False), logits, atol=1e-3)
     awake_logits = model.apply(awake(variables), clip_batch(), train=False)
     assert np.abs(awake_logits - logits).max() > 1e-2
 

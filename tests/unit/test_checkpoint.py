@@ -1,0 +1,247 @@
+"""Training checkpoints, the bundle and its errors; a bundle needs the core install only."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import fer_jax
+from fer_jax import checkpoint, landmarks
+from fer_jax.models.st_bln import STBLN
+
+ROOT = pathlib.Path(__file__).parents[2]
+MODEL = {"name": "st_bln", "widths": [4, 6], "classes": 3, "dropout": 0.3}
+
+
+@pytest.fixture(scope="module")
+def variables(small_graph):
+    module = STBLN(classes=3, widths=(4, 6), dropout=0.3)
+    inputs = np.zeros((1, 4, len(small_graph.edges), 2), np.float32)
+    variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
+    return jax.tree.map(np.asarray, dict(variables))
+
+
+@pytest.fixture(scope="module")
+def bundle(variables, small_graph, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bundles") / "model"
+    checkpoint.save_bundle(
+        path,
+        name="tiny",
+        model=MODEL,
+        variables=variables,
+        recalibrated_stats=jax.tree.map(lambda leaf: leaf + 0.5, variables["batch_stats"]),
+        classes=("mouth", "brows", "eyes"),
+        frames=4,
+        frame_rule="ends",
+        features="edges",
+        graph=small_graph,
+        window_seconds=1.5,
+        threshold=0.75,
+        metrics={"readings": {}},
+        dataset={"name": "tiny", "clips": 24},
+    )
+    return path
+
+
+@pytest.fixture
+def damaged(bundle, tmp_path):
+    """A copy of the bundle, and a function that changes its model.json."""
+    for file in bundle.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+
+    def change(**fields):
+        info = json.loads((tmp_path / "model.json").read_text())
+        (tmp_path / "model.json").write_text(json.dumps(info | fields))
+        return tmp_path
+
+    return change
+
+
+def assert_same(first, second):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    for ours, theirs in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# Checkpoints
+
+
+def test_checkpoint_comes_back_with_its_history(tmp_path, variables):
+    fresh = jax.tree.map(np.zeros_like, variables)
+    checkpoints = checkpoint.Checkpoints(tmp_path / "fold")
+    assert checkpoints.restore(fresh) == (fresh, [])
+    rows = [{"epoch": 1, "train_loss": 0.1 + 0.2}, {"epoch": 2, "train_loss": 1e-17}]
+    checkpoints.save(1, fresh, rows[:1])
+    checkpoints.save(2, variables, rows)
+    checkpoints.close()
+    again = checkpoint.Checkpoints(tmp_path / "fold")
+    state, history = again.restore(fresh)
+    again.close()
+    assert_same(state, variables)
+    assert history == rows  # to the last bit
+    assert len([path for path in (tmp_path / "fold").iterdir() if path.is_dir()]) == 1
+
+
+def test_an_unfinished_checkpoint_is_not_taken(tmp_path, variables):
+    checkpoints = checkpoint.Checkpoints(tmp_path)
+    checkpoints.save(1, variables, [{"epoch": 1}])
+    checkpoints.close()
+    (tmp_path / "2.orbax-checkpoint-tmp-1").mkdir()  # what a kill leaves
+    again = checkpoint.Checkpoints(tmp_path)
+    assert again.restore(jax.tree.map(np.zeros_like, variables))[1] == [{"epoch": 1}]
+    again.close()
+
+
+# Bundle
+
+
+def test_bundle_comes_back(bundle, variables, small_graph):
+    predictor = fer_jax.load_model(bundle)
+    assert_same(predictor.variables, variables)
+    assert_same(predictor.recalibrated["params"], variables["params"])
+    mean = predictor.recalibrated["batch_stats"]["data_norm"]["mean"]
+    np.testing.assert_array_equal(mean, variables["batch_stats"]["data_norm"]["mean"] + 0.5)
+    assert predictor.classes == ("mouth", "brows", "eyes")
+    assert (predictor.name, predictor.frames, predictor.frame_rule) == ("tiny", 4, "ends")
+    assert (predictor.window_seconds, predictor.threshold) == (1.5, 0.75)
+    np.testing.assert_array_equal(predictor.graph.edges, small_graph.edges)
+    np.testing.assert_array_equal(predictor.graph.reference_shape, small_graph.reference_shape)
+    assert predictor.module.dropout == 0.3 and tuple(predictor.module.widths) == (4, 6)
+    assert predictor.info["dataset"]["clips"] == 24
+    assert predictor.select(np.ones(10, bool)).tolist() == [0, 7, 8, 9]
+
+
+def test_bundle_opens_from_text_and_url_paths(bundle):
+    assert fer_jax.load_model(str(bundle)).name == "tiny"
+    assert fer_jax.load_model(f"file://{bundle}").name == "tiny"
+
+
+def test_predictor_predicts(bundle, make_clips, variables):
+    predictor, clips = fer_jax.load_model(bundle), make_clips()
+    summary = predictor.predict(clips.landmarks[:5], passes=6)
+    assert summary.mean.shape == (5, 3) and summary.entropy.shape == (5,)
+    np.testing.assert_allclose(summary.mean.sum(-1), 1, rtol=1e-5)
+    samples = predictor.samples(clips.landmarks[:5], passes=6)
+    np.testing.assert_allclose(samples.mean(0), summary.mean, rtol=1e-5)
+    assert np.ptp(samples, axis=0).max() > 0
+    np.testing.assert_array_equal(predictor.samples(clips.landmarks[:5], passes=6), samples)
+    assert (predictor.samples(clips.landmarks[:5], passes=6, seed=1) != samples).any()
+    # Dropout off goes with the recalibrated statistics, dropout on with those of training.
+    plain = predictor.deterministic(clips.landmarks[:5])
+    logits = predictor.module.apply(
+        predictor.recalibrated, predictor.features(clips.landmarks[:5]), train=False
+    )
+    np.testing.assert_allclose(plain, jax.nn.softmax(logits, -1), rtol=1e-4, atol=1e-6)
+
+
+def test_predictor_scales_to_the_width_it_was_trained_on(bundle, make_clips):
+    predictor, clips = fer_jax.load_model(bundle), make_clips()
+    wide = predictor.deterministic(clips.landmarks[:3] * 2, frame_width=1000)
+    np.testing.assert_allclose(wide, predictor.deterministic(clips.landmarks[:3]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(4, 68, 2), (1, 5, 68, 2), (1, 4, 51, 2)])
+def test_wrong_landmarks_are_refused(bundle, shape):
+    with pytest.raises(ValueError, match=r"tiny takes landmarks \[B, 4, 68, 2\], got \[.*select"):
+        fer_jax.load_model(bundle).features(np.zeros(shape))
+
+
+@pytest.mark.parametrize("file", ["model.json", "weights.msgpack"])
+def test_missing_files_are_named(damaged, file):
+    path = damaged()
+    (path / file).unlink()
+    with pytest.raises(FileNotFoundError, match=f"no model bundle .no {file}.*model/ of a run"):
+        fer_jax.load_model(path)
+
+
+def test_no_bundle_at_all(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is no model bundle"):
+        fer_jax.load_model(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", None])
+@pytest.mark.parametrize("file", ["model.json", "weights.msgpack"])
+def test_damaged_files_are_named(damaged, file, content):
+    path = damaged()
+    whole = (path / file).read_bytes()
+    (path / file).write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(ValueError, match="is damaged .*: copy it again"):
+        fer_jax.load_model(path)
+
+
+@pytest.mark.parametrize("field", ["bundle_version", "model", "classes", "graph", "threshold"])
+def test_a_missing_field_is_damage(damaged, field):
+    path = damaged()
+    info = json.loads((path / "model.json").read_text())
+    del info[field]
+    (path / "model.json").write_text(json.dumps(info))
+    with pytest.raises(ValueError, match=f"is damaged .*{field}"):
+        fer_jax.load_model(path)
+
+
+def test_newer_bundle_asks_for_an_update(damaged):
+    path = damaged(bundle_version=checkpoint.BUNDLE_VERSION + 1)
+    with pytest.raises(ValueError, match="written by a newer fer_jax .bundle 2.: update"):
+        fer_jax.load_model(path)
+
+
+def test_unknown_model_is_named(damaged):
+    path = damaged(model={**MODEL, "name": "transformer"})
+    with pytest.raises(ValueError, match=r"holds a model 'transformer'; .* knows \['st_bln'"):
+        fer_jax.load_model(path)
+
+
+def test_unknown_field_of_a_model_is_damage_not_a_traceback(damaged):
+    path = damaged(model={**MODEL, "depth": 3})
+    with pytest.raises(ValueError, match="depth"):
+        fer_jax.load_model(path)
+
+
+CORE_ONLY = """
+import importlib.abc, sys
+
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("dlib", "tensorflow", "torch", "preprocess"):
+            raise ModuleNotFoundError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+import numpy as np
+import fer_jax
+predictor = fer_jax.load_model(sys.argv[1])
+face = 60 * fer_jax.landmarks.MEAN_FACE + 250
+clip = np.stack([face] * predictor.frames)[None]
+print(predictor.predict(clip, passes=4).mean.shape, predictor.deterministic(clip).shape)
+"""
+
+
+def test_a_bundle_needs_only_the_core_install(bundle):
+    result = subprocess.run(
+        [sys.executable, "-W", "error::ImportWarning", "-c", CORE_ONLY, str(bundle)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split("\n")[0] == "(1, 3) (1, 3)"
+
+
+def test_weights_survive_their_file(tmp_path, variables):
+    checkpoint.save_weights(tmp_path / "new" / "w.msgpack", variables, variables["batch_stats"])
+    loaded, stats = checkpoint.load_weights(tmp_path / "new" / "w.msgpack")
+    assert_same(loaded, variables)
+    assert_same(stats, variables["batch_stats"])
+
+
+def test_reference_graph_survives_the_bundle(tmp_path, variables):
+    graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE), "reference")
+    checkpoint.save_bundle(
+        tmp_path, name="x", model=MODEL, variables=variables,
+        recalibrated_stats=variables["batch_stats"], classes=("a", "b", "c"), frames=4,
+        frame_rule="ends", features="edges", graph=graph, window_seconds=1.0,
+    )  # fmt: skip
+    loaded = fer_jax.load_model(tmp_path)
+    assert loaded.graph.mode == "reference" and loaded.graph.edges.shape == graph.edges.shape
+    assert loaded.threshold is None

@@ -1,0 +1,106 @@
+"""Configs load, say how to run them, and refuse what is misspelt before any work."""
+
+import importlib
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from ml_collections import ConfigDict
+
+from configs import base
+from fer_jax.models import MODELS
+from fer_jax.tasks import TASKS
+
+ROOT = pathlib.Path(__file__).parents[2]
+NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem != "base")
+
+
+def run(*arguments):
+    """Runs run.py and returns (exit code, everything printed)."""
+    result = subprocess.run(
+        [sys.executable, "run.py", *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    return result.returncode, result.stdout
+
+
+def test_the_experiments_are_there():
+    wanted = {"afew", "ckplus", "oulu", "buhmap", "ravdess", "synthetic"}
+    assert {f"stbln_{name}" for name in wanted} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_is_complete_and_names_its_command(name):
+    module = importlib.import_module(f"configs.{name}")
+    config = module.get_config()
+    assert f"python run.py --config configs/{name}.py" in module.__doc__
+    assert f"--out {config.data.path}" in module.__doc__
+    assert f"python -m preprocess {config.data.dataset}" in module.__doc__
+    assert config.name == name
+    assert config.model.name in MODELS and config.task in TASKS
+    assert config.protocol.name in ("holdout", "subject_kfold")
+    assert config.keys() == base.get_config().keys()
+    for key, value in base.get_config().items():
+        if isinstance(value, ConfigDict):
+            assert config[key].keys() == value.keys(), key
+
+
+def test_paper_recipe_is_the_base():
+    config = base.get_config()
+    assert config.optimizer.to_dict() == {
+        "learning_rate": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 5e-4,
+        "schedule": "constant", "warmup_epochs": 0.0,
+    }  # fmt: skip
+    assert (config.train.batch_size, config.train.epochs) == (128, 400)
+    assert config.protocol.folds == 10 and config.evaluation.passes == 100
+    afew = importlib.import_module("configs.stbln_afew").get_config()
+    assert (afew.optimizer.learning_rate, afew.train.batch_size) == (0.01, 64)
+    assert (afew.train.epochs, afew.train.copies) == (300, 14)
+    assert afew.data.frames == 150 and afew.augment.enabled
+
+
+def test_a_misspelt_field_in_a_config_file_is_an_error():
+    config = base.get_config()
+    with pytest.raises((AttributeError, KeyError), match="learning_rat"):
+        config.optimizer.learning_rat = 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config.optimizer.learning_rat=1"], ["learning_rat", '"learning_rate"']),
+        (["--config.modle.name=x"], ["modle", '"model"']),
+        (["--config.optimizer.learning_rate=fast"], ["learning_rate=fast", "float"]),
+        (["--config.train.epochs=3.5"], ["epochs=3.5", "int"]),
+        (["--config.augment.enabled=maybe"], ["enabled=maybe", "boolean"]),
+        (["--wrkdir=x"], ["wrkdir", "workdir"]),
+    ],
+)
+def test_wrong_fields_and_types_fail_before_any_work(arguments, words, tmp_path):
+    config = ["--config", "configs/stbln_ckplus.py", "--workdir", str(tmp_path / "run")]
+    code, text = run(*config, *arguments)
+    assert code == 1
+    assert "Traceback" not in text and len(text.strip().splitlines()) <= 2
+    for word in words:
+        assert word in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_config_file_is_named():
+    code, text = run("--config", "configs/nothing.py")
+    assert code == 1 and "Traceback" not in text
+    assert text.startswith("error:") and "configs/nothing.py" in text
+
+
+def test_data_that_is_not_prepared_gets_one_message(tmp_path):
+    path = tmp_path / "afew"
+    code, text = run(
+        "--config", "configs/stbln_afew.py", f"--config.data.path={path}",
+        "--workdir", str(tmp_path / "run"),
+    )  # fmt: skip
+    assert code == 1
+    assert text.startswith(f"error: afew is not prepared in {path}")
+    assert "python -m preprocess afew --source DIR --out" in text
+    assert len(text.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,155 @@
+"""Any number of devices makes the same run: dropout, augmentation, BatchNorm and all."""
+
+import functools
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import base
+from fer_jax import assess, augment, data, parallel, train
+from fer_jax.models.st_bln import STBLN
+from fer_jax.tasks import TASKS
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def trained(clips: data.Clips) -> dict[str, np.ndarray]:
+    """Everything that a short run computes: with dropout, augmentation and an odd last batch."""
+    config = base.get_config()
+    config.train.batch_size = 16
+    config.train.epochs = 3
+    config.optimizer.learning_rate = 0.05
+    numbers = np.arange(len(clips))
+    learnt, scored = numbers[: len(clips) - 11], numbers[len(clips) - 11 :]
+    module = STBLN(classes=len(clips.classes), widths=(4, 6))
+    program = train.make_program(
+        module,
+        TASKS["classification"],
+        config,
+        lambda batch: data.edge_inputs(batch["landmarks"], clips.graph.edges),
+        len(learnt),
+        functools.partial(augment.augment_clip, noise=1.0, degrees=5.0),
+    )
+    inputs = np.zeros((1, clips.landmarks.shape[1], len(clips.graph.edges), 2))
+    state = train.create_train_state(module, program.optimizer, inputs, jax.random.key(0))
+    history = []
+    state = train.fit(
+        program, TASKS["classification"], state, clips, learnt, scored,
+        epochs=3, seed=5, history=history, after_epoch=lambda state, history: None,
+    )  # fmt: skip
+    results, stats = assess.make_assess(program, passes=6)(
+        jax.tree.map(np.asarray, state.variables), clips, learnt, scored, 0
+    )
+    leaves = {
+        jax.tree_util.keystr(path): np.asarray(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path((state.variables, stats))
+    }
+    for name in ("train_loss", "train_accuracy", "evaluation_loss", "evaluation_accuracy"):
+        leaves[name] = np.array([row[name] for row in history])
+    return {**leaves, **results, "devices": np.array(jax.device_count())}
+
+
+CHILD = """
+import pickle, sys
+import numpy as np
+from tests.unit.test_parallel import trained
+with open(sys.argv[1], "rb") as file:
+    np.savez(sys.argv[2], **trained(pickle.load(file)))
+"""
+
+
+def test_eight_devices_make_the_run_of_one(make_clips, tmp_path):
+    clips = make_clips(subjects=6, clips_per_subject=10, noise=3.0)
+    (tmp_path / "clips").write_bytes(pickle.dumps(clips))
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    files = [str(tmp_path / "clips"), str(tmp_path / "eight.npz")]
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, *files],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    one = trained(clips)
+    assert child.wait(timeout=300) == 0, child.stdout.read()
+    child.stdout.close()
+    eight = dict(np.load(tmp_path / "eight.npz"))
+    assert (one.pop("devices"), eight.pop("devices")) == (jax.device_count(), 8)
+    assert one.keys() == eight.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(eight[name], value, rtol=1e-3, atol=1e-3, err_msg=name)
+    np.testing.assert_allclose(eight["train_loss"], one["train_loss"], rtol=1e-4)
+    assert one["samples"].shape == (6, 11, 3)
+    assert np.ptp(one["samples"], axis=0).max() > 0.01  # dropout was on
+    assert one["train_loss"][-1] < one["train_loss"][0]
+
+
+def test_split_and_join_are_inverse():
+    batches = {"x": np.arange(24.0).reshape(2, 4, 3), "y": np.arange(8).reshape(2, 4)}
+    parts = parallel.split(batches)
+    assert parts["x"].shape == (jax.local_device_count(), 2, 4 // jax.device_count(), 3)
+    joined = parallel.join(parts)
+    np.testing.assert_array_equal(joined["x"], batches["x"].reshape(8, 3))
+    np.testing.assert_array_equal(joined["y"], np.arange(8))
+
+
+def test_devices_get_their_examples_in_order(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 4)
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    numbers = np.arange(16).reshape(2, 8)
+    # The second of two processes: devices 2 and 3, the second half of every batch.
+    assert parallel.split(numbers).tolist() == [[[4, 5], [12, 13]], [[6, 7], [14, 15]]]
+
+
+def test_a_batch_that_cannot_be_shared_says_what_to_set(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 8)
+    monkeypatch.setattr(jax, "local_device_count", lambda: 8)
+    message = "batch of 12 clips cannot be shared by 8 devices: set --config.train.batch_size"
+    with pytest.raises(ValueError, match=message):
+        parallel.split({"x": np.zeros((1, 12))})
+
+
+def test_steps_run_in_order_each_with_its_own_key():
+    def step(state, batch, key):
+        state = state * 2 + jax.lax.psum(batch.sum(), parallel.AXIS)
+        return state, {"seen": state, "drawn": jax.random.uniform(key)}
+
+    batches = np.arange(24.0, dtype=np.float32).reshape(3, 8)
+    state, metrics = parallel.scan_steps(step)(
+        jnp.ones(()), parallel.split(batches), jax.random.key(0)
+    )
+    expected = 1.0
+    for row, seen in zip(batches, metrics["seen"], strict=True):
+        expected = expected * 2 + row.sum()
+        assert float(seen) == expected
+    assert float(state) == expected
+    assert len(set(np.asarray(metrics["drawn"]).tolist())) == 3
+
+
+def test_map_batches_keeps_the_order_of_the_clips():
+    mapped = parallel.map_batches(lambda scale, batch, key: batch * scale)
+    batches = np.arange(16.0, dtype=np.float32).reshape(2, 8)
+    joined = parallel.join(mapped(jnp.asarray(3.0), parallel.split(batches), jax.random.key(0)))
+    np.testing.assert_array_equal(joined, 3 * np.arange(16.0))
+
+
+def test_example_keys_do_not_depend_on_the_parts():
+    key = jax.random.key(4)
+
+    def draw(count):
+        return jax.vmap(jax.random.uniform)(parallel.example_keys(key, count))
+
+    drawn = [
+        jax.vmap(lambda _, count=16 // parts: draw(count), axis_name=parallel.AXIS)(
+            jnp.arange(parts)
+        ).ravel()
+        for parts in (1, 2, 8)
+    ]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    assert len(set(np.asarray(drawn[0]).tolist())) == 16

@@ -1,0 +1,273 @@
+"""The training engine: the published optimiser, equal runs, resuming, errors, overfitting."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from configs import base
+from fer_jax import data, parallel, train
+from fer_jax.models.st_bln import STBLN
+from fer_jax.tasks import TASKS
+
+TASK = TASKS["classification"]
+
+
+def small_config(**fields):
+    config = base.get_config()
+    config.train.batch_size = 8
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+class Setting:
+    """One compiled program on tiny clips, shared by the tests of this file."""
+
+    def __init__(self, clips, config, smallest=18, dropout=0.2):
+        self.clips, self.traces = clips, 0
+        self.module = STBLN(classes=len(clips.classes), widths=(4, 6), dropout=dropout)
+        self.program = train.make_program(self.module, TASK, config, self.features, smallest)
+
+    def features(self, batch):
+        self.traces += 1  # runs only while JAX traces
+        return data.edge_inputs(batch["landmarks"], self.clips.graph.edges)
+
+    def state(self, seed=0):
+        inputs = np.zeros((1, 4, len(self.clips.graph.edges), 2))
+        key = jax.random.key(seed)
+        return train.create_train_state(self.module, self.program.optimizer, inputs, key)
+
+    def fit(self, epochs, state=None, history=None, learnt=None, scored=None, **options):
+        numbers = np.arange(len(self.clips))
+        history = [] if history is None else history
+        state = train.fit(
+            self.program, TASK, self.state() if state is None else state, self.clips,
+            numbers[:18] if learnt is None else learnt,
+            numbers[18:] if scored is None else scored,
+            **{"epochs": epochs, "seed": 3, "history": history,
+               "after_epoch": lambda state, history: None, **options},
+        )  # fmt: skip
+        return state, history
+
+
+@pytest.fixture(scope="module")
+def setting(make_clips):
+    return Setting(make_clips(), small_config())
+
+
+def without_speed(history):
+    return [{k: v for k, v in row.items() if k != "clips_per_second"} for row in history]
+
+
+def assert_same(first, second):
+    for ours, theirs in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_same_seed_same_run_and_another_seed_another(setting):
+    first, rows = setting.fit(2)
+    second, again = setting.fit(2)
+    assert_same(first, second)
+    assert without_speed(rows) == without_speed(again)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    _, other = setting.fit(2, seed=4)
+    assert without_speed(other) != without_speed(rows)
+
+
+def test_resumed_run_is_the_uninterrupted_one(setting):
+    whole, rows = setting.fit(4)
+    half, history = setting.fit(2)
+    half = jax.tree.map(np.asarray, half)  # as it comes from a checkpoint
+    resumed, history = setting.fit(4, state=half, history=history)
+    assert_same(whole, resumed)
+    assert without_speed(history) == without_speed(rows)
+
+
+def test_all_folds_share_one_compilation(make_clips):
+    setting = Setting(make_clips(), small_config(), smallest=12)
+    numbers = np.arange(24)
+    setting.fit(1, learnt=numbers[:12], scored=numbers[12:20])
+    traces = setting.traces
+    setting.fit(1, learnt=numbers[5:], scored=numbers[:5], seed=9)
+    assert setting.traces == traces > 0
+
+
+def test_after_epoch_sees_every_epoch(setting):
+    seen = []
+    setting.fit(3, after_epoch=lambda state, history: seen.append((int(state.step), len(history))))
+    steps = setting.program.steps
+    assert seen == [(steps, 1), (2 * steps, 2), (3 * steps, 3)]
+
+
+def test_nothing_to_score_leaves_no_score(setting):
+    _, history = setting.fit(1, scored=np.zeros(0, int))
+    assert "evaluation_accuracy" not in history[0] and "train_loss" in history[0]
+
+
+def test_two_kinds_of_motion_are_learnt_by_heart(make_clips):
+    clips = make_clips(classes=2, noise=0.3)
+    config = small_config(**{"optimizer.learning_rate": 0.05})
+    setting = Setting(clips, config, smallest=24, dropout=0.0)
+    everything = np.arange(len(clips))
+    state, history = setting.fit(25, learnt=everything, scored=everything)
+    assert history[-1]["train_accuracy"] == 1.0
+    assert history[-1]["evaluation_accuracy"] == 1.0
+    assert history[-1]["train_loss"] < 0.1 < history[0]["train_loss"]
+    still = dataclasses.replace(clips, landmarks=clips.landmarks[:, :1].repeat(4, axis=1))
+    setting.clips = still  # without motion the classes look the same
+    logits = train.evaluate(setting.program, state.variables, still, everything)
+    assert np.mean(logits.argmax(-1) == clips.labels) < 0.8
+
+
+# Padding
+
+
+def test_scores_do_not_depend_on_the_padding(setting):
+    state, _ = setting.fit(1)
+    numbers = np.arange(13)  # one whole batch of 8, five clips and three to fill
+    logits = train.evaluate(setting.program, state.variables, setting.clips, numbers)
+    assert logits.shape == (13, 3)
+    inputs = data.edge_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
+    direct = setting.module.apply(state.variables, inputs, train=False)
+    np.testing.assert_allclose(logits, direct, rtol=1e-4, atol=1e-5)
+    for number in (0, 12):
+        alone = train.evaluate(setting.program, state.variables, setting.clips, np.array([number]))
+        np.testing.assert_allclose(alone[0], logits[number], rtol=1e-4, atol=1e-5)
+
+
+def test_a_clip_of_weight_zero_teaches_nothing(setting):
+    chosen = np.arange(8)[None]
+    weight = np.array([[1, 1, 1, 1, 1, 1, 0, 0]], np.float32)
+    batch = data.take(setting.clips, chosen, weight)
+    other = {**batch, "label": batch["label"].copy()}
+    other["label"][0, 6:] = (batch["label"][0, 6:] + 1) % 3
+    key = jax.random.key(0)
+    results = [
+        setting.program.train(setting.state(), parallel.split(b), key) for b in (batch, other)
+    ]
+    assert_same(*results)
+    full = {**batch, "weight": np.ones_like(weight)}
+    _, metrics = setting.program.train(setting.state(), parallel.split(full), key)
+    assert metrics["loss"] != results[0][1]["loss"]
+
+
+def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
+    clips = make_clips()
+    setting = Setting(clips, small_config(), dropout=0.0)
+    weight = np.array([[1, 0, 1, 1, 0, 1, 1, 1]], np.float32)
+    batch = data.take(clips, np.arange(8)[None], weight)
+    state = setting.state()
+    inputs = data.edge_inputs(clips.landmarks[:8], clips.graph.edges)
+    logits, _ = setting.module.apply(state.variables, inputs, train=True, mutable=["batch_stats"])
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, clips.labels[:8])
+    _, metrics = setting.program.train(state, parallel.split(batch), jax.random.key(0))
+    expected = float((losses * weight[0]).sum() / weight.sum())
+    assert float(metrics["loss"][0]) == pytest.approx(expected, rel=1e-4)
+
+
+# Optimiser
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_optimizer_is_sgd_of_pytorch(nesterov):
+    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
+    config = small_config(**{"optimizer.nesterov": nesterov}).optimizer
+    optimizer = train.make_optimizer(config, steps_per_epoch=5, epochs=2)
+    ours = jnp.array([1.0, -2.0, 3.0])
+    theirs = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
+    reference = torch.optim.SGD(
+        [theirs], lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=nesterov
+    )
+    state = optimizer.init(ours)
+    for _ in range(5):
+        gradient = jax.grad(lambda x: (x**4).sum() / 40)(ours)
+        updates, state = optimizer.update(gradient, state, ours)
+        ours = optax.apply_updates(ours, updates)
+        reference.zero_grad()
+        ((theirs**4).sum() / 40).backward()
+        reference.step()
+    np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-5)
+
+
+def rates(**fields):
+    """Learning rate of every step: SGD without momentum on a gradient of 1."""
+    config = small_config(
+        **{"optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, **fields}
+    ).optimizer
+    optimizer = train.make_optimizer(config, steps_per_epoch=4, epochs=5)
+    state, steps = optimizer.init(jnp.zeros(())), []
+    for _ in range(20):
+        update, state = optimizer.update(jnp.ones(()), state, jnp.zeros(()))
+        steps.append(-float(update))
+    return np.array(steps)
+
+
+def test_schedules():
+    np.testing.assert_allclose(rates(), 0.1, rtol=1e-6)
+    cosine = rates(**{"optimizer.schedule": "cosine"})
+    np.testing.assert_allclose(cosine, 0.05 * (1 + np.cos(np.pi * np.arange(20) / 20)), rtol=1e-4)
+    warm = rates(**{"optimizer.warmup_epochs": 2.0})
+    np.testing.assert_allclose(warm[:9], [*(0.1 * np.arange(8) / 8), 0.1], rtol=1e-5, atol=1e-8)
+    both = rates(**{"optimizer.schedule": "cosine", "optimizer.warmup_epochs": 2.0})
+    assert both.argmax() == 8 and both[-1] < 0.01
+
+
+def test_unknown_schedule_is_named():
+    with pytest.raises(ValueError, match="'step' is unknown: use 'constant' or 'cosine'"):
+        rates(**{"optimizer.schedule": "step"})
+
+
+# Errors and sizes
+
+
+def test_a_loss_that_is_no_number_names_step_batch_and_clips(make_clips):
+    setting = Setting(make_clips(), small_config(**{"optimizer.learning_rate": 1e30}))
+    saved = []
+    with pytest.raises(train.NonFiniteLossError) as caught:
+        setting.fit(5, after_epoch=lambda state, history: saved.append(len(history)))
+    text = str(caught.value)
+    assert "the loss is nan at step" in text or "the loss is inf at step" in text
+    assert "of 2; its first clips: clip0" in text and "learning_rate" in text
+    assert len(saved) < 5  # the epoch that went wrong was not saved
+
+
+def test_the_first_bad_step_is_named(make_clips):
+    chosen = np.arange(12).reshape(3, 4)
+    train.check_finite(np.array([1.0, 2.0, 3.0]), 2, chosen, make_clips(), 3)
+    with pytest.raises(train.NonFiniteLossError) as caught:
+        train.check_finite(np.array([1.0, np.inf, np.nan]), 2, chosen, make_clips(), 3)
+    assert (
+        "the loss is inf at step 5 (epoch 2, batch 2 of 3; its first clips: clip004, clip005"
+        in (str(caught.value))
+    )
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "copies", "smallest", "expected"),
+    [(8, 1, 18, (8, 2)), (64, 1, 18, (18, 1)), (8, 14, 18, (8, 31)), (5, 1, 5, (5, 1))],
+)
+def test_size_and_number_of_steps(make_clips, batch_size, copies, smallest, expected):
+    config = small_config(**{"train.batch_size": batch_size, "train.copies": copies})
+    program = Setting(make_clips(), config, smallest).program
+    assert (program.batch_size, program.steps) == expected
+
+
+def test_too_few_clips_for_the_devices(make_clips, monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 8)
+    with pytest.raises(ValueError, match="7 training clips are too few for 8 devices"):
+        Setting(make_clips(), small_config(), smallest=7)
+
+
+def test_copies_draw_every_clip_so_often(make_clips, monkeypatch):
+    setting = Setting(make_clips(), small_config(**{"train.copies": 4}))
+    drawn = []
+    real = data.take
+    monkeypatch.setattr(
+        data, "take", lambda clips, numbers, *rest: drawn.append(numbers) or real(clips, numbers)
+    )
+    setting.fit(1, scored=np.zeros(0, int))
+    counts = np.bincount(drawn[0].ravel(), minlength=18)
+    assert drawn[0].shape == (9, 8) and (counts == 4).all()
