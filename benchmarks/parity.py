@@ -35,9 +35,7 @@ def to_torch(variables: dict, model: torch_st_bln.STBLN) -> torch_st_bln.STBLN:
       RuntimeError: the trees do not fit; the message names the leaves.
     """
     named = torch_names(variables["params"]) | torch_names(variables["batch_stats"])
-    counters = {
-        name: value for name, value in model.state_dict().items() if "num_batches" in name
-    }
+    counters = {name: value for name, value in model.state_dict().items() if "num_batches" in name}
     tensors = {name: torch.from_numpy(value.copy()) for name, value in named.items()}
     model.load_state_dict(tensors | counters)
     return model
@@ -93,9 +91,7 @@ def make_pair(edges: int, classes: int, frames: int, widths=torch_st_bln.WIDTHS,
     """
     flax_model = STBLN(classes=classes, widths=widths, dropout=0.0)
     inputs = jnp.zeros((1, frames, edges, 2))
-    variables = jax.jit(lambda key: flax_model.init(key, inputs, train=False))(
-        jax.random.key(seed)
-    )
+    variables = jax.jit(lambda key: flax_model.init(key, inputs, train=False))(jax.random.key(seed))
     variables = jax.tree.map(np.asarray, dict(variables))
     rng = np.random.default_rng(seed)
 
@@ -140,8 +136,7 @@ def compare(flax_model, variables, mirror, inputs, labels, *, train: bool) -> di
         "logits": float(np.abs(logits - outputs.detach().numpy()).max()),
         "gradients": max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours),
         "statistics": max(
-            float(np.abs(value - buffers[name]).max())
-            for name, value in torch_names(stats).items()
+            float(np.abs(value - buffers[name]).max()) for name, value in torch_names(stats).items()
         ),
         "largest_gradient": max(float(np.abs(value).max()) for value in theirs.values()),
     }

@@ -14,8 +14,9 @@ def get_config():
     config.data.path = "data/buhmap"
     config.data.frames = 8
     config.data.frame_rule = "uniform"
+    config.data.features = "motion"  # people differ more in their faces than in their movements
     config.optimizer.schedule = "cosine"
     config.train.batch_size = 64
-    config.train.epochs = 60
+    config.train.epochs = 50
     config.protocol.folds = 0
     return config

@@ -152,8 +152,8 @@ class Predictor:
 
 
 def save_bundle(
-    path, *, name, model, variables, recalibrated_stats, classes, frames, frame_rule, features, graph,
-    window_seconds, threshold=None, metrics=None, dataset=None,
+    path, *, name, model, variables, recalibrated_stats, classes, frames, frame_rule,
+    features, graph, window_seconds, threshold=None, metrics=None, dataset=None,
 ) -> None:  # fmt: skip
     """Writes a bundle: `weights.msgpack` and, last, `model.json`.
 
@@ -227,19 +227,28 @@ def load_model(path) -> Predictor:
             )
     try:
         info = json.loads((path / "model.json").read_text())
-        variables, recalibrated_stats = load_weights(path / "weights.msgpack")
-        version, model = info["bundle_version"], dict(info["model"])
+        version, name = info["bundle_version"], info["model"]["name"]
     except Exception as error:
-        raise ValueError(f"the bundle {path} is damaged ({error}): copy it again") from error
+        raise _damaged(path, error) from error
     if version > BUNDLE_VERSION:
         raise ValueError(f"{path} was written by a newer fer_jax (bundle {version}): update")
-    name = model.pop("name")
     if name not in MODELS:
         raise ValueError(f"{path} holds a model {name!r}; this version knows {sorted(MODELS)}")
-    graph = info["graph"]
+    try:
+        return _predictor(info, *load_weights(path / "weights.msgpack"))
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path, error: Exception) -> ValueError:
+    return ValueError(f"the bundle {path} is damaged ({error}): copy it again")
+
+
+def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predictor:
+    fields, graph = dict(info["model"]), info["graph"]
     return Predictor(
         name=info["name"],
-        module=MODELS[name](**model),
+        module=MODELS[fields.pop("name")](**fields),
         variables=variables,
         recalibrated={**variables, "batch_stats": recalibrated_stats},
         classes=tuple(info["classes"]),

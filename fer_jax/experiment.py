@@ -80,6 +80,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     def features(batch):
         return data.edge_inputs(batch["landmarks"], edges, config.data.features)
 
+    features(data.take(clips, np.arange(1)))  # an unknown kind fails here, not while training
     smallest = min(len(fold.train) for fold in folds)
     program = train.make_program(
         module, TASKS[config.task], config, features, smallest, _augmentation(config.augment)

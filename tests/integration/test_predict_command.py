@@ -32,7 +32,8 @@ def bundle(tmp_path_factory):
     variables = module.init(jax.random.key(0), inputs, train=False)
     save_bundle(
         path, name="tiny", model=model, variables=variables,
-        recalibrated_stats=variables["batch_stats"], classes=CLASSES, frames=4, frame_rule="ends", features="edges",
+        recalibrated_stats=variables["batch_stats"], classes=CLASSES, frames=4, frame_rule="ends",
+        features="edges",
         graph=graph, window_seconds=0.8, threshold=0.5,
     )  # fmt: skip
     return path

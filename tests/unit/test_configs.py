@@ -2,6 +2,7 @@
 
 import importlib
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from ml_collections import ConfigDict
 from configs import base
 from fer_jax.models import MODELS
 from fer_jax.tasks import TASKS
+from preprocess.datasets import DATASETS
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem != "base")
@@ -36,7 +38,8 @@ def test_config_is_complete_and_names_its_command(name):
     config = module.get_config()
     assert f"python run.py --config configs/{name}.py" in module.__doc__
     assert f"--out {config.data.path}" in module.__doc__
-    assert f"python -m preprocess {config.data.dataset}" in module.__doc__
+    prepared_by = re.search(r"python -m preprocess (\w+)", module.__doc__).group(1)
+    assert prepared_by in DATASETS
     assert config.name == name
     assert config.model.name in MODELS and config.task in TASKS
     assert config.protocol.name in ("holdout", "subject_kfold")
@@ -101,6 +104,6 @@ def test_data_that_is_not_prepared_gets_one_message(tmp_path):
     )  # fmt: skip
     assert code == 1
     assert text.startswith(f"error: afew is not prepared in {path}")
-    assert "python -m preprocess afew --source DIR --out" in text
+    assert f"python -m preprocess manifest --source FILE.csv --out {path}" in text
     assert len(text.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()

@@ -56,6 +56,17 @@ def test_model_inputs_do_not_depend_on_where_the_face_is(make_clips):
     np.testing.assert_allclose(moved, inputs, atol=1e-3)
 
 
+def test_motion_features_do_not_depend_on_the_shape_of_the_face(make_clips):
+    clips = make_clips()
+    inputs = data.edge_inputs(clips.landmarks, clips.graph.edges, "motion")
+    assert not inputs[:, 0].any() and inputs[:, 1:].any()
+    other_face = clips.landmarks + np.random.default_rng(0).normal(0, 5, (68, 2))
+    again = data.edge_inputs(other_face, clips.graph.edges, "motion")
+    np.testing.assert_allclose(again, inputs, atol=1e-3)
+    with pytest.raises(ValueError, match="'flow' are unknown: use 'edges' or 'motion'"):
+        data.edge_inputs(clips.landmarks, clips.graph.edges, "flow")
+
+
 def test_prepared_data_comes_back(prepared):
     clips = data.load_clips(prepared, 4, "uniform", "synthetic")
     assert len(clips) == 42 and len(set(clips.subjects)) == 6
@@ -76,10 +87,10 @@ def test_prepared_data_comes_back(prepared):
 @pytest.mark.parametrize(
     ("dataset", "words"),
     [
-        ("synthetic", ["needs no download", "preprocess synthetic --out"]),
-        ("ravdess", ["Zenodo record 3255102", "preprocess ravdess --source DIR --out"]),
-        ("afew", ["EmotiW", "preprocess afew --source DIR"]),
-        ("manifest", ["path,subject,label", "--source FILE.csv"]),
+        ("synthetic", ["needs no download", "python -m preprocess synthetic --out"]),
+        ("ravdess", ["Zenodo record 3255102", "python -m preprocess ravdess --source DIR --out"]),
+        ("afew", ["EmotiW", "python -m preprocess manifest --source FILE.csv --out"]),
+        ("manifest", ["path,subject,label", "python -m preprocess manifest --source"]),
     ],
 )
 def test_missing_data_says_what_how_and_where(tmp_path, dataset, words):

@@ -1,4 +1,4 @@
-"""Layers: channel products and their derivative, BatchNorm against PyTorch, dropout's statistics."""
+"""Layers: channel products and derivative, BatchNorm against PyTorch, dropout's statistics."""
 
 import itertools
 
