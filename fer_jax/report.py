@@ -92,12 +92,14 @@ def write(workdir, config, clips: data.Clips, folds: list[protocols.Fold], param
         "selective": _selective(config, folds, results, clips, summary, numbers),
         "environment": environment(),
     }
-    (workdir / "metrics.json").write_text(json.dumps(content, indent=1) + "\n")
+    # JSON knows no NaN (the interval of a single fold, say)
+    valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
+    (workdir / "metrics.json").write_text(json.dumps(valid, indent=1) + "\n")
     table = predictions(clips, folds, numbers, scored, summary)
     table.to_csv(workdir / "predictions.csv", index=False)
     figures = _figures(workdir, clips, numbers, scored, summary, content, history)
     (workdir / "report.md").write_text(_report(config, clips, content, figures))
-    return content
+    return valid
 
 
 def _readings(folds, results, clips) -> dict:

@@ -187,13 +187,14 @@ def test_a_finished_run_is_not_done_again(whole, prepared):
     assert metrics_of(workdir) == before
 
 
-def test_another_config_in_the_same_place_is_refused(whole, prepared):
-    workdir, _ = whole
-    code, shown = run(*flags(prepared, workdir), "--config.optimizer.momentum=0.5")
-    assert code == 1 and "Traceback" not in shown
-    shown = " ".join(shown.split())
-    assert "another config (optimizer.momentum: 0.9 there, 0.5 here)" in shown
-    assert "name another --workdir, or delete it" in shown
+def test_another_config_in_the_same_place_is_refused(prepared, tmp_path):
+    experiment.prepare(small_config(prepared), tmp_path)
+    experiment.prepare(small_config(prepared), tmp_path)
+    other = small_config(prepared, **{"optimizer.momentum": 0.5})
+    with pytest.raises(experiment.WorkdirError) as caught:
+        experiment.prepare(other, tmp_path)
+    assert "another config (optimizer.momentum: 0.9 there, 0.5 here)" in str(caught.value)
+    assert "name another --workdir, or delete it" in str(caught.value)
 
 
 def test_subject_folds_then_a_bundle_of_all(prepared, tmp_path):

@@ -37,7 +37,7 @@ def bundle(variables, small_graph, tmp_path_factory):
         classes=("mouth", "brows", "eyes"),
         frames=4,
         frame_rule="ends",
-        features="edges",
+        features="motion",
         graph=small_graph,
         window_seconds=1.5,
         threshold=0.75,

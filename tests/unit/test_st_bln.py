@@ -1,5 +1,7 @@
 """ST-BLN: one function with its PyTorch mirror, and the invariances that the equations promise."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,13 @@ WIDTHS = (4, 4, 6, 6, 6)  # the fifth layer halves the time
 
 def small_model(**options):
     return STBLN(**{"classes": CLASSES, "widths": WIDTHS, **options})
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames="dropout")
+def logits_of(model, variables, inputs, key=None, dropout=None):
+    """Logits with BatchNorm in inference mode."""
+    rngs = {"dropout": jax.random.key(0) if key is None else key}
+    return model.apply(variables, inputs, train=False, dropout=dropout, rngs=rngs)
 
 
 def clip_batch(clips=4, frames=4, edges=EDGES, seed=1):
@@ -127,18 +136,17 @@ def test_gradient_reaches_every_parameter(model_and_variables):
 def test_order_of_the_clips_does_not_matter(model_and_variables):
     model, variables = model_and_variables
     inputs, order = clip_batch(), np.array([2, 0, 3, 1])
-    logits = model.apply(variables, inputs, train=False)
-    again = model.apply(variables, inputs[order], train=False)
+    logits = logits_of(model, variables, inputs)
+    again = logits_of(model, variables, inputs[order])
     np.testing.assert_allclose(again, logits[order], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(
-        model.apply(variables, inputs[1:2], train=False), logits[1:2], rtol=1e-4, atol=1e-5
-    )
+    alone = logits_of(model, variables, inputs[1:2])
+    np.testing.assert_allclose(alone, logits[1:2], rtol=1e-4, atol=1e-5)
 
 
 def test_order_of_the_edges_does_not_matter_when_the_maps_follow(model_and_variables):
     model, variables = model_and_variables
     inputs, order = clip_batch(), np.random.default_rng(0).permutation(EDGES)
-    logits = model.apply(variables, inputs, train=False)
+    logits = logits_of(model, variables, inputs)
 
     def follow(path, leaf):
         names = [part.key for part in path]
@@ -149,50 +157,46 @@ def test_order_of_the_edges_does_not_matter_when_the_maps_follow(model_and_varia
         return leaf
 
     moved = jax.tree_util.tree_map_with_path(follow, variables)
-    again = model.apply(moved, inputs[:, :, order], train=False)
+    again = logits_of(model, moved, inputs[:, :, order])
     np.testing.assert_allclose(again, logits, rtol=1e-3, atol=1e-4)
-    assert np.abs(model.apply(variables, inputs[:, :, order], train=False) - logits).max() > 1e-2
+    assert np.abs(logits_of(model, variables, inputs[:, :, order]) - logits).max() > 1e-2
 
 
-def test_each_layer_starts_as_residual_and_temporal_convolution():
-    model = small_model()
-    variables = model.init(jax.random.key(0), clip_batch(), train=False)
-    logits = model.apply(variables, clip_batch(), train=False)
+def test_each_layer_starts_as_residual_and_temporal_convolution(model_and_variables):
+    model, variables = model_and_variables
 
-    def forget(path, leaf):
-        return jnp.zeros_like(leaf) if path[-1].key == "U" else leaf
+    def change(name, value):
+        def changed(path, leaf):
+            names = [part.key for part in path]
+            return jnp.full_like(leaf, value) if name in ("/".join(names[-2:]), names[-1]) else leaf
 
-    without = jax.tree_util.tree_map_with_path(forget, variables)
-    np.testing.assert_allclose(model.apply(without, clip_batch(), train=False), logits, atol=1e-3)
-    awake_logits = model.apply(awake(variables), clip_batch(), train=False)
-    assert np.abs(awake_logits - logits).max() > 1e-2
+        return lambda tree: jax.tree_util.tree_map_with_path(changed, tree)
+
+    fresh = change("bilinear_norm/scale", 1e-6)(variables)
+    logits = logits_of(model, fresh, clip_batch())
+    without = logits_of(model, change("U", 0.0)(fresh), clip_batch())
+    np.testing.assert_allclose(without, logits, atol=1e-3)
+    assert np.abs(logits_of(model, variables, clip_batch()) - logits).max() > 1e-2
 
 
 @pytest.mark.parametrize("place", ["after", "before"])
 def test_dropout_follows_its_switch(place, model_and_variables):
-    variables = model_and_variables[1]
+    variables, inputs = model_and_variables[1], clip_batch()
     model = small_model(dropout_place=place)
-    rngs = {"dropout": jax.random.key(0)}
-    off = model.apply(variables, clip_batch(), train=False)
-    on = model.apply(variables, clip_batch(), train=False, dropout=True, rngs=rngs)
-    other = model.apply(
-        variables, clip_batch(), train=False, dropout=True, rngs={"dropout": jax.random.key(1)}
-    )
+    off = logits_of(model, variables, inputs)
+    on = logits_of(model, variables, inputs, dropout=True)
+    other = logits_of(model, variables, inputs, jax.random.key(1), dropout=True)
     assert np.abs(on - off).max() > 1e-3 and np.abs(on - other).max() > 1e-3
     zero = small_model(dropout_place=place, dropout=0.0)
-    np.testing.assert_array_equal(
-        zero.apply(variables, clip_batch(), train=False, dropout=True, rngs=rngs), off
-    )
+    np.testing.assert_allclose(logits_of(zero, variables, inputs, dropout=True), off, atol=1e-5)
 
 
 def test_places_of_dropout_differ(model_and_variables):
-    variables = model_and_variables[1]
     after, before = (
-        small_model(dropout_place=place).apply(
-            variables, clip_batch(), train=False, dropout=True, rngs={"dropout": jax.random.key(0)}
-        )
+        logits_of(small_model(dropout_place=place), model_and_variables[1], clip_batch(),
+                  dropout=True)
         for place in ("after", "before")
-    )
+    )  # fmt: skip
     assert np.abs(after - before).max() > 1e-3
 
 
@@ -202,7 +206,8 @@ def test_places_of_dropout_differ(model_and_variables):
 )
 def test_initial_edge_maps(name, low, high, std):
     model = STBLN(classes=2, widths=(2,), u_init=name)
-    u = model.init(jax.random.key(0), clip_batch(edges=100), train=False)
+    inputs = clip_batch(clips=1, edges=100)
+    u = jax.jit(lambda key: model.init(key, inputs, train=False))(jax.random.key(0))
     u = np.asarray(u["params"]["layer1"]["bilinear"]["U"])
     assert u.shape == (3, 100, 100)
     assert low <= u.min() + 1e-12 and u.max() - 1e-12 <= high
@@ -211,7 +216,8 @@ def test_initial_edge_maps(name, low, high, std):
 
 def test_initial_weights_have_the_published_deviations():
     model = STBLN(classes=7, widths=(64, 128))
-    params = model.init(jax.random.key(0), clip_batch(), train=False)["params"]
+    init = jax.jit(lambda key: model.init(key, clip_batch(), train=False))
+    params = init(jax.random.key(0))["params"]
     layer = params["layer2"]
     bilinear = (2 / (64 * 128 * 3)) ** 0.5
     assert layer["bilinear"]["kernel"].std() == pytest.approx(bilinear, rel=0.05)
