@@ -35,9 +35,12 @@ def main(arguments: list[str]) -> None:
     workdir = _WORKDIR.value or f"runs/{config.name}"
     try:
         metrics = experiment.run(config, workdir)
-    except (data.NotPreparedError, experiment.WorkdirError, train.NonFiniteLossError) as error:
-        sys.exit(f"error: {error}")
-    except ValueError as error:
+    except (
+        experiment.SetupError,
+        data.NotPreparedError,
+        experiment.WorkdirError,
+        train.NonFiniteLossError,
+    ) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("\ninterrupted: the same command continues from the last checkpoint")

@@ -11,6 +11,7 @@ from configs import base
 def get_config():
     config = base.get_config()
     config.name = "stbln_buhmap"
+    config.data.dataset = "buhmap"
     config.data.path = "data/buhmap"
     config.data.frames = 8
     config.data.frame_rule = "uniform"

@@ -259,6 +259,7 @@ class _Panel:
     def gauge(self, row: dict, threshold: float | None, most: float, colour) -> None:
         """Entropy between nothing and that of guessing, the threshold a mark on it."""
         self.y += 12 * self.scale
+        most = max(most, 1e-9)  # a single class leaves nothing to be unsure of
         amount = row["entropy"] / most
         self.text(self.left, self.y, "uncertainty", 13, _TEXT)
         value = f"{row['entropy']:.2f} of {most:.2f} nats"

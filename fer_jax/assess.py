@@ -55,7 +55,9 @@ def make_assess(program: Program, passes: int) -> Callable:
     draw = parallel.map_batches(sampled)
 
     def assess(variables, clips: data.Clips, train, numbers, seed: int):
-        whole = train[: len(train) // program.batch_size * program.batch_size]
+        # Shuffled: clips come sorted, and a batch of one person or class would mislead BatchNorm.
+        order = np.random.default_rng(seed).permutation(train)
+        whole = order[: len(order) // program.batch_size * program.batch_size]
         batches = (data.take(clips, chosen) for chosen in whole.reshape(-1, program.batch_size))
         stats = uncertainty.recalibrate_batch_norm(statistics, variables, batches)
         recalibrated = {**variables, "batch_stats": stats}

@@ -104,7 +104,7 @@ class Predictor:
           frame_width: width of the source frame, pixels; 0 leaves the scale as it is.
 
         Raises:
-          ValueError: another shape.
+          ValueError: another shape, or numbers that are not finite.
         """
         landmarks = np.asarray(landmarks, np.float32)
         if landmarks.ndim != 4 or landmarks.shape[1:] != (self.frames, 68, 2):
@@ -112,6 +112,8 @@ class Predictor:
                 f"{self.name} takes landmarks [B, {self.frames}, 68, 2], got "
                 f"{list(landmarks.shape)}: choose the frames with select()"
             )
+        if not np.isfinite(landmarks).all():
+            raise ValueError("landmarks hold NaN or infinity: leave such frames out in select()")
         scaled = data.scale_to_reference(landmarks, frame_width)
         return jnp.asarray(data.edge_inputs(scaled, self.graph.edges, self.input_features))
 
@@ -153,7 +155,7 @@ class Predictor:
 
 def save_bundle(
     path, *, name, model, variables, recalibrated_stats, classes, frames, frame_rule,
-    features, graph, window_seconds, threshold=None, metrics=None, dataset=None,
+    features, graph, window_seconds, threshold=None, metrics=None, dataset=None, config=None,
 ) -> None:  # fmt: skip
     """Writes a bundle: `weights.msgpack` and, last, `model.json`.
 
@@ -165,7 +167,9 @@ def save_bundle(
       recalibrated_stats: `batch_stats` re-estimated without dropout.
       classes, frames, frame_rule, features, graph, window_seconds, threshold: see `Predictor`.
       metrics: figures of the evaluation, for the record.
-      dataset: what it was trained on, its licence included.
+      dataset: what it was trained on; `scaled` says whether landmarks were rescaled to frames
+        500 wide, `preprocess_version` how they were found.
+      config: of the experiment, for the record.
     """
     path = epath.Path(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -187,6 +191,7 @@ def save_bundle(
         "threshold": threshold,
         "metrics": metrics or {},
         "dataset": dataset or {},
+        "config": config or {},
     }
     (path / "model.json").write_text(json.dumps(content, indent=1) + "\n")
 
@@ -244,11 +249,37 @@ def _damaged(path, error: Exception) -> ValueError:
     return ValueError(f"the bundle {path} is damaged ({error}): copy it again")
 
 
+def _check_tree(module: nn.Module, found: dict, frames: int, edges: int) -> None:
+    """Compares weights with what the model needs, leaf by leaf.
+
+    Raises:
+      ValueError: names the leaves that are missing, unknown or of another shape.
+    """
+    inputs = jnp.zeros((1, frames, edges, 2))
+    expected = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))
+    wanted, given = (
+        {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves}
+        for leaves in map(jax.tree_util.tree_leaves_with_path, (dict(expected), found))
+    )
+    faults = [f"missing {name}" for name in sorted(wanted.keys() - given.keys())]
+    faults += [f"unknown {name}" for name in sorted(given.keys() - wanted.keys())]
+    faults += [
+        f"{name} is {given[name]}, not {wanted[name]}"
+        for name in sorted(wanted.keys() & given.keys())
+        if wanted[name] != given[name]
+    ]
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise ValueError(f"its weights do not fit its model: {'; '.join(faults[:5])}{more}")
+
+
 def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predictor:
     fields, graph = dict(info["model"]), info["graph"]
+    module = MODELS[fields.pop("name")](**fields)
+    _check_tree(module, variables, info["frames"], len(graph["edges"]))
     return Predictor(
         name=info["name"],
-        module=MODELS[fields.pop("name")](**fields),
+        module=module,
         variables=variables,
         recalibrated={**variables, "batch_stats": recalibrated_stats},
         classes=tuple(info["classes"]),

@@ -27,6 +27,8 @@ class Clips:
       seconds: `[N]` length of the whole clip.
       classes: class names, in the order of the labels.
       graph: the landmark graph.
+      scaled: whether the source's frame widths were known, so that pixels could be rescaled.
+      preprocess_version: of the program that prepared it.
     """
 
     clip_ids: list[str]
@@ -37,6 +39,8 @@ class Clips:
     seconds: np.ndarray
     classes: tuple[str, ...]
     graph: lm.Graph
+    scaled: bool = True
+    preprocess_version: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -117,6 +121,8 @@ def load_clips(path, frames: int, rule: str, dataset: str = "manifest") -> Clips
         seconds=np.asarray(column["seconds"], np.float32),
         classes=tuple(builder.info.features["label"].names),
         graph=lm.load_graph(path / "graph.json"),
+        scaled=all(column["scaled"]),
+        preprocess_version=int((builder.info.metadata or {}).get("preprocess_version", 0)),
     )
 
 
@@ -130,6 +136,7 @@ def _clip_row(example, split: str, frames: int, rule: str) -> dict:
         "split": split,
         "label": int(example["label"]),
         "landmarks": scale_to_reference(example["landmarks"][chosen], width).astype(np.float32),
+        "scaled": width > 0,
         "seconds": len(example["detected"]) / fps if fps > 0 else np.nan,
     }
 
@@ -145,6 +152,8 @@ def not_prepared_message(path, dataset: str) -> str:
     origin = {
         "synthetic": "It needs no download",
         "ravdess": "It is free: FacialTracking_Actors_01-24.zip of Zenodo record 3255102",
+        "buhmap": "It is free (MIT, Porta-Lorenzo et al., Sensors 2022): take the OpenFace CSVs of "
+        "BUHMAP_Features and " + listed,
         "ckplus": licensed.format("the owners of the Cohn-Kanade database"),
         "oulu": licensed.format("the University of Oulu"),
         "afew": licensed.format("the EmotiW organisers"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
+import math
 import pathlib
 import time
 
@@ -25,10 +27,24 @@ from fer_jax import augment, checkpoint, data, landmarks, protocols, report, tra
 from fer_jax.models import MODELS
 from fer_jax.tasks import TASKS
 
+_RANGES = (
+    ("model.dropout", 0.0, 0.95),
+    ("optimizer.learning_rate", 0.0, math.inf),
+    ("optimizer.momentum", 0.0, 1.0),
+    ("optimizer.weight_decay", 0.0, math.inf),
+    ("optimizer.warmup_epochs", 0.0, math.inf),
+    ("augment.noise", 0.0, math.inf),
+    ("augment.degrees", 0.0, 180.0),
+    ("evaluation.target_accuracy", 0.0, 1.0),
+)
 _COUNTS = (
-    "data.frames", "model.subsets", "train.batch_size", "train.copies", "train.epochs",
-    "train.checkpoint_epochs", "evaluation.passes",
+    "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.copies",
+    "train.epochs", "train.checkpoint_epochs", "evaluation.passes",
 )  # fmt: skip
+
+
+class SetupError(ValueError):
+    """The config does not fit itself or the data; the message names the field."""
 
 
 class WorkdirError(RuntimeError):
@@ -67,6 +83,8 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     clips = data.load_clips(
         config.data.path, config.data.frames, config.data.frame_rule, config.data.dataset
     )
+    if len(clips.classes) < 2:
+        raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
     if config.data.graph != clips.graph.mode:
         graph = landmarks.make_graph(clips.graph.reference_shape, config.data.graph)
         clips = dataclasses.replace(clips, graph=graph)
@@ -83,12 +101,18 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     features(data.take(clips, np.arange(1)))  # an unknown kind fails here, not while training
     smallest = min(len(fold.train) for fold in folds)
     program = train.make_program(
-        module, TASKS[config.task], config, features, smallest, _augmentation(config.augment)
+        module,
+        TASKS[config.task],
+        config,
+        features,
+        smallest,
+        _augmentation(config.augment),
+        clips.landmarks[0].nbytes,
     )
     shapes = jax.eval_shape(lambda: _fresh_state(program, clips, 0))
     return Experiment(
         config=config,
-        workdir=_claim(pathlib.Path(workdir), config),
+        workdir=_claim(pathlib.Path(workdir), config, clips),
         clips=clips,
         folds=folds,
         program=program,
@@ -104,6 +128,12 @@ def _check_values(config: ConfigDict) -> None:
         section, name = field.split(".")
         if config[section][name] < 1:
             raise ValueError(f"--config.{field}={config[section][name]}: it must be 1 or more")
+    for field, low, high in _RANGES:
+        section, name = field.split(".")
+        if not low <= config[section][name] <= high:
+            raise ValueError(
+                f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
+            )
     widths = config.model.widths
     if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
         raise ValueError(
@@ -118,19 +148,31 @@ def _augmentation(config: ConfigDict):
     return functools.partial(augment.augment_clip, noise=config.noise, degrees=config.degrees)
 
 
-def _claim(workdir: pathlib.Path, config: ConfigDict) -> pathlib.Path:
+def _fingerprint(clips: data.Clips) -> str:
+    """Hash of everything that a run learns from."""
+    names = [clips.clip_ids, clips.subjects, clips.splits, clips.classes]
+    digest = hashlib.sha256(json.dumps(names).encode())
+    for array in (clips.labels, clips.landmarks, clips.graph.edges):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _claim(workdir: pathlib.Path, config: ConfigDict, clips: data.Clips) -> pathlib.Path:
     """Writes config.json, or checks that the run found there is the same experiment."""
-    content = json.dumps(config.to_dict(), indent=1, default=list) + "\n"
+    claim = {**config.to_dict(), "data_fingerprint": _fingerprint(clips)}
+    content = json.dumps(claim, indent=1, default=list) + "\n"
     file = workdir / "config.json"
     if not file.exists():
         workdir.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
+        partial = file.with_suffix(".partial")
+        partial.write_text(content)
+        partial.replace(file)
         return workdir
     old = json.loads(file.read_text())
     if old != json.loads(content):
         changed = ", ".join(_changes(old, json.loads(content)))
         raise WorkdirError(
-            f"{workdir} holds a run with another config ({changed}): "
+            f"{workdir} holds a run with another config or other data ({changed}): "
             f"name another --workdir, or delete it"
         )
     return workdir
@@ -165,11 +207,15 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
       The metrics of the report.
 
     Raises:
-      Everything that `prepare` raises, and `train.NonFiniteLossError`.
+      SetupError, data.NotPreparedError, WorkdirError: before any work.
+      train.NonFiniteLossError: while training.
     """
     console = console or Console()
     started = time.perf_counter()
-    experiment = prepare(config, workdir)
+    try:
+        experiment = prepare(config, workdir)
+    except ValueError as error:
+        raise SetupError(str(error)) from error
     clips, total = experiment.clips, experiment.parameters
     console.print(
         f"{config.name}: {len(clips)} clips, {len(set(clips.subjects))} subjects, "
@@ -292,5 +338,11 @@ def _write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         window_seconds=float(np.median(seconds)) if len(seconds) else 2.0,
         threshold=metrics["selective"]["threshold"],
         metrics=metrics,
-        dataset={"name": config.data.dataset, "clips": len(clips)},
+        dataset={
+            "name": config.data.dataset,
+            "clips": len(clips),
+            "scaled": clips.scaled,
+            "preprocess_version": clips.preprocess_version,
+        },
+        config=json.loads(json.dumps(config.to_dict(), default=list)),
     )

@@ -158,14 +158,14 @@ def load_graph(path) -> Graph:
     """Reads what `save_graph` wrote.
 
     Raises:
-      ValueError: the file is not such a graph.
+      ValueError: the file is missing or is not such a graph.
     """
     try:
         content = json.loads(pathlib.Path(path).read_text())
         edges = np.asarray(content["edges"], np.int32).reshape(-1, 2)
         shape = np.asarray(content["reference_shape"], np.float32).reshape(-1, 2)
         mode = content["mode"]
-    except (KeyError, TypeError, json.JSONDecodeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a landmark graph ({error}): prepare it again") from error
     if len(edges) and (edges.min() < 0 or edges.max() >= len(shape)):
         raise ValueError(f"{path} names nodes outside 0..{len(shape) - 1}: prepare it again")

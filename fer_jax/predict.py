@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import itertools
 import os
 import pathlib
 import sys
@@ -36,7 +37,8 @@ from fer_jax.windows import (
 )
 
 _INSTALL = 'pip install "fer_jax[preprocess]"'
-_FLEETING = 3  # frames; who is seen in fewer is not worth mentioning
+_LARGEST_CANVAS = 4096  # pixels of a side, for drawing landmarks without their picture
+_LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers of a landmark file are mistakes
 
 
 def predict_clips(
@@ -49,6 +51,7 @@ def predict_clips(
     threshold: float | None = None,
     seed: int = 0,
     fps: float = UNKNOWN_FPS,
+    width: int = 0,
     landmark_model=None,
     say: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
@@ -69,6 +72,8 @@ def predict_clips(
       seed: of the dropout masks; every window gets the same ones, so a row does not depend on what
         else is predicted.
       fps: frames a second of sources that do not say (folders of frames).
+      width: of the frames behind OpenFace CSV files, pixels; the files do not say. With it their
+        landmarks are scaled as those of video are; 0 leaves them as they are.
       landmark_model: a dlib 68-point model; default: the installed one.
       say: takes each message, one line; default prints to stderr.
 
@@ -77,9 +82,9 @@ def predict_clips(
       label (of the largest probability, also where abstained), entropy and mutual_information
       (nats), agreement (share of passes), frames (with the face), abstained.
     """
-    options = Options(passes, window, stride, threshold, seed, fps, landmark_model)
+    options = Options(passes, window, stride, threshold, seed, fps, width, landmark_model)
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    say = say or functools.partial(print, file=sys.stderr)
+    say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
     tables = [
         table for path in paths if (table := _attempt(predictor, path, options, say)) is not None
     ]
@@ -94,8 +99,26 @@ def _joined(predictor, tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _attempt(predictor, path, options: Options, say) -> pd.DataFrame | None:
     with _reported(path, say):
-        return predict_source(predictor, open_source(path, options), options, say)
+        source = open_source(path, options)
+        _check_scale(predictor, source, say)
+        return predict_source(predictor, source, options, say)
     return None
+
+
+def _check_scale(predictor, source: Source, say) -> None:
+    """Notes where landmarks are not of the scale that the model was trained on."""
+    scaled = predictor.info.get("dataset", {}).get("scaled")
+    if scaled is True and not source.width:
+        say(
+            "note: the model was trained on landmarks scaled to frames 500 pixels wide; those of "
+            "CSV files are taken as they are: give the width of their frames (--width)"
+        )
+    if scaled is False and source.width:
+        say(
+            "note: the model was trained on landmarks of frames of unknown width, taken as they "
+            "were; those predicted now are scaled to frames 500 pixels wide, so take the result "
+            "with care"
+        )
 
 
 @contextlib.contextmanager
@@ -133,32 +156,41 @@ def open_source(path, options: Options) -> Source:
 def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
     from preprocess.openface import read_openface
 
-    sequence, others = read_openface(path, options.fps)
+    sequence, others = read_openface(path, options.fps, (options.width, 0))
     numbers = sequence.frame_index - sequence.frame_index.min()
+    length = int(numbers.max()) + 1
+    if length > _LONGEST_CLIP:
+        raise ClipProblem(
+            f"its {len(numbers)} rows number frames over a range of {length}: mend the column "
+            "frame, or leave it out"
+        )
     known = {
         int(number): {0: points}
         for number, points, seen in zip(numbers, sequence.landmarks, sequence.detected, strict=True)
         if seen
     }
-    frames = [known.get(number, {}) for number in range(int(numbers.max()) + 1)]
-    corner = np.nanmax(sequence.landmarks, axis=(0, 1))
-    width, height = (max(int(side * 1.1) + 1, 64) for side in corner)
-    blank = np.full((height, width, 3), 48, np.uint8)
+
+    def pictures() -> Iterator[np.ndarray]:
+        corner = 1.1 * sequence.landmarks.max(axis=(0, 1)) + 1
+        width, height = np.clip(corner, 64, _LARGEST_CANVAS).astype(int)
+        blank = np.full((height, width, 3), 48, np.uint8)
+        return itertools.repeat(blank, length)
+
     remarks = [f"{others} other faces in the file, the one seen most counts"] if others else []
     return Source(
         path=str(path),
-        faces=frames,
-        pictures=lambda: (blank for _ in frames),
+        faces=(known.get(number, {}) for number in range(length)),
+        pictures=pictures,
         fps=sequence.fps or options.fps,
         width=sequence.frame_size[0],
-        announced=len(frames),
+        announced=length,
         first=max(0, int(sequence.frame_index.min()) - 1),  # OpenFace counts from 1
         remarks=lambda: remarks,
     )
 
 
 def _open_pictures(path: pathlib.Path, options: Options) -> Source:
-    from preprocess.faces import follow
+    from preprocess.faces import FLEETING, follow
     from preprocess.video import open_frames
 
     followed = follow(path, model_path=options.landmark_model)
@@ -171,7 +203,7 @@ def _open_pictures(path: pathlib.Path, options: Options) -> Source:
             yield {face.track: face.landmarks for face in found}
 
     def remarks() -> list[str]:
-        people = sum(count >= min(_FLEETING, frames.read) for count in seen.values())
+        people = sum(count >= min(FLEETING, frames.read) for count in seen.values())
         still = path.is_file() and frames.read == 1
         noticed = {
             frames.shortfall(): bool(frames.shortfall()),
@@ -250,19 +282,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="of the dropout masks (default 0)")
     add("--fps", type=_positive(float), default=UNKNOWN_FPS,
         help="frames a second of clips that do not say (default 25)")  # fmt: skip
+    add("--width", type=_positive(int, or_zero=True), default=0, metavar="PIXELS",
+        help="frame width of landmark CSVs; 0 leaves their scale (default)")  # fmt: skip
     add("--landmark-model", type=path, metavar="DAT",
         help="dlib 68-point model; default: the installed one")  # fmt: skip
     return parser
 
 
-def _positive(kind):
+def _positive(kind, or_zero: bool = False):
     def parse(text: str):
         value = kind(text)
-        if not 0 < value < float("inf"):
+        if not 0 <= value < float("inf") or not (value or or_zero):
             raise ValueError
         return value
 
-    parse.__name__ = "positive number"
+    parse.__name__ = "positive number or zero" if or_zero else "positive number"
     return parse
 
 
@@ -284,6 +318,7 @@ def _predict_all(predictor, options, targets, console: Console, tables: list) ->
         transient=True,
     )
 
+    @functools.cache  # every line once
     def say(text: str) -> None:
         style = "yellow" if text.startswith("skipped") else None
         progress.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
@@ -303,6 +338,7 @@ def _predict_one(predictor, path, options: Options, target: dict, progress, say)
 
     try:
         source = open_source(path, options)
+        _check_scale(predictor, source, say)
         progress.update(task, total=source.announced or None)
         with tempfile.TemporaryFile() as spool:
             table = predict_source(

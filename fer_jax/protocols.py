@@ -65,6 +65,11 @@ def subject_folds(
     Source: specification of the data sets, section 0.
     """
     names, counts = np.unique(np.asarray(subjects, str), return_counts=True)
+    if len(names) < 2:
+        raise ValueError(
+            "every clip shows the same subject, which no subject fold can hold out: name more "
+            "subjects, or add a column split and use --config.protocol.name=holdout"
+        )
     k = k or len(names)
     if not 2 <= k <= len(names):
         raise ValueError(

@@ -85,7 +85,8 @@ def write(workdir, config, clips: data.Clips, folds: list[protocols.Fold], param
     content = {
         "name": config.name,
         "clips_scored": len(numbers),
-        "parameters": {"total": parameters[0], "without_graph_matrices": parameters[1]},
+        "params_total": parameters[0],
+        "params_without_U": parameters[1],
         "readings": _readings(folds, results, clips),
         "best_epoch": _best_epoch(history, folds),
         "single_pass": _single_pass(scored["samples"], labels, summary),
@@ -164,28 +165,33 @@ def _selective(config, folds, results, clips, summary, numbers) -> dict:
     """Abstain threshold on the entropy of MC dropout, chosen on clips that it is not scored on.
 
     With a validation set the threshold comes from it. In a cross-validation each fold's comes
-    from the other folds, and the bundle's from all.
+    from the other folds, and the bundle's from all. Where no share of the clips reaches the
+    target accuracy there is no threshold (None) and nothing abstains.
     """
     target = config.evaluation.target_accuracy
     correct = summary.mean.argmax(-1) == clips.labels[numbers]
-    places = np.split(np.arange(len(numbers)), np.cumsum([len(f.evaluate) for f in folds])[:-1])
-    answered = np.zeros(len(numbers), bool)
+
+    def threshold_of(doubt, right) -> float:
+        threshold = uncertainty.abstain_threshold(doubt, right, target)
+        return threshold if np.isfinite(threshold) else np.inf
+
     if folds[0].validation is not None:
         validation = uncertainty.summarise(results[0]["validation_samples"])
-        truth = clips.labels[folds[0].validation]
-        right = validation.mean.argmax(-1) == truth
-        threshold = uncertainty.abstain_threshold(validation.entropy, right, target)
+        right = validation.mean.argmax(-1) == clips.labels[folds[0].validation]
+        threshold = threshold_of(validation.entropy, right)
         answered = summary.entropy <= threshold
         chosen_on = "validation"
     elif len(folds) > 1:
-        for place in places:
+        ends = np.cumsum([len(fold.evaluate) for fold in folds])
+        answered = np.zeros(len(numbers), bool)
+        for place in np.split(np.arange(len(numbers)), ends[:-1]):
             rest = np.setdiff1d(np.arange(len(numbers)), place)
-            limit = uncertainty.abstain_threshold(summary.entropy[rest], correct[rest], target)
+            limit = threshold_of(summary.entropy[rest], correct[rest])
             answered[place] = summary.entropy[place] <= limit
-        threshold = uncertainty.abstain_threshold(summary.entropy, correct, target)
+        threshold = threshold_of(summary.entropy, correct)
         chosen_on = "the other folds"
     else:
-        threshold = uncertainty.abstain_threshold(summary.entropy, correct, target)
+        threshold = threshold_of(summary.entropy, correct)
         answered = summary.entropy <= threshold
         chosen_on = "the scored clips themselves (optimistic: there is no other set)"
     return {
@@ -298,14 +304,13 @@ def environment() -> dict:
 
 
 def _report(config, clips, content, figures) -> str:
-    parameters = content["parameters"]
     lines = [
         f"# {config.name}",
         "",
         f"{content['clips_scored']} clips scored of {len(clips)}, {len(set(clips.subjects))} "
         f"subjects, classes: {', '.join(clips.classes)}.",
-        f"Model {config.model.name}: {parameters['total']:,} parameters, "
-        f"{parameters['without_graph_matrices']:,} without graph matrices.",
+        f"Model {config.model.name}: {content['params_total']:,} parameters, "
+        f"{content['params_without_U']:,} without U (the learnable graph matrices).",
         "",
         "| reading | accuracy, mean of folds | 95% interval | accuracy, pooled | 95% interval | "
         "ECE | NLL | AURC |",

@@ -17,12 +17,10 @@ class Task:
     Attributes:
       loss: `(outputs [B, C], batch) -> [B]`, nats.
       score: `(outputs [B, C], batch) -> [B]`, in 0..1; its mean is shown as `accuracy`.
-      probabilities: `outputs [..., C] -> [..., C]`.
     """
 
     loss: Callable[[jax.Array, dict], jax.Array]
     score: Callable[[jax.Array, dict], jax.Array]
-    probabilities: Callable[[jax.Array], jax.Array]
 
 
 def _cross_entropy(logits, batch):
@@ -34,5 +32,5 @@ def _is_correct(logits, batch):
 
 
 TASKS = {
-    "classification": Task(_cross_entropy, _is_correct, lambda logits: jax.nn.softmax(logits, -1)),
+    "classification": Task(_cross_entropy, _is_correct),
 }

@@ -125,7 +125,7 @@ def _draw_uncertainty(axes, rows, edges, threshold, number: int) -> None:
     if threshold is not None and np.isfinite(threshold):
         label = f"threshold {threshold:.2f} nats"
         axes.axhline(threshold, color=ALERT, linestyle="--", linewidth=1.6, label=label)
-    axes.set_ylim(0, 1.05 * np.log(number))
+    axes.set_ylim(0, 1.05 * np.log(max(number, 2)))  # of a single class it is 0
     dress(axes, x="time (s)", y="uncertainty\n(nats)", grid="y")
     axes.yaxis.set_major_locator(MaxNLocator(4))
 

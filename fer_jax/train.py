@@ -17,6 +17,8 @@ from flax import struct
 from fer_jax import data, parallel
 from fer_jax.tasks import Task
 
+CALL_BYTES = 2**28  # clips that are handed to the devices at once
+
 
 class TrainState(struct.PyTreeNode):
     """What a training step changes."""
@@ -91,7 +93,7 @@ class Program:
       optimizer: makes the optimiser state.
       train: `(state, batches, key) -> (state, metrics)`, see `parallel.scan_steps`.
       logits: `(variables, batches, key) -> [D, K, B / D, C]`, dropout off.
-      batch_size, steps: clips a step, steps an epoch.
+      batch_size, steps, steps_a_call: clips a step, steps an epoch and in one compiled call.
     """
 
     module: nn.Module
@@ -101,6 +103,7 @@ class Program:
     logits: Callable
     batch_size: int
     steps: int
+    steps_a_call: int
 
 
 def make_train_step(
@@ -163,6 +166,7 @@ def make_program(
     features: Callable,
     smallest_train: int,
     augment: Callable | None = None,
+    clip_bytes: int = 1,
 ) -> Program:
     """Compiles nothing yet, but fixes the shapes that all folds share.
 
@@ -173,12 +177,22 @@ def make_program(
       features: `batch -> model inputs`, pure.
       smallest_train: clips of the smallest training fold.
       augment: see `make_train_step`.
+      clip_bytes: size of a clip in memory; bounds the steps of one compiled call.
+
+    Raises:
+      ValueError: a batch cannot be shared by the devices, or there are too few clips.
     """
     devices = jax.device_count()
+    if config.train.batch_size % devices:
+        raise ValueError(
+            f"--config.train.batch_size={config.train.batch_size} cannot be shared by {devices} "
+            f"devices: use a multiple of {devices}"
+        )
     batch_size = min(config.train.batch_size, smallest_train // devices * devices)
     if not batch_size:
         raise ValueError(f"{smallest_train} training clips are too few for {devices} devices")
     steps = smallest_train * config.train.copies // batch_size
+    limit = max(1, CALL_BYTES // (batch_size * clip_bytes))
     optimizer = make_optimizer(config.optimizer, steps, config.train.epochs)
     step = make_train_step(module, task, optimizer, features, augment)
 
@@ -196,6 +210,7 @@ def make_program(
         logits=parallel.map_batches(logits),
         batch_size=batch_size,
         steps=steps,
+        steps_a_call=max(n for n in range(1, min(steps, limit) + 1) if steps % n == 0),
     )
 
 
@@ -226,13 +241,13 @@ def check_finite(losses, epoch: int, chosen, clips: data.Clips, steps: int) -> N
     raise NonFiniteLossError(
         f"the loss is {losses[first]} at step {(epoch - 1) * steps + first + 1} "
         f"(epoch {epoch}, batch {first + 1} of {steps}; its first clips: {names}). "
-        f"Lower --config.optimizer.learning_rate or set --config.optimizer.warmup_epochs=5; "
-        f"the last checkpoint is kept"
+        f"Lower --config.optimizer.learning_rate or set --config.optimizer.warmup_epochs=5.0, "
+        f"with another --workdir; this one keeps its last checkpoint"
     )
 
 
 def train_epoch(program: Program, state, clips: data.Clips, train, seed: int, epoch: int):
-    """Runs one epoch in one compiled call.
+    """Runs one epoch, in one compiled call unless its clips would fill the memory.
 
     Returns:
       The new state and `{"loss", "accuracy"}`, means over the steps.
@@ -244,10 +259,14 @@ def train_epoch(program: Program, state, clips: data.Clips, train, seed: int, ep
     chosen = data.epoch_numbers(
         np.tile(train, copies), program.steps, program.batch_size, (seed, epoch)
     )
-    batches = parallel.split(data.take(clips, chosen))
     key = jax.random.fold_in(jax.random.key(seed), epoch)
-    state, metrics = program.train(state, batches, key)
-    metrics = {name: np.asarray(values) for name, values in metrics.items()}
+    parts = []
+    for first in range(0, program.steps, program.steps_a_call):
+        batches = data.take(clips, chosen[first : first + program.steps_a_call])
+        part_key = jax.random.fold_in(key, first) if first else key
+        state, part = program.train(state, parallel.split(batches), part_key)
+        parts.append(jax.tree.map(np.asarray, part))
+    metrics = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     check_finite(metrics["loss"], epoch, chosen, clips, program.steps)
     return state, {name: float(values.mean()) for name, values in metrics.items()}
 

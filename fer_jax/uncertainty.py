@@ -61,7 +61,7 @@ def mc_dropout(
 
     Returns:
       Probabilities `[S, B, C]`. Jit-able; memory is bounded by the chunk, and what comes before
-      the first dropout does not depend on the key, so it is computed once.
+      the first dropout does not depend on the key, so it is computed at most once a chunk.
 
     Source: Gal & Ghahramani, ICML 2016; ST-BLN specification, section 7.
     """

@@ -32,6 +32,7 @@ class Options:
     threshold: float | None = None
     seed: int = 0
     fps: float = UNKNOWN_FPS
+    width: int = 0
     landmark_model: str | os.PathLike | None = None
 
 

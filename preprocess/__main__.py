@@ -11,10 +11,12 @@ import argparse
 import contextlib
 import os
 import pathlib
+import shlex
 import sys
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from preprocess import pipeline, report, store
 from preprocess.clip import Clip, ClipError, SourceError
@@ -32,18 +34,21 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(options, console)
     except (SourceError, LandmarkModelError, OSError) as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        Console(stderr=True).print(Text(f"error: {error}", "red"))
         return 1
     except KeyboardInterrupt:
-        finished = len(list((options.out / store.CACHE).glob("*.npz")))
-        console.print(
-            f"Stopped. {finished} finished clips are kept in {options.out}; "
-            "give the same command again to go on.",
-            style="yellow",
-            soft_wrap=True,
-            highlight=False,
-        )
+        console.print(Text(_stopped(options), "yellow"), soft_wrap=True)
         return 130
+
+
+def _stopped(options: argparse.Namespace) -> str:
+    if options.dry_run:  # --out may be missing
+        return "Stopped."
+    finished = len(list((options.out / store.CACHE).glob("*.npz")))
+    return (
+        f"Stopped. {finished} finished clips are kept in {options.out}; give the same command "
+        "again to go on."
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,11 +113,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     model = None
     if any(map(needs_detection, clips)):
         model = landmark_model(options.landmark_model)
-        console.print(
-            f"Landmarks by dlib with {model.name}; dlib's own is for non-commercial use only.",
-            markup=False,
-            highlight=False,
-        )
+        text = f"Landmarks by dlib with {model.name}; dlib's own is for non-commercial use only."
+        console.print(Text(text))
     request = _request(options, model)
     store.check_target(options.out, request, options.overwrite)
     outcomes, files = _read(clips, options, model, console)
@@ -122,23 +124,25 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")
     _store(options.out, dataset, clips, outcomes, files, classes, summary)
     report.print_summary(console, summary)
-    console.print(
-        f"Prepared in {options.out}. Next:\n  python run.py --config "
-        f"{_config(options, summary)} --config.data.path {options.out}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    text = f"Prepared in {options.out}. Next:\n  {_next_command(options, summary)}"
+    console.print(Text(text), soft_wrap=True)
     return 0
 
 
-def _config(options, summary: dict) -> str:
-    """Names the config to train with: the data set's own, else one whose protocol fits."""
-    for name in (options.dataset, options.out.name):
-        if pathlib.Path(f"configs/stbln_{name}.py").exists():
-            return f"configs/stbln_{name}.py"
-    # without official splits: leave people out in turn; with them: train, validate
-    return f"configs/stbln_{'buhmap' if list(summary['splits']) == ['train'] else 'afew'}.py"
+def _next_command(options: argparse.Namespace, summary: dict) -> str:
+    """The command that trains: with the data set's own config, else with one that fits any."""
+    name, path = options.out.resolve().name, shlex.quote(str(options.out))
+    for known in (options.dataset, name):
+        config = f"configs/stbln_{known}.py"
+        if known.isidentifier() and pathlib.Path(config).exists():
+            return f"python run.py --config {config} --config.data.path={path}"
+    command = (
+        f"python run.py --config configs/stbln_buhmap.py --config.name={shlex.quote(name)} "
+        f"--config.data.path={path}"
+    )
+    # without official splits people are left out in turn
+    official = "train" in summary["splits"] and len(summary["splits"]) > 1
+    return f"{command} --config.protocol.name=holdout" if official else command
 
 
 def _request(options: argparse.Namespace, model: pathlib.Path | None) -> dict:

@@ -15,6 +15,7 @@ import numpy as np
 from preprocess.detector import Detector, Fit, shrink
 from preprocess.video import Frames, open_frames
 
+FLEETING = 3  # frames; a face seen in fewer is not worth mentioning
 _SEARCH_EVERY = 30  # frames, for faces that come in while one is followed
 _LOOK_CLOSER_EVERY = 5  # frames without a face, for faces smaller than 80 pixels of SEARCH_WIDTH
 _MOST_FACES = 4  # followed at a time

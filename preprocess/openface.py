@@ -10,6 +10,7 @@ from preprocess.clip import ClipError, Sequence
 
 _POINTS = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
 _OTHERS = ("frame", "face_id", "timestamp", "confidence", "success")
+_FARTHEST = 100_000  # pixels from the corner; further out no frame reaches
 _CONFIDENT = 0.5  # OpenFace gives 0 to frames it failed on; used when `success` is absent
 
 
@@ -25,7 +26,8 @@ def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, 
       The sequence and the number of other faces in the file.
 
     Raises:
-      ClipError: the file is missing, empty, no CSV, or lacks a landmark column.
+      ClipError: the file is missing, empty, no CSV, lacks a landmark column, or numbers its frames
+        in an impossible way.
     """
     table = _read_table(pathlib.Path(path))
     others = 0
@@ -36,7 +38,8 @@ def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, 
             table = table[table["face_id"] == seen.index[0]]
     values = table[_POINTS].to_numpy(np.float64)
     landmarks = values.reshape(-1, 2, 68).transpose(0, 2, 1)
-    detected = np.isfinite(values).all(1) & (np.abs(values) > 0).any(1) & _trusted(table)
+    possible = (np.abs(values) < _FARTHEST).all(1)  # not so where a value is NaN
+    detected = possible & (values != 0).any(1) & _trusted(table)
     landmarks = np.where(detected[:, None, None], landmarks, 0).astype(np.float32)
     numbers = _frame_numbers(table)
     fps = _rate(table) or fps
@@ -75,9 +78,16 @@ def _trusted(table) -> np.ndarray:
 
 
 def _frame_numbers(table) -> np.ndarray:
-    if "frame" in table and table["frame"].notna().all():
-        return table["frame"].to_numpy().astype(np.int32)
-    return np.arange(len(table), dtype=np.int32)
+    if "frame" not in table or table["frame"].isna().any():
+        return np.arange(len(table), dtype=np.int32)
+    numbers = table["frame"].to_numpy(np.float64)
+    if numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max:
+        raise ClipError(
+            "impossible frame numbers",
+            f"column frame goes from {numbers.min():g} to {numbers.max():g}: number frames from 0 "
+            "or 1, or leave the column out",
+        )
+    return numbers.astype(np.int32)
 
 
 def _rate(table) -> float:

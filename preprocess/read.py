@@ -11,8 +11,6 @@ from preprocess import faces
 from preprocess.clip import Clip, ClipError, Sequence
 from preprocess.openface import read_openface
 
-_FLEETING = 3  # a face seen in fewer frames is not worth mentioning
-
 
 def needs_detection(clip: Clip) -> bool:
     """Tells whether faces have to be found in this clip's frames."""
@@ -67,7 +65,7 @@ def _read_frames(clip: Clip, model_path) -> tuple[Sequence, dict]:
     main = max(tracks, key=lambda t: sum(face.side**2 for _, face in tracks[t]), default=None)
     for position, face in tracks.get(main, ()):
         landmarks[position], detected[position] = face.landmarks, True
-    lasting = [t for t in tracks if len(tracks[t]) >= min(_FLEETING, len(numbers))]
+    lasting = [t for t in tracks if len(tracks[t]) >= min(faces.FLEETING, len(numbers))]
     notes = {
         "other_faces": len(set(lasting) - {main}),
         "rotation": frames.rotation,

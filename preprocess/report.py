@@ -7,6 +7,7 @@ import dataclasses
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from preprocess import PREPROCESS_VERSION
 from preprocess.clip import Clip
@@ -26,7 +27,8 @@ def make_report(request: dict, clips: list[Clip], outcomes: list[Outcome], class
     Returns:
       `request`, `preprocess_version`, `counts` (clips seen, kept, dropped, read now, reused from
       an earlier run), `dropped` (reason -> clips), `classes` and `splits` (clips kept in each),
-      `subjects` kept, and `clips`: one row each with everything that was noticed.
+      `subjects` kept, `notes` on the data set as a whole, and `clips`: one row each with
+      everything that was noticed.
     """
     kept = [clip for clip, outcome in zip(clips, outcomes, strict=True) if not outcome.reason]
     reused = sum(outcome.reused for outcome in outcomes)
@@ -45,8 +47,41 @@ def make_report(request: dict, clips: list[Clip], outcomes: list[Outcome], class
         "classes": {name: labels[name] for name in classes},
         "splits": dict(collections.Counter(clip.split for clip in kept)),
         "subjects": len({clip.subject for clip in kept}),
+        "notes": _lost_classes(clips, labels, classes) + _notes(kept),
         "clips": [_row(clip, outcome) for clip, outcome in zip(clips, outcomes, strict=True)],
     }
+
+
+def _lost_classes(clips: list[Clip], kept: dict[str, int], classes) -> list[str]:
+    listed = collections.Counter(clip.label for clip in clips if clip.label)
+    return [
+        f"class {name}: no clip is left, {number} dropped"
+        + ("; it stays in the list of classes" if name in classes else "")
+        for name, number in sorted(listed.items())
+        if not kept[name]
+    ]
+
+
+def _notes(clips: list[Clip]) -> list[str]:
+    """Says what stands in the way of training on these clips, or of trusting the result."""
+    notes = []
+    labels, splits = {clip.label for clip in clips}, {clip.split for clip in clips}
+    if len(labels) == 1:
+        notes.append(f"one class only ({labels.pop()}): training needs at least two")
+    if clips and "train" not in splits:
+        notes.append("no clip is in the split train; the graph stands on a mean face")
+    found: dict[str, set[str]] = {}
+    for clip in clips:
+        found.setdefault(clip.subject, set()).add(clip.split)
+    torn = {name: sorted(splits) for name, splits in found.items() if len(splits) > 1}
+    if torn:
+        shown = ", ".join(f"{name} ({', '.join(torn[name])})" for name in list(torn)[:_SHOWN])
+        more = f" and {len(torn) - _SHOWN} more" if len(torn) > _SHOWN else ""
+        notes.append(
+            f"people in more than one split: {shown}{more}; scores will tell how well a model "
+            "knows these people, not how it does on strangers"
+        )
+    return notes
 
 
 def _row(clip: Clip, outcome: Outcome) -> dict:
@@ -65,7 +100,7 @@ def print_listing(console: Console, clips: list[Clip], classes) -> None:
     for split in splits:
         table.add_column(split, justify="right")
     for name in classes:
-        table.add_row(name, *(str(count[name, split]) for split in splits))
+        table.add_row(Text(name), *(str(count[name, split]) for split in splits))
     for what in ("clips", "people"):
         table.add_row(what, *(str(_size(usable, split, what)) for split in splits), style="bold")
     console.print(table)
@@ -73,7 +108,9 @@ def print_listing(console: Console, clips: list[Clip], classes) -> None:
     people = collections.Counter(clip.subject for clip in usable)
     shown = ", ".join(f"{name} {clips}" for name, clips in list(people.items())[: 3 * _SHOWN])
     more = len(people) - 3 * _SHOWN
-    console.print(f"clips of each person: {shown}" + (f" and {more} more" if more > 0 else ""))
+    _print(console, f"clips of each person: {shown}" + (f" and {more} more" if more > 0 else ""))
+    for note in _notes(usable):
+        _print(console, f"note: {note}", "yellow")
 
 
 def _size(clips: list[Clip], split: str, what: str) -> int:
@@ -89,8 +126,8 @@ def print_summary(console: Console, report: dict) -> None:
     table.add_row("clips", f"{counts['kept']} kept, {counts['dropped']} dropped")
     if counts["reused"]:
         table.add_row("of them", f"{counts['reused']} finished earlier, not read again")
-    table.add_row("splits", _listed(report["splits"]))
-    table.add_row("classes", _listed(report["classes"]))
+    table.add_row("splits", Text(_listed(report["splits"])))
+    table.add_row("classes", Text(_listed(report["classes"])))
     table.add_row("people", str(report["subjects"]))
     frames, detected = (sum(row[key] for row in rows) for key in ("frames", "detected"))
     table.add_row("frames", f"{frames}, a face in {detected} ({detected / max(frames, 1):.1%})")
@@ -103,6 +140,8 @@ def print_summary(console: Console, report: dict) -> None:
     dropped = [(r["clip_id"], r["detail"] or r["reason"]) for r in report["clips"] if r["reason"]]
     _print_problems(console, dropped, "dropped")
     _print_problems(console, [(r["clip_id"], r["note"]) for r in rows if r["note"]], "kept, but")
+    for note in report["notes"]:
+        _print(console, f"note: {note}", "yellow")
 
 
 def _listed(counts: dict[str, int]) -> str:
@@ -111,7 +150,11 @@ def _listed(counts: dict[str, int]) -> str:
 
 def _print_problems(console: Console, rows: list[tuple[str, str]], word: str) -> None:
     for clip_id, text in rows[:_SHOWN]:
-        line = f"{word}: {clip_id}: {text}"
-        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        _print(console, f"{word}: {clip_id}: {text}", "yellow")
     if len(rows) > _SHOWN:
         console.print(f"... and {len(rows) - _SHOWN} more, see report.json", style="yellow")
+
+
+def _print(console: Console, line: str, style: str = "") -> None:
+    """Prints a line that holds names of the user's: brackets and colons in them mean nothing."""
+    console.print(Text(line, style), soft_wrap=True)

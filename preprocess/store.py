@@ -14,7 +14,7 @@ from collections.abc import Sequence as Series
 
 import numpy as np
 
-from fer_jax.landmarks import Graph, centre, inner, make_graph, save_graph
+from fer_jax.landmarks import MEAN_FACE, Graph, centre, inner, make_graph, save_graph
 from preprocess import PREPROCESS_VERSION
 from preprocess.clip import Clip, Sequence, SourceError
 
@@ -53,7 +53,7 @@ def write_dataset(
         shutil.rmtree(left_by_a_kill, ignore_errors=True)
     partial = pathlib.Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
     try:
-        graph = _graph(examples(), "train" if "train" in splits else None)
+        graph = _graph(examples())
         _write_shards(partial, examples(), splits, classes, action_units, report)
         save_graph(graph, partial / "graph.json")
         (partial / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
@@ -114,17 +114,20 @@ def read_report(out: pathlib.Path) -> dict:
         return {}
 
 
-def _graph(examples: Iterator[tuple[Clip, Sequence]], split: str | None) -> Graph:
-    """Makes the graph of the mean of the centred 51 points over all detected frames of a split.
+def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
+    """Makes the graph of the mean of the centred 51 points over all detected training frames.
 
-    Without a split all clips count. Source: ST-BLN specification, section 2.4.
+    A set without any gets the graph of the fixed mean face. Without official splits all clips are
+    in `train`. Source: ST-BLN specification, section 2.4.
     """
     total, frames = np.zeros((51, 2)), 0
     for clip, sequence in examples:
-        if split is None or clip.split == split:
+        if clip.split == "train":
             points = inner(sequence.landmarks[sequence.detected].astype(np.float64))
             total += centre(points).sum(0)
             frames += len(points)
+    if not frames:
+        return make_graph(centre(inner(MEAN_FACE)))
     try:
         return make_graph(total / frames)
     except ValueError as error:

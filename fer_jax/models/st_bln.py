@@ -17,8 +17,8 @@ from fer_jax.models.layers import BatchNorm, Dense, Dropout, channel_mix, he_nor
 
 U_INITS = {  # the paper says "random"; the published code has the other two
     "normal": nn.initializers.variance_scaling(1.0, "fan_in", "normal", batch_axis=0),
-    "constant": nn.initializers.constant(1e-6),
-    "uniform": nn.initializers.uniform(1.0),
+    "const_1e-6": nn.initializers.constant(1e-6),
+    "uniform01": nn.initializers.uniform(1.0),
 }
 
 
@@ -147,7 +147,7 @@ class STBLN(nn.Module):
       kernel_size: taps of the temporal convolution.
       dropout: dropout rate.
       dropout_place: "after" every layer (paper) or "before" (published code).
-      u_init: "normal" (std 1/sqrt(E)), "constant" (1e-6) or "uniform" ([0, 1)).
+      u_init: "normal" (std 1/sqrt(E)), "const_1e-6" or "uniform01" ([0, 1)).
       axis_name: name of the mapped device axis, if any.
     """
 

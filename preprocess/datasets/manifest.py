@@ -1,22 +1,24 @@
 """Your own data: --source names a CSV with the columns path, subject, label.
 
 A path is relative to the CSV and names a video, a folder of frames, a still image or an OpenFace
-CSV. Optional columns: split (train, validation, test), fps (for folders of frames), width and
-height (of the video behind an OpenFace CSV).
+CSV. Optional columns: split (train, validation or test; val and dev mean validation), fps (for
+folders of frames), width and height (of the video behind an OpenFace CSV).
+A value that contains a comma needs quotes.
 """
 
 from __future__ import annotations
 
 import csv
 import pathlib
-import re
 from collections.abc import Iterator
 
 from preprocess.clip import Clip, ClipError, SourceError
 
 REQUIRED = ("path", "subject", "label")
 OPTIONAL = ("split", "fps", "width", "height")
-_SPLIT = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_SPLITS = {name: name for name in ("train", "validation", "test")}
+_SPLITS |= {"": "train", "val": "validation", "dev": "validation"}
+_REST = "cells without a column"
 
 
 def clips(source, options) -> Iterator[Clip]:
@@ -38,7 +40,7 @@ def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise SourceError(f"manifest {source} does not exist: --source names a CSV file")
     try:
         with source.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
+            reader = csv.DictReader(file, skipinitialspace=True, restkey=_REST)
             reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             missing = [name for name in REQUIRED if name not in reader.fieldnames]
             if missing:
@@ -49,12 +51,15 @@ def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
                 )
             for row in reader:
                 cells = {name: (row[name] or "").strip() for name in reader.fieldnames}
-                yield reader.line_num, {**dict.fromkeys(OPTIONAL, ""), **cells}
+                rest = "".join(row.get(_REST, ())).strip()
+                yield reader.line_num, {**dict.fromkeys(OPTIONAL, ""), **cells, _REST: rest}
     except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{source} is no CSV in UTF-8 ({error}): save it as such") from error
 
 
 def _clip(folder: pathlib.Path, line: int, row: dict[str, str], seen: set) -> Clip:
+    if row[_REST]:  # every cell after an unquoted comma has slipped into the wrong column
+        raise ClipError("too many cells", f"line {line}: quote values that contain commas")
     for name in REQUIRED:
         if not row[name]:
             raise ClipError(f"empty {name}", f"line {line} of the manifest")
@@ -64,10 +69,11 @@ def _clip(folder: pathlib.Path, line: int, row: dict[str, str], seen: set) -> Cl
     seen.add(path.resolve())
     if not path.exists():
         raise ClipError("missing file", f"line {line}: {path} does not exist")
-    split = row["split"] or "train"
-    if not _SPLIT.fullmatch(split) or split == "all":
+    split = _SPLITS.get(row["split"].lower())
+    if split is None:
         raise ClipError(
-            "impossible split", f"line {line}: a split is letters and digits, not {split!r}"
+            "unknown split",
+            f"line {line}: {row['split']!r} is not one of {', '.join(filter(None, _SPLITS))}",
         )
     size = round(_number(row, "width", line)), round(_number(row, "height", line))
     fps = _number(row, "fps", line)

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def test_synthetic_data_set_is_ready_to_train_on(tmp_path, capsys):
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     assert "21 kept, 0 dropped" in shown
-    assert f"--config.data.path {out}" in shown.replace("\n", "")
+    assert f"--config.data.path={out}" in shown.replace("\n", "")
     rows = examples(out)
     made = make_clip(0, 1, 4)
     row = rows[made.clip_id]
@@ -163,6 +164,96 @@ def test_dry_run_lists_and_writes_nothing(tmp_path, capsys):
     assert "p2 2" in shown
     assert "d: missing file" in shown
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_names_may_hold_brackets_and_colons(tmp_path, capsys):
+    folder = tmp_path / "my [/study] :smile:"  # a folder in a folder
+    (folder / "a[").mkdir(parents=True)
+    for name in ("a[/x].csv", "b.csv"):
+        write_face_csv(folder / name)
+    rows = [
+        ("a[/x].csv", "p[/x]", "joy [/b]", "train"),
+        ("b.csv", "p[/x]", "[bold]fear", "test"),
+        ("[/c].csv", "p[/x]", "joy [/b]", "[/d]"),
+    ]
+    manifest = write_manifest(folder, rows, ("path", "subject", "label", "split"))
+    arguments = ["manifest", "--source", str(manifest)]
+    assert main([*arguments, "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("p[/x] 2", "joy [/b]", "[bold]fear", "[/c].csv"))
+    assert main([*arguments, "--out", str(folder / "[/out]")]) == 0
+    shown = capsys.readouterr().out
+    assert "joy [/b] 1" in shown and "p[/x] (test, train)" in shown
+    assert f"Prepared in {folder / '[/out]'}." in shown
+    assert main([*arguments[:2], str(folder / "[/none].csv"), "--dry-run"]) == 1
+    assert "[/none].csv does not exist" in " ".join(capsys.readouterr().err.split())
+
+
+def prepare_faces(folder, rows, columns=("path", "subject", "label"), out="out"):
+    for row in rows:
+        if not row[0].startswith("bad"):
+            write_face_csv(folder / row[0])
+    (folder / "bad.csv").write_text("a,b\n1,2\n")
+    manifest = write_manifest(folder, rows, columns)
+    assert main(["manifest", "--source", str(manifest), "--out", str(folder / out)]) == 0
+    return report_of(folder / out)
+
+
+def test_what_stands_in_the_way_of_training_is_noted(tmp_path, capsys):
+    rows = [("a.csv", "p1", "joy"), ("bad.csv", "p1", "fear"), ("bad2.csv", "p2", "calm")]
+    notes = prepare_faces(tmp_path, rows)["notes"]
+    assert notes == [
+        "class calm: no clip is left, 1 dropped",
+        "class fear: no clip is left, 1 dropped; it stays in the list of classes",
+        "one class only (joy): training needs at least two",
+    ]
+    shown = capsys.readouterr().out
+    assert all(f"note: {note}" in shown for note in notes)
+
+
+def test_people_in_two_splits_are_noted(tmp_path, capsys):
+    rows = [
+        ("a.csv", "p1", "joy", "train"),
+        ("b.csv", "p2", "fear", "train"),
+        ("c.csv", "p2", "joy", "val"),
+    ]
+    columns = ("path", "subject", "label", "split")
+    (note,) = prepare_faces(tmp_path, rows, columns)["notes"]
+    assert "p2 (train, validation)" in note and "p1" not in note
+    capsys.readouterr()
+    assert main(["manifest", "--source", str(tmp_path / "manifest.csv"), "--dry-run"]) == 0
+    assert f"note: {note}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("split", [None, "validation"])
+def test_the_next_command_fits_the_data(tmp_path, capsys, monkeypatch, split):
+    monkeypatch.chdir(ROOT)
+    rows = [("a.csv", "p1", "joy", ""), ("b.csv", "p2", "fear", split or "")]
+    prepare_faces(tmp_path, rows, ("path", "subject", "label", "split"), out="my study")
+    command = capsys.readouterr().out.split("Next:")[1]
+    assert shlex.split(command) == [
+        "python", "run.py", "--config", "configs/stbln_buhmap.py", "--config.name=my study",
+        f"--config.data.path={tmp_path / 'my study'}",
+        *(["--config.protocol.name=holdout"] if split else []),
+    ]  # fmt: skip
+
+
+def test_a_known_data_set_keeps_its_config(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    prepare_faces(tmp_path, [("a.csv", "p1", "joy"), ("b.csv", "p2", "fear")], out="ckplus")
+    assert capsys.readouterr().out.split("Next:")[1].split() == [
+        "python", "run.py", "--config", "configs/stbln_ckplus.py",
+        f"--config.data.path={tmp_path / 'ckplus'}",
+    ]  # fmt: skip
+
+
+def test_an_interrupted_dry_run_ends_quietly(monkeypatch, capsys):
+    def interrupted(source, options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("preprocess.datasets.manifest.clips", interrupted)
+    assert main(["manifest", "--source", "clips.csv", "--dry-run"]) == 130
+    assert capsys.readouterr().out.strip() == "Stopped."
 
 
 def test_a_longer_list_costs_only_its_new_clips(tmp_path):

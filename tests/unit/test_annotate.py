@@ -8,6 +8,7 @@ import pytest
 
 from fer_jax import annotate
 from fer_jax.landmarks import MEAN_FACE
+from fer_jax.timeline import prediction_timeline
 from fer_jax.windows import Source, columns
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
@@ -95,6 +96,16 @@ def test_many_classes_and_long_names_fit():
     crowded = row() | {name: 1 / 40 for name in classes} | {"label": classes[3]}
     image = annotate.draw_frame(picture(320, 240), None, crowded, classes, 2.0)
     assert image.shape[0] == 360
+
+
+def test_a_single_class_leaves_nothing_to_be_unsure_of(tmp_path):
+    only = row() | {"happiness": 1.0, "entropy": 0.0, "mutual_information": 0.0}
+    for threshold in (None, 0.0, 1.2):
+        image = annotate.draw_frame(picture(640, 360), None, only, CLASSES[3:4], threshold)
+        assert image.shape[0] == 360
+    rows = pd.DataFrame([only])
+    figure = prediction_timeline(rows, CLASSES[3:4], 0.5)
+    assert figure.axes[-1].get_ylim()[1] > 0.5
 
 
 def clip(pictures, fps=10.0):

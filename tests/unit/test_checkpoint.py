@@ -251,8 +251,11 @@ def test_weights_survive_their_file(tmp_path, variables):
     assert_same(stats, variables["batch_stats"])
 
 
-def test_reference_graph_survives_the_bundle(tmp_path, variables):
+def test_reference_graph_survives_the_bundle(tmp_path):
     graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE), "reference")
+    module = STBLN(classes=3, widths=(4, 6), dropout=0.3)
+    inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
+    variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
     checkpoint.save_bundle(
         tmp_path, name="x", model=MODEL, variables=variables,
         recalibrated_stats=variables["batch_stats"], classes=("a", "b", "c"), frames=4,
@@ -261,3 +264,19 @@ def test_reference_graph_survives_the_bundle(tmp_path, variables):
     loaded = fer_jax.load_model(tmp_path)
     assert loaded.graph.mode == "reference" and loaded.graph.edges.shape == graph.edges.shape
     assert loaded.threshold is None
+
+
+def test_weights_of_another_shape_are_named_leaf_by_leaf(damaged, bundle):
+    folder = damaged()
+    weights, stats = checkpoint.load_weights(bundle / "weights.msgpack")
+    weights["params"]["head"]["kernel"] = np.zeros((9, 3), np.float32)
+    del weights["params"]["layer1"]["temporal"]["bias"]
+    checkpoint.save_weights(folder / "weights.msgpack", weights, stats)
+    with pytest.raises(ValueError, match=r"missing .*layer1.*temporal.*bias.*head.*\(9, 3\)"):
+        fer_jax.load_model(folder)
+
+
+def test_nan_landmarks_are_refused(bundle):
+    predictor = fer_jax.load_model(bundle)
+    with pytest.raises(ValueError, match="NaN"):
+        predictor.features(np.full((1, 4, 68, 2), np.nan))

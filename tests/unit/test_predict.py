@@ -23,12 +23,12 @@ def predictor():
     """Says joy the further right the face is; 12 passes that differ a little."""
 
     def answer(landmarks, *, passes, seed, frame_width):
-        joy = np.clip(landmarks[..., 0].mean() / 640, 0.05, 0.95)
+        joy = np.clip(landmarks[..., 0].mean() / (frame_width or 640), 0.05, 0.95)
         joy = joy + np.linspace(-0.04, 0.04, passes)[:, None]
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
-        classes=CLASSES, threshold=0.9, window_seconds=1.0, predict=answer,
+        classes=CLASSES, threshold=0.9, window_seconds=1.0, predict=answer, info={},
         select=lambda detected: select_frames(detected, 4, "uniform"),
     )  # fmt: skip
 
@@ -69,6 +69,51 @@ def test_frames_that_a_landmark_file_leaves_out_count_as_time(predictor, tmp_pat
     np.testing.assert_allclose(result["end"], [1, 2, 3])
     assert result["frames"].tolist() == [10, 0, 10]
     assert result["label"].tolist() == ["joy", "no face", "joy"]
+
+
+def test_the_frame_width_of_a_landmark_file_can_be_given(predictor, tmp_path):
+    path = write_openface(tmp_path / "a.csv", x=400)
+    narrow, wide = (predict.predict_clips(predictor, path, width=w) for w in (640, 1280))
+    np.testing.assert_allclose(narrow["joy"], 2 * wide["joy"], rtol=0.01)
+    pd.testing.assert_frame_equal(narrow, predict.predict_clips(predictor, path))
+
+
+@pytest.mark.parametrize(
+    "scaled, width, notes",
+    [(True, 0, ["--width"]), (True, 640, []), (False, 0, []), (False, 640, ["with care"]),
+     (None, 0, []), (None, 640, [])],
+)  # fmt: skip
+def test_landmarks_of_another_scale_are_noted_once(predictor, tmp_path, scaled, width, notes):
+    predictor.info = {"dataset": {} if scaled is None else {"scaled": scaled}}
+    paths = [write_openface(tmp_path / name) for name in ("a.csv", "b.csv")]
+    said = []
+    table = predict.predict_clips(predictor, paths, width=width, say=said.append)
+    assert table["clip"].nunique() == 2
+    assert len(said) == len(notes)
+    assert all(note in line for note, line in zip(notes, said, strict=True))
+
+
+def test_an_outlier_makes_no_huge_canvas(predictor, tmp_path):
+    table = pd.read_csv(write_openface(tmp_path / "a.csv"))
+    table.loc[3, "x_0"], table.loc[4, "y_9"], table.loc[5, "y_9"] = 90_000, np.nan, 1e6
+    table.to_csv(tmp_path / "a.csv", index=False)
+    source = predict.open_source(tmp_path / "a.csv", Options())
+    faces, pictures = list(source.faces), list(source.pictures())
+    assert [bool(frame) for frame in faces[2:7]] == [True, True, False, False, True]
+    assert len(pictures) == len(faces) == 25
+    assert pictures[0].shape[1] == 4096 and pictures[0].shape[0] < 500
+
+
+def test_frame_numbers_out_of_all_bounds_skip_the_clip(predictor, tmp_path):
+    table = pd.read_csv(write_openface(tmp_path / "a.csv"))
+    good = write_openface(tmp_path / "good.csv")
+    for number, message in ((2_000_000_000, "mend the column frame"), (1e15, "impossible frame")):
+        table["frame"] = [*range(1, 25), number]
+        table.to_csv(tmp_path / "a.csv", index=False)
+        said = []
+        result = predict.predict_clips(predictor, [tmp_path / "a.csv", good], say=said.append)
+        assert result["clip"].unique().tolist() == [str(good)]
+        assert len(said) == 1 and message in said[0]
 
 
 def test_bad_clips_are_named_and_the_rest_goes_on(predictor, tmp_path):
@@ -164,6 +209,15 @@ def test_says_when_nothing_can_abstain(monkeypatch, predictor, tmp_path, capsys)
     assert "no threshold" not in captured.err and "unsure (" in captured.out
 
 
+def test_the_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, tmp_path, capsys):
+    predictor.info = {"dataset": {"scaled": True}}
+    clips = [write_openface(tmp_path / f"{name}.csv") for name in "ab"]
+    assert run(monkeypatch, predictor, *clips) == 0
+    assert capsys.readouterr().err.count("--width") == 1
+    assert run(monkeypatch, predictor, *clips, "--width", 640) == 0
+    assert "--width" not in capsys.readouterr().err
+
+
 def test_a_missing_bundle_is_one_line(tmp_path, capsys):
     clip = write_openface(tmp_path / "a.csv")
     assert predict.main([str(tmp_path / "nothing"), str(clip)]) == 1
@@ -186,7 +240,14 @@ def test_an_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--passes", "0"), ("--window", "-1"), ("--stride", "x"), ("--fps", "inf"), ("--unknown",)],
+    [
+        ("--passes", "0"),
+        ("--window", "-1"),
+        ("--stride", "x"),
+        ("--fps", "inf"),
+        ("--width", "-5"),
+        ("--unknown",),
+    ],
 )
 def test_wrong_options_are_refused(tmp_path, arguments, capsys):
     with pytest.raises(SystemExit, match="2"):

@@ -52,8 +52,9 @@ def test_manifest_with_byte_order_mark_and_without_split(tmp_path):
         (",p1,joy,", "empty path"),
         ("a.mp4", "empty subject"),
         ("c.mp4,p1,joy,", "missing file"),
-        ("a.mp4,p1,joy,all", "impossible split"),
-        ("a.mp4,p1,joy,../x", "impossible split"),
+        ("a.mp4,p1,joy,all", "unknown split"),
+        ("a.mp4,p1,joy,../x", "unknown split"),
+        ("a.mp4,p1,joy, or calm,train,25", "too many cells"),
         ("./b.mp4,p1,joy,", "duplicate path"),
         ("a.mp4,p1,joy,train,many", "impossible fps"),
     ],
@@ -64,6 +65,26 @@ def test_a_bad_row_is_listed_with_its_problem(tmp_path, row, reason):
     assert good.problem is None
     assert bad.problem.reason == reason
     assert "line 3" in f"{bad.clip_id} {bad.problem}"
+
+
+def test_splits_have_other_names(tmp_path):
+    given = {"a.mp4": "Train", "b.mp4": "VAL", "ü x.mp4": "dev"}
+    text = "".join(f"{name},p,joy,{split}\n" for name, split in given.items())
+    clips = listed(tmp_path, "path,subject,label,split\n" + text)
+    assert [clip.split for clip in clips] == ["train", "validation", "validation"]
+
+
+def test_a_misspelt_split_is_told_the_names(tmp_path):
+    (clip,) = listed(tmp_path, "path,subject,label,split\na.mp4,p1,joy,tset\n")
+    assert "line 2: 'tset' is not one of train, validation, test" in str(clip.problem)
+
+
+def test_a_comma_in_a_label_needs_quotes(tmp_path):
+    text = 'path,subject,label\na.mp4,p1,calm, now\nb.mp4,p1,"calm, now"\nü x.mp4,p1,joy, ,\n'
+    torn, quoted, padded = listed(tmp_path, text)
+    assert torn.problem.reason == "too many cells" and "quote" in str(torn.problem)
+    assert quoted.problem is None and quoted.label == "calm, now"
+    assert padded.problem is None  # empty cells at the end say nothing
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,20 @@ def test_what_is_no_landmark_file_says_so(tmp_path, content, reason):
     assert str(path) in caught.value.detail
 
 
+def test_points_that_no_frame_reaches_are_no_face(tmp_path):
+    columns = face(3)
+    columns["x_3"][1], columns["y_3"][2] = 1e6, -1e300
+    sequence, _ = read_openface(write(tmp_path / "a.csv", columns))
+    assert sequence.detected.tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("number", [-1, 1e12, "inf"])
+def test_impossible_frame_numbers(tmp_path, number):
+    path = write(tmp_path / "a.csv", face(2, frame=[1, number], timestamp=[0.0, 0.1]))
+    with pytest.raises(ClipError, match="column frame goes from"):
+        read_openface(path)
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(ClipError, match="does not exist"):
         read_openface(tmp_path / "none.csv")

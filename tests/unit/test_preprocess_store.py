@@ -103,6 +103,19 @@ def test_the_graph_stands_on_the_training_frames_with_a_face(tmp_path):
     assert graph.mode == "clean"
 
 
+def test_without_training_clips_the_graph_is_that_of_the_mean_face(tmp_path):
+    store.write_dataset(
+        tmp_path,
+        lambda: (e for e in examples() if e[0].split == "test"),
+        splits=["test"],
+        classes=CLASSES,
+        action_units=None,
+        report={"request": REQUEST},
+    )
+    graph = load_graph(tmp_path / "graph.json")
+    np.testing.assert_allclose(graph.reference_shape, centre(inner(MEAN_FACE)), atol=1e-6)
+
+
 def test_landmarks_that_make_no_face_are_refused(tmp_path):
     def flat():
         line = np.tile(np.arange(68, dtype=np.float32)[:, None], (1, 2))[None]

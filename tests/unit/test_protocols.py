@@ -63,7 +63,7 @@ def test_wrong_number_of_folds_is_refused(k):
 
 
 def test_one_subject_cannot_be_left_out():
-    with pytest.raises(ValueError, match="this data set has 1"):
+    with pytest.raises(ValueError, match="every clip shows the same subject"):
         protocols.subject_folds(["a", "a"], 0)
 
 

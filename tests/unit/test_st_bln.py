@@ -202,7 +202,7 @@ def test_places_of_dropout_differ(model_and_variables):
 
 @pytest.mark.parametrize(
     ("name", "low", "high", "std"),
-    [("normal", -0.6, 0.6, 0.1), ("constant", 1e-6, 1e-6, 0.0), ("uniform", 0, 1, 12**-0.5)],
+    [("normal", -0.6, 0.6, 0.1), ("const_1e-6", 1e-6, 1e-6, 0.0), ("uniform01", 0, 1, 12**-0.5)],
 )
 def test_initial_edge_maps(name, low, high, std):
     model = STBLN(classes=2, widths=(2,), u_init=name)
@@ -234,7 +234,10 @@ def test_initial_weights_have_the_published_deviations():
     ("options", "message"),
     [
         ({"dropout_place": "middle"}, "dropout_place is 'after' or 'before', not 'middle'"),
-        ({"u_init": "ones"}, r"u_init is one of \['constant', 'normal', 'uniform'\], not 'ones'"),
+        (
+            {"u_init": "ones"},
+            r"u_init is one of \['const_1e-6', 'normal', 'uniform01'\], not 'ones'",
+        ),
         ({"kernel_size": 4}, "kernel_size is odd, not 4"),
     ],
 )

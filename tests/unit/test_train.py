@@ -77,6 +77,20 @@ def test_same_seed_same_run_and_another_seed_another(setting):
     assert without_speed(other) != without_speed(rows)
 
 
+def test_every_epoch_and_every_seed_draws_with_another_key(setting):
+    keys = []
+
+    def spy(state, batches, key):
+        keys.append(tuple(jax.random.key_data(key).tolist()))
+        return state, {"loss": np.zeros(2), "accuracy": np.zeros(2)}
+
+    program = dataclasses.replace(setting.program, train=spy)
+    for seed in (0, 1):
+        for epoch in (1, 2, 3):
+            train.train_epoch(program, None, setting.clips, np.arange(18), seed, epoch)
+    assert len(set(keys)) == 6
+
+
 def test_resumed_run_is_the_uninterrupted_one(setting):
     whole, rows = setting.fit(4)
     half, history = setting.fit(2)
