@@ -151,7 +151,7 @@ def measure(what: str, batch: int, frames: int, repeats: int, passes: int = 1) -
     return seconds
 
 
-# name, what, batch, frames, repeats, passes, target ratios at the same shapes and on the clean graph
+# name, what, B, T, repeats, passes, target ratios at the same shapes and on the clean graph
 ROWS = (
     ("training step, T=4, B=128", "step", 128, 4, 5, 1, 1.2, 3.0),
     ("100-pass MC inference, T=4, B=32", "mc", 32, 4, 1, 100, 1.5, 4.0),
