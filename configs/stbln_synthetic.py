@@ -14,8 +14,9 @@ def get_config():
     config.data.path = "data/synthetic"
     config.data.frames = 8
     config.data.frame_rule = "uniform"
+    config.data.features = "motion"
     config.optimizer.schedule = "cosine"
     config.train.batch_size = 64
-    config.train.epochs = 30
+    config.train.epochs = 40
     config.protocol.name = "holdout"
     return config
