@@ -173,6 +173,7 @@ def main() -> None:
         console.print(f"measuring: {name}", style="dim")
         seconds = measure(what, batch, frames, repeats, passes)
         same, clean = (seconds["mirror"] / seconds[side] for side in ("same", "clean"))
+        console.print(f"{name}: {same:.2f} at the same shapes, {clean:.2f} on the clean graph")
         table.add_row(
             name,
             f"{seconds['mirror']:.2f}",

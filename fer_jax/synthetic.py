@@ -38,7 +38,7 @@ __all__ = [
     "write_video",
 ]
 
-DEFAULT_DIFFICULTY = 0.35
+DEFAULT_DIFFICULTY = 0.1
 FRAME_SIZE = 256
 FRAMES = (40, 60)  # shortest and longest clip
 _IDENTITY, _CLIP = 0, 1  # streams of the seed
