@@ -172,7 +172,7 @@ def _claim(workdir: pathlib.Path, config: ConfigDict, clips: data.Clips) -> path
     if old != json.loads(content):
         changed = ", ".join(_changes(old, json.loads(content)))
         raise WorkdirError(
-            f"{workdir} holds a run with another config or other data ({changed}): "
+            f"{workdir} holds a run with another config ({changed}): "
             f"name another --workdir, or delete it"
         )
     return workdir
