@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-CHUNK_BYTES = 2**20  # of inputs passed through the network side by side; measured on a CPU
+CHUNK_BYTES = 2**20  # of inputs passed through the network side by side
 
 
 class Summary(NamedTuple):
