@@ -1,6 +1,6 @@
 """ST-BLN on AFEW (7 classes, 773 training and 383 validation clips), trained on train.
 
-Prepare: python -m preprocess manifest --source FILE.csv --out data/afew (docs/data.md)
+Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data.md)
 Run:     python run.py --config configs/stbln_afew.py
 Paper:   36.11 with MC dropout, 34.13 without (ST-BLN, table I; scored on 252 clips).
 """

@@ -107,8 +107,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     clips = _without_doubles(dataset.clips(options.source, options))
     found = sorted({clip.label for clip in clips if not clip.problem})
     classes = getattr(dataset, "CLASSES", found)
+    own_notes = getattr(dataset, "notes", None)
     if options.dry_run:
-        report.print_listing(console, clips, classes)
+        report.print_listing(console, clips, classes, own_notes)
         return 0
     model = None
     if any(map(needs_detection, clips)):
@@ -118,7 +119,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     request = _request(options, model)
     store.check_target(options.out, request, options.overwrite)
     outcomes, files = _read(clips, options, model, console)
-    summary = report.make_report(request, clips, outcomes, classes)
+    summary = report.make_report(request, clips, outcomes, classes, own_notes)
     if not summary["counts"]["kept"]:
         report.print_summary(console, summary)
         raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")

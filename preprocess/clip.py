@@ -65,6 +65,7 @@ class Clip:
       fps: frames a second, where the source does not say (folders of frames).
       frame_size: width and height, where the source does not say (OpenFace CSV).
       problem: why the clip cannot be used, found while listing; None when it can.
+      note: what was noticed while listing, but is no reason to drop the clip.
     """
 
     clip_id: str
@@ -75,3 +76,4 @@ class Clip:
     fps: float = 0.0
     frame_size: tuple[int, int] = (0, 0)
     problem: ClipError | None = None
+    note: str = ""

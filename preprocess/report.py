@@ -16,13 +16,16 @@ from preprocess.pipeline import Outcome
 _SHOWN = 10  # rows of a list on the screen; the report has them all
 
 
-def make_report(request: dict, clips: list[Clip], outcomes: list[Outcome], classes) -> dict:
+def make_report(
+    request: dict, clips: list[Clip], outcomes: list[Outcome], classes, own_notes=None
+) -> dict:
     """Builds `report.json`.
 
     Args:
       request: data set, source and options, what makes two preparations the same.
       clips, outcomes: one each, in the same order.
       classes: class names in the order of their ids.
+      own_notes: function of the data set's own, from the clips kept to notes on them.
 
     Returns:
       `request`, `preprocess_version`, `counts` (clips seen, kept, dropped, read now, reused from
@@ -47,7 +50,7 @@ def make_report(request: dict, clips: list[Clip], outcomes: list[Outcome], class
         "classes": {name: labels[name] for name in classes},
         "splits": dict(collections.Counter(clip.split for clip in kept)),
         "subjects": len({clip.subject for clip in kept}),
-        "notes": _lost_classes(clips, labels, classes) + _notes(kept),
+        "notes": _lost_classes(clips, labels, classes) + _notes(kept, own_notes),
         "clips": [_row(clip, outcome) for clip, outcome in zip(clips, outcomes, strict=True)],
     }
 
@@ -62,9 +65,9 @@ def _lost_classes(clips: list[Clip], kept: dict[str, int], classes) -> list[str]
     ]
 
 
-def _notes(clips: list[Clip]) -> list[str]:
+def _notes(clips: list[Clip], own_notes) -> list[str]:
     """Says what stands in the way of training on these clips, or of trusting the result."""
-    notes = []
+    notes = list(own_notes(clips)) if own_notes else []
     labels, splits = {clip.label for clip in clips}, {clip.split for clip in clips}
     if len(labels) == 1:
         notes.append(f"one class only ({labels.pop()}): training needs at least two")
@@ -86,10 +89,11 @@ def _notes(clips: list[Clip]) -> list[str]:
 
 def _row(clip: Clip, outcome: Outcome) -> dict:
     who = {k: getattr(clip, k) for k in ("clip_id", "subject", "label", "split")}
-    return {**who, "kept": not outcome.reason, **dataclasses.asdict(outcome)}
+    row = {**who, "kept": not outcome.reason, **dataclasses.asdict(outcome)}
+    return {**row, "note": "; ".join(filter(None, (clip.note, outcome.note)))}
 
 
-def print_listing(console: Console, clips: list[Clip], classes) -> None:
+def print_listing(console: Console, clips: list[Clip], classes, own_notes=None) -> None:
     """Shows what a run would read: clips per class and split, people, and rows with problems."""
     usable = [clip for clip in clips if not clip.problem]
     splits = list(dict.fromkeys(clip.split for clip in usable))
@@ -104,12 +108,15 @@ def print_listing(console: Console, clips: list[Clip], classes) -> None:
     for what in ("clips", "people"):
         table.add_row(what, *(str(_size(usable, split, what)) for split in splits), style="bold")
     console.print(table)
-    _print_problems(console, [(c.clip_id, str(c.problem)) for c in clips if c.problem], "listed")
+    unusable = _rarest_first([c for c in clips if c.problem], lambda clip: clip.problem.reason)
+    _print_problems(console, [(c.clip_id, str(c.problem)) for c in unusable], "listed")
+    _print_problems(console, [(c.clip_id, c.note) for c in usable if c.note], "usable, but")
     people = collections.Counter(clip.subject for clip in usable)
     shown = ", ".join(f"{name} {clips}" for name, clips in list(people.items())[: 3 * _SHOWN])
-    more = len(people) - 3 * _SHOWN
-    _print(console, f"clips of each person: {shown}" + (f" and {more} more" if more > 0 else ""))
-    for note in _notes(usable):
+    more = f" and {len(people) - 3 * _SHOWN} more" if len(people) > 3 * _SHOWN else ""
+    if len(people) < len(usable):
+        _print(console, f"clips of each person: {shown}{more}")
+    for note in _notes(usable, own_notes):
         _print(console, f"note: {note}", "yellow")
 
 
@@ -137,11 +144,19 @@ def print_summary(console: Console, report: dict) -> None:
     for reason, number in sorted(report["dropped"].items(), key=lambda item: -item[1]):
         table.add_row(f"dropped: {reason}", f"{number} clips", style="yellow")
     console.print(table)
-    dropped = [(r["clip_id"], r["detail"] or r["reason"]) for r in report["clips"] if r["reason"]]
-    _print_problems(console, dropped, "dropped")
+    dropped = _rarest_first([r for r in report["clips"] if r["reason"]], lambda row: row["reason"])
+    _print_problems(
+        console, [(r["clip_id"], r["detail"] or r["reason"]) for r in dropped], "dropped"
+    )
     _print_problems(console, [(r["clip_id"], r["note"]) for r in rows if r["note"]], "kept, but")
     for note in report["notes"]:
         _print(console, f"note: {note}", "yellow")
+
+
+def _rarest_first(clips: list, reason) -> list:
+    """Sorts by how often the reason occurs: hundreds without a label must not hide a broken one."""
+    count = collections.Counter(map(reason, clips))
+    return sorted(clips, key=lambda clip: count[reason(clip)])
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -6,14 +6,18 @@ A data set is a module with
 and, where it needs them,
   `CLASSES`: class names in the order of their ids (else the names found, sorted);
   `ACTION_UNITS`: names of the columns of `Sequence.action_units`;
+  `notes(kept) -> list[str]`: what to say about all clips that are kept, e.g. too few of a class;
   `add_options(parser)`: flags of its own; they are part of what makes a preparation the same.
 Its docstring is its help text.
 """
 
-from preprocess.datasets import manifest, ravdess, synthetic
+from preprocess.datasets import afew, ckplus, manifest, oulu, ravdess, synthetic
 
 DATASETS = {
     "synthetic": synthetic,
     "manifest": manifest,
     "ravdess": ravdess,
+    "ckplus": ckplus,
+    "oulu": oulu,
+    "afew": afew,
 }

@@ -1,0 +1,68 @@
+"""AFEW (EmotiW challenge): film clips, 773 to train on and 383 to validate on.
+
+--source names the folder that holds the unpacked official archives:
+
+  Train_AFEW/Angry/000046280.avi   (split train)
+  Val_AFEW/Angry/000149120.avi     (split validation)
+
+The folders may be called Train and Val. AFEW does not say who is seen: every clip is a subject of
+its own, so keep to its split. The unlabelled test clips and the aligned faces are not read.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+from fer_jax.labels import AFEW_CLASSES
+from preprocess import tree
+from preprocess.clip import Clip
+
+CLASSES = AFEW_CLASSES
+_FOLDERS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+_LABEL_OF = dict(zip(_FOLDERS, CLASSES, strict=True))
+_SPLITS = {"train": {"train_afew", "train"}, "validation": {"val_afew", "val"}}
+_OFFICIAL = {
+    "train": dict(zip(CLASSES, (133, 74, 81, 150, 144, 117, 74), strict=True)),
+    "validation": dict(zip(CLASSES, (64, 40, 46, 63, 63, 61, 46), strict=True)),
+}
+_LAYOUT = """Expected, unpacked from the archives that the EmotiW organisers hand out:
+  Train_AFEW/Angry/000046280.avi and Val_AFEW/Angry/000149120.avi
+  (Angry, Disgust, Fear, Happy, Neutral, Sad, Surprise in both)"""
+
+
+def clips(source, options) -> Iterator[Clip]:
+    """Lists the videos of both splits."""
+    for split, root in _roots(source).items():
+        for folder in tree.folders(root, "|".join(_FOLDERS)):
+            for path in tree.entries(folder):
+                if path.suffix.lower() == ".avi":
+                    clip_id = f"{root.name}/{folder.name}/{path.stem}"
+                    yield Clip(clip_id, clip_id, _LABEL_OF[folder.name.lower()], path, split)
+
+
+def notes(kept: list[Clip]) -> list[str]:
+    """Says that people are not known, and where the clips are not those of the release."""
+    unknown = "AFEW does not say who is seen: each clip counts as a subject of its own"
+    whole = "773 in train, 383 in validation"
+    return [unknown, *tree.official_note(kept, _OFFICIAL, whole)]
+
+
+def _roots(source) -> dict[str, pathlib.Path]:
+    """Finds the folder of each split."""
+    missing = []
+    names = set().union(*_SPLITS.values(), _FOLDERS)
+    for base in tree.bases(source, names, "AFEW", _LAYOUT):
+        found = {
+            split: tree.find(base, lambda folder, names=names: _holds_classes(folder, names))
+            for split, names in _SPLITS.items()
+        }
+        if all(found.values()):
+            return {split: tree.the_one(found[split], f"AFEW {split}") for split in found}
+        missing = missing or [split for split in found if not found[split]]
+    text = " and ".join(f"no folder of split {split} (with Angry/ and so on)" for split in missing)
+    raise tree.layout_error("AFEW", source, text, _LAYOUT)
+
+
+def _holds_classes(folder: pathlib.Path, names: set[str]) -> bool:
+    return folder.name.casefold() in names and bool(tree.folders(folder, "|".join(_FOLDERS)))

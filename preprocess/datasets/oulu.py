@@ -1,0 +1,67 @@
+"""Oulu-CASIA NIR&VIS: visible light, strong illumination; 480 sequences of 80 people.
+
+--source names OriginalImg, a pre-processed set (B_..., C_...) with the same tree, or the folder
+above them, where OriginalImg is taken if it is there:
+
+  OriginalImg/VL/Strong/P001/Anger/000.jpeg
+
+Near infrared (NI, NIR) and the lights Weak and Dark are not read.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+from fer_jax.labels import OULU_CLASSES
+from preprocess import tree
+from preprocess.clip import Clip, ClipError
+
+CLASSES = OULU_CLASSES
+_PEOPLE = 80
+_SUBJECT = r"P\d{3}"
+_INNER = {"vl", "ni", "nir", "strong", "weak", "dark"}
+_LAYOUT = """Expected, unpacked from the archive that the University of Oulu hands out:
+  OriginalImg/VL/Strong/P001/Anger/000.jpeg (P001 to P080; Anger, Disgust, Fear,
+  Happiness, Sadness, Surprise; instead of OriginalImg also a B_... or C_... set)"""
+
+
+def clips(source, options) -> Iterator[Clip]:
+    """Lists the sequences under VL/Strong; one without frames is listed with its problem."""
+    for subject in tree.folders(_people(source), _SUBJECT):
+        for folder in tree.folders(subject, "|".join(CLASSES)):
+            person, label = subject.name.upper(), folder.name.lower()
+            clip_id = f"{person}_{folder.name}"
+            try:
+                frames = tree.frames(folder, r"(\d+)", "000.jpeg")
+            except ClipError as problem:
+                yield Clip(clip_id, person, label, None, problem=problem)
+            else:
+                yield Clip(clip_id, person, label, frames)
+
+
+def notes(kept: list[Clip]) -> list[str]:
+    """Says where the sequences are not those of the release."""
+    official = {"train": dict.fromkeys(CLASSES, _PEOPLE)}
+    return tree.official_note(kept, official, "480 sequences in VL/Strong, 80 of each class")
+
+
+def _people(source) -> pathlib.Path:
+    """Finds the folder VL/Strong."""
+    for base in tree.bases(source, _INNER, "Oulu-CASIA", _LAYOUT):
+        found = tree.find(base, lambda folder: bool(_strong(folder)))
+        # The cropped sets hide part of the face from the detector: the originals come first.
+        original = [folder for folder in found if folder.name.casefold() == "originalimg"]
+        if found:
+            return _strong(tree.the_one(original or found, "VL/Strong"))[0]
+    missing = "no folder VL/Strong with people (P001 and so on)"
+    raise tree.layout_error("Oulu-CASIA", source, missing, _LAYOUT)
+
+
+def _strong(folder: pathlib.Path) -> list[pathlib.Path]:
+    return [
+        strong
+        for camera in tree.folders(folder, "VL")
+        for strong in tree.folders(camera, "Strong")
+        if tree.folders(strong, _SUBJECT)
+    ]

@@ -1,0 +1,92 @@
+"""Miniature trees in the official layout of CK+, Oulu-CASIA and AFEW, for the tests to write."""
+
+import json
+import pathlib
+
+import cv2
+
+from fer_jax.synthetic import make_clip, render
+from preprocess.__main__ import main
+from preprocess.clip import Clip
+
+STRAY = (".DS_Store", "Thumbs.db", "desktop.ini", "notes.txt")
+OULU_FOLDERS = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
+AFEW_FOLDERS = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
+
+
+def put(path: pathlib.Path, content: str = "") -> None:
+    """Writes a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+def ckplus_sequence(root, sequence: str, numbers, label="3.0000000e+00", labels="Emotion"):
+    """Writes one sequence; `label` None leaves out its folder, "folder" leaves that empty."""
+    person, number = sequence.split("_")
+    for frame in numbers:
+        put(root / "cohn-kanade-images" / person / number / f"{sequence}_{frame:08d}.png")
+    if label is None:
+        return
+    folder = root / labels / person / number
+    folder.mkdir(parents=True)
+    if label != "folder":
+        put(folder / f"{sequence}_{numbers[-1]:08d}_emotion.txt", f"   {label}\n")
+
+
+def oulu_tree(root, people=("P001", "P080"), frames=("000.jpeg", "001.jpeg")):
+    """Writes a set in which every camera and light has the same tree."""
+    for camera in ("NI", "VL"):
+        for light in ("Strong", "Weak", "Dark"):
+            for person in people:
+                for emotion in OULU_FOLDERS:
+                    for frame in frames:
+                        put(root / camera / light / person / emotion / frame)
+
+
+def afew_tree(root):
+    """Writes one clip of each class and split, and a second happy one to train on."""
+    for split in ("Train_AFEW", "Val_AFEW"):
+        for number, emotion in enumerate(AFEW_FOLDERS):
+            put(root / split / emotion / f"{number:09d}.avi")
+    put(root / "Train_AFEW" / "Happy" / "000046280.avi")
+
+
+def drawn(subject: int, frames: int) -> list:
+    """Draws frames of a face that the detector finds, RGB."""
+    clip = make_clip(0, subject, 1, frames=max(frames, 2))
+    return list(render(clip.true_landmarks[:frames], clip.identity))
+
+
+def write_faces(paths, subject: int) -> None:
+    """Writes frames of one person's face to image files."""
+    for path, image in zip(paths, drawn(subject, len(paths)), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+
+def listed(dataset, source) -> dict[str, Clip]:
+    """Returns the clips that a data set lists, by id."""
+    clips = list(dataset.clips(source, None))
+    assert len({clip.clip_id for clip in clips}) == len(clips)
+    return {clip.clip_id: clip for clip in clips}
+
+
+def reason(clip: Clip) -> str:
+    """Returns why a clip cannot be used, empty when it can."""
+    return clip.problem.reason if clip.problem else ""
+
+
+def prepare(name: str, source, out) -> dict:
+    """Runs the command and returns its report."""
+    arguments = [name, "--source", str(source), "--out", str(out), "--workers", "1"]
+    assert main(arguments) == 0
+    return json.loads((out / "report.json").read_text())
+
+
+def examples(out) -> dict:
+    """Returns the rows of a prepared data set, by clip id."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(out)
+    rows = [row for split in builder.info.splits for row in builder.as_data_source(split)]
+    return {row["clip_id"].decode(): row for row in rows}
