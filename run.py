@@ -7,7 +7,6 @@ An interrupted run is continued by the same command.
 from __future__ import annotations
 
 import os
-import pathlib
 import sys
 
 from absl import app, flags, logging
@@ -17,8 +16,8 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, e.g. conf
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where results go (default: runs/NAME)")
 _CACHE = flags.DEFINE_string(
     "compilation_cache",
-    os.environ.get("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path.home() / ".cache/fer_jax/xla")),
-    "Where compiled programs are kept between runs; empty: nowhere",
+    os.environ.get("JAX_COMPILATION_CACHE_DIR"),
+    "Where compiled programs are kept between runs (default: ~/.cache/fer_jax/xla); empty: nowhere",
 )
 
 
@@ -26,11 +25,9 @@ def main(arguments: list[str]) -> None:
     if len(arguments) > 1:
         raise app.UsageError(f"unknown argument {arguments[1]!r}: flags begin with --")
     logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save
-    import jax
-
     from fer_jax import data, experiment, train
 
-    jax.config.update("jax_compilation_cache_dir", _CACHE.value or None)
+    experiment.keep_compiled(_CACHE.value)
     config = _CONFIG.value
     workdir = _WORKDIR.value or f"runs/{config.name}"
     try:

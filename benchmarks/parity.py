@@ -1,9 +1,10 @@
-"""Shows that the Flax ST-BLN and its PyTorch mirror are one function: logits and gradients.
+"""Shows that the Flax models and their PyTorch mirrors are one function: logits and gradients.
 
     python -m benchmarks.parity
 
 The same weights, the same clips, dropout off. The scale of the bilinear BatchNorm is set to 1: at
-its initial 1e-6 an error in U or W would not reach the logits.
+its initial 1e-6 an error in U or W would not reach the logits. The graph baselines (ST-GCN, AGCN,
+the original ST-GCN, DGNN) follow on the clean graph of the mean face.
 """
 
 from __future__ import annotations
@@ -14,19 +15,28 @@ import numpy as np
 import optax
 import torch
 
-from benchmarks import torch_st_bln
+from benchmarks import torch_graph_baselines, torch_st_bln
+from fer_jax import landmarks
+from fer_jax.models import build
 from fer_jax.models.st_bln import STBLN
 
 # The published sizes: edges of the reference graph, classes.
 REFERENCE = {"AFEW": (312, 7), "Oulu-CASIA": (309, 6), "CK+": (303, 7)}
+# Name of the mirror and fields of the Flax model.
+BASELINES = {
+    "st_gcn": {"name": "st_gcn"},
+    "agcn": {"name": "agcn"},
+    "original": {"name": "st_gcn", "original": True},
+    "dgnn": {"name": "dgnn"},
+}
 
 
-def to_torch(variables: dict, model: torch_st_bln.STBLN) -> torch_st_bln.STBLN:
+def to_torch(variables: dict, model: torch.nn.Module) -> torch.nn.Module:
     """Loads Flax variables into the PyTorch mirror.
 
     Args:
-      variables: `{"params", "batch_stats"}` of `fer_jax.models.st_bln.STBLN`.
-      model: mirror of the same edges, classes, widths and subsets; changed in place.
+      variables: `{"params", "batch_stats"}` of the Flax model.
+      model: mirror of the same sizes; changed in place.
 
     Returns:
       `model`.
@@ -34,11 +44,19 @@ def to_torch(variables: dict, model: torch_st_bln.STBLN) -> torch_st_bln.STBLN:
     Raises:
       RuntimeError: the trees do not fit; the message names the leaves.
     """
-    named = torch_names(variables["params"]) | torch_names(variables["batch_stats"])
+    names = names_for(model)
+    named = names(variables["params"]) | names(variables["batch_stats"])
     counters = {name: value for name, value in model.state_dict().items() if "num_batches" in name}
     tensors = {name: torch.from_numpy(value.copy()) for name, value in named.items()}
     model.load_state_dict(tensors | counters)
     return model
+
+
+def names_for(mirror: torch.nn.Module):
+    """Returns the function that renames a Flax tree for this mirror."""
+    if isinstance(mirror, torch_st_bln.STBLN):
+        return torch_names
+    return torch_graph_baselines.torch_names
 
 
 def torch_names(tree: dict) -> dict[str, np.ndarray]:
@@ -91,21 +109,45 @@ def make_pair(edges: int, classes: int, frames: int, widths=torch_st_bln.WIDTHS,
     """
     flax_model = STBLN(classes=classes, widths=widths, dropout=0.0)
     inputs = jnp.zeros((1, frames, edges, 2))
-    variables = jax.jit(lambda key: flax_model.init(key, inputs, train=False))(jax.random.key(seed))
+    variables = stirred_variables(flax_model, inputs, seed)
+    mirror = torch_st_bln.STBLN(edges, classes, widths=widths, dropout=0.0)
+    return flax_model, variables, to_torch(variables, mirror)
+
+
+def make_baseline_pair(
+    kind: str, graph: landmarks.Graph, classes: int, frames: int, seed: int = 0, **options
+):
+    """Makes a graph baseline, its variables and the mirror that holds the same ones.
+
+    Args:
+      kind: key of `BASELINES`.
+      graph: landmark graph.
+      classes, frames: sizes.
+      seed: of the weights.
+      options: `widths` and, for the original ST-GCN, `centre`.
+    """
+    nodes = len(graph.reference_shape)
+    flax_model = build({**BASELINES[kind], "nodes": nodes, **options}, classes, graph)
+    variables = stirred_variables(flax_model, jnp.zeros((1, frames, nodes, 2)), seed)
+    mirror = torch_graph_baselines.make_mirror(kind, graph.edges, nodes, classes, **options)
+    return flax_model, variables, to_torch(variables, mirror)
+
+
+def stirred_variables(model, inputs, seed: int) -> dict:
+    """Initialises a model; what starts constant gets random values, so that a swap would show."""
+    variables = jax.jit(lambda key: model.init(key, inputs, train=False))(jax.random.key(seed))
     variables = jax.tree.map(np.asarray, dict(variables))
     rng = np.random.default_rng(seed)
 
     def stir(path, leaf):
         name = path[-1].key
-        if name in ("scale", "var"):
+        if name in ("scale", "var", "M"):
             return rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
-        if name in ("bias", "mean"):
+        if name in ("mean", "P") or name.endswith("bias"):
             return rng.normal(0, 0.1, leaf.shape).astype(np.float32)
         return leaf
 
-    variables = jax.tree_util.tree_map_with_path(stir, variables)
-    mirror = torch_st_bln.STBLN(edges, classes, widths=widths, dropout=0.0)
-    return flax_model, variables, to_torch(variables, mirror)
+    return jax.tree_util.tree_map_with_path(stir, variables)
 
 
 def compare(flax_model, variables, mirror, inputs, labels, *, train: bool) -> dict[str, float]:
@@ -113,7 +155,7 @@ def compare(flax_model, variables, mirror, inputs, labels, *, train: bool) -> di
 
     Args:
       flax_model, variables, mirror: see `make_pair`; the mirror's statistics change in training.
-      inputs: `[B, T, E, 2]`.
+      inputs: `[B, T, E, 2]`, or nodes `[B, T, V, 2]`.
       labels: `[B]`.
       train: BatchNorm uses the batch instead of the stored statistics.
 
@@ -129,14 +171,15 @@ def compare(flax_model, variables, mirror, inputs, labels, *, train: bool) -> di
     torch.nn.functional.cross_entropy(outputs, targets).backward()
     theirs = {name: parameter.grad.numpy() for name, parameter in mirror.named_parameters()}
     buffers = {name: buffer.numpy() for name, buffer in mirror.named_buffers()}
-    ours = torch_names(gradients)
+    names = names_for(mirror)
+    ours = names(gradients)
     if ours.keys() != theirs.keys():
         raise ValueError(f"parameters differ: {sorted(ours.keys() ^ theirs.keys())}")
     return {
         "logits": float(np.abs(logits - outputs.detach().numpy()).max()),
         "gradients": max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours),
         "statistics": max(
-            float(np.abs(value - buffers[name]).max()) for name, value in torch_names(stats).items()
+            float(np.abs(value - buffers[name]).max()) for name, value in names(stats).items()
         ),
         "largest_gradient": max(float(np.abs(value).max()) for value in theirs.values()),
     }
@@ -160,18 +203,26 @@ def _flax_side(model, variables, inputs, labels, train: bool):
 
 def main() -> None:
     """Prints the differences for the published sizes."""
-    print(f"{'data set':12s} {'edges':>5s} {'BatchNorm':10s} {'logits':>9s} {'gradients':>9s} "
+    print(f"{'model':24s} {'edges':>5s} {'BatchNorm':10s} {'logits':>9s} {'gradients':>9s} "
           f"{'(largest)':>9s} {'statistics':>10s}")  # fmt: skip
     for name, (edges, classes) in REFERENCE.items():
-        pair = make_pair(edges, classes, frames=4)
-        rng = np.random.default_rng(1)
-        inputs = rng.normal(0, 1, (2, 4, edges, 2)).astype(np.float32)
-        labels = np.arange(2) % classes
-        for train in (False, True):
-            row = compare(*pair, inputs, labels, train=train)
-            mode = "of batch" if train else "stored"
-            print(f"{name:12s} {edges:5d} {mode:10s} {row['logits']:9.1e} {row['gradients']:9.1e} "
-                  f"{row['largest_gradient']:9.1e} {row['statistics']:10.1e}")  # fmt: skip
+        _print_rows(f"st_bln, {name}", edges, edges, make_pair(edges, classes, frames=4), classes)
+    graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE))
+    for kind in BASELINES:
+        pair = make_baseline_pair(kind, graph, classes=7, frames=4)
+        _print_rows(kind, len(graph.edges), len(graph.reference_shape), pair, 7)
+
+
+def _print_rows(name: str, edges: int, places: int, pair, classes: int) -> None:
+    """Prints one model; `places` is the length of axis 2 of its inputs."""
+    rng = np.random.default_rng(1)
+    inputs = rng.normal(0, 1, (2, 4, places, 2)).astype(np.float32)
+    labels = np.arange(2) % classes
+    for train in (False, True):
+        row = compare(*pair, inputs, labels, train=train)
+        mode = "of batch" if train else "stored"
+        print(f"{name:24s} {edges:5d} {mode:10s} {row['logits']:9.1e} {row['gradients']:9.1e} "
+              f"{row['largest_gradient']:9.1e} {row['statistics']:10.1e}")  # fmt: skip
 
 
 if __name__ == "__main__":

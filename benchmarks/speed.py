@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import torch_st_bln as mirror
-from fer_jax import parallel, train, uncertainty
+from fer_jax import parallel, protocols, train, uncertainty
 from fer_jax.models.st_bln import STBLN
 from fer_jax.tasks import TASKS
 
@@ -60,13 +60,15 @@ class Ours:
         self.module = STBLN(classes=CLASSES)
         config = CONFIG.copy_and_resolve_references()
         config.train.batch_size = batch
+        fold = protocols.Fold("all", np.arange(batch), np.arange(0))
         program = train.make_program(
-            self.module, TASKS["classification"], config, lambda b: b["inputs"], batch
+            self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]
         )
-        self.state = train.create_train_state(self.module, program.optimizer, x, jax.random.key(0))
+        self.states = train.create_train_states(self.module, program.optimizer, x, [0])
+        self.variables = train.unstack(self.states.variables, 0)  # training donates the states
         weight = np.ones(batch, np.float32)
         one = {"inputs": x, "label": y, "weight": weight}
-        stacked = {name: np.stack([leaf] * self.steps) for name, leaf in one.items()}
+        stacked = {name: np.stack([leaf] * self.steps)[None] for name, leaf in one.items()}
         self.batches = parallel.split(stacked)
         self.program = program
         forward = uncertainty.stochastic(self.module)
@@ -79,13 +81,14 @@ class Ours:
 
     def step(self) -> float:
         started = time.perf_counter()
-        self.state, metrics = self.program.train(self.state, self.batches, jax.random.key(1))
+        keys = jax.random.key(1)[None]
+        self.states, metrics = self.program.train(self.states, self.batches, keys)
         jax.block_until_ready(metrics)
         return (time.perf_counter() - started) / self.steps
 
     def mc(self) -> float:
         started = time.perf_counter()
-        jax.block_until_ready(self._mc(self.state.variables, self.x, jax.random.key(2)))
+        jax.block_until_ready(self._mc(self.variables, self.x, jax.random.key(2)))
         return time.perf_counter() - started
 
 

@@ -1,6 +1,10 @@
 """What all experiments share; an experiment's file states only what differs."""
 
+import importlib
+
 from ml_collections import ConfigDict
+
+LANDMARK_SETS = ("afew", "buhmap", "ckplus", "oulu", "ravdess", "synthetic")
 
 
 def get_config() -> ConfigDict:
@@ -15,7 +19,7 @@ def get_config() -> ConfigDict:
             "path": "data/manifest",
             "frames": 4,  # T
             "frame_rule": "ends",  # or "uniform", see fer_jax.data.select_frames
-            "features": "edges",  # or "motion": minus the same edge in the first frame
+            "features": "position",  # or "motion": minus the same in the first frame
             "graph": "clean",  # or "reference": the published code's repeated edges
         }
     )
@@ -53,6 +57,7 @@ def get_config() -> ConfigDict:
             "enabled": False,  # the paper augments AFEW only
             "noise": 10.0,  # standard deviation, pixels of a frame 500 wide
             "degrees": 18.0,  # rotation about the nose, uniform in +- this
+            "time_reverse": False,  # reverses time instead of mirroring, as the published code
         }
     )
     config.protocol = ConfigDict(
@@ -61,6 +66,7 @@ def get_config() -> ConfigDict:
             "folds": 10,  # 0: leave one subject out
             "mode": "strided",  # or "block", "balanced"
             "seed": 0,
+            "repeats": 1,  # of the cross-validation, with other folds and seeds
         }
     )
     config.evaluation = ConfigDict(
@@ -69,4 +75,35 @@ def get_config() -> ConfigDict:
             "target_accuracy": 0.9,  # that answered clips shall reach; sets the abstain threshold
         }
     )
+    config.search = ConfigDict(
+        {
+            "enabled": False,  # True: grows the topology (PST-BLN) instead of taking model.widths
+            "epochs": 400,  # of every stage; the fine-tuning at the end takes train.epochs
+            "block_size": 5,  # channels that a layer begins with and gains at a time
+            "width_threshold": 1e-4,  # least relative fall of the training loss by a block
+            "depth_threshold": 1e-4,  # and by a layer
+            "max_layers": 10,
+            "max_blocks": 50,  # of a layer
+        }
+    )
     return config.lock()  # a misspelt field in an experiment's file is an error
+
+
+def get_baseline(model: str, name: str, dataset: str) -> ConfigDict:
+    """Another landmark model under the protocol and the recipe that ST-BLN has on a data set.
+
+    The papers name no recipe of their own for these models (graph baselines specification).
+
+    Args:
+      model: key of `fer_jax.models.MODELS`.
+      name: of the experiment, before the name of the data set.
+      dataset: one of `LANDMARK_SETS`.
+    """
+    if dataset not in LANDMARK_SETS:
+        raise ValueError(f"data set {dataset!r} is unknown: use one of {LANDMARK_SETS}")
+    config = importlib.import_module(f"configs.stbln_{dataset}").get_config()
+    config.name = f"{name}_{dataset}"
+    fields = {"name": model, "widths": config.model.widths, "kernel_size": 9, "dropout": 0.0}
+    with config.unlocked():
+        config.model = ConfigDict(fields)
+    return config

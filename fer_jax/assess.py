@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from scipy.special import softmax
 
 from fer_jax import data, parallel, uncertainty
-from fer_jax.train import Program
+from fer_jax.train import Program, Run, predict, stack, unstack
 
 READINGS = {
     "stored": "dropout off, stored BatchNorm statistics",
@@ -26,18 +28,19 @@ READINGS = {
 
 
 def make_assess(program: Program, passes: int) -> Callable:
-    """Compiles the assessment once for all folds.
+    """Compiles the assessment once for all runs.
 
     Args:
       program: the compiled functions of training.
-      passes: S of MC dropout.
+      passes: S of MC dropout; a model without dropout is passed once.
 
     Returns:
-      `assess(variables, clips, train, numbers, seed) -> (results, recalibrated_stats)` with
-      results `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`, probabilities.
+      `assess(variables, clips, runs, parts) -> (results, recalibrated)`: variables of R runs and
+      what they are scored on, R arrays of clip numbers; results of each run are `stored [N, C]`,
+      `recalibrated [N, C]` and `samples [S, N, C]`, probabilities.
     """
-    module = program.module
-    spread = module.clone(axis_name=parallel.AXIS)
+    passes = passes if program.module.dropout else 1
+    spread = program.module.clone(axis_name=parallel.AXIS)
 
     def sampled(variables, batch, key):
         samples = uncertainty.mc_dropout(
@@ -45,40 +48,58 @@ def make_assess(program: Program, passes: int) -> Callable:
         )
         return samples.swapaxes(0, 1)
 
+    draw, recalibrate = parallel.map_batches(sampled), _make_recalibrate(program)
+
+    def assess(variables, clips: data.Clips, runs: list[Run], parts):
+        recalibrated = recalibrate(variables, clips, runs)
+        if not any(map(len, parts)):
+            return [{} for _ in runs], recalibrated
+        chosen, weight = data.padded_parts(parts, program.scored_size)
+        batches = parallel.split(data.take(clips, chosen, weight))
+        keys = jnp.stack([jax.random.key(run.seed) for run in runs])
+        samples = parallel.join(draw(variables, batches, keys))
+        stored, again = (
+            predict(program, which, clips, parts) for which in (variables, recalibrated)
+        )
+        results = [
+            {
+                "stored": softmax(stored[number], -1),
+                "recalibrated": softmax(again[number], -1),
+                "samples": samples[number, : len(part)].swapaxes(0, 1),
+            }
+            if len(part)
+            else {}
+            for number, part in enumerate(parts)
+        ]
+        return results, recalibrated
+
+    return assess
+
+
+def _make_recalibrate(program: Program) -> Callable:
+    """Makes `recalibrate(variables, clips, runs)`: each run on its own training clips."""
+    module = program.module
+
     @jax.jit
     def statistics(variables, batch):
         inputs = program.features(batch)
-        return module.apply(variables, inputs, train=True, dropout=False, mutable=["batch_stats"])[
-            1
-        ]["batch_stats"]
+        _, updates = module.apply(
+            variables, inputs, train=True, dropout=False, mutable=["batch_stats"]
+        )
+        return updates.get("batch_stats", {})
 
-    draw = parallel.map_batches(sampled)
-
-    def assess(variables, clips: data.Clips, train, numbers, seed: int):
+    def one(variables, clips: data.Clips, run: Run):
         # Shuffled: clips come sorted, and a batch of one person or class would mislead BatchNorm.
-        order = np.random.default_rng(seed).permutation(train)
+        order = np.random.default_rng(run.seed).permutation(run.fold.train)
         whole = order[: len(order) // program.batch_size * program.batch_size]
         batches = (data.take(clips, chosen) for chosen in whole.reshape(-1, program.batch_size))
-        stats = uncertainty.recalibrate_batch_norm(statistics, variables, batches)
-        recalibrated = {**variables, "batch_stats": stats}
-        if not len(numbers):
-            return {}, stats
-        chosen, weight = data.padded_numbers(numbers, program.batch_size)
-        parts = parallel.split(data.take(clips, chosen, weight))
-        key = jax.random.key(seed)
+        return uncertainty.recalibrate_batch_norm(statistics, variables, batches)
 
-        def plain(which):
-            logits = parallel.join(program.logits(which, parts, key))[: len(numbers)]
-            return np.asarray(jax.nn.softmax(logits, -1))
+    def recalibrate(variables, clips: data.Clips, runs: list[Run]):
+        stats = [one(unstack(variables, number), clips, run) for number, run in enumerate(runs)]
+        return {**variables, "batch_stats": stack(stats)}
 
-        samples = parallel.join(draw(variables, parts, key))[: len(numbers)]
-        return {
-            "stored": plain(variables),
-            "recalibrated": plain(recalibrated),
-            "samples": samples.swapaxes(0, 1),
-        }, stats
-
-    return assess
+    return recalibrate
 
 
 def readings(results: dict) -> dict[str, np.ndarray]:

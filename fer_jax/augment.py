@@ -29,7 +29,13 @@ def rotate(landmarks: jax.Array, degrees: jax.Array) -> jax.Array:
     return (landmarks - nose) @ turn + nose
 
 
-def augment_clip(key: jax.Array, landmarks: jax.Array, noise: float, degrees: float) -> jax.Array:
+def augment_clip(
+    key: jax.Array,
+    landmarks: jax.Array,
+    noise: float,
+    degrees: float,
+    time_reverse: bool = False,
+) -> jax.Array:
     """Draws one of the paper's 14 variants of a clip.
 
     The variants: the original and its mirror image, and three draws each of noisy, noisy and
@@ -41,6 +47,7 @@ def augment_clip(key: jax.Array, landmarks: jax.Array, noise: float, degrees: fl
       landmarks: `[T, 68, 2]`, pixels of a frame 500 wide.
       noise: standard deviation of the noise on every coordinate, pixels (paper: 10).
       degrees: rotation is uniform in +- this, one angle a clip (paper: 18).
+      time_reverse: play the clip backwards instead of mirroring it, as the published code does.
 
     Source: ST-BLN specification, section 6.
     """
@@ -50,4 +57,5 @@ def augment_clip(key: jax.Array, landmarks: jax.Array, noise: float, degrees: fl
     angle = jax.random.uniform(angle_key, (), minval=-degrees, maxval=degrees)
     clip = landmarks + jnp.where(variant > 0, jitter, 0.0)
     clip = rotate(clip, jnp.where(variant > 3, angle, 0.0))
-    return jnp.where(jax.random.bernoulli(mirror_key), mirror(clip), clip)
+    flipped = clip[::-1] if time_reverse else mirror(clip)
+    return jnp.where(jax.random.bernoulli(mirror_key), flipped, clip)

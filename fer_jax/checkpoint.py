@@ -17,7 +17,7 @@ from flax import serialization
 
 from fer_jax import data, uncertainty
 from fer_jax.landmarks import Graph
-from fer_jax.models import MODELS
+from fer_jax.models import MODELS, build
 
 BUNDLE_VERSION = 1
 
@@ -72,7 +72,7 @@ class Predictor:
         deterministic prediction uses them.
       classes: class names.
       frames, frame_rule: how many frames a clip gives the model and how they are chosen.
-      input_features: "edges" or "motion", see `data.edge_inputs`.
+      input_features: "position" or "motion", see `data.model_inputs`.
       graph: the landmark graph.
       window_seconds: median length of the training clips.
       threshold: abstain where the entropy exceeds it (chosen on validation clips), or None.
@@ -115,7 +115,9 @@ class Predictor:
         if not np.isfinite(landmarks).all():
             raise ValueError("landmarks hold NaN or infinity: leave such frames out in select()")
         scaled = data.scale_to_reference(landmarks, frame_width)
-        return jnp.asarray(data.edge_inputs(scaled, self.graph.edges, self.input_features))
+        return jnp.asarray(
+            data.model_inputs(scaled, self.graph.edges, self.module.inputs, self.input_features)
+        )
 
     def samples(self, landmarks, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
         """Probabilities `[S, B, C]` of S passes with dropout on."""
@@ -249,13 +251,13 @@ def _damaged(path, error: Exception) -> ValueError:
     return ValueError(f"the bundle {path} is damaged ({error}): copy it again")
 
 
-def _check_tree(module: nn.Module, found: dict, frames: int, edges: int) -> None:
+def _check_tree(module: nn.Module, found: dict, frames: int, edges) -> None:
     """Compares weights with what the model needs, leaf by leaf.
 
     Raises:
       ValueError: names the leaves that are missing, unknown or of another shape.
     """
-    inputs = jnp.zeros((1, frames, edges, 2))
+    inputs = data.model_inputs(jnp.zeros((1, frames, 68, 2)), edges, module.inputs)
     expected = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))
     wanted, given = (
         {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves}
@@ -275,8 +277,13 @@ def _check_tree(module: nn.Module, found: dict, frames: int, edges: int) -> None
 
 def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predictor:
     fields, graph = dict(info["model"]), info["graph"]
-    module = MODELS[fields.pop("name")](**fields)
-    _check_tree(module, variables, info["frames"], len(graph["edges"]))
+    graph = Graph(
+        np.asarray(graph["edges"], np.int32),
+        np.asarray(graph["reference_shape"], np.float32),
+        graph["mode"],
+    )
+    module = build(fields, len(info["classes"]), graph)
+    _check_tree(module, variables, info["frames"], graph.edges)
     return Predictor(
         name=info["name"],
         module=module,
@@ -286,11 +293,7 @@ def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predict
         frames=info["frames"],
         frame_rule=info["frame_rule"],
         input_features=info["features"],
-        graph=Graph(
-            np.asarray(graph["edges"], np.int32),
-            np.asarray(graph["reference_shape"], np.float32),
-            graph["mode"],
-        ),
+        graph=graph,
         window_seconds=info["window_seconds"],
         threshold=info["threshold"],
         info=info,

@@ -148,7 +148,7 @@ def _text(value) -> str:
 def not_prepared_message(path, dataset: str) -> str:
     """What is missing, how to get it and how to prepare it."""
     listed = "list its clips in a CSV with the columns path,subject,label (and split), docs/data.md"
-    licensed = "It is licensed: request it from {}; then " + listed
+    licensed = "It is licensed: request it from {} and unpack it into DIR"
     origin = {
         "synthetic": "It needs no download",
         "ravdess": "It is free: FacialTracking_Actors_01-24.zip of Zenodo record 3255102",
@@ -158,32 +158,38 @@ def not_prepared_message(path, dataset: str) -> str:
         "oulu": licensed.format("the University of Oulu"),
         "afew": licensed.format("the EmotiW organisers"),
     }.get(dataset, listed[0].upper() + listed[1:])
-    reader = dataset if dataset in ("synthetic", "ravdess") else "manifest"
-    source = {"synthetic": "", "ravdess": " --source DIR"}.get(dataset, " --source FILE.csv")
+    own = ("synthetic", "ravdess", "ckplus", "oulu", "afew")
+    reader = dataset if dataset in own else "manifest"
+    source = {"synthetic": "", "manifest": " --source FILE.csv"}.get(reader, " --source DIR")
     return (
         f"{dataset} is not prepared in {path} (no dataset_info.json). {origin}. "
         f"Prepare it: python -m preprocess {reader}{source} --out {path}"
     )
 
 
-def edge_inputs(landmarks, edges, features: str = "edges"):
-    """Model input of the landmark systems: `[B, T, 68, 2] -> [B, T, E, 2]`, pixels.
+def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "position"):
+    """What a landmark model eats: `[B, T, 68, 2] -> [B, T, E, 2]` or `[B, T, 51, 2]`, pixels.
 
     Args:
       landmarks: pixels; NumPy or JAX.
       edges: `[E, 2]`.
-      features: "edges" (paper) or "motion": minus the same edge in the clip's first frame, which
+      inputs: of the model: "edges" (source minus target) or "nodes" (relative to the nose).
+      features: "position" (papers) or "motion": minus the same in the clip's first frame, which
         takes the shape of the face out.
 
     Raises:
-      ValueError: unknown features.
+      ValueError: unknown inputs or features.
     """
-    x = lm.edge_features(lm.centre(lm.inner(landmarks)), edges)
-    if features == "edges":
-        return x
+    nodes = lm.centre(lm.inner(landmarks))
     if features == "motion":
-        return x - x[:, :1]
-    raise ValueError(f"features {features!r} are unknown: use 'edges' or 'motion'")
+        nodes = nodes - nodes[:, :1]
+    elif features != "position":
+        raise ValueError(f"features {features!r} are unknown: use 'position' or 'motion'")
+    if inputs == "nodes":
+        return nodes
+    if inputs == "edges":
+        return lm.edge_features(nodes, edges)
+    raise ValueError(f"inputs {inputs!r} are unknown: a model takes 'edges' or 'nodes'")
 
 
 def take(clips: Clips, numbers: np.ndarray, weight: np.ndarray | None = None) -> dict:
@@ -206,9 +212,11 @@ def epoch_numbers(train: np.ndarray, steps: int, batch_size: int, seed: tuple) -
     return order[: steps * batch_size].reshape(steps, batch_size)
 
 
-def padded_numbers(numbers: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Batches clips in order, the last batch filled with weight 0: `([K, B], [K, B])`."""
-    steps = -(-len(numbers) // batch_size)
-    padded = np.resize(numbers, steps * batch_size) if len(numbers) else np.zeros(0, int)
-    weight = (np.arange(steps * batch_size) < len(numbers)).astype(np.float32)
-    return padded.reshape(steps, batch_size), weight.reshape(steps, batch_size)
+def padded_parts(parts, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Batches the clips of R runs in order, filled with weight 0: `([R, K, B], [R, K, B])`."""
+    length = -(-max(map(len, parts)) // batch_size) * batch_size
+    shape = (len(parts), -1, batch_size)
+    fillers = [part if len(part) else np.zeros(1, int) for part in parts]
+    chosen = np.stack([np.resize(np.asarray(part, int), length) for part in fillers])
+    weight = np.stack([np.arange(length) < len(part) for part in parts])
+    return chosen.reshape(shape), weight.reshape(shape).astype(np.float32)

@@ -23,10 +23,11 @@ from rich.progress import (
 )
 
 from fer_jax import assess as assessment
-from fer_jax import augment, checkpoint, data, landmarks, protocols, report, train
-from fer_jax.models import MODELS
+from fer_jax import augment, checkpoint, data, landmarks, parallel, protocols, report, train
+from fer_jax.models import build
 from fer_jax.tasks import TASKS
 
+MEMORY_SHARE = 0.8  # of a device's memory that runs side by side may take
 _RANGES = (
     ("model.dropout", 0.0, 0.95),
     ("optimizer.learning_rate", 0.0, math.inf),
@@ -36,10 +37,13 @@ _RANGES = (
     ("augment.noise", 0.0, math.inf),
     ("augment.degrees", 0.0, 180.0),
     ("evaluation.target_accuracy", 0.0, 1.0),
+    ("search.width_threshold", 1e-12, 1.0),
+    ("search.depth_threshold", 1e-12, 1.0),
 )
 _COUNTS = (
     "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.copies",
-    "train.epochs", "train.checkpoint_epochs", "evaluation.passes",
+    "train.epochs", "train.checkpoint_epochs", "evaluation.passes", "protocol.repeats",
+    "search.epochs", "search.block_size", "search.max_layers", "search.max_blocks",
 )  # fmt: skip
 
 
@@ -75,8 +79,6 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
       WorkdirError: `workdir` holds a run of another config.
       ValueError: a field has a value that does not exist.
     """
-    if config.model.name not in MODELS:
-        raise ValueError(f"model {config.model.name!r} is unknown: use one of {sorted(MODELS)}")
     if config.task not in TASKS:
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
     _check_values(config)
@@ -89,27 +91,24 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         graph = landmarks.make_graph(clips.graph.reference_shape, config.data.graph)
         clips = dataclasses.replace(clips, graph=graph)
     folds = protocols.make_folds(config.protocol, clips.subjects, clips.splits)
-    fields = config.model.to_dict()
-    fields["widths"] = list(fields["widths"])
-    model = {**fields, "classes": len(clips.classes)}
-    module = MODELS[config.model.name](**{k: v for k, v in model.items() if k != "name"})
-    edges = clips.graph.edges
+    model = config.model.to_dict()
+    module = build(model, len(clips.classes), clips.graph)
 
     def features(batch):
-        return data.edge_inputs(batch["landmarks"], edges, config.data.features)
+        kind, edges = config.data.features, clips.graph.edges
+        return data.model_inputs(batch["landmarks"], edges, module.inputs, kind)
 
     features(data.take(clips, np.arange(1)))  # an unknown kind fails here, not while training
-    smallest = min(len(fold.train) for fold in folds)
     program = train.make_program(
         module,
         TASKS[config.task],
         config,
         features,
-        smallest,
-        _augmentation(config.augment),
+        folds,
+        make_augmentation(config.augment),
         clips.landmarks[0].nbytes,
     )
-    shapes = jax.eval_shape(lambda: _fresh_state(program, clips, 0))
+    shapes = jax.eval_shape(functools.partial(_fresh_states, program, clips, [0]))
     return Experiment(
         config=config,
         workdir=_claim(pathlib.Path(workdir), config, clips),
@@ -126,11 +125,11 @@ def _check_values(config: ConfigDict) -> None:
     """Refuses numbers that have the right type but no meaning."""
     for field in _COUNTS:
         section, name = field.split(".")
-        if config[section][name] < 1:
+        if config[section].get(name, 1) < 1:
             raise ValueError(f"--config.{field}={config[section][name]}: it must be 1 or more")
     for field, low, high in _RANGES:
         section, name = field.split(".")
-        if not low <= config[section][name] <= high:
+        if not low <= config[section].get(name, low) <= high:
             raise ValueError(
                 f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
             )
@@ -140,12 +139,21 @@ def _check_values(config: ConfigDict) -> None:
             f"--config.model.widths={tuple(widths)}: give the positive width of every layer, "
             f"e.g. --config.model.widths='(8, 16, 16)'"
         )
+    if config.search.enabled and config.model.name != "st_bln":
+        raise ValueError(
+            f"--config.search.enabled=True grows st_bln, not {config.model.name}: leave it off"
+        )
 
 
-def _augmentation(config: ConfigDict):
+def make_augmentation(config: ConfigDict):
     if not config.enabled:
         return None
-    return functools.partial(augment.augment_clip, noise=config.noise, degrees=config.degrees)
+    return functools.partial(
+        augment.augment_clip,
+        noise=config.noise,
+        degrees=config.degrees,
+        time_reverse=config.time_reverse,
+    )
 
 
 def _fingerprint(clips: data.Clips) -> str:
@@ -189,9 +197,21 @@ def _changes(old: dict, new: dict, prefix: str = "") -> list[str]:
     return rows
 
 
-def _fresh_state(program: train.Program, clips: data.Clips, seed: int) -> train.TrainState:
-    inputs = np.zeros((1, clips.landmarks.shape[1], len(clips.graph.edges), 2), np.float32)
-    return train.create_train_state(program.module, program.optimizer, inputs, jax.random.key(seed))
+def _fresh_states(program: train.Program, clips: data.Clips, seeds) -> train.TrainState:
+    inputs = jax.eval_shape(program.features, data.take(clips, np.arange(1)))
+    return train.create_train_states(program.module, program.optimizer, inputs, seeds)
+
+
+def keep_compiled(folder: str | None) -> None:
+    """Keeps compiled programs between runs.
+
+    Args:
+      folder: where; None for the place in the user's cache, "" for nowhere.
+    """
+    default = pathlib.Path.home() / ".cache/fer_jax/xla"
+    jax.config.update(
+        "jax_compilation_cache_dir", str(default) if folder is None else folder or None
+    )
 
 
 def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
@@ -216,6 +236,10 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         experiment = prepare(config, workdir)
     except ValueError as error:
         raise SetupError(str(error)) from error
+    if config.search.enabled:
+        from fer_jax import search  # it is built on this file
+
+        return search.run(experiment, console)
     clips, total = experiment.clips, experiment.parameters
     console.print(
         f"{config.name}: {len(clips)} clips, {len(set(clips.subjects))} subjects, "
@@ -224,22 +248,27 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         f"{config.model.name}: {total[0]:,} parameters, {total[1]:,} without graph matrices; "
         f"batch {experiment.program.batch_size}, {experiment.program.steps} steps an epoch"
     )
-    folds = list(experiment.folds)
-    if len(folds) > 1:  # the bundle of a cross-validation learns from every clip
+    runs = [train.Run(fold, config.seed * 1000 + n) for n, fold in enumerate(experiment.folds)]
+    if len(runs) > 1:  # the bundle of a cross-validation learns from every clip
         everything = np.arange(len(clips))
-        folds.append(protocols.Fold("all", everything, everything[:0]))
-    timing = {"start": started}
-    with _progress(console) as progress:
-        for fold in folds:
-            _run_fold(experiment, fold, progress, timing)
+        fold = protocols.Fold("all", everything, everything[:0])
+        runs.append(train.Run(fold, config.seed * 1000 + len(runs)))
+    pending = [run for run in runs if not _result_file(experiment, run).exists()]
+    if len(pending) < len(runs):
+        console.print(f"done before: {', '.join(r.fold.name for r in runs if r not in pending)}")
+    with make_progress(console) as progress:
+        while pending:
+            group, program = _together(experiment, pending)
+            _run_group(dataclasses.replace(experiment, program=program), group, progress, started)
+            pending = pending[len(group) :]
     metrics = report.write(
         experiment.workdir, config, clips, experiment.folds, experiment.parameters
     )
-    _write_bundle(experiment, folds[-1].name, metrics)
+    write_bundle(experiment, runs[-1].fold.name, metrics)
     return metrics
 
 
-def _progress(console: Console) -> Progress:
+def make_progress(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -250,77 +279,106 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _run_fold(experiment: Experiment, fold: protocols.Fold, progress: Progress, timing) -> None:
-    """Trains and assesses a fold, unless its result is already there."""
-    config, clips, program = experiment.config, experiment.clips, experiment.program
-    result_file = experiment.workdir / "folds" / f"{fold.name}.npz"
-    bar = progress.add_task(fold.name, total=config.train.epochs, figures="")
-    if result_file.exists():
-        progress.update(bar, completed=config.train.epochs, figures="done before")
-        return
-    number = (
-        [known.name for known in experiment.folds].index(fold.name)
-        if len(fold.evaluate)
-        else len(experiment.folds)
-    )
-    seed = config.seed * 1000 + number
-    checkpoints = checkpoint.Checkpoints(experiment.workdir / "checkpoints" / fold.name)
-    state, history = checkpoints.restore(_fresh_state(program, clips, seed))
-    log = report.EpochLog(experiment.workdir, fold.name, history)
+def _result_file(experiment: Experiment, run: train.Run) -> pathlib.Path:
+    return experiment.workdir / "folds" / f"{run.fold.name}.npz"
 
-    def after_epoch(state, history):
-        epoch = len(history)
-        if epoch == 1 and "first_step" not in timing:
-            timing["first_step"] = time.perf_counter() - timing["start"]
-            progress.console.print(f"first epoch done {timing['first_step']:.1f} s after the start")
+
+def _together(experiment: Experiment, runs: list[train.Run]):
+    """Returns the first of the runs, as many as a device's memory takes, and their program."""
+    program, clips = experiment.program, experiment.clips
+    size, room = len(runs), parallel.device_memory() * MEMORY_SHARE
+    while True:
+        seeds = [run.seed for run in runs[:size]]
+        states = jax.eval_shape(functools.partial(_fresh_states, program, clips, seeds))
+        compiled, need = train.compile_ahead(program, states, clips)
+        if size == 1 or need <= room:
+            return runs[:size], compiled
+        size = -(-size // 2)
+
+
+def _run_group(experiment: Experiment, runs: list[train.Run], progress: Progress, started) -> None:
+    """Trains runs side by side, from their last checkpoint, and assesses them."""
+    config, clips, program = experiment.config, experiment.clips, experiment.program
+    names = [run.fold.name for run in runs]
+    title = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    bar = progress.add_task(title, total=config.train.epochs, figures="")
+    folder = experiment.workdir / "checkpoints" / "-".join(dict.fromkeys([names[0], names[-1]]))
+    checkpoints = checkpoint.Checkpoints(folder)
+    fresh = _fresh_states(program, clips, [run.seed for run in runs])
+    states, histories = checkpoints.restore(fresh)
+    histories = histories or [[] for _ in runs]
+    logs = [
+        report.EpochLog(experiment.workdir, name, history)
+        for name, history in zip(names, histories, strict=True)
+    ]
+    resumed = bool(histories[0])
+
+    def after_epoch(states, histories):
+        epoch = len(histories[0])
+        if epoch == 1 and not resumed:
+            seconds = time.perf_counter() - started
+            progress.console.print(f"first epoch done {seconds:.1f} s after the start")
         if epoch % config.train.checkpoint_epochs == 0 or epoch == config.train.epochs:
-            checkpoints.save(epoch, state, history)
-        log.write(history[-1])
-        progress.update(bar, completed=epoch, figures=_figures(history[-1]))
+            checkpoints.save(epoch, states, histories)
+        for log, history in zip(logs, histories, strict=True):
+            log.write(history[-1])
+        progress.update(bar, completed=epoch, figures=_figures(histories))
 
     try:
-        state = train.fit(
+        states = train.fit(
             program,
             TASKS[config.task],
-            state,
+            states,
             clips,
-            fold.train,
-            fold.evaluate,
+            runs,
             epochs=config.train.epochs,
-            seed=seed,
-            history=history,
+            histories=histories,
             after_epoch=after_epoch,
         )
     finally:
-        log.close()
+        for log in logs:
+            log.close()
         checkpoints.close()
     progress.update(bar, completed=config.train.epochs, figures="assessing")
-    _assess_fold(experiment, fold, state, seed, result_file)
-    progress.update(bar, figures=_figures(history[-1]))
+    assess_runs(experiment, runs, states)
+    progress.update(bar, figures=_figures(histories))
 
 
-def _figures(row: dict) -> str:
-    text = f"loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.3f}"
-    if "evaluation_accuracy" in row:
-        text += f" held out {row['evaluation_accuracy']:.3f}"
-    return f"{text} {row['clips_per_second']:.0f} clips/s"
+def _figures(histories: list[list[dict]]) -> str:
+    """Means over the runs of their last epoch."""
+    last = [history[-1] for history in histories]
+    shown = {"loss": "train_loss", "accuracy": "train_accuracy", "held out": "evaluation_accuracy"}
+    texts = []
+    for text, name in shown.items():
+        values = [row[name] for row in last if name in row]
+        texts += [f"{text} {np.mean(values):.3f}"] if values else []
+    return " ".join([*texts, f"{last[0]['clips_per_second']:.0f} clips/s"])
 
 
-def _assess_fold(experiment, fold, state, seed, result_file) -> None:
-    variables = jax.tree.map(np.asarray, state.variables)
-    clips = experiment.clips
-    results, stats = experiment.assess(variables, clips, fold.train, fold.evaluate, seed)
-    results = {f"evaluate_{name}": value for name, value in results.items()}
-    if fold.validation is not None:
-        more, _ = experiment.assess(variables, clips, fold.train, fold.validation, seed)
-        results |= {f"validation_{name}": value for name, value in more.items()}
-    checkpoint.save_weights(result_file.with_suffix(".msgpack"), variables, stats)
-    partial = result_file.with_suffix(".partial.npz")
-    np.savez_compressed(partial, **results)
-    partial.rename(result_file)  # a fold counts as done only when its file is whole
+def assess_runs(experiment: Experiment, runs: list[train.Run], states) -> None:
+    """Scores trained runs and keeps what the report needs; a run then counts as done."""
+    clips, variables = experiment.clips, states.variables
+    columns = [{} for _ in runs]
+    for part in ("evaluate", "validation"):
+        if runs[0].fold.validation is None and part == "validation":
+            continue
+        numbers = [getattr(run.fold, part) for run in runs]
+        results, recalibrated = experiment.assess(variables, clips, runs, numbers)
+        for column, result in zip(columns, results, strict=True):
+            column |= {f"{part}_{name}": value for name, value in result.items()}
+    for number, (run, column) in enumerate(zip(runs, columns, strict=True)):
+        file = _result_file(experiment, run)
+        own, stats = (
+            jax.tree.map(np.asarray, train.unstack(tree, number))
+            for tree in (variables, recalibrated["batch_stats"])
+        )
+        checkpoint.save_weights(file.with_suffix(".msgpack"), own, stats)
+        partial = file.with_suffix(".partial.npz")
+        np.savez_compressed(partial, **column)
+        partial.rename(file)  # a run counts as done only when its file is whole
 
 
-def _write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
+def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
     config, clips = experiment.config, experiment.clips
     variables, stats = checkpoint.load_weights(experiment.workdir / "folds" / f"{fold}.msgpack")
     seconds = clips.seconds[np.isfinite(clips.seconds)]

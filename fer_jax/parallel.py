@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import jax
@@ -11,10 +12,13 @@ AXIS = "batch"  # name of the mapped device axis
 
 
 def split(batches: dict) -> dict:
-    """Gives every local device its part: leaves `[K, B, ...] -> [D, K, B / D, ...]`.
+    """Gives every local device its part: leaves `[R, K, B, ...] -> [D, R, K, B / D, ...]`.
 
     With several processes each keeps the part of its own devices; the order of the devices is the
     order of the examples, so any number of devices sees the same batch.
+
+    Args:
+      batches: K batches of B examples for each of R runs.
 
     Raises:
       ValueError: the batch cannot be shared equally.
@@ -24,38 +28,57 @@ def split(batches: dict) -> dict:
 
     def part(leaf):
         leaf = np.asarray(leaf)
-        steps, batch = leaf.shape[:2]
+        runs, steps, batch = leaf.shape[:3]
         if batch % devices:
             raise ValueError(
                 f"a batch of {batch} clips cannot be shared by {devices} devices: "
                 f"set --config.train.batch_size to a multiple of {devices}"
             )
-        parts = leaf.reshape(steps, devices, batch // devices, *leaf.shape[2:]).swapaxes(0, 1)
-        return parts[first : first + local]
+        parts = leaf.reshape(runs, steps, devices, batch // devices, *leaf.shape[3:])
+        return np.moveaxis(parts, 2, 0)[first : first + local]
 
     return jax.tree.map(part, batches)
 
 
 def join(outputs) -> np.ndarray:
-    """Undoes `split` on mapped outputs: leaves `[D, K, B / D, ...] -> [K * B, ...]`."""
+    """Undoes `split` on mapped outputs: leaves `[D, R, K, B / D, ...] -> [R, K * B, ...]`."""
 
     def whole(leaf):
-        leaf = np.asarray(leaf).swapaxes(0, 1)
-        return leaf.reshape(-1, *leaf.shape[3:])
+        leaf = np.moveaxis(np.asarray(leaf), 0, 2)
+        return leaf.reshape(leaf.shape[0], -1, *leaf.shape[4:])
 
     return jax.tree.map(whole, outputs)
 
 
+def device_memory() -> int:
+    """Memory that one device may take, bytes: its own, or a share of the machine's."""
+    device = jax.local_devices()[0]
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return limit or whole // jax.local_device_count()
+
+
+def abreast(function: Callable) -> Callable:
+    """Maps a function over the leading axis R of all its arguments: the runs of an experiment.
+
+    On an accelerator the runs are one batched program. A CPU takes them one after another in the
+    same program: both ways do the same products, and small ones stay in its caches.
+    """
+    if jax.default_backend() == "cpu":
+        return lambda *arguments: jax.lax.map(lambda each: function(*each), arguments)
+    return jax.vmap(function)
+
+
 def scan_steps(step: Callable) -> Callable:
-    """Compiles K training steps into one call on all devices.
+    """Compiles K training steps of R independent runs into one call on all devices.
 
     Args:
       step: `(state, batch, key) -> (state, metrics)`; may reduce over `AXIS`, and must return
         the same state and metrics on every device.
 
     Returns:
-      `(state, batches, key) -> (state, metrics)` with batches from `split` and stacked metrics
-      `[K]`; the old state is donated.
+      `(states, batches, keys) -> (states, metrics)`: states and keys with a leading axis R,
+      batches from `split`, metrics `[R, K]`; the old states are donated.
     """
 
     def steps(state, batches, key):
@@ -68,18 +91,23 @@ def scan_steps(step: Callable) -> Callable:
         return state, metrics
 
     return jax.pmap(
-        steps, axis_name=AXIS, in_axes=(None, 0, None), out_axes=(None, None), donate_argnums=0
+        abreast(steps),
+        axis_name=AXIS,
+        in_axes=(None, 0, None),
+        out_axes=(None, None),
+        donate_argnums=0,
     )
 
 
 def map_batches(function: Callable) -> Callable:
-    """Compiles a function of one batch over K batches on all devices.
+    """Compiles a function of one batch over the K batches of R runs on all devices.
 
     Args:
       function: `(variables, batch, key) -> outputs`, leaves with leading axis B.
 
     Returns:
-      `(variables, batches, key) -> outputs` with batches from `split`; pass it to `join`.
+      `(variables, batches, keys) -> outputs`: variables and keys with a leading axis R, batches
+      from `split`; pass the outputs to `join`.
     """
 
     def mapped(variables, batches, key):
@@ -88,7 +116,7 @@ def map_batches(function: Callable) -> Callable:
 
         return jax.lax.scan(body, 0, batches)[1]
 
-    return jax.pmap(mapped, axis_name=AXIS, in_axes=(None, 0, None), out_axes=0)
+    return jax.pmap(abreast(mapped), axis_name=AXIS, in_axes=(None, 0, None), out_axes=0)
 
 
 def example_keys(key: jax.Array, count: int) -> jax.Array:

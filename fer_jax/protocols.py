@@ -13,7 +13,7 @@ class Fold:
     """Clip numbers of one training run.
 
     Attributes:
-      name: "holdout" or "fold03".
+      name: "holdout", "fold03" or, of a repeated cross-validation, "repeat1_fold03".
       train: clips to learn from.
       evaluate: clips that are scored.
       validation: clips on which thresholds are chosen; None where the protocol has no such set.
@@ -23,6 +23,10 @@ class Fold:
     train: np.ndarray
     evaluate: np.ndarray
     validation: np.ndarray | None = None
+
+    def scored(self) -> list[np.ndarray]:
+        """The parts that predictions are made for."""
+        return [part for part in (self.evaluate, self.validation) if part is not None]
 
 
 def holdout(splits: Sequence[str]) -> list[Fold]:
@@ -98,25 +102,56 @@ def subject_folds(
 
 
 def subject_kfold(
-    subjects: Sequence[str], k: int, mode: str = "strided", seed: int = 0
+    subjects: Sequence[str], k: int, mode: str = "strided", seed: int = 0, repeats: int = 1
 ) -> list[Fold]:
-    """Cross-validation in which no subject is learnt from and scored in the same fold."""
+    """Cross-validation in which no subject is learnt from and scored in the same fold.
+
+    Args:
+      subjects, k, mode, seed: see `subject_folds`.
+      repeats: how often everything is divided and scored; from the second time on the subjects
+        are shuffled first. Leaving one subject out, only the seeds of training differ.
+    """
     subjects = np.asarray(subjects, str)
     folds = []
-    for number, group in enumerate(subject_folds(subjects, k, mode, seed)):
-        held_out = np.isin(subjects, group)
-        train, evaluate = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-        folds.append(Fold(f"fold{number:02d}", train, evaluate))
-    scored = np.sort(np.concatenate([fold.evaluate for fold in folds]))
-    if not np.array_equal(scored, np.arange(len(subjects))):
-        raise AssertionError("the folds do not score every clip exactly once")
+    for repeat in range(repeats):
+        prefix = f"repeat{repeat}_" if repeats > 1 else ""
+        groups = _shuffled_folds(subjects, k, mode, seed, repeat)
+        scored = np.zeros(len(subjects), int)
+        for number, group in enumerate(groups):
+            held_out = np.isin(subjects, group)
+            scored += held_out
+            train, evaluate = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+            folds.append(Fold(f"{prefix}fold{number:02d}", train, evaluate))
+        if not (scored == 1).all():
+            raise AssertionError("the folds do not score every clip exactly once")
     return folds
 
 
+def _shuffled_folds(subjects, k: int, mode: str, seed: int, repeat: int) -> list[list[str]]:
+    """`subject_folds`, the subjects renamed at random in all repeats but the first."""
+    if not repeat:
+        return subject_folds(subjects, k, mode, seed)
+    names = np.unique(subjects)
+    shuffled = np.random.default_rng((seed, repeat)).permutation(names)
+    stand_in = dict(zip(map(str, names), map(str, shuffled), strict=True))
+    groups = subject_folds([stand_in[str(name)] for name in subjects], k, mode, seed)
+    original = {new: old for old, new in stand_in.items()}
+    return [[original[name] for name in group] for group in groups]
+
+
 def make_folds(config, subjects, splits) -> list[Fold]:
-    """Builds the folds that `config.protocol` names."""
+    """Builds the folds that `config.protocol` names.
+
+    Raises:
+      ValueError: an unknown protocol, or one that does not fit the data set.
+    """
     if config.name == "holdout":
+        if config.repeats != 1:
+            raise ValueError(
+                f"--config.protocol.repeats={config.repeats}: a holdout has one division; repeat "
+                f"it with other --config.seed and --workdir"
+            )
         return holdout(splits)
     if config.name == "subject_kfold":
-        return subject_kfold(subjects, config.folds, config.mode, config.seed)
+        return subject_kfold(subjects, config.folds, config.mode, config.seed, config.repeats)
     raise ValueError(f"protocol {config.name!r} is unknown: use 'holdout' or 'subject_kfold'")

@@ -41,7 +41,7 @@ class EpochLog:
         with self._file.open("a") as file:
             file.write(json.dumps({"fold": self._fold, **row}) + "\n")
         for name, value in row.items():
-            if name != "epoch":
+            if name not in ("epoch", "seconds"):
                 self._writer.add_scalar(name, value, row["epoch"])
 
     def close(self) -> None:
@@ -88,6 +88,7 @@ def write(workdir, config, clips: data.Clips, folds: list[protocols.Fold], param
         "params_total": parameters[0],
         "params_without_U": parameters[1],
         "readings": _readings(folds, results, clips),
+        "train_seconds": _train_seconds(history, folds),
         "best_epoch": _best_epoch(history, folds),
         "single_pass": _single_pass(scored["samples"], labels, summary),
         "selective": _selective(config, folds, results, clips, summary, numbers),
@@ -139,6 +140,11 @@ def _readings(folds, results, clips) -> dict:
     return table
 
 
+def _train_seconds(history: pd.DataFrame, folds) -> float:
+    """Time of all epochs of the scored folds, without compiling and scoring."""
+    return float(history[history["fold"].isin([fold.name for fold in folds])]["seconds"].sum())
+
+
 def _best_epoch(history: pd.DataFrame, folds) -> dict | None:
     """Mean over folds of the best epoch's accuracy: chosen on what it scores, so optimistic."""
     if "evaluation_accuracy" not in history:
@@ -185,7 +191,8 @@ def _selective(config, folds, results, clips, summary, numbers) -> dict:
         ends = np.cumsum([len(fold.evaluate) for fold in folds])
         answered = np.zeros(len(numbers), bool)
         for place in np.split(np.arange(len(numbers)), ends[:-1]):
-            rest = np.setdiff1d(np.arange(len(numbers)), place)
+            # Repeats score a clip again: its other predictions are not of other clips.
+            rest = np.flatnonzero(~np.isin(numbers, numbers[place]))
             limit = threshold_of(summary.entropy[rest], correct[rest])
             answered[place] = summary.entropy[place] <= limit
         threshold = threshold_of(summary.entropy, correct)

@@ -15,6 +15,8 @@ import optax
 from flax import struct
 
 from fer_jax import data, parallel
+from fer_jax.models import GRAPH_LEAVES
+from fer_jax.protocols import Fold
 from fer_jax.tasks import Task
 
 CALL_BYTES = 2**28  # clips that are handed to the devices at once
@@ -31,6 +33,19 @@ class TrainState(struct.PyTreeNode):
     @property
     def variables(self) -> dict:
         return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One network to be trained.
+
+    Attributes:
+      fold: clips to learn from and to score after every epoch.
+      seed: first weights, order of the clips and dropout; the same seed gives the same run.
+    """
+
+    fold: Fold
+    seed: int
 
 
 class NonFiniteLossError(RuntimeError):
@@ -65,14 +80,19 @@ def make_optimizer(config, steps_per_epoch: int, epochs: int) -> optax.GradientT
     )
 
 
-def create_train_state(
-    module: nn.Module, optimizer: optax.GradientTransformation, inputs, key: jax.Array
+def create_train_states(
+    module: nn.Module, optimizer: optax.GradientTransformation, inputs, seeds
 ) -> TrainState:
-    """Initialises a model (one compiled call) and its optimiser."""
-    inputs = jax.ShapeDtypeStruct((1, *np.shape(inputs)[1:]), jnp.float32)
+    """Initialises R networks and their optimisers in one compiled call: leading axis R.
+
+    Args:
+      inputs: array or shape of a batch; its size does not matter.
+      seeds: R numbers; each gives the same network whatever the others are.
+    """
+    shape = (1, *inputs.shape[1:])
 
     def init(key):
-        variables = module.init(key, jnp.zeros(inputs.shape), train=False)
+        variables = module.init(key, jnp.zeros(shape), train=False)
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=variables["params"],
@@ -80,7 +100,7 @@ def create_train_state(
             opt_state=optimizer.init(variables["params"]),
         )
 
-    return jax.jit(init)(key)
+    return jax.jit(jax.vmap(init))(jnp.stack([jax.random.key(seed) for seed in seeds]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +111,11 @@ class Program:
       module: the model, bound to no device axis.
       features: `batch -> model inputs`, pure.
       optimizer: makes the optimiser state.
-      train: `(state, batches, key) -> (state, metrics)`, see `parallel.scan_steps`.
-      logits: `(variables, batches, key) -> [D, K, B / D, C]`, dropout off.
-      batch_size, steps, steps_a_call: clips a step, steps an epoch and in one compiled call.
+      train: `(states, batches, keys) -> (states, metrics)`, see `parallel.scan_steps`.
+      logits: `(variables, batches, keys) -> [D, R, K, B / D, C]`, dropout off.
+      batch_size, steps: clips a step, steps an epoch.
+      scored_size: clips of a batch that is scored.
+      clip_bytes: size of a clip in memory.
     """
 
     module: nn.Module
@@ -103,7 +125,23 @@ class Program:
     logits: Callable
     batch_size: int
     steps: int
-    steps_a_call: int
+    scored_size: int
+    clip_bytes: int
+
+    def steps_a_call(self, runs: int) -> int:
+        """Steps of one compiled call, so that the clips of all runs stay under `CALL_BYTES`."""
+        limit = max(1, CALL_BYTES // (runs * self.batch_size * self.clip_bytes))
+        return max(n for n in range(1, min(self.steps, limit) + 1) if self.steps % n == 0)
+
+
+def stack(trees: list):
+    """Joins the states or variables of R runs: every leaf gets a leading axis R."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def unstack(tree, run: int):
+    """Takes one run out of what `stack` joined."""
+    return jax.tree.map(lambda leaf: leaf[run], tree)
 
 
 def make_train_step(
@@ -133,15 +171,16 @@ def make_train_step(
 
         def local_loss(params):
             outputs, updates = module.apply(
-                {"params": params, "batch_stats": state.batch_stats},
+                {**state.variables, "params": params},
                 features(batch),
                 train=True,
                 rngs={"dropout": dropout_key},
                 mutable=["batch_stats"],
             )
             weight = batch["weight"] / count
-            sums = (task.loss(outputs, batch) * weight).sum()
-            return sums, (updates["batch_stats"], (task.score(outputs, batch) * weight).sum())
+            loss = (task.loss(outputs, batch) * weight).sum()
+            score = (task.score(outputs, batch) * weight).sum()
+            return loss, (updates.get("batch_stats", {}), score)
 
         (loss, (batch_stats, score)), gradient = jax.value_and_grad(local_loss, has_aux=True)(
             state.params
@@ -164,7 +203,7 @@ def make_program(
     task: Task,
     config,
     features: Callable,
-    smallest_train: int,
+    folds: list[Fold],
     augment: Callable | None = None,
     clip_bytes: int = 1,
 ) -> Program:
@@ -175,7 +214,7 @@ def make_program(
       task: loss and score.
       config: `config.train` and `config.optimizer` are read.
       features: `batch -> model inputs`, pure.
-      smallest_train: clips of the smallest training fold.
+      folds: what will be run; the smallest sets the steps of an epoch.
       augment: see `make_train_step`.
       clip_bytes: size of a clip in memory; bounds the steps of one compiled call.
 
@@ -188,11 +227,12 @@ def make_program(
             f"--config.train.batch_size={config.train.batch_size} cannot be shared by {devices} "
             f"devices: use a multiple of {devices}"
         )
-    batch_size = min(config.train.batch_size, smallest_train // devices * devices)
+    smallest = min(len(fold.train) for fold in folds)
+    batch_size = min(config.train.batch_size, smallest // devices * devices)
     if not batch_size:
-        raise ValueError(f"{smallest_train} training clips are too few for {devices} devices")
-    steps = smallest_train * config.train.copies // batch_size
-    limit = max(1, CALL_BYTES // (batch_size * clip_bytes))
+        raise ValueError(f"{smallest} training clips are too few for {devices} devices")
+    steps = smallest * config.train.copies // batch_size
+    largest = max(1, *(len(part) for fold in folds for part in fold.scored()))
     optimizer = make_optimizer(config.optimizer, steps, config.train.epochs)
     step = make_train_step(module, task, optimizer, features, augment)
 
@@ -210,111 +250,172 @@ def make_program(
         logits=parallel.map_batches(logits),
         batch_size=batch_size,
         steps=steps,
-        steps_a_call=max(n for n in range(1, min(steps, limit) + 1) if steps % n == 0),
+        scored_size=min(batch_size, -(-largest // devices) * devices),
+        clip_bytes=clip_bytes,
     )
 
 
+def compile_ahead(program: Program, states, clips: data.Clips) -> tuple[Program, int]:
+    """Compiles the training call for as many runs as `states` holds, before the first epoch.
+
+    Returns:
+      The program, which now takes this number of runs only, and the memory that a call needs on
+      each device, bytes.
+    """
+    count = len(states.step)
+    chosen = np.zeros((count, program.steps_a_call(count), program.batch_size), int)
+    batches = parallel.split(data.take(clips, chosen))
+    keys = jax.random.split(jax.random.key(0), count)
+    compiled = program.train.lower(states, batches, keys).compile()
+    need = compiled.memory_analysis()
+    need = need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
+    return dataclasses.replace(program, train=compiled), need
+
+
 def count_parameters(params: dict) -> tuple[int, int]:
-    """Returns the number of all parameters and without the learnable graph matrices U."""
+    """Returns the number of all parameters and without the learnable graph matrices."""
     total, graph = 0, 0
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         total += leaf.size
-        graph += leaf.size if path[-1].key == "U" else 0
+        graph += leaf.size if path[-1].key in GRAPH_LEAVES else 0
     return total, total - graph
 
 
-def evaluate(program: Program, variables: dict, clips: data.Clips, numbers) -> np.ndarray:
-    """Returns the logits `[N, C]` of clips, dropout off, stored BatchNorm statistics."""
-    chosen, weight = data.padded_numbers(numbers, program.batch_size)
+def predict(program: Program, variables: dict, clips: data.Clips, parts) -> list[np.ndarray]:
+    """Logits `[N, C]` of R runs: dropout off, BatchNorm statistics as in `variables`.
+
+    Args:
+      variables: of R runs, leading axis R.
+      parts: R arrays of clip numbers.
+    """
+    logits, _, _ = _padded_logits(program, variables, clips, parts)
+    return [own[: len(part)] for own, part in zip(logits, parts, strict=True)]
+
+
+def _padded_logits(program: Program, variables, clips: data.Clips, parts):
+    """Logits `[R, N, C]`, their clips and weights `[R, N]`, all runs filled to the same N."""
+    chosen, weight = data.padded_parts(parts, program.scored_size)
     batches = parallel.split(data.take(clips, chosen, weight))
-    logits = program.logits(variables, batches, jax.random.key(0))
-    return parallel.join(logits)[: len(numbers)]
+    keys = jax.random.split(jax.random.key(0), len(parts))
+    logits = parallel.join(program.logits(variables, batches, keys))
+    return logits, chosen.reshape(len(parts), -1), weight.reshape(len(parts), -1)
 
 
-def check_finite(losses, epoch: int, chosen, clips: data.Clips, steps: int) -> None:
+def evaluate(program: Program, task: Task, variables: dict, clips: data.Clips, parts) -> list[dict]:
+    """Scores the logits of `predict`.
+
+    Returns:
+      `{"evaluation_loss", "evaluation_accuracy"}` of each run, means over its clips; {} for a run
+      without any.
+    """
+    if not any(map(len, parts)):
+        return [{} for _ in parts]
+    logits, chosen, weight = _padded_logits(program, variables, clips, parts)
+    losses, scores = _scored(task, logits, clips.labels[chosen])
+    sums = {
+        "evaluation_loss": (np.asarray(losses) * weight).sum(-1),
+        "evaluation_accuracy": (np.asarray(scores) * weight).sum(-1),
+    }
+    return [
+        {name: float(values[run] / len(part)) for name, values in sums.items()} if len(part) else {}
+        for run, part in enumerate(parts)
+    ]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _scored(task: Task, logits, labels):
+    def score(logits, labels):
+        batch = {"label": labels}
+        return task.loss(logits, batch), task.score(logits, batch)
+
+    return jax.vmap(score)(logits, labels)
+
+
+def check_finite(losses, epoch: int, chosen, clips: data.Clips, fold: Fold) -> None:
     """Raises `NonFiniteLossError` that names the first step and the clips of its batch."""
     bad = np.flatnonzero(~np.isfinite(losses))
     if not len(bad):
         return
-    first = int(bad[0])
+    first, steps = int(bad[0]), len(losses)
     names = ", ".join(clips.clip_ids[number] for number in chosen[first][:5])
     raise NonFiniteLossError(
         f"the loss is {losses[first]} at step {(epoch - 1) * steps + first + 1} "
-        f"(epoch {epoch}, batch {first + 1} of {steps}; its first clips: {names}). "
+        f"({fold.name}, epoch {epoch}, batch {first + 1} of {steps}; its first clips: {names}). "
         f"Lower --config.optimizer.learning_rate or set --config.optimizer.warmup_epochs=5.0, "
         f"with another --workdir; this one keeps its last checkpoint"
     )
 
 
-def train_epoch(program: Program, state, clips: data.Clips, train, seed: int, epoch: int):
-    """Runs one epoch, in one compiled call unless its clips would fill the memory.
+def train_epoch(program: Program, states, clips: data.Clips, runs: list[Run], epoch: int):
+    """Runs one epoch of every run, in one compiled call unless its clips would fill the memory.
 
     Returns:
-      The new state and `{"loss", "accuracy"}`, means over the steps.
+      The new states and `{"loss", "accuracy"}` of each run, means over the steps.
 
     Raises:
       NonFiniteLossError: see `check_finite`.
     """
-    copies = -(-program.steps * program.batch_size // len(train))
-    chosen = data.epoch_numbers(
-        np.tile(train, copies), program.steps, program.batch_size, (seed, epoch)
-    )
-    key = jax.random.fold_in(jax.random.key(seed), epoch)
-    parts = []
-    for first in range(0, program.steps, program.steps_a_call):
-        batches = data.take(clips, chosen[first : first + program.steps_a_call])
-        part_key = jax.random.fold_in(key, first) if first else key
-        state, part = program.train(state, parallel.split(batches), part_key)
+    chosen = np.stack([_epoch_numbers(program, run, epoch) for run in runs])
+    keys = jnp.stack([jax.random.fold_in(jax.random.key(run.seed), epoch) for run in runs])
+    parts, hop = [], program.steps_a_call(len(runs))
+    for first in range(0, program.steps, hop):
+        batches = parallel.split(data.take(clips, chosen[:, first : first + hop]))
+        part_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, first) if first else keys
+        states, part = program.train(states, batches, part_keys)
         parts.append(jax.tree.map(np.asarray, part))
-    metrics = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    check_finite(metrics["loss"], epoch, chosen, clips, program.steps)
-    return state, {name: float(values.mean()) for name, values in metrics.items()}
+    metrics = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
+    for number, run in enumerate(runs):
+        check_finite(metrics["loss"][number], epoch, chosen[number], clips, run.fold)
+    return states, [
+        {name: float(values[number].mean()) for name, values in metrics.items()}
+        for number in range(len(runs))
+    ]
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _scored(task: Task, logits, batch):
-    return task.loss(logits, batch).mean(), task.score(logits, batch).mean()
+def _epoch_numbers(program: Program, run: Run, epoch: int) -> np.ndarray:
+    train = run.fold.train
+    copies = -(-program.steps * program.batch_size // len(train))
+    order = np.tile(train, copies)
+    return data.epoch_numbers(order, program.steps, program.batch_size, (run.seed, epoch))
 
 
 def fit(
     program: Program,
     task: Task,
-    state: TrainState,
+    states: TrainState,
     clips: data.Clips,
-    train: np.ndarray,
-    evaluate_on: np.ndarray,
+    runs: list[Run],
     *,
     epochs: int,
-    seed: int,
-    history: list[dict],
-    after_epoch: Callable[[TrainState, list[dict]], None],
+    histories: list[list[dict]],
+    after_epoch: Callable[[TrainState, list[list[dict]]], None],
 ) -> TrainState:
-    """Trains from where `history` ends to the last epoch.
+    """Trains R runs side by side from where their histories end to the last epoch.
 
     Args:
       program: compiled functions.
       task: scores the evaluation.
-      state: fresh, or restored together with `history`.
-      clips: the data set; `train` and `evaluate_on` are clip numbers (the latter may be empty).
+      states: with a leading axis R; fresh, or restored together with `histories`.
+      clips: the data set.
+      runs: folds and seeds; a run alone gives the same numbers as among others.
       epochs: last epoch, counted from 1.
-      seed: order of the clips and dropout; the same seed gives the same run.
-      history: one row an epoch; this function appends to it.
-      after_epoch: called with the new state and the history; saves, logs, draws.
+      histories: one row an epoch for each run, equally long; this function appends to them.
+      after_epoch: called with the new states and the histories; saves, logs, draws.
 
     Returns:
-      The last state.
+      The last states.
     """
-    for epoch in range(len(history) + 1, epochs + 1):
+    for epoch in range(len(histories[0]) + 1, epochs + 1):
         started = time.perf_counter()
-        state, metrics = train_epoch(program, state, clips, train, seed, epoch)
-        row = {"epoch": epoch, "train_loss": metrics["loss"], "train_accuracy": metrics["accuracy"]}
-        row["clips_per_second"] = (
-            program.steps * program.batch_size / (time.perf_counter() - started)
+        states, metrics = train_epoch(program, states, clips, runs, epoch)
+        seconds = time.perf_counter() - started
+        scores = evaluate(
+            program, task, states.variables, clips, [run.fold.evaluate for run in runs]
         )
-        if len(evaluate_on):
-            logits = evaluate(program, state.variables, clips, evaluate_on)
-            loss, score = _scored(task, logits, {"label": clips.labels[evaluate_on]})
-            row |= {"evaluation_loss": float(loss), "evaluation_accuracy": float(score)}
-        history.append(row)
-        after_epoch(state, history)
-    return state
+        for history, trained, scored in zip(histories, metrics, scores, strict=True):
+            row = {"train_loss": trained["loss"], "train_accuracy": trained["accuracy"]}
+            row["clips_per_second"] = len(runs) * program.steps * program.batch_size / seconds
+            row["seconds"] = seconds / len(runs)
+            history.append({"epoch": epoch, **row, **scored})
+        after_epoch(states, histories)
+    return states

@@ -1,5 +1,51 @@
 """The published systems as pure Flax modules: `MODELS` maps the config's name to the class."""
 
-from fer_jax.models.st_bln import STBLN
+from __future__ import annotations
 
-MODELS = {"st_bln": STBLN}
+import dataclasses
+
+import flax.linen as nn
+
+from fer_jax.models.agcn import AGCN
+from fer_jax.models.dgnn import DGNN
+from fer_jax.models.st_bln import STBLN
+from fer_jax.models.st_gcn import STGCN
+
+MODELS = {"st_bln": STBLN, "st_gcn": STGCN, "agcn": AGCN, "dgnn": DGNN}
+
+# Names of the learnable matrices over nodes or edges, which the papers' counts mostly leave out.
+GRAPH_LEAVES = ("U", "P", "M", "S", "T")
+
+_GIVEN = ("edges", "axis_name")  # fields that the data and the devices set
+_LINEN = ("name", "parent")
+
+
+def build(fields: dict, classes: int, graph) -> nn.Module:
+    """Makes a model for a data set.
+
+    Args:
+      fields: `{"name": key of MODELS, **constructor fields}`; lists stand for tuples.
+      classes: number of classes of the data set.
+      graph: its `landmarks.Graph`; models with a field `edges` get the edges.
+
+    Returns:
+      The module, bound to no device axis.
+
+    Raises:
+      ValueError: an unknown model, a field that it does not have, or another number of classes.
+    """
+    fields = dict(fields)
+    name = fields.pop("name", None)
+    if name not in MODELS:
+        raise ValueError(f"model {name!r} is unknown: use one of {sorted(MODELS)}")
+    if fields.pop("classes", classes) != classes:
+        raise ValueError(f"the model has another number of classes than the data set's {classes}")
+    own = {field.name for field in dataclasses.fields(MODELS[name])}
+    free = sorted(own - {"classes", *_GIVEN, *_LINEN})
+    unknown = sorted(set(fields) - set(free))
+    if unknown:
+        raise ValueError(f"model {name!r} has no field {unknown[0]!r} to set: it has {free}")
+    fields = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+    if "edges" in own:
+        fields["edges"] = tuple((int(source), int(target)) for source, target in graph.edges)
+    return MODELS[name](classes=classes, **fields)

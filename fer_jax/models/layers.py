@@ -5,6 +5,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # For kernels [..., in, out]: the fan counts taps times output channels.
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -46,6 +47,50 @@ class Dense(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         return channel_mix(x, kernel) + bias
+
+
+class TemporalConv(nn.Module):
+    """Convolution over time with zero padding: `[..., T, Fi] -> [..., T', Fo]`.
+
+    On a CPU a clip shorter than the kernel is multiplied with a Toeplitz matrix, which leaves out
+    the taps that would only touch padding.
+    """
+
+    features: int
+    kernel_size: int = 9
+    stride: int = 1
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        *leading, frames, channels = x.shape
+        shape = (self.kernel_size, channels, self.features)
+        kernel = self.param("kernel", he_normal_fan_out, shape)
+        rows = x.reshape(-1, frames, channels)
+        if jax.default_backend() == "cpu" and frames < self.kernel_size:
+            y = self._whole_clip(rows, kernel)
+        else:
+            y = self._convolution(rows, kernel)
+        y = y.reshape(*leading, -1, self.features)
+        if not self.use_bias:
+            return y
+        return y + self.param("bias", nn.initializers.zeros, (self.features,))
+
+    def _convolution(self, rows, kernel):
+        pad = self.kernel_size // 2
+        return jax.lax.conv_general_dilated(
+            rows, kernel, (self.stride,), [(pad, pad)], dimension_numbers=("NWC", "WIO", "NWC")
+        )
+
+    def _whole_clip(self, rows, kernel):
+        count, frames, channels = rows.shape
+        frames_out = (frames - 1) // self.stride + 1
+        taps = np.arange(frames)[:, None] - self.stride * np.arange(frames_out)
+        taps += self.kernel_size // 2
+        inside = (taps >= 0) & (taps < self.kernel_size)
+        matrix = kernel[np.clip(taps, 0, self.kernel_size - 1)] * inside[..., None, None]
+        matrix = matrix.transpose(0, 2, 1, 3).reshape(frames * channels, -1)
+        return channel_mix(rows.reshape(count, -1), matrix)
 
 
 class BatchNorm(nn.Module):

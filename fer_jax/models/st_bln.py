@@ -10,10 +10,8 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from fer_jax.models.layers import BatchNorm, Dense, Dropout, channel_mix, he_normal_fan_out
+from fer_jax.models.layers import BatchNorm, Dense, Dropout, TemporalConv, channel_mix
 
 U_INITS = {  # the paper says "random"; the published code has the other two
     "normal": nn.initializers.variance_scaling(1.0, "fan_in", "normal", batch_axis=0),
@@ -41,68 +39,6 @@ class BilinearMap(nn.Module):
         stacked = u.transpose(1, 0, 2).reshape(edges, self.subsets * edges)
         mixed = (stacked.T @ x.reshape(edges, -1)).reshape(self.subsets, *x.shape)
         return sum(channel_mix(mixed[s], kernel[s]) for s in range(self.subsets)) + bias.sum(0)
-
-
-class TemporalConv(nn.Module):
-    """Convolution over time with zero padding: `[E, B, T, Fi] -> [E, B, T', Fo]`.
-
-    On a CPU it is a product with a Toeplitz matrix: of the whole clip where the clip is shorter
-    than the kernel, else of tiles of `kernel_size - 1` frames, each of which reaches into itself
-    and its left neighbour only.
-    """
-
-    features: int
-    kernel_size: int = 9
-    stride: int = 1
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        edges, batch, frames, channels = x.shape
-        shape = (self.kernel_size, channels, self.features)
-        kernel = self.param("kernel", he_normal_fan_out, shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        rows = x.reshape(edges * batch, frames, channels)
-        if jax.default_backend() != "cpu" or (self.kernel_size - 1) % self.stride:
-            y = self._convolution(rows, kernel)
-        elif frames < self.kernel_size:
-            y = self._whole_clip(rows, kernel)
-        else:
-            y = self._tiles(rows, kernel)
-        return y.reshape(edges, batch, -1, self.features) + bias
-
-    def _convolution(self, rows, kernel):
-        pad = self.kernel_size // 2
-        return jax.lax.conv_general_dilated(
-            rows, kernel, (self.stride,), [(pad, pad)], dimension_numbers=("NWC", "WIO", "NWC")
-        )
-
-    def _toeplitz(self, kernel, frames_in: int, frames_out: int, pad: int):
-        """Kernel taps as a matrix `[frames_in, frames_out, Fi, Fo]`."""
-        taps = np.arange(frames_in)[:, None] - self.stride * np.arange(frames_out) + pad
-        inside = (taps >= 0) & (taps < self.kernel_size)
-        return kernel[np.clip(taps, 0, self.kernel_size - 1)] * inside[..., None, None]
-
-    def _whole_clip(self, rows, kernel):
-        count, frames, channels = rows.shape
-        frames_out = (frames - 1) // self.stride + 1
-        matrix = self._toeplitz(kernel, frames, frames_out, self.kernel_size // 2)
-        matrix = matrix.transpose(0, 2, 1, 3).reshape(frames * channels, -1)
-        return channel_mix(rows.reshape(count, -1), matrix)
-
-    def _tiles(self, rows, kernel):
-        count, frames, channels = rows.shape
-        hop, pad = self.kernel_size - 1, self.kernel_size // 2
-        frames_out = (frames - 1) // self.stride + 1
-        hop_out = hop // self.stride
-        tiles = -(-frames_out // hop_out)
-        rows = jnp.pad(rows, ((0, 0), (pad, (tiles + 1) * hop - pad - frames), (0, 0)))
-        matrix = self._toeplitz(kernel, 2 * hop, hop_out, 0)
-        matrix = matrix.reshape(2, hop, hop_out, channels, self.features)
-        matrix = matrix.transpose(1, 3, 0, 2, 4).reshape(hop * channels, -1)
-        y = channel_mix(rows.reshape(-1, hop * channels), matrix)
-        y = y.reshape(count, tiles + 1, 2, hop_out * self.features)
-        y = (y[:, :-1, 0] + y[:, 1:, 1]).reshape(count, tiles * hop_out, self.features)
-        return y[:, :frames_out]
 
 
 class STBLL(nn.Module):
@@ -159,6 +95,8 @@ class STBLN(nn.Module):
     dropout_place: str = "after"
     u_init: str = "normal"
     axis_name: str | None = None
+
+    inputs = "edges"
 
     @nn.compact
     def __call__(self, inputs: jax.Array, *, train: bool, dropout: bool | None = None) -> jax.Array:

@@ -27,7 +27,7 @@ def make_bundle(path, threshold):
     save_bundle(
         path, name="tiny", model={"name": "st_bln", **fields}, variables=variables,
         recalibrated_stats=variables["batch_stats"], classes=synthetic.CLASSES, frames=4,
-        features="edges", frame_rule="uniform", graph=graph, window_seconds=2.0,
+        features="position", frame_rule="uniform", graph=graph, window_seconds=2.0,
         threshold=threshold,
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ def bundle(tmp_path_factory):
     save_bundle(
         path, name="tiny", model=model, variables=variables,
         recalibrated_stats=variables["batch_stats"], classes=CLASSES, frames=4, frame_rule="ends",
-        features="edges",
+        features="position",
         graph=graph, window_seconds=0.8, threshold=0.5,
     )  # fmt: skip
     return path

@@ -108,3 +108,14 @@ def test_same_key_same_clip_other_key_other_clip():
     first = draw(jax.random.key(0))
     np.testing.assert_array_equal(first, draw(jax.random.key(0)))
     assert len({float(draw(jax.random.key(seed)).sum()) for seed in range(6)}) > 3
+
+
+def test_time_reverse_plays_backwards_instead_of_mirroring():
+    clip = faces(1)[0]
+    clip = clip + jnp.arange(len(clip))[:, None, None]
+    keys = jax.random.split(jax.random.key(0), 40)
+    draw = jax.vmap(lambda key: augment.augment_clip(key, clip, 0.0, 0.0, time_reverse=True))
+    drawn = np.asarray(draw(keys))
+    backwards = (np.abs(drawn - clip[::-1]) < 1e-3).all((1, 2, 3))
+    forwards = (np.abs(drawn - clip) < 1e-3).all((1, 2, 3))
+    assert (backwards ^ forwards).all() and 0.2 < backwards.mean() < 0.8

@@ -136,7 +136,7 @@ def test_predictor_predicts(bundle, make_clips, variables):
 
 def test_predictor_makes_the_features_it_was_trained_on(bundle, make_clips):
     predictor, clips = fer_jax.load_model(bundle), make_clips()
-    expected = data.edge_inputs(clips.landmarks[:3], clips.graph.edges, "motion")
+    expected = data.model_inputs(clips.landmarks[:3], clips.graph.edges, features="motion")
     np.testing.assert_allclose(predictor.features(clips.landmarks[:3]), expected, atol=1e-5)
 
 
@@ -196,7 +196,7 @@ def test_newer_bundle_asks_for_an_update_whatever_its_weights_look_like(damaged)
 
 def test_unknown_model_is_named(damaged):
     path = damaged(model={**MODEL, "name": "transformer"})
-    with pytest.raises(ValueError, match=r"holds a model 'transformer'; .* knows \['st_bln'"):
+    with pytest.raises(ValueError, match=r"holds a model 'transformer'; .* knows \['agcn'"):
         fer_jax.load_model(path)
 
 
@@ -259,7 +259,7 @@ def test_reference_graph_survives_the_bundle(tmp_path):
     checkpoint.save_bundle(
         tmp_path, name="x", model=MODEL, variables=variables,
         recalibrated_stats=variables["batch_stats"], classes=("a", "b", "c"), frames=4,
-        frame_rule="ends", features="edges", graph=graph, window_seconds=1.0,
+        frame_rule="ends", features="position", graph=graph, window_seconds=1.0,
     )  # fmt: skip
     loaded = fer_jax.load_model(tmp_path)
     assert loaded.graph.mode == "reference" and loaded.graph.edges.shape == graph.edges.shape

@@ -15,7 +15,10 @@ from fer_jax.tasks import TASKS
 from preprocess.datasets import DATASETS
 
 ROOT = pathlib.Path(__file__).parents[2]
-NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem != "base")
+BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the data set's name
+NAMES = sorted(
+    path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("base", *BASELINES)
+)
 
 
 def run(*arguments):
@@ -47,6 +50,21 @@ def test_config_is_complete_and_names_its_command(name):
     for key, value in base.get_config().items():
         if isinstance(value, ConfigDict):
             assert config[key].keys() == value.keys(), key
+
+
+@pytest.mark.parametrize("dataset", base.LANDMARK_SETS)
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_differs_from_st_bln_in_the_model_only(name, dataset):
+    module = importlib.import_module(f"configs.{name}")
+    config = module.get_config(dataset).to_dict()
+    other = importlib.import_module(f"configs.stbln_{dataset}").get_config().to_dict()
+    assert f"python run.py --config configs/{name}.py:DATASET" in module.__doc__
+    assert config.pop("name") == f"{name}_{dataset}"
+    assert config.pop("model")["name"] == BASELINES[name]
+    del other["name"], other["model"]
+    assert config == other
+    with pytest.raises(ValueError, match="data set 'disfa' is unknown"):
+        module.get_config("disfa")
 
 
 def test_paper_recipe_is_the_base():
@@ -104,6 +122,6 @@ def test_data_that_is_not_prepared_gets_one_message(tmp_path):
     )  # fmt: skip
     assert code == 1
     assert text.startswith(f"error: afew is not prepared in {path}")
-    assert f"python -m preprocess manifest --source FILE.csv --out {path}" in text
+    assert f"python -m preprocess afew --source DIR --out {path}" in text
     assert len(text.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()

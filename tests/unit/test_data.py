@@ -50,21 +50,21 @@ def test_scaling_goes_to_a_frame_500_wide():
 
 def test_model_inputs_do_not_depend_on_where_the_face_is(make_clips):
     clips = make_clips()
-    inputs = data.edge_inputs(clips.landmarks, clips.graph.edges)
+    inputs = data.model_inputs(clips.landmarks, clips.graph.edges)
     assert inputs.shape == (*clips.landmarks.shape[:2], len(clips.graph.edges), 2)
-    moved = data.edge_inputs(clips.landmarks + [100, -30], clips.graph.edges)
+    moved = data.model_inputs(clips.landmarks + [100, -30], clips.graph.edges)
     np.testing.assert_allclose(moved, inputs, atol=1e-3)
 
 
 def test_motion_features_do_not_depend_on_the_shape_of_the_face(make_clips):
     clips = make_clips()
-    inputs = data.edge_inputs(clips.landmarks, clips.graph.edges, "motion")
+    inputs = data.model_inputs(clips.landmarks, clips.graph.edges, features="motion")
     assert not inputs[:, 0].any() and inputs[:, 1:].any()
     other_face = clips.landmarks + np.random.default_rng(0).normal(0, 5, (68, 2))
-    again = data.edge_inputs(other_face, clips.graph.edges, "motion")
+    again = data.model_inputs(other_face, clips.graph.edges, features="motion")
     np.testing.assert_allclose(again, inputs, atol=1e-3)
-    with pytest.raises(ValueError, match="'flow' are unknown: use 'edges' or 'motion'"):
-        data.edge_inputs(clips.landmarks, clips.graph.edges, "flow")
+    with pytest.raises(ValueError, match="'flow' are unknown: use 'position' or 'motion'"):
+        data.model_inputs(clips.landmarks, clips.graph.edges, features="flow")
 
 
 def test_prepared_data_comes_back(prepared):
@@ -89,7 +89,10 @@ def test_prepared_data_comes_back(prepared):
     [
         ("synthetic", ["needs no download", "python -m preprocess synthetic --out"]),
         ("ravdess", ["Zenodo record 3255102", "python -m preprocess ravdess --source DIR --out"]),
-        ("afew", ["EmotiW", "python -m preprocess manifest --source FILE.csv --out"]),
+        ("afew", ["EmotiW", "python -m preprocess afew --source DIR --out"]),
+        ("ckplus", ["Cohn-Kanade", "python -m preprocess ckplus --source DIR --out"]),
+        ("oulu", ["Oulu", "python -m preprocess oulu --source DIR --out"]),
+        ("buhmap", ["path,subject,label", "python -m preprocess manifest --source FILE.csv --out"]),
         ("manifest", ["path,subject,label", "python -m preprocess manifest --source"]),
     ],
 )
@@ -119,14 +122,16 @@ def test_an_epoch_shuffles_and_draws_nothing_twice():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 50), st.integers(1, 16))
-def test_padding_keeps_order_and_weighs_nothing(count, batch_size):
-    numbers = np.arange(200, 200 + count)
-    chosen, weight = data.padded_numbers(numbers, batch_size)
-    assert chosen.shape == weight.shape == (-(-count // batch_size), batch_size)
-    assert chosen[weight > 0].tolist() == numbers.tolist()
-    assert weight.sum() == count
-    assert set(chosen.flat) <= set(numbers)
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=4), st.integers(1, 16))
+def test_padding_keeps_order_and_weighs_nothing(counts, batch_size):
+    parts = [np.arange(200, 200 + count) for count in counts]
+    chosen, weight = data.padded_parts(parts, batch_size)
+    shape = (len(counts), -(-max(counts) // batch_size), batch_size)
+    assert chosen.shape == weight.shape == shape
+    for part, numbers, weights in zip(parts, chosen, weight, strict=True):
+        assert numbers[weights > 0].tolist() == part.tolist()
+        assert weights.sum() == len(part)
+        assert set(numbers.flat) <= (set(part) or {0})
 
 
 def test_a_graph_that_is_damaged_is_named(prepared, tmp_path):

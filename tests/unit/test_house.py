@@ -9,11 +9,12 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 # From the ground up; a file may use files of its own floor and of those below.
 FLOORS = [
-    {"__init__", "labels", "landmarks", "metrics", "pen"},
+    {"__init__", "labels", "landmarks", "metrics", "pen", "published"},
     {"data", "augment", "models", "tasks", "synthetic", "face_model", "drawing", "render"},
-    {"parallel", "train", "uncertainty", "assess", "checkpoint", "protocols"},
+    {"parallel", "train", "uncertainty", "assess", "checkpoint", "protocols",
+     "progressive"},
     {"experiment", "report", "plots", "predict", "windows", "outputs", "timeline", "annotate",
-     "demo"},
+     "demo", "search", "search_report", "compare"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"torch", "tensorflow", "dlib"}

@@ -15,6 +15,7 @@ import pytest
 from configs import base
 from fer_jax import assess, augment, data, parallel, train
 from fer_jax.models.st_bln import STBLN
+from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -29,27 +30,28 @@ def trained(clips: data.Clips) -> dict[str, np.ndarray]:
     numbers = np.arange(len(clips))
     learnt, scored = numbers[: len(clips) - 11], numbers[len(clips) - 11 :]
     module = STBLN(classes=len(clips.classes), widths=(4, 6))
+    run = train.Run(Fold("fold00", learnt, scored), seed=5)
     program = train.make_program(
         module,
         TASKS["classification"],
         config,
-        lambda batch: data.edge_inputs(batch["landmarks"], clips.graph.edges),
-        len(learnt),
+        lambda batch: data.model_inputs(batch["landmarks"], clips.graph.edges),
+        [run.fold],
         functools.partial(augment.augment_clip, noise=1.0, degrees=5.0),
     )
     inputs = np.zeros((1, clips.landmarks.shape[1], len(clips.graph.edges), 2))
-    state = train.create_train_state(module, program.optimizer, inputs, jax.random.key(0))
+    states = train.create_train_states(module, program.optimizer, inputs, [0])
     history = []
-    state = train.fit(
-        program, TASKS["classification"], state, clips, learnt, scored,
-        epochs=3, seed=5, history=history, after_epoch=lambda state, history: None,
+    states = train.fit(
+        program, TASKS["classification"], states, clips, [run],
+        epochs=3, histories=[history], after_epoch=lambda states, histories: None,
     )  # fmt: skip
-    results, stats = assess.make_assess(program, passes=6)(
-        jax.tree.map(np.asarray, state.variables), clips, learnt, scored, 0
+    (results,), recalibrated = assess.make_assess(program, passes=6)(
+        states.variables, clips, [run], [scored]
     )
     leaves = {
         jax.tree_util.keystr(path): np.asarray(leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path((state.variables, stats))
+        for path, leaf in jax.tree_util.tree_leaves_with_path((states.variables, recalibrated))
     }
     for name in ("train_loss", "train_accuracy", "evaluation_loss", "evaluation_accuracy"):
         leaves[name] = np.array([row[name] for row in history])
@@ -89,21 +91,21 @@ def test_eight_devices_make_the_run_of_one(make_clips, tmp_path):
 
 
 def test_split_and_join_are_inverse():
-    batches = {"x": np.arange(24.0).reshape(2, 4, 3), "y": np.arange(8).reshape(2, 4)}
+    batches = {"x": np.arange(72.0).reshape(3, 2, 4, 3), "y": np.arange(24).reshape(3, 2, 4)}
     parts = parallel.split(batches)
-    assert parts["x"].shape == (jax.local_device_count(), 2, 4 // jax.device_count(), 3)
+    assert parts["x"].shape == (jax.local_device_count(), 3, 2, 4 // jax.device_count(), 3)
     joined = parallel.join(parts)
-    np.testing.assert_array_equal(joined["x"], batches["x"].reshape(8, 3))
-    np.testing.assert_array_equal(joined["y"], np.arange(8))
+    np.testing.assert_array_equal(joined["x"], batches["x"].reshape(3, 8, 3))
+    np.testing.assert_array_equal(joined["y"], np.arange(24).reshape(3, 8))
 
 
 def test_devices_get_their_examples_in_order(monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 4)
     monkeypatch.setattr(jax, "local_device_count", lambda: 2)
     monkeypatch.setattr(jax, "process_index", lambda: 1)
-    numbers = np.arange(16).reshape(2, 8)
+    numbers = np.arange(16).reshape(1, 2, 8)
     # The second of two processes: devices 2 and 3, the second half of every batch.
-    assert parallel.split(numbers).tolist() == [[[4, 5], [12, 13]], [[6, 7], [14, 15]]]
+    assert parallel.split(numbers).tolist() == [[[[4, 5], [12, 13]]], [[[6, 7], [14, 15]]]]
 
 
 def test_a_batch_that_cannot_be_shared_says_what_to_set(monkeypatch):
@@ -111,7 +113,7 @@ def test_a_batch_that_cannot_be_shared_says_what_to_set(monkeypatch):
     monkeypatch.setattr(jax, "local_device_count", lambda: 8)
     message = "batch of 12 clips cannot be shared by 8 devices: set --config.train.batch_size"
     with pytest.raises(ValueError, match=message):
-        parallel.split({"x": np.zeros((1, 12))})
+        parallel.split({"x": np.zeros((1, 1, 12))})
 
 
 def test_steps_run_in_order_each_with_its_own_key():
@@ -121,21 +123,23 @@ def test_steps_run_in_order_each_with_its_own_key():
 
     batches = np.arange(24.0, dtype=np.float32).reshape(3, 8)
     state, metrics = parallel.scan_steps(step)(
-        jnp.ones(()), parallel.split(batches), jax.random.key(0)
+        jnp.ones(1), parallel.split(batches[None]), jax.random.key(0)[None]
     )
     expected = 1.0
-    for row, seen in zip(batches, metrics["seen"], strict=True):
+    for row, seen in zip(batches, metrics["seen"][0], strict=True):
         expected = expected * 2 + row.sum()
         assert float(seen) == expected
-    assert float(state) == expected
-    assert len(set(np.asarray(metrics["drawn"]).tolist())) == 3
+    assert float(state[0]) == expected
+    assert len(set(np.asarray(metrics["drawn"][0]).tolist())) == 3
 
 
 def test_map_batches_keeps_the_order_of_the_clips():
     mapped = parallel.map_batches(lambda scale, batch, key: batch * scale)
-    batches = np.arange(16.0, dtype=np.float32).reshape(2, 8)
-    joined = parallel.join(mapped(jnp.asarray(3.0), parallel.split(batches), jax.random.key(0)))
-    np.testing.assert_array_equal(joined, 3 * np.arange(16.0))
+    batches = np.arange(32.0, dtype=np.float32).reshape(2, 2, 8)
+    keys = jax.random.split(jax.random.key(0), 2)
+    joined = parallel.join(mapped(jnp.array([3.0, 5.0]), parallel.split(batches), keys))
+    np.testing.assert_array_equal(joined[0], 3 * np.arange(16.0))
+    np.testing.assert_array_equal(joined[1], 5 * np.arange(16.0, 32.0))
 
 
 def test_example_keys_do_not_depend_on_the_parts():

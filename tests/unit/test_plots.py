@@ -227,3 +227,45 @@ def test_heights_are_the_probabilities():
     pale = figure.axes[0].patches[0].get_data()
     lowest_of_lane = len(RAVDESS_CLASSES) - 1
     np.testing.assert_allclose((pale.values - lowest_of_lane) / 0.86, table[RAVDESS_CLASSES[0]])
+
+
+def grown(topologies, decisions, losses, layers):
+    rows = zip(topologies, decisions, losses, layers, strict=True)
+    return [
+        {
+            "topology": t,
+            "decision": d,
+            "loss": loss,
+            "layer": layer,
+            "params_without_U": 90 * sum(t),
+        }
+        for t, d, loss, layer in rows
+    ]
+
+
+def test_growth_curve_shows_every_topology_and_what_became_of_it():
+    stages = grown(
+        [(5,), (10,), (15,), (10, 5), (10, 10), (10,)],
+        ["new layer", "accepted", "rejected", "new layer", "rejected", "fine-tuned"],
+        [1.2, 0.9, 0.95, 0.91, 0.93, 0.8],
+        ["", "", "kept", "", "dropped", ""],
+    )
+    figure = plots.growth_curve(stages)
+    texts = check_legible(figure)
+    for text in ("5", "10", "15", "10-5", "10-10", "rejected", "block accepted", "fine-tuned"):
+        assert text in texts
+    assert "of a dropped layer" in texts
+    losses, parameters = figure.axes
+    crosses = next(s for s in losses.collections if s.get_label() == "rejected")
+    assert crosses.get_offsets().data.tolist() == [[3, 0.95], [5, 0.93]]
+    heights = [bar.get_height() for bar in parameters.patches]
+    assert heights == [stage["params_without_U"] for stage in stages]
+
+
+def test_growth_curve_of_a_long_search_stays_legible():
+    topologies = [(15, 10, 15, 5, 5, 10, 40, 5, 5)[: n // 4 + 1] for n in range(36)]
+    decisions = ["new layer", "accepted", "accepted", "rejected"] * 9
+    stages = grown(topologies, decisions, np.geomspace(2, 1e-3, 36), [""] * 36)
+    figure = plots.growth_curve(stages)
+    assert "15-10-15-5-5-10-40-5-5" in check_legible(figure)
+    assert figure.axes[0].get_yscale() == "log"

@@ -98,3 +98,34 @@ def test_make_folds_reads_the_config():
     config.name = "bootstrap"
     with pytest.raises(ValueError, match="'bootstrap' is unknown"):
         protocols.make_folds(config, list("ab"), ["train", "test"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 9), st.integers(1, 4), st.sampled_from(["strided", "block", "balanced"]))
+def test_repeats_score_every_clip_as_often(people, repeats, mode):
+    subjects = [f"s{number}" for number in range(people) for _ in range(1 + number % 3)]
+    folds = protocols.subject_kfold(subjects, 2, mode, 0, repeats)
+    assert len({fold.name for fold in folds}) == len(folds) == 2 * repeats
+    scored = np.concatenate([fold.evaluate for fold in folds])
+    assert np.bincount(scored, minlength=len(subjects)).tolist() == [repeats] * len(subjects)
+    for fold in folds:
+        assert not {subjects[n] for n in fold.train} & {subjects[n] for n in fold.evaluate}
+    first = protocols.subject_kfold(subjects, 2, mode)
+    for once, again in zip(first, folds[:2], strict=True):
+        np.testing.assert_array_equal(once.evaluate, again.evaluate)
+
+
+def test_repeats_divide_differently_and_say_which():
+    subjects = [f"s{number:02d}" for number in range(40)]
+    folds = protocols.subject_kfold(subjects, 4, repeats=3)
+    assert [fold.name for fold in folds[3:5]] == ["repeat0_fold03", "repeat1_fold00"]
+    parts = {tuple(fold.evaluate) for fold in folds}
+    assert len(parts) == 12
+    assert [fold.name for fold in protocols.subject_kfold(subjects, 4)][0] == "fold00"
+
+
+def test_a_holdout_cannot_be_repeated():
+    config = base.get_config().protocol
+    config.update(name="holdout", repeats=2)
+    with pytest.raises(ValueError, match="repeats=2: a holdout has one division"):
+        protocols.make_folds(config, ["a", "b"], ["train", "test"])

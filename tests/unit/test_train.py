@@ -11,6 +11,7 @@ import pytest
 from configs import base
 from fer_jax import data, parallel, train
 from fer_jax.models.st_bln import STBLN
+from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
 
 TASK = TASKS["classification"]
@@ -28,29 +29,33 @@ class Setting:
 
     def __init__(self, clips, config, smallest=18, dropout=0.2):
         self.clips, self.traces = clips, 0
+        self.folds = [Fold("fold00", np.arange(smallest), np.arange(smallest, len(clips)))]
         self.module = STBLN(classes=len(clips.classes), widths=(4, 6), dropout=dropout)
-        self.program = train.make_program(self.module, TASK, config, self.features, smallest)
+        self.program = train.make_program(self.module, TASK, config, self.features, self.folds)
 
     def features(self, batch):
         self.traces += 1  # runs only while JAX traces
-        return data.edge_inputs(batch["landmarks"], self.clips.graph.edges)
+        return data.model_inputs(batch["landmarks"], self.clips.graph.edges)
 
-    def state(self, seed=0):
+    def states(self, *seeds):
         inputs = np.zeros((1, 4, len(self.clips.graph.edges), 2))
-        key = jax.random.key(seed)
-        return train.create_train_state(self.module, self.program.optimizer, inputs, key)
+        return train.create_train_states(self.module, self.program.optimizer, inputs, seeds or [0])
 
-    def fit(self, epochs, state=None, history=None, learnt=None, scored=None, **options):
+    def fit(self, epochs, states=None, histories=None, learnt=None, scored=None, seed=3, **options):
         numbers = np.arange(len(self.clips))
-        history = [] if history is None else history
-        state = train.fit(
-            self.program, TASK, self.state() if state is None else state, self.clips,
-            numbers[:18] if learnt is None else learnt,
-            numbers[18:] if scored is None else scored,
-            **{"epochs": epochs, "seed": 3, "history": history,
-               "after_epoch": lambda state, history: None, **options},
+        learnt = numbers[:18] if learnt is None else learnt
+        scored = numbers[18:] if scored is None else scored
+        histories = [[]] if histories is None else histories
+        states = train.fit(
+            self.program, TASK, self.states() if states is None else states, self.clips,
+            [train.Run(Fold("fold00", learnt, scored), seed)],
+            **{"epochs": epochs, "histories": histories,
+               "after_epoch": lambda states, histories: None, **options},
         )  # fmt: skip
-        return state, history
+        return states, histories[0]
+
+    def logits(self, states, numbers):
+        return train.predict(self.program, states.variables, self.clips, [numbers])[0]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +64,10 @@ def setting(make_clips):
 
 
 def without_speed(history):
-    return [{k: v for k, v in row.items() if k != "clips_per_second"} for row in history]
+    return [
+        {k: v for k, v in row.items() if k not in ("clips_per_second", "seconds")}
+        for row in history
+    ]
 
 
 def assert_same(first, second):
@@ -80,22 +88,72 @@ def test_same_seed_same_run_and_another_seed_another(setting):
 def test_every_epoch_and_every_seed_draws_with_another_key(setting):
     keys = []
 
-    def spy(state, batches, key):
-        keys.append(tuple(jax.random.key_data(key).tolist()))
-        return state, {"loss": np.zeros(2), "accuracy": np.zeros(2)}
+    def spy(states, batches, run_keys):
+        keys.extend(map(tuple, jax.random.key_data(run_keys).tolist()))
+        return states, {"loss": np.zeros((2, 2)), "accuracy": np.zeros((2, 2))}
 
     program = dataclasses.replace(setting.program, train=spy)
-    for seed in (0, 1):
-        for epoch in (1, 2, 3):
-            train.train_epoch(program, None, setting.clips, np.arange(18), seed, epoch)
+    runs = [train.Run(setting.folds[0], seed) for seed in (0, 1)]
+    for epoch in (1, 2, 3):
+        train.train_epoch(program, None, setting.clips, runs, epoch)
     assert len(set(keys)) == 6
+
+
+def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
+    clips = make_clips()
+    numbers = np.arange(24)
+    folds = [
+        Fold("fold00", numbers[:18], numbers[18:]),
+        Fold("fold01", numbers[6:], numbers[:6]),
+        Fold("all", numbers, numbers[:0]),
+    ]
+    alone = Setting(clips, small_config())
+    rows, weights = [], []
+    for seed, fold in enumerate(folds):
+        states, history = alone.fit(
+            2, states=alone.states(seed), learnt=fold.train, scored=fold.evaluate, seed=seed
+        )
+        rows.append(without_speed(history))
+        weights.append(train.unstack(states, 0))
+
+    def batched(function):  # as on an accelerator
+        return jax.vmap(function)
+
+    for tolerance, abreast in ((0, parallel.abreast), (1e-4, batched)):
+        monkeypatch.setattr(parallel, "abreast", abreast)
+        together = Setting(clips, small_config())
+        histories = [[] for _ in folds]
+        states = train.fit(
+            together.program, TASK, together.states(*range(3)), clips,
+            [train.Run(fold, seed) for seed, fold in enumerate(folds)],
+            epochs=2, histories=histories, after_epoch=lambda states, histories: None,
+        )  # fmt: skip
+        assert "evaluation_loss" not in histories[2][0]
+        for number in range(3):
+            for ours, theirs in zip(without_speed(histories[number]), rows[number], strict=True):
+                assert ours == pytest.approx(theirs, rel=max(tolerance, 1e-6))
+            for ours, theirs in zip(
+                jax.tree.leaves(train.unstack(states, number)),
+                jax.tree.leaves(weights[number]),
+                strict=True,
+            ):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=max(tolerance, 1e-6))
+
+
+def test_memory_of_the_training_call_grows_with_the_runs(setting):
+    needs = [
+        train.compile_ahead(setting.program, setting.states(*range(count)), setting.clips)[1]
+        for count in (1, 4)
+    ]
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(setting.states(0)))
+    assert needs[0] > weights and needs[1] >= needs[0] + 3 * weights
 
 
 def test_resumed_run_is_the_uninterrupted_one(setting):
     whole, rows = setting.fit(4)
     half, history = setting.fit(2)
     half = jax.tree.map(np.asarray, half)  # as it comes from a checkpoint
-    resumed, history = setting.fit(4, state=half, history=history)
+    resumed, history = setting.fit(4, states=half, histories=[history])
     assert_same(whole, resumed)
     assert without_speed(history) == without_speed(rows)
 
@@ -111,7 +169,9 @@ def test_all_folds_share_one_compilation(make_clips):
 
 def test_after_epoch_sees_every_epoch(setting):
     seen = []
-    setting.fit(3, after_epoch=lambda state, history: seen.append((int(state.step), len(history))))
+    setting.fit(
+        3, after_epoch=lambda states, rows: seen.append((int(states.step[0]), len(rows[0])))
+    )
     steps = setting.program.steps
     assert seen == [(steps, 1), (2 * steps, 2), (3 * steps, 3)]
 
@@ -132,7 +192,7 @@ def test_two_kinds_of_motion_are_learnt_by_heart(make_clips):
     assert history[-1]["train_loss"] < 0.1 < history[0]["train_loss"]
     still = dataclasses.replace(clips, landmarks=clips.landmarks[:, :1].repeat(4, axis=1))
     setting.clips = still  # without motion the classes look the same
-    logits = train.evaluate(setting.program, state.variables, still, everything)
+    logits = setting.logits(state, everything)
     assert np.mean(logits.argmax(-1) == clips.labels) < 0.8
 
 
@@ -142,44 +202,46 @@ def test_two_kinds_of_motion_are_learnt_by_heart(make_clips):
 def test_scores_do_not_depend_on_the_padding(setting):
     state, _ = setting.fit(1)
     numbers = np.arange(13)  # one whole batch of 8, five clips and three to fill
-    logits = train.evaluate(setting.program, state.variables, setting.clips, numbers)
+    logits = setting.logits(state, numbers)
     assert logits.shape == (13, 3)
-    inputs = data.edge_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
-    direct = setting.module.apply(state.variables, inputs, train=False)
+    inputs = data.model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
+    own = train.unstack(state.variables, 0)
+    direct = setting.module.apply(own, inputs, train=False)
     np.testing.assert_allclose(logits, direct, rtol=1e-4, atol=1e-5)
     for number in (0, 12):
-        alone = train.evaluate(setting.program, state.variables, setting.clips, np.array([number]))
+        alone = setting.logits(state, np.array([number]))
         np.testing.assert_allclose(alone[0], logits[number], rtol=1e-4, atol=1e-5)
 
 
 def test_a_clip_of_weight_zero_teaches_nothing(setting):
-    chosen = np.arange(8)[None]
-    weight = np.array([[1, 1, 1, 1, 1, 1, 0, 0]], np.float32)
+    chosen = np.arange(8)[None, None]
+    weight = np.array([[[1, 1, 1, 1, 1, 1, 0, 0]]], np.float32)
     batch = data.take(setting.clips, chosen, weight)
     other = {**batch, "label": batch["label"].copy()}
-    other["label"][0, 6:] = (batch["label"][0, 6:] + 1) % 3
-    key = jax.random.key(0)
+    other["label"][..., 6:] = (batch["label"][..., 6:] + 1) % 3
+    key = jax.random.key(0)[None]
     results = [
-        setting.program.train(setting.state(), parallel.split(b), key) for b in (batch, other)
+        setting.program.train(setting.states(), parallel.split(b), key) for b in (batch, other)
     ]
     assert_same(*results)
     full = {**batch, "weight": np.ones_like(weight)}
-    _, metrics = setting.program.train(setting.state(), parallel.split(full), key)
+    _, metrics = setting.program.train(setting.states(), parallel.split(full), key)
     assert metrics["loss"] != results[0][1]["loss"]
 
 
 def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
     clips = make_clips()
     setting = Setting(clips, small_config(), dropout=0.0)
-    weight = np.array([[1, 0, 1, 1, 0, 1, 1, 1]], np.float32)
-    batch = data.take(clips, np.arange(8)[None], weight)
-    state = setting.state()
-    inputs = data.edge_inputs(clips.landmarks[:8], clips.graph.edges)
-    logits, _ = setting.module.apply(state.variables, inputs, train=True, mutable=["batch_stats"])
+    weight = np.array([[[1, 0, 1, 1, 0, 1, 1, 1]]], np.float32)
+    batch = data.take(clips, np.arange(8)[None, None], weight)
+    states = setting.states()
+    inputs = data.model_inputs(clips.landmarks[:8], clips.graph.edges)
+    own = train.unstack(states.variables, 0)
+    logits, _ = setting.module.apply(own, inputs, train=True, mutable=["batch_stats"])
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, clips.labels[:8])
-    _, metrics = setting.program.train(state, parallel.split(batch), jax.random.key(0))
-    expected = float((losses * weight[0]).sum() / weight.sum())
-    assert float(metrics["loss"][0]) == pytest.approx(expected, rel=1e-4)
+    _, metrics = setting.program.train(states, parallel.split(batch), jax.random.key(0)[None])
+    expected = float((losses * weight[0, 0]).sum() / weight.sum())
+    assert float(metrics["loss"][0, 0]) == pytest.approx(expected, rel=1e-4)
 
 
 # Optimiser
@@ -241,7 +303,7 @@ def test_a_loss_that_is_no_number_names_step_batch_and_clips(make_clips):
     setting = Setting(make_clips(), small_config(**{"optimizer.learning_rate": 1e30}))
     saved = []
     with pytest.raises(train.NonFiniteLossError) as caught:
-        setting.fit(5, after_epoch=lambda state, history: saved.append(len(history)))
+        setting.fit(5, after_epoch=lambda states, histories: saved.append(len(histories[0])))
     text = str(caught.value)
     assert "the loss is nan at step" in text or "the loss is inf at step" in text
     assert "of 2; its first clips: clip0" in text and "learning_rate" in text
@@ -249,14 +311,12 @@ def test_a_loss_that_is_no_number_names_step_batch_and_clips(make_clips):
 
 
 def test_the_first_bad_step_is_named(make_clips):
-    chosen = np.arange(12).reshape(3, 4)
-    train.check_finite(np.array([1.0, 2.0, 3.0]), 2, chosen, make_clips(), 3)
+    chosen, fold = np.arange(12).reshape(3, 4), Fold("fold07", np.arange(12), np.arange(0))
+    train.check_finite(np.array([1.0, 2.0, 3.0]), 2, chosen, make_clips(), fold)
     with pytest.raises(train.NonFiniteLossError) as caught:
-        train.check_finite(np.array([1.0, np.inf, np.nan]), 2, chosen, make_clips(), 3)
-    assert (
-        "the loss is inf at step 5 (epoch 2, batch 2 of 3; its first clips: clip004, clip005"
-        in (str(caught.value))
-    )
+        train.check_finite(np.array([1.0, np.inf, np.nan]), 2, chosen, make_clips(), fold)
+    where = "step 5 (fold07, epoch 2, batch 2 of 3; its first clips: clip004, clip005"
+    assert f"the loss is inf at {where}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -284,4 +344,4 @@ def test_copies_draw_every_clip_so_often(make_clips, monkeypatch):
     )
     setting.fit(1, scored=np.zeros(0, int))
     counts = np.bincount(drawn[0].ravel(), minlength=18)
-    assert drawn[0].shape == (9, 8) and (counts == 4).all()
+    assert drawn[0].shape == (1, 9, 8) and (counts == 4).all()

@@ -1,0 +1,18 @@
+"""PST-BLN on AFEW: searches the topology on the training split. It needs a GPU.
+
+Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data.md)
+Run:     python run.py --config configs/pstbln_afew.py
+Then:    python run.py --config runs/pstbln_afew/found.py (trains what was found from scratch)
+Paper:   33.33 with MC dropout, 30.15 without (PST-BLN, table I; scored on 252 clips); found
+         {15, 10, 15, 5, 5, 10}, 10.8k parameters without U on its graph of 312 edges.
+"""
+
+from configs import stbln_afew
+
+
+def get_config():
+    config = stbln_afew.get_config()
+    config.name = "pstbln_afew"
+    config.search.enabled = True
+    config.search.epochs = 300
+    return config

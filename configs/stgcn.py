@@ -1,0 +1,18 @@
+"""ST-GCN (spatio-temporal graph convolution) on any landmark data set, as ST-BLN is run there.
+
+Prepare: as the docstring of configs/stbln_DATASET.py says
+Run:     python run.py --config configs/stgcn.py:DATASET
+         (afew, buhmap, ckplus, oulu, ravdess, synthetic)
+Paper:   28.17 AFEW, 77.08 Oulu-CASIA, 93.64 CK+ (ST-BLN, tables I to III)
+The original block of Yan et al. instead of the one that was counted:
+         --config.model.original=True
+"""
+
+from configs import base
+
+
+def get_config(dataset: str = "buhmap"):
+    config = base.get_baseline("st_gcn", "stgcn", dataset)
+    with config.unlocked():
+        config.model.original = False
+    return config

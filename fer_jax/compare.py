@@ -1,0 +1,232 @@
+"""Compares methods in one table and one figure.
+
+    python -m fer_jax.compare configs/stbln_buhmap.py configs/agcn.py:buhmap
+
+Every experiment is run first, or continued, as `python run.py --config CONFIG` would do it; a
+finished one is only read. A PST-BLN search counts as one method: the search is run, then what it
+found is trained under the whole protocol.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import statistics
+import sys
+import time
+
+import jax
+import numpy as np
+import pandas as pd
+from absl import logging
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from fer_jax import checkpoint, data, experiment, plots, published, report, train, uncertainty
+
+NAMES = {"st_bln": "ST-BLN", "st_gcn": "ST-GCN", "agcn": "AGCN", "dgnn": "DGNN"}
+REPEATS = 11  # timed calls, the median counts
+
+
+class ConfigError(ValueError):
+    """A config cannot be loaded; the message names it."""
+
+
+def load_config(name: str) -> ConfigDict:
+    """Loads `FILE.py` or `FILE.py:ARGUMENT` as `run.py --config` does.
+
+    Raises:
+      ConfigError: no such file, or its `get_config` does not take the argument.
+    """
+    file, _, argument = name.partition(":")
+    path = pathlib.Path(file)
+    if not path.is_file():
+        raise ConfigError(f"there is no config {file}")
+    try:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.get_config(argument) if argument else module.get_config()
+    except Exception as error:
+        raise ConfigError(f"the config {name} cannot be loaded: {error}") from error
+
+
+def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict:
+    """Runs an experiment to its end and measures its model; returns a row of the table."""
+    workdir = runs / config.name
+    method, search_seconds = NAMES[config.model.name], None
+    console.rule(config.name)
+    metrics = experiment.run(config, workdir, console)
+    if config.search.enabled:
+        method = f"P{method}"
+        rows = [json.loads(line) for line in (workdir / "search.jsonl").read_text().splitlines()]
+        search_seconds = sum(row["seconds"] + row["compile_seconds"] for row in rows)
+        config = load_config(str(workdir / "found.py"))
+        workdir = runs / config.name
+        metrics = experiment.run(config, workdir, console)
+    return {
+        "method": method,
+        "config": config.name,
+        "dataset": config.data.dataset,
+        "features": config.data.features,
+        "widths": list(config.model.widths),
+        **_scores(metrics),
+        "params_total": metrics["params_total"],
+        "params_without_graph": metrics["params_without_U"],
+        "train_seconds": metrics["train_seconds"],
+        "search_seconds": search_seconds,
+        **measure(checkpoint.load_model(workdir / "model")),
+        **dict(zip(PAPER, published.accuracy(method, config.data.dataset), strict=True)),
+    }
+
+
+PAPER = ("paper_with_mcd", "paper_without_mcd")
+
+
+def _scores(metrics: dict) -> dict:
+    """Accuracy of each reading, mean of folds, and its 95% interval (pooled for one fold)."""
+    scores = {}
+    for name, row in metrics["readings"].items():
+        low, high = row["interval_95_folds"]
+        if low is None:
+            low, high = row["interval_95_pooled"]
+        scores |= {
+            name: row["accuracy_mean_of_folds"],
+            f"{name}_low": low,
+            f"{name}_high": high,
+            f"{name}_ece": row["expected_calibration_error"],
+        }
+    return scores
+
+
+def measure(predictor: checkpoint.Predictor, passes: int = 100) -> dict:
+    """Cost of a trained model: `gflops` a clip, `ms` and `ms_mcd` a clip, one clip at a time.
+
+    The operations are those of the compiled network (a multiplication and an addition are two).
+    """
+    clip = np.zeros((1, predictor.frames, 68, 2), np.float32)
+    inputs = predictor.features(clip)
+    plain = jax.jit(functools.partial(predictor.module.apply, train=False))
+    cost = plain.lower(predictor.recalibrated, inputs).cost_analysis()
+    stochastic = jax.jit(
+        functools.partial(
+            uncertainty.mc_dropout, uncertainty.stochastic(predictor.module), passes=passes
+        )
+    )
+    key = jax.random.key(0)
+    has_dropout = bool(predictor.module.dropout)
+    return {
+        "gflops": cost["flops"] / 1e9,
+        "ms": _median_ms(lambda: plain(predictor.recalibrated, inputs)),
+        "ms_mcd": _median_ms(lambda: stochastic(predictor.variables, inputs, key))
+        if has_dropout
+        else None,
+    }
+
+
+def _median_ms(work) -> float:
+    jax.block_until_ready(work())
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        jax.block_until_ready(work())
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds) * 1e3
+
+
+def markdown(rows: list[dict]) -> str:
+    """The table of one or several data sets as Markdown."""
+    lines = [
+        "| data set | method | with MCD, % | without, % | recalibrated, % | paper with / without | "
+        "parameters | without graph matrices | GFLOPs a clip | training, s | ms a clip | "
+        "ms with 100 passes |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        search = row["search_seconds"]
+        training = f"{row['train_seconds']:.0f}"
+        training += f" + search {search:.0f}" if search is not None else ""
+        mcd = _percent(row, "mc_dropout") if row["ms_mcd"] is not None else "-"
+        paper = " / ".join("-" if row[name] is None else f"{row[name]:.2f}" for name in PAPER)
+        lines.append(
+            f"| {row['dataset']} | {row['method']} {{{', '.join(map(str, row['widths']))}}} | "
+            f"{mcd} | {_percent(row, 'stored')} | {_percent(row, 'recalibrated')} | {paper} | "
+            f"{row['params_total']:,} | {row['params_without_graph']:,} | {row['gflops']:.3f} | "
+            f"{training} | {row['ms']:.1f} | "
+            f"{'-' if row['ms_mcd'] is None else format(row['ms_mcd'], '.0f')} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _percent(row: dict, reading: str) -> str:
+    value, low, high = (100 * row[f"{reading}{end}"] for end in ("", "_low", "_high"))
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+
+_NOTES = """
+MCD: Monte Carlo dropout. Accuracies are of the last epoch, means of the folds; in brackets the 95%
+interval over the folds (of the clips, where there is one fold). Without: dropout off, BatchNorm
+statistics as stored; recalibrated: re-estimated without dropout. Parameters of the graph: the
+learnable matrices over nodes or edges. Training: all folds that are scored. Milliseconds: one clip
+at a time, features to probabilities, median of {repeats}. Measured on: {environment}.
+"""
+
+
+def write(rows: list[dict], out: pathlib.Path) -> None:
+    """Writes compare.md, compare.csv and compare.png."""
+    out.mkdir(parents=True, exist_ok=True)
+    environment = ", ".join(f"{name} {value}" for name, value in report.environment().items())
+    notes = _NOTES.format(repeats=REPEATS, environment=environment)
+    (out / "compare.md").write_text(markdown(rows) + notes)
+    pd.DataFrame(rows).to_csv(out / "compare.csv", index=False)
+    plots.comparison(rows).savefig(out / "compare.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("configs", nargs="+", metavar="CONFIG", help="FILE.py or FILE.py:ARGUMENT")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/compare"))
+    parser.add_argument(
+        "--runs", type=pathlib.Path, default=pathlib.Path("runs"), help="holds the work directories"
+    )
+    options = parser.parse_args()
+    sys.path.insert(0, os.getcwd())  # configs import each other
+    logging.set_verbosity(logging.WARNING)
+    experiment.keep_compiled(os.environ.get("JAX_COMPILATION_CACHE_DIR"))
+    console, rows = Console(), []
+    try:
+        configs = [load_config(name) for name in options.configs]
+        _check_names(configs)
+        for config in configs:
+            rows.append(run_method(config, options.runs, console))
+            write(rows, options.out)  # what is finished can be read while the rest runs
+    except (
+        ConfigError,
+        experiment.SetupError,
+        experiment.WorkdirError,
+        data.NotPreparedError,
+        train.NonFiniteLossError,
+    ) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted: the same command continues from the last checkpoint")
+    console.print(re.sub(r"[{}]", "", markdown(rows)), soft_wrap=True, markup=False)
+    console.print(f"table and figure: {options.out}/compare.md, compare.csv, compare.png")
+
+
+def _check_names(configs: list[ConfigDict]) -> None:
+    names = [config.name for config in configs]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise ConfigError(f"two configs are called {double[0]}: name every experiment differently")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""PST-BLN: growing a network by grafting weights, and the rule that decides how far to grow.
+
+Heidari & Iosifidis, MMSP 2021, section III.C. Nothing here trains: `decide` asks for the loss of a
+topology and yields what follows from it; `search.py` does the training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+
+Topology = tuple[int, ...]  # width of every layer
+RESIDUALS = ("r1", "r1_norm", "r2", "r2_norm")  # branches that equal widths turn into identities
+
+
+def grow(old, new):
+    """Copies every leaf of `old` into the leading corner of the same leaf of `new`.
+
+    Args:
+      old: weights of the smaller network, e.g. `{"params", "batch_stats"}`; every leaf must fit.
+      new: freshly initialised weights of the larger network.
+
+    Returns:
+      A tree like `new`; what `old` does not cover keeps the values of `new`.
+
+    Raises:
+      ValueError: a leaf of `old` is missing in `new`, has another number of axes or is larger.
+    """
+    found, structure = jax.tree_util.tree_flatten_with_path(new)
+    leaves = {path: np.array(leaf) for path, leaf in found}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(old):
+        name, shape = jax.tree_util.keystr(path), np.shape(leaf)
+        if path not in leaves:
+            raise ValueError(f"{name} {shape} of the old network is missing in the new one")
+        room = leaves[path].shape
+        if len(shape) != len(room) or any(a > b for a, b in zip(shape, room, strict=True)):
+            raise ValueError(f"{name} {shape} of the old network does not fit {room} of the new")
+        leaves[path][tuple(slice(size) for size in shape)] = leaf
+    return jax.tree.unflatten(structure, leaves.values())
+
+
+def shed(old: dict, new: dict, *, deeper: bool) -> dict:
+    """Drops from `old` what the larger network starts anew, so that `grow` accepts the rest.
+
+    That is the head where a layer was added (it reads another layer then), and the residual
+    convolutions that became identities because a layer is now as wide as the one before.
+
+    Args:
+      old, new: `{"params", "batch_stats"}` of ST-BLN.
+      deeper: a layer was added; else the last layer was widened.
+
+    Source: ST-BLN specification, section 5.
+    """
+    return {
+        collection: {
+            module: {
+                name: leaf
+                for name, leaf in leaves.items()
+                if name not in RESIDUALS or name in new[collection][module]
+            }
+            for module, leaves in modules.items()
+            if not (deeper and module == "head")
+        }
+        for collection, modules in old.items()
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """When to stop growing.
+
+    Attributes:
+      block_size: channels that a layer begins with and gains at a time.
+      width_threshold, depth_threshold: least relative fall of the loss that a block, a layer must
+        bring; positive, so that a loss of zero ends the growth.
+      max_layers, max_blocks: bounds of the network and of a layer.
+    """
+
+    block_size: int = 5
+    width_threshold: float = 1e-4
+    depth_threshold: float = 1e-4
+    max_layers: int = 10
+    max_blocks: int = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What one trained topology led to.
+
+    Attributes:
+      topology: that was trained.
+      parent: whose weights it began with; () for the first.
+      loss: its training cross-entropy, nats.
+      alpha: relative fall of the loss by the last block; None where a layer begins.
+      decision: "new layer", "accepted" or "rejected".
+      alpha_depth: relative fall by the whole layer, where the layer ends here and is not the first.
+      layer: "" while the layer grows, then "kept" or "dropped".
+      kept: the network the search stands at from here on; that of the last decision is the result.
+      note: why it ended, where that is not plain from the figures.
+    """
+
+    topology: Topology
+    parent: Topology
+    loss: float
+    alpha: float | None
+    decision: str
+    alpha_depth: float | None
+    layer: str
+    kept: Topology
+    note: str
+
+
+def decide(loss: Callable[[Topology, Topology], float], rule: Rule) -> Iterator[Decision]:
+    """Grows width, then depth; yields one decision for every topology that is trained.
+
+    A layer gains blocks while each lowers the loss by at least `width_threshold`; the block that
+    does not is taken back. Layers are added while each lowers the loss by at least
+    `depth_threshold`; the layer that does not is taken back, except the first.
+
+    Args:
+      loss: `(topology, parent) -> training loss`, trains the topology from the parent's weights.
+      rule: thresholds and bounds.
+
+    Raises:
+      ValueError: a loss is not a number of 0 or more.
+
+    Source: ST-BLN specification, section 5.
+    """
+    finished, finished_loss = (), math.inf
+    while len(finished) < rule.max_layers:
+        best, best_loss = (), math.inf
+        for block in range(1, rule.max_blocks + 1):
+            topology = (*finished, block * rule.block_size)
+            parent = best or finished
+            value = _checked(loss(topology, parent), topology)
+            alpha = relative_fall(best_loss, value) if best else None
+            note = _why_none(best_loss)
+            rejected = alpha is not None and alpha < rule.width_threshold
+            decision = "rejected" if rejected else "accepted" if best else "new layer"
+            if not rejected:
+                best, best_loss = topology, value
+            if rejected or block == rule.max_blocks:
+                break
+            yield Decision(topology, parent, value, alpha, decision, None, "", best, "")
+        if not rejected:
+            note = f"max_blocks={rule.max_blocks} reached"
+        alpha_depth = relative_fall(finished_loss, best_loss) if finished else None
+        dropped = alpha_depth is not None and alpha_depth < rule.depth_threshold
+        if dropped:
+            note = _why_none(finished_loss) or note
+        elif len(best) == rule.max_layers:
+            note = f"{note}; " * bool(note) + f"max_layers={rule.max_layers} reached"
+        layer, kept = ("dropped", finished) if dropped else ("kept", best)
+        yield Decision(topology, parent, value, alpha, decision, alpha_depth, layer, kept, note)
+        if dropped:
+            return
+        finished, finished_loss = best, best_loss
+
+
+def relative_fall(before: float, after: float) -> float:
+    """`(before - after) / before`; 0 where nothing was left to gain."""
+    return (before - after) / before if before > 0 else 0.0
+
+
+def _why_none(loss: float) -> str:
+    return "the loss was 0: nothing left to gain" if loss == 0 else ""
+
+
+def _checked(loss: float, topology: Topology) -> float:
+    loss = float(loss)
+    if not (math.isfinite(loss) and loss >= 0):
+        raise ValueError(
+            f"the training loss of {show(topology)} is {loss}: no topology can be compared with "
+            f"it; lower --config.optimizer.learning_rate"
+        )
+    return loss
+
+
+def show(topology) -> str:
+    """The paper's notation: `{10, 5}`."""
+    return "{" + ", ".join(map(str, topology)) + "}"

@@ -1,0 +1,295 @@
+"""Runs the PST-BLN search: trains what `progressive.decide` asks for, fine-tunes what it finds.
+
+All of it happens on the training clips of the protocol's first fold, so that the people held out
+there never influence the topology. Every stage is kept; a run that was killed replays the losses
+of its finished stages and goes on with the one that was cut short.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import pathlib
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from fer_jax import assess as assessment
+from fer_jax import (
+    checkpoint,
+    data,
+    experiment,
+    progressive,
+    report,
+    search_report,
+    train,
+)
+from fer_jax.progressive import Topology, show
+from fer_jax.protocols import Fold
+from fer_jax.tasks import TASKS
+
+_RUN_ONCE = {"xla_backend_optimization_level": 0}  # drawing weights: compiling costs more than it
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One training run of the search.
+
+    Attributes:
+      number: counted from 1.
+      topology, parent: what is trained, and whose weights it begins with (() for none).
+      epochs: how long.
+      fold: the clips it learns from and the name it is logged under; nothing is scored while the
+        search goes on.
+      folder: where its epochs are logged.
+    """
+
+    number: int
+    topology: Topology
+    parent: Topology
+    epochs: int
+    fold: Fold
+    folder: pathlib.Path
+
+
+def run(setting: experiment.Experiment, console: Console) -> dict:
+    """Searches, fine-tunes, scores the fold that was held out and writes the report.
+
+    Args:
+      setting: of `experiment.prepare`; its folds beyond the first are left for the retraining.
+      console: where progress is shown.
+
+    Returns:
+      The metrics of the report.
+
+    Raises:
+      train.NonFiniteLossError: while training; the message names the stage.
+    """
+    config, fold = setting.config, setting.folds[0]
+    rule = progressive.Rule(
+        **{field.name: config.search[field.name] for field in dataclasses.fields(progressive.Rule)}
+    )
+    rows = search_report.read_rows(setting.workdir)
+    numbers = itertools.count(1)
+    measured = {}
+    clips = setting.clips
+    console.print(
+        f"{config.name}: search on the {len(fold.train)} training clips of {fold.name} (of "
+        f"{len(clips)}), {len(clips.classes)} classes, {len(clips.graph.edges)} edges, "
+        f"{clips.landmarks.shape[1]} frames; {jax.device_count()} x {jax.devices()[0].platform}\n"
+        f"blocks of {rule.block_size}, {config.search.epochs} epochs a stage"
+    )
+    with experiment.make_progress(console) as progress:
+
+        def loss(topology: Topology, parent: Topology) -> float:
+            number = next(numbers)
+            if number <= len(rows):
+                return _replayed(rows[number - 1], topology, setting.workdir)
+            stage = Stage(
+                number=number,
+                topology=topology,
+                parent=parent,
+                epochs=config.search.epochs,
+                fold=Fold(f"stage{number:02d}", fold.train, fold.evaluate[:0]),
+                folder=setting.workdir / "search",
+            )
+            _, states, measures = train_stage(setting, stage, progress)
+            _save(setting.workdir, topology, states)
+            measured.update(measures)
+            return measures["loss"]
+
+        for number, decision in enumerate(progressive.decide(loss, rule), 1):
+            if number > len(rows):
+                rows.append({"stage": number, **dataclasses.asdict(decision), **measured})
+                search_report.write_rows(setting.workdir, rows)
+            console.print(search_report.line(rows[number - 1]), soft_wrap=True)
+        return _finish(setting, decision.kept, rows[:number], progress)
+
+
+def _replayed(row: dict, topology: Topology, workdir) -> float:
+    if tuple(row["topology"]) != topology:
+        raise experiment.WorkdirError(
+            f"{workdir / search_report.FILE} tells of {show(row['topology'])} in stage "
+            f"{row['stage']}, where this config trains {show(topology)}: name another --workdir, "
+            f"or delete it"
+        )
+    return row["loss"]
+
+
+def train_stage(setting: experiment.Experiment, stage: Stage, progress):
+    """Trains one topology, from its last checkpoint if it was cut short.
+
+    Returns:
+      The compiled program, the last states (of one run), and `{"loss", "params_total",
+      "params_without_U", "seconds", "compile_seconds"}`.
+    """
+    config, clips = setting.config, setting.clips
+    run, name = train.Run(stage.fold, stage_seed(config, stage)), show(stage.topology)
+    bar = progress.add_task(f"stage {stage.number} {name}", total=stage.epochs, figures="compiling")
+    started = time.perf_counter()
+    program = make_stage_program(setting, stage)
+    parent = _load(setting.workdir, stage.parent) if stage.parent else {}
+    deeper = len(stage.topology) > len(stage.parent)
+    states = train.stack([first_state(program, clips, run.seed, parent, deeper=deeper)])
+    program, _ = train.compile_ahead(program, states, clips)
+    compile_seconds = time.perf_counter() - started
+    checkpoints = checkpoint.Checkpoints(setting.workdir / "checkpoints" / stage.fold.name)
+    states, history = checkpoints.restore(states)
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    log = report.EpochLog(stage.folder, stage.fold.name, history)
+
+    def after_epoch(states, histories):
+        epoch = len(history)
+        if epoch % config.train.checkpoint_epochs == 0 or epoch == stage.epochs:
+            checkpoints.save(epoch, states, history)
+        log.write(history[-1])
+        progress.update(bar, completed=epoch, figures=f"loss {history[-1]['train_loss']:.4f}")
+
+    try:
+        states = train.fit(
+            program,
+            TASKS[config.task],
+            states,
+            clips,
+            [run],
+            epochs=stage.epochs,
+            histories=[history],
+            after_epoch=after_epoch,
+        )
+    except train.NonFiniteLossError as error:
+        raise train.NonFiniteLossError(f"stage {stage.number} {name}: {error}") from error
+    finally:
+        log.close()
+        checkpoints.close()
+        progress.remove_task(bar)
+    total, without_graph = train.count_parameters(train.unstack(states.params, 0))
+    clips_an_epoch = program.steps * program.batch_size
+    measures = {
+        "loss": history[-1]["train_loss"],
+        "params_total": total,
+        "params_without_U": without_graph,
+        "seconds": sum(clips_an_epoch / row["clips_per_second"] for row in history),
+        "compile_seconds": compile_seconds,
+    }
+    return program, states, measures
+
+
+def stage_seed(config: ConfigDict, stage: Stage) -> int:
+    return config.seed * 1000 + stage.number
+
+
+def make_stage_program(setting: experiment.Experiment, stage: Stage) -> train.Program:
+    """The experiment's program for another topology and number of epochs."""
+    config = setting.config.copy_and_resolve_references()
+    config.train.epochs = stage.epochs
+    return train.make_program(
+        setting.program.module.clone(widths=stage.topology),
+        TASKS[config.task],
+        config,
+        setting.program.features,
+        [stage.fold],
+        experiment.make_augmentation(config.augment),
+        setting.clips.landmarks[0].nbytes,
+    )
+
+
+def first_state(
+    program: train.Program, clips: data.Clips, seed: int, parent: dict, *, deeper: bool
+) -> train.TrainState:
+    """State in which a stage begins: the parent's weights, the rest drawn, the optimiser at rest.
+
+    Args:
+      program: of the larger network.
+      clips: tell the shape of its inputs.
+      seed: of what is drawn.
+      parent: `{"params", "batch_stats"}`, {} for none.
+      deeper: the larger network has one more layer.
+    """
+    inputs = jax.eval_shape(program.features, data.take(clips, np.arange(1)))
+
+    def init(key):
+        return program.module.init(key, jnp.zeros(inputs.shape), train=False)
+
+    shapes = jax.eval_shape(init, jax.random.key(seed))
+    old = progressive.shed(parent, shapes, deeper=deeper)
+    covered = {name: leaf.shape for name, leaf in _named(old)}
+
+    @functools.partial(jax.jit, compiler_options=_RUN_ONCE)
+    def draw(key):  # only the leaves that old does not fill: it compiles several times faster
+        return {n: leaf for n, leaf in _named(init(key)) if covered.get(n) != leaf.shape}
+
+    drawn = draw(jax.random.key(seed))
+    new = [drawn.get(n, np.zeros(leaf.shape, leaf.dtype)) for n, leaf in _named(shapes)]
+    new = jax.tree.unflatten(jax.tree.structure(shapes), new)
+    grown = jax.tree.map(jnp.asarray, progressive.grow(old, new))
+    return train.TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=grown["params"],
+        batch_stats=grown["batch_stats"],
+        opt_state=jax.jit(program.optimizer.init)(grown["params"]),
+    )
+
+
+def _named(tree) -> list[tuple[str, jax.Array]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
+
+
+def _finish(setting, topology: Topology, rows: list[dict], progress) -> dict:
+    """Fine-tunes the found network, scores it, writes report, bundle and `found.py`."""
+    workdir, fold = setting.workdir, setting.folds[0]
+    config = setting.config.copy_and_resolve_references()
+    config.model.widths = topology
+    found = dataclasses.replace(
+        setting, config=config, folds=[fold], model={**setting.model, "widths": list(topology)}
+    )
+    result_file = workdir / "folds" / f"{fold.name}.npz"
+    if not result_file.exists():
+        rows = _fine_tune(found, topology, rows, progress)
+    else:
+        rows = search_report.read_rows(workdir)
+    progress.console.print(search_report.line(rows[-1]), soft_wrap=True)
+    parameters = (rows[-1]["params_total"], rows[-1]["params_without_U"])
+    metrics = report.write(workdir, config, setting.clips, [fold], parameters)
+    experiment.write_bundle(found, fold.name, metrics)
+    search_report.write(workdir, config, rows, fold, progress.console)
+    return metrics
+
+
+def _fine_tune(found, topology: Topology, rows: list[dict], progress) -> list[dict]:
+    """Trains the found network once more, by now scored every epoch, and assesses it."""
+    config, fold = found.config, found.folds[0]
+    stage = Stage(
+        number=len(rows) + 1,
+        topology=topology,
+        parent=topology,
+        epochs=config.train.epochs,
+        fold=fold,
+        folder=found.workdir,
+    )
+    program, states, measures = train_stage(found, stage, progress)
+    row = {"stage": stage.number, "topology": topology, "parent": topology, **measures}
+    rows = [*rows, {**row, "decision": "fine-tuned", "kept": topology}]
+    search_report.write_rows(found.workdir, rows)
+    assess = assessment.make_assess(program, config.evaluation.passes)
+    tuned = dataclasses.replace(found, program=program, assess=assess)
+    experiment.assess_runs(tuned, [train.Run(fold, stage_seed(config, stage))], states)
+    return rows
+
+
+def _weights(workdir: pathlib.Path, topology: Topology) -> pathlib.Path:
+    return workdir / "search" / "weights" / f"{'-'.join(map(str, topology))}.msgpack"
+
+
+def _save(workdir, topology: Topology, states: train.TrainState) -> None:
+    variables = jax.tree.map(np.asarray, train.unstack(states.variables, 0))
+    checkpoint.save_weights(_weights(workdir, topology), variables, {})
+
+
+def _load(workdir, topology: Topology) -> dict:
+    return checkpoint.load_weights(_weights(workdir, topology))[0]

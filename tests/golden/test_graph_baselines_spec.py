@@ -1,0 +1,136 @@
+"""Worked example and published numbers of the specification of ST-GCN, AGCN and DGNN."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fer_jax import landmarks
+from fer_jax.models import GRAPH_LEAVES, build
+from fer_jax.models.dgnn import DirectedLayer, incidence
+from fer_jax.models.st_gcn import GraphLayer, partition, spatial_partition
+from fer_jax.train import count_parameters
+
+EXAMPLE = ((0, 2), (1, 2))
+
+
+def reference_graph(edges):
+    """As many edges as the published code has for a data set; only their number counts."""
+    graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE), "reference")
+    return landmarks.Graph(graph.edges[:edges], graph.reference_shape, "reference")
+
+
+# Section 2
+
+
+def test_partition_of_the_example():
+    identity, inward, outward = partition(EXAMPLE, 3)
+    assert identity.tolist() == np.eye(3).tolist()
+    assert inward.tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 0]]
+    assert outward.tolist() == [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+
+
+def test_column_of_the_nose_is_normalised():
+    graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE))
+    matrices = partition(tuple(map(tuple, graph.edges.tolist())), 51)
+    sums = matrices.sum(1)
+    assert np.logical_or(np.isclose(sums, 1), sums == 0).all()
+    into_nose = (graph.edges[:, 1] == landmarks.MASTER).sum()
+    column = matrices[2, :, landmarks.MASTER]  # the nose gathers from the sources of its edges
+    assert (column > 0).sum() == into_nose > 40
+    np.testing.assert_allclose(column[column > 0], 1 / into_nose, rtol=1e-6)
+
+
+# Section 4
+
+
+def test_original_partition_of_a_path():
+    # 0 - 1 - 2 - 3 with a branch 1 - 4, seen from 1: 0, 2 and 4 are one hop away, 3 two.
+    itself, not_nearer, nearer = spatial_partition(((0, 1), (1, 2), (2, 3), (4, 1)), 5, 1)
+    np.testing.assert_allclose(np.diag(itself), [1 / 2, 1 / 4, 1 / 3, 1 / 2, 1 / 2])
+    np.testing.assert_allclose(not_nearer[:, 1], [1 / 4, 0, 1 / 4, 0, 1 / 4])
+    np.testing.assert_allclose(nearer[:, 2], [0, 1 / 3, 0, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(not_nearer[:, 2], [0, 0, 0, 1 / 3, 0], rtol=1e-6)
+    np.testing.assert_allclose((itself + not_nearer + nearer).sum(0), np.ones(5), rtol=1e-6)
+
+
+# Section 5
+
+
+def test_incidence_of_the_example():
+    source, target = incidence(EXAMPLE, 3)
+    np.testing.assert_allclose(source, np.array([[1, 0], [0, 1], [0, 0]]) + 1e-6)
+    np.testing.assert_allclose(target, np.array([[0, 0], [0, 0], [0.5, 0.5]]) + 1e-6)
+
+
+def test_incidence_counts_repeats_and_self_loops():
+    source, target = incidence(((0, 1), (0, 1), (1, 1)), 2)
+    np.testing.assert_allclose(source, np.array([[0.5, 0.5, 0], [0, 0, 0.25]]) + 1e-6)
+    np.testing.assert_allclose(target, np.array([[0, 0, 0], [0.25, 0.25, 0.25]]) + 1e-6)
+
+
+# Section 6
+
+
+def params_of(fields, edges, classes):
+    model = build(fields, classes, reference_graph(edges))
+    inputs = jnp.zeros((1, 4, 51, 2))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), inputs, train=False))
+    return shapes["params"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "edges", "classes", "total", "without_graph"),
+    [
+        ({"name": "st_gcn"}, 312, 7, 185_928, 131_307),
+        ({"name": "st_gcn"}, 309, 6, 185_863, 131_242),
+        ({"name": "agcn"}, 312, 7, 198_396, 143_775),
+        ({"name": "agcn"}, 309, 6, 198_331, 143_710),
+        ({"name": "st_gcn", "original": True}, 312, 7, 182_864, 128_243),
+        ({"name": "dgnn"}, 312, 7, 538_003, 315_235),  # AFEW
+        ({"name": "dgnn"}, 309, 6, 535_720, 315_094),  # Oulu-CASIA
+        ({"name": "dgnn"}, 303, 7, 531_541, 315_199),  # CK+
+    ],
+)
+def test_published_parameter_counts(fields, edges, classes, total, without_graph):
+    assert count_parameters(params_of(fields, edges, classes)) == (total, without_graph)
+
+
+@pytest.mark.parametrize(
+    ("fields", "leaves"),
+    [
+        ({"name": "st_gcn"}, {"P": (3, 51, 51)}),
+        ({"name": "agcn"}, {"P": (3, 51, 51)}),
+        ({"name": "st_gcn", "original": True}, {"M": (3, 51, 51)}),
+        ({"name": "dgnn"}, {"S": (51, 312), "T": (51, 312)}),
+    ],
+)
+def test_graph_matrices_are_known_by_name(fields, leaves):
+    found = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params_of(fields, 312, 7)):
+        if path[-1].key in GRAPH_LEAVES:
+            found.setdefault(path[-1].key, []).append(leaf.shape)
+    assert found == {name: [shape] * 7 for name, shape in leaves.items()}
+
+
+@pytest.mark.parametrize("name", ["st_gcn", "agcn", "dgnn"])
+@pytest.mark.parametrize(
+    ("frames", "through"), [(4, [4, 4, 4, 4, 2, 2, 2]), (5, [5, 5, 5, 5, 3, 3, 3])]
+)
+def test_time_and_width_through_the_net(name, frames, through):
+    model = build({"name": name}, 6, reference_graph(312))
+    inputs = jnp.zeros((2, frames, 51, 2))
+    layers = (GraphLayer, DirectedLayer)
+    _, state = jax.eval_shape(
+        lambda: model.init_with_output(
+            jax.random.key(0), inputs, train=False,
+            capture_intermediates=lambda module, _: isinstance(module, layers),
+        )
+    )  # fmt: skip
+    outputs = [
+        jax.tree.leaves(state["intermediates"][f"layer{n}"]["__call__"])[0].shape
+        for n in range(1, 8)
+    ]
+    assert [shape[2:] for shape in outputs] == list(
+        zip(through, [8, 16, 16, 32, 32, 64, 64], strict=True)
+    )
