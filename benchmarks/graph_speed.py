@@ -1,6 +1,6 @@
 """Speed of the graph baselines against their PyTorch mirrors: one training step, B=128, T=4.
 
-    python -m benchmarks.graph_speed                # about a minute on 2 CPU cores
+    python -m benchmarks.graph_speed
     python -m benchmarks.graph_speed --only dgnn
 
 Both sides use all cores of the same machine (or its GPU), see the same clean graph of 181 edges,
@@ -91,7 +91,7 @@ def mirror_step(kind: str, graph: landmarks.Graph):
     return step
 
 
-def measure(kind: str, repeats: int = 7) -> tuple[float, float]:
+def measure(kind: str, repeats: int = 5) -> tuple[float, float]:
     """Returns the median seconds of a step of the mirror and of ours, after one not timed."""
     graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE))
     sides = [mirror_step(kind, graph), our_step(kind, graph)]

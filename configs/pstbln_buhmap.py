@@ -13,5 +13,6 @@ def get_config():
     config = stbln_buhmap.get_config()
     config.name = "pstbln_buhmap"
     config.search.enabled = True
-    config.search.epochs = 30
+    config.search.epochs = 20
+    config.search.max_layers, config.search.max_blocks = 4, 4  # keep it to minutes
     return config

@@ -12,5 +12,6 @@ def get_config():
     config = stbln_synthetic.get_config()
     config.name = "pstbln_synthetic"
     config.search.enabled = True
-    config.search.epochs = 20
+    config.search.epochs = 10
+    config.search.max_layers, config.search.max_blocks = 4, 4  # keep it to minutes
     return config

@@ -17,12 +17,14 @@ class Fold:
       train: clips to learn from.
       evaluate: clips that are scored.
       validation: clips on which thresholds are chosen; None where the protocol has no such set.
+      repeat: of a repeated cross-validation, counted from 0.
     """
 
     name: str
     train: np.ndarray
     evaluate: np.ndarray
     validation: np.ndarray | None = None
+    repeat: int = 0
 
     def scored(self) -> list[np.ndarray]:
         """The parts that predictions are made for."""
@@ -121,7 +123,7 @@ def subject_kfold(
             held_out = np.isin(subjects, group)
             scored += held_out
             train, evaluate = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-            folds.append(Fold(f"{prefix}fold{number:02d}", train, evaluate))
+            folds.append(Fold(f"{prefix}fold{number:02d}", train, evaluate, repeat=repeat))
         if not (scored == 1).all():
             raise AssertionError("the folds do not score every clip exactly once")
     return folds

@@ -131,6 +131,7 @@ def _readings(folds, results, clips) -> dict:
             "accuracy_folds": {
                 fold.name: accuracy for fold, accuracy in zip(folds, accuracies, strict=True)
             },
+            "accuracy_repeats": _of_repeats(folds, accuracies),
             "expected_calibration_error": uncertainty.expected_calibration_error(
                 probabilities, pooled
             ),
@@ -138,6 +139,12 @@ def _readings(folds, results, clips) -> dict:
             "area_under_risk_coverage": uncertainty.area_under_risk_coverage(doubt, correct),
         }
     return table
+
+
+def _of_repeats(folds, accuracies) -> list[float]:
+    """Mean over the folds of each repeat of the cross-validation."""
+    repeats = np.array([fold.repeat for fold in folds])
+    return [float(np.mean(np.array(accuracies)[repeats == n])) for n in range(repeats.max() + 1)]
 
 
 def _train_seconds(history: pd.DataFrame, folds) -> float:
@@ -336,6 +343,7 @@ def _report(config, clips, content, figures) -> str:
         "ECE: expected calibration error (15 bins). NLL: negative log likelihood, nats. "
         "AURC: area under the risk-coverage curve of the entropy, 0 is perfect.",
         "",
+        *_repeat_lines(content["readings"]),
         f"Last epoch throughout. {_best_line(content['best_epoch'])}",
         "",
         f"Single passes with dropout ({single['passes']}): {single['accuracy_mean']:.4f} +- "
@@ -351,6 +359,19 @@ def _report(config, clips, content, figures) -> str:
     measured = ", ".join(f"{name} {value}" for name, value in content["environment"].items())
     lines += [f"Measured on: {measured}.", ""]
     return "\n".join(lines)
+
+
+def _repeat_lines(table: dict) -> list[str]:
+    """Mean and deviation over the repeats, where there are several."""
+    lines = []
+    for name, row in table.items():
+        values = row["accuracy_repeats"]
+        if len(values) > 1:
+            lines.append(
+                f"- {READINGS[name]}, {len(values)} repeats: {np.mean(values):.4f} +- "
+                f"{np.std(values, ddof=1):.4f} (mean of folds, mean and deviation over repeats)"
+            )
+    return [*lines, ""] if lines else []
 
 
 def _interval(bounds) -> str:

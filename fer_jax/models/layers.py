@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -49,6 +51,64 @@ class Dense(nn.Module):
         return channel_mix(x, kernel) + bias
 
 
+def convolve(rows: jax.Array, kernel: jax.Array, padding: tuple[int, int], stride: int = 1):
+    """Convolves over time, `[N, T, Fi], [K, Fi, Fo] -> [N, T', Fo]`; zeros are padded on."""
+    return jax.lax.conv_general_dilated(
+        rows, kernel, (stride,), [padding], dimension_numbers=("NWC", "WIO", "NWC")
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve_on_cpu(rows: jax.Array, kernel: jax.Array, padding: tuple[int, int]) -> jax.Array:
+    """`convolve`, with derivatives that are fast on a CPU inside a loop too.
+
+    What XLA:CPU derives itself are convolutions over other axes, for which it has no fast kernel
+    there (`python -m benchmarks.convolution`).
+    """
+    return convolve(rows, kernel, padding)
+
+
+def _convolve_forward(rows, kernel, padding):
+    return convolve(rows, kernel, padding), (rows, kernel)
+
+
+def _convolve_backward(padding, saved, cotangent):
+    rows, kernel = saved
+    reach = len(kernel) - 1
+    mirrored = kernel[::-1].transpose(0, 2, 1)
+    rows_gradient = convolve(cotangent, mirrored, (reach - padding[0], reach - padding[1]))
+    return rows_gradient, _kernel_gradient(rows, cotangent, len(kernel), padding)
+
+
+convolve_on_cpu.defvjp(_convolve_forward, _convolve_backward)
+
+
+def _kernel_gradient(rows, cotangent, taps: int, padding, tile: int = 4) -> jax.Array:
+    """Gradient of a kernel, `[taps, Fi, Fo]`, by products of whole tiles of frames.
+
+    A product of tiles holds every pair of a frame in and a frame out; the pairs that are k frames
+    apart, a diagonal, sum to tap k.
+    """
+    count, frames, channels = rows.shape
+    features = cotangent.shape[-1]
+    tiles = -(-cotangent.shape[1] // tile)
+    parts = -(-(taps - 1) // tile) + 1  # tiles of frames in that a tile of frames out reaches
+    length = (tiles + parts - 1) * tile
+    end = max(length - padding[0] - frames, 0)
+    rows = jnp.pad(rows, ((0, 0), (padding[0], end), (0, 0)))[:, :length]
+    rows = rows.reshape(count, -1, tile * channels)
+    cotangent = jnp.pad(cotangent, ((0, 0), (0, tiles * tile - cotangent.shape[1]), (0, 0)))
+    cotangent = cotangent.reshape(count * tiles, -1)
+
+    def pairs(part):
+        own = rows[:, part : part + tiles].reshape(count * tiles, -1)
+        product = jax.lax.dot_general(own, cotangent, (((0,), (0,)), ((), ())))
+        return product.reshape(tile, channels, tile, features)
+
+    product = jnp.concatenate([pairs(part) for part in range(parts)])
+    return jnp.stack([sum(product[k + t, :, t] for t in range(tile)) for k in range(taps)])
+
+
 class TemporalConv(nn.Module):
     """Convolution over time with zero padding: `[..., T, Fi] -> [..., T', Fo]`.
 
@@ -67,20 +127,30 @@ class TemporalConv(nn.Module):
         shape = (self.kernel_size, channels, self.features)
         kernel = self.param("kernel", he_normal_fan_out, shape)
         rows = x.reshape(-1, frames, channels)
-        if jax.default_backend() == "cpu" and frames < self.kernel_size:
+        if jax.default_backend() != "cpu":
+            pad = self.kernel_size // 2
+            y = convolve(rows, kernel, (pad, pad), self.stride)
+        elif frames < self.kernel_size:
             y = self._whole_clip(rows, kernel)
         else:
-            y = self._convolution(rows, kernel)
+            y = self._strided(rows, kernel)
         y = y.reshape(*leading, -1, self.features)
         if not self.use_bias:
             return y
         return y + self.param("bias", nn.initializers.zeros, (self.features,))
 
-    def _convolution(self, rows, kernel):
-        pad = self.kernel_size // 2
-        return jax.lax.conv_general_dilated(
-            rows, kernel, (self.stride,), [(pad, pad)], dimension_numbers=("NWC", "WIO", "NWC")
-        )
+    def _strided(self, rows, kernel):
+        """Takes `stride` frames as one frame with so many more channels."""
+        count, frames, channels = rows.shape
+        pad, stride = self.kernel_size // 2, self.stride
+        front = -pad % stride
+        back = -(self.kernel_size + front) % stride
+        kernel = jnp.pad(kernel, ((front, back), (0, 0), (0, 0)))
+        kernel = kernel.reshape(-1, stride * channels, self.features)
+        rows = jnp.pad(rows, ((0, 0), (0, -frames % stride), (0, 0)))
+        left = (pad + front) // stride
+        rows = rows.reshape(count, -1, stride * channels)
+        return convolve_on_cpu(rows, kernel, (left, len(kernel) - 1 - left))
 
     def _whole_clip(self, rows, kernel):
         count, frames, channels = rows.shape

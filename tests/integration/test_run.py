@@ -1,5 +1,6 @@
 """The whole command `run.py` on tiny data: train, stop, continue, refuse."""
 
+import io
 import json
 import os
 import pathlib
@@ -11,10 +12,11 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 import fer_jax
 from configs import stbln_synthetic
-from fer_jax import data, experiment, train
+from fer_jax import data, experiment, parallel, report, train
 
 ROOT = pathlib.Path(__file__).parents[2]
 EPOCHS = 10
@@ -218,6 +220,50 @@ def test_subject_folds_then_a_bundle_of_all(prepared, tmp_path):
     weights = (tmp_path / "folds" / "all.msgpack").read_bytes()
     assert (tmp_path / "model" / "weights.msgpack").read_bytes() == weights
     assert fer_jax.load_model(tmp_path / "model").frames == 4
+
+
+def test_repeated_folds_interrupted_end_with_the_same_numbers(prepared, tmp_path, monkeypatch):
+    config = small_config(
+        prepared,
+        **{"protocol.name": "subject_kfold", "protocol.folds": 2, "protocol.repeats": 2,
+           "train.epochs": 2, "train.checkpoint_epochs": 1},
+    )  # fmt: skip
+    experiment.run(config, tmp_path / "whole")
+    metrics = metrics_of(tmp_path / "whole")
+    row = metrics["readings"]["mc_dropout"]
+    assert metrics["clips_scored"] == 84 and len(row["accuracy_folds"]) == 4
+    assert np.mean(row["accuracy_repeats"]) == pytest.approx(row["accuracy_mean_of_folds"])
+    assert "2 repeats:" in (tmp_path / "whole" / "report.md").read_text()
+
+    write, calls = report.EpochLog.write, []
+
+    def cut_short(log, row):
+        calls.append(row)
+        if len(calls) == 8:  # five runs of two epochs: in the second, some logs behind the others
+            raise KeyboardInterrupt
+        write(log, row)
+
+    monkeypatch.setattr(report.EpochLog, "write", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(config, tmp_path / "cut")
+    monkeypatch.undo()
+    experiment.run(config, tmp_path / "cut")
+    assert metrics_of(tmp_path / "cut") == metrics
+    rows = sorted(without_speed(rows_of(tmp_path / "cut")), key=str)
+    assert rows == sorted(without_speed(rows_of(tmp_path / "whole")), key=str)
+
+
+def test_runs_that_do_not_fit_the_memory_are_trained_in_groups(prepared, tmp_path, monkeypatch):
+    config = small_config(
+        prepared, **{"protocol.name": "subject_kfold", "protocol.folds": 3, "train.epochs": 1}
+    )
+    shown = Console(record=True, file=io.StringIO())
+    experiment.run(config, tmp_path / "together", shown)
+    monkeypatch.setattr(parallel, "device_memory", lambda: 1)
+    experiment.run(config, tmp_path / "alone", shown)
+    assert metrics_of(tmp_path / "alone") == metrics_of(tmp_path / "together")
+    text = shown.export_text()
+    assert "fold00 to all" in text and "fold01 " in text
 
 
 def test_a_loss_that_is_no_number_stops_the_run(prepared, tmp_path):

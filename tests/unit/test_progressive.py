@@ -324,18 +324,17 @@ def test_compiling_is_reported_as_a_share_of_the_search():
     assert search_report.compile_share(rows) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(
-    ("dataset", "epochs"),
-    [("synthetic", 20), ("buhmap", 30), ("ckplus", 400), ("oulu", 400), ("afew", 300)],
-)
-def test_a_config_differs_from_the_fixed_network_in_the_search_only(dataset, epochs):
+@pytest.mark.parametrize("dataset", ["synthetic", "buhmap", "ckplus", "oulu", "afew"])
+def test_a_config_differs_from_the_fixed_network_in_the_search_only(dataset):
     grown, fixed = (
         importlib.import_module(f"configs.{kind}_{dataset}").get_config()
         for kind in ("pstbln", "stbln")
     )
-    assert grown.search.enabled and grown.search.epochs == epochs
-    assert (grown.search.block_size, grown.search.width_threshold) == (5, 1e-4)
-    assert (grown.search.depth_threshold, grown.search.max_layers) == (1e-4, 10)
+    assert grown.search.enabled and not fixed.search.enabled
+    if dataset in ("ckplus", "oulu", "afew"):  # as published: every stage as long as a training
+        published = {"enabled": True, "epochs": fixed.train.epochs, "block_size": 5,
+                     "width_threshold": 1e-4, "depth_threshold": 1e-4}  # fmt: skip
+        assert published.items() <= grown.search.to_dict().items()
     with grown.unlocked():
         grown.name, grown.search = fixed.name, fixed.search
     assert grown == fixed

@@ -121,6 +121,7 @@ def test_repeats_divide_differently_and_say_which():
     assert [fold.name for fold in folds[3:5]] == ["repeat0_fold03", "repeat1_fold00"]
     parts = {tuple(fold.evaluate) for fold in folds}
     assert len(parts) == 12
+    assert [fold.repeat for fold in folds] == [0] * 4 + [1] * 4 + [2] * 4
     assert [fold.name for fold in protocols.subject_kfold(subjects, 4)][0] == "fold00"
 
 

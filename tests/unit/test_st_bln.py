@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax.models import MODELS
+from fer_jax.models import MODELS, layers
 from fer_jax.models.st_bln import STBLN, TemporalConv
 
 EDGES, CLASSES = 7, 3
@@ -101,10 +101,22 @@ def test_temporal_convolution_is_a_convolution(frames, stride, kernel_size):
     conv = TemporalConv(5, kernel_size, stride)
     variables = conv.init(jax.random.key(0), x)
     kernel = variables["params"]["kernel"]
-    rows = x.reshape(-1, frames, 2)
-    expected = conv._convolution(rows, kernel).reshape(*x.shape[:2], -1, 5)
+
+    def plain(kernel, x):
+        rows, pad = x.reshape(-1, frames, 2), kernel_size // 2
+        return layers.convolve(rows, kernel, (pad, pad), stride).reshape(*x.shape[:2], -1, 5)
+
+    def ours(kernel, x):
+        return conv.apply({"params": {**variables["params"], "kernel": kernel}}, x)
+
+    expected, pull_expected = jax.vjp(plain, kernel, x)
     assert expected.shape[2] == -(-frames // stride)
-    np.testing.assert_allclose(conv.apply(variables, x), expected, rtol=1e-4, atol=1e-4)
+    given, pull = jax.vjp(ours, kernel, x)
+    np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-4)
+    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=expected.shape), jnp.float32)
+    for ours_gradient, gradient in zip(pull(cotangent), pull_expected(cotangent), strict=True):
+        scale = float(jnp.abs(gradient).max()) + 1e-6
+        np.testing.assert_allclose(ours_gradient / scale, gradient / scale, atol=1e-4)
 
 
 # Invariances

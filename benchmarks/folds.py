@@ -1,0 +1,126 @@
+"""Cross-validation with all folds in one program against one fold after another.
+
+    python -m benchmarks.folds            # CK+-sized: 327 clips, 118 people, T=4, 10 folds
+
+Both ways train ST-BLN at the paper's batch of 128, on the same clips, and score every epoch. Their
+epochs are timed in turns, compiling left out; the losses must agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.speed import CONFIG
+from fer_jax import data, landmarks, protocols, train
+from fer_jax.models.st_bln import STBLN
+from fer_jax.tasks import TASKS
+
+CLIPS, SUBJECTS, CLASSES, FRAMES, FOLDS, BATCH = 327, 118, 7, 4, 10, 128
+
+
+def make_clips() -> data.Clips:
+    """Random clips of the size of CK+."""
+    rng = np.random.default_rng(0)
+    shape = landmarks.inner(landmarks.MEAN_FACE) * 60
+    moved = rng.normal(0, 2, (CLIPS, FRAMES, 68, 2)) + landmarks.MEAN_FACE * 60 + 250
+    return data.Clips(
+        clip_ids=[f"clip{number:03d}" for number in range(CLIPS)],
+        subjects=[f"s{number * SUBJECTS // CLIPS:03d}" for number in range(CLIPS)],
+        splits=["train"] * CLIPS,
+        labels=rng.integers(0, CLASSES, CLIPS).astype(np.int32),
+        landmarks=moved.astype(np.float32),
+        seconds=np.ones(CLIPS, np.float32),
+        classes=tuple(f"class{number}" for number in range(CLASSES)),
+        graph=landmarks.make_graph(shape),
+    )
+
+
+class Folds:
+    """Trains the folds in groups of `together`, from fresh weights."""
+
+    def __init__(self, clips: data.Clips, together: int):
+        config = CONFIG.copy_and_resolve_references()
+        config.train.batch_size = BATCH
+        folds = protocols.subject_kfold(clips.subjects, FOLDS)
+        module, task = STBLN(classes=CLASSES), TASKS["classification"]
+
+        def features(batch):
+            return data.model_inputs(batch["landmarks"], clips.graph.edges)
+
+        self.clips, self.task = clips, task
+        self.program = train.make_program(module, task, config, features, folds)
+        runs = [train.Run(fold, number) for number, fold in enumerate(folds)]
+        self.groups = [runs[first : first + together] for first in range(0, FOLDS, together)]
+        shape = np.zeros((1, FRAMES, len(clips.graph.edges), 2))
+        self.states = [
+            train.create_train_states(module, self.program.optimizer, shape, [r.seed for r in runs])
+            for runs in self.groups
+        ]
+        self.histories = [[[] for _ in runs] for runs in self.groups]
+
+    def epoch(self) -> float:
+        """Trains and scores one more epoch of every fold; returns the seconds it took."""
+        started = time.perf_counter()
+        for number, runs in enumerate(self.groups):
+            histories = self.histories[number]
+            self.states[number] = train.fit(
+                self.program,
+                self.task,
+                self.states[number],
+                self.clips,
+                runs,
+                epochs=len(histories[0]) + 1,
+                histories=histories,
+                after_epoch=lambda states, histories: None,
+            )
+        jax.block_until_ready(self.states)
+        return time.perf_counter() - started
+
+    def losses(self) -> np.ndarray:
+        """Training losses `[folds, epochs]`."""
+        return np.array(
+            [
+                [row["train_loss"] for row in history]
+                for group in self.histories
+                for history in group
+            ]
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=5, help="timed epochs (default 5)")
+    options = parser.parse_args()
+    clips = make_clips()
+    ways = {"one after another": Folds(clips, 1), "together": Folds(clips, FOLDS)}
+    seconds = {name: [] for name in ways}
+    for way in ways.values():
+        way.epoch()  # compiles
+    for _ in range(options.epochs):
+        for name, way in ways.items():
+            seconds[name].append(way.epoch())
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    table = Table("way", "s an epoch of all folds", "ratio")
+    for name, value in medians.items():
+        table.add_row(name, f"{value:.2f}", f"{medians['one after another'] / value:.2f}")
+    console = Console(width=100)
+    console.print(table)
+    first, second = (way.losses() for way in ways.values())
+    device = jax.devices()[0]
+    kind = device.device_kind if device.platform != "cpu" else f"{os.cpu_count()} CPU cores"
+    console.print(
+        f"{FOLDS} folds of {CLIPS} clips, T={FRAMES}, batch {BATCH}; largest difference of the "
+        f"losses {np.abs(first - second).max():.1e}. {kind}, jax {jax.__version__}"
+    )
+
+
+if __name__ == "__main__":
+    main()
