@@ -49,8 +49,10 @@ def main(arguments: list[str]) -> None:
 def parse_flags(arguments: list[str]) -> list[str]:
     """Parses the command line; an unknown config or field ends in one line, before any work."""
     try:
-        rest = app.parse_flags_with_usage(arguments)
+        rest = flags.FLAGS(arguments)
         _ = _CONFIG.value.name  # raises when the file could not be loaded
+    except flags.Error as error:
+        sys.exit(f"error: {str(error).splitlines()[-1].strip()}")
     except OSError as error:
         sys.exit(f"error: --config cannot be loaded: {str(error).splitlines()[-1].strip()}")
     except (AttributeError, KeyError, TypeError) as error:

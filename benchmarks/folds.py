@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.speed import CONFIG
-from fer_jax import data, landmarks, protocols, train
+from fer_jax import data, landmarks, programs, protocols, train
 from fer_jax.models.st_bln import STBLN
 from fer_jax.tasks import TASKS
 
@@ -56,12 +56,14 @@ class Folds:
             return data.model_inputs(batch["landmarks"], clips.graph.edges)
 
         self.clips, self.task = clips, task
-        self.program = train.make_program(module, task, config, features, folds)
+        self.program = programs.make_program(module, task, config, features, folds)
         runs = [train.Run(fold, number) for number, fold in enumerate(folds)]
         self.groups = [runs[first : first + together] for first in range(0, FOLDS, together)]
         shape = np.zeros((1, FRAMES, len(clips.graph.edges), 2))
         self.states = [
-            train.create_train_states(module, self.program.optimizer, shape, [r.seed for r in runs])
+            programs.create_train_states(
+                module, self.program.optimizer, shape, [r.seed for r in runs]
+            )
             for runs in self.groups
         ]
         self.histories = [[[] for _ in runs] for runs in self.groups]

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import torch_st_bln as mirror
-from fer_jax import parallel, protocols, train, uncertainty
+from fer_jax import parallel, programs, protocols, uncertainty
 from fer_jax.models.st_bln import STBLN
 from fer_jax.tasks import TASKS
 
@@ -61,16 +61,16 @@ class Ours:
         config = CONFIG.copy_and_resolve_references()
         config.train.batch_size = batch
         fold = protocols.Fold("all", np.arange(batch), np.arange(0))
-        program = train.make_program(
+        program = programs.make_program(
             self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]
         )
-        self.states = train.create_train_states(self.module, program.optimizer, x, [0])
-        self.variables = train.unstack(self.states.variables, 0)  # training donates the states
+        self.states = programs.create_train_states(self.module, program.optimizer, x, [0])
+        self.variables = programs.unstack(self.states.variables, 0)  # training donates the states
         weight = np.ones(batch, np.float32)
         one = {"inputs": x, "label": y, "weight": weight}
         stacked = {name: np.stack([leaf] * self.steps)[None] for name, leaf in one.items()}
         self.batches = parallel.split(stacked)
-        keys = jax.random.key(1)[None]
+        keys = jax.random.split(jax.random.key(1), (1, self.steps))
         self.train = program.train.lower(self.states, self.batches, keys).compile()
         forward = uncertainty.stochastic(self.module)
         self._mc = jax.jit(
@@ -82,7 +82,7 @@ class Ours:
 
     def step(self) -> float:
         started = time.perf_counter()
-        keys = jax.random.key(1)[None]
+        keys = jax.random.split(jax.random.key(1), (1, self.steps))
         self.states, metrics = self.train(self.states, self.batches, keys)
         jax.block_until_ready(metrics)
         return (time.perf_counter() - started) / self.steps

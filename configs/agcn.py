@@ -10,5 +10,5 @@ from configs import base
 
 
 def get_config(dataset: str = "buhmap"):
-    config = base.get_baseline("agcn", "agcn", dataset)
+    config = base.get_baseline("agcn", "AGCN", "agcn", dataset)
     return config

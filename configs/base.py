@@ -11,6 +11,7 @@ def get_config() -> ConfigDict:
     """ST-BLN as published for CK+ and Oulu-CASIA (ST-BLN specification, sections 4 and 6)."""
     config = ConfigDict()
     config.name = "base"
+    config.method = "ST-BLN"  # name in tables and beside published figures
     config.seed = 0
     config.task = "classification"
     config.data = ConfigDict(
@@ -89,21 +90,23 @@ def get_config() -> ConfigDict:
     return config.lock()  # a misspelt field in an experiment's file is an error
 
 
-def get_baseline(model: str, name: str, dataset: str) -> ConfigDict:
+def get_baseline(model: str, method: str, name: str, dataset: str) -> ConfigDict:
     """Another landmark model under the protocol and the recipe that ST-BLN has on a data set.
 
     The papers name no recipe of their own for these models (graph baselines specification).
 
     Args:
       model: key of `fer_jax.models.MODELS`.
+      method: its name in tables.
       name: of the experiment, before the name of the data set.
       dataset: one of `LANDMARK_SETS`.
     """
     if dataset not in LANDMARK_SETS:
         raise ValueError(f"data set {dataset!r} is unknown: use one of {LANDMARK_SETS}")
     config = importlib.import_module(f"configs.stbln_{dataset}").get_config()
-    config.name = f"{name}_{dataset}"
-    fields = {"name": model, "widths": config.model.widths, "kernel_size": 9, "dropout": 0.0}
+    config.name, config.method = f"{name}_{dataset}", method
+    fields = {"name": model, "widths": config.model.widths, "dropout": 0.0}
+    fields["kernel_size"] = config.model.kernel_size
     with config.unlocked():
         config.model = ConfigDict(fields)
     return config

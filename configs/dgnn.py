@@ -11,5 +11,5 @@ from configs import base
 
 
 def get_config(dataset: str = "buhmap"):
-    config = base.get_baseline("dgnn", "dgnn", dataset)
+    config = base.get_baseline("dgnn", "DGNN", "dgnn", dataset)
     return config

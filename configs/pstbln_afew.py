@@ -13,6 +13,7 @@ from configs import stbln_afew
 def get_config():
     config = stbln_afew.get_config()
     config.name = "pstbln_afew"
+    config.method = "PST-BLN"
     config.search.enabled = True
     config.search.epochs = 300
     return config

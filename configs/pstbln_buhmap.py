@@ -12,6 +12,7 @@ from configs import stbln_buhmap
 def get_config():
     config = stbln_buhmap.get_config()
     config.name = "pstbln_buhmap"
+    config.method = "PST-BLN"
     config.search.enabled = True
     config.search.epochs = 20
     config.search.max_layers, config.search.max_blocks = 4, 4  # keep it to minutes

@@ -12,5 +12,6 @@ from configs import stbln_ckplus
 def get_config():
     config = stbln_ckplus.get_config()
     config.name = "pstbln_ckplus"
+    config.method = "PST-BLN"
     config.search.enabled = True
     return config

@@ -12,5 +12,6 @@ from configs import stbln_oulu
 def get_config():
     config = stbln_oulu.get_config()
     config.name = "pstbln_oulu"
+    config.method = "PST-BLN"
     config.search.enabled = True
     return config

@@ -11,6 +11,7 @@ from configs import stbln_synthetic
 def get_config():
     config = stbln_synthetic.get_config()
     config.name = "pstbln_synthetic"
+    config.method = "PST-BLN"
     config.search.enabled = True
     config.search.epochs = 10
     config.search.max_layers, config.search.max_blocks = 4, 4  # keep it to minutes

@@ -5,14 +5,14 @@ Run:     python run.py --config configs/stgcn.py:DATASET
          (afew, buhmap, ckplus, oulu, ravdess, synthetic)
 Paper:   28.17 AFEW, 77.08 Oulu-CASIA, 93.64 CK+ (ST-BLN, tables I to III)
 The original block of Yan et al. instead of the one that was counted:
-         --config.model.original=True
+         --config.model.original=True --config.method="original ST-GCN" --config.name=original
 """
 
 from configs import base
 
 
 def get_config(dataset: str = "buhmap"):
-    config = base.get_baseline("st_gcn", "stgcn", dataset)
+    config = base.get_baseline("st_gcn", "ST-GCN", "stgcn", dataset)
     with config.unlocked():
         config.model.original = False
     return config

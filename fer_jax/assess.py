@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.special import softmax
 
 from fer_jax import data, parallel, uncertainty
-from fer_jax.train import Program, Run, predict, stack, unstack
+from fer_jax.programs import Program, stack, unstack
+from fer_jax.train import Run, predict
 
 READINGS = {
     "stored": "dropout off, stored BatchNorm statistics",
@@ -50,14 +50,17 @@ def make_assess(program: Program, passes: int) -> Callable:
 
     draw, recalibrate = parallel.map_batches(sampled), _make_recalibrate(program)
 
+    def samples(variables, clips: data.Clips, part, seed: int) -> np.ndarray:
+        """`[S, N, C]` of one run alone: its passes fill a device already."""
+        chosen, weight = data.padded_parts([part], program.scored_size)
+        batches = parallel.split(data.take(clips, chosen, weight))
+        drawn = draw(stack([variables]), batches, jax.random.key(seed)[None])
+        return parallel.join(drawn)[0, : len(part)].swapaxes(0, 1)
+
     def assess(variables, clips: data.Clips, runs: list[Run], parts):
         recalibrated = recalibrate(variables, clips, runs)
         if not any(map(len, parts)):
             return [{} for _ in runs], recalibrated
-        chosen, weight = data.padded_parts(parts, program.scored_size)
-        batches = parallel.split(data.take(clips, chosen, weight))
-        keys = jnp.stack([jax.random.key(run.seed) for run in runs])
-        samples = parallel.join(draw(variables, batches, keys))
         stored, again = (
             predict(program, which, clips, parts) for which in (variables, recalibrated)
         )
@@ -65,7 +68,7 @@ def make_assess(program: Program, passes: int) -> Callable:
             {
                 "stored": softmax(stored[number], -1),
                 "recalibrated": softmax(again[number], -1),
-                "samples": samples[number, : len(part)].swapaxes(0, 1),
+                "samples": samples(unstack(variables, number), clips, part, runs[number].seed),
             }
             if len(part)
             else {}

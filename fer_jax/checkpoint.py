@@ -284,6 +284,7 @@ def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predict
     )
     module = build(fields, len(info["classes"]), graph)
     _check_tree(module, variables, info["frames"], graph.edges)
+    variables, recalibrated_stats = jax.device_put((variables, recalibrated_stats))
     return Predictor(
         name=info["name"],
         module=module,

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
-import json
 import os
 import pathlib
 import re
@@ -27,10 +26,25 @@ from absl import logging
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax import checkpoint, data, experiment, plots, published, report, train, uncertainty
+from fer_jax import (
+    checkpoint,
+    data,
+    experiment,
+    method_plots,
+    published,
+    report,
+    search_report,
+    train,
+    uncertainty,
+)
 
-NAMES = {"st_bln": "ST-BLN", "st_gcn": "ST-GCN", "agcn": "AGCN", "dgnn": "DGNN"}
 REPEATS = 11  # timed calls, the median counts
+FAILURES = (
+    experiment.SetupError,
+    experiment.WorkdirError,
+    data.NotPreparedError,
+    train.NonFiniteLossError,
+)
 
 
 class ConfigError(ValueError):
@@ -58,19 +72,16 @@ def load_config(name: str) -> ConfigDict:
 
 def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict:
     """Runs an experiment to its end and measures its model; returns a row of the table."""
-    workdir = runs / config.name
-    method, search_seconds = NAMES[config.model.name], None
+    workdir, search_seconds = runs / config.name, None
     console.rule(config.name)
     metrics = experiment.run(config, workdir, console)
     if config.search.enabled:
-        method = f"P{method}"
-        rows = [json.loads(line) for line in (workdir / "search.jsonl").read_text().splitlines()]
-        search_seconds = sum(row["seconds"] + row["compile_seconds"] for row in rows)
+        search_seconds = search_report.seconds(search_report.read_rows(workdir))
         config = load_config(str(workdir / "found.py"))
         workdir = runs / config.name
         metrics = experiment.run(config, workdir, console)
     return {
-        "method": method,
+        "method": config.method,
         "config": config.name,
         "dataset": config.data.dataset,
         "features": config.data.features,
@@ -81,11 +92,18 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
         "train_seconds": metrics["train_seconds"],
         "search_seconds": search_seconds,
         **measure(checkpoint.load_model(workdir / "model")),
-        **dict(zip(PAPER, published.accuracy(method, config.data.dataset), strict=True)),
+        **dict(zip(PAPER, _published(config), strict=True)),
     }
 
 
 PAPER = ("paper_with_mcd", "paper_without_mcd")
+
+
+def _published(config: ConfigDict) -> tuple[float | None, float | None]:
+    """The paper's figures, unless the input is not the paper's."""
+    if config.data.features != "position":
+        return None, None
+    return published.accuracy(config.method, config.data.dataset)
 
 
 def _scores(metrics: dict) -> dict:
@@ -171,9 +189,10 @@ def _percent(row: dict, reading: str) -> str:
 _NOTES = """
 MCD: Monte Carlo dropout. Accuracies are of the last epoch, means of the folds; in brackets the 95%
 interval over the folds (of the clips, where there is one fold). Without: dropout off, BatchNorm
-statistics as stored; recalibrated: re-estimated without dropout. Parameters of the graph: the
-learnable matrices over nodes or edges. Training: all folds that are scored. Milliseconds: one clip
-at a time, features to probabilities, median of {repeats}. Measured on: {environment}.
+statistics as stored; recalibrated: re-estimated without dropout. Graph matrices: the learnable ones
+over nodes or edges. Training: all folds that are scored. Milliseconds: the network alone, one clip
+at a time, median of {repeats}. A PST-BLN topology was searched on the training clips of the first
+fold. Measured on: {environment}.
 """
 
 
@@ -184,7 +203,7 @@ def write(rows: list[dict], out: pathlib.Path) -> None:
     notes = _NOTES.format(repeats=REPEATS, environment=environment)
     (out / "compare.md").write_text(markdown(rows) + notes)
     pd.DataFrame(rows).to_csv(out / "compare.csv", index=False)
-    plots.comparison(rows).savefig(out / "compare.png")
+    method_plots.comparison(rows).savefig(out / "compare.png")
 
 
 def main() -> None:
@@ -204,21 +223,24 @@ def main() -> None:
     try:
         configs = [load_config(name) for name in options.configs]
         _check_names(configs)
-        for config in configs:
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+    failed = []
+    for config in configs:
+        try:
             rows.append(run_method(config, options.runs, console))
             write(rows, options.out)  # what is finished can be read while the rest runs
-    except (
-        ConfigError,
-        experiment.SetupError,
-        experiment.WorkdirError,
-        data.NotPreparedError,
-        train.NonFiniteLossError,
-    ) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\ninterrupted: the same command continues from the last checkpoint")
+        except FAILURES as error:
+            failed.append(f"{config.name} is left out: {error}")
+            console.print(failed[-1], markup=False, soft_wrap=True)
+        except KeyboardInterrupt:
+            sys.exit("\ninterrupted: the same command continues from the last checkpoint")
+    if not rows:
+        sys.exit("error: no experiment could be run")
     console.print(re.sub(r"[{}]", "", markdown(rows)), soft_wrap=True, markup=False)
     console.print(f"table and figure: {options.out}/compare.md, compare.csv, compare.png")
+    if failed:
+        sys.exit("\n".join(["error: not everything could be compared", *failed]))
 
 
 def _check_names(configs: list[ConfigDict]) -> None:

@@ -23,7 +23,17 @@ from rich.progress import (
 )
 
 from fer_jax import assess as assessment
-from fer_jax import augment, checkpoint, data, landmarks, parallel, protocols, report, train
+from fer_jax import (
+    augment,
+    checkpoint,
+    data,
+    landmarks,
+    parallel,
+    programs,
+    protocols,
+    report,
+    train,
+)
 from fer_jax.models import build
 from fer_jax.tasks import TASKS
 
@@ -63,7 +73,7 @@ class Experiment:
     workdir: pathlib.Path
     clips: data.Clips
     folds: list[protocols.Fold]
-    program: train.Program
+    program: programs.Program
     model: dict
     parameters: tuple[int, int]
     assess: object
@@ -99,7 +109,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         return data.model_inputs(batch["landmarks"], edges, module.inputs, kind)
 
     features(data.take(clips, np.arange(1)))  # an unknown kind fails here, not while training
-    program = train.make_program(
+    program = programs.make_program(
         module,
         TASKS[config.task],
         config,
@@ -116,7 +126,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         folds=folds,
         program=program,
         model=model,
-        parameters=train.count_parameters(shapes.params),
+        parameters=programs.count_parameters(shapes.params),
         assess=assessment.make_assess(program, config.evaluation.passes),
     )
 
@@ -139,6 +149,8 @@ def _check_values(config: ConfigDict) -> None:
             f"--config.model.widths={tuple(widths)}: give the positive width of every layer, "
             f"e.g. --config.model.widths='(8, 16, 16)'"
         )
+    if config.data.features == "motion" and config.data.frames < 2:
+        raise ValueError("--config.data.features=motion needs --config.data.frames=2 or more")
     if config.search.enabled and config.model.name != "st_bln":
         raise ValueError(
             f"--config.search.enabled=True grows st_bln, not {config.model.name}: leave it off"
@@ -197,9 +209,9 @@ def _changes(old: dict, new: dict, prefix: str = "") -> list[str]:
     return rows
 
 
-def _fresh_states(program: train.Program, clips: data.Clips, seeds) -> train.TrainState:
+def _fresh_states(program: programs.Program, clips: data.Clips, seeds) -> programs.TrainState:
     inputs = jax.eval_shape(program.features, data.take(clips, np.arange(1)))
-    return train.create_train_states(program.module, program.optimizer, inputs, seeds)
+    return programs.create_train_states(program.module, program.optimizer, inputs, seeds)
 
 
 def keep_compiled(folder: str | None) -> None:
@@ -253,6 +265,10 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         everything = np.arange(len(clips))
         fold = protocols.Fold("all", everything, everything[:0])
         runs.append(train.Run(fold, config.seed * 1000 + len(runs)))
+    for fold in experiment.folds:
+        known = np.isin(np.arange(len(clips.classes)), clips.labels[fold.train])
+        for number in np.flatnonzero(~known):
+            console.print(f"{fold.name}: no training clip shows {clips.classes[number]}")
     pending = [run for run in runs if not _result_file(experiment, run).exists()]
     if len(pending) < len(runs):
         console.print(f"done before: {', '.join(r.fold.name for r in runs if r not in pending)}")
@@ -290,7 +306,7 @@ def _together(experiment: Experiment, runs: list[train.Run]):
     while True:
         seeds = [run.seed for run in runs[:size]]
         states = jax.eval_shape(functools.partial(_fresh_states, program, clips, seeds))
-        compiled, need = train.compile_ahead(program, states, clips)
+        compiled, need = programs.compile_ahead(program, states, clips)
         if size == 1 or need <= room:
             return runs[:size], compiled
         size = -(-size // 2)
@@ -369,7 +385,7 @@ def assess_runs(experiment: Experiment, runs: list[train.Run], states) -> None:
     for number, (run, column) in enumerate(zip(runs, columns, strict=True)):
         file = _result_file(experiment, run)
         own, stats = (
-            jax.tree.map(np.asarray, train.unstack(tree, number))
+            jax.tree.map(np.asarray, programs.unstack(tree, number))
             for tree in (variables, recalibrated["batch_stats"])
         )
         checkpoint.save_weights(file.with_suffix(".msgpack"), own, stats)

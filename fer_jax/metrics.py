@@ -25,7 +25,7 @@ def negative_log_likelihood(probabilities, labels) -> float:
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())
 
 
-def proportion_interval(correct: int, count: int, level: float = 0.95) -> tuple[float, float]:
+def proportion_interval(correct: float, count: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson interval of a proportion (Wilson, JASA 1927)."""
     if not count:
         return 0.0, 1.0

@@ -77,18 +77,15 @@ def scan_steps(step: Callable) -> Callable:
         the same state and metrics on every device.
 
     Returns:
-      `(states, batches, keys) -> (states, metrics)`: states and keys with a leading axis R,
+      `(states, batches, keys) -> (states, metrics)`: states with a leading axis R, keys `[R, K]`,
       batches from `split`, metrics `[R, K]`; the old states are donated.
     """
 
-    def steps(state, batches, key):
-        def body(carry, batch):
-            state, number = carry
-            state, metrics = step(state, batch, jax.random.fold_in(key, number))
-            return (state, number + 1), metrics
+    def steps(state, batches, keys):
+        def body(state, inputs):
+            return step(state, *inputs)
 
-        (state, _), metrics = jax.lax.scan(body, (state, 0), batches)
-        return state, metrics
+        return jax.lax.scan(body, state, (batches, keys))
 
     return jax.pmap(
         abreast(steps),

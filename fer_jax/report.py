@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from tensorboardX import SummaryWriter
 
-from fer_jax import __version__, data, metrics, plots, protocols, uncertainty
-from fer_jax.assess import READINGS, readings
+from fer_jax import __version__, data, metrics, plots, protocols, scores, uncertainty
+from fer_jax.assess import READINGS
 
 
 class EpochLog:
@@ -82,159 +82,32 @@ def write(workdir, config, clips: data.Clips, folds: list[protocols.Fold], param
     labels = clips.labels[numbers]
     summary = uncertainty.summarise(scored["samples"])
     history = pd.DataFrame(read_history(workdir))
+    # A model without dropout has one pass, which is the stored reading.
+    names = [n for n in READINGS if n != "mc_dropout" or config.model.get("dropout", 0.0)]
     content = {
         "name": config.name,
         "clips_scored": len(numbers),
         "params_total": parameters[0],
         "params_without_U": parameters[1],
-        "readings": _readings(folds, results, clips),
-        "train_seconds": _train_seconds(history, folds),
-        "best_epoch": _best_epoch(history, folds),
-        "single_pass": _single_pass(scored["samples"], labels, summary),
-        "selective": _selective(config, folds, results, clips, summary, numbers),
+        "readings": scores.score_readings(folds, results, clips, names),
+        "train_seconds": scores.train_seconds(history, folds),
+        "best_epoch": scores.best_epoch(history, folds),
+        "single_pass": scores.single_pass(scored["samples"], labels, summary)
+        if "mc_dropout" in names
+        else None,
+        "selective": scores.selective(config, folds, results, clips, summary, numbers),
         "environment": environment(),
     }
     # JSON knows no NaN (the interval of a single fold, say)
     valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
     (workdir / "metrics.json").write_text(json.dumps(valid, indent=1) + "\n")
-    table = predictions(clips, folds, numbers, scored, summary)
+    table = scores.predictions(clips, folds, numbers, scored, summary)
+    if "mc_dropout" not in names:
+        table = table.drop(columns="predicted_mc_dropout")
     table.to_csv(workdir / "predictions.csv", index=False)
     figures = _figures(workdir, clips, numbers, scored, summary, content, history)
     (workdir / "report.md").write_text(_report(config, clips, content, figures))
     return valid
-
-
-def _readings(folds, results, clips) -> dict:
-    """Accuracy and calibration of each reading, over folds and pooled."""
-    per_fold = [
-        readings(
-            {name: result[f"evaluate_{name}"] for name in ("stored", "recalibrated", "samples")}
-        )
-        for result in results
-    ]
-    labels = [clips.labels[fold.evaluate] for fold in folds]
-    table = {}
-    for name in READINGS:
-        probabilities = np.concatenate([fold[name] for fold in per_fold])
-        pooled = np.concatenate(labels)
-        accuracies = [
-            metrics.accuracy(fold[name], truth)
-            for fold, truth in zip(per_fold, labels, strict=True)
-        ]
-        correct = probabilities.argmax(-1) == pooled
-        doubt = uncertainty.entropy(probabilities)
-        table[name] = {
-            "accuracy_mean_of_folds": float(np.mean(accuracies)),
-            "accuracy_pooled": float(correct.mean()),
-            "interval_95_folds": metrics.mean_interval(accuracies),
-            "interval_95_pooled": metrics.proportion_interval(int(correct.sum()), len(correct)),
-            "accuracy_folds": {
-                fold.name: accuracy for fold, accuracy in zip(folds, accuracies, strict=True)
-            },
-            "accuracy_repeats": _of_repeats(folds, accuracies),
-            "expected_calibration_error": uncertainty.expected_calibration_error(
-                probabilities, pooled
-            ),
-            "negative_log_likelihood": metrics.negative_log_likelihood(probabilities, pooled),
-            "area_under_risk_coverage": uncertainty.area_under_risk_coverage(doubt, correct),
-        }
-    return table
-
-
-def _of_repeats(folds, accuracies) -> list[float]:
-    """Mean over the folds of each repeat of the cross-validation."""
-    repeats = np.array([fold.repeat for fold in folds])
-    return [float(np.mean(np.array(accuracies)[repeats == n])) for n in range(repeats.max() + 1)]
-
-
-def _train_seconds(history: pd.DataFrame, folds) -> float:
-    """Time of all epochs of the scored folds, without compiling and scoring."""
-    return float(history[history["fold"].isin([fold.name for fold in folds])]["seconds"].sum())
-
-
-def _best_epoch(history: pd.DataFrame, folds) -> dict | None:
-    """Mean over folds of the best epoch's accuracy: chosen on what it scores, so optimistic."""
-    if "evaluation_accuracy" not in history:
-        return None
-    scored = history[history["fold"].isin([fold.name for fold in folds])]
-    best = scored.groupby("fold")["evaluation_accuracy"].max()
-    return {"accuracy_mean_of_folds": float(best.mean()), "reading": "stored"}
-
-
-def _single_pass(samples, labels, summary) -> dict:
-    accuracies = (samples.argmax(-1) == labels).mean(-1)
-    logits = np.log(np.maximum(samples, 1e-30)).mean(0)
-    return {
-        "passes": len(samples),
-        "accuracy_mean": float(accuracies.mean()),
-        "accuracy_std": float(accuracies.std()),
-        "accuracy_of_one": float(accuracies[0]),
-        "ensemble_of_probabilities": metrics.accuracy(summary.mean, labels),
-        "ensemble_of_log_probabilities": metrics.accuracy(logits, labels),
-    }
-
-
-def _selective(config, folds, results, clips, summary, numbers) -> dict:
-    """Abstain threshold on the entropy of MC dropout, chosen on clips that it is not scored on.
-
-    With a validation set the threshold comes from it. In a cross-validation each fold's comes
-    from the other folds, and the bundle's from all. Where no share of the clips reaches the
-    target accuracy there is no threshold (None) and nothing abstains.
-    """
-    target = config.evaluation.target_accuracy
-    correct = summary.mean.argmax(-1) == clips.labels[numbers]
-
-    def threshold_of(doubt, right) -> float:
-        threshold = uncertainty.abstain_threshold(doubt, right, target)
-        return threshold if np.isfinite(threshold) else np.inf
-
-    if folds[0].validation is not None:
-        validation = uncertainty.summarise(results[0]["validation_samples"])
-        right = validation.mean.argmax(-1) == clips.labels[folds[0].validation]
-        threshold = threshold_of(validation.entropy, right)
-        answered = summary.entropy <= threshold
-        chosen_on = "validation"
-    elif len(folds) > 1:
-        ends = np.cumsum([len(fold.evaluate) for fold in folds])
-        answered = np.zeros(len(numbers), bool)
-        for place in np.split(np.arange(len(numbers)), ends[:-1]):
-            # Repeats score a clip again: its other predictions are not of other clips.
-            rest = np.flatnonzero(~np.isin(numbers, numbers[place]))
-            limit = threshold_of(summary.entropy[rest], correct[rest])
-            answered[place] = summary.entropy[place] <= limit
-        threshold = threshold_of(summary.entropy, correct)
-        chosen_on = "the other folds"
-    else:
-        threshold = threshold_of(summary.entropy, correct)
-        answered = summary.entropy <= threshold
-        chosen_on = "the scored clips themselves (optimistic: there is no other set)"
-    return {
-        "target_accuracy": target,
-        "threshold": float(threshold) if np.isfinite(threshold) else None,
-        "chosen_on": chosen_on,
-        "coverage": float(answered.mean()),
-        "accuracy": float(correct[answered].mean()) if answered.any() else None,
-    }
-
-
-def predictions(clips, folds, numbers, scored, summary) -> pd.DataFrame:
-    """One row a scored clip: who, truth, every reading's label, probabilities, uncertainty."""
-    names = np.asarray(clips.classes)
-    table = {
-        "clip": [clips.clip_ids[n] for n in numbers],
-        "subject": [clips.subjects[n] for n in numbers],
-        "fold": np.repeat([fold.name for fold in folds], [len(f.evaluate) for f in folds]),
-        "label": names[clips.labels[numbers]],
-        "predicted_stored": names[scored["stored"].argmax(-1)],
-        "predicted_recalibrated": names[scored["recalibrated"].argmax(-1)],
-        "predicted_mc_dropout": names[summary.mean.argmax(-1)],
-    }
-    table |= {f"p_{name}": summary.mean[:, i] for i, name in enumerate(clips.classes)}
-    table |= {f"std_{name}": summary.variance[:, i] ** 0.5 for i, name in enumerate(clips.classes)}
-    table["entropy"] = summary.entropy
-    table["mutual_information"] = summary.mutual_information
-    table["agreement"] = summary.agreement
-    return pd.DataFrame(table).round(5)
 
 
 def _figures(workdir, clips, numbers, scored, summary, content, history) -> dict[str, str]:
@@ -243,7 +116,8 @@ def _figures(workdir, clips, numbers, scored, summary, content, history) -> dict
     folder.mkdir(exist_ok=True)
     labels = clips.labels[numbers]
     correct = summary.mean.argmax(-1) == labels
-    single = content["readings"]
+    table, has_dropout = content["readings"], content["single_pass"] is not None
+    source = "MC dropout" if has_dropout else "dropout off"
     captions = {}
 
     def save(name, figure, caption):
@@ -251,28 +125,28 @@ def _figures(workdir, clips, numbers, scored, summary, content, history) -> dict
         captions[f"figures/{name}.png"] = caption
 
     matrix = metrics.confusion_matrix(summary.mean, labels)
-    save("confusion", plots.confusion_matrix(matrix, clips.classes), "Confusion, MC dropout")
+    save("confusion", plots.confusion_matrix(matrix, clips.classes), f"Confusion, {source}")
     scored_history = history[history["fold"] != "all"]
     save("learning", plots.learning_curves(scored_history), "Loss and accuracy over the epochs")
-    save(
-        "passes",
-        plots.pass_accuracies(
-            (scored["samples"].argmax(-1) == labels).mean(-1),
-            metrics.accuracy(summary.mean, labels),
-            single["stored"]["accuracy_pooled"],
-            single["recalibrated"]["accuracy_pooled"],
-        ),
-        "Accuracies of the single passes and of their ensemble (paper's figure 2)",
-    )
+    if has_dropout:
+        save(
+            "passes",
+            plots.pass_accuracies(
+                (scored["samples"].argmax(-1) == labels).mean(-1),
+                metrics.accuracy(summary.mean, labels),
+                table["stored"]["accuracy_pooled"],
+                table["recalibrated"]["accuracy_pooled"],
+            ),
+            "Accuracies of the single passes and of their ensemble (paper's figure 2)",
+        )
     bins = uncertainty.reliability_bins(summary.mean, labels)
-    error = single["mc_dropout"]["expected_calibration_error"]
-    save("reliability", plots.reliability(*bins, error), "Confidence against accuracy, MC dropout")
-    curves = {}
-    for name, doubt in (
-        ("entropy (MC dropout)", summary.entropy),
-        ("mutual information (MC dropout)", summary.mutual_information),
-        ("1 - agreement (MC dropout)", 1 - summary.agreement),
-    ):
+    error = uncertainty.expected_calibration_error(summary.mean, labels)
+    save("reliability", plots.reliability(*bins, error), f"Confidence against accuracy, {source}")
+    curves, doubts = {}, {f"entropy ({source})": summary.entropy}
+    if has_dropout:
+        doubts["mutual information (MC dropout)"] = summary.mutual_information
+        doubts["1 - agreement (MC dropout)"] = 1 - summary.agreement
+    for name, doubt in doubts.items():
         area = uncertainty.area_under_risk_coverage(doubt, correct)
         curves[name] = (*uncertainty.risk_coverage(doubt, correct), area)
     right = scored["recalibrated"].argmax(-1) == labels
@@ -280,7 +154,7 @@ def _figures(workdir, clips, numbers, scored, summary, content, history) -> dict
     area = uncertainty.area_under_risk_coverage(doubt, right)
     curves["entropy (recalibrated)"] = (*uncertainty.risk_coverage(doubt, right), area)
     save("risk_coverage", plots.risk_coverage(curves), "Error among the clips answered")
-    for kind, place in _telling_clips(summary, correct).items():
+    for kind, place in _telling_clips(summary, correct).items() if has_dropout else ():
         number = numbers[place]
         figure = plots.class_distributions(
             scored["samples"][:, place],
@@ -321,8 +195,8 @@ def _report(config, clips, content, figures) -> str:
     lines = [
         f"# {config.name}",
         "",
-        f"{content['clips_scored']} clips scored of {len(clips)}, {len(set(clips.subjects))} "
-        f"subjects, classes: {', '.join(clips.classes)}.",
+        f"{content['clips_scored']} predictions scored, {len(clips)} clips, "
+        f"{len(set(clips.subjects))} subjects, classes: {', '.join(clips.classes)}.",
         f"Model {config.model.name}: {content['params_total']:,} parameters, "
         f"{content['params_without_U']:,} without U (the learnable graph matrices).",
         "",
@@ -346,10 +220,7 @@ def _report(config, clips, content, figures) -> str:
         *_repeat_lines(content["readings"]),
         f"Last epoch throughout. {_best_line(content['best_epoch'])}",
         "",
-        f"Single passes with dropout ({single['passes']}): {single['accuracy_mean']:.4f} +- "
-        f"{single['accuracy_std']:.4f}; ensemble of probabilities "
-        f"{single['ensemble_of_probabilities']:.4f}, of log probabilities "
-        f"{single['ensemble_of_log_probabilities']:.4f}.",
+        _pass_line(single),
         "",
         _selective_line(selective),
         "",
@@ -372,6 +243,17 @@ def _repeat_lines(table: dict) -> list[str]:
                 f"{np.std(values, ddof=1):.4f} (mean of folds, mean and deviation over repeats)"
             )
     return [*lines, ""] if lines else []
+
+
+def _pass_line(single: dict | None) -> str:
+    if single is None:
+        return "The model has no dropout: there is one pass."
+    return (
+        f"Single passes with dropout ({single['passes']}): {single['accuracy_mean']:.4f} +- "
+        f"{single['accuracy_std']:.4f}; ensemble of probabilities "
+        f"{single['ensemble_of_probabilities']:.4f}, of log probabilities "
+        f"{single['ensemble_of_log_probabilities']:.4f}."
+    )
 
 
 def _interval(bounds) -> str:

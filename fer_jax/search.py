@@ -1,8 +1,9 @@
 """Runs the PST-BLN search: trains what `progressive.decide` asks for, fine-tunes what it finds.
 
 All of it happens on the training clips of the protocol's first fold, so that the people held out
-there never influence the topology. Every stage is kept; a run that was killed replays the losses
-of its finished stages and goes on with the one that was cut short.
+there never influence the topology (those held out in the other folds do). Every stage is kept; a
+run that was killed replays the losses of its finished stages and goes on with the one that was cut
+short.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fer_jax import (
     checkpoint,
     data,
     experiment,
+    programs,
     progressive,
     report,
     search_report,
@@ -135,8 +137,8 @@ def train_stage(setting: experiment.Experiment, stage: Stage, progress):
     program = make_stage_program(setting, stage)
     parent = _load(setting.workdir, stage.parent) if stage.parent else {}
     deeper = len(stage.topology) > len(stage.parent)
-    states = train.stack([first_state(program, clips, run.seed, parent, deeper=deeper)])
-    program, _ = train.compile_ahead(program, states, clips)
+    states = programs.stack([first_state(program, clips, run.seed, parent, deeper=deeper)])
+    program, _ = programs.compile_ahead(program, states, clips)
     compile_seconds = time.perf_counter() - started
     checkpoints = checkpoint.Checkpoints(setting.workdir / "checkpoints" / stage.fold.name)
     states, history = checkpoints.restore(states)
@@ -167,7 +169,7 @@ def train_stage(setting: experiment.Experiment, stage: Stage, progress):
         log.close()
         checkpoints.close()
         progress.remove_task(bar)
-    total, without_graph = train.count_parameters(train.unstack(states.params, 0))
+    total, without_graph = programs.count_parameters(programs.unstack(states.params, 0))
     clips_an_epoch = program.steps * program.batch_size
     measures = {
         "loss": history[-1]["train_loss"],
@@ -183,11 +185,11 @@ def stage_seed(config: ConfigDict, stage: Stage) -> int:
     return config.seed * 1000 + stage.number
 
 
-def make_stage_program(setting: experiment.Experiment, stage: Stage) -> train.Program:
+def make_stage_program(setting: experiment.Experiment, stage: Stage) -> programs.Program:
     """The experiment's program for another topology and number of epochs."""
     config = setting.config.copy_and_resolve_references()
     config.train.epochs = stage.epochs
-    return train.make_program(
+    return programs.make_program(
         setting.program.module.clone(widths=stage.topology),
         TASKS[config.task],
         config,
@@ -199,8 +201,8 @@ def make_stage_program(setting: experiment.Experiment, stage: Stage) -> train.Pr
 
 
 def first_state(
-    program: train.Program, clips: data.Clips, seed: int, parent: dict, *, deeper: bool
-) -> train.TrainState:
+    program: programs.Program, clips: data.Clips, seed: int, parent: dict, *, deeper: bool
+) -> programs.TrainState:
     """State in which a stage begins: the parent's weights, the rest drawn, the optimiser at rest.
 
     Args:
@@ -227,7 +229,7 @@ def first_state(
     new = [drawn.get(n, np.zeros(leaf.shape, leaf.dtype)) for n, leaf in _named(shapes)]
     new = jax.tree.unflatten(jax.tree.structure(shapes), new)
     grown = jax.tree.map(jnp.asarray, progressive.grow(old, new))
-    return train.TrainState(
+    return programs.TrainState(
         step=jnp.zeros((), jnp.int32),
         params=grown["params"],
         batch_stats=grown["batch_stats"],
@@ -286,8 +288,8 @@ def _weights(workdir: pathlib.Path, topology: Topology) -> pathlib.Path:
     return workdir / "search" / "weights" / f"{'-'.join(map(str, topology))}.msgpack"
 
 
-def _save(workdir, topology: Topology, states: train.TrainState) -> None:
-    variables = jax.tree.map(np.asarray, train.unstack(states.variables, 0))
+def _save(workdir, topology: Topology, states: programs.TrainState) -> None:
+    variables = jax.tree.map(np.asarray, programs.unstack(states.variables, 0))
     checkpoint.save_weights(_weights(workdir, topology), variables, {})
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from fer_jax.models.layers import BatchNorm, Dense, Dropout, TemporalConv, channel_mix
 
@@ -36,6 +37,11 @@ class BilinearMap(nn.Module):
             "kernel", nn.initializers.normal(std), (self.subsets, channels, self.features)
         )
         bias = self.param("bias", nn.initializers.zeros, (self.subsets, self.features))
+        if self.features < channels:  # fewer numbers to mix the edges of
+            narrow = [channel_mix(x, kernel[s]) for s in range(self.subsets)]
+            narrow = jnp.concatenate(narrow).reshape(self.subsets * edges, -1)
+            mixed = u.reshape(-1, edges).T @ narrow
+            return mixed.reshape(*x.shape[:-1], self.features) + bias.sum(0)
         stacked = u.transpose(1, 0, 2).reshape(edges, self.subsets * edges)
         mixed = (stacked.T @ x.reshape(edges, -1)).reshape(self.subsets, *x.shape)
         return sum(channel_mix(mixed[s], kernel[s]) for s in range(self.subsets)) + bias.sum(0)

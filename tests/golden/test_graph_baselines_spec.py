@@ -9,7 +9,7 @@ from fer_jax import landmarks
 from fer_jax.models import GRAPH_LEAVES, build
 from fer_jax.models.dgnn import DirectedLayer, incidence
 from fer_jax.models.st_gcn import GraphLayer, partition, spatial_partition
-from fer_jax.train import count_parameters
+from fer_jax.programs import count_parameters
 
 EXAMPLE = ((0, 2), (1, 2))
 

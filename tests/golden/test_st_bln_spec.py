@@ -7,7 +7,7 @@ import pytest
 
 from fer_jax import data, landmarks, protocols, uncertainty
 from fer_jax.models.st_bln import STBLL, STBLN
-from fer_jax.train import count_parameters
+from fer_jax.programs import count_parameters
 
 # Section 2: six points, the fifth is the master node.
 POINTS = np.array([[0, 0], [4, 0], [4, 4], [0, 4], [2, 2], [7, 2]], float)

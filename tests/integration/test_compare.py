@@ -14,6 +14,7 @@ from configs import {module} as experiment
 def get_config(dataset="synthetic"):
     config = experiment.get_config({arguments})
     config.name = {name!r}
+    config.method = {method!r}
     config.data.path = {path!r}
     config.data.frames = 4
     config.model.widths = (4, 6)
@@ -29,9 +30,22 @@ def get_config(dataset="synthetic"):
 """
 
 
+METHODS = {
+    ("stbln_synthetic", False): "ST-BLN",
+    ("stbln_synthetic", True): "PST-BLN",
+    ("agcn", False): "AGCN",
+    ("stgcn", False): "ST-GCN",
+}
+
+
 def write_config(folder, prepared, name, module, arguments="", search=False):
     text = CONFIG.format(
-        name=name, module=module, arguments=arguments, path=str(prepared), search=search
+        name=name,
+        method=METHODS[module, search],
+        module=module,
+        arguments=arguments,
+        path=str(prepared),
+        search=search,
     )
     (folder / f"{name}.py").write_text(text)
     return str(folder / f"{name}.py")
@@ -56,7 +70,10 @@ def test_methods_are_run_measured_and_tabled(prepared, tmp_path, monkeypatch, ca
     assert (table[["gflops", "ms", "train_seconds"]] > 0).all().all()
     assert table["ms_mcd"].isna().tolist() == [False, True, False]
     assert table["search_seconds"].isna().tolist() == [True, True, False]
-    assert table["stored"].between(0, 1).all() and table["mc_dropout"].between(0, 1).all()
+    assert table["stored"].between(0, 1).all()
+    assert table["mc_dropout"].isna().tolist() == [False, True, False]
+    report = (tmp_path / "runs" / "gcn" / "report.md").read_text()
+    assert "no dropout" in report and "MC dropout" not in report
     text = (tmp_path / "out" / "compare.md").read_text()
     assert text.count("| synthetic |") == 3 and "| synthetic | PST-BLN {" in text
     assert (tmp_path / "out" / "compare.png").stat().st_size > 10_000
@@ -85,6 +102,16 @@ def test_a_config_that_cannot_be_loaded_is_named(tmp_path, monkeypatch, text, me
         run(monkeypatch, file, "--out", tmp_path / "out")
     assert "broken.py" in str(caught.value) and message in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_run_is_left_out_and_told(prepared, tmp_path, monkeypatch):
+    configs = [
+        write_config(tmp_path, tmp_path / "nowhere", "lost", "stbln_synthetic"),
+        write_config(tmp_path, prepared, "gcn", "stgcn", "dataset") + ":synthetic",
+    ]
+    with pytest.raises(SystemExit, match="lost is left out: synthetic is not prepared"):
+        run(monkeypatch, *configs, "--runs", tmp_path / "runs", "--out", tmp_path / "out")
+    assert pd.read_csv(tmp_path / "out" / "compare.csv")["method"].tolist() == ["ST-GCN"]
 
 
 def test_two_experiments_of_one_name_are_refused(prepared, tmp_path, monkeypatch):

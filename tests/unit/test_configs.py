@@ -61,7 +61,8 @@ def test_a_baseline_differs_from_st_bln_in_the_model_only(name, dataset):
     assert f"python run.py --config configs/{name}.py:DATASET" in module.__doc__
     assert config.pop("name") == f"{name}_{dataset}"
     assert config.pop("model")["name"] == BASELINES[name]
-    del other["name"], other["model"]
+    assert config.pop("method") != other["method"]
+    del other["name"], other["model"], other["method"]
     assert config == other
     with pytest.raises(ValueError, match="data set 'disfa' is unknown"):
         module.get_config("disfa")

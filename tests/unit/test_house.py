@@ -11,10 +11,10 @@ ROOT = pathlib.Path(__file__).parents[2]
 FLOORS = [
     {"__init__", "labels", "landmarks", "metrics", "pen", "published"},
     {"data", "augment", "models", "tasks", "synthetic", "face_model", "drawing", "render"},
-    {"parallel", "train", "uncertainty", "assess", "checkpoint", "protocols",
+    {"parallel", "programs", "train", "uncertainty", "assess", "checkpoint", "protocols",
      "progressive"},
-    {"experiment", "report", "plots", "predict", "windows", "outputs", "timeline", "annotate",
-     "demo", "search", "search_report", "compare"},
+    {"experiment", "report", "scores", "plots", "method_plots", "predict", "windows", "outputs",
+     "timeline", "annotate", "demo", "search", "search_report", "compare"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"torch", "tensorflow", "dlib"}

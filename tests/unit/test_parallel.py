@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from fer_jax import assess, augment, data, parallel, train
+from fer_jax import assess, augment, data, parallel, programs, train
 from fer_jax.models.st_bln import STBLN
 from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
@@ -31,7 +31,7 @@ def trained(clips: data.Clips) -> dict[str, np.ndarray]:
     learnt, scored = numbers[: len(clips) - 11], numbers[len(clips) - 11 :]
     module = STBLN(classes=len(clips.classes), widths=(4, 6))
     run = train.Run(Fold("fold00", learnt, scored), seed=5)
-    program = train.make_program(
+    program = programs.make_program(
         module,
         TASKS["classification"],
         config,
@@ -40,7 +40,7 @@ def trained(clips: data.Clips) -> dict[str, np.ndarray]:
         functools.partial(augment.augment_clip, noise=1.0, degrees=5.0),
     )
     inputs = np.zeros((1, clips.landmarks.shape[1], len(clips.graph.edges), 2))
-    states = train.create_train_states(module, program.optimizer, inputs, [0])
+    states = programs.create_train_states(module, program.optimizer, inputs, [0])
     history = []
     states = train.fit(
         program, TASKS["classification"], states, clips, [run],
@@ -123,7 +123,7 @@ def test_steps_run_in_order_each_with_its_own_key():
 
     batches = np.arange(24.0, dtype=np.float32).reshape(3, 8)
     state, metrics = parallel.scan_steps(step)(
-        jnp.ones(1), parallel.split(batches[None]), jax.random.key(0)[None]
+        jnp.ones(1), parallel.split(batches[None]), jax.random.split(jax.random.key(0), (1, 3))
     )
     expected = 1.0
     for row, seen in zip(batches, metrics["seen"][0], strict=True):

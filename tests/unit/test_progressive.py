@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from configs import base
-from fer_jax import landmarks, protocols, search, search_report, train
+from fer_jax import landmarks, programs, protocols, search, search_report
 from fer_jax.models.st_bln import STBLN
 from fer_jax.progressive import Rule, decide, grow, relative_fall, shed
 from fer_jax.tasks import TASKS
@@ -278,7 +278,7 @@ def test_a_stage_begins_with_the_grown_parent(make_clips, old, new):
 
     module = STBLN(classes=3, widths=new)
     folds = protocols.holdout(clips.splits)
-    program = train.make_program(module, TASKS["classification"], config, features, folds)
+    program = programs.make_program(module, TASKS["classification"], config, features, folds)
     inputs = np.zeros((1, 4, len(clips.graph.edges), 2), np.float32)
 
     def fresh(widths, seed):

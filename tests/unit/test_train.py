@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from configs import base
-from fer_jax import data, parallel, train
+from fer_jax import data, parallel, programs, train
 from fer_jax.models.st_bln import STBLN
 from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
@@ -31,7 +31,7 @@ class Setting:
         self.clips, self.traces = clips, 0
         self.folds = [Fold("fold00", np.arange(smallest), np.arange(smallest, len(clips)))]
         self.module = STBLN(classes=len(clips.classes), widths=(4, 6), dropout=dropout)
-        self.program = train.make_program(self.module, TASK, config, self.features, self.folds)
+        self.program = programs.make_program(self.module, TASK, config, self.features, self.folds)
 
     def features(self, batch):
         self.traces += 1  # runs only while JAX traces
@@ -39,7 +39,9 @@ class Setting:
 
     def states(self, *seeds):
         inputs = np.zeros((1, 4, len(self.clips.graph.edges), 2))
-        return train.create_train_states(self.module, self.program.optimizer, inputs, seeds or [0])
+        return programs.create_train_states(
+            self.module, self.program.optimizer, inputs, seeds or [0]
+        )
 
     def fit(self, epochs, states=None, histories=None, learnt=None, scored=None, seed=3, **options):
         numbers = np.arange(len(self.clips))
@@ -89,14 +91,14 @@ def test_every_epoch_and_every_seed_draws_with_another_key(setting):
     keys = []
 
     def spy(states, batches, run_keys):
-        keys.extend(map(tuple, jax.random.key_data(run_keys).tolist()))
+        keys.extend(map(tuple, jax.random.key_data(run_keys).reshape(-1, 2).tolist()))
         return states, {"loss": np.zeros((2, 2)), "accuracy": np.zeros((2, 2))}
 
     program = dataclasses.replace(setting.program, train=spy)
     runs = [train.Run(setting.folds[0], seed) for seed in (0, 1)]
     for epoch in (1, 2, 3):
         train.train_epoch(program, None, setting.clips, runs, epoch)
-    assert len(set(keys)) == 6
+    assert len(set(keys)) == 12  # 2 runs, 3 epochs, 2 steps
 
 
 def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
@@ -114,13 +116,14 @@ def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
             2, states=alone.states(seed), learnt=fold.train, scored=fold.evaluate, seed=seed
         )
         rows.append(without_speed(history))
-        weights.append(train.unstack(states, 0))
+        weights.append(programs.unstack(states, 0))
 
     def batched(function):  # as on an accelerator
         return jax.vmap(function)
 
     for tolerance, abreast in ((0, parallel.abreast), (1e-4, batched)):
         monkeypatch.setattr(parallel, "abreast", abreast)
+        monkeypatch.setattr(programs, "CALL_BYTES", 1)  # one step a call
         together = Setting(clips, small_config())
         histories = [[] for _ in folds]
         states = train.fit(
@@ -133,7 +136,7 @@ def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
             for ours, theirs in zip(without_speed(histories[number]), rows[number], strict=True):
                 assert ours == pytest.approx(theirs, rel=max(tolerance, 1e-6))
             for ours, theirs in zip(
-                jax.tree.leaves(train.unstack(states, number)),
+                jax.tree.leaves(programs.unstack(states, number)),
                 jax.tree.leaves(weights[number]),
                 strict=True,
             ):
@@ -142,7 +145,7 @@ def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
 
 def test_memory_of_the_training_call_grows_with_the_runs(setting):
     needs = [
-        train.compile_ahead(setting.program, setting.states(*range(count)), setting.clips)[1]
+        programs.compile_ahead(setting.program, setting.states(*range(count)), setting.clips)[1]
         for count in (1, 4)
     ]
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(setting.states(0)))
@@ -205,7 +208,7 @@ def test_scores_do_not_depend_on_the_padding(setting):
     logits = setting.logits(state, numbers)
     assert logits.shape == (13, 3)
     inputs = data.model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
-    own = train.unstack(state.variables, 0)
+    own = programs.unstack(state.variables, 0)
     direct = setting.module.apply(own, inputs, train=False)
     np.testing.assert_allclose(logits, direct, rtol=1e-4, atol=1e-5)
     for number in (0, 12):
@@ -219,7 +222,7 @@ def test_a_clip_of_weight_zero_teaches_nothing(setting):
     batch = data.take(setting.clips, chosen, weight)
     other = {**batch, "label": batch["label"].copy()}
     other["label"][..., 6:] = (batch["label"][..., 6:] + 1) % 3
-    key = jax.random.key(0)[None]
+    key = jax.random.key(0)[None, None]
     results = [
         setting.program.train(setting.states(), parallel.split(b), key) for b in (batch, other)
     ]
@@ -236,10 +239,10 @@ def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
     batch = data.take(clips, np.arange(8)[None, None], weight)
     states = setting.states()
     inputs = data.model_inputs(clips.landmarks[:8], clips.graph.edges)
-    own = train.unstack(states.variables, 0)
+    own = programs.unstack(states.variables, 0)
     logits, _ = setting.module.apply(own, inputs, train=True, mutable=["batch_stats"])
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, clips.labels[:8])
-    _, metrics = setting.program.train(states, parallel.split(batch), jax.random.key(0)[None])
+    _, metrics = setting.program.train(states, parallel.split(batch), jax.random.key(0)[None, None])
     expected = float((losses * weight[0, 0]).sum() / weight.sum())
     assert float(metrics["loss"][0, 0]) == pytest.approx(expected, rel=1e-4)
 
@@ -251,7 +254,7 @@ def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
 def test_optimizer_is_sgd_of_pytorch(nesterov):
     torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
     config = small_config(**{"optimizer.nesterov": nesterov}).optimizer
-    optimizer = train.make_optimizer(config, steps_per_epoch=5, epochs=2)
+    optimizer = programs.make_optimizer(config, steps_per_epoch=5, epochs=2)
     ours = jnp.array([1.0, -2.0, 3.0])
     theirs = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
     reference = torch.optim.SGD(
@@ -273,7 +276,7 @@ def rates(**fields):
     config = small_config(
         **{"optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, **fields}
     ).optimizer
-    optimizer = train.make_optimizer(config, steps_per_epoch=4, epochs=5)
+    optimizer = programs.make_optimizer(config, steps_per_epoch=4, epochs=5)
     state, steps = optimizer.init(jnp.zeros(())), []
     for _ in range(20):
         update, state = optimizer.update(jnp.ones(()), state, jnp.zeros(()))

@@ -1,0 +1,262 @@
+"""The compiled programs of an experiment: state, optimiser, training step, scoring."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+
+from fer_jax import data, parallel
+from fer_jax.models import GRAPH_LEAVES
+from fer_jax.protocols import Fold
+from fer_jax.tasks import Task
+
+CALL_BYTES = 2**28  # clips that are handed to the devices at once
+
+
+class TrainState(struct.PyTreeNode):
+    """What a training step changes."""
+
+    step: jax.Array
+    params: dict
+    batch_stats: dict
+    opt_state: optax.OptState
+
+    @property
+    def variables(self) -> dict:
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def make_optimizer(config, steps_per_epoch: int, epochs: int) -> optax.GradientTransformation:
+    """SGD as in the published code: weight decay is added to the gradient of every parameter.
+
+    Args:
+      config: `config.optimizer`: learning_rate, momentum, nesterov, weight_decay, schedule
+        ("constant" or "cosine"), warmup_epochs.
+      steps_per_epoch, epochs: length of the schedule.
+
+    Raises:
+      ValueError: unknown schedule.
+    """
+    warmup = round(config.warmup_epochs * steps_per_epoch)
+    rest = max(epochs * steps_per_epoch - warmup, 1)
+    if config.schedule == "constant":
+        schedule = optax.constant_schedule(config.learning_rate)
+    elif config.schedule == "cosine":
+        schedule = optax.cosine_decay_schedule(config.learning_rate, rest)
+    else:
+        raise ValueError(f"schedule {config.schedule!r} is unknown: use 'constant' or 'cosine'")
+    if warmup:
+        rising = optax.linear_schedule(0.0, config.learning_rate, warmup)
+        schedule = optax.join_schedules([rising, schedule], [warmup])
+    return optax.chain(
+        optax.add_decayed_weights(config.weight_decay),
+        optax.sgd(schedule, config.momentum or None, nesterov=config.nesterov),
+    )
+
+
+def create_train_states(
+    module: nn.Module, optimizer: optax.GradientTransformation, inputs, seeds
+) -> TrainState:
+    """Initialises R networks and their optimisers in one compiled call: leading axis R.
+
+    Args:
+      inputs: array or shape of a batch; its size does not matter.
+      seeds: R numbers; each gives the same network whatever the others are.
+    """
+    shape = (1, *inputs.shape[1:])
+
+    def init(key):
+        variables = module.init(key, jnp.zeros(shape), train=False)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=variables["params"],
+            batch_stats=variables.get("batch_stats", {}),
+            opt_state=optimizer.init(variables["params"]),
+        )
+
+    return jax.jit(jax.vmap(init))(jnp.stack([jax.random.key(seed) for seed in seeds]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The compiled functions of one experiment; every fold calls the same ones.
+
+    Attributes:
+      module: the model, bound to no device axis.
+      features: `batch -> model inputs`, pure.
+      optimizer: makes the optimiser state.
+      train: `(states, batches, keys) -> (states, metrics)`, see `parallel.scan_steps`.
+      logits: `(variables, batches, keys) -> [D, R, K, B / D, C]`, dropout off.
+      batch_size, steps: clips a step, steps an epoch.
+      scored_size: clips of a batch that is scored.
+      clip_bytes: size of a clip in memory.
+    """
+
+    module: nn.Module
+    features: Callable
+    optimizer: optax.GradientTransformation
+    train: Callable
+    logits: Callable
+    batch_size: int
+    steps: int
+    scored_size: int
+    clip_bytes: int
+
+    def steps_a_call(self, runs: int) -> int:
+        """Steps of one compiled call, so that the clips of all runs stay under `CALL_BYTES`."""
+        limit = max(1, CALL_BYTES // (runs * self.batch_size * self.clip_bytes))
+        return max(n for n in range(1, min(self.steps, limit) + 1) if self.steps % n == 0)
+
+
+def stack(trees: list):
+    """Joins the states or variables of R runs: every leaf gets a leading axis R."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def unstack(tree, run: int):
+    """Takes one run out of what `stack` joined."""
+    return jax.tree.map(lambda leaf: leaf[run], tree)
+
+
+def make_train_step(
+    module: nn.Module,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    features: Callable,
+    augment: Callable | None = None,
+) -> Callable:
+    """Builds the pure step `(state, batch, key) -> (state, metrics)` for `parallel.scan_steps`.
+
+    The loss is the mean over the clips of the whole batch (all devices), weight 0 left out.
+
+    Args:
+      module, task, optimizer: what is trained, on what, how.
+      features: `batch -> model inputs`, pure.
+      augment: `(key, landmarks [T, 68, 2]) -> landmarks` of one clip, or None.
+    """
+    module = module.clone(axis_name=parallel.AXIS)
+
+    def train_step(state: TrainState, batch: dict, key: jax.Array):
+        count = jax.lax.psum(batch["weight"].sum(), parallel.AXIS)
+        dropout_key, augment_key = jax.random.split(key)
+        if augment is not None:
+            keys = parallel.example_keys(augment_key, len(batch["label"]))
+            batch = {**batch, "landmarks": jax.vmap(augment)(keys, batch["landmarks"])}
+
+        def local_loss(params):
+            outputs, updates = module.apply(
+                {**state.variables, "params": params},
+                features(batch),
+                train=True,
+                rngs={"dropout": dropout_key},
+                mutable=["batch_stats"],
+            )
+            weight = batch["weight"] / count
+            loss = (task.loss(outputs, batch) * weight).sum()
+            score = (task.score(outputs, batch) * weight).sum()
+            return loss, (updates.get("batch_stats", {}), score)
+
+        (loss, (batch_stats, score)), gradient = jax.value_and_grad(local_loss, has_aux=True)(
+            state.params
+        )
+        gradient, loss, score = jax.lax.psum((gradient, loss, score), parallel.AXIS)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        state = state.replace(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+        )
+        return state, {"loss": loss, "accuracy": score}
+
+    return train_step
+
+
+def make_program(
+    module: nn.Module,
+    task: Task,
+    config,
+    features: Callable,
+    folds: list[Fold],
+    augment: Callable | None = None,
+    clip_bytes: int = 1,
+) -> Program:
+    """Compiles nothing yet, but fixes the shapes that all folds share.
+
+    Args:
+      module: the model; its `axis_name` is set here.
+      task: loss and score.
+      config: `config.train` and `config.optimizer` are read.
+      features: `batch -> model inputs`, pure.
+      folds: what will be run; the smallest sets the steps of an epoch.
+      augment: see `make_train_step`.
+      clip_bytes: size of a clip in memory; bounds the steps of one compiled call.
+
+    Raises:
+      ValueError: a batch cannot be shared by the devices, or there are too few clips.
+    """
+    devices = jax.device_count()
+    if config.train.batch_size % devices:
+        raise ValueError(
+            f"--config.train.batch_size={config.train.batch_size} cannot be shared by {devices} "
+            f"devices: use a multiple of {devices}"
+        )
+    smallest = min(len(fold.train) for fold in folds)
+    batch_size = min(config.train.batch_size, smallest // devices * devices)
+    if not batch_size:
+        raise ValueError(f"{smallest} training clips are too few for {devices} devices")
+    steps = smallest * config.train.copies // batch_size
+    largest = max(1, *(len(part) for fold in folds for part in fold.scored()))
+    optimizer = make_optimizer(config.optimizer, steps, config.train.epochs)
+    step = make_train_step(module, task, optimizer, features, augment)
+
+    spread = module.clone(axis_name=parallel.AXIS)
+
+    def logits(variables, batch, key):
+        del key
+        return spread.apply(variables, features(batch), train=False)
+
+    return Program(
+        module=module,
+        features=features,
+        optimizer=optimizer,
+        train=parallel.scan_steps(step),
+        logits=parallel.map_batches(logits),
+        batch_size=batch_size,
+        steps=steps,
+        scored_size=min(batch_size, -(-largest // devices) * devices),
+        clip_bytes=clip_bytes,
+    )
+
+
+def compile_ahead(program: Program, states, clips: data.Clips) -> tuple[Program, int]:
+    """Compiles the training call for as many runs as `states` holds, before the first epoch.
+
+    Returns:
+      The program, which now takes this number of runs only, and the memory that a call needs on
+      each device, bytes.
+    """
+    count = len(states.step)
+    chosen = np.zeros((count, program.steps_a_call(count), program.batch_size), int)
+    batches = parallel.split(data.take(clips, chosen))
+    keys = jax.random.split(jax.random.key(0), chosen.shape[:2])
+    compiled = program.train.lower(states, batches, keys).compile()
+    need = compiled.memory_analysis()
+    need = need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
+    return dataclasses.replace(program, train=compiled), need
+
+
+def count_parameters(params: dict) -> tuple[int, int]:
+    """Returns the number of all parameters and without the learnable graph matrices."""
+    total, graph = 0, 0
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        total += leaf.size
+        graph += leaf.size if path[-1].key in GRAPH_LEAVES else 0
+    return total, total - graph
