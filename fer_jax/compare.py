@@ -14,7 +14,6 @@ import functools
 import importlib.util
 import os
 import pathlib
-import re
 import statistics
 import sys
 import time
@@ -237,7 +236,7 @@ def main() -> None:
             sys.exit("\ninterrupted: the same command continues from the last checkpoint")
     if not rows:
         sys.exit("error: no experiment could be run")
-    console.print(re.sub(r"[{}]", "", markdown(rows)), soft_wrap=True, markup=False)
+    console.print(markdown(rows), soft_wrap=True, markup=False)
     console.print(f"table and figure: {options.out}/compare.md, compare.csv, compare.png")
     if failed:
         sys.exit("\n".join(["error: not everything could be compared", *failed]))

@@ -198,7 +198,7 @@ def _report(config, clips, content, figures) -> str:
         f"{content['clips_scored']} predictions scored, {len(clips)} clips, "
         f"{len(set(clips.subjects))} subjects, classes: {', '.join(clips.classes)}.",
         f"Model {config.model.name}: {content['params_total']:,} parameters, "
-        f"{content['params_without_U']:,} without U (the learnable graph matrices).",
+        f"{content['params_without_U']:,} without the learnable graph matrices.",
         "",
         "| reading | accuracy, mean of folds | 95% interval | accuracy, pooled | 95% interval | "
         "ECE | NLL | AURC |",

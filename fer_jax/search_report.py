@@ -110,8 +110,7 @@ def _section(config, rows, fold, found) -> list[str]:
         f"The search found the topology **{show(config.model.widths)}** (width of every layer). "
         f"It learnt from the {len(fold.train)} training clips of {fold.name} alone; the figures "
         f"below are of the {len(fold.evaluate)} clips held out there.",
-        "The people held out in other folds are among them: under the full protocol only this fold "
-        "scores people whom the topology owes nothing to.",
+        *_warning(config),
         "",
         f"To train it from scratch under the full protocol: `{command(found)}`",
         "",
@@ -140,6 +139,15 @@ def _section(config, rows, fold, found) -> list[str]:
         f"{seconds(rows):.0f} s in all, {compile_share(rows):.1%} of it compiling.",
         "",
         "![Growth of the network](figures/growth.png)",
+    ]
+
+
+def _warning(config) -> list[str]:
+    if config.protocol.name == "holdout":
+        return []
+    return [
+        "The people held out in the other folds are among them: under the full protocol only this "
+        "fold scores people whom the topology owes nothing to."
     ]
 
 

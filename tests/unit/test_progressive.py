@@ -335,6 +335,7 @@ def test_a_config_differs_from_the_fixed_network_in_the_search_only(dataset):
         published = {"enabled": True, "epochs": fixed.train.epochs, "block_size": 5,
                      "width_threshold": 1e-4, "depth_threshold": 1e-4}  # fmt: skip
         assert published.items() <= grown.search.to_dict().items()
+    assert (grown.method, fixed.method) == ("PST-BLN", "ST-BLN")
     with grown.unlocked():
-        grown.name, grown.search = fixed.name, fixed.search
+        grown.name, grown.method, grown.search = fixed.name, fixed.method, fixed.search
     assert grown == fixed
