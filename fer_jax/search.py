@@ -170,12 +170,11 @@ def train_stage(setting: experiment.Experiment, stage: Stage, progress):
         checkpoints.close()
         progress.remove_task(bar)
     total, without_graph = programs.count_parameters(programs.unstack(states.params, 0))
-    clips_an_epoch = program.steps * program.batch_size
     measures = {
         "loss": history[-1]["train_loss"],
         "params_total": total,
         "params_without_U": without_graph,
-        "seconds": sum(clips_an_epoch / row["clips_per_second"] for row in history),
+        "seconds": sum(row["seconds"] for row in history),
         "compile_seconds": compile_seconds,
     }
     return program, states, measures

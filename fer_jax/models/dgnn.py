@@ -16,9 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax.models.layers import BatchNorm, Dropout, TemporalConv, channel_mix, he_normal_fan_out
-from fer_jax.models.st_gcn import (
+from fer_jax.models.layers import (
     STRIDED_LAYERS,
+    BatchNorm,
+    Dropout,
+    TemporalConv,
+    channel_mix,
+    he_normal_fan_out,
+)
+from fer_jax.models.st_gcn import (
     Edges,
     check_inputs,
     checked_edges,

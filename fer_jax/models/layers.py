@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+STRIDED_LAYERS = (4, 7)  # 0-based: these halve the time axis in all landmark systems
+
 # For kernels [..., in, out]: the fan counts taps times output channels.
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 

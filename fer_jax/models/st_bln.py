@@ -12,7 +12,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fer_jax.models.layers import BatchNorm, Dense, Dropout, TemporalConv, channel_mix
+from fer_jax.models.layers import (
+    STRIDED_LAYERS,
+    BatchNorm,
+    Dense,
+    Dropout,
+    TemporalConv,
+    channel_mix,
+)
 
 U_INITS = {  # the paper says "random"; the published code has the other two
     "normal": nn.initializers.variance_scaling(1.0, "fan_in", "normal", batch_axis=0),
@@ -125,7 +132,7 @@ class STBLN(nn.Module):
                 features=width,
                 subsets=self.subsets,
                 kernel_size=self.kernel_size,
-                stride=2 if index in (4, 7) else 1,
+                stride=2 if index in STRIDED_LAYERS else 1,
                 residual=index > 0,
                 u_init=self.u_init,
                 axis_name=self.axis_name,

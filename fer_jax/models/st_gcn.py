@@ -16,11 +16,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax.models.layers import BatchNorm, Dense, Dropout, TemporalConv, channel_mix
+from fer_jax.models.layers import (
+    STRIDED_LAYERS,
+    BatchNorm,
+    Dense,
+    Dropout,
+    TemporalConv,
+    channel_mix,
+)
 
 Edges = tuple[tuple[int, int], ...]
 
-STRIDED_LAYERS = (4, 7)  # 0-based: these halve the time axis
 SUBSETS = 3
 SMALL = nn.initializers.constant(1e-6)
 
