@@ -273,8 +273,10 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     if len(pending) < len(runs):
         console.print(f"done before: {', '.join(r.fold.name for r in runs if r not in pending)}")
     with make_progress(console) as progress:
+        size = len(pending)
         while pending:
-            group, program = _together(experiment, pending)
+            group, program = _together(experiment, pending[:size])
+            size = len(group)  # what did not fit once is not compiled again
             _run_group(dataclasses.replace(experiment, program=program), group, progress, started)
             pending = pending[len(group) :]
     metrics = report.write(

@@ -18,7 +18,7 @@ def score_readings(folds, results, clips, names) -> dict:
         for result in results
     ]
     labels = [clips.labels[fold.evaluate] for fold in folds]
-    repeats = {fold.repeat for fold in folds}
+    repeats = folds[-1].repeat + 1  # they score the same clips again
     table = {}
     for name in names:
         probabilities = np.concatenate([fold[name] for fold in per_fold])
@@ -27,19 +27,20 @@ def score_readings(folds, results, clips, names) -> dict:
             metrics.accuracy(fold[name], truth)
             for fold, truth in zip(per_fold, labels, strict=True)
         ]
+        by_repeat = np.reshape(accuracies, (repeats, -1))
         correct = probabilities.argmax(-1) == pooled
         doubt = uncertainty.entropy(probabilities)
         table[name] = {
             "accuracy_mean_of_folds": float(np.mean(accuracies)),
             "accuracy_pooled": float(correct.mean()),
-            "interval_95_folds": metrics.mean_interval(_over_repeats(folds, accuracies)),
+            "interval_95_folds": metrics.mean_interval(by_repeat.mean(0)),
             "interval_95_pooled": metrics.proportion_interval(
-                correct.sum() / len(repeats), len(correct) // len(repeats)
+                correct.sum() / repeats, len(correct) // repeats
             ),
             "accuracy_folds": {
                 fold.name: accuracy for fold, accuracy in zip(folds, accuracies, strict=True)
             },
-            "accuracy_repeats": _of_repeats(folds, accuracies),
+            "accuracy_repeats": by_repeat.mean(1).tolist(),
             "expected_calibration_error": uncertainty.expected_calibration_error(
                 probabilities, pooled
             ),
@@ -47,17 +48,6 @@ def score_readings(folds, results, clips, names) -> dict:
             "area_under_risk_coverage": uncertainty.area_under_risk_coverage(doubt, correct),
         }
     return table
-
-
-def _over_repeats(folds, accuracies) -> np.ndarray:
-    """Mean over the repeats of each fold number: repeats score the same clips again."""
-    return np.reshape(accuracies, (folds[-1].repeat + 1, -1)).mean(0)
-
-
-def _of_repeats(folds, accuracies) -> list[float]:
-    """Mean over the folds of each repeat of the cross-validation."""
-    repeats = np.array([fold.repeat for fold in folds])
-    return [float(np.mean(np.array(accuracies)[repeats == n])) for n in range(repeats.max() + 1)]
 
 
 def train_seconds(history: pd.DataFrame, folds) -> float:
