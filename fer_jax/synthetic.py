@@ -22,7 +22,7 @@ from fer_jax.face_model import (
     neutral_shape,
     project,
 )
-from fer_jax.render import make_appearance, render, write_video
+from fer_jax.render import fit_to_frame, make_appearance, render, write_video
 
 __all__ = [
     "ACTION_UNITS",
@@ -30,6 +30,7 @@ __all__ = [
     "DEFAULT_DIFFICULTY",
     "Identity",
     "SyntheticClip",
+    "fit_to_frame",
     "make_clip",
     "make_dataset",
     "make_identity",

@@ -1,4 +1,4 @@
-"""Prepares a data set: finds the landmarks in its clips and stores them for training.
+"""Prepares a data set: finds the faces in its clips and stores landmarks and crops for training.
 
     python -m preprocess DATASET --source DIR --out DIR
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import pathlib
 import shlex
@@ -18,13 +19,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from preprocess import pipeline, report, store
+from preprocess import crops, pipeline, report, store
 from preprocess.clip import Clip, ClipError, SourceError
 from preprocess.datasets import DATASETS
 from preprocess.detector import LandmarkModelError, landmark_model
-from preprocess.read import needs_detection
+from preprocess.read import needs_detection, no_pictures
 
-_COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model")
+_COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--source", type=pathlib.Path, help="where the data lies")
         command.add_argument("--out", type=pathlib.Path, help="directory of the prepared data set")
         command.add_argument(
+            "--crops",
+            type=_crop_size,
+            default=0,
+            metavar="PIXELS",
+            help="also store aligned face crops, squares of this side (default: landmarks only)",
+        )
+        command.add_argument(
             "--workers",
             type=_positive,
             default=_cores(),
@@ -100,11 +108,21 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _crop_size(text: str) -> int:
+    if not text.isdigit() or not crops.SMALLEST <= int(text) <= crops.LARGEST:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not the side of a crop: give {crops.SMALLEST} to {crops.LARGEST} pixels"
+        )
+    return int(text)
+
+
 def _run(options: argparse.Namespace, console: Console) -> int:
     dataset = DATASETS[options.dataset]
     if options.out is None and not options.dry_run:
         raise SourceError("--out is missing: name the directory of the prepared data set")
     clips = _without_doubles(dataset.clips(options.source, options))
+    if options.crops:
+        clips = [dataclasses.replace(c, problem=c.problem or no_pictures(c)) for c in clips]
     found = sorted({clip.label for clip in clips if not clip.problem})
     classes = getattr(dataset, "CLASSES", found)
     own_notes = getattr(dataset, "notes", None)
@@ -123,7 +141,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if not summary["counts"]["kept"]:
         report.print_summary(console, summary)
         raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")
-    _store(options.out, dataset, clips, outcomes, files, classes, summary)
+    _store(options, clips, outcomes, files, classes, summary)
     report.print_summary(console, summary)
     text = f"Prepared in {options.out}. Next:\n  {_next_command(options, summary)}"
     console.print(Text(text), soft_wrap=True)
@@ -147,11 +165,12 @@ def _next_command(options: argparse.Namespace, summary: dict) -> str:
 
 
 def _request(options: argparse.Namespace, model: pathlib.Path | None) -> dict:
-    """What makes two preparations the same: data set, source, its own options, the model."""
+    """What makes two preparations the same: data set, source, its own options, crops, the model."""
     return {
         "dataset": options.dataset,
         "source": str(options.source.resolve()) if options.source else None,
         "options": {k: v for k, v in vars(options).items() if k not in _COMMON},
+        "crop_size": options.crops,
         "landmark_model": model.name if model else None,
     }
 
@@ -187,6 +206,7 @@ def _read(clips: list[Clip], options, model, console: Console):
         options.out / store.CACHE,
         workers=options.workers,
         model_path=model,
+        crop_size=options.crops,
     )
     with contextlib.closing(reading), progress:
         task = progress.add_task("", total=len(clips), kept=0, dropped=0, rate="")
@@ -199,7 +219,8 @@ def _read(clips: list[Clip], options, model, console: Console):
     return outcomes, files
 
 
-def _store(out, dataset, clips, outcomes, files, classes, summary) -> None:
+def _store(options, clips, outcomes, files, classes, summary) -> None:
+    out = options.out
     usable = [
         (clip, file)
         for clip, outcome, file in zip(clips, outcomes, files, strict=True)
@@ -210,7 +231,8 @@ def _store(out, dataset, clips, outcomes, files, classes, summary) -> None:
         lambda: ((clip, pipeline.load_sequence(file)) for clip, file in usable),
         splits=list(summary["splits"]),
         classes=classes,
-        action_units=getattr(dataset, "ACTION_UNITS", None),
+        action_units=getattr(DATASETS[options.dataset], "ACTION_UNITS", None),
+        crop_size=options.crops,
         report=summary,
     )
     # Finished clips stay, so that a longer list later only costs its new clips.

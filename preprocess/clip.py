@@ -40,6 +40,10 @@ class Sequence:
       fps: frames a second; 0 when the source does not say.
       frame_size: width and height of the upright source frame, pixels; 0 when unknown.
       action_units: `[T, A]` float32 intensities 0..1, or None.
+      crops: the JPEG files of all frames one after another, `[N]` uint8, or None.
+      crop_offsets: `[T + 1]` int64; frame t is `crops[crop_offsets[t] : crop_offsets[t + 1]]`,
+        empty where not detected.
+      crop_landmarks: `[T, 68, 2]` float32, pixels of the crop; 0 where not detected.
     """
 
     landmarks: np.ndarray
@@ -48,6 +52,9 @@ class Sequence:
     fps: float
     frame_size: tuple[int, int]
     action_units: np.ndarray | None = None
+    crops: np.ndarray | None = None
+    crop_offsets: np.ndarray | None = None
+    crop_landmarks: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +67,8 @@ class Clip:
       label: class name.
       source: a video, a folder of frames, a still image, an OpenFace CSV; a tuple of frame files;
         or a small picklable object of the data set's own with `load() -> Sequence` (landmarks
-        known) or `frames() -> Frames` (faces to be found, see `video.py`).
+        known) or `frames() -> Frames` (faces to be found, see `video.py`); where it has a `path`,
+        a change of that file makes it another source.
       split: "train", "validation", "test" or a name of the data set's own.
       fps: frames a second, where the source does not say (folders of frames).
       frame_size: width and height, where the source does not say (OpenFace CSV).

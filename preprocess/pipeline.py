@@ -25,6 +25,7 @@ from preprocess import PREPROCESS_VERSION
 from preprocess.clip import Clip, ClipError, Sequence
 
 _ARRAYS = ("landmarks", "detected", "frame_index", "action_units")
+_ARRAYS += ("crops", "crop_offsets", "crop_landmarks")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Outcome:
       rotation: degrees by which frames were turned clockwise to be upright; landmarks refer to
         the turned frame.
       note: what was noticed but did not prevent use.
+      crop_side: of the squares that were cut out, source pixels, the middle one; 0 without crops.
+      crop_bytes: of the JPEG files.
       reused: finished by an earlier run.
     """
 
@@ -49,6 +52,8 @@ class Outcome:
     other_faces: int = 0
     rotation: int = 0
     note: str = ""
+    crop_side: float = 0.0
+    crop_bytes: int = 0
     reused: bool = False
 
 
@@ -57,10 +62,11 @@ class _Job:
     clip: Clip
     file: pathlib.Path
     model_path: pathlib.Path | None
+    crop_size: int
 
 
-def cache_file(clip: Clip, cache: pathlib.Path, model: str) -> pathlib.Path:
-    """Names the file that holds a clip once it is read; another source, another name.
+def cache_file(clip: Clip, cache: pathlib.Path, model: str, crop_size: int = 0) -> pathlib.Path:
+    """Names the file that holds a clip once it is read; another source or crop, another name.
 
     Raises:
       ClipError: the source is not there.
@@ -72,6 +78,10 @@ def cache_file(clip: Clip, cache: pathlib.Path, model: str) -> pathlib.Path:
         identity += [_state(path) for path in paths]
     else:
         identity.append(repr(source))
+        if isinstance(path := getattr(source, "path", None), pathlib.Path):
+            identity.append(_state(path))
+    if crop_size:  # not said without crops: clips finished before there were any stay valid
+        identity.append(["crops", crop_size])
     digest = hashlib.sha256(repr(identity).encode()).hexdigest()
     return cache / f"{digest[:24]}.npz"
 
@@ -88,7 +98,12 @@ def _state(path: pathlib.Path) -> list:
 
 
 def read_all(
-    clips: list[Clip], cache: pathlib.Path, *, workers: int, model_path=None
+    clips: list[Clip],
+    cache: pathlib.Path,
+    *,
+    workers: int,
+    model_path=None,
+    crop_size: int = 0,
 ) -> Iterator[tuple[int, Outcome, pathlib.Path | None]]:
     """Reads clips and gives `(position, outcome, file)` as each is finished, in any order.
 
@@ -97,6 +112,7 @@ def read_all(
       cache: directory of finished clips; those found there are given first, as they were.
       workers: processes.
       model_path: a dlib 68-point model, see `detector.landmark_model`.
+      crop_size: side of the face crops, pixels; 0 for none.
 
     Raises:
       detector.LandmarkModelError: a clip needs dlib or its model and it is missing.
@@ -108,7 +124,7 @@ def read_all(
         try:
             if clip.problem:
                 raise clip.problem
-            file = cache_file(clip, cache, model)
+            file = cache_file(clip, cache, model, crop_size)
         except ClipError as error:
             yield position, Outcome(error.reason, error.detail), None
             continue
@@ -116,7 +132,7 @@ def read_all(
         if finished:
             yield position, dataclasses.replace(finished, reused=True), file
         else:
-            jobs[position] = _Job(clip, file, model_path)
+            jobs[position] = _Job(clip, file, model_path, crop_size)
     for position, outcome in _in_processes(jobs, workers):
         yield position, outcome, jobs[position].file
 
@@ -154,7 +170,7 @@ def _read_job(job: _Job) -> Outcome:
     from preprocess.read import read_clip
 
     try:
-        sequence, notes = read_clip(job.clip, job.model_path)
+        sequence, notes = read_clip(job.clip, job.model_path, job.crop_size)
     except ClipError as error:
         outcome, sequence = Outcome(error.reason, error.detail), None
     except LandmarkModelError:

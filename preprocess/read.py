@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
-from preprocess import faces
+from preprocess import crops, faces
 from preprocess.clip import Clip, ClipError, Sequence
 from preprocess.openface import read_openface
 
@@ -23,56 +24,110 @@ def _is_csv(source) -> bool:
     return isinstance(source, pathlib.Path) and source.suffix.lower() == ".csv"
 
 
-def read_clip(clip: Clip, model_path=None) -> tuple[Sequence, dict]:
+def no_pictures(clip: Clip) -> ClipError | None:
+    """Says why no crops can be cut from this clip, None where they can."""
+    if clip.problem or needs_detection(clip):
+        return None
+    return ClipError(
+        "no pictures",
+        "landmarks alone cannot be cropped: list the video, or leave --crops out, or have a video "
+        "drawn (python -m preprocess manifest --render)",
+    )
+
+
+def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence, dict]:
     """Reads a clip and finds the landmarks of the person it is about.
 
     Args:
       clip: what to read, see `Clip.source`.
       model_path: a dlib 68-point model, see `detector.landmark_model`.
+      crop_size: side of the face crops, pixels; 0 for none.
 
     Returns:
       The sequence, and notes for the report: `other_faces`, `rotation` (degrees clockwise by which
-      frames were turned; landmarks refer to the turned frame), `note`.
+      frames were turned; landmarks refer to the turned frame), `note`, and with crops `crop_side`
+      and `crop_bytes`, see `pipeline.Outcome`.
 
     Raises:
-      ClipError: the source cannot be read or shows no face.
+      ClipError: the source cannot be read, shows no face, or holds no pictures to crop.
       detector.LandmarkModelError: a video is to be read and dlib or its model is missing.
     """
     notes = {"other_faces": 0, "rotation": 0, "note": ""}
     source = clip.source
+    if crop_size and (problem := no_pictures(clip)):
+        raise problem
     if hasattr(source, "load"):
         sequence = source.load()
     elif _is_csv(source):
         sequence, notes["other_faces"] = read_openface(source, clip.fps, clip.frame_size)
     else:
-        sequence, notes = _read_frames(clip, model_path)
+        sequence, notes = _read_frames(clip, model_path, crop_size)
     if not sequence.detected.any():
         raise ClipError("no face", f"none in {len(sequence.detected)} frames")
     return sequence, notes
 
 
-def _read_frames(clip: Clip, model_path) -> tuple[Sequence, dict]:
+class _Seen(NamedTuple):
+    """A face at a position in the clip; of its pixels only the encoded crop is held."""
+
+    position: int
+    face: faces.Face
+    crop: crops.Crop | None
+
+
+def _read_frames(clip: Clip, model_path, crop_size: int) -> tuple[Sequence, dict]:
     followed = faces.follow(clip.source, model_path=model_path)
     numbers: list[int] = []
-    tracks: dict[int, list[tuple[int, faces.Face]]] = {}
-    for number, _, found in followed:
+    tracks: dict[int, list[_Seen]] = {}
+    for number, image, found in followed:
         for face in found:
-            tracks.setdefault(face.track, []).append((len(numbers), face))
+            # Whom the clip is about shows only in the end, so everybody is cut out.
+            crop = _cut(image, face, crop_size) if crop_size else None
+            if crop or not crop_size:
+                tracks.setdefault(face.track, []).append(_Seen(len(numbers), face, crop))
         numbers.append(number)
     frames = followed.frames
-    landmarks = np.zeros((len(numbers), 68, 2), np.float32)
-    detected = np.zeros(len(numbers), bool)
-    main = max(tracks, key=lambda t: sum(face.side**2 for _, face in tracks[t]), default=None)
-    for position, face in tracks.get(main, ()):
-        landmarks[position], detected[position] = face.landmarks, True
+    main = max(tracks, key=lambda t: sum(s.face.side**2 for s in tracks[t]), default=None)
+    kept = tracks.get(main, [])
     lasting = [t for t in tracks if len(tracks[t]) >= min(faces.FLEETING, len(numbers))]
     notes = {
         "other_faces": len(set(lasting) - {main}),
         "rotation": frames.rotation,
         "note": frames.shortfall(),
     }
-    indices = np.array(numbers, np.int32)
-    fps = frames.fps or clip.fps
-    sequence = Sequence(landmarks, detected, indices, fps, frames.size)
-    units = getattr(clip.source, "action_units", None)
-    return dataclasses.replace(sequence, action_units=units), notes
+    sequence = Sequence(
+        landmarks=_over_time(len(numbers), [(s.position, s.face.landmarks) for s in kept]),
+        detected=np.isin(np.arange(len(numbers)), [s.position for s in kept]),
+        frame_index=np.array(numbers, np.int32),
+        fps=frames.fps or clip.fps,
+        frame_size=frames.size,
+        action_units=getattr(clip.source, "action_units", None),
+    )
+    return _with_crops(sequence, kept, notes) if crop_size and kept else (sequence, notes)
+
+
+def _cut(image: np.ndarray, face: faces.Face, crop_size: int) -> crops.Crop | None:
+    try:
+        return crops.make_crop(image, face.landmarks, crop_size)
+    except ValueError:
+        return None  # eyes in one point: what cannot be aligned counts as not detected
+
+
+def _over_time(frames: int, points: list[tuple[int, np.ndarray]]) -> np.ndarray:
+    """Puts landmarks at their frames, `[T, 68, 2]`; 0 elsewhere."""
+    landmarks = np.zeros((frames, 68, 2), np.float32)
+    for position, face in points:
+        landmarks[position] = face
+    return landmarks
+
+
+def _with_crops(sequence: Sequence, seen: list[_Seen], notes: dict) -> tuple[Sequence, dict]:
+    files = [b""] * len(sequence.detected)
+    for position, _, crop in seen:
+        files[position] = crop.jpeg
+    packed, offsets = crops.pack(files)
+    points = _over_time(len(files), [(s.position, s.crop.landmarks) for s in seen])
+    side = round(float(np.median([s.crop.side for s in seen])), 1)
+    cut = {"crops": packed, "crop_offsets": offsets, "crop_landmarks": points}
+    notes = {**notes, "crop_side": side, "crop_bytes": len(packed)}
+    return dataclasses.replace(sequence, **cut), notes

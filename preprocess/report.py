@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -31,7 +32,7 @@ def make_report(
       `request`, `preprocess_version`, `counts` (clips seen, kept, dropped, read now, reused from
       an earlier run), `dropped` (reason -> clips), `classes` and `splits` (clips kept in each),
       `subjects` kept, `notes` on the data set as a whole, and `clips`: one row each with
-      everything that was noticed.
+      everything that was noticed (`crop_side` and `crop_bytes` only with crops).
     """
     kept = [clip for clip, outcome in zip(clips, outcomes, strict=True) if not outcome.reason]
     reused = sum(outcome.reused for outcome in outcomes)
@@ -50,8 +51,13 @@ def make_report(
         "classes": {name: labels[name] for name in classes},
         "splits": dict(collections.Counter(clip.split for clip in kept)),
         "subjects": len({clip.subject for clip in kept}),
-        "notes": _lost_classes(clips, labels, classes) + _notes(kept, own_notes),
-        "clips": [_row(clip, outcome) for clip, outcome in zip(clips, outcomes, strict=True)],
+        "notes": _lost_classes(clips, labels, classes)
+        + _notes(kept, own_notes)
+        + _enlarged(outcomes, request.get("crop_size", 0)),
+        "clips": [
+            _row(clip, outcome, bool(request.get("crop_size")))
+            for clip, outcome in zip(clips, outcomes, strict=True)
+        ],
     }
 
 
@@ -87,9 +93,21 @@ def _notes(clips: list[Clip], own_notes) -> list[str]:
     return notes
 
 
-def _row(clip: Clip, outcome: Outcome) -> dict:
+def _enlarged(outcomes: list[Outcome], crop_size: int) -> list[str]:
+    sides = [outcome.crop_side for outcome in outcomes if outcome.crop_side]
+    if not sides or np.median(sides) >= 0.75 * crop_size:
+        return []
+    return [
+        f"crops are enlarged: in half of the clips the square around the face has "
+        f"{np.median(sides):.0f} pixels or fewer; --crops {crop_size} shows no more than that"
+    ]
+
+
+def _row(clip: Clip, outcome: Outcome, with_crops: bool) -> dict:
     who = {k: getattr(clip, k) for k in ("clip_id", "subject", "label", "split")}
     row = {**who, "kept": not outcome.reason, **dataclasses.asdict(outcome)}
+    if not with_crops:
+        del row["crop_side"], row["crop_bytes"]
     return {**row, "note": "; ".join(filter(None, (clip.note, outcome.note)))}
 
 
@@ -138,6 +156,8 @@ def print_summary(console: Console, report: dict) -> None:
     table.add_row("people", str(report["subjects"]))
     frames, detected = (sum(row[key] for row in rows) for key in ("frames", "detected"))
     table.add_row("frames", f"{frames}, a face in {detected} ({detected / max(frames, 1):.1%})")
+    if rows and (crop_size := report["request"].get("crop_size")):
+        table.add_row("crops", _crops(rows, crop_size))
     for what, key in (("turned upright", "rotation"), ("with other faces", "other_faces")):
         if number := sum(bool(row[key]) for row in rows):
             table.add_row(what, f"{number} clips")
@@ -151,6 +171,15 @@ def print_summary(console: Console, report: dict) -> None:
     _print_problems(console, [(r["clip_id"], r["note"]) for r in rows if r["note"]], "kept, but")
     for note in report["notes"]:
         _print(console, f"note: {note}", "yellow")
+
+
+def _crops(rows: list[dict], crop_size: int) -> str:
+    sides = [row["crop_side"] for row in rows]
+    megabytes = sum(row["crop_bytes"] for row in rows) / 1e6
+    return (
+        f"{crop_size} x {crop_size} pixels, {megabytes:.1f} MB, from squares of {min(sides):.0f} "
+        f"to {max(sides):.0f} pixels (half of the clips {np.median(sides):.0f} or more)"
+    )
 
 
 def _rarest_first(clips: list, reason) -> list:

@@ -26,7 +26,7 @@ _OWN_FILES = (
 )  # fmt: skip
 _PARTIAL = ".writing-"
 _EXAMPLES_PER_SHARD = 1024
-_BATCH = 32  # the writer renews its metadata with every batch
+_BATCH = 8  # clips held at a time; the writer renews its metadata with every batch, in 1 ms
 
 
 def write_dataset(
@@ -37,6 +37,7 @@ def write_dataset(
     classes: Series[str],
     action_units: Series[str] | None,
     report: dict,
+    crop_size: int = 0,
 ) -> None:
     """Writes shards, graph and report; the directory changes only once everything is written.
 
@@ -48,13 +49,15 @@ def write_dataset(
       classes: class names in the order of their ids.
       action_units: names of the columns of `Sequence.action_units`, None without them.
       report: becomes `report.json`.
+      crop_size: side of the crops that every sequence has, pixels; 0 when none has any.
     """
     for left_by_a_kill in out.glob(f"{_PARTIAL}*"):
         shutil.rmtree(left_by_a_kill, ignore_errors=True)
     partial = pathlib.Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
     try:
         graph = _graph(examples())
-        _write_shards(partial, examples(), splits, classes, action_units, report)
+        info = _info(partial, classes, action_units, crop_size, report["request"])
+        _write_shards(info, examples(), splits)
         save_graph(graph, partial / "graph.json")
         (partial / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
         _move_in(partial, out)
@@ -97,13 +100,23 @@ def check_target(out: pathlib.Path, request: dict, overwrite: bool) -> None:
                 "or new directory, or add --overwrite to put the data set beside them"
             )
         return
-    earlier = read_report(out).get("request")
+    earlier, request = _said(read_report(out).get("request")), _said(request)
     if earlier != request:
-        changed = sorted(k for k in request if (earlier or {}).get(k) != request[k])
+        names = earlier.keys() | request.keys()
+        changed = sorted(k for k in names if earlier.get(k) != request.get(k)) if earlier else ()
         raise SourceError(
             f"{out} already holds a data set that was prepared otherwise (other "
             f"{', '.join(changed) or 'program'}): name another --out, or add --overwrite"
         )
+
+
+def _said(request: dict | None) -> dict:
+    """Leaves out what a request does not ask for, which older programs could not even name."""
+    said = {
+        key: _said(value) if isinstance(value, dict) else value
+        for key, value in (request or {}).items()
+    }
+    return {key: value for key, value in said.items() if value}
 
 
 def read_report(out: pathlib.Path) -> dict:
@@ -134,64 +147,78 @@ def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
         raise SourceError(f"the landmarks of this data set make no face: {error}") from error
 
 
-def _write_shards(directory, examples, splits, classes, action_units, report) -> None:
+def _info(directory, classes, action_units, crop_size: int, request: dict):
+    """Describes the data set to TFDS: `DatasetInfo`."""
     import tensorflow_datasets as tfds
 
-    scalar, text = tfds.features.Scalar, tfds.features.Text
-    features = {
-        "clip_id": text(),
-        "subject": text(),
-        "label": tfds.features.ClassLabel(names=list(classes)),
-        "fps": scalar(np.float32),
-        "frame_size": tfds.features.Tensor(shape=(2,), dtype=np.int32),
-        "frame_index": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-        "detected": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
-        "landmarks": tfds.features.Tensor(shape=(None, 68, 2), dtype=np.float32),
-    }
-    if action_units:
-        shape = (None, len(action_units))
-        features["action_units"] = tfds.features.Tensor(shape=shape, dtype=np.float32)
     identity = tfds.core.dataset_info.DatasetIdentity(
         name=NAME,
         version=tfds.core.Version("1.0.0"),
         data_dir=str(directory),
         module_name="preprocess.store",
     )
-    request = report["request"]
     metadata = {
         **request,
         "preprocess_version": PREPROCESS_VERSION,
         "action_units": list(action_units or ()),
+        "crop_size": crop_size,
     }
-    info = tfds.core.DatasetInfo(
+    what = "Facial landmark sequences" + (" and face crops" if crop_size else "")
+    return tfds.core.DatasetInfo(
         builder=identity,
-        description=f"Facial landmark sequences prepared from {request['dataset']}.",
-        features=tfds.features.FeaturesDict(features),
+        description=f"{what} prepared from {request['dataset']}.",
+        features=tfds.features.FeaturesDict(_features(classes, action_units, bool(crop_size))),
         metadata=tfds.core.MetadataDict(metadata),
         disable_shuffling=True,
     )
+
+
+def _features(classes, action_units, with_crops: bool) -> dict:
+    import tensorflow_datasets as tfds
+
+    scalar, text, tensor = tfds.features.Scalar, tfds.features.Text, tfds.features.Tensor
+    features = {
+        "clip_id": text(),
+        "subject": text(),
+        "label": tfds.features.ClassLabel(names=list(classes)),
+        "fps": scalar(np.float32),
+        "frame_size": tensor(shape=(2,), dtype=np.int32),
+        "frame_index": tensor(shape=(None,), dtype=np.int32),
+        "detected": tensor(shape=(None,), dtype=np.bool_),
+        "landmarks": tensor(shape=(None, 68, 2), dtype=np.float32),
+    }
+    if action_units:
+        features["action_units"] = tensor(shape=(None, len(action_units)), dtype=np.float32)
+    if with_crops:
+        # As numbers, each byte would be one integer of a protocol buffer: a list 15 times as slow
+        # to read, and larger.
+        features["crops"] = tensor(shape=(None,), dtype=np.uint8, encoding="bytes")
+        features["crop_offsets"] = tensor(shape=(None,), dtype=np.int64)
+        features["crop_landmarks"] = tensor(shape=(None, 68, 2), dtype=np.float32)
+    return features
+
+
+def _write_shards(info, examples, splits) -> None:
+    import tensorflow_datasets as tfds
+
     writer = tfds.core.SequentialWriter(info, _EXAMPLES_PER_SHARD, file_format="array_record")
     writer.initialize_splits(list(splits))
     while batch := list(itertools.islice(examples, _BATCH)):
         by_split: dict[str, list[dict]] = {}
         for clip, sequence in batch:
-            example = _example(clip, sequence, with_units=bool(action_units))
+            example = _example(clip, sequence, info.features)
             by_split.setdefault(clip.split, []).append(example)
         writer.add_examples(by_split)
     writer.close_all()
 
 
-def _example(clip: Clip, sequence: Sequence, with_units: bool) -> dict:
+def _example(clip: Clip, sequence: Sequence, features) -> dict:
     example = {
         "clip_id": clip.clip_id,
         "subject": clip.subject,
         "label": clip.label,
         "fps": np.float32(sequence.fps),
         "frame_size": np.array(sequence.frame_size, np.int32),
-        "frame_index": sequence.frame_index,
-        "detected": sequence.detected,
-        "landmarks": sequence.landmarks,
     }
-    if with_units:
-        example["action_units"] = sequence.action_units.astype(np.float32)
-    return example
+    arrays = [name for name in features if name not in example]
+    return example | {n: np.asarray(getattr(sequence, n), features[n].np_dtype) for n in arrays}

@@ -1,11 +1,11 @@
-"""Miniature trees in the official layout of CK+, Oulu-CASIA and AFEW, for the tests to write."""
+"""Miniature official trees of CK+, Oulu-CASIA, AFEW and MMI, for the tests to write."""
 
 import json
 import pathlib
 
 import cv2
 
-from fer_jax.synthetic import make_clip, render
+from fer_jax.synthetic import make_clip, render, write_video
 from preprocess.__main__ import main
 from preprocess.clip import Clip
 
@@ -49,6 +49,28 @@ def afew_tree(root):
         for number, emotion in enumerate(AFEW_FOLDERS):
             put(root / split / emotion / f"{number:09d}.avi")
     put(root / "Train_AFEW" / "Happy" / "000046280.avi")
+
+
+def mmi_session(
+    root, number, video="S001-001", emotion="4", person=None, view="0", frames=(), suffix=".avi"
+):
+    """Writes one session, its video empty unless `frames` are given.
+
+    None leaves out: `person` and `emotion` their Metatag, `view` session.xml.
+    """
+    folder = root / "Sessions" / str(number)
+    tags = {"Duration": "3", "Emotion": emotion, "SubjectID": person}
+    lines = [f'  <Metatag Name="{k}" Value="{v}"/>' for k, v in tags.items() if v is not None]
+    head = '<?xml version="1.0" encoding="ISO-8859-1"?>\n'
+    put(folder / f"{video}.xml", "\n".join([head + "<Recording>", *lines, "</Recording>"]))
+    put(folder / f"{video}-oao_aucs.xml", head + "<AUCoding/>")
+    if view is not None:
+        track = f'<track filename="{video}.avi" view="{view}" type="video"/>'
+        put(folder / "session.xml", f"{head}<session>\n  {track}\n</session>\n")
+    if frames:
+        write_video(folder / f"{video}{suffix}", frames)
+    else:
+        put(folder / f"{video}{suffix}")
 
 
 def drawn(subject: int, frames: int) -> list:

@@ -11,7 +11,7 @@ and, where it needs them,
 Its docstring is its help text.
 """
 
-from preprocess.datasets import afew, ckplus, manifest, oulu, ravdess, synthetic
+from preprocess.datasets import afew, ckplus, manifest, mmi, oulu, ravdess, synthetic
 
 DATASETS = {
     "synthetic": synthetic,
@@ -20,4 +20,5 @@ DATASETS = {
     "ckplus": ckplus,
     "oulu": oulu,
     "afew": afew,
+    "mmi": mmi,
 }

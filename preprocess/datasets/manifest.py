@@ -3,22 +3,83 @@
 A path is relative to the CSV and names a video, a folder of frames, a still image or an OpenFace
 CSV. Optional columns: split (train, validation or test; val and dev mean validation), fps (for
 folders of frames), width and height (of the video behind an OpenFace CSV).
+--crops needs pictures: of an OpenFace CSV, --render draws them.
 A value that contains a comma needs quotes.
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
+import hashlib
 import pathlib
 from collections.abc import Iterator
 
-from preprocess.clip import Clip, ClipError, SourceError
+import numpy as np
+
+from fer_jax import synthetic
+from preprocess.clip import Clip, ClipError, Sequence, SourceError
+from preprocess.openface import read_openface
+from preprocess.video import Frames
 
 REQUIRED = ("path", "subject", "label")
 OPTIONAL = ("split", "fps", "width", "height")
 _SPLITS = {name: name for name in ("train", "validation", "test")}
 _SPLITS |= {"": "train", "val": "validation", "dev": "validation"}
 _REST = "cells without a column"
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnPerson:
+    """A video of a drawn person who moves as an OpenFace CSV says; the face has to be found in it.
+
+    Attributes:
+      path: the CSV.
+      subject: who moves; the same subject looks the same in all clips.
+      fps: frames a second, where the CSV does not say.
+    """
+
+    path: pathlib.Path = dataclasses.field(repr=False)  # the same wherever the files lie
+    subject: str
+    fps: float = 0.0
+
+    def frames(self) -> Frames:
+        """Opens the video.
+
+        Raises:
+          ClipError: the CSV cannot be read, or there is no face in it.
+        """
+        sequence, _ = read_openface(self.path, self.fps)
+        length = len(sequence.detected)
+        if not sequence.detected.any():
+            raise ClipError("no face", f"none in {length} frames")
+        side = synthetic.FRAME_SIZE
+        return Frames(sequence.fps, (side, side), length, 0, self._images(sequence))
+
+    def _images(self, sequence: Sequence) -> Iterator[tuple[int, np.ndarray]]:
+        """Draws every frame; one whose face was lost stays empty, so that it is lost here too."""
+        digest = hashlib.sha256(self.subject.encode()).digest()
+        seed = int.from_bytes(digest[:4], "big")
+        person = synthetic.make_identity(seed, 0)
+        side = synthetic.FRAME_SIZE
+        points = synthetic.fit_to_frame(sequence.landmarks[sequence.detected])
+        # a tracker's leap to far outside would take seconds to draw
+        near = np.abs(points - side / 2).max((1, 2)) < 2 * side
+        faces = synthetic.render(points[near], person, seed=seed)
+        seen = sequence.detected.copy()
+        seen[seen] = near
+        empty = np.full((side, side, 3), person.appearance.background, np.uint8)
+        for number, shown in zip(sequence.frame_index, seen, strict=True):
+            yield int(number), next(faces) if shown else empty
+
+
+def add_options(parser) -> None:
+    parser.add_argument(
+        "--render",
+        action="store_true",
+        help="draw people over the OpenFace CSVs, as video, and find the landmarks in it; videos "
+        "and images are read as they are",
+    )
 
 
 def clips(source, options) -> Iterator[Clip]:
@@ -29,10 +90,11 @@ def clips(source, options) -> Iterator[Clip]:
     seen: set[pathlib.Path] = set()
     for line, row in _rows(source):
         try:
-            yield _clip(source.parent, line, row, seen)
+            clip = _clip(source.parent, line, row, seen)
         except ClipError as problem:
             path, subject, label = (row[name] for name in REQUIRED)
-            yield Clip(f"line {line}: {path}", subject, label, None, problem=problem)
+            clip = Clip(f"line {line}: {path}", subject, label, None, problem=problem)
+        yield _drawn(clip) if options.render else clip
 
 
 def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -79,6 +141,12 @@ def _clip(folder: pathlib.Path, line: int, row: dict[str, str], seen: set) -> Cl
     fps = _number(row, "fps", line)
     label = " ".join(row["label"].split())  # class names are stored one a line
     return Clip(row["path"], row["subject"], label, path, split, fps, size)
+
+
+def _drawn(clip: Clip) -> Clip:
+    if clip.problem or clip.source.suffix.lower() != ".csv":
+        return clip
+    return dataclasses.replace(clip, source=DrawnPerson(clip.source, clip.subject, clip.fps))
 
 
 def _number(row: dict[str, str], column: str, line: int) -> float:

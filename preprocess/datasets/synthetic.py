@@ -77,7 +77,8 @@ def add_options(parser) -> None:
     parser.add_argument(
         "--render",
         action="store_true",
-        help="draw the faces as video and find the landmarks in it, instead of taking known ones",
+        help="draw the faces as video and find the landmarks in it, instead of taking known ones; "
+        "--crops implies it",
     )
 
 
@@ -89,6 +90,8 @@ def clips(source, options) -> Iterator[Clip]:
     except ValueError as error:
         raise SourceError(str(error)) from error
     of_subject = {subject: split for split, names in divided.items() for subject in names}
+    if getattr(options, "crops", 0):
+        options.render = True  # set, so that both ways to ask are the same request
     kind = Rendered if options.render else Tracked
     for number, subject in enumerate(sorted(of_subject)):
         for index in range(options.clips_per_subject):

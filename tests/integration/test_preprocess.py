@@ -11,10 +11,11 @@ import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 
-from fer_jax.landmarks import load_graph
+from fer_jax.landmarks import LEFT_EYE, RIGHT_EYE, load_graph
 from fer_jax.synthetic import make_clip, render, write_video
 from preprocess.__main__ import main
 
@@ -101,8 +102,6 @@ def hostile_source(folder):
     whole = (folder / "long.avi").read_bytes()
     (folder / "long.avi").write_bytes(whole[: len(whole) // 2])
     write_video(folder / "empty_room.avi", [np.full_like(frames[0], 90)] * 5, clip.fps)
-    import cv2
-
     (folder / "frames").mkdir()
     for number in (3, 7, 10):
         image = cv2.cvtColor(frames[number], cv2.COLOR_RGB2BGR)
@@ -302,10 +301,14 @@ def test_nothing_usable_is_an_error(tmp_path, capsys):
     assert not (out / "dataset_info.json").exists()
 
 
-def test_ravdess(tmp_path):
+def test_ravdess(tmp_path, capsys):
     for actor, emotion in ((1, 3), (1, 5), (2, 3)):
         write_face_csv(tmp_path / f"01-01-{emotion:02d}-01-01-01-{actor:02d}.csv")
     assert main(["ravdess", "--source", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    with_crops = ["--crops", "64", "--out", str(tmp_path / "crops")]
+    assert main(["ravdess", "--source", str(tmp_path), *with_crops]) == 1
+    shown = capsys.readouterr()
+    assert "dropped: no pictures" in shown.out and "none of the 3 clips" in shown.err
     rows = examples(tmp_path / "out")
     assert len(rows) == 3
     row = rows["01-01-05-01-01-01-01"]
@@ -361,15 +364,99 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, sent):
     assert len(examples(out)) == 6
 
 
-def test_rendered_faces_are_found_by_the_real_detector(tmp_path):
+def crop_of(row, frame: int):
+    """Decodes one crop, RGB; None where there is none."""
+    start, end = row["crop_offsets"][frame : frame + 2]
+    file = row["crops"][start:end]
+    return cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1] if len(file) else None
+
+
+def eyes_of(points) -> list:
+    return [points[eye].mean(0) for eye in (RIGHT_EYE, LEFT_EYE)]
+
+
+def test_rendered_faces_are_found_and_cropped(tmp_path, capsys):
     pytest.importorskip("dlib")
     out = tmp_path / "rendered"
-    arguments = ["synthetic", "--render", "--subjects", "3", "--clips-per-subject", "1"]
-    assert main([*arguments, "--out", str(out)]) == 0
-    rows = report_of(out)["clips"]
+    arguments = ["synthetic", "--subjects", "3", "--clips-per-subject", "1", "--out", str(out)]
+    assert main([*arguments, "--crops", "48"]) == 0
+    report = report_of(out)
+    rows = report["clips"]
     assert sum(r["detected"] for r in rows) >= 0.95 * sum(r["frames"] for r in rows)
-    for clip_id, row in examples(out).items():
+    assert report["request"]["crop_size"] == 48 and report["request"]["options"]["render"]
+    assert "48 x 48 pixels" in capsys.readouterr().out
+    assert tfds.builder_from_directory(out).info.metadata["crop_size"] == 48
+    sides = {row["clip_id"]: row["crop_side"] for row in rows}
+    stored = examples(out)
+    for clip_id, row in stored.items():
         assert len(row["action_units"]) == len(row["landmarks"]), clip_id
+        assert len(row["crop_offsets"]) == len(row["detected"]) + 1
+        assert row["crop_offsets"][-1] == len(row["crops"])
+        assert np.array_equal(np.diff(row["crop_offsets"]) > 0, row["detected"])
+        assert 100 < sides[clip_id] < 200
+        for frame in np.flatnonzero(row["detected"])[::9]:
+            crop, (right, left) = crop_of(row, frame), eyes_of(row["crop_landmarks"][frame])
+            assert crop.shape == (48, 48, 3)
+            np.testing.assert_allclose(left - right, [0.4 * 48, 0], atol=1e-3)
+            lips, chin = row["crop_landmarks"][frame][[57, 8]]
+            assert redness(crop, lips - [0, 1]) > redness(crop, (lips + chin) / 2)
+    # asked for in other words, it is the same; with other crops, or without, it is not
+    assert main([*arguments, "--crops", "48", "--render"]) == 0
+    assert report_of(out)["counts"]["reused"] == 3
+    for name, row in examples(out).items():
+        assert np.array_equal(row["crops"], stored[name]["crops"])
+    capsys.readouterr()
+    for other in (["--crops", "64"], ["--render"]):
+        assert main([*arguments, *other]) == 1
+        assert "prepared otherwise (other crop_size)" in " ".join(capsys.readouterr().err.split())
+
+
+def redness(crop, point) -> float:
+    x, y = np.round(point).astype(int)
+    red, green, _ = crop[y, x].astype(float)
+    return red / max(green, 1)
+
+
+def test_pictures_are_cropped_and_landmark_files_are_drawn_first(tmp_path, capsys):
+    pytest.importorskip("dlib")
+    clip = make_clip(0, 0, 1, frames=2)
+    image = next(render(clip.true_landmarks, clip.identity))
+    cv2.imwrite(str(tmp_path / "edge.png"), image[:, 85:, ::-1])  # without ear and cheek
+    write_face_csv(tmp_path / "face.csv", frames=5)
+    rows = [("edge.png", "p1", "joy"), ("face.csv", "p2", "fear")]
+    arguments = ["manifest", "--source", str(write_manifest(tmp_path, rows)), "--crops", "256"]
+    arguments += ["--workers", "1"]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "face.csv: no pictures: landmarks alone" in capsys.readouterr().out
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "dropped: face.csv: landmarks alone cannot be cropped" in shown and "--render" in shown
+    report = report_of(tmp_path / "out")
+    assert report["dropped"] == {"no pictures": 1}
+    assert any("crops are enlarged" in note for note in report["notes"])
+    assert "--crops 256 shows no more than that" in shown
+    (row,) = examples(tmp_path / "out").values()
+    crop, points = crop_of(row, 0), row["crop_landmarks"][0]
+    enlarged = 256 / report["clips"][0]["crop_side"]
+    border = int(points[27, 0] - enlarged * (row["landmarks"][0, 27, 0] + 0.5))
+    assert border > 20, "a tilt of a few degrees moves it by 10 pixels"
+    assert crop[:, : border - 10].max() < 12 and crop[80:160, border + 10].max(-1).min() > 30
+    right, left = eyes_of(points)
+    np.testing.assert_allclose(left - right, [0.4 * 256, 0], atol=1e-2)
+
+    assert main([*arguments, "--render", "--out", str(tmp_path / "drawn")]) == 0
+    report = report_of(tmp_path / "drawn")
+    assert report["counts"]["kept"] == 2
+    row = examples(tmp_path / "drawn")["face.csv"]
+    assert row["frame_size"].tolist() == [256, 256] and row["detected"].all()
+    assert len(row["crop_offsets"]) == 6 and crop_of(row, 4).shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize("size", ["16", "1000", "big", "-64", "6.4"])
+def test_an_impossible_crop_size_is_refused_at_once(capsys, size):
+    with pytest.raises(SystemExit):
+        main(["synthetic", "--out", "nowhere", f"--crops={size}"])
+    assert "give 32 to 512 pixels" in " ".join(capsys.readouterr().err.split())
 
 
 def test_real_landmark_files(tmp_path, real_data):
@@ -384,6 +471,21 @@ def test_real_landmark_files(tmp_path, real_data):
     }  # fmt: skip
     stored = collections.Counter(row["subject"].decode() for row in examples(out).values())
     assert stored == collections.Counter(r["subject"] for r in rows)
+
+
+def test_real_motion_becomes_video(tmp_path, real_data):
+    pytest.importorskip("dlib")
+    source = real_data / "buhmap" / "manifest.csv"
+    rows = list(csv.DictReader(source.read_text().splitlines()))[3::180]
+    listed = [(source.parent / r["path"], r["subject"], r["label"]) for r in rows]
+    manifest, out = write_manifest(tmp_path, listed), tmp_path / "out"
+    arguments = ["manifest", "--source", str(manifest), "--out", str(out)]
+    assert main([*arguments, "--crops", "64", "--render"]) == 0
+    report = report_of(out)
+    assert report["counts"]["kept"] == 2
+    assert sum(r["detected"] for r in report["clips"]) > 0.95 * sum(
+        r["frames"] for r in report["clips"]
+    )
 
 
 def test_real_videos(tmp_path, real_data):

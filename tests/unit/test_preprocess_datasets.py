@@ -2,12 +2,22 @@
 
 import argparse
 import collections
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from fer_jax.labels import RAVDESS_CLASSES
-from preprocess.clip import SourceError
+from fer_jax.synthetic import make_clip
+from preprocess.clip import ClipError, SourceError
 from preprocess.datasets import DATASETS, manifest, ravdess, synthetic
+from preprocess.datasets.manifest import DrawnPerson
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def options(dataset, *arguments):
@@ -16,12 +26,12 @@ def options(dataset, *arguments):
     return parser.parse_args(arguments)
 
 
-def listed(tmp_path, text: str, encoding="utf-8"):
+def listed(tmp_path, text: str, encoding="utf-8", arguments=()):
     for name in ("a.mp4", "b.mp4", "ü x.mp4"):
         (tmp_path / name).touch()
     path = tmp_path / "manifest.csv"
     path.write_text(text, encoding=encoding)
-    return list(manifest.clips(path, None))
+    return list(manifest.clips(path, options(manifest, *arguments)))
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -100,7 +110,74 @@ def test_what_is_no_manifest_says_what_one_is(tmp_path, content, message):
     path = tmp_path / "manifest.csv"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):
-        list(manifest.clips(path, None))
+        list(manifest.clips(path, options(manifest)))
+
+
+def write_landmarks(path, lost=(), wild=()) -> np.ndarray:
+    """Writes an OpenFace CSV of 8 frames, far from any 256 x 256 frame; returns its landmarks."""
+    points = 4 * make_clip(0, 0, 3, frames=8).true_landmarks + 700
+    points[list(lost)] = 0
+    points[list(wild)] *= 40
+    names = ["frame", "timestamp", *(f" {axis}_{k}" for axis in "xy" for k in range(68))]
+    numbers = np.arange(3, 11)
+    table = np.column_stack([numbers, numbers / 12.5, points.transpose(0, 2, 1).reshape(8, 136)])
+    np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.4f")
+    return points
+
+
+def pixels(source) -> list:
+    return [image for _, image in source.frames()]
+
+
+def test_landmark_files_of_a_manifest_are_drawn_when_asked(tmp_path):
+    write_landmarks(tmp_path / "a.csv", lost=[2, 5])
+    text = "path,subject,label,fps\na.csv,p1,joy,25\nb.mp4,p1,joy,\nc.csv,p1,joy,\n"
+    plain, video, missing = listed(tmp_path, text)
+    assert plain.source == tmp_path / "a.csv"
+    drawn, *others = listed(tmp_path, text, arguments=["--render"])
+    assert [clip.source for clip in others] == [video.source, None]
+    assert dataclasses.replace(drawn, source=plain.source) == plain
+    frames = drawn.source.frames()
+    assert (frames.fps, frames.size, frames.announced) == (12.5, (256, 256), 8)
+    images = dict(frames)
+    assert list(images) == list(range(3, 11))
+    assert all(image.shape == (256, 256, 3) for image in images.values())
+    empty = [number for number, image in images.items() if image.std(axis=(0, 1)).max() == 0]
+    assert empty == [5, 8]  # the face that was lost is not drawn
+
+
+def test_the_same_subject_looks_the_same_in_every_clip_and_every_run(tmp_path):
+    for name in ("a", "b"):
+        write_landmarks(tmp_path / f"{name}.csv")
+    mine, again, other = (
+        DrawnPerson(tmp_path / f"{name}.csv", subject)
+        for name, subject in (("a", "pé"), ("b", "pé"), ("a", "q"))
+    )
+    assert np.array_equal(pixels(mine), pixels(again))
+    assert np.abs(pixels(mine)[0].astype(int) - pixels(other)[0]).mean() > 10
+    code = (
+        "import sys, pathlib; from preprocess.datasets.manifest import DrawnPerson; "
+        "_, image = next(iter(DrawnPerson(pathlib.Path(sys.argv[1]), 'pé').frames())); "
+        "print(int(image.astype(int).sum()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(mine.path)],
+        env={**os.environ, "PYTHONHASHSEED": "7"}, cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == str(pixels(mine)[0].astype(int).sum()), done.stderr
+
+
+def test_a_leap_of_the_tracker_is_not_drawn(tmp_path):
+    points = write_landmarks(tmp_path / "a.csv", wild=[3])
+    assert np.abs(points[3]).max() > 10_000
+    images = pixels(DrawnPerson(tmp_path / "a.csv", "p"))
+    assert [image.std() > 20 for image in images] == [number != 3 for number in range(8)]
+
+
+def test_a_landmark_file_without_a_face_cannot_be_drawn(tmp_path):
+    write_landmarks(tmp_path / "a.csv", lost=range(8))
+    with pytest.raises(ClipError, match="no face: none in 8 frames"):
+        DrawnPerson(tmp_path / "a.csv", "p").frames()
 
 
 @pytest.mark.parametrize("dataset", [manifest, ravdess])
@@ -143,6 +220,13 @@ def test_synthetic_clips_are_those_of_the_generator():
     assert made.label == clips[10].label
     sequence = clips[10].source.load()
     assert sequence.action_units.shape == (len(made.landmarks), len(synthetic.ACTION_UNITS))
+
+
+def test_synthetic_crops_are_cut_from_rendered_faces():
+    chosen = options(synthetic, "--subjects", "3", "--clips-per-subject", "1")
+    chosen.crops = 64
+    assert all(hasattr(clip.source, "frames") for clip in synthetic.clips(None, chosen))
+    assert chosen.render  # asking for both is the same request
 
 
 @pytest.mark.parametrize("arguments", [("--subjects", "2"), ("--difficulty", "1.5")])

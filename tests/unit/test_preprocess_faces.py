@@ -167,9 +167,10 @@ class Streamed:
             yield number, copy
 
 
-def test_frames_are_not_held(face):
+@pytest.mark.parametrize("crop_size", [0, 32])
+def test_frames_are_not_held(face, crop_size):
     source = Streamed(face[0][0], 60)
-    sequence, _ = read_clip(Clip("clip", "someone", "joy", source))
+    sequence, _ = read_clip(Clip("clip", "someone", "joy", source), None, crop_size)
     assert len(sequence.detected) == 60
     assert source.most[0] <= 3
 

@@ -114,9 +114,27 @@ def test_another_file_is_another_clip(tmp_path):
     names.add(pipeline.cache_file(clip, tmp_path, ""))
     names.add(pipeline.cache_file(clip, tmp_path, "other_model.dat"))
     names.add(pipeline.cache_file(dataclasses.replace(clip, fps=25.0), tmp_path, ""))
+    names.add(pipeline.cache_file(clip, tmp_path, "", 64))
+    names.add(pipeline.cache_file(clip, tmp_path, "", 96))
     relabelled = dataclasses.replace(clip, label="fear", subject="q", split="test")
-    assert len(names) == 5
+    assert len(names) == 7
     assert pipeline.cache_file(relabelled, tmp_path, "") == pipeline.cache_file(clip, tmp_path, "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrapped:
+    """A source of a data set's own that reads a file."""
+
+    path: pathlib.Path = dataclasses.field(repr=False)
+
+
+def test_a_changed_file_behind_a_source_is_another_clip(tmp_path):
+    clip = Clip("a", "p", "joy", Wrapped(tmp_path / "a.csv"))
+    assert run([clip], tmp_path / "cache")["a"][0].reason == "missing file"
+    clip.source.path.write_text("one")
+    before = pipeline.cache_file(clip, tmp_path, "")
+    clip.source.path.write_text("other")
+    assert pipeline.cache_file(clip, tmp_path, "") != before
 
 
 def test_a_new_frame_in_a_folder_is_another_clip(tmp_path):

@@ -1,5 +1,6 @@
 """The prepared data set: what goes in comes out, and nothing is overwritten by accident."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer_jax.landmarks import MEAN_FACE, centre, inner, load_graph
-from preprocess import store
+from preprocess import crops, store
 from preprocess.clip import Clip, Sequence, SourceError
 
 CLASSES = ["Zorn, kalt", "日本語", "7", "a/b 'c\""]
@@ -74,6 +75,43 @@ def test_what_goes_in_comes_out(tmp_path, units):
         if units:
             np.testing.assert_allclose(row["action_units"], sequence.action_units, rtol=1e-6)
         assert ("action_units" in row) == bool(units)
+
+
+def with_crops(sequence: Sequence) -> Sequence:
+    """Adds a "file" a frame, as long as its number, and landmarks in it."""
+    files = [bytes([n]) * n if seen else b"" for n, seen in enumerate(sequence.detected)]
+    packed, offsets = crops.pack(files)
+    points = sequence.landmarks / 7
+    return dataclasses.replace(sequence, crops=packed, crop_offsets=offsets, crop_landmarks=points)
+
+
+def test_crops_go_in_and_come_out(tmp_path):
+    store.write_dataset(
+        tmp_path,
+        lambda: ((clip, with_crops(sequence)) for clip, sequence in examples()),
+        splits=["train", "test", "other_set"],
+        classes=CLASSES,
+        action_units=None,
+        report={"request": REQUEST},
+        crop_size=64,
+    )
+    rows = {row["clip_id"].decode(): row for split in read(tmp_path).values() for row in split}
+    for clip, plain in examples():
+        row, sequence = rows[clip.clip_id], with_crops(plain)
+        for name in ("crops", "crop_offsets", "crop_landmarks", "landmarks", "detected"):
+            np.testing.assert_array_equal(row[name], getattr(sequence, name))
+            assert row[name].dtype == getattr(sequence, name).dtype
+        start, end = row["crop_offsets"][-2:]
+        assert row["crops"][start:end].tolist() == [len(plain.detected) - 1] * (end - start)
+    metadata = json.loads((tmp_path / "metadata.json").read_text())
+    assert metadata["crop_size"] == 64
+
+
+def test_without_crops_there_is_no_field_of_them(tmp_path):
+    write(tmp_path)
+    row = read(tmp_path)["train"][0]
+    assert not [name for name in row if "crop" in name]
+    assert json.loads((tmp_path / "metadata.json").read_text())["crop_size"] == 0
 
 
 def test_class_and_unit_names_are_kept(tmp_path):
@@ -172,6 +210,23 @@ def test_another_data_set_is_not_overwritten_unless_told(tmp_path):
     with pytest.raises(SourceError, match=r"prepared otherwise \(other source\).*--overwrite"):
         store.check_target(tmp_path, other, overwrite=False)
     store.check_target(tmp_path, other, overwrite=True)
+
+
+def test_what_an_older_program_prepared_is_the_same_until_more_is_asked_for(tmp_path):
+    write(tmp_path)  # its request knows neither crops nor the option to draw
+    plain = {**REQUEST, "options": {"song": False, "render": False}, "crop_size": 0}
+    store.check_target(tmp_path, plain, overwrite=False)
+    for more, name in (({"crop_size": 64}, "crop_size"), ({"options": {"render": 1}}, "options")):
+        with pytest.raises(SourceError, match=rf"other {name}\).*--overwrite"):
+            store.check_target(tmp_path, plain | more, overwrite=False)
+
+
+def test_crops_are_not_given_up_unasked(tmp_path):
+    tmp_path.joinpath(store.INFO).touch()
+    made = {"request": {**REQUEST, "crop_size": 64}}
+    tmp_path.joinpath("report.json").write_text(json.dumps(made))
+    with pytest.raises(SourceError, match=r"other crop_size"):
+        store.check_target(tmp_path, {**REQUEST, "crop_size": 0}, overwrite=False)
 
 
 def test_a_directory_with_other_things_is_not_used(tmp_path):

@@ -1,0 +1,144 @@
+"""Aligned face crops: eyes level and a constant distance apart, in a square padded with black."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from fer_jax.landmarks import LEFT_EYE, RIGHT_EYE, eye_distance
+
+SMALLEST, LARGEST = 32, 512  # sides that can be asked for, pixels
+EYE_DISTANCES = 2.5  # side of the square
+QUALITY = 95  # of the JPEG files, 0..100
+_MOUTH = slice(48, 68)
+_CLOSEST = 1.0  # pixels between the eyes; below, there is no direction to align by
+# Image pixels per crop pixel that are left to bilinear sampling. Measured against eightfold
+# supersampling 1.5 errs least: 0.4 of what 1 does, which blurs, and of no averaging at all.
+_FINEST = 1.5
+
+
+def crop_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """Returns the similarity that takes source pixels to the pixels of an aligned crop.
+
+    The line through the eye centres becomes level, 0.4 `size` long; the middle of the crop is
+    halfway between the eyes' middle and the mouth's centre. Whole numbers are pixel centres in
+    both, so the crop covers -0.5 to size - 0.5.
+
+    Args:
+      landmarks: `[68, 2]`, pixels of the source.
+      size: side of the crop, pixels.
+
+    Returns:
+      `[2, 3]` float64, `crop point = matrix @ (x, y, 1)`.
+
+    Raises:
+      ValueError: landmarks of another shape or not finite, or eyes less than a pixel apart.
+
+    Source: STC-NLSTM specification, section on faces (side 2.5 eye distances).
+    """
+    points = np.asarray(landmarks, np.float64)
+    if points.shape != (68, 2) or not np.isfinite(points).all():
+        raise ValueError(f"a crop needs 68 finite landmarks [68, 2], got {points.shape}")
+    right, left = points[RIGHT_EYE].mean(0), points[LEFT_EYE].mean(0)
+    across = left - right
+    distance = float(np.hypot(*across))
+    if distance < _CLOSEST:
+        raise ValueError(f"the eyes are {distance:.2g} pixels apart: no crop can be aligned")
+    cosine, sine = across / distance * (size / (EYE_DISTANCES * distance))
+    turn = np.array([[cosine, sine], [-sine, cosine]])
+    centre = ((right + left) / 2 + points[_MOUTH].mean(0)) / 2
+    return np.column_stack([turn, (size - 1) / 2 - turn @ centre])
+
+
+def cut_crop(image: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts one face out of a frame, aligned as `crop_transform` says.
+
+    Args:
+      image: `[H, W, 3]` uint8.
+      landmarks: `[68, 2]`, pixels of the image; they may lie outside of it.
+      size: side of the crop, pixels.
+
+    Returns:
+      The crop, `[size, size, 3]` uint8, black where the image does not reach, and the landmarks in
+      it, `[68, 2]` float32, pixels of the crop.
+
+    Raises:
+      ValueError: as `crop_transform`.
+    """
+    matrix = crop_transform(landmarks, size)
+    inside = np.asarray(landmarks, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    crop = np.zeros((size, size, 3), np.uint8)
+    part, scale, corner = _around(image, matrix, size)
+    if part.size:
+        # crop point = matrix @ image point, image point = scale * part point + corner
+        offset = matrix[:, :2] @ corner + matrix[:, 2]
+        warp = np.column_stack([matrix[:, :2] * scale, offset])
+        crop = cv2.warpAffine(part, warp, (size, size), flags=cv2.INTER_LINEAR)
+    return crop, inside.astype(np.float32)
+
+
+def _around(image: np.ndarray, matrix: np.ndarray, size: int):
+    """Takes the part of the image that a crop shows, averaged down where it is much finer.
+
+    Sampling a large face at a few points would alias.
+
+    Returns:
+      The part, and scale `[2]` and corner `[2]` with `image point = scale * part point + corner`.
+    """
+    back = cv2.invertAffineTransform(matrix)
+    rim = np.array([[-1, -1], [size, -1], [size, size], [-1, size]]) @ back[:, :2].T + back[:, 2]
+    step = float(np.hypot(*back[:, 0]))  # image pixels per crop pixel
+    low = np.floor(rim.min(0) - step).clip(0, image.shape[1::-1]).astype(int)
+    high = np.ceil(rim.max(0) + step + 1).clip(0, image.shape[1::-1]).astype(int)
+    part = image[low[1] : high[1], low[0] : high[0]]
+    if step <= _FINEST or not part.size:
+        return part, np.ones(2), low.astype(float)
+    extent = (high - low).astype(float)
+    small = np.maximum(np.round(extent / step * _FINEST), 1).astype(int)
+    scale = extent / small
+    part = cv2.resize(part, tuple(small.tolist()), interpolation=cv2.INTER_AREA)
+    return part, scale, low + (scale - 1) / 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """A crop as it is held until the clip is over.
+
+    Attributes:
+      jpeg: the file.
+      landmarks: `[68, 2]` float32, pixels of the crop.
+      side: of the square that was cut, pixels of the source.
+    """
+
+    jpeg: bytes
+    landmarks: np.ndarray
+    side: float
+
+
+def make_crop(image: np.ndarray, landmarks: np.ndarray, size: int) -> Crop:
+    """Cuts and encodes one face; arguments and errors as `cut_crop`."""
+    crop, inside = cut_crop(image, landmarks, size)
+    side = EYE_DISTANCES * float(eye_distance(np.asarray(landmarks)))
+    return Crop(encode_jpeg(crop), inside, side)
+
+
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """Encodes `[H, W, 3]` uint8 RGB as a JPEG file of quality 95."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def pack(files: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Puts the files of a clip one after another.
+
+    Args:
+      files: one a frame, empty where there is none.
+
+    Returns:
+      The bytes, `[N]` uint8, and T + 1 offsets, int64: frame t is `bytes[offsets[t]:offsets[t+1]]`.
+    """
+    lengths = [len(file) for file in files]
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+    return np.frombuffer(b"".join(files), np.uint8), offsets

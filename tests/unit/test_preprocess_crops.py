@@ -1,0 +1,209 @@
+"""Aligned face crops: where the eyes end up, what lies outside, pixels that follow the points."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_jax.landmarks import LEFT_EYE, MEAN_FACE, RIGHT_EYE
+from preprocess import crops, faces, read
+from preprocess.clip import Clip, ClipError
+from preprocess.video import Frames
+
+SIZES = (32, 64, 150, 224)
+
+
+def placed(distance=60.0, degrees=0.0, middle=(150.0, 140.0), noise=0.0, seed=0) -> np.ndarray:
+    """The mean face with eyes `distance` apart, turned about their middle: `[68, 2]`."""
+    face = MEAN_FACE.astype(float)
+    face = face + noise * np.random.default_rng(seed).standard_normal(face.shape)
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return distance * face @ turn.T + middle
+
+
+def middle_of(landmarks, points) -> np.ndarray:
+    return landmarks[points].mean(0)
+
+
+anywhere = st.builds(
+    placed,
+    distance=st.floats(3, 900),
+    degrees=st.floats(-180, 180),
+    middle=st.tuples(st.floats(-500, 2000), st.floats(-500, 2000)),
+    noise=st.floats(0, 0.05),
+    seed=st.integers(0, 99),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(landmarks=anywhere, size=st.sampled_from(SIZES))
+def test_eyes_are_level_and_the_same_distance_apart_in_every_crop(landmarks, size):
+    matrix = crops.crop_transform(landmarks, size)
+    inside = landmarks @ matrix[:, :2].T + matrix[:, 2]
+    right, left = middle_of(inside, RIGHT_EYE), middle_of(inside, LEFT_EYE)
+    np.testing.assert_allclose(left - right, [0.4 * size, 0], atol=1e-6 * size)
+    centre = ((right + left) / 2 + middle_of(inside, slice(48, 68))) / 2
+    np.testing.assert_allclose(centre, (size - 1) / 2, atol=1e-6 * size)
+    # nothing is stretched or mirrored
+    (a, b), (c, d) = matrix[:, :2]
+    np.testing.assert_allclose([a, b], [d, -c], atol=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(landmarks=anywhere, size=st.sampled_from(SIZES))
+def test_a_crop_knows_its_landmarks_wherever_the_face_is(landmarks, size):
+    image = np.full((90, 120, 3), 200, np.uint8)
+    crop, inside = crops.cut_crop(image, landmarks, size)
+    assert crop.shape == (size, size, 3) and crop.dtype == np.uint8
+    assert inside.dtype == np.float32
+    np.testing.assert_allclose(
+        np.linalg.norm(inside[16] - inside[0]) / np.linalg.norm(landmarks[16] - landmarks[0]),
+        0.4 * size / np.hypot(*(middle_of(landmarks, LEFT_EYE) - middle_of(landmarks, RIGHT_EYE))),
+        rtol=1e-4,
+    )
+
+
+def test_a_face_that_already_fits_is_copied_pixel_by_pixel():
+    image = np.random.default_rng(0).integers(0, 256, (120, 130, 3), np.uint8)
+    face = placed(25.6, middle=(0, 0))
+    offset = ((middle_of(face, RIGHT_EYE) + middle_of(face, LEFT_EYE)) / 2 +
+              middle_of(face, slice(48, 68))) / 2  # fmt: skip
+    # the middle of 64 pixels that start at column 40 and row 30 is between two pixels
+    crop, inside = crops.cut_crop(image, face - offset + [40 + 31.5, 30 + 31.5], 64)
+    np.testing.assert_array_equal(crop, image[30:94, 40:104])
+    np.testing.assert_allclose(inside, face - offset + 31.5, atol=1e-4)
+
+
+@pytest.mark.parametrize("degrees", [0, 17, -40, 170])
+@pytest.mark.parametrize(("distance", "size"), [(20, 96), (60, 150), (60, 64), (130, 48)])
+def test_pixels_are_where_the_landmarks_say(degrees, distance, size):
+    face = placed(distance, degrees, middle=(401.3, 377.8))
+    spread = max(1.5, 1.2 * distance / (0.4 * size))  # a dot of about a pixel of the crop
+    y, x = np.mgrid[:800, :800]
+    for point in (8, 19, 30, 36, 45, 54, 62):
+        dot = np.exp(-((x - face[point, 0]) ** 2 + (y - face[point, 1]) ** 2) / (2 * spread**2))
+        image = np.repeat((255 * dot).astype(np.uint8)[..., None], 3, axis=2)
+        crop, inside = crops.cut_crop(image, face, size)
+        weight = crop[..., 0].astype(float)
+        rows, columns = np.mgrid[:size, :size]
+        found = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+        assert np.abs(found - inside[point]).max() < 0.15, point
+
+
+@pytest.mark.parametrize(("distance", "size"), [(40, 128), (40, 64), (90, 64), (200, 32)])
+@pytest.mark.parametrize("degrees", [0, 25])
+def test_outside_the_image_is_black(distance, size, degrees):
+    face = placed(distance, degrees, middle=(12.0, 130.0))
+    image = np.full((160, 200, 3), 255, np.uint8)
+    crop, _ = crops.cut_crop(image, face, size)
+    matrix = np.vstack([crops.crop_transform(face, size), [0, 0, 1]])
+    rows, columns = np.mgrid[:size, :size]
+    pixels = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(matrix).T
+    beyond = np.maximum(-0.5 - pixels[..., :2], pixels[..., :2] - [199.5, 159.5]).max(-1)
+    step = distance / (0.4 * size)  # image pixels a pixel of the crop
+    outside, inside = beyond > 1 + step, beyond < -1 - step
+    assert outside.mean() > 0.1 and inside.mean() > 0.05
+    assert not crop[outside].any()
+    assert (crop[inside] > 252).all()
+
+
+def test_a_face_outside_the_image_is_all_black():
+    crop, inside = crops.cut_crop(np.full((50, 60, 3), 255, np.uint8), placed(20), 64)
+    assert not crop.any()
+    assert inside[30].min() > 0 and inside[30].max() < 64
+
+
+@pytest.mark.parametrize("degrees", [0, 30])
+@pytest.mark.parametrize("distance", [60, 130, 300])
+def test_a_large_face_does_not_alias(distance, degrees):
+    rows, columns = np.mgrid[:1300, :1300]
+    checked = np.where((rows + columns) % 2, 255, 0).astype(np.uint8)
+    image = np.repeat(checked[..., None], 3, axis=2)
+    crop, _ = crops.cut_crop(image, placed(distance, degrees, middle=(650, 600)), 48)
+    assert abs(crop.mean() - 127.5) < 3
+    assert crop.std() < 25  # sampled at single points it would be above 100
+
+
+def test_a_strip_wider_than_opencv_can_warp():
+    image = np.zeros((60, 40_000, 3), np.uint8)
+    image[:, 39_000:] = 255
+    crop, _ = crops.cut_crop(image, placed(20, middle=(39_500, 25)), 32)
+    assert (crop[12:20] == 255).all()
+
+
+@pytest.mark.parametrize(
+    "landmarks",
+    [np.zeros((68, 2)), placed(0.5), np.full((68, 2), np.nan), np.zeros((51, 2))],
+    ids=["origin", "one pixel", "not finite", "51 points"],
+)
+def test_what_cannot_be_aligned_is_refused(landmarks):
+    with pytest.raises(ValueError, match="crop"):
+        crops.cut_crop(np.zeros((99, 99, 3), np.uint8), landmarks, 64)
+
+
+def test_files_hold_colours_and_stand_one_after_another():
+    red, blue = np.zeros((2, 40, 40, 3), np.uint8)
+    red[..., 0], blue[..., 2] = 220, 180
+    files = [crops.encode_jpeg(red), b"", crops.encode_jpeg(blue)]
+    packed, offsets = crops.pack(files)
+    assert (packed.dtype, offsets.dtype) == (np.uint8, np.int64)
+    assert offsets.tolist() == [0, len(files[0]), len(files[0]), len(files[0]) + len(files[2])]
+    for frame, colour in ((0, red), (2, blue)):
+        back = cv2.imdecode(packed[offsets[frame] : offsets[frame + 1]], cv2.IMREAD_COLOR)
+        assert np.abs(back[..., ::-1].astype(int) - colour).max() < 6
+
+
+class Seen:
+    """What `faces.follow` gives, of faces whose places are known."""
+
+    def __init__(self, frames):
+        height, width = frames[0][0].shape[:2]
+        self.given = frames
+        self.frames = Frames(25.0, (width, height), len(frames), 0, iter(()))
+
+    def __iter__(self):
+        for number, (image, found) in enumerate(self.given):
+            yield number, image, [faces.Face(t, p.astype(np.float32), s) for t, p, s in found]
+
+
+def test_the_crops_are_those_of_the_main_face(monkeypatch):
+    image = np.zeros((200, 400, 3), np.uint8)
+    image[:, :200, 0], image[:, 200:, 2] = 200, 200  # red left, blue right
+    small, large = placed(20, middle=(80, 90)), placed(30, 10, middle=(320, 90))
+    lost = np.full((68, 2), 320.0)  # a fit that collapsed
+    both = [(0, small, 40), (1, large, 60)]
+    frames = [(image, [(0, small, 40)]), (image, both), (image, [(1, lost, 60)]), (image, both)]
+    monkeypatch.setattr(read.faces, "follow", lambda *_, **__: Seen(frames))
+    clip = Clip("clip", "someone", "joy", ("a.png",))
+    sequence, notes = read.read_clip(clip, None, 40)
+    assert sequence.detected.tolist() == [False, True, False, True]
+    lengths = np.diff(sequence.crop_offsets)
+    assert ((lengths > 0) == sequence.detected).all()
+    assert lengths.sum() == len(sequence.crops) == notes["crop_bytes"]
+    assert notes["crop_side"] == pytest.approx(75, abs=0.1) and notes["other_faces"] == 1
+    for frame in (1, 3):
+        start, end = sequence.crop_offsets[frame : frame + 2]
+        crop = cv2.imdecode(sequence.crops[start:end], cv2.IMREAD_COLOR)
+        assert crop[20, 20, 0] > 190 and crop[20, 20, 2] < 10
+        eyes = [middle_of(sequence.crop_landmarks[frame], e) for e in (RIGHT_EYE, LEFT_EYE)]
+        np.testing.assert_allclose(eyes[1] - eyes[0], [16, 0], atol=1e-3)
+    for frame in (0, 2):
+        assert not sequence.landmarks[frame].any() and not sequence.crop_landmarks[frame].any()
+
+
+def test_without_crops_nothing_is_cut(monkeypatch):
+    image = np.zeros((200, 200, 3), np.uint8)
+    frames = [(image, [(0, placed(20, middle=(80, 90)), 40)])] * 2
+    monkeypatch.setattr(read.faces, "follow", lambda *_, **__: Seen(frames))
+    monkeypatch.setattr(crops, "make_crop", None)
+    sequence, notes = read.read_clip(Clip("clip", "someone", "joy", ("a.png",)))
+    assert sequence.detected.all() and sequence.crops is None
+    assert notes == {"other_faces": 0, "rotation": 0, "note": ""}
+
+
+def test_landmarks_alone_cannot_be_cropped(tmp_path):
+    clip = Clip("clip", "someone", "joy", tmp_path / "a.csv")
+    with pytest.raises(ClipError, match=r"no pictures: .*--render"):
+        read.read_clip(clip, None, 64)
