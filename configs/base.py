@@ -14,14 +14,17 @@ def get_config() -> ConfigDict:
     config.method = "ST-BLN"  # name in tables and beside published figures
     config.seed = 0
     config.task = "classification"
+    config.pretrained = ""  # backbone weights: a .safetensors file or a Hugging Face repo id
     config.data = ConfigDict(
         {
             "dataset": "manifest",  # name under which `python -m preprocess` prepares it
             "path": "data/manifest",
             "frames": 4,  # T
-            "frame_rule": "ends",  # or "uniform", see fer_jax.data.select_frames
+            "frame_rule": "ends",  # "middles" or "uniform", see fer_jax.data.select_frames
             "features": "position",  # or "motion": minus the same in the first frame
             "graph": "clean",  # or "reference": the published code's repeated edges
+            "crop_size": 0,  # side of the face crops a model sees, pixels; 0: as prepared
+            "crops_in_memory_gb": 4.0,  # more than this is decoded while training
         }
     )
     config.model = ConfigDict(
@@ -109,4 +112,59 @@ def get_baseline(model: str, method: str, name: str, dataset: str) -> ConfigDict
     fields["kernel_size"] = config.model.kernel_size
     with config.unlocked():
         config.model = ConfigDict(fields)
+    return config
+
+
+# Ablations of the FER-GCN paper's table V: graph modules, and whether frames are weighted.
+FERGCN_VARIANTS = {
+    "full": (2, True, "FER-GCN"),
+    "vgg16": (0, False, "VGG16"),
+    "modules1": (1, False, "VGG16 + 1 module"),
+    "modules2": (2, False, "VGG16 + 2 modules"),
+    "modules3": (3, False, "VGG16 + 3 modules"),
+}
+
+
+def get_fergcn(dataset: str, variant: str) -> ConfigDict:
+    """FER-GCN as published (FER-GCN specification, sections 5 and 6), 10 subject folds.
+
+    Args:
+      dataset: name under which it is prepared, with crops of 256 pixels.
+      variant: key of `FERGCN_VARIANTS`.
+    """
+    if variant not in FERGCN_VARIANTS:
+        raise ValueError(f"variant {variant!r} is unknown: use one of {list(FERGCN_VARIANTS)}")
+    modules, fusion, method = FERGCN_VARIANTS[variant]
+    config = get_config()
+    config.name = f"fergcn_{dataset}" + ("" if variant == "full" else f"_{variant}")
+    config.method = method
+    config.data.dataset, config.data.path = dataset, f"data/{dataset}_crops"
+    config.data.frames, config.data.frame_rule = 16, "middles"
+    config.data.crop_size = 224
+    config.optimizer.learning_rate, config.optimizer.weight_decay = 0.001, 5e-5
+    config.train.batch_size, config.train.epochs = 4, 120
+    config.train.checkpoint_epochs = 1
+    with config.unlocked():
+        config.model = ConfigDict(
+            {
+                "name": "fer_gcn",
+                "features": 256,
+                "modules": modules,
+                "fusion": fusion,
+                "feature_relu": True,
+                "stages": ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)),  # VGG16
+                "dropout": 0.2,  # in front of the classifier, for MC dropout; the paper has none
+                "dtype": "float32",  # or "bfloat16"
+                "remat": False,  # True: less memory, more time
+            }
+        )
+        config.augment = ConfigDict(
+            {
+                "enabled": True,
+                "flip": True,
+                "degrees": 0.0,  # rotation, uniform in +- this
+                "brightness": 0.2,  # factor, uniform in 1 +- this
+                "contrast": 0.2,
+            }
+        )
     return config

@@ -11,7 +11,15 @@ ACCURACY = {
     "ST-GCN": {"afew": (None, 28.17), "oulu": (None, 77.08), "ckplus": (None, 93.64)},
     "AGCN": {"afew": (None, 24.21), "oulu": (None, 75.62), "ckplus": (None, 94.18)},
     "DGNN": {"afew": (None, 32.64), "oulu": (None, 81.46), "ckplus": (None, 96.02)},
-}
+    # FER-GCN paper (Liu, Zhang & Zhou, ICPR 2020), tables V and VI.
+    "FER-GCN": {
+        "afew": (None, 55.67), "oulu": (None, 91.04), "ckplus": (None, 99.54), "mmi": (None, 85.89),
+    },
+    "VGG16": {"oulu": (None, 85.83), "ckplus": (None, 97.78), "mmi": (None, 80.75)},
+    "VGG16 + 1 module": {"oulu": (None, 88.33), "ckplus": (None, 98.39), "mmi": (None, 84.37)},
+    "VGG16 + 2 modules": {"oulu": (None, 89.79), "ckplus": (None, 99.09), "mmi": (None, 84.64)},
+    "VGG16 + 3 modules": {"oulu": (None, 87.71), "ckplus": (None, 99.00), "mmi": (None, 83.07)},
+}  # fmt: skip
 
 
 def accuracy(method: str, dataset: str) -> tuple[float | None, float | None]:

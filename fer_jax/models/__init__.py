@@ -8,25 +8,28 @@ import flax.linen as nn
 
 from fer_jax.models.agcn import AGCN
 from fer_jax.models.dgnn import DGNN
+from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.models.st_bln import STBLN
 from fer_jax.models.st_gcn import STGCN
 
-MODELS = {"st_bln": STBLN, "st_gcn": STGCN, "agcn": AGCN, "dgnn": DGNN}
+MODELS = {"st_bln": STBLN, "st_gcn": STGCN, "agcn": AGCN, "dgnn": DGNN, "fer_gcn": FERGCN}
 
-# Names of the learnable matrices over nodes or edges, which the papers' counts mostly leave out.
-GRAPH_LEAVES = ("U", "P", "M", "S", "T")
+# Names of the learnable matrices over nodes, edges or frames, which the papers' counts mostly leave
+# out.
+GRAPH_LEAVES = ("U", "P", "M", "S", "T", "A")
 
-_GIVEN = ("edges", "axis_name")  # fields that the data and the devices set
+_GIVEN = ("edges", "frames", "axis_name")  # fields that the data and the devices set
 _LINEN = ("name", "parent")
 
 
-def build(fields: dict, classes: int, graph) -> nn.Module:
+def build(fields: dict, classes: int, graph, frames: int | None = None) -> nn.Module:
     """Makes a model for a data set.
 
     Args:
       fields: `{"name": key of MODELS, **constructor fields}`; lists stand for tuples.
       classes: number of classes of the data set.
       graph: its `landmarks.Graph`; models with a field `edges` get the edges.
+      frames: T of a clip, for models that are tied to it.
 
     Returns:
       The module, bound to no device axis.
@@ -45,7 +48,13 @@ def build(fields: dict, classes: int, graph) -> nn.Module:
     unknown = sorted(set(fields) - set(free))
     if unknown:
         raise ValueError(f"model {name!r} has no field {unknown[0]!r} to set: it has {free}")
-    fields = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+    fields = {key: _frozen(value) for key, value in fields.items()}
     if "edges" in own:
         fields["edges"] = tuple((int(source), int(target)) for source, target in graph.edges)
+    if "frames" in own and frames is not None:
+        fields["frames"] = frames
     return MODELS[name](classes=classes, **fields)
+
+
+def _frozen(value):
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value

@@ -168,8 +168,9 @@ class TemporalConv(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation over all axes but the last, synchronised over devices.
 
-    It differs from `flax.linen.BatchNorm` in one point: the running variance is the unbiased
-    estimate, as in PyTorch, where the published systems were trained.
+    Statistics are float32, whatever the activations are. It differs from `flax.linen.BatchNorm` in
+    one point: the running variance is the unbiased estimate, as in PyTorch, where the published
+    systems were trained.
 
     Attributes:
       axis_name: name of the mapped device axis over which statistics are averaged, if any.
@@ -193,7 +194,8 @@ class BatchNorm(nn.Module):
             mean, var = mean_state.value, var_state.value
         else:
             axes = tuple(range(x.ndim - 1))
-            mean, square = x.mean(axes), jnp.square(x).mean(axes)
+            wide = x.astype(jnp.float32)
+            mean, square = wide.mean(axes), jnp.square(wide).mean(axes)
             count = x.size // channels
             if self.axis_name is not None:
                 mean, square = jax.lax.pmean((mean, square), self.axis_name)
@@ -204,7 +206,7 @@ class BatchNorm(nn.Module):
                 mean_state.value = kept * mean_state.value + (1 - kept) * mean
                 var_state.value = kept * var_state.value + (1 - kept) * unbiased
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        return x * factor + (bias - mean * factor)
+        return x * factor.astype(x.dtype) + (bias - mean * factor).astype(x.dtype)
 
 
 class Dropout(nn.Module):

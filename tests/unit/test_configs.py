@@ -15,6 +15,8 @@ from fer_jax.tasks import TASKS
 from preprocess.datasets import DATASETS
 
 ROOT = pathlib.Path(__file__).parents[2]
+# Sections in which a model has fields of its own.
+OWN_FIELDS = {("model", "fer_gcn"), ("augment", "fer_gcn")}
 BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the data set's name
 NAMES = sorted(
     path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("base", *BASELINES)
@@ -33,6 +35,9 @@ def run(*arguments):
 def test_the_experiments_are_there():
     wanted = {"afew", "ckplus", "oulu", "buhmap", "ravdess", "synthetic"}
     assert {f"stbln_{name}" for name in wanted} <= set(NAMES)
+    assert {f"fergcn_{name}" for name in ("afew", "ckplus", "mmi", "oulu", "synthetic")} <= set(
+        NAMES
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,7 +53,7 @@ def test_config_is_complete_and_names_its_command(name):
     assert config.protocol.name in ("holdout", "subject_kfold")
     assert config.keys() == base.get_config().keys()
     for key, value in base.get_config().items():
-        if isinstance(value, ConfigDict):
+        if isinstance(value, ConfigDict) and (key, config.model.name) not in OWN_FIELDS:
             assert config[key].keys() == value.keys(), key
 
 
@@ -66,6 +71,29 @@ def test_a_baseline_differs_from_st_bln_in_the_model_only(name, dataset):
     assert config == other
     with pytest.raises(ValueError, match="data set 'disfa' is unknown"):
         module.get_config("disfa")
+
+
+@pytest.mark.parametrize("variant", base.FERGCN_VARIANTS)
+@pytest.mark.parametrize("dataset", ["afew", "buhmap", "ckplus", "mmi", "oulu", "synthetic"])
+def test_the_ablations_of_fer_gcn(dataset, variant):
+    module = importlib.import_module(f"configs.fergcn_{dataset}")
+    config, full = module.get_config(variant), module.get_config()
+    modules, fusion, method = base.FERGCN_VARIANTS[variant]
+    assert (config.model.modules, config.model.fusion) == (modules, fusion)
+    assert config.method == method
+    assert config.name == full.name + ("" if variant == "full" else f"_{variant}")
+    assert config.train == full.train and config.optimizer == full.optimizer
+    with pytest.raises(ValueError, match="variant 'four' is unknown"):
+        module.get_config("four")
+
+
+def test_fer_gcn_follows_its_paper():
+    config = importlib.import_module("configs.fergcn_ckplus").get_config()
+    assert (config.optimizer.learning_rate, config.optimizer.weight_decay) == (0.001, 5e-5)
+    assert (config.train.epochs, config.data.frames, config.data.crop_size) == (120, 16, 224)
+    assert config.protocol.folds == 10 and config.augment.flip
+    middle = importlib.import_module("configs.fergcn_mmi").get_config()
+    assert (config.data.frame_rule, middle.data.frame_rule) == ("uniform", "middles")
 
 
 def test_paper_recipe_is_the_base():

@@ -1,0 +1,15 @@
+"""FER-GCN on AFEW 8.0 (7 classes, 773 training and 383 validation clips), trained on train.
+
+Prepare: python -m preprocess afew --source DIR --out data/afew_crops --crops 256
+Run:     python run.py --config configs/fergcn_afew.py --config.pretrained=WEIGHTS
+         (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
+Paper:   55.67 (FER-GCN, table VI).
+"""
+
+from configs import base
+
+
+def get_config(variant: str = "full"):
+    config = base.get_fergcn("afew", variant)
+    config.protocol.name = "holdout"
+    return config

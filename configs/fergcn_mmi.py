@@ -1,0 +1,15 @@
+"""FER-GCN on MMI (6 classes, 205 frontal clips), 10 subject folds; the peak is in the middle.
+
+Prepare: python -m preprocess mmi --source DIR --out data/mmi_crops --crops 256
+Run:     python run.py --config configs/fergcn_mmi.py --config.pretrained=WEIGHTS
+         (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
+         configs/fergcn_mmi.py:vgg16, :modules1, :modules2, :modules3 are table V
+Paper:   85.89 (FER-GCN, table V; 80.75, 84.37, 84.64, 83.07 in the order above).
+"""
+
+from configs import base
+
+
+def get_config(variant: str = "full"):
+    config = base.get_fergcn("mmi", variant)
+    return config

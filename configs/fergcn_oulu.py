@@ -1,0 +1,16 @@
+"""FER-GCN on Oulu-CASIA (6 classes, 480 clips, 80 subjects), 10 subject folds.
+
+Prepare: python -m preprocess oulu --source DIR --out data/oulu_crops --crops 256
+Run:     python run.py --config configs/fergcn_oulu.py --config.pretrained=WEIGHTS
+         (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
+         configs/fergcn_oulu.py:vgg16, :modules1, :modules2, :modules3 are table V
+Paper:   91.04 (FER-GCN, table V; 85.83, 88.33, 89.79, 87.71 in the order above).
+"""
+
+from configs import base
+
+
+def get_config(variant: str = "full"):
+    config = base.get_fergcn("oulu", variant)
+    config.data.frame_rule = "uniform"  # its last frame is the peak
+    return config

@@ -1,0 +1,113 @@
+"""Image networks that several systems are built on: VGG16 with BatchNorm, ResNet50.
+
+Fields and blocks follow the networks of torchvision, whose weights `fer_jax.pretrained` reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+
+from fer_jax.models.convolution import Conv2D, max_pool_2, max_pool_3
+from fer_jax.models.layers import BatchNorm
+
+VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+RESNET50_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
+
+
+class VGGStage(nn.Module):
+    """Convolutions of one width, each with BatchNorm and ReLU, then 2 x 2 max pooling."""
+
+    features: int
+    convolutions: int
+    dtype: str = "float32"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        for number in range(self.convolutions):
+            x = Conv2D(self.features, dtype=self.dtype, name=f"conv{number + 1}")(x)
+            x = BatchNorm(self.axis_name, name=f"norm{number + 1}")(x, train=train)
+            x = nn.relu(x)
+        return max_pool_2(x)
+
+
+class VGG16(nn.Module):
+    """The convolutional part of VGG16 with BatchNorm: `[N, H, W, 3] -> [N, H / 32, W / 32, 512]`.
+
+    Attributes:
+      stages: (channels, convolutions) of every stage; the default is VGG16.
+      dtype: of activations and products; parameters and statistics stay float32.
+      remat: stores the input of each stage only and computes the rest again going backwards.
+      axis_name: name of the mapped device axis, if any.
+
+    Source: Simonyan & Zisserman, arXiv 1409.1556, configuration D.
+    """
+
+    stages: Sequence[tuple[int, int]] = VGG16_STAGES
+    dtype: str = "float32"
+    remat: bool = False
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        stage = nn.remat(VGGStage, static_argnums=(2,)) if self.remat else VGGStage
+        for number, (features, convolutions) in enumerate(self.stages):
+            name = f"stage{number + 1}"
+            x = stage(features, convolutions, self.dtype, self.axis_name, name=name)(x, train)
+        return x
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (which strides), 1x1 convolutions beside a shortcut, four times as wide."""
+
+    features: int
+    stride: int = 1
+    dtype: str = "float32"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        def block(value, features, side, stride, conv, norm):
+            layer = Conv2D(features, side, stride, use_bias=False, dtype=self.dtype, name=conv)
+            return BatchNorm(self.axis_name, name=norm)(layer(value), train=train)
+
+        wide = 4 * self.features
+        y = nn.relu(block(x, self.features, 1, 1, "conv1", "norm1"))
+        y = nn.relu(block(y, self.features, 3, self.stride, "conv2", "norm2"))
+        y = block(y, wide, 1, 1, "conv3", "norm3")
+        if x.shape[-1] != wide or self.stride > 1:
+            x = block(x, wide, 1, self.stride, "shortcut_conv", "shortcut_norm")
+        return nn.relu(x + y)
+
+
+class ResNet50(nn.Module):
+    """ResNet50 without its classifier: `[N, H, W, 3] -> [N, H / 32, W / 32, 2048]`.
+
+    Attributes:
+      stages: (channels, blocks) of every stage; the default is ResNet50.
+      dtype, remat (of each block), axis_name: see `VGG16`.
+
+    Source: He et al., CVPR 2016; strides in the 3x3 convolution as in torchvision.
+    """
+
+    stages: Sequence[tuple[int, int]] = RESNET50_STAGES
+    dtype: str = "float32"
+    remat: bool = False
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        bottleneck = nn.remat(Bottleneck, static_argnums=(2,)) if self.remat else Bottleneck
+        first = self.stages[0][0]
+        stem = Conv2D(first, 7, 2, use_bias=False, dtype=self.dtype, name="stem_conv")
+        x = BatchNorm(self.axis_name, name="stem_norm")(stem(x), train=train)
+        x = max_pool_3(nn.relu(x))
+        for stage, (features, blocks) in enumerate(self.stages):
+            for block in range(blocks):
+                stride = 2 if stage and not block else 1
+                name = f"stage{stage + 1}_block{block + 1}"
+                x = bottleneck(features, stride, self.dtype, self.axis_name, name=name)(x, train)
+        return x

@@ -1,0 +1,141 @@
+"""FER-GCN: a graph over the frames of a clip finds those with the strongest expression.
+
+Source: Liu, Zhang & Zhou, ICPR 2020 (arXiv 2010.13386); FER-GCN specification for what the paper
+leaves open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fer_jax.models.backbones import VGG16, VGG16_STAGES
+from fer_jax.models.layers import Dense, Dropout
+from fer_jax.models.recurrent import BiLSTM
+
+LEAKY_SLOPE = 0.2
+
+
+def identity(key, shape) -> jax.Array:
+    """Initialises the adjacency: every frame depends on itself alone."""
+    del key
+    return jnp.eye(*shape)
+
+
+def propagate(adjacency: jax.Array, features: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The graph convolution, equations 1 to 4: frame i takes in frame j by the weight A[i, j].
+
+    Args:
+      adjacency: `[N, N]`.
+      features: `[B, N, d]`, a node each frame.
+      kernel: `[d, d]`.
+    """
+    taken_in = jnp.einsum("ij,bjd->bid", adjacency, features @ kernel)
+    return nn.leaky_relu(taken_in, LEAKY_SLOPE)
+
+
+def intensity_weights(adjacency: jax.Array) -> jax.Array:
+    """Expression intensity of each frame, equation 7: what all frames take in from it, `[N]`.
+
+    No gradient flows through it into the adjacency.
+    """
+    return jax.nn.softmax(jax.lax.stop_gradient(adjacency).mean(axis=0))
+
+
+def fuse(weights: jax.Array, features: jax.Array) -> jax.Array:
+    """Equation 8: `[N], [B, N, d] -> [B, d]`."""
+    return jnp.einsum("n,bnd->bd", weights, features)
+
+
+class GraphModule(nn.Module):
+    """A graph convolution and a BiLSTM over the frames: `[B, N, d] -> [B, N, d]`."""
+
+    features: int
+
+    def setup(self):
+        kernel_init = nn.initializers.glorot_uniform()
+        self.kernel = self.param("kernel", kernel_init, (self.features, self.features))
+        self.bilstm = BiLSTM(self.features // 2)
+
+    def graph(self, adjacency: jax.Array, x: jax.Array) -> jax.Array:
+        return propagate(adjacency, x, self.kernel)
+
+    def __call__(self, adjacency: jax.Array, x: jax.Array) -> jax.Array:
+        return self.bilstm(self.graph(adjacency, x))
+
+
+class FERGCN(nn.Module):
+    """FER-GCN: face crops `[B, N, H, W, 3]` (normalised as ImageNet's) to logits `[B, classes]`.
+
+    Attributes:
+      classes: number of classes.
+      frames: N; the adjacency is tied to it.
+      features: d, channels of a frame after the CNN.
+      modules: graph modules; 0 is the CNN alone.
+      fusion: weights the frames by their intensity; False takes their mean.
+      stages: of VGG16, see `backbones.VGG16`.
+      feature_relu: ReLU behind the reduction to d.
+      dropout: rate in front of the classifier (the paper has none).
+      dtype, remat: see `backbones.VGG16`.
+      axis_name: name of the mapped device axis, if any.
+    """
+
+    classes: int
+    frames: int = 16
+    features: int = 256
+    modules: int = 2
+    fusion: bool = True
+    stages: Sequence[tuple[int, int]] = VGG16_STAGES
+    feature_relu: bool = True
+    dropout: float = 0.0
+    dtype: str = "float32"
+    remat: bool = False
+    axis_name: str | None = None
+
+    inputs = "frames"
+    pixels = "imagenet"
+
+    def setup(self):
+        self.backbone = VGG16(self.stages, self.dtype, self.remat, self.axis_name)
+        self.reduce = Dense(self.features)
+        self.graph_modules = [GraphModule(self.features) for _ in range(self.modules)]
+        if self.modules:
+            self.A = self.param("A", identity, (self.frames, self.frames))
+        self.drop = Dropout(self.dropout, axis_name=self.axis_name)
+        self.head = Dense(self.classes, kernel_init=nn.initializers.glorot_uniform())
+
+    def maps(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
+        """Feature maps of the CNN, `[B, N, H, W, 3] -> [B, N, h, w, C]`."""
+        batch, frames = inputs.shape[:2]
+        if frames != self.frames:
+            raise ValueError(f"FER-GCN was made for {self.frames} frames, not {frames}")
+        maps = self.backbone(inputs.reshape(-1, *inputs.shape[2:]), train=train)
+        return maps.reshape(batch, frames, *maps.shape[1:])
+
+    def embed(self, maps: jax.Array) -> jax.Array:
+        """Features of each frame, `[B, N, h, w, C] -> [B, N, d]`: H0 of the paper."""
+        reduced = self.reduce(maps.mean((2, 3), dtype=jnp.float32))
+        return nn.relu(reduced) if self.feature_relu else reduced
+
+    def graph(self, features: jax.Array) -> jax.Array:
+        """What the first graph convolution makes of `embed`, `[B, N, d] -> [B, N, d]`."""
+        return self.graph_modules[0].graph(self.A, features)
+
+    def before_dropout(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
+        """The clip's representation r, `[B, N, H, W, 3] -> [B, d]`."""
+        x = self.embed(self.maps(inputs, train=train))
+        for module in self.graph_modules:
+            x = module(self.A, x)
+        if self.fusion and self.modules:
+            return fuse(intensity_weights(self.A), x)
+        return x.mean(1)
+
+    def after_dropout(self, x: jax.Array, *, dropout: bool = False) -> jax.Array:
+        return self.head(self.drop(x, active=dropout))
+
+    def __call__(self, inputs: jax.Array, *, train: bool, dropout: bool | None = None) -> jax.Array:
+        x = self.before_dropout(inputs, train=train)
+        return self.after_dropout(x, dropout=train if dropout is None else dropout)

@@ -1,0 +1,169 @@
+"""ImageNet weights: torchvision's and timm's names in a safetensors file -> Flax trees."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import jax
+import numpy as np
+
+# Leaves of the classifiers that a backbone does not have.
+_CLASSIFIERS = re.compile(r"(classifier|fc|head|pre_logits)\.|.*\.num_batches_tracked$")
+_SHOWN = 8  # names of a kind in an error
+_ENDINGS = (".safetensors", ".bin", ".ckpt", ".h5", ".npz", ".pt", ".pth")  # never of a repo id
+
+
+class PretrainedError(ValueError):
+    """Weights cannot be found or do not fit; the message says which and what to do."""
+
+
+def load_backbone(source: str, variables: dict) -> dict:
+    """Reads the weights of a backbone.
+
+    Args:
+      source: a `.safetensors` file, or a Hugging Face repo id such as `timm/vgg16_bn.tv_in1k`,
+        which is downloaded (and then found in the cache of huggingface_hub).
+      variables: `{"params", "batch_stats"}` of a `backbones.VGG16` or `backbones.ResNet50`,
+        arrays or shapes.
+
+    Returns:
+      A tree like `variables`, NumPy.
+
+    Raises:
+      PretrainedError: nothing is there, or names the leaves that are missing, unknown or misshapen.
+    """
+    return convert(_read(source), variables, source)
+
+
+def _read(source: str) -> dict[str, np.ndarray]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise _not_installed("safetensors") from error
+    path = pathlib.Path(source).expanduser()
+    if not path.is_file():
+        if not _is_repo(path, source):
+            raise _not_found(path)
+        path = _download(source)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PretrainedError(
+            f"{path} is no safetensors file ({error}). A checkpoint of PyTorch is converted by "
+            f"safetensors.torch.save_file(torch.load(FILE), 'model.safetensors')"
+        ) from error
+
+
+def _is_repo(path: pathlib.Path, source: str) -> bool:
+    """Tells a repo id, whose name may hold dots, from a file or folder."""
+    is_file = path.is_dir() or path.suffix in _ENDINGS
+    return not is_file and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source) is not None
+
+
+def _not_found(path: pathlib.Path) -> PretrainedError:
+    found = f"{path} is a folder" if path.is_dir() else f"pretrained weights {path} do not exist"
+    return PretrainedError(
+        f"{found}: --config.pretrained names a .safetensors file or a Hugging Face repo id such as "
+        f"timm/vgg16_bn.tv_in1k"
+    )
+
+
+def _not_installed(package: str) -> PretrainedError:
+    return PretrainedError(f"pretrained weights need {package}: pip install 'fer_jax[pretrained]'")
+
+
+def _download(repo: str) -> pathlib.Path:
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise _not_installed("huggingface_hub") from error
+    try:
+        return pathlib.Path(hf_hub_download(repo, "model.safetensors"))
+    except Exception as error:  # no network, no such repo, no access: many types
+        reason = str(error).strip().partition("\n")[0]
+        raise PretrainedError(
+            f"{repo} could not be downloaded ({type(error).__name__}: {reason}). Without a "
+            f"network, take its model.safetensors from elsewhere and name the file: "
+            f"--config.pretrained=DIR/model.safetensors"
+        ) from error
+
+
+def convert(weights: dict[str, np.ndarray], variables: dict, source: str = "") -> dict:
+    """Renames and reorders PyTorch weights as the backbone wants them.
+
+    Args:
+      weights: name -> array, as in PyTorch (channels first).
+      variables, source: see `load_backbone`.
+
+    Raises:
+      PretrainedError: see `load_backbone`.
+    """
+    leaves, tree = jax.tree_util.tree_flatten_with_path(variables)
+    wanted = {_torch_name([key.key for key in path], variables): leaf for path, leaf in leaves}
+    given = {name: array for name, array in weights.items() if not _CLASSIFIERS.match(name)}
+    faults = {
+        "missing": [name for name in wanted if name not in given],
+        "unknown": [name for name in given if name not in wanted],
+        "misshapen": [
+            f"{name} {np.shape(given[name])} instead of {_torch_shape(leaf.shape)}"
+            for name, leaf in wanted.items()
+            if name in given and np.shape(given[name]) != _torch_shape(leaf.shape)
+        ],
+    }
+    if any(faults.values()):
+        listed = "; ".join(f"{kind}: {_listed(names)}" for kind, names in faults.items() if names)
+        raise PretrainedError(f"the weights {source} do not fit the backbone. {listed}")
+    arrays = [np.asarray(given[name], np.float32) for name in wanted]
+    arrays = [array.transpose(2, 3, 1, 0) if array.ndim == 4 else array for array in arrays]
+    return jax.tree_util.tree_unflatten(tree, arrays)
+
+
+def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape in PyTorch: of a kernel `[H, W, Fi, Fo] -> [Fo, Fi, H, W]`."""
+    return shape if len(shape) != 4 else (shape[3], shape[2], *shape[:2])
+
+
+def _listed(names: list[str]) -> str:
+    names = sorted(names, key=lambda name: re.sub(r"\d+", lambda number: number[0].zfill(3), name))
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+_LEAVES = {
+    ("params", "kernel"): "weight",
+    ("params", "scale"): "weight",
+    ("params", "bias"): "bias",
+    ("batch_stats", "mean"): "running_mean",
+    ("batch_stats", "var"): "running_var",
+}
+
+
+def _torch_name(path: list[str], variables: dict) -> str:
+    """PyTorch's name of the leaf at `(collection, *modules, leaf)`."""
+    collection, *modules, leaf = path
+    name = _LEAVES[collection, leaf]
+    if "stem_conv" in variables["params"]:
+        return f"{_resnet_module(modules)}.{name}"
+    return f"features.{_vgg_number(modules, variables['params'])}.{name}"
+
+
+def _vgg_number(modules: list[str], params: dict) -> int:
+    """Place of a layer in torchvision's `features`: convolution, norm, ReLU; a pool a stage."""
+    stage, layer = int(modules[0].removeprefix("stage")), modules[1]
+    number = 0
+    for earlier in range(1, stage):
+        convolutions = sum(name.startswith("conv") for name in params[f"stage{earlier}"])
+        number += 3 * convolutions + 1
+    return number + 3 * (int(layer[4:]) - 1) + layer.startswith("norm")
+
+
+def _resnet_module(modules: list[str]) -> str:
+    if len(modules) == 1:
+        return {"stem_conv": "conv1", "stem_norm": "bn1"}[modules[0]]
+    stage, block = re.fullmatch(r"stage(\d+)_block(\d+)", modules[0]).groups()
+    layer = {"shortcut_conv": "downsample.0", "shortcut_norm": "downsample.1"}.get(
+        modules[1], modules[1].replace("norm", "bn")
+    )
+    return f"layer{stage}.{int(block) - 1}.{layer}"
