@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from fer_jax.timeline import prediction_timeline
-from fer_jax.windows import Faces, Source, borders
+from fer_jax.windows import Source, borders
 
 _LEAST_SIDE = 360  # pixels; smaller pictures are enlarged so that the panel stays readable
 _PANEL_WIDTH = 300  # pixels beside a picture whose shorter side is _LEAST_SIDE
@@ -75,7 +75,7 @@ def _frames(source: Source, table: pd.DataFrame, spool, advance) -> Iterator[tup
             advance()
 
 
-def _spooled(spool) -> Iterator[Faces]:
+def _spooled(spool) -> Iterator[dict[int, np.ndarray]]:
     while True:
         try:
             yield pickle.load(spool)

@@ -2,9 +2,9 @@
 
     python -m fer_jax.predict BUNDLE CLIP... --out table.csv --annotate out.mp4 --figure out.png
 
-A clip is a video, a folder of frames, or a CSV of OpenFace landmarks. Long clips are read window by
-window. A still image works too, but its one frame stands for a whole clip: these models were
-trained on motion, so take the result with care.
+A clip is a video or a folder of frames; for models of landmarks also a CSV of OpenFace. Long clips
+are read window by window. A still image works too, but its one frame stands for a whole clip: these
+models were trained on motion, so take the result with care.
 """
 
 from __future__ import annotations
@@ -17,28 +17,23 @@ import os
 import pathlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fer_jax.outputs import drawn_files, print_table, save_table
+from fer_jax.sources import checked, open_source, watch
 from fer_jax.windows import (
     UNKNOWN_FPS,
     ClipProblem,
-    Faces,
     Options,
-    Source,
     chosen_threshold,
     columns,
     predict_source,
+    predict_windows,
 )
-
-_INSTALL = 'pip install "fer_jax[preprocess]"'
-_LARGEST_CANVAS = 4096  # pixels of a side, for drawing landmarks without their picture
-_LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers of a landmark file are mistakes
 
 
 def predict_clips(
@@ -62,7 +57,8 @@ def predict_clips(
 
     Args:
       predictor: what `fer_jax.load_model` returns.
-      paths: videos, folders of frames, still images, OpenFace CSV files; one or many.
+      paths: videos, folders of frames, still images; for models of landmarks also OpenFace CSV
+        files; one or many.
       passes: of the network with dropout on, a window.
       window: seconds; default: the median length of the clips the model was trained on.
       stride: seconds from one window to the next; default: half a window. A shorter clip is one
@@ -74,7 +70,7 @@ def predict_clips(
       fps: frames a second of sources that do not say (folders of frames).
       width: of the frames behind OpenFace CSV files, pixels; the files do not say. With it their
         landmarks are scaled as those of video are; 0 leaves them as they are.
-      landmark_model: a dlib 68-point model; default: the installed one.
+      landmark_model: a dlib 68-point model, which finds the faces; default: the installed one.
       say: takes each message, one line; default prints to stderr.
 
     Returns:
@@ -91,6 +87,49 @@ def predict_clips(
     return _joined(predictor, tables)
 
 
+def predict_frames(
+    predictor,
+    images: Iterable,
+    landmarks: Iterable | None = None,
+    *,
+    fps: float = UNKNOWN_FPS,
+    passes: int = 100,
+    window: float | None = None,
+    stride: float | None = None,
+    threshold: float | None = None,
+    seed: int = 0,
+    landmark_model=None,
+) -> Iterator[dict]:
+    """Predicts frames as they come, from a camera or from memory.
+
+    Gives the rows of `predict_clips`, each as soon as the last frame of its window is there:
+    `next(predict_frames(model, [image]))` is what the model says to one picture,
+    `pandas.DataFrame(predict_frames(model, images, fps=30))` the table of a clip in memory.
+
+    Args:
+      predictor: what `fer_jax.load_model` returns.
+      images: `[H, W, 3]` uint8 RGB, upright; taken one by one, not held.
+      landmarks: `[68, 2]` of every image, pixels, None or NaN where there is no face; default:
+        faces are found and followed, and the largest of every window counts.
+      fps: images a second.
+      passes, window, stride, threshold, seed, landmark_model: see `predict_clips`.
+
+    Yields:
+      A row of `predict_clips` without its clip, as a dict.
+
+    Raises:
+      ValueError: an image or landmarks of another shape, or not as many landmarks as images.
+      ClipProblem: what finds faces is not installed.
+    """
+    options = Options(passes, window, stride, threshold, seed, fps, 0, landmark_model)
+    images = checked(images)
+    head = list(itertools.islice(images, 1))
+    width = head[0].shape[1] if head else 0
+    faces = watch(predictor, itertools.chain(head, images), landmarks, options)
+    for row, _ in predict_windows(predictor, faces, options, fps=fps, width=width):
+        yield {name: row[name] for name in columns(predictor.classes) if name in row}
+
+
 def _joined(predictor, tables: list[pd.DataFrame]) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame(columns=columns(predictor.classes))
@@ -99,26 +138,8 @@ def _joined(predictor, tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _attempt(predictor, path, options: Options, say) -> pd.DataFrame | None:
     with _reported(path, say):
-        source = open_source(path, options)
-        _check_scale(predictor, source, say)
-        return predict_source(predictor, source, options, say)
+        return predict_source(predictor, open_source(predictor, path, options, say), options, say)
     return None
-
-
-def _check_scale(predictor, source: Source, say) -> None:
-    """Notes where landmarks are not of the scale that the model was trained on."""
-    scaled = predictor.info.get("dataset", {}).get("scaled")
-    if scaled is True and not source.width:
-        say(
-            "note: the model was trained on landmarks scaled to frames 500 pixels wide; those of "
-            "CSV files are taken as they are: give the width of their frames (--width)"
-        )
-    if scaled is False and source.width:
-        say(
-            "note: the model was trained on landmarks of frames of unknown width, taken as they "
-            "were; those predicted now are scaled to frames 500 pixels wide, so take the result "
-            "with care"
-        )
 
 
 @contextlib.contextmanager
@@ -131,98 +152,6 @@ def _reported(path, say) -> Iterator[None]:
         say(f"skipped: {problem}" if named else f"skipped: {path}: {problem}")
     except Exception as error:  # whatever a damaged file provokes
         say(f"skipped: {path}: {type(error).__name__}: {error}")
-
-
-def open_source(path, options: Options) -> Source:
-    """Opens a clip of any kind.
-
-    Raises:
-      ClipProblem: it cannot be read, or what reads it is not installed.
-    """
-    try:
-        from preprocess.clip import ClipError
-        from preprocess.detector import LandmarkModelError
-    except ModuleNotFoundError as error:
-        raise ClipProblem(f"reading clips needs more ({error}): {_INSTALL}") from error
-    path = pathlib.Path(path)
-    try:
-        if path.suffix.lower() == ".csv":
-            return _open_landmarks(path, options)
-        return _open_pictures(path, options)
-    except (ClipError, LandmarkModelError) as error:
-        raise ClipProblem(str(error)) from error
-
-
-def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
-    from preprocess.openface import read_openface
-
-    sequence, others = read_openface(path, options.fps, (options.width, 0))
-    numbers = sequence.frame_index - sequence.frame_index.min()
-    length = int(numbers.max()) + 1
-    if length > _LONGEST_CLIP:
-        raise ClipProblem(
-            f"its {len(numbers)} rows number frames over a range of {length}: mend the column "
-            "frame, or leave it out"
-        )
-    known = {
-        int(number): {0: points}
-        for number, points, seen in zip(numbers, sequence.landmarks, sequence.detected, strict=True)
-        if seen
-    }
-
-    def pictures() -> Iterator[np.ndarray]:
-        corner = 1.1 * sequence.landmarks.max(axis=(0, 1)) + 1
-        width, height = np.clip(corner, 64, _LARGEST_CANVAS).astype(int)
-        blank = np.full((height, width, 3), 48, np.uint8)
-        return itertools.repeat(blank, length)
-
-    remarks = [f"{others} other faces in the file, the one seen most counts"] if others else []
-    return Source(
-        path=str(path),
-        faces=(known.get(number, {}) for number in range(length)),
-        pictures=pictures,
-        fps=sequence.fps or options.fps,
-        width=sequence.frame_size[0],
-        announced=length,
-        first=max(0, int(sequence.frame_index.min()) - 1),  # OpenFace counts from 1
-        remarks=lambda: remarks,
-    )
-
-
-def _open_pictures(path: pathlib.Path, options: Options) -> Source:
-    from preprocess.faces import FLEETING, follow
-    from preprocess.video import open_frames
-
-    followed = follow(path, model_path=options.landmark_model)
-    frames, seen = followed.frames, {}
-
-    def faces() -> Iterator[Faces]:
-        for _, _, found in followed:
-            for face in found:
-                seen[face.track] = seen.get(face.track, 0) + 1
-            yield {face.track: face.landmarks for face in found}
-
-    def remarks() -> list[str]:
-        people = sum(count >= min(FLEETING, frames.read) for count in seen.values())
-        still = path.is_file() and frames.read == 1
-        noticed = {
-            frames.shortfall(): bool(frames.shortfall()),
-            f"{people} faces, the largest of every window counts": people > 1,
-            f"turned by {frames.rotation} degrees to be upright": frames.rotation,
-            "a still image, no motion to go by: take the result with care": still,
-            f"{options.fps:g} frames a second assumed (--fps)": not frames.fps and not still,
-        }
-        return [remark for remark, holds in noticed.items() if holds]
-
-    return Source(
-        path=str(path),
-        faces=faces(),
-        pictures=lambda: (image for _, image in open_frames(path, frames.rotation)),
-        fps=frames.fps or options.fps,
-        width=frames.size[0],
-        announced=frames.announced,
-        remarks=remarks,
-    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -269,7 +198,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add, path = parser.add_argument, pathlib.Path
     add("bundle", metavar="BUNDLE", help="folder of a trained model (model/ of a run)")
-    add("clips", metavar="CLIP", nargs="+", type=path, help="video, folder of frames, OpenFace CSV")
+    add("clips", metavar="CLIP", nargs="+", type=path,
+        help="video, folder of frames; OpenFace CSV for models of landmarks")  # fmt: skip
     add("--out", type=path, help="table of all windows, .csv or .json")
     add("--annotate", type=path, metavar="MP4", help="annotated video; a folder for several clips")
     add("--figure", type=path, metavar="PNG", help="timeline figure; a folder for several clips")
@@ -337,8 +267,7 @@ def _predict_one(predictor, path, options: Options, target: dict, progress, say)
         progress.update(task, advance=1, rate=f"{speed:.0f} frames/s" if speed else "")
 
     try:
-        source = open_source(path, options)
-        _check_scale(predictor, source, say)
+        source = open_source(predictor, path, options, say)
         progress.update(task, total=source.announced or None)
         with tempfile.TemporaryFile() as spool:
             table = predict_source(

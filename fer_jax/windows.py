@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,20 @@ import pandas as pd
 NO_FACE = "no face"
 UNKNOWN_FPS = 25.0  # frames a second of sources that do not say
 
-Faces = dict[int, np.ndarray]  # number of the face -> its landmarks [68, 2], pixels
+
+class Face(NamedTuple):
+    """A face in one frame.
+
+    Attributes:
+      landmarks: `[68, 2]`, pixels of the frame.
+      crop: `[S, S, 3]` uint8 RGB, None where the model takes landmarks.
+    """
+
+    landmarks: np.ndarray
+    crop: np.ndarray | None = None
+
+
+Faces = dict[int, Face]  # by the number of the face, which stays the same over time
 
 
 class ClipProblem(Exception):
@@ -87,26 +101,21 @@ def sliding(frames: Iterable[Faces], length: int, stride: int) -> Iterator[tuple
         yield seen - len(recent), list(recent)
 
 
-def largest_face(window: list[Faces]) -> tuple[int | None, np.ndarray, np.ndarray]:
+def largest_face(window: list[Faces]) -> tuple[int | None, np.ndarray]:
     """Picks the face that is largest over a window: the sum of its sizes over the frames.
 
     Args:
       window: the faces of `L` frames.
 
     Returns:
-      Its number (None without any face), landmarks `[L, 68, 2]` float32 (0 where it is not seen),
-      detected `[L]` bool.
+      Its number (None without any face), and in which frames it is seen, `[L]` bool.
     """
     size: dict[int, float] = {}
     for faces in window:
-        for track, points in faces.items():
-            size[track] = size.get(track, 0.0) + float(np.ptp(points, axis=0).sum())
+        for track, face in faces.items():
+            size[track] = size.get(track, 0.0) + float(np.ptp(face.landmarks, axis=0).sum())
     track = max(size, key=size.get, default=None)
-    landmarks = np.zeros((len(window), 68, 2), np.float32)
-    detected = np.array([track in faces for faces in window], bool)
-    for position in np.flatnonzero(detected):
-        landmarks[position] = window[position][track]
-    return track, landmarks, detected
+    return track, np.array([track in faces for faces in window], bool)
 
 
 def borders(start, end) -> np.ndarray:
@@ -142,7 +151,7 @@ def predict_source(
       source: what `open_source` gave.
       say: takes what was noticed, one line each.
       advance: called after every frame.
-      spool: a binary file that gets the faces of every frame, for drawing them later.
+      spool: a binary file that gets the landmarks of every frame, for drawing them later.
 
     Returns:
       The clip's rows of the table of `predict_clips`; `attrs["faces"]` holds the number of the face
@@ -151,16 +160,12 @@ def predict_source(
     Raises:
       ClipProblem: no frame shows a face.
     """
-    window = options.window or predictor.window_seconds
-    stride = options.stride or window / 2
-    length, step = (max(1, round(seconds * source.fps)) for seconds in (window, stride))
     rows, followed = [], []
-    for position, faces in sliding(_watched(source.faces, advance, spool), length, step):
-        start = (source.first + position) / source.fps
-        end = start + len(faces) / source.fps
-        track, landmarks, detected = largest_face(faces)
-        said = _predict_window(predictor, landmarks, detected, source.width, options)
-        rows.append({"clip": source.path, "start": start, "end": end} | said)
+    frames = _watched(source.faces, advance, spool)
+    for row, track in predict_windows(
+        predictor, frames, options, fps=source.fps, width=source.width, first=source.first
+    ):
+        rows.append({"clip": source.path} | row)
         followed.append(track)
     if not any(row["frames"] for row in rows):
         raise ClipProblem("no face in it")
@@ -174,22 +179,54 @@ def predict_source(
 def _watched(frames: Iterable[Faces], advance, spool) -> Iterator[Faces]:
     for faces in frames:
         if spool is not None:
-            pickle.dump(faces, spool)
+            # without the crops, which would fill the disk: the pictures are read a second time
+            pickle.dump({track: face.landmarks for track, face in faces.items()}, spool)
         if advance is not None:
             advance()
         yield faces
 
 
-def _predict_window(predictor, landmarks, detected, width: int, options: Options) -> dict:
+def predict_windows(
+    predictor, frames: Iterable[Faces], options: Options, *, fps: float, width: int, first: int = 0
+) -> Iterator[tuple[dict, int | None]]:
+    """Predicts a stream window by window, each as soon as its last frame is there.
+
+    Args:
+      predictor, options: see `predict_clips`.
+      frames: the faces of every frame; no more than one window of them is held.
+      fps: frames a second.
+      width: of a frame, pixels; 0 when unknown.
+      first: number of the first frame.
+
+    Yields:
+      A row of the table of `predict_clips` without the clip's name, and the number of the face that
+      counts.
+    """
+    window = options.window or predictor.window_seconds
+    stride = options.stride or window / 2
+    length, step = (max(1, round(seconds * fps)) for seconds in (window, stride))
+    for position, faces in sliding(frames, length, step):
+        start = (first + position) / fps
+        row = {"start": start, "end": start + len(faces) / fps}
+        track, detected = largest_face(faces)
+        row |= _predict_window(predictor, faces, track, detected, width, options)
+        del faces  # or its crops would be held until the next window is full
+        yield row, track
+
+
+def _predict_window(
+    predictor, window: list[Faces], track, detected, width: int, options: Options
+) -> dict:
     row = {"frames": int(detected.sum())}
-    if not detected.any():
+    if track is None:
         uncertainty = dict.fromkeys(("entropy", "mutual_information", "agreement"), math.nan)
         probabilities = dict.fromkeys(predictor.classes, math.nan)
         return row | probabilities | uncertainty | {"label": NO_FACE, "abstained": True}
-    chosen = landmarks[predictor.select(detected)]
+    chosen = [window[position][track] for position in predictor.select(detected)]
+    clip = np.stack([face.crop if predictor.takes_crops else face.landmarks for face in chosen])
     # One window at a time: the passes fill the processor, and no row depends on its neighbours.
     summary = predictor.predict(
-        chosen[None], passes=options.passes, seed=options.seed, frame_width=width
+        clip[None], passes=options.passes, seed=options.seed, frame_width=width
     )
     threshold = chosen_threshold(predictor, options)
     entropy = max(0.0, float(summary.entropy[0]))

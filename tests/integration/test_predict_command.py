@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import weakref
 
 import cv2
 import jax
@@ -13,8 +14,8 @@ import pytest
 import fer_jax
 from fer_jax.checkpoint import save_bundle
 from fer_jax.landmarks import MEAN_FACE, centre, inner, make_graph
-from fer_jax.models import MODELS
-from fer_jax.predict import main, predict_clips
+from fer_jax.models import MODELS, build
+from fer_jax.predict import main, predict_clips, predict_frames
 from fer_jax.synthetic import CLASSES, make_clip, render, write_video
 from fer_jax.windows import columns
 
@@ -35,6 +36,24 @@ def bundle(tmp_path_factory):
         recalibrated_stats=variables["batch_stats"], classes=CLASSES, frames=4, frame_rule="ends",
         features="position",
         graph=graph, window_seconds=0.8, threshold=0.5,
+    )  # fmt: skip
+    return path
+
+
+@pytest.fixture(scope="module")
+def crop_bundle(tmp_path_factory):
+    """A tiny untrained FER-GCN, which looks at the middle 28 of crops 32 wide."""
+    path = tmp_path_factory.mktemp("crop_bundle")
+    graph = make_graph(centre(inner(MEAN_FACE)) * 100)
+    model = {"name": "fer_gcn", "stages": [[4, 1], [8, 1]], "features": 8, "dropout": 0.5}
+    module = build(model, len(CLASSES), graph, frames=4)
+    inputs = np.zeros((1, 4, 28, 28, 3), np.float32)
+    variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
+    save_bundle(
+        path, name="tiny", model=model, variables=variables,
+        recalibrated_stats=variables["batch_stats"], classes=CLASSES, frames=4,
+        frame_rule="middles", features="position", graph=graph, window_seconds=0.8, threshold=1.9,
+        crop_size=28, prepared_size=32, dataset={"scaled": True},
     )  # fmt: skip
     return path
 
@@ -118,6 +137,77 @@ def test_the_same_command_gives_the_same_numbers(bundle, clips):
     assert (first["entropy"] != other["entropy"]).any()
 
 
+# --- a model that looks at face crops ---------------------------------------------------------
+
+
+def test_crops_from_clips_to_table_video_and_figure(crop_bundle, clips, tmp_path, capsys):
+    good, bad = ("leaves.mp4", "frames", "still.png"), ("openface.csv", "nobody.mp4")
+    paths = [str(clips / name) for name in (*bad, *good)]
+    out = tmp_path / "table.json"
+    drawn = ["--annotate", str(tmp_path / "videos"), "--figure", str(tmp_path / "figures")]
+    assert main([str(crop_bundle), *paths, "--passes", "8", "--out", str(out), *drawn]) == 0
+    said = capsys.readouterr().err
+    lines = [line for line in said.splitlines() if line.startswith("skipped")]
+    assert len(lines) == 2 and "pictures of faces" in lines[0] and "nobody.mp4" in lines[1]
+    assert "--width" not in said and "500 pixels" not in said  # that is about landmarks
+
+    table = pd.DataFrame(json.loads(out.read_text()))
+    assert list(table) == columns(CLASSES)
+    assert table["clip"].unique().tolist() == [str(clips / name) for name in good]
+    seen = table[table["frames"] > 0]
+    np.testing.assert_allclose(seen[list(CLASSES)].astype(float).sum(axis=1), 1, atol=1e-6)
+    assert (seen["mutual_information"].astype(float) > 0).all()
+    assert table[table["clip"] == str(clips / "leaves.mp4")]["label"].iloc[-1] == "no face"
+    for name, frames in (("leaves", 60), ("frames", 12)):
+        capture = cv2.VideoCapture(str(tmp_path / "videos" / f"{name}_annotated.mp4"))
+        assert sum(1 for _ in iter(lambda: capture.read()[0], False)) == frames  # noqa: B023
+        assert cv2.imread(str(tmp_path / "figures" / f"{name}_timeline.png")).shape[1] > 1000
+
+
+def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
+    crop_bundle, clips, monkeypatch
+):
+    from preprocess.crops import cut_crop
+    from preprocess.faces import follow
+
+    cut, held = [], []
+
+    def counted(image, landmarks, size):
+        crop, points = cut_crop(image, landmarks, size)
+        cut.append(weakref.ref(crop))
+        held.append(sum(one() is not None for one in cut))
+        return crop, points
+
+    monkeypatch.setattr("preprocess.crops.cut_crop", counted)
+    predictor, path = fer_jax.load_model(crop_bundle), clips / "face.mp4"
+    options = {"passes": 8, "seed": 2, "window": 0.4}
+    table = predict_clips(predictor, path, **options, say=lambda text: None)
+    np.testing.assert_allclose(table["start"], [0, 0.2, 0.4, 0.6, 0.8])
+
+    frames = [(image, found[0].landmarks) for _, image, found in follow(path) if found]
+    assert len(cut) == len(frames) == 30 and max(held) <= 12
+    for (_, row), start in zip(table.iterrows(), range(0, 25, 5), strict=True):
+        chosen = start + predictor.select(np.ones(10, bool))
+        clip = np.stack([cut_crop(*frames[index], 32)[0] for index in chosen])
+        summary = predictor.predict(clip[None], passes=8, seed=2)
+        np.testing.assert_allclose(row[list(CLASSES)].astype(float), summary.mean[0], rtol=1e-6)
+        assert row["entropy"] == pytest.approx(summary.entropy[0])
+    assert table[list(CLASSES)].std().max() > 1e-4  # the windows differ, so the above can fail
+
+
+def test_frames_in_memory_give_the_rows_of_their_clip(bundle, crop_bundle, clips):
+    from preprocess.video import open_frames
+
+    path = clips / "face.mp4"
+    for model in (fer_jax.load_model(bundle), fer_jax.load_model(crop_bundle)):
+        images = [image for _, image in open_frames(path)]
+        rows = pd.DataFrame(predict_frames(model, images, fps=FPS, passes=8))
+        table = predict_clips(model, path, passes=8, say=lambda text: None)
+        pd.testing.assert_frame_equal(rows, table.drop(columns="clip"))
+        one = next(predict_frames(model, images[15:16], passes=8))
+        assert one["frames"] == 1 and one["label"] in CLASSES
+
+
 def test_as_a_module(bundle, clips, tmp_path):
     command = [sys.executable, "-m", "fer_jax.predict", str(bundle), str(clips / "openface.csv")]
     done = subprocess.run(
@@ -130,7 +220,7 @@ def test_as_a_module(bundle, clips, tmp_path):
 
 
 @pytest.mark.slow
-def test_real_videos(bundle, real_data, tmp_path):
+def test_real_videos(bundle, crop_bundle, real_data):
     videos = sorted((real_data / "videos").iterdir())
     said = []
     table = predict_clips(fer_jax.load_model(bundle), videos, passes=4, say=said.append)
@@ -139,3 +229,7 @@ def test_real_videos(bundle, real_data, tmp_path):
     assert table["clip"].nunique() == len(videos) - 1
     noface = table[table["clip"].str.contains("face_noface")]
     assert noface["label"].iloc[0] != "no face" and noface["label"].iloc[-1] == "no face"
+    (video,) = (path for path in videos if "face_noface" in path.name)
+    looked = predict_clips(fer_jax.load_model(crop_bundle), video, passes=4)
+    assert looked["label"].iloc[0] in CLASSES and looked["label"].iloc[-1] == "no face"
+    assert looked["frames"].tolist() == noface["frames"].tolist()

@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import pathlib
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_jax import outputs, predict
+from fer_jax import outputs, predict, sources
 from fer_jax.data import select_frames
 from fer_jax.landmarks import MEAN_FACE
 from fer_jax.uncertainty import summarise
@@ -29,7 +30,7 @@ def predictor():
 
     return types.SimpleNamespace(
         classes=CLASSES, threshold=0.9, window_seconds=1.0, predict=answer, info={},
-        select=lambda detected: select_frames(detected, 4, "uniform"),
+        select=lambda detected: select_frames(detected, 4, "uniform"), takes_crops=False,
     )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def test_an_outlier_makes_no_huge_canvas(predictor, tmp_path):
     table = pd.read_csv(write_openface(tmp_path / "a.csv"))
     table.loc[3, "x_0"], table.loc[4, "y_9"], table.loc[5, "y_9"] = 90_000, np.nan, 1e6
     table.to_csv(tmp_path / "a.csv", index=False)
-    source = predict.open_source(tmp_path / "a.csv", Options())
+    source = sources.open_source(predictor, tmp_path / "a.csv", Options(), print)
     faces, pictures = list(source.faces), list(source.pictures())
     assert [bool(frame) for frame in faces[2:7]] == [True, True, False, False, True]
     assert len(pictures) == len(faces) == 25
@@ -149,7 +150,9 @@ def test_without_dlib_a_video_says_what_to_install(predictor, tmp_path, monkeypa
     monkeypatch.setenv("FER_JAX_LANDMARK_MODEL", str(tmp_path / "model.dat"))
     video = write_video(tmp_path / "a.mp4", 5)
     with pytest.raises(ClipProblem, match=r"pip install ['\"]fer_jax\[preprocess\]"):
-        predict.open_source(video, Options())
+        sources.open_source(predictor, video, Options(), print)
+    with pytest.raises(ClipProblem, match=r"pip install ['\"]fer_jax\[preprocess\]"):
+        next(predict.predict_frames(predictor, [np.zeros((48, 64, 3), np.uint8)]))
 
 
 def write_video(path, frames, size=(64, 48)):
@@ -168,6 +171,95 @@ def test_rows_do_not_depend_on_what_else_is_predicted(predictor, tmp_path):
     pd.testing.assert_frame_equal(
         together[together["clip"] == str(one)].reset_index(drop=True), alone
     )
+
+
+# --- models that look at face crops -----------------------------------------------------------
+
+
+@pytest.fixture
+def crop_predictor(predictor):
+    """Says joy the brighter the crops are."""
+
+    def answer(crops, *, passes, seed, frame_width):
+        assert crops.shape == (1, 4, 32, 32, 3) and crops.dtype == np.uint8
+        joy = np.full((passes, 1), np.clip(crops.mean() / 255, 0.05, 0.95))
+        return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
+
+    predictor.takes_crops, predictor.prepared_size, predictor.predict = True, 32, answer
+    predictor.info = {"dataset": {"scaled": True}}
+    return predictor
+
+
+def test_landmarks_alone_cannot_be_looked_at(monkeypatch, crop_predictor, tmp_path, capsys):
+    path = write_openface(tmp_path / "a.csv")
+    said = []
+    assert predict.predict_clips(crop_predictor, [path], say=said.append).empty
+    (line,) = said
+    assert line.startswith(f"skipped: {path}: ") and "\n" not in line
+    assert "pictures" in line and "give the video or the folder of frames" in line
+    assert run(monkeypatch, crop_predictor, path) == 1
+    assert capsys.readouterr().err.count("give the video") == 1
+
+
+def picture(level):
+    return np.full((240, 320, 3), level, np.uint8)
+
+
+POINTS = MEAN_FACE * 40 + [160, 110]
+
+
+def test_frames_with_known_landmarks_need_no_detector(crop_predictor, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    images = [picture(51)] * 10 + [picture(204)] * 10
+    landmarks = [POINTS] * 15 + [None, np.full((68, 2), np.nan)] + [POINTS] * 3
+    rows = list(predict.predict_frames(crop_predictor, images, landmarks, fps=10, stride=1))
+    assert [list(row) for row in rows] == [columns(CLASSES)[1:]] * 2
+    assert [row["joy"] for row in rows] == pytest.approx([0.2, 0.8])
+    assert [row["frames"] for row in rows] == [10, 8]
+    assert [(row["start"], row["end"]) for row in rows] == [(0, 1), (1, 2)]
+
+
+def test_frames_work_for_models_of_landmarks_and_cost_no_crops(predictor, monkeypatch):
+    monkeypatch.setattr("preprocess.crops.cut_crop", None)  # a call would fail
+    rows = predict.predict_frames(predictor, [picture(0)] * 10, [POINTS] * 10, fps=10)
+    assert next(rows)["joy"] == pytest.approx(POINTS[:, 0].mean() / 320)  # the width of the images
+    assert not list(rows)
+
+
+def test_a_camera_answers_while_it_runs(crop_predictor):
+    taken = []
+
+    def camera():
+        while True:
+            taken.append(1)
+            yield picture(102)
+
+    rows = predict.predict_frames(crop_predictor, camera(), itertools.repeat(POINTS), fps=10)
+    assert next(rows)["joy"] == pytest.approx(0.4) and len(taken) == 10
+    assert next(rows)["start"] == 0.5 and len(taken) == 15
+
+
+def test_a_face_that_cannot_be_aligned_counts_as_not_seen(crop_predictor):
+    rows = predict.predict_frames(crop_predictor, [picture(51)] * 2, [POINTS, 0 * POINTS], fps=2)
+    assert next(rows)["frames"] == 1
+
+
+@pytest.mark.parametrize(
+    "images, landmarks, message",
+    [
+        ([picture(0), picture(0)[..., 0]], [POINTS] * 2, r"image 1 is uint8 \[240, 320\]"),
+        ([picture(0) / 255], [POINTS], "image 0 is float64"),
+        ([picture(0)] * 2, [POINTS, POINTS[:51]], r"landmarks of image 1 are \[51, 2\]"),
+        ([picture(0)] * 3, [POINTS] * 2, "shorter"),
+    ],
+)
+def test_frames_of_another_shape_are_refused(crop_predictor, images, landmarks, message):
+    with pytest.raises(ValueError, match=message):
+        list(predict.predict_frames(crop_predictor, images, landmarks))
+
+
+def test_no_frames_give_no_rows(crop_predictor):
+    assert not list(predict.predict_frames(crop_predictor, [], []))
 
 
 # --- the command line -----------------------------------------------------------------------
@@ -228,10 +320,10 @@ def test_an_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
     clips = [write_openface(tmp_path / f"{name}.csv") for name in "ab"]
     original = predict.open_source
 
-    def interrupted(path, options):
+    def interrupted(predictor, path, *rest):
         if pathlib.Path(path).name == "b.csv":
             raise KeyboardInterrupt
-        return original(path, options)
+        return original(predictor, path, *rest)
 
     monkeypatch.setattr(predict, "open_source", interrupted)
     assert run(monkeypatch, predictor, *clips, "--out", tmp_path / "t.csv") == 130

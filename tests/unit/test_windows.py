@@ -1,3 +1,5 @@
+import io
+import pickle
 import types
 import weakref
 
@@ -11,6 +13,7 @@ from fer_jax.landmarks import MEAN_FACE
 from fer_jax.uncertainty import summarise
 from fer_jax.windows import (
     ClipProblem,
+    Face,
     Options,
     Source,
     borders,
@@ -23,29 +26,35 @@ from fer_jax.windows import (
 CLASSES = ("anger", "joy", "calm")
 
 
-def fake_predictor(threshold=0.9, window_seconds=1.0):
-    """Says joy the further right the face is; 12 passes that differ a little."""
+def fake_predictor(threshold=0.9, window_seconds=1.0, takes_crops=False):
+    """Says joy the further right the face is, or the brighter its crop; passes differ a little."""
 
-    def predict(landmarks, *, passes, seed, frame_width):
-        assert landmarks.shape == (1, 4, 68, 2)
-        joy = np.clip(landmarks[..., 0].mean() / max(frame_width, 1), 0.05, 0.95)
-        noise = np.linspace(-0.04, 0.04, passes)[:, None]
-        joy = joy + noise
+    def predict(clip, *, passes, seed, frame_width):
+        if takes_crops:
+            assert clip.shape == (1, 4, 8, 8, 3) and clip.dtype == np.uint8
+            joy = clip.mean() / 255
+        else:
+            assert clip.shape == (1, 4, 68, 2)
+            joy = clip[..., 0].mean() / max(frame_width, 1)
+        joy = np.clip(joy, 0.05, 0.95) + np.linspace(-0.04, 0.04, passes)[:, None]
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
         classes=CLASSES, threshold=threshold, window_seconds=window_seconds, predict=predict,
-        select=lambda detected: select_frames(detected, 4, "uniform"),
+        select=lambda detected: select_frames(detected, 4, "uniform"), takes_crops=takes_crops,
     )  # fmt: skip
 
 
-def face(x=320.0, size=40.0):
-    return (MEAN_FACE * size + [x, 240]).astype(np.float32)
+def face(x=320.0, size=40.0, grey=None):
+    crop = None if grey is None else np.full((8, 8, 3), grey, np.uint8)
+    return Face((MEAN_FACE * size + [x, 240]).astype(np.float32), crop)
 
 
 def source(frames, **more):
-    defaults = dict(path="clip.mp4", faces=frames, pictures=lambda: iter(()), fps=10.0, width=640)
-    return Source(**(defaults | {"announced": len(list(frames))} | more))
+    defaults = dict(
+        path="clip.mp4", faces=frames, pictures=lambda: iter(()), fps=10.0, width=640, announced=0
+    )
+    return Source(**(defaults | more))
 
 
 def predict(frames, predictor=None, options=None, **more):
@@ -92,17 +101,69 @@ def test_only_one_window_is_held():
 def test_the_face_that_is_largest_over_the_window_counts():
     near, far = face(size=60), face(x=100, size=30)
     window = [{1: near, 0: far}, {0: far}, {0: far}, {}]
-    track, landmarks, detected = largest_face(window)
+    track, detected = largest_face(window)
     assert track == 0  # three times 30 is more than once 60
     assert detected.tolist() == [True, True, True, False]
-    np.testing.assert_array_equal(landmarks[0], far)
-    assert not landmarks[3].any()
     assert largest_face(window[:1])[0] == 1
 
 
 def test_nobody_in_the_window():
-    track, landmarks, detected = largest_face([{}, {}])
-    assert track is None and not detected.any() and landmarks.shape == (2, 68, 2)
+    track, detected = largest_face([{}, {}])
+    assert track is None and detected.tolist() == [False, False]
+
+
+def test_the_landmarks_that_count_are_those_of_the_largest_face():
+    crowd = {1: face(x=64, size=60), 0: face(x=580, size=30)}
+    table = predict([crowd] * 10 + [{0: face(x=580)}] * 10, options=Options(passes=12, stride=1.0))
+    assert table["joy"].tolist() == pytest.approx([0.1, 0.9], abs=0.02)
+    assert table.attrs["faces"] == [1, 0]
+
+
+def test_crops_of_the_largest_face_are_predicted():
+    small, large = face(size=20, grey=250), face(size=60, grey=25)
+    frames = [{0: small, 1: large}] * 10 + [{0: small}] * 10
+    predictor = fake_predictor(takes_crops=True)
+    table = predict(frames, predictor, Options(passes=12, stride=1.0))
+    assert table["joy"].tolist() == pytest.approx([25 / 255, 0.95], abs=0.01)
+    assert table["frames"].tolist() == [10, 10]
+
+
+def test_crops_of_the_chosen_frames_are_predicted():
+    bright = {0, 3, 6, 9}  # what four of ten frames at equal intervals are
+    frames = [{0: face(grey=200 if number in bright else 20)} for number in range(10)]
+    table = predict(frames, fake_predictor(takes_crops=True))
+    assert table["joy"].tolist() == pytest.approx([200 / 255])
+
+
+@pytest.mark.parametrize("stride, windows", [(0.3, 31), (1.0, 10), (4.0, 4)])
+def test_no_more_crops_are_held_than_a_window_has(stride, windows):
+    cut, held = [], []
+
+    def frames():
+        for _ in range(100):
+            one = face(grey=90)
+            cut.append(weakref.ref(one.crop))
+            held.append(sum(crop() is not None for crop in cut))
+            yield {0: one}
+            del one
+
+    predictor = fake_predictor(takes_crops=True)
+    table = predict(frames(), predictor, Options(passes=12, stride=stride))
+    assert len(table) == windows
+    assert len(cut) == 100 and max(held) <= 11  # ten frames a window, and the one that comes
+
+
+def test_the_spool_holds_landmarks_only():
+    spool = io.BytesIO()
+    frames = [{3: face(grey=90)}, {}] * 5
+    predict_source(
+        fake_predictor(takes_crops=True), source(frames), Options(passes=12), print, spool=spool
+    )
+    spool.seek(0)
+    written = [pickle.load(spool) for _ in frames]
+    assert not spool.read()
+    assert [list(faces) for faces in written] == [[3], []] * 5
+    np.testing.assert_array_equal(written[0][3], frames[0][3].landmarks)
 
 
 def test_every_moment_belongs_to_the_nearest_window():

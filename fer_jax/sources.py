@@ -1,0 +1,207 @@
+"""Opens clips and camera frames as streams of faces: the only file that asks for `preprocess`."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from fer_jax.windows import ClipProblem, Face, Faces, Options, Source
+
+_INSTALL = 'pip install "fer_jax[preprocess]"'
+_LARGEST_CANVAS = 4096  # pixels of a side, for drawing landmarks without their picture
+_LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers of a landmark file are mistakes
+
+
+def open_source(predictor, path, options: Options, say) -> Source:
+    """Opens a clip of any kind for a model.
+
+    Args:
+      predictor, options: see `predict_clips`.
+      path: video, folder of frames, still image or OpenFace CSV.
+      say: takes a note where landmarks are not of the scale that the model was trained on.
+
+    Raises:
+      ClipProblem: it cannot be read, has no pictures that the model could look at, or what reads it
+        is not installed.
+    """
+    try:
+        from preprocess.clip import ClipError
+        from preprocess.detector import LandmarkModelError
+    except ModuleNotFoundError as error:
+        raise ClipProblem(f"reading clips needs more ({error}): {_INSTALL}") from error
+    path, crop_size = pathlib.Path(path), _crop_size(predictor)
+    try:
+        if path.suffix.lower() != ".csv":
+            source = _open_pictures(path, options, crop_size)
+        elif crop_size:
+            raise ClipProblem(
+                "the model looks at pictures of faces, and a CSV holds landmarks only: give the "
+                "video or the folder of frames that they were found in"
+            )
+        else:
+            source = _open_landmarks(path, options)
+    except (ClipError, LandmarkModelError) as error:
+        raise ClipProblem(str(error)) from error
+    if not predictor.takes_crops:
+        _check_scale(predictor, source, say)
+    return source
+
+
+def _crop_size(predictor) -> int:
+    return predictor.prepared_size if predictor.takes_crops else 0
+
+
+def _check_scale(predictor, source: Source, say) -> None:
+    scaled = predictor.info.get("dataset", {}).get("scaled")
+    if scaled is True and not source.width:
+        say(
+            "note: the model was trained on landmarks scaled to frames 500 pixels wide; those of "
+            "CSV files are taken as they are: give the width of their frames (--width)"
+        )
+    if scaled is False and source.width:
+        say(
+            "note: the model was trained on landmarks of frames of unknown width, taken as they "
+            "were; those predicted now are scaled to frames 500 pixels wide, so take the result "
+            "with care"
+        )
+
+
+def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
+    from preprocess.openface import read_openface
+
+    sequence, others = read_openface(path, options.fps, (options.width, 0))
+    numbers = sequence.frame_index - sequence.frame_index.min()
+    length = int(numbers.max()) + 1
+    if length > _LONGEST_CLIP:
+        raise ClipProblem(
+            f"its {len(numbers)} rows number frames over a range of {length}: mend the column "
+            "frame, or leave it out"
+        )
+    known = {
+        int(number): {0: Face(points)}
+        for number, points, seen in zip(numbers, sequence.landmarks, sequence.detected, strict=True)
+        if seen
+    }
+
+    def pictures() -> Iterator[np.ndarray]:
+        corner = 1.1 * sequence.landmarks.max(axis=(0, 1)) + 1
+        width, height = np.clip(corner, 64, _LARGEST_CANVAS).astype(int)
+        blank = np.full((height, width, 3), 48, np.uint8)
+        return itertools.repeat(blank, length)
+
+    remarks = [f"{others} other faces in the file, the one seen most counts"] if others else []
+    return Source(
+        path=str(path),
+        faces=(known.get(number, {}) for number in range(length)),
+        pictures=pictures,
+        fps=sequence.fps or options.fps,
+        width=sequence.frame_size[0],
+        announced=length,
+        first=max(0, int(sequence.frame_index.min()) - 1),  # OpenFace counts from 1
+        remarks=lambda: remarks,
+    )
+
+
+def _open_pictures(path: pathlib.Path, options: Options, crop_size: int) -> Source:
+    from preprocess.faces import FLEETING, follow
+    from preprocess.video import open_frames
+
+    followed = follow(path, model_path=options.landmark_model)
+    frames, seen = followed.frames, {}
+
+    def faces() -> Iterator[Faces]:
+        for _, image, found in followed:
+            for face in found:
+                seen[face.track] = seen.get(face.track, 0) + 1
+            yield _faces(image, {face.track: face.landmarks for face in found}, crop_size)
+
+    def remarks() -> list[str]:
+        people = sum(count >= min(FLEETING, frames.read) for count in seen.values())
+        still = path.is_file() and frames.read == 1
+        noticed = {
+            frames.shortfall(): bool(frames.shortfall()),
+            f"{people} faces, the largest of every window counts": people > 1,
+            f"turned by {frames.rotation} degrees to be upright": frames.rotation,
+            "a still image, no motion to go by: take the result with care": still,
+            f"{options.fps:g} frames a second assumed (--fps)": not frames.fps and not still,
+        }
+        return [remark for remark, holds in noticed.items() if holds]
+
+    return Source(
+        path=str(path),
+        faces=faces(),
+        pictures=lambda: (image for _, image in open_frames(path, frames.rotation)),
+        fps=frames.fps or options.fps,
+        width=frames.size[0],
+        announced=frames.announced,
+        remarks=remarks,
+    )
+
+
+def _faces(image: np.ndarray, landmarks: dict[int, np.ndarray], crop_size: int) -> Faces:
+    """Cuts the faces out while their frame is at hand; which of them counts shows only later."""
+    if not crop_size:
+        return {track: Face(points) for track, points in landmarks.items()}
+    from preprocess.crops import cut_crop
+
+    faces = {}
+    for track, points in landmarks.items():
+        try:
+            faces[track] = Face(points, cut_crop(image, points, crop_size)[0])
+        except ValueError:
+            continue  # eyes in one point: what cannot be aligned counts as not seen
+    return faces
+
+
+def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Options):
+    """Finds the faces of frames as they come; arguments and errors as `predict_frames`.
+
+    Args:
+      images: as `checked` gives them.
+
+    Yields:
+      The faces of every frame.
+    """
+    size = _crop_size(predictor)
+    if landmarks is not None:
+        for number, (image, points) in enumerate(zip(images, landmarks, strict=True)):
+            yield _faces(image, _known(points, number), size)
+        return
+    try:
+        from preprocess.detector import LandmarkModelError
+        from preprocess.faces import Tracker
+    except ModuleNotFoundError as error:
+        raise ClipProblem(f"finding faces needs more ({error}): {_INSTALL}") from error
+    try:
+        tracker = Tracker(options.landmark_model)
+    except LandmarkModelError as error:
+        raise ClipProblem(str(error)) from error
+    for image in images:
+        yield _faces(image, {face.track: face.landmarks for face in tracker.step(image)}, size)
+
+
+def checked(images: Iterable) -> Iterator[np.ndarray]:
+    """Gives images on one by one.
+
+    Raises:
+      ValueError: one is not `[H, W, 3]` uint8.
+    """
+    for number, image in enumerate(images):
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f"image {number} is {image.dtype} {list(image.shape)}: give RGB [H, W, 3] of uint8"
+            )
+        yield image
+
+
+def _known(points, number: int) -> dict[int, np.ndarray]:
+    points = np.full((68, 2), np.nan) if points is None else np.asarray(points, np.float32)
+    if points.shape != (68, 2):
+        raise ValueError(
+            f"landmarks of image {number} are {list(points.shape)}: give [68, 2], or None"
+        )
+    return {0: points} if np.isfinite(points).all() else {}
