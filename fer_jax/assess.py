@@ -18,7 +18,7 @@ from scipy.special import softmax
 
 from fer_jax import data, parallel, uncertainty
 from fer_jax.programs import Program, stack, unstack
-from fer_jax.train import Run, predict
+from fer_jax.train import Run, map_clips, predict
 
 READINGS = {
     "stored": "dropout off, stored BatchNorm statistics",
@@ -43,9 +43,7 @@ def make_assess(program: Program, passes: int) -> Callable:
     spread = program.module.clone(axis_name=parallel.AXIS)
 
     def sampled(variables, batch, key):
-        samples = uncertainty.mc_dropout(
-            uncertainty.stochastic(spread), variables, program.features(batch), key, passes=passes
-        )
+        samples = uncertainty.sample(spread, variables, program.features(batch), key, passes=passes)
         return samples.swapaxes(0, 1)
 
     draw, recalibrate = parallel.map_batches(sampled), _make_recalibrate(program)
@@ -53,9 +51,9 @@ def make_assess(program: Program, passes: int) -> Callable:
     def samples(variables, clips: data.Clips, part, seed: int) -> np.ndarray:
         """`[S, N, C]` of one run alone: its passes fill a device already."""
         chosen, weight = data.padded_parts([part], program.scored_size)
-        batches = parallel.split(data.take(clips, chosen, weight))
-        drawn = draw(stack([variables]), batches, jax.random.key(seed)[None])
-        return parallel.join(drawn)[0, : len(part)].swapaxes(0, 1)
+        own, key = stack([variables]), jax.random.key(seed)[None]
+        drawn = map_clips(program, draw, own, clips, chosen, weight, key)
+        return drawn[0, : len(part)].swapaxes(0, 1)
 
     def assess(variables, clips: data.Clips, runs: list[Run], parts):
         recalibrated = recalibrate(variables, clips, runs)
@@ -95,7 +93,8 @@ def _make_recalibrate(program: Program) -> Callable:
         # Shuffled: clips come sorted, and a batch of one person or class would mislead BatchNorm.
         order = np.random.default_rng(run.seed).permutation(run.fold.train)
         whole = order[: len(order) // program.batch_size * program.batch_size]
-        batches = (data.take(clips, chosen) for chosen in whole.reshape(-1, program.batch_size))
+        calls = data.batches(clips, whole.reshape(1, -1, program.batch_size))
+        batches = ({name: leaf[0, 0] for name, leaf in call.items()} for call in calls)
         return uncertainty.recalibrate_batch_norm(statistics, variables, batches)
 
     def recalibrate(variables, clips: data.Clips, runs: list[Run]):

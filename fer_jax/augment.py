@@ -1,4 +1,7 @@
-"""Augmentation of landmark clips, on device inside the step: pure functions of (key, example)."""
+"""Augmentation of clips, on device inside the step: pure functions of (key, example).
+
+Whatever is drawn is drawn once a clip: all its frames are changed alike.
+"""
 
 from __future__ import annotations
 
@@ -59,3 +62,87 @@ def augment_clip(
     clip = rotate(clip, jnp.where(variant > 3, angle, 0.0))
     flipped = clip[::-1] if time_reverse else mirror(clip)
     return jnp.where(jax.random.bernoulli(mirror_key), flipped, clip)
+
+
+def augment_crops(
+    key: jax.Array,
+    frames: jax.Array,
+    landmarks: jax.Array,
+    *,
+    size: int = 0,
+    flip: bool = True,
+    degrees: float = 0.0,
+    brightness: float = 0.2,
+    contrast: float = 0.2,
+) -> tuple[jax.Array, jax.Array]:
+    """Turns, shifts, mirrors and relights the face crops of a clip, and their landmarks.
+
+    Args:
+      key: of this clip in this step.
+      frames: `[T, S, S, 3]`, 0..255.
+      landmarks: `[T, 68, 2]`, pixels of the crops.
+      size: side of the square that is cut out at a random place, pixels; 0 keeps S.
+      flip: mirrors half of the clips.
+      degrees: rotation about the middle is uniform in +- this; what comes in is black.
+      brightness, contrast: factors are uniform in 1 +- this; contrast is about the clip's mean.
+
+    Returns:
+      Frames `[T, size, size, 3]` float32, 0..255, and landmarks in their pixels.
+
+    Source: FER-GCN specification, section 5.
+    """
+    place_key, flip_key, angle_key, bright_key, contrast_key = jax.random.split(key, 5)
+    if degrees:
+        angle = jax.random.uniform(angle_key, (), minval=-degrees, maxval=degrees)
+        frames, landmarks = rotate_crops(frames, landmarks, angle)
+    side = frames.shape[1]
+    size = size or side
+    corner = jax.random.randint(place_key, (2,), 0, side - size + 1)  # row, column
+    start = (0, corner[0], corner[1], 0)
+    frames = jax.lax.dynamic_slice(frames, start, (len(frames), size, size, 3))
+    landmarks = landmarks - corner[::-1]
+    if flip:
+        mirrored = jax.random.bernoulli(flip_key)
+        frames = jnp.where(mirrored, frames[:, :, ::-1], frames)
+        landmarks = jnp.where(mirrored, mirror_in_crop(landmarks, size), landmarks)
+    frames = frames.astype(jnp.float32)
+    frames *= jax.random.uniform(bright_key, (), minval=1 - brightness, maxval=1 + brightness)
+    spread = jax.random.uniform(contrast_key, (), minval=1 - contrast, maxval=1 + contrast)
+    mean = frames.mean()
+    return jnp.clip((frames - mean) * spread + mean, 0.0, 255.0), landmarks
+
+
+def mirror_in_crop(landmarks: jax.Array, size: int) -> jax.Array:
+    """Landmarks `[..., 68, 2]` of a mirrored crop `size` pixels wide, left and right swapped."""
+    flipped = landmarks * jnp.array([-1.0, 1.0]) + jnp.array([size - 1.0, 0.0])
+    return flipped[..., lm.MIRROR_68, :]
+
+
+def rotate_crops(frames: jax.Array, landmarks: jax.Array, degrees: jax.Array):
+    """Turns crops and landmarks about the middle, clockwise as seen; bilinear, black outside.
+
+    Args:
+      frames: `[T, S, S, 3]`.
+      landmarks: `[T, 68, 2]`, pixels.
+
+    Returns:
+      Frames of the same shape and type, and landmarks.
+    """
+    side, middle = frames.shape[1], (frames.shape[1] - 1) / 2
+    angle = jnp.deg2rad(degrees)
+    cosine, sine = jnp.cos(angle), jnp.sin(angle)
+    y, x = jnp.meshgrid(*[jnp.arange(side) - middle] * 2, indexing="ij")
+    source_x, source_y = cosine * x + sine * y + middle, cosine * y - sine * x + middle
+    left, top = jnp.floor(source_x).astype(int), jnp.floor(source_y).astype(int)
+    across, down = (source_x - left)[..., None], (source_y - top)[..., None]
+
+    def pixel(row, column):
+        inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
+        place = jnp.clip(row, 0, side - 1) * side + jnp.clip(column, 0, side - 1)
+        return frames.reshape(len(frames), -1, 3)[:, place] * inside[..., None]
+
+    upper = pixel(top, left) * (1 - across) + pixel(top, left + 1) * across
+    lower = pixel(top + 1, left) * (1 - across) + pixel(top + 1, left + 1) * across
+    turned = upper * (1 - down) + lower * down
+    turn = jnp.array([[cosine, sine], [-sine, cosine]])
+    return turned.astype(frames.dtype), (landmarks - middle) @ turn + middle

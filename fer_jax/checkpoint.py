@@ -73,6 +73,8 @@ class Predictor:
       classes: class names.
       frames, frame_rule: how many frames a clip gives the model and how they are chosen.
       input_features: "position" or "motion", see `data.model_inputs`.
+      crop_size: side of the face crops that the model sees, pixels; 0 for landmark models.
+      prepared_size: side of the crops it was trained on, from whose middle it sees `crop_size`.
       graph: the landmark graph.
       window_seconds: median length of the training clips.
       threshold: abstain where the entropy exceeds it (chosen on validation clips), or None.
@@ -87,6 +89,8 @@ class Predictor:
     frames: int
     frame_rule: str
     input_features: str
+    crop_size: int
+    prepared_size: int
     graph: Graph
     window_seconds: float
     threshold: float | None
@@ -96,17 +100,25 @@ class Predictor:
         """Chooses the `[T]` frames of a clip, see `data.select_frames`."""
         return data.select_frames(detected, self.frames, self.frame_rule)
 
-    def features(self, landmarks, frame_width: int = 0) -> jax.Array:
-        """Model inputs of `landmarks [B, T, 68, 2]`, source pixels.
+    @property
+    def takes_crops(self) -> bool:
+        """Whether the model looks at face crops instead of landmarks."""
+        return self.module.inputs == "frames"
+
+    def features(self, clips, frame_width: int = 0) -> jax.Array:
+        """Model inputs of clips whose frames `select` chose.
 
         Args:
-          landmarks: frames chosen by `select`.
-          frame_width: width of the source frame, pixels; 0 leaves the scale as it is.
+          clips: landmarks `[B, T, 68, 2]`, source pixels; for a model that `takes_crops`, face
+            crops `[B, T, S, S, 3]`, RGB, 0..255, as `preprocess.crops.cut_crop` makes them.
+          frame_width: width of the source frame, pixels; 0 leaves the scale of landmarks as it is.
 
         Raises:
           ValueError: another shape, or numbers that are not finite.
         """
-        landmarks = np.asarray(landmarks, np.float32)
+        if self.takes_crops:
+            return self._crop_features(np.asarray(clips))
+        landmarks = np.asarray(clips, np.float32)
         if landmarks.ndim != 4 or landmarks.shape[1:] != (self.frames, 68, 2):
             raise ValueError(
                 f"{self.name} takes landmarks [B, {self.frames}, 68, 2], got "
@@ -114,25 +126,37 @@ class Predictor:
             )
         if not np.isfinite(landmarks).all():
             raise ValueError("landmarks hold NaN or infinity: leave such frames out in select()")
-        scaled = data.scale_to_reference(landmarks, frame_width)
+        batch = {"landmarks": data.scale_to_reference(landmarks, frame_width)}
         return jnp.asarray(
-            data.model_inputs(scaled, self.graph.edges, self.module.inputs, self.input_features)
+            data.batch_inputs(batch, self.module, self.graph.edges, self.input_features)
         )
 
-    def samples(self, landmarks, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
-        """Probabilities `[S, B, C]` of S passes with dropout on."""
-        inputs = self.features(landmarks, frame_width)
+    def _crop_features(self, crops) -> jax.Array:
+        size = self.prepared_size
+        if crops.shape[1:] != (self.frames, size, size, 3):
+            raise ValueError(
+                f"{self.name} takes face crops [B, {self.frames}, {size}, {size}, 3], got "
+                f"{list(crops.shape)}: choose the frames with select(), cut faces with "
+                f"preprocess.crops.cut_crop(image, landmarks, {size})"
+            )
+        return jnp.asarray(
+            data.batch_inputs({"frames": crops}, self.module, None, crop_size=self.crop_size)
+        )
+
+    def samples(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
+        """Probabilities `[S, B, C]` of S passes with dropout on; `clips` as for `features`."""
+        inputs = self.features(clips, frame_width)
         return np.asarray(self._sampled(passes)(self.variables, inputs, jax.random.key(seed)))
 
-    def predict(self, landmarks, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
-        """MC dropout: `uncertainty.Summary` of `landmarks [B, T, 68, 2]`, source pixels."""
+    def predict(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
+        """MC dropout: `uncertainty.Summary` of B clips, see `features`."""
         return uncertainty.summarise(
-            self.samples(landmarks, passes=passes, seed=seed, frame_width=frame_width)
+            self.samples(clips, passes=passes, seed=seed, frame_width=frame_width)
         )
 
-    def deterministic(self, landmarks, *, frame_width: int = 0) -> np.ndarray:
+    def deterministic(self, clips, *, frame_width: int = 0) -> np.ndarray:
         """Probabilities `[B, C]`, dropout off, recalibrated BatchNorm statistics."""
-        inputs = self.features(landmarks, frame_width)
+        inputs = self.features(clips, frame_width)
         return np.asarray(self._plain(self.recalibrated, inputs))
 
     @functools.cached_property
@@ -148,16 +172,16 @@ class Predictor:
 
     def _sampled(self, passes: int):
         if passes not in self._compiled:
-            forward = uncertainty.stochastic(self.module)
             self._compiled[passes] = jax.jit(
-                functools.partial(uncertainty.mc_dropout, forward, passes=passes)
+                functools.partial(uncertainty.sample, self.module, passes=passes)
             )
         return self._compiled[passes]
 
 
 def save_bundle(
     path, *, name, model, variables, recalibrated_stats, classes, frames, frame_rule,
-    features, graph, window_seconds, threshold=None, metrics=None, dataset=None, config=None,
+    features, graph, window_seconds, crop_size=0, prepared_size=0, threshold=None, metrics=None,
+    dataset=None, config=None,
 ) -> None:  # fmt: skip
     """Writes a bundle: `weights.msgpack` and, last, `model.json`.
 
@@ -167,7 +191,8 @@ def save_bundle(
       model: `{"name": key of MODELS, **constructor fields}`.
       variables: `{"params", "batch_stats"}` as trained.
       recalibrated_stats: `batch_stats` re-estimated without dropout.
-      classes, frames, frame_rule, features, graph, window_seconds, threshold: see `Predictor`.
+      classes, frames, frame_rule, features, graph, window_seconds, crop_size, prepared_size,
+        threshold: see `Predictor`.
       metrics: figures of the evaluation, for the record.
       dataset: what it was trained on; `scaled` says whether landmarks were rescaled to frames
         500 wide, `preprocess_version` how they were found.
@@ -184,6 +209,8 @@ def save_bundle(
         "frames": frames,
         "frame_rule": frame_rule,
         "features": features,
+        "crop_size": crop_size,
+        "prepared_size": prepared_size,
         "graph": {
             "mode": graph.mode,
             "edges": graph.edges.tolist(),
@@ -251,13 +278,18 @@ def _damaged(path, error: Exception) -> ValueError:
     return ValueError(f"the bundle {path} is damaged ({error}): copy it again")
 
 
-def _check_tree(module: nn.Module, found: dict, frames: int, edges) -> None:
+def _check_tree(module: nn.Module, found: dict, info: dict, edges) -> None:
     """Compares weights with what the model needs, leaf by leaf.
 
     Raises:
       ValueError: names the leaves that are missing, unknown or of another shape.
     """
-    inputs = data.model_inputs(jnp.zeros((1, frames, 68, 2)), edges, module.inputs)
+    frames, size = info["frames"], info.get("crop_size", 0)
+    batch = {
+        "landmarks": jnp.zeros((1, frames, 68, 2)),
+        "frames": jnp.zeros((1, frames, size, size, 3)),
+    }
+    inputs = data.batch_inputs(batch, module, edges)
     expected = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))
     wanted, given = (
         {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves}
@@ -282,8 +314,8 @@ def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predict
         np.asarray(graph["reference_shape"], np.float32),
         graph["mode"],
     )
-    module = build(fields, len(info["classes"]), graph)
-    _check_tree(module, variables, info["frames"], graph.edges)
+    module = build(fields, len(info["classes"]), graph, info["frames"])
+    _check_tree(module, variables, info, graph.edges)
     variables, recalibrated_stats = jax.device_put((variables, recalibrated_stats))
     return Predictor(
         name=info["name"],
@@ -294,6 +326,8 @@ def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predict
         frames=info["frames"],
         frame_rule=info["frame_rule"],
         input_features=info["features"],
+        crop_size=info.get("crop_size", 0),
+        prepared_size=info.get("prepared_size", 0),
         graph=graph,
         window_seconds=info["window_seconds"],
         threshold=info["threshold"],

@@ -84,7 +84,8 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
         "config": config.name,
         "dataset": config.data.dataset,
         "features": config.data.features,
-        "widths": list(config.model.widths),
+        "widths": list(config.model.get("widths", ())),
+        "backbone": report.backbone_start(config),
         **_scores(metrics),
         "params_total": metrics["params_total"],
         "params_without_graph": metrics["params_without_U"],
@@ -126,15 +127,13 @@ def measure(predictor: checkpoint.Predictor, passes: int = 100) -> dict:
 
     The operations are those of the compiled network (a multiplication and an addition are two).
     """
-    clip = np.zeros((1, predictor.frames, 68, 2), np.float32)
-    inputs = predictor.features(clip)
+    shape, size = (68, 2), predictor.prepared_size
+    if predictor.takes_crops:
+        shape = (size, size, 3)
+    inputs = predictor.features(np.zeros((1, predictor.frames, *shape), np.float32))
     plain = jax.jit(functools.partial(predictor.module.apply, train=False))
     cost = plain.lower(predictor.recalibrated, inputs).cost_analysis()
-    stochastic = jax.jit(
-        functools.partial(
-            uncertainty.mc_dropout, uncertainty.stochastic(predictor.module), passes=passes
-        )
-    )
+    stochastic = jax.jit(functools.partial(uncertainty.sample, predictor.module, passes=passes))
     key = jax.random.key(0)
     has_dropout = bool(predictor.module.dropout)
     return {
@@ -171,13 +170,19 @@ def markdown(rows: list[dict]) -> str:
         mcd = _percent(row, "mc_dropout") if row["ms_mcd"] is not None else "-"
         paper = " / ".join("-" if row[name] is None else f"{row[name]:.2f}" for name in PAPER)
         lines.append(
-            f"| {row['dataset']} | {row['method']} {{{', '.join(map(str, row['widths']))}}} | "
+            f"| {row['dataset']} | {_name(row)} | "
             f"{mcd} | {_percent(row, 'stored')} | {_percent(row, 'recalibrated')} | {paper} | "
             f"{row['params_total']:,} | {row['params_without_graph']:,} | {row['gflops']:.3f} | "
             f"{training} | {row['ms']:.1f} | "
             f"{'-' if row['ms_mcd'] is None else format(row['ms_mcd'], '.0f')} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _name(row: dict) -> str:
+    """The method, its widths where it has such, and where its backbone comes from."""
+    widths = f" {{{', '.join(map(str, row['widths']))}}}" if row["widths"] else ""
+    return row["method"] + widths + (f" ({row['backbone']})" if row["backbone"] else "")
 
 
 def _percent(row: dict, reading: str) -> str:

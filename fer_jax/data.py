@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 
+from fer_jax import crops
 from fer_jax import landmarks as lm
 
 REFERENCE_WIDTH = 500.0  # published pixel figures (noise, mean shapes) refer to frames this wide
+
+
+# Mean and standard deviation of each colour, 0..255, by which a model wants its pixels scaled.
+PIXELS = {
+    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "signed": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),  # to -1..1
+}
 
 
 class NotPreparedError(RuntimeError):
@@ -18,7 +27,7 @@ class NotPreparedError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
-    """A prepared data set in memory, T frames a clip.
+    """A prepared data set, T frames a clip.
 
     Attributes:
       clip_ids, subjects, splits: one string a clip.
@@ -29,6 +38,9 @@ class Clips:
       graph: the landmark graph.
       scaled: whether the source's frame widths were known, so that pixels could be rescaled.
       preprocess_version: of the program that prepared it.
+      frames: face crops `[N, T, S, S, 3]` uint8 RGB in memory, `crops.Recorded` where they are
+        decoded while training, or None.
+      crop_landmarks: `[N, T, 68, 2]` float32, pixels of the crops, or None.
     """
 
     clip_ids: list[str]
@@ -41,9 +53,20 @@ class Clips:
     graph: lm.Graph
     scaled: bool = True
     preprocess_version: int = 0
+    frames: np.ndarray | crops.Recorded | None = None
+    crop_landmarks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def clip_bytes(self) -> int:
+        """Size of what a model gets of a clip, before it is converted."""
+        if self.frames is None:
+            return self.landmarks[0].nbytes
+        if isinstance(self.frames, crops.Recorded):
+            return self.frames.clip_bytes
+        return self.frames[0].nbytes
 
 
 def select_frames(detected, frames: int, rule: str) -> np.ndarray:
@@ -54,8 +77,9 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
       frames: T.
       rule: "ends": the first and the last T - 1 frames (CK+, Oulu-CASIA), the nearest frame with
         a face standing in for one without; short clips repeat the first frame.
-        "uniform": T frames at equal intervals among those with a face (AFEW); clips with fewer
-        repeat frames in place.
+        "uniform": T frames at equal intervals among those with a face, from the first to the last
+        (AFEW); clips with fewer repeat frames in place.
+        "middles": the middle frame of T equal parts of those with a face (FER-GCN).
 
     Returns:
       `[T]` int frame indices, ascending.
@@ -63,7 +87,7 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
     Raises:
       ValueError: no face in any frame, or an unknown rule.
 
-    Source: ST-BLN specification, section 3.
+    Source: ST-BLN specification, section 3; FER-GCN specification, section 6.
     """
     valid = np.flatnonzero(np.asarray(detected, bool))
     count = len(valid)
@@ -73,12 +97,14 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
         if count >= frames:
             return valid[np.round(np.linspace(0, count - 1, frames)).astype(int)]
         return valid[np.arange(frames) * count // frames]
+    if rule == "middles":
+        return valid[(2 * np.arange(frames) + 1) * count // (2 * frames)]
     if rule == "ends":
         tail = np.arange(len(detected) - frames + 1, len(detected))
         wanted = np.maximum(np.concatenate([[0], tail]), 0)
         nearest = np.abs(valid[None] - wanted[:, None]).argmin(1)
         return valid[nearest]
-    raise ValueError(f"frame rule {rule!r} is unknown: use 'ends' or 'uniform'")
+    raise ValueError(f"frame rule {rule!r} is unknown: use 'ends', 'middles' or 'uniform'")
 
 
 def scale_to_reference(landmarks, frame_width: int):
@@ -86,16 +112,20 @@ def scale_to_reference(landmarks, frame_width: int):
     return landmarks * (REFERENCE_WIDTH / frame_width) if frame_width else landmarks
 
 
-def load_clips(path, frames: int, rule: str, dataset: str = "manifest") -> Clips:
+def load_clips(
+    path, frames: int, rule: str, dataset: str = "manifest", crop_bytes: int | None = None
+) -> Clips:
     """Reads a prepared data set into memory.
 
     Args:
       path: directory that `python -m preprocess` wrote.
       frames, rule: see `select_frames`.
       dataset: name shown in the message when nothing is there.
+      crop_bytes: reads the face crops too, into memory where all of them take no more than this,
+        else while training; None leaves them out.
 
     Raises:
-      NotPreparedError: nothing (or something else) is at `path`.
+      NotPreparedError: nothing (or something else) is at `path`, or it has no crops.
     """
     path = pathlib.Path(path)
     if not (path / "dataset_info.json").exists():
@@ -103,15 +133,31 @@ def load_clips(path, frames: int, rule: str, dataset: str = "manifest") -> Clips
     import tensorflow_datasets as tfds  # slow to import: 2 s
 
     builder = tfds.builder_from_directory(str(path))
+    metadata = builder.info.metadata or {}
+    if crop_bytes is not None and not metadata.get("crop_size"):
+        raise NotPreparedError(
+            f"{path} was prepared without face crops. Prepare it again with the command that made "
+            f"it and --crops 256 (or another side in pixels), into another --out or with "
+            f"--overwrite"
+        )
     rows = []
     for split in sorted(builder.info.splits):
         rows += [
-            _clip_row(example, split, frames, rule) for example in builder.as_data_source(split)
+            {**_clip_row(example, frames, rule), "split": split, "place": (split, place)}
+            for place, example in enumerate(builder.as_data_source(split))
         ]
     rows.sort(key=lambda row: row["clip_id"])
     if not rows:
         raise NotPreparedError(f"{path} holds no clips: see {path / 'report.json'}, prepare again")
     column = {name: [row[name] for row in rows] for name in rows[0]}
+    pictures = {}
+    if crop_bytes is not None:
+        recorded = crops.Recorded(
+            str(path), tuple(column["place"]), tuple(column["chosen"]), metadata["crop_size"]
+        )
+        fits = len(rows) * recorded.clip_bytes <= crop_bytes
+        pictures["frames"] = recorded.all() if fits else recorded
+        pictures["crop_landmarks"] = np.stack(column["crop_landmarks"])
     return Clips(
         clip_ids=column["clip_id"],
         subjects=column["subject"],
@@ -122,18 +168,23 @@ def load_clips(path, frames: int, rule: str, dataset: str = "manifest") -> Clips
         classes=tuple(builder.info.features["label"].names),
         graph=lm.load_graph(path / "graph.json"),
         scaled=all(column["scaled"]),
-        preprocess_version=int((builder.info.metadata or {}).get("preprocess_version", 0)),
+        preprocess_version=int(metadata.get("preprocess_version", 0)),
+        **pictures,
     )
 
 
-def _clip_row(example, split: str, frames: int, rule: str) -> dict:
+def _clip_row(example, frames: int, rule: str) -> dict:
     chosen = select_frames(example["detected"], frames, rule)
     width = int(example["frame_size"][0])
     fps = float(example["fps"])
+    row = {}
+    if "crop_landmarks" in example:
+        row["crop_landmarks"] = example["crop_landmarks"][chosen].astype(np.float32)
     return {
+        **row,
+        "chosen": chosen,
         "clip_id": _text(example["clip_id"]),
         "subject": _text(example["subject"]),
-        "split": split,
         "label": int(example["label"]),
         "landmarks": scale_to_reference(example["landmarks"][chosen], width).astype(np.float32),
         "scaled": width > 0,
@@ -157,8 +208,9 @@ def not_prepared_message(path, dataset: str) -> str:
         "ckplus": licensed.format("the owners of the Cohn-Kanade database"),
         "oulu": licensed.format("the University of Oulu"),
         "afew": licensed.format("the EmotiW organisers"),
+        "mmi": licensed.format("the owners of the MMI facial expression database"),
     }.get(dataset, listed[0].upper() + listed[1:])
-    own = ("synthetic", "ravdess", "ckplus", "oulu", "afew")
+    own = ("synthetic", "ravdess", "ckplus", "oulu", "afew", "mmi")
     reader = dataset if dataset in own else "manifest"
     source = {"synthetic": "", "manifest": " --source FILE.csv"}.get(reader, " --source DIR")
     return (
@@ -192,15 +244,77 @@ def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "posit
     raise ValueError(f"inputs {inputs!r} are unknown: a model takes 'edges' or 'nodes'")
 
 
+def frame_inputs(frames, size: int, pixels: str):
+    """What an image model eats: `[B, T, S, S, 3] -> [B, T, size, size, 3]`, the middle, scaled.
+
+    Args:
+      frames: 0..255, uint8 or float; NumPy or JAX.
+      size: side of the square, pixels, at most S; 0 takes all.
+      pixels: key of `PIXELS`, as the model says.
+    """
+    mean, deviation = np.asarray(PIXELS[pixels], np.float32)
+    return (middle(frames, size or frames.shape[-2]).astype(np.float32) - mean) / deviation
+
+
+def middle(frames, size: int):
+    """Cuts the middle square out of crops: `[..., S, S, 3] -> [..., size, size, 3]`."""
+    start = (frames.shape[-2] - size) // 2
+    return frames[..., start : start + size, start : start + size, :]
+
+
+def batch_inputs(batch: dict, module, edges, features: str = "position", crop_size: int = 0):
+    """What a model of this package takes of a batch.
+
+    Args:
+      batch: `landmarks` or `frames`, as the model's attribute `inputs` says.
+      module: the model.
+      edges, features: see `model_inputs`.
+      crop_size: see `frame_inputs`.
+    """
+    if module.inputs == "frames":
+        return frame_inputs(batch["frames"], crop_size, module.pixels)
+    return model_inputs(batch["landmarks"], edges, module.inputs, features)
+
+
 def take(clips: Clips, numbers: np.ndarray, weight: np.ndarray | None = None) -> dict:
     """Gathers a batch; `numbers` may have any shape, which becomes the leading axes."""
     if weight is None:
         weight = np.ones(numbers.shape, np.float32)
-    return {
-        "landmarks": clips.landmarks[numbers],
-        "label": clips.labels[numbers],
-        "weight": weight,
-    }
+    batch = {"label": clips.labels[numbers], "weight": weight}
+    if clips.frames is None:
+        return {**batch, "landmarks": clips.landmarks[numbers]}
+    if isinstance(clips.frames, crops.Recorded):
+        frames = np.stack([clips.frames.clip(number) for number in numbers.reshape(-1)])
+        frames = frames.reshape(*numbers.shape, *frames.shape[1:])
+    else:
+        frames = clips.frames[numbers]
+    return {**batch, "frames": frames, "crop_landmarks": clips.crop_landmarks[numbers]}
+
+
+def batches(clips: Clips, numbers: np.ndarray, weight=None, hop: int = 1) -> Iterator[dict]:
+    """Gathers the K batches of R runs, `hop` at a time; recorded crops are decoded ahead.
+
+    Args:
+      numbers: `[R, K, B]` clips; `hop` divides K.
+      weight: the same shape.
+
+    Yields:
+      `take` of `[R, hop, B]`.
+    """
+    parts = range(0, numbers.shape[1], hop)
+    if not isinstance(clips.frames, crops.Recorded):
+        for first in parts:
+            part = slice(first, first + hop)
+            yield take(clips, numbers[:, part], None if weight is None else weight[:, part])
+        return
+    order = [numbers[:, first : first + hop] for first in parts]
+    flat = np.concatenate([part.reshape(-1) for part in order])
+    known = dataclasses.replace(clips, frames=np.zeros((len(clips), 0), np.uint8))
+    decoded = crops.stream(clips.frames, flat, order[0].size)
+    for first, chosen, frames in zip(parts, order, decoded, strict=True):
+        part = slice(first, first + hop)
+        batch = take(known, chosen, None if weight is None else weight[:, part])
+        yield {**batch, "frames": frames.reshape(*chosen.shape, *frames.shape[1:])}
 
 
 def epoch_numbers(train: np.ndarray, steps: int, batch_size: int, seed: tuple) -> np.ndarray:

@@ -11,6 +11,7 @@ import pathlib
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
@@ -27,14 +28,16 @@ from fer_jax import (
     augment,
     checkpoint,
     data,
+    frame_maps,
     landmarks,
     parallel,
+    pretrained,
     programs,
     protocols,
     report,
     train,
 )
-from fer_jax.models import build
+from fer_jax.models import MODELS, build
 from fer_jax.tasks import TASKS
 
 MEMORY_SHARE = 0.8  # of a device's memory that runs side by side may take
@@ -77,6 +80,7 @@ class Experiment:
     model: dict
     parameters: tuple[int, int]
     assess: object
+    backbone: dict | None = None  # pretrained weights
 
 
 def prepare(config: ConfigDict, workdir) -> Experiment:
@@ -92,8 +96,15 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     if config.task not in TASKS:
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
     _check_values(config)
+    crop_bytes = None
+    if takes_crops(config.model.name):
+        crop_bytes = int(config.data.crops_in_memory_gb * 2**30)
     clips = data.load_clips(
-        config.data.path, config.data.frames, config.data.frame_rule, config.data.dataset
+        config.data.path,
+        config.data.frames,
+        config.data.frame_rule,
+        config.data.dataset,
+        crop_bytes,
     )
     if len(clips.classes) < 2:
         raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
@@ -102,11 +113,16 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         clips = dataclasses.replace(clips, graph=graph)
     folds = protocols.make_folds(config.protocol, clips.subjects, clips.splits)
     model = config.model.to_dict()
-    module = build(model, len(clips.classes), clips.graph)
+    module = build(model, len(clips.classes), clips.graph, config.data.frames)
+    if clips.frames is not None and config.data.crop_size > clips.frames.shape[2]:
+        raise ValueError(
+            f"--config.data.crop_size={config.data.crop_size} is more than the "
+            f"{clips.frames.shape[2]} pixels with which {config.data.path} was prepared"
+        )
 
     def features(batch):
-        kind, edges = config.data.features, clips.graph.edges
-        return data.model_inputs(batch["landmarks"], edges, module.inputs, kind)
+        edges, size = clips.graph.edges, config.data.crop_size
+        return data.batch_inputs(batch, module, edges, config.data.features, size)
 
     features(data.take(clips, np.arange(1)))  # an unknown kind fails here, not while training
     program = programs.make_program(
@@ -115,10 +131,11 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         config,
         features,
         folds,
-        make_augmentation(config.augment),
-        clips.landmarks[0].nbytes,
+        make_augmentation(config),
+        clips.clip_bytes,
     )
-    shapes = jax.eval_shape(functools.partial(_fresh_states, program, clips, [0]))
+    shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
+    backbone = _load_backbone(config, shapes)
     return Experiment(
         config=config,
         workdir=_claim(pathlib.Path(workdir), config, clips),
@@ -128,6 +145,21 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         model=model,
         parameters=programs.count_parameters(shapes.params),
         assess=assessment.make_assess(program, config.evaluation.passes),
+        backbone=backbone,
+    )
+
+
+def _load_backbone(config: ConfigDict, shapes) -> dict | None:
+    """Reads `config.pretrained`, None where it is empty."""
+    if not config.pretrained:
+        return None
+    if "backbone" not in shapes.params:
+        raise ValueError(
+            f"--config.pretrained={config.pretrained}: {config.model.name} has no backbone"
+        )
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes)
+    return pretrained.load_backbone(
+        config.pretrained, {name: tree["backbone"] for name, tree in one.variables.items()}
     )
 
 
@@ -143,7 +175,7 @@ def _check_values(config: ConfigDict) -> None:
             raise ValueError(
                 f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
             )
-    widths = config.model.widths
+    widths = config.model.get("widths", (1,))
     if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
         raise ValueError(
             f"--config.model.widths={tuple(widths)}: give the positive width of every layer, "
@@ -157,22 +189,40 @@ def _check_values(config: ConfigDict) -> None:
         )
 
 
+def takes_crops(model: str) -> bool:
+    """Tells whether a model of `MODELS` looks at face crops."""
+    return model in MODELS and MODELS[model].inputs == "frames"
+
+
 def make_augmentation(config: ConfigDict):
-    if not config.enabled:
+    """Returns `(key, clip) -> clip` as `config.augment` says, None where it is off."""
+    options = config.augment.to_dict()
+    if not options.pop("enabled"):
         return None
-    return functools.partial(
-        augment.augment_clip,
-        noise=config.noise,
-        degrees=config.degrees,
-        time_reverse=config.time_reverse,
-    )
+    if takes_crops(config.model.name):
+
+        def change_crops(key, clip):
+            frames, landmarks = augment.augment_crops(
+                key, clip["frames"], clip["crop_landmarks"], size=config.data.crop_size, **options
+            )
+            return {**clip, "frames": frames, "crop_landmarks": landmarks}
+
+        return change_crops
+
+    def change_landmarks(key, clip):
+        return {**clip, "landmarks": augment.augment_clip(key, clip["landmarks"], **options)}
+
+    return change_landmarks
 
 
 def _fingerprint(clips: data.Clips) -> str:
     """Hash of everything that a run learns from."""
     names = [clips.clip_ids, clips.subjects, clips.splits, clips.classes]
     digest = hashlib.sha256(json.dumps(names).encode())
-    for array in (clips.labels, clips.landmarks, clips.graph.edges):
+    arrays = [clips.labels, clips.landmarks, clips.graph.edges]
+    if clips.frames is not None:
+        arrays += [clips.crop_landmarks, np.array(clips.frames.shape)]
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
@@ -209,9 +259,17 @@ def _changes(old: dict, new: dict, prefix: str = "") -> list[str]:
     return rows
 
 
-def _fresh_states(program: programs.Program, clips: data.Clips, seeds) -> programs.TrainState:
+def fresh_states(program: programs.Program, clips: data.Clips, seeds, backbone: dict | None = None):
+    """States in which R runs begin, leading axis R; `backbone` replaces what was drawn."""
     inputs = jax.eval_shape(program.features, data.take(clips, np.arange(1)))
-    return programs.create_train_states(program.module, program.optimizer, inputs, seeds)
+    states = programs.create_train_states(program.module, program.optimizer, inputs, seeds)
+    if backbone is None:
+        return states
+    runs = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(seeds)), backbone)
+    return states.replace(
+        params={**states.params, "backbone": runs["params"]},
+        batch_stats={**states.batch_stats, "backbone": runs["batch_stats"]},
+    )
 
 
 def keep_compiled(folder: str | None) -> None:
@@ -273,17 +331,38 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     if len(pending) < len(runs):
         console.print(f"done before: {', '.join(r.fold.name for r in runs if r not in pending)}")
     with make_progress(console) as progress:
-        size = len(pending)
+        # side by side pays for small networks only
+        size = len(pending) if clips.frames is None else 1
         while pending:
             group, program = _together(experiment, pending[:size])
             size = len(group)  # what did not fit once is not compiled again
             _run_group(dataclasses.replace(experiment, program=program), group, progress, started)
             pending = pending[len(group) :]
     metrics = report.write(
-        experiment.workdir, config, clips, experiment.folds, experiment.parameters
+        experiment.workdir,
+        config,
+        clips,
+        experiment.folds,
+        experiment.parameters,
+        _own_figures(experiment),
     )
     write_bundle(experiment, runs[-1].fold.name, metrics)
     return metrics
+
+
+def _own_figures(experiment: Experiment):
+    """What `report.write` draws of this model only, None for most."""
+    program, folds = experiment.program, experiment.folds
+    if not getattr(program.module, "modules", 0):
+        return None
+    return functools.partial(
+        frame_maps.figures,
+        program.module,
+        program.features,
+        experiment.workdir,
+        experiment.clips,
+        folds,
+    )
 
 
 def make_progress(console: Console) -> Progress:
@@ -307,7 +386,7 @@ def _together(experiment: Experiment, runs: list[train.Run]):
     size, room = len(runs), parallel.device_memory() * MEMORY_SHARE
     while True:
         seeds = [run.seed for run in runs[:size]]
-        states = jax.eval_shape(functools.partial(_fresh_states, program, clips, seeds))
+        states = jax.eval_shape(functools.partial(fresh_states, program, clips, seeds))
         compiled, need = programs.compile_ahead(program, states, clips)
         if size == 1 or need <= room:
             return runs[:size], compiled
@@ -322,7 +401,8 @@ def _run_group(experiment: Experiment, runs: list[train.Run], progress: Progress
     bar = progress.add_task(title, total=config.train.epochs, figures="")
     folder = experiment.workdir / "checkpoints" / "-".join(dict.fromkeys([names[0], names[-1]]))
     checkpoints = checkpoint.Checkpoints(folder)
-    fresh = _fresh_states(program, clips, [run.seed for run in runs])
+    seeds = [run.seed for run in runs]
+    fresh = fresh_states(program, clips, seeds, experiment.backbone)
     states, histories = checkpoints.restore(fresh)
     histories = histories or [[] for _ in runs]
     logs = [
@@ -400,6 +480,7 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
     config, clips = experiment.config, experiment.clips
     variables, stats = checkpoint.load_weights(experiment.workdir / "folds" / f"{fold}.msgpack")
     seconds = clips.seconds[np.isfinite(clips.seconds)]
+    prepared = 0 if clips.frames is None else clips.frames.shape[2]
     checkpoint.save_bundle(
         experiment.workdir / "model",
         name=config.name,
@@ -410,6 +491,8 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         frames=config.data.frames,
         frame_rule=config.data.frame_rule,
         features=config.data.features,
+        crop_size=min(config.data.crop_size or prepared, prepared),
+        prepared_size=prepared,
         graph=clips.graph,
         window_seconds=float(np.median(seconds)) if len(seconds) else 2.0,
         threshold=metrics["selective"]["threshold"],

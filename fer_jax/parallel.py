@@ -103,17 +103,17 @@ def map_batches(function: Callable) -> Callable:
       function: `(variables, batch, key) -> outputs`, leaves with leading axis B.
 
     Returns:
-      `(variables, batches, keys) -> outputs`: variables and keys with a leading axis R, batches
-      from `split`; pass the outputs to `join`.
+      `(variables, batches, keys, first) -> outputs`: variables, keys and the number of the first
+      batch with a leading axis R, batches from `split`; pass the outputs to `join`.
     """
 
-    def mapped(variables, batches, key):
+    def mapped(variables, batches, key, first):
         def body(number, batch):
             return number + 1, function(variables, batch, jax.random.fold_in(key, number))
 
-        return jax.lax.scan(body, 0, batches)[1]
+        return jax.lax.scan(body, first, batches)[1]
 
-    return jax.pmap(abreast(mapped), axis_name=AXIS, in_axes=(None, 0, None), out_axes=0)
+    return jax.pmap(abreast(mapped), axis_name=AXIS, in_axes=(None, 0, None, None), out_axes=0)
 
 
 def example_keys(key: jax.Array, count: int) -> jax.Array:

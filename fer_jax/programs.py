@@ -93,7 +93,7 @@ class Program:
       features: `batch -> model inputs`, pure.
       optimizer: makes the optimiser state.
       train: `(states, batches, keys) -> (states, metrics)`, see `parallel.scan_steps`.
-      logits: `(variables, batches, keys) -> [D, R, K, B / D, C]`, dropout off.
+      logits: `(variables, batches, keys, first) -> [D, R, K, B / D, C]`, dropout off.
       batch_size, steps: clips a step, steps an epoch.
       scored_size: clips of a batch that is scored.
       clip_bytes: size of a clip in memory.
@@ -109,10 +109,10 @@ class Program:
     scored_size: int
     clip_bytes: int
 
-    def steps_a_call(self, runs: int) -> int:
+    def steps_a_call(self, runs: int, steps: int, batch_size: int) -> int:
         """Steps of one compiled call, so that the clips of all runs stay under `CALL_BYTES`."""
-        limit = max(1, CALL_BYTES // (runs * self.batch_size * self.clip_bytes))
-        return max(n for n in range(1, min(self.steps, limit) + 1) if self.steps % n == 0)
+        limit = max(1, CALL_BYTES // (runs * batch_size * self.clip_bytes))
+        return max(n for n in range(1, min(steps, limit) + 1) if steps % n == 0)
 
 
 def stack(trees: list):
@@ -139,7 +139,7 @@ def make_train_step(
     Args:
       module, task, optimizer: what is trained, on what, how.
       features: `batch -> model inputs`, pure.
-      augment: `(key, landmarks [T, 68, 2]) -> landmarks` of one clip, or None.
+      augment: `(key, clip) -> clip`, the leaves of a batch that belong to one clip, or None.
     """
     module = module.clone(axis_name=parallel.AXIS)
 
@@ -148,7 +148,7 @@ def make_train_step(
         dropout_key, augment_key = jax.random.split(key)
         if augment is not None:
             keys = parallel.example_keys(augment_key, len(batch["label"]))
-            batch = {**batch, "landmarks": jax.vmap(augment)(keys, batch["landmarks"])}
+            batch = jax.vmap(augment)(keys, batch)
 
         def local_loss(params):
             outputs, updates = module.apply(
@@ -244,7 +244,8 @@ def compile_ahead(program: Program, states, clips: data.Clips) -> tuple[Program,
       each device, bytes.
     """
     count = len(states.step)
-    chosen = np.zeros((count, program.steps_a_call(count), program.batch_size), int)
+    hop = program.steps_a_call(count, program.steps, program.batch_size)
+    chosen = np.zeros((count, hop, program.batch_size), int)
     batches = parallel.split(data.take(clips, chosen))
     keys = jax.random.split(jax.random.key(0), chosen.shape[:2])
     compiled = program.train.lower(states, batches, keys).compile()

@@ -60,7 +60,9 @@ def read_history(workdir: pathlib.Path) -> list[dict]:
     return rows
 
 
-def write(workdir, config, clips: data.Clips, folds: list[protocols.Fold], parameters) -> dict:
+def write(
+    workdir, config, clips: data.Clips, folds: list[protocols.Fold], parameters, own_figures=None
+) -> dict:
     """Reads the folds' results and writes predictions.csv, figures/ and report.md.
 
     Args:
@@ -69,6 +71,8 @@ def write(workdir, config, clips: data.Clips, folds: list[protocols.Fold], param
       clips: the data set.
       folds: those that are scored.
       parameters: all, and without graph matrices.
+      own_figures: those of the model: takes the number of a clip, the most certain one, and yields
+        names, figures and captions.
 
     Returns:
       The metrics, as in metrics.json.
@@ -106,6 +110,13 @@ def write(workdir, config, clips: data.Clips, folds: list[protocols.Fold], param
         table = table.drop(columns="predicted_mc_dropout")
     table.to_csv(workdir / "predictions.csv", index=False)
     figures = _figures(workdir, clips, numbers, scored, summary, content, history)
+    if own_figures is not None:
+        place = _telling_clips(summary, summary.mean.argmax(-1) == labels)
+        for name, figure, caption in own_figures(
+            int(numbers[place.get("most_certain", place["least_certain"])])
+        ):
+            figure.savefig(workdir / "figures" / f"{name}.png")
+            figures[f"figures/{name}.png"] = caption
     (workdir / "report.md").write_text(_report(config, clips, content, figures))
     return valid
 
@@ -191,6 +202,13 @@ def environment() -> dict:
     }
 
 
+def backbone_start(config) -> str:
+    """What a backbone was before training, empty for a model without one."""
+    if "stages" not in config.model:
+        return ""
+    return f"from {config.pretrained}" if config.pretrained else "from random weights"
+
+
 def _report(config, clips, content, figures) -> str:
     lines = [
         f"# {config.name}",
@@ -199,6 +217,7 @@ def _report(config, clips, content, figures) -> str:
         f"{len(set(clips.subjects))} subjects, classes: {', '.join(clips.classes)}.",
         f"Model {config.model.name}: {content['params_total']:,} parameters, "
         f"{content['params_without_U']:,} without the learnable graph matrices.",
+        *([f"Backbone trained {start}."] if (start := backbone_start(config)) else []),
         "",
         "| reading | accuracy, mean of folds | 95% interval | accuracy, pooled | 95% interval | "
         "ECE | NLL | AURC |",

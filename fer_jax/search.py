@@ -194,7 +194,7 @@ def make_stage_program(setting: experiment.Experiment, stage: Stage) -> programs
         config,
         setting.program.features,
         [stage.fold],
-        experiment.make_augmentation(config.augment),
+        experiment.make_augmentation(config),
         setting.clips.landmarks[0].nbytes,
     )
 

@@ -48,10 +48,28 @@ def predict(program: Program, variables: dict, clips: data.Clips, parts) -> list
 def _padded_logits(program: Program, variables, clips: data.Clips, parts):
     """Logits `[R, N, C]`, their clips and weights `[R, N]`, all runs filled to the same N."""
     chosen, weight = data.padded_parts(parts, program.scored_size)
-    batches = parallel.split(data.take(clips, chosen, weight))
     keys = jax.random.split(jax.random.key(0), len(parts))
-    logits = parallel.join(program.logits(variables, batches, keys))
+    logits = map_clips(program, program.logits, variables, clips, chosen, weight, keys)
     return logits, chosen.reshape(len(parts), -1), weight.reshape(len(parts), -1)
+
+
+def map_clips(program: Program, function, variables, clips: data.Clips, chosen, weight, keys):
+    """Applies what `parallel.map_batches` made to clips, as many a call as memory allows.
+
+    Args:
+      variables, keys: of R runs, leading axis R.
+      chosen, weight: `[R, K, B]` clip numbers, and 0 where they are only filling.
+
+    Returns:
+      `[R, K * B, ...]`.
+    """
+    runs, count, size = chosen.shape
+    hop = program.steps_a_call(runs, count, size)
+    parts = []
+    for number, batch in enumerate(data.batches(clips, chosen, weight, hop)):
+        first = np.full(runs, number * hop, np.int32)
+        parts.append(parallel.join(function(variables, parallel.split(batch), keys, first)))
+    return np.concatenate(parts, 1)
 
 
 def evaluate(program: Program, task: Task, variables: dict, clips: data.Clips, parts) -> list[dict]:
@@ -103,25 +121,37 @@ def train_epoch(program: Program, states, clips: data.Clips, runs: list[Run], ep
     """Runs one epoch of every run, in one compiled call unless its clips would fill the memory.
 
     Returns:
-      The new states and `{"loss", "accuracy"}` of each run, means over the steps.
+      The new states, `{"loss", "accuracy"}` of each run, means over the steps, and the seconds for
+      which clips were waited for.
 
     Raises:
       NonFiniteLossError: see `check_finite`.
     """
     chosen = np.stack([_epoch_numbers(program, run, epoch) for run in runs])
     keys = jnp.stack([_epoch_keys(run.seed, epoch, program.steps) for run in runs])
-    parts, hop = [], program.steps_a_call(len(runs))
-    for first in range(0, program.steps, hop):
-        batches = parallel.split(data.take(clips, chosen[:, first : first + hop]))
+    hop = program.steps_a_call(len(runs), program.steps, program.batch_size)
+    parts, waited = [], 0.0
+    calls = data.batches(clips, chosen, hop=hop)
+    for number in range(program.steps // hop):
+        asked = time.perf_counter()
+        batches = parallel.split(next(calls))
+        waited += time.perf_counter() - asked
+        first = number * hop
         states, part = program.train(states, batches, keys[:, first : first + hop])
-        parts.append(jax.tree.map(np.asarray, part))
+        # the call before the last must have ended: two at most hold their clips in memory
+        parts = [jax.tree.map(np.asarray, done) for done in parts] + [part]
+    parts = [jax.tree.map(np.asarray, done) for done in parts]
     metrics = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
     for number, run in enumerate(runs):
         check_finite(metrics["loss"][number], epoch, chosen[number], clips, run.fold)
-    return states, [
-        {name: float(values[number].mean()) for name, values in metrics.items()}
-        for number in range(len(runs))
-    ]
+    return (
+        states,
+        [
+            {name: float(values[number].mean()) for name, values in metrics.items()}
+            for number in range(len(runs))
+        ],
+        waited,
+    )
 
 
 def _epoch_keys(seed: int, epoch: int, steps: int) -> jax.Array:
@@ -165,7 +195,7 @@ def fit(
     """
     for epoch in range(len(histories[0]) + 1, epochs + 1):
         started = time.perf_counter()
-        states, metrics = train_epoch(program, states, clips, runs, epoch)
+        states, metrics, waited = train_epoch(program, states, clips, runs, epoch)
         seconds = time.perf_counter() - started
         scores = evaluate(
             program, task, states.variables, clips, [run.fold.evaluate for run in runs]
@@ -174,6 +204,7 @@ def fit(
             row = {"train_loss": trained["loss"], "train_accuracy": trained["accuracy"]}
             row["clips_per_second"] = len(runs) * program.steps * program.batch_size / seconds
             row["seconds"] = seconds / len(runs)
+            row["waited_for_clips"] = waited / seconds
             history.append({"epoch": epoch, **row, **scored})
         after_epoch(states, histories)
     return states

@@ -48,6 +48,27 @@ def stochastic(module: nn.Module) -> Callable:
     return forward
 
 
+def sample(module: nn.Module, variables, inputs, key: jax.Array, *, passes: int = 100):
+    """MC dropout of one of this package's models: probabilities `[S, B, C]`.
+
+    What a model has in front of its first dropout is computed once, where it says what that is
+    (methods `before_dropout` and `after_dropout`).
+
+    Args:
+      module, variables, inputs: the model and what it takes.
+      key, passes: see `mc_dropout`.
+    """
+    if not hasattr(module, "before_dropout"):
+        return mc_dropout(stochastic(module), variables, inputs, key, passes=passes)
+
+    def rest(variables, inputs, key):
+        rngs = {"dropout": key}
+        return module.apply(variables, inputs, dropout=True, rngs=rngs, method=module.after_dropout)
+
+    kept = module.apply(variables, inputs, method=module.before_dropout)
+    return mc_dropout(rest, variables, kept, key, passes=passes)
+
+
 def mc_dropout(
     forward: Callable, variables, inputs, key: jax.Array, *, passes: int = 100, chunk: int = 0
 ) -> jax.Array:

@@ -83,3 +83,15 @@ def prepared(tmp_path_factory) -> pathlib.Path:
     ]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return out
+
+
+@pytest.fixture(scope="session")
+def prepared_crops(tmp_path_factory) -> pathlib.Path:
+    """A tiny prepared data set with face crops of 32 pixels: 3 synthetic people, 7 clips each."""
+    out = tmp_path_factory.mktemp("prepared") / "synthetic_crops"
+    command = [
+        sys.executable, "-m", "preprocess", "synthetic", "--subjects", "3", "--crops", "32",
+        "--clips-per-subject", "7", "--workers", "2", "--out", str(out),
+    ]  # fmt: skip
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return out

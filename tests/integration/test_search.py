@@ -58,7 +58,7 @@ def rows_of(file):
 
 
 def without_time(rows):
-    timed = ("seconds", "compile_seconds", "clips_per_second")
+    timed = ("seconds", "compile_seconds", "clips_per_second", "waited_for_clips")
     return [{name: value for name, value in row.items() if name not in timed} for row in rows]
 
 

@@ -119,3 +119,101 @@ def test_time_reverse_plays_backwards_instead_of_mirroring():
     backwards = (np.abs(drawn - clip[::-1]) < 1e-3).all((1, 2, 3))
     forwards = (np.abs(drawn - clip) < 1e-3).all((1, 2, 3))
     assert (backwards ^ forwards).all() and 0.2 < backwards.mean() < 0.8
+
+
+# Face crops
+
+
+def dotted(side=48, frames=3, seed=0):
+    """Crops with a bright dot at one landmark of each frame, and the landmarks."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(side * 0.35, side * 0.65, (frames, 68, 2)).round()
+    images = np.zeros((frames, side, side, 3), np.uint8)
+    for image, (x, y) in zip(images, points[:, 8].astype(int), strict=True):
+        image[y - 1 : y + 2, x - 1 : x + 2] = 200
+    return images, points.astype(np.float32)
+
+
+def dot(image):
+    """Centre of what is bright."""
+    weight = np.asarray(image, float).sum(-1)
+    y, x = np.mgrid[: len(image), : len(image)]
+    return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_crops_and_landmarks_move_together(seed):
+    images, points = dotted(seed=seed)
+    frames, moved = augment.augment_crops(
+        jax.random.key(seed), images, points, size=40, degrees=15.0, brightness=0.0, contrast=0.0
+    )
+    assert frames.shape == (3, 40, 40, 3) and frames.dtype == np.float32
+    swapped = not np.allclose(moved[:, 8], moved[:, lm.MIRROR_68][:, 8])
+    assert not swapped, "point 8, the chin, is its own mirror image"
+    for image, point in zip(frames, moved[:, 8], strict=True):
+        np.testing.assert_allclose(dot(image), point, atol=0.35)
+
+
+def test_mirrored_crops_swap_left_and_right():
+    points = (20 * lm.MEAN_FACE + 24)[None]
+    mirrored = augment.mirror_in_crop(points, 48)
+    np.testing.assert_allclose(mirrored[0, 36], [47 - points[0, 45, 0], points[0, 45, 1]], 1e-5)
+    np.testing.assert_allclose(augment.mirror_in_crop(mirrored, 48), points, 1e-5)
+
+
+def test_all_frames_of_a_clip_are_changed_alike():
+    images, points = dotted(frames=1)
+    images, points = np.repeat(images, 5, 0), np.repeat(points, 5, 0)
+    for seed in range(4):
+        frames, moved = augment.augment_crops(
+            jax.random.key(seed), images, points, size=40, degrees=10.0
+        )
+        for frame in range(1, 5):
+            np.testing.assert_array_equal(frames[frame], frames[0])
+            np.testing.assert_array_equal(moved[frame], moved[0])
+
+
+def test_light_changes_within_its_range_and_clips_differ():
+    images = np.full((2, 8, 8, 3), 100, np.uint8)
+    points = np.zeros((2, 68, 2), np.float32)
+    levels = [
+        float(augment.augment_crops(jax.random.key(seed), images, points)[0].mean())
+        for seed in range(40)
+    ]
+    assert 80 <= min(levels) < 90 and 110 < max(levels) <= 120
+    bright = np.full((1, 8, 8, 3), 250, np.uint8)
+    frames, _ = augment.augment_crops(jax.random.key(1), bright, points[:1], brightness=0.5)
+    assert frames.min() >= 0 and frames.max() <= 255
+
+
+def test_half_of_the_crops_are_mirrored_and_every_place_is_cut_out():
+    image = np.zeros((1, 6, 6, 3), np.uint8)
+    image[0, :, :, 0] = np.arange(6) * 10
+    image[0, :, :, 1] = np.arange(6)[:, None] * 10
+    points = np.zeros((1, 68, 2), np.float32)
+    cut = jax.jit(
+        jax.vmap(
+            lambda key: augment.augment_crops(
+                key, image, points, size=4, brightness=0.0, contrast=0.0
+            )[0][0]
+        )
+    )
+    crops = np.asarray(cut(jax.random.split(jax.random.key(0), 400)))
+    mirrored = crops[:, 0, 0, 0] > crops[:, 0, 1, 0]
+    assert 160 <= mirrored.sum() <= 240
+    left = np.where(mirrored, crops[:, 0, -1, 0], crops[:, 0, 0, 0]) / 10
+    top = crops[:, 0, 0, 1] / 10
+    assert {(int(x), int(y)) for x, y in zip(left, top, strict=True)} == {
+        (x, y) for x in range(3) for y in range(3)
+    }
+
+
+def test_no_rotation_leaves_crops_alone_and_a_quarter_turn_is_exact():
+    images, points = dotted(side=21)
+    same, still = augment.rotate_crops(images, points, 0.0)
+    np.testing.assert_array_equal(same, images)
+    np.testing.assert_allclose(still, points, atol=1e-5)
+    turned, moved = augment.rotate_crops(images.astype(np.float32), points, 90.0)
+    np.testing.assert_allclose(turned, np.rot90(images, -1, (1, 2)), atol=1e-3)
+    for image, point in zip(turned, moved[:, 8], strict=True):
+        np.testing.assert_allclose(dot(image), point, atol=1e-3)

@@ -10,11 +10,12 @@ ROOT = pathlib.Path(__file__).parents[2]
 # From the ground up; a file may use files of its own floor and of those below.
 FLOORS = [
     {"__init__", "labels", "landmarks", "metrics", "pen", "published"},
-    {"data", "augment", "models", "tasks", "synthetic", "face_model", "drawing", "render"},
-    {"parallel", "programs", "train", "uncertainty", "assess", "checkpoint", "protocols",
-     "progressive"},
-    {"experiment", "report", "scores", "plots", "method_plots", "predict", "windows", "outputs",
-     "timeline", "annotate", "demo", "search", "search_report", "compare"},
+    {"data", "augment", "crops", "models", "tasks", "synthetic", "face_model", "drawing", "render"},
+    {"parallel", "pretrained", "programs", "train", "uncertainty", "assess", "checkpoint",
+     "protocols", "progressive"},
+    {"experiment", "report", "scores", "plots", "method_plots", "predict", "sources", "windows",
+     "outputs", "frame_maps", "frame_plots", "timeline", "annotate", "demo", "search",
+     "search_report", "compare"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"torch", "tensorflow", "dlib"}
@@ -94,7 +95,7 @@ def test_only_parallel_says_pmap():
 def test_the_core_needs_no_heavy_package(path):
     heads = {name.split(".")[0] for name in imports(path)}
     assert not heads & HEAVY
-    if path.name != "predict.py":
+    if path.name != "sources.py":
         assert "preprocess" not in heads
     else:
         outermost = {name.split(".")[0] for name in imports(path, outermost_only=True)}

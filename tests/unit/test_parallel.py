@@ -1,6 +1,5 @@
 """Any number of devices makes the same run: dropout, augmentation, BatchNorm and all."""
 
-import functools
 import os
 import pathlib
 import pickle
@@ -37,7 +36,10 @@ def trained(clips: data.Clips) -> dict[str, np.ndarray]:
         config,
         lambda batch: data.model_inputs(batch["landmarks"], clips.graph.edges),
         [run.fold],
-        functools.partial(augment.augment_clip, noise=1.0, degrees=5.0),
+        lambda key, clip: {
+            **clip,
+            "landmarks": augment.augment_clip(key, clip["landmarks"], noise=1.0, degrees=5.0),
+        },
     )
     inputs = np.zeros((1, clips.landmarks.shape[1], len(clips.graph.edges), 2))
     states = programs.create_train_states(module, program.optimizer, inputs, [0])
@@ -137,9 +139,21 @@ def test_map_batches_keeps_the_order_of_the_clips():
     mapped = parallel.map_batches(lambda scale, batch, key: batch * scale)
     batches = np.arange(32.0, dtype=np.float32).reshape(2, 2, 8)
     keys = jax.random.split(jax.random.key(0), 2)
-    joined = parallel.join(mapped(jnp.array([3.0, 5.0]), parallel.split(batches), keys))
+    factors, first = jnp.array([3.0, 5.0]), jnp.zeros(2, int)
+    joined = parallel.join(mapped(factors, parallel.split(batches), keys, first))
     np.testing.assert_array_equal(joined[0], 3 * np.arange(16.0))
     np.testing.assert_array_equal(joined[1], 5 * np.arange(16.0, 32.0))
+
+
+def test_map_batches_draws_by_the_number_of_a_batch():
+    """A batch gets the same key whether it comes in the first call or in a later one."""
+    mapped = parallel.map_batches(lambda _, batch, key: batch + jax.random.uniform(key))
+    batches = np.zeros((1, 4, 8), np.float32)
+    keys, none = jax.random.key(0)[None], jnp.zeros(1)
+    at_once = parallel.join(mapped(none, parallel.split(batches), keys, jnp.zeros(1, int)))
+    later = parallel.join(mapped(none, parallel.split(batches[:, 2:]), keys, jnp.full(1, 2)))
+    np.testing.assert_array_equal(at_once[:, 16:], later)
+    assert len(set(at_once[0].tolist())) == 4
 
 
 def test_example_keys_do_not_depend_on_the_parts():

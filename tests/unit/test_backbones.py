@@ -1,0 +1,278 @@
+"""VGG16 and ResNet50: one function with PyTorch mirrors that have torchvision's names."""
+
+import copy
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fer_jax.models.backbones import VGG16, ResNet50
+
+torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
+
+from benchmarks import torch_fer_gcn as mirrors  # noqa: E402
+
+# Full networks on small images, and small networks, whose derivatives are quick to compile: odd
+# sides to floor, strides, shortcuts with and without a convolution.
+FULL = {
+    "vgg16": (VGG16, mirrors.VGG16, None, 64),
+    "resnet50": (ResNet50, mirrors.ResNet50, None, 75),
+}
+SMALL = {
+    "vgg16": (VGG16, mirrors.VGG16, ((4, 2), (6, 1)), 19),
+    "resnet50": (ResNet50, mirrors.ResNet50, ((3, 2), (4, 1)), 37),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Arrays here are small: threads that wait for each other on a busy machine cost most."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def images(count, size, seed=1):
+    return np.random.default_rng(seed).normal(size=(count, size, size, 3)).astype(np.float32)
+
+
+def shapes_of(model):
+    inputs = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    return jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), inputs)
+
+
+def random_variables(model, seed=0):
+    """Weights that keep the scale of the activations, and BatchNorms that have seen something."""
+    rng = np.random.default_rng(seed)
+
+    def fill(path, leaf):
+        if path[-1].key in ("mean", "bias"):
+            values = rng.normal(0, 0.1, leaf.shape)
+        elif path[-1].key in ("var", "scale"):
+            values = rng.uniform(0.5, 1.5, leaf.shape)
+        else:
+            values = rng.normal(0, np.sqrt(2 / np.prod(leaf.shape[:-1])), leaf.shape)
+        return values.astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(fill, shapes_of(model))
+
+
+@functools.cache
+def pair(name, full):
+    """The Flax model, random variables, and the mirror with the same."""
+    flax, mirror, stages, _ = (FULL if full else SMALL)[name]
+    model = flax() if stages is None else flax(stages)
+    variables = random_variables(model)
+    return model, variables, mirrors.load(variables, mirror() if stages is None else mirror(stages))
+
+
+def forward(model, variables, x, train):
+    apply = functools.partial(model.apply, train=train, mutable=["batch_stats"])
+    y, updates = jax.jit(apply)(variables, x)
+    return np.moveaxis(np.asarray(y), -1, 1), mirrors.torch_names(updates["batch_stats"])
+
+
+def difference(ours, theirs):
+    """Largest difference as a share of the largest value."""
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+def statistics(mirror):
+    buffers = mirror.named_buffers()
+    return {name: value.numpy() for name, value in buffers if "running" in name}
+
+
+# Parity with PyTorch
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_full_network_is_the_mirror(name):
+    model, variables, mirror = pair(name, full=True)
+    x = images(2, FULL[name][-1])
+    y, stats = forward(model, variables, x, train=False)
+    with torch.no_grad():
+        expected = mirror.eval()(mirrors.channels_first(x)).numpy()
+    assert difference(y, expected) < 1e-4
+    assert stats == {} or all((stats[key] == old).all() for key, old in statistics(mirror).items())
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_full_network_normalises_its_batch_as_the_mirror_does(name):
+    """8 or 18 values make the last statistics: rounding grows, in PyTorch's own products too."""
+    model, variables, mirror = pair(name, full=True)
+    x = images(2, FULL[name][-1])
+    y, stats = forward(model, variables, x, train=True)
+    results = {}
+    for precision in (torch.float32, torch.float64):
+        twin = copy.deepcopy(mirror).to(precision).train()
+        with torch.no_grad():
+            results[precision] = twin(mirrors.channels_first(x).to(precision)).numpy()
+    exact = results[torch.float64]
+    rounding = difference(results[torch.float32], exact)
+    assert difference(y, exact) < 1e-4 + 5 * rounding < 1e-2
+    assert set(stats) == set(statistics(twin))
+    for key, expected in statistics(twin).items():
+        assert difference(stats[key], expected) < 1e-4 + 5 * rounding, key
+
+
+@functools.cache
+def small_gradients(name, train, remat=False):
+    """Output, gradients and statistics of ours and of the mirror, under the mirror's names."""
+    model, variables, mirror = pair(name, full=False)
+    model, x = model.clone(remat=remat), images(3, SMALL[name][-1])
+    mirror = copy.deepcopy(mirror).train(train)
+    expected = mirror(mirrors.channels_first(x))
+    weight = np.random.default_rng(2).normal(size=expected.shape).astype(np.float32)
+    (expected * torch.from_numpy(weight)).sum().backward()
+
+    @jax.jit
+    def run(params):
+        def loss(params):
+            y, updates = model.apply(
+                {**variables, "params": params}, x, train=train, mutable=["batch_stats"]
+            )
+            return (y * np.moveaxis(weight, 1, -1)).sum(), (y, updates["batch_stats"])
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradients, (y, stats) = run(variables["params"])
+    ours = np.moveaxis(np.asarray(y), -1, 1), mirrors.torch_names(gradients)
+    theirs = (
+        expected.detach().numpy(),
+        {key: parameter.grad.numpy() for key, parameter in mirror.named_parameters()},
+    )
+    return (*ours, mirrors.torch_names(stats)), (*theirs, statistics(mirror))
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("name", SMALL)
+def test_output_gradients_and_statistics_are_those_of_pytorch(name, train):
+    ours, theirs = small_gradients(name, train)
+    assert difference(ours[0], theirs[0]) < 1e-4
+    for mine, other in zip(ours[1:], theirs[1:], strict=True):
+        assert set(mine) == set(other)
+        largest = max(np.abs(value).max() for value in other.values())
+        for key, value in other.items():
+            assert np.abs(mine[key] - value).max() < 1e-4 * largest, key
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_gradient_reaches_every_parameter(name):
+    _, gradients, _ = small_gradients(name, train=True)[0]
+    dead = {key for key, value in gradients.items() if not np.abs(value).max() > 1e-3}
+    if name == "vgg16":  # BatchNorm takes the mean away, and with it the bias in front of it
+        names = [name for name, _ in pair(name, full=False)[2].named_parameters()]
+        biases = {key for key in names if key.endswith("bias") and gradients[key].ndim == 1}
+        norms = {f"{key.rpartition('.')[0]}.bias" for key in statistics(pair(name, False)[2])}
+        assert dead == biases - norms
+    else:
+        assert dead == set()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_transposed_kernel_would_be_noticed(name):
+    model, variables, mirror = pair(name, full=False)
+    x = images(3, SMALL[name][-1])
+    y, _ = forward(model, variables, x[:, ::-1], train=False)
+    with torch.no_grad():
+        assert difference(y, mirror.eval()(mirrors.channels_first(x)).numpy()) > 1e-2
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "statistics_count"),
+    [(VGG16(), 14_723_136, 2 * 4_224), (ResNet50(), 23_508_032, 2 * 26_560)],
+    ids=["vgg16", "resnet50"],
+)
+def test_parameter_counts(model, parameters, statistics_count):
+    shapes = shapes_of(model)
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == parameters
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["batch_stats"])) == statistics_count
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_names_are_those_of_torchvision(name):
+    _, variables, mirror = pair(name, full=True)
+    weights = {key: tuple(value.shape) for key, value in mirror.state_dict().items()}
+    some = {
+        "vgg16": {
+            "features.0.weight": (64, 3, 3, 3), "features.1.running_var": (64,),
+            "features.7.weight": (128, 64, 3, 3), "features.40.bias": (512,),
+            "features.41.running_mean": (512,),
+        },
+        "resnet50": {
+            "conv1.weight": (64, 3, 7, 7), "bn1.weight": (64,),
+            "layer1.0.downsample.0.weight": (256, 64, 1, 1),
+            "layer2.0.conv2.weight": (128, 128, 3, 3), "layer3.5.bn3.running_mean": (1024,),
+            "layer4.2.conv3.weight": (2048, 512, 1, 1),
+        },
+    }[name]  # fmt: skip
+    assert some.items() <= weights.items()
+    named = set(mirrors.torch_names(variables["params"]))
+    assert named == {key for key, _ in mirror.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "out"),
+    [
+        (VGG16(), 224, (2, 7, 7, 512)),
+        (VGG16(), 100, (2, 3, 3, 512)),
+        (VGG16(((16, 1), (32, 1), (64, 1), (64, 1))), 56, (2, 3, 3, 64)),
+        (ResNet50(), 224, (2, 7, 7, 2048)),
+        (ResNet50(), 100, (2, 4, 4, 2048)),
+    ],
+)
+def test_shapes(model, size, out):
+    inputs = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+    apply = functools.partial(model.apply, train=False)
+    assert jax.eval_shape(apply, shapes_of(model), inputs).shape == out
+
+
+# Options
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_half_precision_is_near(name):
+    model, variables, _ = pair(name, full=False)
+    x = images(3, SMALL[name][-1])
+    y, stats = forward(model, variables, x, train=True)
+    half, half_stats = forward(model.clone(dtype="bfloat16"), variables, x, train=True)
+    assert half.dtype == "bfloat16"
+    assert 1e-4 < difference(half.astype(np.float32), y) < 0.1
+    for key, value in half_stats.items():
+        assert value.dtype == np.float32
+        assert difference(value, stats[key]) < 0.05, key
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_remat_computes_the_same(name):
+    again, _ = small_gradients(name, True, remat=True)
+    stored, _ = small_gradients(name, True)
+    for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(stored), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * np.abs(stored[0]).max())
+
+
+@pytest.mark.parametrize("model", [VGG16(), ResNet50()], ids=["vgg16", "resnet50"])
+def test_remat_keeps_less_for_the_way_back(model):
+    variables = shapes_of(model)
+    inputs = jax.ShapeDtypeStruct((4, 64, 64, 3), jnp.float32)
+
+    def kept_bytes(model):
+        def pull(params, x):
+            def apply(params):
+                variables_ = {**variables, "params": params, "batch_stats": stats}
+                return model.apply(variables_, x, train=True, mutable=["batch_stats"])
+
+            stats = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), variables["batch_stats"])
+            return jax.vjp(apply, params)[1]
+
+        leaves = jax.tree.leaves(jax.eval_shape(pull, variables["params"], inputs))
+        weights = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+        return 4 * (sum(leaf.size for leaf in leaves) - weights)
+
+    assert 0 < kept_bytes(model.clone(remat=True)) < 0.4 * kept_bytes(model)

@@ -1,0 +1,233 @@
+"""Weights under PyTorch's names: what is read, and what is said where it cannot be."""
+
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from fer_jax import pretrained
+from fer_jax.models.backbones import VGG16, ResNet50
+from fer_jax.pretrained import PretrainedError, load_backbone
+
+torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
+safetensors = pytest.importorskip("safetensors.numpy", reason="pip install safetensors")
+
+from benchmarks import torch_fer_gcn as mirrors  # noqa: E402
+
+MODELS = {
+    "vgg16": VGG16(((4, 2), (6, 1), (6, 2))),
+    "resnet50": ResNet50(((3, 2), (4, 1), (4, 2))),
+}
+CLASSIFIERS = {
+    "torchvision vgg16": ("vgg16", ("classifier.0.weight", "classifier.6.bias")),
+    "timm vgg16": ("vgg16", ("pre_logits.fc1.weight", "pre_logits.fc2.bias", "head.fc.weight")),
+    "torchvision and timm resnet50": ("resnet50", ("fc.weight", "fc.bias")),
+}
+
+
+def shapes_of(name):
+    images = np.zeros((1, 32, 32, 3))
+    return jax.eval_shape(lambda: MODELS[name].init(jax.random.key(0), images, train=False))
+
+
+def random_weights(name):
+    """A state of the PyTorch network, under torchvision's names."""
+    rng = np.random.default_rng(0)
+    return {
+        key: rng.uniform(0.5, 1.5, tuple(value.shape)).astype(np.float32)
+        if value.is_floating_point()
+        else np.array(7, np.int64)  # num_batches_tracked
+        for key, value in make_mirror(name).state_dict().items()
+    }
+
+
+def make_mirror(name):
+    build = {"vgg16": mirrors.VGG16, "resnet50": mirrors.ResNet50}[name]
+    return build(MODELS[name].stages)
+
+
+def saved(tmp_path, weights):
+    path = tmp_path / "model.safetensors"
+    safetensors.save_file(weights, path)
+    return str(path)
+
+
+def message_of(source, name="vgg16"):
+    with pytest.raises(PretrainedError) as caught:
+        load_backbone(source, shapes_of(name))
+    return str(caught.value)
+
+
+# What is read
+
+
+@pytest.mark.parametrize("origin", CLASSIFIERS)
+def test_a_file_gives_the_function_of_the_pytorch_network(origin, tmp_path):
+    name, classifier = CLASSIFIERS[origin]
+    weights = random_weights(name)
+    assert any(key.endswith("num_batches_tracked") for key in weights)
+    extra = {key: np.zeros((2, 3), np.float32) for key in classifier}
+    variables = load_backbone(saved(tmp_path, weights | extra), shapes_of(name))
+    mirror = make_mirror(name)
+    mirror.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+    x = np.random.default_rng(1).normal(size=(2, 32, 32, 3)).astype(np.float32)
+    with torch.no_grad():
+        expected = mirror.eval()(mirrors.channels_first(x)).numpy()
+    y = np.moveaxis(np.asarray(MODELS[name].apply(variables, x, train=False)), -1, 1)
+    assert np.abs(y - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_leaf_is_taken_from_the_file(name, tmp_path):
+    weights = random_weights(name)
+    variables = load_backbone(saved(tmp_path, weights), shapes_of(name))
+    back = mirrors.torch_names(variables["params"]) | mirrors.torch_names(variables["batch_stats"])
+    assert set(back) == {key for key in weights if "num_batches" not in key}
+    for key, value in back.items():
+        np.testing.assert_array_equal(value, weights[key], err_msg=key)
+    for leaf, shape in zip(
+        jax.tree.leaves(variables), jax.tree.leaves(shapes_of(name)), strict=True
+    ):
+        assert (leaf.shape, leaf.dtype) == (shape.shape, shape.dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_files_become_single(dtype, tmp_path):
+    from safetensors.torch import save_file
+
+    weights = random_weights("vgg16")
+    path = tmp_path / "half.safetensors"
+    save_file(
+        {key: torch.from_numpy(value).to(getattr(torch, dtype)) for key, value in weights.items()},
+        path,
+    )
+    variables = load_backbone(str(path), shapes_of("vgg16"))
+    kernel = variables["params"]["stage1"]["conv1"]["kernel"]
+    assert kernel.dtype == np.float32
+    expected = weights["features.0.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_allclose(kernel, expected, rtol=1e-2)
+
+
+def test_a_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved(tmp_path, random_weights("vgg16"))
+    load_backbone("~/model.safetensors", shapes_of("vgg16"))
+
+
+# What does not fit
+
+
+def test_missing_unknown_and_misshapen_leaves_are_named(tmp_path):
+    weights = random_weights("vgg16")
+    del weights["features.4.running_var"]
+    weights["features.99.weight"] = np.zeros(3, np.float32)
+    weights["features.3.weight"] = np.zeros((4, 4, 5, 5), np.float32)
+    message = message_of(saved(tmp_path, weights))
+    assert "model.safetensors do not fit the backbone" in message
+    assert "missing: features.4.running_var;" in message
+    assert "unknown: features.99.weight;" in message
+    assert "misshapen: features.3.weight (4, 4, 5, 5) instead of (4, 4, 3, 3)" in message
+
+
+def test_the_weights_of_another_network_are_told_in_few_words(tmp_path):
+    message = message_of(saved(tmp_path, random_weights("resnet50")))
+    assert "missing: features.0.bias, features.0.weight, features.1.bias, " in message
+    assert "unknown: bn1.bias, " in message
+    assert len(message.replace(str(tmp_path), "")) < 500
+
+
+def test_a_file_that_is_none_says_how_to_make_one(tmp_path):
+    checkpoint = tmp_path / "vgg16_bn.pth"
+    torch.save({"features.0.weight": torch.zeros(3)}, checkpoint)
+    message = message_of(str(checkpoint))
+    assert "vgg16_bn.pth is no safetensors file" in message and "save_file" in message
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
+def test_damaged_files(content, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    assert "is no safetensors file" in message_of(str(path))
+
+
+def test_a_file_cut_short(tmp_path):
+    path = tmp_path / "model.safetensors"
+    saved(tmp_path, random_weights("vgg16"))
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "is no safetensors file" in message_of(str(path))
+
+
+@pytest.mark.parametrize(
+    "source", ["weights/model.safetensors", "weights/vgg16.pth", "model", "a/b/c", "../vgg16"]
+)
+def test_what_is_no_repo_id_is_not_asked_for(source, monkeypatch):
+    monkeypatch.setattr(pretrained, "_download", lambda repo: pytest.fail("asked the network"))
+    message = message_of(source)
+    assert f"pretrained weights {source} do not exist" in message
+    assert "--config.pretrained names a .safetensors file or a Hugging Face repo id" in message
+
+
+def test_a_folder_is_no_repo_id(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights" / "vgg16").mkdir(parents=True)
+    assert "weights/vgg16 is a folder" in message_of("weights/vgg16")
+
+
+# Hugging Face
+
+
+@pytest.fixture
+def hub():
+    return pytest.importorskip("huggingface_hub", reason="pip install huggingface_hub")
+
+
+@pytest.mark.parametrize("repo", ["timm/vgg16_bn.tv_in1k", "someone/vgg"])
+def test_a_repo_id_is_downloaded_once_asked_for(repo, hub, tmp_path, monkeypatch):
+    path, asked = saved(tmp_path, random_weights("vgg16")), []
+
+    def download(repo_id, filename):
+        asked.append((repo_id, filename))
+        return path
+
+    monkeypatch.setattr(hub, "hf_hub_download", download)
+    variables = load_backbone(repo, shapes_of("vgg16"))
+    assert asked == [(repo, "model.safetensors")]
+    assert variables["params"]["stage1"]["conv1"]["kernel"].shape == (3, 3, 3, 4)
+
+
+def test_offline_the_message_says_how_to_go_on(hub, monkeypatch, tmp_path):
+    """The package's own answer, with an empty cache and the network forbidden to it."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    message = message_of("timm/vgg16_bn.tv_in1k")
+    assert "timm/vgg16_bn.tv_in1k could not be downloaded (LocalEntryNotFoundError: " in message
+    assert "take its model.safetensors from elsewhere" in message
+    assert "--config.pretrained=DIR/model.safetensors" in message
+
+
+@pytest.mark.parametrize("text", ["", "first line\nsecond line"])
+def test_any_error_of_the_download_is_told_in_a_line(text, hub, monkeypatch):
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def refuse(*_):
+        raise LocalEntryNotFoundError(text)
+
+    monkeypatch.setattr(hub, "hf_hub_download", refuse)
+    message = message_of("timm/resnet50.tv_in1k", "resnet50")
+    assert f"(LocalEntryNotFoundError: {text[:10]}). Without a network" in message
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [("safetensors", "model.safetensors"), ("huggingface_hub", "timm/vgg16_bn.tv_in1k")],
+)
+def test_a_missing_package_is_named(package, source, monkeypatch):
+    for name in list(sys.modules):
+        if name.split(".")[0] == package:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    message = message_of(source)
+    assert f"need {package}: pip install 'fer_jax[pretrained]'" in message
