@@ -25,7 +25,8 @@ def main(arguments: list[str]) -> None:
     if len(arguments) > 1:
         raise app.UsageError(f"unknown argument {arguments[1]!r}: flags begin with --")
     logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save
-    from fer_jax import data, experiment, train
+    from fer_jax import data, experiment, setup, train
+    from fer_jax.workdir import WorkdirError
 
     experiment.keep_compiled(_CACHE.value)
     config = _CONFIG.value
@@ -33,9 +34,9 @@ def main(arguments: list[str]) -> None:
     try:
         metrics = experiment.run(config, workdir)
     except (
-        experiment.SetupError,
+        setup.SetupError,
         data.NotPreparedError,
-        experiment.WorkdirError,
+        WorkdirError,
         train.NonFiniteLossError,
     ) as error:
         sys.exit(f"error: {error}")

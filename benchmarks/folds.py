@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.speed import CONFIG
-from fer_jax import data, landmarks, programs, protocols, train
+from fer_jax import data, extract, landmarks, programs, protocols, train
 from fer_jax.models.st_bln import STBLN
 from fer_jax.tasks import TASKS
 
@@ -53,7 +53,7 @@ class Folds:
         module, task = STBLN(classes=CLASSES), TASKS["classification"]
 
         def features(batch):
-            return data.model_inputs(batch["landmarks"], clips.graph.edges)
+            return extract.model_inputs(batch["landmarks"], clips.graph.edges)
 
         self.clips, self.task = clips, task
         self.program = programs.make_program(module, task, config, features, folds)

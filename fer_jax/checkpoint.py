@@ -15,7 +15,7 @@ from etils import epath
 from flax import linen as nn
 from flax import serialization
 
-from fer_jax import data, uncertainty
+from fer_jax import data, extract, uncertainty
 from fer_jax.landmarks import Graph
 from fer_jax.models import MODELS, build
 
@@ -72,7 +72,7 @@ class Predictor:
         deterministic prediction uses them.
       classes: class names.
       frames, frame_rule: how many frames a clip gives the model and how they are chosen.
-      input_features: "position" or "motion", see `data.model_inputs`.
+      input_features: "position" or "motion", see `extract.model_inputs`.
       crop_size: side of the face crops that the model sees, pixels; 0 for landmark models.
       prepared_size: side of the crops it was trained on, from whose middle it sees `crop_size`.
       graph: the landmark graph.
@@ -128,7 +128,7 @@ class Predictor:
             raise ValueError("landmarks hold NaN or infinity: leave such frames out in select()")
         batch = {"landmarks": data.scale_to_reference(landmarks, frame_width)}
         return jnp.asarray(
-            data.batch_inputs(batch, self.module, self.graph.edges, self.input_features)
+            extract.batch_inputs(batch, self.module, self.graph.edges, self.input_features)
         )
 
     def _crop_features(self, crops) -> jax.Array:
@@ -140,7 +140,7 @@ class Predictor:
                 f"preprocess.crops.cut_crop(image, landmarks, {size})"
             )
         return jnp.asarray(
-            data.batch_inputs({"frames": crops}, self.module, None, crop_size=self.crop_size)
+            extract.batch_inputs({"frames": crops}, self.module, None, crop_size=self.crop_size)
         )
 
     def samples(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
@@ -289,7 +289,7 @@ def _check_tree(module: nn.Module, found: dict, info: dict, edges) -> None:
         "landmarks": jnp.zeros((1, frames, 68, 2)),
         "frames": jnp.zeros((1, frames, size, size, 3)),
     }
-    inputs = data.batch_inputs(batch, module, edges)
+    inputs = extract.batch_inputs(batch, module, edges)
     expected = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))
     wanted, given = (
         {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves}

@@ -33,14 +33,16 @@ from fer_jax import (
     published,
     report,
     search_report,
+    setup,
     train,
     uncertainty,
 )
+from fer_jax.workdir import WorkdirError
 
 REPEATS = 11  # timed calls, the median counts
 FAILURES = (
-    experiment.SetupError,
-    experiment.WorkdirError,
+    setup.SetupError,
+    WorkdirError,
     data.NotPreparedError,
     train.NonFiniteLossError,
 )

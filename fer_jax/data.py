@@ -14,13 +14,6 @@ from fer_jax import landmarks as lm
 REFERENCE_WIDTH = 500.0  # published pixel figures (noise, mean shapes) refer to frames this wide
 
 
-# Mean and standard deviation of each colour, 0..255, by which a model wants its pixels scaled.
-PIXELS = {
-    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-    "signed": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),  # to -1..1
-}
-
-
 class NotPreparedError(RuntimeError):
     """The data set has not been prepared; the message says how to."""
 
@@ -217,63 +210,6 @@ def not_prepared_message(path, dataset: str) -> str:
         f"{dataset} is not prepared in {path} (no dataset_info.json). {origin}. "
         f"Prepare it: python -m preprocess {reader}{source} --out {path}"
     )
-
-
-def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "position"):
-    """What a landmark model eats: `[B, T, 68, 2] -> [B, T, E, 2]` or `[B, T, 51, 2]`, pixels.
-
-    Args:
-      landmarks: pixels; NumPy or JAX.
-      edges: `[E, 2]`.
-      inputs: of the model: "edges" (source minus target) or "nodes" (relative to the nose).
-      features: "position" (papers) or "motion": minus the same in the clip's first frame, which
-        takes the shape of the face out.
-
-    Raises:
-      ValueError: unknown inputs or features.
-    """
-    nodes = lm.centre(lm.inner(landmarks))
-    if features == "motion":
-        nodes = nodes - nodes[:, :1]
-    elif features != "position":
-        raise ValueError(f"features {features!r} are unknown: use 'position' or 'motion'")
-    if inputs == "nodes":
-        return nodes
-    if inputs == "edges":
-        return lm.edge_features(nodes, edges)
-    raise ValueError(f"inputs {inputs!r} are unknown: a model takes 'edges' or 'nodes'")
-
-
-def frame_inputs(frames, size: int, pixels: str):
-    """What an image model eats: `[B, T, S, S, 3] -> [B, T, size, size, 3]`, the middle, scaled.
-
-    Args:
-      frames: 0..255, uint8 or float; NumPy or JAX.
-      size: side of the square, pixels, at most S; 0 takes all.
-      pixels: key of `PIXELS`, as the model says.
-    """
-    mean, deviation = np.asarray(PIXELS[pixels], np.float32)
-    return (middle(frames, size or frames.shape[-2]).astype(np.float32) - mean) / deviation
-
-
-def middle(frames, size: int):
-    """Cuts the middle square out of crops: `[..., S, S, 3] -> [..., size, size, 3]`."""
-    start = (frames.shape[-2] - size) // 2
-    return frames[..., start : start + size, start : start + size, :]
-
-
-def batch_inputs(batch: dict, module, edges, features: str = "position", crop_size: int = 0):
-    """What a model of this package takes of a batch.
-
-    Args:
-      batch: `landmarks` or `frames`, as the model's attribute `inputs` says.
-      module: the model.
-      edges, features: see `model_inputs`.
-      crop_size: see `frame_inputs`.
-    """
-    if module.inputs == "frames":
-        return frame_inputs(batch["frames"], crop_size, module.pixels)
-    return model_inputs(batch["landmarks"], edges, module.inputs, features)
 
 
 def take(clips: Clips, numbers: np.ndarray, weight: np.ndarray | None = None) -> dict:

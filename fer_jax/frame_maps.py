@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_jax import checkpoint, data, frame_plots
+from fer_jax import checkpoint, data, extract, frame_plots
 from fer_jax import landmarks as lm
 from fer_jax.models.fer_gcn import FERGCN, intensity_weights
 from fer_jax.protocols import Fold
@@ -48,7 +48,7 @@ def figures(
     variables, _ = checkpoint.load_weights(trained[fold.name])
     batch = data.take(clips, np.array([number]))
     maps = feature_maps(module, variables, features(batch)[0])
-    shown = data.middle(batch["frames"][0], features(batch).shape[-2])
+    shown = extract.middle(batch["frames"][0], features(batch).shape[-2])
     rows = [("before the graph", maps["before"]), ("after the graph", maps["after"])]
     label = clips.classes[clips.labels[number]]
     title = f"Where the features come from: {clips.clip_ids[number]}, {label}"

@@ -28,12 +28,15 @@ from fer_jax import (
     programs,
     progressive,
     report,
+    resume,
     search_report,
     train,
 )
 from fer_jax.progressive import Topology, show
 from fer_jax.protocols import Fold
+from fer_jax.setup import Experiment, make_augmentation
 from fer_jax.tasks import TASKS
+from fer_jax.workdir import WorkdirError
 
 _RUN_ONCE = {"xla_backend_optimization_level": 0}  # drawing weights: compiling costs more than it
 
@@ -59,11 +62,11 @@ class Stage:
     folder: pathlib.Path
 
 
-def run(setting: experiment.Experiment, console: Console) -> dict:
+def run(setting: Experiment, console: Console) -> dict:
     """Searches, fine-tunes, scores the fold that was held out and writes the report.
 
     Args:
-      setting: of `experiment.prepare`; its folds beyond the first are left for the retraining.
+      setting: of `setup.prepare`; its folds beyond the first are left for the retraining.
       console: where progress is shown.
 
     Returns:
@@ -115,7 +118,7 @@ def run(setting: experiment.Experiment, console: Console) -> dict:
 
 def _replayed(row: dict, topology: Topology, workdir) -> float:
     if tuple(row["topology"]) != topology:
-        raise experiment.WorkdirError(
+        raise WorkdirError(
             f"{workdir / search_report.FILE} tells of {show(row['topology'])} in stage "
             f"{row['stage']}, where this config trains {show(topology)}: name another --workdir, "
             f"or delete it"
@@ -123,7 +126,7 @@ def _replayed(row: dict, topology: Topology, workdir) -> float:
     return row["loss"]
 
 
-def train_stage(setting: experiment.Experiment, stage: Stage, progress):
+def train_stage(setting: Experiment, stage: Stage, progress):
     """Trains one topology, from its last checkpoint if it was cut short.
 
     Returns:
@@ -140,34 +143,28 @@ def train_stage(setting: experiment.Experiment, stage: Stage, progress):
     states = programs.stack([first_state(program, clips, run.seed, parent, deeper=deeper)])
     program, _ = programs.compile_ahead(program, states, clips)
     compile_seconds = time.perf_counter() - started
-    checkpoints = checkpoint.Checkpoints(setting.workdir / "checkpoints" / stage.fold.name)
-    states, history = checkpoints.restore(states)
-    stage.folder.mkdir(parents=True, exist_ok=True)
-    log = report.EpochLog(stage.folder, stage.fold.name, history)
 
-    def after_epoch(states, histories):
-        epoch = len(history)
-        if epoch % config.train.checkpoint_epochs == 0 or epoch == stage.epochs:
-            checkpoints.save(epoch, states, history)
-        log.write(history[-1])
-        progress.update(bar, completed=epoch, figures=f"loss {history[-1]['train_loss']:.4f}")
+    def after_epoch(histories):
+        (history,) = histories
+        figures = f"loss {history[-1]['train_loss']:.4f}"
+        progress.update(bar, completed=len(history), figures=figures)
 
     try:
-        states = train.fit(
+        states, (history,) = resume.fit(
             program,
             TASKS[config.task],
             states,
             clips,
             [run],
             epochs=stage.epochs,
-            histories=[history],
+            checkpoint_epochs=config.train.checkpoint_epochs,
+            checkpoints=setting.workdir / "checkpoints" / stage.fold.name,
+            logs=stage.folder,
             after_epoch=after_epoch,
         )
     except train.NonFiniteLossError as error:
         raise train.NonFiniteLossError(f"stage {stage.number} {name}: {error}") from error
     finally:
-        log.close()
-        checkpoints.close()
         progress.remove_task(bar)
     total, without_graph = programs.count_parameters(programs.unstack(states.params, 0))
     measures = {
@@ -184,7 +181,7 @@ def stage_seed(config: ConfigDict, stage: Stage) -> int:
     return config.seed * 1000 + stage.number
 
 
-def make_stage_program(setting: experiment.Experiment, stage: Stage) -> programs.Program:
+def make_stage_program(setting: Experiment, stage: Stage) -> programs.Program:
     """The experiment's program for another topology and number of epochs."""
     config = setting.config.copy_and_resolve_references()
     config.train.epochs = stage.epochs
@@ -194,7 +191,7 @@ def make_stage_program(setting: experiment.Experiment, stage: Stage) -> programs
         config,
         setting.program.features,
         [stage.fold],
-        experiment.make_augmentation(config),
+        make_augmentation(config),
         setting.clips.landmarks[0].nbytes,
     )
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 import fer_jax
 from benchmarks import torch_fer_gcn
 from configs import fergcn_synthetic
-from fer_jax import checkpoint, compare, data, experiment, report
+from fer_jax import checkpoint, compare, data, experiment, report, setup
 
 STAGES = ((4, 1), (6, 1))
 
@@ -129,7 +129,7 @@ def test_pretrained_weights_are_where_training_begins(prepared_crops, tmp_path):
     ],
 )
 def test_what_does_not_fit_fails_before_any_work(prepared_crops, tmp_path, fields, words):
-    with pytest.raises(experiment.SetupError, match=words):
+    with pytest.raises(setup.SetupError, match=words):
         run(small_config(prepared_crops, **fields), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

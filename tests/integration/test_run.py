@@ -16,7 +16,8 @@ from rich.console import Console
 
 import fer_jax
 from configs import stbln_synthetic
-from fer_jax import data, experiment, parallel, report, train
+from fer_jax import data, experiment, parallel, report, setup, train
+from fer_jax.workdir import WorkdirError
 
 ROOT = pathlib.Path(__file__).parents[2]
 EPOCHS = 10
@@ -193,11 +194,11 @@ def test_a_finished_run_is_not_done_again(whole, prepared):
 
 
 def test_another_config_in_the_same_place_is_refused(prepared, tmp_path):
-    experiment.prepare(small_config(prepared), tmp_path)
-    experiment.prepare(small_config(prepared), tmp_path)
+    setup.prepare(small_config(prepared), tmp_path)
+    setup.prepare(small_config(prepared), tmp_path)
     other = small_config(prepared, **{"optimizer.momentum": 0.5})
-    with pytest.raises(experiment.WorkdirError) as caught:
-        experiment.prepare(other, tmp_path)
+    with pytest.raises(WorkdirError) as caught:
+        setup.prepare(other, tmp_path)
     assert "another config (optimizer.momentum: 0.9 there, 0.5 here)" in str(caught.value)
     assert "name another --workdir, or delete it" in str(caught.value)
 
@@ -296,7 +297,7 @@ def test_values_that_do_not_exist_leave_nothing_behind(prepared, tmp_path, field
 
 
 def test_reference_graph_can_be_chosen(prepared, tmp_path):
-    made = experiment.prepare(small_config(prepared, **{"data.graph": "reference"}), tmp_path)
+    made = setup.prepare(small_config(prepared, **{"data.graph": "reference"}), tmp_path)
     assert made.clips.graph.mode == "reference"
     assert len(made.clips.graph.edges) in range(297, 316)
     written = json.loads((tmp_path / "config.json").read_text())

@@ -15,7 +15,8 @@ from rich.console import Console
 
 import fer_jax
 from configs import pstbln_synthetic
-from fer_jax import data, experiment, train
+from fer_jax import data, experiment, setup, train
+from fer_jax.workdir import WorkdirError
 
 ROOT = pathlib.Path(__file__).parents[2]
 EPOCHS, STAGES = 20, 4  # two layers of at most two blocks: always four stages
@@ -199,16 +200,16 @@ def test_a_loss_that_is_no_number_names_the_stage(prepared, tmp_path):
     ],
 )
 def test_values_without_meaning_are_refused(prepared, tmp_path, field, value, message):
-    with pytest.raises(experiment.SetupError, match=message):
+    with pytest.raises(setup.SetupError, match=message):
         experiment.run(small_config(prepared, **{field: value}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_rows_of_another_search_are_refused(prepared, tmp_path):
     config = small_config(prepared, **{"search.epochs": 1, "train.epochs": 1})
-    experiment.prepare(config, tmp_path)
+    setup.prepare(config, tmp_path)
     row = {"stage": 1, "topology": [3], "loss": 1.0}
     (tmp_path / "search.jsonl").write_text(json.dumps(row) + "\n")
-    with pytest.raises(experiment.WorkdirError, match=r"of \{3\} in stage 1, .* trains \{2\}"):
+    with pytest.raises(WorkdirError, match=r"of \{3\} in stage 1, .* trains \{2\}"):
         experiment.run(config, tmp_path)
     assert np.array_equal(rows_of(tmp_path / "search.jsonl"), [row])

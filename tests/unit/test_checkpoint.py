@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fer_jax
-from fer_jax import checkpoint, data, landmarks
+from fer_jax import checkpoint, extract, landmarks
 from fer_jax.models.st_bln import STBLN
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -136,7 +136,7 @@ def test_predictor_predicts(bundle, make_clips, variables):
 
 def test_predictor_makes_the_features_it_was_trained_on(bundle, make_clips):
     predictor, clips = fer_jax.load_model(bundle), make_clips()
-    expected = data.model_inputs(clips.landmarks[:3], clips.graph.edges, features="motion")
+    expected = extract.model_inputs(clips.landmarks[:3], clips.graph.edges, features="motion")
     np.testing.assert_allclose(predictor.features(clips.landmarks[:3]), expected, atol=1e-5)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from fer_jax import crops, data, programs
+from fer_jax import crops, data, extract, programs
 
 FRAMES = 5
 
@@ -88,12 +88,12 @@ def test_landmark_models_do_not_read_the_crops(prepared_crops):
 
 def test_frame_inputs_take_the_middle_and_scale_it(in_memory):
     frames = in_memory.frames[:2]
-    inputs = data.frame_inputs(frames, 28, "imagenet")
+    inputs = extract.frame_inputs(frames, 28, "imagenet")
     assert inputs.shape == (2, FRAMES, 28, 28, 3) and inputs.dtype == np.float32
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     expected = (frames[:, :, 2:30, 2:30] / 255.0 - mean) / deviation
     np.testing.assert_allclose(inputs, expected, atol=1e-5)
-    signed = data.frame_inputs(frames, 0, "signed")
+    signed = extract.frame_inputs(frames, 0, "signed")
     assert signed.shape[-2] == 32
     np.testing.assert_allclose(signed, frames / 127.5 - 1, atol=1e-6)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_jax import data, synthetic
+from fer_jax import data, extract, synthetic
 from fer_jax import landmarks as lm
 
 
@@ -38,7 +38,7 @@ def test_uniform_frames_are_evenly_spread(length, frames):
 
 
 def test_unknown_rule_is_named():
-    with pytest.raises(ValueError, match="'random' is unknown: use 'ends' or 'uniform'"):
+    with pytest.raises(ValueError, match="'random' is unknown: use 'ends', 'middles' or 'uniform'"):
         data.select_frames([True], 4, "random")
 
 
@@ -50,21 +50,21 @@ def test_scaling_goes_to_a_frame_500_wide():
 
 def test_model_inputs_do_not_depend_on_where_the_face_is(make_clips):
     clips = make_clips()
-    inputs = data.model_inputs(clips.landmarks, clips.graph.edges)
+    inputs = extract.model_inputs(clips.landmarks, clips.graph.edges)
     assert inputs.shape == (*clips.landmarks.shape[:2], len(clips.graph.edges), 2)
-    moved = data.model_inputs(clips.landmarks + [100, -30], clips.graph.edges)
+    moved = extract.model_inputs(clips.landmarks + [100, -30], clips.graph.edges)
     np.testing.assert_allclose(moved, inputs, atol=1e-3)
 
 
 def test_motion_features_do_not_depend_on_the_shape_of_the_face(make_clips):
     clips = make_clips()
-    inputs = data.model_inputs(clips.landmarks, clips.graph.edges, features="motion")
+    inputs = extract.model_inputs(clips.landmarks, clips.graph.edges, features="motion")
     assert not inputs[:, 0].any() and inputs[:, 1:].any()
     other_face = clips.landmarks + np.random.default_rng(0).normal(0, 5, (68, 2))
-    again = data.model_inputs(other_face, clips.graph.edges, features="motion")
+    again = extract.model_inputs(other_face, clips.graph.edges, features="motion")
     np.testing.assert_allclose(again, inputs, atol=1e-3)
     with pytest.raises(ValueError, match="'flow' are unknown: use 'position' or 'motion'"):
-        data.model_inputs(clips.landmarks, clips.graph.edges, features="flow")
+        extract.model_inputs(clips.landmarks, clips.graph.edges, features="flow")
 
 
 def test_prepared_data_comes_back(prepared):

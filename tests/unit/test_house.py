@@ -10,12 +10,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 # From the ground up; a file may use files of its own floor and of those below.
 FLOORS = [
     {"__init__", "labels", "landmarks", "metrics", "pen", "published"},
-    {"data", "augment", "crops", "models", "tasks", "synthetic", "face_model", "drawing", "render"},
+    {"data", "extract", "augment", "crops", "models", "tasks", "synthetic", "face_model",
+     "drawing", "render"},
     {"parallel", "pretrained", "programs", "train", "uncertainty", "assess", "checkpoint",
      "protocols", "progressive"},
-    {"experiment", "report", "scores", "plots", "method_plots", "predict", "sources", "windows",
-     "outputs", "frame_maps", "frame_plots", "timeline", "annotate", "demo", "search",
-     "search_report", "compare"},
+    {"experiment", "setup", "workdir", "resume", "report", "scores", "plots", "method_plots",
+     "predict", "sources", "windows", "outputs", "frame_maps", "frame_plots", "timeline",
+     "annotate", "demo", "search", "search_report", "compare"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"torch", "tensorflow", "dlib"}

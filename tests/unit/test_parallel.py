@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from fer_jax import assess, augment, data, parallel, programs, train
+from fer_jax import assess, augment, data, extract, parallel, programs, train
 from fer_jax.models.st_bln import STBLN
 from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
@@ -34,7 +34,7 @@ def trained(clips: data.Clips) -> dict[str, np.ndarray]:
         module,
         TASKS["classification"],
         config,
-        lambda batch: data.model_inputs(batch["landmarks"], clips.graph.edges),
+        lambda batch: extract.model_inputs(batch["landmarks"], clips.graph.edges),
         [run.fold],
         lambda key, clip: {
             **clip,

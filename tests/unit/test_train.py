@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from configs import base
-from fer_jax import data, parallel, programs, train
+from fer_jax import data, extract, parallel, programs, train
 from fer_jax.models.st_bln import STBLN
 from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
@@ -35,7 +35,7 @@ class Setting:
 
     def features(self, batch):
         self.traces += 1  # runs only while JAX traces
-        return data.model_inputs(batch["landmarks"], self.clips.graph.edges)
+        return extract.model_inputs(batch["landmarks"], self.clips.graph.edges)
 
     def states(self, *seeds):
         inputs = np.zeros((1, 4, len(self.clips.graph.edges), 2))
@@ -205,7 +205,7 @@ def test_scores_do_not_depend_on_the_padding(setting):
     numbers = np.arange(13)  # one whole batch of 8, five clips and three to fill
     logits = setting.logits(state, numbers)
     assert logits.shape == (13, 3)
-    inputs = data.model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
+    inputs = extract.model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
     own = programs.unstack(state.variables, 0)
     direct = setting.module.apply(own, inputs, train=False)
     np.testing.assert_allclose(logits, direct, rtol=1e-4, atol=1e-5)
@@ -236,7 +236,7 @@ def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
     weight = np.array([[[1, 0, 1, 1, 0, 1, 1, 1]]], np.float32)
     batch = data.take(clips, np.arange(8)[None, None], weight)
     states = setting.states()
-    inputs = data.model_inputs(clips.landmarks[:8], clips.graph.edges)
+    inputs = extract.model_inputs(clips.landmarks[:8], clips.graph.edges)
     own = programs.unstack(states.variables, 0)
     logits, _ = setting.module.apply(own, inputs, train=True, mutable=["batch_stats"])
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, clips.labels[:8])

@@ -1,0 +1,79 @@
+"""How long does a training step wait for its face crops, in memory and streamed?
+
+    python -m benchmarks.streaming [CONFIG] [--path data/synthetic_crops] [--epochs 3]
+
+Trains the config's model for some epochs with crops in memory and with crops that are decoded
+ahead, and prints clips a second, the share of the time for which steps waited, and by how much the
+process grew. The first epoch is left out (it warms up).
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import tempfile
+
+KINDS = {"in memory": 1000.0, "streamed": 0.0}  # data.crops_in_memory_gb
+
+
+def measure(name: str, path: str, room: float, epochs: int, send) -> None:
+    """Trains in a process of its own, so that each way has its own memory."""
+    from fer_jax import compare, setup, train
+    from fer_jax.programs import compile_ahead
+
+    config = compare.load_config(name)
+    config.data.crops_in_memory_gb = room
+    if path:
+        config.data.path = path
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as workdir:
+        experiment = setup.prepare(config, workdir)
+        clips, run = experiment.clips, train.Run(experiment.folds[0], 0)
+        states = setup.fresh_states(experiment.program, clips, [0])
+        program, _ = compile_ahead(experiment.program, states, clips)
+        rows, histories = [], [[]]
+        train.fit(
+            program, setup.TASKS[config.task], states, clips, [run], epochs=epochs,
+            histories=histories, after_epoch=lambda states, histories: None,
+        )  # fmt: skip
+        rows = histories[0][1:]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    send.send(
+        (
+            statistics.median(row["clips_per_second"] for row in rows),
+            statistics.median(row["waited_for_clips"] for row in rows),
+            (peak - before) / 2**20,
+        )
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", nargs="?", default="configs/fergcn_synthetic.py")
+    parser.add_argument("--path", default="", help="prepared data set, default: the config's")
+    parser.add_argument("--epochs", type=int, default=3, help="2 or more (default 3)")
+    options = parser.parse_args()
+    print("| crops | clips/s | waiting for clips (goal: under 10%) | memory, GiB |")
+    print("|---|---|---|---|")
+    context = multiprocessing.get_context("spawn")
+    for kind, room in KINDS.items():
+        receive, send = context.Pipe(duplex=False)
+        arguments = (options.config, options.path, room, max(2, options.epochs), send)
+        process = context.Process(target=measure, args=arguments)
+        process.start()
+        send.close()
+        try:
+            speed, waited, memory = receive.recv()
+        except EOFError:
+            raise SystemExit(f"error: training with crops {kind} failed, see above") from None
+        finally:
+            process.join()
+        print(f"| {kind} | {speed:.1f} | {waited:.2%} | {memory:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

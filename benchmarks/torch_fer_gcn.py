@@ -1,0 +1,230 @@
+"""VGG16, ResNet50 and FER-GCN in PyTorch, the yardsticks for the Flax models.
+
+The backbones have the names of torchvision's modules (`features.0.weight`,
+`layer1.0.conv1.weight`) without its classifiers, so that their `state_dict` is what a file of
+ImageNet weights holds. Nothing is tuned here.
+
+Source: Simonyan & Zisserman, arXiv 1409.1556; He et al., CVPR 2016; FER-GCN specification,
+section 2.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
+RESNET50_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # channels, blocks
+
+
+class VGG16(nn.Module):
+    """Convolutional part of VGG16 with BatchNorm: `[N, 3, H, W] -> [N, C, H / 32, W / 32]`."""
+
+    def __init__(self, stages=VGG16_STAGES):
+        super().__init__()
+        layers, fan_in = [], 3
+        for width, convolutions in stages:
+            for _ in range(convolutions):
+                layers += [nn.Conv2d(fan_in, width, 3, padding=1), nn.BatchNorm2d(width)]
+                layers += [nn.ReLU(inplace=True)]
+                fan_in = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.features(x)
+
+
+class Bottleneck(nn.Module):
+    """Three convolutions beside a shortcut; the middle one strides."""
+
+    def __init__(self, fan_in, width, stride):
+        super().__init__()
+        wide = 4 * width
+        self.conv1, self.bn1 = _conv(fan_in, width, 1), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = _conv(width, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = _conv(width, wide, 1), nn.BatchNorm2d(wide)
+        self.downsample = None
+        if stride > 1 or fan_in != wide:
+            self.downsample = nn.Sequential(_conv(fan_in, wide, 1, stride), nn.BatchNorm2d(wide))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
+        y = self.bn3(self.conv3(y))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+
+
+class ResNet50(nn.Module):
+    """ResNet50 without its classifier: `[N, 3, H, W] -> [N, 2048, H / 32, W / 32]`."""
+
+    def __init__(self, stages=RESNET50_STAGES):
+        super().__init__()
+        fan_in = stages[0][0]
+        self.conv1, self.bn1 = _conv(3, fan_in, 7, 2), nn.BatchNorm2d(fan_in)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
+        self.stages = []
+        for number, (width, blocks) in enumerate(stages, 1):
+            layer = []
+            for block in range(blocks):
+                layer.append(Bottleneck(fan_in, width, 2 if number > 1 and block == 0 else 1))
+                fan_in = 4 * width
+            self.add_module(f"layer{number}", nn.Sequential(*layer))
+            self.stages.append(f"layer{number}")
+
+    def forward(self, x):
+        x = self.maxpool(F.relu(self.bn1(self.conv1(x)), inplace=True))
+        for name in self.stages:
+            x = getattr(self, name)(x)
+        return x
+
+
+class GraphModule(nn.Module):
+    """Equations 1 to 4 and a bidirectional LSTM: `A [N, N], [B, N, d] -> [B, N, d]`."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.W = nn.Parameter(torch.empty(features, features))
+        nn.init.xavier_uniform_(self.W)
+        self.bilstm = nn.LSTM(features, features // 2, batch_first=True, bidirectional=True)
+        for name, parameter in self.bilstm.named_parameters():
+            if name.startswith("bias_hh"):  # a gate has one bias; the second stays zero
+                nn.init.zeros_(parameter).requires_grad_(False)
+
+    def forward(self, adjacency, x):
+        x = F.leaky_relu(torch.matmul(adjacency, torch.matmul(x, self.W)), 0.2)
+        return self.bilstm(x)[0]
+
+
+class FERGCN(nn.Module):
+    """FER-GCN: face crops `[B, N, 3, H, W]` to logits `[B, classes]`; options as in Flax."""
+
+    def __init__(
+        self, classes, frames=16, features=256, modules=2, fusion=True, stages=VGG16_STAGES
+    ):
+        super().__init__()
+        self.backbone = VGG16(stages)
+        self.reduce = nn.Linear(stages[-1][0], features)
+        self.A = nn.Parameter(torch.eye(frames)) if modules else None
+        self.graph_modules = nn.ModuleList(GraphModule(features) for _ in range(modules))
+        self.fusion = fusion and modules > 0
+        self.head = nn.Linear(features, classes)
+
+    def forward(self, x):
+        maps = self.backbone(x.flatten(0, 1))
+        x = F.relu(self.reduce(maps.mean(dim=(2, 3)))).view(*x.shape[:2], -1)
+        for module in self.graph_modules:
+            x = module(self.A, x)
+        if not self.fusion:
+            return self.head(x.mean(dim=1))
+        weights = self.A.detach().mean(dim=0).softmax(dim=0)
+        return self.head((weights[:, None] * x).sum(dim=1))
+
+
+def load(variables: dict, mirror: nn.Module) -> nn.Module:
+    """Copies Flax variables into a mirror.
+
+    Args:
+      variables: `{"params", "batch_stats"}` of a backbone or of FER-GCN.
+      mirror: of the same sizes; changed in place.
+
+    Returns:
+      `mirror`.
+
+    Raises:
+      RuntimeError: the trees do not fit; the message names the leaves.
+    """
+    named = torch_names(variables["params"]) | torch_names(variables["batch_stats"])
+    own = mirror.state_dict()
+    kept = {name: own[name] for name in own if re.search("num_batches_tracked|bias_hh", name)}
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in named.items()}
+    mirror.load_state_dict(tensors | kept)
+    return mirror
+
+
+def torch_names(tree: dict) -> dict[str, np.ndarray]:
+    """Renames and reshapes a tree of params, gradients or batch_stats as the mirrors have it."""
+    tree = {name: tree[name] for name in sorted(tree, key=_natural)}
+    named = {}
+    if "stage1" in tree:
+        layers = iter(_vgg_numbers(tree))
+        for stage in tree.values():
+            for _, leaves in sorted(stage.items(), key=lambda item: _place(item[0])):
+                named |= _leaves(f"features.{next(layers)}", leaves)
+        return named
+    for name, part in tree.items():
+        if name == "A":
+            named["A"] = np.asarray(part)
+        elif name == "backbone":
+            named |= {f"backbone.{key}": array for key, array in torch_names(part).items()}
+        elif name.startswith("graph_modules_"):
+            named |= _graph_module(f"graph_modules.{name.removeprefix('graph_modules_')}", part)
+        elif "_block" in name:
+            stage, block = map(int, re.findall(r"\d+", name))
+            for layer, leaves in part.items():
+                layer = layer.replace("shortcut_conv", "downsample.0")
+                layer = layer.replace("shortcut_norm", "downsample.1").replace("norm", "bn")
+                named |= _leaves(f"layer{stage}.{block - 1}.{layer}", leaves)
+        else:
+            named |= _leaves({"stem_conv": "conv1", "stem_norm": "bn1"}.get(name, name), part)
+    return named
+
+
+def make_optimizer(mirror: nn.Module, learning_rate: float) -> torch.optim.SGD:
+    """The paper's SGD: momentum 0.9, weight decay 5e-5 on every trained parameter."""
+    trained = [parameter for parameter in mirror.parameters() if parameter.requires_grad]
+    return torch.optim.SGD(trained, lr=learning_rate, momentum=0.9, weight_decay=5e-5)
+
+
+def channels_first(frames: np.ndarray) -> torch.Tensor:
+    """Turns images or clips `[..., H, W, 3]` into `[..., 3, H, W]`, contiguous."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.asarray(frames), -1, -3)))
+
+
+def _vgg_numbers(tree: dict):
+    """Yields the places of convolutions and norms in `features`; batch_stats have norms only."""
+    with_convolutions = "conv1" in tree["stage1"]
+    number = 0
+    for stage in tree.values():
+        for _ in range(sum(name.startswith("norm") for name in stage)):
+            yield from (number, number + 1) if with_convolutions else (number + 1,)
+            number += 3  # convolution, norm, ReLU
+        number += 1  # pooling
+
+
+def _graph_module(prefix: str, part: dict) -> dict[str, np.ndarray]:
+    named = {f"{prefix}.W": np.asarray(part["kernel"])}
+    for direction, suffix in (("forward", ""), ("backward", "_reverse")):
+        leaves = part["bilstm"][direction]
+        named[f"{prefix}.bilstm.weight_ih_l0{suffix}"] = np.asarray(leaves["kernel"]).T
+        named[f"{prefix}.bilstm.weight_hh_l0{suffix}"] = np.asarray(leaves["recurrent"]).T
+        named[f"{prefix}.bilstm.bias_ih_l0{suffix}"] = np.asarray(leaves["bias"])
+    return named
+
+
+def _leaves(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
+    """Leaves of one layer: `[H, W, Fi, Fo] -> [Fo, Fi, H, W]`, `[Fi, Fo] -> [Fo, Fi]`."""
+    names = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+    named = {}
+    for name, leaf in leaves.items():
+        leaf = np.asarray(leaf)
+        leaf = leaf.transpose(3, 2, 0, 1) if leaf.ndim == 4 else leaf.T
+        named[f"{prefix}.{names.get(name, name)}"] = np.ascontiguousarray(leaf)
+    return named
+
+
+def _natural(name: str):
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _place(name: str):
+    """Order within a stage of VGG16: conv1, norm1, conv2, norm2."""
+    return int(name[4:]), name
+
+
+def _conv(fan_in, fan_out, side, stride=1):
+    return nn.Conv2d(fan_in, fan_out, side, stride, padding=side // 2, bias=False)

@@ -1,0 +1,209 @@
+"""From a config to a checked experiment: data, model, folds, compiled functions."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from fer_jax import assess as assessment
+from fer_jax import (
+    augment,
+    data,
+    extract,
+    landmarks,
+    pretrained,
+    programs,
+    protocols,
+)
+from fer_jax.models import MODELS, build
+from fer_jax.tasks import TASKS
+from fer_jax.workdir import claim
+
+_RANGES = (
+    ("model.dropout", 0.0, 0.95),
+    ("optimizer.learning_rate", 0.0, math.inf),
+    ("optimizer.momentum", 0.0, 1.0),
+    ("optimizer.weight_decay", 0.0, math.inf),
+    ("optimizer.warmup_epochs", 0.0, math.inf),
+    ("augment.noise", 0.0, math.inf),
+    ("augment.degrees", 0.0, 180.0),
+    ("evaluation.target_accuracy", 0.0, 1.0),
+    ("search.width_threshold", 1e-12, 1.0),
+    ("search.depth_threshold", 1e-12, 1.0),
+)
+_COUNTS = (
+    "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.copies",
+    "train.epochs", "train.checkpoint_epochs", "evaluation.passes", "protocol.repeats",
+    "search.epochs", "search.block_size", "search.max_layers", "search.max_blocks",
+)  # fmt: skip
+
+
+class SetupError(ValueError):
+    """The config does not fit itself or the data; the message names the field."""
+
+
+@dataclasses.dataclass
+class Experiment:
+    """All that the folds of a run share."""
+
+    config: ConfigDict
+    workdir: pathlib.Path
+    clips: data.Clips
+    folds: list[protocols.Fold]
+    program: programs.Program
+    model: dict
+    parameters: tuple[int, int]
+    assess: object
+    backbone: dict | None = None  # pretrained weights
+
+
+def prepare(config: ConfigDict, workdir) -> Experiment:
+    """Checks a config against the data and builds everything, compiling nothing yet.
+
+    The work directory is claimed last: a config that fails here leaves nothing behind.
+
+    Raises:
+      data.NotPreparedError: the data set is not there.
+      WorkdirError: `workdir` holds a run of another config.
+      ValueError: a field has a value that does not exist.
+    """
+    if config.task not in TASKS:
+        raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
+    _check_values(config)
+    crop_bytes = None
+    if takes_crops(config.model.name):
+        crop_bytes = int(config.data.crops_in_memory_gb * 2**30)
+    clips = data.load_clips(
+        config.data.path,
+        config.data.frames,
+        config.data.frame_rule,
+        config.data.dataset,
+        crop_bytes,
+    )
+    if len(clips.classes) < 2:
+        raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
+    if config.data.graph != clips.graph.mode:
+        graph = landmarks.make_graph(clips.graph.reference_shape, config.data.graph)
+        clips = dataclasses.replace(clips, graph=graph)
+    folds = protocols.make_folds(config.protocol, clips.subjects, clips.splits)
+    model = config.model.to_dict()
+    module = build(model, len(clips.classes), clips.graph, config.data.frames)
+    if clips.frames is not None and config.data.crop_size > clips.frames.shape[2]:
+        raise ValueError(
+            f"--config.data.crop_size={config.data.crop_size} is more than the "
+            f"{clips.frames.shape[2]} pixels with which {config.data.path} was prepared"
+        )
+
+    def features(batch):
+        edges, size = clips.graph.edges, config.data.crop_size
+        return extract.batch_inputs(batch, module, edges, config.data.features, size)
+
+    features(data.take(clips, np.arange(1)))  # an unknown kind fails here, not while training
+    program = programs.make_program(
+        module,
+        TASKS[config.task],
+        config,
+        features,
+        folds,
+        make_augmentation(config),
+        clips.clip_bytes,
+    )
+    shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
+    backbone = _load_backbone(config, shapes)
+    return Experiment(
+        config=config,
+        workdir=claim(pathlib.Path(workdir), config, clips),
+        clips=clips,
+        folds=folds,
+        program=program,
+        model=model,
+        parameters=programs.count_parameters(shapes.params),
+        assess=assessment.make_assess(program, config.evaluation.passes),
+        backbone=backbone,
+    )
+
+
+def _load_backbone(config: ConfigDict, shapes) -> dict | None:
+    """Reads `config.pretrained`, None where it is empty."""
+    if not config.pretrained:
+        return None
+    if "backbone" not in shapes.params:
+        raise ValueError(
+            f"--config.pretrained={config.pretrained}: {config.model.name} has no backbone"
+        )
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes)
+    return pretrained.load_backbone(
+        config.pretrained, {name: tree["backbone"] for name, tree in one.variables.items()}
+    )
+
+
+def _check_values(config: ConfigDict) -> None:
+    """Refuses numbers that have the right type but no meaning."""
+    for field in _COUNTS:
+        section, name = field.split(".")
+        if config[section].get(name, 1) < 1:
+            raise ValueError(f"--config.{field}={config[section][name]}: it must be 1 or more")
+    for field, low, high in _RANGES:
+        section, name = field.split(".")
+        if not low <= config[section].get(name, low) <= high:
+            raise ValueError(
+                f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
+            )
+    widths = config.model.get("widths", (1,))
+    if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
+        raise ValueError(
+            f"--config.model.widths={tuple(widths)}: give the positive width of every layer, "
+            f"e.g. --config.model.widths='(8, 16, 16)'"
+        )
+    if config.data.features == "motion" and config.data.frames < 2:
+        raise ValueError("--config.data.features=motion needs --config.data.frames=2 or more")
+    if config.search.enabled and config.model.name != "st_bln":
+        raise ValueError(
+            f"--config.search.enabled=True grows st_bln, not {config.model.name}: leave it off"
+        )
+
+
+def takes_crops(model: str) -> bool:
+    """Tells whether a model of `MODELS` looks at face crops."""
+    return model in MODELS and MODELS[model].inputs == "frames"
+
+
+def make_augmentation(config: ConfigDict):
+    """Returns `(key, clip) -> clip` as `config.augment` says, None where it is off."""
+    options = config.augment.to_dict()
+    if not options.pop("enabled"):
+        return None
+    if takes_crops(config.model.name):
+
+        def change_crops(key, clip):
+            frames, landmarks = augment.augment_crops(
+                key, clip["frames"], clip["crop_landmarks"], size=config.data.crop_size, **options
+            )
+            return {**clip, "frames": frames, "crop_landmarks": landmarks}
+
+        return change_crops
+
+    def change_landmarks(key, clip):
+        return {**clip, "landmarks": augment.augment_clip(key, clip["landmarks"], **options)}
+
+    return change_landmarks
+
+
+def fresh_states(program: programs.Program, clips: data.Clips, seeds, backbone: dict | None = None):
+    """States in which R runs begin, leading axis R; `backbone` replaces what was drawn."""
+    inputs = jax.eval_shape(program.features, data.take(clips, np.arange(1)))
+    states = programs.create_train_states(program.module, program.optimizer, inputs, seeds)
+    if backbone is None:
+        return states
+    runs = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(seeds)), backbone)
+    return states.replace(
+        params={**states.params, "backbone": runs["params"]},
+        batch_stats={**states.batch_stats, "backbone": runs["batch_stats"]},
+    )

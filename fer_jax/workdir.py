@@ -1,0 +1,60 @@
+"""The work directory of a run: who it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from fer_jax import data
+
+
+class WorkdirError(RuntimeError):
+    """The work directory belongs to another experiment."""
+
+
+def _fingerprint(clips: data.Clips) -> str:
+    """Hash of everything that a run learns from."""
+    names = [clips.clip_ids, clips.subjects, clips.splits, clips.classes]
+    digest = hashlib.sha256(json.dumps(names).encode())
+    arrays = [clips.labels, clips.landmarks, clips.graph.edges]
+    if clips.frames is not None:
+        arrays += [clips.crop_landmarks, np.array(clips.frames.shape)]
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def claim(workdir: pathlib.Path, config: ConfigDict, clips: data.Clips) -> pathlib.Path:
+    """Writes config.json, or checks that the run found there is the same experiment."""
+    claim = {**config.to_dict(), "data_fingerprint": _fingerprint(clips)}
+    content = json.dumps(claim, indent=1, default=list) + "\n"
+    file = workdir / "config.json"
+    if not file.exists():
+        workdir.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".partial")
+        partial.write_text(content)
+        partial.replace(file)
+        return workdir
+    old = json.loads(file.read_text())
+    if old != json.loads(content):
+        changed = ", ".join(_changes(old, json.loads(content)))
+        raise WorkdirError(
+            f"{workdir} holds a run with another config ({changed}): "
+            f"name another --workdir, or delete it"
+        )
+    return workdir
+
+
+def _changes(old: dict, new: dict, prefix: str = "") -> list[str]:
+    rows = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            rows += _changes(before, after, f"{prefix}{name}.")
+        elif before != after:
+            rows.append(f"{prefix}{name}: {before} there, {after} here")
+    return rows

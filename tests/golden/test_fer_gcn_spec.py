@@ -1,0 +1,162 @@
+"""Worked examples and parameter counts of the FER-GCN specification."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fer_jax.data import select_frames
+from fer_jax.models import fer_gcn
+from fer_jax.models.fer_gcn import FERGCN, fuse, intensity_weights, propagate
+from fer_jax.programs import count_parameters
+
+STAGES = ((4, 1),)
+A = np.float32([[0.9, 0.2, 0.7], [0.1, 0.8, 0.9], [0, 0.1, 1.4]])
+H = np.float32([[1, 0], [0, 1], [2, 2]])
+
+
+def small_model(**options):
+    return FERGCN(3, **{"frames": 16, "features": 8, "stages": STAGES, **options})
+
+
+def clips(frames=16, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(2, frames, 8, 8, 3)).astype(np.float32)
+
+
+@functools.cache
+def initial_variables():
+    return jax.jit(functools.partial(small_model().init, train=False))(jax.random.key(0), clips())
+
+
+# Section 3
+
+
+def test_at_first_the_frames_are_independent():
+    variables = initial_variables()
+    np.testing.assert_array_equal(variables["params"]["A"], np.eye(16))
+    model = small_model().bind(variables)
+    features = model.embed(model.maps(clips()))
+    kernel = variables["params"]["graph_modules_0"]["kernel"]
+    product = np.asarray(features) @ np.asarray(kernel)
+    expected = np.where(product > 0, product, 0.2 * product)
+    np.testing.assert_allclose(model.graph(features), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_example_of_three_frames():
+    weights = intensity_weights(A)
+    np.testing.assert_allclose(weights, [0.2512, 0.2597, 0.4892], atol=5e-5)
+    np.testing.assert_allclose(fuse(weights, H[None]), [[1.2295, 1.2380]], atol=5e-5)
+    taken_in = propagate(A, H[None], np.eye(2, dtype=np.float32))  # nothing is negative
+    np.testing.assert_allclose(taken_in[0], [[2.3, 1.6], [1.9, 2.6], [2.8, 2.9]], atol=1e-6)
+
+
+def test_what_is_negative_leaks_a_fifth():
+    leaked = propagate(A, H[None], -np.eye(2, dtype=np.float32))
+    np.testing.assert_allclose(leaked[0], -0.2 * (A @ H), atol=1e-6)
+
+
+def test_at_first_fusion_is_the_mean():
+    weights = intensity_weights(jnp.eye(16))
+    np.testing.assert_array_equal(weights, np.full(16, 0.0625, np.float32))
+    variables = initial_variables()
+    forward = [
+        jax.jit(functools.partial(small_model(fusion=fusion).apply, train=False))
+        for fusion in (True, False)
+    ]
+    fused, mean = (function(variables, clips()) for function in forward)
+    np.testing.assert_allclose(fused, mean, rtol=1e-5, atol=1e-6)
+    params = {**variables["params"], "A": jnp.eye(16).at[:, 3].add(5.0)}
+    fused, mean = (function({**variables, "params": params}, clips()) for function in forward)
+    assert np.abs(fused - mean).max() > 1e-3
+
+
+def test_no_gradient_flows_through_the_fusion(monkeypatch):
+    """The gradient of A is that of the graph convolutions, whatever the fusion makes of A."""
+    model, variables = small_model(), initial_variables()
+    inputs, label = clips(), jnp.array([0, 2])
+    adjacency = jnp.eye(16) + 0.1 * jax.random.normal(jax.random.key(1), (16, 16))
+
+    def loss(adjacency, weights=None):
+        """Cross-entropy; `weights` stand for the fusion's where they are given."""
+        bound = model.bind({**variables, "params": {**variables["params"], "A": adjacency}})
+        if weights is None:
+            logits = bound(inputs, train=False)
+        else:
+            x = bound.embed(bound.maps(inputs))
+            for module in bound.graph_modules:
+                x = module(adjacency, x)
+            logits = bound.head(fuse(weights, x))
+        return -jnp.take_along_axis(jax.nn.log_softmax(logits), label[:, None], 1).mean()
+
+    through_graph = jax.jit(jax.grad(loss))(adjacency, intensity_weights(adjacency))
+    found = jax.jit(jax.grad(loss))(adjacency)
+    assert np.abs(found).max() > 1e-4
+    np.testing.assert_allclose(found, through_graph, rtol=1e-4, atol=1e-8)
+
+    def flowing(adjacency):
+        return jax.nn.softmax(adjacency.mean(axis=0))
+
+    monkeypatch.setattr(fer_gcn, "intensity_weights", flowing)
+    leaking = jax.jit(jax.grad(lambda adjacency: loss(adjacency)))(adjacency)
+    assert np.abs(leaking - through_graph).max() > 1e-2 * np.abs(through_graph).max()
+
+
+# Section 4
+
+
+def counts(classes, **options):
+    model = FERGCN(classes, **options)
+    inputs = jax.ShapeDtypeStruct((1, 16, 224, 224, 3), jnp.float32)
+    init = functools.partial(model.init, train=False)
+    return jax.eval_shape(init, jax.random.key(0), inputs)["params"]
+
+
+def size(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def test_parameters_of_the_default():
+    params = counts(7)
+    assert size(params) == 15_776_071
+    assert size(params["backbone"]) == 14_723_136
+    assert size(params["reduce"]) == 131_328
+    assert params["A"].shape == (16, 16)
+    assert size(params["head"]) == 1_799
+    module = params["graph_modules_1"]
+    assert (size(module["kernel"]), size(module["bilstm"])) == (65_536, 394_240)
+    kernels = [params[f"graph_modules_{number}"]["kernel"] for number in (0, 1)]
+    assert size(params["A"]) + size(kernels) == 131_328
+    assert count_parameters(params) == (15_776_071, 15_776_071 - 256)
+
+
+@pytest.mark.parametrize(
+    ("classes", "options", "total"),
+    [
+        (6, {}, 15_776_071 - 1_799 + 1_542),
+        (7, {"fusion": False}, 15_776_071),
+        (7, {"modules": 1}, 15_776_071 - 459_776),
+        (7, {"modules": 3}, 15_776_071 + 459_776),
+        (7, {"modules": 0}, 14_723_136 + 131_328 + 1_799),  # without A
+    ],
+)
+def test_parameters_of_the_variants(classes, options, total):
+    assert size(counts(classes, **options)) == total
+
+
+# Section 6
+
+
+@pytest.mark.parametrize(
+    ("rule", "length", "chosen"),
+    [
+        ("middles", 5, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 4]),
+        ("middles", 32, list(range(1, 32, 2))),
+        ("middles", 16, list(range(16))),
+        ("uniform", 18, [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17]),
+    ],
+)
+def test_frame_choice(rule, length, chosen):
+    assert select_frames(np.ones(length, bool), 16, rule).tolist() == chosen
