@@ -14,9 +14,9 @@ def get_config(variant: str = "full"):
     config.data.crop_size = 56
     config.model.stages = ((16, 1), (32, 1), (64, 1), (64, 1))
     config.model.features = 64
-    config.optimizer.learning_rate = 0.02
+    config.optimizer.learning_rate = 0.01
     config.optimizer.schedule = "cosine"
     config.train.batch_size = 8
-    config.train.epochs = 15
+    config.train.epochs = 30
     config.protocol.name = "holdout"
     return config

@@ -35,9 +35,10 @@ def make_assess(program: Program, passes: int) -> Callable:
       passes: S of MC dropout; a model without dropout is passed once.
 
     Returns:
-      `assess(variables, clips, runs, parts) -> (results, recalibrated)`: variables of R runs and
-      what they are scored on, R arrays of clip numbers; results of each run are `stored [N, C]`,
-      `recalibrated [N, C]` and `samples [S, N, C]`, probabilities.
+      `assess(variables, clips, runs, parts) -> (results, recalibrated)`: variables of R runs and,
+      under the names of the parts, what they are scored on, R arrays of clip numbers; results of
+      each part and run are `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`,
+      probabilities.
     """
     passes = passes if program.module.dropout else 1
     spread = program.module.clone(axis_name=parallel.AXIS)
@@ -55,24 +56,27 @@ def make_assess(program: Program, passes: int) -> Callable:
         drawn = map_clips(program, draw, own, clips, chosen, weight, key)
         return drawn[0, : len(part)].swapaxes(0, 1)
 
-    def assess(variables, clips: data.Clips, runs: list[Run], parts):
+    def assess(variables, clips: data.Clips, runs: list[Run], parts: dict):
         recalibrated = recalibrate(variables, clips, runs)
-        if not any(map(len, parts)):
-            return [{} for _ in runs], recalibrated
+        results = {name: score(variables, recalibrated, clips, runs, parts[name]) for name in parts}
+        return results, recalibrated
+
+    def score(variables, recalibrated, clips: data.Clips, runs: list[Run], part):
+        if not any(map(len, part)):
+            return [{} for _ in runs]
         stored, again = (
-            predict(program, which, clips, parts) for which in (variables, recalibrated)
+            predict(program, which, clips, part) for which in (variables, recalibrated)
         )
-        results = [
+        return [
             {
                 "stored": softmax(stored[number], -1),
                 "recalibrated": softmax(again[number], -1),
-                "samples": samples(unstack(variables, number), clips, part, runs[number].seed),
+                "samples": samples(unstack(variables, number), clips, own, runs[number].seed),
             }
-            if len(part)
+            if len(own)
             else {}
-            for number, part in enumerate(parts)
+            for number, own in enumerate(part)
         ]
-        return results, recalibrated
 
     return assess
 
@@ -81,13 +85,16 @@ def _make_recalibrate(program: Program) -> Callable:
     """Makes `recalibrate(variables, clips, runs)`: each run on its own training clips."""
     module = program.module
 
-    @jax.jit
-    def statistics(variables, batch):
+    spread = module.clone(axis_name=parallel.AXIS)
+
+    def one_batch(variables, batch):
         inputs = program.features(batch)
-        _, updates = module.apply(
+        _, updates = spread.apply(
             variables, inputs, train=True, dropout=False, mutable=["batch_stats"]
         )
         return updates.get("batch_stats", {})
+
+    statistics = parallel.reduce_batch(one_batch)
 
     def one(variables, clips: data.Clips, run: Run):
         # Shuffled: clips come sorted, and a batch of one person or class would mislead BatchNorm.

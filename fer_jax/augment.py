@@ -126,7 +126,7 @@ def rotate_crops(frames: jax.Array, landmarks: jax.Array, degrees: jax.Array):
       landmarks: `[T, 68, 2]`, pixels.
 
     Returns:
-      Frames of the same shape and type, and landmarks.
+      Frames of the same shape, float32, and landmarks.
     """
     side, middle = frames.shape[1], (frames.shape[1] - 1) / 2
     angle = jnp.deg2rad(degrees)
@@ -145,4 +145,4 @@ def rotate_crops(frames: jax.Array, landmarks: jax.Array, degrees: jax.Array):
     lower = pixel(top + 1, left) * (1 - across) + pixel(top + 1, left + 1) * across
     turned = upper * (1 - down) + lower * down
     turn = jnp.array([[cosine, sine], [-sine, cosine]])
-    return turned.astype(frames.dtype), (landmarks - middle) @ turn + middle
+    return turned, (landmarks - middle) @ turn + middle

@@ -23,7 +23,7 @@ BUNDLE_VERSION = 1
 
 
 class Checkpoints:
-    """The last training state of one fold, saved so that a kill at any moment loses nothing.
+    """The last training state of one fold, saved so that a kill loses what came after it only.
 
     Args:
       directory: created when missing; a newer checkpoint replaces the older one.

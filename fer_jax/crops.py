@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
+CALL_BYTES = 2**24  # clips of one compiled call, so that the next are decoded meanwhile
 _SLOW = 5000  # frames whose decoding is worth a progress bar
 
 
@@ -40,22 +41,34 @@ class Recorded:
         return int(np.prod(self.shape[1:]))
 
     def clip(self, number: int) -> np.ndarray:
-        """Decodes one clip: `[T, S, S, 3]` uint8 RGB."""
+        """Decodes one clip: `[T, S, S, 3]` uint8 RGB.
+
+        Raises:
+          RuntimeError: a crop is damaged; names the clip.
+        """
         split, place = self.places[number]
         record = self._sources[split][place]
         bounds, content = record["crop_offsets"], record["crops"]
-        parts = (content[bounds[t] : bounds[t + 1]] for t in self.chosen[number])
-        return np.stack([_decode(part) for part in parts])
+        parts = [_decode(content[bounds[t] : bounds[t + 1]]) for t in self.chosen[number]]
+        if any(part is None for part in parts):
+            raise RuntimeError(
+                f"a crop of {record['clip_id']} in {self.path} is damaged: prepare the data again"
+            )
+        return np.stack(parts)
 
     def all(self) -> np.ndarray:
         """Decodes every clip, `[N, T, S, S, 3]`, under a progress bar where it takes long."""
         frames = np.empty(self.shape, np.uint8)
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        _ = self._sources  # opened once, before the threads
+        pool = concurrent.futures.ThreadPoolExecutor(_cores())
+        try:
             clips = pool.map(self.clip, range(len(frames)))
             if len(frames) * self.shape[1] > _SLOW:
                 clips = track(clips, "decoding crops", total=len(frames), transient=True)
             for number, clip in enumerate(clips):
                 frames[number] = clip
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt waits for nothing
         return frames
 
     @functools.cached_property
@@ -68,8 +81,15 @@ class Recorded:
         }
 
 
-def _decode(content: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _decode(content: np.ndarray) -> np.ndarray | None:
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def stream(crops: Recorded, numbers: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -78,7 +98,7 @@ def stream(crops: Recorded, numbers: np.ndarray, size: int) -> Iterator[np.ndarr
     Args:
       crops: where they lie.
       numbers: `[M]` clips.
-      size: clips handed over at a time; two such batches are kept ready.
+      size: clips handed over at a time; twice as many are kept ready.
 
     Yields:
       `[size, T, S, S, 3]` uint8.
@@ -86,5 +106,6 @@ def stream(crops: Recorded, numbers: np.ndarray, size: int) -> Iterator[np.ndarr
     import grain
 
     clips = grain.MapDataset.source([int(number) for number in numbers]).map(crops.clip)
-    options = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=2 * size)
+    threads = _cores()
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(2 * size, threads))
     return iter(clips.to_iter_dataset(options).batch(size, drop_remainder=True))

@@ -106,32 +106,31 @@ def scale_to_reference(landmarks, frame_width: int):
 
 
 def load_clips(
-    path, frames: int, rule: str, dataset: str = "manifest", crop_bytes: int | None = None
+    path, frames: int, rule: str, dataset: str = "manifest", crop_size: int | None = None
 ) -> Clips:
-    """Reads a prepared data set into memory.
+    """Reads a prepared data set; landmarks into memory, crops are left to be decoded.
 
     Args:
       path: directory that `python -m preprocess` wrote.
       frames, rule: see `select_frames`.
       dataset: name shown in the message when nothing is there.
-      crop_bytes: reads the face crops too, into memory where all of them take no more than this,
-        else while training; None leaves them out.
+      crop_size: side of the face crops that a model will see, pixels (0: as prepared); None: it
+        sees none.
 
     Raises:
       NotPreparedError: nothing (or something else) is at `path`, or it has no crops.
     """
     path = pathlib.Path(path)
     if not (path / "dataset_info.json").exists():
-        raise NotPreparedError(not_prepared_message(path, dataset))
+        raise NotPreparedError(not_prepared_message(path, dataset, crop_size))
     import tensorflow_datasets as tfds  # slow to import: 2 s
 
     builder = tfds.builder_from_directory(str(path))
     metadata = builder.info.metadata or {}
-    if crop_bytes is not None and not metadata.get("crop_size"):
+    if crop_size is not None and not metadata.get("crop_size"):
         raise NotPreparedError(
             f"{path} was prepared without face crops. Prepare it again with the command that made "
-            f"it and --crops 256 (or another side in pixels), into another --out or with "
-            f"--overwrite"
+            f"it and {crops_flag(crop_size)}, into another --out or with --overwrite"
         )
     rows = []
     for split in sorted(builder.info.splits):
@@ -144,12 +143,10 @@ def load_clips(
         raise NotPreparedError(f"{path} holds no clips: see {path / 'report.json'}, prepare again")
     column = {name: [row[name] for row in rows] for name in rows[0]}
     pictures = {}
-    if crop_bytes is not None:
-        recorded = crops.Recorded(
+    if crop_size is not None:
+        pictures["frames"] = crops.Recorded(
             str(path), tuple(column["place"]), tuple(column["chosen"]), metadata["crop_size"]
         )
-        fits = len(rows) * recorded.clip_bytes <= crop_bytes
-        pictures["frames"] = recorded.all() if fits else recorded
         pictures["crop_landmarks"] = np.stack(column["crop_landmarks"])
     return Clips(
         clip_ids=column["clip_id"],
@@ -189,7 +186,19 @@ def _text(value) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def not_prepared_message(path, dataset: str) -> str:
+def hold_crops(clips: Clips, most: int) -> Clips:
+    """Decodes the crops into memory where all of them take no more than `most` bytes."""
+    if not isinstance(clips.frames, crops.Recorded) or len(clips) * clips.clip_bytes > most:
+        return clips
+    return dataclasses.replace(clips, frames=clips.frames.all())
+
+
+def crops_flag(crop_size: int) -> str:
+    """Flag of `python -m preprocess` for crops out of which a model sees `crop_size` pixels."""
+    return f"--crops {round(crop_size * 8 / 7) if crop_size else 256}"  # 224 out of 256
+
+
+def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> str:
     """What is missing, how to get it and how to prepare it."""
     listed = "list its clips in a CSV with the columns path,subject,label (and split), docs/data.md"
     licensed = "It is licensed: request it from {} and unpack it into DIR"
@@ -206,9 +215,12 @@ def not_prepared_message(path, dataset: str) -> str:
     own = ("synthetic", "ravdess", "ckplus", "oulu", "afew", "mmi")
     reader = dataset if dataset in own else "manifest"
     source = {"synthetic": "", "manifest": " --source FILE.csv"}.get(reader, " --source DIR")
+    flags = "" if crop_size is None else f" {crops_flag(crop_size)}"
+    if crop_size is not None and dataset == "buhmap":
+        flags += " --render"
     return (
         f"{dataset} is not prepared in {path} (no dataset_info.json). {origin}. "
-        f"Prepare it: python -m preprocess {reader}{source} --out {path}"
+        f"Prepare it: python -m preprocess {reader}{source} --out {path}{flags}"
     )
 
 

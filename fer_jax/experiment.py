@@ -22,6 +22,7 @@ from rich.progress import (
 
 from fer_jax import (
     checkpoint,
+    data,
     frame_maps,
     parallel,
     programs,
@@ -77,7 +78,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     clips, total = experiment.clips, experiment.parameters
     console.print(
         f"{config.name}: {len(clips)} clips, {len(set(clips.subjects))} subjects, "
-        f"{len(clips.classes)} classes, {len(clips.graph.edges)} edges, "
+        f"{len(clips.classes)} classes, {_seen(clips)}, "
         f"{clips.landmarks.shape[1]} frames; {jax.device_count()} x {jax.devices()[0].platform}\n"
         f"{config.model.name}: {total[0]:,} parameters, {total[1]:,} without graph matrices; "
         f"batch {experiment.program.batch_size}, {experiment.program.steps} steps an epoch"
@@ -98,9 +99,9 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         # side by side pays for small networks only
         size, compiled = len(pending) if clips.frames is None else 1, {}
         while pending:
-            group, program = _together(experiment, pending[:size], compiled, console)
+            group, ready = _together(experiment, pending[:size], compiled, console)
             size = len(group)  # what did not fit once is not compiled again
-            _run_group(dataclasses.replace(experiment, program=program), group, progress, started)
+            _run_group(ready, group, progress, started)
             pending = pending[len(group) :]
     metrics = report.write(
         experiment.workdir,
@@ -112,6 +113,14 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     )
     write_bundle(experiment, runs[-1].fold.name, metrics)
     return metrics
+
+
+def _seen(clips: data.Clips) -> str:
+    """What a model sees of a frame."""
+    if clips.frames is None:
+        return f"{len(clips.graph.edges)} edges"
+    where = "in memory" if isinstance(clips.frames, np.ndarray) else "decoded while training"
+    return f"crops of {clips.frames.shape[2]} pixels {where}"
 
 
 def _own_figures(experiment: Experiment):
@@ -145,7 +154,7 @@ def _result_file(experiment: Experiment, run: train.Run) -> pathlib.Path:
 
 
 def _together(experiment: Experiment, runs: list[train.Run], compiled: dict, console: Console):
-    """Returns the first of the runs, as many as a device's memory takes, and their program.
+    """Returns the first of the runs, as many as fit the memory, and the experiment to run them.
 
     Args:
       compiled: number of runs -> program and its memory; what is missing is added.
@@ -159,8 +168,15 @@ def _together(experiment: Experiment, runs: list[train.Run], compiled: dict, con
             compiled[size] = programs.compile_ahead(program, states, clips)
             together = f" of {size} runs" if size > 1 else ""
             console.print(f"a training call{together} takes {compiled[size][1] / 2**30:.2f} GiB")
-        if size == 1 or compiled[size][1] <= room:
-            return runs[:size], compiled[size][0]
+        fits = compiled[size][1] <= room
+        if size == 1 and not fits:
+            console.print(
+                "that is more than the device may take: lower --config.train.batch_size"
+                + (" or set --config.model.remat=True" if clips.frames is not None else "")
+            )
+        if size == 1 or fits:
+            ready, memory = compiled[size]
+            return runs[:size], dataclasses.replace(experiment, program=ready, memory=memory)
         size = -(-size // 2)
 
 
@@ -211,14 +227,15 @@ def _figures(histories: list[list[dict]]) -> str:
 def assess_runs(experiment: Experiment, runs: list[train.Run], states) -> None:
     """Scores trained runs and keeps what the report needs; a run then counts as done."""
     clips, variables = experiment.clips, states.variables
-    columns = [{} for _ in runs]
-    for part in ("evaluate", "validation"):
-        if runs[0].fold.validation is None and part == "validation":
-            continue
-        numbers = [getattr(run.fold, part) for run in runs]
-        results, recalibrated = experiment.assess(variables, clips, runs, numbers)
-        for column, result in zip(columns, results, strict=True):
-            column |= {f"{part}_{name}": value for name, value in result.items()}
+    parts = {"evaluate": [run.fold.evaluate for run in runs]}
+    if runs[0].fold.validation is not None:
+        parts["validation"] = [run.fold.validation for run in runs]
+    results, recalibrated = experiment.assess(variables, clips, runs, parts)
+    columns = [
+        {f"{part}_{name}": value for part in parts for name, value in results[part][number].items()}
+        | {"train_memory_bytes": experiment.memory}
+        for number in range(len(runs))
+    ]
     for number, (run, column) in enumerate(zip(runs, columns, strict=True)):
         file = _result_file(experiment, run)
         own, stats = (

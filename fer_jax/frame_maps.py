@@ -37,13 +37,14 @@ def figures(
       Name, figure and caption.
     """
     trained = {fold.name: workdir / "folds" / f"{fold.name}.msgpack" for fold in folds}
-    weights = [
-        frame_weights(checkpoint.load_weights(file)[0]["params"]) for file in trained.values()
-    ]
-    scored = np.unique(np.concatenate([fold.evaluate for fold in folds]))
-    figure = frame_plots.intensity_weights(weights, landmark_motion(clips.landmarks[scored]))
-    caption = "Weight of each step, and how far faces have moved by then (FER-GCN, figure 4)"
-    yield "intensity_weights", figure, caption
+    if module.fusion:
+        weights = [
+            frame_weights(checkpoint.load_weights(file)[0]["params"]) for file in trained.values()
+        ]
+        scored = np.unique(np.concatenate([fold.evaluate for fold in folds]))
+        figure = frame_plots.intensity_weights(weights, landmark_motion(clips.landmarks[scored]))
+        caption = "Weight of each step, and how far faces have moved by then (FER-GCN, figure 4)"
+        yield "intensity_weights", figure, caption
     fold = next(fold for fold in folds if number in fold.evaluate)
     variables, _ = checkpoint.load_weights(trained[fold.name])
     batch = data.take(clips, np.array([number]))
@@ -62,7 +63,9 @@ def frame_weights(params: dict) -> np.ndarray:
 
 
 def landmark_motion(landmarks) -> np.ndarray:
-    """How far faces have moved since the first frame, the head's own motion left out.
+    """How far faces have moved since the first frame, about the nose.
+
+    Shifts of the head are left out, its turns are not.
 
     Args:
       landmarks: `[N, T, 68, 2]`, any unit.

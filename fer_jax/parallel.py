@@ -116,6 +116,34 @@ def map_batches(function: Callable) -> Callable:
     return jax.pmap(abreast(mapped), axis_name=AXIS, in_axes=(None, 0, None, None), out_axes=0)
 
 
+def reduce_batch(function: Callable) -> Callable:
+    """Compiles `(variables, batch) -> result` of one run over a batch that all devices share.
+
+    Args:
+      function: reduces over `AXIS`, so that every device has the same result.
+
+    Returns:
+      The same function, for a batch with leading axis B.
+    """
+
+    def reduced(variables, batch):
+        return function(variables, jax.tree.map(lambda leaf: leaf[0, 0], batch))
+
+    mapped = jax.pmap(reduced, axis_name=AXIS, in_axes=(None, 0), out_axes=None)
+    return lambda variables, batch: mapped(
+        variables, split(jax.tree.map(lambda leaf: np.asarray(leaf)[None, None], batch))
+    )
+
+
+def part_shapes(batch: dict, runs: int, steps: int, size: int) -> dict:
+    """Shapes of what `split` gives for `steps` batches of `size` clips like those of `batch`."""
+    local = (jax.local_device_count(), runs, steps, size // jax.device_count())
+    return {
+        name: jax.ShapeDtypeStruct((*local, *leaf.shape[1:]), leaf.dtype)
+        for name, leaf in batch.items()
+    }
+
+
 def example_keys(key: jax.Array, count: int) -> jax.Array:
     """One key an example, the same for any number of devices; call it inside a mapped step."""
     first = jax.lax.axis_index(AXIS) * count

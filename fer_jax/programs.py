@@ -97,6 +97,7 @@ class Program:
       batch_size, steps: clips a step, steps an epoch.
       scored_size: clips of a batch that is scored.
       clip_bytes: size of a clip in memory.
+      call_bytes: of clips that are handed to the devices at once.
     """
 
     module: nn.Module
@@ -108,10 +109,11 @@ class Program:
     steps: int
     scored_size: int
     clip_bytes: int
+    call_bytes: int
 
     def steps_a_call(self, runs: int, steps: int, batch_size: int) -> int:
-        """Steps of one compiled call, so that the clips of all runs stay under `CALL_BYTES`."""
-        limit = max(1, CALL_BYTES // (runs * batch_size * self.clip_bytes))
+        """Steps of one compiled call, so that the clips of all runs stay under `call_bytes`."""
+        limit = max(1, self.call_bytes // (runs * batch_size * self.clip_bytes))
         return max(n for n in range(1, min(steps, limit) + 1) if steps % n == 0)
 
 
@@ -187,6 +189,7 @@ def make_program(
     folds: list[Fold],
     augment: Callable | None = None,
     clip_bytes: int = 1,
+    call_bytes: int = CALL_BYTES,
 ) -> Program:
     """Compiles nothing yet, but fixes the shapes that all folds share.
 
@@ -197,7 +200,7 @@ def make_program(
       features: `batch -> model inputs`, pure.
       folds: what will be run; the smallest sets the steps of an epoch.
       augment: see `make_train_step`.
-      clip_bytes: size of a clip in memory; bounds the steps of one compiled call.
+      clip_bytes, call_bytes: size of a clip, and of the clips of one compiled call at most.
 
     Raises:
       ValueError: a batch cannot be shared by the devices, or there are too few clips.
@@ -233,6 +236,7 @@ def make_program(
         steps=steps,
         scored_size=min(batch_size, -(-largest // devices) * devices),
         clip_bytes=clip_bytes,
+        call_bytes=call_bytes,
     )
 
 
@@ -245,9 +249,9 @@ def compile_ahead(program: Program, states, clips: data.Clips) -> tuple[Program,
     """
     count = len(states.step)
     hop = program.steps_a_call(count, program.steps, program.batch_size)
-    chosen = np.zeros((count, hop, program.batch_size), int)
-    batches = parallel.split(data.take(clips, chosen))
-    keys = jax.random.split(jax.random.key(0), chosen.shape[:2])
+    one = data.take(clips, np.arange(1))
+    batches = parallel.part_shapes(one, count, hop, program.batch_size)
+    keys = jax.random.split(jax.random.key(0), (count, hop))
     compiled = program.train.lower(states, batches, keys).compile()
     need = compiled.memory_analysis()
     need = need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes

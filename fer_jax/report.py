@@ -95,6 +95,7 @@ def write(
         "params_without_U": parameters[1],
         "readings": scores.score_readings(folds, results, clips, names),
         "train_seconds": scores.train_seconds(history, folds),
+        "train_memory_bytes": max(int(result["train_memory_bytes"]) for result in results),
         "best_epoch": scores.best_epoch(history, folds),
         "single_pass": scores.single_pass(scored["samples"], labels, summary)
         if "mc_dropout" in names
@@ -218,6 +219,7 @@ def _report(config, clips, content, figures) -> str:
         f"Model {config.model.name}: {content['params_total']:,} parameters, "
         f"{content['params_without_U']:,} without the learnable graph matrices.",
         *([f"Backbone trained {start}."] if (start := backbone_start(config)) else []),
+        f"A training call takes {content['train_memory_bytes'] / 2**30:.2f} GiB on each device.",
         "",
         "| reading | accuracy, mean of folds | 95% interval | accuracy, pooled | 95% interval | "
         "ECE | NLL | AURC |",

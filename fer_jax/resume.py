@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 from collections.abc import Callable
 
@@ -39,28 +40,27 @@ def fit(
     Raises:
       train.NonFiniteLossError: while training.
     """
-    kept = checkpoint.Checkpoints(checkpoints)
-    states, histories = kept.restore(states)
-    histories = histories or [[] for _ in runs]
-    names = [run.fold.name for run in runs]
-    logs.mkdir(parents=True, exist_ok=True)
-    writers = [report.EpochLog(logs, *pair) for pair in zip(names, histories, strict=True)]
+    with contextlib.ExitStack() as opened:
+        kept = opened.enter_context(contextlib.closing(checkpoint.Checkpoints(checkpoints)))
+        states, histories = kept.restore(states)
+        histories = histories or [[] for _ in runs]
+        names = [run.fold.name for run in runs]
+        logs.mkdir(parents=True, exist_ok=True)
+        writers = [
+            opened.enter_context(contextlib.closing(report.EpochLog(logs, *pair)))
+            for pair in zip(names, histories, strict=True)
+        ]
 
-    def save(states, histories):
-        epoch = len(histories[0])
-        if epoch % checkpoint_epochs == 0 or epoch == epochs:
-            kept.save(epoch, states, histories)
-        for writer, history in zip(writers, histories, strict=True):
-            writer.write(history[-1])
-        after_epoch(histories)
+        def save(states, histories):
+            epoch = len(histories[0])
+            if epoch % checkpoint_epochs == 0 or epoch == epochs:
+                kept.save(epoch, states, histories)
+            for writer, history in zip(writers, histories, strict=True):
+                writer.write(history[-1])
+            after_epoch(histories)
 
-    try:
         states = train.fit(
             program, task, states, clips, runs,
             epochs=epochs, histories=histories, after_epoch=save,
         )  # fmt: skip
-    finally:
-        for writer in writers:
-            writer.close()
-        kept.close()
     return states, histories

@@ -131,7 +131,7 @@ def train_stage(setting: Experiment, stage: Stage, progress):
 
     Returns:
       The compiled program, the last states (of one run), and `{"loss", "params_total",
-      "params_without_U", "seconds", "compile_seconds"}`.
+      "params_without_U", "seconds", "compile_seconds", "memory_bytes"}`.
     """
     config, clips = setting.config, setting.clips
     run, name = train.Run(stage.fold, stage_seed(config, stage)), show(stage.topology)
@@ -141,7 +141,7 @@ def train_stage(setting: Experiment, stage: Stage, progress):
     parent = _load(setting.workdir, stage.parent) if stage.parent else {}
     deeper = len(stage.topology) > len(stage.parent)
     states = programs.stack([first_state(program, clips, run.seed, parent, deeper=deeper)])
-    program, _ = programs.compile_ahead(program, states, clips)
+    program, memory = programs.compile_ahead(program, states, clips)
     compile_seconds = time.perf_counter() - started
 
     def after_epoch(histories):
@@ -173,6 +173,7 @@ def train_stage(setting: Experiment, stage: Stage, progress):
         "params_without_U": without_graph,
         "seconds": sum(row["seconds"] for row in history),
         "compile_seconds": compile_seconds,
+        "memory_bytes": memory,
     }
     return program, states, measures
 
@@ -192,7 +193,7 @@ def make_stage_program(setting: Experiment, stage: Stage) -> programs.Program:
         setting.program.features,
         [stage.fold],
         make_augmentation(config),
-        setting.clips.landmarks[0].nbytes,
+        setting.clips.clip_bytes,
     )
 
 
@@ -275,7 +276,9 @@ def _fine_tune(found, topology: Topology, rows: list[dict], progress) -> list[di
     rows = [*rows, {**row, "decision": "fine-tuned", "kept": topology}]
     search_report.write_rows(found.workdir, rows)
     assess = assessment.make_assess(program, config.evaluation.passes)
-    tuned = dataclasses.replace(found, program=program, assess=assess)
+    tuned = dataclasses.replace(
+        found, program=program, assess=assess, memory=measures["memory_bytes"]
+    )
     experiment.assess_runs(tuned, [train.Run(fold, stage_seed(config, stage))], states)
     return rows
 

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from fer_jax import assess as assessment
 from fer_jax import (
     augment,
+    crops,
     data,
     extract,
     landmarks,
@@ -26,6 +27,7 @@ from fer_jax.models import MODELS, build
 from fer_jax.tasks import TASKS
 from fer_jax.workdir import claim
 
+SEEN = 0.7  # share of a prepared crop's side that a model must see at least
 _RANGES = (
     ("model.dropout", 0.0, 0.95),
     ("optimizer.learning_rate", 0.0, math.inf),
@@ -34,6 +36,11 @@ _RANGES = (
     ("optimizer.warmup_epochs", 0.0, math.inf),
     ("augment.noise", 0.0, math.inf),
     ("augment.degrees", 0.0, 180.0),
+    ("augment.brightness", 0.0, 1.0),
+    ("augment.contrast", 0.0, 1.0),
+    ("data.crop_size", 0, 4096),
+    ("data.crops_in_memory_gb", 0.0, math.inf),
+    ("model.modules", 0, 100),
     ("evaluation.target_accuracy", 0.0, 1.0),
     ("search.width_threshold", 1e-12, 1.0),
     ("search.depth_threshold", 1e-12, 1.0),
@@ -41,7 +48,8 @@ _RANGES = (
 _COUNTS = (
     "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.copies",
     "train.epochs", "train.checkpoint_epochs", "evaluation.passes", "protocol.repeats",
-    "search.epochs", "search.block_size", "search.max_layers", "search.max_blocks",
+    "model.features", "search.epochs", "search.block_size", "search.max_layers",
+    "search.max_blocks",
 )  # fmt: skip
 
 
@@ -62,6 +70,7 @@ class Experiment:
     parameters: tuple[int, int]
     assess: object
     backbone: dict | None = None  # pretrained weights
+    memory: int = 0  # of a training call on each device, bytes
 
 
 def prepare(config: ConfigDict, workdir) -> Experiment:
@@ -77,15 +86,12 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     if config.task not in TASKS:
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
     _check_values(config)
-    crop_bytes = None
-    if takes_crops(config.model.name):
-        crop_bytes = int(config.data.crops_in_memory_gb * 2**30)
     clips = data.load_clips(
         config.data.path,
         config.data.frames,
         config.data.frame_rule,
         config.data.dataset,
-        crop_bytes,
+        config.data.crop_size if takes_crops(config.model.name) else None,
     )
     if len(clips.classes) < 2:
         raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
@@ -95,11 +101,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     folds = protocols.make_folds(config.protocol, clips.subjects, clips.splits)
     model = config.model.to_dict()
     module = build(model, len(clips.classes), clips.graph, config.data.frames)
-    if clips.frames is not None and config.data.crop_size > clips.frames.shape[2]:
-        raise ValueError(
-            f"--config.data.crop_size={config.data.crop_size} is more than the "
-            f"{clips.frames.shape[2]} pixels with which {config.data.path} was prepared"
-        )
+    _check_crops(config, clips)
 
     def features(batch):
         edges, size = clips.graph.edges, config.data.crop_size
@@ -114,13 +116,14 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         folds,
         make_augmentation(config),
         clips.clip_bytes,
+        programs.CALL_BYTES if clips.frames is None else crops.CALL_BYTES,
     )
     shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
     backbone = _load_backbone(config, shapes)
     return Experiment(
         config=config,
         workdir=claim(pathlib.Path(workdir), config, clips),
-        clips=clips,
+        clips=data.hold_crops(clips, int(config.data.crops_in_memory_gb * 2**30)),
         folds=folds,
         program=program,
         model=model,
@@ -144,6 +147,25 @@ def _load_backbone(config: ConfigDict, shapes) -> dict | None:
     )
 
 
+def _check_crops(config: ConfigDict, clips: data.Clips) -> None:
+    """Refuses crops of which a model would see too little, or more than there is."""
+    if clips.frames is None:
+        return
+    prepared, size = clips.frames.shape[2], config.data.crop_size
+    halved = (size or prepared) // 2 ** len(config.model.get("stages", ()))
+    if halved < 1:
+        raise ValueError(
+            f"{len(config.model.stages)} stages halve crops of {size or prepared} pixels to "
+            f"nothing: give fewer --config.model.stages or larger crops"
+        )
+    if size and not SEEN * prepared <= size <= prepared:
+        raise ValueError(
+            f"--config.data.crop_size={size} does not fit the crops of {prepared} pixels in "
+            f"{config.data.path}: it must lie in {round(SEEN * prepared)} to {prepared}, or "
+            f"prepare them with {data.crops_flag(size)}"
+        )
+
+
 def _check_values(config: ConfigDict) -> None:
     """Refuses numbers that have the right type but no meaning."""
     for field in _COUNTS:
@@ -162,6 +184,13 @@ def _check_values(config: ConfigDict) -> None:
             f"--config.model.widths={tuple(widths)}: give the positive width of every layer, "
             f"e.g. --config.model.widths='(8, 16, 16)'"
         )
+    if config.model.get("dtype", "float32") not in ("float32", "bfloat16"):
+        raise ValueError(f"--config.model.dtype={config.model.dtype}: use 'float32' or 'bfloat16'")
+    for stage in config.model.get("stages", ()):
+        if not isinstance(stage, (tuple, list)) or len(stage) != 2 or min(stage) < 1:
+            raise ValueError(
+                f"--config.model.stages: {stage} is no (channels, convolutions) of a stage"
+            )
     if config.data.features == "motion" and config.data.frames < 2:
         raise ValueError("--config.data.features=motion needs --config.data.frames=2 or more")
     if config.search.enabled and config.model.name != "st_bln":

@@ -11,13 +11,16 @@ from ml_collections import ConfigDict
 
 from fer_jax import data
 
+# Fields that change how a run is computed, not what comes out: a run may go on with others.
+_SAME_RUN = (("data", "crops_in_memory_gb"), ("model", "remat"))
+
 
 class WorkdirError(RuntimeError):
     """The work directory belongs to another experiment."""
 
 
 def _fingerprint(clips: data.Clips) -> str:
-    """Hash of everything that a run learns from."""
+    """Hash of the clips: names, splits, labels, landmarks (of crops their size and landmarks)."""
     names = [clips.clip_ids, clips.subjects, clips.splits, clips.classes]
     digest = hashlib.sha256(json.dumps(names).encode())
     arrays = [clips.labels, clips.landmarks, clips.graph.edges]
@@ -31,6 +34,8 @@ def _fingerprint(clips: data.Clips) -> str:
 def claim(workdir: pathlib.Path, config: ConfigDict, clips: data.Clips) -> pathlib.Path:
     """Writes config.json, or checks that the run found there is the same experiment."""
     claim = {**config.to_dict(), "data_fingerprint": _fingerprint(clips)}
+    for section, name in _SAME_RUN:
+        claim[section].pop(name, None)
     content = json.dumps(claim, indent=1, default=list) + "\n"
     file = workdir / "config.json"
     if not file.exists():

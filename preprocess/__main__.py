@@ -152,7 +152,7 @@ def _next_command(options: argparse.Namespace, summary: dict) -> str:
     """The command that trains: with the data set's own config, else with one that fits any."""
     name, path = options.out.resolve().name, shlex.quote(str(options.out))
     for known in (options.dataset, name):
-        config = f"configs/stbln_{known}.py"
+        config = f"configs/{'fergcn' if options.crops else 'stbln'}_{known}.py"
         if known.isidentifier() and pathlib.Path(config).exists():
             return f"python run.py --config {config} --config.data.path={path}"
     command = (

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 
 from fer_jax.models.layers import channel_mix, he_normal_fan_out
 
+_BYTES_AT_ONCE = 2**24  # of the pixels behind a kernel's gradient; more than that leaves the caches
+
 
 def convolve_2d(x: jax.Array, kernel: jax.Array, padding, stride: int = 1) -> jax.Array:
     """Convolves images, `[N, H, W, Fi], [Kh, Kw, Fi, Fo] -> [N, H', W', Fo]`, zeros padded on."""
@@ -48,18 +50,50 @@ convolve_2d_on_cpu.defvjp(_forward, _backward)
 
 
 def _kernel_gradient(x, cotangent, padding, kernel) -> jax.Array:
-    """Gradient of a kernel `[Kh, Kw, Fi, Fo]`: one product of matrices a tap."""
+    """Gradient of a kernel `[Kh, Kw, Fi, Fo]`: one product of matrices a row of taps.
+
+    Whichever has fewer channels stands in memory once a column of taps, a few images at a time.
+    """
     height, width, channels, features = kernel.shape
     rows, columns = cotangent.shape[1:3]
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    outer = cotangent.reshape(-1, features)
+    widen_x = channels < features
+    if not widen_x:
+        columns, spare = x.shape[2], width - 1
+        cotangent = jnp.pad(cotangent, ((0, 0), (0, 0), (spare, spare), (0, 0)))
 
-    def tap(row, column):
-        inner = x[:, row : row + rows, column : column + columns].reshape(-1, channels)
-        return jax.lax.dot_general(inner, outer, (((0,), (0,)), ((), ())))
+    def products(x, cotangent):
+        if widen_x:
+            x = jnp.concatenate([x[:, :, tap : tap + columns] for tap in range(width)], -1)
+        else:  # column c of x meets column c - tap of the cotangent
+            shifted = [cotangent[:, :, tap : tap + columns] for tap in reversed(range(width))]
+            cotangent = jnp.concatenate(shifted, -1)
+        outer = cotangent.reshape(-1, cotangent.shape[-1])
+        inner = [x[:, row : row + rows].reshape(len(outer), -1) for row in range(height)]
+        product = functools.partial(
+            jax.lax.dot_general,
+            dimension_numbers=(((0,), (0,)), ((), ())),  # over all pixels
+            preferred_element_type=jnp.float32,
+        )
+        return jnp.stack([product(each, outer) for each in inner])
 
-    taps = [tap(row, column) for row in range(height) for column in range(width)]
-    return jnp.stack(taps).reshape(kernel.shape)
+    gradient = _sum_over_images(products, x, cotangent, (width + 1) * max(channels, features))
+    if widen_x:
+        gradient = gradient.reshape(kernel.shape)
+    else:
+        gradient = gradient.reshape(height, channels, width, features).transpose(0, 2, 1, 3)
+    return gradient.astype(kernel.dtype)
+
+
+def _sum_over_images(function, x, y, channels: int) -> jax.Array:
+    """Sums `function` over as many images at a time as `_BYTES_AT_ONCE` holds of `channels`."""
+    limit = _BYTES_AT_ONCE // (x.shape[1] * x.shape[2] * channels * x.dtype.itemsize)
+    some = max(n for n in range(1, max(1, min(limit, len(x))) + 1) if len(x) % n == 0)
+    if some == len(x):
+        return function(x, y)
+    parts = [each.reshape(-1, some, *each.shape[1:]) for each in (x, y)]
+    zeros = jnp.zeros_like(jax.eval_shape(function, *(each[0] for each in parts)))
+    return jax.lax.scan(lambda sum_, part: (sum_ + function(*part), None), zeros, parts)[0]
 
 
 class Conv2D(nn.Module):

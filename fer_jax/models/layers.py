@@ -194,7 +194,7 @@ class BatchNorm(nn.Module):
             mean, var = mean_state.value, var_state.value
         else:
             axes = tuple(range(x.ndim - 1))
-            wide = x.astype(jnp.float32)
+            wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
             mean, square = wide.mean(axes), jnp.square(wide).mean(axes)
             count = x.size // channels
             if self.axis_name is not None:
@@ -206,7 +206,7 @@ class BatchNorm(nn.Module):
                 mean_state.value = kept * mean_state.value + (1 - kept) * mean
                 var_state.value = kept * var_state.value + (1 - kept) * unbiased
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        return x * factor.astype(x.dtype) + (bias - mean * factor).astype(x.dtype)
+        return (x * factor + (bias - mean * factor)).astype(x.dtype)
 
 
 class Dropout(nn.Module):

@@ -64,7 +64,8 @@ def test_the_bundle_predicts_what_the_run_scored(whole, prepared_crops):
     workdir, _, _ = whole
     predictor = fer_jax.load_model(workdir / "model")
     assert predictor.takes_crops and (predictor.prepared_size, predictor.crop_size) == (32, 28)
-    clips = data.load_clips(prepared_crops, 4, "middles", crop_bytes=2**30)
+    clips = data.load_clips(prepared_crops, 4, "middles", crop_size=0)
+    clips = data.hold_crops(clips, 2**30)
     scored = np.flatnonzero(np.array(clips.splits) == "test")
     table = pd.read_csv(workdir / "predictions.csv").set_index("clip")
     probabilities = predictor.deterministic(clips.frames[scored])
@@ -124,7 +125,15 @@ def test_pretrained_weights_are_where_training_begins(prepared_crops, tmp_path):
     ("fields", "words"),
     [
         ({"pretrained": "nowhere/model.safetensors"}, "nowhere/model.safetensors do not exist"),
-        ({"data.crop_size": 48}, "crop_size=48 is more than the 32 pixels"),
+        ({"data.crop_size": 48}, "crop_size=48 does not fit.* in 22 to 32, or .*--crops 55"),
+        ({"data.crop_size": 8}, "crop_size=8 does not fit the crops of 32 pixels"),
+        ({"data.crop_size": -5}, "crop_size=-5: it must lie in 0"),
+        ({"model.dtype": "bfloat"}, "dtype=bfloat: use 'float32' or 'bfloat16'"),
+        ({"model.features": 7}, "features is even"),
+        ({"model.modules": -1}, "modules=-1: it must lie in 0"),
+        ({"model.stages": ((4, 1), (6, 0))}, r"\(6, 0\) is no \(channels, convolutions\)"),
+        ({"model.stages": ((4, 1),) * 6}, "6 stages halve crops of 28 pixels to nothing"),
+        ({"augment.contrast": 1.5}, "contrast=1.5: it must lie in 0"),
         ({"data.frames": 0}, "must be 1 or more"),
     ],
 )
@@ -135,7 +144,7 @@ def test_what_does_not_fit_fails_before_any_work(prepared_crops, tmp_path, field
 
 
 def test_landmark_data_is_refused_with_the_way_out(prepared, tmp_path):
-    with pytest.raises(data.NotPreparedError, match="--crops 256"):
+    with pytest.raises(data.NotPreparedError, match="--crops 32,"):
         run(small_config(prepared), tmp_path / "run")
 
 

@@ -20,7 +20,7 @@ from fer_jax import data, experiment, parallel, report, setup, train
 from fer_jax.workdir import WorkdirError
 
 ROOT = pathlib.Path(__file__).parents[2]
-EPOCHS = 10
+EPOCHS = 30
 
 
 def flags(prepared, workdir):

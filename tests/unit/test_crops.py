@@ -1,6 +1,6 @@
 """Face crops: in memory and streamed they are the same clips in the same order."""
 
-import dataclasses
+import time
 
 import cv2
 import numpy as np
@@ -14,23 +14,23 @@ FRAMES = 5
 
 @pytest.fixture(scope="module")
 def in_memory(prepared_crops):
-    return data.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_bytes=2**30)
+    clips = data.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
+    return data.hold_crops(clips, 2**30)
 
 
 @pytest.fixture(scope="module")
 def recorded(prepared_crops):
-    return data.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_bytes=0)
+    return data.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
 
 
-def test_crops_fill_the_memory_they_may_take_and_no_more(prepared_crops, in_memory, recorded):
+def test_crops_fill_the_memory_they_may_take_and_no_more(in_memory, recorded):
     assert isinstance(in_memory.frames, np.ndarray)
     assert isinstance(recorded.frames, crops.Recorded)
     assert in_memory.frames.shape == recorded.frames.shape == (21, FRAMES, 32, 32, 3)
     assert in_memory.clip_bytes == recorded.clip_bytes == FRAMES * 32 * 32 * 3
     whole = 21 * in_memory.clip_bytes
     for room, kind in ((whole, np.ndarray), (whole - 1, crops.Recorded)):
-        loaded = data.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_bytes=room)
-        assert isinstance(loaded.frames, kind)
+        assert isinstance(data.hold_crops(recorded, room).frames, kind)
 
 
 def test_crops_are_those_of_the_record(prepared_crops, in_memory):
@@ -78,7 +78,7 @@ def test_take_reads_recorded_clips_of_any_shape(in_memory, recorded):
 
 def test_a_set_without_crops_says_how_to_get_them(prepared):
     with pytest.raises(data.NotPreparedError, match="prepared without face crops.*--crops 256"):
-        data.load_clips(prepared, FRAMES, "middles", "synthetic", crop_bytes=2**30)
+        data.load_clips(prepared, FRAMES, "middles", "synthetic", crop_size=224)
 
 
 def test_landmark_models_do_not_read_the_crops(prepared_crops):
@@ -93,18 +93,41 @@ def test_frame_inputs_take_the_middle_and_scale_it(in_memory):
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     expected = (frames[:, :, 2:30, 2:30] / 255.0 - mean) / deviation
     np.testing.assert_allclose(inputs, expected, atol=1e-5)
-    signed = extract.frame_inputs(frames, 0, "signed")
-    assert signed.shape[-2] == 32
-    np.testing.assert_allclose(signed, frames / 127.5 - 1, atol=1e-6)
+    assert extract.frame_inputs(frames, 0, "imagenet").shape[-2] == 32
 
 
-def test_calls_hold_a_bounded_number_of_clips(in_memory):
+@pytest.mark.parametrize("steps", [1000, 63, 73, 1])
+@pytest.mark.parametrize("limit", [1, 10, 30, 10_000])
+def test_calls_hold_a_bounded_number_of_clips(in_memory, steps, limit):
     """However long an epoch is, the clips of one compiled call stay under the limit."""
+    step_bytes = 8 * in_memory.clip_bytes
     program = programs.Program(
-        *[None] * 5, batch_size=8, steps=1000, scored_size=8, clip_bytes=in_memory.clip_bytes
-    )
-    hop = program.steps_a_call(1, 1000, 8)
-    assert 1000 % hop == 0
-    assert hop * 8 * in_memory.clip_bytes <= programs.CALL_BYTES
-    large = dataclasses.replace(program, clip_bytes=programs.CALL_BYTES)
-    assert large.steps_a_call(1, 1000, 8) == 1
+        *[None] * 5, batch_size=8, steps=steps, scored_size=8, clip_bytes=in_memory.clip_bytes,
+        call_bytes=limit * step_bytes,
+    )  # fmt: skip
+    hop = program.steps_a_call(1, steps, 8)
+    assert steps % hop == 0 and hop <= limit
+    larger = [n for n in range(hop + 1, min(limit, steps) + 1) if steps % n == 0]
+    assert not larger, "more would have fitted"
+
+
+def test_a_damaged_crop_names_its_clip(recorded, monkeypatch):
+    monkeypatch.setattr(crops, "_decode", lambda content: None)
+    with pytest.raises(RuntimeError, match="a crop of .*s000_0000.* is damaged"):
+        recorded.frames.clip(0)
+
+
+def test_an_interrupt_while_decoding_waits_for_nothing(recorded, monkeypatch):
+    decoded = []
+
+    def clip(self, number):
+        if number == 0:
+            raise KeyboardInterrupt
+        decoded.append(number)
+        time.sleep(0.05)
+        return np.zeros(self.shape[1:], np.uint8)
+
+    monkeypatch.setattr(crops.Recorded, "clip", clip)
+    with pytest.raises(KeyboardInterrupt):
+        recorded.frames.all()
+    assert len(decoded) < 20

@@ -310,6 +310,7 @@ def test_dropout_masks_belong_to_the_example(kind):
 def test_models_say_what_they_eat():
     assert {name: model.inputs for name, model in MODELS.items()} == {
         "st_bln": "edges", "st_gcn": "nodes", "agcn": "nodes", "dgnn": "nodes",
+        "fer_gcn": "frames",
     }  # fmt: skip
 
 

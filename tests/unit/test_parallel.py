@@ -1,5 +1,6 @@
 """Any number of devices makes the same run: dropout, augmentation, BatchNorm and all."""
 
+import dataclasses
 import os
 import pathlib
 import pickle
@@ -13,6 +14,7 @@ import pytest
 
 from configs import base
 from fer_jax import assess, augment, data, extract, parallel, programs, train
+from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.models.st_bln import STBLN
 from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
@@ -28,28 +30,24 @@ def trained(clips: data.Clips) -> dict[str, np.ndarray]:
     config.optimizer.learning_rate = 0.05
     numbers = np.arange(len(clips))
     learnt, scored = numbers[: len(clips) - 11], numbers[len(clips) - 11 :]
-    module = STBLN(classes=len(clips.classes), widths=(4, 6))
     run = train.Run(Fold("fold00", learnt, scored), seed=5)
+    module, change = networks(clips)
+
+    def features(batch):
+        return extract.batch_inputs(batch, module, clips.graph.edges, crop_size=16)
+
     program = programs.make_program(
-        module,
-        TASKS["classification"],
-        config,
-        lambda batch: extract.model_inputs(batch["landmarks"], clips.graph.edges),
-        [run.fold],
-        lambda key, clip: {
-            **clip,
-            "landmarks": augment.augment_clip(key, clip["landmarks"], noise=1.0, degrees=5.0),
-        },
+        module, TASKS["classification"], config, features, [run.fold], change
     )
-    inputs = np.zeros((1, clips.landmarks.shape[1], len(clips.graph.edges), 2))
+    inputs = jax.eval_shape(features, data.take(clips, numbers[:1]))
     states = programs.create_train_states(module, program.optimizer, inputs, [0])
     history = []
     states = train.fit(
         program, TASKS["classification"], states, clips, [run],
         epochs=3, histories=[history], after_epoch=lambda states, histories: None,
     )  # fmt: skip
-    (results,), recalibrated = assess.make_assess(program, passes=6)(
-        states.variables, clips, [run], [scored]
+    results, recalibrated = assess.make_assess(program, passes=6)(
+        states.variables, clips, [run], {"evaluate": [scored]}
     )
     leaves = {
         jax.tree_util.keystr(path): np.asarray(leaf)
@@ -57,7 +55,29 @@ def trained(clips: data.Clips) -> dict[str, np.ndarray]:
     }
     for name in ("train_loss", "train_accuracy", "evaluation_loss", "evaluation_accuracy"):
         leaves[name] = np.array([row[name] for row in history])
-    return {**leaves, **results, "devices": np.array(jax.device_count())}
+    (own,) = results["evaluate"]
+    return {**leaves, **own, "devices": np.array(jax.device_count())}
+
+
+def networks(clips: data.Clips):
+    """A small model for landmarks or for crops, and the augmentation of its clips."""
+    if clips.frames is None:
+
+        def turn(key, clip):
+            landmarks = augment.augment_clip(key, clip["landmarks"], noise=1.0, degrees=5.0)
+            return {**clip, "landmarks": landmarks}
+
+        return STBLN(classes=len(clips.classes), widths=(4, 6)), turn
+
+    def change(key, clip):
+        frames, landmarks = augment.augment_crops(
+            key, clip["frames"], clip["crop_landmarks"], size=16, degrees=5.0
+        )
+        return {**clip, "frames": frames, "crop_landmarks": landmarks}
+
+    frames = clips.frames.shape[1]
+    fields = {"features": 8, "modules": 1, "stages": ((4, 1), (6, 1)), "dropout": 0.2}
+    return FERGCN(classes=len(clips.classes), frames=frames, **fields), change
 
 
 CHILD = """
@@ -69,8 +89,20 @@ with open(sys.argv[1], "rb") as file:
 """
 
 
-def test_eight_devices_make_the_run_of_one(make_clips, tmp_path):
+def with_crops(clips: data.Clips) -> data.Clips:
+    """Adds crops in which each class has another colour, under noise."""
+    rng = np.random.default_rng(0)
+    shape = (len(clips), clips.landmarks.shape[1], 20, 20, 3)
+    frames = rng.integers(60, 140, shape)
+    frames[np.arange(len(clips)), :, :, :, clips.labels] += 60
+    points = rng.uniform(5, 15, (*shape[:2], 68, 2)).astype(np.float32)
+    return dataclasses.replace(clips, frames=frames.astype(np.uint8), crop_landmarks=points)
+
+
+@pytest.mark.parametrize("seen", ["landmarks", "crops"])
+def test_eight_devices_make_the_run_of_one(make_clips, tmp_path, seen):
     clips = make_clips(subjects=6, clips_per_subject=10, noise=3.0)
+    clips = with_crops(clips) if seen == "crops" else clips
     (tmp_path / "clips").write_bytes(pickle.dumps(clips))
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     files = [str(tmp_path / "clips"), str(tmp_path / "eight.npz")]
