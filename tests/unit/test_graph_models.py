@@ -324,7 +324,7 @@ def test_build_passes_the_graph_to_those_who_want_it():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "gcn"}, r"model 'gcn' is unknown: use one of \['agcn', 'dgnn', 'st_bln'"),
+        ({"name": "gcn"}, r"model 'gcn' is unknown: use one of \['agcn', 'dgnn', 'fer_gcn'"),
         ({}, "model None is unknown"),
         ({"name": "agcn", "subsets": 3}, r"'agcn' has no field 'subsets' to set: it has \['dropou"),
         ({"name": "dgnn", "edges": []}, "'dgnn' has no field 'edges' to set"),
