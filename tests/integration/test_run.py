@@ -69,7 +69,7 @@ def without_speed(rows):
 
 def metrics_of(workdir):
     metrics = json.loads((workdir / "metrics.json").read_text())
-    assert metrics.pop("train_seconds") > 0
+    assert metrics.pop("train_seconds") > 0 and metrics.pop("train_memory_bytes") > 0
     return metrics
 
 
