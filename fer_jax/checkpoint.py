@@ -114,7 +114,7 @@ class Predictor:
           frame_width: width of the source frame, pixels; 0 leaves the scale of landmarks as it is.
 
         Raises:
-          ValueError: another shape, or numbers that are not finite.
+          ValueError: another shape, or landmarks that are not finite.
         """
         if self.takes_crops:
             return self._crop_features(np.asarray(clips))

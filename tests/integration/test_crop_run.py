@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 import fer_jax
 from benchmarks import torch_fer_gcn
 from configs import fergcn_synthetic
-from fer_jax import checkpoint, compare, data, experiment, report, setup
+from fer_jax import checkpoint, compare, crops, data, experiment, report, setup
 
 STAGES = ((4, 1), (6, 1))
 
@@ -103,6 +103,32 @@ def test_a_stopped_streamed_run_goes_on_to_the_same_numbers(
     monkeypatch.undo()
     resumed, _ = run(config, tmp_path)
     assert rows_of(tmp_path) == rows_of(workdir)
+    assert resumed["readings"] == metrics["readings"]
+
+
+def test_killed_in_the_middle_of_a_streamed_epoch_it_ends_with_the_same_numbers(
+    prepared_crops, tmp_path, monkeypatch
+):
+    fields = {"data.crops_in_memory_gb": 0.0, "train.batch_size": 2, "train.epochs": 2}
+    config = small_config(prepared_crops, **fields)
+    monkeypatch.setattr(crops, "CALL_BYTES", 1)  # one step a call, three an epoch
+    metrics, _ = run(config, tmp_path / "whole")
+    stream, calls = crops.stream, []
+
+    def cut_short(*arguments):
+        calls.append(arguments)
+        for number, frames in enumerate(stream(*arguments)):
+            if len(calls) == 3 and number == 1:  # epoch 1, its evaluation, epoch 2
+                raise KeyboardInterrupt
+            yield frames
+
+    monkeypatch.setattr(crops, "stream", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "cut")
+    assert [row["epoch"] for row in rows_of(tmp_path / "cut")] == [1]
+    monkeypatch.setattr(crops, "stream", stream)
+    resumed, _ = run(config, tmp_path / "cut")
+    assert rows_of(tmp_path / "cut") == rows_of(tmp_path / "whole")
     assert resumed["readings"] == metrics["readings"]
 
 

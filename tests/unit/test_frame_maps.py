@@ -1,0 +1,96 @@
+"""Where frames get their features from and what they weigh: on networks whose answer is known."""
+
+import jax
+import numpy as np
+import pytest
+
+from fer_jax import frame_maps, frame_plots
+from fer_jax import landmarks as lm
+from fer_jax.models.fer_gcn import FERGCN
+
+FRAMES, SIDE = 3, 16
+
+
+@pytest.fixture(scope="module")
+def network():
+    """One stage of positive kernels and a graph that changes nothing."""
+    module = FERGCN(classes=2, frames=FRAMES, features=4, modules=1, stages=((4, 1),))
+    inputs = np.zeros((1, FRAMES, SIDE, SIDE, 3), np.float32)
+    variables = jax.jit(lambda: module.init(jax.random.key(0), inputs, train=False))()
+    variables = jax.tree.map(np.array, dict(variables))
+    params = variables["params"]
+    convolution = params["backbone"]["stage1"]["conv1"]
+    convolution["kernel"] = np.abs(convolution["kernel"])
+    params["reduce"]["kernel"] = np.abs(params["reduce"]["kernel"])
+    params["graph_modules_0"]["kernel"] = np.eye(4, dtype=np.float32)
+    return module, variables
+
+
+def bright_spots():
+    """Frames that are black but for a square, which moves down."""
+    inputs = np.zeros((FRAMES, SIDE, SIDE, 3), np.float32)
+    for frame in range(FRAMES):
+        inputs[frame, 5 * frame : 5 * frame + 4, 6:10] = 1.0
+    return inputs
+
+
+def test_features_come_from_where_there_is_something(network):
+    maps = frame_maps.feature_maps(*network, bright_spots())
+    assert maps["before"].shape == (FRAMES, SIDE // 2, SIDE // 2)
+    for frame, heat in enumerate(maps["before"]):
+        row, column = np.unravel_index(heat.argmax(), heat.shape)
+        assert abs(2 * row + 0.5 - (5 * frame + 1.5)) <= 1.5 and 3 <= column <= 4
+        assert heat.min() >= 0 and heat[:, 0].max() == 0
+
+
+def test_a_graph_that_changes_nothing_leaves_the_maps(network):
+    maps = frame_maps.feature_maps(*network, bright_spots())
+    np.testing.assert_allclose(maps["after"], maps["before"], rtol=1e-5)
+
+
+def test_a_frame_that_is_not_taken_in_has_no_map_behind_the_graph(network):
+    module, variables = network
+    adjacency = np.eye(FRAMES, dtype=np.float32)
+    adjacency[1, 1], adjacency[1, 0] = 0.0, 1.0  # frame 1 sees frame 0 instead of itself
+    changed = {**variables, "params": {**variables["params"], "A": adjacency}}
+    maps = frame_maps.feature_maps(module, changed, bright_spots())
+    assert maps["before"][1].max() > 0 and maps["after"][1].max() == 0
+    np.testing.assert_allclose(maps["after"][2], maps["before"][2], rtol=1e-5)
+
+
+def test_weights_are_those_of_the_columns():
+    adjacency = np.array([[0.9, 0.2, 0.7], [0.1, 0.8, 0.9], [0.0, 0.1, 1.4]])
+    weights = frame_maps.frame_weights({"A": adjacency})
+    np.testing.assert_allclose(weights, [0.2512, 0.2597, 0.4892], atol=1e-4)
+
+
+def test_motion_is_that_of_the_features_not_of_the_head():
+    face = 50 * lm.MEAN_FACE
+    shifted = np.stack([face, face + [30, -4]])
+    np.testing.assert_allclose(frame_maps.landmark_motion(shifted[None]), [0, 0], atol=1e-6)
+    opened = np.stack([face, face])
+    opened[1, 55:60, 1] += 10  # five of the 51 points, a fifth of the eye distance
+    np.testing.assert_allclose(
+        frame_maps.landmark_motion(opened[None]), [0, 5 / 51 * 10 / 50], atol=1e-4
+    )
+
+
+def test_the_figure_shows_weights_as_shares():
+    weights = np.array([[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]])
+    figure = frame_plots.intensity_weights(weights, [0.0, 0.1, 0.2])
+    upper, lower = figure.axes
+    drawn = [line.get_ydata() for line in upper.lines if len(line.get_ydata()) == 3]
+    assert any(np.allclose(line, [0.9, 0.9, 1.2]) for line in drawn)  # mean of the folds, times 3
+    assert sum(any(np.allclose(line, 3 * row) for row in weights) for line in drawn) == 2
+    np.testing.assert_allclose(lower.lines[0].get_ydata(), [0.0, 0.1, 0.2])
+
+
+def test_heat_maps_lie_over_the_crops():
+    crops = np.zeros((4, 8, 8, 3), np.uint8)
+    rows = [("before", np.zeros((4, 2, 2))), ("after", np.ones((4, 2, 2)))]
+    figure = frame_plots.heat_maps(crops, rows, "title", shown=3)
+    assert len(figure.axes) == 9
+    top, first, second = (figure.axes[number] for number in (0, 3, 6))
+    assert (len(top.images), len(first.images), len(second.images)) == (1, 2, 2)
+    assert first.images[1].get_array().max() == 0 and second.images[1].get_array().min() == 1
+    assert tuple(first.images[1].get_extent()) == (-0.5, 7.5, 7.5, -0.5)
