@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
 import pathlib
 
@@ -15,9 +13,10 @@ from etils import epath
 from flax import linen as nn
 from flax import serialization
 
-from fer_jax import data, extract, uncertainty
+from fer_jax import extract
 from fer_jax.landmarks import Graph
 from fer_jax.models import MODELS, build
+from fer_jax.predictor import Predictor
 
 BUNDLE_VERSION = 1
 
@@ -58,124 +57,6 @@ class Checkpoints:
 
     def close(self) -> None:
         self._manager.close()
-
-
-@dataclasses.dataclass(frozen=True)
-class Predictor:
-    """A trained model with all that is needed to use it.
-
-    Attributes:
-      name: name of the experiment.
-      module: the Flax module.
-      variables: `{"params", "batch_stats"}` as trained; MC dropout uses them.
-      recalibrated: the same with BatchNorm statistics re-estimated without dropout;
-        deterministic prediction uses them.
-      classes: class names.
-      frames, frame_rule: how many frames a clip gives the model and how they are chosen.
-      input_features: "position" or "motion", see `extract.model_inputs`.
-      crop_size: side of the face crops that the model sees, pixels; 0 for landmark models.
-      prepared_size: side of the crops it was trained on, from whose middle it sees `crop_size`.
-      graph: the landmark graph.
-      window_seconds: median length of the training clips.
-      threshold: abstain where the entropy exceeds it (chosen on validation clips), or None.
-      info: the whole `model.json`.
-    """
-
-    name: str
-    module: nn.Module
-    variables: dict
-    recalibrated: dict
-    classes: tuple[str, ...]
-    frames: int
-    frame_rule: str
-    input_features: str
-    crop_size: int
-    prepared_size: int
-    graph: Graph
-    window_seconds: float
-    threshold: float | None
-    info: dict
-
-    def select(self, detected) -> np.ndarray:
-        """Chooses the `[T]` frames of a clip, see `data.select_frames`."""
-        return data.select_frames(detected, self.frames, self.frame_rule)
-
-    @property
-    def takes_crops(self) -> bool:
-        """Whether the model looks at face crops instead of landmarks."""
-        return self.module.inputs == "frames"
-
-    def features(self, clips, frame_width: int = 0) -> jax.Array:
-        """Model inputs of clips whose frames `select` chose.
-
-        Args:
-          clips: landmarks `[B, T, 68, 2]`, source pixels; for a model that `takes_crops`, face
-            crops `[B, T, S, S, 3]`, RGB, 0..255, as `preprocess.crops.cut_crop` makes them.
-          frame_width: width of the source frame, pixels; 0 leaves the scale of landmarks as it is.
-
-        Raises:
-          ValueError: another shape, or landmarks that are not finite.
-        """
-        if self.takes_crops:
-            return self._crop_features(np.asarray(clips))
-        landmarks = np.asarray(clips, np.float32)
-        if landmarks.ndim != 4 or landmarks.shape[1:] != (self.frames, 68, 2):
-            raise ValueError(
-                f"{self.name} takes landmarks [B, {self.frames}, 68, 2], got "
-                f"{list(landmarks.shape)}: choose the frames with select()"
-            )
-        if not np.isfinite(landmarks).all():
-            raise ValueError("landmarks hold NaN or infinity: leave such frames out in select()")
-        batch = {"landmarks": data.scale_to_reference(landmarks, frame_width)}
-        return jnp.asarray(
-            extract.batch_inputs(batch, self.module, self.graph.edges, self.input_features)
-        )
-
-    def _crop_features(self, crops) -> jax.Array:
-        size = self.prepared_size
-        if crops.shape[1:] != (self.frames, size, size, 3):
-            raise ValueError(
-                f"{self.name} takes face crops [B, {self.frames}, {size}, {size}, 3], got "
-                f"{list(crops.shape)}: choose the frames with select(), cut faces with "
-                f"preprocess.crops.cut_crop(image, landmarks, {size})"
-            )
-        return jnp.asarray(
-            extract.batch_inputs({"frames": crops}, self.module, None, crop_size=self.crop_size)
-        )
-
-    def samples(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
-        """Probabilities `[S, B, C]` of S passes with dropout on; `clips` as for `features`."""
-        inputs = self.features(clips, frame_width)
-        return np.asarray(self._sampled(passes)(self.variables, inputs, jax.random.key(seed)))
-
-    def predict(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
-        """MC dropout: `uncertainty.Summary` of B clips, see `features`."""
-        return uncertainty.summarise(
-            self.samples(clips, passes=passes, seed=seed, frame_width=frame_width)
-        )
-
-    def deterministic(self, clips, *, frame_width: int = 0) -> np.ndarray:
-        """Probabilities `[B, C]`, dropout off, recalibrated BatchNorm statistics."""
-        inputs = self.features(clips, frame_width)
-        return np.asarray(self._plain(self.recalibrated, inputs))
-
-    @functools.cached_property
-    def _plain(self):
-        def plain(variables, inputs):
-            return jax.nn.softmax(self.module.apply(variables, inputs, train=False), -1)
-
-        return jax.jit(plain)
-
-    @functools.cached_property
-    def _compiled(self) -> dict:
-        return {}
-
-    def _sampled(self, passes: int):
-        if passes not in self._compiled:
-            self._compiled[passes] = jax.jit(
-                functools.partial(uncertainty.sample, self.module, passes=passes)
-            )
-        return self._compiled[passes]
 
 
 def save_bundle(

@@ -37,6 +37,7 @@ from fer_jax import (
     train,
     uncertainty,
 )
+from fer_jax.predictor import Predictor
 from fer_jax.workdir import WorkdirError
 
 REPEATS = 11  # timed calls, the median counts
@@ -124,7 +125,7 @@ def _scores(metrics: dict) -> dict:
     return scores
 
 
-def measure(predictor: checkpoint.Predictor, passes: int = 100) -> dict:
+def measure(predictor: Predictor, passes: int = 100) -> dict:
     """Cost of a trained model: `gflops` a clip, `ms` and `ms_mcd` a clip, one clip at a time.
 
     The operations are those of the compiled network (a multiplication and an addition are two).

@@ -13,7 +13,7 @@ from fer_jax import landmarks as lm
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 20),
-       st.sampled_from(["ends", "uniform"]))  # fmt: skip
+       st.sampled_from(["ends", "middles", "uniform"]))  # fmt: skip
 def test_chosen_frames_have_a_face_and_keep_their_order(detected, frames, rule):
     if not any(detected):
         with pytest.raises(ValueError, match="no frame of this clip has a face"):
@@ -102,6 +102,22 @@ def test_missing_data_says_what_how_and_where(tmp_path, dataset, words):
     for word in [*words, f"{dataset} is not prepared in {tmp_path / 'nothing'}"]:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "size", "command"),
+    [
+        ("ckplus", 224, "preprocess ckplus --source DIR --out {} --crops 256"),
+        ("mmi", 0, "preprocess mmi --source DIR --out {} --crops 256"),
+        ("synthetic", 56, "preprocess synthetic --out {} --crops 64"),
+        ("buhmap", 56, "preprocess manifest --source FILE.csv --out {} --crops 64 --render"),
+    ],
+)
+def test_missing_crops_are_in_the_command(tmp_path, dataset, size, command):
+    path = tmp_path / "nothing"
+    with pytest.raises(data.NotPreparedError) as caught:
+        data.load_clips(path, 16, "middles", dataset, crop_size=size)
+    assert command.format(path) in str(caught.value)
 
 
 def test_take_gathers_any_shape(make_clips):

@@ -13,7 +13,7 @@ FLOORS = [
     {"data", "extract", "augment", "crops", "models", "tasks", "synthetic", "face_model",
      "drawing", "render"},
     {"parallel", "pretrained", "programs", "train", "uncertainty", "assess", "checkpoint",
-     "protocols", "progressive"},
+     "predictor", "protocols", "progressive"},
     {"experiment", "setup", "workdir", "resume", "report", "scores", "plots", "method_plots",
      "predict", "sources", "windows", "outputs", "frame_maps", "frame_plots", "timeline",
      "annotate", "demo", "search", "search_report", "compare"},
