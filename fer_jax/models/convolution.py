@@ -148,44 +148,14 @@ def _strided(x, kernel, stride: int) -> jax.Array:
     return convolve_2d_on_cpu(x, kernel, ((before, side - 1 - before),) * 2)
 
 
-@jax.custom_vjp
 def max_pool_2(x: jax.Array) -> jax.Array:
     """The largest of every 2 x 2 pixels: `[N, H, W, C] -> [N, H / 2, W / 2, C]`, floors odd sides.
 
-    Compared in pairs instead of reduced over windows: XLA:CPU scatters the gradient of a window
-    pixel by pixel, and a reduction does not join what comes before it in one pass over memory.
-    Equal pixels all get the gradient; behind a ReLU only zeros are equal, and there it ends.
+    Reshaped instead of windowed: XLA:CPU scatters the gradient of a window pixel by pixel.
     """
     count, height, width, channels = x.shape
     x = x[:, : height // 2 * 2, : width // 2 * 2]
-    rows = x.reshape(count, height // 2, 2, -1, channels)
-    x = jnp.maximum(rows[:, :, 0], rows[:, :, 1])
-    columns = x.reshape(count, height // 2, width // 2, 2, channels)
-    return jnp.maximum(columns[:, :, :, 0], columns[:, :, :, 1])
-
-
-def _max_pool_2_forward(x):
-    y = max_pool_2(x)
-    return y, (x, y)
-
-
-def _max_pool_2_backward(saved, cotangent):
-    x, y = saved
-    height, width = y.shape[1:3]
-    odd = ((0, 0), (0, x.shape[1] - 2 * height), (0, x.shape[2] - 2 * width), (0, 0))
-
-    def spread(value):
-        shape = (len(y), height, 2, width, 2, y.shape[-1])
-        return jnp.broadcast_to(value[:, :, None, :, None], shape).reshape(
-            len(y), 2 * height, 2 * width, -1
-        )
-
-    even = x[:, : 2 * height, : 2 * width]
-    gradient = jnp.where(even == spread(y), spread(cotangent), 0)
-    return (jnp.pad(gradient, odd),)
-
-
-max_pool_2.defvjp(_max_pool_2_forward, _max_pool_2_backward)
+    return x.reshape(count, height // 2, 2, width // 2, 2, channels).max((2, 4))
 
 
 def max_pool_3(x: jax.Array) -> jax.Array:
