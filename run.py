@@ -25,20 +25,14 @@ def main(arguments: list[str]) -> None:
     if len(arguments) > 1:
         raise app.UsageError(f"unknown argument {arguments[1]!r}: flags begin with --")
     logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save
-    from fer_jax import data, experiment, setup, train
-    from fer_jax.workdir import WorkdirError
+    from fer_jax import experiment
 
     experiment.keep_compiled(_CACHE.value)
     config = _CONFIG.value
     workdir = _WORKDIR.value or f"runs/{config.name}"
     try:
         metrics = experiment.run(config, workdir)
-    except (
-        setup.SetupError,
-        data.NotPreparedError,
-        WorkdirError,
-        train.NonFiniteLossError,
-    ) as error:
+    except experiment.FAILURES as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("\ninterrupted: the same command continues from the last checkpoint")

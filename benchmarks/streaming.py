@@ -33,7 +33,7 @@ def measure(name: str, path: str, room: float, epochs: int, send) -> None:
         clips, run = experiment.clips, train.Run(experiment.folds[0], 0)
         states = setup.fresh_states(experiment.program, clips, [0])
         program, _ = compile_ahead(experiment.program, states, clips)
-        rows, histories = [], [[]]
+        histories = [[]]
         train.fit(
             program, setup.TASKS[config.task], states, clips, [run], epochs=epochs,
             histories=histories, after_epoch=lambda states, histories: None,

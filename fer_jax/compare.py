@@ -27,26 +27,16 @@ from rich.console import Console
 
 from fer_jax import (
     checkpoint,
-    data,
     experiment,
     method_plots,
     published,
     report,
     search_report,
-    setup,
-    train,
     uncertainty,
 )
 from fer_jax.predictor import Predictor
-from fer_jax.workdir import WorkdirError
 
 REPEATS = 11  # timed calls, the median counts
-FAILURES = (
-    setup.SetupError,
-    WorkdirError,
-    data.NotPreparedError,
-    train.NonFiniteLossError,
-)
 
 
 class ConfigError(ValueError):
@@ -237,7 +227,7 @@ def main() -> None:
         try:
             rows.append(run_method(config, options.runs, console))
             write(rows, options.out)  # what is finished can be read while the rest runs
-        except FAILURES as error:
+        except experiment.FAILURES as error:
             failed.append(f"{config.name} is left out: {error}")
             console.print(failed[-1], markup=False, soft_wrap=True)
         except KeyboardInterrupt:

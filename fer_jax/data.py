@@ -226,16 +226,20 @@ def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> st
 
 def take(clips: Clips, numbers: np.ndarray, weight: np.ndarray | None = None) -> dict:
     """Gathers a batch; `numbers` may have any shape, which becomes the leading axes."""
+    if not isinstance(clips.frames, crops.Recorded):
+        frames = None if clips.frames is None else clips.frames[numbers]
+        return _batch(clips, numbers, weight, frames)
+    decoded = np.stack([clips.frames.clip(number) for number in numbers.reshape(-1)])
+    return _batch(clips, numbers, weight, decoded)
+
+
+def _batch(clips: Clips, numbers: np.ndarray, weight, frames: np.ndarray | None) -> dict:
     if weight is None:
         weight = np.ones(numbers.shape, np.float32)
     batch = {"label": clips.labels[numbers], "weight": weight}
-    if clips.frames is None:
+    if frames is None:
         return {**batch, "landmarks": clips.landmarks[numbers]}
-    if isinstance(clips.frames, crops.Recorded):
-        frames = np.stack([clips.frames.clip(number) for number in numbers.reshape(-1)])
-        frames = frames.reshape(*numbers.shape, *frames.shape[1:])
-    else:
-        frames = clips.frames[numbers]
+    frames = frames.reshape(*numbers.shape, *clips.frames.shape[1:])
     return {**batch, "frames": frames, "crop_landmarks": clips.crop_landmarks[numbers]}
 
 
@@ -249,20 +253,16 @@ def batches(clips: Clips, numbers: np.ndarray, weight=None, hop: int = 1) -> Ite
     Yields:
       `take` of `[R, hop, B]`.
     """
-    parts = range(0, numbers.shape[1], hop)
+    parts = [slice(first, first + hop) for first in range(0, numbers.shape[1], hop)]
+    order = [numbers[:, part] for part in parts]
+    weights = [None if weight is None else weight[:, part] for part in parts]
     if not isinstance(clips.frames, crops.Recorded):
-        for first in parts:
-            part = slice(first, first + hop)
-            yield take(clips, numbers[:, part], None if weight is None else weight[:, part])
+        yield from (take(clips, *each) for each in zip(order, weights, strict=True))
         return
-    order = [numbers[:, first : first + hop] for first in parts]
-    flat = np.concatenate([part.reshape(-1) for part in order])
-    known = dataclasses.replace(clips, frames=np.zeros((len(clips), 0), np.uint8))
+    flat = np.concatenate([chosen.reshape(-1) for chosen in order])
     decoded = crops.stream(clips.frames, flat, order[0].size)
-    for first, chosen, frames in zip(parts, order, decoded, strict=True):
-        part = slice(first, first + hop)
-        batch = take(known, chosen, None if weight is None else weight[:, part])
-        yield {**batch, "frames": frames.reshape(*chosen.shape, *frames.shape[1:])}
+    for chosen, own, frames in zip(order, weights, decoded, strict=True):
+        yield _batch(clips, chosen, own, frames)
 
 
 def epoch_numbers(train: np.ndarray, steps: int, batch_size: int, seed: tuple) -> np.ndarray:

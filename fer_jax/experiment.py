@@ -31,9 +31,13 @@ from fer_jax import (
     resume,
     train,
 )
+from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.setup import Experiment, SetupError, fresh_states, prepare
 from fer_jax.tasks import TASKS
+from fer_jax.workdir import WorkdirError
 
+# What keeps an experiment from being run; each message says what to do.
+FAILURES = (SetupError, WorkdirError, data.NotPreparedError, train.NonFiniteLossError)
 MEMORY_SHARE = 0.8  # of a device's memory that runs side by side may take
 
 
@@ -125,16 +129,16 @@ def _seen(clips: data.Clips) -> str:
 
 def _own_figures(experiment: Experiment):
     """What `report.write` draws of this model only, None for most."""
-    program, folds = experiment.program, experiment.folds
-    if not getattr(program.module, "modules", 0):
+    module = experiment.program.module
+    if not isinstance(module, FERGCN) or not module.modules:
         return None
     return functools.partial(
         frame_maps.figures,
-        program.module,
-        program.features,
+        module,
+        experiment.program.features,
         experiment.workdir,
         experiment.clips,
-        folds,
+        experiment.folds,
     )
 
 

@@ -48,8 +48,9 @@ def figures(
     fold = next(fold for fold in folds if number in fold.evaluate)
     variables, _ = checkpoint.load_weights(trained[fold.name])
     batch = data.take(clips, np.array([number]))
-    maps = feature_maps(module, variables, features(batch)[0])
-    shown = extract.middle(batch["frames"][0], features(batch).shape[-2])
+    inputs = features(batch)
+    maps = feature_maps(module, variables, inputs[0])
+    shown = extract.middle(batch["frames"][0], inputs.shape[-2])
     rows = [("before the graph", maps["before"]), ("after the graph", maps["after"])]
     label = clips.classes[clips.labels[number]]
     title = f"Where the features come from: {clips.clip_ids[number]}, {label}"

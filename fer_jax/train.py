@@ -138,9 +138,9 @@ def train_epoch(program: Program, states, clips: data.Clips, runs: list[Run], ep
         waited += time.perf_counter() - asked
         first = number * hop
         states, part = program.train(states, batches, keys[:, first : first + hop])
-        # the call before the last must have ended: two at most hold their clips in memory
-        parts = [jax.tree.map(np.asarray, done) for done in parts] + [part]
-    parts = [jax.tree.map(np.asarray, done) for done in parts]
+        if parts:  # the call before must have ended: two at most hold their clips in memory
+            parts[-1] = jax.tree.map(np.asarray, parts[-1])
+        parts.append(part)
     metrics = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
     for number, run in enumerate(runs):
         check_finite(metrics["loss"][number], epoch, chosen[number], clips, run.fold)

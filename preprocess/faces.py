@@ -135,17 +135,17 @@ def upright_rotation(source, model_path=None, probes: int = 20, every: int = 5) 
         if position % every:
             continue
         closer = position % (probes * every // 2) == 0
-        if _best_score(detector, image, 0, closer) >= _SURE:
+        if best_score(detector, image, 0, closer) >= _SURE:
             return 0
         for rotation in hits:
-            hits[rotation] += _best_score(detector, image, rotation, closer) >= _SURE
+            hits[rotation] += best_score(detector, image, rotation, closer) >= _SURE
         if max(hits.values()) == 2:
             break
     best = max(hits, key=hits.get)
     return best if hits[best] else 0
 
 
-def _best_score(detector: Detector, image, rotation: int, closer: bool) -> float:
+def best_score(detector: Detector, image, rotation: int, closer: bool = False) -> float:
     """Best detector score in a frame turned clockwise; `closer` upsamples when there is none."""
     gray, _ = shrink(np.ascontiguousarray(np.rot90(image, -rotation // 90)))
     found = detector.search(gray) or (detector.search(gray, closer=True) if closer else [])

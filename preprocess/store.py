@@ -26,7 +26,7 @@ _OWN_FILES = (
 )  # fmt: skip
 _PARTIAL = ".writing-"
 _EXAMPLES_PER_SHARD = 1024
-_BATCH = 8  # clips held at a time; the writer renews its metadata with every batch, in 1 ms
+_BATCH = 8  # clips held at a time; the writer renews its metadata with every batch
 
 
 def write_dataset(
@@ -190,8 +190,7 @@ def _features(classes, action_units, with_crops: bool) -> dict:
     if action_units:
         features["action_units"] = tensor(shape=(None, len(action_units)), dtype=np.float32)
     if with_crops:
-        # As numbers, each byte would be one integer of a protocol buffer: a list 15 times as slow
-        # to read, and larger.
+        # As numbers, each byte would be an integer of a protocol buffer: larger, slower to read.
         features["crops"] = tensor(shape=(None,), dtype=np.uint8, encoding="bytes")
         features["crop_offsets"] = tensor(shape=(None,), dtype=np.int64)
         features["crop_landmarks"] = tensor(shape=(None, 68, 2), dtype=np.float32)

@@ -9,7 +9,8 @@ import pathlib
 import numpy as np
 
 from preprocess.clip import ClipError
-from preprocess.detector import Detector, shrink
+from preprocess.detector import Detector
+from preprocess.faces import best_score
 from preprocess.video import Frames, open_frames
 
 _PROBES, _PROBE_EVERY = 6, 12  # frames: the first three seconds decide which half is frontal
@@ -56,24 +57,19 @@ def _frontal(video: FrontalHalf) -> str:
         if len(probed) == _PROBES:
             break
     detector = Detector(video.model)
-    best, best_score = "", 0.0
+    best, best_mean = "", 0.0
     for halves, turn in _SPLITS:
         for half in halves:
             # a frame without a face counts as 0: often found and well found both weigh
-            score = float(np.mean([_score(detector, _cut(image, half), turn) for image in probed]))
-            if score > best_score:
-                best, best_score = half, score
-        if best_score >= _SURE:
+            scores = [best_score(detector, _cut(image, half), turn) for image in probed]
+            mean = float(np.maximum(scores, 0.0).mean())
+            if mean > best_mean:
+                best, best_mean = half, mean
+        if best_mean >= _SURE:
             break
     if not best:
         raise ClipError("no face", f"in neither half of {len(probed)} frames of {video.path}")
     return best
-
-
-def _score(detector: Detector, image: np.ndarray, turn: int) -> float:
-    """Score of the surest face in an image turned clockwise, 0 without one."""
-    gray, _ = shrink(np.ascontiguousarray(np.rot90(image, -turn // 90)))
-    return max((score for _, score in detector.search(gray)), default=0.0)
 
 
 def _cut(image: np.ndarray, half: str) -> np.ndarray:

@@ -25,7 +25,7 @@ def convolve_2d_on_cpu(x: jax.Array, kernel: jax.Array, padding) -> jax.Array:
     """`convolve_2d` of stride 1, with derivatives that are fast on a CPU inside a loop too.
 
     Those that XLA:CPU derives itself are convolutions over other axes, for which it has no fast
-    kernel there (`python -m benchmarks.convolution`).
+    kernel there (`python -m benchmarks.convolution` shows it for the convolution over time).
 
     Args:
       padding: `((top, bottom), (left, right))`, each less than the kernel's side.
