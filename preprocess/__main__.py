@@ -219,6 +219,12 @@ def _read(clips: list[Clip], options, model, console: Console):
     return outcomes, files
 
 
+def _action_units(dataset, clips: list[Clip]) -> tuple[str, ...] | None:
+    """Names of the action units: those of the data set, else those that its clips have codes of."""
+    coded = (clip.codes.units for clip in clips if clip.codes)
+    return getattr(dataset, "ACTION_UNITS", None) or next(coded, None)
+
+
 def _store(options, clips, outcomes, files, classes, summary) -> None:
     out = options.out
     usable = [
@@ -231,7 +237,7 @@ def _store(options, clips, outcomes, files, classes, summary) -> None:
         lambda: ((clip, pipeline.load_sequence(file)) for clip, file in usable),
         splits=list(summary["splits"]),
         classes=classes,
-        action_units=getattr(DATASETS[options.dataset], "ACTION_UNITS", None),
+        action_units=_action_units(DATASETS[options.dataset], clips),
         crop_size=options.crops,
         report=summary,
     )

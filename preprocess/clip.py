@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import pathlib
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Sequence:
       frame_index: `[T]` int32, the number by which the source knows the frame.
       fps: frames a second; 0 when the source does not say.
       frame_size: width and height of the upright source frame, pixels; 0 when unknown.
-      action_units: `[T, A]` float32 intensities 0..1, or None.
+      action_units: `[T, A]` float32 intensities 0..1, NaN where unknown, or None.
       crops: the JPEG files of all frames one after another, `[N]` uint8, or None.
       crop_offsets: `[T + 1]` int64; frame t is `crops[crop_offsets[t] : crop_offsets[t + 1]]`,
         empty where not detected.
@@ -55,6 +56,18 @@ class Sequence:
     crops: np.ndarray | None = None
     crop_offsets: np.ndarray | None = None
     crop_landmarks: np.ndarray | None = None
+
+
+class Codes(NamedTuple):
+    """Where the action units of a clip's frames are coded, see `action_units.py`.
+
+    Attributes:
+      path: a CSV; None where all are unknown.
+      units: names of the action units, in the order of the columns of `Sequence.action_units`.
+    """
+
+    path: pathlib.Path | None
+    units: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +87,7 @@ class Clip:
       frame_size: width and height, where the source does not say (OpenFace CSV).
       problem: why the clip cannot be used, found while listing; None when it can.
       note: what was noticed while listing, but is no reason to drop the clip.
+      codes: of the frames' action units, where they are not in the source itself.
     """
 
     clip_id: str
@@ -85,3 +99,4 @@ class Clip:
     frame_size: tuple[int, int] = (0, 0)
     problem: ClipError | None = None
     note: str = ""
+    codes: Codes | None = None

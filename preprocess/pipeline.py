@@ -80,8 +80,11 @@ def cache_file(clip: Clip, cache: pathlib.Path, model: str, crop_size: int = 0) 
         identity.append(repr(source))
         if isinstance(path := getattr(source, "path", None), pathlib.Path):
             identity.append(_state(path))
-    if crop_size:  # not said without crops: clips finished before there were any stay valid
+    # Neither is said where there is none: clips finished before there were any stay valid.
+    if crop_size:
         identity.append(["crops", crop_size])
+    if clip.codes:
+        identity += [clip.codes.units, clip.codes.path and _state(clip.codes.path)]
     digest = hashlib.sha256(repr(identity).encode()).hexdigest()
     return cache / f"{digest[:24]}.npz"
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from preprocess import crops, faces
+from preprocess.action_units import read_codes, units_at
 from preprocess.clip import Clip, ClipError, Sequence
 from preprocess.openface import read_openface
 
@@ -49,13 +50,15 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
       and `crop_bytes`, see `pipeline.Outcome`.
 
     Raises:
-      ClipError: the source cannot be read, shows no face, or holds no pictures to crop.
+      ClipError: the source or its codes cannot be read, it shows no face, or holds no pictures to
+        crop.
       detector.LandmarkModelError: a video is to be read and dlib or its model is missing.
     """
     notes = {"other_faces": 0, "rotation": 0, "note": ""}
     source = clip.source
     if crop_size and (problem := no_pictures(clip)):
         raise problem
+    coded = read_codes(clip.codes) if clip.codes else {}  # before the search for faces: it is long
     if hasattr(source, "load"):
         sequence = source.load()
     elif _is_csv(source):
@@ -64,6 +67,9 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
         sequence, notes = _read_frames(clip, model_path, crop_size)
     if not sequence.detected.any():
         raise ClipError("no face", f"none in {len(sequence.detected)} frames")
+    if clip.codes:  # by number: frames that cannot be decoded are not in the sequence
+        units = units_at(coded, sequence.frame_index, clip.codes)
+        sequence = dataclasses.replace(sequence, action_units=units)
     return sequence, notes
 
 

@@ -1,4 +1,4 @@
-"""Miniature official trees of CK+, Oulu-CASIA, AFEW and MMI, for the tests to write."""
+"""Miniature official trees of CK+, Oulu-CASIA, AFEW, MMI and BP4D, for the tests to write."""
 
 import json
 import pathlib
@@ -12,6 +12,7 @@ from preprocess.clip import Clip
 STRAY = (".DS_Store", "Thumbs.db", "desktop.ini", "notes.txt")
 OULU_FOLDERS = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 AFEW_FOLDERS = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
+BP4D_UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23)
 
 
 def put(path: pathlib.Path, content: str = "") -> None:
@@ -73,6 +74,26 @@ def mmi_session(
         put(folder / f"{video}{suffix}")
 
 
+def bp4d_codes(root, clip_id: str, rows: dict[int, dict[int, int]], folder="AU_OCC", units=47):
+    """Writes a table of codes: `rows` gives codes of action units by frame, 0 where not given.
+
+    As in the release a column stands for every number up to `units`, 9 in those of no unit.
+    """
+    lines = [",".join(map(str, range(units + 1)))]
+    for frame, codes in rows.items():
+        cells = [codes.get(unit, 0 if unit in BP4D_UNITS else 9) for unit in range(1, units + 1)]
+        lines.append(",".join(map(str, [frame, *cells])))
+    put(root / folder / f"{clip_id}.csv", "\n".join(lines) + "\n")
+
+
+def bp4d_task(root, clip_id: str, numbers=(1, 2), folder="Sequences", digits=4, **codes):
+    """Writes a task of empty images, all of them coded."""
+    subject, task = clip_id.split("_")
+    for number in numbers:
+        put(root / folder / subject / task / f"{number:0{digits}d}.jpg")
+    bp4d_codes(root, clip_id, {number: {} for number in numbers}, **codes)
+
+
 def drawn(subject: int, frames: int) -> list:
     """Draws frames of a face that the detector finds, RGB."""
     clip = make_clip(0, subject, 1, frames=max(frames, 2))
@@ -98,10 +119,10 @@ def reason(clip: Clip) -> str:
     return clip.problem.reason if clip.problem else ""
 
 
-def prepare(name: str, source, out) -> dict:
+def prepare(name: str, source, out, *more: str) -> dict:
     """Runs the command and returns its report."""
     arguments = [name, "--source", str(source), "--out", str(out), "--workers", "1"]
-    assert main(arguments) == 0
+    assert main([*arguments, *more]) == 0
     return json.loads((out / "report.json").read_text())
 
 

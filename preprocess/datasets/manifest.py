@@ -2,13 +2,15 @@
 
 A path is relative to the CSV and names a video, a folder of frames, a still image or an OpenFace
 CSV. Optional columns: split (train, validation or test; val and dev mean validation), fps (for
-folders of frames), width and height (of the video behind an OpenFace CSV).
+folders of frames), width and height (of the video behind an OpenFace CSV), action_units (a CSV
+with the first line frame,AU01,AU02,... and values 0 to 1, relative to the manifest too).
 --crops needs pictures: of an OpenFace CSV, --render draws them.
 A value that contains a comma needs quotes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -18,12 +20,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax import synthetic
-from preprocess.clip import Clip, ClipError, Sequence, SourceError
+from preprocess.action_units import base_rates, coded_units, read_codes
+from preprocess.clip import Clip, ClipError, Codes, Sequence, SourceError
 from preprocess.openface import read_openface
 from preprocess.video import Frames
 
 REQUIRED = ("path", "subject", "label")
-OPTIONAL = ("split", "fps", "width", "height")
+OPTIONAL = ("split", "fps", "width", "height", "action_units")
 _SPLITS = {name: name for name in ("train", "validation", "test")}
 _SPLITS |= {"": "train", "val": "validation", "dev": "validation"}
 _REST = "cells without a column"
@@ -88,13 +91,30 @@ def clips(source, options) -> Iterator[Clip]:
         raise SourceError("--source is missing: name a CSV with the columns path, subject, label")
     source = pathlib.Path(source)
     seen: set[pathlib.Path] = set()
+    listed, units = [], ()
     for line, row in _rows(source):
         try:
             clip = _clip(source.parent, line, row, seen)
+            if clip.codes:
+                units = units or clip.codes.units
+                _check_units(clip.codes, units, line)
         except ClipError as problem:
             path, subject, label = (row[name] for name in REQUIRED)
             clip = Clip(f"line {line}: {path}", subject, label, None, problem=problem)
-        yield _drawn(clip) if options.render else clip
+        listed.append(_drawn(clip) if options.render else clip)
+    for clip in listed:
+        uncoded = units and not clip.codes
+        yield dataclasses.replace(clip, codes=Codes(None, units)) if uncoded else clip
+
+
+def notes(kept: list[Clip]) -> list[str]:
+    """Says how often each action unit is present, where any are coded."""
+    tables = []
+    for clip in kept:
+        with contextlib.suppress(ClipError):  # moved away since it was read
+            if clip.codes and (rows := read_codes(clip.codes)):
+                tables.append(np.stack(list(rows.values())))
+    return base_rates(kept[0].codes.units, tables) if tables else []
 
 
 def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -140,7 +160,24 @@ def _clip(folder: pathlib.Path, line: int, row: dict[str, str], seen: set) -> Cl
     size = round(_number(row, "width", line)), round(_number(row, "height", line))
     fps = _number(row, "fps", line)
     label = " ".join(row["label"].split())  # class names are stored one a line
-    return Clip(row["path"], row["subject"], label, path, split, fps, size)
+    codes = _codes(folder, row["action_units"], line) if row["action_units"] else None
+    return Clip(row["path"], row["subject"], label, path, split, fps, size, codes=codes)
+
+
+def _codes(folder: pathlib.Path, name: str, line: int) -> Codes:
+    path = folder / name
+    if not path.is_file():
+        raise ClipError("missing file", f"line {line}: there is no file {path}")
+    return Codes(path, tuple(sorted(coded_units(path))))
+
+
+def _check_units(codes: Codes, units: tuple[str, ...], line: int) -> None:
+    if codes.units != units:
+        raise ClipError(
+            "other action units",
+            f"line {line}: {codes.path} codes {', '.join(codes.units)}, the clips before it "
+            f"{', '.join(units)}: give all CSVs the same columns, left empty where unknown",
+        )
 
 
 def _drawn(clip: Clip) -> Clip:

@@ -1,4 +1,4 @@
-"""Oulu-CASIA and AFEW on miniature trees in the official layout; what holds for CK+ as well."""
+"""Oulu-CASIA and AFEW on miniature trees in the official layout; what holds for others as well."""
 
 import collections
 
@@ -13,6 +13,7 @@ from tests.official_trees import (
     AFEW_FOLDERS,
     STRAY,
     afew_tree,
+    bp4d_task,
     ckplus_sequence,
     drawn,
     examples,
@@ -28,11 +29,13 @@ TREES = {
     "ckplus": lambda root: ckplus_sequence(root, "S005_001", [1, 2]),
     "oulu": lambda root: oulu_tree(root / "OriginalImg", ["P001"]),
     "afew": afew_tree,
+    "bp4d": lambda root: bp4d_task(root, "F001_T1"),
 }
 LAYOUTS = {
     "ckplus": ("cohn-kanade-images/S005/001/S005_001_00000011.png", "_emotion.txt"),
     "oulu": ("OriginalImg/VL/Strong/P001/Anger/000.jpeg", "P080"),
     "afew": ("Train_AFEW/Angry/000046280.avi", "Val_AFEW/Angry/"),
+    "bp4d": ("AU_OCC/F001_T1.csv", "Sequences/F001/T1/2440.jpg", "Binghamton University"),
 }
 
 
@@ -125,7 +128,7 @@ def test_afew_needs_both_splits(tmp_path):
     [
         ("ckplus", "cohn-kanade-images"), ("ckplus", "Emotion"), ("oulu", "OriginalImg"),
         ("oulu", "OriginalImg/VL"), ("oulu", "OriginalImg/VL/Strong"), ("afew", "Train_AFEW"),
-        ("afew", "Val_AFEW/Happy"),
+        ("afew", "Val_AFEW/Happy"), ("bp4d", "AU_OCC"), ("bp4d", "Sequences"),
     ],
 )  # fmt: skip
 def test_a_source_above_or_inside_the_tree_will_do(tmp_path, monkeypatch, name, entered):

@@ -1,0 +1,175 @@
+"""Action units of a clip's frames, coded in a CSV: a row a frame, a column an action unit."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+import re
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Series
+
+import numpy as np
+
+from fer_jax.labels import PRESENT_INTENSITY
+from preprocess.clip import ClipError, Codes
+
+_UNIT = re.compile(r"(?:AU)?0*([1-9]\d?)", re.IGNORECASE)
+_UNKNOWN = 9.0
+_LAST = np.iinfo(np.int32).max  # frame number
+_FORM = "its first line must name columns like frame,AU01,AU02"
+
+
+def coded_units(path: pathlib.Path) -> tuple[str, ...]:
+    """Reads which action units a CSV codes: names like AU01, in the order of its columns.
+
+    Raises:
+      ClipError: the file cannot be read, or its first line names no action unit, or one twice.
+    """
+    return tuple(_columns(path, _lines(path))[1])
+
+
+def read_codes(codes: Codes) -> dict[int, np.ndarray]:
+    """Reads the codes of all frames.
+
+    The frame number stands in the column `frame`, else in the first; a column of an action unit is
+    named `AU01`, `AU1` or `1`; other columns are ignored. A value is 0 to 1; 9, nan or an empty
+    cell mean unknown, as does a column that is not there.
+
+    Returns:
+      frame number -> `[A]` float32 in the order of `codes.units`, NaN where unknown.
+
+    Raises:
+      ClipError: the file cannot be read, has no rows, a row that is torn, two of one frame, or a
+        value that is none.
+    """
+    if codes.path is None:
+        return {}
+    lines = _lines(codes.path)
+    frame, columns, width = _columns(codes.path, lines)
+    places = [(place, columns[name]) for place, name in enumerate(codes.units) if name in columns]
+    rows: dict[int, np.ndarray] = {}
+    for line, cells in lines:
+        where = f"{codes.path}, line {line}"
+        if len(cells) < width or any(map(str.strip, cells[width:])):
+            raise ClipError(
+                "torn codes", f"{where}: {len(cells)} cells, the first line has {width}"
+            )
+        number = _frame_number(cells[frame], where)
+        if number in rows:
+            raise ClipError("frame coded twice", f"{where}: frame {number} was coded before")
+        rows[number] = np.full(len(codes.units), np.nan, np.float32)
+        for place, column in places:
+            rows[number][place] = _value(cells[column], codes.units[place], where)
+    if not rows:
+        raise ClipError("no codes", f"{codes.path} has a first line and no rows")
+    return rows
+
+
+def units_at(rows: dict[int, np.ndarray], numbers: Iterable[int], codes: Codes) -> np.ndarray:
+    """Puts codes beside frames.
+
+    Args:
+      rows: of `read_codes`.
+      numbers: of the T frames, as their source knows them.
+      codes: whose rows they are.
+
+    Returns:
+      `[T, A]` float32, NaN for frames without codes.
+
+    Raises:
+      ClipError: there are codes, and none of these frames.
+    """
+    numbers = [int(number) for number in numbers]
+    if rows and not rows.keys() & set(numbers):
+        raise ClipError(
+            "codes of other frames",
+            f"{codes.path} codes frames {min(rows)} to {max(rows)}, the clip has "
+            f"{min(numbers)} to {max(numbers)}",
+        )
+    unknown = np.full(len(codes.units), np.nan, np.float32)
+    return np.stack([rows.get(number, unknown) for number in numbers])
+
+
+def base_rates(units: Series[str], tables: Iterable[np.ndarray]) -> list[str]:
+    """Says how often each action unit is present among the frames in which it is known.
+
+    Args:
+      units: A names.
+      tables: `[T, A]` codes, one a clip; from one half on a unit counts as present.
+
+    Returns:
+      One note; none without codes.
+    """
+    known, present = np.zeros(len(units), int), np.zeros(len(units), int)
+    for table in tables:
+        known += np.isfinite(table).sum(0)
+        present += (table >= PRESENT_INTENSITY).sum(0)  # not so where it is NaN
+    if not known.any():
+        return []
+    shares = [
+        f"{name} {there / of:.3f}" if of else f"{name} never known"
+        for name, there, of in zip(units, present, known, strict=True)
+    ]
+    return [f"share of frames with an action unit, of those where it is known: {', '.join(shares)}"]
+
+
+def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+    """Gives line numbers and cells; blank lines are passed over."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                if "".join(cells).strip():
+                    yield reader.line_num, cells
+    except OSError as error:
+        raise ClipError("unreadable codes", f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ClipError("unreadable codes", f"{path} is no CSV in UTF-8 ({error})") from error
+
+
+def _columns(path: pathlib.Path, lines: Iterator) -> tuple[int, dict[str, int], int]:
+    """Reads the first line: column of the frame number, columns of action units, width."""
+    names = [cell.strip() for cell in next(lines, (0, []))[1]]
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise ClipError("no codes", f"{path} is empty")
+    lower = [name.lower() for name in names]
+    frame = lower.index("frame") if "frame" in lower else 0
+    if lower[frame].startswith("au"):
+        raise ClipError("no frame numbers", f"{path} begins with {names[0]}: {_FORM}")
+    columns: dict[str, int] = {}
+    for column, name in enumerate(names):
+        match = _UNIT.fullmatch(name)
+        if not match or column == frame:
+            continue
+        unit = f"AU{int(match[1]):02d}"
+        if unit in columns:  # so it is where the first line already holds codes
+            raise ClipError("action unit twice", f"{path} names {unit} twice: {_FORM}")
+        columns[unit] = column
+    if not columns:
+        shown = ", ".join(names[:6])[:60]
+        raise ClipError("no action units", f"{path} names none ({shown}): {_FORM}")
+    return frame, columns, len(names)
+
+
+def _frame_number(text: str, where: str) -> int:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= _LAST or number != int(number):
+        raise ClipError("impossible frame number", f"{where}: {text[:20]!r} numbers no frame")
+    return int(number)
+
+
+def _value(text: str, unit: str, where: str) -> float:
+    try:
+        value = float(text.strip() or "nan")
+    except ValueError:
+        value = -1.0
+    if value == _UNKNOWN or np.isnan(value):
+        return np.nan
+    if not 0 <= value <= 1:
+        raise ClipError("impossible code", f"{where}: {unit} is {text[:20]!r}, not 0 to 1 or 9")
+    return value

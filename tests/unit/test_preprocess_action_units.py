@@ -1,0 +1,153 @@
+"""Action units of your own data: a CSV beside each clip, matched by frame number."""
+
+import argparse
+
+import numpy as np
+import pytest
+
+from fer_jax.synthetic import make_clip
+from preprocess.__main__ import main
+from preprocess.action_units import base_rates, coded_units, units_at
+from preprocess.clip import Codes
+from preprocess.datasets import manifest
+from tests.official_trees import examples, prepare, reason, write_faces
+
+HEADER = "path,subject,label,action_units\n"
+
+
+def write_landmarks(path, numbers) -> None:
+    """Writes an OpenFace CSV with these frame numbers."""
+    points = make_clip(0, 0, 1, frames=max(len(numbers), 2)).landmarks[: len(numbers)]
+    names = ["frame", *(f" {axis}_{k}" for axis in "xy" for k in range(68))]
+    table = np.column_stack([numbers, points.transpose(0, 2, 1).reshape(len(numbers), 136)])
+    np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.4f")
+
+
+def listed(folder, text: str, *arguments) -> list:
+    (folder / "list.csv").write_text(text)
+    parser = argparse.ArgumentParser()
+    manifest.add_options(parser)
+    return list(manifest.clips(folder / "list.csv", parser.parse_args(arguments)))
+
+
+def test_codes_are_matched_by_frame_number_not_by_row():
+    codes = Codes(None, ("AU01", "AU12"))
+    rows = {7: np.float32([1, 0]), 3: np.float32([0, np.nan])}
+    units = units_at(rows, np.array([2, 3, 5, 7], np.int32), codes)
+    unknown = [np.nan, np.nan]
+    np.testing.assert_array_equal(units, [unknown, [0, np.nan], unknown, [1, 0]])
+    assert units.dtype == np.float32
+
+
+def test_base_rates_are_of_known_frames():
+    tables = [np.float32([[1, 0.5, np.nan], [0, np.nan, np.nan]]), np.float32([[0, 0.4, np.nan]])]
+    (note,) = base_rates(("AU01", "AU02", "AU04"), tables)
+    assert note.endswith("AU01 0.333, AU02 0.500, AU04 never known")
+    assert base_rates(("AU01",), []) == []
+
+
+def test_columns_may_stand_in_any_order(tmp_path):
+    (tmp_path / "a.csv").write_text("AU12,time,frame, AU4\n1,0.04,1,0\n")
+    assert coded_units(tmp_path / "a.csv") == ("AU12", "AU04")
+
+
+def test_rows_of_a_manifest_have_codes(tmp_path):
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "a.csv").write_text("frame,AU12,AU01\n0,1,0\n")
+    (tmp_path / "b.csv").write_text("frame,AU01,AU12\n0,1,0\n")
+    text = HEADER + "c.mp4,p,joy,\na.mp4,p,joy,a.csv\nb.mp4,p,joy,b.csv\n"
+    units = ("AU01", "AU12")
+    paths = [None, tmp_path / "a.csv", tmp_path / "b.csv"]
+    assert [clip.codes for clip in listed(tmp_path, text)] == [Codes(p, units) for p in paths]
+    without = text.replace("a.csv", "").replace("b.csv", "")
+    assert [clip.codes for clip in listed(tmp_path, without)] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted", "words"),
+    [
+        ("frame,AU01,AU12\n0,1,0\n", "", ""),
+        ("frame,AU01\n0,1\n", "other action units", "codes AU01, the clips before it AU01, AU12"),
+        ("frame,AU01,AU12,AU15\n", "other action units", "left empty where unknown"),
+        ("frame,AU01_r,AU12_r\n0,1,0\n", "no action units", "frame,AU01,AU02"),
+        ("", "no codes", "b.csv is empty"),
+        (None, "missing file", "line 3: there is no file"),
+    ],
+)
+def test_codes_that_do_not_fit_are_listed_with_the_reason(tmp_path, content, wanted, words):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "a.csv").write_text("frame,AU01,AU12\n0,1,0\n")
+    if content is not None:
+        (tmp_path / "b.csv").write_text(content)
+    good, other = listed(tmp_path, HEADER + "a.mp4,p,joy,a.csv\nb.mp4,p,joy,b.csv\n")
+    assert reason(good) == "" and reason(other) == wanted
+    assert words in str(other.problem)
+
+
+def test_codes_of_a_manifest_reach_the_data_set(tmp_path, capsys):
+    pytest.importorskip("dlib")
+    tfds = pytest.importorskip("tensorflow_datasets")
+    write_landmarks(tmp_path / "face.csv", [1, 2, 4])
+    write_landmarks(tmp_path / "torn.csv", [1, 2, 4])
+    write_landmarks(tmp_path / "other.csv", [1, 2, 4])
+    frames = [tmp_path / "frames" / f"f{number}.png" for number in (5, 6, 7)]
+    write_faces(frames, 0)
+    frames[0].write_bytes(b"no image")
+    write_faces([tmp_path / "still.png"], 1)
+    (tmp_path / "u").mkdir()
+    (tmp_path / "u" / "face.csv").write_text("frame,AU01,AU12\n4,0.25,1\n1,,9\n3,1,1\n")
+    (tmp_path / "u" / "frames.csv").write_text("frame,AU12,AU01\n5,0,0\n6,1,0\n7,0.5,nan\n")
+    (tmp_path / "u" / "torn.csv").write_text("frame,AU01,AU12\n1,0,0\n2,0\n")
+    (tmp_path / "u" / "other.csv").write_text("frame,AU01,AU12\n1001,0,0\n")
+    rows = [
+        f"{name},p{k},{'ab'[k % 2]},{f'u/{codes}.csv' if codes else ''}\n"
+        for k, (name, codes) in enumerate(
+            [
+                ("face.csv", "face"), ("frames", "frames"), ("torn.csv", "torn"),
+                ("other.csv", "other"), ("still.png", ""),
+            ]
+        )
+    ]  # fmt: skip
+    (tmp_path / "list.csv").write_text(HEADER + "".join(rows))
+    out = tmp_path / "out"
+    report = prepare("manifest", tmp_path / "list.csv", out)
+    assert report["dropped"] == {"torn codes": 1, "codes of other frames": 1}
+    assert any("AU01 0.250, AU12 0.800" in note for note in report["notes"])
+    assert tfds.builder_from_directory(out).info.metadata["action_units"] == ["AU01", "AU12"]
+    nan, stored = np.nan, {name: row["action_units"] for name, row in examples(out).items()}
+    np.testing.assert_array_equal(stored["face.csv"], [[nan, nan], [nan, nan], [0.25, 1]])
+    np.testing.assert_array_equal(stored["frames"], [[0, 1], [nan, 0.5]])
+    np.testing.assert_array_equal(stored["still.png"], [[nan, nan]])
+
+    (tmp_path / "u" / "face.csv").write_text("frame,AU01,AU12\n2,1,1\n")
+    again = prepare("manifest", tmp_path / "list.csv", out)
+    assert [row["reused"] for row in again["clips"]] == [False, True, True, True, True]
+    np.testing.assert_array_equal(
+        examples(out)["face.csv"]["action_units"], [[nan, nan], [1, 1], [nan, nan]]
+    )
+    capsys.readouterr()
+
+
+def test_a_drawn_person_keeps_the_codes(tmp_path, capsys):
+    pytest.importorskip("dlib")
+    write_landmarks(tmp_path / "face.csv", [3, 4])
+    (tmp_path / "units.csv").write_text("frame,AU01\n4,1\n")
+    (tmp_path / "list.csv").write_text(HEADER + "face.csv,p,joy,units.csv\n")
+    out = tmp_path / "out"
+    report = prepare("manifest", tmp_path / "list.csv", out, "--render", "--crops", "32")
+    assert report["counts"]["kept"] == 1
+    row = examples(out)["face.csv"]
+    np.testing.assert_array_equal(row["action_units"], [[np.nan], [1]])
+    assert row["detected"].all() and len(row["crop_offsets"]) == 3
+    capsys.readouterr()
+
+
+def test_a_manifest_without_codes_has_no_field_of_them(tmp_path, capsys):
+    write_landmarks(tmp_path / "face.csv", [1, 2])
+    (tmp_path / "list.csv").write_text(HEADER + "face.csv,p,joy,\n")
+    arguments = ["manifest", "--source", str(tmp_path / "list.csv"), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert "action_units" not in examples(tmp_path / "out")["face.csv"]
+    capsys.readouterr()
