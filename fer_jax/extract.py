@@ -9,6 +9,7 @@ from fer_jax import landmarks as lm
 # Mean and standard deviation of each colour, 0..255, by which a model wants its pixels scaled.
 PIXELS = {
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "symmetric": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),  # -1..1
 }
 
 

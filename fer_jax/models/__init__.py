@@ -7,12 +7,22 @@ import dataclasses
 import flax.linen as nn
 
 from fer_jax.models.agcn import AGCN
+from fer_jax.models.densenet import DenseNet
 from fer_jax.models.dgnn import DGNN
 from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.models.st_bln import STBLN
 from fer_jax.models.st_gcn import STGCN
+from fer_jax.models.stc_nlstm import STCNLSTM
 
-MODELS = {"st_bln": STBLN, "st_gcn": STGCN, "agcn": AGCN, "dgnn": DGNN, "fer_gcn": FERGCN}
+MODELS = {
+    "st_bln": STBLN,
+    "st_gcn": STGCN,
+    "agcn": AGCN,
+    "dgnn": DGNN,
+    "fer_gcn": FERGCN,
+    "stc_nlstm": STCNLSTM,
+    "densenet": DenseNet,
+}
 
 # Names of the learnable matrices over nodes, edges or frames, which the papers' counts mostly leave
 # out.
@@ -20,6 +30,11 @@ GRAPH_LEAVES = ("U", "P", "M", "S", "T", "A")
 
 _GIVEN = ("edges", "frames", "axis_name")  # fields that the data and the devices set
 _LINEN = ("name", "parent")
+
+
+def is_kernel(leaf: str) -> bool:
+    """Tells by its name whether a parameter multiplies inputs or states: no bias, norm or graph."""
+    return leaf == "recurrent" or leaf.endswith("kernel")
 
 
 def build(fields: dict, classes: int, graph, frames: int | None = None) -> nn.Module:

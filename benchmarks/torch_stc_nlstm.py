@@ -1,0 +1,159 @@
+"""STC-NLSTM in PyTorch, the yardstick for the Flax model.
+
+Volumes have the axes `[B, C, T, H, W]`. Pooling works on frames, which PyTorch does faster than on
+volumes in both memory layouts; nothing else is tuned here.
+
+Source: Yu et al., Neurocomputing 317 (2018); STC-NLSTM specification, sections 2 to 5.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+WIDTHS = (64, 64, 64, 64, 64)
+NORMED, POOLED = (1, 2), (1, 2, 4)  # convolutions with BatchNorm, and those that pooling follows
+BINS = (8, 4, 2)
+UNITS = 18
+_LSTM_LEAVES = {"kernel": "weight_ih", "recurrent": "weight_hh", "bias": "bias_ih"}
+
+
+class Layer(nn.Module):
+    """Convolution, BatchNorm where it is wanted, ReLU."""
+
+    def __init__(self, fan_in, width, norm):
+        super().__init__()
+        self.conv = nn.Conv3d(fan_in, width, 3, padding=1)
+        self.norm = nn.BatchNorm3d(width) if norm else nn.Identity()
+
+    def forward(self, x):
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+class TwoLevelLSTM(nn.LSTM):
+    """Two LSTMs, one on the other, and the last hidden state: `[B, T, d] -> [B, H]`."""
+
+    def __init__(self, fan_in, hidden):
+        super().__init__(fan_in, hidden, num_layers=2, batch_first=True)
+        for name, parameter in self.named_parameters():
+            if name.startswith("bias_hh"):  # a gate has one bias; the second stays zero
+                nn.init.zeros_(parameter).requires_grad_(False)
+
+    def forward(self, x):
+        return super().forward(x)[0][:, -1]
+
+
+class STCNLSTM(nn.Module):
+    """STC-NLSTM: face crops `[B, 3, T, H, W]` to logits; options as in Flax.
+
+    `frames` and `side` (of a crop) set the size of the layer of 18 units, for nesting "none" alone.
+    """
+
+    def __init__(self, classes, channels=WIDTHS, hidden=128, nesting="nested", frames=18, side=64):
+        super().__init__()
+        self.nesting, layers, lengths = nesting, [], []
+        for number, (fan_in, width) in enumerate(zip((3, *channels), channels, strict=False), 1):
+            layers.append(Layer(fan_in, width, number in NORMED))
+            lengths.append(width * sum(n * n for n in BINS))
+        self.layers = nn.ModuleList(layers)
+        if nesting == "nested":
+            self.t_lstms = nn.ModuleList(TwoLevelLSTM(length, hidden) for length in lengths)
+            self.c_lstm = TwoLevelLSTM(hidden, hidden)
+        elif nesting == "none":
+            for number in range(1, len(channels)):
+                side = side // 2 if number in POOLED else side
+            self.units = nn.Linear(frames * side * side * channels[-1], UNITS)
+        else:
+            self.t_lstm = TwoLevelLSTM(lengths[-1], hidden)
+        self.head = nn.Linear(UNITS if nesting == "none" else hidden, classes)
+
+    def forward(self, x):
+        maps = []
+        for number, layer in enumerate(self.layers, 1):
+            maps.append(layer(x))
+            x = maps[-1]
+            if number in POOLED and number < len(self.layers):
+                pooled = F.max_pool2d(_frames(x), 2)
+                x = pooled.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
+        if self.nesting == "none":
+            return self.head(self.units(maps[-1].permute(0, 2, 3, 4, 1).flatten(1)))
+        if self.nesting == "last":
+            return self.head(self.t_lstm(mspp(maps[-1])))
+        if self.nesting == "sum":
+            return self.head(self.t_lstm(sum(mspp(each) for each in maps)))
+        states = [lstm(mspp(each)) for lstm, each in zip(self.t_lstms, maps, strict=True)]
+        return self.head(self.c_lstm(torch.stack(states, 1)))
+
+
+def mspp(maps):
+    """`[B, C, T, H, W] -> [B, T, 84 C]`: 8 x 8, 4 x 4, 2 x 2 bins, each by row, column, channel."""
+    frames = _frames(maps)
+    pooled = [F.adaptive_max_pool2d(frames, bins).permute(0, 2, 3, 1).flatten(1) for bins in BINS]
+    return torch.cat(pooled, 1).unflatten(0, (maps.shape[0], maps.shape[2]))
+
+
+def load(variables: dict, mirror: STCNLSTM) -> STCNLSTM:
+    """Copies Flax variables into a mirror of the same sizes, which is changed in place.
+
+    Raises:
+      RuntimeError: the trees do not fit; the message names the leaves.
+    """
+    named = torch_names(variables["params"]) | torch_names(variables["batch_stats"])
+    own = mirror.state_dict()
+    kept = {name: own[name] for name in own if re.search("num_batches_tracked|bias_hh", name)}
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in named.items()}
+    mirror.load_state_dict(tensors | kept)
+    return mirror
+
+
+def torch_names(tree: dict) -> dict[str, np.ndarray]:
+    """Renames and reshapes a tree of params, gradients or batch_stats as the mirror has it."""
+    named = {}
+    for name, part in tree.items():
+        if name.startswith("layer"):
+            for block, leaves in part.items():
+                named |= _leaves(f"layers.{int(name.removeprefix('layer')) - 1}.{block}", leaves)
+        elif "lstm" in name:
+            number = name.removeprefix("t_lstm")
+            prefix = f"t_lstms.{int(number) - 1}" if number.isdigit() else name
+            for level, leaves in part.items():
+                place = int(level.removeprefix("level")) - 1
+                for leaf, array in leaves.items():
+                    named[f"{prefix}.{_LSTM_LEAVES[leaf]}_l{place}"] = np.asarray(array).T
+        else:
+            named |= _leaves(name, part)
+    return {name: np.ascontiguousarray(array) for name, array in named.items()}
+
+
+def make_optimizer(mirror: nn.Module, learning_rate: float) -> torch.optim.SGD:
+    """The paper's weight decay 0.0015 on kernels alone; SGD with momentum 0.9."""
+    trained = [parameter for parameter in mirror.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.0015},
+        {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9)
+
+
+def channels_first(frames: np.ndarray) -> torch.Tensor:
+    """Turns clips `[B, T, H, W, 3]` into `[B, 3, T, H, W]`, contiguous."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.asarray(frames), -1, 1)))
+
+
+def _frames(volume):
+    return volume.transpose(1, 2).flatten(0, 1)
+
+
+def _leaves(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
+    """Leaves of one layer: `[T, H, W, Fi, Fo] -> [Fo, Fi, T, H, W]`, `[Fi, Fo] -> [Fo, Fi]`."""
+    names = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+    named = {}
+    for name, leaf in leaves.items():
+        leaf = np.asarray(leaf)
+        leaf = leaf.transpose(4, 3, 0, 1, 2) if leaf.ndim == 5 else leaf.T
+        named[f"{prefix}.{names.get(name, name)}"] = leaf
+    return named

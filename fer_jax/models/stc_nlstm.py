@@ -1,0 +1,163 @@
+"""STC-NLSTM: LSTMs over the frames nested in an LSTM over the layers of a 3-D CNN.
+
+Source: Yu, Liu, Liu & Deng, Neurocomputing 317 (2018); STC-NLSTM specification for what the paper
+leaves open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fer_jax.models.convolution import max_pool_2
+from fer_jax.models.layers import BatchNorm, Dense, Dropout
+from fer_jax.models.recurrent import LSTM
+from fer_jax.models.volume import Conv3D
+
+WIDTHS = (64, 64, 64, 64, 64)
+NORMED = (1, 2)  # convolutions with BatchNorm
+POOLED = (1, 2, 4)  # convolutions that max pooling follows, if there is another one
+BINS = (8, 4, 2)  # a side, of the three levels of the pyramid
+UNITS = 18  # of the layer in front of the classifier where no LSTM is ("FC18")
+NESTINGS = ("nested", "sum", "last", "none")
+
+
+def mspp(maps: jax.Array) -> jax.Array:
+    """MSPP-norm, the largest value in each of 8 x 8, 4 x 4 and 2 x 2 bins.
+
+    Bins reach from `floor(i * side / n)` to `ceil((i + 1) * side / n)`.
+
+    Args:
+      maps: `[..., H, W, C]`.
+
+    Returns:
+      `[..., 84 C]`, each level in the order row, column, channel.
+    """
+    levels = []
+    for bins in BINS:
+        binned = _largest(_largest(maps, bins, -3), bins, -2)
+        levels.append(binned.reshape(*maps.shape[:-3], -1))
+    return jnp.concatenate(levels, -1)
+
+
+def _largest(x: jax.Array, bins: int, axis: int) -> jax.Array:
+    """Largest value in each bin of one axis."""
+    side, axis = x.shape[axis], axis % x.ndim
+    if side % bins == 0:
+        return x.reshape(*x.shape[:axis], bins, side // bins, *x.shape[axis + 1 :]).max(axis + 1)
+    edges = [(i * side // bins, -(-(i + 1) * side // bins)) for i in range(bins)]
+    parts = [jax.lax.slice_in_dim(x, start, end, axis=axis).max(axis) for start, end in edges]
+    return jnp.stack(parts, axis)
+
+
+class Layer(nn.Module):
+    """One convolution with BatchNorm (perhaps) and ReLU: `[B, T, H, W, Fi] -> [B, T, H, W, Fo]`."""
+
+    features: int
+    norm: bool
+    dtype: str = "float32"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        x = Conv3D(self.features, self.dtype, name="conv")(x)
+        if self.norm:
+            x = BatchNorm(self.axis_name, name="norm")(x, train=train)
+        return nn.relu(x)
+
+
+class TwoLevelLSTM(nn.Module):
+    """Two LSTMs, one on the other, and the last hidden state: `[B, T, d] -> [B, features]`."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = LSTM(self.features, name="level1")(x)
+        return LSTM(self.features, name="level2")(x)[:, -1]
+
+
+class STCNLSTM(nn.Module):
+    """STC-NLSTM: face crops `[B, T, H, W, 3]` in [-1, 1] to logits `[B, classes]`.
+
+    Attributes:
+      classes: number of classes.
+      channels: of each convolution. BatchNorm follows the first two; 2 x 2 max pooling follows
+        the first, the second and the fourth, unless it is the last.
+      hidden: H, units of every LSTM.
+      nesting: what becomes of the maps: "nested" (an LSTM each, and one over theirs: STC-NLSTM),
+        "sum" (one LSTM over the sum of all: STC-SLSTM), "last" (one over the last alone:
+        STC-LSTM), "none" (no LSTM but a layer of 18 units, tied to T: STC).
+      dropout: rate in front of the classifier (the paper has none).
+      dtype: of activations and products of the convolutions; all else is float32.
+      remat: stores the input of each layer only and computes the rest again going backwards.
+      axis_name: name of the mapped device axis, if any.
+    """
+
+    classes: int
+    channels: Sequence[int] = WIDTHS
+    hidden: int = 128
+    nesting: str = "nested"
+    dropout: float = 0.0
+    dtype: str = "float32"
+    remat: bool = False
+    axis_name: str | None = None
+
+    inputs = "frames"
+    pixels = "symmetric"
+
+    def setup(self):
+        if self.nesting not in NESTINGS:
+            raise ValueError(f"nesting {self.nesting!r} is unknown: use one of {NESTINGS}")
+        if self.nesting == "sum" and len(set(self.channels)) > 1:
+            raise ValueError(f"the layers of a sum have one width, not {tuple(self.channels)}")
+        glorot = nn.initializers.glorot_uniform()
+        layer = nn.remat(Layer, static_argnums=(2,)) if self.remat else Layer
+        count = len(self.channels)
+        for number, features in enumerate(self.channels, 1):
+            norm = number in NORMED
+            setattr(self, f"layer{number}", layer(features, norm, self.dtype, self.axis_name))
+        if self.nesting == "nested":
+            for number in range(1, count + 1):
+                setattr(self, f"t_lstm{number}", TwoLevelLSTM(self.hidden))
+            self.c_lstm = TwoLevelLSTM(self.hidden)
+        elif self.nesting == "none":
+            self.units = Dense(UNITS, kernel_init=glorot)
+        else:
+            self.t_lstm = TwoLevelLSTM(self.hidden)
+        self.drop = Dropout(self.dropout, axis_name=self.axis_name)
+        self.head = Dense(self.classes, kernel_init=glorot)
+
+    def maps(self, inputs: jax.Array, *, train: bool = False) -> list[jax.Array]:
+        """What each layer finds, behind its ReLU and before pooling: f_1 to f_l."""
+        found, x = [], inputs
+        for number in range(1, len(self.channels) + 1):
+            found.append(getattr(self, f"layer{number}")(x, train))
+            x = found[-1]
+            if number in POOLED:
+                x = max_pool_2(x.reshape(-1, *x.shape[2:]))
+                x = x.reshape(*inputs.shape[:2], *x.shape[1:])
+        return found
+
+    def before_dropout(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
+        """The clip's representation, `[B, T, H, W, 3] -> [B, H]`; `[B, 18]` without an LSTM."""
+        maps = self.maps(inputs, train=train)
+        if self.nesting == "none":
+            return self.units(maps[-1].reshape(len(inputs), -1).astype(jnp.float32))
+        if self.nesting == "last":
+            return self.t_lstm(mspp(maps[-1]).astype(jnp.float32))
+        rows = [mspp(each).astype(jnp.float32) for each in maps]
+        if self.nesting == "sum":
+            return self.t_lstm(sum(rows))
+        states = [getattr(self, f"t_lstm{number}")(row) for number, row in enumerate(rows, 1)]
+        return self.c_lstm(jnp.stack(states, 1))
+
+    def after_dropout(self, x: jax.Array, *, dropout: bool = False) -> jax.Array:
+        return self.head(self.drop(x, active=dropout))
+
+    def __call__(self, inputs: jax.Array, *, train: bool, dropout: bool | None = None) -> jax.Array:
+        x = self.before_dropout(inputs, train=train)
+        return self.after_dropout(x, dropout=train if dropout is None else dropout)

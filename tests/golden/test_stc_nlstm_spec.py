@@ -1,0 +1,122 @@
+"""Worked examples and parameter counts of the STC-NLSTM specification that concern the model."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fer_jax.extract import frame_inputs
+from fer_jax.models.stc_nlstm import STCNLSTM, mspp
+from fer_jax.programs import count_parameters
+
+
+def shape_of(tree):
+    return jax.tree.map(lambda leaf: leaf.shape, tree)
+
+
+def size(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@functools.cache
+def params(classes=6, frames=18, **options):
+    model = STCNLSTM(classes, **options)
+    inputs = jax.ShapeDtypeStruct((1, frames, 64, 64, 3), jnp.float32)
+    init = functools.partial(model.init, train=False)
+    return jax.eval_shape(init, jax.random.key(0), inputs)["params"]
+
+
+# Section 2
+
+
+def test_sizes_of_the_maps():
+    """Time never shrinks; a map is taken before pooling."""
+    model = STCNLSTM(6)
+    inputs = jax.ShapeDtypeStruct((2, 18, 64, 64, 3), jnp.float32)
+
+    def found(key, inputs):
+        variables = model.init(key, inputs, train=False)
+        return model.apply(variables, inputs, method=model.maps)
+
+    maps = jax.eval_shape(found, jax.random.key(0), inputs)
+    assert [each.shape for each in maps] == [
+        (2, 18, side, side, 64) for side in (64, 32, 16, 16, 8)
+    ]
+
+
+def test_parameters_of_the_convolutions():
+    layers = [params()[f"layer{number}"] for number in range(1, 6)]
+    assert [size(layer["conv"]) for layer in layers] == [5_248] + [110_656] * 4
+    assert [size(layer.get("norm", {})) for layer in layers] == [128, 128, 0, 0, 0]
+    assert size(layers) == 448_128
+    assert [layer["conv"]["kernel"].shape[:3] for layer in layers] == [(3, 3, 3)] * 5
+
+
+# Section 3
+
+
+def test_bins_of_a_side_of_eight():
+    maps = np.arange(64, dtype=np.float32).reshape(8, 8, 1)
+    found = np.asarray(mspp(maps))
+    assert found.shape == (84,)
+    np.testing.assert_array_equal(found[:64], np.arange(64))
+    four = [[9, 11, 13, 15], [25, 27, 29, 31], [41, 43, 45, 47], [57, 59, 61, 63]]
+    np.testing.assert_array_equal(found[64:80].reshape(4, 4), four)
+    np.testing.assert_array_equal(found[80:].reshape(2, 2), [[27, 31], [59, 63]])
+
+
+@pytest.mark.parametrize("side", [64, 32, 16, 8])
+def test_a_frame_has_5376_numbers_whatever_its_side(side):
+    maps = jax.ShapeDtypeStruct((1, 18, side, side, 64), jnp.float32)
+    assert jax.eval_shape(mspp, maps).shape == (1, 18, 5376)
+
+
+def test_order_within_a_level_is_row_column_channel():
+    maps = np.arange(8 * 8 * 3, dtype=np.float32).reshape(8, 8, 3)
+    np.testing.assert_array_equal(mspp(maps)[:192], maps.reshape(-1))
+    np.testing.assert_array_equal(mspp(maps)[-12:], maps[3::4, 3::4].reshape(-1))
+
+
+# Section 4
+
+
+def test_parameters_of_the_default():
+    assert size(params()) == 15_462_790
+    modules = [params()[f"t_lstm{number}"] for number in range(1, 6)]
+    assert [size(module["level1"]) for module in modules] == [2_818_560] * 5
+    assert [size(module["level2"]) for module in modules] == [131_584] * 5
+    assert size(modules) == 14_750_720
+    assert size(params()["c_lstm"]) == 263_168
+    assert size(params()["head"]) == 774
+    assert count_parameters(params()) == (15_462_790,) * 2  # no graph matrices
+
+
+@pytest.mark.parametrize("frames", [12, 22])
+def test_any_number_of_frames(frames):
+    assert shape_of(params(frames=frames)) == shape_of(params())
+
+
+# Section 5
+
+
+def test_parameters_without_an_lstm():
+    stc = params(nesting="none")
+    assert size(stc["units"]) == 1_327_122
+    assert size(stc["head"]) == 114
+    assert size(stc) == 448_128 + 1_327_122 + 114
+
+
+@pytest.mark.parametrize("nesting", ["last", "sum"])
+def test_parameters_with_one_lstm(nesting):
+    assert size(params(nesting=nesting)) == 448_128 + 2_818_560 + 131_584 + 774
+
+
+# Section 6
+
+
+def test_pixels_lie_between_minus_one_and_one():
+    frames = np.uint8([[[[[0, 255, 51]]]]])
+    scaled = frame_inputs(frames, 0, STCNLSTM.pixels)
+    np.testing.assert_allclose(scaled.reshape(-1), [-1, 1, -0.6], atol=1e-6)

@@ -1,0 +1,100 @@
+"""Convolution over frames and pixels: that of a CPU against that of an accelerator."""
+
+import jax
+import numpy as np
+import pytest
+
+from fer_jax.models.volume import Conv3D, convolve_3d, convolve_3d_on_cpu
+
+SIZES = [(2, 4, 6, 5, 3, 4), (1, 3, 8, 8, 4, 2), (2, 1, 4, 4, 2, 2), (1, 2, 1, 3, 1, 5)]
+
+
+def normal(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def assert_close(ours, theirs, tolerance=1e-5):
+    """Compares to a share of the largest value: sums of many products round by that."""
+    assert ours.shape == theirs.shape
+    atol = tolerance * max(np.abs(theirs).max(initial=0), 1)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol)
+
+
+def derivatives(function, x, kernel, cotangent):
+    y, pull = jax.vjp(function, x, kernel)
+    return y, *pull(cotangent)
+
+
+@pytest.mark.parametrize(("clips", "frames", "height", "width", "fan_in", "fan_out"), SIZES)
+def test_values_and_derivatives(clips, frames, height, width, fan_in, fan_out):
+    x, kernel = normal(0, clips, frames, height, width, fan_in), normal(1, 3, 3, 3, fan_in, fan_out)
+    cotangent = normal(2, clips, frames, height, width, fan_out)
+
+    @jax.jit
+    def both(*arguments):
+        return [derivatives(f, *arguments) for f in (convolve_3d_on_cpu, convolve_3d)]
+
+    for ours, theirs in zip(*both(x, kernel, cotangent), strict=True):
+        assert_close(ours, theirs)
+
+
+def test_inside_a_loop():
+    """Training runs in one."""
+    x, kernel, cotangent = (
+        normal(0, 3, 1, 4, 6, 6, 2),
+        normal(1, 3, 3, 3, 2, 3),
+        normal(2, 3, 1, 4, 6, 6, 3),
+    )
+
+    def summed(function):
+        def step(total, inputs):
+            y, x_gradient, kernel_gradient = derivatives(function, inputs[0], kernel, inputs[1])
+            return total + kernel_gradient, (y, x_gradient)
+
+        return jax.jit(lambda: jax.lax.scan(step, 0 * kernel, (x, cotangent)))()
+
+    ours, theirs = (jax.tree.leaves(summed(f)) for f in (convolve_3d_on_cpu, convolve_3d))
+    for each, expected in zip(ours, theirs, strict=True):
+        assert_close(each, expected)
+
+
+def test_runs_side_by_side():
+    x, kernel = normal(0, 3, 1, 3, 5, 5, 2), normal(1, 3, 3, 3, 3, 2, 4)
+
+    def gradients(function):
+        return jax.vmap(jax.grad(lambda x, k: (function(x, k) ** 2).sum(), (0, 1)))(x, kernel)
+
+    for ours, theirs in zip(gradients(convolve_3d_on_cpu), gradients(convolve_3d), strict=True):
+        assert_close(ours, theirs)
+
+
+def test_layer_on_a_cpu_computes_what_it_does_on_an_accelerator(monkeypatch):
+    layer, x = Conv3D(4), normal(0, 2, 3, 6, 5, 3)
+    variables = {"params": {"kernel": normal(1, 3, 3, 3, 3, 4), "bias": normal(2, 4)}}
+    on_cpu = layer.apply(variables, x)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert_close(on_cpu, layer.apply(variables, x))
+
+
+def test_a_frame_reaches_its_neighbours_alone():
+    x = np.zeros((2, 6, 9, 9, 1), np.float32)
+    x[1, 2, 4, 5] = 1
+    touched = np.argwhere(convolve_3d_on_cpu(x, np.ones((3, 3, 3, 1, 1), np.float32)) > 0.5)
+    assert touched.min(0).tolist() == [1, 1, 3, 4, 0]
+    assert touched.max(0).tolist() == [1, 3, 5, 6, 0]
+
+
+def test_initial_kernel_is_glorots():
+    kernel = Conv3D(16).init(jax.random.key(0), normal(0, 1, 1, 2, 2, 8))["params"]["kernel"]
+    limit = np.sqrt(6 / (27 * (8 + 16)))
+    assert 0.98 * limit < np.abs(kernel).max() <= limit
+
+
+def test_half_precision_is_of_the_product_alone():
+    layer, x = Conv3D(8, "bfloat16"), normal(0, 1, 2, 9, 9, 4)
+    variables = layer.init(jax.random.key(0), x)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {"float32"}
+    y = layer.apply(variables, x)
+    assert y.dtype == "bfloat16"
+    expected = Conv3D(8).apply(variables, x)
+    assert_close(np.asarray(y, np.float32), expected, 2e-2)
