@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) > 1:
         raise app.UsageError(f"unknown argument {arguments[1]!r}: flags begin with --")
     logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save
-    from fer_jax import experiment
+    from fer_jax import experiment, report
 
     experiment.keep_compiled(_CACHE.value)
     config = _CONFIG.value
@@ -36,8 +36,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("\ninterrupted: the same command continues from the last checkpoint")
-    for name, row in metrics["readings"].items():
-        print(f"{name:13s} accuracy {row['accuracy_mean_of_folds']:.4f}")
+    print("\n".join(report.headline(config.task, metrics)))
     print(f"report: {workdir}/report.md")
 
 

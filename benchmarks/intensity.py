@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from scipy.stats import spearmanr
 
 import fer_jax
-from fer_jax import data, frame_maps
+from fer_jax import frame_maps, selection
 from fer_jax.face_model import RECIPES
 
 
@@ -29,7 +29,9 @@ def known_intensity(path: pathlib.Path, predictor) -> np.ndarray:
     for example in builder.as_data_source("test"):
         label = classes[example["label"]]
         shown = [names.index(f"AU{unit:02d}") for unit in RECIPES[label]]
-        chosen = data.select_frames(example["detected"], predictor.frames, predictor.frame_rule)
+        chosen = selection.select_frames(
+            example["detected"], predictor.frames, predictor.frame_rule
+        )
         if label != "neutral":
             steps.append(example["action_units"][chosen][:, shown].mean(-1))
     return np.mean(steps, 0)

@@ -20,7 +20,10 @@ def get_config() -> ConfigDict:
             "dataset": "manifest",  # name under which `python -m preprocess` prepares it
             "path": "data/manifest",
             "frames": 4,  # T
-            "frame_rule": "ends",  # "middles" or "uniform", see fer_jax.data.select_frames
+            "window_strides": (9, 1),  # of frame_rule "windows": frames from one to the next
+            "frame_rule": "ends",  # "middles", "uniform" ..., see fer_jax.selection.select_frames
+            "frames_per_second": 0.0,  # of a video, from which frames are chosen; 0: from all
+            "classes": (),  # names of the classes to keep; (): all
             "features": "position",  # or "motion": minus the same in the first frame
             "graph": "clean",  # or "reference": the published code's repeated edges
             "crop_size": 0,  # side of the face crops a model sees, pixels; 0: as prepared
@@ -40,11 +43,17 @@ def get_config() -> ConfigDict:
     )
     config.optimizer = ConfigDict(
         {
+            "name": "sgd",  # or "adam"
             "learning_rate": 0.1,
             "momentum": 0.9,
             "nesterov": False,
             "weight_decay": 5e-4,
-            "schedule": "constant",  # or "cosine"
+            "decay": "all",  # parameters, or "kernels": no biases, norms and graph matrices
+            "clip_norm": 0.0,  # largest norm of the whole gradient; 0: any
+            "schedule": "constant",  # or "cosine", or "steps": falls at each of drop_at
+            "drop_at": (),
+            "drop_factor": 0.1,
+            "drop_unit": "epoch",  # or "step", of the optimiser
             "warmup_epochs": 0.0,
         }
     )
@@ -66,7 +75,7 @@ def get_config() -> ConfigDict:
     )
     config.protocol = ConfigDict(
         {
-            "name": "subject_kfold",  # or "holdout"
+            "name": "subject_kfold",  # or "holdout", "by_sequence"
             "folds": 10,  # 0: leave one subject out
             "mode": "strided",  # or "block", "balanced"
             "seed": 0,
@@ -165,6 +174,65 @@ def get_fergcn(dataset: str, variant: str) -> ConfigDict:
                 "degrees": 0.0,  # rotation, uniform in +- this
                 "brightness": 0.2,  # factor, uniform in 1 +- this
                 "contrast": 0.2,
+            }
+        )
+    return config
+
+
+# The STC-NLSTM paper's other readings of the maps, its baseline, and its study of the depth.
+STCNLSTM_VARIANTS = {
+    "full": ({}, "STC-NLSTM"),
+    "stc": ({"nesting": "none"}, "STC"),
+    "lstm": ({"nesting": "last"}, "STC-LSTM"),
+    "slstm": ({"nesting": "sum"}, "STC-SLSTM"),
+    "densenet": ({"name": "densenet"}, "DenseNet"),
+    "layers3": ({"channels": (64,) * 3}, "STC-NLSTM, 3 layers"),
+    "layers4": ({"channels": (64,) * 4}, "STC-NLSTM, 4 layers"),
+    "layers6": ({"channels": (64,) * 6}, "STC-NLSTM, 6 layers"),
+}
+
+
+def get_stcnlstm(dataset: str, variant: str, frames: int = 22) -> ConfigDict:
+    """STC-NLSTM as published (STC-NLSTM specification, sections 5 to 8), 10 subject folds x 4.
+
+    Args:
+      dataset: name under which it is prepared, with crops of 64 pixels.
+      variant: key of `STCNLSTM_VARIANTS`.
+      frames: of a clip, but for DenseNet, which sees the peak only.
+    """
+    if variant not in STCNLSTM_VARIANTS:
+        raise ValueError(f"variant {variant!r} is unknown: use one of {list(STCNLSTM_VARIANTS)}")
+    fields, method = STCNLSTM_VARIANTS[variant]
+    config = get_config()
+    config.name = f"stcnlstm_{dataset}" + ("" if variant == "full" else f"_{variant}")
+    config.method = method
+    config.data.dataset, config.data.path = dataset, f"data/{dataset}_crops64"
+    config.data.frames, config.data.frame_rule = frames, "padded"
+    config.data.crop_size = 64
+    config.optimizer.update(
+        {"learning_rate": 0.0025, "weight_decay": 0.0015, "decay": "kernels", "clip_norm": 5.0,
+         "schedule": "steps", "drop_at": (300,), "drop_factor": 0.01}
+    )  # fmt: skip
+    config.train.batch_size, config.train.epochs = 64, 500
+    config.protocol.repeats = 4
+    if variant == "densenet":
+        peak = (3, "last") if dataset in ("ckplus", "oulu") else (1, "middles")
+        config.data.frames, config.data.frame_rule = peak
+        model = {"blocks": (6, 12, 24, 16), "growth": 32, "initial": 64}  # DenseNet-121
+    else:
+        model = {"name": "stc_nlstm", "channels": (64,) * 5, "hidden": 128, "nesting": "nested"}
+    # dropout: in front of the classifier; the paper has none, MC dropout needs some, e.g. 0.5
+    model |= {"dropout": 0.0, "dtype": "float32", "remat": False}
+    with config.unlocked():
+        config.model = ConfigDict(model | fields)
+        config.augment = ConfigDict(
+            {
+                "enabled": True,
+                "flip": True,
+                "degrees": 0.0,
+                "angles": (-7.5, -5.0, -2.5, 0.0, 2.5, 5.0, 7.5),  # one of these a clip
+                "brightness": 0.0,
+                "contrast": 0.0,
             }
         )
     return config

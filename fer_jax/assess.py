@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from scipy.special import softmax
 
 from fer_jax import data, parallel, uncertainty
 from fer_jax.programs import Program, stack, unstack
+from fer_jax.tasks import Task
 from fer_jax.train import Run, map_clips, predict
 
 READINGS = {
@@ -27,11 +27,12 @@ READINGS = {
 }
 
 
-def make_assess(program: Program, passes: int) -> Callable:
+def make_assess(program: Program, task: Task, passes: int) -> Callable:
     """Compiles the assessment once for all runs.
 
     Args:
       program: the compiled functions of training.
+      task: makes probabilities of what the model puts out.
       passes: S of MC dropout; a model without dropout is passed once.
 
     Returns:
@@ -44,7 +45,10 @@ def make_assess(program: Program, passes: int) -> Callable:
     spread = program.module.clone(axis_name=parallel.AXIS)
 
     def sampled(variables, batch, key):
-        samples = uncertainty.sample(spread, variables, program.features(batch), key, passes=passes)
+        inputs = program.features(batch)
+        samples = uncertainty.sample(
+            spread, variables, inputs, key, passes=passes, probabilities=task.probabilities
+        )
         return samples.swapaxes(0, 1)
 
     draw, recalibrate = parallel.map_batches(sampled), _make_recalibrate(program)
@@ -69,8 +73,8 @@ def make_assess(program: Program, passes: int) -> Callable:
         )
         return [
             {
-                "stored": softmax(stored[number], -1),
-                "recalibrated": softmax(again[number], -1),
+                "stored": np.asarray(task.probabilities(stored[number])),
+                "recalibrated": np.asarray(task.probabilities(again[number])),
                 "samples": samples(unstack(variables, number), clips, own, runs[number].seed),
             }
             if len(own)

@@ -5,6 +5,8 @@ Whatever is drawn is drawn once a clip: all its frames are changed alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -72,6 +74,7 @@ def augment_crops(
     size: int = 0,
     flip: bool = True,
     degrees: float = 0.0,
+    angles: Sequence[float] = (),
     brightness: float = 0.2,
     contrast: float = 0.2,
 ) -> tuple[jax.Array, jax.Array]:
@@ -84,16 +87,20 @@ def augment_crops(
       size: side of the square that is cut out at a random place, pixels; 0 keeps S.
       flip: mirrors half of the clips.
       degrees: rotation about the middle is uniform in +- this; what comes in is black.
+      angles: degrees of which rotation takes one, each as often, instead.
       brightness, contrast: factors are uniform in 1 +- this; contrast is about the clip's mean.
 
     Returns:
       Frames `[T, size, size, 3]` float32, 0..255, and landmarks in their pixels.
 
-    Source: FER-GCN specification, section 5.
+    Source: FER-GCN specification, section 5; STC-NLSTM specification, section 6 (angles).
     """
     place_key, flip_key, angle_key, bright_key, contrast_key = jax.random.split(key, 5)
-    if degrees:
-        angle = jax.random.uniform(angle_key, (), minval=-degrees, maxval=degrees)
+    if len(angles) or degrees:
+        if len(angles):
+            angle = jax.random.choice(angle_key, jnp.asarray(angles, jnp.float32))
+        else:
+            angle = jax.random.uniform(angle_key, (), minval=-degrees, maxval=degrees)
         frames, landmarks = rotate_crops(frames, landmarks, angle)
     side = frames.shape[1]
     size = size or side
@@ -106,10 +113,15 @@ def augment_crops(
         frames = jnp.where(mirrored, frames[:, :, ::-1], frames)
         landmarks = jnp.where(mirrored, mirror_in_crop(landmarks, size), landmarks)
     frames = frames.astype(jnp.float32)
-    frames *= jax.random.uniform(bright_key, (), minval=1 - brightness, maxval=1 + brightness)
-    spread = jax.random.uniform(contrast_key, (), minval=1 - contrast, maxval=1 + contrast)
-    mean = frames.mean()
-    return jnp.clip((frames - mean) * spread + mean, 0.0, 255.0), landmarks
+    if not brightness and not contrast:
+        return frames, landmarks
+    if brightness:
+        frames *= jax.random.uniform(bright_key, (), minval=1 - brightness, maxval=1 + brightness)
+    if contrast:
+        spread = jax.random.uniform(contrast_key, (), minval=1 - contrast, maxval=1 + contrast)
+        mean = frames.mean()
+        frames = (frames - mean) * spread + mean
+    return jnp.clip(frames, 0.0, 255.0), landmarks
 
 
 def mirror_in_crop(landmarks: jax.Array, size: int) -> jax.Array:

@@ -61,8 +61,8 @@ class Checkpoints:
 
 def save_bundle(
     path, *, name, model, variables, recalibrated_stats, classes, frames, frame_rule,
-    features, graph, window_seconds, crop_size=0, prepared_size=0, threshold=None, metrics=None,
-    dataset=None, config=None,
+    features, graph, window_seconds, task="classification", crop_size=0, prepared_size=0,
+    threshold=None, metrics=None, dataset=None, config=None,
 ) -> None:  # fmt: skip
     """Writes a bundle: `weights.msgpack` and, last, `model.json`.
 
@@ -72,7 +72,7 @@ def save_bundle(
       model: `{"name": key of MODELS, **constructor fields}`.
       variables: `{"params", "batch_stats"}` as trained.
       recalibrated_stats: `batch_stats` re-estimated without dropout.
-      classes, frames, frame_rule, features, graph, window_seconds, crop_size, prepared_size,
+      task, classes, frames, frame_rule, features, graph, window_seconds, crop_size, prepared_size,
         threshold: see `Predictor`.
       metrics: figures of the evaluation, for the record.
       dataset: what it was trained on; `scaled` says whether landmarks were rescaled to frames
@@ -85,6 +85,7 @@ def save_bundle(
     content = {
         "bundle_version": BUNDLE_VERSION,
         "name": name,
+        "task": task,
         "model": model,
         "classes": list(classes),
         "frames": frames,
@@ -197,12 +198,14 @@ def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predict
     )
     module = build(fields, len(info["classes"]), graph, info["frames"])
     _check_tree(module, variables, info, graph.edges)
+    threshold = info["threshold"]
     variables, recalibrated_stats = jax.device_put((variables, recalibrated_stats))
     return Predictor(
         name=info["name"],
         module=module,
         variables=variables,
         recalibrated={**variables, "batch_stats": recalibrated_stats},
+        task=info.get("task", "classification"),
         classes=tuple(info["classes"]),
         frames=info["frames"],
         frame_rule=info["frame_rule"],
@@ -211,6 +214,6 @@ def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predict
         prepared_size=info.get("prepared_size", 0),
         graph=graph,
         window_seconds=info["window_seconds"],
-        threshold=info["threshold"],
+        threshold=tuple(threshold) if isinstance(threshold, list) else threshold,
         info=info,
     )

@@ -241,6 +241,12 @@ def main() -> None:
 
 
 def _check_names(configs: list[ConfigDict]) -> None:
+    for config in configs:
+        if config.task != "classification":
+            raise ConfigError(
+                f"{config.name} learns {config.task}: this table puts accuracies side by side; run "
+                f"it with run.py, which writes its own report"
+            )
     names = [config.name for config in configs]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:

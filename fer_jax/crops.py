@@ -17,12 +17,37 @@ _SLOW = 5000  # frames whose decoding is worth a progress bar
 
 
 @dataclasses.dataclass(frozen=True)
+class Shared:
+    """What clips have of each frame; a frame that several of them show is held once.
+
+    Indexing it by clips gathers their frames, as of an array `[N, T, ...]`.
+
+    Attributes:
+      values: `[F, ...]` of every frame.
+      chosen: `[N, T]` frames of every clip.
+    """
+
+    values: np.ndarray
+    chosen: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (*self.chosen.shape, *self.values.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, numbers) -> np.ndarray:
+        return self.values[self.chosen[numbers]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Recorded:
     """Crops that lie in the shards and are decoded when they are asked for.
 
     Attributes:
       path: the prepared data set.
-      places: (split, number within it) of every clip.
+      places: recording (split, number within it) of every clip; windows of one share it.
       chosen: `[T]` frames of every clip.
       size: side of a crop, pixels.
     """
@@ -40,36 +65,59 @@ class Recorded:
     def clip_bytes(self) -> int:
         return int(np.prod(self.shape[1:]))
 
+    @property
+    def held_bytes(self) -> int:
+        """Size of all crops in memory."""
+        return sum(map(len, self._needed.values())) * self.size**2 * 3
+
     def clip(self, number: int) -> np.ndarray:
         """Decodes one clip: `[T, S, S, 3]` uint8 RGB.
 
         Raises:
-          RuntimeError: a crop is damaged; names the clip.
+          RuntimeError: a crop is damaged; names the recording.
         """
-        split, place = self.places[number]
-        record = self._sources[split][place]
+        return self._decoded(self.places[number], self.chosen[number])
+
+    def all(self) -> Shared:
+        """Decodes every clip, under a progress bar where it takes long."""
+        counts = [len(frames) for frames in self._needed.values()]
+        starts = np.cumsum([0, *counts])
+        values = np.empty((starts[-1], self.size, self.size, 3), np.uint8)
+        _ = self._sources  # opened once, before the threads
+        pool = concurrent.futures.ThreadPoolExecutor(_cores())
+        try:
+            parts = pool.map(self._decoded, self._needed, self._needed.values())
+            if len(values) > _SLOW:
+                parts = track(parts, "decoding crops", total=len(counts), transient=True)
+            for start, part in zip(starts, parts, strict=False):
+                values[start : start + len(part)] = part
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt waits for nothing
+        start_of = dict(zip(self._needed, starts, strict=False))
+        chosen = [
+            start_of[place] + np.searchsorted(self._needed[place], frames)
+            for place, frames in zip(self.places, self.chosen, strict=True)
+        ]
+        return Shared(values, np.stack(chosen))
+
+    def _decoded(self, place: tuple[str, int], frames: np.ndarray) -> np.ndarray:
+        split, number = place
+        record = self._sources[split][number]
         bounds, content = record["crop_offsets"], record["crops"]
-        parts = [_decode(content[bounds[t] : bounds[t + 1]]) for t in self.chosen[number]]
+        parts = [_decode(content[bounds[t] : bounds[t + 1]]) for t in frames]
         if any(part is None for part in parts):
             raise RuntimeError(
                 f"a crop of {record['clip_id']} in {self.path} is damaged: prepare the data again"
             )
         return np.stack(parts)
 
-    def all(self) -> np.ndarray:
-        """Decodes every clip, `[N, T, S, S, 3]`, under a progress bar where it takes long."""
-        frames = np.empty(self.shape, np.uint8)
-        _ = self._sources  # opened once, before the threads
-        pool = concurrent.futures.ThreadPoolExecutor(_cores())
-        try:
-            clips = pool.map(self.clip, range(len(frames)))
-            if len(frames) * self.shape[1] > _SLOW:
-                clips = track(clips, "decoding crops", total=len(frames), transient=True)
-            for number, clip in enumerate(clips):
-                frames[number] = clip
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt waits for nothing
-        return frames
+    @functools.cached_property
+    def _needed(self) -> dict:
+        """Frames of each recording that some clip shows, ascending."""
+        needed: dict = {}
+        for place, frames in zip(self.places, self.chosen, strict=True):
+            needed.setdefault(place, []).append(frames)
+        return {place: np.unique(np.concatenate(parts)) for place, parts in needed.items()}
 
     @functools.cached_property
     def _sources(self) -> dict:

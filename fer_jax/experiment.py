@@ -22,8 +22,10 @@ from rich.progress import (
 
 from fer_jax import (
     checkpoint,
+    crops,
     data,
     frame_maps,
+    loading,
     parallel,
     programs,
     protocols,
@@ -37,7 +39,7 @@ from fer_jax.tasks import TASKS
 from fer_jax.workdir import WorkdirError
 
 # What keeps an experiment from being run; each message says what to do.
-FAILURES = (SetupError, WorkdirError, data.NotPreparedError, train.NonFiniteLossError)
+FAILURES = (SetupError, WorkdirError, loading.NotPreparedError, train.NonFiniteLossError)
 MEMORY_SHARE = 0.8  # of a device's memory that runs side by side may take
 
 
@@ -66,7 +68,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
       The metrics of the report.
 
     Raises:
-      SetupError, data.NotPreparedError, WorkdirError: before any work.
+      SetupError, loading.NotPreparedError, WorkdirError: before any work.
       train.NonFiniteLossError: while training.
     """
     console = console or Console()
@@ -82,7 +84,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     clips, total = experiment.clips, experiment.parameters
     console.print(
         f"{config.name}: {len(clips)} clips, {len(set(clips.subjects))} subjects, "
-        f"{len(clips.classes)} classes, {_seen(clips)}, "
+        f"{len(clips.classes)} {TASKS[config.task].names}, {_seen(clips)}, "
         f"{clips.landmarks.shape[1]} frames; {jax.device_count()} x {jax.devices()[0].platform}\n"
         f"{config.model.name}: {total[0]:,} parameters, {total[1]:,} without graph matrices; "
         f"batch {experiment.program.batch_size}, {experiment.program.steps} steps an epoch"
@@ -91,10 +93,11 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     if len(runs) > 1:  # the bundle of a cross-validation learns from every clip
         everything = np.arange(len(clips))
         fold = protocols.Fold("all", everything, everything[:0])
+        fold = protocols.thinned(fold, clips.positions, config.data.window_strides)
         runs.append(train.Run(fold, config.seed * 1000 + len(runs)))
     for fold in experiment.folds:
-        known = np.isin(np.arange(len(clips.classes)), clips.labels[fold.train])
-        for number in np.flatnonzero(~known):
+        shown = TASKS[config.task].shown(clips.labels[fold.train], len(clips.classes))
+        for number in np.flatnonzero(~shown):
             console.print(f"{fold.name}: no training clip shows {clips.classes[number]}")
     pending = [run for run in runs if not _result_file(experiment, run).exists()]
     if len(pending) < len(runs):
@@ -123,7 +126,8 @@ def _seen(clips: data.Clips) -> str:
     """What a model sees of a frame."""
     if clips.frames is None:
         return f"{len(clips.graph.edges)} edges"
-    where = "in memory" if isinstance(clips.frames, np.ndarray) else "decoded while training"
+    streamed = isinstance(clips.frames, crops.Recorded)
+    where = "decoded while training" if streamed else "in memory"
     return f"crops of {clips.frames.shape[2]} pixels {where}"
 
 
@@ -260,6 +264,7 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
     checkpoint.save_bundle(
         experiment.workdir / "model",
         name=config.name,
+        task=config.task,
         model=experiment.model,
         variables=variables,
         recalibrated_stats=stats,

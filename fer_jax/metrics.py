@@ -44,3 +44,54 @@ def mean_interval(values, level: float = 0.95) -> tuple[float, float]:
         return float("nan"), float("nan")
     half = stats.t.ppf(0.5 + level / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
+
+
+def unit_counts(predicted, labels) -> np.ndarray:
+    """True positives, false positives and false negatives of each action unit, `[3, A]`.
+
+    Args:
+      predicted: `[N, A]` bool.
+      labels: `[N, A]`, 1 present, 0 absent, NaN unknown: those do not count.
+    """
+    predicted, labels = np.asarray(predicted, bool), np.asarray(labels)
+    present, absent = labels == 1, labels == 0
+    return np.stack([(predicted & present), (predicted & absent), (~predicted & present)]).sum(1)
+
+
+def f1_scores(counts) -> np.ndarray:
+    """F1 of each action unit, 2 TP / (2 TP + FP + FN); NaN where it neither is nor is predicted.
+
+    Args:
+      counts: `[3, ...]` of `unit_counts`.
+    """
+    true_positives, false_positives, false_negatives = np.asarray(counts, np.float64)
+    total = 2 * true_positives + false_positives + false_negatives
+    return np.divide(2 * true_positives, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
+def mean_f1(scores, axis: int = -1) -> np.ndarray:
+    """Mean F1 over the action units; NaN counts as 0 (STC-NLSTM specification, section 9)."""
+    return np.nan_to_num(scores).mean(axis)
+
+
+def f1_interval(
+    predicted, labels, groups, level: float = 0.95, draws: int = 1000
+) -> tuple[float, float]:
+    """Interval of the mean F1: groups (people) are drawn with replacement, seed 0.
+
+    Args:
+      predicted, labels: see `unit_counts`.
+      groups: `[N]` whose window it is; windows of one person are no independent witnesses.
+    """
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < 2:
+        return float("nan"), float("nan")
+    counts = [
+        unit_counts(predicted[group == number], labels[group == number])
+        for number in range(len(names))
+    ]
+    rng = np.random.default_rng(0)
+    weight = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    drawn = np.einsum("ds,sca->cda", weight, np.stack(counts))
+    low, high = np.quantile(mean_f1(f1_scores(drawn)), (0.5 - level / 2, 0.5 + level / 2))
+    return float(low), float(high)

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from fer_jax.windows import NO_FACE
+from fer_jax.answers import ANSWERS, NO_FACE, Column
 
 _FORMATS = (".csv", ".json")
 _ROWS_SHOWN = 60
@@ -72,25 +72,28 @@ def save_table(table: pd.DataFrame, path: pathlib.Path) -> None:
         table.to_csv(path, index=False)
 
 
-def print_table(table: pd.DataFrame, classes: Sequence[str]) -> None:
-    """Prints the predictions rounded; where the terminal is narrow, the likeliest classes only."""
+def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classification") -> None:
+    """Prints the predictions rounded; where the terminal is narrow, the most telling ones only."""
     terminal = Console()
     width = terminal.width if terminal.is_terminal else _PIPE_WIDTH
     names = {path: pathlib.Path(path).name for path in table["clip"].unique()}
     if len(set(names.values())) < len(names):
         names = {path: path for path in names}
-    needed = 74 + max(map(len, names.values())) + sum(max(len(name), 4) + 3 for name in classes)
-    wide = needed <= width
-    middle = list(classes) if wide else ["likeliest classes"]
+    answers = ANSWERS[task].shown(classes, width - max(map(len, names.values())))
     shown = Table(header_style="bold", caption_style="default")
-    for name in ("clip", "seconds", "label", *middle, "entropy", "mutual inf.", "agree", "frames"):
-        numeric = name not in ("clip", "label", "likeliest classes")
-        shown.add_column(name, justify="right" if numeric else "left", no_wrap=name != "clip")
+    shown.add_column("clip")
+    shown.add_column("seconds", justify="right", no_wrap=True)
+    for column in answers:
+        justify = "right" if column.right else "left"
+        shown.add_column(column.heading, justify=justify, no_wrap=True)
+    shown.add_column("frames", justify="right", no_wrap=True)
     previous = None
     for row in table.head(_ROWS_SHOWN).to_dict("records"):
         if previous not in (None, row["clip"]):
             shown.add_section()
-        shown.add_row(*_cells(row, names, classes, wide), style=_style(row))
+        seconds = f"{row['start']:.2f}–{row['end']:.2f}"
+        cells = [names[row["clip"]], seconds, *_cells(row, answers), str(row["frames"])]
+        shown.add_row(*cells, style=_style(row))
         previous = row["clip"]
     if len(table) > _ROWS_SHOWN:
         shown.caption = f"... and {len(table) - _ROWS_SHOWN} more windows (--out saves them all)"
@@ -103,25 +106,7 @@ def _style(row: dict) -> str | None:
     return "yellow" if row["abstained"] else None
 
 
-def _cells(row: dict, names: dict, classes, wide: bool) -> list[str]:
-    seconds = f"{row['start']:.2f}–{row['end']:.2f}"
-    label = row["label"]
-    if label == NO_FACE:
-        blank = ["–"] * (len(classes) if wide else 1)
-        return [names[row["clip"]], seconds, label, *blank, "–", "–", "–", "0"]
-    likeliest = sorted(classes, key=lambda name: -row[name])[:3]
-    chances = (
-        [f"{row[name]:.2f}" for name in classes]
-        if wide
-        else ["  ".join(f"{name} {row[name]:.2f}" for name in likeliest)]
-    )
-    return [
-        names[row["clip"]],
-        seconds,
-        f"unsure ({label})" if row["abstained"] else label,
-        *chances,
-        f"{row['entropy']:.2f}",
-        f"{row['mutual_information']:.3f}",
-        f"{row['agreement']:.0%}",
-        str(row["frames"]),
-    ]
+def _cells(row: dict, answers: Sequence[Column]) -> list[str]:
+    if row["label"] == NO_FACE:
+        return [NO_FACE, *["–"] * (len(answers) - 1)]
+    return [column.text(row) for column in answers]

@@ -1,4 +1,4 @@
-"""Predicts the expressions in clips, with their uncertainty.
+"""Predicts the expressions or action units in clips, with their uncertainty.
 
     python -m fer_jax.predict BUNDLE CLIP... --out table.csv --annotate out.mp4 --figure out.png
 
@@ -23,6 +23,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fer_jax.answers import ANSWERS
 from fer_jax.outputs import drawn_files, print_table, save_table
 from fer_jax.sources import checked, open_source, watch
 from fer_jax.windows import (
@@ -55,16 +56,19 @@ def predict_clips(
     In every window the largest face counts. A window without any face keeps its row, with the label
     "no face", NaN as numbers and `abstained` set, so that `~table.abstained` are the usable rows.
 
+    A model of action units speaks of the last frame of a window, and of each unit by itself.
+
     Args:
       predictor: what `fer_jax.load_model` returns.
       paths: videos, folders of frames, still images; for models of landmarks also OpenFace CSV
         files; one or many.
       passes: of the network with dropout on, a window.
-      window: seconds; default: the median length of the clips the model was trained on.
+      window: seconds; default: the median length of the clips (or windows of clips) the model was
+        trained on.
       stride: seconds from one window to the next; default: half a window. A shorter clip is one
         window; the last window of a longer one ends with it.
-      threshold: entropy (nats) above which a prediction is marked as abstained; default: the
-        bundle's own; nothing abstains where that is None.
+      threshold: entropy (nats) above which a prediction is marked as abstained, the same for all
+        action units; default: the bundle's own; nothing abstains where that is None.
       seed: of the dropout masks; every window gets the same ones, so a row does not depend on what
         else is predicted.
       fps: frames a second of sources that do not say (folders of frames).
@@ -77,6 +81,10 @@ def predict_clips(
       One row a window: clip, start, end (seconds), a probability for every class under its name,
       label (of the largest probability, also where abstained), entropy and mutual_information
       (nats), agreement (share of passes), frames (with the face), abstained.
+      Of action units, such as AU06: AU06 (probability) for each, label (those present and trusted,
+      like "AU06+AU12", or "none"), for each std_AU06 (over the passes), entropy_AU06,
+      mutual_information_AU06, agreement_AU06 and abstained_AU06, then frames and abstained (all
+      units are).
     """
     options = Options(passes, window, stride, threshold, seed, fps, width, landmark_model)
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
@@ -125,14 +133,15 @@ def predict_frames(
     images = checked(images)
     head = list(itertools.islice(images, 1))
     width = head[0].shape[1] if head else 0
+    names = columns(predictor.classes, predictor.task)
     faces = watch(predictor, itertools.chain(head, images), landmarks, options)
     for row, _ in predict_windows(predictor, faces, options, fps=fps, width=width):
-        yield {name: row[name] for name in columns(predictor.classes) if name in row}
+        yield {name: row[name] for name in names if name in row}
 
 
 def _joined(predictor, tables: list[pd.DataFrame]) -> pd.DataFrame:
     if not tables:
-        return pd.DataFrame(columns=columns(predictor.classes))
+        return pd.DataFrame(columns=columns(predictor.classes, predictor.task))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -163,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
         from fer_jax.checkpoint import load_model
 
         predictor = load_model(options.bundle)
-        columns(predictor.classes)
+        columns(predictor.classes, predictor.task)
     except (OSError, ValueError) as error:
         return _failed(console, error)
     tables, stopped = [], False
@@ -175,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     table = _joined(predictor, tables)
     if not tables:
         return _failed(console, "none of the clips could be predicted")
-    print_table(table, predictor.classes)
+    print_table(table, predictor.classes, predictor.task)
     if options.out is not None:
         try:
             save_table(table, options.out)
@@ -205,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--figure", type=path, metavar="PNG", help="timeline figure; a folder for several clips")
     add("--passes", type=_positive(int), default=100, help="with dropout, a window (default 100)")
     add("--window", type=_positive(float), metavar="SECONDS",
-        help="default: median length of the clips the model was trained on")  # fmt: skip
+        help="default: median length of the clips or windows the model was trained on")  # fmt: skip
     add("--stride", type=_positive(float), metavar="SECONDS", help="default: half a window")
     add("--threshold", type=float, metavar="NATS",
         help="abstain above this entropy (default: the model's own)")  # fmt: skip
@@ -233,11 +242,9 @@ def _positive(kind, or_zero: bool = False):
 def _predict_all(predictor, options, targets, console: Console, tables: list) -> None:
     """Predicts and draws clip by clip under a progress bar; `tables` grows as they finish."""
     how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
-    if chosen_threshold(predictor, how) is None:
-        console.print(
-            "note: the model has no threshold, so no prediction is marked unsure (--threshold sets "
-            "one)", highlight=False, soft_wrap=True,
-        )  # fmt: skip
+    warning = ANSWERS[predictor.task].warning(chosen_threshold(predictor, how), predictor.classes)
+    if warning:
+        console.print(f"note: {warning}", highlight=False, soft_wrap=True)
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -277,19 +284,20 @@ def _predict_one(predictor, path, options: Options, target: dict, progress, say)
                 frames = progress.tasks[0].completed
                 progress.reset(task, description=f"drawing {path.name}", total=frames)
                 spool.seek(0)
-                threshold = chosen_threshold(predictor, options)
-                _draw(source, table, predictor.classes, threshold, target, spool, advance, say)
+                _draw(predictor, source, table, options, target, spool, advance, say)
     finally:
         progress.remove_task(task)
     return table
 
 
-def _draw(source, table, classes, threshold, target: dict, spool, advance, say) -> None:
+def _draw(predictor, source, table, options, target: dict, spool, advance, say) -> None:
     """Writes the annotated video and the figure of one clip; a failure costs only these."""
     from fer_jax import annotate
 
+    classes, threshold = predictor.classes, chosen_threshold(predictor, options)
+    drawn = {"task": predictor.task, "advance": advance, **target}
     try:
-        annotate.draw_clip(source, table, classes, threshold, spool, advance=advance, **target)
+        annotate.draw_clip(source, table, classes, threshold, spool, **drawn)
     except Exception as error:  # the predictions are there and stay
         say(f"not drawn: {source.path}: {error}")
         return

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from fer_jax import data, extract, uncertainty
+from fer_jax import extract, loading, selection, uncertainty
 from fer_jax.landmarks import Graph
+from fer_jax.tasks import TASKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +25,16 @@ class Predictor:
       variables: `{"params", "batch_stats"}` as trained; MC dropout uses them.
       recalibrated: the same with BatchNorm statistics re-estimated without dropout;
         deterministic prediction uses them.
-      classes: class names.
+      task: key of `tasks.TASKS`: what the outputs mean.
+      classes: names of classes or action units.
       frames, frame_rule: how many frames a clip gives the model and how they are chosen.
       input_features: "position" or "motion", see `extract.model_inputs`.
       crop_size: side of the face crops that the model sees, pixels; 0 for landmark models.
       prepared_size: side of the crops it was trained on, from whose middle it sees `crop_size`.
       graph: the landmark graph.
       window_seconds: median length of the training clips.
-      threshold: abstain where the entropy exceeds it (chosen on validation clips), or None.
+      threshold: abstain where the entropy exceeds it (chosen on validation clips), or None; of
+        action units one each.
       info: the whole `model.json`.
     """
 
@@ -39,6 +42,7 @@ class Predictor:
     module: nn.Module
     variables: dict
     recalibrated: dict
+    task: str
     classes: tuple[str, ...]
     frames: int
     frame_rule: str
@@ -47,12 +51,12 @@ class Predictor:
     prepared_size: int
     graph: Graph
     window_seconds: float
-    threshold: float | None
+    threshold: float | None | tuple[float | None, ...]
     info: dict
 
     def select(self, detected) -> np.ndarray:
-        """Chooses the `[T]` frames of a clip, see `data.select_frames`."""
-        return data.select_frames(detected, self.frames, self.frame_rule)
+        """Chooses the `[T]` frames of a clip, see `selection.select_frames`."""
+        return selection.select_frames(detected, self.frames, self.frame_rule)
 
     @property
     def takes_crops(self) -> bool:
@@ -80,7 +84,7 @@ class Predictor:
             )
         if not np.isfinite(landmarks).all():
             raise ValueError("landmarks hold NaN or infinity: leave such frames out in select()")
-        batch = {"landmarks": data.scale_to_reference(landmarks, frame_width)}
+        batch = {"landmarks": loading.scale_to_reference(landmarks, frame_width)}
         return jnp.asarray(
             extract.batch_inputs(batch, self.module, self.graph.edges, self.input_features)
         )
@@ -104,9 +108,10 @@ class Predictor:
 
     def predict(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
         """MC dropout: `uncertainty.Summary` of B clips, see `features`."""
-        return uncertainty.summarise(
-            self.samples(clips, passes=passes, seed=seed, frame_width=frame_width)
-        )
+        samples = self.samples(clips, passes=passes, seed=seed, frame_width=frame_width)
+        if self.task == "action_units":
+            return uncertainty.summarise_units(samples)
+        return uncertainty.summarise(samples)
 
     def deterministic(self, clips, *, frame_width: int = 0) -> np.ndarray:
         """Probabilities `[B, C]`, dropout off, recalibrated BatchNorm statistics."""
@@ -116,7 +121,8 @@ class Predictor:
     @functools.cached_property
     def _plain(self):
         def plain(variables, inputs):
-            return jax.nn.softmax(self.module.apply(variables, inputs, train=False), -1)
+            outputs = self.module.apply(variables, inputs, train=False)
+            return TASKS[self.task].probabilities(outputs)
 
         return jax.jit(plain)
 
@@ -127,6 +133,11 @@ class Predictor:
     def _sampled(self, passes: int):
         if passes not in self._compiled:
             self._compiled[passes] = jax.jit(
-                functools.partial(uncertainty.sample, self.module, passes=passes)
+                functools.partial(
+                    uncertainty.sample,
+                    self.module,
+                    passes=passes,
+                    probabilities=TASKS[self.task].probabilities,
+                )
             )
         return self._compiled[passes]

@@ -141,6 +141,60 @@ def _shuffled_folds(subjects, k: int, mode: str, seed: int, repeat: int) -> list
     return [[original[name] for name in group] for group in groups]
 
 
+def by_sequence(count: int, k: int, seed: int = 0, repeats: int = 1) -> list[Fold]:
+    """Cross-validation over the clips: a person may be learnt from and scored in the same fold.
+
+    Comparable to papers that divide sequences; higher than what new people would get.
+
+    Args:
+      count: of the clips.
+      k: number of groups, equally large give or take one; 0 leaves one clip out.
+      seed: of the division.
+      repeats: how often everything is divided and scored, each time at random.
+
+    Raises:
+      ValueError: fewer clips than groups.
+
+    Source: STC-NLSTM specification, section 8.
+    """
+    k = k or count
+    if not 2 <= k <= count:
+        raise ValueError(
+            f"{k} folds need 2 to {count} clips; this data set has {count}: "
+            f"set --config.protocol.folds"
+        )
+    everything, folds = np.arange(count), []
+    for repeat in range(repeats):
+        prefix = f"repeat{repeat}_" if repeats > 1 else ""
+        order = np.random.default_rng((seed, repeat)).permutation(count)
+        for number in range(k):
+            evaluate = np.sort(order[number::k])
+            train = np.setdiff1d(everything, evaluate)
+            folds.append(Fold(f"{prefix}fold{number:02d}", train, evaluate, repeat=repeat))
+    return folds
+
+
+def thinned(fold: Fold, positions, strides: Sequence[int]) -> Fold:
+    """Leaves every so many windows of a recording: they overlap, so neighbours say the same.
+
+    Args:
+      fold: of all windows.
+      positions: frame at which each window ends, counted from 0.
+      strides: frames from one window to the next, those learnt from and those scored.
+    """
+
+    def every(part, stride: int):
+        return None if part is None else part[np.asarray(positions)[part] % stride == 0]
+
+    train, scored = strides
+    return dataclasses.replace(
+        fold,
+        train=every(fold.train, train),
+        evaluate=every(fold.evaluate, scored),
+        validation=every(fold.validation, scored),
+    )
+
+
 def make_folds(config, subjects, splits) -> list[Fold]:
     """Builds the folds that `config.protocol` names.
 
@@ -156,4 +210,8 @@ def make_folds(config, subjects, splits) -> list[Fold]:
         return holdout(splits)
     if config.name == "subject_kfold":
         return subject_kfold(subjects, config.folds, config.mode, config.seed, config.repeats)
-    raise ValueError(f"protocol {config.name!r} is unknown: use 'holdout' or 'subject_kfold'")
+    if config.name == "by_sequence":
+        return by_sequence(len(subjects), config.folds, config.seed, config.repeats)
+    raise ValueError(
+        f"protocol {config.name!r} is unknown: use 'holdout', 'subject_kfold' or 'by_sequence'"
+    )

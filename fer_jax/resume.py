@@ -6,7 +6,7 @@ import contextlib
 import pathlib
 from collections.abc import Callable
 
-from fer_jax import checkpoint, data, report, train
+from fer_jax import checkpoint, data, epoch_log, train
 from fer_jax.programs import Program, TrainState
 from fer_jax.tasks import Task
 
@@ -47,7 +47,7 @@ def fit(
         names = [run.fold.name for run in runs]
         logs.mkdir(parents=True, exist_ok=True)
         writers = [
-            opened.enter_context(contextlib.closing(report.EpochLog(logs, *pair)))
+            opened.enter_context(contextlib.closing(epoch_log.EpochLog(logs, *pair)))
             for pair in zip(names, histories, strict=True)
         ]
 

@@ -1,6 +1,8 @@
-"""Scores of a run: the readings over folds and repeats, single passes, selective prediction."""
+"""Scores of a classifier: the readings over folds and repeats, single passes, abstaining."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import pandas as pd
@@ -9,23 +11,68 @@ from fer_jax import metrics, uncertainty
 from fer_jax.assess import readings
 
 
-def score_readings(folds, results, clips, names) -> dict:
-    """Accuracy and calibration of each of the named readings, over folds and pooled."""
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """What a run says to the clips it is scored on, fold after fold.
+
+    Attributes:
+      numbers: `[N]` clips; repeats score a clip again.
+      folds: `[N]` place of each one's fold in the list of folds.
+      labels: `[N, ...]`.
+      probabilities: `[N, C]` of each reading.
+      samples: `[S, N, C]` of the passes of MC dropout.
+      summary: of the samples.
+      validation: labels and summary of the clips on which thresholds are chosen, or None.
+    """
+
+    numbers: np.ndarray
+    folds: np.ndarray
+    labels: np.ndarray
+    probabilities: dict[str, np.ndarray]
+    samples: np.ndarray
+    summary: uncertainty.Summary
+    validation: tuple[np.ndarray, uncertainty.Summary] | None
+
+
+def gather(clips, folds, results: list[dict], names, summarise) -> Scored:
+    """Joins what `assess.make_assess` gave of each fold.
+
+    Args:
+      results: a dict of arrays a fold, `evaluate_...` and `validation_...`.
+      names: readings to keep.
+      summarise: of the samples.
+    """
     per_fold = [
-        readings(
-            {name: result[f"evaluate_{name}"] for name in ("stored", "recalibrated", "samples")}
-        )
+        {name: result[f"evaluate_{name}"] for name in ("stored", "recalibrated", "samples")}
         for result in results
     ]
-    labels = [clips.labels[fold.evaluate] for fold in folds]
+    samples = np.concatenate([fold["samples"] for fold in per_fold], axis=1)
+    per_fold = [readings(fold) for fold in per_fold]
+    numbers = np.concatenate([fold.evaluate for fold in folds])
+    validation = None
+    if folds[0].validation is not None:
+        held = clips.labels[folds[0].validation]
+        validation = held, summarise(results[0]["validation_samples"])
+    return Scored(
+        numbers=numbers,
+        folds=np.repeat(np.arange(len(folds)), [len(fold.evaluate) for fold in folds]),
+        labels=clips.labels[numbers],
+        probabilities={n: np.concatenate([fold[n] for fold in per_fold]) for n in names},
+        samples=samples,
+        summary=summarise(samples),
+        validation=validation,
+    )
+
+
+def score_readings(folds, scored: Scored) -> dict:
+    """Accuracy and calibration of each reading, over folds and pooled."""
     repeats = folds[-1].repeat + 1  # they score the same clips again
     table = {}
-    for name in names:
-        probabilities = np.concatenate([fold[name] for fold in per_fold])
-        pooled = np.concatenate(labels)
+    for name, probabilities in scored.probabilities.items():
+        pooled = scored.labels
         accuracies = [
-            metrics.accuracy(fold[name], truth)
-            for fold, truth in zip(per_fold, labels, strict=True)
+            metrics.accuracy(probabilities[scored.folds == place], pooled[scored.folds == place])
+            for place in range(len(folds))
         ]
         by_repeat = np.reshape(accuracies, (repeats, -1))
         correct = probabilities.argmax(-1) == pooled
@@ -64,7 +111,8 @@ def best_epoch(history: pd.DataFrame, folds) -> dict | None:
     return {"accuracy_mean_of_folds": float(best.mean()), "reading": "stored"}
 
 
-def single_pass(samples, labels, summary) -> dict:
+def single_pass(scored: Scored) -> dict:
+    samples, labels = scored.samples, scored.labels
     accuracies = (samples.argmax(-1) == labels).mean(-1)
     logits = np.log(np.maximum(samples, 1e-30)).mean(0)
     return {
@@ -72,66 +120,71 @@ def single_pass(samples, labels, summary) -> dict:
         "accuracy_mean": float(accuracies.mean()),
         "accuracy_std": float(accuracies.std()),
         "accuracy_of_one": float(accuracies[0]),
-        "ensemble_of_probabilities": metrics.accuracy(summary.mean, labels),
+        "ensemble_of_probabilities": metrics.accuracy(scored.summary.mean, labels),
         "ensemble_of_log_probabilities": metrics.accuracy(logits, labels),
     }
 
 
-def selective(config, folds, results, clips, summary, numbers) -> dict:
-    """Abstain threshold on the entropy of MC dropout, chosen on clips that it is not scored on.
+def selective(target: float, scored: Scored, doubt, correct, validation=None) -> dict:
+    """Abstain threshold on an uncertainty, chosen on clips that it is not scored on.
 
     With a validation set the threshold comes from it. In a cross-validation each fold's comes
     from the other folds, and the bundle's from all. Where no share of the clips reaches the
     target accuracy there is no threshold (None) and nothing abstains.
+
+    Args:
+      target: accuracy that answered clips shall reach.
+      scored: says which clip and fold each prediction belongs to.
+      doubt, correct: `[N]` of the predictions; NaN of those that do not count.
+      validation: the same two of the validation clips, or None.
     """
-    target = config.evaluation.target_accuracy
-    correct = summary.mean.argmax(-1) == clips.labels[numbers]
 
     def threshold_of(doubt, right) -> float:
-        threshold = uncertainty.abstain_threshold(doubt, right, target)
+        counts = np.isfinite(doubt)
+        threshold = uncertainty.abstain_threshold(doubt[counts], right[counts], target)
         return threshold if np.isfinite(threshold) else np.inf
 
-    if folds[0].validation is not None:
-        validation = uncertainty.summarise(results[0]["validation_samples"])
-        right = validation.mean.argmax(-1) == clips.labels[folds[0].validation]
-        threshold = threshold_of(validation.entropy, right)
-        answered = summary.entropy <= threshold
+    if validation is not None:
+        threshold = threshold_of(*validation)
+        answered = doubt <= threshold
         chosen_on = "validation"
-    elif len(folds) > 1:
-        ends = np.cumsum([len(fold.evaluate) for fold in folds])
-        answered = np.zeros(len(numbers), bool)
-        for place in np.split(np.arange(len(numbers)), ends[:-1]):
+    elif scored.folds[-1] > 0:
+        answered = np.zeros(len(doubt), bool)
+        for fold in np.unique(scored.folds):
+            place = scored.folds == fold
             # Repeats score a clip again: its other predictions are not of other clips.
-            rest = np.flatnonzero(~np.isin(numbers, numbers[place]))
-            limit = threshold_of(summary.entropy[rest], correct[rest])
-            answered[place] = summary.entropy[place] <= limit
-        threshold = threshold_of(summary.entropy, correct)
+            rest = ~np.isin(scored.numbers, scored.numbers[place])
+            answered[place] = doubt[place] <= threshold_of(doubt[rest], correct[rest])
+        threshold = threshold_of(doubt, correct)
         chosen_on = "the other folds"
     else:
-        threshold = threshold_of(summary.entropy, correct)
-        answered = summary.entropy <= threshold
+        threshold = threshold_of(doubt, correct)
+        answered = doubt <= threshold
         chosen_on = "the scored clips themselves (optimistic: there is no other set)"
     return {
         "target_accuracy": target,
         "threshold": float(threshold) if np.isfinite(threshold) else None,
         "chosen_on": chosen_on,
-        "coverage": float(answered.mean()),
+        "coverage": float(answered.sum() / max(np.isfinite(doubt).sum(), 1)),
         "accuracy": float(correct[answered].mean()) if answered.any() else None,
     }
 
 
-def predictions(clips, folds, numbers, scored, summary) -> pd.DataFrame:
-    """One row a scored clip: who, truth, every reading's label, probabilities, uncertainty."""
-    names = np.asarray(clips.classes)
-    table = {
-        "clip": [clips.clip_ids[n] for n in numbers],
-        "subject": [clips.subjects[n] for n in numbers],
-        "fold": np.repeat([fold.name for fold in folds], [len(f.evaluate) for f in folds]),
-        "label": names[clips.labels[numbers]],
-        "predicted_stored": names[scored["stored"].argmax(-1)],
-        "predicted_recalibrated": names[scored["recalibrated"].argmax(-1)],
-        "predicted_mc_dropout": names[summary.mean.argmax(-1)],
+def identity(clips, folds, scored: Scored) -> dict:
+    """Columns of a table of predictions: which clip, whose, of which fold."""
+    return {
+        "clip": [clips.clip_ids[n] for n in scored.numbers],
+        "subject": [clips.subjects[n] for n in scored.numbers],
+        "fold": [folds[place].name for place in scored.folds],
     }
+
+
+def predictions(clips, folds, scored: Scored) -> pd.DataFrame:
+    """One row a scored clip: who, truth, every reading's label, probabilities, uncertainty."""
+    names, summary = np.asarray(clips.classes), scored.summary
+    table = {**identity(clips, folds, scored), "label": names[scored.labels]}
+    for reading, probabilities in scored.probabilities.items():
+        table[f"predicted_{reading}"] = names[probabilities.argmax(-1)]
     table |= {f"p_{name}": summary.mean[:, i] for i, name in enumerate(clips.classes)}
     table |= {f"std_{name}": summary.variance[:, i] ** 0.5 for i, name in enumerate(clips.classes)}
     table["entropy"] = summary.entropy

@@ -275,7 +275,7 @@ def _fine_tune(found, topology: Topology, rows: list[dict], progress) -> list[di
     row = {"stage": stage.number, "topology": topology, "parent": topology, **measures}
     rows = [*rows, {**row, "decision": "fine-tuned", "kept": topology}]
     search_report.write_rows(found.workdir, rows)
-    assess = assessment.make_assess(program, config.evaluation.passes)
+    assess = assessment.make_assess(program, TASKS[config.task], config.evaluation.passes)
     tuned = dataclasses.replace(
         found, program=program, assess=assess, memory=measures["memory_bytes"]
     )

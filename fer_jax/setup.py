@@ -19,6 +19,7 @@ from fer_jax import (
     data,
     extract,
     landmarks,
+    loading,
     pretrained,
     programs,
     protocols,
@@ -34,10 +35,13 @@ _RANGES = (
     ("optimizer.momentum", 0.0, 1.0),
     ("optimizer.weight_decay", 0.0, math.inf),
     ("optimizer.warmup_epochs", 0.0, math.inf),
+    ("optimizer.clip_norm", 0.0, math.inf),
+    ("optimizer.drop_factor", 0.0, 1.0),
     ("augment.noise", 0.0, math.inf),
     ("augment.degrees", 0.0, 180.0),
     ("augment.brightness", 0.0, 1.0),
     ("augment.contrast", 0.0, 1.0),
+    ("data.frames_per_second", 0.0, math.inf),
     ("data.crop_size", 0, 4096),
     ("data.crops_in_memory_gb", 0.0, math.inf),
     ("model.modules", 0, 100),
@@ -48,9 +52,14 @@ _RANGES = (
 _COUNTS = (
     "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.copies",
     "train.epochs", "train.checkpoint_epochs", "evaluation.passes", "protocol.repeats",
-    "model.features", "search.epochs", "search.block_size", "search.max_layers",
-    "search.max_blocks",
+    "model.features", "model.hidden", "model.growth", "model.initial", "search.epochs",
+    "search.block_size", "search.max_layers", "search.max_blocks",
 )  # fmt: skip
+_LISTS = (
+    ("model.widths", "the positive width of every layer", "(8, 16, 16)"),
+    ("model.channels", "the positive width of every layer", "(64, 64, 64)"),
+    ("model.blocks", "the number of layers of every block", "(6, 12)"),
+)
 
 
 class SetupError(ValueError):
@@ -79,26 +88,32 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     The work directory is claimed last: a config that fails here leaves nothing behind.
 
     Raises:
-      data.NotPreparedError: the data set is not there.
+      loading.NotPreparedError: the data set is not there.
       WorkdirError: `workdir` holds a run of another config.
       ValueError: a field has a value that does not exist.
     """
     if config.task not in TASKS:
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
     _check_values(config)
-    clips = data.load_clips(
+    clips = loading.load_clips(
         config.data.path,
         config.data.frames,
         config.data.frame_rule,
         config.data.dataset,
         config.data.crop_size if takes_crops(config.model.name) else None,
+        frames_per_second=config.data.frames_per_second,
+        classes=config.data.classes,
+        target=TASKS[config.task].target,
     )
-    if len(clips.classes) < 2:
+    if config.task == "classification" and len(clips.classes) < 2:
         raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
     if config.data.graph != clips.graph.mode:
         graph = landmarks.make_graph(clips.graph.reference_shape, config.data.graph)
         clips = dataclasses.replace(clips, graph=graph)
-    folds = protocols.make_folds(config.protocol, clips.subjects, clips.splits)
+    folds = [
+        protocols.thinned(fold, clips.positions, config.data.window_strides)
+        for fold in protocols.make_folds(config.protocol, clips.subjects, clips.splits)
+    ]
     model = config.model.to_dict()
     module = build(model, len(clips.classes), clips.graph, config.data.frames)
     _check_crops(config, clips)
@@ -128,7 +143,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         program=program,
         model=model,
         parameters=programs.count_parameters(shapes.params),
-        assess=assessment.make_assess(program, config.evaluation.passes),
+        assess=assessment.make_assess(program, TASKS[config.task], config.evaluation.passes),
         backbone=backbone,
     )
 
@@ -152,17 +167,18 @@ def _check_crops(config: ConfigDict, clips: data.Clips) -> None:
     if clips.frames is None:
         return
     prepared, size = clips.frames.shape[2], config.data.crop_size
-    halved = (size or prepared) // 2 ** len(config.model.get("stages", ()))
-    if halved < 1:
-        raise ValueError(
-            f"{len(config.model.stages)} stages halve crops of {size or prepared} pixels to "
-            f"nothing: give fewer --config.model.stages or larger crops"
-        )
+    for name, more in (("stages", 0), ("blocks", 1)):  # in front of its blocks DenseNet halves too
+        count = len(config.model.get(name, ()))
+        if count and (size or prepared) // 2 ** (count + more) < 1:
+            raise ValueError(
+                f"{count} {name} halve crops of {size or prepared} pixels to nothing: give fewer "
+                f"--config.model.{name} or larger crops"
+            )
     if size and not SEEN * prepared <= size <= prepared:
         raise ValueError(
             f"--config.data.crop_size={size} does not fit the crops of {prepared} pixels in "
             f"{config.data.path}: it must lie in {round(SEEN * prepared)} to {prepared}, or "
-            f"prepare them with {data.crops_flag(size)}"
+            f"prepare them with {loading.crops_flag(size)}"
         )
 
 
@@ -178,12 +194,15 @@ def _check_values(config: ConfigDict) -> None:
             raise ValueError(
                 f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
             )
-    widths = config.model.get("widths", (1,))
-    if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
-        raise ValueError(
-            f"--config.model.widths={tuple(widths)}: give the positive width of every layer, "
-            f"e.g. --config.model.widths='(8, 16, 16)'"
-        )
+    for field, what, example in _LISTS:
+        section, name = field.split(".")
+        _check_list(field, config[section].get(name, (1,)), what, example)
+    if config.optimizer.schedule == "steps":
+        what = f"each {config.optimizer.drop_unit} at which the learning rate falls"
+        _check_list("optimizer.drop_at", config.optimizer.drop_at, what, "(300,)")
+    angles = config.augment.get("angles", ())
+    if not all(isinstance(angle, (int, float)) and abs(angle) <= 180 for angle in angles):
+        raise ValueError(f"--config.augment.angles={tuple(angles)}: degrees lie in -180 to 180")
     if config.model.get("dtype", "float32") not in ("float32", "bfloat16"):
         raise ValueError(f"--config.model.dtype={config.model.dtype}: use 'float32' or 'bfloat16'")
     for stage in config.model.get("stages", ()):
@@ -191,11 +210,42 @@ def _check_values(config: ConfigDict) -> None:
             raise ValueError(
                 f"--config.model.stages: {stage} is no (channels, convolutions) of a stage"
             )
+    strides = config.data.window_strides
+    if len(strides) != 2 or not all(isinstance(each, int) and each > 0 for each in strides):
+        raise ValueError(
+            f"--config.data.window_strides={tuple(strides)}: give the frames from one window to "
+            f"the next of those learnt from and of those scored, e.g. '(9, 1)'"
+        )
+    if config.data.frame_rule == "windows" and config.task == "classification":
+        raise ValueError(
+            "--config.data.frame_rule=windows makes many clips of one: it is for tasks whose "
+            "labels belong to frames (--config.task=action_units)"
+        )
+    if config.search.enabled and config.task != "classification":
+        raise ValueError("--config.search.enabled=True grows classifiers: leave it off")
     if config.data.features == "motion" and config.data.frames < 2:
         raise ValueError("--config.data.features=motion needs --config.data.frames=2 or more")
+    if config.task != "classification" and config.model.name == "densenet":
+        raise ValueError(
+            "--config.model.name=densenet takes the mean of its frames' class probabilities: use "
+            "--config.task=classification"
+        )
+    if config.data.frame_rule == "windows" and config.protocol.name == "by_sequence":
+        raise ValueError(
+            "--config.protocol.name=by_sequence would score windows that overlap those learnt "
+            "from: use 'subject_kfold' or 'holdout'"
+        )
     if config.search.enabled and config.model.name != "st_bln":
         raise ValueError(
             f"--config.search.enabled=True grows st_bln, not {config.model.name}: leave it off"
+        )
+
+
+def _check_list(field: str, values, what: str, example: str) -> None:
+    """Refuses what is not a list of positive whole numbers."""
+    if not values or not all(isinstance(value, int) and value > 0 for value in values):
+        raise ValueError(
+            f"--config.{field}={tuple(values)}: give {what}, e.g. --config.{field}='{example}'"
         )
 
 

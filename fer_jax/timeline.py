@@ -24,8 +24,8 @@ from fer_jax.plots import (
 )
 from fer_jax.windows import borders
 
-_WIDTH = 9.0  # inches
-_UNSURE, _FACELESS = "#F9D3B4", "#D4D7DC"  # answer withheld, no face in sight
+WIDTH = 9.0  # inches
+UNSURE, FACELESS = "#F9D3B4", "#D4D7DC"  # answer withheld, no face in sight
 
 
 def prediction_timeline(
@@ -46,14 +46,17 @@ def prediction_timeline(
     """
     edges = borders(rows["start"], rows["end"])
     heights = ([1.15] if thumbnails else []) + [0.9 + 0.42 * len(classes), 1.5]
-    figure = make_figure(_WIDTH, sum(heights) + 0.9)
+    figure = make_figure(WIDTH, sum(heights) + 0.9)
     panels = figure.subplots(len(heights), 1, height_ratios=heights)
     if thumbnails:
-        _draw_thumbnails(panels[0], thumbnails, edges)
+        draw_thumbnails(panels[0], thumbnails)
     _draw_classes(panels[-2], rows, classes, edges)
     _draw_uncertainty(panels[-1], rows, edges, threshold, len(classes))
+    faceless = (rows["frames"] == 0).to_numpy()
+    unsure = rows["abstained"].to_numpy(bool) & ~faceless
     for axes in panels[-2:]:
-        _draw_gaps(axes, rows, edges)
+        shade(axes, edges, unsure, UNSURE, "unsure")
+        shade(axes, edges, faceless, FACELESS, "no face")
         axes.set_xlim(edges[0], edges[-1])
     panels[-2].tick_params(labelbottom=False)
     figure.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")
@@ -61,7 +64,8 @@ def prediction_timeline(
     return figure
 
 
-def _draw_thumbnails(axes, thumbnails: Sequence[np.ndarray], edges: np.ndarray) -> None:
+def draw_thumbnails(axes, thumbnails: Sequence[np.ndarray]) -> None:
+    """Lays pictures `[H, W, 3]` side by side over the width of the axes."""
     inset_width = 1 / len(thumbnails)
     for index, picture in enumerate(thumbnails):
         inset = axes.inset_axes((index * inset_width, 0, inset_width, 1))
@@ -101,10 +105,10 @@ def _draw_answers(axes, rows, classes, edges) -> None:
     for first, end in zip(starts, np.append(starts[1:], len(answers)), strict=True):
         left, width = edges[first], edges[end] - edges[first]
         name = answers[first]
-        colour = colours.get(name, _UNSURE if name == "unsure" else _FACELESS)
+        colour = colours.get(name, UNSURE if name == "unsure" else FACELESS)
         box = {"height": 0.5, "color": colour, "linewidth": 0, "align": "edge"}
         axes.barh(len(classes) + 0.25, width, left=left, **box)
-        inches = width / (edges[-1] - edges[0]) * _WIDTH * 0.85
+        inches = width / (edges[-1] - edges[0]) * WIDTH * 0.85
         if inches > 0.085 * len(name) + 0.1:
             style = {"ha": "center", "va": "center", "fontsize": SMALL}
             ink = "white" if _is_dark(colour) else INK
@@ -130,19 +134,16 @@ def _draw_uncertainty(axes, rows, edges, threshold, number: int) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def _draw_gaps(axes, rows, edges) -> None:
-    """Shades windows without a face and those where the answer was withheld."""
-    faceless = (rows["frames"] == 0).to_numpy()
-    unsure = rows["abstained"].to_numpy(bool) & ~faceless
-    for mask, colour, label in ((unsure, _UNSURE, "unsure"), (faceless, _FACELESS, "no face")):
-        for index in np.flatnonzero(mask):
-            axes.axvspan(
-                edges[index],
-                edges[index + 1],
-                color=colour,
-                alpha=0.55,
-                linewidth=0,
-                zorder=0,
-                label=label,
-            )
-            label = None
+def shade(axes, edges, mask, colour: str, label: str) -> None:
+    """Shades the windows of a mask `[W]` bool, the whole height of the axes."""
+    for index in np.flatnonzero(mask):
+        axes.axvspan(
+            edges[index],
+            edges[index + 1],
+            color=colour,
+            alpha=0.55,
+            linewidth=0,
+            zorder=0,
+            label=label,
+        )
+        label = None

@@ -48,7 +48,10 @@ def stochastic(module: nn.Module) -> Callable:
     return forward
 
 
-def sample(module: nn.Module, variables, inputs, key: jax.Array, *, passes: int = 100):
+def sample(
+    module: nn.Module, variables, inputs, key: jax.Array, *, passes: int = 100,
+    probabilities: Callable = jax.nn.softmax,
+):  # fmt: skip
     """MC dropout of one of this package's models: probabilities `[S, B, C]`.
 
     What a model has in front of its first dropout is computed once, where it says what that is
@@ -56,22 +59,26 @@ def sample(module: nn.Module, variables, inputs, key: jax.Array, *, passes: int 
 
     Args:
       module, variables, inputs: the model and what it takes.
-      key, passes: see `mc_dropout`.
+      key, passes, probabilities: see `mc_dropout`.
     """
     if not hasattr(module, "before_dropout"):
-        return mc_dropout(stochastic(module), variables, inputs, key, passes=passes)
+        forward = stochastic(module)
+        return mc_dropout(
+            forward, variables, inputs, key, passes=passes, probabilities=probabilities
+        )
 
     def rest(variables, inputs, key):
         rngs = {"dropout": key}
         return module.apply(variables, inputs, dropout=True, rngs=rngs, method=module.after_dropout)
 
     kept = module.apply(variables, inputs, method=module.before_dropout)
-    return mc_dropout(rest, variables, kept, key, passes=passes)
+    return mc_dropout(rest, variables, kept, key, passes=passes, probabilities=probabilities)
 
 
 def mc_dropout(
-    forward: Callable, variables, inputs, key: jax.Array, *, passes: int = 100, chunk: int = 0
-) -> jax.Array:
+    forward: Callable, variables, inputs, key: jax.Array, *, passes: int = 100, chunk: int = 0,
+    probabilities: Callable = jax.nn.softmax,
+) -> jax.Array:  # fmt: skip
     """Passes the same inputs through a network many times, with other dropout masks each time.
 
     Args:
@@ -81,6 +88,7 @@ def mc_dropout(
       key: split into one key a pass.
       passes: S.
       chunk: passes evaluated side by side; 0: as many as keep the inputs under `CHUNK_BYTES`.
+      probabilities: what becomes of the logits, over the last axis.
 
     Returns:
       Probabilities `[S, B, C]`. Jit-able; memory is bounded by the chunk, and what comes before
@@ -93,14 +101,14 @@ def mc_dropout(
     side_by_side = max(n for n in range(1, min(limit, passes) + 1) if passes % n == 0)
 
     def one_pass(pass_key):
-        return jax.nn.softmax(forward(variables, inputs, pass_key), axis=-1)
+        return probabilities(forward(variables, inputs, pass_key))
 
     keys = jax.random.split(key, passes)
     if side_by_side == 1:
         return jax.lax.map(one_pass, keys)
     keys = keys.reshape(-1, side_by_side)
-    probabilities = jax.lax.map(jax.vmap(one_pass), keys)
-    return probabilities.reshape(passes, *probabilities.shape[2:])
+    passed = jax.lax.map(jax.vmap(one_pass), keys)
+    return passed.reshape(passes, *passed.shape[2:])
 
 
 def entropy(probabilities) -> np.ndarray:
@@ -117,6 +125,20 @@ def summarise(probabilities) -> Summary:
     votes = samples.argmax(-1) == mean.argmax(-1)
     information = np.maximum(total - entropy(samples).mean(0), 0.0)
     return Summary(mean, samples.var(0), total, information, votes.mean(0))
+
+
+def summarise_units(probabilities) -> Summary:
+    """Summarises sampled probabilities of action units `[S, B, A]`: a `Summary` of each, `[B, A]`.
+
+    An action unit is an event of its own: its entropy is that of present against absent.
+    """
+    samples = np.asarray(probabilities, np.float64)
+    both = np.stack([1 - samples, samples], -1)
+    mean = both.mean(0)
+    total = entropy(mean)
+    votes = both.argmax(-1) == mean.argmax(-1)
+    information = np.maximum(total - entropy(both).mean(0), 0.0)
+    return Summary(mean[..., 1], samples.var(0), total, information, votes.mean(0))
 
 
 def recalibrate_batch_norm(statistics: Callable, variables: dict, batches: Iterable) -> dict:

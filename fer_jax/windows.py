@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-NO_FACE = "no face"
+from fer_jax.answers import ANSWERS
+
 UNKNOWN_FPS = 25.0  # frames a second of sources that do not say
 
 
@@ -118,24 +118,40 @@ def largest_face(window: list[Faces]) -> tuple[int | None, np.ndarray]:
     return track, np.array([track in faces for faces in window], bool)
 
 
-def borders(start, end) -> np.ndarray:
-    """Divides a clip among its overlapping windows: every moment goes to the nearest centre.
+def at_equal_steps(window: list[Faces], step: float, frames: int) -> list[Faces]:
+    """Chooses T frames of a window, so that they follow each other as in training.
+
+    Args:
+      window: the faces of `L` frames.
+      step: frames from one to the next; not whole where the clip is faster or slower.
+      frames: T.
+
+    Returns:
+      The faces of T frames, the last one that of the window; the first frame of the window stands
+      in for those before it.
+    """
+    back = np.round(np.arange(frames)[::-1] * step).astype(int)
+    return [window[position] for position in np.maximum(len(window) - 1 - back, 0)]
+
+
+def borders(start, end, moments=None) -> np.ndarray:
+    """Divides a clip among its overlapping windows: every moment goes to the nearest answer.
 
     Args:
       start, end: `[W]` seconds, in ascending order.
+      moments: `[W]` seconds of which each window speaks; default: its centre.
 
     Returns:
       `[W + 1]` seconds; window `w` speaks for `borders[w] .. borders[w + 1]`.
     """
     start, end = np.asarray(start, float), np.asarray(end, float)
-    centre = (start + end) / 2
+    centre = (start + end) / 2 if moments is None else np.asarray(moments, float)
     return np.concatenate([start[:1], (centre[:-1] + centre[1:]) / 2, end[-1:]])
 
 
-def columns(classes: Sequence[str]) -> list[str]:
+def columns(classes: Sequence[str], task: str = "classification") -> list[str]:
     """Names the columns of the table of predictions."""
-    uncertainty = ["entropy", "mutual_information", "agreement"]
-    names = ["clip", "start", "end", *classes, "label", *uncertainty, "frames", "abstained"]
+    names = ["clip", "start", "end", *ANSWERS[task].columns(classes), "frames", "abstained"]
     if len(set(names)) < len(names):
         raise ValueError(f"a class is named like a column of the table: {names}")
     return names
@@ -171,7 +187,7 @@ def predict_source(
         raise ClipProblem("no face in it")
     for remark in source.remarks():
         say(f"note: {source.path}: {remark}")
-    table = pd.DataFrame(rows, columns=columns(predictor.classes))
+    table = pd.DataFrame(rows, columns=columns(predictor.classes, predictor.task))
     table.attrs["faces"] = followed
     return table
 
@@ -208,6 +224,8 @@ def predict_windows(
     for position, faces in sliding(frames, length, step):
         start = (first + position) / fps
         row = {"start": start, "end": start + len(faces) / fps}
+        if predictor.frame_rule == "windows":
+            faces = at_equal_steps(faces, window * fps / predictor.frames, predictor.frames)
         track, detected = largest_face(faces)
         row |= _predict_window(predictor, faces, track, detected, width, options)
         del faces  # or its crops would be held until the next window is full
@@ -217,29 +235,19 @@ def predict_windows(
 def _predict_window(
     predictor, window: list[Faces], track, detected, width: int, options: Options
 ) -> dict:
-    row = {"frames": int(detected.sum())}
+    row, answer = {"frames": int(detected.sum())}, ANSWERS[predictor.task]
     if track is None:
-        uncertainty = dict.fromkeys(("entropy", "mutual_information", "agreement"), math.nan)
-        probabilities = dict.fromkeys(predictor.classes, math.nan)
-        return row | probabilities | uncertainty | {"label": NO_FACE, "abstained": True}
+        return row | answer.blank(predictor.classes)
     chosen = [window[position][track] for position in predictor.select(detected)]
     clip = np.stack([face.crop if predictor.takes_crops else face.landmarks for face in chosen])
     # One window at a time: the passes fill the processor, and no row depends on its neighbours.
     summary = predictor.predict(
         clip[None], passes=options.passes, seed=options.seed, frame_width=width
     )
-    threshold = chosen_threshold(predictor, options)
-    entropy = max(0.0, float(summary.entropy[0]))
-    row |= {name: float(p) for name, p in zip(predictor.classes, summary.mean[0], strict=True)}
-    return row | {
-        "label": predictor.classes[int(summary.mean[0].argmax())],
-        "entropy": entropy,
-        "mutual_information": float(summary.mutual_information[0]),
-        "agreement": float(summary.agreement[0]),
-        "abstained": threshold is not None and entropy > threshold,
-    }
+    return row | answer.row(summary, predictor.classes, chosen_threshold(predictor, options))
 
 
-def chosen_threshold(predictor, options: Options) -> float | None:
+def chosen_threshold(predictor, options: Options) -> float | None | tuple[float | None, ...]:
     """Entropy (nats) above which predictions are withheld: the user's, else the bundle's."""
-    return predictor.threshold if options.threshold is None else options.threshold
+    own, asked = predictor.threshold, options.threshold
+    return ANSWERS[predictor.task].threshold(own, asked, predictor.classes)

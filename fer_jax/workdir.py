@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 from ml_collections import ConfigDict
 
-from fer_jax import data
+from fer_jax import crops, data
 
 # Fields that change how a run is computed, not what comes out: a run may go on with others.
 _SAME_RUN = (("data", "crops_in_memory_gb"), ("model", "remat"))
@@ -26,7 +26,9 @@ def _fingerprint(clips: data.Clips) -> str:
     arrays = [clips.labels, clips.landmarks, clips.graph.edges]
     if clips.frames is not None:
         arrays += [clips.crop_landmarks, np.array(clips.frames.shape)]
-    for array in arrays:
+    shared = [array for array in arrays if isinstance(array, crops.Shared)]
+    arrays = [array for array in arrays if not isinstance(array, crops.Shared)]
+    for array in arrays + [part for each in shared for part in (each.values, each.chosen)]:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax import data, landmarks, protocols, uncertainty
+from fer_jax import landmarks, protocols, selection, uncertainty
 from fer_jax.models.st_bln import STBLL, STBLN
 from fer_jax.programs import count_parameters
 
@@ -120,7 +120,7 @@ def test_time_through_the_net(frames, through):
     ],
 )
 def test_frame_selection(detected, frames, rule, chosen):
-    assert data.select_frames(np.array(detected, bool), frames, rule).tolist() == chosen
+    assert selection.select_frames(np.array(detected, bool), frames, rule).tolist() == chosen
 
 
 # Section 7: Monte Carlo dropout

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 import fer_jax
 from benchmarks import torch_fer_gcn
 from configs import fergcn_synthetic
-from fer_jax import checkpoint, compare, crops, data, experiment, report, setup
+from fer_jax import checkpoint, compare, crops, data, epoch_log, experiment, loading, setup
 
 STAGES = ((4, 1), (6, 1))
 
@@ -64,7 +64,7 @@ def test_the_bundle_predicts_what_the_run_scored(whole, prepared_crops):
     workdir, _, _ = whole
     predictor = fer_jax.load_model(workdir / "model")
     assert predictor.takes_crops and (predictor.prepared_size, predictor.crop_size) == (32, 28)
-    clips = data.load_clips(prepared_crops, 4, "middles", crop_size=0)
+    clips = loading.load_clips(prepared_crops, 4, "middles", crop_size=0)
     clips = data.hold_crops(clips, 2**30)
     scored = np.flatnonzero(np.array(clips.splits) == "test")
     table = pd.read_csv(workdir / "predictions.csv").set_index("clip")
@@ -90,14 +90,14 @@ def test_a_stopped_streamed_run_goes_on_to_the_same_numbers(
 ):
     workdir, metrics, _ = whole
     config = small_config(prepared_crops, **{"data.crops_in_memory_gb": 0.0})
-    write = report.EpochLog.write
+    write = epoch_log.EpochLog.write
 
     def stop(log, row):
         if row["epoch"] == 2:
             raise KeyboardInterrupt
         write(log, row)
 
-    monkeypatch.setattr(report.EpochLog, "write", stop)
+    monkeypatch.setattr(epoch_log.EpochLog, "write", stop)
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path)
     monkeypatch.undo()
@@ -151,7 +151,7 @@ def test_pretrained_weights_are_where_training_begins(prepared_crops, tmp_path):
     ("fields", "words"),
     [
         ({"pretrained": "nowhere/model.safetensors"}, "nowhere/model.safetensors do not exist"),
-        ({"data.crop_size": 48}, "crop_size=48 does not fit.* in 22 to 32, or .*--crops 55"),
+        ({"data.crop_size": 48}, "crop_size=48 does not fit.* in 22 to 32, or .*--crops 48"),
         ({"data.crop_size": 8}, "crop_size=8 does not fit the crops of 32 pixels"),
         ({"data.crop_size": -5}, "crop_size=-5: it must lie in 0"),
         ({"model.dtype": "bfloat"}, "dtype=bfloat: use 'float32' or 'bfloat16'"),
@@ -170,7 +170,7 @@ def test_what_does_not_fit_fails_before_any_work(prepared_crops, tmp_path, field
 
 
 def test_landmark_data_is_refused_with_the_way_out(prepared, tmp_path):
-    with pytest.raises(data.NotPreparedError, match="--crops 32,"):
+    with pytest.raises(loading.NotPreparedError, match="--crops 32,"):
         run(small_config(prepared), tmp_path / "run")
 
 

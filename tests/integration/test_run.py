@@ -16,7 +16,7 @@ from rich.console import Console
 
 import fer_jax
 from configs import stbln_synthetic
-from fer_jax import data, experiment, parallel, report, setup, train
+from fer_jax import epoch_log, experiment, loading, parallel, setup, train
 from fer_jax.workdir import WorkdirError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -112,7 +112,7 @@ def test_a_run_leaves_everything_behind(whole):
 def test_the_numbers_fit_together(whole, prepared):
     workdir, shown = whole
     metrics, table = metrics_of(workdir), pd.read_csv(workdir / "predictions.csv")
-    clips = data.load_clips(prepared, 4, "uniform")
+    clips = loading.load_clips(prepared, 4, "uniform")
     assert metrics["clips_scored"] == len(table) == clips.splits.count("test")
     assert set(table["clip"]) == {
         name for name, split in zip(clips.clip_ids, clips.splits, strict=True) if split == "test"
@@ -137,7 +137,7 @@ def test_the_numbers_fit_together(whole, prepared):
 def test_the_bundle_predicts_as_the_run_did(whole, prepared):
     workdir, _ = whole
     predictor = fer_jax.load_model(workdir / "model")
-    clips = data.load_clips(prepared, predictor.frames, predictor.frame_rule)
+    clips = loading.load_clips(prepared, predictor.frames, predictor.frame_rule)
     assert predictor.classes == clips.classes
     table = pd.read_csv(workdir / "predictions.csv")
     numbers = [clips.clip_ids.index(name) for name in table["clip"]]
@@ -235,7 +235,7 @@ def test_repeated_folds_interrupted_end_with_the_same_numbers(prepared, tmp_path
     assert np.mean(row["accuracy_repeats"]) == pytest.approx(row["accuracy_mean_of_folds"])
     assert "2 repeats:" in (tmp_path / "whole" / "report.md").read_text()
 
-    write, calls = report.EpochLog.write, []
+    write, calls = epoch_log.EpochLog.write, []
 
     def cut_short(log, row):
         calls.append(row)
@@ -243,7 +243,7 @@ def test_repeated_folds_interrupted_end_with_the_same_numbers(prepared, tmp_path
             raise KeyboardInterrupt
         write(log, row)
 
-    monkeypatch.setattr(report.EpochLog, "write", cut_short)
+    monkeypatch.setattr(epoch_log.EpochLog, "write", cut_short)
     with pytest.raises(KeyboardInterrupt):
         experiment.run(config, tmp_path / "cut")
     monkeypatch.undo()

@@ -229,6 +229,73 @@ def test_half_of_the_crops_are_mirrored_and_every_place_is_cut_out():
     }
 
 
+ANGLES = (-7.5, -5.0, -2.5, 0.0, 2.5, 5.0, 7.5)
+
+
+def test_angles_are_drawn_from_the_list_alike_for_all_frames():
+    image = jnp.zeros((2, 9, 9, 3), jnp.uint8)
+    points = np.asarray(20 * lm.MEAN_FACE + 4, np.float32)
+    points[[48, 54], 1] = 30.0  # the corners of the mouth, level
+    points = np.stack([points, points + 1])
+
+    def draw(key):
+        options = {"angles": ANGLES, "brightness": 0.0, "contrast": 0.0}
+        _, moved = augment.augment_crops(key, image, points, **options)
+        return moved[:, 54] - moved[:, 48]
+
+    across = np.asarray(jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(0), 2800)))
+    degrees = np.rad2deg(np.arctan2(across[..., 1], across[..., 0]))
+    np.testing.assert_allclose(degrees[:, 0], degrees[:, 1], atol=1e-3)
+    nearest = np.abs(degrees[:, :1] - ANGLES)
+    assert nearest.min(1).max() < 1e-2
+    shares = np.bincount(nearest.argmin(1), minlength=7) / len(degrees)
+    np.testing.assert_allclose(shares, 1 / 7, atol=0.03)
+
+
+def test_landmarks_turn_with_the_crops_of_one_angle():
+    images, points = dotted()
+    options = {"flip": False, "brightness": 0.0, "contrast": 0.0}
+    frames, moved = augment.augment_crops(
+        jax.random.key(0), images, points, angles=(30.0,), **options
+    )
+    expected, at = augment.rotate_crops(images, points, 30.0)
+    np.testing.assert_allclose(frames, expected, atol=1e-4)
+    np.testing.assert_allclose(moved, at, atol=1e-4)
+    assert np.abs(moved - points).max() > 1
+    for image, point in zip(frames, moved[:, 8], strict=True):
+        np.testing.assert_allclose(dot(image), point, atol=0.35)
+
+
+def test_every_one_of_the_fourteen_variants_comes():
+    image = jnp.asarray(np.random.default_rng(0).integers(0, 255, (1, 12, 12, 3)), jnp.uint8)
+    points = np.zeros((1, 68, 2), np.float32)
+    options = {"angles": ANGLES, "brightness": 0.0, "contrast": 0.0}
+    draw = jax.jit(jax.vmap(lambda key: augment.augment_crops(key, image, points, **options)[0]))
+    drawn = np.asarray(draw(jax.random.split(jax.random.key(0), 400)))[:, 0]
+    wanted = [np.asarray(augment.rotate_crops(image, points, angle)[0])[0] for angle in ANGLES]
+    wanted += [turned[:, ::-1] for turned in wanted]
+    distance = np.array([[np.abs(each - other).max() for other in wanted] for each in drawn])
+    assert distance.min(1).max() < 1e-2
+    assert np.bincount(distance.argmin(1), minlength=14).min() >= 10
+
+
+def test_light_that_is_off_changes_nothing_and_is_not_computed():
+    images, points = dotted()
+    images[0, 0, 0] = 255
+    options = {"flip": False, "brightness": 0.0, "contrast": 0.0}
+    frames, moved = augment.augment_crops(jax.random.key(0), images, points, **options)
+    np.testing.assert_array_equal(frames, images)
+    np.testing.assert_array_equal(moved, points)
+    cost = {}
+    for name, light in (("off", 0.0), ("on", 0.2)):
+        options = {"flip": False, "brightness": light, "contrast": light}
+        lowered = jax.jit(
+            lambda key, options=options: augment.augment_crops(key, images, points, **options)[0]
+        ).lower(jax.random.key(0))
+        cost[name] = lowered.compile().cost_analysis().get("flops", 0.0)
+    assert cost["off"] < images.size < cost["on"]
+
+
 def test_no_rotation_leaves_crops_alone_and_a_quarter_turn_is_exact():
     images, points = dotted(side=21)
     same, still = augment.rotate_crops(images, points, 0.0)

@@ -6,17 +6,23 @@ import re
 import subprocess
 import sys
 
+import jax
 import pytest
 from ml_collections import ConfigDict
 
 from configs import base
-from fer_jax.models import MODELS
+from fer_jax import programs, published
+from fer_jax.models import MODELS, build
 from fer_jax.tasks import TASKS
 from preprocess.datasets import DATASETS
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Sections in which a model has fields of its own.
-OWN_FIELDS = {("model", "fer_gcn"), ("augment", "fer_gcn")}
+OWN_FIELDS = {
+    (section, model)
+    for section in ("model", "augment")
+    for model in ("fer_gcn", "stc_nlstm", "densenet")
+}
 BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the data set's name
 NAMES = sorted(
     path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("base", *BASELINES)
@@ -35,9 +41,11 @@ def run(*arguments):
 def test_the_experiments_are_there():
     wanted = {"afew", "ckplus", "oulu", "buhmap", "ravdess", "synthetic"}
     assert {f"stbln_{name}" for name in wanted} <= set(NAMES)
-    assert {f"fergcn_{name}" for name in ("afew", "ckplus", "mmi", "oulu", "synthetic")} <= set(
-        NAMES
-    )
+    for method, names in (
+        ("fergcn", ("afew", "buhmap", "ckplus", "mmi", "oulu", "synthetic")),
+        ("stcnlstm", ("buhmap", "ckplus", "mmi", "oulu", "synthetic")),
+    ):
+        assert {f"{method}_{name}" for name in names} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,7 +58,7 @@ def test_config_is_complete_and_names_its_command(name):
     assert prepared_by in DATASETS
     assert config.name == name
     assert config.model.name in MODELS and config.task in TASKS
-    assert config.protocol.name in ("holdout", "subject_kfold")
+    assert config.protocol.name in ("holdout", "subject_kfold", "by_sequence")
     assert config.keys() == base.get_config().keys()
     for key, value in base.get_config().items():
         if isinstance(value, ConfigDict) and (key, config.model.name) not in OWN_FIELDS:
@@ -96,11 +104,66 @@ def test_fer_gcn_follows_its_paper():
     assert (config.data.frame_rule, middle.data.frame_rule) == ("uniform", "middles")
 
 
+@pytest.mark.parametrize("variant", base.STCNLSTM_VARIANTS)
+@pytest.mark.parametrize("dataset", ["buhmap", "ckplus", "mmi", "oulu", "synthetic"])
+def test_the_rows_of_the_stc_nlstm_paper(dataset, variant):
+    module = importlib.import_module(f"configs.stcnlstm_{dataset}")
+    config, full = module.get_config(variant), module.get_config()
+    assert config.name == full.name + ("" if variant == "full" else f"_{variant}")
+    assert config.method == base.STCNLSTM_VARIANTS[variant][1]
+    assert config.optimizer == full.optimizer and config.train == full.train
+    assert config.protocol == full.protocol and config.augment == full.augment
+    assert f":{variant}" in module.__doc__ or variant == "full"
+    model = build(config.model.to_dict(), 6, None, config.data.frames)
+    if variant == "densenet":
+        assert isinstance(model, MODELS["densenet"])
+        ends_with_peak = dataset in ("ckplus", "oulu")
+        assert config.data.frame_rule == ("last" if ends_with_peak else "middles")
+    else:
+        layers = {"layers3": 3, "layers4": 4, "layers6": 6}.get(variant, 5)
+        nesting = {"stc": "none", "lstm": "last", "slstm": "sum"}.get(variant, "nested")
+        assert (len(model.channels), model.nesting) == (layers, nesting)
+        assert config.data == full.data
+    with pytest.raises(ValueError, match="variant 'five' is unknown"):
+        module.get_config("five")
+
+
+def test_stc_nlstm_follows_its_paper():
+    config = importlib.import_module("configs.stcnlstm_ckplus").get_config()
+    optimizer = config.optimizer
+    assert (optimizer.learning_rate, optimizer.weight_decay) == (0.0025, 0.0015)
+    assert optimizer.learning_rate * optimizer.drop_factor == pytest.approx(0.000025)
+    assert (optimizer.schedule, optimizer.drop_at, optimizer.decay) == ("steps", (300,), "kernels")
+    assert (config.train.batch_size, config.train.epochs, config.model.dropout) == (64, 500, 0.0)
+    assert (config.protocol.folds, config.protocol.repeats) == (10, 4)
+    assert len(config.augment.angles) * 2 == 14 and config.augment.flip
+    assert config.data.frames == 18 and "contempt" not in config.data.classes
+    assert len(config.data.classes) == 6
+    mmi = importlib.import_module("configs.stcnlstm_mmi").get_config()
+    assert (mmi.data.frames, mmi.data.frames_per_second) == (22, 10.0)
+    shapes = jax.eval_shape(
+        lambda key, x: build(config.model.to_dict(), 6, None).init(key, x, train=False),
+        jax.random.key(0),
+        jax.ShapeDtypeStruct((1, 18, 64, 64, 3), "float32"),
+    )
+    assert programs.count_parameters(shapes["params"])[0] == 15_462_790
+
+
+def test_every_row_of_a_table_has_its_published_figure():
+    for variants in (base.FERGCN_VARIANTS, base.STCNLSTM_VARIANTS):
+        for variant, (*_, method) in variants.items():
+            known = published.accuracy(method, "oulu")[1] is not None
+            assert known == (not variant.startswith("layers")), variant
+    assert published.accuracy("STC-NLSTM", "mmi") == (None, 84.53)
+    assert published.accuracy("DenseNet", "ckplus") == (None, 97.6)
+
+
 def test_paper_recipe_is_the_base():
     config = base.get_config()
     assert config.optimizer.to_dict() == {
-        "learning_rate": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 5e-4,
-        "schedule": "constant", "warmup_epochs": 0.0,
+        "name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": False,
+        "weight_decay": 5e-4, "decay": "all", "clip_norm": 0.0, "schedule": "constant",
+        "drop_at": (), "drop_factor": 0.1, "drop_unit": "epoch", "warmup_epochs": 0.0,
     }  # fmt: skip
     assert (config.train.batch_size, config.train.epochs) == (128, 400)
     assert config.protocol.folds == 10 and config.evaluation.passes == 100

@@ -7,29 +7,30 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from fer_jax import crops, data, extract, programs
+from fer_jax import crops, data, extract, loading, programs, selection
 
 FRAMES = 5
 
 
 @pytest.fixture(scope="module")
 def in_memory(prepared_crops):
-    clips = data.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
+    clips = loading.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
     return data.hold_crops(clips, 2**30)
 
 
 @pytest.fixture(scope="module")
 def recorded(prepared_crops):
-    return data.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
+    return loading.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
 
 
 def test_crops_fill_the_memory_they_may_take_and_no_more(in_memory, recorded):
-    assert isinstance(in_memory.frames, np.ndarray)
+    assert isinstance(in_memory.frames, crops.Shared)
     assert isinstance(recorded.frames, crops.Recorded)
     assert in_memory.frames.shape == recorded.frames.shape == (21, FRAMES, 32, 32, 3)
     assert in_memory.clip_bytes == recorded.clip_bytes == FRAMES * 32 * 32 * 3
-    whole = 21 * in_memory.clip_bytes
-    for room, kind in ((whole, np.ndarray), (whole - 1, crops.Recorded)):
+    held = recorded.frames.held_bytes
+    assert held == in_memory.frames.values.nbytes <= 21 * in_memory.clip_bytes
+    for room, kind in ((held, crops.Shared), (held - 1, crops.Recorded)):
         assert isinstance(data.hold_crops(recorded, room).frames, kind)
 
 
@@ -38,7 +39,7 @@ def test_crops_are_those_of_the_record(prepared_crops, in_memory):
     source = tfds.builder_from_directory(str(prepared_crops)).as_data_source("test")
     record = source[3]
     number = in_memory.clip_ids.index(record["clip_id"].decode())
-    chosen = data.select_frames(record["detected"], FRAMES, "middles")
+    chosen = selection.select_frames(record["detected"], FRAMES, "middles")
     for place, frame in enumerate(chosen):
         start, end = record["crop_offsets"][frame : frame + 2]
         image = cv2.imdecode(record["crops"][start:end], cv2.IMREAD_COLOR)[..., ::-1]
@@ -77,12 +78,12 @@ def test_take_reads_recorded_clips_of_any_shape(in_memory, recorded):
 
 
 def test_a_set_without_crops_says_how_to_get_them(prepared):
-    with pytest.raises(data.NotPreparedError, match="prepared without face crops.*--crops 256"):
-        data.load_clips(prepared, FRAMES, "middles", "synthetic", crop_size=224)
+    with pytest.raises(loading.NotPreparedError, match="prepared without face crops.*--crops 256"):
+        loading.load_clips(prepared, FRAMES, "middles", "synthetic", crop_size=224)
 
 
 def test_landmark_models_do_not_read_the_crops(prepared_crops):
-    clips = data.load_clips(prepared_crops, FRAMES, "middles", "synthetic")
+    clips = loading.load_clips(prepared_crops, FRAMES, "middles", "synthetic")
     assert clips.frames is None and "landmarks" in data.take(clips, np.arange(2))
 
 
@@ -120,14 +121,14 @@ def test_a_damaged_crop_names_its_clip(recorded, monkeypatch):
 def test_an_interrupt_while_decoding_waits_for_nothing(recorded, monkeypatch):
     decoded = []
 
-    def clip(self, number):
-        if number == 0:
+    def decoded_(self, place, frames):
+        if place == self.places[0]:
             raise KeyboardInterrupt
-        decoded.append(number)
+        decoded.append(place)
         time.sleep(0.05)
-        return np.zeros(self.shape[1:], np.uint8)
+        return np.zeros((len(frames), *self.shape[2:]), np.uint8)
 
-    monkeypatch.setattr(crops.Recorded, "clip", clip)
+    monkeypatch.setattr(crops.Recorded, "_decoded", decoded_)
     with pytest.raises(KeyboardInterrupt):
         recorded.frames.all()
     assert len(decoded) < 20

@@ -10,13 +10,15 @@ ROOT = pathlib.Path(__file__).parents[2]
 # From the ground up; a file may use files of its own floor and of those below.
 FLOORS = [
     {"__init__", "labels", "landmarks", "metrics", "pen", "published"},
-    {"data", "extract", "augment", "crops", "models", "tasks", "synthetic", "face_model",
-     "drawing", "render"},
+    {"data", "loading", "selection", "extract", "augment", "crops", "models", "tasks",
+     "synthetic", "face_model", "drawing", "render"},
     {"parallel", "pretrained", "programs", "train", "uncertainty", "assess", "checkpoint",
      "predictor", "protocols", "progressive"},
     {"experiment", "setup", "workdir", "resume", "report", "scores", "plots", "method_plots",
      "predict", "sources", "windows", "outputs", "frame_maps", "frame_plots", "timeline",
-     "annotate", "demo", "search", "search_report", "compare"},
+     "annotate", "demo", "search", "search_report", "compare", "epoch_log", "class_report",
+     "unit_scores", "unit_report", "unit_plots", "answers", "panel", "unit_panel",
+     "unit_timeline"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"torch", "tensorflow", "dlib"}

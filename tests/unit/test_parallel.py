@@ -46,7 +46,7 @@ def trained(clips: data.Clips) -> dict[str, np.ndarray]:
         program, TASKS["classification"], states, clips, [run],
         epochs=3, histories=[history], after_epoch=lambda states, histories: None,
     )  # fmt: skip
-    results, recalibrated = assess.make_assess(program, passes=6)(
+    results, recalibrated = assess.make_assess(program, TASKS["classification"], passes=6)(
         states.variables, clips, [run], {"evaluate": [scored]}
     )
     leaves = {

@@ -6,9 +6,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_jax import method_plots, plots
-from fer_jax.labels import AFEW_CLASSES, RAVDESS_CLASSES
+from fer_jax.answers import ANSWERS
+from fer_jax.labels import AFEW_CLASSES, BP4D_ACTION_UNITS, RAVDESS_CLASSES
 from fer_jax.landmarks import MEAN_FACE
 from fer_jax.timeline import prediction_timeline
+from fer_jax.uncertainty import summarise_units
+from fer_jax.unit_timeline import unit_timeline
 
 
 def drawn_texts(figure):
@@ -269,3 +272,47 @@ def test_growth_curve_of_a_long_search_stays_legible():
     figure = method_plots.growth_curve(stages)
     assert "15-10-15-5-5-10-40-5-5" in check_legible(figure)
     assert figure.axes[0].get_yscale() == "log"
+
+
+# --- action units over time -----------------------------------------------------------------
+
+
+def unit_predictions(windows=40, units=BP4D_ACTION_UNITS, faceless=(30, 31), threshold=0.5):
+    rng, kind = np.random.default_rng(0), ANSWERS["action_units"]
+    rows = []
+    for number in range(windows):
+        chances = np.clip(rng.beta(0.5, 0.5, len(units)), 0.02, 0.98)
+        samples = np.clip(chances + 0.02 * rng.standard_normal((9, len(units))), 0, 1)
+        row = kind.row(summarise_units(samples[:, None]), units, (threshold,) * len(units))
+        place = {"start": 0.08 * number, "end": 0.08 * number + 0.16, "frames": 4}
+        rows.append(place | (kind.blank(units) | {"frames": 0} if number in faceless else row))
+    return pd.DataFrame(rows)
+
+
+def test_a_timeline_of_action_units_says_what_is_present_and_what_unsure():
+    pictures = [np.full((60, 60, 3), 30 * index, np.uint8) for index in range(8)]
+    figure = unit_timeline(unit_predictions(), BP4D_ACTION_UNITS, None, pictures, "clip.mp4")
+    texts = check_legible(figure)
+    expected = {*BP4D_ACTION_UNITS, "present", "unsure", "no face", "probability", "clip.mp4"}
+    assert expected <= set(texts) and len(texts) == len(set(texts))
+
+
+@pytest.mark.parametrize("windows", [1, 600])
+def test_a_timeline_of_many_action_units_stays_legible(windows):
+    units = tuple(f"AU{number:02}" for number in range(1, 19))
+    check_legible(unit_timeline(unit_predictions(windows, units), units))
+
+
+def test_lanes_of_action_units_show_probability_answer_and_deviation():
+    table = unit_predictions(windows=6, faceless=(4,))
+    (axes,) = unit_timeline(table, BP4D_ACTION_UNITS).axes
+    present, unsure, band, line = (patch.get_data() for patch in axes.patches[:4])  # of AU01
+    lane, seen = len(BP4D_ACTION_UNITS) - 1, (table["frames"] > 0).to_numpy()
+    expected = np.where(seen, table["AU01"], np.nan)
+    np.testing.assert_allclose((line.values - lane) / 0.86, expected)
+    np.testing.assert_allclose(line.edges[1:-1], table["end"][:-1] + 0.04)
+    withheld = table["abstained_AU01"].to_numpy() & seen
+    assert ((unsure.values > lane) == withheld).all()
+    assert ((present.values > lane) == ((table["AU01"] > 0.5) & ~withheld & seen)).all()
+    high = np.clip(expected + table["std_AU01"], 0, 1)
+    np.testing.assert_allclose((band.values - lane) / 0.86, high)

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from fer_jax import outputs, predict, sources
-from fer_jax.data import select_frames
 from fer_jax.landmarks import MEAN_FACE
+from fer_jax.selection import select_frames
 from fer_jax.uncertainty import summarise
 from fer_jax.windows import ClipProblem, Options, columns
 
@@ -29,7 +29,8 @@ def predictor():
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
-        classes=CLASSES, threshold=0.9, window_seconds=1.0, predict=answer, info={},
+        task="classification", classes=CLASSES, threshold=0.9, window_seconds=1.0, predict=answer,
+        info={}, frame_rule="uniform",
         select=lambda detected: select_frames(detected, 4, "uniform"), takes_crops=False,
     )  # fmt: skip
 

@@ -125,6 +125,50 @@ def test_repeats_divide_differently_and_say_which():
     assert [fold.name for fold in protocols.subject_kfold(subjects, 4)][0] == "fold00"
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 90), st.integers(1, 4), st.integers(0, 5), st.data())
+def test_by_sequence_scores_every_clip_once_a_repeat(count, repeats, seed, data):
+    k = data.draw(st.sampled_from([0, *range(2, min(count, 12) + 1)]))
+    folds = protocols.by_sequence(count, k, seed, repeats)
+    assert len({fold.name for fold in folds}) == len(folds) == repeats * (k or count)
+    for repeat in range(repeats):
+        own = [fold for fold in folds if fold.repeat == repeat]
+        assert sorted(np.concatenate([fold.evaluate for fold in own])) == list(range(count))
+        assert np.ptp([len(fold.evaluate) for fold in own]) <= 1
+    for fold in folds:
+        assert sorted([*fold.train, *fold.evaluate]) == list(range(count))
+        assert fold.validation is None
+
+
+def test_by_sequence_divides_at_random_and_again_for_every_repeat():
+    folds = protocols.by_sequence(60, 5, repeats=3)
+    assert len({tuple(fold.evaluate) for fold in folds}) == 15
+    assert [fold.name for fold in folds[4:6]] == ["repeat0_fold04", "repeat1_fold00"]
+    assert any((np.diff(fold.evaluate) != 5).any() for fold in folds)
+    again, other = protocols.by_sequence(60, 5, repeats=3), protocols.by_sequence(60, 5, seed=1)
+    for first, second in zip(folds, again, strict=True):
+        np.testing.assert_array_equal(first.evaluate, second.evaluate)
+    assert (folds[0].evaluate != other[0].evaluate).any()
+    assert other[0].name == "fold00"
+
+
+@pytest.mark.parametrize("k", [1, 5, -1])
+def test_wrong_number_of_sequence_folds_is_refused(k):
+    with pytest.raises(ValueError, match=r"2 to 4 clips; .* set --config.protocol.folds"):
+        protocols.by_sequence(4, k)
+
+
+def test_make_folds_divides_by_sequence():
+    config = base.get_config().protocol
+    config.update(name="by_sequence", folds=2, repeats=2, seed=7)
+    folds = protocols.make_folds(config, ["one"] * 6, ["train"] * 6)
+    expected = protocols.by_sequence(6, 2, 7, 2)
+    assert [fold.name for fold in folds] == [fold.name for fold in expected]
+    assert [fold.evaluate.tolist() for fold in folds] == [
+        fold.evaluate.tolist() for fold in expected
+    ]
+
+
 def test_a_holdout_cannot_be_repeated():
     config = base.get_config().protocol
     config.update(name="holdout", repeats=2)

@@ -10,6 +10,7 @@ import pytest
 
 from configs import base
 from fer_jax import data, extract, parallel, programs, train
+from fer_jax.models import MODELS, is_kernel
 from fer_jax.models.st_bln import STBLN
 from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
@@ -269,6 +270,84 @@ def test_optimizer_is_sgd_of_pytorch(nesterov):
     np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-5)
 
 
+def test_optimizer_is_adam_of_pytorch():
+    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
+    config = small_config(**{"optimizer.name": "adam", "optimizer.weight_decay": 0.01}).optimizer
+    optimizer = programs.make_optimizer(config, steps_per_epoch=5, epochs=2)
+    ours = jnp.array([1.0, -2.0, 3.0])
+    theirs = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
+    reference = torch.optim.Adam([theirs], lr=0.1, weight_decay=0.01)
+    state = optimizer.init(ours)
+    for _ in range(5):
+        updates, state = optimizer.update(4 * ours**3, state, ours)
+        ours = optax.apply_updates(ours, updates)
+        reference.zero_grad()
+        (theirs**4).sum().backward()
+        reference.step()
+    np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-5)
+
+
+def test_the_first_recipe_keeps_its_state():
+    """Checkpoints of earlier runs hold this structure."""
+    params = {"conv": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}}
+    rule = optax.sgd(optax.constant_schedule(0.1), 0.9, nesterov=False)
+    expected = optax.chain(optax.add_decayed_weights(5e-4), rule)
+    optimizer = programs.make_optimizer(small_config().optimizer, 4, 5)
+    states = [each.init(params) for each in (expected, optimizer)]
+    assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
+    gradient = jax.tree.map(lambda leaf: 0.3 * leaf, params)
+    updates = [
+        each.update(gradient, state, params)[0]
+        for each, state in zip((expected, optimizer), states, strict=True)
+    ]
+    assert_same(*updates)
+
+
+def one_update(params, gradient, **fields):
+    fields = {"optimizer.learning_rate": 1.0, "optimizer.momentum": 0.0, **fields}
+    optimizer = programs.make_optimizer(small_config(**fields).optimizer, 4, 5)
+    return optimizer.update(gradient, optimizer.init(params), params)[0]
+
+
+def test_decay_of_kernels_leaves_biases_norms_and_graphs_alone():
+    names = {
+        "conv": ("kernel", "bias"), "norm": ("scale", "bias"),
+        "lstm": ("kernel", "recurrent", "bias"), "block": ("U", "A", "theta_kernel", "theta_bias"),
+    }  # fmt: skip
+    params = {part: {name: jnp.full((2,), 3.0) for name in own} for part, own in names.items()}
+    gradient = jax.tree.map(jnp.zeros_like, params)
+    for decay, kept in (("all", None), ("kernels", {"kernel", "recurrent", "theta_kernel"})):
+        updates = one_update(
+            params, gradient, **{"optimizer.decay": decay, "optimizer.weight_decay": 0.5}
+        )
+        for path, leaf in jax.tree_util.tree_leaves_with_path(updates):
+            expected = -1.5 if kept is None or path[-1].key in kept else 0.0
+            np.testing.assert_allclose(leaf, expected, err_msg=f"{decay} {path}")
+
+
+def test_every_parameter_of_the_recurrent_system_is_decayed_or_not_as_it_should():
+    module = MODELS["stc_nlstm"](classes=3, channels=(2, 2), hidden=2)
+    inputs = jnp.zeros((1, 2, 16, 16, 3))
+    params = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))["params"]
+    matrices = jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+    decayed = jax.tree_util.tree_map_with_path(lambda path, _: is_kernel(path[-1].key), params)
+    assert matrices == decayed and any(jax.tree.leaves(decayed))
+
+
+def test_the_whole_gradient_is_clipped_with_its_decay():
+    params = {"kernel": jnp.array([4.0, 0.0]), "bias": jnp.array([1.0])}
+    gradient = {"kernel": jnp.array([1.0, 8.0]), "bias": jnp.array([4.0])}
+    fields = {"optimizer.weight_decay": 0.5, "optimizer.decay": "kernels"}
+    plain = one_update(params, gradient, **fields)
+    np.testing.assert_allclose(plain["kernel"], [-3.0, -8.0])
+    np.testing.assert_allclose(plain["bias"], [-4.0])
+    clipped = one_update(params, gradient, **fields, **{"optimizer.clip_norm": 5.0})
+    for name in params:  # 3, 8 and 4 have the norm sqrt(89)
+        np.testing.assert_allclose(clipped[name], plain[name] * 5 / 89**0.5, rtol=1e-6)
+    loose = one_update(params, gradient, **fields, **{"optimizer.clip_norm": 50.0})
+    assert_same(loose, plain)
+
+
 def rates(**fields):
     """Learning rate of every step: SGD without momentum on a gradient of 1."""
     config = small_config(
@@ -292,9 +371,28 @@ def test_schedules():
     assert both.argmax() == 8 and both[-1] < 0.01
 
 
-def test_unknown_schedule_is_named():
-    with pytest.raises(ValueError, match="'step' is unknown: use 'constant' or 'cosine'"):
-        rates(**{"optimizer.schedule": "step"})
+def test_the_learning_rate_falls_in_steps():
+    fields = {"optimizer.schedule": "steps", "optimizer.drop_factor": 0.01}
+    by_epoch = rates(**fields, **{"optimizer.drop_at": (3,)})  # 4 steps an epoch
+    np.testing.assert_allclose(by_epoch, [0.1] * 12 + [0.001] * 8, rtol=1e-5)
+    by_step = rates(**fields, **{"optimizer.drop_at": (3, 7), "optimizer.drop_unit": "step"})
+    np.testing.assert_allclose(by_step, [0.1] * 3 + [1e-3] * 4 + [1e-5] * 13, rtol=1e-5)
+    warm = rates(**fields, **{"optimizer.drop_at": (3,), "optimizer.warmup_epochs": 1.0})
+    np.testing.assert_allclose(warm, [0, 0.025, 0.05, 0.075, *by_epoch[4:]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("schedule", "'other' is unknown: use 'constant', 'cosine' or 'steps'"),
+        ("name", "optimiser 'other' is unknown: use 'sgd' or 'adam'"),
+        ("decay", "decay 'other' is unknown: use 'all' or 'kernels'"),
+        ("drop_unit", "drop unit 'other' is unknown: use 'epoch' or 'step'"),
+    ],
+)
+def test_unknown_choices_are_named(field, words):
+    with pytest.raises(ValueError, match=words):
+        rates(**{"optimizer.schedule": "steps", f"optimizer.{field}": "other"})
 
 
 # Errors and sizes

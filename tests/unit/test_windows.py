@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_jax.data import select_frames
 from fer_jax.landmarks import MEAN_FACE
+from fer_jax.selection import select_frames
 from fer_jax.uncertainty import summarise
 from fer_jax.windows import (
     ClipProblem,
@@ -40,7 +40,8 @@ def fake_predictor(threshold=0.9, window_seconds=1.0, takes_crops=False):
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
-        classes=CLASSES, threshold=threshold, window_seconds=window_seconds, predict=predict,
+        task="classification", frame_rule="uniform", classes=CLASSES, threshold=threshold,
+        window_seconds=window_seconds, predict=predict,
         select=lambda detected: select_frames(detected, 4, "uniform"), takes_crops=takes_crops,
     )  # fmt: skip
 

@@ -1,0 +1,19 @@
+"""A small STC-NLSTM that finds the action units of synthetic faces (18), fixed disjoint people.
+
+Prepare: python -m preprocess synthetic --out data/synthetic_crops --crops 64
+Run:     python run.py --config configs/stcnlstm_synthetic_units.py
+Paper:   none. Minutes on 2 CPU cores.
+"""
+
+from configs import stcnlstm_synthetic
+
+
+def get_config(variant: str = "full"):
+    config = stcnlstm_synthetic.get_config(variant)
+    config.name = config.name.replace("synthetic", "synthetic_units")
+    config.task = "action_units"
+    config.data.frame_rule = "windows"
+    config.data.frames = 6
+    config.data.window_strides = (20, 10)
+    config.train.epochs, config.optimizer.drop_at = 20, (16,)
+    return config

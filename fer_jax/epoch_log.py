@@ -1,0 +1,52 @@
+"""The log of a run's epochs: metrics.jsonl and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+from tensorboardX import SummaryWriter
+
+
+class EpochLog:
+    """Appends one row an epoch to metrics.jsonl and TensorBoard, without doubles on resuming.
+
+    Args:
+      workdir: of the run.
+      fold: name of the fold.
+      history: rows of the epochs that were restored.
+    """
+
+    def __init__(self, workdir: pathlib.Path, fold: str, history: list[dict]):
+        self._file, self._fold = workdir / "metrics.jsonl", fold
+        kept = [row for row in read_history(workdir) if row["fold"] != fold]
+        lines = [json.dumps(row) + "\n" for row in kept]
+        lines += [json.dumps({"fold": fold, **row}) + "\n" for row in history]
+        partial = self._file.with_suffix(".partial")
+        partial.write_text("".join(lines))
+        partial.replace(self._file)
+        self._writer = SummaryWriter(
+            str(workdir / "tensorboard" / fold), purge_step=len(history) + 1
+        )
+
+    def write(self, row: dict) -> None:
+        with self._file.open("a") as file:
+            file.write(json.dumps({"fold": self._fold, **row}) + "\n")
+        for name, value in row.items():
+            if name not in ("epoch", "seconds"):
+                self._writer.add_scalar(name, value, row["epoch"])
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def read_history(workdir: pathlib.Path) -> list[dict]:
+    """Returns the rows of metrics.jsonl; a line that a kill cut short is left out."""
+    file = workdir / "metrics.jsonl"
+    rows = []
+    for line in file.read_text().splitlines() if file.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows

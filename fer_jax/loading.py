@@ -1,0 +1,217 @@
+"""Opens a prepared data set."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from fer_jax import crops
+from fer_jax import landmarks as lm
+from fer_jax.data import Clips
+from fer_jax.labels import PRESENT_INTENSITY
+from fer_jax.selection import select_frames, thin_frames, window_frames
+
+REFERENCE_WIDTH = 500.0  # published pixel figures (noise, mean shapes) refer to frames this wide
+
+
+class NotPreparedError(RuntimeError):
+    """The data set has not been prepared; the message says how to."""
+
+
+def scale_to_reference(landmarks, frame_width: int):
+    """Scales pixels of a source `frame_width` wide to a frame 500 wide (unknown width 0: as is)."""
+    return landmarks * (REFERENCE_WIDTH / frame_width) if frame_width else landmarks
+
+
+def load_clips(
+    path,
+    frames: int,
+    rule: str,
+    dataset: str = "manifest",
+    crop_size: int | None = None,
+    frames_per_second: float = 0.0,
+    classes: Sequence[str] = (),
+    target: str = "label",
+) -> Clips:
+    """Reads a prepared data set; landmarks into memory, crops are left to be decoded.
+
+    Args:
+      path: directory that `python -m preprocess` wrote.
+      frames, rule: see `select_frames`.
+      dataset: name shown in the message when nothing is there.
+      crop_size: side of the face crops that a model will see, pixels (0: as prepared); None: it
+        sees none.
+      frames_per_second: what frames are chosen from, see `thin_frames`.
+      classes: names of those to keep, in the order of the data set; empty keeps all.
+      target: what is learnt: "label", or "action_units" of the last frame.
+
+    Raises:
+      NotPreparedError: nothing (or something else) is at `path`, or it has no crops or targets.
+      ValueError: a class that the data set does not have.
+    """
+    path = pathlib.Path(path)
+    if not (path / "dataset_info.json").exists():
+        raise NotPreparedError(not_prepared_message(path, dataset, crop_size))
+    import tensorflow_datasets as tfds  # slow to import: 2 s
+
+    builder = tfds.builder_from_directory(str(path))
+    metadata = builder.info.metadata or {}
+    if crop_size is not None and not metadata.get("crop_size"):
+        raise NotPreparedError(
+            f"{path} was prepared without face crops. Prepare it again with the command that made "
+            f"it and {crops_flag(crop_size)}, into another --out or with --overwrite"
+        )
+    units = tuple(metadata.get("action_units", ()))
+    if target == "action_units" and not units:
+        raise NotPreparedError(
+            f"{path} names no action units: --config.task=action_units needs a data set that does, "
+            f"e.g. bp4d, synthetic or your own (docs/data.md)"
+        )
+    rows = []
+    for split in sorted(builder.info.splits):
+        for number, example in enumerate(builder.as_data_source(split)):
+            clip_rows = _clip_rows(example, frames, rule, frames_per_second, target)
+            rows += [{**row, "split": split, "place": (split, number)} for row in clip_rows]
+    rows.sort(key=lambda row: (row["recording"], row["position"]))
+    if not rows:
+        raise NotPreparedError(f"{path} holds no clips: see {path / 'report.json'}, prepare again")
+    names = units if target == "action_units" else tuple(builder.info.features["label"].names)
+    if classes:
+        rows, names = _keep_classes(rows, names, classes, path)
+    column = {name: [row[name] for row in rows] for name in rows[0]}
+    pictures = {}
+    if crop_size is not None:
+        pictures["frames"] = crops.Recorded(
+            str(path), tuple(column["place"]), tuple(column["chosen"]), metadata["crop_size"]
+        )
+        pictures["crop_landmarks"] = _points(column, "crop_landmarks", rule)
+    return Clips(
+        clip_ids=column["clip_id"],
+        subjects=column["subject"],
+        splits=column["split"],
+        labels=np.stack(column["label"]),
+        landmarks=_points(column, "landmarks", rule),
+        seconds=np.asarray(column["seconds"], np.float32),
+        classes=names,
+        graph=lm.load_graph(path / "graph.json"),
+        scaled=all(column["scaled"]),
+        preprocess_version=int(metadata.get("preprocess_version", 0)),
+        positions=np.array(column["position"]),
+        **pictures,
+    )
+
+
+def _points(column: dict, name: str, rule: str) -> np.ndarray | crops.Shared:
+    """Landmarks of the chosen frames, `[N, T, 68, 2]`; windows share those of their recording."""
+    if rule != "windows":
+        return np.stack(column[name])
+    recordings = dict(zip(column["place"], column[name], strict=True))
+    starts = np.cumsum([0, *map(len, recordings.values())])
+    start = dict(zip(recordings, starts, strict=False))
+    chosen = [
+        start[place] + frames
+        for place, frames in zip(column["place"], column["chosen"], strict=True)
+    ]
+    return crops.Shared(np.concatenate(list(recordings.values())), np.stack(chosen))
+
+
+def _keep_classes(rows: list[dict], names, kept, path) -> tuple[list[dict], tuple[str, ...]]:
+    """Leaves out the clips of other classes and numbers those that are kept anew."""
+    unknown = [name for name in kept if name not in names]
+    if unknown:
+        raise ValueError(
+            f"--config.data.classes: {path} has no class {unknown[0]!r}, but {', '.join(names)}"
+        )
+    kept = [number for number, name in enumerate(names) if name in kept]
+    rows = [
+        {**row, "label": np.int32(kept.index(row["label"]))} for row in rows if row["label"] in kept
+    ]
+    if not rows:
+        raise ValueError(f"--config.data.classes: no clip in {path} shows one of these classes")
+    return rows, tuple(names[number] for number in kept)
+
+
+def _clip_rows(example, frames: int, rule: str, frames_per_second: float, target: str) -> list:
+    """One row a clip: the whole recording or every window of it, as far as a label is known."""
+    width, fps = int(example["frame_size"][0]), float(example["fps"])
+    detected = thin_frames(example["detected"], fps, frames_per_second)
+    arrays = {
+        name: example[name].astype(np.float32)
+        for name in ("landmarks", "crop_landmarks")
+        if name in example
+    }
+    arrays["landmarks"] = scale_to_reference(arrays["landmarks"], width)
+    name = _text(example["clip_id"])
+    whole = {
+        "recording": name,
+        "subject": _text(example["subject"]),
+        "scaled": width > 0,
+        "seconds": len(detected) / fps if fps > 0 else np.nan,
+    }
+    if rule != "windows":
+        chosen = select_frames(detected, frames, rule)
+        own = {name: values[chosen] for name, values in arrays.items()}
+        own |= {"clip_id": name, "position": 0, "label": _label(example, target, chosen[-1])}
+        rows = [{**whole, **own, "chosen": chosen}]
+    else:
+        whole |= {**arrays, "seconds": frames / fps if fps > 0 else np.nan}
+        ends = [
+            {
+                "clip_id": f"{name}@{number}",
+                "position": frame,
+                "label": _label(example, target, frame),
+            }
+            for frame, number in enumerate(example["frame_index"])
+        ]
+        windows = window_frames(detected, frames)
+        rows = [
+            {**whole, **end, "chosen": window} for end, window in zip(ends, windows, strict=True)
+        ]
+    return [row for row in rows if not np.isnan(row["label"]).all()]
+
+
+def _label(example, target: str, frame: int):
+    """The class, or which action units a frame shows, `[A]`: 1, 0 or NaN where that is unknown."""
+    if target == "label":
+        return np.int32(example["label"])
+    intensity = example["action_units"][frame]
+    return np.where(np.isnan(intensity), np.nan, intensity >= PRESENT_INTENSITY).astype(np.float32)
+
+
+def _text(value) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def crops_flag(crop_size: int) -> str:
+    """Flag of `python -m preprocess` for crops out of which a model sees `crop_size` pixels."""
+    margin = crop_size // 7 if crop_size % 7 == 0 else 0  # 224 out of 256, 64 as they are
+    return f"--crops {crop_size + margin if crop_size else 256}"
+
+
+def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> str:
+    """What is missing, how to get it and how to prepare it."""
+    listed = "list its clips in a CSV with the columns path,subject,label (and split), docs/data.md"
+    licensed = "It is licensed: request it from {} and unpack it into DIR"
+    origin = {
+        "synthetic": "It needs no download",
+        "ravdess": "It is free: FacialTracking_Actors_01-24.zip of Zenodo record 3255102",
+        "buhmap": "It is free (MIT, Porta-Lorenzo et al., Sensors 2022): take the OpenFace CSVs of "
+        "BUHMAP_Features and " + listed,
+        "ckplus": licensed.format("the owners of the Cohn-Kanade database"),
+        "oulu": licensed.format("the University of Oulu"),
+        "afew": licensed.format("the EmotiW organisers"),
+        "mmi": licensed.format("the owners of the MMI facial expression database"),
+        "bp4d": licensed.format("Binghamton University"),
+    }.get(dataset, listed[0].upper() + listed[1:])
+    own = ("synthetic", "ravdess", "ckplus", "oulu", "afew", "mmi", "bp4d")
+    reader = dataset if dataset in own else "manifest"
+    source = {"synthetic": "", "manifest": " --source FILE.csv"}.get(reader, " --source DIR")
+    flags = "" if crop_size is None else f" {crops_flag(crop_size)}"
+    if crop_size is not None and dataset == "buhmap":
+        flags += " --render"
+    return (
+        f"{dataset} is not prepared in {path} (no dataset_info.json). {origin}. "
+        f"Prepare it: python -m preprocess {reader}{source} --out {path}{flags}"
+    )

@@ -1,0 +1,113 @@
+"""The panel beside a picture in the annotated video: action units, each with its uncertainty."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from fer_jax.answers import NO_FACE, present_units, unsure_units
+from fer_jax.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font
+from fer_jax.unit_scores import PRESENT
+
+_LEAST_LINE, _LINE = 12.5, 24  # pixels of a unit in the smallest panel, at least and at most
+FADED = tuple(round(0.42 * a + 0.58 * b) for a, b in zip(UNSURE, GROUND, strict=True))
+PALE = tuple(round(0.5 * a + 0.5 * b) for a, b in zip(FAINT, GROUND, strict=True))
+
+
+def draw_units(
+    row: Mapping, units: Sequence[str], thresholds, height: int, scale: float
+) -> np.ndarray:
+    """Draws the panel of action units: those present, and a bar each, faded where it is unsure.
+
+    Args:
+      row: of `predict_clips`.
+      units: names, also keys of the row.
+      thresholds: not drawn, the row says what they do.
+      height, scale: see `panel.draw_classes`.
+
+    Returns:
+      `[height, W, 3]` uint8 RGB.
+    """
+    del thresholds
+    own = ("label", "end", "abstained")
+    of_units = [name for unit in units for name in (unit, f"std_{unit}", f"abstained_{unit}")]
+    frozen = tuple((name, row[name]) for name in (*own, *of_units))
+    return _draw(frozen, tuple(units), height, scale)
+
+
+@functools.lru_cache(maxsize=4)
+def _draw(row: tuple, units: tuple[str, ...], height: int, scale: float) -> np.ndarray:
+    """Draws the panel of one prediction; it changes only from window to window."""
+    row, panel = dict(row), Panel(height, scale)
+    faceless = row["label"] == NO_FACE
+    _draw_heading(panel, row, units, faceless)
+    room = height - panel.y - 28 * scale
+    lines = max(1, min(len(units), int(room / (_LEAST_LINE * scale))))
+    spacing = min(_LINE * scale, room / lines)
+    chances = np.array([0.0 if faceless else row[unit] for unit in units])
+    for index in sorted(np.argsort(-chances, kind="stable")[:lines]):
+        _draw_unit(panel, row, units[index], spacing, faceless)
+    if not faceless:
+        _draw_key(panel, height)
+    return panel.pixels()
+
+
+def _draw_heading(panel: Panel, row: dict, units, faceless: bool) -> None:
+    present, unsure = present_units(row), unsure_units(row, units)
+    title, colour = " ".join(present) or "none present", SURE if present else TEXT
+    detail = f"at {row['end']:.2f} s · {len(unsure)} of {len(units)} unsure"
+    if faceless:
+        title, colour, detail = NO_FACE, FAINT, f"at {row['end']:.2f} s"
+    elif row["abstained"]:
+        title, colour = "unsure", UNSURE
+    width, size = panel.right - panel.left, 24
+    while size > 13 and font(round(size * panel.scale), True).getlength(title) > width:
+        size -= 1
+    panel.text(panel.left, panel.y + (24 - size) * panel.scale, title, size, colour, bold=True)
+    panel.text(panel.left, panel.y + 31 * panel.scale, detail, 12, FAINT)
+    panel.y += 54 * panel.scale
+
+
+def _draw_unit(panel: Panel, row: dict, unit: str, spacing: float, faceless: bool) -> None:
+    """Name, bar of the probability with its deviation over the passes, both as numbers."""
+    draw, scale = panel.draw, panel.scale
+    writing = font(round(min(13, 0.78 * spacing / scale) * scale), False)
+    middle, half = panel.y + spacing / 2, 0.3 * spacing
+    panel.y += spacing
+    start, end = panel.left + 50 * scale, panel.right - 72 * scale
+    if faceless:
+        fill, ink, number = RAIL, FAINT, "–"
+    else:
+        chance, deviation = row[unit], row[f"std_{unit}"]
+        number = f"{100 * chance:.0f} ± {100 * deviation:.0f} %"
+        claimed = SURE if chance > PRESENT else PALE
+        unsure = row[f"abstained_{unit}"]
+        fill, ink = (FADED, FAINT) if unsure else (claimed, TEXT if chance > PRESENT else FAINT)
+    draw.text((panel.left, middle), unit, ink, writing, "lm")
+    draw.text((panel.right, middle), number, ink, writing, "rm")
+    draw.rectangle((start, middle - half, end, middle + half), RAIL)
+    if faceless:
+        return
+
+    def place(share: float) -> float:
+        return start + float(np.clip(share, 0, 1)) * (end - start)
+
+    if place(chance) - start >= 1:
+        draw.rectangle((start, middle - half, place(chance), middle + half), fill)
+    thin = max(1, round(scale))
+    draw.line((place(PRESENT), middle - half, place(PRESENT), middle + half), GROUND, thin)
+    ends = place(chance - deviation), place(chance + deviation)
+    draw.line((ends[0], middle, ends[1], middle), ink, max(1, round(1.5 * scale)))
+
+
+def _draw_key(panel: Panel, height: int) -> None:
+    """What the colours mean, at the foot of the panel."""
+    x, y, scale = panel.left, height - 13 * panel.scale, panel.scale
+    writing = font(round(10.5 * scale), False)
+    for colour, meaning in ((SURE, "present"), (PALE, "absent"), (FADED, "unsure")):
+        panel.draw.rectangle((x, y - 4 * scale, x + 8 * scale, y + 4 * scale), colour)
+        panel.draw.text((x + 12 * scale, y), meaning, FAINT, writing, "lm")
+        x += 22 * scale + writing.getlength(meaning)
+    panel.draw.text((panel.right, y), "± over the passes", FAINT, writing, "rm")

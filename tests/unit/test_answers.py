@@ -1,0 +1,243 @@
+"""What is said of action units: rows, labels, abstaining, their windows, the terminal."""
+
+import io
+import sys
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_jax import outputs, predict
+from fer_jax.answers import ANSWERS, NO_FACE, present_units, unsure_units
+from fer_jax.landmarks import MEAN_FACE
+from fer_jax.selection import select_frames, window_frames
+from fer_jax.uncertainty import summarise_units
+from fer_jax.windows import Face, Options, Source, at_equal_steps, borders, columns, predict_source
+
+UNITS = ("AU01", "AU06", "AU12")
+KIND = ANSWERS["action_units"]
+CERTAIN = (0.69, 0.69, 0.69)  # nats; ln 2, that of guessing, is 0.693
+
+
+def summary(*chances, scatter=0.01, passes=20):
+    samples = np.array(chances) + scatter * np.linspace(-1, 1, passes)[:, None]
+    return summarise_units(samples[:, None])
+
+
+def test_the_label_names_what_is_present_and_trusted():
+    row = KIND.row(summary(0.1, 0.95, 0.9), UNITS, CERTAIN)
+    assert row["label"] == "AU06+AU12" and present_units(row) == ["AU06", "AU12"]
+    assert KIND.row(summary(0.1, 0.2, 0.3), UNITS, CERTAIN)["label"] == "none"
+    doubted = KIND.row(summary(0.1, 0.95, 0.6), UNITS, (0.5, 0.5, 0.5))
+    assert doubted["label"] == "AU06" and unsure_units(doubted, UNITS) == ["AU12"]
+    assert not doubted["abstained"]
+
+
+def test_every_unit_has_its_own_threshold():
+    said = summary(0.3, 0.3, 0.3)  # 0.61 nats each
+    row = KIND.row(said, UNITS, (0.5, None, 0.65))
+    assert [row[f"abstained_{unit}"] for unit in UNITS] == [True, False, False]
+    nothing = KIND.row(said, UNITS, (0.1, 0.1, float("-inf")))
+    assert nothing["abstained"] and nothing["label"] == "none"
+
+
+def test_a_row_holds_the_figures_of_each_unit():
+    said = summary(0.2, 0.5, 0.97, scatter=0.02)
+    row = KIND.row(said, UNITS, (None,) * 3)
+    assert sorted([*row]) == sorted([*KIND.columns(UNITS), "abstained"])
+    for number, unit in enumerate(UNITS):
+        p = row[unit]
+        assert p == pytest.approx(said.mean[0, number])
+        assert row[f"entropy_{unit}"] == pytest.approx(-p * np.log(p) - (1 - p) * np.log(1 - p))
+        assert row[f"std_{unit}"] == pytest.approx(0.02 * np.linspace(-1, 1, 20).std())
+    assert row["agreement_AU12"] == 1 and row["agreement_AU06"] == 0.5
+
+
+def test_without_a_face_nothing_is_claimed():
+    row = KIND.blank(UNITS)
+    assert sorted([*row]) == sorted([*KIND.columns(UNITS), "abstained"])
+    assert row["label"] == NO_FACE and row["abstained"] and unsure_units(row, UNITS) == [*UNITS]
+    assert present_units(row) == []
+    assert all(np.isnan(row[name]) for name in ("AU01", "std_AU06", "entropy_AU12"))
+
+
+def test_one_number_is_the_threshold_of_all_units():
+    own = (0.4, None, 0.6)
+    assert KIND.threshold(own, None, UNITS) == own
+    assert KIND.threshold(own, 0.0, UNITS) == (0.0,) * 3
+    assert KIND.threshold(None, None, UNITS) == (None,) * 3
+    assert KIND.warning((0.1, 0.2, 0.3), UNITS) == ""
+    assert "for AU06, so these are" in KIND.warning(own, UNITS)
+    assert "no action unit is marked unsure" in KIND.warning((None,) * 3, UNITS)
+
+
+def test_a_unit_may_not_be_named_like_a_column():
+    with pytest.raises(ValueError, match="named like a column"):
+        columns(("AU01", "std_AU01"), "action_units")
+
+
+# --- windows that end at the frame they speak of --------------------------------------------
+
+
+@given(st.integers(1, 40), st.integers(1, 9))
+def test_frames_follow_each_other_as_in_training(length, frames):
+    window = list(range(length))
+    chosen = at_equal_steps(window, 1.0, frames)
+    assert chosen == window_frames(np.ones(length, bool), frames)[-1].tolist()
+    fast = at_equal_steps(list(range(2 * length)), 2.0, frames)
+    assert [frame // 2 for frame in fast] == chosen and fast[-1] == 2 * length - 1
+
+
+def test_a_slow_clip_repeats_frames():
+    assert at_equal_steps([0, 1], 0.5, 4) == [0, 0, 1, 1]
+    assert at_equal_steps([5], 1.0, 3) == [5, 5, 5]
+
+
+def test_every_frame_belongs_to_the_answer_about_it():
+    fps, ends = 10.0, np.arange(4, 9) / 10  # a window of four frames at every frame
+    moments = KIND.moments(ends - 0.4, ends, fps)
+    edges = borders(ends - 0.4, ends, moments)
+    np.testing.assert_allclose(edges, [0, 0.4, 0.5, 0.6, 0.7, 0.8])
+    centres = ANSWERS["classification"].moments([0, 1], [2, 3], fps)
+    np.testing.assert_allclose(centres, [1, 2])
+
+
+def unit_predictor(threshold=(0.6, 0.6, None), takes_crops=False, seconds=0.4):
+    """Says AU12 where the last frame is far right (or bright), AU06 where the first one is."""
+
+    def answer(clip, *, passes, seed, frame_width):
+        assert len(clip) == 1 and clip.shape[1] == 4
+        values = clip[..., 0].mean((0, 2)) / (frame_width or 640)
+        if takes_crops:
+            assert clip.shape == (1, 4, 32, 32, 3) and clip.dtype == np.uint8
+            values = clip.mean((0, 2, 3, 4)) / 255
+        chances = np.clip([0.02, values[0], values[-1]], 0.02, 0.98)
+        return summarise_units(chances + 0.01 * np.linspace(-1, 1, passes)[:, None, None])
+
+    return types.SimpleNamespace(
+        task="action_units", classes=UNITS, threshold=threshold, window_seconds=seconds,
+        predict=answer, info={}, frames=4, frame_rule="windows", takes_crops=takes_crops,
+        prepared_size=32, select=lambda detected: select_frames(detected, 4, "windows"),
+    )  # fmt: skip
+
+
+def face(x):
+    return Face((MEAN_FACE * 40 + [x, 240]).astype(np.float32))
+
+
+def said_of(positions, options=None, fps=10.0, predictor=None):
+    faces = [{} if x is None else {0: face(x)} for x in positions]
+    source = Source("clip.mp4", faces, lambda: iter(()), fps, 640, 0)
+    options = options or Options(passes=12)
+    return predict_source(predictor or unit_predictor(), source, options, say=lambda text: None)
+
+
+def test_a_table_row_for_every_window_of_action_units():
+    table = said_of([20] * 8 + [620] * 4, Options(passes=12, stride=0.1))
+    assert list(table) == columns(UNITS, "action_units")
+    np.testing.assert_allclose(table["end"], np.arange(4, 13) / 10)
+    assert table["label"].tolist() == ["none"] * 5 + ["AU12"] * 3 + ["AU06+AU12"]
+    assert not table["abstained"].any() and (table["frames"] == 4).all()
+    assert table["abstained_AU06"].dtype == bool
+
+
+def test_half_a_window_is_the_default_stride():
+    np.testing.assert_allclose(said_of([20] * 10)["end"], [0.4, 0.6, 0.8, 1.0])
+
+
+def test_a_faster_clip_is_seen_at_the_pace_of_training():
+    at_training_rate = said_of([20, 180, 340, 500])
+    faster = said_of([20, 20, 180, 180, 340, 340, 500, 500], fps=20.0)
+    assert len(at_training_rate) == len(faster) == 1
+    pd.testing.assert_frame_equal(at_training_rate, faster)
+
+
+def test_a_longer_window_is_asked_for_and_spread_over():
+    options = Options(passes=12, window=1.2)
+    table = said_of([20] * 2 + [300] + [20] * 8 + [620], options)
+    assert table["AU06"].tolist() == pytest.approx([300 / 640], abs=0.01)  # frame 3 of 12
+    assert table[["start", "end"]].to_numpy().tolist() == [[0.0, 1.2]]
+
+
+def test_units_of_windows_without_a_face_keep_their_row():
+    table = said_of([620] * 4 + [None] * 4, Options(passes=12, stride=0.4))
+    assert table["label"].tolist() == ["AU06+AU12", NO_FACE]
+    assert table.loc[1, ["AU01", "std_AU06", "entropy_AU12"]].isna().all()
+    assert table["abstained_AU12"].tolist() == table["abstained"].tolist() == [False, True]
+    assert table["abstained_AU12"].dtype == table["abstained"].dtype == bool
+
+
+def test_units_of_frames_as_they_come():
+    image = np.full((240, 320, 3), 10, np.uint8)
+    points = [face(x).landmarks * [0.5, 0.5] for x in (20, 20, 20, 20, 620)]
+    predictor = unit_predictor()
+    rows = predict.predict_frames(predictor, [image] * 5, points, fps=10, stride=0.1)
+    first, second = rows
+    assert list(first) == columns(UNITS, "action_units")[1:]
+    assert (first["label"], second["label"]) == ("none", "AU12")
+    (one,) = predict.predict_frames(predictor, [image], points[-1:], fps=10)
+    assert one["label"] == "AU06+AU12" and one["frames"] == 4  # the frame stands in for all
+
+
+def test_units_of_crops_of_faces_as_they_come():
+    images = [np.full((240, 320, 3), grey, np.uint8) for grey in (5, 5, 5, 250)]
+    points = [MEAN_FACE * 40 + [160, 110]] * 4
+    (row,) = predict.predict_frames(unit_predictor(takes_crops=True), images, points, fps=10)
+    assert row["label"] == "AU12" and row["AU06"] == pytest.approx(5 / 255, abs=0.01)
+
+
+# --- the command line -----------------------------------------------------------------------
+
+
+def write_openface(path, positions):
+    rows = {"frame": np.arange(1, len(positions) + 1), "success": 1}
+    rows["timestamp"] = np.arange(len(positions)) / 10
+    points = np.stack([face(x).landmarks for x in positions])
+    for axis, name in enumerate("xy"):
+        rows |= {f"{name}_{index}": points[:, index, axis] for index in range(68)}
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def run(monkeypatch, predictor, *arguments):
+    monkeypatch.setattr("fer_jax.checkpoint.load_model", lambda path: predictor)
+    return predict.main(["bundle", *map(str, arguments)])
+
+
+def test_the_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys):
+    clip = write_openface(tmp_path / "a.csv", [20] * 6 + [370] * 6)
+    out = tmp_path / "table.csv"
+    assert run(monkeypatch, unit_predictor(), clip, "--out", out) == 0
+    said = capsys.readouterr()
+    assert "no threshold for AU12, so these are never marked unsure" in said.err
+    assert "unsure, of 3" in said.out and "AU12 0.58" in said.out and "1  AU06" in said.out
+    table = pd.read_csv(out)
+    assert list(table) == columns(UNITS, "action_units")
+    assert table["label"].iloc[0] == "none" and table["abstained_AU06"].iloc[-1]
+    assert run(monkeypatch, unit_predictor(), clip, "--threshold", 0) == 0
+    said = capsys.readouterr()
+    assert "no threshold" not in said.err and "3  AU01  AU06  AU12" in said.out
+
+
+def test_the_terminal_table_of_many_units_fits(monkeypatch):
+    units = tuple(f"AU{number:02}" for number in range(1, 19))
+    sure = KIND.row(summary(*[0.9] * 18), units, (0.69,) * 18)
+    mixed = KIND.row(summary(*[0.9] * 9, *[0.6] * 9), units, (0.5,) * 18)
+    doubtful = KIND.row(summary(*[0.6] * 18), units, (0.5,) * 18)
+    place = {"clip": "a.mp4", "start": 0.0, "end": 0.4, "frames": 4}
+    rows = [place | row for row in (sure, mixed, doubtful, KIND.blank(units))]
+    for width in (80, 110, 160):
+        stream = io.StringIO()
+        monkeypatch.setattr(outputs, "_PIPE_WIDTH", width)
+        monkeypatch.setattr(sys, "stdout", stream)
+        outputs.print_table(pd.DataFrame(rows), units, "action_units")
+        lines = stream.getvalue().splitlines()
+        assert max(map(len, lines)) <= width and "…" not in stream.getvalue()
+        shown = [line.count("AU") for line in lines if "a.mp4" in line]
+        assert "unsure" in lines[5] and NO_FACE in lines[6] and shown[3] == 0
+        for line, units_shown in zip(lines[3:6], shown, strict=False):
+            left = sum(int(word[1:]) for word in line.split() if word.startswith("+"))
+            assert units_shown + left == 18 and units_shown >= width // 80

@@ -1,0 +1,122 @@
+"""Action units drawn beside the picture and over time."""
+
+import io
+import pickle
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_jax import annotate, unit_panel
+from fer_jax.answers import ANSWERS
+from fer_jax.labels import BP4D_ACTION_UNITS as UNITS
+from fer_jax.landmarks import MEAN_FACE
+from fer_jax.panel import TEXT
+from fer_jax.uncertainty import summarise_units
+from fer_jax.windows import Source, columns
+
+KIND = ANSWERS["action_units"]
+
+
+def row(chances=None, threshold=None, start=0.0, end=0.4, scatter=0.0, units=UNITS):
+    chances = np.full(len(units), 0.1) if chances is None else np.asarray(chances, float)
+    passes = np.clip(chances + scatter * np.linspace(-1, 1, 10)[:, None], 0, 1)[:, None]
+    said = KIND.row(summarise_units(passes), units, (threshold,) * len(units))
+    return {"clip": "clip.mp4", "start": start, "end": end, "frames": 4} | said
+
+
+def faceless(start=0.0, end=0.4):
+    return row() | KIND.blank(UNITS) | {"start": start, "end": end, "frames": 0}
+
+
+def picture(width=640, height=360):
+    return np.full((height, width, 3), 120, np.uint8)
+
+
+def drawn(one, units=UNITS, **size):
+    return annotate.draw_frame(picture(**size), None, one, units, (None,), "action_units")
+
+
+def share(image, colour):
+    """Share of the pixels that have a colour."""
+    return (np.abs(image.astype(int) - colour).max(-1) < 12).mean()
+
+
+@pytest.mark.parametrize("width, height", [(256, 256), (640, 360), (1280, 720), (361, 643)])
+def test_the_panel_of_units_stands_beside_the_picture(width, height):
+    image = drawn(row(), width=width, height=height)
+    tall, wide = image.shape[:2]
+    beside = round(width * max(1, 360 / min(width, height)))
+    assert tall % 2 == 0 and wide % 2 == 0
+    assert (image[:, : beside - 2] == 120).all()  # nothing is drawn over the picture
+    assert 0.6 < (wide - beside) / min(beside, tall) < 1.1
+
+
+def bars(image):
+    return image[72:330, 690:]  # below the heading, above the key
+
+
+def test_bars_grow_with_the_probability_and_fade_where_unsure():
+    low, high = (bars(drawn(row([chance] * len(UNITS)))) for chance in (0.55, 0.95))
+    assert 1.5 < share(high, annotate.SURE) / share(low, annotate.SURE) < 1.9
+    assert share(low, unit_panel.FADED) == share(high, unit_panel.FADED) == 0
+    half = bars(drawn(row([0.95] * 5 + [0.55] * 6, threshold=0.5)))
+    assert share(half, annotate.SURE) == pytest.approx(5 / 11 * share(high, annotate.SURE), rel=0.1)
+    assert share(half, unit_panel.FADED) == pytest.approx(
+        6 / 11 * share(low, annotate.SURE), rel=0.15
+    )
+    absent = bars(drawn(row([0.3] * len(UNITS))))
+    assert share(absent, annotate.SURE) == 0 and share(absent, unit_panel.FADED) == 0
+    assert share(absent, unit_panel.PALE) > 0.05
+
+
+def test_the_whiskers_are_the_deviation_over_the_passes():
+    def bright(scatter):
+        image = drawn(row([0.7] * len(UNITS), scatter=scatter))
+        return share(bars(image)[:, :150], TEXT)
+
+    assert bright(0.25) > bright(0.1) > bright(0.0)
+
+
+def test_nothing_is_claimed_of_units_without_a_face():
+    image = drawn(faceless())
+    for colour in (annotate.SURE, annotate.UNSURE, unit_panel.FADED):
+        assert share(image, colour) == 0
+
+
+def test_many_units_and_many_present_ones_fit():
+    units = tuple(f"AU{number:02}" for number in range(1, 42))
+    image = drawn(row([0.9] * 41, units=units), units, width=320, height=240)
+    assert image.shape[0] == 360
+    assert (image[:, -6:] == image[0, -1]).all()  # the margin stays free
+
+
+def clip(frames, fps=10.0, width=640, height=360):
+    faces = [{0: (MEAN_FACE * 60 + [300, 150]).astype(np.float32)} for _ in range(frames)]
+    spool = io.BytesIO()
+    for frame in faces:
+        pickle.dump(frame, spool)
+    spool.seek(0)
+    images = [picture(width, height)] * frames
+    return Source("clip.mp4", faces, lambda: iter(images), fps, 640, frames), spool
+
+
+def test_video_and_figure_show_the_answer_about_each_frame(tmp_path):
+    source, spool = clip(6)
+    present = [0.95] * len(UNITS)
+    rows = [row(start=0.0, end=0.4), row(start=0.1, end=0.5), row(present, start=0.2, end=0.6)]
+    table = pd.DataFrame(rows, columns=columns(UNITS, "action_units"))
+    table.attrs["faces"] = [0, 0, 0]
+    video, figure = tmp_path / "out.mp4", tmp_path / "new folder" / "out.png"
+    annotate.draw_clip(
+        source, table, UNITS, (None,) * 11, spool, task="action_units", annotate=video,
+        figure=figure,
+    )  # fmt: skip
+    capture = cv2.VideoCapture(str(video))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)[:, 640:])
+    shown = [(np.abs(frame.astype(int) - annotate.SURE).max(-1) < 40).mean() for frame in frames]
+    assert len(shown) == 6 and shown[5] > 0.05 > 0.01 > max(shown[:5])
+    assert cv2.imread(str(figure)).shape[1] > 1000
