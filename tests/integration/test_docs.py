@@ -11,7 +11,11 @@ import fer_jax
 from preprocess.datasets import DATASETS
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/data.md", "docs/uncertainty.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    *(f"docs/{name}.md" for name in ("data", "results", "speed", "uncertainty")),
+)
 OWN = ("benchmarks/", "configs/", "docs/", "fer_jax/", "notebooks/", "preprocess/", "tests/")
 
 
