@@ -62,7 +62,7 @@ class Checkpoints:
 def save_bundle(
     path, *, name, model, variables, recalibrated_stats, classes, frames, frame_rule,
     features, graph, window_seconds, task="classification", crop_size=0, prepared_size=0,
-    threshold=None, metrics=None, dataset=None, config=None,
+    frames_per_second=0.0, threshold=None, metrics=None, dataset=None, config=None,
 ) -> None:  # fmt: skip
     """Writes a bundle: `weights.msgpack` and, last, `model.json`.
 
@@ -72,8 +72,8 @@ def save_bundle(
       model: `{"name": key of MODELS, **constructor fields}`.
       variables: `{"params", "batch_stats"}` as trained.
       recalibrated_stats: `batch_stats` re-estimated without dropout.
-      task, classes, frames, frame_rule, features, graph, window_seconds, crop_size, prepared_size,
-        threshold: see `Predictor`.
+      task, classes, frames, frame_rule, frames_per_second, features, graph, window_seconds,
+        crop_size, prepared_size, threshold: see `Predictor`.
       metrics: figures of the evaluation, for the record.
       dataset: what it was trained on; `scaled` says whether landmarks were rescaled to frames
         500 wide, `preprocess_version` how they were found.
@@ -90,6 +90,7 @@ def save_bundle(
         "classes": list(classes),
         "frames": frames,
         "frame_rule": frame_rule,
+        "frames_per_second": frames_per_second,
         "features": features,
         "crop_size": crop_size,
         "prepared_size": prepared_size,
@@ -209,6 +210,7 @@ def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predict
         classes=tuple(info["classes"]),
         frames=info["frames"],
         frame_rule=info["frame_rule"],
+        frames_per_second=info.get("frames_per_second", 0.0),
         input_features=info["features"],
         crop_size=info.get("crop_size", 0),
         prepared_size=info.get("prepared_size", 0),

@@ -36,6 +36,7 @@ from fer_jax import (
 from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.setup import Experiment, SetupError, fresh_states, prepare
 from fer_jax.tasks import TASKS
+from fer_jax.windows import UNKNOWN_FPS
 from fer_jax.workdir import WorkdirError
 
 # What keeps an experiment from being run; each message says what to do.
@@ -259,7 +260,6 @@ def assess_runs(experiment: Experiment, runs: list[train.Run], states) -> None:
 def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
     config, clips = experiment.config, experiment.clips
     variables, stats = checkpoint.load_weights(experiment.workdir / "folds" / f"{fold}.msgpack")
-    seconds = clips.seconds[np.isfinite(clips.seconds)]
     prepared = 0 if clips.frames is None else clips.frames.shape[2]
     checkpoint.save_bundle(
         experiment.workdir / "model",
@@ -271,11 +271,12 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         classes=clips.classes,
         frames=config.data.frames,
         frame_rule=config.data.frame_rule,
+        frames_per_second=config.data.frames_per_second,
         features=config.data.features,
         crop_size=min(config.data.crop_size or prepared, prepared),
         prepared_size=prepared,
         graph=clips.graph,
-        window_seconds=float(np.median(seconds)) if len(seconds) else 2.0,
+        window_seconds=_window_seconds(config, clips),
         threshold=metrics["selective"]["threshold"],
         metrics=metrics,
         dataset={
@@ -286,3 +287,11 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         },
         config=json.loads(json.dumps(config.to_dict(), default=list)),
     )
+
+
+def _window_seconds(config: ConfigDict, clips: data.Clips) -> float:
+    """Length of the clips learnt from, as far as their source says how fast frames follow."""
+    seconds = clips.seconds[np.isfinite(clips.seconds)]
+    if len(seconds):
+        return float(np.median(seconds))
+    return config.data.frames / UNKNOWN_FPS if config.data.frame_rule == "windows" else 2.0

@@ -28,6 +28,7 @@ class Predictor:
       task: key of `tasks.TASKS`: what the outputs mean.
       classes: names of classes or action units.
       frames, frame_rule: how many frames a clip gives the model and how they are chosen.
+      frames_per_second: of a clip, from which they are chosen; 0: from all.
       input_features: "position" or "motion", see `extract.model_inputs`.
       crop_size: side of the face crops that the model sees, pixels; 0 for landmark models.
       prepared_size: side of the crops it was trained on, from whose middle it sees `crop_size`.
@@ -46,6 +47,7 @@ class Predictor:
     classes: tuple[str, ...]
     frames: int
     frame_rule: str
+    frames_per_second: float
     input_features: str
     crop_size: int
     prepared_size: int
@@ -54,8 +56,9 @@ class Predictor:
     threshold: float | None | tuple[float | None, ...]
     info: dict
 
-    def select(self, detected) -> np.ndarray:
-        """Chooses the `[T]` frames of a clip, see `selection.select_frames`."""
+    def select(self, detected, fps: float = 0.0) -> np.ndarray:
+        """Chooses the `[T]` frames of a clip of `fps` frames a second, see `selection`."""
+        detected = selection.thin_frames(detected, fps, self.frames_per_second)
         return selection.select_frames(detected, self.frames, self.frame_rule)
 
     @property

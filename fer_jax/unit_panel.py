@@ -110,4 +110,4 @@ def _draw_key(panel: Panel, height: int) -> None:
         panel.draw.rectangle((x, y - 4 * scale, x + 8 * scale, y + 4 * scale), colour)
         panel.draw.text((x + 12 * scale, y), meaning, FAINT, writing, "lm")
         x += 22 * scale + writing.getlength(meaning)
-    panel.draw.text((panel.right, y), "± over the passes", FAINT, writing, "rm")
+    panel.draw.text((panel.right, y), "± of the passes", FAINT, writing, "rm")

@@ -145,7 +145,8 @@ def _threshold_line(selective: dict) -> str:
     one = next(iter(selective.values()))
     return (
         f"Thresholds are for an accuracy of {one['target_accuracy']:.2f} and chosen on "
-        f"{one['chosen_on']}; none (-) where no share of the windows reaches it, or all do."
+        f"{one['chosen_on']}; none (-), and nothing abstains, where no share of the windows "
+        f"reaches it."
     )
 
 

@@ -45,7 +45,7 @@ def unit_timeline(
         _draw_lane(axes, rows, unit, len(units) - 1 - number, edges, ~faceless)
     shade(axes, edges, faceless, FACELESS, "no face")
     axes.set_yticks(np.arange(len(units))[::-1] + _HEIGHT / 2, units)
-    axes.set_ylim(0, len(units))
+    axes.set_ylim(-0.04, len(units))  # a line at 0 is seen whole
     axes.set_xlim(edges[0], edges[-1])
     dress(axes, x="time (s)", title="probability of each action unit (lanes from 0 to 1)")
     axes.title.set_fontsize(TEXT)

@@ -227,18 +227,18 @@ def predict_windows(
         if predictor.frame_rule == "windows":
             faces = at_equal_steps(faces, window * fps / predictor.frames, predictor.frames)
         track, detected = largest_face(faces)
-        row |= _predict_window(predictor, faces, track, detected, width, options)
+        row |= _predict_window(predictor, faces, track, detected, fps, width, options)
         del faces  # or its crops would be held until the next window is full
         yield row, track
 
 
 def _predict_window(
-    predictor, window: list[Faces], track, detected, width: int, options: Options
+    predictor, window: list[Faces], track, detected, fps: float, width: int, options: Options
 ) -> dict:
     row, answer = {"frames": int(detected.sum())}, ANSWERS[predictor.task]
     if track is None:
         return row | answer.blank(predictor.classes)
-    chosen = [window[position][track] for position in predictor.select(detected)]
+    chosen = [window[position][track] for position in predictor.select(detected, fps)]
     clip = np.stack([face.crop if predictor.takes_crops else face.landmarks for face in chosen])
     # One window at a time: the passes fill the processor, and no row depends on its neighbours.
     summary = predictor.predict(

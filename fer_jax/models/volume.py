@@ -172,8 +172,8 @@ def _spread_patches(window: jax.Array) -> list[jax.Array]:
     """All that two pixels of a row touch, `[b, t, H, W / 2, 36 Fi]`."""
     *leading, width, channels = window.shape
     pairs = window.reshape(*leading, width // 2, 2 * channels)
-    x = _three_frames(jnp.concatenate([pairs[..., :-1, :], pairs[..., 1:, :]], -1))
-    return [jnp.concatenate([x[:, :, row : x.shape[2] - 2 + row] for row in range(3)], -1)]
+    x = _three_frames(_side_by_side([pairs[..., :-1, :], pairs[..., 1:, :]]))
+    return [_side_by_side([x[:, :, row : x.shape[2] - 2 + row] for row in range(3)])]
 
 
 def _patch_matrices(kernel: jax.Array) -> list[jax.Array]:
@@ -190,7 +190,17 @@ def _gather_patches(products: list[jax.Array], size: tuple[int, int]) -> jax.Arr
 
 def _three_frames(x: jax.Array) -> jax.Array:
     """`[b, t + 2, ..., C] -> [b, t, ..., 3 C]`."""
-    return jnp.concatenate([x[:, tap : x.shape[1] - 2 + tap] for tap in range(3)], -1)
+    return _side_by_side([x[:, tap : x.shape[1] - 2 + tap] for tap in range(3)])
+
+
+def _side_by_side(arrays: Sequence[jax.Array]) -> jax.Array:
+    """Joins arrays of as many channels; XLA:CPU writes a concatenation element by element."""
+    *shape, channels = arrays[0].shape
+    joined = jnp.zeros((*shape, len(arrays) * channels), arrays[0].dtype)
+    for place, each in enumerate(arrays):
+        start = place * channels
+        joined = jax.lax.dynamic_update_slice_in_dim(joined, each, start, axis=-1)
+    return joined
 
 
 def _every_second(x: jax.Array, axis: int) -> list[jax.Array]:

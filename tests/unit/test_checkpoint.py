@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -280,3 +281,13 @@ def test_nan_landmarks_are_refused(bundle):
     predictor = fer_jax.load_model(bundle)
     with pytest.raises(ValueError, match="NaN"):
         predictor.features(np.full((1, 4, 68, 2), np.nan))
+
+
+def test_a_bundle_thins_frames_as_training_did(bundle, tmp_path):
+    bundle = shutil.copytree(bundle, tmp_path / "model")
+    file = bundle / "model.json"
+    info = json.loads(file.read_text())
+    assert info["frames_per_second"] == 0.0
+    file.write_text(json.dumps({**info, "frames_per_second": 10.0, "frame_rule": "last"}))
+    chosen = fer_jax.load_model(bundle).select(np.ones(50, bool), 25.0)
+    assert chosen.tolist() == [40, 43, 45, 48]  # the first frames of the last tenths of a second

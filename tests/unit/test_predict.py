@@ -31,7 +31,7 @@ def predictor():
     return types.SimpleNamespace(
         task="classification", classes=CLASSES, threshold=0.9, window_seconds=1.0, predict=answer,
         info={}, frame_rule="uniform",
-        select=lambda detected: select_frames(detected, 4, "uniform"), takes_crops=False,
+        select=lambda detected, fps: select_frames(detected, 4, "uniform"), takes_crops=False,
     )  # fmt: skip
 
 
