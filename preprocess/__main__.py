@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
 import shlex
@@ -143,22 +144,34 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")
     _store(options, clips, outcomes, files, classes, summary)
     report.print_summary(console, summary)
-    text = f"Prepared in {options.out}. Next:\n  {_next_command(options, summary)}"
+    coded = any(clip.codes for clip in clips)
+    text = f"Prepared in {options.out}. Next:\n  {_next_command(options, summary, coded)}"
     console.print(Text(text), soft_wrap=True)
     return 0
 
 
-def _next_command(options: argparse.Namespace, summary: dict) -> str:
-    """The command that trains: with the data set's own config, else with one that fits any."""
+def _next_command(options: argparse.Namespace, summary: dict, coded: bool) -> str:
+    """The command that trains: with the data set's own config, else with one that fits any.
+
+    `coded`: the clips have codes of action units.
+    """
     name, path = options.out.resolve().name, shlex.quote(str(options.out))
-    for known in (options.dataset, name):
-        config = f"configs/{'fergcn' if options.crops else 'stbln'}_{known}.py"
+    # STC-NLSTM was published with crops of 64 pixels, FER-GCN sees 224 out of 256
+    systems = ("stbln",)
+    if options.crops:
+        systems = ("fergcn", "stcnlstm") if options.crops >= 128 else ("stcnlstm", "fergcn")
+    for known, system in itertools.product((options.dataset, name), systems):
+        config = f"configs/{system}_{known}.py"
         if known.isidentifier() and pathlib.Path(config).exists():
             return f"python run.py --config {config} --config.data.path={path}"
     command = (
-        f"python run.py --config configs/stbln_buhmap.py --config.name={shlex.quote(name)} "
+        f"python run.py --config configs/{systems[0]}_buhmap.py --config.name={shlex.quote(name)} "
         f"--config.data.path={path}"
     )
+    if options.crops:
+        command += " --config.data.crop_size=0"
+    if coded:
+        command += " --config.task=action_units --config.data.frame_rule=windows"
     # without official splits people are left out in turn
     official = "train" in summary["splits"] and len(summary["splits"]) > 1
     return f"{command} --config.protocol.name=holdout" if official else command

@@ -40,7 +40,7 @@ def test_codes_are_matched_by_frame_number_not_by_row():
 
 
 def test_base_rates_are_of_known_frames():
-    tables = [np.float32([[1, 0.5, np.nan], [0, np.nan, np.nan]]), np.float32([[0, 0.4, np.nan]])]
+    tables = [np.float32([[1, 0.5, np.nan], [0, np.nan, np.nan]]), np.float32([[0, 0.3, np.nan]])]
     (note,) = base_rates(("AU01", "AU02", "AU04"), tables)
     assert note.endswith("AU01 0.333, AU02 0.500, AU04 never known")
     assert base_rates(("AU01",), []) == []
@@ -113,6 +113,8 @@ def test_codes_of_a_manifest_reach_the_data_set(tmp_path, capsys):
     (tmp_path / "list.csv").write_text(HEADER + "".join(rows))
     out = tmp_path / "out"
     report = prepare("manifest", tmp_path / "list.csv", out)
+    assert "stbln_buhmap.py" in (command := capsys.readouterr().out.split("Next:")[1])
+    assert "--config.task=action_units --config.data.frame_rule=windows" in command
     assert report["dropped"] == {"torn codes": 1, "codes of other frames": 1}
     assert any("AU01 0.250, AU12 0.800" in note for note in report["notes"])
     assert tfds.builder_from_directory(out).info.metadata["action_units"] == ["AU01", "AU12"]

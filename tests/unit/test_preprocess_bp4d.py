@@ -1,6 +1,7 @@
 """BP4D on miniature trees in the official layout: codes, partition, frames, what is missing."""
 
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from tests.official_trees import (
     write_faces,
 )
 
+ROOT = pathlib.Path(__file__).parents[2]
 UNITS = ["AU01", "AU02", "AU04", "AU06", "AU07", "AU10", "AU12", "AU14", "AU15", "AU17", "AU23"]
 
 
@@ -215,7 +217,7 @@ def faces_tree(root):
             bp4d_codes(root, f"{subject}_{task}", codes)
 
 
-def test_bp4d_from_tree_to_data_set(tmp_path, capsys):
+def test_bp4d_from_tree_to_data_set(tmp_path, capsys, monkeypatch):
     pytest.importorskip("dlib")
     tfds = pytest.importorskip("tensorflow_datasets")
     root, out = tmp_path / "BP4D", tmp_path / "out"
@@ -229,8 +231,9 @@ def test_bp4d_from_tree_to_data_set(tmp_path, capsys):
     assert "3 of 4 clips would be read" in shown and "F001_T6: impossible code" in shown
     assert "AU01 0.625, AU02 0.000" in shown  # of 3 + 3 + 2 frames
 
+    monkeypatch.chdir(ROOT)
     report = prepare("bp4d", root, out, "--crops", "32")
-    capsys.readouterr()
+    assert "--config configs/stcnlstm_bp4d.py" in capsys.readouterr().out.split("Next:")[1]
     assert report["dropped"] == {"impossible code": 1}
     assert report["splits"] == {"train": 1, "validation": 2}
     assert report["classes"] == dict.fromkeys(bp4d.CLASSES, 0) | {"T1": 2, "T6": 1}
