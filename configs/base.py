@@ -63,6 +63,7 @@ def get_config() -> ConfigDict:
             "copies": 1,  # an epoch draws every clip so often
             "epochs": 400,
             "checkpoint_epochs": 10,
+            "evaluation_epochs": 1,  # scores what is held out every so many epochs
         }
     )
     config.augment = ConfigDict(

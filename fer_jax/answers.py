@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fer_jax.labels import PRESENT
+
 NO_FACE = "no face"
 NO_UNIT = "none"  # label of a window of which no action unit is present and trusted
 _UNCERTAINTY = ("entropy", "mutual_information", "agreement")
@@ -130,7 +132,6 @@ def _unit_columns(units) -> list[str]:
 
 
 def _unit_row(summary, units, thresholds) -> dict:
-    from fer_jax.unit_scores import PRESENT  # brings JAX, which whoever has a summary has
 
     row, present = {}, []
     for number, (unit, threshold) in enumerate(zip(units, thresholds, strict=True)):

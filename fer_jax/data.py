@@ -28,7 +28,9 @@ class Clips:
       frames: face crops `[N, T, S, S, 3]` uint8 RGB in memory, `crops.Recorded` where they are
         decoded while training, or None.
       crop_landmarks: `[N, T, 68, 2]` float32, pixels of the crops, or None.
-      positions: `[N]` frame of the recording at which a window ends; 0 for whole clips.
+      ranks: `[N]` which window of its recording it is, counted from 0; None: all are the first.
+      faceless: labelled windows that show no face, which are left out.
+      ends: `[N]` seconds into the recording at which it ends; NaN where that is not known.
 
     Windows overlap: `landmarks`, `frames` and `crop_landmarks` are then `crops.Shared`.
     """
@@ -45,7 +47,9 @@ class Clips:
     preprocess_version: int = 0
     frames: np.ndarray | crops.Shared | crops.Recorded | None = None
     crop_landmarks: np.ndarray | crops.Shared | None = None
-    positions: np.ndarray | None = None
+    ranks: np.ndarray | None = None
+    ends: np.ndarray | None = None
+    faceless: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -84,17 +84,19 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         return search.run(experiment, console)
     clips, total = experiment.clips, experiment.parameters
     console.print(
-        f"{config.name}: {len(clips)} clips, {len(set(clips.subjects))} subjects, "
+        f"{config.name}: {len(clips)} {_called(clips)}, {len(set(clips.subjects))} subjects, "
         f"{len(clips.classes)} {TASKS[config.task].names}, {_seen(clips)}, "
         f"{clips.landmarks.shape[1]} frames; {jax.device_count()} x {jax.devices()[0].platform}\n"
         f"{config.model.name}: {total[0]:,} parameters, {total[1]:,} without graph matrices; "
         f"batch {experiment.program.batch_size}, {experiment.program.steps} steps an epoch"
     )
+    if clips.faceless:
+        console.print(f"{clips.faceless} labelled frames are left out: their window shows no face")
     runs = [train.Run(fold, config.seed * 1000 + n) for n, fold in enumerate(experiment.folds)]
     if len(runs) > 1:  # the bundle of a cross-validation learns from every clip
         everything = np.arange(len(clips))
         fold = protocols.Fold("all", everything, everything[:0])
-        fold = protocols.thinned(fold, clips.positions, config.data.window_strides)
+        fold = protocols.thinned(fold, clips.ranks, config.data.window_strides)
         runs.append(train.Run(fold, config.seed * 1000 + len(runs)))
     for fold in experiment.folds:
         shown = TASKS[config.task].shown(clips.labels[fold.train], len(clips.classes))
@@ -121,6 +123,10 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     )
     write_bundle(experiment, runs[-1].fold.name, metrics)
     return metrics
+
+
+def _called(clips: data.Clips) -> str:
+    return "windows" if isinstance(clips.landmarks, crops.Shared) else "clips"
 
 
 def _seen(clips: data.Clips) -> str:
@@ -213,6 +219,7 @@ def _run_group(experiment: Experiment, runs: list[train.Run], progress: Progress
         runs,
         epochs=config.train.epochs,
         checkpoint_epochs=config.train.checkpoint_epochs,
+        evaluation_epochs=config.train.evaluation_epochs,
         checkpoints=experiment.workdir / "checkpoints" / group,
         logs=experiment.workdir,
         after_epoch=after_epoch,

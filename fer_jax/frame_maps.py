@@ -52,8 +52,9 @@ def figures(
     maps = feature_maps(module, variables, inputs[0])
     shown = extract.middle(batch["frames"][0], inputs.shape[-2])
     rows = [("before the graph", maps["before"]), ("after the graph", maps["after"])]
-    label = clips.classes[clips.labels[number]]
-    title = f"Where the features come from: {clips.clip_ids[number]}, {label}"
+    title = f"Where the features come from: {clips.clip_ids[number]}"
+    if clips.labels.ndim == 1:
+        title += f", {clips.classes[clips.labels[number]]}"
     caption = "Where each frame's features come from (FER-GCN, figure 3)"
     yield "feature_maps", frame_plots.heat_maps(shown, rows, title), caption
 

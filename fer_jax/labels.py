@@ -21,3 +21,4 @@ BP4D_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 6, 7, 10, 12, 14
 # Intensity from which an action unit counts as present, where it is coded as 0..1 (A to E: 0.2 to
 # 1.0): B, as DISFA's users count it.
 PRESENT_INTENSITY = 0.4
+PRESENT = 0.5  # probability above which an action unit is predicted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -44,12 +44,12 @@ def load_clips(
       crop_size: side of the face crops that a model will see, pixels (0: as prepared); None: it
         sees none.
       frames_per_second: what frames are chosen from, see `thin_frames`.
-      classes: names of those to keep, in the order of the data set; empty keeps all.
+      classes: names of the classes or action units to keep; empty keeps all.
       target: what is learnt: "label", or "action_units" of the last frame.
 
     Raises:
       NotPreparedError: nothing (or something else) is at `path`, or it has no crops or targets.
-      ValueError: a class that the data set does not have.
+      ValueError: a name in `classes` that the data set does not have.
     """
     path = pathlib.Path(path)
     if not (path / "dataset_info.json").exists():
@@ -69,17 +69,24 @@ def load_clips(
             f"{path} names no action units: --config.task=action_units needs a data set that does, "
             f"e.g. bp4d, synthetic or your own (docs/data.md)"
         )
-    rows = []
+    rows, labelled = [], 0
     for split in sorted(builder.info.splits):
         for number, example in enumerate(builder.as_data_source(split)):
             clip_rows = _clip_rows(example, frames, rule, frames_per_second, target)
             rows += [{**row, "split": split, "place": (split, number)} for row in clip_rows]
-    rows.sort(key=lambda row: (row["recording"], row["position"]))
-    if not rows:
-        raise NotPreparedError(f"{path} holds no clips: see {path / 'report.json'}, prepare again")
+            if rule == "windows":
+                labelled += np.isfinite(example[target]).any(-1).sum()
+    rows.sort(key=lambda row: (row["recording"], row["rank"]))
+    faceless = max(0, int(labelled) - len(rows))
     names = units if target == "action_units" else tuple(builder.info.features["label"].names)
     if classes:
-        rows, names = _keep_classes(rows, names, classes, path)
+        keep = _keep_units if target == "action_units" else _keep_classes
+        rows, names = keep(rows, names, _known(classes, names, path))
+    if not rows:
+        raise NotPreparedError(
+            f"{path} holds no clip that shows a face and has a known "
+            f"{'action unit' if target == 'action_units' else 'class'}: see {path / 'report.json'}"
+        )
     column = {name: [row[name] for row in rows] for name in rows[0]}
     pictures = {}
     if crop_size is not None:
@@ -98,7 +105,9 @@ def load_clips(
         graph=lm.load_graph(path / "graph.json"),
         scaled=all(column["scaled"]),
         preprocess_version=int(metadata.get("preprocess_version", 0)),
-        positions=np.array(column["position"]),
+        ranks=np.array(column["rank"]),
+        ends=np.array(column["end"]),
+        faceless=faceless,
         **pictures,
     )
 
@@ -117,24 +126,36 @@ def _points(column: dict, name: str, rule: str) -> np.ndarray | crops.Shared:
     return crops.Shared(np.concatenate(list(recordings.values())), np.stack(chosen))
 
 
-def _keep_classes(rows: list[dict], names, kept, path) -> tuple[list[dict], tuple[str, ...]]:
+def _keep_classes(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, ...]]:
     """Leaves out the clips of other classes and numbers those that are kept anew."""
-    unknown = [name for name in kept if name not in names]
-    if unknown:
-        raise ValueError(
-            f"--config.data.classes: {path} has no class {unknown[0]!r}, but {', '.join(names)}"
-        )
-    kept = [number for number, name in enumerate(names) if name in kept]
     rows = [
         {**row, "label": np.int32(kept.index(row["label"]))} for row in rows if row["label"] in kept
     ]
-    if not rows:
-        raise ValueError(f"--config.data.classes: no clip in {path} shows one of these classes")
     return rows, tuple(names[number] for number in kept)
 
 
+def _keep_units(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, ...]]:
+    """Leaves out other action units, and the clips of which none is known then."""
+    rows = [{**row, "label": row["label"][kept]} for row in rows]
+    rows = [row for row in rows if not np.isnan(row["label"]).all()]
+    return rows, tuple(names[number] for number in kept)
+
+
+def _known(kept: Sequence[str], names, path) -> list[int]:
+    """Numbers of the names to keep, in the order of the data set."""
+    unknown = [name for name in kept if name not in names]
+    if unknown:
+        raise ValueError(
+            f"--config.data.classes: {path} has no {unknown[0]!r}, but {', '.join(names)}"
+        )
+    return [number for number, name in enumerate(names) if name in kept]
+
+
 def _clip_rows(example, frames: int, rule: str, frames_per_second: float, target: str) -> list:
-    """One row a clip: the whole recording or every window of it, as far as a label is known."""
+    """One row a clip: the whole recording, or every window of it that shows a face.
+
+    Those without any known label are left out.
+    """
     width, fps = int(example["frame_size"][0]), float(example["fps"])
     detected = thin_frames(example["detected"], fps, frames_per_second)
     arrays = {
@@ -144,32 +165,32 @@ def _clip_rows(example, frames: int, rule: str, frames_per_second: float, target
     }
     arrays["landmarks"] = scale_to_reference(arrays["landmarks"], width)
     name = _text(example["clip_id"])
-    whole = {
-        "recording": name,
-        "subject": _text(example["subject"]),
-        "scaled": width > 0,
-        "seconds": len(detected) / fps if fps > 0 else np.nan,
-    }
+    whole = {"recording": name, "subject": _text(example["subject"]), "scaled": width > 0}
     if rule != "windows":
         chosen = select_frames(detected, frames, rule)
         own = {name: values[chosen] for name, values in arrays.items()}
-        own |= {"clip_id": name, "position": 0, "label": _label(example, target, chosen[-1])}
-        rows = [{**whole, **own, "chosen": chosen}]
+        seconds = len(detected) / fps if fps > 0 else np.nan
+        own |= {"clip_id": name, "label": _label(example, target, chosen[-1])}
+        rows = [{**whole, **own, "chosen": chosen, "seconds": seconds, "end": seconds}]
     else:
         whole |= {**arrays, "seconds": frames / fps if fps > 0 else np.nan}
-        ends = [
-            {
-                "clip_id": f"{name}@{number}",
-                "position": frame,
+        rows = [{**whole, **own} for own in _windows(example, detected, frames, fps, target, name)]
+    rows = [row for row in rows if not np.isnan(row["label"]).all()]
+    return [{**row, "rank": rank} for rank, row in enumerate(rows)]
+
+
+def _windows(example, detected, frames: int, fps: float, target: str, name: str) -> Iterator[dict]:
+    """What the windows of a recording that show a face have of their own."""
+    numbers = example["frame_index"]
+    ends = (numbers - numbers[0] + 1) / fps if fps > 0 else np.full(len(numbers), np.nan)
+    for frame, chosen in enumerate(window_frames(detected, frames, numbers)):
+        if chosen[0] >= 0:
+            yield {
+                "clip_id": f"{name}@{numbers[frame]}",
+                "chosen": chosen,
+                "end": ends[frame],
                 "label": _label(example, target, frame),
             }
-            for frame, number in enumerate(example["frame_index"])
-        ]
-        windows = window_frames(detected, frames)
-        rows = [
-            {**whole, **end, "chosen": window} for end, window in zip(ends, windows, strict=True)
-        ]
-    return [row for row in rows if not np.isnan(row["label"]).all()]
 
 
 def _label(example, target: str, frame: int):

@@ -174,17 +174,17 @@ def by_sequence(count: int, k: int, seed: int = 0, repeats: int = 1) -> list[Fol
     return folds
 
 
-def thinned(fold: Fold, positions, strides: Sequence[int]) -> Fold:
+def thinned(fold: Fold, ranks, strides: Sequence[int]) -> Fold:
     """Leaves every so many windows of a recording: they overlap, so neighbours say the same.
 
     Args:
       fold: of all windows.
-      positions: frame at which each window ends, counted from 0.
-      strides: frames from one window to the next, those learnt from and those scored.
+      ranks: `[N]` which window of its recording each clip is, counted from 0.
+      strides: windows from one to the next, of those learnt from and of those scored.
     """
 
     def every(part, stride: int):
-        return None if part is None else part[np.asarray(positions)[part] % stride == 0]
+        return None if part is None else part[np.asarray(ranks)[part] % stride == 0]
 
     train, scored = strides
     return dataclasses.replace(

@@ -20,6 +20,7 @@ def fit(
     *,
     epochs: int,
     checkpoint_epochs: int,
+    evaluation_epochs: int = 1,
     checkpoints: pathlib.Path,
     logs: pathlib.Path,
     after_epoch: Callable[[list[list[dict]]], None],
@@ -27,7 +28,7 @@ def fit(
     """`train.fit` from the last checkpoint on.
 
     Args:
-      program, task, clips, runs, epochs: see `train.fit`.
+      program, task, clips, runs, epochs, evaluation_epochs: see `train.fit`.
       states: fresh ones, leading axis R.
       checkpoint_epochs: epochs from one checkpoint to the next; the last epoch has one as well.
       checkpoints: their folder.
@@ -61,6 +62,7 @@ def fit(
 
         states = train.fit(
             program, task, states, clips, runs,
-            epochs=epochs, histories=histories, after_epoch=save,
+            epochs=epochs, evaluation_epochs=evaluation_epochs, histories=histories,
+            after_epoch=save,
         )  # fmt: skip
     return states, histories

@@ -44,7 +44,10 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
     if rule == "last":
         return valid[np.maximum(np.arange(count - frames, count), 0)]
     if rule == "windows":
-        return window_frames(detected, frames)[-1]
+        window = window_frames(detected, frames)[-1]
+        if window[0] < 0:
+            raise ValueError(f"none of the last {frames} frames of this clip has a face")
+        return window
     if rule == "middles":
         return valid[(2 * np.arange(frames) + 1) * count // (2 * frames)]
     if rule == "ends":
@@ -58,24 +61,34 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
     )
 
 
-def window_frames(detected, frames: int) -> np.ndarray:
+def window_frames(detected, frames: int, numbers=None) -> np.ndarray:
     """Chooses the window of T frames that ends at each frame of a clip.
 
-    The first frame stands in for those before it, the nearest frame with a face for one without.
+    For a frame without a face stands the last one before it that has one. At an edge, the beginning
+    of the clip or a jump in the numbers of its frames, the first frame behind it is repeated.
 
     Args:
       detected: `[L]` bool, frames in which a face was found.
       frames: T.
+      numbers: `[L]` by which the source knows the frames; None: there is no jump.
 
     Returns:
-      `[L, T]` int frame indices.
+      `[L, T]` int frame indices; -1 throughout where a window shows no face at all.
 
     Source: STC-NLSTM specification, section 9.
     """
-    valid, every = np.flatnonzero(detected), np.arange(len(detected))
-    borders = (valid[1:] + valid[:-1]) / 2
-    nearest = valid[np.searchsorted(borders, every)]
-    return nearest[np.maximum(every[:, None] + np.arange(1 - frames, 1), 0)]
+    detected, every = np.asarray(detected, bool), np.arange(len(detected))
+    jumps = np.zeros(len(detected), bool)
+    if numbers is not None and len(detected) > 1:
+        steps = np.diff(numbers)
+        jumps[1:] = steps > steps.min()
+    edge = np.maximum.accumulate(np.where(jumps, every, 0))
+    wanted = np.maximum(every[:, None] + np.arange(1 - frames, 1), edge[:, None])
+    latest = np.maximum.accumulate(np.where(detected, every, -1))
+    chosen = np.where(latest[wanted] < wanted[:, :1], -1, latest[wanted])
+    first = np.where(chosen >= 0, chosen, len(detected)).min(1, keepdims=True)
+    chosen = np.where(chosen >= 0, chosen, first)
+    return np.where(first < len(detected), chosen, -1)
 
 
 def thin_frames(detected, fps: float, frames_per_second: float) -> np.ndarray:

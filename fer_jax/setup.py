@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import pathlib
 
 import jax
@@ -15,6 +14,7 @@ from ml_collections import ConfigDict
 from fer_jax import assess as assessment
 from fer_jax import (
     augment,
+    checks,
     crops,
     data,
     extract,
@@ -29,37 +29,6 @@ from fer_jax.tasks import TASKS
 from fer_jax.workdir import claim
 
 SEEN = 0.7  # share of a prepared crop's side that a model must see at least
-_RANGES = (
-    ("model.dropout", 0.0, 0.95),
-    ("optimizer.learning_rate", 0.0, math.inf),
-    ("optimizer.momentum", 0.0, 1.0),
-    ("optimizer.weight_decay", 0.0, math.inf),
-    ("optimizer.warmup_epochs", 0.0, math.inf),
-    ("optimizer.clip_norm", 0.0, math.inf),
-    ("optimizer.drop_factor", 0.0, 1.0),
-    ("augment.noise", 0.0, math.inf),
-    ("augment.degrees", 0.0, 180.0),
-    ("augment.brightness", 0.0, 1.0),
-    ("augment.contrast", 0.0, 1.0),
-    ("data.frames_per_second", 0.0, math.inf),
-    ("data.crop_size", 0, 4096),
-    ("data.crops_in_memory_gb", 0.0, math.inf),
-    ("model.modules", 0, 100),
-    ("evaluation.target_accuracy", 0.0, 1.0),
-    ("search.width_threshold", 1e-12, 1.0),
-    ("search.depth_threshold", 1e-12, 1.0),
-)
-_COUNTS = (
-    "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.copies",
-    "train.epochs", "train.checkpoint_epochs", "evaluation.passes", "protocol.repeats",
-    "model.features", "model.hidden", "model.growth", "model.initial", "search.epochs",
-    "search.block_size", "search.max_layers", "search.max_blocks",
-)  # fmt: skip
-_LISTS = (
-    ("model.widths", "the positive width of every layer", "(8, 16, 16)"),
-    ("model.channels", "the positive width of every layer", "(64, 64, 64)"),
-    ("model.blocks", "the number of layers of every block", "(6, 12)"),
-)
 
 
 class SetupError(ValueError):
@@ -94,7 +63,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     """
     if config.task not in TASKS:
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
-    _check_values(config)
+    checks.check(config)
     clips = loading.load_clips(
         config.data.path,
         config.data.frames,
@@ -110,10 +79,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     if config.data.graph != clips.graph.mode:
         graph = landmarks.make_graph(clips.graph.reference_shape, config.data.graph)
         clips = dataclasses.replace(clips, graph=graph)
-    folds = [
-        protocols.thinned(fold, clips.positions, config.data.window_strides)
-        for fold in protocols.make_folds(config.protocol, clips.subjects, clips.splits)
-    ]
+    folds = _folds(config, clips)
     model = config.model.to_dict()
     module = build(model, len(clips.classes), clips.graph, config.data.frames)
     _check_crops(config, clips)
@@ -148,6 +114,20 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     )
 
 
+def _folds(config: ConfigDict, clips: data.Clips) -> list[protocols.Fold]:
+    """The folds of the protocol, of windows only every so many."""
+    strides = config.data.window_strides
+    folds = [
+        protocols.thinned(fold, clips.ranks, strides)
+        for fold in protocols.make_folds(config.protocol, clips.subjects, clips.splits)
+    ]
+    for fold in folds:
+        for part, chosen in (("learn from", fold.train), ("score", fold.evaluate)):
+            if not len(chosen):
+                raise ValueError(f"{fold.name} has no clip of {config.data.path} to {part}")
+    return folds
+
+
 def _load_backbone(config: ConfigDict, shapes) -> dict | None:
     """Reads `config.pretrained`, None where it is empty."""
     if not config.pretrained:
@@ -179,73 +159,6 @@ def _check_crops(config: ConfigDict, clips: data.Clips) -> None:
             f"--config.data.crop_size={size} does not fit the crops of {prepared} pixels in "
             f"{config.data.path}: it must lie in {round(SEEN * prepared)} to {prepared}, or "
             f"prepare them with {loading.crops_flag(size)}"
-        )
-
-
-def _check_values(config: ConfigDict) -> None:
-    """Refuses numbers that have the right type but no meaning."""
-    for field in _COUNTS:
-        section, name = field.split(".")
-        if config[section].get(name, 1) < 1:
-            raise ValueError(f"--config.{field}={config[section][name]}: it must be 1 or more")
-    for field, low, high in _RANGES:
-        section, name = field.split(".")
-        if not low <= config[section].get(name, low) <= high:
-            raise ValueError(
-                f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
-            )
-    for field, what, example in _LISTS:
-        section, name = field.split(".")
-        _check_list(field, config[section].get(name, (1,)), what, example)
-    if config.optimizer.schedule == "steps":
-        what = f"each {config.optimizer.drop_unit} at which the learning rate falls"
-        _check_list("optimizer.drop_at", config.optimizer.drop_at, what, "(300,)")
-    angles = config.augment.get("angles", ())
-    if not all(isinstance(angle, (int, float)) and abs(angle) <= 180 for angle in angles):
-        raise ValueError(f"--config.augment.angles={tuple(angles)}: degrees lie in -180 to 180")
-    if config.model.get("dtype", "float32") not in ("float32", "bfloat16"):
-        raise ValueError(f"--config.model.dtype={config.model.dtype}: use 'float32' or 'bfloat16'")
-    for stage in config.model.get("stages", ()):
-        if not isinstance(stage, (tuple, list)) or len(stage) != 2 or min(stage) < 1:
-            raise ValueError(
-                f"--config.model.stages: {stage} is no (channels, convolutions) of a stage"
-            )
-    strides = config.data.window_strides
-    if len(strides) != 2 or not all(isinstance(each, int) and each > 0 for each in strides):
-        raise ValueError(
-            f"--config.data.window_strides={tuple(strides)}: give the frames from one window to "
-            f"the next of those learnt from and of those scored, e.g. '(9, 1)'"
-        )
-    if config.data.frame_rule == "windows" and config.task == "classification":
-        raise ValueError(
-            "--config.data.frame_rule=windows makes many clips of one: it is for tasks whose "
-            "labels belong to frames (--config.task=action_units)"
-        )
-    if config.search.enabled and config.task != "classification":
-        raise ValueError("--config.search.enabled=True grows classifiers: leave it off")
-    if config.data.features == "motion" and config.data.frames < 2:
-        raise ValueError("--config.data.features=motion needs --config.data.frames=2 or more")
-    if config.task != "classification" and config.model.name == "densenet":
-        raise ValueError(
-            "--config.model.name=densenet takes the mean of its frames' class probabilities: use "
-            "--config.task=classification"
-        )
-    if config.data.frame_rule == "windows" and config.protocol.name == "by_sequence":
-        raise ValueError(
-            "--config.protocol.name=by_sequence would score windows that overlap those learnt "
-            "from: use 'subject_kfold' or 'holdout'"
-        )
-    if config.search.enabled and config.model.name != "st_bln":
-        raise ValueError(
-            f"--config.search.enabled=True grows st_bln, not {config.model.name}: leave it off"
-        )
-
-
-def _check_list(field: str, values, what: str, example: str) -> None:
-    """Refuses what is not a list of positive whole numbers."""
-    if not values or not all(isinstance(value, int) and value > 0 for value in values):
-        raise ValueError(
-            f"--config.{field}={tuple(values)}: give {what}, e.g. --config.{field}='{example}'"
         )
 
 

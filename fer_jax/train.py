@@ -175,6 +175,7 @@ def fit(
     runs: list[Run],
     *,
     epochs: int,
+    evaluation_epochs: int = 1,
     histories: list[list[dict]],
     after_epoch: Callable[[TrainState, list[list[dict]]], None],
 ) -> TrainState:
@@ -187,6 +188,7 @@ def fit(
       clips: the data set.
       runs: folds and seeds; a run alone gives the same numbers as among others.
       epochs: last epoch, counted from 1.
+      evaluation_epochs: the evaluation is scored every so many epochs, and after the last.
       histories: one row an epoch for each run, equally long; this function appends to them.
       after_epoch: called with the new states and the histories; saves, logs, draws.
 
@@ -197,9 +199,10 @@ def fit(
         started = time.perf_counter()
         states, metrics, waited = train_epoch(program, states, clips, runs, epoch)
         seconds = time.perf_counter() - started
-        scores = evaluate(
-            program, task, states.variables, clips, [run.fold.evaluate for run in runs]
-        )
+        scores = [{} for _ in runs]
+        if epoch % evaluation_epochs == 0 or epoch == epochs:
+            parts = [run.fold.evaluate for run in runs]
+            scores = evaluate(program, task, states.variables, clips, parts)
         for history, trained, scored in zip(histories, metrics, scores, strict=True):
             row = {"train_loss": trained["loss"], "train_accuracy": trained["accuracy"]}
             row["clips_per_second"] = len(runs) * program.steps * program.batch_size / seconds

@@ -14,6 +14,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import xlogy
+
+from fer_jax.labels import PRESENT
 
 # Inputs passed through the network side by side: enough to fill the device, while the activations
 # (some hundred times the inputs) stay in a CPU's caches.
@@ -130,15 +133,24 @@ def summarise(probabilities) -> Summary:
 def summarise_units(probabilities) -> Summary:
     """Summarises sampled probabilities of action units `[S, B, A]`: a `Summary` of each, `[B, A]`.
 
-    An action unit is an event of its own: its entropy is that of present against absent.
+    An action unit is an event of its own: its entropy is that of present against absent. One pass
+    is looked at after the other, so that windows of every frame of a data set fit the memory.
     """
-    samples = np.asarray(probabilities, np.float64)
-    both = np.stack([1 - samples, samples], -1)
-    mean = both.mean(0)
-    total = entropy(mean)
-    votes = both.argmax(-1) == mean.argmax(-1)
-    information = np.maximum(total - entropy(both).mean(0), 0.0)
-    return Summary(mean[..., 1], samples.var(0), total, information, votes.mean(0))
+    mean = np.mean(probabilities, 0, dtype=np.float64)
+    variance, within, votes = (np.zeros_like(mean) for _ in range(3))
+    for one in probabilities:
+        one = np.asarray(one, np.float64)
+        variance += (one - mean) ** 2 / len(probabilities)
+        within += _event_entropy(one) / len(probabilities)
+        votes += (one > PRESENT) == (mean > PRESENT)
+    total = _event_entropy(mean)
+    return Summary(
+        mean, variance, total, np.maximum(total - within, 0.0), votes / len(probabilities)
+    )
+
+
+def _event_entropy(p: np.ndarray) -> np.ndarray:
+    return -(xlogy(p, p) + xlogy(1 - p, 1 - p))
 
 
 def recalibrate_batch_norm(statistics: Callable, variables: dict, batches: Iterable) -> dict:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from fer_jax.labels import PRESENT
 from fer_jax.plots import (
     ALERT,
     INK,
@@ -116,7 +117,9 @@ def _panels(curves: Mapping[str, tuple], draw, x: str, y: str, title: str, name)
     return figure
 
 
-def timeline(units: Sequence[str], seconds, mean, deviation, labels, title: str = "") -> Figure:
+def timeline(
+    units: Sequence[str], seconds, mean, deviation, labels, title: str = "", unit: str = "seconds"
+) -> Figure:
     """Draws the probabilities of one recording over time, a row each action unit.
 
     Args:
@@ -126,12 +129,13 @@ def timeline(units: Sequence[str], seconds, mean, deviation, labels, title: str 
       deviation: `[L, A]` over the passes, drawn as a band; or None.
       labels: `[L, A]` 1 present, 0 absent, NaN unknown; or None.
       title: which recording.
+      unit: of `seconds`, where the source does not say how fast frames follow.
     """
     seconds, mean = np.asarray(seconds, float), np.asarray(mean, float)
     figure = make_figure(8.0, 1.2 + 0.52 * len(units))
     panels = figure.subplots(len(units), 1, sharex=True, squeeze=False)[:, 0]
     step = np.median(np.diff(seconds)) if len(seconds) > 1 else 1.0
-    for number, (axes, unit) in enumerate(zip(panels, units, strict=True)):
+    for number, (axes, name) in enumerate(zip(panels, units, strict=True)):
         if labels is not None:
             truth = np.asarray(labels)[:, number]
             style = {"step": "mid", "linewidth": 0, "alpha": 0.35}
@@ -144,19 +148,19 @@ def timeline(units: Sequence[str], seconds, mean, deviation, labels, title: str 
         if deviation is not None:
             half = np.asarray(deviation)[:, number]
             bounds = np.clip([mean[:, number] - half, mean[:, number] + half], 0, 1)
-            name = "± standard deviation of the passes"
-            axes.fill_between(seconds, *bounds, color=MAIN, alpha=0.3, linewidth=0, label=name)
+            band = "± standard deviation of the passes"
+            axes.fill_between(seconds, *bounds, color=MAIN, alpha=0.3, linewidth=0, label=band)
         axes.plot(seconds, mean[:, number], color=MAIN, linewidth=1.3, label="probability")
-        axes.axhline(0.5, color=QUIET, linewidth=0.8, linestyle=":")
+        axes.axhline(PRESENT, color=QUIET, linewidth=0.8, linestyle=":")
         dress(axes)
         axes.set_ylim(0, 1)
         axes.set_yticks([])
-        axes.set_ylabel(unit, rotation=0, ha="right", va="center", fontsize=SMALL, color=INK)
+        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=SMALL, color=INK)
         axes.spines[["left", "bottom"]].set_visible(number == len(units) - 1)
         axes.tick_params(bottom=number == len(units) - 1)
     panels[-1].set_xlim(seconds[0] - step / 2, seconds[-1] + step / 2)
     panels[-1].xaxis.set_major_locator(MaxNLocator(9))
-    panels[-1].set_xlabel("seconds", fontsize=SMALL, color=INK)
+    panels[-1].set_xlabel(unit, fontsize=SMALL, color=INK)
     panels[-1].spines["left"].set_visible(False)
     if title:
         figure.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")

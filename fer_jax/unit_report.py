@@ -8,6 +8,7 @@ import numpy as np
 
 from fer_jax import scores, uncertainty, unit_plots, unit_scores
 from fer_jax.assess import READINGS
+from fer_jax.labels import PRESENT
 
 HEADLINE = ("mean F1", "f1_mean")
 summarise = uncertainty.summarise_units
@@ -47,7 +48,7 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
         both = np.stack([1 - probability, probability], -1)
         error = uncertainty.expected_calibration_error(both, present)
         curves[unit] = (*uncertainty.reliability_bins(both, present, bins=10), error)
-        right = (probability > unit_scores.PRESENT) == present
+        right = (probability > PRESENT) == present
         doubt = scored.summary.entropy[known, number]
         area = uncertainty.area_under_risk_coverage(doubt, right)
         risks[unit] = (*uncertainty.risk_coverage(doubt, right), area)
@@ -57,15 +58,17 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
     yield "risk_coverage", figure, f"Error among the windows answered, entropy, {source}"
     name, places = _liveliest(clips, scored)
     if len(places) > 1:
-        seconds = _seconds(clips, scored.numbers[places])
+        seconds = clips.ends[scored.numbers[places]]
+        timed = bool(np.isfinite(seconds).all())
         summary = scored.summary
         figure = unit_plots.timeline(
             clips.classes,
-            seconds,
+            seconds if timed else clips.ranks[scored.numbers[places]],
             summary.mean[places],
             summary.variance[places] ** 0.5 if content["single_pass"] else None,
             scored.labels[places],
             title=f"Action units of {name}",
+            unit="seconds" if timed else "windows",
         )
         yield "timeline", figure, "Action units of one recording over time"
 
@@ -78,13 +81,6 @@ def _liveliest(clips, scored: scores.Scored) -> tuple[str, np.ndarray]:
     changes = np.nan_to_num(changes).sum(1) * ends
     best = max(np.unique(names), key=lambda name: changes[names[1:] == name].sum())
     return str(best), np.flatnonzero(first)[names == best]
-
-
-def _seconds(clips, numbers) -> np.ndarray:
-    """When the windows end, seconds; frames where the source does not say how fast they follow."""
-    frames = clips.landmarks.shape[1]
-    fps = frames / clips.seconds[numbers]
-    return clips.positions[numbers] / np.where(np.isfinite(fps), fps, 1.0)
 
 
 def lines(content: dict) -> list[str]:

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fer_jax import metrics, scores, uncertainty
-
-PRESENT = 0.5  # probability from which an action unit is predicted
+from fer_jax.labels import PRESENT
 
 
 def score_readings(clips, folds, scored: scores.Scored) -> dict:

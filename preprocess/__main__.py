@@ -27,6 +27,9 @@ from preprocess.detector import LandmarkModelError, landmark_model
 from preprocess.read import needs_detection, no_pictures
 
 _COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops")
+# Pixels of the crops that a system's configs expect, and those of its small ones.
+_CROPS = {"stcnlstm": 64, "fergcn": 256}
+_SMALL_CROPS = {"synthetic": 64, "buhmap": 64}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -156,25 +159,36 @@ def _next_command(options: argparse.Namespace, summary: dict, coded: bool) -> st
     `coded`: the clips have codes of action units.
     """
     name, path = options.out.resolve().name, shlex.quote(str(options.out))
-    # STC-NLSTM was published with crops of 64 pixels, FER-GCN sees 224 out of 256
     systems = ("stbln",)
-    if options.crops:
+    if options.crops:  # the system whose own size is nearest comes first
         systems = ("fergcn", "stcnlstm") if options.crops >= 128 else ("stcnlstm", "fergcn")
-    for known, system in itertools.product((options.dataset, name), systems):
-        config = f"configs/{system}_{known}.py"
-        if known.isidentifier() and pathlib.Path(config).exists():
-            return f"python run.py --config {config} --config.data.path={path}"
-    command = (
-        f"python run.py --config configs/{systems[0]}_buhmap.py --config.name={shlex.quote(name)} "
-        f"--config.data.path={path}"
-    )
-    if options.crops:
+    own = [
+        (system, known)
+        for known, system in itertools.product((options.dataset, name), systems)
+        if known.isidentifier() and pathlib.Path(f"configs/{system}_{known}.py").exists()
+    ]
+    system, known = own[0] if own else (systems[0], "buhmap")
+    command = f"python run.py --config configs/{system}_{known}.py"
+    if not own:
+        command += f" --config.name={shlex.quote(name)}"
+    command += f" --config.data.path={path}"
+    if options.crops and options.crops != _SMALL_CROPS.get(known, _CROPS[system]):
         command += " --config.data.crop_size=0"
+    return command if own else command + _task_flags(options, summary, coded)
+
+
+def _task_flags(options: argparse.Namespace, summary: dict, coded: bool) -> str:
+    """What a config of BUHMAP is told of other data: its labels and how to divide its people."""
+    flags = ""
     if coded:
-        command += " --config.task=action_units --config.data.frame_rule=windows"
-    # without official splits people are left out in turn
-    official = "train" in summary["splits"] and len(summary["splits"]) > 1
-    return f"{command} --config.protocol.name=holdout" if official else command
+        flags = " --config.task=action_units --config.data.frame_rule=windows"
+        # its motion input does not see what is held throughout a window
+        flags += "" if options.crops else " --config.data.features=position"
+    if "train" in summary["splits"] and len(summary["splits"]) > 1:
+        return f"{flags} --config.protocol.name=holdout"
+    # else people are left out in turn: of crops in 3 parts, which two people do not make
+    few = options.crops and summary["subjects"] < 3
+    return f"{flags} --config.protocol.folds=0" if few else flags
 
 
 def _request(options: argparse.Namespace, model: pathlib.Path | None) -> dict:

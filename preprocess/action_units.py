@@ -13,7 +13,7 @@ import numpy as np
 from fer_jax.labels import PRESENT_INTENSITY
 from preprocess.clip import ClipError, Codes
 
-_UNIT = re.compile(r"(?:AU)?0*([1-9]\d?)", re.IGNORECASE)
+_UNIT = re.compile(r"(?:AU)?0*([1-9]\d?)(?:_c)?", re.IGNORECASE)  # _c: presence, of OpenFace
 _UNKNOWN = 9.0
 _LAST = np.iinfo(np.int32).max  # frame number
 _FORM = "its first line must name columns like frame,AU01,AU02"
@@ -32,8 +32,9 @@ def read_codes(codes: Codes) -> dict[int, np.ndarray]:
     """Reads the codes of all frames.
 
     The frame number stands in the column `frame`, else in the first; a column of an action unit is
-    named `AU01`, `AU1` or `1`; other columns are ignored. A value is 0 to 1; 9, nan or an empty
-    cell mean unknown, as does a column that is not there.
+    named `AU01`, `AU1`, `1` or, as OpenFace's presence, `AU01_c`; other columns are ignored, also
+    OpenFace's intensity `AU01_r` (0 to 5). A value is 0 to 1; 9, nan or an empty cell mean unknown,
+    as does a column that is not there.
 
     Returns:
       frame number -> `[A]` float32 in the order of `codes.units`, NaN where unknown.
@@ -90,12 +91,27 @@ def units_at(rows: dict[int, np.ndarray], numbers: Iterable[int], codes: Codes) 
     return np.stack([rows.get(number, unknown) for number in numbers])
 
 
+def left_over(rows: dict[int, np.ndarray], numbers: Iterable[int]) -> str:
+    """Says which coded frames are not among a clip's, as where one counts from 1, one from 0.
+
+    Args:
+      rows: of `read_codes`.
+      numbers: of the clip's frames, as their source knows them.
+
+    Returns:
+      A note, empty where there are none.
+    """
+    gone = sorted(rows.keys() - {int(number) for number in numbers})
+    return f"{len(gone)} coded frames are not in the clip (the first: {gone[0]})" if gone else ""
+
+
 def base_rates(units: Series[str], tables: Iterable[np.ndarray]) -> list[str]:
     """Says how often each action unit is present among the frames in which it is known.
 
     Args:
       units: A names.
-      tables: `[T, A]` codes, one a clip; from one half on a unit counts as present.
+      tables: `[T, A]` codes, one a clip; a unit counts as present from `labels.PRESENT_INTENSITY`
+        on.
 
     Returns:
       One note; none without codes.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from preprocess import crops, faces
-from preprocess.action_units import read_codes, units_at
+from preprocess.action_units import left_over, read_codes, units_at
 from preprocess.clip import Clip, ClipError, Sequence
 from preprocess.openface import read_openface
 
@@ -70,6 +70,9 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
     if clip.codes:  # by number: frames that cannot be decoded are not in the sequence
         units = units_at(coded, sequence.frame_index, clip.codes)
         sequence = dataclasses.replace(sequence, action_units=units)
+        if not isinstance(source, tuple):  # of files that a data set chose by their codes
+            gone = left_over(coded, sequence.frame_index)
+            notes["note"] = "; ".join(filter(None, (notes["note"], gone)))
     return sequence, notes
 
 

@@ -75,7 +75,7 @@ def _notes(clips: list[Clip], own_notes) -> list[str]:
     """Says what stands in the way of training on these clips, or of trusting the result."""
     notes = list(own_notes(clips)) if own_notes else []
     labels, splits = {clip.label for clip in clips}, {clip.split for clip in clips}
-    if len(labels) == 1:
+    if len(labels) == 1 and not any(clip.codes for clip in clips):  # of these, units can be learnt
         notes.append(f"one class only ({labels.pop()}): training needs at least two")
     if clips and "train" not in splits:
         notes.append("no clip is in the split train; the graph stands on a mean face")

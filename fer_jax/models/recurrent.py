@@ -15,17 +15,19 @@ class LSTM(nn.Module):
     Attributes:
       features: hidden units.
       reverse: runs from the last frame to the first; the output stays in the order of the frames.
+      recurrent_init: first weights of the recurrence.
     """
 
     features: int
     reverse: bool = False
+    recurrent_init: nn.initializers.Initializer = nn.initializers.orthogonal()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         width = 4 * self.features
-        glorot, orthogonal = nn.initializers.glorot_uniform(), nn.initializers.orthogonal()
+        glorot = nn.initializers.glorot_uniform()
         kernel = self.param("kernel", glorot, (x.shape[-1], width))
-        recurrent = self.param("recurrent", orthogonal, (self.features, width))
+        recurrent = self.param("recurrent", self.recurrent_init, (self.features, width))
         bias = self.param("bias", nn.initializers.zeros, (width,))
         given = (x @ kernel + bias).swapaxes(0, 1)  # all frames in one product
 

@@ -12,10 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fer_jax.models.convolution import max_pool_2
 from fer_jax.models.layers import BatchNorm, Dense, Dropout
 from fer_jax.models.recurrent import LSTM
-from fer_jax.models.volume import Conv3D
+from fer_jax.models.volume import Conv3D, max_pool_frames
 
 WIDTHS = (64, 64, 64, 64, 64)
 NORMED = (1, 2)  # convolutions with BatchNorm
@@ -36,11 +35,19 @@ def mspp(maps: jax.Array) -> jax.Array:
     Returns:
       `[..., 84 C]`, each level in the order row, column, channel.
     """
+    whole = all(side % BINS[0] == 0 for side in maps.shape[-3:-1])
     levels = []
     for bins in BINS:
         binned = _largest(_largest(maps, bins, -3), bins, -2)
-        levels.append(binned.reshape(*maps.shape[:-3], -1))
+        levels.append(binned.reshape(*binned.shape[:-3], -1))
+        maps = binned if whole else maps  # then the next bins are made of these
     return jnp.concatenate(levels, -1)
+
+
+def pyramid(maps: jax.Array, pooled: jax.Array) -> jax.Array:
+    """`mspp` of maps, read off the pooled ones if these hold the largest value of every bin."""
+    whole = all(side % (2 * BINS[0]) == 0 for side in maps.shape[-3:-1])
+    return mspp(pooled if whole else maps).astype(jnp.float32)
 
 
 def _largest(x: jax.Array, bins: int, axis: int) -> jax.Array:
@@ -54,19 +61,30 @@ def _largest(x: jax.Array, bins: int, axis: int) -> jax.Array:
 
 
 class Layer(nn.Module):
-    """One convolution with BatchNorm (perhaps) and ReLU: `[B, T, H, W, Fi] -> [B, T, H, W, Fo]`."""
+    """One convolution with BatchNorm (perhaps) and ReLU.
+
+    Attributes:
+      features: channels out.
+      norm: BatchNorm behind the convolution.
+      pool: 2 x 2 max pooling behind the ReLU.
+      dtype, axis_name: see `STCNLSTM`.
+    """
 
     features: int
     norm: bool
+    pool: bool
     dtype: str = "float32"
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        """`[B, T, H, W, C] ->` the maps `[B, T, H, W, features]`, and those for the next layer."""
         x = Conv3D(self.features, self.dtype, name="conv")(x)
         if self.norm:
             x = BatchNorm(self.axis_name, name="norm")(x, train=train)
-        return nn.relu(x)
+        maps = nn.relu(x)
+        # pooling first gives the same and leaves a quarter to the ReLU
+        return maps, nn.relu(max_pool_frames(x)) if self.pool else maps
 
 
 class TwoLevelLSTM(nn.Module):
@@ -76,8 +94,9 @@ class TwoLevelLSTM(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = LSTM(self.features, name="level1")(x)
-        return LSTM(self.features, name="level2")(x)[:, -1]
+        glorot = nn.initializers.glorot_uniform()  # throughout the network
+        x = LSTM(self.features, recurrent_init=glorot, name="level1")(x)
+        return LSTM(self.features, recurrent_init=glorot, name="level2")(x)[:, -1]
 
 
 class STCNLSTM(nn.Module):
@@ -118,8 +137,9 @@ class STCNLSTM(nn.Module):
         layer = nn.remat(Layer, static_argnums=(2,)) if self.remat else Layer
         count = len(self.channels)
         for number, features in enumerate(self.channels, 1):
-            norm = number in NORMED
-            setattr(self, f"layer{number}", layer(features, norm, self.dtype, self.axis_name))
+            norm, pool = number in NORMED, number in POOLED and number < count
+            made = layer(features, norm, pool, self.dtype, self.axis_name)
+            setattr(self, f"layer{number}", made)
         if self.nesting == "nested":
             for number in range(1, count + 1):
                 setattr(self, f"t_lstm{number}", TwoLevelLSTM(self.hidden))
@@ -131,25 +151,24 @@ class STCNLSTM(nn.Module):
         self.drop = Dropout(self.dropout, axis_name=self.axis_name)
         self.head = Dense(self.classes, kernel_init=glorot)
 
-    def maps(self, inputs: jax.Array, *, train: bool = False) -> list[jax.Array]:
-        """What each layer finds, behind its ReLU and before pooling: f_1 to f_l."""
-        found, x = [], inputs
+    def layers(
+        self, inputs: jax.Array, *, train: bool = False
+    ) -> list[tuple[jax.Array, jax.Array]]:
+        """The maps of each layer, f_1 to f_l, and what it hands on: the same, or pooled."""
+        pairs, x = [], inputs
         for number in range(1, len(self.channels) + 1):
-            found.append(getattr(self, f"layer{number}")(x, train))
-            x = found[-1]
-            if number in POOLED:
-                x = max_pool_2(x.reshape(-1, *x.shape[2:]))
-                x = x.reshape(*inputs.shape[:2], *x.shape[1:])
-        return found
+            pairs.append(getattr(self, f"layer{number}")(x, train))
+            x = pairs[-1][1]
+        return pairs
 
     def before_dropout(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
         """The clip's representation, `[B, T, H, W, 3] -> [B, H]`; `[B, 18]` without an LSTM."""
-        maps = self.maps(inputs, train=train)
+        pairs = self.layers(inputs, train=train)
         if self.nesting == "none":
-            return self.units(maps[-1].reshape(len(inputs), -1).astype(jnp.float32))
+            return self.units(pairs[-1][0].reshape(len(inputs), -1).astype(jnp.float32))
         if self.nesting == "last":
-            return self.t_lstm(mspp(maps[-1]).astype(jnp.float32))
-        rows = [mspp(each).astype(jnp.float32) for each in maps]
+            return self.t_lstm(pyramid(*pairs[-1]))
+        rows = [pyramid(*pair) for pair in pairs]
         if self.nesting == "sum":
             return self.t_lstm(sum(rows))
         states = [getattr(self, f"t_lstm{number}")(row) for number, row in enumerate(rows, 1)]

@@ -1,4 +1,4 @@
-"""Convolution over the frames and the pixels of clips. Channels are always the last axis.
+"""Convolution over the frames and the pixels of clips, pooling. Channels are the last axis.
 
 An accelerator has kernels of its own for it. On a CPU, where XLA's is slow and its derivatives
 slower still, products of matrices do the same work, a part of the clips at a time so that what
@@ -7,6 +7,7 @@ stands between them stays in the caches (`python -m benchmarks.volume`).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 _FEW = 8  # channels; below, products of tiles are too thin and patches are used instead
 _BYTES_AT_ONCE = 2**23  # of tiles or patches; more than that leaves the caches
@@ -36,14 +38,14 @@ def convolve_3d(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def convolve_3d_on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """`convolve_3d` in float32, with derivatives that are fast on a CPU inside a loop too."""
     method = _method(x)
+    parts, padded = _cut(x, method), _pad(x)
     matrices = method.matrices(kernel.astype(jnp.float32))
-    window_of, parts = _cut(x, method.floats)
 
-    def outputs(part):
-        tiles = method.spread(window_of(part))
-        return method.gather([*map(jnp.matmul, tiles, matrices)], x.shape[2:4])
+    def outputs(number):
+        rows = method.spread(parts.take(padded, number, around=2))
+        return method.gather([*map(jnp.matmul, rows, matrices)], x.shape[2:4])
 
-    y = jax.lax.map(outputs, jnp.arange(math.prod(parts)))
+    y = jax.lax.map(outputs, jnp.arange(parts.count))
     return y.reshape(*x.shape[:-1], -1).astype(x.dtype)
 
 
@@ -62,62 +64,60 @@ convolve_3d_on_cpu.defvjp(_forward, _backward)
 
 def _kernel_gradient(x, cotangent, kernel) -> jax.Array:
     method = _method(x)
-    window_of, parts = _cut(x, method.floats)
+    parts, padded = _cut(x, method), _pad(x)
     zeros = jnp.zeros(kernel.shape, jnp.float32)
-    matrices = jax.eval_shape(method.matrices, zeros)
+    matrices = [jnp.zeros(each.shape) for each in jax.eval_shape(method.matrices, zeros)]
 
-    def step(totals, given):
-        part, own = given
-        tiles = method.spread(window_of(part))
-        products = jax.eval_shape(lambda: [*map(jnp.matmul, tiles, map(jnp.zeros_like, matrices))])
-        scatter = jax.linear_transpose(lambda p: method.gather(p, x.shape[2:4]), products)
-        pairs = zip(totals, tiles, scatter(own.astype(jnp.float32))[0], strict=True)
-        return [total + _over_rows(tile, product) for total, tile, product in pairs], None
+    def step(totals, number):
+        rows = method.spread(parts.take(padded, number, around=2))
+        products = jax.eval_shape(lambda: [*map(jnp.matmul, rows, matrices)])
+        scatter = jax.linear_transpose(lambda y: method.gather(y, x.shape[2:4]), products)
+        cotangents = scatter(parts.take(cotangent, number))[0]
+        return [*map(jnp.add, totals, map(_over_rows, rows, cotangents))], None
 
-    def _over_rows(tile, product):
-        """The wider side of the product to the right: XLA:CPU turns round the left one."""
-        sides = [each.reshape(-1, each.shape[-1]) for each in (tile, product)]
-        return jax.lax.dot_general(*sorted(sides, key=_width), (((0,), (0,)), ((), ())))
-
-    count = math.prod(parts)
-    shape = (count, len(x) // parts[0], x.shape[1] // parts[1], *cotangent.shape[2:])
-    given = jnp.arange(count), cotangent.reshape(shape)
     turned = matrices[0].shape[0] > matrices[0].shape[1]
-    totals = [jnp.zeros(each.shape[:: -1 if turned else 1]) for each in matrices]
-    totals, _ = jax.lax.scan(step, totals, given)
-    pull = jax.linear_transpose(method.matrices, zeros)
-    gradient = pull([total.T for total in totals] if turned else totals)[0]
+    totals = [each.T if turned else each for each in matrices]
+    totals, _ = jax.lax.scan(step, totals, jnp.arange(parts.count))
+    totals = [each.T if turned else each for each in totals]
+    gradient = jax.linear_transpose(method.matrices, zeros)(totals)[0]
     return gradient.astype(kernel.dtype)
 
 
-def _width(rows) -> int:
-    return rows.shape[-1]
+def _over_rows(*sides) -> jax.Array:
+    """Sums the products of rows; the wider side to the right, as XLA:CPU turns the left one."""
+    left, right = sorted((each.reshape(-1, each.shape[-1]) for each in sides), key=np.size)
+    return jax.lax.dot_general(left, right, (((0,), (0,)), ((), ())))
 
 
-def _cut(x, floats: int) -> tuple[Callable, tuple[int, int]]:
-    """Cuts clips into parts.
+def _pad(x) -> jax.Array:
+    """Puts zeros around frames and pixels and makes the sides of a frame even."""
+    height, width = x.shape[2:4]
+    return jnp.pad(x, ((0, 0), (1, 1), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0)))
 
-    Args:
-      x: `[B, T, H, W, Fi]`.
-      floats: that a part takes for each of x.
 
-    Returns:
-      `number of a part -> [b, t + 2, H + 2, W + 2, Fi]`, what its outputs touch, H and W made even;
-      the numbers of parts of all clips and of all frames.
-    """
-    clips, frames, height, width, channels = x.shape
-    limit = _BYTES_AT_ONCE // (4 * floats * channels * height * width)
+class _Parts(NamedTuple):
+    """How clips are cut: into `count` parts of some clips and frames each, `across` to a clip."""
+
+    clips: int
+    frames: int
+    across: int
+    count: int
+
+    def take(self, x, number, around: int = 0) -> jax.Array:
+        """Takes a part of `[B, T, ...]` in float32, and `around` frames more."""
+        start = (number // self.across * self.clips, number % self.across * self.frames)
+        sizes = (self.clips, self.frames + around, *x.shape[2:])
+        part = jax.lax.dynamic_slice(x, (*start, *[0] * (x.ndim - 2)), sizes)
+        return part.astype(jnp.float32)
+
+
+def _cut(x, method: _Method) -> _Parts:
+    """Makes parts as large as the caches allow, of equal size."""
+    clips, frames = x.shape[:2]
+    limit = _BYTES_AT_ONCE // (4 * method.floats * math.prod(x.shape[2:]))
     t = _divisor(frames, limit)
     b = _divisor(clips, limit // frames) if t == frames else 1
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0)))
-    across = frames // t
-
-    def window_of(part):
-        start = (part // across * b, part % across * t, 0, 0, 0)
-        shape = (b, t + 2, *padded.shape[2:])
-        return jax.lax.dynamic_slice(padded, start, shape).astype(jnp.float32)
-
-    return window_of, (clips // b, across)
+    return _Parts(b, t, frames // t, clips // b * (frames // t))
 
 
 def _divisor(number: int, limit: int) -> int:
@@ -129,8 +129,8 @@ class _Method(NamedTuple):
     """A convolution as `gather(spread(window) @ matrices(kernel))`, all three linear.
 
     Attributes:
-      spread: `[b, t + 2, H + 2, W + 2, Fi] ->` rows of inputs.
-      matrices: `[3, 3, 3, Fi, Fo] ->` one for each of the arrays of rows.
+      spread: `[b, t + 2, H + 2, W + 2, Fi] ->` arrays of rows.
+      matrices: `[3, 3, 3, Fi, Fo] ->` one for each of these arrays.
       gather: the products and (H, W) `-> [b, t, H, W, Fo]`.
       floats: of the rows for each of the inputs.
     """
@@ -194,13 +194,15 @@ def _three_frames(x: jax.Array) -> jax.Array:
 
 
 def _side_by_side(arrays: Sequence[jax.Array]) -> jax.Array:
-    """Joins arrays of as many channels; XLA:CPU writes a concatenation element by element."""
-    *shape, channels = arrays[0].shape
-    joined = jnp.zeros((*shape, len(arrays) * channels), arrays[0].dtype)
+    """Joins the channels of arrays, `[..., C] -> [..., n C]`.
+
+    Written into place: XLA:CPU asks element by element where one of a concatenation comes from.
+    """
+    *leading, channels = arrays[0].shape
+    joined = jnp.zeros((*leading, len(arrays), channels), arrays[0].dtype)
     for place, each in enumerate(arrays):
-        start = place * channels
-        joined = jax.lax.dynamic_update_slice_in_dim(joined, each, start, axis=-1)
-    return joined
+        joined = joined.at[..., place, :].set(each)
+    return joined.reshape(*leading, -1)
 
 
 def _every_second(x: jax.Array, axis: int) -> list[jax.Array]:
@@ -219,6 +221,46 @@ def _combine(matrix: Sequence[Sequence[int]], arrays: Sequence[jax.Array]) -> li
             total = total + x if sign > 0 else total - x
         combined.append(total)
     return combined
+
+
+@jax.custom_vjp
+def max_pool_frames(x: jax.Array) -> jax.Array:
+    """The largest of 2 x 2 pixels: `[..., H, W, C] -> [..., H / 2, W / 2, C]`, floors odd sides.
+
+    Its derivative goes to the first of equal pixels, as PyTorch's, and stores where it was.
+    """
+    return functools.reduce(jnp.maximum, _quarters(x))
+
+
+def _pool_forward(x):
+    first, second, third, fourth = _quarters(x)
+    upper, lower = jnp.maximum(first, second), jnp.maximum(third, fourth)
+    column = jnp.where(upper >= lower, first < second, third < fourth)
+    place = (2 * (upper < lower) + column).astype(jnp.int8)
+    odd = jnp.zeros((x.shape[-3] % 2, x.shape[-2] % 2, 0))  # its shape says what was cut off
+    return jnp.maximum(upper, lower), (place, odd)
+
+
+def _pool_backward(saved, cotangent):
+    place, odd = saved
+    places = jnp.arange(4, dtype=jnp.int8).reshape(2, 1, 2, 1)
+    here = place[..., None, :, None, :] == places
+    spread = jnp.where(here, cotangent[..., None, :, None, :], 0)
+    *leading, height, _, width, _, channels = spread.shape
+    spread = spread.reshape(*leading, 2 * height, 2 * width, channels)
+    cut_off = [(0, 0)] * len(leading) + [(0, odd.shape[0]), (0, odd.shape[1]), (0, 0)]
+    return (jnp.pad(spread, cut_off),)
+
+
+max_pool_frames.defvjp(_pool_forward, _pool_backward)
+
+
+def _quarters(x) -> list[jax.Array]:
+    """Each of the 2 x 2 pixels, row by row."""
+    *leading, height, width, channels = x.shape
+    x = x[..., : height // 2 * 2, : width // 2 * 2, :]
+    x = x.reshape(*leading, height // 2, 2, width // 2, 2, channels)
+    return [x[..., row, :, column, :] for row in range(2) for column in range(2)]
 
 
 class Conv3D(nn.Module):

@@ -3,7 +3,8 @@
 A path is relative to the CSV and names a video, a folder of frames, a still image or an OpenFace
 CSV. Optional columns: split (train, validation or test; val and dev mean validation), fps (for
 folders of frames), width and height (of the video behind an OpenFace CSV), action_units (a CSV
-with the first line frame,AU01,AU02,... and values 0 to 1, relative to the manifest too).
+with the first line frame,AU01,AU02,... and values 0 to 1, relative to the manifest too; clips need
+not code the same units).
 --crops needs pictures: of an OpenFace CSV, --render draws them.
 A value that contains a comma needs quotes.
 """
@@ -91,20 +92,17 @@ def clips(source, options) -> Iterator[Clip]:
         raise SourceError("--source is missing: name a CSV with the columns path, subject, label")
     source = pathlib.Path(source)
     seen: set[pathlib.Path] = set()
-    listed, units = [], ()
+    listed = []
     for line, row in _rows(source):
         try:
             clip = _clip(source.parent, line, row, seen)
-            if clip.codes:
-                units = units or clip.codes.units
-                _check_units(clip.codes, units, line)
         except ClipError as problem:
             path, subject, label = (row[name] for name in REQUIRED)
             clip = Clip(f"line {line}: {path}", subject, label, None, problem=problem)
         listed.append(_drawn(clip) if options.render else clip)
+    units = tuple(sorted({unit for clip in listed if clip.codes for unit in clip.codes.units}))
     for clip in listed:
-        uncoded = units and not clip.codes
-        yield dataclasses.replace(clip, codes=Codes(None, units)) if uncoded else clip
+        yield _with_units(clip, units) if units else clip
 
 
 def notes(kept: list[Clip]) -> list[str]:
@@ -168,16 +166,15 @@ def _codes(folder: pathlib.Path, name: str, line: int) -> Codes:
     path = folder / name
     if not path.is_file():
         raise ClipError("missing file", f"line {line}: there is no file {path}")
-    return Codes(path, tuple(sorted(coded_units(path))))
+    return Codes(path, coded_units(path))
 
 
-def _check_units(codes: Codes, units: tuple[str, ...], line: int) -> None:
-    if codes.units != units:
-        raise ClipError(
-            "other action units",
-            f"line {line}: {codes.path} codes {', '.join(codes.units)}, the clips before it "
-            f"{', '.join(units)}: give all CSVs the same columns, left empty where unknown",
-        )
+def _with_units(clip: Clip, units: tuple[str, ...]) -> Clip:
+    """Gives a clip the action units of all clips; those that it does not code are unknown."""
+    codes = clip.codes or Codes(None, units)
+    uncoded = [unit for unit in units if unit not in codes.units]
+    note = f"not coded, so unknown: {', '.join(uncoded)}" if uncoded else clip.note
+    return dataclasses.replace(clip, codes=codes._replace(units=units), note=note)
 
 
 def _drawn(clip: Clip) -> Clip:

@@ -32,18 +32,18 @@ def params(classes=6, frames=18, **options):
 
 
 def test_sizes_of_the_maps():
-    """Time never shrinks; a map is taken before pooling."""
+    """Time never shrinks; maps are taken before pooling."""
     model = STCNLSTM(6)
     inputs = jax.ShapeDtypeStruct((2, 18, 64, 64, 3), jnp.float32)
 
     def found(key, inputs):
         variables = model.init(key, inputs, train=False)
-        return model.apply(variables, inputs, method=model.maps)
+        return model.apply(variables, inputs, method=model.layers)
 
-    maps = jax.eval_shape(found, jax.random.key(0), inputs)
-    assert [each.shape for each in maps] == [
-        (2, 18, side, side, 64) for side in (64, 32, 16, 16, 8)
-    ]
+    pairs = jax.eval_shape(found, jax.random.key(0), inputs)
+    for place, sides in enumerate([(64, 32, 16, 16, 8), (32, 16, 16, 8, 8)]):
+        shapes = [(2, 18, side, side, 64) for side in sides]
+        assert [pair[place].shape for pair in pairs] == shapes
 
 
 def test_parameters_of_the_convolutions():

@@ -26,17 +26,29 @@ TASK = TASKS["action_units"]
 UNKNOWN = float("nan")
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=30).filter(any), st.integers(1, 9))
-def test_windows_end_at_their_frame_and_show_faces(detected, frames):
+@given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(1, 9))
+def test_windows_end_at_their_frame_and_never_look_ahead(detected, frames):
     windows = selection.window_frames(detected, frames)
-    valid = np.flatnonzero(detected)
     assert windows.shape == (len(detected), frames)
     for end, window in enumerate(windows):
+        shown = [f for f in range(max(end - frames + 1, 0), end + 1) if detected[f]]
+        if not shown:
+            assert (window == -1).all()
+            continue
         for place, frame in enumerate(window):
-            wanted = max(end - frames + 1 + place, 0)
-            assert detected[frame]
-            assert abs(frame - wanted) == np.abs(valid - wanted).min()
-    np.testing.assert_array_equal(selection.select_frames(detected, frames, "windows"), windows[-1])
+            before = [f for f in shown if f <= end - frames + 1 + place]
+            assert frame == (before[-1] if before else shown[0])
+    if (windows[-1] >= 0).all():
+        chosen = selection.select_frames(detected, frames, "windows")
+        np.testing.assert_array_equal(chosen, windows[-1])
+    else:
+        with pytest.raises(ValueError, match="has a face|no frame"):
+            selection.select_frames(detected, frames, "windows")
+
+
+def test_a_jump_in_the_numbers_of_the_frames_is_an_edge():
+    windows = selection.window_frames([True] * 6, 3, np.array([7, 8, 9, 40, 41, 42]))
+    assert windows.tolist()[2:] == [[0, 1, 2], [3, 3, 3], [3, 3, 4], [3, 4, 5]]
 
 
 def test_windows_repeat_the_first_frame_at_the_edge():
@@ -62,7 +74,8 @@ def test_a_window_is_labelled_at_its_last_frame(prepared_crops, windows):
     name = record["clip_id"].decode()
     own = [n for n, clip_id in enumerate(windows.clip_ids) if clip_id.startswith(f"{name}@")]
     assert [windows.clip_ids[n] for n in own] == [f"{name}@{n}" for n in record["frame_index"]]
-    np.testing.assert_array_equal(windows.positions[own], np.arange(len(own)))
+    np.testing.assert_array_equal(windows.ranks[own], np.arange(len(own)))
+    np.testing.assert_allclose(windows.ends[own] * record["fps"], np.arange(len(own)) + 1)
     np.testing.assert_array_equal(windows.labels[own], record["action_units"] >= PRESENT_INTENSITY)
     chosen = selection.window_frames(record["detected"], 3)
     np.testing.assert_array_equal(
@@ -84,6 +97,17 @@ def test_overlapping_windows_hold_a_frame_once(windows):
     assert data.hold_crops(windows, windows.frames.held_bytes - 1) is windows
 
 
+def test_some_units_can_be_chosen(prepared):
+    options = {"target": "action_units"}
+    every = loading.load_clips(prepared, 2, "windows", **options)
+    kept = loading.load_clips(prepared, 2, "windows", classes=("AU12", "AU01"), **options)
+    assert kept.classes == ("AU01", "AU12") and len(kept) == len(every)
+    columns = [every.classes.index(unit) for unit in kept.classes]
+    np.testing.assert_array_equal(kept.labels, every.labels[:, columns])
+    with pytest.raises(ValueError, match="has no 'AU99', but AU01, AU02"):
+        loading.load_clips(prepared, 2, "windows", classes=("AU99",), **options)
+
+
 def test_a_set_without_action_units_says_so(tmp_path, prepared):
     import json
     import shutil
@@ -98,9 +122,9 @@ def test_a_set_without_action_units_says_so(tmp_path, prepared):
 
 
 def test_thinned_folds_keep_every_so_many_windows_of_a_recording():
-    positions = np.array([0, 1, 2, 3, 4, 0, 1, 2])
+    ranks = np.array([0, 1, 2, 3, 4, 0, 1, 2])
     fold = protocols.Fold("holdout", np.arange(5), np.arange(5, 8), np.arange(8))
-    thin = protocols.thinned(fold, positions, (3, 2))
+    thin = protocols.thinned(fold, ranks, (3, 2))
     np.testing.assert_array_equal(thin.train, [0, 3])
     np.testing.assert_array_equal(thin.evaluate, [5, 7])
     np.testing.assert_array_equal(thin.validation, [0, 2, 4, 5, 7])

@@ -144,7 +144,7 @@ def test_classes_that_are_not_kept_leave(prepared):
         assert kept.classes[kept.labels[number]] == every.classes[every.labels[original]]
         np.testing.assert_array_equal(kept.landmarks[number], every.landmarks[original])
         assert kept.subjects[number] == every.subjects[original]
-    with pytest.raises(ValueError, match="has no class 'joy', but anger, disgust"):
+    with pytest.raises(ValueError, match="has no 'joy', but anger, disgust"):
         loading.load_clips(prepared, 4, "uniform", classes=("joy",))
 
 

@@ -14,10 +14,10 @@ FLOORS = [
      "synthetic", "face_model", "drawing", "render"},
     {"parallel", "pretrained", "programs", "train", "uncertainty", "assess", "checkpoint",
      "predictor", "protocols", "progressive"},
-    {"experiment", "setup", "workdir", "resume", "report", "scores", "plots", "method_plots",
-     "predict", "sources", "windows", "outputs", "frame_maps", "frame_plots", "timeline",
-     "annotate", "demo", "search", "search_report", "compare", "epoch_log", "class_report",
-     "unit_scores", "unit_report", "unit_plots", "answers", "panel", "unit_panel",
+    {"experiment", "setup", "checks", "workdir", "resume", "report", "scores", "plots",
+     "method_plots", "predict", "sources", "windows", "outputs", "frame_maps", "frame_plots",
+     "timeline", "annotate", "demo", "search", "search_report", "compare", "epoch_log",
+     "class_report", "unit_scores", "unit_report", "unit_plots", "answers", "panel", "unit_panel",
      "unit_timeline"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}

@@ -7,7 +7,7 @@ import pytest
 
 from fer_jax.synthetic import make_clip
 from preprocess.__main__ import main
-from preprocess.action_units import base_rates, coded_units, units_at
+from preprocess.action_units import base_rates, coded_units, left_over, read_codes, units_at
 from preprocess.clip import Codes
 from preprocess.datasets import manifest
 from tests.official_trees import examples, prepare, reason, write_faces
@@ -51,11 +51,26 @@ def test_columns_may_stand_in_any_order(tmp_path):
     assert coded_units(tmp_path / "a.csv") == ("AU12", "AU04")
 
 
+def test_of_openface_presence_is_read_not_intensity(tmp_path):
+    header = "frame, face_id, timestamp, confidence, success, AU01_r, AU12_r, AU01_c, AU12_c\n"
+    (tmp_path / "a.csv").write_text(header + "1, 0, 0.0, 0.98, 1, 0.2, 3.1, 0.00, 1.00\n")
+    units = coded_units(tmp_path / "a.csv")
+    assert units == ("AU01", "AU12")
+    np.testing.assert_array_equal(read_codes(Codes(tmp_path / "a.csv", units))[1], [0, 1])
+
+
+def test_coded_frames_that_the_clip_does_not_have_are_noted():
+    rows = dict.fromkeys(range(1, 5), np.float32([1]))
+    assert left_over(rows, np.arange(1, 9)) == ""
+    note = "1 coded frames are not in the clip (the first: 4)"
+    assert left_over(rows, np.arange(4, dtype=np.int32)) == note
+
+
 def test_rows_of_a_manifest_have_codes(tmp_path):
     for name in ("a.mp4", "b.mp4", "c.mp4"):
         (tmp_path / name).touch()
     (tmp_path / "a.csv").write_text("frame,AU12,AU01\n0,1,0\n")
-    (tmp_path / "b.csv").write_text("frame,AU01,AU12\n0,1,0\n")
+    (tmp_path / "b.csv").write_text("frame,AU1,12\n0,1,0\n")
     text = HEADER + "c.mp4,p,joy,\na.mp4,p,joy,a.csv\nb.mp4,p,joy,b.csv\n"
     units = ("AU01", "AU12")
     paths = [None, tmp_path / "a.csv", tmp_path / "b.csv"]
@@ -64,12 +79,24 @@ def test_rows_of_a_manifest_have_codes(tmp_path):
     assert [clip.codes for clip in listed(tmp_path, without)] == [None] * 3
 
 
+def test_clips_may_code_different_units(tmp_path):
+    headers = {"a": "frame,AU12,AU10", "b": "frame,AU2,AU12", "c": "frame,AU02,AU10,AU12"}
+    for name, header in headers.items():
+        (tmp_path / f"{name}.mp4").touch()
+        (tmp_path / f"{name}.csv").write_text(f"{header}\n0,1,0{',1' * (name == 'c')}\n")
+    clips = listed(tmp_path, HEADER + "".join(f"{n}.mp4,p,joy,{n}.csv\n" for n in headers))
+    assert {clip.codes.units for clip in clips} == {("AU02", "AU10", "AU12")}
+    unknown = [clip.note.removeprefix("not coded, so unknown: ") for clip in clips]
+    assert unknown == ["AU02", "AU10", ""]
+    (row,) = read_codes(clips[0].codes).values()
+    np.testing.assert_array_equal(row, [np.nan, 0, 1])
+
+
 @pytest.mark.parametrize(
     ("content", "wanted", "words"),
     [
         ("frame,AU01,AU12\n0,1,0\n", "", ""),
-        ("frame,AU01\n0,1\n", "other action units", "codes AU01, the clips before it AU01, AU12"),
-        ("frame,AU01,AU12,AU15\n", "other action units", "left empty where unknown"),
+        ("frame,AU01,AU01_c\n0,1,1\n", "action unit twice", "names AU01 twice"),
         ("frame,AU01_r,AU12_r\n0,1,0\n", "no action units", "frame,AU01,AU02"),
         ("", "no codes", "b.csv is empty"),
         (None, "missing file", "line 3: there is no file"),
@@ -114,8 +141,16 @@ def test_codes_of_a_manifest_reach_the_data_set(tmp_path, capsys):
     out = tmp_path / "out"
     report = prepare("manifest", tmp_path / "list.csv", out)
     assert "stbln_buhmap.py" in (command := capsys.readouterr().out.split("Next:")[1])
-    assert "--config.task=action_units --config.data.frame_rule=windows" in command
+    assert command.strip().endswith(
+        "--config.task=action_units --config.data.frame_rule=windows "
+        "--config.data.features=position"
+    )
     assert report["dropped"] == {"torn codes": 1, "codes of other frames": 1}
+    notes = {row["clip_id"]: row["note"] for row in report["clips"]}
+    assert notes["face.csv"] == "1 coded frames are not in the clip (the first: 3)"
+    assert notes["frames"] == (
+        "1 unreadable frames skipped; 1 coded frames are not in the clip (the first: 5)"
+    )
     assert any("AU01 0.250, AU12 0.800" in note for note in report["notes"])
     assert tfds.builder_from_directory(out).info.metadata["action_units"] == ["AU01", "AU12"]
     nan, stored = np.nan, {name: row["action_units"] for name, row in examples(out).items()}
@@ -140,6 +175,7 @@ def test_a_drawn_person_keeps_the_codes(tmp_path, capsys):
     out = tmp_path / "out"
     report = prepare("manifest", tmp_path / "list.csv", out, "--render", "--crops", "32")
     assert report["counts"]["kept"] == 1
+    assert not any("one class only" in note for note in report["notes"])
     row = examples(out)["face.csv"]
     np.testing.assert_array_equal(row["action_units"], [[np.nan], [1]])
     assert row["detected"].all() and len(row["crop_offsets"]) == 3

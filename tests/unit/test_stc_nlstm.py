@@ -9,7 +9,8 @@ import pytest
 
 from fer_jax import uncertainty
 from fer_jax.models import build
-from fer_jax.models.stc_nlstm import NESTINGS, STCNLSTM, mspp
+from fer_jax.models.stc_nlstm import NESTINGS, STCNLSTM, mspp, pyramid
+from fer_jax.models.volume import max_pool_frames
 
 CLIPS, FRAMES, SIDE, CLASSES, HIDDEN = 3, 4, 16, 4, 5
 CHANNELS = (4, 3, 5, 3, 4)
@@ -152,6 +153,12 @@ def test_bins_of_any_side(size):
     np.testing.assert_array_equal(mspp(maps), expected)
 
 
+@pytest.mark.parametrize("side", [16, 32, 24, 12, 17])
+def test_pooled_maps_are_read_only_where_they_hold_the_same_values(side):
+    maps = np.random.default_rng(0).normal(size=(1, 2, side, side, 3)).astype(np.float32)
+    np.testing.assert_array_equal(pyramid(maps, max_pool_frames(maps)), mspp(maps))
+
+
 # Nestings
 
 
@@ -176,22 +183,32 @@ def test_clips_do_not_touch_each_other(variant):
     )
 
 
-def test_states_go_from_shallow_to_deep():
+@jax.jit
+def by_hand(inputs):
+    """Representations from the states of the layers: as the model has it, in the two orders."""
     model = small_model().bind(variables_of())
-    rows = [mspp(maps) for maps in model.maps(clips())]
+    rows = [mspp(maps) for maps, _ in model.layers(inputs)]
     states = [getattr(model, f"t_lstm{n}")(row) for n, row in enumerate(rows, 1)]
-    r = model.before_dropout(clips())
+    r = model.before_dropout(inputs)
+    orders = [model.c_lstm(jnp.stack(each, 1)) for each in (states, states[::-1])]
+    return r, *orders, model.after_dropout(r)
+
+
+def test_states_go_from_shallow_to_deep():
+    r, shallow_first, deep_first, logits = by_hand(clips())
     assert r.shape == (CLIPS, HIDDEN)
-    np.testing.assert_allclose(model.c_lstm(jnp.stack(states, 1)), r, rtol=1e-4, atol=1e-5)
-    assert np.abs(model.c_lstm(jnp.stack(states[::-1], 1)) - r).max() > 1e-3
-    np.testing.assert_allclose(model.after_dropout(r), logits_of(clips()), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(shallow_first, r, rtol=1e-4, atol=1e-5)
+    assert np.abs(deep_first - r).max() > 1e-3
+    np.testing.assert_allclose(logits, logits_of(clips()), rtol=1e-4, atol=1e-5)
 
 
 def test_a_sum_of_pyramids():
-    model = small_model("sum").bind(variables_of("sum"))
-    rows = [np.asarray(mspp(maps)) for maps in model.maps(clips())]
-    expected = model.after_dropout(model.t_lstm(sum(rows)))
-    np.testing.assert_allclose(logits_of(clips(), "sum"), expected, rtol=1e-4, atol=1e-5)
+    @jax.jit
+    def summed(inputs):
+        model = small_model("sum").bind(variables_of("sum"))
+        return model.after_dropout(model.t_lstm(sum(mspp(f) for f, _ in model.layers(inputs))))
+
+    np.testing.assert_allclose(summed(clips()), logits_of(clips(), "sum"), rtol=1e-4, atol=1e-5)
 
 
 def test_frames_are_told_apart_by_their_place():
@@ -238,8 +255,11 @@ def test_dropout_stands_before_the_classifier():
 
 def test_dropout_follows_its_switch():
     model, rngs = small_model(dropout=0.5), {"dropout": jax.random.key(0)}
-    off = model.apply(variables_of(), clips(), train=False)
-    on = model.apply(variables_of(), clips(), train=False, dropout=True, rngs=rngs)
+    apply = jax.jit(
+        functools.partial(model.apply, variables_of(), train=False, rngs=rngs),
+        static_argnames="dropout",
+    )
+    off, on = apply(clips()), apply(clips(), dropout=True)
     assert np.abs(on - off).max() > 1e-3
     np.testing.assert_allclose(off, logits_of(clips()), rtol=1e-4, atol=1e-5)
 

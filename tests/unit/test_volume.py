@@ -1,12 +1,15 @@
-"""Convolution over frames and pixels: that of a CPU against that of an accelerator."""
+"""Convolution over frames and pixels: that of a CPU against that of an accelerator; pooling."""
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
-from fer_jax.models.volume import Conv3D, convolve_3d, convolve_3d_on_cpu
+from fer_jax.models import volume
+from fer_jax.models.volume import Conv3D, convolve_3d, convolve_3d_on_cpu, max_pool_frames
 
-SIZES = [(2, 4, 6, 5, 3, 4), (1, 3, 8, 8, 4, 2), (2, 1, 4, 4, 2, 2), (1, 2, 1, 3, 1, 5)]
+# Patches serve few channels, tiles many; clips, frames, height, width, channels in and out.
+SIZES = [(2, 4, 6, 5, 3, 4), (2, 3, 8, 7, 9, 2), (2, 1, 4, 4, 8, 12), (1, 2, 1, 3, 1, 5)]
 
 
 def normal(seed, *shape):
@@ -38,13 +41,19 @@ def test_values_and_derivatives(clips, frames, height, width, fan_in, fan_out):
         assert_close(ours, theirs)
 
 
-def test_inside_a_loop():
+@pytest.mark.parametrize("size", [(2, 4, 6, 6, 2, 3), (4, 6, 6, 6, 8, 3)])
+@pytest.mark.parametrize("bytes_at_once", [1, 2**15, 2**17])
+def test_in_parts_of_any_size(bytes_at_once, size, monkeypatch):
+    """One frame, some frames, some clips at a time."""
+    monkeypatch.setattr(volume, "_BYTES_AT_ONCE", bytes_at_once)
+    test_values_and_derivatives(*size)
+
+
+@pytest.mark.parametrize("channels", [2, 8])
+def test_inside_a_loop(channels):
     """Training runs in one."""
-    x, kernel, cotangent = (
-        normal(0, 3, 1, 4, 6, 6, 2),
-        normal(1, 3, 3, 3, 2, 3),
-        normal(2, 3, 1, 4, 6, 6, 3),
-    )
+    x, kernel = normal(0, 3, 1, 4, 6, 6, channels), normal(1, 3, 3, 3, channels, 3)
+    cotangent = normal(2, 3, 1, 4, 6, 6, 3)
 
     def summed(function):
         def step(total, inputs):
@@ -58,8 +67,9 @@ def test_inside_a_loop():
         assert_close(each, expected)
 
 
-def test_runs_side_by_side():
-    x, kernel = normal(0, 3, 1, 3, 5, 5, 2), normal(1, 3, 3, 3, 3, 2, 4)
+@pytest.mark.parametrize("channels", [2, 8])
+def test_runs_side_by_side(channels):
+    x, kernel = normal(0, 3, 1, 3, 5, 5, channels), normal(1, 3, 3, 3, 3, channels, 4)
 
     def gradients(function):
         return jax.vmap(jax.grad(lambda x, k: (function(x, k) ** 2).sum(), (0, 1)))(x, kernel)
@@ -98,3 +108,29 @@ def test_half_precision_is_of_the_product_alone():
     assert y.dtype == "bfloat16"
     expected = Conv3D(8).apply(variables, x)
     assert_close(np.asarray(y, np.float32), expected, 2e-2)
+
+
+# Pooling
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 3)])
+def test_pooling(size):
+    x = normal(0, 2, 3, *size, 4)
+    y, pull = jax.vjp(max_pool_frames, x)
+
+    def plain(x):
+        return nn.max_pool(x, (1, 2, 2), (1, 2, 2))
+
+    expected, pull_expected = jax.vjp(plain, x)
+    np.testing.assert_array_equal(y, expected)
+    cotangent = normal(1, *y.shape)
+    np.testing.assert_array_equal(pull(cotangent)[0], pull_expected(cotangent)[0])
+
+
+def test_the_first_of_equal_pixels_gets_the_gradient():
+    pixels = [[1, 1, 0, 2], [1, 1, 2, 2], [0, 0, 0, 0], [0, 3, 3, 3]]
+    x = np.float32(pixels)[..., None]
+    gradient = jax.grad(lambda x: max_pool_frames(x).sum())(x)[..., 0]
+    np.testing.assert_array_equal(
+        gradient, [[1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0]]
+    )

@@ -1,0 +1,132 @@
+"""Refuses configs that cannot mean anything, before any work."""
+
+from __future__ import annotations
+
+import math
+
+from ml_collections import ConfigDict
+
+_RANGES = (
+    ("model.dropout", 0.0, 0.95),
+    ("optimizer.learning_rate", 0.0, math.inf),
+    ("optimizer.momentum", 0.0, 1.0),
+    ("optimizer.weight_decay", 0.0, math.inf),
+    ("optimizer.warmup_epochs", 0.0, math.inf),
+    ("optimizer.clip_norm", 0.0, math.inf),
+    ("optimizer.drop_factor", 0.0, 1.0),
+    ("augment.noise", 0.0, math.inf),
+    ("augment.degrees", 0.0, 180.0),
+    ("augment.brightness", 0.0, 1.0),
+    ("augment.contrast", 0.0, 1.0),
+    ("data.frames_per_second", 0.0, math.inf),
+    ("data.crop_size", 0, 4096),
+    ("data.crops_in_memory_gb", 0.0, math.inf),
+    ("model.modules", 0, 100),
+    ("evaluation.target_accuracy", 0.0, 1.0),
+    ("search.width_threshold", 1e-12, 1.0),
+    ("search.depth_threshold", 1e-12, 1.0),
+)
+_COUNTS = (
+    "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.copies",
+    "train.epochs", "train.checkpoint_epochs", "train.evaluation_epochs", "evaluation.passes",
+    "protocol.repeats", "model.features", "model.hidden", "model.growth", "model.initial",
+    "search.epochs", "search.block_size", "search.max_layers", "search.max_blocks",
+)  # fmt: skip
+_LISTS = (
+    ("model.widths", "the positive width of every layer", "(8, 16, 16)"),
+    ("model.channels", "the positive width of every layer", "(64, 64, 64)"),
+    ("model.blocks", "the number of layers of every block", "(6, 12)"),
+)
+
+
+def check(config: ConfigDict) -> None:
+    """Checks the values of a config, and whether they go together.
+
+    Raises:
+      ValueError: names the field, what is wrong and what is right.
+    """
+    _check_values(config)
+    _check_combinations(config)
+
+
+def _check_values(config: ConfigDict) -> None:
+    """Refuses values that have the right type but no meaning."""
+    for field in _COUNTS:
+        section, name = field.split(".")
+        if config[section].get(name, 1) < 1:
+            raise ValueError(f"--config.{field}={config[section][name]}: it must be 1 or more")
+    for field, low, high in _RANGES:
+        section, name = field.split(".")
+        if not low <= config[section].get(name, low) <= high:
+            raise ValueError(
+                f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
+            )
+    for field, what, example in _LISTS:
+        section, name = field.split(".")
+        _check_list(field, config[section].get(name, (1,)), what, example)
+    if config.optimizer.schedule == "steps":
+        what = f"each {config.optimizer.drop_unit} at which the learning rate falls"
+        _check_list("optimizer.drop_at", config.optimizer.drop_at, what, "(300,)")
+    angles = config.augment.get("angles", ())
+    if not all(isinstance(angle, (int, float)) and abs(angle) <= 180 for angle in angles):
+        raise ValueError(f"--config.augment.angles={tuple(angles)}: degrees lie in -180 to 180")
+    if config.model.get("dtype", "float32") not in ("float32", "bfloat16"):
+        raise ValueError(f"--config.model.dtype={config.model.dtype}: use 'float32' or 'bfloat16'")
+    for stage in config.model.get("stages", ()):
+        if not isinstance(stage, (tuple, list)) or len(stage) != 2 or min(stage) < 1:
+            raise ValueError(
+                f"--config.model.stages: {stage} is no (channels, convolutions) of a stage"
+            )
+    strides = config.data.window_strides
+    if len(strides) != 2 or not all(isinstance(each, int) and each > 0 for each in strides):
+        raise ValueError(
+            f"--config.data.window_strides={tuple(strides)}: give the windows from one to the next "
+            f"of those learnt from and of those scored, e.g. '(9, 1)'"
+        )
+
+
+def _check_list(field: str, values, what: str, example: str) -> None:
+    """Refuses what is not a list of positive whole numbers."""
+    if not values or not all(isinstance(value, int) and value > 0 for value in values):
+        raise ValueError(
+            f"--config.{field}={tuple(values)}: give {what}, e.g. --config.{field}='{example}'"
+        )
+
+
+def _check_combinations(config: ConfigDict) -> None:
+    """Refuses values that do not go together."""
+    motion = config.data.features == "motion"
+    if motion and config.data.frames < 2:
+        raise ValueError("--config.data.features=motion needs --config.data.frames=2 or more")
+    if config.search.enabled and (config.task, config.model.name) != ("classification", "st_bln"):
+        raise ValueError(
+            f"--config.search.enabled=True grows st_bln for classification, not "
+            f"{config.model.name} for {config.task}: leave it off"
+        )
+    if config.task != "classification" and config.model.name == "densenet":
+        raise ValueError(
+            "--config.model.name=densenet takes the mean of its frames' class probabilities: use "
+            "--config.task=classification"
+        )
+    if config.data.frame_rule != "windows":
+        return
+    if config.task == "classification":
+        raise ValueError(
+            "--config.data.frame_rule=windows makes many clips of one: it is for tasks whose "
+            "labels belong to frames (--config.task=action_units)"
+        )
+    if config.protocol.name == "by_sequence":
+        raise ValueError(
+            "--config.protocol.name=by_sequence would score windows that overlap those learnt "
+            "from: use 'subject_kfold' or 'holdout'"
+        )
+    if motion:
+        raise ValueError(
+            "--config.data.features=motion takes out what holds throughout a window: use "
+            "--config.data.features=position with --config.data.frame_rule=windows"
+        )
+    if config.data.frames_per_second:
+        raise ValueError(
+            "--config.data.frames_per_second thins clips, not windows, whose frames follow each "
+            "other: leave it 0 with --config.data.frame_rule=windows"
+        )
