@@ -1,7 +1,7 @@
 """Speed and memory of STC-NLSTM against its PyTorch mirror: forward pass and training step.
 
     python -m benchmarks.stcnlstm_speed                            # 2 CPU cores: 6 minutes
-    python -m benchmarks.stcnlstm_speed --only synthetic           # 1 minute
+    python -m benchmarks.stcnlstm_speed --skip-memory              # 2 minutes
     python -m benchmarks.stcnlstm_speed --dtype bfloat16           # on a GPU
 
 Both sides use all cores of the same machine (or its GPU) and are timed in turns; the table has the

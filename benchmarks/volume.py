@@ -1,6 +1,6 @@
 """The convolution over frames and pixels on a CPU: XLA's own, ours and PyTorch's.
 
-    python -m benchmarks.volume         # 2 CPU cores: 2 minutes
+    python -m benchmarks.volume         # 2 CPU cores: some minutes
     python -m benchmarks.volume ours    # leaves out XLA's own, whose derivatives are slow
 
 Ours and XLA's run inside a loop, as in training; PyTorch's has the channels last, its faster
