@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks import torch_fer_gcn as mirrors
+from configs import base
 from fer_jax import parallel, programs, protocols
 from fer_jax.models.backbones import VGG16_STAGES
 from fer_jax.models.fer_gcn import FERGCN
@@ -36,14 +37,7 @@ from fer_jax.tasks import TASKS
 
 CLASSES, FRAMES = 7, 16
 LAYOUTS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
-OPTIMIZER = {
-    "learning_rate": 0.001,
-    "momentum": 0.9,
-    "nesterov": False,
-    "weight_decay": 5e-5,
-    "schedule": "constant",
-    "warmup_epochs": 0.0,
-}
+OPTIMIZER = base.get_fergcn("ckplus", "full").optimizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +159,7 @@ class Mirror:
         self.model = mirrors.FERGCN(CLASSES, features=row.features, stages=row.stages)
         self.model = self.model.to(self.device, memory_format=layout)
         self.optimizer = mirrors.make_optimizer(self.model, OPTIMIZER["learning_rate"])
+        self.clip_norm = OPTIMIZER["clip_norm"]
         self.dtype = dtype
 
     def forward(self) -> float:
@@ -180,6 +175,8 @@ class Mirror:
             with self._precision():
                 logits = self.model(self.x)
             torch.nn.functional.cross_entropy(logits.float(), self.y).backward()
+            if self.clip_norm:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
             self.optimizer.step()
         return seconds[0]
 

@@ -29,6 +29,7 @@ from rich.progress import Progress
 from benchmarks import fergcn_speed
 from benchmarks import torch_stc_nlstm as mirrors
 from benchmarks.fergcn_speed import on_gpu
+from configs import base, stcnlstm_synthetic
 from fer_jax import programs, protocols
 from fer_jax.models.stc_nlstm import STCNLSTM, WIDTHS
 from fer_jax.tasks import TASKS
@@ -36,17 +37,7 @@ from fer_jax.tasks import TASKS
 CLASSES = 6
 LAYOUTS = {"NCDHW": torch.contiguous_format, "NDHWC": torch.channels_last_3d}
 BYTES = 8 * 2**30  # of the memory that the largest batch may take
-OPTIMIZER = {
-    "name": "sgd",
-    "learning_rate": 0.0025,
-    "momentum": 0.9,
-    "nesterov": False,
-    "weight_decay": 0.0015,
-    "decay": "kernels",
-    "clip_norm": 0.0,
-    "schedule": "constant",
-    "warmup_epochs": 0.0,
-}
+OPTIMIZER = base.get_stcnlstm("ckplus", "full").optimizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +70,16 @@ class Row:
         return x, rng.integers(0, CLASSES, self.batch).astype(np.int32)
 
 
+def small_row() -> Row:
+    """That of `configs/stcnlstm_synthetic.py`."""
+    config = stcnlstm_synthetic.get_config()
+    frames, batch = config.data.frames, config.train.batch_size
+    name = f"synthetic, {frames} x 64 x 64, B={batch}"
+    return Row(name, config.model.channels, config.model.hidden, frames, batch, 4)
+
+
 PAPER = Row("paper, 18 x 64 x 64, B=4", WIDTHS, 128, 18, 4, 2)
-SYNTHETIC = Row("synthetic, 12 x 64 x 64, B=8", (16,) * 5, 32, 12, 8, 4)
+SYNTHETIC = small_row()
 
 
 class Ours(fergcn_speed.Ours):
@@ -112,6 +111,7 @@ class Mirror(fergcn_speed.Mirror):
         self.model = mirrors.STCNLSTM(CLASSES, row.channels, row.hidden)
         self.model = self.model.to(self.device, memory_format=layout)
         self.optimizer = mirrors.make_optimizer(self.model, OPTIMIZER["learning_rate"])
+        self.clip_norm = OPTIMIZER["clip_norm"]
 
 
 def measure(row: Row, dtype: str, repeats: int, progress: Progress) -> dict[str, dict]:

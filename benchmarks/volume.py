@@ -22,16 +22,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from fer_jax.models.volume import convolve_3d, convolve_3d_on_cpu
+from fer_jax.models.volume import convolve_3d, convolve_on_cpu
 
 SHAPES = (  # clips, frames, side, channels in and out
     (4, 18, 64, 3, 64),
     (4, 18, 32, 64, 64),
     (4, 18, 16, 64, 64),
     (4, 18, 8, 64, 64),
-    (8, 12, 64, 3, 16),
-    (8, 12, 32, 16, 16),
-    (8, 12, 16, 16, 16),
+    (8, 8, 64, 3, 16),
+    (8, 8, 32, 16, 16),
+    (8, 8, 16, 16, 16),
 )
 WHAT = ("forward", "gradient of x", "gradient of the kernel")
 STEPS, CALLS = 2, 9
@@ -104,7 +104,7 @@ def main() -> None:
             if shape[3] == 3 and what == "gradient of x":
                 continue  # nobody asks for that of the pixels
             own = [in_a_loop(convolve_3d, shape, what)] if with_own else []
-            ours, theirs = in_a_loop(convolve_3d_on_cpu, shape, what), by_torch(shape, what)
+            ours, theirs = in_a_loop(convolve_on_cpu, shape, what), by_torch(shape, what)
             figures = [f"{value:.1f}" for value in (*own, ours, theirs)]
             table.add_row(str(shape), what, *figures, f"{theirs / ours:.2f}")
     console = Console(width=110)

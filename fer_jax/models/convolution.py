@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from fer_jax.models.layers import channel_mix, he_normal_fan_out
+from fer_jax.models.winograd import convolve_on_cpu
 
+_WIDE = 128  # channels in and out from which fewer products of matrices pay
 _BYTES_AT_ONCE = 2**24  # of the pixels behind a kernel's gradient; more than that leaves the caches
 
 
@@ -133,6 +135,8 @@ class Conv2D(nn.Module):
 def _strided(x, kernel, stride: int) -> jax.Array:
     """Takes `stride x stride` pixels as one pixel with so many more channels."""
     pad = len(kernel) // 2
+    if stride == 1 and len(kernel) == 3 and min(kernel.shape[2:]) >= _WIDE:
+        return convolve_on_cpu(x[:, None], kernel[None])[:, 0]
     if stride == 1:
         return convolve_2d_on_cpu(x, kernel, ((pad, pad), (pad, pad)))
     count, height, width, channels = x.shape

@@ -5,8 +5,9 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax.models import volume
-from fer_jax.models.volume import Conv3D, convolve_3d, convolve_3d_on_cpu, max_pool_frames
+from fer_jax.models import winograd
+from fer_jax.models.volume import Conv3D, convolve_3d, max_pool_frames
+from fer_jax.models.winograd import convolve_on_cpu
 
 # Patches serve few channels, tiles many; clips, frames, height, width, channels in and out.
 SIZES = [(2, 4, 6, 5, 3, 4), (2, 3, 8, 7, 9, 2), (2, 1, 4, 4, 8, 12), (1, 2, 1, 3, 1, 5)]
@@ -35,7 +36,7 @@ def test_values_and_derivatives(clips, frames, height, width, fan_in, fan_out):
 
     @jax.jit
     def both(*arguments):
-        return [derivatives(f, *arguments) for f in (convolve_3d_on_cpu, convolve_3d)]
+        return [derivatives(f, *arguments) for f in (convolve_on_cpu, convolve_3d)]
 
     for ours, theirs in zip(*both(x, kernel, cotangent), strict=True):
         assert_close(ours, theirs)
@@ -45,7 +46,7 @@ def test_values_and_derivatives(clips, frames, height, width, fan_in, fan_out):
 @pytest.mark.parametrize("bytes_at_once", [1, 2**15, 2**17])
 def test_in_parts_of_any_size(bytes_at_once, size, monkeypatch):
     """One frame, some frames, some clips at a time."""
-    monkeypatch.setattr(volume, "_BYTES_AT_ONCE", bytes_at_once)
+    monkeypatch.setattr(winograd, "_BYTES_AT_ONCE", bytes_at_once)
     test_values_and_derivatives(*size)
 
 
@@ -62,7 +63,7 @@ def test_inside_a_loop(channels):
 
         return jax.jit(lambda: jax.lax.scan(step, 0 * kernel, (x, cotangent)))()
 
-    ours, theirs = (jax.tree.leaves(summed(f)) for f in (convolve_3d_on_cpu, convolve_3d))
+    ours, theirs = (jax.tree.leaves(summed(f)) for f in (convolve_on_cpu, convolve_3d))
     for each, expected in zip(ours, theirs, strict=True):
         assert_close(each, expected)
 
@@ -74,7 +75,7 @@ def test_runs_side_by_side(channels):
     def gradients(function):
         return jax.vmap(jax.grad(lambda x, k: (function(x, k) ** 2).sum(), (0, 1)))(x, kernel)
 
-    for ours, theirs in zip(gradients(convolve_3d_on_cpu), gradients(convolve_3d), strict=True):
+    for ours, theirs in zip(gradients(convolve_on_cpu), gradients(convolve_3d), strict=True):
         assert_close(ours, theirs)
 
 
@@ -89,7 +90,7 @@ def test_layer_on_a_cpu_computes_what_it_does_on_an_accelerator(monkeypatch):
 def test_a_frame_reaches_its_neighbours_alone():
     x = np.zeros((2, 6, 9, 9, 1), np.float32)
     x[1, 2, 4, 5] = 1
-    touched = np.argwhere(convolve_3d_on_cpu(x, np.ones((3, 3, 3, 1, 1), np.float32)) > 0.5)
+    touched = np.argwhere(convolve_on_cpu(x, np.ones((3, 3, 3, 1, 1), np.float32)) > 0.5)
     assert touched.min(0).tolist() == [1, 1, 3, 4, 0]
     assert touched.max(0).tolist() == [1, 3, 5, 6, 0]
 

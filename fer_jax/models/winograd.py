@@ -1,0 +1,229 @@
+"""Convolutions over pixels, and over frames, as products of matrices: what a CPU does fast.
+
+XLA's own are slow there, and their derivatives slower still inside a loop. A part of the clips is
+taken at a time, so that what stands between them stays in the caches (`python -m
+benchmarks.volume`, `python -m benchmarks.convolution`).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_FEW = 8  # channels; below, products of tiles are too thin and patches are used instead
+_BYTES_AT_ONCE = 2**23  # of tiles or patches; more than that leaves the caches
+
+# Winograd's F(2, 3): two outputs of three taps by four products instead of six. Its constants lose
+# no digits that count. Source: Lavin & Gray, arXiv 1509.09308, section 4.1.
+_TILE = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
+_TAPS = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
+_OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))
+
+
+@jax.custom_vjp
+def convolve_on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolves in float32, with derivatives that are fast on a CPU inside a loop too.
+
+    Args:
+      x: `[B, T, H, W, Fi]`; zeros stand around it.
+      kernel: `[K, 3, 3, Fi, Fo]`, K odd: of that many frames.
+
+    Returns:
+      `[B, T, H, W, Fo]`.
+    """
+    method = _method(x, len(kernel))
+    parts, padded = _cut(x, method), _pad(x, len(kernel))
+    matrices = method.matrices(kernel.astype(jnp.float32))
+
+    def outputs(number):
+        rows = method.spread(parts.take(padded, number, around=len(kernel) - 1))
+        return method.gather([*map(jnp.matmul, rows, matrices)], x.shape[2:4])
+
+    y = jax.lax.map(outputs, jnp.arange(parts.count))
+    return y.reshape(*x.shape[:-1], -1).astype(x.dtype)
+
+
+def _forward(x, kernel):
+    return convolve_on_cpu(x, kernel), (x, kernel)
+
+
+def _backward(saved, cotangent):
+    x, kernel = saved
+    mirrored = kernel[::-1, ::-1, ::-1].swapaxes(-1, -2)
+    return convolve_on_cpu(cotangent, mirrored), _kernel_gradient(x, cotangent, kernel)
+
+
+convolve_on_cpu.defvjp(_forward, _backward)
+
+
+def _kernel_gradient(x, cotangent, kernel) -> jax.Array:
+    method = _method(x, len(kernel))
+    parts, padded = _cut(x, method), _pad(x, len(kernel))
+    zeros = jnp.zeros(kernel.shape, jnp.float32)
+    matrices = [jnp.zeros(each.shape) for each in jax.eval_shape(method.matrices, zeros)]
+
+    def step(totals, number):
+        rows = method.spread(parts.take(padded, number, around=len(kernel) - 1))
+        products = jax.eval_shape(lambda: [*map(jnp.matmul, rows, matrices)])
+        scatter = jax.linear_transpose(lambda y: method.gather(y, x.shape[2:4]), products)
+        cotangents = scatter(parts.take(cotangent, number))[0]
+        return [*map(jnp.add, totals, map(_over_rows, rows, cotangents))], None
+
+    turned = matrices[0].shape[0] > matrices[0].shape[1]
+    totals = [each.T if turned else each for each in matrices]
+    totals, _ = jax.lax.scan(step, totals, jnp.arange(parts.count))
+    totals = [each.T if turned else each for each in totals]
+    gradient = jax.linear_transpose(method.matrices, zeros)(totals)[0]
+    return gradient.astype(kernel.dtype)
+
+
+def _over_rows(*sides) -> jax.Array:
+    """Sums the products of rows; the wider side to the right, as XLA:CPU turns the left one."""
+    left, right = sorted((each.reshape(-1, each.shape[-1]) for each in sides), key=np.size)
+    return jax.lax.dot_general(left, right, (((0,), (0,)), ((), ())))
+
+
+def _pad(x, taps: int) -> jax.Array:
+    """Puts zeros around frames and pixels and makes the sides of a frame even."""
+    height, width = x.shape[2:4]
+    return jnp.pad(
+        x, ((0, 0), (taps // 2, taps // 2), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0))
+    )
+
+
+class _Parts(NamedTuple):
+    """How clips are cut: into `count` parts of some clips and frames each, `across` to a clip."""
+
+    clips: int
+    frames: int
+    across: int
+    count: int
+
+    def take(self, x, number, around: int = 0) -> jax.Array:
+        """Takes a part of `[B, T, ...]` in float32, and `around` frames more."""
+        start = (number // self.across * self.clips, number % self.across * self.frames)
+        sizes = (self.clips, self.frames + around, *x.shape[2:])
+        part = jax.lax.dynamic_slice(x, (*start, *[0] * (x.ndim - 2)), sizes)
+        return part.astype(jnp.float32)
+
+
+def _cut(x, method: _Method) -> _Parts:
+    """Makes parts as large as the caches allow, of equal size."""
+    clips, frames = x.shape[:2]
+    limit = _BYTES_AT_ONCE // (4 * method.floats * math.prod(x.shape[2:]))
+    t = _divisor(frames, limit)
+    b = _divisor(clips, limit // frames) if t == frames else 1
+    return _Parts(b, t, frames // t, clips // b * (frames // t))
+
+
+def _divisor(number: int, limit: int) -> int:
+    """Largest divisor of a number within a limit, at least 1."""
+    return max(n for n in range(1, max(1, min(number, limit)) + 1) if number % n == 0)
+
+
+class _Method(NamedTuple):
+    """A convolution as `gather(spread(window) @ matrices(kernel))`, all three linear.
+
+    Attributes:
+      spread: `[b, t + K - 1, H + 2, W + 2, Fi] ->` arrays of rows.
+      matrices: `[K, 3, 3, Fi, Fo] ->` one for each of these arrays.
+      gather: the products and (H, W) `-> [b, t, H, W, Fo]`.
+      floats: of the rows for each of the inputs.
+    """
+
+    spread: Callable
+    matrices: Callable
+    gather: Callable
+    floats: int
+
+
+def _method(x, taps: int) -> _Method:
+    if x.shape[-1] < _FEW:
+        spread = functools.partial(_spread_patches, taps=taps)
+        return _Method(spread, _patch_matrices, _gather_patches, 6 * taps)
+    spread = functools.partial(_spread_tiles, taps=taps)
+    return _Method(spread, _tile_matrices, _gather_tiles, 4 * taps)
+
+
+def _spread_tiles(window: jax.Array, taps: int) -> list[jax.Array]:
+    """The 16 places of the tiles that each yield 2 x 2 pixels, `[b, t, H / 2, W / 2, K Fi]`."""
+    rows = _combine(_TILE, _every_second(_frames_around(window, taps), 2))
+    return [place for row in rows for place in _combine(_TILE, _every_second(row, 3))]
+
+
+def _tile_matrices(kernel: jax.Array) -> list[jax.Array]:
+    """16 times `[K Fi, Fo]`, over frame and channel."""
+    taps = jnp.asarray(_TAPS, kernel.dtype)
+    matrices = jnp.einsum("ih,jw,thwcf->ijtcf", taps, taps, kernel)
+    return list(matrices.reshape(16, -1, kernel.shape[-1]))
+
+
+def _gather_tiles(products: list[jax.Array], size: tuple[int, int]) -> jax.Array:
+    rows = [_combine(_OUTPUT, products[row : row + 4]) for row in range(0, 16, 4)]
+    columns = [_combine(_OUTPUT, column) for column in zip(*rows, strict=True)]
+    y = jnp.stack([jnp.stack(column, 3) for column in columns], 5)
+    b, t, height, _, width, _, features = y.shape
+    return y.reshape(b, t, 2 * height, 2 * width, features)[:, :, : size[0], : size[1]]
+
+
+def _spread_patches(window: jax.Array, taps: int) -> list[jax.Array]:
+    """All that two pixels of a row touch, `[b, t, H, W / 2, 12 K Fi]`."""
+    *leading, width, channels = window.shape
+    pairs = window.reshape(*leading, width // 2, 2 * channels)
+    x = _frames_around(_side_by_side([pairs[..., :-1, :], pairs[..., 1:, :]]), taps)
+    return [_side_by_side([x[:, :, row : x.shape[2] - 2 + row] for row in range(3)])]
+
+
+def _patch_matrices(kernel: jax.Array) -> list[jax.Array]:
+    """`[12 K Fi, 2 Fo]`, over row, frame, four pixels and channel."""
+    pair = [jnp.pad(kernel, ((0, 0), (0, 0), (n, 1 - n), (0, 0), (0, 0))) for n in range(2)]
+    return [jnp.stack(pair, -2).swapaxes(0, 1).reshape(-1, 2 * kernel.shape[-1])]
+
+
+def _gather_patches(products: list[jax.Array], size: tuple[int, int]) -> jax.Array:
+    b, t, height, width, features = products[0].shape
+    y = products[0].reshape(b, t, height, 2 * width, features // 2)
+    return y[:, :, : size[0], : size[1]]
+
+
+def _frames_around(x: jax.Array, taps: int) -> jax.Array:
+    """`[b, t + K - 1, ..., C] -> [b, t, ..., K C]`."""
+    if taps == 1:
+        return x
+    return _side_by_side([x[:, tap : x.shape[1] - taps + 1 + tap] for tap in range(taps)])
+
+
+def _side_by_side(arrays: Sequence[jax.Array]) -> jax.Array:
+    """Joins the channels of arrays, `[..., C] -> [..., n C]`.
+
+    Written into place: XLA:CPU asks element by element where one of a concatenation comes from.
+    """
+    *leading, channels = arrays[0].shape
+    joined = jnp.zeros((*leading, len(arrays), channels), arrays[0].dtype)
+    for place, each in enumerate(arrays):
+        joined = joined.at[..., place, :].set(each)
+    return joined.reshape(*leading, -1)
+
+
+def _every_second(x: jax.Array, axis: int) -> list[jax.Array]:
+    """Places 0, 1, 2 and 3 of each tile along an axis."""
+    last = x.shape[axis] - 3
+    return [jax.lax.slice_in_dim(x, place, place + last, 2, axis) for place in range(4)]
+
+
+def _combine(matrix: Sequence[Sequence[int]], arrays: Sequence[jax.Array]) -> list[jax.Array]:
+    """Multiplies a matrix of 0, 1 and -1 with a list of arrays."""
+    combined = []
+    for row in matrix:
+        first, *rest = [(sign, x) for sign, x in zip(row, arrays, strict=True) if sign]
+        total = first[1] if first[0] > 0 else -first[1]
+        for sign, x in rest:
+            total = total + x if sign > 0 else total - x
+        combined.append(total)
+    return combined
