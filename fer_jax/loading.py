@@ -52,33 +52,14 @@ def load_clips(
       ValueError: a name in `classes` that the data set does not have.
     """
     path = pathlib.Path(path)
-    if not (path / "dataset_info.json").exists():
-        raise NotPreparedError(not_prepared_message(path, dataset, crop_size))
-    import tensorflow_datasets as tfds  # slow to import: 2 s
-
-    builder = tfds.builder_from_directory(str(path))
+    builder = _open(path, dataset, crop_size, target)
     metadata = builder.info.metadata or {}
-    if crop_size is not None and not metadata.get("crop_size"):
-        raise NotPreparedError(
-            f"{path} was prepared without face crops. Prepare it again with the command that made "
-            f"it and {crops_flag(crop_size)}, into another --out or with --overwrite"
-        )
-    units = tuple(metadata.get("action_units", ()))
-    if target == "action_units" and not units:
-        raise NotPreparedError(
-            f"{path} names no action units: --config.task=action_units needs a data set that does, "
-            f"e.g. bp4d, synthetic or your own (docs/data.md)"
-        )
-    rows, labelled = [], 0
-    for split in sorted(builder.info.splits):
-        for number, example in enumerate(builder.as_data_source(split)):
-            clip_rows = _clip_rows(example, frames, rule, frames_per_second, target)
-            rows += [{**row, "split": split, "place": (split, number)} for row in clip_rows]
-            if rule == "windows":
-                labelled += np.isfinite(example[target]).any(-1).sum()
-    rows.sort(key=lambda row: (row["recording"], row["rank"]))
-    faceless = max(0, int(labelled) - len(rows))
-    names = units if target == "action_units" else tuple(builder.info.features["label"].names)
+    rows, faceless = _read_rows(builder, frames, rule, frames_per_second, target)
+    names = tuple(
+        metadata["action_units"]
+        if target == "action_units"
+        else builder.info.features["label"].names
+    )
     if classes:
         keep = _keep_units if target == "action_units" else _keep_classes
         rows, names = keep(rows, names, _known(classes, names, path))
@@ -105,11 +86,52 @@ def load_clips(
         graph=lm.load_graph(path / "graph.json"),
         scaled=all(column["scaled"]),
         preprocess_version=int(metadata.get("preprocess_version", 0)),
-        ranks=np.array(column["rank"]),
+        ranks=_ranks(column["place"]),
         ends=np.array(column["end"]),
         faceless=faceless,
         **pictures,
     )
+
+
+def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
+    """Opens the data set with TFDS, if it has what is wanted of it."""
+    if not (path / "dataset_info.json").exists():
+        raise NotPreparedError(not_prepared_message(path, dataset, crop_size))
+    import tensorflow_datasets as tfds  # slow to import: 2 s
+
+    builder = tfds.builder_from_directory(str(path))
+    metadata = builder.info.metadata or {}
+    if crop_size is not None and not metadata.get("crop_size"):
+        raise NotPreparedError(
+            f"{path} was prepared without face crops. Prepare it again with the command that made "
+            f"it and {crops_flag(crop_size)}, into another --out or with --overwrite"
+        )
+    if target == "action_units" and not metadata.get("action_units"):
+        raise NotPreparedError(
+            f"{path} names no action units: --config.task=action_units needs a data set that does, "
+            f"e.g. bp4d, synthetic or your own (docs/data.md)"
+        )
+    return builder
+
+
+def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target: str):
+    """Rows of all clips in the order of their names, and how many windows show no face."""
+    rows, labelled = [], 0
+    for split in sorted(builder.info.splits):
+        for number, example in enumerate(builder.as_data_source(split)):
+            clip_rows = _clip_rows(example, frames, rule, frames_per_second, target)
+            rows += [{**row, "split": split, "place": (split, number)} for row in clip_rows]
+            if rule == "windows":
+                labelled += int(np.isfinite(example[target]).any(-1).sum())
+    rows.sort(key=lambda row: row["recording"])  # stable: windows stay in their order
+    return rows, max(0, labelled - len(rows))
+
+
+def _ranks(places: list) -> np.ndarray:
+    """Which clip of its recording each is, counted from 0; `places` of a recording follow."""
+    starts = [place != before for place, before in zip(places, [None, *places[:-1]], strict=True)]
+    every = np.arange(len(places))
+    return every - np.maximum.accumulate(np.where(starts, every, 0))
 
 
 def _points(column: dict, name: str, rule: str) -> np.ndarray | crops.Shared:
@@ -175,8 +197,7 @@ def _clip_rows(example, frames: int, rule: str, frames_per_second: float, target
     else:
         whole |= {**arrays, "seconds": frames / fps if fps > 0 else np.nan}
         rows = [{**whole, **own} for own in _windows(example, detected, frames, fps, target, name)]
-    rows = [row for row in rows if not np.isnan(row["label"]).all()]
-    return [{**row, "rank": rank} for rank, row in enumerate(rows)]
+    return [row for row in rows if not np.isnan(row["label"]).all()]
 
 
 def _windows(example, detected, frames: int, fps: float, target: str, name: str) -> Iterator[dict]:

@@ -13,7 +13,8 @@ import optax
 from flax import struct
 
 from fer_jax import data, parallel
-from fer_jax.models import GRAPH_LEAVES, is_kernel
+from fer_jax.models import GRAPH_LEAVES
+from fer_jax.optimizers import make_optimizer
 from fer_jax.protocols import Fold
 from fer_jax.tasks import Task
 
@@ -31,72 +32,6 @@ class TrainState(struct.PyTreeNode):
     @property
     def variables(self) -> dict:
         return {"params": self.params, "batch_stats": self.batch_stats}
-
-
-def make_optimizer(config, steps_per_epoch: int, epochs: int) -> optax.GradientTransformation:
-    """SGD or Adam; weight decay is added to the gradient, which is then clipped.
-
-    So the decay is the derivative of a squared norm that the loss has beside its own terms.
-
-    Args:
-      config: `config.optimizer`: name ("sgd" or "adam"), learning_rate, momentum (Adam: of the
-        first moment), nesterov, weight_decay, decay ("all" parameters or "kernels"), clip_norm
-        (largest norm of the whole gradient, 0: any), and what `_schedule` reads.
-      steps_per_epoch, epochs: length of the schedule.
-
-    Raises:
-      ValueError: unknown optimiser, decay or schedule.
-
-    Source: ST-BLN specification, section 6; STC-NLSTM specification, section 7.
-    """
-    schedule = _schedule(config, steps_per_epoch, epochs)
-    if config.name == "sgd":
-        rule = optax.sgd(schedule, config.momentum or None, nesterov=config.nesterov)
-    elif config.name == "adam":
-        rule = optax.adam(schedule, config.momentum, nesterov=config.nesterov)
-    else:
-        raise ValueError(f"optimiser {config.name!r} is unknown: use 'sgd' or 'adam'")
-    if config.decay not in ("all", "kernels"):
-        raise ValueError(f"decay {config.decay!r} is unknown: use 'all' or 'kernels'")
-    mask = _kernels if config.decay == "kernels" else None
-    clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    return optax.chain(optax.add_decayed_weights(config.weight_decay, mask), *clip, rule)
-
-
-def _kernels(params: dict) -> dict:
-    """Which parameters are kernels, a tree of bool."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: is_kernel(path[-1].key), params)
-
-
-def _schedule(config, steps_per_epoch: int, epochs: int) -> optax.Schedule:
-    """Learning rate of each step.
-
-    Args:
-      config: `config.optimizer`: learning_rate, warmup_epochs, schedule ("constant", "cosine", or
-        "steps": times drop_factor at each of drop_at, counted in drop_unit, "epoch" or "step").
-      steps_per_epoch, epochs: length of the schedule.
-    """
-    warmup = round(config.warmup_epochs * steps_per_epoch)
-    rest = max(epochs * steps_per_epoch - warmup, 1)
-    if config.schedule == "constant":
-        schedule = optax.constant_schedule(config.learning_rate)
-    elif config.schedule == "cosine":
-        schedule = optax.cosine_decay_schedule(config.learning_rate, rest)
-    elif config.schedule == "steps":
-        units = {"epoch": steps_per_epoch, "step": 1}
-        if config.drop_unit not in units:
-            raise ValueError(f"drop unit {config.drop_unit!r} is unknown: use 'epoch' or 'step'")
-        unit = units[config.drop_unit]
-        drops = {at * unit - warmup: config.drop_factor for at in config.drop_at}
-        schedule = optax.piecewise_constant_schedule(config.learning_rate, drops)
-    else:
-        raise ValueError(
-            f"schedule {config.schedule!r} is unknown: use 'constant', 'cosine' or 'steps'"
-        )
-    if warmup:
-        rising = optax.linear_schedule(0.0, config.learning_rate, warmup)
-        schedule = optax.join_schedules([rising, schedule], [warmup])
-    return schedule
 
 
 def create_train_states(

@@ -229,3 +229,24 @@ def test_each_unit_abstains_where_it_is_unsure():
         assert 0.5 < row["coverage"] < 0.8 and row["accuracy"] > 0.98
         assert 0.1 < row["threshold"] < 0.68
     assert chosen["threshold"][2] is None and chosen["units"]["AU04"]["coverage"] == 0.0
+
+
+def test_windows_are_counted_again_where_units_are_chosen(prepared_crops, monkeypatch):
+    """Strides go over the windows that are left: labels of every fifth frame are all used."""
+    label = loading._label
+
+    def sparse(example, target, frame):
+        known = label(example, target, frame)
+        return known if frame % 5 == 0 else np.full_like(known, np.nan)
+
+    monkeypatch.setattr(loading, "_label", sparse)
+    clips = loading.load_clips(
+        prepared_crops, 2, "windows", classes=("AU01",), target="action_units"
+    )
+    recording = np.array([clip_id.split("@")[0] for clip_id in clips.clip_ids])
+    frames = np.array([int(clip_id.split("@")[1]) for clip_id in clips.clip_ids])
+    assert (frames % 5 == 0).all()
+    for name in np.unique(recording):
+        np.testing.assert_array_equal(
+            clips.ranks[recording == name], frames[recording == name] // 5
+        )

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from configs import base
-from fer_jax import data, extract, parallel, programs, train
+from fer_jax import data, extract, optimizers, parallel, programs, train
 from fer_jax.models import MODELS, is_kernel
 from fer_jax.models.st_bln import STBLN
 from fer_jax.protocols import Fold
@@ -253,7 +253,7 @@ def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
 def test_optimizer_is_sgd_of_pytorch(nesterov):
     torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
     config = small_config(**{"optimizer.nesterov": nesterov}).optimizer
-    optimizer = programs.make_optimizer(config, steps_per_epoch=5, epochs=2)
+    optimizer = optimizers.make_optimizer(config, steps_per_epoch=5, epochs=2)
     ours = jnp.array([1.0, -2.0, 3.0])
     theirs = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
     reference = torch.optim.SGD(
@@ -273,7 +273,7 @@ def test_optimizer_is_sgd_of_pytorch(nesterov):
 def test_optimizer_is_adam_of_pytorch():
     torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
     config = small_config(**{"optimizer.name": "adam", "optimizer.weight_decay": 0.01}).optimizer
-    optimizer = programs.make_optimizer(config, steps_per_epoch=5, epochs=2)
+    optimizer = optimizers.make_optimizer(config, steps_per_epoch=5, epochs=2)
     ours = jnp.array([1.0, -2.0, 3.0])
     theirs = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
     reference = torch.optim.Adam([theirs], lr=0.1, weight_decay=0.01)
@@ -292,7 +292,7 @@ def test_the_first_recipe_keeps_its_state():
     params = {"conv": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}}
     rule = optax.sgd(optax.constant_schedule(0.1), 0.9, nesterov=False)
     expected = optax.chain(optax.add_decayed_weights(5e-4), rule)
-    optimizer = programs.make_optimizer(small_config().optimizer, 4, 5)
+    optimizer = optimizers.make_optimizer(small_config().optimizer, 4, 5)
     states = [each.init(params) for each in (expected, optimizer)]
     assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
     gradient = jax.tree.map(lambda leaf: 0.3 * leaf, params)
@@ -305,7 +305,7 @@ def test_the_first_recipe_keeps_its_state():
 
 def one_update(params, gradient, **fields):
     fields = {"optimizer.learning_rate": 1.0, "optimizer.momentum": 0.0, **fields}
-    optimizer = programs.make_optimizer(small_config(**fields).optimizer, 4, 5)
+    optimizer = optimizers.make_optimizer(small_config(**fields).optimizer, 4, 5)
     return optimizer.update(gradient, optimizer.init(params), params)[0]
 
 
@@ -353,7 +353,7 @@ def rates(**fields):
     config = small_config(
         **{"optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, **fields}
     ).optimizer
-    optimizer = programs.make_optimizer(config, steps_per_epoch=4, epochs=5)
+    optimizer = optimizers.make_optimizer(config, steps_per_epoch=4, epochs=5)
     state, steps = optimizer.init(jnp.zeros(())), []
     for _ in range(20):
         update, state = optimizer.update(jnp.ones(()), state, jnp.zeros(()))
