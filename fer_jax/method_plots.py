@@ -106,19 +106,28 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
     parts = [[row[name] for row in rows] for name in ("params_total", "params_without_graph")]
     middle.plot(parts[0], places, "o", color=MAIN, label="with graph matrices")
     middle.plot(parts[1], places, "o", color=MAIN, mfc="white", label="without")
-    middle.set_xscale("log")
+    _spread(middle, parts[0] + parts[1])
     dress(middle, x="parameters", grid="x")
     right.plot([row["ms"] for row in rows], places, "s", color=OTHER, label="one pass")
     passes = [(row["ms_mcd"], n) for n, row in enumerate(rows) if row["ms_mcd"]]
     if passes:
         right.plot(*np.array(passes).T, "o", color=MAIN, label="100 passes")
-    right.set_xscale("log")
+    _spread(right, [row["ms"] for row in rows] + [ms for ms, _ in passes])
     dress(right, x="ms a clip", grid="x")
-    for axes in (middle, right):
-        axes.xaxis.set_minor_formatter(NullFormatter())
     for axes, below in zip(panels, legends, strict=True):
         below.axis("off")
         below.legend(
             *axes.get_legend_handles_labels(), loc="upper center", fontsize=SMALL, frameon=False
         )
     return figure
+
+
+def _spread(axes, values: Sequence[float]) -> None:
+    """A scale of powers of ten where values lie decades apart, else an even one with labels."""
+    if max(values) > 20 * min(values):
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter("{x:,.4g}" if max(values) < 1000 else "{x:,.0f}")
+        axes.set_xlim(left=0)
