@@ -196,7 +196,7 @@ def test_a_loss_that_is_no_number_names_the_stage(prepared, tmp_path):
     [
         ("search.block_size", 0, "search.block_size=0: it must be 1 or more"),
         ("search.width_threshold", 0.0, "search.width_threshold=0.0: it must lie in 1e-12 to 1.0"),
-        ("model.name", "st_gcn", "grows st_bln, not st_gcn"),
+        ("model.name", "st_gcn", "grows st_bln for classification, not st_gcn"),
     ],
 )
 def test_values_without_meaning_are_refused(prepared, tmp_path, field, value, message):

@@ -310,7 +310,7 @@ def test_dropout_masks_belong_to_the_example(kind):
 def test_models_say_what_they_eat():
     assert {name: model.inputs for name, model in MODELS.items()} == {
         "st_bln": "edges", "st_gcn": "nodes", "agcn": "nodes", "dgnn": "nodes",
-        "fer_gcn": "frames",
+        "fer_gcn": "frames", "stc_nlstm": "frames", "densenet": "frames",
     }  # fmt: skip
 
 
@@ -324,7 +324,7 @@ def test_build_passes_the_graph_to_those_who_want_it():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "gcn"}, r"model 'gcn' is unknown: use one of \['agcn', 'dgnn', 'fer_gcn'"),
+        ({"name": "gcn"}, r"model 'gcn' is unknown: use one of \['agcn', 'densenet', 'dgnn'"),
         ({}, "model None is unknown"),
         ({"name": "agcn", "subsets": 3}, r"'agcn' has no field 'subsets' to set: it has \['dropou"),
         ({"name": "dgnn", "edges": []}, "'dgnn' has no field 'edges' to set"),
