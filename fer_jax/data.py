@@ -55,6 +55,11 @@ class Clips:
         return len(self.labels)
 
     @property
+    def kind(self) -> str:
+        """What they are called."""
+        return "windows" if isinstance(self.landmarks, crops.Shared) else "clips"
+
+    @property
     def clip_bytes(self) -> int:
         """Size of what a model gets of a clip, before it is converted."""
         if self.frames is None:

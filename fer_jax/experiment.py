@@ -84,7 +84,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         return search.run(experiment, console)
     clips, total = experiment.clips, experiment.parameters
     console.print(
-        f"{config.name}: {len(clips)} {_called(clips)}, {len(set(clips.subjects))} subjects, "
+        f"{config.name}: {len(clips)} {clips.kind}, {len(set(clips.subjects))} subjects, "
         f"{len(clips.classes)} {TASKS[config.task].names}, {_seen(clips)}, "
         f"{clips.landmarks.shape[1]} frames; {jax.device_count()} x {jax.devices()[0].platform}\n"
         f"{config.model.name}: {total[0]:,} parameters, {total[1]:,} without graph matrices; "
@@ -123,10 +123,6 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     )
     write_bundle(experiment, runs[-1].fold.name, metrics)
     return metrics
-
-
-def _called(clips: data.Clips) -> str:
-    return "windows" if isinstance(clips.landmarks, crops.Shared) else "clips"
 
 
 def _seen(clips: data.Clips) -> str:

@@ -102,7 +102,7 @@ def _report(config, clips, content, lines, captions) -> str:
     text = [
         f"# {config.name}",
         "",
-        f"{content['clips_scored']} predictions scored, {len(clips)} clips, "
+        f"{content['clips_scored']} predictions scored, {len(clips)} {clips.kind}, "
         f"{len(set(clips.subjects))} subjects, {TASKS[config.task].names}: "
         f"{', '.join(clips.classes)}.",
         f"Model {config.model.name}: {content['params_total']:,} parameters, "
