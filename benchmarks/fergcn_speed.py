@@ -218,17 +218,17 @@ def measure(row: Row, dtype: str, repeats: int, progress: Progress) -> dict[str,
     }
 
 
-def table(measured: dict[str, dict], goal: float) -> str:
+def table(measured: dict[str, dict], goal: float, title="FER-GCN", layouts=tuple(LAYOUTS)) -> str:
     """Markdown: rows are sizes and what was timed."""
     lines = [
-        "| FER-GCN | | PyTorch, s (layout) | other layout, s | ours, s | ratio | goal |",
+        f"| {title} | | PyTorch, s (layout) | other layout, s | ours, s | ratio | goal |",
         "|---|---|---|---|---|---|---|",
     ]
     for row, timed in measured.items():
         for what, seconds in timed.items():
             ours = seconds["ours"]
             (best, layout), (other, _) = sorted(
-                (seconds[f"torch {layout}"], layout) for layout in LAYOUTS
+                (seconds[f"torch {layout}"], layout) for layout in layouts
             )
             lines.append(
                 f"| {row} | {what} | {best:.4g} ({layout}) | {other:.4g} | {ours:.4g} "

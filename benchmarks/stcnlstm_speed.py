@@ -135,25 +135,6 @@ def measure(row: Row, dtype: str, repeats: int, progress: Progress) -> dict[str,
     return medians
 
 
-def table(measured: dict[str, dict], goal: float) -> str:
-    """Markdown: rows are sizes and what was timed."""
-    lines = [
-        "| STC-NLSTM | | PyTorch, s (layout) | other layout, s | ours, s | ratio | goal |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row, timed in measured.items():
-        for what, seconds in timed.items():
-            ours = seconds["ours"]
-            (best, layout), (other, _) = sorted(
-                (seconds[f"torch {name}"], name) for name in LAYOUTS
-            )
-            lines.append(
-                f"| {row} | {what} | {best:.4g} ({layout}) | {other:.4g} | {ours:.4g} "
-                f"| {best / ours:.2f} | {goal} |"
-            )
-    return "\n".join(lines)
-
-
 def memory_table(chosen: list[Row], dtype: str) -> str:
     """Markdown: memory of the compiled training call with and without rematerialisation."""
     lines = ["| memory | stored | remat |", "|---|---|---|"]
@@ -199,7 +180,9 @@ def main() -> None:
             measured[row.name] = measure(row, options.dtype, options.repeats, progress)
             gc.collect()
     console = Console(soft_wrap=True)
-    console.print(table(measured, 1.2 if on_gpu() else 0.9), markup=False)
+    goal = 1.2 if on_gpu() else 0.9
+    table = fergcn_speed.table(measured, goal, "STC-NLSTM", tuple(LAYOUTS))
+    console.print(table, markup=False)
     if not options.skip_memory:
         console.print("\n" + memory_table(chosen, options.dtype), markup=False)
     device = jax.devices()[0]

@@ -132,7 +132,6 @@ def _unit_columns(units) -> list[str]:
 
 
 def _unit_row(summary, units, thresholds) -> dict:
-
     row, present = {}, []
     for number, (unit, threshold) in enumerate(zip(units, thresholds, strict=True)):
         one = {name: float(values[0, number]) for name, values in summary._asdict().items()}

@@ -118,9 +118,10 @@ def lines(content: dict) -> list[str]:
     for name, row in content["readings"].items():
         rows.append(
             f"| {READINGS[name]} | {row['accuracy_mean_of_folds']:.4f} | "
-            f"{_interval(row['interval_95_folds'])} | {row['accuracy_pooled']:.4f} | "
-            f"{_interval(row['interval_95_pooled'])} | {row['expected_calibration_error']:.4f} | "
-            f"{row['negative_log_likelihood']:.4f} | {row['area_under_risk_coverage']:.4f} |"
+            f"{scores.interval_text(row['interval_95_folds'])} | {row['accuracy_pooled']:.4f} | "
+            f"{scores.interval_text(row['interval_95_pooled'])} | "
+            f"{row['expected_calibration_error']:.4f} | {row['negative_log_likelihood']:.4f} | "
+            f"{row['area_under_risk_coverage']:.4f} |"
         )
     return [
         *rows,
@@ -161,11 +162,6 @@ def _pass_line(single: dict | None) -> str:
         f"{single['ensemble_of_probabilities']:.4f}, of log probabilities "
         f"{single['ensemble_of_log_probabilities']:.4f}."
     )
-
-
-def _interval(bounds) -> str:
-    low, high = bounds
-    return "-" if np.isnan(low) else f"{low:.4f} to {high:.4f}"
 
 
 def _best_line(best: dict | None) -> str:

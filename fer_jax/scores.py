@@ -170,6 +170,12 @@ def selective(target: float, scored: Scored, doubt, correct, validation=None) ->
     }
 
 
+def interval_text(bounds) -> str:
+    """An interval for a table, "-" where there is none."""
+    low, high = bounds
+    return "-" if np.isnan(low) else f"{low:.4f} to {high:.4f}"
+
+
 def identity(clips, folds, scored: Scored) -> dict:
     """Columns of a table of predictions: which clip, whose, of which fold."""
     return {

@@ -91,7 +91,8 @@ def lines(content: dict) -> list[str]:
     ]
     for name, row in content["readings"].items():
         rows.append(
-            f"| {READINGS[name]} | {row['f1_mean']:.4f} | {_interval(row['interval_95_people'])} | "
+            f"| {READINGS[name]} | {row['f1_mean']:.4f} | "
+            f"{scores.interval_text(row['interval_95_people'])} | "
             f"{_number(row['f1_mean_of_units_seen'])} |"
         )
     shown = "mc_dropout" if "mc_dropout" in content["readings"] else "recalibrated"
@@ -170,8 +171,3 @@ def _pass_line(single: dict | None) -> str:
 
 def _number(value: float | None, digits: int = 4) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _interval(bounds) -> str:
-    low, high = bounds
-    return "-" if np.isnan(low) else f"{low:.4f} to {high:.4f}"

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from fer_jax.models.layers import channel_mix, he_normal_fan_out
 from fer_jax.models.winograd import convolve_on_cpu
 
-_WIDE = 128  # channels in and out from which fewer products of matrices pay
+_WIDE = 128  # channels in and out from which Winograd's products are taken
 _BYTES_AT_ONCE = 2**24  # of the pixels behind a kernel's gradient; more than that leaves the caches
 
 

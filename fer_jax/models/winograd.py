@@ -2,7 +2,7 @@
 
 XLA's own are slow there, and their derivatives slower still inside a loop. A part of the clips is
 taken at a time, so that what stands between them stays in the caches (`python -m
-benchmarks.volume`, `python -m benchmarks.convolution`).
+benchmarks.volume`).
 """
 
 from __future__ import annotations
