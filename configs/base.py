@@ -60,6 +60,7 @@ def get_config() -> ConfigDict:
     config.train = ConfigDict(
         {
             "batch_size": 128,
+            "batch_parts": 1,  # into which a batch is divided to save memory; gradients are summed
             "copies": 1,  # an epoch draws every clip so often
             "epochs": 400,
             "checkpoint_epochs": 10,

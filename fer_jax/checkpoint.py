@@ -171,6 +171,7 @@ def _check_tree(module: nn.Module, found: dict, info: dict, edges) -> None:
     batch = {
         "landmarks": jnp.zeros((1, frames, 68, 2)),
         "frames": jnp.zeros((1, frames, size, size, 3)),
+        "crop_landmarks": jnp.zeros((1, frames, 68, 2)),
     }
     inputs = extract.batch_inputs(batch, module, edges)
     expected = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))

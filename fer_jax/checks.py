@@ -27,7 +27,8 @@ _RANGES = (
     ("search.depth_threshold", 1e-12, 1.0),
 )
 _COUNTS = (
-    "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.copies",
+    "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.batch_parts",
+    "train.copies",
     "train.epochs", "train.checkpoint_epochs", "train.evaluation_epochs", "evaluation.passes",
     "protocol.repeats", "model.features", "model.hidden", "model.growth", "model.initial",
     "search.epochs", "search.block_size", "search.max_layers", "search.max_blocks",

@@ -35,6 +35,7 @@ from fer_jax import (
     uncertainty,
 )
 from fer_jax.predictor import Predictor
+from fer_jax.windows import Face, gather
 
 REPEATS = 11  # timed calls, the median counts
 
@@ -120,10 +121,9 @@ def measure(predictor: Predictor, passes: int = 100) -> dict:
 
     The operations are those of the compiled network (a multiplication and an addition are two).
     """
-    shape, size = (68, 2), predictor.prepared_size
-    if predictor.takes_crops:
-        shape = (size, size, 3)
-    inputs = predictor.features(np.zeros((1, predictor.frames, *shape), np.float32))
+    points, size = np.zeros((68, 2), np.float32), predictor.prepared_size
+    face = Face(points, np.zeros((size, size, 3), np.float32), points)
+    inputs = predictor.features(gather([face] * predictor.frames, predictor.inputs))
     plain = jax.jit(functools.partial(predictor.module.apply, train=False))
     cost = plain.lower(predictor.recalibrated, inputs).cost_analysis()
     stochastic = jax.jit(functools.partial(uncertainty.sample, predictor.module, passes=passes))

@@ -56,15 +56,25 @@ def middle(frames, size: int):
     return frames[..., start : start + size, start : start + size, :]
 
 
+def takes_crops(module) -> bool:
+    """Whether a model, or its class, looks at face crops instead of landmarks alone."""
+    return module.inputs in ("frames", "faces")
+
+
 def batch_inputs(batch: dict, module, edges, features: str = "position", crop_size: int = 0):
     """What a model of this package takes of a batch.
 
     Args:
-      batch: `landmarks` or `frames`, as the model's attribute `inputs` says.
+      batch: `landmarks`, `frames`, or `frames` and `crop_landmarks`, as the model's attribute
+        `inputs` says: "edges" or "nodes", "frames", "faces".
       module: the model.
       edges, features: see `model_inputs`.
       crop_size: see `frame_inputs`.
     """
-    if module.inputs == "frames":
-        return frame_inputs(batch["frames"], crop_size, module.pixels)
+    if takes_crops(module):
+        frames = frame_inputs(batch["frames"], crop_size, module.pixels)
+        if module.inputs == "frames":
+            return frames
+        cut = (batch["frames"].shape[-2] - frames.shape[-2]) // 2  # as `middle` does
+        return {"frames": frames, "landmarks": batch["crop_landmarks"] - cut}
     return model_inputs(batch["landmarks"], edges, module.inputs, features)

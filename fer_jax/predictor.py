@@ -64,21 +64,28 @@ class Predictor:
     @property
     def takes_crops(self) -> bool:
         """Whether the model looks at face crops instead of landmarks."""
-        return self.module.inputs == "frames"
+        return extract.takes_crops(self.module)
+
+    @property
+    def inputs(self) -> str:
+        """What the model takes, see `extract.batch_inputs`."""
+        return self.module.inputs
 
     def features(self, clips, frame_width: int = 0) -> jax.Array:
         """Model inputs of clips whose frames `select` chose.
 
         Args:
           clips: landmarks `[B, T, 68, 2]`, source pixels; for a model that `takes_crops`, face
-            crops `[B, T, S, S, 3]`, RGB, 0..255, as `preprocess.crops.cut_crop` makes them.
+            crops `[B, T, S, S, 3]`, RGB, 0..255, as `preprocess.crops.cut_crop` makes them; for one
+            whose module takes "faces", `{"frames": crops, "crop_landmarks": [B, T, 68, 2]}`, the
+            landmarks in pixels of the crops, as it makes them too.
           frame_width: width of the source frame, pixels; 0 leaves the scale of landmarks as it is.
 
         Raises:
           ValueError: another shape, or landmarks that are not finite.
         """
         if self.takes_crops:
-            return self._crop_features(np.asarray(clips))
+            return self._crop_features(clips)
         landmarks = np.asarray(clips, np.float32)
         if landmarks.ndim != 4 or landmarks.shape[1:] != (self.frames, 68, 2):
             raise ValueError(
@@ -92,17 +99,25 @@ class Predictor:
             extract.batch_inputs(batch, self.module, self.graph.edges, self.input_features)
         )
 
-    def _crop_features(self, crops) -> jax.Array:
-        size = self.prepared_size
+    def _crop_features(self, clips):
+        size, batch = self.prepared_size, clips
+        if self.module.inputs == "frames":
+            batch = {"frames": clips}
+        elif not isinstance(clips, dict) or sorted(clips) != ["crop_landmarks", "frames"]:
+            raise ValueError(
+                f"{self.name} takes face crops with landmarks: give a dict of frames [B, "
+                f"{self.frames}, {size}, {size}, 3] and crop_landmarks [B, {self.frames}, 68, 2]"
+            )
+        batch = {name: np.asarray(values) for name, values in batch.items()}
+        crops = batch["frames"]
         if crops.shape[1:] != (self.frames, size, size, 3):
             raise ValueError(
                 f"{self.name} takes face crops [B, {self.frames}, {size}, {size}, 3], got "
                 f"{list(crops.shape)}: choose the frames with select(), cut faces with "
                 f"preprocess.crops.cut_crop(image, landmarks, {size})"
             )
-        return jnp.asarray(
-            extract.batch_inputs({"frames": crops}, self.module, None, crop_size=self.crop_size)
-        )
+        inputs = extract.batch_inputs(batch, self.module, None, crop_size=self.crop_size)
+        return jax.tree.map(jnp.asarray, inputs)
 
     def samples(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
         """Probabilities `[S, B, C]` of S passes with dropout on; `clips` as for `features`."""

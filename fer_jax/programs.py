@@ -40,13 +40,13 @@ def create_train_states(
     """Initialises R networks and their optimisers in one compiled call: leading axis R.
 
     Args:
-      inputs: array or shape of a batch; its size does not matter.
+      inputs: what the model takes of a batch, or its shapes; the size of the batch does not matter.
       seeds: R numbers; each gives the same network whatever the others are.
     """
-    shape = (1, *inputs.shape[1:])
 
     def init(key):
-        variables = module.init(key, jnp.zeros(shape), train=False)
+        one = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape[1:])), inputs)
+        variables = module.init(key, one, train=False)
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=variables["params"],
@@ -106,6 +106,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     features: Callable,
     augment: Callable | None = None,
+    parts: int = 1,
 ) -> Callable:
     """Builds the pure step `(state, batch, key) -> (state, metrics)` for `parallel.scan_steps`.
 
@@ -115,6 +116,8 @@ def make_train_step(
       module, task, optimizer: what is trained, on what, how.
       features: `batch -> model inputs`, pure.
       augment: `(key, clip) -> clip`, the leaves of a batch that belong to one clip, or None.
+      parts: into which a device divides its clips, one after the other, to save memory: their
+        gradients are summed, and BatchNorm sees each part by itself.
     """
     module = module.clone(axis_name=parallel.AXIS)
 
@@ -125,12 +128,12 @@ def make_train_step(
             keys = parallel.example_keys(augment_key, len(batch["label"]))
             batch = jax.vmap(augment)(keys, batch)
 
-        def local_loss(params):
+        def local_loss(params, batch_stats, batch, key):
             outputs, updates = module.apply(
-                {**state.variables, "params": params},
+                {"params": params, "batch_stats": batch_stats},
                 features(batch),
                 train=True,
-                rngs={"dropout": dropout_key},
+                rngs={"dropout": key},
                 mutable=["batch_stats"],
             )
             weight = batch["weight"] / count
@@ -138,9 +141,14 @@ def make_train_step(
             score = (task.score(outputs, batch) * weight).sum()
             return loss, (updates.get("batch_stats", {}), score)
 
-        (loss, (batch_stats, score)), gradient = jax.value_and_grad(local_loss, has_aux=True)(
-            state.params
-        )
+        def of_part(batch_stats, batch, key):
+            (loss, (batch_stats, score)), gradient = jax.value_and_grad(local_loss, has_aux=True)(
+                state.params, batch_stats, batch, key
+            )
+            return batch_stats, (gradient, loss, score)
+
+        batch_stats, sums = _over_parts(of_part, parts, state.batch_stats, batch, dropout_key)
+        gradient, loss, score = sums
         gradient, loss, score = jax.lax.psum((gradient, loss, score), parallel.AXIS)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         state = state.replace(
@@ -152,6 +160,24 @@ def make_train_step(
         return state, {"loss": loss, "accuracy": score}
 
     return train_step
+
+
+def _over_parts(function: Callable, parts: int, carried, batch: dict, key: jax.Array):
+    """Sums `function(carried, part, key) -> (carried, sums)` over the parts of a batch."""
+    if parts == 1:
+        return function(carried, batch, key)
+    split = jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), batch)
+    keys = jax.random.split(key, parts)
+    first = jax.tree.map(lambda leaf: leaf[0], (split, keys))
+    zeros = jax.eval_shape(lambda *each: function(carried, *each)[1], *first)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), zeros)
+
+    def body(state, inputs):
+        carried, total = state
+        carried, more = function(carried, *inputs)
+        return (carried, jax.tree.map(jnp.add, total, more)), None
+
+    return jax.lax.scan(body, (carried, zeros), (split, keys))[0]
 
 
 def make_program(
@@ -188,10 +214,16 @@ def make_program(
     batch_size = min(config.train.batch_size, smallest // devices * devices)
     if not batch_size:
         raise ValueError(f"{smallest} training clips are too few for {devices} devices")
+    parts = config.train.batch_parts
+    if batch_size % (devices * parts):
+        raise ValueError(
+            f"--config.train.batch_parts={parts} does not divide the {batch_size // devices} clips "
+            f"of a batch on each device"
+        )
     steps = smallest * config.train.copies // batch_size
     largest = max(1, *(len(part) for fold in folds for part in fold.scored()))
     optimizer = make_optimizer(config.optimizer, steps, config.train.epochs)
-    step = make_train_step(module, task, optimizer, features, augment)
+    step = make_train_step(module, task, optimizer, features, augment, parts)
 
     spread = module.clone(axis_name=parallel.AXIS)
 

@@ -164,7 +164,7 @@ def _check_crops(config: ConfigDict, clips: data.Clips) -> None:
 
 def takes_crops(model: str) -> bool:
     """Tells whether a model of `MODELS` looks at face crops."""
-    return model in MODELS and MODELS[model].inputs == "frames"
+    return model in MODELS and extract.takes_crops(MODELS[model])
 
 
 def make_augmentation(config: ConfigDict):

@@ -150,7 +150,7 @@ def _faces(image: np.ndarray, landmarks: dict[int, np.ndarray], crop_size: int) 
     faces = {}
     for track, points in landmarks.items():
         try:
-            faces[track] = Face(points, cut_crop(image, points, crop_size)[0])
+            faces[track] = Face(points, *cut_crop(image, points, crop_size))
         except ValueError:
             continue  # eyes in one point: what cannot be aligned counts as not seen
     return faces

@@ -87,7 +87,7 @@ def mc_dropout(
     Args:
       forward: `(variables, inputs, key) -> logits [B, C]`.
       variables: what `forward` takes; MC dropout wants the BatchNorm statistics of training.
-      inputs: array with leading axis B.
+      inputs: array, or a tree of them, with leading axis B.
       key: split into one key a pass.
       passes: S.
       chunk: passes evaluated side by side; 0: as many as keep the inputs under `CHUNK_BYTES`.
@@ -100,7 +100,8 @@ def mc_dropout(
     Source: Gal & Ghahramani, ICML 2016; ST-BLN specification, section 7.
     """
     room = CHUNK_BYTES["cpu" if jax.default_backend() == "cpu" else "other"]
-    limit = chunk or max(1, room // max(inputs.size * inputs.dtype.itemsize, 1))
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(inputs))
+    limit = chunk or max(1, room // max(size, 1))
     side_by_side = max(n for n in range(1, min(limit, passes) + 1) if passes % n == 0)
 
     def one_pass(pass_key):

@@ -22,11 +22,13 @@ class Face(NamedTuple):
 
     Attributes:
       landmarks: `[68, 2]`, pixels of the frame.
-      crop: `[S, S, 3]` uint8 RGB, None where the model takes landmarks.
+      crop: `[S, S, 3]` uint8 RGB, None where the model takes landmarks alone.
+      crop_landmarks: `[68, 2]`, pixels of the crop.
     """
 
     landmarks: np.ndarray
     crop: np.ndarray | None = None
+    crop_landmarks: np.ndarray | None = None
 
 
 Faces = dict[int, Face]  # by the number of the face, which stays the same over time
@@ -116,6 +118,22 @@ def largest_face(window: list[Faces]) -> tuple[int | None, np.ndarray]:
             size[track] = size.get(track, 0.0) + float(np.ptp(face.landmarks, axis=0).sum())
     track = max(size, key=size.get, default=None)
     return track, np.array([track in faces for faces in window], bool)
+
+
+def gather(faces: Sequence[Face], inputs: str) -> np.ndarray | dict[str, np.ndarray]:
+    """Makes what `Predictor.features` takes of the T chosen faces of one clip.
+
+    Args:
+      faces: of T frames.
+      inputs: of the predictor.
+    """
+    if inputs == "faces":
+        return {
+            "frames": np.stack([face.crop for face in faces])[None],
+            "crop_landmarks": np.stack([face.crop_landmarks for face in faces])[None],
+        }
+    name = "crop" if inputs == "frames" else "landmarks"
+    return np.stack([getattr(face, name) for face in faces])[None]
 
 
 def at_equal_steps(window: list[Faces], step: float, frames: int) -> list[Faces]:
@@ -239,10 +257,12 @@ def _predict_window(
     if track is None:
         return row | answer.blank(predictor.classes)
     chosen = [window[position][track] for position in predictor.select(detected, fps)]
-    clip = np.stack([face.crop if predictor.takes_crops else face.landmarks for face in chosen])
     # One window at a time: the passes fill the processor, and no row depends on its neighbours.
     summary = predictor.predict(
-        clip[None], passes=options.passes, seed=options.seed, frame_width=width
+        gather(chosen, predictor.inputs),
+        passes=options.passes,
+        seed=options.seed,
+        frame_width=width,
     )
     return row | answer.row(summary, predictor.classes, chosen_threshold(predictor, options))
 

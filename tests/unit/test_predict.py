@@ -32,6 +32,7 @@ def predictor():
         task="classification", classes=CLASSES, threshold=0.9, window_seconds=1.0, predict=answer,
         info={}, frame_rule="uniform",
         select=lambda detected, fps: select_frames(detected, 4, "uniform"), takes_crops=False,
+        inputs="edges",
     )  # fmt: skip
 
 
@@ -186,7 +187,8 @@ def crop_predictor(predictor):
         joy = np.full((passes, 1), np.clip(crops.mean() / 255, 0.05, 0.95))
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
-    predictor.takes_crops, predictor.prepared_size, predictor.predict = True, 32, answer
+    predictor.takes_crops, predictor.inputs = True, "frames"
+    predictor.prepared_size, predictor.predict = 32, answer
     predictor.info = {"dataset": {"scaled": True}}
     return predictor
 

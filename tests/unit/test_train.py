@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -444,3 +445,40 @@ def test_copies_draw_every_clip_so_often(make_clips, monkeypatch):
     setting.fit(1, scored=np.zeros(0, int))
     counts = np.bincount(drawn[0].ravel(), minlength=18)
     assert drawn[0].shape == (1, 9, 8) and (counts == 4).all()
+
+
+@pytest.mark.parametrize("parts_given", [2, 4])
+def test_a_batch_in_parts_gives_the_same_step(parts_given):
+    """No BatchNorm and no dropout: the sum over the parts is the whole batch's gradient."""
+
+    class Plain(nn.Module):
+        axis_name: str | None = None
+
+        @nn.compact
+        def __call__(self, x, *, train, dropout=None):
+            return nn.Dense(3)(nn.tanh(nn.Dense(5)(x.reshape(len(x), -1))))
+
+    module, optimizer = Plain(), optax.sgd(0.1)
+    rng = np.random.default_rng(0)
+    weight = np.array([1, 1, 1, 0, 1, 1, 0, 1], np.float32)
+    batch = {"x": rng.normal(size=(8, 4)).astype(np.float32), "weight": weight}
+    batch["label"] = rng.integers(0, 3, 8).astype(np.int32)
+    results = []
+    for parts in (1, parts_given):
+        step = programs.make_train_step(
+            module, TASK, optimizer, lambda batch: batch["x"], parts=parts
+        )
+        states = programs.create_train_states(module, optimizer, batch["x"], [0])
+        batches = parallel.split({name: leaf[None, None] for name, leaf in batch.items()})
+        keys = jax.random.split(jax.random.key(1), (1, 1))
+        results.append(parallel.scan_steps(step)(states, batches, keys))
+    (whole, metrics), (divided, same_metrics) = results
+    for ours, theirs in zip(jax.tree.leaves(whole), jax.tree.leaves(divided), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    for name, values in metrics.items():
+        np.testing.assert_allclose(values, same_metrics[name], rtol=1e-5)
+
+
+def test_parts_that_do_not_divide_a_batch_are_refused(make_clips):
+    with pytest.raises(ValueError, match="batch_parts=3 does not divide the 8 clips"):
+        Setting(make_clips(), small_config(**{"train.batch_parts": 3}))

@@ -43,6 +43,7 @@ def fake_predictor(threshold=0.9, window_seconds=1.0, takes_crops=False):
         task="classification", frame_rule="uniform", classes=CLASSES, threshold=threshold,
         window_seconds=window_seconds, predict=predict,
         select=lambda detected, fps: select_frames(detected, 4, "uniform"), takes_crops=takes_crops,
+        inputs="frames" if takes_crops else "edges",
     )  # fmt: skip
 
 
