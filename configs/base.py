@@ -24,6 +24,8 @@ def get_config() -> ConfigDict:
             "frame_rule": "ends",  # "middles", "uniform" ..., see fer_jax.selection.select_frames
             "frames_per_second": 0.0,  # of a video, from which frames are chosen; 0: from all
             "classes": (),  # names of the classes to keep; (): all
+            # Of "cross_database": those to learn from, ((dataset, path, frame_rule), ...)
+            "train_on": (),
             "features": "position",  # or "motion": minus the same in the first frame
             "graph": "clean",  # or "reference": the published code's repeated edges
             "crop_size": 0,  # side of the face crops a model sees, pixels; 0: as prepared
@@ -77,8 +79,8 @@ def get_config() -> ConfigDict:
     )
     config.protocol = ConfigDict(
         {
-            "name": "subject_kfold",  # or "holdout", "by_sequence"
-            "folds": 10,  # 0: leave one subject out
+            "name": "subject_kfold",  # or "holdout", "by_sequence", "cross_database"
+            "folds": 10,  # 0: leave one subject out; of "cross_database" see fer_jax.protocols
             "mode": "strided",  # or "block", "balanced"
             "seed": 0,
             "repeats": 1,  # of the cross-validation, with other folds and seeds
@@ -237,4 +239,73 @@ def get_stcnlstm(dataset: str, variant: str, frames: int = 22) -> ConfigDict:
                 "contrast": 0.0,
             }
         )
+    return config
+
+
+# The 3D Inception-ResNet paper's network, the same without landmarks, and frame by frame.
+IR3D_VARIANTS = {
+    "full": ({}, "3D Inception-ResNet + landmarks"),
+    "plain": ({"landmarks": False}, "3D Inception-ResNet"),
+    "still": ({"landmarks": False, "still": True}, "2D Inception-ResNet"),
+}
+# Which frames the paper takes of each data set (specification, section 7).
+IR3D_RULES = {"ckplus": "last", "mmi": "pieces", "fera": "pieces", "disfa": "pieces"}
+
+
+def get_ir3d(dataset: str, variant: str = "full") -> ConfigDict:
+    """3D Inception-ResNet as published (its specification, sections 6, 7 and 9), 5 subject folds.
+
+    Args:
+      dataset: name under which it is prepared, with crops of 299 pixels.
+      variant: key of `IR3D_VARIANTS`.
+    """
+    if variant not in IR3D_VARIANTS:
+        raise ValueError(f"variant {variant!r} is unknown: use one of {list(IR3D_VARIANTS)}")
+    fields, method = IR3D_VARIANTS[variant]
+    config = get_config()
+    config.name = f"ir3d_{dataset}" + ("" if variant == "full" else f"_{variant}")
+    config.method = method
+    config.data.dataset, config.data.path = dataset, f"data/{dataset}_crops299"
+    config.data.frames, config.data.frame_rule = 10, IR3D_RULES.get(dataset, "uniform")
+    config.data.crop_size = 299
+    config.optimizer.update({"learning_rate": 0.01, "weight_decay": 1e-4, "schedule": "constant"})
+    config.train.batch_size, config.train.epochs = 8, 100
+    config.train.checkpoint_epochs = 1
+    config.protocol.folds = 5
+    model = {
+        "name": "inception_resnet_3d",
+        "version": "v1",  # or "v2": widths of Inception-ResNet-v2
+        "divisor": 1,  # of all widths but the LSTM's
+        "landmarks": True,  # weigh the shortcuts
+        "outside": 0.0,  # weight far from all landmarks
+        "factorised": 3,  # frames that 1x7, 7x1, 1x3 and 3x1 kernels span
+        "still": False,  # True: frame by frame, no LSTM
+        "residual_scale": (1.0, 1.0, 1.0),  # (0.17, 0.1, 0.2) if training diverges
+        "batch_norm": True,
+        "hidden": 200,
+        "dropout": 0.2,
+        "dtype": "float32",  # or "bfloat16"
+        "remat": False,  # True: less memory, more time
+    }
+    with config.unlocked():
+        config.model = ConfigDict(model | fields)
+        config.augment = ConfigDict(
+            {"enabled": False, "flip": True, "degrees": 0.0, "brightness": 0.0, "contrast": 0.0}
+        )
+    return config
+
+
+def get_ir3d_cross(dataset: str, others, variant: str = "full") -> ConfigDict:
+    """The same, learnt from other data sets (specification, section 9).
+
+    Args:
+      dataset: to be scored.
+      others: names of those to learn from.
+      variant: key of `IR3D_VARIANTS`.
+    """
+    config = get_ir3d(dataset, variant)
+    config.name = config.name.replace("ir3d_", "ir3d_cross_")
+    own = [get_ir3d(other, variant).data for other in others]
+    config.data.train_on = tuple((each.dataset, each.path, each.frame_rule) for each in own)
+    config.protocol.name = "cross_database"
     return config

@@ -6,6 +6,8 @@ import math
 
 from ml_collections import ConfigDict
 
+from fer_jax.selection import CUT
+
 _RANGES = (
     ("model.dropout", 0.0, 0.95),
     ("optimizer.learning_rate", 0.0, math.inf),
@@ -94,8 +96,42 @@ def _check_list(field: str, values, what: str, example: str) -> None:
         )
 
 
+def _check_databases(config: ConfigDict) -> None:
+    """Refuses what cannot be learnt from several data sets."""
+    train_on, crossed = config.data.train_on, config.protocol.name == "cross_database"
+    if crossed != bool(train_on):
+        raise ValueError(
+            "--config.protocol.name=cross_database and --config.data.train_on, the data sets to "
+            "learn from, need each other: give both or neither"
+        )
+    if not crossed:
+        return
+    names = [config.data.dataset]
+    for entry in train_on:
+        if not isinstance(entry, (tuple, list)) or not all(isinstance(each, str) for each in entry):
+            entry = ()
+        if len(entry) != 3:
+            raise ValueError(
+                "--config.data.train_on: give (dataset, path, frame_rule) of each data set to "
+                """learn from, e.g. '(("ckplus", "data/ckplus_crops", "last"),)'"""
+            )
+        names.append(entry[0])
+    double = [name for name in names if names.count(name) > 1 or "/" in name]
+    if double:
+        raise ValueError(
+            f"--config.data.train_on: {double[0]} is there twice, learnt from or tested, or its "
+            f"name holds a slash: every data set needs a name of its own"
+        )
+    if config.task != "classification" or config.data.classes or config.protocol.repeats != 1:
+        raise ValueError(
+            "--config.protocol.name=cross_database is for --config.task=classification, all "
+            "classes (--config.data.classes='()') and one division (--config.protocol.repeats=1)"
+        )
+
+
 def _check_combinations(config: ConfigDict) -> None:
     """Refuses values that do not go together."""
+    _check_databases(config)
     motion = config.data.features == "motion"
     if motion and config.data.frames < 2:
         raise ValueError("--config.data.features=motion needs --config.data.frames=2 or more")
@@ -109,25 +145,29 @@ def _check_combinations(config: ConfigDict) -> None:
             "--config.model.name=densenet takes the mean of its frames' class probabilities: use "
             "--config.task=classification"
         )
-    if config.data.frame_rule != "windows":
+    rule = config.data.frame_rule
+    if rule not in CUT:
+        return
+    if config.data.frames_per_second:
+        raise ValueError(
+            f"--config.data.frames_per_second thins clips, not {rule}, whose frames follow each "
+            f"other: leave it 0 with --config.data.frame_rule={rule}"
+        )
+    if config.protocol.name == "by_sequence":
+        what = "windows that overlap those" if rule == "windows" else "pieces of recordings"
+        raise ValueError(
+            f"--config.protocol.name=by_sequence would score {what} learnt from: use "
+            f"'subject_kfold' or 'holdout'"
+        )
+    if rule != "windows":
         return
     if config.task == "classification":
         raise ValueError(
             "--config.data.frame_rule=windows makes many clips of one: it is for tasks whose "
             "labels belong to frames (--config.task=action_units)"
         )
-    if config.protocol.name == "by_sequence":
-        raise ValueError(
-            "--config.protocol.name=by_sequence would score windows that overlap those learnt "
-            "from: use 'subject_kfold' or 'holdout'"
-        )
     if motion:
         raise ValueError(
             "--config.data.features=motion takes out what holds throughout a window: use "
             "--config.data.features=position with --config.data.frame_rule=windows"
-        )
-    if config.data.frames_per_second:
-        raise ValueError(
-            "--config.data.frames_per_second thins clips, not windows, whose frames follow each "
-            "other: leave it 0 with --config.data.frame_rule=windows"
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import metrics, plots, scores, uncertainty
+from fer_jax import database_report, metrics, plots, scores, uncertainty
 from fer_jax.assess import READINGS
 
 HEADLINE = ("accuracy", "accuracy_mean_of_folds")
@@ -16,12 +16,13 @@ table = scores.predictions
 
 def content(config, clips, folds, scored: scores.Scored, history) -> dict:
     """Figures for metrics.json."""
-    del clips
+    selective = _selective(config, scored)
     return {
         "readings": scores.score_readings(folds, scored),
         "best_epoch": scores.best_epoch(history, folds),
         "single_pass": scores.single_pass(scored) if "mc_dropout" in scored.probabilities else None,
-        "selective": _selective(config, scored),
+        "selective": selective,
+        "databases": database_report.content(config, clips, folds, scored, selective["threshold"]),
     }
 
 
@@ -66,6 +67,7 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
     yield "reliability", figure, f"Confidence against accuracy, {source}"
     figure = plots.risk_coverage(_risk_curves(scored, has_dropout, source))
     yield "risk_coverage", figure, "Error among the clips answered"
+    yield from database_report.figures(content["databases"], source)
     for kind, place in _telling_clips(scored).items() if has_dropout else ():
         number = scored.numbers[place]
         figure = plots.class_distributions(
@@ -136,14 +138,20 @@ def lines(content: dict) -> list[str]:
         "",
         _selective_line(content["selective"]),
         "",
+        *database_report.lines(content["databases"]),
     ]
 
 
 def _repeat_lines(table: dict) -> list[str]:
-    """Mean and deviation over the repeats, where there are several."""
+    """Mean and deviation over the folds, or over the repeats where there are several."""
     lines = []
     for name, row in table.items():
         values, trials = row["accuracy_repeats"], list(row["accuracy_folds"].values())
+        if len(trials) > len(values) == 1:
+            lines.append(
+                f"- {READINGS[name]}, {len(trials)} folds: {np.mean(trials):.4f} +- "
+                f"{np.std(trials, ddof=1):.4f} (mean and deviation over folds)"
+            )
         if len(values) > 1:
             lines.append(
                 f"- {READINGS[name]}, {len(values)} repeats: {np.mean(values):.4f} +- "

@@ -76,7 +76,7 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
     return {
         "method": config.method,
         "config": config.name,
-        "dataset": config.data.dataset,
+        "dataset": _dataset(config),
         "features": config.data.features,
         "widths": list(config.model.get("widths", ())),
         "backbone": report.backbone_start(config),
@@ -93,11 +93,18 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
 PAPER = ("paper_with_mcd", "paper_without_mcd")
 
 
+def _dataset(config: ConfigDict) -> str:
+    """The data set that is scored, and whether it was learnt from."""
+    return (
+        published.CROSS.format(config.data.dataset) if config.data.train_on else config.data.dataset
+    )
+
+
 def _published(config: ConfigDict) -> tuple[float | None, float | None]:
     """The paper's figures, unless the input is not the paper's."""
     if config.data.features != "position":
         return None, None
-    return published.accuracy(config.method, config.data.dataset)
+    return published.accuracy(config.method, _dataset(config))
 
 
 def _scores(metrics: dict) -> dict:

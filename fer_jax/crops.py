@@ -46,14 +46,13 @@ class Recorded:
     """Crops that lie in the shards and are decoded when they are asked for.
 
     Attributes:
-      path: the prepared data set.
-      places: recording (split, number within it) of every clip; windows of one share it.
+      places: recording of every clip: path of the prepared data set, split, number within it;
+        windows of one share it.
       chosen: `[T]` frames of every clip.
       size: side of a crop, pixels.
     """
 
-    path: str
-    places: tuple[tuple[str, int], ...]
+    places: tuple[tuple[str, str, int], ...]
     chosen: tuple[np.ndarray, ...]
     size: int
 
@@ -69,6 +68,14 @@ class Recorded:
     def held_bytes(self) -> int:
         """Size of all crops in memory."""
         return sum(map(len, self._needed.values())) * self.size**2 * 3
+
+    def take(self, numbers) -> Recorded:
+        """Those of some clips."""
+        return dataclasses.replace(
+            self,
+            places=tuple(self.places[number] for number in numbers),
+            chosen=tuple(self.chosen[number] for number in numbers),
+        )
 
     def clip(self, number: int) -> np.ndarray:
         """Decodes one clip: `[T, S, S, 3]` uint8 RGB.
@@ -100,14 +107,14 @@ class Recorded:
         ]
         return Shared(values, np.stack(chosen))
 
-    def _decoded(self, place: tuple[str, int], frames: np.ndarray) -> np.ndarray:
-        split, number = place
-        record = self._sources[split][number]
+    def _decoded(self, place: tuple[str, str, int], frames: np.ndarray) -> np.ndarray:
+        path, split, number = place
+        record = self._sources[path, split][number]
         bounds, content = record["crop_offsets"], record["crops"]
         parts = [_decode(content[bounds[t] : bounds[t + 1]]) for t in frames]
         if any(part is None for part in parts):
             raise RuntimeError(
-                f"a crop of {record['clip_id']} in {self.path} is damaged: prepare the data again"
+                f"a crop of {record['clip_id']} in {path} is damaged: prepare the data again"
             )
         return np.stack(parts)
 
@@ -123,10 +130,20 @@ class Recorded:
     def _sources(self) -> dict:
         import tensorflow_datasets as tfds
 
-        builder = tfds.builder_from_directory(self.path)
+        parts = dict.fromkeys(place[:2] for place in self.places)
         return {
-            split: builder.as_data_source(split) for split in {place[0] for place in self.places}
+            (path, split): tfds.builder_from_directory(path).as_data_source(split)
+            for path, split in parts
         }
+
+
+def join(parts: list[Recorded]) -> Recorded:
+    """Puts the crops of several data sets one behind the other; they must be equally large."""
+    return Recorded(
+        places=tuple(place for part in parts for place in part.places),
+        chosen=tuple(frames for part in parts for frames in part.chosen),
+        size=parts[0].size,
+    )
 
 
 def _cores() -> int:

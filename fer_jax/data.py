@@ -30,6 +30,8 @@ class Clips:
       crop_landmarks: `[N, T, 68, 2]` float32, pixels of the crops, or None.
       ranks: `[N]` which window of its recording it is, counted from 0; None: all are the first.
       faceless: labelled windows that show no face, which are left out.
+      short: recordings left out because they have too few frames with a face for one piece.
+      unseen: clips left out by class, because no data set to learn from shows it (`databases`).
       ends: `[N]` seconds into the recording at which it ends; NaN where that is not known.
 
     Windows overlap: `landmarks`, `frames` and `crop_landmarks` are then `crops.Shared`.
@@ -50,6 +52,8 @@ class Clips:
     ranks: np.ndarray | None = None
     ends: np.ndarray | None = None
     faceless: int = 0
+    short: int = 0
+    unseen: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -31,6 +31,7 @@ from fer_jax import (
     protocols,
     report,
     resume,
+    selection,
     train,
 )
 from fer_jax.models.fer_gcn import FERGCN
@@ -90,8 +91,14 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         f"{config.model.name}: {total[0]:,} parameters, {total[1]:,} without graph matrices; "
         f"batch {experiment.program.batch_size}, {experiment.program.steps} steps an epoch"
     )
+    if clips.unseen:
+        listed = ", ".join(f"{name} {count}" for name, count in clips.unseen.items())
+        console.print(f"left out of {config.data.dataset}, of classes not learnt: {listed}")
     if clips.faceless:
         console.print(f"{clips.faceless} labelled frames are left out: their window shows no face")
+    if clips.short:
+        few = f"fewer than {config.data.frames} of their frames show a face"
+        console.print(f"{clips.short} recordings are left out: {few}")
     runs = [train.Run(fold, config.seed * 1000 + n) for n, fold in enumerate(experiment.folds)]
     if len(runs) > 1:  # the bundle of a cross-validation learns from every clip
         everything = np.arange(len(clips))
@@ -297,4 +304,4 @@ def _window_seconds(config: ConfigDict, clips: data.Clips) -> float:
     seconds = clips.seconds[np.isfinite(clips.seconds)]
     if len(seconds):
         return float(np.median(seconds))
-    return config.data.frames / UNKNOWN_FPS if config.data.frame_rule == "windows" else 2.0
+    return config.data.frames / UNKNOWN_FPS if config.data.frame_rule in selection.CUT else 2.0

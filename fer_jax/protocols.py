@@ -195,6 +195,27 @@ def thinned(fold: Fold, ranks, strides: Sequence[int]) -> Fold:
     )
 
 
+def cross_database(subjects, splits, k: int, mode: str = "strided", seed: int = 0) -> list[Fold]:
+    """Learns from data sets and scores another, as `databases.join` marks them.
+
+    Args:
+      subjects: the subject of every clip.
+      splits: "train" or "test" of every clip.
+      k: one of so many groups of the subjects to learn from is held out as validation: new people
+        of known data sets, beside whom uncertainty about the other one is judged. 0 learns from
+        everyone, as the paper does.
+      mode, seed: see `subject_folds`.
+
+    Source: 3D Inception-ResNet specification, section 9.
+    """
+    subjects, splits = np.asarray(subjects, str), np.asarray(splits)
+    train, test = (np.flatnonzero(splits == name) for name in ("train", "test"))
+    if not k:
+        return [Fold("cross_database", train, test)]
+    held_out = np.isin(subjects[train], subject_folds(subjects[train], k, mode, seed)[0])
+    return [Fold("cross_database", train[~held_out], test, train[held_out])]
+
+
 def make_folds(config, subjects, splits) -> list[Fold]:
     """Builds the folds that `config.protocol` names.
 
@@ -208,10 +229,13 @@ def make_folds(config, subjects, splits) -> list[Fold]:
                 f"it with other --config.seed and --workdir"
             )
         return holdout(splits)
+    if config.name == "cross_database":
+        return cross_database(subjects, splits, config.folds, config.mode, config.seed)
     if config.name == "subject_kfold":
         return subject_kfold(subjects, config.folds, config.mode, config.seed, config.repeats)
     if config.name == "by_sequence":
         return by_sequence(len(subjects), config.folds, config.seed, config.repeats)
     raise ValueError(
-        f"protocol {config.name!r} is unknown: use 'holdout', 'subject_kfold' or 'by_sequence'"
+        f"protocol {config.name!r} is unknown: use 'holdout', 'subject_kfold', 'by_sequence' or "
+        f"'cross_database'"
     )

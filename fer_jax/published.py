@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+CROSS = "{} (cross-database)"  # a data set that other data sets were learnt from for
+
 # ST-BLN paper (Heidari & Iosifidis, MMSP 2021), tables I to III, percent: with Monte Carlo dropout
 # and without. Its AFEW rows score 252 of the 383 validation clips; DGNN's AFEW and CK+ rows are
 # quoted there from Ngoc, Lee & Song (Electronics 2020).
@@ -26,6 +28,19 @@ ACCURACY = {
     "STC-SLSTM": {"ckplus": (None, 99.4), "oulu": (None, 90.12), "mmi": (None, 81.92)},
     "DenseNet": {"ckplus": (None, 97.6), "oulu": (None, 87.28), "mmi": (None, 77.68)},
     "STC-NLSTM": {"ckplus": (None, 99.8), "oulu": (None, 93.45), "mmi": (None, 84.53)},
+    # 3D Inception-ResNet paper (Hasani & Mahoor, CVPRW 2017), tables 1 and 2: 5 subject folds (one
+    # division without landmarks; the 2D column is quoted there), and across data sets.
+    "2D Inception-ResNet": {"ckplus": (None, 85.77), "mmi": (None, 55.83), "fera": (None, 49.64)},
+    "3D Inception-ResNet": {
+        "ckplus": (None, 89.50), "mmi": (None, 67.50), "fera": (None, 67.74),
+        "disfa": (None, 51.35),
+    },
+    "3D Inception-ResNet + landmarks": {
+        "ckplus": (None, 93.21), "mmi": (None, 77.50), "fera": (None, 77.42),
+        "disfa": (None, 58.00), CROSS.format("ckplus"): (None, 67.52),
+        CROSS.format("mmi"): (None, 54.76), CROSS.format("fera"): (None, 41.93),
+        CROSS.format("disfa"): (None, 40.51),
+    },
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from fer_jax import (
     checks,
     crops,
     data,
+    databases,
     extract,
     landmarks,
     loading,
@@ -64,16 +65,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     if config.task not in TASKS:
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
     checks.check(config)
-    clips = loading.load_clips(
-        config.data.path,
-        config.data.frames,
-        config.data.frame_rule,
-        config.data.dataset,
-        config.data.crop_size if takes_crops(config.model.name) else None,
-        frames_per_second=config.data.frames_per_second,
-        classes=config.data.classes,
-        target=TASKS[config.task].target,
-    )
+    clips = _load(config)
     if config.task == "classification" and len(clips.classes) < 2:
         raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
     if config.data.graph != clips.graph.mode:
@@ -112,6 +104,29 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         assess=assessment.make_assess(program, TASKS[config.task], config.evaluation.passes),
         backbone=backbone,
     )
+
+
+def _load(config: ConfigDict) -> data.Clips:
+    """Opens the data set, or the data sets of a cross-database experiment."""
+    own = config.data
+
+    def load(dataset: str, path: str, rule: str) -> data.Clips:
+        return loading.load_clips(
+            path,
+            own.frames,
+            rule,
+            dataset,
+            own.crop_size if takes_crops(config.model.name) else None,
+            frames_per_second=own.frames_per_second,
+            classes=own.classes,
+            target=TASKS[config.task].target,
+        )
+
+    tested = load(own.dataset, own.path, own.frame_rule)
+    if not own.train_on:
+        return tested
+    learnt = {dataset: load(dataset, path, rule) for dataset, path, rule in own.train_on}
+    return databases.join(learnt, (own.dataset, tested))
 
 
 def _folds(config: ConfigDict, clips: data.Clips) -> list[protocols.Fold]:

@@ -11,14 +11,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 FLOORS = [
     {"__init__", "labels", "landmarks", "metrics", "pen", "published"},
     {"data", "loading", "selection", "extract", "augment", "crops", "models", "tasks",
-     "synthetic", "face_model", "drawing", "render"},
+     "synthetic", "face_model", "drawing", "render", "databases"},
     {"parallel", "pretrained", "optimizers", "programs", "train", "uncertainty", "assess",
      "checkpoint", "predictor", "protocols", "progressive"},
     {"experiment", "setup", "checks", "workdir", "resume", "report", "scores", "plots",
      "method_plots", "predict", "sources", "windows", "outputs", "frame_maps", "frame_plots",
      "timeline", "annotate", "demo", "search", "search_report", "compare", "epoch_log",
      "class_report", "unit_scores", "unit_report", "unit_plots", "answers", "panel", "unit_panel",
-     "unit_timeline"},
+     "unit_timeline", "database_report"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"torch", "tensorflow", "dlib"}

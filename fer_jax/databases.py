@@ -1,0 +1,107 @@
+"""Several prepared data sets as one: learn from some, score another."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from fer_jax import crops
+from fer_jax.data import Clips
+from fer_jax.labels import canonical
+
+SEPARATOR = "/"  # between the name of a data set and that of a clip or a person
+
+
+def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
+    """Joins the data sets to learn from ("train") with the one to be scored ("test").
+
+    The classes are the union of those that the data sets to learn from show, under the names of
+    `labels.canonical`, in alphabetical order. Clips of other classes in the tested set cannot be
+    told and are left out; `Clips.unseen` counts them.
+
+    Args:
+      learnt: clips of every data set to learn from, under its name.
+      tested: name and clips of the other one.
+
+    Raises:
+      ValueError: the sets do not go together: crops of different sizes, frames, or no common class.
+
+    Source: 3D Inception-ResNet specification, section 9.
+    """
+    name, unseen = tested[0], tested[1]
+    classes = tuple(sorted({label for clips in learnt.values() for label in _labels(clips)}))
+    counts = collections.Counter(label for label in _labels(unseen) if label not in classes)
+    parts = {**learnt, name: keep(unseen, np.isin(_labels(unseen), classes))}
+    if not len(parts[name]):
+        raise ValueError(
+            f"{name} shows {', '.join(sorted(counts))}, none of which the data sets to learn from "
+            f"({', '.join(learnt)}) show: {', '.join(classes)}"
+        )
+    _check_sizes(parts)
+    first, every = next(iter(parts.values())), list(parts.values())
+
+    def prefixed(field: str) -> list[str]:
+        return [f"{key}{SEPARATOR}{each}" for key, c in parts.items() for each in getattr(c, field)]
+
+    def joined(field: str) -> np.ndarray | None:
+        values = [getattr(clips, field) for clips in every]
+        return None if values[0] is None else np.concatenate(values)
+
+    return dataclasses.replace(
+        first,
+        clip_ids=prefixed("clip_ids"),
+        subjects=prefixed("subjects"),
+        splits=["train"] * sum(map(len, learnt.values())) + ["test"] * len(parts[name]),
+        labels=np.array([classes.index(label) for c in every for label in _labels(c)], np.int32),
+        classes=classes,
+        scaled=all(clips.scaled for clips in every),
+        frames=None if first.frames is None else crops.join([clips.frames for clips in every]),
+        faceless=sum(clips.faceless for clips in every),
+        short=sum(clips.short for clips in every),
+        unseen=dict(sorted(counts.items())),
+        **{f: joined(f) for f in ("landmarks", "crop_landmarks", "seconds", "ranks", "ends")},
+    )
+
+
+def keep(clips: Clips, chosen: np.ndarray) -> Clips:
+    """Leaves the clips out that are not chosen, `[N]` bool."""
+    numbers = np.flatnonzero(chosen)
+    fields = {
+        name: [getattr(clips, name)[number] for number in numbers]
+        for name in ("clip_ids", "subjects", "splits")
+    }
+    for name in ("labels", "landmarks", "crop_landmarks", "seconds", "ranks", "ends"):
+        values = getattr(clips, name)
+        fields[name] = None if values is None else values[numbers]
+    if clips.frames is not None:
+        fields["frames"] = clips.frames.take(numbers)
+    return dataclasses.replace(clips, **fields)
+
+
+def of_clips(clip_ids: Sequence[str]) -> np.ndarray:
+    """Name of the data set of every clip of `join`, `[N]`."""
+    return np.array([clip_id.partition(SEPARATOR)[0] for clip_id in clip_ids])
+
+
+def _labels(clips: Clips) -> list[str]:
+    """Class of every clip, as all data sets call it."""
+    names = [canonical(name) for name in clips.classes]
+    return [names[label] for label in clips.labels]
+
+
+def _check_sizes(parts: dict[str, Clips]) -> None:
+    sizes = {
+        name: clips.landmarks.shape[1:2] if clips.frames is None else clips.frames.shape[1:]
+        for name, clips in parts.items()
+    }
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(
+            f"{name} {shape[0]} frames" + (f" of {shape[1]} pixels" if len(shape) > 1 else "")
+            for name, shape in sizes.items()
+        )
+        raise ValueError(
+            f"the data sets do not go together ({listed}): prepare all with the same --crops"
+        )

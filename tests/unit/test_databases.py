@@ -1,0 +1,147 @@
+"""Several data sets as one: classes, what is left out, folds, what the report says of each."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs import base, ir3d_cross_ckplus
+from fer_jax import checks, crops, database_report, databases, labels, protocols, scores
+from fer_jax.uncertainty import summarise
+
+NAMES = ("anger", "contempt", "fear", "joy", "relief", "happy", "Sadness", "neutral")
+
+
+def named(clips, *classes):
+    return dataclasses.replace(clips, classes=classes)
+
+
+def recorded(clips, path, size=32):
+    places = tuple((path, "train", number) for number in range(len(clips)))
+    frames = crops.Recorded(places, tuple(np.arange(4) for _ in places), size)
+    return dataclasses.replace(clips, frames=frames, crop_landmarks=clips.landmarks / 10)
+
+
+def test_the_classes_are_those_learnt_under_common_names(make_clips):
+    clips = make_clips()
+    joined = databases.join(
+        {
+            "first": named(clips, "anger", "happy", "contempt"),
+            "second": named(make_clips(classes=2), "Joy", "angry"),
+        },
+        ("third", named(clips, "relief", "happiness", "anger")),
+    )
+    assert joined.classes == ("anger", "contempt", "happiness")
+    assert joined.unseen == {"relief": 8}
+    test = np.array(joined.splits) == "test"
+    assert test.sum() == len(clips) - 8
+    assert {joined.classes[label] for label in joined.labels[test]} == {"happiness", "anger"}
+    assert joined.clip_ids[0] == "first/clip000" and joined.subjects[-1].startswith("third/")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(NAMES), min_size=3, max_size=3, unique=True),
+                min_size=2, max_size=4))  # fmt: skip
+def test_every_clip_is_learnt_scored_or_counted(make_clips, vocabularies):
+    *learnt, tested = [named(make_clips(), *names) for names in vocabularies]
+    learnt = {f"set{number}": clips for number, clips in enumerate(learnt)}
+    shown = {labels.canonical(name) for clips in learnt.values() for name in clips.classes}
+    try:
+        joined = databases.join(learnt, ("other", tested))
+    except ValueError as error:
+        assert "none of which" in str(error)
+        assert not shown & {labels.canonical(name) for name in tested.classes}
+        return
+    assert joined.classes == tuple(sorted(shown))
+    counted = sum(joined.unseen.values())
+    assert len(joined) + counted == sum(map(len, learnt.values())) + len(tested)
+    assert not set(joined.unseen) & shown
+    (fold,) = protocols.cross_database(joined.subjects, joined.splits, 4)
+    parts = [fold.train, fold.validation, fold.evaluate]
+    assert sorted(np.concatenate(parts)) == list(range(len(joined)))
+    people = [set(np.take(joined.subjects, part)) for part in parts]
+    assert not people[0] & people[1] and not people[0] & people[2]
+    homes = {str(name) for name in databases.of_clips(np.take(joined.clip_ids, fold.validation))}
+    assert homes == set(learnt)  # people of every data set are held out
+
+
+def test_without_groups_everyone_is_learnt_from(make_clips):
+    joined = databases.join({"a": make_clips()}, ("b", make_clips()))
+    (fold,) = protocols.cross_database(joined.subjects, joined.splits, 0)
+    assert fold.validation is None and len(fold.train) == len(fold.evaluate) == 24
+
+
+def test_crops_stay_with_their_clips(make_clips):
+    first, second = recorded(make_clips(), "one"), recorded(make_clips(), "two")
+    second = named(second, "brows", "chin", "eyes")
+    joined = databases.join({"a": first}, ("b", second))
+    assert joined.frames.shape == (40, 4, 32, 32, 3)
+    kept = np.flatnonzero(second.labels != 1)
+    assert joined.frames.places[24:] == tuple(("two", "train", number) for number in kept)
+    np.testing.assert_array_equal(joined.crop_landmarks[24:], second.crop_landmarks[kept])
+    with pytest.raises(ValueError, match="a 4 frames of 32 pixels, b 4 frames of 64 pixels"):
+        databases.join({"a": first}, ("b", recorded(make_clips(), "two", 64)))
+
+
+def test_what_cannot_be_crossed_is_refused():
+    good = ir3d_cross_ckplus.get_config()
+    checks.check(good)
+    for field, value, message in (
+        ("data.train_on", (), "need each other"),
+        ("data.train_on", (("mmi", "data/mmi"),), "dataset, path, frame_rule"),
+        ("data.train_on", (("ckplus", "data/mmi", "last"),), "ckplus is there twice"),
+        ("protocol.name", "holdout", "need each other"),
+        ("protocol.repeats", 2, "one division"),
+    ):
+        config = ir3d_cross_ckplus.get_config()
+        config.update_from_flattened_dict({field: value})
+        with pytest.raises(ValueError, match=message):
+            checks.check(config)
+
+
+def scored_run(make_clips, doubt):
+    """A run whose classifier is sure of known data sets and says `doubt` to the unseen one."""
+    clips = databases.join({"a": make_clips(), "b": make_clips()}, ("c", make_clips()))
+    (fold,) = protocols.cross_database(clips.subjects, clips.splits, 4)
+
+    def samples(numbers, confidence):
+        truth = np.eye(3)[clips.labels[numbers]]
+        return np.stack([truth * confidence + (1 - confidence) / 3] * 2)
+
+    result = {}
+    for part, numbers, confidence in (
+        ("evaluate", fold.evaluate, doubt), ("validation", fold.validation, 0.99)
+    ):  # fmt: skip
+        drawn = samples(numbers, confidence)
+        result |= {f"{part}_samples": drawn, f"{part}_stored": drawn[0]}
+        result[f"{part}_recalibrated"] = drawn[0]
+    names = ["stored", "recalibrated", "mc_dropout"]
+    return clips, [fold], scores.gather(clips, [fold], [result], names, summarise)
+
+
+def test_the_report_says_how_doubt_rises(make_clips):
+    config = base.get_config()
+    config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
+    clips, folds, scored = scored_run(make_clips, 0.5)
+    content = database_report.content(config, clips, folds, scored, threshold=0.3)
+    rows = content["rows"]
+    assert list(rows) == ["a", "b", "c"] and [rows[n]["known"] for n in rows] == [True, True, False]
+    assert rows["a"]["clips"] == 6 and rows["c"]["clips"] == 24
+    assert rows["c"]["entropy"] == pytest.approx(0.8676, abs=1e-4)  # of (2/3, 1/6, 1/6), nats
+    assert rows["a"]["answered"] == 1 and rows["c"]["answered"] == 0
+    assert content["separation"]["entropy"] == 1.0
+    text = "\n".join(database_report.lines(content))
+    assert "| c (unseen) | 24 | 1.0000 |" in text
+    assert "0.8676 on the unseen one, ranking an unseen clip above a known one" in text
+    assert len(list(database_report.figures(content, "MC dropout"))) == 1
+
+
+def test_equal_doubt_separates_nothing(make_clips):
+    config = base.get_config()
+    config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
+    clips, folds, scored = scored_run(make_clips, 0.99)
+    content = database_report.content(config, clips, folds, scored, threshold=None)
+    assert content["separation"]["entropy"] == pytest.approx(0.5)
+    assert content["rows"]["c"]["answered"] == 1
