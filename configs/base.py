@@ -21,9 +21,13 @@ def get_config() -> ConfigDict:
             "path": "data/manifest",
             "frames": 4,  # T
             "window_strides": (9, 1),  # of frame_rule "windows": frames from one to the next
-            "frame_rule": "ends",  # "middles", "uniform" ..., see fer_jax.selection.select_frames
+            "frame_rule": "ends",  # "middles", "uniform", "pieces" ..., see fer_jax.selection
             "frames_per_second": 0.0,  # of a video, from which frames are chosen; 0: from all
             "classes": (),  # names of the classes to keep; (): all
+            # Of "dimensional", see fer_jax.labels.vad: other words for emotions, e.g.
+            # (("anger", "anger"),), and the dominance of "neutral" (0: that of its norms)
+            "words": (),
+            "neutral_dominance": 0.0,
             # Of "cross_database": those to learn from, ((dataset, path, frame_rule), ...)
             "train_on": (),
             "features": "position",  # or "motion": minus the same in the first frame
@@ -249,7 +253,11 @@ IR3D_VARIANTS = {
     "still": ({"landmarks": False, "still": True}, "2D Inception-ResNet"),
 }
 # Which frames the paper takes of each data set (specification, section 7).
-IR3D_RULES = {"ckplus": "last", "mmi": "pieces", "fera": "pieces", "disfa": "pieces"}
+IR3D_RULES = {
+    "ckplus": "last", "mmi": "pieces", "fera": "pieces", "disfa": "pieces",
+    "synthetic_studio": "last", "synthetic_film": "apex_pieces",
+    "synthetic_cartoon": "apex_pieces",
+}  # fmt: skip
 
 
 def get_ir3d(dataset: str, variant: str = "full") -> ConfigDict:
@@ -308,4 +316,53 @@ def get_ir3d_cross(dataset: str, others, variant: str = "full") -> ConfigDict:
     own = [get_ir3d(other, variant).data for other in others]
     config.data.train_on = tuple((each.dataset, each.path, each.frame_rule) for each in own)
     config.protocol.name = "cross_database"
+    return config
+
+
+# The bilinear CNN paper's networks: trunk and what becomes of its maps.
+BILINEAR_TRUNKS = {"vgg16": "VGG16", "resnet50": "ResNet50"}
+BILINEAR_POOLINGS = {"global": "global", "bilinear": "bilinear"}
+BILINEAR_DIMENSIONS = {"va": ("valence", "arousal"), "vad": ("valence", "arousal", "dominance")}
+
+
+def get_bilinear(trunk: str, pooling: str, dimensions: str) -> ConfigDict:
+    """The bilinear CNN as published for FER+ (its specification, sections 2 to 5 and 7).
+
+    Args:
+      trunk, pooling, dimensions: keys of the tables above.
+    """
+    config = get_config()
+    config.name = f"bilinear_{trunk}_{pooling}_{dimensions}"
+    config.method = f"{BILINEAR_TRUNKS[trunk]} {BILINEAR_POOLINGS[pooling]}"
+    config.task = "dimensional"
+    config.data.dataset, config.data.path = "ferplus", "data/ferplus"
+    config.data.frames, config.data.frame_rule = 1, "middles"
+    config.data.classes = BILINEAR_DIMENSIONS[dimensions]
+    config.optimizer.update(
+        {"learning_rate": 0.001, "weight_decay": 5e-4, "schedule": "steps",
+         "drop_at": (20, 40, 60, 80), "drop_factor": 0.5}
+    )  # fmt: skip
+    config.train.batch_size, config.train.epochs = 50, 100
+    config.train.checkpoint_epochs = 1
+    config.protocol.name = "holdout"
+    with config.unlocked():
+        config.model = ConfigDict(
+            {
+                "name": "bilinear_cnn",
+                "trunk": trunk,
+                "pooling": pooling,  # "global", "bilinear", or "fc": fc6 and fc7 of VGG16
+                "compact": "full",  # or "triangle", "reduced", "low_rank", see the model
+                "features": 512,  # units between the bilinear feature and the output
+                "dropout": 0.3,
+                "size": 224,  # pixels of a side to which faces are enlarged; 0: as they are
+                "pixels": "vggface",  # "imagenet" with weights of ImageNet
+                "stages": (),  # of the trunk; (): the paper's
+                "batch_norm": False,  # of VGG16
+                "dtype": "float32",  # or "bfloat16"
+                "remat": False,  # True: less memory, more time
+            }
+        )
+        config.augment = ConfigDict(
+            {"enabled": True, "flip": True, "degrees": 0.0, "brightness": 0.0, "contrast": 0.0}
+        )
     return config

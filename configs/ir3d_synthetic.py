@@ -15,9 +15,14 @@ def get_config(variant: str = "full"):
 
 def shrink(config):
     """Makes the network and the crops small enough for 2 CPU cores."""
-    config.data.path = f"data/{config.data.dataset}_crops96"
+    config.data.path = config.data.path.replace("crops299", "crops96")
+    config.data.train_on = tuple(
+        (name, path.replace("crops299", "crops96"), rule)
+        for name, path, rule in config.data.train_on
+    )
     config.data.crop_size = 0
     config.model.divisor = 8
     config.optimizer.name, config.optimizer.learning_rate = "adam", 0.001
-    config.train.epochs = 20
+    config.train.epochs = 12
+    config.train.evaluation_epochs = 3
     return config

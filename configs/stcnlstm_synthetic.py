@@ -19,9 +19,9 @@ def get_config(variant: str = "full"):
     else:
         config.model.channels = (16,) * len(config.model.channels)
         config.model.hidden = 32
-    config.optimizer.name, config.optimizer.learning_rate = "adam", 0.001  # begins to learn earlier
-    if variant == "slstm":  # the sum of five layers does not begin to learn at 0.001
-        config.optimizer.learning_rate = 0.0003
+    config.optimizer.name = "adam"  # begins to learn earlier
+    # at 0.001 nets without BatchNorm do not begin to learn from some first weights
+    config.optimizer.learning_rate = 0.001 if variant == "densenet" else 0.0003
     config.optimizer.drop_at, config.optimizer.drop_factor = (24,), 0.1
     config.train.batch_size = 8
     config.train.epochs = 30

@@ -13,6 +13,7 @@ import numpy as np
 
 from fer_jax.landmarks import LEFT_EYE, RIGHT_EYE
 from fer_jax.pen import Pen, curve, curves, opencv, tone
+from fer_jax.picture import Style, in_steps, side_light
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,12 +135,12 @@ def _draw_strands(pen: Pen, root, outer, inner, look: Appearance):
         pen.lines(curves(strands[first::5]), tone(look.hair, shine), 1)
 
 
-def _soft_shade(size: int, face: _Frame, light: float) -> np.ndarray:
+def _soft_shade(width: int, height: int, face: _Frame, light: float) -> np.ndarray:
     """Broad light and shadow, 128 neutral; drawn at half size because it is blurred anyway."""
     cv2 = opencv()
     p, unit = face.points / 2, face.unit / 2
     face = _Frame(p, unit, face.right, face.down)
-    pen = Pen(np.full((size // 2, size // 2), 128, np.uint8))
+    pen = Pen(np.full((height // 2, width // 2), 128, np.uint8))
     middle = (p[2] + p[14] + p[27] * 2) / 4
     outline = np.concatenate([curve(_contour(face)), _cranium(face, 1.2, 0.0)[::-1]])
     pen.fill(outline, 104)
@@ -163,7 +164,17 @@ def _soft_shade(size: int, face: _Frame, light: float) -> np.ndarray:
     pen.ellipse(p[57] + 0.62 * (p[8] - p[57]), face.right * unit * 0.18,
                 face.down * unit * 0.1, 142)  # fmt: skip
     soft = cv2.GaussianBlur(pen.image, (0, 0), max(unit * 0.075, 0.5))
-    return cv2.resize(soft, (size, size), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _draw_ink(pen: Pen, face: _Frame, look: Appearance, width: float):
+    """Inked outlines of hair, jaw, nose and lips; `width` in eye distances."""
+    p, ink, width = face.points, tone(look.hair, 0.3), width * face.unit
+    pen.line(_cranium(face, look.crown, 0.10), ink, width)
+    pen.line(curve(_contour(face)), ink, width)
+    pen.line(curve(p[48:60], p[48:49]), tone(look.lips, 0.4), 0.7 * width)
+    nose = [face.at(p[28], 0.06, 0), face.at(p[30], 0.1, -0.03), face.at(p[33], 0.06, -0.02)]
+    pen.line(curve(np.array(nose)), tone(look.skin, 0.4), 0.7 * width)
 
 
 def _draw_brows(pen: Pen, face: _Frame, look: Appearance):
@@ -287,16 +298,21 @@ def _crease(pen: Pen, line: np.ndarray, look: Appearance, depth: float, unit: fl
         pen.line(line, tone(look.skin, 0.96 - 0.3 * depth), 0.02 * unit)
 
 
-def draw_face(points: np.ndarray, look: Appearance, background, light: float) -> np.ndarray:
+def draw_face(
+    points: np.ndarray, look: Appearance, background, light: float, style: Style
+) -> np.ndarray:
+    """Draws one face on a copy of `background [H, W, 3]`; points `[68, 2]` are its pixels."""
     cv2 = opencv()
-    size = background.shape[0]
+    height, width = background.shape[:2]
     face = _Frame.of(points)
     image = background.copy()
     pen = Pen(image)
     _draw_back(pen, face, look)
     _draw_head(pen, face, look)
-    shade = cv2.cvtColor(_soft_shade(size, face, light), cv2.COLOR_GRAY2RGB)
-    cv2.multiply(image, shade, image, 1 / 128)
+    shade = _soft_shade(width, height, face, light)
+    if style.shade_step:
+        shade = in_steps(shade, style.shade_step)
+    cv2.multiply(image, cv2.cvtColor(shade, cv2.COLOR_GRAY2RGB), image, 1 / 128)
     _draw_creases(pen, face, look)
     _draw_hair(pen, face, look)
     _draw_brows(pen, face, look)
@@ -304,4 +320,10 @@ def draw_face(points: np.ndarray, look: Appearance, background, light: float) ->
     for eye in (RIGHT_EYE, LEFT_EYE):
         _draw_eye(pen, face, points[eye], look)
     _draw_mouth(pen, face, look)
+    if style.outline:
+        _draw_ink(pen, face, look, style.outline)
+    if style.side_light:
+        bridge = points[27:31].mean(0)
+        lit = side_light(width, height, bridge, face.right / face.unit, style.side_light)
+        cv2.multiply(image, cv2.cvtColor(lit, cv2.COLOR_GRAY2RGB), image, 1 / 128)
     return cv2.GaussianBlur(image, (0, 0), 0.012 * face.unit + 0.2)

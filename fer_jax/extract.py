@@ -10,6 +10,7 @@ from fer_jax import landmarks as lm
 PIXELS = {
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "symmetric": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),  # -1..1
+    "vggface": ((129.1863, 104.7624, 93.5940), (1.0, 1.0, 1.0)),
 }
 
 
@@ -38,16 +39,28 @@ def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "posit
     raise ValueError(f"inputs {inputs!r} are unknown: a model takes 'edges' or 'nodes'")
 
 
-def frame_inputs(frames, size: int, pixels: str):
+LUMINANCE = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
+
+
+def frame_inputs(frames, size: int, pixels: str, gray: bool = False):
     """What an image model eats: `[B, T, S, S, 3] -> [B, T, size, size, 3]`, the middle, scaled.
 
     Args:
       frames: 0..255, uint8 or float; NumPy or JAX.
       size: side of the square, pixels, at most S; 0 takes all.
       pixels: key of `PIXELS`, as the model says.
+      gray: takes the colour out, as it is missing in what the model learnt from.
+
+    Raises:
+      ValueError: unknown pixels.
     """
+    if pixels not in PIXELS:
+        raise ValueError(f"pixels {pixels!r} are unknown: use one of {sorted(PIXELS)}")
     mean, deviation = np.asarray(PIXELS[pixels], np.float32)
-    return (middle(frames, size or frames.shape[-2]).astype(np.float32) - mean) / deviation
+    frames = middle(frames, size or frames.shape[-2]).astype(np.float32)
+    if gray:
+        frames = (frames @ np.asarray(LUMINANCE, np.float32))[..., None]
+    return (frames - mean) / deviation
 
 
 def middle(frames, size: int):
@@ -72,7 +85,8 @@ def batch_inputs(batch: dict, module, edges, features: str = "position", crop_si
       crop_size: see `frame_inputs`.
     """
     if takes_crops(module):
-        frames = frame_inputs(batch["frames"], crop_size, module.pixels)
+        gray = getattr(module, "gray", False)
+        frames = frame_inputs(batch["frames"], crop_size, module.pixels, gray)
         if module.inputs == "frames":
             return frames
         cut = (batch["frames"].shape[-2] - frames.shape[-2]) // 2  # as `middle` does

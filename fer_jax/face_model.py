@@ -79,6 +79,7 @@ ACTION_UNITS = tuple(_DISPLACEMENT)
 RECIPES = {
     "anger": {4: (1.0, 0.7, 1.0), 5: (0.6, 0.4, 0.8), 7: (0.9, 0.5, 1.0), 23: (1.0, 0.5, 1.0),
               17: (0.4, 0.3, 0.6), 10: (0.25, 0.2, 0.5)},
+    "contempt": {14: (1.0, 0.6, 1.0), 12: (0.8, 0.4, 0.8), 7: (0.2, 0.2, 0.4)},
     "disgust": {9: (1.0, 0.6, 1.0), 10: (0.6, 0.4, 0.9), 4: (0.5, 0.3, 0.6), 7: (0.5, 0.3, 0.7),
                 15: (0.4, 0.3, 0.6), 16: (0.4, 0.3, 0.6), 17: (0.5, 0.3, 0.6)},
     "fear": {1: (1.0, 0.6, 1.0), 2: (0.8, 0.4, 0.8), 4: (0.8, 0.3, 0.7), 5: (1.0, 0.6, 1.0),
@@ -86,19 +87,26 @@ RECIPES = {
     "happiness": {12: (1.0, 0.7, 1.0), 6: (0.8, 0.4, 0.9), 25: (0.6, 0.4, 0.9),
                   26: (0.25, 0.2, 0.5)},
     "neutral": {},
+    "relief": {12: (1.0, 0.3, 0.6), 25: (1.0, 0.5, 0.9), 45: (1.0, 0.4, 0.8), 26: (0.8, 0.3, 0.6),
+               1: (0.4, 0.2, 0.4)},
     "sadness": {1: (1.0, 0.6, 1.0), 15: (1.0, 0.5, 1.0), 4: (0.8, 0.3, 0.7), 17: (0.5, 0.3, 0.7),
                 6: (0.2, 0.2, 0.4)},
     "surprise": {1: (1.0, 0.6, 1.0), 2: (1.0, 0.6, 1.0), 5: (0.8, 0.4, 0.9), 25: (0.9, 0.5, 1.0),
                  26: (0.85, 0.4, 1.0)},
 }  # fmt: skip
 
+# Action units that an expression shows on one side of the face alone.
+UNILATERAL = {"contempt": (12, 14)}
+
 # The emotion a weak expression is most easily taken for, used to blend ambiguous clips.
 CONFUSABLE = {
     "anger": ("disgust", "sadness"),
+    "contempt": ("happiness", "disgust"),
     "disgust": ("anger", "sadness"),
     "fear": ("surprise", "sadness"),
     "happiness": ("neutral", "fear"),
     "neutral": ("sadness", "anger"),
+    "relief": ("happiness", "neutral"),
     "sadness": ("neutral", "fear"),
     "surprise": ("fear", "neutral"),
 }

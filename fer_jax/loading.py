@@ -10,9 +10,18 @@ import numpy as np
 from fer_jax import crops
 from fer_jax import landmarks as lm
 from fer_jax.data import Clips
-from fer_jax.labels import PRESENT_INTENSITY
-from fer_jax.selection import select_frames, thin_frames, window_frames
+from fer_jax.labels import DIMENSIONS, PRESENT_INTENSITY, vad
+from fer_jax.selection import (
+    CUT,
+    PIECES,
+    piece_frames,
+    select_frames,
+    thin_frames,
+    window_frames,
+)
 
+# What a clip without a known target lacks.
+_KNOWN = {"label": "class", "action_units": "action unit", "votes": "vote"}
 REFERENCE_WIDTH = 500.0  # published pixel figures (noise, mean shapes) refer to frames this wide
 
 
@@ -34,45 +43,61 @@ def load_clips(
     frames_per_second: float = 0.0,
     classes: Sequence[str] = (),
     target: str = "label",
+    words: Sequence[tuple[str, str]] = (),
+    neutral_dominance: float | None = None,
 ) -> Clips:
     """Reads a prepared data set; landmarks into memory, crops are left to be decoded.
 
     Args:
       path: directory that `python -m preprocess` wrote.
-      frames, rule: see `select_frames`.
+      frames, rule: see `selection`.
       dataset: name shown in the message when nothing is there.
       crop_size: side of the face crops that a model will see, pixels (0: as prepared); None: it
         sees none.
       frames_per_second: what frames are chosen from, see `thin_frames`.
-      classes: names of the classes or action units to keep; empty keeps all.
-      target: what is learnt: "label", or "action_units" of the last frame.
+      classes: names of the classes, action units or dimensions to keep; empty keeps all.
+      target: what is learnt: "label", "action_units" of the last frame, or "votes" for emotions,
+        as the valence, arousal and dominance that they come to.
+      words, neutral_dominance: see `labels.vad`.
 
     Raises:
-      NotPreparedError: nothing (or something else) is at `path`, or it has no crops or targets.
-      ValueError: a name in `classes` that the data set does not have.
+      NotPreparedError: nothing (or something else) is at `path`, or it has no crops, landmarks or
+        targets.
+      ValueError: a name in `classes` that the data set does not have, or an unknown word.
     """
     path = pathlib.Path(path)
     builder = _open(path, dataset, crop_size, target)
     metadata = builder.info.metadata or {}
-    rows, faceless = _read_rows(builder, frames, rule, frames_per_second, target)
-    names = tuple(
-        metadata["action_units"]
-        if target == "action_units"
-        else builder.info.features["label"].names
-    )
+    rows, faceless, short = _read_rows(builder, frames, rule, frames_per_second, target)
+    if short and not rows:
+        raise NotPreparedError(
+            f"none of the {short} recordings in {path} has the {frames} frames with a face that "
+            f"--config.data.frame_rule={rule} needs: choose fewer --config.data.frames"
+        )
+    if target == "votes":
+        rows, names = _rated(rows, words, neutral_dominance), DIMENSIONS
+    else:
+        units = target == "action_units"
+        names = tuple(metadata["action_units"] if units else builder.info.features["label"].names)
     if classes:
-        keep = _keep_units if target == "action_units" else _keep_classes
+        keep = _keep_classes if target == "label" else _keep_values
         rows, names = keep(rows, names, _known(classes, names, path))
     if not rows:
         raise NotPreparedError(
             f"{path} holds no clip that shows a face and has a known "
-            f"{'action unit' if target == 'action_units' else 'class'}: see {path / 'report.json'}"
+            f"{_KNOWN[target]}: see {path / 'report.json'}"
+        )
+    if crop_size is None and all(np.isnan(row["landmarks"]).all() for row in rows):
+        raise NotPreparedError(
+            f"{path} has pictures and no landmarks: choose a model that looks at face crops"
         )
     column = {name: [row[name] for row in rows] for name in rows[0]}
     pictures = {}
     if crop_size is not None:
         pictures["frames"] = crops.Recorded(
-            str(path), tuple(column["place"]), tuple(column["chosen"]), metadata["crop_size"]
+            tuple((str(path), *place) for place in column["place"]),
+            tuple(column["chosen"]),
+            metadata["crop_size"],
         )
         pictures["crop_landmarks"] = _points(column, "crop_landmarks", rule)
     return Clips(
@@ -86,9 +111,10 @@ def load_clips(
         graph=lm.load_graph(path / "graph.json"),
         scaled=all(column["scaled"]),
         preprocess_version=int(metadata.get("preprocess_version", 0)),
-        ranks=_ranks(column["place"]),
+        ranks=_ranks(column["place"]) if rule == "windows" else np.zeros(len(rows), int),
         ends=np.array(column["end"]),
         faceless=faceless,
+        short=short,
         **pictures,
     )
 
@@ -111,20 +137,30 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
             f"{path} names no action units: --config.task=action_units needs a data set that does, "
             f"e.g. bp4d, synthetic or your own (docs/data.md)"
         )
+    if target == "votes" and not metadata.get("votes"):
+        raise NotPreparedError(
+            f"{path} has no votes of several people for the emotion of a face, from which valence "
+            f"and arousal are averaged: ferplus has them (docs/data.md)"
+        )
     return builder
 
 
 def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target: str):
-    """Rows of all clips in the order of their names, and how many windows show no face."""
-    rows, labelled = [], 0
+    """Rows of all clips in the order of their names, and how much is left out.
+
+    Returns:
+      Rows, windows that show no face, recordings too short for a piece.
+    """
+    rows, labelled, short = [], 0, 0
     for split in sorted(builder.info.splits):
         for number, example in enumerate(builder.as_data_source(split)):
             clip_rows = _clip_rows(example, frames, rule, frames_per_second, target)
             rows += [{**row, "split": split, "place": (split, number)} for row in clip_rows]
             if rule == "windows":
                 labelled += int(np.isfinite(example[target]).any(-1).sum())
+            short += rule in PIECES and not clip_rows
     rows.sort(key=lambda row: row["recording"])  # stable: windows stay in their order
-    return rows, max(0, labelled - len(rows))
+    return rows, max(0, labelled - len(rows)), short
 
 
 def _ranks(places: list) -> np.ndarray:
@@ -156,8 +192,16 @@ def _keep_classes(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str,
     return rows, tuple(names[number] for number in kept)
 
 
-def _keep_units(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, ...]]:
-    """Leaves out other action units, and the clips of which none is known then."""
+def _rated(rows: list[dict], words, neutral_dominance: float | None) -> list[dict]:
+    """Averages the votes of all clips to valence, arousal and dominance."""
+    if not rows:
+        return rows
+    values = vad(np.stack([row["label"] for row in rows]), words, neutral_dominance)
+    return [{**row, "label": value} for row, value in zip(rows, values, strict=True)]
+
+
+def _keep_values(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, ...]]:
+    """Leaves out other action units or dimensions, and the clips of which none is known then."""
     rows = [{**row, "label": row["label"][kept]} for row in rows]
     rows = [row for row in rows if not np.isnan(row["label"]).all()]
     return rows, tuple(names[number] for number in kept)
@@ -174,7 +218,7 @@ def _known(kept: Sequence[str], names, path) -> list[int]:
 
 
 def _clip_rows(example, frames: int, rule: str, frames_per_second: float, target: str) -> list:
-    """One row a clip: the whole recording, or every window of it that shows a face.
+    """One row a clip: the whole recording, every piece, or every window that shows a face.
 
     Those without any known label are left out.
     """
@@ -186,24 +230,32 @@ def _clip_rows(example, frames: int, rule: str, frames_per_second: float, target
         if name in example
     }
     arrays["landmarks"] = scale_to_reference(arrays["landmarks"], width)
-    name = _text(example["clip_id"])
+    name, length = _text(example["clip_id"]), frames if rule in CUT else len(detected)
     whole = {"recording": name, "subject": _text(example["subject"]), "scaled": width > 0}
-    if rule != "windows":
-        chosen = select_frames(detected, frames, rule)
-        own = {name: values[chosen] for name, values in arrays.items()}
-        seconds = len(detected) / fps if fps > 0 else np.nan
-        own |= {"clip_id": name, "label": _label(example, target, chosen[-1])}
-        rows = [{**whole, **own, "chosen": chosen, "seconds": seconds, "end": seconds}]
+    whole["seconds"] = length / fps if fps > 0 else np.nan
+    if rule == "windows":
+        parts = _windows(example, detected, frames, target)
+    elif rule in PIECES:
+        parts = _pieces(example, detected, frames, rule, target)
     else:
-        whole |= {**arrays, "seconds": frames / fps if fps > 0 else np.nan}
-        rows = [{**whole, **own} for own in _windows(example, detected, frames, fps, target, name)]
-    return [row for row in rows if not np.isnan(row["label"]).all()]
+        chosen = select_frames(detected, frames, rule)
+        label = _label(example, target, chosen[-1])
+        parts = [{"clip_id": name, "chosen": chosen, "end": whole["seconds"], "label": label}]
+    return [
+        # windows overlap: they get all frames of their recording, to share them
+        {**whole, **part, **(arrays if rule == "windows" else _at(part["chosen"], arrays))}
+        for part in parts
+        if not np.isnan(part["label"]).all()
+    ]
 
 
-def _windows(example, detected, frames: int, fps: float, target: str, name: str) -> Iterator[dict]:
+def _at(chosen, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: values[chosen] for name, values in arrays.items()}
+
+
+def _windows(example, detected, frames: int, target: str) -> Iterator[dict]:
     """What the windows of a recording that show a face have of their own."""
-    numbers = example["frame_index"]
-    ends = (numbers - numbers[0] + 1) / fps if fps > 0 else np.full(len(numbers), np.nan)
+    name, numbers, ends = _text(example["clip_id"]), example["frame_index"], _ends(example)
     for frame, chosen in enumerate(window_frames(detected, frames, numbers)):
         if chosen[0] >= 0:
             yield {
@@ -214,10 +266,31 @@ def _windows(example, detected, frames: int, fps: float, target: str, name: str)
             }
 
 
+def _pieces(example, detected, frames: int, rule: str, target: str) -> Iterator[dict]:
+    """What the pieces of a recording have of their own."""
+    name, ends = _text(example["clip_id"]), _ends(example)
+    for number, chosen in piece_frames(detected, frames, rule).items():
+        yield {
+            "clip_id": f"{name}#{number}",
+            "chosen": chosen,
+            "end": ends[chosen[-1]],
+            "label": _label(example, target, chosen[-1]),
+        }
+
+
+def _ends(example) -> np.ndarray:
+    """Seconds into the recording at which each of its frames ends, `[L]`; NaN where not known."""
+    numbers, fps = example["frame_index"], float(example["fps"])
+    return (numbers - numbers[0] + 1) / fps if fps > 0 else np.full(len(numbers), np.nan)
+
+
 def _label(example, target: str, frame: int):
-    """The class, or which action units a frame shows, `[A]`: 1, 0 or NaN where that is unknown."""
+    """The class, votes `[8]`, or which action units a frame shows, `[A]`: 1 or 0; NaN: unknown."""
     if target == "label":
         return np.int32(example["label"])
+    if target == "votes":
+        votes = example["votes"]
+        return votes if votes.any() else np.full_like(votes, np.nan)
     intensity = example["action_units"][frame]
     return np.where(np.isnan(intensity), np.nan, intensity >= PRESENT_INTENSITY).astype(np.float32)
 
@@ -246,13 +319,20 @@ def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> st
         "afew": licensed.format("the EmotiW organisers"),
         "mmi": licensed.format("the owners of the MMI facial expression database"),
         "bp4d": licensed.format("Binghamton University"),
+        "fera": licensed.format("the owners of GEMEP-FERA 2011"),
+        "disfa": licensed.format("the owners of DISFA"),
+        "ferplus": "Put fer2013new.csv (MIT, github.com/microsoft/FERPlus) and fer2013.csv (for "
+        "research; Kaggle, Challenges in Representation Learning) into DIR",
     }.get(dataset, listed[0].upper() + listed[1:])
-    own = ("synthetic", "ravdess", "ckplus", "oulu", "afew", "mmi", "bp4d")
+    own = ("synthetic", "ravdess", "ckplus", "oulu", "afew", "mmi", "bp4d", "fera", "disfa")
+    own += ("ferplus",)
     reader = dataset if dataset in own else "manifest"
     source = {"synthetic": "", "manifest": " --source FILE.csv"}.get(reader, " --source DIR")
     flags = "" if crop_size is None else f" {crops_flag(crop_size)}"
     if crop_size is not None and dataset == "buhmap":
         flags += " --render"
+    if dataset == "ferplus" and not crop_size:
+        flags = ""  # its images are crops, 48 pixels a side
     return (
         f"{dataset} is not prepared in {path} (no dataset_info.json). {origin}. "
         f"Prepare it: python -m preprocess {reader}{source} --out {path}{flags}"

@@ -9,6 +9,7 @@ import numpy as np
 from fer_jax.drawing import Appearance, draw_face
 from fer_jax.landmarks import eye_distance
 from fer_jax.pen import opencv
+from fer_jax.picture import PLAIN, Style, make_backdrop, make_camera
 
 FRAME = 256  # side of the frame that the landmarks refer to, pixels
 
@@ -50,24 +51,27 @@ def make_appearance(rng: np.random.Generator) -> Appearance:
     )
 
 
-def _background(size: int, look: Appearance, rng: np.random.Generator) -> np.ndarray:
-    cv2 = opencv()
-    coarse = np.asarray(look.background) * (1 + 0.12 * rng.standard_normal((5, 5, 1)))
-    coarse = np.clip(coarse, 0, 255).astype(np.uint8)
-    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
-
-
-def render(landmarks, identity, *, size: int = FRAME, seed: int = 0) -> Iterator[np.ndarray]:
+def render(
+    landmarks,
+    identity,
+    *,
+    frame_size: tuple[int, int] = (FRAME, FRAME),
+    size: int | None = None,
+    seed: int = 0,
+    style: Style = PLAIN,
+) -> Iterator[np.ndarray]:
     """Draws the frames of a clip, one at a time.
 
     Args:
-      landmarks: `[T, 68, 2]` pixels of a 256 x 256 frame; synthetic or real (see `fit_to_frame`).
+      landmarks: `[T, 68, 2]` pixels; synthetic or real (see `fit_to_frame`).
       identity: who; anything with an `appearance`.
-      size: side of the frames, pixels.
+      frame_size: (width, height) of the frame that the landmarks refer to, pixels.
+      size: height of the frames to draw, pixels; that of `frame_size` when left out.
       seed: of the light, the background and the camera noise; same seed, same frames.
+      style: how they look, see `picture.Style`.
 
     Yields:
-      `[size, size, 3]` uint8 RGB frames.
+      `[H, W, 3]` uint8 RGB frames.
 
     Raises:
       ValueError: landmarks of another shape, or not finite.
@@ -78,17 +82,15 @@ def render(landmarks, identity, *, size: int = FRAME, seed: int = 0) -> Iterator
         raise ValueError(f"render needs landmarks [T, 68, 2], got {landmarks.shape}")
     if not np.isfinite(landmarks).all():
         raise ValueError("render got landmarks that are not finite: leave out undetected frames")
-    cv2 = opencv()
+    scale = 1.0 if size is None else size / frame_size[1]
+    width, height = (round(side * scale) for side in frame_size)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 2]))
     look = identity.appearance
-    background = _background(size, look, rng)
+    backdrop = make_backdrop(width, height, look.background, style, rng)
     light = rng.uniform(-1, 1)
-    grain = np.clip(128 + 3 * rng.standard_normal((size + 64, size + 64, 3)), 0, 255)
-    grain = grain.astype(np.uint8)
-    for points in landmarks * (size / FRAME):
-        image = draw_face(points, look, background, light)
-        y, x = rng.integers(64, size=2)
-        yield cv2.addWeighted(image, 1.0, grain[y : y + size, x : x + size], 1.0, -128.0)
+    record = make_camera(width, height, style, rng)
+    for points in landmarks * scale:
+        yield record(draw_face(points, look, backdrop, light, style))
 
 
 def fit_to_frame(landmarks, *, eye_pixels: float = 56.0) -> np.ndarray:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+PIECES = ("pieces", "apex_pieces")
+CUT = ("windows", *PIECES)  # rules that make several clips of a recording
+
 
 def select_frames(detected, frames: int, rule: str) -> np.ndarray:
     """Chooses T frames of a clip.
@@ -20,6 +23,7 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
         the last one again (STC-NLSTM).
         "last": the last T frames with a face; short clips repeat the first of them.
         "windows": the last T frames, see `window_frames`.
+        "pieces", "apex_pieces": as "last"; `piece_frames` cuts whole recordings.
 
     Returns:
       `[T]` int frame indices, ascending.
@@ -41,7 +45,7 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
         if count > frames:
             return valid[np.round(np.linspace(0, count - 1, frames)).astype(int)]
         return valid[np.minimum(np.arange(frames), count - 1)]
-    if rule == "last":
+    if rule in ("last", *PIECES):
         return valid[np.maximum(np.arange(count - frames, count), 0)]
     if rule == "windows":
         window = window_frames(detected, frames)[-1]
@@ -56,8 +60,8 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
         nearest = np.abs(valid[None] - wanted[:, None]).argmin(1)
         return valid[nearest]
     raise ValueError(
-        f"frame rule {rule!r} is unknown: use 'ends', 'last', 'middles', 'padded', 'uniform' or "
-        f"'windows'"
+        f"frame rule {rule!r} is unknown: use 'apex_pieces', 'ends', 'last', 'middles', 'padded', "
+        f"'pieces', 'uniform' or 'windows'"
     )
 
 
@@ -89,6 +93,31 @@ def window_frames(detected, frames: int, numbers=None) -> np.ndarray:
     first = np.where(chosen >= 0, chosen, len(detected)).min(1, keepdims=True)
     chosen = np.where(chosen >= 0, chosen, first)
     return np.where(first < len(detected), chosen, -1)
+
+
+def piece_frames(detected, frames: int, rule: str = "pieces") -> dict[int, np.ndarray]:
+    """Cuts the frames with a face into pieces of T that follow each other; the rest is dropped.
+
+    Args:
+      detected: `[L]` bool, frames in which a face was found.
+      frames: T.
+      rule: "pieces": all of them; "apex_pieces": those that lie in the middle third of the clip,
+        else the one nearest to its middle.
+
+    Returns:
+      Number of the piece, counted from 0 -> `[T]` int frame indices, ascending; empty where there
+      are fewer than T frames with a face.
+
+    Source: 3D Inception-ResNet specification, section 7.
+    """
+    valid, length = np.flatnonzero(np.asarray(detected, bool)), len(detected)
+    pieces = valid[: len(valid) // frames * frames].reshape(-1, frames)
+    numbers = np.arange(len(pieces))
+    if rule == "apex_pieces" and len(pieces):
+        inside = (3 * pieces[:, 0] >= length) & (3 * pieces[:, -1] < 2 * length)
+        off_middle = np.abs(pieces[:, 0] + pieces[:, -1] - (length - 1))
+        numbers = numbers[inside] if inside.any() else off_middle.argmin(keepdims=True)
+    return {int(number): pieces[number] for number in numbers}
 
 
 def thin_frames(detected, fps: float, frames_per_second: float) -> np.ndarray:

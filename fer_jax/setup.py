@@ -120,6 +120,8 @@ def _load(config: ConfigDict) -> data.Clips:
             frames_per_second=own.frames_per_second,
             classes=own.classes,
             target=TASKS[config.task].target,
+            words=own.words,
+            neutral_dominance=own.neutral_dominance or None,
         )
 
     tested = load(own.dataset, own.path, own.frame_rule)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fer_jax.answers import ANSWERS
+from fer_jax.selection import CUT
 
 UNKNOWN_FPS = 25.0  # frames a second of sources that do not say
 
@@ -242,7 +243,7 @@ def predict_windows(
     for position, faces in sliding(frames, length, step):
         start = (first + position) / fps
         row = {"start": start, "end": start + len(faces) / fps}
-        if predictor.frame_rule == "windows":
+        if predictor.frame_rule in CUT:
             faces = at_equal_steps(faces, window * fps / predictor.frames, predictor.frames)
         track, detected = largest_face(faces)
         row |= _predict_window(predictor, faces, track, detected, fps, width, options)

@@ -21,14 +21,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from preprocess import crops, pipeline, report, store
-from preprocess.clip import Clip, ClipError, SourceError
+from preprocess.clip import Clip, ClipError, Sequence, SourceError
 from preprocess.datasets import DATASETS
 from preprocess.detector import LandmarkModelError, landmark_model
-from preprocess.read import needs_detection, no_pictures
+from preprocess.read import needs_detection, no_pictures, read_clip
 
 _COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops")
 # Pixels of the crops that a system's configs expect, and those of its small ones.
-_CROPS = {"stcnlstm": 64, "fergcn": 256}
+_CROPS = {"stcnlstm": 64, "fergcn": 256, "ir3d": 299}
 _SMALL_CROPS = {"synthetic": 64, "buhmap": 64}
 
 
@@ -128,7 +128,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if options.crops:
         clips = [dataclasses.replace(c, problem=c.problem or no_pictures(c)) for c in clips]
     found = sorted({clip.label for clip in clips if not clip.problem})
-    classes = getattr(dataset, "CLASSES", found)
+    named = getattr(dataset, "class_names", lambda options: getattr(dataset, "CLASSES", found))
+    classes = named(options)
     own_notes = getattr(dataset, "notes", None)
     if options.dry_run:
         report.print_listing(console, clips, classes, own_notes)
@@ -160,8 +161,12 @@ def _next_command(options: argparse.Namespace, summary: dict, coded: bool) -> st
     """
     name, path = options.out.resolve().name, shlex.quote(str(options.out))
     systems = ("stbln",)
+    if options.dataset == "ferplus":
+        return f"python run.py --config configs/bilinear_small.py --config.data.path={path}"
     if options.crops:  # the system whose own size is nearest comes first
         systems = ("fergcn", "stcnlstm") if options.crops >= 128 else ("stcnlstm", "fergcn")
+        small = 80 <= options.crops < 128 and options.dataset in ("synthetic", "manifest")
+        systems = ("ir3d", *systems) if small or options.crops > 280 else (*systems, "ir3d")
     own = [
         (system, known)
         for known, system in itertools.product((options.dataset, name), systems)
@@ -252,6 +257,11 @@ def _action_units(dataset, clips: list[Clip]) -> tuple[str, ...] | None:
     return getattr(dataset, "ACTION_UNITS", None) or next(coded, None)
 
 
+def _sequence(clip: Clip, file: pathlib.Path | None, crop_size: int) -> Sequence:
+    """What was read of a clip; without a file it is read once more."""
+    return pipeline.load_sequence(file) if file else read_clip(clip, crop_size=crop_size)[0]
+
+
 def _store(options, clips, outcomes, files, classes, summary) -> None:
     out = options.out
     usable = [
@@ -261,11 +271,12 @@ def _store(options, clips, outcomes, files, classes, summary) -> None:
     ]
     store.write_dataset(
         out,
-        lambda: ((clip, pipeline.load_sequence(file)) for clip, file in usable),
+        lambda: ((clip, _sequence(clip, file, options.crops)) for clip, file in usable),
         splits=list(summary["splits"]),
         classes=classes,
         action_units=_action_units(DATASETS[options.dataset], clips),
         crop_size=options.crops,
+        votes=getattr(DATASETS[options.dataset], "VOTES", ()),
         report=summary,
     )
     # Finished clips stay, so that a longer list later only costs its new clips.

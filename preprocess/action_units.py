@@ -1,4 +1,7 @@
-"""Action units of a clip's frames, coded in a CSV: a row a frame, a column an action unit."""
+"""Action units of a clip's frames, coded in a CSV: a row a frame, a column an action unit.
+
+Or in a folder with a file for each action unit, as DISFA has them.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from preprocess.clip import ClipError, Codes
 
 _UNIT = re.compile(r"(?:AU)?0*([1-9]\d?)(?:_c)?", re.IGNORECASE)  # _c: presence, of OpenFace
 _UNKNOWN = 9.0
+_STRONGEST = 5  # intensity E
 _LAST = np.iinfo(np.int32).max  # frame number
 _FORM = "its first line must name columns like frame,AU01,AU02"
 
@@ -36,8 +40,12 @@ def read_codes(codes: Codes) -> dict[int, np.ndarray]:
     OpenFace's intensity `AU01_r` (0 to 5). A value is 0 to 1; 9, nan or an empty cell mean unknown,
     as does a column that is not there.
 
+    A folder holds a file for each action unit, named like `SN001_au1.txt`; its lines are frame and
+    intensity, 0 to 5, and count from 1, so that line 1 is the frame at position 0 of a video.
+
     Returns:
-      frame number -> `[A]` float32 in the order of `codes.units`, NaN where unknown.
+      frame number -> `[A]` float32 in the order of `codes.units`, NaN where unknown; of a folder
+      as many frames as its shortest file has, intensities as 0 to 1.
 
     Raises:
       ClipError: the file cannot be read, has no rows, a row that is torn, two of one frame, or a
@@ -45,6 +53,9 @@ def read_codes(codes: Codes) -> dict[int, np.ndarray]:
     """
     if codes.path is None:
         return {}
+    if codes.path.is_dir() and codes.path.suffix.lower() != ".csv":  # that is a table gone wrong
+        columns = [_intensities(codes.path, unit) for unit in codes.units]
+        return dict(enumerate(np.array(list(zip(*columns, strict=False)), np.float32)))
     lines = _lines(codes.path)
     frame, columns, width = _columns(codes.path, lines)
     places = [(place, columns[name]) for place, name in enumerate(codes.units) if name in columns]
@@ -127,6 +138,33 @@ def base_rates(units: Series[str], tables: Iterable[np.ndarray]) -> list[str]:
         for name, there, of in zip(units, present, known, strict=True)
     ]
     return [f"share of frames with an action unit, of those where it is known: {', '.join(shares)}"]
+
+
+def _intensities(folder: pathlib.Path, unit: str) -> list[float]:
+    """Reads the file of one action unit: intensity 0 to 1 of every frame."""
+    ending = f"_au{int(unit.removeprefix('AU'))}.txt"
+    try:
+        path = next((p for p in folder.iterdir() if p.name.lower().endswith(ending)), None)
+    except OSError as error:
+        raise ClipError("unreadable codes", f"{folder}: {error.strerror}") from error
+    if path is None:
+        raise ClipError("no codes", f"{folder} has no file of {unit} (...{ending})")
+    values: list[float] = []
+    for line, cells in _lines(path):
+        where = f"{path}, line {line}"
+        if len(cells) != 2:
+            raise ClipError("torn codes", f"{where}: {len(cells)} cells, not frame and intensity")
+        number = _frame_number(cells[0], where)
+        if number != len(values) + 1:
+            detail = f"{where}: frame {number}, expected {len(values) + 1}"
+            raise ClipError("impossible frame number", detail)
+        text = cells[1].strip()
+        if text not in map(str, range(_STRONGEST + 1)):
+            raise ClipError("impossible code", f"{where}: intensity {text[:20]!r}, not 0 to 5")
+        values.append(int(text) / _STRONGEST)
+    if not values:
+        raise ClipError("no codes", f"{path} is empty")
+    return values
 
 
 def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:

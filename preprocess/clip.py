@@ -35,16 +35,17 @@ class Sequence:
     """Landmarks over time.
 
     Attributes:
-      landmarks: `[T, 68, 2]` float32, pixels of the upright source frame; 0 where not detected.
+      landmarks: `[T, 68, 2]` float32, pixels of the upright source frame; 0 where not detected, NaN
+        where there is a face but nobody has looked for its points.
       detected: `[T]` bool.
       frame_index: `[T]` int32, the number by which the source knows the frame.
       fps: frames a second; 0 when the source does not say.
       frame_size: width and height of the upright source frame, pixels; 0 when unknown.
       action_units: `[T, A]` float32 intensities 0..1, NaN where unknown, or None.
-      crops: the JPEG files of all frames one after another, `[N]` uint8, or None.
+      crops: the image files (JPEG or PNG) of all frames one after another, `[N]` uint8, or None.
       crop_offsets: `[T + 1]` int64; frame t is `crops[crop_offsets[t] : crop_offsets[t + 1]]`,
         empty where not detected.
-      crop_landmarks: `[T, 68, 2]` float32, pixels of the crop; 0 where not detected.
+      crop_landmarks: `[T, 68, 2]` float32, pixels of the crop; 0 or NaN as `landmarks`.
     """
 
     landmarks: np.ndarray
@@ -62,7 +63,7 @@ class Codes(NamedTuple):
     """Where the action units of a clip's frames are coded, see `action_units.py`.
 
     Attributes:
-      path: a CSV; None where all are unknown.
+      path: a CSV, or a folder with a file for each action unit; None where all are unknown.
       units: names of the action units, in the order of the columns of `Sequence.action_units`.
     """
 
@@ -80,14 +81,16 @@ class Clip:
       label: class name.
       source: a video, a folder of frames, a still image, an OpenFace CSV; a tuple of frame files;
         or a small picklable object of the data set's own with `load() -> Sequence` (landmarks
-        known) or `frames() -> Frames` (faces to be found, see `video.py`); where it has a `path`,
-        a change of that file makes it another source.
+        known), `frames() -> Frames` (faces to be found, see `video.py`) or `face(size) -> Sequence`
+        (a picture that is a face crop already, held in memory: never cached); where it has a
+        `path`, a change of that file makes it another source.
       split: "train", "validation", "test" or a name of the data set's own.
       fps: frames a second, where the source does not say (folders of frames).
       frame_size: width and height, where the source does not say (OpenFace CSV).
       problem: why the clip cannot be used, found while listing; None when it can.
       note: what was noticed while listing, but is no reason to drop the clip.
       codes: of the frames' action units, where they are not in the source itself.
+      votes: how many raters chose each emotion, in the order of the data set's `VOTES`, or None.
     """
 
     clip_id: str
@@ -100,3 +103,4 @@ class Clip:
     problem: ClipError | None = None
     note: str = ""
     codes: Codes | None = None
+    votes: tuple[float, ...] | None = None

@@ -23,7 +23,10 @@ import numpy as np
 
 from preprocess import PREPROCESS_VERSION
 from preprocess.clip import Clip, ClipError, Sequence
+from preprocess.detector import LandmarkModelError
+from preprocess.read import is_face, read_clip
 
+_FAILED = "failed"  # not kept: the next run may fare better
 _ARRAYS = ("landmarks", "detected", "frame_index", "action_units")
 _ARRAYS += ("crops", "crop_offsets", "crop_landmarks")
 
@@ -110,6 +113,8 @@ def read_all(
 ) -> Iterator[tuple[int, Outcome, pathlib.Path | None]]:
     """Reads clips and gives `(position, outcome, file)` as each is finished, in any order.
 
+    A clip that is a face in memory is read here and now, and its file is None.
+
     Args:
       clips: what to read.
       cache: directory of finished clips; those found there are given first, as they were.
@@ -127,6 +132,9 @@ def read_all(
         try:
             if clip.problem:
                 raise clip.problem
+            if is_face(clip):
+                yield position, _read(clip, None, crop_size)[0], None
+                continue
             file = cache_file(clip, cache, model, crop_size)
         except ClipError as error:
             yield position, Outcome(error.reason, error.detail), None
@@ -169,22 +177,23 @@ def _save(file: pathlib.Path, outcome: Outcome, sequence: Sequence | None) -> No
 
 
 def _read_job(job: _Job) -> Outcome:
-    from preprocess.detector import LandmarkModelError
-    from preprocess.read import read_clip
+    outcome, sequence = _read(job.clip, job.model_path, job.crop_size)
+    if outcome.reason != _FAILED:
+        _save(job.file, outcome, sequence)
+    return outcome
 
+
+def _read(clip: Clip, model_path, crop_size: int) -> tuple[Outcome, Sequence | None]:
     try:
-        sequence, notes = read_clip(job.clip, job.model_path, job.crop_size)
+        sequence, notes = read_clip(clip, model_path, crop_size)
     except ClipError as error:
-        outcome, sequence = Outcome(error.reason, error.detail), None
+        return Outcome(error.reason, error.detail), None
     except LandmarkModelError:
         raise
     except Exception as error:  # whatever a damaged file provokes must not end the run
-        return Outcome("failed", f"{type(error).__name__}: {error}")
-    else:
-        frames, detected = len(sequence.detected), int(sequence.detected.sum())
-        outcome = Outcome(frames=frames, detected=detected, **notes)
-    _save(job.file, outcome, sequence)
-    return outcome
+        return Outcome(_FAILED, f"{type(error).__name__}: {error}"), None
+    frames, detected = len(sequence.detected), int(sequence.detected.sum())
+    return Outcome(frames=frames, detected=detected, **notes), sequence
 
 
 def _in_processes(jobs: dict[int, _Job], workers: int) -> Iterator[tuple[int, Outcome]]:

@@ -17,8 +17,13 @@ from preprocess.openface import read_openface
 def needs_detection(clip: Clip) -> bool:
     """Tells whether faces have to be found in this clip's frames."""
     source = clip.source
-    known = hasattr(source, "load") or _is_csv(source)
+    known = hasattr(source, "load") or is_face(clip) or _is_csv(source)
     return clip.problem is None and not known
+
+
+def is_face(clip: Clip) -> bool:
+    """Tells whether the source is a face crop in memory, which costs less to read than to keep."""
+    return hasattr(clip.source, "face")
 
 
 def _is_csv(source) -> bool:
@@ -27,7 +32,7 @@ def _is_csv(source) -> bool:
 
 def no_pictures(clip: Clip) -> ClipError | None:
     """Says why no crops can be cut from this clip, None where they can."""
-    if clip.problem or needs_detection(clip):
+    if clip.problem or needs_detection(clip) or is_face(clip):
         return None
     return ClipError(
         "no pictures",
@@ -59,7 +64,11 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
     if crop_size and (problem := no_pictures(clip)):
         raise problem
     coded = read_codes(clip.codes) if clip.codes else {}  # before the search for faces: it is long
-    if hasattr(source, "load"):
+    if is_face(clip):
+        sequence = source.face(crop_size)
+        if crop_size:
+            notes |= {"crop_side": min(sequence.frame_size), "crop_bytes": len(sequence.crops)}
+    elif hasattr(source, "load"):
         sequence = source.load()
     elif _is_csv(source):
         sequence, notes["other_faces"] = read_openface(source, clip.fps, clip.frame_size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import pathlib
@@ -26,7 +25,8 @@ _OWN_FILES = (
 )  # fmt: skip
 _PARTIAL = ".writing-"
 _EXAMPLES_PER_SHARD = 1024
-_BATCH = 8  # clips held at a time; the writer renews its metadata with every batch
+# Least clips and frames held at a time; the writer renews its metadata with every batch.
+_BATCH, _BATCH_FRAMES = 8, 1000
 
 
 def write_dataset(
@@ -38,6 +38,7 @@ def write_dataset(
     action_units: Series[str] | None,
     report: dict,
     crop_size: int = 0,
+    votes: Series[str] = (),
 ) -> None:
     """Writes shards, graph and report; the directory changes only once everything is written.
 
@@ -50,13 +51,14 @@ def write_dataset(
       action_units: names of the columns of `Sequence.action_units`, None without them.
       report: becomes `report.json`.
       crop_size: side of the crops that every sequence has, pixels; 0 when none has any.
+      votes: names of the emotions of `Clip.votes`; empty without them.
     """
     for left_by_a_kill in out.glob(f"{_PARTIAL}*"):
         shutil.rmtree(left_by_a_kill, ignore_errors=True)
     partial = pathlib.Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
     try:
         graph = _graph(examples())
-        info = _info(partial, classes, action_units, crop_size, report["request"])
+        info = _info(partial, classes, action_units, crop_size, votes, report["request"])
         _write_shards(info, examples(), splits)
         save_graph(graph, partial / "graph.json")
         (partial / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
@@ -130,13 +132,14 @@ def read_report(out: pathlib.Path) -> dict:
 def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
     """Makes the graph of the mean of the centred 51 points over all detected training frames.
 
-    A set without any gets the graph of the fixed mean face. Without official splits all clips are
-    in `train`. Source: ST-BLN specification, section 2.4.
+    A set without any, or without landmarks, gets the graph of the fixed mean face. Without official
+    splits all clips are in `train`. Source: ST-BLN specification, section 2.4.
     """
     total, frames = np.zeros((51, 2)), 0
     for clip, sequence in examples:
         if clip.split == "train":
             points = inner(sequence.landmarks[sequence.detected].astype(np.float64))
+            points = points[np.isfinite(points).all((1, 2))]
             total += centre(points).sum(0)
             frames += len(points)
     if not frames:
@@ -147,7 +150,7 @@ def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
         raise SourceError(f"the landmarks of this data set make no face: {error}") from error
 
 
-def _info(directory, classes, action_units, crop_size: int, request: dict):
+def _info(directory, classes, action_units, crop_size: int, votes, request: dict):
     """Describes the data set to TFDS: `DatasetInfo`."""
     import tensorflow_datasets as tfds
 
@@ -162,18 +165,19 @@ def _info(directory, classes, action_units, crop_size: int, request: dict):
         "preprocess_version": PREPROCESS_VERSION,
         "action_units": list(action_units or ()),
         "crop_size": crop_size,
+        "votes": list(votes),
     }
     what = "Facial landmark sequences" + (" and face crops" if crop_size else "")
     return tfds.core.DatasetInfo(
         builder=identity,
         description=f"{what} prepared from {request['dataset']}.",
-        features=tfds.features.FeaturesDict(_features(classes, action_units, bool(crop_size))),
+        features=tfds.features.FeaturesDict(_features(classes, action_units, crop_size, votes)),
         metadata=tfds.core.MetadataDict(metadata),
         disable_shuffling=True,
     )
 
 
-def _features(classes, action_units, with_crops: bool) -> dict:
+def _features(classes, action_units, crop_size: int, votes) -> dict:
     import tensorflow_datasets as tfds
 
     scalar, text, tensor = tfds.features.Scalar, tfds.features.Text, tfds.features.Tensor
@@ -189,7 +193,9 @@ def _features(classes, action_units, with_crops: bool) -> dict:
     }
     if action_units:
         features["action_units"] = tensor(shape=(None, len(action_units)), dtype=np.float32)
-    if with_crops:
+    if votes:
+        features["votes"] = tensor(shape=(len(votes),), dtype=np.float32)
+    if crop_size:
         # As numbers, each byte would be an integer of a protocol buffer: larger, slower to read.
         features["crops"] = tensor(shape=(None,), dtype=np.uint8, encoding="bytes")
         features["crop_offsets"] = tensor(shape=(None,), dtype=np.int64)
@@ -202,13 +208,25 @@ def _write_shards(info, examples, splits) -> None:
 
     writer = tfds.core.SequentialWriter(info, _EXAMPLES_PER_SHARD, file_format="array_record")
     writer.initialize_splits(list(splits))
-    while batch := list(itertools.islice(examples, _BATCH)):
+    for batch in _batches(examples):
         by_split: dict[str, list[dict]] = {}
         for clip, sequence in batch:
             example = _example(clip, sequence, info.features)
             by_split.setdefault(clip.split, []).append(example)
         writer.add_examples(by_split)
     writer.close_all()
+
+
+def _batches(examples: Iterator[tuple[Clip, Sequence]]) -> Iterator[list[tuple[Clip, Sequence]]]:
+    batch, frames = [], 0
+    for clip, sequence in examples:
+        batch.append((clip, sequence))
+        frames += len(sequence.detected)
+        if len(batch) >= _BATCH and frames >= _BATCH_FRAMES:
+            yield batch
+            batch, frames = [], 0
+    if batch:
+        yield batch
 
 
 def _example(clip: Clip, sequence: Sequence, features) -> dict:
@@ -219,5 +237,7 @@ def _example(clip: Clip, sequence: Sequence, features) -> dict:
         "fps": np.float32(sequence.fps),
         "frame_size": np.array(sequence.frame_size, np.int32),
     }
+    if "votes" in features:
+        example["votes"] = np.array(clip.votes, np.float32)
     arrays = [name for name in features if name not in example]
     return example | {n: np.asarray(getattr(sequence, n), features[n].np_dtype) for n in arrays}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import re
@@ -61,6 +62,32 @@ class Frames:
         return f"{self.unreadable} unreadable frames skipped" if self.unreadable else ""
 
 
+@dataclasses.dataclass(frozen=True)
+class VideoPart:
+    """Frames of a video that follow each other, a source of frames.
+
+    The decoder is sent to the first of them, so that a long video is not decoded again for each of
+    its parts. It finds a frame by its time: exact where all frames last equally long.
+
+    Attributes:
+      path: the video.
+      first: position of the first frame, from 0.
+      count: of the frames.
+    """
+
+    path: pathlib.Path = dataclasses.field(repr=False)  # the same wherever the tree lies
+    first: int
+    count: int
+
+    def frames(self) -> Frames:
+        """Opens the part as `open_frames` opens a video; frames keep their numbers in the video.
+
+        Raises:
+          ClipError: the video cannot be read, or ends before this part.
+        """
+        return _open_video(self.path, 0, self.first, self.count)
+
+
 def open_frames(source, rotation: int = 0) -> Frames:
     """Opens a video, a folder of frames, a list of frame files, a still image.
 
@@ -110,24 +137,30 @@ def _is_text(path: pathlib.Path) -> bool:
         return b"\0" not in file.read(4096)
 
 
-def _open_video(path: pathlib.Path, rotation: int) -> Frames:
-    capture, ok, first = cv2.VideoCapture(), False, None
+def _open_video(path: pathlib.Path, rotation: int, first: int = 0, count: int = 0) -> Frames:
+    """Opens a video at a frame; `count`: how many to read, 0 for all that follow."""
+    capture, ok, image = cv2.VideoCapture(), False, None
     try:
         if not _is_text(path) and capture.open(str(path), cv2.CAP_FFMPEG):
-            ok, first = capture.read()
+            if first:
+                capture.set(cv2.CAP_PROP_POS_FRAMES, first)
+            ok, image = capture.read()
     except (OSError, cv2.error) as error:
         raise ClipError("unreadable", f"{path}: {error}") from error
     if not ok:
         capture.release()
-        raise ClipError("unreadable", f"{path} is no video, or broken: no frame can be decoded")
+        place = f" from frame {first} on" if first else ""
+        what = f"is no video, or broken: no frame can be decoded{place}"
+        raise ClipError("unreadable", f"{path} {what}")
     fps = capture.get(cv2.CAP_PROP_FPS)
-    announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    announced = count or max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     fps = float(fps) if 0 < fps < 1000 else 0.0
-    return Frames(fps, _size(first, rotation), announced, rotation, _decode(capture, first))
+    images = itertools.islice(_decode(capture, image, first), count or None)
+    return Frames(fps, _size(image, rotation), announced, rotation, images)
 
 
-def _decode(capture, image) -> Iterator[tuple[int, np.ndarray]]:
-    number, ok = 0, True
+def _decode(capture, image, number: int) -> Iterator[tuple[int, np.ndarray]]:
+    ok = True
     try:
         while ok:
             yield number, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

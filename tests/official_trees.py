@@ -1,4 +1,4 @@
-"""Miniature official trees of CK+, Oulu-CASIA, AFEW, MMI and BP4D, for the tests to write."""
+"""Miniature official trees of CK+, Oulu-CASIA, AFEW, MMI, BP4D, FERA and DISFA, for the tests."""
 
 import json
 import pathlib
@@ -13,6 +13,7 @@ STRAY = (".DS_Store", "Thumbs.db", "desktop.ini", "notes.txt")
 OULU_FOLDERS = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 AFEW_FOLDERS = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
 BP4D_UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23)
+DISFA_UNITS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 
 
 def put(path: pathlib.Path, content: str = "") -> None:
@@ -92,6 +93,30 @@ def bp4d_task(root, clip_id: str, numbers=(1, 2), folder="Sequences", digits=4, 
     for number in numbers:
         put(root / folder / subject / task / f"{number:0{digits}d}.jpg")
     bp4d_codes(root, clip_id, {number: {} for number in numbers}, **codes)
+
+
+def fera_recording(root, name: str, frames=("0001.jpg", "0002.jpg"), folder="training"):
+    """Writes a recording as a folder of empty images; as an empty video where `frames` is None."""
+    if frames is None:
+        put(root / folder / f"{name}.avi")
+        return
+    for frame in frames:
+        put(root / folder / name / frame)
+
+
+def disfa_labels(root, subject: str, rows: list[dict[int, int]]):
+    """Writes a file for each action unit: `rows` gives intensities by unit, 0 where not given."""
+    for unit in DISFA_UNITS:
+        lines = [f"{line},{row.get(unit, 0)}" for line, row in enumerate(rows, 1)]
+        path = root / "ActionUnit_Labels" / subject / f"{subject}_au{unit}.txt"
+        put(path, "\n".join(lines) + "\n")
+
+
+def disfa_video(root, subject: str, frames, camera="Left"):
+    """Writes a person's video, without labels."""
+    path = root / f"Videos_{camera}Camera" / f"{camera}Video{subject}_comp.avi"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, frames)
 
 
 def drawn(subject: int, frames: int) -> list:

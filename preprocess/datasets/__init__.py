@@ -5,13 +5,27 @@ A data set is a module with
     raises `SourceError` where the source is not what it expects;
 and, where it needs them,
   `CLASSES`: class names in the order of their ids (else the names found, sorted);
+  `class_names(options)`: the same where they depend on the options;
   `ACTION_UNITS`: names of the columns of `Sequence.action_units` (else those of `Clip.codes`);
+  `VOTES`: names of the emotions of `Clip.votes`;
   `notes(kept) -> list[str]`: what to say about all clips that are kept, e.g. too few of a class;
   `add_options(parser)`: flags of its own; they are part of what makes a preparation the same.
 Its docstring is its help text.
 """
 
-from preprocess.datasets import afew, bp4d, ckplus, manifest, mmi, oulu, ravdess, synthetic
+from preprocess.datasets import (
+    afew,
+    bp4d,
+    ckplus,
+    disfa,
+    fera,
+    ferplus,
+    manifest,
+    mmi,
+    oulu,
+    ravdess,
+    synthetic,
+)
 
 DATASETS = {
     "synthetic": synthetic,
@@ -22,4 +36,7 @@ DATASETS = {
     "afew": afew,
     "mmi": mmi,
     "bp4d": bp4d,
+    "fera": fera,
+    "disfa": disfa,
+    "ferplus": ferplus,
 }

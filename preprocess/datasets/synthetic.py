@@ -1,4 +1,12 @@
-"""The embedded default: parametric faces with known action units; needs no --source."""
+"""The embedded default: parametric faces with known action units; needs no --source.
+
+--database makes another database instead, with people, drawing, light, camera and classes of its
+own, for experiments across databases:
+
+  studio    in colour from the front, rest to apex; contempt, no neutral (as CK+)
+  film      grey, grainy, lit and seen from the side, rest to apex to rest; neutral (as DISFA)
+  cartoon   inked, from below, few pixels, JPEG; anger, fear, joy, relief, sadness (as GEMEP-FERA)
+"""
 
 from __future__ import annotations
 
@@ -11,7 +19,6 @@ from fer_jax import synthetic
 from preprocess.clip import Clip, Sequence, SourceError
 from preprocess.video import Frames
 
-CLASSES = synthetic.CLASSES
 ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in synthetic.ACTION_UNITS)
 
 
@@ -21,15 +28,24 @@ class Drawn:
 
     Attributes:
       seed, subject, index, difficulty: see `fer_jax.synthetic.make_clip`.
+      database: name of one of `fer_jax.synthetic.DATABASES`, None for the embedded one.
     """
 
     seed: int
     subject: int
     index: int
     difficulty: float
+    # Not in the text that names a finished clip: the clip's id, also in that name, tells it.
+    database: str | None = dataclasses.field(default=None, repr=False)
 
     def make(self) -> synthetic.SyntheticClip:
-        return synthetic.make_clip(self.seed, self.subject, self.index, difficulty=self.difficulty)
+        return synthetic.make_clip(
+            self.seed,
+            self.subject,
+            self.index,
+            difficulty=self.difficulty,
+            database=_database(self.database),
+        )
 
 
 class Tracked(Drawn):
@@ -58,14 +74,31 @@ class Rendered(Drawn):
     def frames(self) -> Frames:
         clip = self.make()
         seed = self.seed * 100_003 + self.subject * 1009 + self.index
-        images = synthetic.render(clip.true_landmarks, clip.identity, seed=seed)
+        images = synthetic.render(
+            clip.true_landmarks,
+            clip.identity,
+            frame_size=clip.frame_size,
+            seed=seed,
+            style=_database(self.database).style,
+        )
         return Frames(clip.fps, clip.frame_size, len(clip.landmarks), 0, enumerate(images))
 
 
+def _database(name: str | None) -> synthetic.Database:
+    return synthetic.DATABASES[name] if name else synthetic.EMBEDDED
+
+
 def add_options(parser) -> None:
-    parser.add_argument("--subjects", type=int, default=30, help="people (default 30)")
     parser.add_argument(
-        "--clips-per-subject", type=int, default=28, help="clips of each person (default 28)"
+        "--database",
+        choices=tuple(synthetic.DATABASES),
+        help="one of three that differ in people, looks, camera and classes (default: none)",
+    )
+    parser.add_argument("--subjects", type=int, help=f"people (default {_sizes('subjects')})")
+    parser.add_argument(
+        "--clips-per-subject",
+        type=int,
+        help=f"clips of each person (default {_sizes('clips_per_subject')})",
     )
     parser.add_argument(
         "--difficulty",
@@ -82,20 +115,36 @@ def add_options(parser) -> None:
     )
 
 
+def _sizes(field: str) -> str:
+    of_databases = (f"{name} {getattr(d, field)}" for name, d in synthetic.DATABASES.items())
+    return f"{getattr(synthetic.EMBEDDED, field)}; {', '.join(of_databases)}"
+
+
+def class_names(options) -> tuple[str, ...]:
+    """The classes of the database that is asked for."""
+    return _database(options.database).labels
+
+
 def clips(source, options) -> Iterator[Clip]:
     """Lists the clips of `options.subjects` people; splits are disjoint in people."""
+    database = _database(options.database)
+    # What is not said is set, so that both ways to ask are the same request.
+    if options.subjects is None:
+        options.subjects = database.subjects
+    if options.clips_per_subject is None:
+        options.clips_per_subject = database.clips_per_subject
     try:
-        divided = synthetic.splits(options.subjects)
+        divided = synthetic.splits(options.subjects, database)
         synthetic.make_clip(options.seed, 0, 0, difficulty=options.difficulty)
     except ValueError as error:
         raise SourceError(str(error)) from error
     of_subject = {subject: split for split, names in divided.items() for subject in names}
     if getattr(options, "crops", 0):
-        options.render = True  # set, so that both ways to ask are the same request
+        options.render = True
     kind = Rendered if options.render else Tracked
     for number, subject in enumerate(sorted(of_subject)):
         for index in range(options.clips_per_subject):
-            drawn = kind(options.seed, number, index, options.difficulty)
-            label = CLASSES[index % len(CLASSES)]
+            drawn = kind(options.seed, number, index, options.difficulty, options.database)
+            label = database.labels[index % len(database.labels)]
             clip_id = f"{subject}_{index:04d}"
             yield Clip(clip_id, subject, label, drawn, of_subject[subject])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from preprocess.clip import ClipError
-from preprocess.video import frame_number, open_frames
+from preprocess.video import VideoPart, frame_number, open_frames
 
 SIZE = (64, 48)  # width, height
 
@@ -45,6 +45,29 @@ def test_video_gives_every_frame_in_order(tmp_path, name, codec):
     brightness = [image[30, 40].mean() for _, image in read]
     assert np.allclose(brightness, [10 + 5 * n for n in range(20)], atol=4)
     assert frames.shortfall() == ""
+
+
+@pytest.mark.parametrize(("name", "codec"), [("clip.avi", "XVID"), ("clip.mp4", "mp4v")])
+def test_a_part_of_a_video_is_those_frames_of_it(tmp_path, name, codec):
+    path = write_video(tmp_path / name, count=40, codec=codec)
+    whole = dict(open_frames(path))
+    for first, count in ((0, 5), (1, 1), (13, 20), (38, 2)):
+        frames = open_frames(VideoPart(path, first, count))
+        assert (frames.fps, frames.size, frames.announced) == (25, SIZE, count)
+        read = dict(frames)
+        assert list(read) == list(range(first, first + count)) and frames.shortfall() == ""
+        assert all(np.array_equal(image, whole[number]) for number, image in read.items())
+
+
+def test_a_part_behind_the_end_of_a_video_says_so(tmp_path):
+    path = write_video(tmp_path / "clip.avi", count=20)
+    with pytest.raises(ClipError, match="no frame can be decoded from frame 30 on"):
+        open_frames(VideoPart(path, 30, 5))
+    frames = open_frames(VideoPart(path, 15, 10))
+    assert [number for number, _ in frames] == [15, 16, 17, 18, 19]
+    assert frames.shortfall() == "cut off after frame 5 of 10"
+    with pytest.raises(ClipError, match="No such file"):
+        open_frames(VideoPart(tmp_path / "gone.avi", 0, 5))
 
 
 def test_frames_are_rgb(tmp_path):

@@ -13,6 +13,7 @@ from fer_jax.pretrained import PretrainedError, load_backbone
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 safetensors = pytest.importorskip("safetensors.numpy", reason="pip install safetensors")
 
+from benchmarks import torch_bilinear_cnn as cut_mirrors  # noqa: E402
 from benchmarks import torch_fer_gcn as mirrors  # noqa: E402
 
 MODELS = {
@@ -26,9 +27,17 @@ CLASSIFIERS = {
 }
 
 
-def shapes_of(name):
+# Trunks of the bilinear CNN: VGG16 without BatchNorm or pool5, ResNet50 cut in its last block.
+CUT = {
+    "vgg16": VGG16(((4, 2), (6, 1), (6, 2)), batch_norm=False, last_pool=False),
+    "resnet50": ResNet50(((3, 2), (4, 1), (4, 2)), cut=True),
+}
+
+
+def shapes_of(name, models=MODELS):
     images = np.zeros((1, 32, 32, 3))
-    return jax.eval_shape(lambda: MODELS[name].init(jax.random.key(0), images, train=False))
+    variables = jax.eval_shape(lambda: models[name].init(jax.random.key(0), images, train=False))
+    return {"batch_stats": {}, **variables}
 
 
 def random_weights(name):
@@ -90,6 +99,64 @@ def test_every_leaf_is_taken_from_the_file(name, tmp_path):
         jax.tree.leaves(variables), jax.tree.leaves(shapes_of(name)), strict=True
     ):
         assert (leaf.shape, leaf.dtype) == (shape.shape, shape.dtype)
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_file_of_a_whole_network_gives_the_function_of_a_part(name, tmp_path):
+    if name == "vgg16":
+        mirror = whole = cut_mirrors.VGG16(CUT[name].stages)
+        classifier = "classifier.0.weight"
+    else:
+        whole, mirror = make_mirror(name), cut_mirrors.resnet50(CUT[name].stages)
+        classifier = "fc.weight"
+    rng = np.random.default_rng(0)
+    weights = {
+        key: rng.uniform(0.5, 1.5, tuple(value.shape)).astype(np.float32)
+        for key, value in whole.state_dict().items()
+    }
+    own = {key: torch.from_numpy(weights[key]) for key in mirror.state_dict()}
+    assert len(own) == len(weights) - (6 if name == "resnet50" else 0)  # conv3, bn3 and its count
+    mirror.load_state_dict(own)
+    path = saved(tmp_path, weights | {classifier: np.zeros((2, 3), np.float32)})
+    variables = load_backbone(path, shapes_of(name, CUT))
+    assert set(variables) == {"params", "batch_stats"}
+    x = rng.normal(size=(2, 32, 32, 3)).astype(np.float32)
+    with torch.no_grad():
+        expected = mirror.eval()(mirrors.channels_first(x)).numpy()
+    y = np.moveaxis(np.asarray(CUT[name].apply(variables, x, train=False)), -1, 1)
+    assert y.shape == ((2, 6, 8, 8) if name == "vgg16" else (2, 4, 2, 2))
+    assert np.abs(y - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_only_what_is_cut_off_may_be_more(tmp_path):
+    """Of another block conv3 is missed, and nothing in a file may go without a place."""
+    weights = random_weights("resnet50")
+    weights["layer3.0.conv4.weight"] = weights.pop("layer3.0.conv3.weight")
+    path = saved(tmp_path, weights)
+    with pytest.raises(PretrainedError) as caught:
+        load_backbone(path, shapes_of("resnet50", CUT))
+    message = str(caught.value)
+    assert "missing: layer3.0.conv3.weight;" in message
+    assert message.endswith("unknown: layer3.0.conv4.weight")
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_names_of_the_full_trunks_are_those_of_torchvision(name):
+    model = VGG16(batch_norm=False, last_pool=False) if name == "vgg16" else ResNet50(cut=True)
+    images = np.zeros((1, 64, 64, 3))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
+    names = [
+        pretrained._torch_name([key.key for key in path], shapes)
+        for path, _ in jax.tree_util.tree_leaves_with_path(shapes)
+    ]
+    if name == "vgg16":  # torchvision's vgg16().features
+        layers = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+        expected = {f"features.{layer}.{leaf}" for layer in layers for leaf in ("weight", "bias")}
+        assert set(names) == expected
+    else:
+        assert len(names) == 5 * 53 - 5  # 53 convolutions and norms, one of which is cut off
+        assert "layer4.2.bn2.running_var" in names and "layer4.2.conv3.weight" not in names
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -30,7 +30,7 @@ def same(first, second):
 
 def test_classes_are_the_emotions_and_neutral_in_alphabetical_order():
     assert set(CLASSES) == {*EMOTIONS, "neutral"} and list(CLASSES) == sorted(CLASSES)
-    assert set(face_model.RECIPES) == set(CLASSES) == set(face_model.CONFUSABLE)
+    assert set(face_model.RECIPES) == set(face_model.CONFUSABLE) == {*CLASSES, "contempt", "relief"}
     assert {1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26} <= set(ACTION_UNITS)
 
 
@@ -50,6 +50,23 @@ def test_clips_do_not_depend_on_order_or_on_each_other():
         alone = make_clip(5, subject, index)
         assert same(alone, whole[alone.clip_id])
     assert not same(make_clip(6, 0, 3), whole["s000_0003"])
+
+
+def test_the_embedded_default_is_what_it_was():
+    """Numbers of the first version: published results and prepared sets stand on them."""
+    clip = make_clip(3, 2, 5, difficulty=0.4)
+    assert (clip.clip_id, clip.label, len(clip.landmarks)) == ("s002_0005", "sadness", 50)
+    np.testing.assert_allclose(
+        clip.landmarks[[0, 20], [8, 48]], [[131.77, 224.77], [103.22, 197.86]], atol=0.01
+    )
+    np.testing.assert_allclose(clip.true_landmarks.mean(), 140.6242, atol=1e-3)
+    np.testing.assert_allclose(
+        clip.action_units.sum(0)[[0, 4, 10]], [28.871, 7.704, 14.908], atol=2e-3
+    )
+    frame = next(synthetic.render(clip.true_landmarks[20:21], clip.identity, seed=7))
+    np.testing.assert_allclose(frame.mean((0, 1)), [175.18, 167.19, 154.81], atol=0.1)
+    sample = [[185, 169, 147, 199], [182, 181, 174, 186], [159, 189, 202, 160], [155, 120, 61, 129]]
+    np.testing.assert_allclose(frame[::64, ::64, 1].astype(int), sample, atol=1)
 
 
 def test_classes_are_balanced():

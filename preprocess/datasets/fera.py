@@ -1,0 +1,166 @@
+"""GEMEP-FERA 2011, emotion sub-challenge: 155 portrayals by 7 actors to train on.
+
+--source names the folder that holds the unpacked downloads and a table of your own:
+
+  training/RECORDING/*.jpg or training/RECORDING.avi   (split train)
+  test/RECORDING/*.jpg or test/RECORDING.avi           (split test)
+  subjects.csv                                         (first line: recording,subject,emotion)
+
+The files do not say for certain who plays: the table does. An emotion left empty there is the
+second part of the recording's name between hyphens (..-anger-..), else of its images' names. With
+no table, the first part is taken for the actor. Test recordings are read where the table has their
+emotion.
+"""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from collections.abc import Iterator
+
+from fer_jax.labels import FERA_CLASSES
+from preprocess import tree
+from preprocess.clip import Clip, ClipError, SourceError
+from preprocess.video import IMAGE_SUFFIXES
+
+CLASSES = FERA_CLASSES
+_COUNTS = dict(zip(CLASSES, (32, 31, 30, 31, 31), strict=True))
+_ACTORS = 7
+_TRAINING, _TEST = "training|train", "testing|test"
+_INNER = {"training", "train", "testing", "test"}
+_VIDEOS = {".avi", ".mp4", ".mov", ".mkv", ".mpg"}
+_FRAME = r".*?(\d{1,9})"
+_TABLE = "subjects.csv"
+_LAYOUT = f"""Expected, unpacked from what the organisers of FERA 2011 hand out for emotions:
+  training/RECORDING/*.jpg or training/RECORDING.avi
+  {_TABLE}, a table of your own in or above training, first line recording,subject,emotion
+  ({", ".join(CLASSES)}); without it, names like ACTOR-anger-1 of recordings or their images"""
+
+
+def clips(source, options) -> Iterator[Clip]:
+    """Lists the recordings; one of unknown actor or emotion is listed with its problem."""
+    training = _training(source)
+    table = _table([training, training.parent, pathlib.Path(source)])
+    rows = dict(table or {})
+    test = tree.folders(training.parent, _TEST)
+    for folder in (training, *test):
+        for name, path in _recordings(folder).items():
+            clip_id = f"{folder.name}/{name}"
+            keys = (_key(clip_id), _key(name))  # a bare name is that of a training recording
+            row = rows.pop(next((key for key in keys if key in rows), ""), None)
+            if folder != training and not (row and row["emotion"]):
+                continue
+            split = "train" if folder == training else "test"
+            yield _clip(clip_id, path, split, row, listed=table is not None)
+    for row in rows.values():
+        name = row["recording"]
+        problem = ClipError("not in the tree", f"{_TABLE} lists {name}, it is not there")
+        yield Clip(name, row["subject"], row["emotion"], None, problem=problem)
+
+
+def notes(kept: list[Clip]) -> list[str]:
+    """Says where recordings or actors are not those of the release."""
+    actors = {clip.subject for clip in kept if clip.split == "train"}
+    other = f"{len(actors)} actors in train instead of {_ACTORS}: folds of people need {_TABLE}"
+    whole = "155 recordings to train on"
+    official = tree.official_note(kept, {"train": _COUNTS}, whole)
+    return official + ([other] if len(actors) != _ACTORS else [])
+
+
+def _training(source) -> pathlib.Path:
+    """Finds the folder of training recordings."""
+    for base in tree.bases(source, _INNER, "GEMEP-FERA", _LAYOUT):
+        found = tree.find(base, _holds_recordings)
+        if found:
+            return tree.the_one(found, "GEMEP-FERA training")
+    missing = "no folder training with recordings (folders of images, or videos)"
+    raise tree.layout_error("GEMEP-FERA", source, missing, _LAYOUT)
+
+
+def _holds_recordings(folder: pathlib.Path) -> bool:
+    if folder.name.casefold() not in _TRAINING.split("|"):
+        return False
+    return any(path.is_file() or _images(path) for path in _recordings(folder).values())
+
+
+def _recordings(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Lists videos and folders by name; of both of one name the video."""
+    found = {path.name: path for path in tree.folders(folder)}
+    videos = [path for path in tree.entries(folder) if path.suffix.lower() in _VIDEOS]
+    found |= {path.stem: path for path in videos if path.is_file()}
+    return dict(sorted(found.items()))
+
+
+def _images(folder: pathlib.Path) -> list[pathlib.Path]:
+    return [path for path in tree.entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def _table(folders: list[pathlib.Path]) -> dict[str, dict[str, str]] | None:
+    """Reads the table: what recordings are compared by -> its row; None where there is none.
+
+    Raises:
+      SourceError: it cannot be read or has no such columns.
+    """
+    path = next((f / _TABLE for f in folders if (f / _TABLE).exists()), None)
+    if path is None:
+        return None
+    rows: dict[str, dict[str, str]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True, restval="")
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+            if missing := {"recording", "subject"} - {*reader.fieldnames}:
+                raise SourceError(
+                    f"{path} has no column {' and no column '.join(sorted(missing))}: its first "
+                    f"line must be recording,subject,emotion"
+                )
+            for cells in reader:
+                row = {name: (cells.get(name) or "").strip() for name in ("subject", "emotion")}
+                row["recording"] = (cells["recording"] or "").strip()
+                row["twice"] = _key(row["recording"]) in rows
+                rows[_key(row["recording"])] = row
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{path} is no CSV in UTF-8 ({error}): save it as such") from error
+    rows.pop("", None)
+    return rows
+
+
+def _key(name: str) -> str:
+    """What recordings are compared by: without case and suffix, any slashes."""
+    path = pathlib.PurePosixPath(name.replace("\\", "/").casefold())
+    return str(path.with_suffix("") if path.suffix in _VIDEOS else path) if name else ""
+
+
+def _clip(clip_id: str, path: pathlib.Path, split: str, row: dict | None, listed: bool) -> Clip:
+    """Says who plays what."""
+    row = row or {}
+    subject, emotion = row.get("subject", ""), row.get("emotion", "").lower()
+    try:
+        if row.get("twice"):
+            raise ClipError("listed twice", f"{_TABLE} has two rows of {clip_id}")
+        if listed and not subject:
+            what = "no subject for" if row else "no row of"
+            raise ClipError("unknown subject", f"{_TABLE} has {what} {clip_id}")
+        source = path if path.is_file() else tree.frames(path, _FRAME, "0001.jpg")
+        first, second = _named(path)
+        subject, emotion = subject or first, emotion or second
+        if emotion not in CLASSES:
+            where = _TABLE if row.get("emotion") else "second part of the name between hyphens"
+            detail = f"{clip_id}: {emotion!r} ({where}) is none of {', '.join(CLASSES)}"
+            raise ClipError("unknown emotion", detail)
+        if not subject:
+            raise ClipError("unknown subject", f"{clip_id}: nothing before the first hyphen")
+    except ClipError as problem:
+        label = emotion if emotion in CLASSES else ""
+        return Clip(clip_id, subject, label, None, split, problem=problem)
+    return Clip(clip_id, subject, emotion, source, split)
+
+
+def _named(path: pathlib.Path) -> tuple[str, str]:
+    """First and second part of a recording's name, else of its images', if that is an emotion."""
+    names = [path.stem] if path.is_file() else [path.name, *(p.stem for p in _images(path)[:1])]
+    parts = [[*name.split("-"), ""][:2] for name in names]
+    first, second = next((p for p in parts if p[1].lower() in CLASSES), parts[0])
+    return first, second.lower()

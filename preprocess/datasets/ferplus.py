@@ -1,0 +1,215 @@
+"""FER-2013 with the votes of FER+: 35,711 gray stills of faces, each seen by ten people.
+
+--source names a folder that holds, itself or in folders of its own, the votes
+
+  fer2013new.csv              (github.com/microsoft/FERPlus)
+
+and the images in one of these forms, of which the first that is there is read:
+
+  fer2013.csv                 (of the Kaggle challenge; joined row by row)
+  FER2013Train/fer0000000.png, FER2013Valid/..., FER2013Test/...   (joined by name)
+  any .zip that holds such images
+
+Training, PublicTest and PrivateTest become split train, validation and test. The images are faces
+already, 48 pixels a side: they become the crops as they are (another --crops resizes them), and no
+landmarks are looked for. The class is the emotion with most votes; the votes themselves are kept.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from fer_jax.labels import FERPLUS_EMOTIONS
+from preprocess import fer2013, tree
+from preprocess.clip import Clip, ClipError, SourceError
+
+CLASSES = VOTES = FERPLUS_EMOTIONS
+_LABELS = "fer2013new.csv"
+_SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+_OFFICIAL = {"train": 28_559, "validation": 3_579, "test": 3_573}  # with a name and a vote
+_INNER = {"fer2013train", "fer2013valid", "fer2013test"}
+_LAYOUT = f"""Expected, in the folder or in folders of its own:
+  {_LABELS} (github.com/microsoft/FERPlus) and
+  {fer2013.TABLE} (Kaggle, Challenges in Representation Learning: unpacked), or
+  FER2013Train/fer0000000.png, FER2013Valid/, FER2013Test/, or a .zip that holds them"""
+
+
+class Row(NamedTuple):
+    """A row of the file of votes.
+
+    Attributes:
+      number: counted from 0, as in fer2013.csv.
+      usage: Training, PublicTest or PrivateTest.
+      name: of the image; empty where FER+ leaves it out.
+      votes: as written, in the order of `VOTES`.
+    """
+
+    number: int
+    usage: str
+    name: str
+    votes: tuple[str, ...]
+
+
+def add_options(parser) -> None:
+    parser.set_defaults(crops=fer2013.SIDE)
+    parser.add_argument(
+        "--drop-duplicates",
+        action="store_true",
+        help="drop the validation and test images that are among the training images too",
+    )
+
+
+def clips(source, options) -> Iterator[Clip]:
+    """Lists every row; images are read, since only pixels tell which of them are there twice."""
+    for base in tree.bases(source, _INNER, "FER+", _LAYOUT):
+        if found := tree.find(base, lambda folder: (folder / _LABELS).is_file()):
+            break
+    else:
+        raise tree.layout_error("FER+", source, f"no {_LABELS}", _LAYOUT)
+    rows = read_labels(tree.the_one(found, f"{_LABELS} of FER+") / _LABELS)
+    owners = _owners(rows)
+    images = _images(base, source, rows, owners)
+    listed = [_clip(row, owners, image) for row, image in zip(rows, images, strict=True)]
+    trained = _trained(listed) if getattr(options, "drop_duplicates", False) else set()
+    for clip in listed:
+        if clip.problem is None and clip.split != "train" and clip.source.pixels in trained:
+            problem = ClipError("duplicate image", "a training image has the same pixels")
+            clip = dataclasses.replace(clip, problem=problem)
+        yield clip
+
+
+def notes(kept: list[Clip]) -> list[str]:
+    """Says what FER-2013 does not tell, which images are there twice, and how many are missing."""
+    size = collections.Counter(clip.split for clip in kept)
+    trained = _trained(kept)
+    twice = collections.Counter(clip.split for clip in kept if clip.source.pixels in trained)
+    texts = [
+        "FER-2013 does not say who is seen: each image counts as a subject of its own",
+        "classes are the emotion with most votes, for orientation; the votes are kept beside them",
+        "no landmarks: only models of face crops can learn from these images",
+    ]
+    texts += [
+        f"{twice[split]:,} of {size[split]:,} images in {split} have the pixels of one in train; "
+        "--drop-duplicates leaves them out"
+        for split in _OFFICIAL
+        if split != "train" and twice[split]
+    ]
+    other = [f"{s} {size[s]:,} of {n:,}" for s, n in _OFFICIAL.items() if size[s] != n]
+    return texts + ([f"not all FER+ images that have votes: {', '.join(other)}"] if other else [])
+
+
+def _trained(clips: list[Clip]) -> set[bytes]:
+    return {c.source.pixels for c in clips if c.problem is None and c.split == "train"}
+
+
+def read_labels(path: pathlib.Path) -> list[Row]:
+    """Reads `fer2013new.csv`.
+
+    Raises:
+      SourceError: it cannot be read, lacks a column, or a row has an unknown usage.
+    """
+    cells = fer2013.read_cells(path, ["usage", "image name", *VOTES])
+    rows = [Row(n, usage, name, tuple(votes)) for n, (usage, name, *votes) in enumerate(cells)]
+    if not rows:
+        raise SourceError(f"{path} holds no votes: take it from github.com/microsoft/FERPlus")
+    for row in rows:
+        if row.usage not in _SPLITS:
+            raise SourceError(
+                f"{path}: the usage of row {row.number} is {row.usage!r}, not {', '.join(_SPLITS)}"
+            )
+    return rows
+
+
+def _owners(rows: list[Row]) -> dict[str, int]:
+    """Which row a name belongs to: name -> row number.
+
+    Four rows bear the name of another. Names never run ahead of their rows, and fall up to 85
+    behind, so a name belongs to the first row from its number on (bilinear CNN specification,
+    section 2.1).
+    """
+
+    def distance(row: Row) -> tuple[bool, int]:
+        match = fer2013.NAME.fullmatch(row.name)
+        number = int(match[1]) if match else row.number
+        return number > row.number, row.number - number
+
+    owners: dict[str, Row] = {}
+    for row in rows:
+        if row.name:
+            owners[row.name] = min(owners.get(row.name, row), row, key=distance)
+    return {name: row.number for name, row in owners.items()}
+
+
+def _images(base, source, rows: list[Row], owners: dict[str, int]) -> list[bytes | ClipError]:
+    """Gives the pixels of each row, or why they cannot be used.
+
+    Raises:
+      SourceError: there are no images, or they are those of other rows.
+    """
+    if table := fer2013.find_table(base):
+        return _of_table(table, rows)
+    if named := fer2013.read_named(base):
+        return [_of_name(row, named, owners, base) for row in rows]
+    text = f"no images ({fer2013.TABLE}, fer0000000.png, or a .zip with such names)"
+    raise tree.layout_error("FER+", source, text, _LAYOUT)
+
+
+def _of_table(path: pathlib.Path, rows: list[Row]) -> list[bytes | ClipError]:
+    table = fer2013.read_table(path)
+    if len(table) != len(rows):
+        raise SourceError(
+            f"{path} has {len(table):,} rows, {_LABELS} {len(rows):,}: they are joined row by row, "
+            "so take both whole (35,887 rows)"
+        )
+    for row, (usage, _) in zip(rows, table, strict=True):
+        if usage != row.usage:
+            raise SourceError(
+                f"row {row.number} of {path} is for {usage!r}, that of {_LABELS} for "
+                f"{row.usage!r}: they are joined row by row, so take both in their official order"
+            )
+    return [pixels for _, pixels in table]
+
+
+def _of_name(row: Row, named: dict, owners: dict[str, int], base) -> bytes | ClipError:
+    owner = owners.get(row.name)
+    if owner != row.number:  # the file shows one of the two; only fer2013.csv has both
+        text = f"row {row.number} bears the name of row {owner}, {row.name}"
+        return ClipError("name of another row", text)
+    missing = ClipError("no image", f"there is no {row.name} in {base}")
+    return named.get(row.name, missing)
+
+
+def _clip(row: Row, owners: dict[str, int], image: bytes | ClipError) -> Clip:
+    clip_id = row.name.removesuffix(".png") or f"row{row.number:05d}"
+    if owners.get(row.name, row.number) != row.number:
+        clip_id += f"_row{row.number:05d}"
+    split, label = _SPLITS[row.usage], ""
+    try:
+        votes = _votes(row)
+        label = VOTES[votes.index(max(votes))]
+        if isinstance(image, ClipError):
+            raise image
+    except ClipError as problem:
+        return Clip(clip_id, clip_id, label, None, split, problem=problem)
+    return Clip(clip_id, clip_id, label, fer2013.Still(image), split, votes=votes)
+
+
+def _votes(row: Row) -> tuple[float, ...]:
+    """Reads how many people saw each of the eight emotions.
+
+    Raises:
+      ClipError: FER+ leaves the image out, or the votes are no counts or all 0.
+    """
+    where = f"row {row.number} of {_LABELS}"
+    if not row.name:
+        raise ClipError("no image name", f"{where}: FER+ leaves it out")
+    if not all(vote.isascii() and vote.isdecimal() for vote in row.votes):
+        raise ClipError("impossible votes", f"{where}: {', '.join(row.votes)}")
+    votes = tuple(map(float, row.votes))
+    if not any(votes):
+        raise ClipError("no votes", f"{where}: nobody saw one of the eight emotions")
+    return votes

@@ -1,0 +1,82 @@
+"""Votes for emotions as valence, arousal and dominance: worked examples, choices, no votes."""
+
+import numpy as np
+import pytest
+
+from fer_jax import labels
+
+ORDER = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+
+
+def votes(**given):
+    """One row of votes; those not named are 0."""
+    assert set(given) <= set(ORDER)
+    return [[given.get(emotion, 0) for emotion in ORDER]]
+
+
+def test_emotions_stand_in_the_order_of_the_file():
+    assert labels.FERPLUS_EMOTIONS == ORDER
+    assert labels.DIMENSIONS == ("valence", "arousal", "dominance")
+
+
+# Bilinear CNN specification, section 2.6.
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        (votes(neutral=4, sadness=1, anger=3, disgust=2), (3.706, 5.028, 5.202)),
+        (votes(neutral=6, surprise=1, sadness=1), (5.260, 4.0375, 5.5525)),
+        (votes(happiness=10), (8.21, 6.49, 6.63)),
+        (votes(happiness=1), (8.21, 6.49, 6.63)),
+        (votes(fear=5, contempt=5), (3.305, 6.12, 4.175)),
+    ],
+)
+def test_worked_examples(row, wanted):
+    np.testing.assert_allclose(labels.vad(row), [wanted], rtol=1e-6)
+    assert labels.vad(row).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("emotion", "rating"),
+    [
+        ("neutral", (5.50, 3.45, 5.81)),
+        ("happiness", (8.21, 6.49, 6.63)),
+        ("surprise", (7.47, 7.47, 6.11)),
+        ("sadness", (1.61, 4.13, 3.45)),
+        ("anger", (2.85, 7.17, 5.55)),
+        ("disgust", (2.45, 5.42, 4.34)),
+        ("fear", (2.76, 6.96, 3.22)),
+        ("contempt", (3.85, 5.28, 5.13)),
+    ],
+)
+def test_each_emotion_has_its_rating(emotion, rating):
+    np.testing.assert_allclose(labels.vad(votes(**{emotion: 10})), [rating], rtol=1e-6)
+
+
+def test_a_row_without_votes_is_unknown_and_leaves_the_others_alone():
+    rated = labels.vad(votes(happiness=3) + votes() + votes(sadness=1))
+    assert np.isnan(rated).all(1).tolist() == [False, True, False]
+    np.testing.assert_allclose(rated[2], (1.61, 4.13, 3.45), rtol=1e-6)
+    assert labels.vad(np.zeros((0, 8))).shape == (0, 3)
+
+
+@pytest.mark.parametrize("words", [{"anger": "anger"}, [("anger", "anger")], (("anger", "anger"),)])
+def test_another_word_can_stand_for_an_emotion(words):
+    np.testing.assert_allclose(labels.vad(votes(anger=2), words), [(2.34, 7.63, 5.50)], rtol=1e-6)
+    np.testing.assert_allclose(labels.vad(votes(anger=2)), [(2.85, 7.17, 5.55)], rtol=1e-6)
+
+
+def test_dominance_of_neutral_can_be_set():
+    row = votes(neutral=1, happiness=1)
+    np.testing.assert_allclose(labels.vad(row, (), 3.45), [(6.855, 4.97, 5.04)], rtol=1e-6)
+    np.testing.assert_allclose(labels.vad(row), [(6.855, 4.97, 6.22)], rtol=1e-6)
+
+
+def test_what_is_not_rated_is_named():
+    with pytest.raises(ValueError, match="no emotion 'joy' is rated, but neutral, happiness"):
+        labels.vad(votes(), {"joy": "happy"})
+    with pytest.raises(ValueError, match="no word 'cross' is rated, but happy, surprised"):
+        labels.vad(votes(), {"anger": "cross"})
+    with pytest.raises(ValueError, match=r"votes are \[N, 8\], got \[2, 10\]"):
+        labels.vad(np.zeros((2, 10)))
+    with pytest.raises(ValueError, match=r"got \[8\]"):
+        labels.vad(np.zeros(8))

@@ -1,0 +1,161 @@
+"""Recordings cut into pieces: which frames, what becomes of the rest, what a predictor is given."""
+
+import types
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs import stbln_synthetic
+from fer_jax import checks, data, loading, protocols
+from fer_jax.selection import piece_frames, select_frames
+from fer_jax.windows import Options, predict_windows
+
+LONG = (st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 9))
+
+
+@given(*LONG)
+def test_pieces_are_the_frames_with_a_face_in_their_order_each_once(detected, frames):
+    valid = np.flatnonzero(detected)
+    pieces = piece_frames(detected, frames)
+    assert list(pieces) == list(range(len(valid) // frames))
+    assert all(len(piece) == frames for piece in pieces.values())
+    used = np.concatenate([*pieces.values(), np.zeros(0, int)])
+    np.testing.assert_array_equal(used, valid[: len(used)])
+    assert len(valid) - len(used) < frames
+
+
+@given(*LONG)
+def test_apex_pieces_are_those_of_the_middle_third_or_the_one_nearest_to_it(detected, frames):
+    every, apex = piece_frames(detected, frames), piece_frames(detected, frames, "apex_pieces")
+    assert bool(apex) == bool(every)
+    assert all(np.array_equal(piece, every[number]) for number, piece in apex.items())
+    third = len(detected) / 3
+    inside = {n for n, p in every.items() if p[0] >= third and p[-1] < 2 * third}
+    if inside:
+        assert set(apex) == inside
+        return
+    off = {n: abs((p[0] + p[-1]) / 2 - (len(detected) - 1) / 2) for n, p in every.items()}
+    assert len(apex) <= 1 and all(off[number] == min(off.values()) for number in apex)
+
+
+def test_worked_pieces():
+    pieces = piece_frames([True] * 60, 10)
+    assert [piece[[0, -1]].tolist() for piece in pieces.values()] == [
+        [0, 9], [10, 19], [20, 29], [30, 39], [40, 49], [50, 59],
+    ]  # fmt: skip
+    assert list(piece_frames([True] * 60, 10, "apex_pieces")) == [2, 3]
+    assert list(piece_frames([True] * 30, 10, "apex_pieces")) == [1]
+    assert list(piece_frames([True] * 45, 10, "apex_pieces")) == [2]  # frames 20 to 29 of 15 to 29
+    assert list(piece_frames([True] * 19, 10, "apex_pieces")) == [0]
+    assert piece_frames([True] * 9, 10) == {}
+    gap = [True, False, True, True, False, True, True]
+    assert [piece.tolist() for piece in piece_frames(gap, 2).values()] == [[0, 2], [3, 5]]
+
+
+@pytest.mark.parametrize("rule", ["last", "pieces", "apex_pieces"])
+def test_of_one_window_the_last_frames_are_taken_the_first_again_in_front(rule):
+    assert select_frames([True] * 12, 10, rule).tolist() == list(range(2, 12))
+    assert select_frames([True] * 4, 6, rule).tolist() == [0, 0, 0, 1, 2, 3]
+    assert select_frames([False, True, True, False], 4, rule).tolist() == [1, 1, 1, 2]
+
+
+@pytest.fixture(scope="module", params=["pieces", "apex_pieces"])
+def loaded(request, prepared_crops):
+    whole = loading.load_clips(prepared_crops, 1, "uniform")
+    return whole, loading.load_clips(prepared_crops, 10, request.param, crop_size=0)
+
+
+def test_each_piece_is_an_example_that_shares_no_frame(loaded):
+    whole, pieces = loaded
+    recordings = [clip_id.rpartition("#")[0] for clip_id in pieces.clip_ids]
+    assert set(recordings) == set(whole.clip_ids) and len(pieces) > len(whole)
+    assert len(set(pieces.clip_ids)) == len(pieces) and pieces.short == 0
+    own = {name: number for number, name in enumerate(whole.clip_ids)}
+    for field in ("labels", "subjects", "splits"):
+        ours, theirs = getattr(pieces, field), getattr(whole, field)
+        assert list(ours) == [theirs[own[name]] for name in recordings]
+    assert pieces.landmarks.shape == (len(pieces), 10, 68, 2)
+    frames = [(place, t) for place, chosen in zip(pieces.frames.places, pieces.frames.chosen,
+                                                  strict=True) for t in chosen]  # fmt: skip
+    assert len(set(frames)) == len(frames)
+    held = data.hold_crops(pieces, 2**30)
+    assert held.frames.values.nbytes == len(pieces) * pieces.clip_bytes
+    for number in (0, len(pieces) - 1):
+        np.testing.assert_array_equal(held.frames[number], pieces.frames.clip(number))
+
+
+def test_pieces_say_how_long_they_are_and_where_they_end(loaded):
+    whole, pieces = loaded
+    fps = 10 / pieces.seconds[0]
+    np.testing.assert_allclose(pieces.seconds, 10 / fps)
+    last = np.array([chosen[-1] for chosen in pieces.frames.chosen])
+    np.testing.assert_allclose(pieces.ends, (last + 1) / fps, rtol=1e-5)
+    assert pieces.ends.max() <= whole.seconds.max() + 1e-4
+
+
+def test_no_piece_is_thinned_out(loaded):
+    _, pieces = loaded
+    everything = np.arange(len(pieces))
+    fold = protocols.Fold("holdout", everything, everything)
+    thin = protocols.thinned(fold, pieces.ranks, (9, 2))
+    assert len(thin.train) == len(thin.evaluate) == len(pieces)
+
+
+def test_recordings_too_short_for_a_piece_are_counted(prepared):
+    frames = loading.load_clips(prepared, 1, "pieces")
+    counts = np.unique([name.rpartition("#")[0] for name in frames.clip_ids], return_counts=True)[1]
+    size = int(np.median(counts)) + 1
+    assert counts.min() < size <= counts.max(), "all recordings are equally long"
+    left = loading.load_clips(prepared, size, "pieces")
+    assert left.short == (counts < size).sum() and len(left) == (counts // size).sum()
+    with pytest.raises(loading.NotPreparedError, match="none of the 42 recordings .*frames=?"):
+        loading.load_clips(prepared, int(counts.max()) + 1, "pieces")
+
+
+@pytest.mark.parametrize("rule", ["pieces", "apex_pieces"])
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"protocol.name": "by_sequence"}, "would score pieces of recordings learnt from"),
+        ({"data.frames_per_second": 5.0}, "thins clips, not"),
+    ],
+)
+def test_what_pieces_cannot_be_is_refused(rule, fields, words):
+    config = stbln_synthetic.get_config()
+    config.update_from_flattened_dict({"data.frame_rule": rule})
+    checks.check(config)
+    config.update_from_flattened_dict(fields)
+    with pytest.raises(ValueError, match=words):
+        checks.check(config)
+
+
+@pytest.mark.parametrize(("fps", "steps"), [(20.0, 1), (60.0, 3)])
+def test_a_video_is_predicted_in_windows_of_frames_at_the_pace_of_training(fps, steps, monkeypatch):
+    """T frames that follow each other; of a video three times as fast, every third."""
+    seen = []
+    predictor = types.SimpleNamespace(
+        task="classification", frame_rule="pieces", classes=("a", "b"), threshold=None, frames=5,
+        window_seconds=0.25, takes_crops=False, inputs="edges",
+        select=lambda detected, fps: select_frames(detected, 5, "pieces"),
+        predict=lambda clips, **options: seen.append(clips[0, :, 0, 0].tolist()),
+    )  # fmt: skip
+    answer = types.SimpleNamespace(
+        row=lambda *args: {}, blank=lambda classes: {}, threshold=lambda *args: None
+    )
+    monkeypatch.setattr("fer_jax.windows.ANSWERS", {"classification": answer})
+    points = np.random.default_rng(0).normal(size=(68, 2))
+
+    def faces():
+        for number in range(30):
+            points[0, 0] = number
+            yield {0: types.SimpleNamespace(landmarks=points.copy(), crop=None)}
+
+    options = Options(stride=0.25)
+    rows = [row for row, _ in predict_windows(predictor, faces(), options, fps=fps, width=0)]
+    length = 5 * steps
+    assert seen == [
+        list(range(start + steps - 1, start + length, steps)) for start in range(0, 30, length)
+    ]
+    assert [row["frames"] for row in rows] == [5] * len(seen)

@@ -1,0 +1,191 @@
+"""GEMEP-FERA on miniature trees: recordings, who plays what, what is missing."""
+
+import numpy as np
+import pytest
+
+from fer_jax.loading import not_prepared_message
+from preprocess.__main__ import main
+from preprocess.clip import Clip, SourceError
+from preprocess.datasets import fera
+from tests.official_trees import (
+    STRAY,
+    examples,
+    fera_recording,
+    listed,
+    prepare,
+    put,
+    reason,
+    write_faces,
+)
+
+
+def table(root, *rows, head="recording,subject,emotion"):
+    put(root / "subjects.csv", "\n".join([head, *rows]) + "\n")
+
+
+def said(clips: dict[str, Clip]) -> dict[str, tuple]:
+    """Subject, emotion and split of the clips that can be used."""
+    return {k: (c.subject, c.label, c.split) for k, c in clips.items() if not c.problem}
+
+
+@pytest.fixture(params=["folders", "videos"])
+def frames(request):
+    return {"folders": ("2.jpg", "0010.jpg", "1.jpg"), "videos": None}[request.param]
+
+
+def test_the_table_says_who_plays_what(tmp_path, frames):
+    fera_recording(tmp_path, "a", frames)
+    fera_recording(tmp_path, "B.2", frames)
+    fera_recording(tmp_path, "x-Relief-3", frames)
+    for name in STRAY:
+        put(tmp_path / "training" / name)
+    table(tmp_path, "a,p1, joy", "training/b.2.avi ,p2,ANGER", "X-relief-3,p1,")
+    clips = listed(fera, tmp_path)
+    assert said(clips) == {
+        "training/B.2": ("p2", "anger", "train"),
+        "training/a": ("p1", "joy", "train"),
+        "training/x-Relief-3": ("p1", "relief", "train"),
+    }
+    source = clips["training/a"].source
+    if frames is None:
+        assert source == tmp_path / "training" / "a.avi"
+    else:
+        assert [path.name for path in source] == ["1.jpg", "2.jpg", "0010.jpg"]
+
+
+def test_without_a_table_names_of_recordings_or_images_say_it(tmp_path):
+    fera_recording(tmp_path, "p3-sadness-1", None)
+    fera_recording(tmp_path, "p4-Fear-2")
+    fera_recording(tmp_path, "007", ("p5-joy-001.jpg", "p5-joy-002.jpg"))
+    clips = listed(fera, tmp_path)
+    assert said(clips) == {
+        "training/007": ("p5", "joy", "train"),
+        "training/p3-sadness-1": ("p3", "sadness", "train"),
+        "training/p4-Fear-2": ("p4", "fear", "train"),
+    }
+
+
+def test_of_the_test_recordings_those_with_an_emotion_are_read(tmp_path):
+    for folder in ("training", "test"):
+        for name in ("001", "002"):
+            fera_recording(tmp_path, name, None, folder)
+    table(tmp_path, "001,p1,joy", "002,p2,fear", "test/002,p9,anger")
+    assert said(listed(fera, tmp_path)) == {
+        "training/001": ("p1", "joy", "train"),
+        "training/002": ("p2", "fear", "train"),
+        "test/002": ("p9", "anger", "test"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "wanted"),
+    [
+        ("p1-joy-1", "p1-joy-1,p1,", ""),
+        ("p1-joy-1", None, "unknown subject: subjects.csv has no row of training/p1-joy-1"),
+        ("p1-joy-1", "p1-joy-1,,joy", "unknown subject: subjects.csv has no subject for"),
+        ("p1-joy-1", "p1-joy-1", "unknown subject"),
+        ("p1-joy-1", "p1-joy-1,p1,rage", r"unknown emotion: .*'rage' \(subjects.csv\) is none of"),
+        ("p1-rage-1", "p1-rage-1,p1,", r"unknown emotion: .*'rage' \(second part of the name"),
+        ("p1", "p1,p1,", "unknown emotion: training/p1: ''"),
+        ("p1-joy-1", "p1-joy-1,p1,joy\nP1-joy-1.avi,p2,joy", "listed twice"),
+    ],
+)
+def test_a_recording_of_which_too_little_is_known_is_listed(tmp_path, name, row, wanted):
+    fera_recording(tmp_path, name, None)
+    fera_recording(tmp_path, "good", None)
+    table(tmp_path, *filter(None, [row]), "good,p1,anger")
+    clips = listed(fera, tmp_path)
+    assert reason(clips["training/good"]) == ""
+    problem = clips[f"training/{name}"].problem
+    if not wanted:
+        assert problem is None
+    else:
+        with pytest.raises(type(problem), match=wanted):
+            raise problem
+
+
+def test_names_that_say_too_little_are_listed(tmp_path):
+    for name in ("p1-joy-1", "nothing", "-joy-2", "p1-rage-3"):
+        fera_recording(tmp_path, name)
+    fera_recording(tmp_path, "p1-fear-4", ("picture.jpg",))
+    assert {k: reason(c) for k, c in listed(fera, tmp_path).items()} == {
+        "training/-joy-2": "unknown subject",
+        "training/nothing": "unknown emotion",
+        "training/p1-fear-4": "no frames",
+        "training/p1-joy-1": "",
+        "training/p1-rage-3": "unknown emotion",
+    }
+
+
+def test_rows_without_a_recording_are_listed(tmp_path):
+    fera_recording(tmp_path, "a", None)
+    table(tmp_path, "a,p1,joy", "b,p2,fear", ",,", "test/c,p3,joy")
+    clips = listed(fera, tmp_path)
+    assert {name: reason(clip) for name, clip in clips.items()} == {
+        "training/a": "", "b": "not in the tree", "test/c": "not in the tree",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"name,emotion\na,joy\n", "no column recording and no column subject: its first line"),
+        (b"recording,emotion\na,joy\n", "no column subject: its first line must be"),
+        (b"", "no column recording and no column subject"),
+        (b"recording,subject,emotion\na,\xff,joy\n", "is no CSV in UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_read_stops_with_its_name(tmp_path, content, words):
+    fera_recording(tmp_path, "a", None)
+    (tmp_path / "subjects.csv").write_bytes(content)
+    with pytest.raises(SourceError, match=rf"subjects.csv .*{words}"):
+        listed(fera, tmp_path)
+
+
+def test_a_tree_that_is_another_names_the_layout(tmp_path):
+    put(tmp_path / "train" / "notes" / "readme.txt")
+    with pytest.raises(SourceError, match="is not the GEMEP-FERA tree: no folder training") as seen:
+        listed(fera, tmp_path)
+    assert "training/RECORDING/*.jpg" in str(seen.value) and "subjects.csv" in str(seen.value)
+    for part in ("emotion", "au"):
+        fera_recording(tmp_path / part, "p1-joy-1")
+    with pytest.raises(SourceError, match="GEMEP-FERA training is there 2 times"):
+        listed(fera, tmp_path)
+    # named too deep, and the table beside the source
+    assert said(listed(fera, tmp_path / "au" / "training"))
+    table(tmp_path / "au" / "training", "p1-joy-1,someone,anger")
+    (clip,) = listed(fera, tmp_path / "au").values()
+    assert (clip.subject, clip.label) == ("someone", "anger")
+
+
+def test_other_than_the_official_recordings_are_noted():
+    counts = {"anger": 32, "fear": 31, "joy": 30, "relief": 31, "sadness": 31}
+    labels = [name for name, count in counts.items() for _ in range(count)]
+    whole = [Clip(str(n), f"p{n % 7}", label, None) for n, label in enumerate(labels)]
+    assert len(whole) == 155 and fera.notes(whole) == []
+    official, actors = fera.notes([c for c in whole if c.subject != "p0"])
+    assert "155 recordings to train on" in official
+    assert actors.startswith("6 actors in train instead of 7")
+
+
+def test_fera_from_tree_to_data_set(tmp_path, capsys):
+    pytest.importorskip("dlib")
+    root, out = tmp_path / "FERA", tmp_path / "out"
+    for number, emotion in enumerate(("joy", "anger", "rage")):
+        folder = root / "training" / f"p{number % 2}-{emotion}-{number}"
+        write_faces([folder / f"{n:04d}.jpg" for n in (9, 10, 11)], number % 2)
+    assert main(["fera", "--source", str(root), "--dry-run"]) == 0
+    assert "2 of 3 clips would be read" in capsys.readouterr().out
+    report = prepare("fera", root, out, "--crops", "32")
+    assert report["dropped"] == {"unknown emotion": 1}
+    assert report["classes"] == {"anger": 1, "fear": 0, "joy": 1, "relief": 0, "sadness": 0}
+    stored = examples(out)["training/p0-joy-0"]
+    assert stored["frame_index"].tolist() == [9, 10, 11] and np.all(stored["detected"])
+    assert fera.CLASSES[stored["label"]] == "joy" and stored["subject"] == b"p0"
+    capsys.readouterr()
+
+
+def test_a_set_that_is_not_prepared_says_how():
+    message = not_prepared_message("data/fera", "fera", 299)
+    assert "request it from the owners of GEMEP-FERA" in message
+    assert "python -m preprocess fera --source DIR --out data/fera --crops " in message

@@ -1,0 +1,465 @@
+"""FER-2013 with FER+ on miniature sources: table, folders, archives, odd rows; votes learnt."""
+
+import csv
+import functools
+import zipfile
+
+import cv2
+import jax
+import numpy as np
+import pytest
+
+from fer_jax import augment, data, labels
+from fer_jax.landmarks import MEAN_FACE, centre, inner, load_graph, make_graph
+from fer_jax.loading import NotPreparedError, load_clips, not_prepared_message
+from preprocess.__main__ import main
+from preprocess.clip import SourceError
+from preprocess.datasets import ferplus
+from preprocess.fer2013 import Still
+from tests.official_trees import examples, listed, prepare, put, reason
+
+HEADER = (
+    "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+)
+FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
+# Row 1 is left out, so that names lag behind; row 3 bears the name of row 5; row 4 has 9 votes.
+ROWS = (
+    ("Training", "fer0000000.png", "4,0,0,1,3,2,0,0,0,0"),
+    ("Training", "", "0,0,0,0,0,0,0,0,0,10"),
+    ("Training", "fer0000001.png", "6,0,1,1,0,0,0,0,2,0"),
+    ("Training", "fer0000004.png", "0,0,0,0,9,1,0,0,0,0"),
+    ("Training", "fer0000003.png", "0,9,0,0,0,0,0,0,0,0"),
+    ("Training", "fer0000004.png", "0,0,0,0,9,1,0,0,0,0"),
+    ("Training", "fer0000005.png", "0,0,0,0,0,0,0,0,3,7"),
+    ("PublicTest", "fer0000006.png", "0,0,5,5,0,0,0,0,0,0"),
+    ("PublicTest", "fer0000007.png", "0,0,0,0,0,0,8,2,0,0"),
+    ("PrivateTest", "fer0000008.png", "0,10,0,0,0,0,0,0,0,0"),
+    ("PrivateTest", "fer0000009.png", "0,0,0,0,0,10,0,0,0,0"),
+)
+KEPT = {
+    "fer0000000", "fer0000001", "fer0000004_row00003", "fer0000003", "fer0000004", "fer0000006",
+    "fer0000007", "fer0000008", "fer0000009",
+}  # fmt: skip
+
+
+def images(rows=ROWS, same=()) -> list[np.ndarray]:
+    """Random images, one a row; `same` pairs the numbers of rows that have the same."""
+    made = list(np.random.default_rng(0).integers(0, 256, (len(rows), 48, 48), dtype=np.uint8))
+    for first, second in same:
+        made[second] = made[first]
+    return made
+
+
+def write_labels(folder, rows=ROWS, header=HEADER):
+    put(folder / "fer2013new.csv", "\n".join([header, *map(",".join, rows)]) + "\n")
+
+
+def write_table(folder, pictures, rows=ROWS):
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "fer2013.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["emotion", "pixels", "Usage"])
+        for (usage, *_), image in zip(rows, pictures, strict=True):
+            table.writerow([0, " ".join(map(str, image.ravel())), usage])
+
+
+def png(image) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def write_named(folder, pictures, rows=ROWS):
+    """Writes the images as FER+ does: each under its name, so that the later of two is left."""
+    for (usage, name, _), image in zip(rows, pictures, strict=True):
+        path = folder / FOLDERS[usage] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name:
+            path.write_bytes(png(image))
+
+
+def write_archive(path, pictures, rows=ROWS):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, (usage, image) in {
+            name: (usage, image)
+            for (usage, name, _), image in zip(rows, pictures, strict=True)
+            if name
+        }.items():
+            archive.writestr(f"{FOLDERS[usage]}/{name}", png(image))
+            archive.writestr(f"__MACOSX/{FOLDERS[usage]}/._{name}", b"of the system")
+
+
+def usable(clips) -> dict:
+    return {clip_id: clip for clip_id, clip in clips.items() if not clip.problem}
+
+
+def test_a_table_is_joined_by_row(tmp_path):
+    write_labels(tmp_path)
+    write_table(tmp_path, pictures := images())
+    clips = listed(ferplus, tmp_path)
+    assert usable(clips).keys() == KEPT and len(clips) == len(ROWS)
+    rows = {clip_id: number for number, clip_id in enumerate(clips)}
+    for clip_id in KEPT:
+        assert clips[clip_id].source.pixels == pictures[rows[clip_id]].tobytes()
+    assert rows["fer0000004_row00003"] == 3 and rows["fer0000004"] == 5
+    assert clips["fer0000003"].votes == (0, 9, 0, 0, 0, 0, 0, 0)
+    assert clips["fer0000001"].votes == (6, 0, 1, 1, 0, 0, 0, 0)
+    assert reason(clips["row00001"]) == "no image name"
+    assert reason(clips["fer0000005"]) == "no votes"
+    assert len({clip.subject for clip in clips.values()}) == len(ROWS)
+
+
+def test_splits_and_classes(tmp_path):
+    write_labels(tmp_path)
+    write_table(tmp_path, images())
+    clips = listed(ferplus, tmp_path)
+    assert [clip.split for clip in clips.values()] == ["train"] * 7 + ["validation"] * 2 + [
+        "test"
+    ] * 2
+    shown = {clip_id: clips[clip_id].label for clip_id in sorted(KEPT)}
+    assert list(shown.values()) == [
+        "neutral", "neutral", "happiness", "anger", "anger", "surprise", "fear", "happiness",
+        "disgust",
+    ]  # fmt: skip
+    assert ferplus.CLASSES == ferplus.VOTES == labels.FERPLUS_EMOTIONS
+
+
+@pytest.mark.parametrize("form", ["folders", "deeper", "archive", "archives"])
+def test_named_images_are_joined_by_name(tmp_path, form):
+    pictures = images()
+    if form == "folders":
+        write_labels(tmp_path)
+        write_named(tmp_path, pictures)
+    elif form == "deeper":  # as in the repository of FER+
+        write_labels(tmp_path)
+        write_named(tmp_path / "data", pictures)
+    elif form == "archive":
+        write_labels(tmp_path / "FERPlus")
+        write_archive(tmp_path / "any name.ZIP", pictures)
+        put(tmp_path / "other.zip", "no archive")
+    else:
+        write_labels(tmp_path)
+        write_archive(tmp_path / "a.zip", pictures[:7], ROWS[:7])
+        write_archive(tmp_path / "b.zip", pictures[7:], ROWS[7:])
+    clips = listed(ferplus, tmp_path)
+    assert usable(clips).keys() == KEPT - {"fer0000004_row00003"}
+    assert reason(clips["fer0000004_row00003"]) == "name of another row"
+    rows = {clip_id: number for number, clip_id in enumerate(clips)}
+    for clip_id in usable(clips):
+        assert clips[clip_id].source.pixels == pictures[rows[clip_id]].tobytes()
+
+
+def test_the_table_goes_before_folders_and_these_before_archives(tmp_path):
+    first, second, third = (list(np.full((len(ROWS), 48, 48), n, np.uint8)) for n in (1, 2, 3))
+    write_labels(tmp_path)
+    write_archive(tmp_path / "images.zip", third)
+    assert listed(ferplus, tmp_path)["fer0000000"].source.pixels == bytes([3]) * 2304
+    write_named(tmp_path, second)
+    assert listed(ferplus, tmp_path / "FER2013Train")["fer0000000"].source.pixels[0] == 2
+    write_table(tmp_path / "fer2013", first)
+    assert listed(ferplus, tmp_path)["fer0000000"].source.pixels[0] == 1
+
+
+def test_a_name_in_two_rows_belongs_to_the_first_from_its_number_on(tmp_path):
+    rows = [("Training", f"fer{number:07d}.png", "1,0,0,0,0,0,0,0,0,0") for number in range(12)]
+    rows[10] = ("Training", "fer0000002.png", "0,1,0,0,0,0,0,0,0,0")  # later, as two of the four
+    write_labels(tmp_path, rows)
+    write_archive(tmp_path / "images.zip", images(rows), rows)
+    clips = listed(ferplus, tmp_path)
+    assert clips["fer0000002"].label == "neutral" and not clips["fer0000002"].problem
+    assert reason(clips["fer0000002_row00010"]) == "name of another row"
+    assert "row 10 bears the name of row 2" in str(clips["fer0000002_row00010"].problem)
+
+
+def test_missing_and_broken_images_are_dropped_with_the_reason(tmp_path):
+    write_labels(tmp_path)
+    write_named(tmp_path, images())
+    train = tmp_path / "FER2013Train"
+    (train / "fer0000000.png").unlink()
+    (train / "fer0000001.png").write_bytes(png(images()[1])[:100])
+    (train / "fer0000003.png").write_bytes(b"")
+    (train / "fer0000004.png").write_bytes(png(np.zeros((96, 64), np.uint8)))
+    (tmp_path / "FER2013Test" / "fer0000006.png").write_bytes(png(images()[7]))
+    clips = listed(ferplus, tmp_path)
+    wanted = {
+        "fer0000000": "no image", "fer0000001": "unreadable", "fer0000003": "unreadable",
+        "fer0000004": "other size", "fer0000006": "image twice", "fer0000007": "",
+    }  # fmt: skip
+    assert {clip_id: reason(clips[clip_id]) for clip_id in wanted} == wanted
+    assert "64 x 96 pixels, not 48 x 48" in str(clips["fer0000004"].problem)
+    assert clips["fer0000000"].label == "neutral"  # so that a lost class is noticed
+
+
+def test_a_damaged_archive_costs_its_image_only(tmp_path):
+    write_labels(tmp_path)
+    write_archive(path := tmp_path / "images.zip", images())
+    content = bytearray(path.read_bytes())
+    start = content.find(png(images()[0]))
+    content[start + 200 : start + 210] = bytes(10)
+    path.write_bytes(content)
+    clips = listed(ferplus, tmp_path)
+    assert reason(clips["fer0000000"]) == "unreadable"
+    assert len(usable(clips)) == len(KEPT) - 2
+
+
+@pytest.mark.parametrize(
+    ("pixels", "detail"),
+    [
+        ("1 2 3", "3 of 2304"),
+        ("", "0 of 2304"),
+        (" ".join(["7"] * 2305), "2305 of 2304"),
+        (" ".join(["7"] * 2303 + ["x"]), "invalid literal"),
+        (" ".join(["7"] * 2303 + ["256"]), "range"),
+        (" ".join(["7"] * 2303 + ["-1"]), "range"),
+    ],
+)
+def test_torn_pixels_cost_their_row_only(tmp_path, pixels, detail):
+    write_labels(tmp_path)
+    write_table(tmp_path, images())
+    lines = (tmp_path / "fer2013.csv").read_text().splitlines()
+    lines[1] = f"0,{pixels},Training"
+    put(tmp_path / "fer2013.csv", "\n".join(lines))
+    clips = listed(ferplus, tmp_path)
+    assert reason(clips["fer0000000"]) == "torn pixels"
+    assert "row 0 of" in str(clips["fer0000000"].problem) and detail in str(
+        clips["fer0000000"].problem
+    )
+    assert usable(clips).keys() == KEPT - {"fer0000000"}
+
+
+@pytest.mark.parametrize("cells", ["4,x,0,1,3,2,0,0,0,0", "4,-1,0,1,3,2,0,0,0,0", "4,0.5,0,1", "4"])
+def test_impossible_votes_cost_their_row_only(tmp_path, cells):
+    write_labels(tmp_path, [(*ROWS[0][:2], cells), *ROWS[1:]])
+    write_table(tmp_path, images())
+    clips = listed(ferplus, tmp_path)
+    assert reason(clips["fer0000000"]) == "impossible votes"
+    assert usable(clips).keys() == KEPT - {"fer0000000"}
+
+
+def test_columns_of_votes_are_found_by_their_names(tmp_path):
+    names = HEADER.split(",")
+    order = [11, 0, 9, 1, *range(2, 9), 10]
+    lines = [",".join([*row[:2], row[2]]).split(",") for row in ROWS]
+    put(
+        tmp_path / "fer2013new.csv",
+        "\ufeff"
+        + "\r\n".join(
+            ",".join(cells[place] for place in order)
+            for cells in [[f" {name.upper()} " for name in names], *lines]
+        ),
+    )
+    write_table(tmp_path, images())
+    clips = listed(ferplus, tmp_path)
+    assert usable(clips).keys() == KEPT
+    assert clips["fer0000000"].votes == (4, 0, 0, 1, 3, 2, 0, 0)
+    assert clips["fer0000007"].votes == (0, 0, 0, 0, 0, 0, 8, 2)
+
+
+def test_sources_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(SourceError, match="--source is missing"):
+        listed(ferplus, None)
+    with pytest.raises(SourceError, match="no fer2013new.csv"):
+        listed(ferplus, tmp_path)
+    write_labels(tmp_path)
+    with pytest.raises(SourceError, match=r"no images \(fer2013.csv, fer0000000.png"):
+        listed(ferplus, tmp_path)
+    write_table(tmp_path, images()[:-1], ROWS[:-1])
+    with pytest.raises(SourceError, match=r"has 10 rows, fer2013new.csv 11: .* row by row"):
+        listed(ferplus, tmp_path)
+    other = [ROWS[0], ("PublicTest", *ROWS[1][1:]), *ROWS[2:]]
+    write_table(tmp_path, images(), other)
+    with pytest.raises(SourceError, match=r"row 1 of .* is for 'PublicTest', .* 'Training'"):
+        listed(ferplus, tmp_path)
+    write_table(tmp_path, images())
+    write_labels(tmp_path, [("Test", *ROWS[0][1:])])
+    with pytest.raises(SourceError, match="the usage of row 0 is 'Test', not Training"):
+        listed(ferplus, tmp_path)
+    write_labels(tmp_path, header=HEADER.replace("fear", "fright"))
+    with pytest.raises(SourceError, match="has no column fear"):
+        listed(ferplus, tmp_path)
+    (tmp_path / "fer2013new.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(SourceError, match="cannot be read"):
+        listed(ferplus, tmp_path)
+    write_labels(tmp_path, [])
+    with pytest.raises(SourceError, match="holds no votes"):
+        listed(ferplus, tmp_path)
+
+
+class Options:
+    drop_duplicates = True
+
+
+def test_images_that_are_in_train_too_are_counted_and_can_be_dropped(tmp_path):
+    write_labels(tmp_path)
+    # of row 6, which has no votes and is not trained on, the same may be tested
+    write_table(tmp_path, images(same=[(0, 2), (0, 7), (3, 9), (6, 10)]))
+    clips = listed(ferplus, tmp_path)
+    kept = list(usable(clips).values())
+    told = [note for note in ferplus.notes(kept) if "pixels of one in train" in note]
+    assert [note.split(" have")[0] for note in told] == [
+        "1 of 2 images in validation", "1 of 2 images in test",
+    ]  # fmt: skip
+    assert not [note for note in ferplus.notes(kept[:5]) if "pixels" in note]
+    fewer = {clip.clip_id: reason(clip) for clip in ferplus.clips(tmp_path, Options)}
+    assert [name for name, why in fewer.items() if why == "duplicate image"] == [
+        "fer0000006", "fer0000008",
+    ]  # fmt: skip
+    assert len([name for name, why in fewer.items() if not why]) == len(KEPT) - 2
+
+
+def test_missing_images_of_the_release_are_noted(tmp_path):
+    write_labels(tmp_path)
+    write_table(tmp_path, images())
+    (note,) = (n for n in ferplus.notes(list(usable(listed(ferplus, tmp_path)).values()))
+               if n.startswith("not all"))  # fmt: skip
+    assert note.endswith("train 5 of 28,559, validation 2 of 3,579, test 2 of 3,573")
+
+
+@pytest.mark.parametrize("size", [32, 48, 64])
+def test_an_image_is_the_crop(size):
+    image = images()[0]
+    sequence = Still(image.tobytes()).face(size)
+    stored = cv2.imdecode(sequence.crops, cv2.IMREAD_UNCHANGED)
+    assert stored.shape == (size, size) and sequence.crop_offsets.tolist() == [
+        0,
+        len(sequence.crops),
+    ]
+    if size == 48:
+        np.testing.assert_array_equal(stored, image)
+    if size == 64:
+        wanted = cv2.resize(image, (64, 64), interpolation=cv2.INTER_CUBIC)
+        np.testing.assert_array_equal(stored, wanted)
+    assert sequence.detected.tolist() == [True]
+    assert np.isnan(sequence.landmarks).all() and np.isnan(sequence.crop_landmarks).all()
+    assert Still(image.tobytes()).face(0).crops is None
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    """The miniature data set, prepared by the command: folder and report."""
+    source = tmp_path_factory.mktemp("source")
+    write_labels(source)
+    write_table(source, images(same=[(0, 7)]))
+    out = tmp_path_factory.mktemp("out") / "ferplus"
+    return out, prepare("ferplus", source, out)
+
+
+def test_from_table_to_data_set(ready):
+    out, report = ready
+    assert report["counts"] == {"seen": 11, "kept": 9, "dropped": 2, "read": 11, "reused": 0}
+    assert report["dropped"] == {"no image name": 1, "no votes": 1}
+    assert report["splits"] == {"train": 5, "validation": 2, "test": 2}
+    assert report["request"]["crop_size"] == 48
+    assert any("1 of 2 images in validation have the pixels" in note for note in report["notes"])
+    assert {row["crop_side"] for row in report["clips"] if row["kept"]} == {48}
+    assert not list((out / ".clips").iterdir())  # nothing is cached
+    stored = examples(out)
+    assert stored.keys() == KEPT
+    row = stored["fer0000000"]
+    assert row["votes"].tolist() == [4, 0, 0, 1, 3, 2, 0, 0] and row["votes"].dtype == np.float32
+    assert row["label"] == 0 and row["subject"] == b"fer0000000"
+    assert row["detected"].tolist() == [True] and row["frame_size"].tolist() == [48, 48]
+    np.testing.assert_array_equal(cv2.imdecode(row["crops"], 0), images()[0])
+    assert row["landmarks"].shape == (1, 68, 2) and np.isnan(row["landmarks"]).all()
+    expected = make_graph(centre(inner(MEAN_FACE)))
+    np.testing.assert_array_equal(load_graph(out / "graph.json").edges, expected.edges)
+
+
+def load(out, **more):
+    return load_clips(out, 1, "last", "ferplus", crop_size=0, target="votes", **more)
+
+
+def test_votes_are_loaded_as_valence_arousal_and_dominance(ready):
+    clips = data.hold_crops(load(ready[0]), 2**30)
+    assert clips.classes == ("valence", "arousal", "dominance")
+    assert clips.labels.shape == (9, 3) and clips.labels.dtype == np.float32
+    place = {clip_id: number for number, clip_id in enumerate(clips.clip_ids)}
+    np.testing.assert_allclose(clips.labels[place["fer0000000"]], (3.706, 5.028, 5.202), rtol=1e-6)
+    np.testing.assert_allclose(clips.labels[place["fer0000003"]], (8.21, 6.49, 6.63), rtol=1e-6)
+    batch = data.take(clips, np.arange(9))
+    assert batch["frames"].shape == (9, 1, 48, 48, 3)
+    for channel in range(3):
+        shown = batch["frames"][place["fer0000008"], 0, ..., channel]
+        np.testing.assert_array_equal(shown, images()[9])
+    assert np.isnan(batch["crop_landmarks"]).all()
+
+
+def test_dimensions_and_ratings_can_be_chosen(ready):
+    two = load(ready[0], classes=("arousal", "valence"))
+    assert two.classes == ("valence", "arousal") and two.labels.shape == (9, 2)
+    whole = load(ready[0])
+    np.testing.assert_array_equal(two.labels, whole.labels[:, :2])
+    other = load(ready[0], words=(("anger", "anger"),), neutral_dominance=3.45)
+    first = other.clip_ids.index("fer0000000")
+    # (4 * 5.5 + 1.61 + 3 * 2.34 + 2 * 2.45) / 10 and so on
+    np.testing.assert_allclose(other.labels[first], (3.553, 5.166, 4.243), rtol=1e-5)
+    with pytest.raises(ValueError, match="has no 'joy', but valence, arousal, dominance"):
+        load(ready[0], classes=("joy",))
+    with pytest.raises(ValueError, match="no word 'cross' is rated"):
+        load(ready[0], words=(("anger", "cross"),))
+
+
+def test_the_class_with_most_votes_can_be_learnt_too(ready):
+    clips = load_clips(ready[0], 1, "last", "ferplus", crop_size=0)
+    assert clips.classes == labels.FERPLUS_EMOTIONS
+    assert clips.labels[clips.clip_ids.index("fer0000009")] == 5
+
+
+def test_what_the_data_cannot_teach_is_said(ready, prepared):
+    with pytest.raises(NotPreparedError, match="has pictures and no landmarks"):
+        load_clips(ready[0], 1, "last", "ferplus", target="votes")
+    with pytest.raises(NotPreparedError, match="has no votes of several people"):
+        load_clips(prepared, 1, "last", "synthetic", target="votes")
+    assert "python -m preprocess ferplus --source DIR" in not_prepared_message("x", "ferplus", 0)
+    assert "--crops" not in not_prepared_message("x", "ferplus", 0)
+    assert "--crops 48" in not_prepared_message("x", "ferplus", 48)
+
+
+def test_augmentation_does_without_landmarks(ready):
+    batch = data.take(data.hold_crops(load(ready[0]), 2**30), np.arange(2))
+    change = jax.jit(jax.vmap(functools.partial(augment.augment_crops, size=44, degrees=10.0)))
+    keys = jax.random.split(jax.random.key(0), 2)
+    frames, points = change(keys, batch["frames"], batch["crop_landmarks"])
+    assert frames.shape == (2, 1, 44, 44, 3) and np.isfinite(frames).all() and frames.std() > 20
+    assert points.shape == (2, 1, 68, 2) and np.isnan(points).all()
+
+
+def test_the_command_lists_and_drops(tmp_path, capsys):
+    write_labels(tmp_path)
+    write_table(tmp_path, images(same=[(0, 7)]))
+    assert main(["ferplus", "--source", str(tmp_path), "--dry-run", "--drop-duplicates"]) == 0
+    shown = capsys.readouterr().out
+    assert "8 of 11 clips would be read" in shown
+    assert "fer0000006: duplicate image: a training image has the same pixels" in shown
+    assert "validation 1 of 3,579" in shown
+
+
+def test_the_real_votes_are_those_of_the_specification(real_data):
+    path = real_data / "fer2013new.csv"
+    if not path.exists():
+        pytest.skip(f"there is no {path}")
+    rows = ferplus.read_labels(path)
+    named = [row for row in rows if row.name]
+    sizes = [sum(row.usage == usage for row in named) for usage in FOLDERS]
+    assert len(rows) == 35_887 and sizes == [28_561, 3_579, 3_574]
+    tested = np.array([row.votes for row in named if row.usage == "PrivateTest"], float)
+    rated = labels.vad(tested)
+    assert np.isnan(rated).any(1).sum() == 1
+    np.testing.assert_allclose(np.nanstd(rated, 0), (1.970, 1.381, 0.849), atol=6e-4)
+    spread = np.nanstd(labels.vad(tested, {"anger": "anger"}), 0)
+    np.testing.assert_allclose(spread, (2.015, 1.412, 0.850), atol=6e-4)
+    spread = np.nanstd(labels.vad(tested, neutral_dominance=3.45), 0)
+    np.testing.assert_allclose(spread[2], 1.242, atol=6e-4)
+
+
+def test_the_real_images_are_joined_to_their_votes(real_data):
+    if not (real_data / "ferplus_images.zip").exists():
+        pytest.skip(f"there is no ferplus_images.zip in {real_data}")
+    clips = listed(ferplus, real_data)
+    kept = list(usable(clips).values())
+    assert len(clips) == 35_887
+    assert sum(clip.split == "validation" for clip in kept) == 3_579
+    assert sum(clip.split == "train" for clip in kept) > 28_550
+    dropped = {clip_id: reason(clip) for clip_id, clip in clips.items() if clip.problem}
+    assert [n for n, why in dropped.items() if why == "no votes"] == [
+        "fer0010628", "fer0013801", "fer0033120_row34334",
+    ]  # fmt: skip
+    assert any("279 of 3,579 images in validation have" in note for note in ferplus.notes(kept))
