@@ -24,7 +24,6 @@ import time
 import jax
 import numpy as np
 import torch
-from ml_collections import ConfigDict
 from rich.console import Console
 from rich.progress import Progress
 
@@ -88,8 +87,8 @@ class Ours:
         self.module = FERGCN(
             CLASSES, features=row.features, stages=row.stages, dtype=dtype, remat=remat
         )
-        config = ConfigDict({"train": {"batch_size": batch, "epochs": 1, "copies": 1}})
-        config.optimizer = OPTIMIZER
+        config = base.get_config()
+        config.train.batch_size, config.optimizer = batch, OPTIMIZER
         fold = protocols.Fold("all", np.arange(batch), np.arange(0))
         self.program = programs.make_program(
             self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]

@@ -19,30 +19,18 @@ import time
 import jax
 import numpy as np
 import torch
-from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import torch_st_bln as mirror
+from configs import base
 from fer_jax import parallel, programs, protocols, uncertainty
 from fer_jax.models.st_bln import STBLN
 from fer_jax.tasks import TASKS
 
 REFERENCE_EDGES, CLEAN_EDGES, CLASSES = 309, 181, 6
 STEPS = {4: 4, 150: 3}  # steps of ours a call, which takes its memory anew: an epoch has more
-CONFIG = ConfigDict(
-    {
-        "train": {"batch_size": 0, "epochs": 1, "copies": 1},
-        "optimizer": {
-            "learning_rate": 0.01,
-            "momentum": 0.9,
-            "nesterov": False,
-            "weight_decay": 5e-4,
-            "schedule": "constant",
-            "warmup_epochs": 0.0,
-        },
-    }
-)
+CONFIG = base.get_config()  # SGD with momentum 0.9 and weight decay 5e-4
 
 
 def _inputs(batch: int, frames: int, edges: int):

@@ -22,7 +22,6 @@ import statistics
 import jax
 import numpy as np
 import torch
-from ml_collections import ConfigDict
 from rich.console import Console
 from rich.progress import Progress
 
@@ -88,8 +87,8 @@ class Ours(fergcn_speed.Ours):
     def __init__(self, row: Row, dtype: str, remat: bool = False):
         self.row = row
         self.module = STCNLSTM(CLASSES, row.channels, row.hidden, dtype=dtype, remat=remat)
-        config = ConfigDict({"train": {"batch_size": row.batch, "epochs": 1, "copies": 1}})
-        config.optimizer = OPTIMIZER
+        config = base.get_config()
+        config.train.batch_size, config.optimizer = row.batch, OPTIMIZER
         fold = protocols.Fold("all", np.arange(row.batch), np.arange(0))
         self.program = programs.make_program(
             self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]

@@ -356,6 +356,8 @@ def get_bilinear(trunk: str, pooling: str, dimensions: str) -> ConfigDict:
                 "dropout": 0.3,
                 "size": 224,  # pixels of a side to which faces are enlarged; 0: as they are
                 "pixels": "vggface",  # "imagenet" with weights of ImageNet
+                "gray": True,  # FER+ has no colour, so none is seen in other faces
+                "mirrored": True,  # the mean of a face and its mirror image is scored
                 "stages": (),  # of the trunk; (): the paper's
                 "batch_norm": False,  # of VGG16
                 "dtype": "float32",  # or "bfloat16"

@@ -1,16 +1,19 @@
-"""A small 3D Inception-ResNet with landmarks on videos of synthetic faces, 5 subject folds.
+"""A small 3D Inception-ResNet with landmarks on synthetic faces recorded like CK+, 5 subject folds.
 
-Prepare: python -m preprocess synthetic --out data/synthetic_crops96 --crops 96
+Prepare: python -m preprocess synthetic --database studio --crops 96 \\
+             --out data/synthetic_studio_crops96
 Run:     python run.py --config configs/ir3d_synthetic.py
          configs/ir3d_synthetic.py:plain is without landmarks, :still the 2-D network frame by frame
-Paper:   none. An eighth of the widths, 96 pixels; 10 frames over the whole clip.
+Paper:   none. An eighth of the widths, 96 pixels; the last 10 frames, up to the apex.
 """
 
 from configs import base
 
 
 def get_config(variant: str = "full"):
-    return shrink(base.get_ir3d("synthetic", variant))
+    config = shrink(base.get_ir3d("synthetic_studio", variant))
+    config.name = config.name.replace("_studio", "")
+    return config
 
 
 def shrink(config):

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from fer_jax.answers import ANSWERS
+from fer_jax.dimension_panel import TRAIL_SECONDS, draw_dimensions
+from fer_jax.dimension_timeline import dimension_timeline
 from fer_jax.panel import GROUND, LEAST_SIDE, SURE, UNSURE, draw_classes
 from fer_jax.timeline import prediction_timeline
 from fer_jax.unit_panel import draw_units
@@ -23,6 +25,7 @@ _THUMBNAILS, _THUMBNAIL = 8, 224  # how many in a figure; pixels of a side
 DRAWINGS = {  # what stands beside a picture and what shows a clip over time, by task
     "classification": (draw_classes, prediction_timeline),
     "action_units": (draw_units, unit_timeline),
+    "dimensional": (draw_dimensions, dimension_timeline),
 }
 
 
@@ -35,9 +38,9 @@ def draw_clip(
     Args:
       source: the clip.
       table: what `predict_source` returned.
-      classes: names of classes or action units.
-      threshold: entropy (nats) above which the model withholds its answer, or None; of action units
-        one each.
+      classes: names of classes, action units or dimensions.
+      threshold: entropy (nats; of dimensions: doubt) above which the model withholds its answer, or
+        None; of action units one each.
       spool: the file that `predict_source` filled, at its start.
       task: key of `DRAWINGS`.
       annotate: mp4 file of the annotated video.
@@ -65,7 +68,7 @@ def draw_clip(
 
 def _frames(source: Source, table: pd.DataFrame, task: str, spool, advance) -> Iterator[tuple]:
     """Joins pictures, landmarks and the prediction that speaks for each moment."""
-    rows = table.to_dict("records")
+    rows = _with_trails(table.to_dict("records"))
     start, end, followed = table["start"], table["end"], table.attrs["faces"]
     edges = borders(start, end, ANSWERS[task].moments(start, end, source.fps))
     for position, (picture, faces) in enumerate(
@@ -76,6 +79,16 @@ def _frames(source: Source, table: pd.DataFrame, task: str, spool, advance) -> I
         yield picture, faces.get(followed[index]), rows[index]
         if advance is not None:
             advance()
+
+
+def _with_trails(rows: list[dict]) -> list[dict]:
+    """Gives each row the answers of the last seconds before it, oldest first, as `before`."""
+    trailed, first = [], 0
+    for number, row in enumerate(rows):
+        while rows[first]["start"] < row["start"] - TRAIL_SECONDS:
+            first += 1
+        trailed.append({**row, "before": rows[first:number]})
+    return trailed
 
 
 def _spooled(spool) -> Iterator[dict[int, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""What a model says of a window and how far to trust it: a class, or the action units it shows.
+"""What a model says of a window and how far to trust it: a class, action units or dimensions.
 
 `ANSWERS` has an entry a task: what predicts, saves and prints asks here; `annotate.DRAWINGS` is
 the same for what is drawn. To both a row of predictions is a dict.
@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fer_jax import emotion_words
 from fer_jax.labels import PRESENT
+from fer_jax.uncertainty import INTERVAL
 
 NO_FACE = "no face"
 NO_UNIT = "none"  # label of a window of which no action unit is present and trusted
@@ -37,15 +39,16 @@ class Column(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """The functions of a task; `names` are those of the classes or action units.
+    """The functions of a task; `names` are those of the classes, action units or dimensions.
 
     Attributes:
       columns: `names -> ` columns of the table between the times and the frames of a window.
       row: `(summary, names, threshold) -> ` these columns and `abstained`, of the one window that a
-        `uncertainty.Summary` speaks of.
+        `uncertainty.Summary` or `Spread` speaks of.
       blank: `names -> ` the same for a window without a face.
-      threshold: `(the bundle's, the user's, names) -> ` entropy (nats) above which nothing is
-        claimed, one each where each is a claim of its own; the user's single number comes first.
+      threshold: `(the bundle's, the user's, names) -> ` entropy (nats; of dimensions: doubt) above
+        which nothing is claimed, one each where each is a claim of its own; the user's single
+        number comes first.
       warning: `(threshold, names) -> ` what is never marked unsure, empty where all may be.
       moments: `(start [W], end [W], fps) -> [W]` seconds of which each window speaks.
       shown: `(names, room) -> ` columns in the terminal, `room` characters beside the clip's name.
@@ -219,6 +222,59 @@ def _fitting(words: list[str], room: int) -> str:
     return text
 
 
+# --- dimensions -------------------------------------------------------------------------------
+
+
+def _dimension_columns(names) -> list[str]:
+    around = (f"{part}_{name}" for part in ("std", "low", "high") for name in names)
+    return [*names, "label", *around, "doubt"]
+
+
+def _dimension_row(summary, names, threshold) -> dict:
+    mean, half = summary.mean[0], summary.half_width()[0]
+    deviation = summary.variance[0] ** 0.5
+    parts = {"": mean, "std_": deviation, "low_": mean - half, "high_": mean + half}
+    row = {
+        f"{part}{name}": float(value)
+        for part, values in parts.items()
+        for name, value in zip(names, values, strict=True)
+    }
+    doubt = float(summary.doubt[0])
+    return row | {
+        "label": emotion_words.nearest(mean, names),
+        "doubt": doubt,
+        "abstained": threshold is not None and doubt > threshold,
+    }
+
+
+def _dimension_blank(names) -> dict:
+    row = dict.fromkeys(_dimension_columns(names), math.nan)
+    return row | {"label": NO_FACE, "abstained": True}
+
+
+def _dimension_shown(names, room: int) -> list[Column]:
+    """Every dimension, as far as there is room with its interval and its whole name."""
+    letters = sum(map(len, names))
+    whole, intervals = (56 + letters + more * len(names) <= room for more in (3, 18))
+
+    def label(row: dict) -> str:
+        return f"unsure ({row['label']})" if row["abstained"] else row["label"]
+
+    def value(name: str) -> Column:
+        if not intervals:
+            return Column(name if whole else name[0].upper(), lambda row: f"{row[name]:.2f}")
+        return Column(
+            f"{name} ({INTERVAL:.0%} interval)",
+            lambda row: f"{row[name]:.2f} ({row[f'low_{name}']:.1f}–{row[f'high_{name}']:.1f})",
+        )
+
+    return [
+        Column("nearest word", label, right=False),
+        *map(value, names),
+        *([Column("doubt", lambda row: f"{row['doubt']:.2f}")] if whole else []),
+    ]
+
+
 ANSWERS = {
     "classification": Answer(
         columns=_class_columns,
@@ -237,5 +293,14 @@ ANSWERS = {
         warning=_unit_warning,
         moments=_last_frames,
         shown=_unit_shown,
+    ),
+    "dimensional": Answer(
+        columns=_dimension_columns,
+        row=_dimension_row,
+        blank=_dimension_blank,
+        threshold=_class_threshold,
+        warning=_class_warning,
+        moments=_centres,
+        shown=_dimension_shown,
     ),
 }

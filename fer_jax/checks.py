@@ -161,7 +161,7 @@ def _check_combinations(config: ConfigDict) -> None:
         )
     if rule != "windows":
         return
-    if config.task == "classification":
+    if config.task != "action_units":
         raise ValueError(
             "--config.data.frame_rule=windows makes many clips of one: it is for tasks whose "
             "labels belong to frames (--config.task=action_units)"

@@ -9,9 +9,13 @@ import numpy as np
 from fer_jax import database_report, metrics, plots, scores, uncertainty
 from fer_jax.assess import READINGS
 
-HEADLINE = ("accuracy", "accuracy_mean_of_folds")
-summarise = uncertainty.summarise
+LOSS = "cross-entropy (nats)"
 table = scores.predictions
+
+
+def headline(row: dict) -> str:
+    """What the terminal says of a reading."""
+    return f"accuracy {row['accuracy_mean_of_folds']:.4f}"
 
 
 def content(config, clips, folds, scored: scores.Scored, history) -> dict:
@@ -39,10 +43,11 @@ def _selective(config, scored: scores.Scored) -> dict:
     )
 
 
-def clearest(scored: scores.Scored) -> int:
-    """Place of the clip that is most certainly right, else of the least certain one."""
-    telling = _telling_clips(scored)
-    return telling.get("most_certain", telling["least_certain"])
+def order(scored: scores.Scored) -> np.ndarray:
+    """Places of the clips, from the most certainly right one to the most certainly wrong one."""
+    wrong = scored.summary.mean.argmax(-1) != scored.labels
+    doubt = scored.summary.entropy
+    return np.lexsort((np.where(wrong, -doubt, doubt), wrong))
 
 
 def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:

@@ -24,6 +24,7 @@ from fer_jax import (
     checkpoint,
     crops,
     data,
+    face_maps,
     frame_maps,
     loading,
     parallel,
@@ -34,6 +35,7 @@ from fer_jax import (
     selection,
     train,
 )
+from fer_jax.models.bilinear_cnn import BilinearCNN
 from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.setup import Experiment, SetupError, fresh_states, prepare
 from fer_jax.tasks import TASKS
@@ -42,6 +44,8 @@ from fer_jax.workdir import WorkdirError
 
 # What keeps an experiment from being run; each message says what to do.
 FAILURES = (SetupError, WorkdirError, loading.NotPreparedError, train.NonFiniteLossError)
+_OWN_FIGURES = {FERGCN: frame_maps.figures, BilinearCNN: face_maps.figures}
+STILL_SECONDS = 0.2  # of a video for which one of its frames stands
 MEMORY_SHARE = 0.8  # of a device's memory that runs side by side may take
 
 
@@ -144,10 +148,10 @@ def _seen(clips: data.Clips) -> str:
 def _own_figures(experiment: Experiment):
     """What `report.write` draws of this model only, None for most."""
     module = experiment.program.module
-    if not isinstance(module, FERGCN) or not module.modules:
+    if type(module) not in _OWN_FIGURES:
         return None
     return functools.partial(
-        frame_maps.figures,
+        _OWN_FIGURES[type(module)],
         module,
         experiment.program.features,
         experiment.workdir,
@@ -304,4 +308,6 @@ def _window_seconds(config: ConfigDict, clips: data.Clips) -> float:
     seconds = clips.seconds[np.isfinite(clips.seconds)]
     if len(seconds):
         return float(np.median(seconds))
+    if config.data.frames == 1 and config.data.frame_rule not in selection.CUT:
+        return STILL_SECONDS  # learnt from still images
     return config.data.frames / UNKNOWN_FPS if config.data.frame_rule in selection.CUT else 2.0

@@ -22,20 +22,23 @@ def figures(
     workdir: pathlib.Path,
     clips: data.Clips,
     folds: list[Fold],
-    number: int,
+    numbers: list[int],
 ) -> Iterator[tuple[str, Figure, str]]:
     """Draws the paper's figures 3 and 4 of a finished run.
 
     Args:
-      module: with at least one graph module.
+      module: the model; without any graph module nothing is drawn.
       features: `batch -> model inputs`.
       workdir: of the run; `folds/*.msgpack` hold the weights.
       clips, folds: the data set, and what was scored.
-      number: the clip whose frames are shown.
+      numbers: clips; the frames of the first are shown.
 
     Yields:
       Name, figure and caption.
     """
+    if not module.modules:
+        return
+    number = numbers[0]
     trained = {fold.name: workdir / "folds" / f"{fold.name}.msgpack" for fold in folds}
     if module.fusion:
         weights = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+_ROUNDING = 1e-24  # variance of equal numbers after rounding, in squares of theirs, at most
+
 
 def accuracy(probabilities, labels) -> float:
     """Share of examples whose most probable class is the label; `[B, C], [B]`."""
@@ -95,3 +97,101 @@ def f1_interval(
     drawn = np.einsum("ds,sca->cda", weight, np.stack(counts))
     low, high = np.quantile(mean_f1(f1_scores(drawn)), (0.5 - level / 2, 0.5 + level / 2))
     return float(low), float(high)
+
+
+def rmse(predicted, labels, weight=None) -> np.ndarray:
+    """Root mean square error of each dimension, `[D]`.
+
+    Args:
+      predicted, labels: `[N, D]`.
+      weight: `[W, N]`, rows that add to 1: then the result is `[W, D]`, one for each row; None
+        weighs all alike. The same holds for the functions below.
+    """
+    error = np.asarray(predicted, np.float64) - labels
+    return np.sqrt(_mean(error**2, weight))
+
+
+def mae(predicted, labels, weight=None) -> np.ndarray:
+    """Mean absolute error of each dimension; see `rmse`."""
+    return _mean(np.abs(np.asarray(predicted, np.float64) - labels), weight)
+
+
+def pearson(predicted, labels, weight=None) -> np.ndarray:
+    """Correlation of each dimension; NaN where one of the two does not vary; see `rmse`."""
+    _, spread, covariance = _moments(predicted, labels, weight)
+    return _divide(covariance, np.sqrt(spread[0] * spread[1]))
+
+
+def ccc(predicted, labels, weight=None) -> np.ndarray:
+    """Concordance correlation of each dimension; see `rmse`.
+
+    As the correlation, less what the predictions lie or scatter otherwise than the labels; NaN
+    where neither of the two varies and both are the same.
+
+    Source: Lin, Biometrics 45, 1989.
+    """
+    shift, spread, covariance = _moments(predicted, labels, weight)
+    return _divide(2 * covariance, spread[0] + spread[1] + shift**2)
+
+
+def distances(predicted, labels) -> np.ndarray:
+    """Root mean square error of each example over its dimensions, `[N]`."""
+    return np.sqrt(np.mean((np.asarray(predicted, np.float64) - labels) ** 2, -1))
+
+
+def accuracy_at(distance, threshold, weight=None) -> np.ndarray:
+    """Share of examples whose `distances` lie below a threshold, itself excluded; see `rmse`."""
+    return _mean((np.asarray(distance) < threshold).astype(np.float64), weight)
+
+
+def threshold_for_share(distance, share: float) -> float:
+    """Smallest distance above which any threshold counts at least a share of examples as right.
+
+    Source: bilinear CNN specification, section 5.
+    """
+    return float(np.quantile(distance, share, method="inverted_cdf"))
+
+
+def bootstrap_interval(function, *values, groups, level: float = 0.95, draws: int = 1000):
+    """Interval of a metric: groups are drawn with replacement, seed 0.
+
+    Args:
+      function: `(*values, weight) -> [W, ...]`.
+      values: `[N, ...]` each.
+      groups: `[N]` whose example it is; those of one person are no independent witnesses.
+
+    Returns:
+      Low and high, each as a row of `function`; NaN of a single group, or where it is NaN.
+    """
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    weight = drawn[:, group].astype(np.float64)
+    results = function(*values, weight / weight.sum(1, keepdims=True))
+    if len(names) < 2:
+        results = np.full_like(results, np.nan)
+    return tuple(np.quantile(results, (0.5 - level / 2, 0.5 + level / 2), axis=0))
+
+
+def _mean(values: np.ndarray, weight) -> np.ndarray:
+    return values.mean(0) if weight is None else weight @ values
+
+
+def _moments(predicted, labels, weight):
+    """Distance of the means, both variances, the covariance of predictions and labels."""
+    pair = [np.asarray(values, np.float64) for values in (predicted, labels)]
+    centres = [values.mean(0) for values in pair]  # taken off first, or the squares lose digits
+    pair = [values - centre for values, centre in zip(pair, centres, strict=True)]
+    means = [_mean(values, weight) for values in pair]
+    spread = []
+    for values, mean, centre in zip(pair, means, centres, strict=True):
+        variance = _mean(values**2, weight) - mean**2
+        spread.append(np.where(variance > _ROUNDING * centre**2, variance, 0.0))
+    covariance = _mean(pair[0] * pair[1], weight) - means[0] * means[1]
+    return means[0] + centres[0] - means[1] - centres[1], spread, covariance
+
+
+def _divide(numerator, denominator) -> np.ndarray:
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    safe = np.full(numerator.shape, np.nan)
+    return np.divide(numerator, denominator, out=safe, where=denominator > 0)

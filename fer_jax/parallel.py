@@ -69,6 +69,14 @@ def abreast(function: Callable) -> Callable:
     return jax.vmap(function)
 
 
+def total(tree):
+    """Sums a tree over the devices, inside a mapped step.
+
+    A single device has nothing to add; XLA would copy the whole tree nevertheless.
+    """
+    return tree if jax.lax.axis_size(AXIS) == 1 else jax.lax.psum(tree, AXIS)
+
+
 def scan_steps(step: Callable) -> Callable:
     """Compiles K training steps of R independent runs into one call on all devices.
 

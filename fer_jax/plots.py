@@ -94,13 +94,16 @@ def confusion_matrix(matrix, classes: Sequence[str], title: str = "Confusion mat
     return figure
 
 
-def learning_curves(history: pd.DataFrame, title: str = "Learning curves") -> Figure:
+def learning_curves(
+    history: pd.DataFrame, title: str = "Learning curves", loss: str = "cross-entropy (nats)"
+) -> Figure:
     """Draws loss and accuracy over epochs; of several folds each thin and their mean thick.
 
     Args:
       history: columns `fold`, `epoch`, `train_loss`, `train_accuracy` and, where an evaluation
         set was looked at, `evaluation_loss`, `evaluation_accuracy` (0..1).
       title: what was trained.
+      loss: what it is, with its unit.
     """
     figure = make_figure(9.0, 3.9)
     panels = figure.subplots(1, 2)
@@ -110,7 +113,7 @@ def learning_curves(history: pd.DataFrame, title: str = "Learning curves") -> Fi
             column = f"{part}_{quantity}"
             if column in history and history[column].notna().any():
                 _draw_curve(axes, history[["fold", "epoch", column]].dropna(), colour, part)
-        dress(axes, x="epoch", y="cross-entropy (nats)" if quantity == "loss" else quantity)
+        dress(axes, x="epoch", y=loss if quantity == "loss" else quantity)
         axes.grid(color="#E4E6EA", linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].set_ylim(0, panels[0].dataLim.y1 * 1.05 or 1)

@@ -1,10 +1,10 @@
-"""Predicts the expressions or action units in clips, with their uncertainty.
+"""Predicts expressions, action units or dimensions of emotion in clips, with their uncertainty.
 
     python -m fer_jax.predict BUNDLE CLIP... --out table.csv --annotate out.mp4 --figure out.png
 
 A clip is a video or a folder of frames; for models of landmarks also a CSV of OpenFace. Long clips
-are read window by window. A still image works too, but its one frame stands for a whole clip: these
-models were trained on motion, so take the result with care.
+are read window by window. A still image works too, but its one frame stands for a whole clip: where
+the model was trained on motion, take the result with care.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def predict_clips(
     In every window the largest face counts. A window without any face keeps its row, with the label
     "no face", NaN as numbers and `abstained` set, so that `~table.abstained` are the usable rows.
 
-    A model of action units speaks of the last frame of a window, and of each unit by itself.
+    A model of action units speaks of the last frame of a window, and of each unit by itself; one of
+    still images of its middle frame.
 
     Args:
       predictor: what `fer_jax.load_model` returns.
@@ -64,11 +65,12 @@ def predict_clips(
         files; one or many.
       passes: of the network with dropout on, a window.
       window: seconds; default: the median length of the clips (or windows of clips) the model was
-        trained on.
+        trained on, 0.2 for one of still images.
       stride: seconds from one window to the next; default: half a window. A shorter clip is one
         window; the last window of a longer one ends with it.
-      threshold: entropy (nats) above which a prediction is marked as abstained, the same for all
-        action units; default: the bundle's own; nothing abstains where that is None.
+      threshold: entropy (nats; of dimensions: doubt) above which a prediction is marked as
+        abstained, the same for all action units; default: the bundle's own; nothing abstains where
+        that is None.
       seed: of the dropout masks; every window gets the same ones, so a row does not depend on what
         else is predicted.
       fps: frames a second of sources that do not say (folders of frames).
@@ -85,6 +87,10 @@ def predict_clips(
       like "AU06+AU12", or "none"), for each std_AU06 (over the passes), entropy_AU06,
       mutual_information_AU06, agreement_AU06 and abstained_AU06, then frames and abstained (all
       units are).
+      Of dimensions, such as valence: valence (1 to 9) for each, label (of eight words of emotions
+      the one whose mean ratings are nearest, for orientation), for each std_valence (over the
+      passes), low_valence and high_valence (where 90% of the labels shall lie), then doubt (root
+      mean variance over the dimensions), frames and abstained.
     """
     options = Options(passes, window, stride, threshold, seed, fps, width, landmark_model)
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
@@ -214,10 +220,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--figure", type=path, metavar="PNG", help="timeline figure; a folder for several clips")
     add("--passes", type=_positive(int), default=100, help="with dropout, a window (default 100)")
     add("--window", type=_positive(float), metavar="SECONDS",
-        help="default: median length of the clips or windows the model was trained on")  # fmt: skip
+        help="default: that of the clips or windows the model was trained on (median); 0.2 for "
+        "models of still images")  # fmt: skip
     add("--stride", type=_positive(float), metavar="SECONDS", help="default: half a window")
-    add("--threshold", type=float, metavar="NATS",
-        help="abstain above this entropy (default: the model's own)")  # fmt: skip
+    add("--threshold", type=float, metavar="LIMIT",
+        help="abstain above this entropy, nats, or deviation of the passes from each other, of "
+        "dimensions (default: the model's own)")  # fmt: skip
     add("--seed", type=int, default=0, help="of the dropout masks (default 0)")
     add("--fps", type=_positive(float), default=UNKNOWN_FPS,
         help="frames a second of clips that do not say (default 25)")  # fmt: skip

@@ -26,7 +26,7 @@ class Predictor:
       recalibrated: the same with BatchNorm statistics re-estimated without dropout;
         deterministic prediction uses them.
       task: key of `tasks.TASKS`: what the outputs mean.
-      classes: names of classes or action units.
+      classes: names of classes, action units or dimensions.
       frames, frame_rule: how many frames a clip gives the model and how they are chosen.
       frames_per_second: of a clip, from which they are chosen; 0: from all.
       input_features: "position" or "motion", see `extract.model_inputs`.
@@ -34,8 +34,8 @@ class Predictor:
       prepared_size: side of the crops it was trained on, from whose middle it sees `crop_size`.
       graph: the landmark graph.
       window_seconds: median length of the training clips.
-      threshold: abstain where the entropy exceeds it (chosen on validation clips), or None; of
-        action units one each.
+      threshold: abstain where the entropy (of dimensions: the doubt) exceeds it, chosen on
+        validation clips, or None; of action units one each.
       info: the whole `model.json`.
     """
 
@@ -120,19 +120,21 @@ class Predictor:
         return jax.tree.map(jnp.asarray, inputs)
 
     def samples(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
-        """Probabilities `[S, B, C]` of S passes with dropout on; `clips` as for `features`."""
+        """Probabilities, or values, `[S, B, C]` of S passes with dropout on, see `features`."""
         inputs = self.features(clips, frame_width)
         return np.asarray(self._sampled(passes)(self.variables, inputs, jax.random.key(seed)))
 
     def predict(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
-        """MC dropout: `uncertainty.Summary` of B clips, see `features`."""
+        """MC dropout: `uncertainty.Summary` or, of dimensions, `Spread` of B clips."""
         samples = self.samples(clips, passes=passes, seed=seed, frame_width=frame_width)
-        if self.task == "action_units":
-            return uncertainty.summarise_units(samples)
-        return uncertainty.summarise(samples)
+        summary = uncertainty.SUMMARIES[self.task](samples)
+        intervals = self.info.get("metrics", {}).get("intervals")  # measured of dimensions only
+        if intervals is None:
+            return summary
+        return summary._replace(residual=np.asarray(intervals["residual_variance"], float))
 
     def deterministic(self, clips, *, frame_width: int = 0) -> np.ndarray:
-        """Probabilities `[B, C]`, dropout off, recalibrated BatchNorm statistics."""
+        """Probabilities, or values, `[B, C]`, dropout off, recalibrated BatchNorm statistics."""
         inputs = self.features(clips, frame_width)
         return np.asarray(self._plain(self.recalibrated, inputs))
 

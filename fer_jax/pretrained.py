@@ -25,7 +25,7 @@ def load_backbone(source: str, variables: dict) -> dict:
       source: a `.safetensors` file, or a Hugging Face repo id such as `timm/vgg16_bn.tv_in1k`,
         which is downloaded (and then found in the cache of huggingface_hub).
       variables: `{"params", "batch_stats"}` of a `backbones.VGG16` or `backbones.ResNet50`,
-        arrays or shapes.
+        arrays or shapes; the second may be empty.
 
     Returns:
       A tree like `variables`, NumPy.
@@ -103,6 +103,8 @@ def convert(weights: dict[str, np.ndarray], variables: dict, source: str = "") -
     leaves, tree = jax.tree_util.tree_flatten_with_path(variables)
     wanted = {_torch_name([key.key for key in path], variables): leaf for path, leaf in leaves}
     given = {name: array for name, array in weights.items() if not _CLASSIFIERS.match(name)}
+    beyond = _cut_off(variables["params"])
+    given = {name: array for name, array in given.items() if not name.startswith(beyond)}
     faults = {
         "missing": [name for name in wanted if name not in given],
         "unknown": [name for name in given if name not in wanted],
@@ -150,13 +152,22 @@ def _torch_name(path: list[str], variables: dict) -> str:
 
 
 def _vgg_number(modules: list[str], params: dict) -> int:
-    """Place of a layer in torchvision's `features`: convolution, norm, ReLU; a pool a stage."""
+    """Place of a layer in torchvision's `features`: convolution, (norm,) ReLU; a pool a stage."""
     stage, layer = int(modules[0].removeprefix("stage")), modules[1]
+    apart = 3 if "norm1" in params["stage1"] else 2  # from one convolution to the next
     number = 0
     for earlier in range(1, stage):
         convolutions = sum(name.startswith("conv") for name in params[f"stage{earlier}"])
-        number += 3 * convolutions + 1
-    return number + 3 * (int(layer[4:]) - 1) + layer.startswith("norm")
+        number += apart * convolutions + 1
+    return number + apart * (int(layer[4:]) - 1) + layer.startswith("norm")
+
+
+def _cut_off(params: dict) -> tuple[str, ...]:
+    """Beginnings of the names that a file has behind where `ResNet50` is cut."""
+    cut = [name for name, block in params.items() if "_block" in name and "conv3" not in block]
+    places = [_resnet_module([name, "conv3"]).removesuffix("conv3") for name in cut]
+    layers = ("conv3.", "bn3.", "downsample.")
+    return tuple(place + layer for place in places for layer in layers)
 
 
 def _resnet_module(modules: list[str]) -> str:

@@ -122,7 +122,7 @@ def make_train_step(
     module = module.clone(axis_name=parallel.AXIS)
 
     def train_step(state: TrainState, batch: dict, key: jax.Array):
-        count = jax.lax.psum(batch["weight"].sum(), parallel.AXIS)
+        count = parallel.total(batch["weight"].sum())
         dropout_key, augment_key = jax.random.split(key)
         if augment is not None:
             keys = parallel.example_keys(augment_key, len(batch["label"]))
@@ -149,7 +149,7 @@ def make_train_step(
 
         batch_stats, sums = _over_parts(of_part, parts, state.batch_stats, batch, dropout_key)
         gradient, loss, score = sums
-        gradient, loss, score = jax.lax.psum((gradient, loss, score), parallel.AXIS)
+        gradient, loss, score = parallel.total((gradient, loss, score))
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         state = state.replace(
             step=state.step + 1,
@@ -259,7 +259,8 @@ def compile_ahead(program: Program, states, clips: data.Clips) -> tuple[Program,
     keys = jax.random.split(jax.random.key(0), (count, hop))
     compiled = program.train.lower(states, batches, keys).compile()
     need = compiled.memory_analysis()
-    need = need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
+    given = need.argument_size_in_bytes - need.alias_size_in_bytes  # donated states are outputs too
+    need = given + need.output_size_in_bytes + need.temp_size_in_bytes
     return dataclasses.replace(program, train=compiled), need
 
 

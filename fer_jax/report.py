@@ -11,12 +11,27 @@ import jax
 import numpy as np
 import pandas as pd
 
-from fer_jax import __version__, class_report, data, plots, protocols, scores, unit_report
+from fer_jax import (
+    __version__,
+    class_report,
+    data,
+    dimension_report,
+    plots,
+    protocols,
+    scores,
+    unit_report,
+)
 from fer_jax.assess import READINGS
 from fer_jax.epoch_log import read_history
 from fer_jax.tasks import TASKS
+from fer_jax.uncertainty import SUMMARIES
 
-KINDS = {"classification": class_report, "action_units": unit_report}
+# By task, a file with `LOSS`, `headline`, `content`, `table`, `figures`, `lines` and `order`.
+KINDS = {
+    "classification": class_report,
+    "action_units": unit_report,
+    "dimensional": dimension_report,
+}
 
 
 def write(
@@ -30,8 +45,8 @@ def write(
       clips: the data set.
       folds: those that are scored.
       parameters: all, and without graph matrices.
-      own_figures: those of the model: takes the number of a clip, the most certain one, and yields
-        names, figures and captions.
+      own_figures: those of the model: takes the numbers of the scored clips, the best or clearest
+        first, the worst last, and yields names, figures and captions.
 
     Returns:
       The metrics, as in metrics.json.
@@ -41,7 +56,7 @@ def write(
     history = pd.DataFrame(read_history(workdir))
     # A model without dropout has one pass, which is the stored reading.
     names = [n for n in READINGS if n != "mc_dropout" or config.model.get("dropout", 0.0)]
-    scored = scores.gather(clips, folds, results, names, kind.summarise)
+    scored = scores.gather(clips, folds, results, names, SUMMARIES[config.task])
     content = {
         "name": config.name,
         "clips_scored": len(scored.numbers),
@@ -57,12 +72,14 @@ def write(
     (workdir / "metrics.json").write_text(json.dumps(valid, indent=1) + "\n")
     kind.table(clips, folds, scored).to_csv(workdir / "predictions.csv", index=False)
     drawn = [
-        ("learning", plots.learning_curves(history[history["fold"] != "all"]),
+        ("learning", plots.learning_curves(history[history["fold"] != "all"], loss=kind.LOSS),
          "Loss and accuracy over the epochs"),
     ]  # fmt: skip
     drawn = itertools.chain(kind.figures(clips, scored, content), drawn)
     if own_figures is not None:
-        drawn = itertools.chain(drawn, own_figures(int(scored.numbers[kind.clearest(scored)])))
+        # repeats of a cross-validation score a clip again
+        numbers = list(dict.fromkeys(scored.numbers[kind.order(scored)].tolist()))
+        drawn = itertools.chain(drawn, own_figures(numbers))
     captions = {}
     (workdir / "figures").mkdir(exist_ok=True)
     for name, figure, caption in drawn:
@@ -75,8 +92,8 @@ def write(
 
 def headline(task: str, metrics: dict) -> list[str]:
     """One line a reading, for the terminal."""
-    title, key = KINDS[task].HEADLINE
-    return [f"{name:13s} {title} {row[key]:.4f}" for name, row in metrics["readings"].items()]
+    say = KINDS[task].headline
+    return [f"{name:13s} {say(row)}" for name, row in metrics["readings"].items()]
 
 
 def environment() -> dict:

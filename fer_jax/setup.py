@@ -155,7 +155,7 @@ def _load_backbone(config: ConfigDict, shapes) -> dict | None:
         )
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes)
     return pretrained.load_backbone(
-        config.pretrained, {name: tree["backbone"] for name, tree in one.variables.items()}
+        config.pretrained, {name: t.get("backbone", {}) for name, t in one.variables.items()}
     )
 
 
@@ -171,6 +171,12 @@ def _check_crops(config: ConfigDict, clips: data.Clips) -> None:
                 f"{count} {name} halve crops of {size or prepared} pixels to nothing: give fewer "
                 f"--config.model.{name} or larger crops"
             )
+    smallest = getattr(MODELS[config.model.name], "smallest", 1)
+    if (size or prepared) < smallest:
+        raise ValueError(
+            f"{config.model.name} sees crops of {size or prepared} pixels and needs at least "
+            f"{smallest}: set --config.data.crop_size or prepare {loading.crops_flag(smallest)}"
+        )
     if size and not SEEN * prepared <= size <= prepared:
         raise ValueError(
             f"--config.data.crop_size={size} does not fit the crops of {prepared} pixels in "
@@ -212,7 +218,9 @@ def fresh_states(program: programs.Program, clips: data.Clips, seeds, backbone: 
     if backbone is None:
         return states
     runs = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(seeds)), backbone)
+    states = states.replace(params={**states.params, "backbone": runs["params"]})
+    if not runs["batch_stats"]:  # a backbone without BatchNorm
+        return states
     return states.replace(
-        params={**states.params, "backbone": runs["params"]},
         batch_stats={**states.batch_stats, "backbone": runs["batch_stats"]},
     )

@@ -35,7 +35,7 @@ def open_source(predictor, path, options: Options, say) -> Source:
     path, crop_size = pathlib.Path(path), _crop_size(predictor)
     try:
         if path.suffix.lower() != ".csv":
-            source = _open_pictures(path, options, crop_size)
+            source = _open_pictures(path, options, crop_size, predictor.info.get("frames") == 1)
         elif crop_size:
             raise ClipProblem(
                 "the model looks at pictures of faces, and a CSV holds landmarks only: give the "
@@ -105,7 +105,7 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
     )
 
 
-def _open_pictures(path: pathlib.Path, options: Options, crop_size: int) -> Source:
+def _open_pictures(path: pathlib.Path, options: Options, crop_size: int, stills: bool) -> Source:
     from preprocess.faces import FLEETING, follow
     from preprocess.video import open_frames
 
@@ -125,7 +125,7 @@ def _open_pictures(path: pathlib.Path, options: Options, crop_size: int) -> Sour
             frames.shortfall(): bool(frames.shortfall()),
             f"{people} faces, the largest of every window counts": people > 1,
             f"turned by {frames.rotation} degrees to be upright": frames.rotation,
-            "a still image, no motion to go by: take the result with care": still,
+            "a still image, no motion to go by: take the result with care": still and not stills,
             f"{options.fps:g} frames a second assumed (--fps)": not frames.fps and not still,
         }
         return [remark for remark, holds in noticed.items() if holds]

@@ -10,6 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+# Root mean square error over the dimensions, on their scale of 1 to 9, below which a prediction
+# counts as right (bilinear CNN specification, section 5).
+TOLERANCE = 1.0
+_ABSOLUTE = 2.0  # weight of the absolute error beside the squared one (equation 2's `a`)
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -21,9 +26,9 @@ class Task:
     Attributes:
       target: what of a prepared data set is learnt, see `loading.load_clips`.
       names: what the C outputs stand for, in the plural.
-      loss: `(outputs, batch) -> [B]`, nats.
+      loss: `(outputs, batch) -> [B]`, nats, or as the dimensions' scale has it.
       score: `(outputs, batch) -> [B]`, in 0..1; its mean is shown as `accuracy`.
-      probabilities: `outputs [..., C] -> [..., C]`.
+      probabilities: `outputs [..., C] -> [..., C]`; of dimensions the values as they are.
       shown: `(labels [B, ...], C) -> [C]` bool, which of the C outputs some label shows.
     """
 
@@ -82,6 +87,25 @@ def _units_shown(labels, units: int) -> np.ndarray:
     return (np.asarray(labels).reshape(-1, units) == 1).any(0)
 
 
+@_over_frames
+def _squared_and_absolute(values, label):
+    error = jnp.abs(values - label)
+    return (error**2 + _ABSOLUTE * error).mean(-1)
+
+
+@_over_frames
+def _is_near(values, label):
+    return (jnp.square(values - label).mean(-1) < TOLERANCE**2).astype(jnp.float32)
+
+
+def _as_they_are(values) -> jax.Array:
+    return jnp.asarray(values)
+
+
+def _dimensions_shown(labels, dimensions: int) -> np.ndarray:
+    return np.isfinite(np.asarray(labels).reshape(-1, dimensions)).any(0)
+
+
 TASKS = {
     "classification": Task(
         target="label",
@@ -99,5 +123,14 @@ TASKS = {
         score=_units_correct,
         probabilities=jax.nn.sigmoid,
         shown=_units_shown,
+    ),
+    # Source: bilinear CNN specification, sections 4 and 5.
+    "dimensional": Task(
+        target="votes",
+        names="dimensions",
+        loss=_squared_and_absolute,
+        score=_is_near,
+        probabilities=_as_they_are,
+        shown=_dimensions_shown,
     ),
 }

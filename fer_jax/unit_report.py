@@ -10,9 +10,13 @@ from fer_jax import scores, uncertainty, unit_plots, unit_scores
 from fer_jax.assess import READINGS
 from fer_jax.labels import PRESENT
 
-HEADLINE = ("mean F1", "f1_mean")
-summarise = uncertainty.summarise_units
+LOSS = "cross-entropy (nats)"
 table = unit_scores.predictions
+
+
+def headline(row: dict) -> str:
+    """What the terminal says of a reading."""
+    return f"mean F1 {row['f1_mean']:.4f}"
 
 
 def content(config, clips, folds, scored: scores.Scored, history) -> dict:
@@ -28,9 +32,9 @@ def content(config, clips, folds, scored: scores.Scored, history) -> dict:
     }
 
 
-def clearest(scored: scores.Scored) -> int:
-    """Place of the window whose action units are the most certain."""
-    return int(scored.summary.entropy.sum(1).argmin())
+def order(scored: scores.Scored) -> np.ndarray:
+    """Places of the windows, those first whose action units are the most certain."""
+    return scored.summary.entropy.sum(1).argsort(kind="stable")
 
 
 def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:

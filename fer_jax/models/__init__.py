@@ -7,9 +7,11 @@ import dataclasses
 import flax.linen as nn
 
 from fer_jax.models.agcn import AGCN
+from fer_jax.models.bilinear_cnn import BilinearCNN
 from fer_jax.models.densenet import DenseNet
 from fer_jax.models.dgnn import DGNN
 from fer_jax.models.fer_gcn import FERGCN
+from fer_jax.models.inception_resnet_3d import InceptionResNet3D
 from fer_jax.models.st_bln import STBLN
 from fer_jax.models.st_gcn import STGCN
 from fer_jax.models.stc_nlstm import STCNLSTM
@@ -22,6 +24,8 @@ MODELS = {
     "fer_gcn": FERGCN,
     "stc_nlstm": STCNLSTM,
     "densenet": DenseNet,
+    "inception_resnet_3d": InceptionResNet3D,
+    "bilinear_cnn": BilinearCNN,
 }
 
 # Names of the learnable matrices over nodes, edges or frames, which the papers' counts mostly leave

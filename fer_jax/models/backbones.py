@@ -1,4 +1,4 @@
-"""Image networks that several systems are built on: VGG16 with BatchNorm, ResNet50.
+"""Image networks that several systems are built on: VGG16, ResNet50.
 
 Fields and blocks follow the networks of torchvision, whose weights `fer_jax.pretrained` reads.
 """
@@ -24,24 +24,29 @@ class VGGStage(nn.Module):
     convolutions: int
     dtype: str = "float32"
     axis_name: str | None = None
+    batch_norm: bool = True
+    pool: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         for number in range(self.convolutions):
             x = Conv2D(self.features, dtype=self.dtype, name=f"conv{number + 1}")(x)
-            x = BatchNorm(self.axis_name, name=f"norm{number + 1}")(x, train=train)
+            if self.batch_norm:
+                x = BatchNorm(self.axis_name, name=f"norm{number + 1}")(x, train=train)
             x = nn.relu(x)
-        return max_pool_2(x)
+        return max_pool_2(x) if self.pool else x
 
 
 class VGG16(nn.Module):
-    """The convolutional part of VGG16 with BatchNorm: `[N, H, W, 3] -> [N, H / 32, W / 32, 512]`.
+    """The convolutional part of VGG16: `[N, H, W, 3] -> [N, H / 32, W / 32, 512]`.
 
     Attributes:
       stages: (channels, convolutions) of every stage; the default is VGG16.
       dtype: of activations and products; parameters and statistics stay float32.
       remat: stores the input of each stage only and computes the rest again going backwards.
       axis_name: name of the mapped device axis, if any.
+      batch_norm: behind every convolution; the paper has none.
+      last_pool: pools behind the last stage too; False ends with its ReLU, `[N, H / 16, ...]`.
 
     Source: Simonyan & Zisserman, arXiv 1409.1556, configuration D.
     """
@@ -50,23 +55,33 @@ class VGG16(nn.Module):
     dtype: str = "float32"
     remat: bool = False
     axis_name: str | None = None
+    batch_norm: bool = True
+    last_pool: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        stage = nn.remat(VGGStage, static_argnums=(2,)) if self.remat else VGGStage
-        for number, (features, convolutions) in enumerate(self.stages):
-            name = f"stage{number + 1}"
-            x = stage(features, convolutions, self.dtype, self.axis_name, name=name)(x, train)
+        make = nn.remat(VGGStage, static_argnums=(2,)) if self.remat else VGGStage
+        for number, (features, convolutions) in enumerate(self.stages, 1):
+            pool = self.last_pool or number < len(self.stages)
+            stage = make(
+                features, convolutions, self.dtype, self.axis_name, self.batch_norm, pool,
+                name=f"stage{number}",
+            )  # fmt: skip
+            x = stage(x, train)
         return x
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (which strides), 1x1 convolutions beside a shortcut, four times as wide."""
+    """1x1, 3x3 (which strides), 1x1 convolutions beside a shortcut, four times as wide.
+
+    Where `cut`, it ends with the ReLU of the 3x3 convolution: no widening, no shortcut.
+    """
 
     features: int
     stride: int = 1
     dtype: str = "float32"
     axis_name: str | None = None
+    cut: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -77,6 +92,8 @@ class Bottleneck(nn.Module):
         wide = 4 * self.features
         y = nn.relu(block(x, self.features, 1, 1, "conv1", "norm1"))
         y = nn.relu(block(y, self.features, 3, self.stride, "conv2", "norm2"))
+        if self.cut:
+            return y
         y = block(y, wide, 1, 1, "conv3", "norm3")
         if x.shape[-1] != wide or self.stride > 1:
             x = block(x, wide, 1, self.stride, "shortcut_conv", "shortcut_norm")
@@ -89,6 +106,7 @@ class ResNet50(nn.Module):
     Attributes:
       stages: (channels, blocks) of every stage; the default is ResNet50.
       dtype, remat (of each block), axis_name: see `VGG16`.
+      cut: ends within the last block, see `Bottleneck`: 512 channels.
 
     Source: He et al., CVPR 2016; strides in the 3x3 convolution as in torchvision.
     """
@@ -97,6 +115,7 @@ class ResNet50(nn.Module):
     dtype: str = "float32"
     remat: bool = False
     axis_name: str | None = None
+    cut: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -105,9 +124,13 @@ class ResNet50(nn.Module):
         stem = Conv2D(first, 7, 2, use_bias=False, dtype=self.dtype, name="stem_conv")
         x = BatchNorm(self.axis_name, name="stem_norm")(stem(x), train=train)
         x = max_pool_3(nn.relu(x))
-        for stage, (features, blocks) in enumerate(self.stages):
-            for block in range(blocks):
-                stride = 2 if stage and not block else 1
-                name = f"stage{stage + 1}_block{block + 1}"
-                x = bottleneck(features, stride, self.dtype, self.axis_name, name=name)(x, train)
+        places = [(s, b) for s, (_, blocks) in enumerate(self.stages) for b in range(blocks)]
+        for stage, block in places:
+            stride = 2 if stage and not block else 1
+            cut = self.cut and (stage, block) == places[-1]
+            made = bottleneck(
+                self.stages[stage][0], stride, self.dtype, self.axis_name, cut,
+                name=f"stage{stage + 1}_block{block + 1}",
+            )  # fmt: skip
+            x = made(x, train)
         return x

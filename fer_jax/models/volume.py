@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fer_jax.models.layers import channel_mix
+from fer_jax.models.stacked import FEW, convolve_frames
 from fer_jax.models.winograd import convolve_on_cpu
 
 
-def convolve_3d(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolves clips, `[B, T, H, W, Fi], [3, 3, 3, Fi, Fo] -> [B, T, H, W, Fo]`; zeros around."""
+def convolve_3d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str = "SAME"):
+    """Convolves clips, `[B, T, H, W, Fi], [Kt, Kh, Kw, Fi, Fo] -> [B, T, H', W', Fo]`.
+
+    Args:
+      x, kernel: Kt is odd; there are zeros around the frames.
+      stride: of the pixels; that of the frames is 1.
+      padding: "SAME" (zeros around the pixels, as TensorFlow counts them) or "VALID" (none).
+    """
     return jax.lax.conv_general_dilated(
-        x, kernel, (1, 1, 1), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
+        x,
+        kernel,
+        (1, stride, stride),
+        paddings(x.shape, kernel.shape, stride, padding),
+        dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
     )
+
+
+def convolve_3d_on_cpu(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str = "SAME"):
+    """`convolve_3d` by what a CPU does fast, in a loop and for its derivatives too."""
+    if x.shape[-1] >= FEW and kernel.shape[1:3] == (3, 3) and (stride, padding) == (1, "SAME"):
+        return convolve_on_cpu(x, kernel)
+    around = paddings(x.shape, kernel.shape, stride, padding)[1:]
+    return convolve_frames(x, kernel, (stride, stride), tuple(around))
+
+
+def paddings(shape, kernel, stride: int, padding: str) -> list[tuple[int, int]]:
+    """Zeros before and after the frames, rows and columns of `[B, T, H, W, C]`."""
+    (taps, *sides), strides = kernel[:3], (stride, stride)
+    pixels = jax.lax.padtype_to_pads(shape[2:4], sides, strides, padding)
+    return [(taps // 2, taps // 2), *pixels]
 
 
 @jax.custom_vjp
@@ -58,21 +86,106 @@ def _quarters(x) -> list[jax.Array]:
     return [x[..., row, :, column, :] for row in range(2) for column in range(2)]
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def max_pool_3(x: jax.Array, padding: str) -> jax.Array:
+    """The largest of 3 x 3 pixels around every second one, `[B, T, H, W, C] -> [B, T, H', W', C]`.
+
+    Its derivative goes to the first of equal pixels, as PyTorch's, and stores where it was.
+
+    Args:
+      x: maps.
+      padding: "SAME" (minus infinity around the pixels) or "VALID" (nothing).
+    """
+    return functools.reduce(jnp.maximum, _ninths(x, padding))
+
+
+def _pool_3_forward(x, padding):
+    first, *others = _ninths(x, padding)
+    largest, place = first, jnp.zeros(first.shape, jnp.int8)
+    for number, each in enumerate(others, 1):
+        place = jnp.where(each > largest, jnp.int8(number), place)
+        largest = jnp.maximum(largest, each)
+    return largest, (place, jnp.zeros((*x.shape[2:4], 0)))  # its shape says the size of the maps
+
+
+def _pool_3_backward(padding, saved, cotangent):
+    place, (height, width, _) = saved[0], saved[1].shape
+    rows, columns = place.shape[2:4]
+    around = ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0))
+    place = jnp.pad(place, around, constant_values=-1)
+    cotangent = jnp.pad(cotangent, around)
+    parity = jnp.arange(2, dtype=jnp.int8)
+    gradient = 0
+    for i, j in itertools.product(range(2), repeat=2):  # the window of a pixel, or one before it
+        row, column = parity + 2 * i, parity + 2 * j  # of a pixel in that window
+        number = jnp.where(row < 3, 3 * row, 9)[:, None] + jnp.where(column < 3, column, 9)
+        window = (..., slice(1 - i, rows + 2 - i), slice(1 - j, columns + 2 - j), slice(None))
+        here = place[window][:, :, :, None, :, None] == number[:, None, :, None]
+        gradient += jnp.where(here, cotangent[window][:, :, :, None, :, None], 0)
+    *leading, _, _, _, _, channels = gradient.shape
+    gradient = gradient.reshape(*leading, 2 * (rows + 1), 2 * (columns + 1), channels)
+    (top, _), (left, _) = _pool_padding((height, width), padding)
+    spare = [(0, 0), (0, 0), (0, height), (0, width), (0, 0)]  # more than any window reaches
+    return (jnp.pad(gradient, spare)[:, :, top : top + height, left : left + width],)
+
+
+max_pool_3.defvjp(_pool_3_forward, _pool_3_backward)
+
+
+def _pool_padding(size: tuple[int, int], padding: str) -> list[tuple[int, int]]:
+    return jax.lax.padtype_to_pads(size, (3, 3), (2, 2), padding)
+
+
+def _ninths(x, padding: str) -> list[jax.Array]:
+    """Each of the 3 x 3 pixels, row by row."""
+    around = _pool_padding(x.shape[2:4], padding)
+    x = jnp.pad(x, ((0, 0), (0, 0), *around, (0, 0)), constant_values=-jnp.inf)
+    rows, columns = (x.shape[2] - 1) // 2 * 2 - 1, (x.shape[3] - 1) // 2 * 2 - 1
+    return [
+        x[:, :, row : row + rows : 2, column : column + columns : 2]
+        for row in range(3)
+        for column in range(3)
+    ]
+
+
+def mean_pool_3(x: jax.Array) -> jax.Array:
+    """The mean of the 3 x 3 pixels around each that lie in the map, `[B, T, H, W, C]`."""
+    frames = x.reshape(-1, *x.shape[2:])
+    return nn.avg_pool(frames, (3, 3), (1, 1), "SAME", count_include_pad=False).reshape(x.shape)
+
+
 class Conv3D(nn.Module):
-    """A 3 x 3 x 3 convolution, zeros around: `[B, T, H, W, Fi] -> [B, T, H, W, Fo]`.
+    """A convolution over frames and pixels: `[B, T, H, W, Fi] -> [B, T, H', W', Fo]`.
 
     Attributes:
       features: channels out.
       dtype: of the product; parameters stay float32.
+      kernel_size: frames, rows and columns.
+      stride: of the pixels.
+      padding: of the pixels, "SAME" or "VALID"; there are always zeros around the frames.
+      use_bias: adds a bias.
+      kernel_init: initialiser of the kernel.
     """
 
     features: int
     dtype: str = "float32"
+    kernel_size: tuple[int, int, int] = (3, 3, 3)
+    stride: int = 1
+    padding: str = "SAME"
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = nn.initializers.glorot_uniform()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        shape = (3, 3, 3, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        convolve = convolve_on_cpu if jax.default_backend() == "cpu" else convolve_3d
-        return convolve(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)
+        shape = (*self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
+        x = x.astype(self.dtype)
+        if self.kernel_size == (1, 1, 1):
+            y = channel_mix(x[:, :, :: self.stride, :: self.stride], kernel[0, 0, 0])
+        elif jax.default_backend() != "cpu":
+            y = convolve_3d(x, kernel, self.stride, self.padding)
+        else:
+            y = convolve_3d_on_cpu(x, kernel, self.stride, self.padding)
+        if not self.use_bias:
+            return y
+        return y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 OWN_FIELDS = {
     (section, model)
     for section in ("model", "augment")
-    for model in ("fer_gcn", "stc_nlstm", "densenet", "inception_resnet_3d")
+    for model in ("fer_gcn", "stc_nlstm", "densenet", "inception_resnet_3d", "bilinear_cnn")
 }
 BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the data set's name
 NAMES = sorted(
@@ -253,3 +253,20 @@ def test_3d_inception_resnet_follows_its_paper(dataset):
     assert rules == {name: base.IR3D_RULES[name] for name in ("ckplus", "disfa", "fera", "mmi")}
     for name, path, _ in crossed.data.train_on:
         assert path == importlib.import_module(f"configs.ir3d_{name}").get_config().data.path
+
+
+@pytest.mark.parametrize("dimensions", base.BILINEAR_DIMENSIONS)
+@pytest.mark.parametrize("pooling", base.BILINEAR_POOLINGS)
+@pytest.mark.parametrize("trunk", base.BILINEAR_TRUNKS)
+def test_the_networks_of_the_bilinear_cnn_paper(trunk, pooling, dimensions):
+    config = importlib.import_module(
+        f"configs.bilinear_{trunk}_{pooling}_{dimensions}"
+    ).get_config()
+    assert config.name == f"bilinear_{trunk}_{pooling}_{dimensions}"
+    assert config.task == "dimensional" and len(config.data.classes) == len(dimensions)
+    assert (config.optimizer.learning_rate, config.optimizer.drop_factor) == (0.001, 0.5)
+    assert config.optimizer.drop_at == (20, 40, 60, 80) and config.train.epochs == 100
+    assert config.train.batch_size == 50 and config.protocol.name == "holdout"
+    model = build(config.model.to_dict(), len(dimensions), None, config.data.frames)
+    assert (model.trunk, model.pooling, model.size, model.dropout) == (trunk, pooling, 224, 0.3)
+    assert model.mirrored and model.gray and model.pixels == "vggface"

@@ -1,0 +1,180 @@
+"""The bilinear CNN in PyTorch, the yardstick for the Flax model. Nothing is tuned here.
+
+The trunks have the names of torchvision's modules (`features.28.weight`, `layer4.2.conv2.weight`).
+
+Source: Zhou et al., arXiv 1805.01024; bilinear CNN specification, section 3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from benchmarks import torch_fer_gcn as backbones
+from benchmarks.torch_fer_gcn import RESNET50_STAGES, VGG16_STAGES, channels_first
+
+__all__ = ["BilinearCNN", "Head", "channels_first", "load", "make_optimizer", "torch_names"]
+
+
+class VGG16(nn.Module):
+    """Convolutional part of VGG16 without BatchNorm, up to relu5_3 or with pool5."""
+
+    def __init__(self, stages=VGG16_STAGES, last_pool=False):
+        super().__init__()
+        layers, fan_in = [], 3
+        for number, (width, convolutions) in enumerate(stages, 1):
+            for _ in range(convolutions):
+                layers += [nn.Conv2d(fan_in, width, 3, padding=1), nn.ReLU(inplace=True)]
+                fan_in = width
+            if last_pool or number < len(stages):
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.channels = fan_in
+
+    def forward(self, x):
+        return self.features(x)
+
+
+class CutBottleneck(nn.Module):
+    """A bottleneck block up to the ReLU of its 3x3 convolution."""
+
+    def __init__(self, block: backbones.Bottleneck):
+        super().__init__()
+        self.conv1, self.bn1, self.conv2, self.bn2 = block.conv1, block.bn1, block.conv2, block.bn2
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(x)), inplace=True)
+
+
+def resnet50(stages=RESNET50_STAGES, cut=True):
+    """ResNet50, `cut` within its last block."""
+    trunk = backbones.ResNet50(stages)
+    trunk.channels = 4 * stages[-1][0]
+    if cut:
+        layer = getattr(trunk, trunk.stages[-1])
+        layer[-1] = CutBottleneck(layer[-1])
+        trunk.channels = stages[-1][0]
+    return trunk
+
+
+class Head(nn.Module):
+    """Behind the trunk: features of the positions `[N, c, n]` to values `[N, D]`."""
+
+    def __init__(
+        self, classes, channels, pooling="bilinear", compact="full", features=512, reduced=100,
+        rank=8, dropout=0.3,
+    ):  # fmt: skip
+        super().__init__()
+        self.pooling, self.compact, self.classes = pooling, compact, classes
+        self.drop = nn.Dropout(dropout)
+        size = channels
+        if pooling == "bilinear" and compact == "low_rank":
+            self.directions = nn.Linear(channels, classes * rank, bias=False)
+            self.bias = nn.Parameter(torch.full((classes,), 5.0))
+            return
+        if pooling == "bilinear" and compact == "reduced":
+            self.reduce, size = nn.Conv1d(channels, reduced, 1), reduced**2
+        elif pooling == "bilinear":
+            if compact == "triangle":
+                rows, columns = torch.triu_indices(channels, channels)
+                self.register_buffer("places", rows * channels + columns, persistent=False)
+                weights = torch.where(rows == columns, 1.0, 2.0**0.5)
+                self.register_buffer("weights", weights, persistent=False)
+            size = len(self.places) if compact == "triangle" else channels**2
+            if features:
+                self.extra, size = nn.Linear(size, features), features
+        self.output = nn.Linear(size, classes)
+        nn.init.constant_(self.output.bias, 5.0)
+
+    def forward(self, x):
+        if self.pooling == "global":
+            return self.output(self.drop(x.mean(2)))
+        if self.compact == "low_rank":
+            return self.low_rank(x)
+        if self.compact == "reduced":
+            x = self.reduce(x)
+        y = torch.bmm(x, x.transpose(1, 2)).flatten(1)
+        if self.compact == "triangle":
+            y = y[:, self.places]
+        y = torch.sign(y) * torch.sqrt(y.abs() + 1e-8)
+        if self.compact == "triangle":
+            y = y * self.weights
+        y = y / (y.norm(dim=1, keepdim=True) + 1e-5)
+        if hasattr(self, "extra"):
+            y = self.extra(y)
+        return self.output(self.drop(y))
+
+    def low_rank(self, x):
+        norm = torch.bmm(x, x.transpose(1, 2)).flatten(1).norm(dim=1)
+        x = x / torch.sqrt(norm + 1e-5)[:, None, None]
+        squares = self.directions(x.transpose(1, 2)).square().sum(1)
+        positive, negative = self.drop(squares).view(len(x), self.classes, 2, -1).sum(3).unbind(2)
+        return positive - negative + self.bias
+
+
+class BilinearCNN(nn.Module):
+    """Clips `[B, T, 3, S, S]` to values of their frames `[B, T, D]`; options as in Flax."""
+
+    def __init__(self, classes, trunk="vgg16", pooling="bilinear", stages=None, **options):
+        super().__init__()
+        if trunk == "vgg16":
+            self.backbone = VGG16(stages or VGG16_STAGES)
+        else:
+            self.backbone = resnet50(stages or RESNET50_STAGES, cut=pooling == "bilinear")
+        self.head = Head(classes, self.backbone.channels, pooling, **options)
+
+    def forward(self, x):
+        maps = self.backbone(x.flatten(0, 1))
+        return self.head(maps.flatten(2)).view(*x.shape[:2], -1)
+
+
+def load(variables: dict, mirror: nn.Module) -> nn.Module:
+    """Copies Flax variables into a mirror of the same sizes, which is changed in place."""
+    named = torch_names(variables["params"]) | torch_names(variables.get("batch_stats", {}))
+    own = mirror.state_dict()
+    kept = {name: own[name] for name in own if "num_batches_tracked" in name}
+    mirror.load_state_dict({name: torch.from_numpy(leaf) for name, leaf in named.items()} | kept)
+    return mirror
+
+
+def torch_names(tree: dict) -> dict[str, np.ndarray]:
+    """Renames and reshapes a tree of params, gradients or batch_stats as the mirror has it."""
+    named = {}
+    for name, part in tree.items():
+        if name == "backbone":
+            trunk = _vgg_names(part) if "stage1" in part else backbones.torch_names(part)
+            named |= {f"backbone.{key}": leaf for key, leaf in trunk.items()}
+            continue
+        for leaf, values in part.items():
+            values = np.array(np.asarray(values).T)  # a contiguous copy
+            if name == "head" and set(part) == {"bias"}:
+                named["head.bias"] = values
+            else:
+                module = {"head": "output"}.get(name, name)
+                if module == "reduce" and leaf == "kernel":
+                    values = values[:, :, None]
+                named[f"head.{module}.{'weight' if leaf == 'kernel' else leaf}"] = values
+    return named
+
+
+def make_optimizer(mirror: nn.Module, learning_rate: float) -> torch.optim.SGD:
+    """The paper's SGD with the weight decay of the authors' code."""
+    return torch.optim.SGD(mirror.parameters(), learning_rate, momentum=0.9, weight_decay=5e-4)
+
+
+def _vgg_names(tree: dict) -> dict[str, np.ndarray]:
+    """`stage2/conv1` is the fifth module of `features` if the first stage has two convolutions."""
+    named, number = {}, 0
+    for stage in range(1, len(tree) + 1):
+        layers = tree[f"stage{stage}"]
+        for convolution in range(1, len(layers) + 1):
+            leaves = layers[f"conv{convolution}"]
+            kernel = np.asarray(leaves["kernel"]).transpose(3, 2, 0, 1)
+            named[f"features.{number}.weight"] = np.ascontiguousarray(kernel)
+            named[f"features.{number}.bias"] = np.array(leaves["bias"])
+            number += 2  # convolution, ReLU
+        number += 1  # pooling
+    return named

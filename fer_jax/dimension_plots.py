@@ -1,0 +1,171 @@
+"""Figures of valence, arousal and dominance; data in, Figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MultipleLocator, PercentFormatter
+
+from fer_jax import emotion_words
+from fer_jax.plots import (
+    ALERT,
+    INK,
+    MAIN,
+    OTHER,
+    QUIET,
+    SEQUENTIAL,
+    SMALL,
+    TITLE,
+    dress,
+    legend_below,
+    make_figure,
+)
+
+_CROWD = 500  # points beyond which their density is drawn
+
+
+def draw_words(axes, size: float = SMALL) -> None:
+    """Marks where the words of the emotions lie, on axes of valence and arousal."""
+    for word, (valence, arousal) in emotion_words.places(emotion_words.PLANE).items():
+        axes.plot(valence, arousal, "+", color=ALERT, markersize=6, markeredgewidth=1.3, zorder=4)
+        below = word in emotion_words.WRITTEN_BELOW
+        text = axes.annotate(
+            word, (valence, arousal), (0, -4 if below else 4), textcoords="offset points",
+            ha="center", va="top" if below else "bottom", fontsize=size, color=ALERT, zorder=5,
+        )  # fmt: skip
+        text.set_path_effects([withStroke(linewidth=2, foreground="white", alpha=0.8)])
+
+
+def dress_plane(axes, title: str = "") -> None:
+    """The whole scale of valence, to the right, and of arousal, upwards."""
+    dress(axes, x="valence", y="arousal", title=title)
+    axes.set_aspect("equal")
+    for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
+        limits(*emotion_words.SCALE)
+        axis.set_major_locator(MultipleLocator(1))
+    axes.grid(color="#E4E6EA", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def plane(panels: Mapping[str, np.ndarray]) -> Figure:
+    """Draws images in the plane of valence and arousal, with the words of the emotions.
+
+    Args:
+      panels: title -> `[N, 2]` valence and arousal, 1 to 9.
+    """
+    figure = make_figure(4.6 * len(panels) + 0.4, 5.0)
+    for axes, (title, values) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        _draw_points(axes, *np.asarray(values).T)
+        draw_words(axes)
+        dress_plane(axes, title)
+    return figure
+
+
+def _draw_points(axes, x, y) -> None:
+    """Every image a point; of many the density, on a logarithmic scale."""
+    if len(x) <= _CROWD:
+        axes.scatter(x, y, s=16, color=MAIN, alpha=0.45, linewidths=0, zorder=3)
+        return
+    extent = (*emotion_words.SCALE, *emotion_words.SCALE)
+    axes.hexbin(
+        x, y, gridsize=48, extent=extent, mincnt=1, cmap=SEQUENTIAL, linewidths=0.1, zorder=2,
+        norm=LogNorm(vmin=0.3),  # a single image is seen, too
+    )  # fmt: skip
+
+
+def scatter(dimensions: Sequence[str], labels, predicted, notes: Sequence[str]) -> Figure:
+    """Draws predictions against labels, a panel each dimension.
+
+    Args:
+      dimensions: names.
+      labels, predicted: `[N, D]`, 1 to 9.
+      notes: of each dimension, above its panel.
+    """
+    figure = make_figure(3.4 * len(dimensions) + 0.4, 4.3)
+    panels = figure.subplots(1, len(dimensions), squeeze=False)[0]
+    for number, (axes, name) in enumerate(zip(panels, dimensions, strict=True)):
+        ends = emotion_words.SCALE
+        axes.plot(ends, ends, "--", color=QUIET, linewidth=1.2, zorder=1)
+        _draw_points(axes, np.asarray(labels)[:, number], np.asarray(predicted)[:, number])
+        dress(axes, x=f"{name}, label", y="predicted" if number == 0 else "")
+        axes.set_title(notes[number], fontsize=SMALL, color=INK, loc="left")
+        axes.set_aspect("equal")
+        axes.set_xlim(ends)
+        axes.set_ylim(ends)
+        axes.xaxis.set_major_locator(MultipleLocator(1))
+        axes.yaxis.set_major_locator(MultipleLocator(1))
+    figure.suptitle("Predictions against labels", fontsize=TITLE, color=INK, x=0.01, ha="left")
+    return figure
+
+
+def threshold_accuracy(
+    thresholds, curves: Mapping[str, Sequence[float]], tolerance: float, reference: float
+) -> Figure:
+    """Draws the share of images whose error stays below a threshold, for every threshold.
+
+    Args:
+      thresholds: `[K]`, on the scale of the dimensions.
+      curves: name of a reading -> `[K]` shares, 0..1.
+      tolerance: the threshold of the headline.
+      reference: share that classifiers of the same images reached, 0..1.
+
+    Source: Zhou et al., arXiv 1805.01024, figure 6.
+    """
+    figure = make_figure(6.4, 4.6)
+    axes = figure.add_subplot()
+    styles = zip((QUIET, OTHER, MAIN), ("-", "--", "-"), ("s", "^", "o"), strict=True)
+    last = len(curves) - 1
+    for number, ((name, shares), style) in enumerate(zip(curves.items(), styles, strict=False)):
+        colour, line, marker = style if number < last else (MAIN, "-", "o")
+        axes.plot(
+            thresholds, shares, line, color=colour, marker=marker, markersize=4, label=name,
+            clip_on=False,
+        )  # fmt: skip
+    axes.axvline(tolerance, color=QUIET, linewidth=1, linestyle=":")
+    label = f"{reference:.2%}, the best classifier of the Kaggle challenge"
+    axes.axhline(reference, color=ALERT, linewidth=1.2, linestyle="--", label=label)
+    title = "Images whose error stays below a threshold"
+    dress(axes, x="threshold on the root mean square error of an image", y="share", title=title)
+    axes.grid(color="#E4E6EA", linewidth=0.8)
+    axes.set_xlim(min(thresholds), max(thresholds))
+    axes.set_ylim(0, 1.0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    legend_below(figure, axes, 1)
+    return figure
+
+
+def interval_calibration(levels, kinds: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Draws how many labels lie inside their intervals against how many should.
+
+    Args:
+      levels: `[K]`, 0..1.
+      kinds: name of a kind of intervals -> dimension -> `[K]` shares of labels inside.
+    """
+    dimensions = list(next(iter(kinds.values())))
+    figure = make_figure(3.3 * len(dimensions) + 0.4, 4.3)
+    panels = figure.subplots(1, len(dimensions), squeeze=False)[0]
+    for number, (axes, dimension) in enumerate(zip(panels, dimensions, strict=True)):
+        axes.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1.2, label="perfectly calibrated")
+        looks = ((MAIN, "o"), (ALERT, "s"))
+        for (name, rows), (colour, marker) in zip(kinds.items(), looks, strict=False):
+            axes.plot(
+                levels, rows[dimension], color=colour, marker=marker, markersize=3.5,
+                linewidth=1.6, label=name, clip_on=False,
+            )  # fmt: skip
+        y = "labels inside" if number == 0 else ""
+        dress(axes, x="nominal share", y=y)
+        axes.set_title(dimension, fontsize=SMALL, color=INK, loc="left")
+        axes.grid(color="#E4E6EA", linewidth=0.8)
+        axes.set_aspect("equal")
+        for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
+            limits(0, 1)
+            axis.set_major_formatter(PercentFormatter(1))
+    figure.suptitle("Calibration of the intervals", fontsize=TITLE, color=INK, x=0.01, ha="left")
+    legend_below(figure, panels[0], 1)
+    return figure

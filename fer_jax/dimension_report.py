@@ -1,0 +1,231 @@
+"""The report of valence, arousal and dominance: errors, intervals, when it may abstain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fer_jax import (
+    data,
+    dimension_plots,
+    dimension_scores,
+    emotion_words,
+    face_plots,
+    metrics,
+    plots,
+    scores,
+    uncertainty,
+)
+from fer_jax.assess import READINGS
+from fer_jax.tasks import TOLERANCE
+
+LOSS = "squared + 2 x absolute error"
+_KINDS = {
+    "passes": "of the passes alone",
+    "predictive": "with the residual variance",
+}
+_TITLES = {"rmse": "RMSE", "mae": "MAE", "pearson": "r", "ccc": "CCC"}
+table = dimension_scores.predictions
+
+
+def headline(row: dict) -> str:
+    """What the terminal says of a reading."""
+    errors = ", ".join(
+        f"{name} {own['rmse']:.4f} (labels +- {own['label_deviation']:.2f})"
+        for name, own in row["dimensions"].items()
+    )
+    return f"accuracy at T = {TOLERANCE:g} {row['accuracy']:.4f}, RMSE {errors}"
+
+
+def content(config, clips, folds, scored: scores.Scored, history) -> dict:
+    """Figures for metrics.json."""
+    has_dropout = "mc_dropout" in scored.probabilities
+    return {
+        "readings": dimension_scores.score_readings(clips, folds, scored),
+        "best_epoch": scores.best_epoch(history, folds),
+        "single_pass": dimension_scores.single_pass(scored) if has_dropout else None,
+        "intervals": dimension_scores.intervals(clips.classes, scored),
+        "selective": dimension_scores.selective(config.evaluation.target_accuracy, scored),
+    }
+
+
+def order(scored: scores.Scored) -> np.ndarray:
+    """Places of the images, from the best prediction to the worst."""
+    return metrics.distances(scored.summary.mean, scored.labels).argsort(kind="stable")
+
+
+def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
+    """Draws the figures: names, figures, captions."""
+    dimensions, summary, labels = clips.classes, scored.summary, scored.labels
+    source = "MC dropout" if content["single_pass"] else "dropout off"
+    own = content["readings"]["mc_dropout" if content["single_pass"] else "stored"]
+    if emotion_words.has_plane(dimensions):
+        columns = [dimensions.index(name) for name in emotion_words.PLANE]
+        panels = {"labels": labels[:, columns], "predictions": summary.mean[:, columns]}
+        caption = f"Valence and arousal of the scored images, {source}; words of the norms"
+        yield "plane", dimension_plots.plane(panels), caption
+    notes = [
+        f"RMSE {row['rmse']:.3f} (labels ± {row['label_deviation']:.2f}), r {row['pearson']:.3f}"
+        for row in own["dimensions"].values()
+    ]
+    figure = dimension_plots.scatter(dimensions, labels, summary.mean, notes)
+    yield "scatter", figure, f"Predictions against labels, {source}"
+    curves = {READINGS[n]: row["accuracy_curve"] for n, row in content["readings"].items()}
+    figure = dimension_plots.threshold_accuracy(
+        dimension_scores.THRESHOLDS, curves, TOLERANCE, dimension_scores.KAGGLE
+    )
+    yield "thresholds", figure, "Accuracy at every threshold (paper's figure 6)"
+    levels = np.arange(1, 20) / 20
+    found = dimension_scores.intervals(dimensions, scored, levels)
+    kinds = {
+        name: {dimension: row["coverage"] for dimension, row in found[kind].items()}
+        for kind, name in _KINDS.items()
+        if kind in found
+    }
+    figure = dimension_plots.interval_calibration(levels, kinds)
+    yield "intervals", figure, f"Labels inside their intervals, {source}"
+    right = metrics.distances(summary.mean, labels) < TOLERANCE
+    area = content["selective"]["area_under_risk_coverage"]
+    curve = (*uncertainty.risk_coverage(summary.doubt, right), area)
+    figure = plots.risk_coverage({f"deviation over the passes ({source})": curve})
+    yield "risk_coverage", figure, f"Share beyond T = {TOLERANCE:g} among the images answered"
+    if clips.frames is not None:
+        yield "faces", _best_and_worst(clips, scored), "Best and worst predictions (figures 7, 8)"
+
+
+def _best_and_worst(clips, scored: scores.Scored):
+    """Faces with their labels and predictions."""
+    best, worst = face_plots.ends(order(scored))
+
+    def shown(place: int) -> face_plots.Shown:
+        frames = data.take(clips, scored.numbers[[place]])["frames"][0]
+        values = zip(scored.labels[place], scored.summary.mean[place], clips.classes, strict=True)
+        text = "\n".join(f"{name[0].upper()} {own:.1f} → {said:.1f}" for own, said, name in values)
+        return face_plots.Shown(frames[len(frames) // 2], text)
+
+    initials = ", ".join(f"{name[0].upper()}: {name}" for name in clips.classes)
+    return face_plots.faces(
+        {
+            f"Best predictions (label → predicted; {initials})": list(map(shown, best)),
+            "Worst predictions": list(map(shown, worst)),
+        }
+    )
+
+
+def lines(content: dict) -> list[str]:
+    """Text and tables of report.md."""
+    rows = [
+        f"| reading | accuracy at T = {TOLERANCE:g} | 95% interval | threshold for "
+        f"{dimension_scores.KAGGLE:.2%} |",
+        "|---|---|---|---|",
+    ]
+    for name, row in content["readings"].items():
+        rows.append(
+            f"| {READINGS[name]} | {row['accuracy']:.4f} | "
+            f"{scores.interval_text(row['interval_95_people'])} | "
+            f"{row['threshold_for_kaggle']:.3f} |"
+        )
+    return [
+        *rows,
+        "",
+        "Accuracy: share of images whose root mean square error over the dimensions is below T; "
+        "last column: the smallest T at which it equals the best classifier of the Kaggle "
+        "challenge. Intervals: people drawn with replacement (where the source names none, every "
+        "image is its own).",
+        "",
+        *_error_rows(content["readings"]),
+        "",
+        "Errors are on the scale of the labels, 1 to 9. Whoever always says the labels' mean has "
+        "their deviation as RMSE: errors of other labels compare by it only.",
+        "",
+        *_pass_lines(content["single_pass"], content["best_epoch"]),
+        "",
+        *_interval_lines(content["intervals"]),
+        "",
+        _selective_line(content["selective"]),
+        "",
+    ]
+
+
+def _error_rows(readings: dict) -> list[str]:
+    rows = [
+        "| dimension | reading | RMSE | 95% interval | labels' deviation | MAE | r | CCC | "
+        "95% interval |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for dimension in next(iter(readings.values()))["dimensions"]:
+        for name, reading in readings.items():
+            row = reading["dimensions"][dimension]
+            figures = [f"{row['rmse']:.4f}", scores.interval_text(row["rmse_interval_95"])]
+            figures += [f"{row['label_deviation']:.4f}", f"{row['mae']:.4f}"]
+            figures += [_number(row["pearson"]), _number(row["ccc"])]
+            figures.append(scores.interval_text(row["ccc_interval_95"]))
+            rows.append(f"| {dimension} | {READINGS[name]} | " + " | ".join(figures) + " |")
+    return rows
+
+
+def _pass_lines(single: dict | None, best: dict | None) -> list[str]:
+    text = "Last epoch throughout. "
+    if best is not None:
+        text += (
+            f"Best epoch of each fold (chosen on the images it is scored on, hence optimistic; "
+            f"dropout off, stored statistics): {best['accuracy_mean_of_folds']:.4f}."
+        )
+    if single is None:
+        return [text, "", "The model has no dropout: there is one pass."]
+    passes = (
+        f"Single passes with dropout ({single['passes']}): accuracy "
+        f"{single['accuracy_mean']:.4f} +- {single['accuracy_std']:.4f}."
+    )
+    return [text, "", passes]
+
+
+def _interval_lines(found: dict) -> list[str]:
+    levels = [f"{level:.0%}" for level in found["levels"]]
+    rows = [
+        "| dimension | intervals | " + " | ".join(f"{level}: inside, width" for level in levels)
+        + " |",
+        "|---|---" + "|---" * len(levels) + "|",
+    ]  # fmt: skip
+    for dimension in found["predictive"]:
+        for kind, name in _KINDS.items():
+            if kind not in found:
+                continue
+            row = found[kind][dimension]
+            pairs = zip(row["coverage"], row["width"], strict=True)
+            cells = " | ".join(f"{inside:.1%}, {width:.2f}" for inside, width in pairs)
+            rows.append(f"| {dimension} | {name} | {cells} |")
+    deviations = ", ".join(
+        f"{name} {variance**0.5:.3f}"
+        for name, variance in zip(found["predictive"], found["residual_variance"], strict=True)
+    )
+    return [
+        *rows,
+        "",
+        "Inside: share of the labels that lie in the interval, to be held against its level. The "
+        "passes alone say what the model does not know of its weights; the residual variance is "
+        "the rest of the squared errors, the same for every image. It was measured on "
+        f"{found['measured_on']}; its root: {deviations} (of the bundle).",
+    ]
+
+
+def _selective_line(selective: dict) -> str:
+    target = f"{selective['target_accuracy']:.2f}"
+    area = f"area under the risk-coverage curve {selective['area_under_risk_coverage']:.4f}"
+    if selective["threshold"] is None:
+        return (
+            f"Selective prediction: no threshold on the deviation over the passes reaches the "
+            f"target accuracy {target}; the bundle never abstains ({area})."
+        )
+    reached = "none" if selective["accuracy"] is None else f"{selective['accuracy']:.4f}"
+    return (
+        f"Selective prediction: abstaining where the deviation over the passes (root mean over "
+        f"the dimensions) is above {selective['threshold']:.3f} (threshold for {target} accuracy, "
+        f"chosen on {selective['chosen_on']}) answers {selective['coverage']:.1%} of the images, "
+        f"accuracy on them {reached} ({area})."
+    )
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.4f}"

@@ -1,0 +1,132 @@
+"""The figure of one clip: pictures, its way through the plane, the dimensions over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from matplotlib.ticker import MultipleLocator
+
+from fer_jax import emotion_words
+from fer_jax.dimension_plots import draw_words, dress_plane
+from fer_jax.plots import INK, MAIN, OTHER, QUIET, SMALL, TEXT, TITLE, dress, make_figure
+from fer_jax.timeline import FACELESS, UNSURE, WIDTH, draw_thumbnails, shade
+from fer_jax.uncertainty import INTERVAL
+from fer_jax.windows import borders
+
+# Of time; the light end would not be seen on white.
+_COLOURS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
+_PLANE, _LANE = 4.2, 1.35  # inches
+
+
+def dimension_timeline(
+    rows: pd.DataFrame,
+    dimensions: Sequence[str],
+    threshold: float | None = None,
+    thumbnails: Sequence[np.ndarray] | None = None,
+    title: str = "",
+) -> Figure:
+    """Draws one clip's way through valence and arousal, and every dimension over time.
+
+    Args:
+      rows: the rows of `predict_clips` of one clip, in time order.
+      dimensions: names, also columns of `rows`.
+      threshold: not drawn, the rows say what it does.
+      thumbnails: RGB pictures `[H, W, 3]` uint8, evenly spaced over the clip, drawn above.
+      title: which clip.
+
+    Source: Zhou et al., arXiv 1805.01024, figure 1.
+    """
+    del threshold
+    has_plane = emotion_words.has_plane(dimensions)
+    body = max(_PLANE if has_plane else 0, 0.7 + _LANE * len(dimensions))
+    heights = ([1.15] if thumbnails else []) + [body]
+    figure = make_figure(WIDTH + (2.0 if has_plane else 0), sum(heights) + 0.6)
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    if thumbnails:
+        draw_thumbnails(parts[0].subplots(), thumbnails)
+    lanes = parts[-1]
+    if has_plane:
+        plane, lanes = parts[-1].subfigures(1, 2, width_ratios=(_PLANE, WIDTH + 2.0 - _PLANE))
+        _draw_plane(plane, rows)
+    _draw_lanes(lanes, rows, dimensions)
+    figure.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")
+    return figure
+
+
+def _draw_plane(figure, rows: pd.DataFrame) -> None:
+    """The way of the clip, its colour the time; intervals of its first and its last point."""
+    axes = figure.subplots()
+    draw_words(axes, TEXT - 1)
+    seen = rows[rows["frames"] > 0]
+    time = ((seen["start"] + seen["end"]) / 2).to_numpy(float)
+    x, y = (seen[name].to_numpy(float) for name in emotion_words.PLANE)
+    # no line is drawn over moments without a face
+    follows = np.diff(np.flatnonzero((rows["frames"] > 0).to_numpy())) == 1
+    points = np.stack([x, y], -1)
+    parts = np.stack([points[:-1], points[1:]], 1)[follows]
+    lines = LineCollection(parts, cmap=_COLOURS, linewidth=1.6, alpha=0.8, zorder=2)
+    lines.set_array((time[:-1] + time[1:])[follows] / 2)
+    limits = time[0], max(time[-1], time[0] + 1e-3)
+    lines.set_clim(*limits)
+    axes.add_collection(lines)
+    sure = ~seen["abstained"].to_numpy(bool)
+    looks = {"cmap": _COLOURS, "vmin": limits[0], "vmax": limits[1], "s": 20, "zorder": 3}
+    dots = axes.scatter(x[sure], y[sure], c=time[sure], **looks)
+    axes.scatter(x[~sure], y[~sure], c=time[~sure], alpha=0.45, marker="x", linewidth=1, **looks)
+    for place in {0, len(seen) - 1}:
+        low, high = (
+            seen[[f"{end}_{name}" for name in emotion_words.PLANE]].to_numpy(float)[place]
+            for end in ("low", "high")
+        )
+        colour = dots.to_rgba(time[place])
+        ellipse = Ellipse((low + high) / 2, *(high - low), fill=False, linestyle="--", color=colour)
+        axes.add_patch(ellipse)
+    dress_plane(axes)
+    words = f"dashed: {INTERVAL:.0%} intervals" + (", first and last" if len(seen) > 1 else "")
+    words += "" if sure.all() else "; crosses: unsure"
+    axes.set_title(words, fontsize=SMALL, color=INK, loc="left")
+    if len(seen) > 1:
+        bar = figure.colorbar(dots, ax=axes, shrink=0.75, aspect=30, location="bottom", pad=0.02)
+        bar.set_label("time (s)", fontsize=SMALL, color=INK)
+        bar.ax.tick_params(labelsize=SMALL, colors=INK)
+        bar.outline.set_visible(False)
+
+
+def _draw_lanes(figure, rows: pd.DataFrame, dimensions: Sequence[str]) -> None:
+    """A panel each dimension: value and interval, the passes' deviation within."""
+    panels = figure.subplots(len(dimensions), 1, sharex=True, squeeze=False)[:, 0]
+    edges = borders(rows["start"], rows["end"])
+    faceless = (rows["frames"] == 0).to_numpy()
+    unsure = rows["abstained"].to_numpy(bool) & ~faceless
+    flat = {"fill": True, "linewidth": 0}
+    for axes, name in zip(panels, dimensions, strict=True):
+        mean, low, high, deviation = (
+            rows[f"{part}{name}"].to_numpy(float) for part in ("", "low_", "high_", "std_")
+        )
+        label = f"interval for {INTERVAL:.0%} of the faces"
+        axes.stairs(high, edges, baseline=low, color=OTHER, alpha=0.25, label=label, **flat)
+        label = "± standard deviation of the passes"
+        axes.stairs(
+            mean + deviation, edges, baseline=mean - deviation, color=MAIN, alpha=0.3, label=label,
+            **flat,
+        )  # fmt: skip
+        axes.stairs(mean, edges, baseline=None, color=MAIN, linewidth=1.5, label="predicted")
+        axes.axhline(np.mean(emotion_words.SCALE), color=QUIET, linewidth=0.7, linestyle=":")
+        shade(axes, edges, unsure, UNSURE, "unsure")
+        shade(axes, edges, faceless, FACELESS, "no face")
+        dress(axes, y=name, grid="y")
+        axes.set_ylim(*emotion_words.SCALE)
+        axes.yaxis.set_major_locator(MultipleLocator(2, offset=1))
+    panels[-1].set_xlabel("time (s)", fontsize=TEXT, color=INK)
+    panels[-1].set_xlim(edges[0], edges[-1])
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3, fontsize=SMALL, frameon=False
+    )

@@ -1,0 +1,92 @@
+"""Where the bilinear CNN finds its features in the faces it says best and worst."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from fer_jax import checkpoint, data, extract, face_plots
+from fer_jax.models.bilinear_cnn import BilinearCNN
+from fer_jax.protocols import Fold
+
+MAPS = ("mean", "largest")  # over the channels
+
+
+def figures(
+    module: BilinearCNN,
+    features: Callable,
+    workdir: pathlib.Path,
+    clips: data.Clips,
+    folds: list[Fold],
+    numbers: list[int],
+) -> Iterator[tuple[str, Figure, str]]:
+    """Draws the feature maps of the paper's figures 7 and 8 of a finished run.
+
+    Args:
+      module: the model.
+      features: `batch -> model inputs`.
+      workdir: of the run; `folds/*.msgpack` hold the weights.
+      clips, folds: the data set, and what was scored.
+      numbers: scored clips, the best prediction first.
+
+    Yields:
+      Name, figure and caption.
+    """
+    best, worst = face_plots.ends(numbers)
+    shown = {}
+    for fold in folds:  # the weights of one at a time: they are large
+        own = [n for n in dict.fromkeys(best + worst) if n in fold.evaluate and n not in shown]
+        if own:
+            file = workdir / "folds" / f"{fold.name}.msgpack"
+            faces = _faces(module, checkpoint.load_weights(file)[0], features, clips, own)
+            shown |= dict(zip(own, faces, strict=True))
+    labelled = "" if clips.labels.ndim == 1 else f" (labelled: {', '.join(clips.classes)})"
+    groups = {f"Best predictions{labelled}": best, "Worst predictions": worst}
+    figure = face_plots.faces(
+        {title: [shown[number] for number in group] for title, group in groups.items()}, MAPS
+    )
+    caption = "Feature maps of the last convolution, mean and largest of the channels (figure 8)"
+    yield "feature_maps", figure, caption
+
+
+def _faces(module, variables: dict, features, clips, numbers: list[int]) -> list:
+    """The faces of clips, each with its label and its maps."""
+    batch = data.take(clips, np.array(numbers))
+    inputs = features(batch)
+    maps = feature_maps(module, variables, inputs)
+    middle = inputs.shape[1] // 2  # of several frames
+    frames = batch["frames"][:, middle]
+    pictures = extract.middle(frames, min(inputs.shape[-2], frames.shape[-2]))
+    faces = []
+    for place, number in enumerate(numbers):
+        label = clips.labels[number]
+        text = " ".join(f"{value:.1f}" for value in label) if label.ndim else clips.classes[label]
+        own = [maps[name][place, middle] for name in MAPS]
+        faces.append(face_plots.Shown(pictures[place], text, own))
+    return faces
+
+
+def feature_maps(module: BilinearCNN, variables: dict, inputs) -> dict[str, np.ndarray]:
+    """Sums up the maps of the trunk's last convolution over its channels.
+
+    Args:
+      module, variables: the model.
+      inputs: `[N, T, H, W, 3]`, as the model takes them.
+
+    Returns:
+      `mean` and `largest`, `[N, T, h, w]`.
+
+    Source: Zhou et al., arXiv 1805.01024, section VI.
+    """
+
+    @jax.jit
+    def summed(variables, inputs):
+        maps = module.apply(variables, inputs, method="maps").astype(jnp.float32)
+        return {"mean": maps.mean(-1), "largest": maps.max(-1)}
+
+    return jax.tree.map(np.asarray, summed(variables, jnp.asarray(inputs)))

@@ -1,0 +1,49 @@
+"""Figure of 3D Inception-ResNet: what its landmark filters let pass of a clip."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from fer_jax import data, frame_plots
+from fer_jax.models.inception_resnet_3d import InceptionResNet3D
+from fer_jax.protocols import Fold
+
+
+def figures(
+    module: InceptionResNet3D,
+    features: Callable,
+    workdir: pathlib.Path,
+    clips: data.Clips,
+    folds: list[Fold],
+    numbers: Sequence[int],
+) -> Iterator[tuple[str, Figure, str]]:
+    """Draws the filters of blocks A and B over the face crops of the clearest clip.
+
+    Args:
+      module: the model; without landmarks there is nothing to draw.
+      features: `batch -> model inputs`.
+      workdir, folds: of the run; filters do not depend on what was learnt.
+      clips: the data set.
+      numbers: of the scored clips, the clearest first.
+
+    Yields:
+      Name, figure and caption.
+    """
+    del workdir, folds
+    if not module.landmarks:
+        return
+    number = int(numbers[0])
+    inputs = jax.tree.map(np.asarray, features(data.take(clips, np.array([number]))))
+    shown = np.clip((inputs["frames"][0] + 1) * 127.5, 0, 255).astype(np.uint8)  # "symmetric"
+    rows = [
+        (f"block {name}\n{weights.shape[2]} x {weights.shape[2]}", weights[0, ..., 0])
+        for name, weights in module.filters(inputs).items()
+    ]
+    title = f"Landmark filters: {clips.clip_ids[number]}"
+    caption = "What the shortcuts of blocks A and B let pass: white all, black nothing (figure 3)"
+    yield "landmark_filters", frame_plots.heat_maps(shown, rows, title), caption

@@ -1,0 +1,281 @@
+"""What is said and drawn of valence, arousal and dominance in a clip."""
+
+import io
+import pickle
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Ellipse
+
+from fer_jax import annotate, dimension_plots, face_plots, outputs
+from fer_jax.answers import ANSWERS, NO_FACE
+from fer_jax.dimension_timeline import dimension_timeline
+from fer_jax.landmarks import MEAN_FACE
+from fer_jax.panel import SURE, UNSURE
+from fer_jax.uncertainty import summarise_dimensions
+from fer_jax.windows import Source, columns
+from tests.unit.test_plots import check_legible
+
+NAMES = ("valence", "arousal", "dominance")
+PLANE = NAMES[:2]
+KIND = ANSWERS["dimensional"]
+TASK = "dimensional"
+
+
+def row(*values, names=PLANE, scatter=0.2, threshold=None, start=0.0, frames=5, residual=0.25):
+    values = np.array(values or [5.0] * len(names))
+    passes = values + scatter * np.linspace(-1, 1, 11)[:, None]
+    spread = summarise_dimensions(passes[:, None], [residual] * len(names))
+    said = KIND.row(spread, names, threshold)
+    return {"clip": "clip.mp4", "start": start, "end": start + 0.2, "frames": frames} | said
+
+
+def faceless(start=0.0, names=PLANE):
+    return row(names=names, start=start, frames=0) | KIND.blank(names)
+
+
+def table_of(rows, names=PLANE):
+    return pd.DataFrame(rows, columns=columns(names, TASK))
+
+
+def test_a_row_holds_values_intervals_and_the_nearest_word():
+    said = row(8.0, 6.4, 6.6, names=NAMES, threshold=0.2)
+    assert [*said][4:] and sorted([*said][4:]) == sorted([*KIND.columns(NAMES), "abstained"])
+    deviation = 0.2 * np.linspace(-1, 1, 11).std()
+    assert said["label"] == "happy" and said["valence"] == pytest.approx(8)
+    assert [said["std_arousal"], said["doubt"]] == pytest.approx([deviation] * 2)
+    half = 1.6449 * np.sqrt(deviation**2 + 0.25)
+    assert said["low_dominance"] == pytest.approx(6.6 - half, abs=1e-3)
+    assert said["high_dominance"] == pytest.approx(6.6 + half, abs=1e-3)
+    assert not said["abstained"]
+    assert row(threshold=0.1)["abstained"] and not row()["abstained"]
+
+
+def test_without_a_face_no_value_is_given():
+    blank = KIND.blank(NAMES)
+    assert sorted(blank) == sorted([*KIND.columns(NAMES), "abstained"])
+    assert blank["label"] == NO_FACE and blank["abstained"] is True
+    assert np.isnan([blank["valence"], blank["high_dominance"], blank["doubt"]]).all()
+
+
+def test_the_user_overrules_the_threshold_of_the_bundle():
+    assert KIND.threshold(0.4, None, PLANE) == 0.4 and KIND.threshold(0.4, 0.1, PLANE) == 0.1
+    assert "no threshold" in KIND.warning(None, PLANE) and KIND.warning(0.4, PLANE) == ""
+    np.testing.assert_allclose(KIND.moments([0, 1], [0.2, 1.2], 25.0), [0.1, 1.1])
+
+
+@pytest.mark.parametrize("width", [84, 110, 160])
+def test_the_terminal_table_fits(width, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(outputs, "_PIPE_WIDTH", width)
+    monkeypatch.setattr("sys.stdout", stream)
+    doubtful = row(2.8, 7.0, 5.5, names=NAMES, threshold=0.0)
+    rows = [row(8.2, 6.5, 6.6, names=NAMES), doubtful, faceless(names=NAMES)]
+    outputs.print_table(table_of(rows, NAMES), NAMES, TASK)
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= width and "…" not in text
+    assert "happy" in text and "unsure (angry)" in text and NO_FACE in text
+    assert "8.20" in text and ("8.20 (7.4–9.0)" in text) == (width == 160)
+
+
+# --- the video ------------------------------------------------------------------------------
+
+
+def picture(width=640, height=360):
+    return np.full((height, width, 3), 120, np.uint8)
+
+
+def panel(one, names=PLANE, **size):
+    image = annotate.draw_frame(picture(**size), None, one, names, None, TASK)
+    return image[:, picture(**size).shape[1] if not size else 0 :]
+
+
+def centre_of(image, colour):
+    """Middle of the pixels of a colour: column, row."""
+    rows, across = np.nonzero(np.abs(image.astype(int) - colour).max(-1) < 12)
+    return across.mean(), rows.mean()
+
+
+def plane_of(image):
+    """Without the heading, and the lines of the dimensions."""
+    return image[64:280]
+
+
+def test_the_point_lies_where_the_values_are():
+    calm = {"scatter": 0.0, "residual": 0.0}
+    low, right, up = (
+        centre_of(plane_of(panel(row(*values, **calm))), SURE)
+        for values in ((4, 4), (6, 4), (4, 6))
+    )
+    assert right[0] - low[0] > 40 and abs(right[1] - low[1]) < 1
+    assert low[1] - up[1] > 40 and abs(up[0] - low[0]) < 1
+    assert right[0] - low[0] == pytest.approx(low[1] - up[1], abs=2)  # one scale
+
+
+def test_the_ellipse_grows_with_the_interval():
+    def drawn(residual):
+        image = plane_of(panel(row(5, 5, residual=residual))).astype(int)
+        tinted = (image[..., 1] - image[..., 0] > 40) & (image[..., 1] > 90)
+        return np.ptp(np.nonzero(tinted)[1])
+
+    assert drawn(1.0) / drawn(0.25) == pytest.approx(2, rel=0.15)
+
+
+def test_the_trail_fades_into_the_past():
+    one = row(7, 3, start=1.0, scatter=0.0, residual=0.0)
+    trail = [row(2 + 0.4 * n, 3, start=0.1 * n) for n in range(10)]
+    bare = plane_of(panel(one)).astype(int)
+    drawn = plane_of(panel(one | {"before": trail})).astype(int)
+    change = np.abs(drawn - bare).max(-1)
+    assert change.any()
+    middle = np.median(np.nonzero(change)[1])
+    old, fresh = change[:, : int(middle)], change[:, int(middle) :]
+    assert 0 < old.max() < 0.7 * fresh.max()
+    gap = panel(one | {"before": [*trail[:5], faceless(0.5), *trail[6:]]})
+    assert gap.shape == panel(one).shape  # a moment without a face leaves a gap
+
+
+def test_a_row_knows_the_seconds_before_it():
+    rows = [row(start=0.5 * n) for n in range(12)]
+    before = [len(one["before"]) for one in annotate._with_trails(rows)]
+    assert before == [0, 1, 2, 3, 4, 5, 6, 6, 6, 6, 6, 6]  # three seconds
+    assert annotate._with_trails(rows)[8]["before"][0]["start"] == 1.0
+
+
+def test_the_panel_says_unsure_and_nothing_without_a_face():
+    share = lambda image, colour: (np.abs(image.astype(int) - colour).max(-1) < 12).mean()  # noqa: E731
+    sure, unsure, none = map(panel, (row(), row(threshold=0.0), faceless()))
+    assert share(sure, SURE) > 0 == share(sure, UNSURE)
+    assert share(unsure, UNSURE) > 0 == share(unsure, SURE)
+    assert share(none, SURE) == share(none, UNSURE) == 0
+
+
+@pytest.mark.parametrize("width, height", [(256, 256), (1280, 720), (361, 643)])
+@pytest.mark.parametrize("names", [NAMES, ("valence",)])
+def test_the_panel_fits_beside_any_picture(width, height, names):
+    image = annotate.draw_frame(picture(width, height), None, row(names=names), names, None, TASK)
+    assert image.shape[0] % 2 == 0 and image.shape[1] % 2 == 0
+    assert (image[:, -6:] == image[0, -1]).all()  # the margin stays free
+
+
+def test_video_and_figure_of_a_clip(tmp_path):
+    faces = [{0: (MEAN_FACE * 60 + [300, 150]).astype(np.float32)} for _ in range(6)]
+    spool = io.BytesIO()
+    for frame in faces:
+        pickle.dump(frame, spool)
+    spool.seek(0)
+    source = Source("clip.mp4", faces, lambda: iter([picture()] * 6), 10.0, 640, 6)
+    rows = [row(2, 3, start=0.0), row(8, 3, start=0.2), row(8, 7, start=0.4)]
+    table = table_of(rows)
+    table.attrs["faces"] = [0, 0, 0]
+    video, figure = tmp_path / "out.mp4", tmp_path / "new folder" / "out.png"
+    annotate.draw_clip(source, table, PLANE, None, spool, task=TASK, annotate=video, figure=figure)
+    capture = cv2.VideoCapture(str(video))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)[64:280, 640:])
+    places = []
+    for frame in frames:
+        bright = np.abs(frame.astype(int) - SURE).max(-1) < 40
+        rows_, across = np.nonzero(bright)
+        places.append((np.median(across), np.median(rows_)))
+    assert len(places) == 6
+    assert places[0][0] < places[2][0] - 60 and places[4][1] < places[2][1] - 60
+    assert cv2.imread(str(figure)).shape[1] > 1000
+
+
+# --- figures --------------------------------------------------------------------------------
+
+
+def way(count=30, names=PLANE, gap=()):
+    rng = np.random.default_rng(0)
+    return table_of(
+        [
+            faceless(0.1 * n, names)
+            if n in gap
+            else row(*rng.uniform(2, 8, len(names)), names=names, start=0.1 * n)
+            for n in range(count)
+        ],
+        names,
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+@pytest.mark.parametrize("names", [PLANE, NAMES, ("arousal",)])
+def test_the_way_through_the_plane_is_legible(count, names):
+    pictures = [np.full((60, 60, 3), 30 * n, np.uint8) for n in range(min(count, 8))]
+    texts = check_legible(dimension_timeline(way(count, names), names, None, pictures, "a.mp4"))
+    assert "a.mp4" in texts and set(names) <= set(texts)
+
+
+def test_the_way_stops_where_there_is_no_face():
+    table = way(12, gap=(4, 5))
+    figure = dimension_timeline(table, PLANE)
+    axes = figure.axes[0]
+    (line,) = (part for part in axes.collections if isinstance(part, LineCollection))
+    parts = np.array(line.get_segments())
+    assert len(parts) == 3 + 5  # 4 and 6 points
+    np.testing.assert_allclose(parts[0], table.loc[:1, [*PLANE]])
+    np.testing.assert_allclose(parts[3], table.loc[6:7, [*PLANE]])
+    ellipses = [part for part in axes.patches if isinstance(part, Ellipse)]
+    widths = (table["high_valence"] - table["low_valence"])[[0, 11]]
+    np.testing.assert_allclose(sorted(e.width for e in ellipses), sorted(widths))
+
+
+def test_a_lane_shows_value_and_interval():
+    table = way(6, gap=(4,))
+    lane = dimension_timeline(table, PLANE).axes[2]  # behind the plane and the scale of time
+    interval, passes, value = (patch.get_data() for patch in lane.patches[:3])
+    np.testing.assert_allclose(interval.values, table["high_valence"])
+    np.testing.assert_allclose(interval.baseline, table["low_valence"])
+    np.testing.assert_allclose(passes.values, table["valence"] + table["std_valence"])
+    np.testing.assert_allclose(value.values, table["valence"])
+
+
+@pytest.mark.parametrize("count", [3, 2000])
+def test_points_or_their_density_in_the_plane(count):
+    values = np.random.default_rng(0).uniform(2, 8, (count, 2))
+    figure = dimension_plots.plane({"labels": values, "predictions": values[::-1]})
+    assert {"happy", "contempt", "labels", "predictions"} <= set(check_legible(figure))
+    figure = dimension_plots.scatter(PLANE, values, values, ["RMSE 0.1", "RMSE 0.2"])
+    assert "RMSE 0.2" in check_legible(figure)
+
+
+def test_accuracy_at_every_threshold_is_drawn():
+    thresholds = np.linspace(0, 2, 21)
+    curves = {"stored": thresholds / 2, "MC dropout": np.sqrt(thresholds / 2)}
+    figure = dimension_plots.threshold_accuracy(thresholds, curves, 1.0, 0.7116)
+    assert "71.16%, the best classifier of the Kaggle challenge" in check_legible(figure)
+    drawn = [line.get_ydata() for line in figure.axes[0].lines[:2]]
+    np.testing.assert_allclose(drawn, list(curves.values()))
+
+
+def test_calibration_of_intervals_is_drawn():
+    levels = np.arange(1, 10) / 10
+    kinds = {
+        "passes": {name: levels / 2 for name in NAMES},
+        "predictive": {name: levels for name in NAMES},
+    }
+    figure = dimension_plots.interval_calibration(levels, kinds)
+    assert {*NAMES, "passes", "predictive"} <= set(check_legible(figure))
+    np.testing.assert_allclose(figure.axes[2].lines[1].get_ydata(), levels / 2)
+
+
+def test_faces_stand_above_their_maps():
+    face = np.full((48, 48, 3), 90, np.uint8)
+    maps = [np.eye(3), np.ones((6, 6))]
+    shown = [face_plots.Shown(face, "V 8.2 → 7.9\nA 6.5 → 6.6", maps)] * 5
+    figure = face_plots.faces({"Best predictions": shown, "Worst": shown[:2]}, ("mean", "largest"))
+    texts = check_legible(figure)
+    assert texts.count("V 8.2 → 7.9\nA 6.5 → 6.6") == 7
+    assert figure.axes[5].images[1].get_array().shape == (3, 3)
+    assert tuple(figure.axes[5].images[1].get_extent()) == (-0.5, 47.5, 47.5, -0.5)
+
+
+def test_no_face_is_both_best_and_worst():
+    assert face_plots.ends(list(range(50))) == ([*range(10)], [*range(49, 39, -1)])
+    assert face_plots.ends([3, 1, 2, 0, 4]) == ([3, 1], [4, 0])
+    assert face_plots.ends([7]) == ([7], [7])

@@ -1,0 +1,260 @@
+"""Valence, arousal and dominance: what is learnt, scored, put in intervals and withheld."""
+
+import dataclasses
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs import base
+from fer_jax import (
+    checks,
+    dimension_report,
+    dimension_scores,
+    emotion_words,
+    experiment,
+    metrics,
+    scores,
+)
+from fer_jax.labels import WORD_RATINGS
+from fer_jax.protocols import Fold
+from fer_jax.tasks import TASKS
+from fer_jax.uncertainty import SUMMARIES, summarise_dimensions
+
+TASK = TASKS["dimensional"]
+NAMES = ("valence", "arousal")
+
+
+def test_the_loss_of_the_paper():
+    """Equation 2 with a = 2: e^2 + 2|e|, here of (.6, -.8) and (1.2, .9)."""
+    labels = np.array([[5.0, 4.0], [6.0, 3.0]], np.float32)
+    values = labels + np.array([[0.6, -0.8], [1.2, 0.9]], np.float32)
+    batch = {"label": labels}
+    expected = [(0.36 + 1.2 + 0.64 + 1.6) / 2, (1.44 + 2.4 + 0.81 + 1.8) / 2]
+    np.testing.assert_allclose(TASK.loss(jnp.array(values), batch), expected, rtol=1e-5)
+    np.testing.assert_array_equal(TASK.score(jnp.array(values), batch), [1, 0])  # .7071, 1.0607
+    np.testing.assert_array_equal(TASK.probabilities(values), values)
+    # T is reached, not undercut
+    np.testing.assert_array_equal(TASK.score(jnp.array(labels + 1), batch), [0, 0])
+
+
+def test_a_perfect_prediction_has_a_finite_gradient():
+    labels = jnp.array([[5.0, 4.0]])
+    gradient = jax.grad(lambda v: TASK.loss(v, {"label": labels}).sum())
+    assert (np.abs(gradient(labels)) <= 1).all()
+    above, below = gradient(labels + 0.5), gradient(labels - 0.5)
+    np.testing.assert_allclose(above, [[1.5, 1.5]])  # (2 e + 2) / D
+    np.testing.assert_allclose(below, -above)
+
+
+def test_what_the_passes_say():
+    samples = np.array([[[1.0, 4.0]], [[3.0, 4.0]]])
+    spread = SUMMARIES["dimensional"](samples)
+    np.testing.assert_allclose(spread.mean, [[2, 4]])
+    np.testing.assert_allclose(spread.variance, [[1, 0]])
+    np.testing.assert_allclose(spread.doubt, np.sqrt([0.5]))
+    np.testing.assert_allclose(spread.half_width(0.95), [[1.96, 0]], atol=1e-3)
+    wider = spread._replace(residual=np.array([3.0, 0.25]))
+    np.testing.assert_allclose(wider.half_width(), [[1.6449 * 2, 1.6449 / 2]], atol=1e-3)
+
+
+def test_the_nearest_word():
+    for word, place in emotion_words.places(NAMES).items():
+        assert place == WORD_RATINGS[word][:2]
+        assert emotion_words.nearest(np.array(place) + [0.05, 0.02], NAMES) == word
+    assert len(emotion_words.places(NAMES)) == 8
+    assert emotion_words.nearest([7.5, 6.2], ("valence", "dominance")) == "surprised"
+    assert emotion_words.has_plane(("valence", "arousal", "dominance"))
+    assert not emotion_words.has_plane(("valence", "dominance"))
+
+
+# --- scored images --------------------------------------------------------------------------
+
+
+def scored_images(count=1200, folds=1, passes=40, validation=True, noise=0.4, seed=0):
+    """Passes scatter by each image's own amount; the labels by that and by `noise` besides."""
+    rng = np.random.default_rng(seed)
+
+    def part():
+        own = rng.uniform(0.1, 0.8, (count, 1))
+        true = rng.uniform(2, 8, (count, 2))
+        centre = true + rng.normal(0, 1, (count, 2)) * np.sqrt(own**2 + noise**2)
+        return true.astype(np.float32), centre + own * rng.normal(0, 1, (passes, count, 2))
+
+    labels, samples = part()
+    held = part() if validation else None
+    return scores.Scored(
+        numbers=np.arange(count),
+        folds=np.arange(count) * folds // count,
+        labels=labels,
+        probabilities={"stored": samples[0], "mc_dropout": samples.mean(0)},
+        samples=samples,
+        summary=summarise_dimensions(samples),
+        validation=held and (held[0], summarise_dimensions(held[1])),
+    )
+
+
+@pytest.mark.parametrize(
+    "folds, validation, source",
+    [(1, True, "validation"), (4, False, "the other folds"), (1, False, "optimistic")],
+)
+def test_intervals_hold_what_they_promise(folds, validation, source):
+    scored = scored_images(folds=folds, validation=validation)
+    found = dimension_scores.intervals(NAMES, scored)
+    assert source in found["measured_on"]
+    np.testing.assert_allclose(found["residual_variance"], 0.4**2, rtol=0.2)
+    for name in NAMES:
+        row = found["predictive"][name]
+        np.testing.assert_allclose(row["coverage"], found["levels"], atol=0.035)
+        assert (np.diff(row["width"]) > 0).all()
+        alone = found["passes"][name]  # they do not know of the noise in the labels
+        assert (np.array(alone["coverage"]) < np.array(found["levels"]) - 0.04).all()
+        assert (np.array(alone["width"]) < row["width"]).all()
+
+
+def test_a_fold_is_not_judged_by_its_own_residuals():
+    scored = scored_images(folds=2, validation=False)
+    labels = scored.labels.copy()
+    labels[scored.folds == 1] += 3  # errors of one fold, to be seen in the intervals of the other
+    summary, residual, _ = dimension_scores.with_residuals(
+        dataclasses.replace(scored, labels=labels)
+    )
+    assert summary.residual[scored.folds == 0].min() > 8
+    assert summary.residual[scored.folds == 1].max() < 0.3
+    assert 4 < residual.min() < 6
+
+
+def test_a_repeat_of_an_image_is_no_other_image():
+    """Two repeats of two folds: those of the first half of the images are far off."""
+    scored = scored_images(count=800, folds=4, validation=False)
+    numbers = np.tile(np.arange(400), 2)
+    labels = scored.labels + 3 * (numbers < 200)[:, None]
+    scored = dataclasses.replace(scored, numbers=numbers, labels=labels)
+    residual = dimension_scores.with_residuals(scored)[0].residual
+    assert residual[numbers < 200].max() < 0.3 and residual[numbers >= 200].min() > 8
+
+
+def test_passes_that_scatter_more_than_the_errors_leave_no_residual():
+    scored = scored_images(noise=0.0)
+    calm = dataclasses.replace(scored, labels=scored.summary.mean, validation=None)
+    found = dimension_scores.intervals(NAMES, calm)
+    assert found["residual_variance"] == [0, 0]
+    assert found["predictive"]["valence"]["coverage"] == [1, 1, 1, 1]
+
+
+def clips_of(scored, **more):
+    count = len(scored.labels)
+    return types.SimpleNamespace(
+        classes=NAMES, clip_ids=[f"fer{n:07d}" for n in range(count)], frames=None,
+        subjects=[f"p{n}" for n in range(count)], **more,
+    )  # fmt: skip
+
+
+def content_of(scored, target=0.95):
+    evaluation = types.SimpleNamespace(target_accuracy=target)
+    config = types.SimpleNamespace(evaluation=evaluation)
+    folds = [Fold(f"fold{n}", None, None) for n in range(scored.folds[-1] + 1)]
+    clips, history = clips_of(scored), pd.DataFrame({"fold": []})
+    return clips, folds, dimension_report.content(config, clips, folds, scored, history)
+
+
+def test_readings_tell_errors_and_what_the_labels_allow():
+    scored = scored_images(count=300)
+    clips, folds, found = content_of(scored)
+    own = found["readings"]["mc_dropout"]
+    error = scored.summary.mean - scored.labels
+    distance = np.sqrt((error**2).mean(1))
+    assert own["accuracy"] == (distance < 1).mean()
+    low, high = own["interval_95_people"]
+    assert low < own["accuracy"] < high
+    np.testing.assert_allclose(
+        own["accuracy_curve"], [(distance < t / 10).mean() for t in range(21)]
+    )
+    assert (distance <= own["threshold_for_kaggle"]).mean() == pytest.approx(0.7116, abs=0.004)
+    row = own["dimensions"]["arousal"]
+    assert row["label_deviation"] == pytest.approx(scored.labels[:, 1].std(), rel=1e-5)
+    assert row["rmse"] == pytest.approx(np.sqrt((error[:, 1] ** 2).mean()))
+    for key in ("rmse", "mae", "pearson", "ccc"):
+        low, high = row[f"{key}_interval_95"]
+        assert low < row[key] < high
+    text = "\n".join(dimension_report.lines(found))
+    for value in (row["rmse"], row["label_deviation"], own["accuracy"]):
+        assert f"{value:.4f}" in text
+    assert f"{row['rmse']:.4f} (labels +- {row['label_deviation']:.2f})" in (
+        dimension_report.headline(own)
+    )
+
+
+def test_doubt_tells_where_errors_are():
+    """Abstaining above the threshold of the validation part keeps its promise elsewhere."""
+    scored = scored_images(count=2000, passes=20)
+    selective = dimension_scores.selective(0.97, scored)
+    overall = (metrics.distances(scored.summary.mean, scored.labels) < 1).mean()
+    assert selective["chosen_on"] == "validation" and overall < 0.96
+    assert selective["accuracy"] == pytest.approx(0.97, abs=0.01)
+    assert 0.3 < selective["coverage"] < 0.95
+    assert selective["area_under_risk_coverage"] < 1 - overall
+
+
+def test_images_come_from_the_best_to_the_worst():
+    scored = scored_images(count=50)
+    distance = np.linalg.norm(scored.summary.mean - scored.labels, axis=1)
+    assert (np.diff(distance[dimension_report.order(scored)]) >= 0).all()
+
+
+def test_the_table_of_predictions_names_its_columns():
+    scored = scored_images(count=20)
+    folds = [Fold("holdout", None, None)]
+    table = dimension_scores.predictions(clips_of(scored), folds, scored)
+    assert list(table)[:3] == ["clip", "subject", "fold"]
+    for name in NAMES:
+        low, high = table[f"low_{name}"], table[f"high_{name}"]
+        np.testing.assert_allclose((low + high) / 2, table[name], atol=1e-4)
+        residual = dimension_scores.with_residuals(scored)[1][NAMES.index(name)]
+        half = 1.6449 * np.sqrt(table[f"std_{name}"] ** 2 + residual)
+        np.testing.assert_allclose(high - table[name], half, atol=1e-3)
+    np.testing.assert_allclose(table["true_arousal"], scored.labels[:, 1], atol=1e-4)
+    np.testing.assert_allclose(table["stored_valence"], scored.samples[0, :, 0], atol=1e-4)
+    error = table[[*NAMES]].to_numpy() - scored.labels
+    np.testing.assert_allclose(table["distance"], np.sqrt((error**2).mean(1)), atol=1e-4)
+
+
+def test_without_dropout_there_is_one_reading_and_no_pass():
+    scored = scored_images(count=40, passes=1)
+    scored = dataclasses.replace(scored, probabilities={"stored": scored.samples[0]})
+    _, _, found = content_of(scored)
+    assert found["single_pass"] is None and "passes" not in found["intervals"]
+    assert "one pass" in "\n".join(dimension_report.lines(found))
+
+
+def test_one_image_of_each_kind_is_no_failure():
+    """Constant labels and predictions: no correlation, no interval, but a report."""
+    scored = scored_images(count=3)
+    constant = np.full((3, 2), 5.0)
+    scored = dataclasses.replace(
+        scored, labels=constant, probabilities={"stored": constant, "mc_dropout": constant}
+    )
+    found = content_of(scored)[2]
+    assert np.isnan(found["readings"]["stored"]["dimensions"]["valence"]["pearson"])
+    assert "| - |" in "\n".join(dimension_report.lines(found))
+
+
+def test_votes_are_of_whole_recordings():
+    config = base.get_config()
+    config.task, config.data.frame_rule = "dimensional", "windows"
+    with pytest.raises(ValueError, match="labels belong to frames"):
+        checks.check(config)
+
+
+def test_a_still_stands_for_a_moment_of_a_video():
+    def seconds(frames, rule, known=np.nan):
+        data = types.SimpleNamespace(frames=frames, frame_rule=rule)
+        clips = types.SimpleNamespace(seconds=np.array([known]))
+        return experiment._window_seconds(types.SimpleNamespace(data=data), clips)
+
+    assert seconds(1, "middles") == experiment.STILL_SECONDS == 0.2
+    assert seconds(1, "middles", known=3.0) == 3.0
+    assert seconds(4, "uniform") == 2.0 and seconds(5, "windows") == 0.2
