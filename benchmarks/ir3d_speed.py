@@ -33,7 +33,7 @@ from benchmarks import torch_inception_resnet_3d as mirrors
 from benchmarks.fergcn_speed import on_gpu
 from fer_jax import parallel, programs, protocols
 from fer_jax.models.inception_resnet_3d import InceptionResNet3D
-from fer_jax.shortcut import shortcut_filters
+from fer_jax.models.shortcut import shortcut_filters
 from fer_jax.tasks import TASKS
 
 CLASSES = 6

@@ -15,5 +15,6 @@ def get_config(variant: str = "full"):
     config.data.frame_rule = "windows"
     config.data.frames = 6
     config.data.window_strides = (20, 10)
-    config.train.epochs, config.optimizer.drop_at = 60, (48,)
+    config.optimizer.learning_rate = 0.001
+    config.train.epochs, config.optimizer.drop_at = 20, (16,)
     return config

@@ -25,6 +25,7 @@ from fer_jax import (
     crops,
     data,
     face_maps,
+    filter_maps,
     frame_maps,
     loading,
     parallel,
@@ -37,6 +38,7 @@ from fer_jax import (
 )
 from fer_jax.models.bilinear_cnn import BilinearCNN
 from fer_jax.models.fer_gcn import FERGCN
+from fer_jax.models.inception_resnet_3d import InceptionResNet3D
 from fer_jax.setup import Experiment, SetupError, fresh_states, prepare
 from fer_jax.tasks import TASKS
 from fer_jax.windows import UNKNOWN_FPS
@@ -44,7 +46,11 @@ from fer_jax.workdir import WorkdirError
 
 # What keeps an experiment from being run; each message says what to do.
 FAILURES = (SetupError, WorkdirError, loading.NotPreparedError, train.NonFiniteLossError)
-_OWN_FIGURES = {FERGCN: frame_maps.figures, BilinearCNN: face_maps.figures}
+_OWN_FIGURES = {
+    FERGCN: frame_maps.figures,
+    BilinearCNN: face_maps.figures,
+    InceptionResNet3D: filter_maps.figures,
+}
 STILL_SECONDS = 0.2  # of a video for which one of its frames stands
 MEMORY_SHARE = 0.8  # of a device's memory that runs side by side may take
 

@@ -41,9 +41,9 @@ def figures(
     inputs = jax.tree.map(np.asarray, features(data.take(clips, np.array([number]))))
     shown = np.clip((inputs["frames"][0] + 1) * 127.5, 0, 255).astype(np.uint8)  # "symmetric"
     rows = [
-        (f"block {name}\n{weights.shape[2]} x {weights.shape[2]}", weights[0, ..., 0])
+        (f"block {name}, {weights.shape[2]}x{weights.shape[2]}", np.asarray(weights[0, ..., 0]))
         for name, weights in module.filters(inputs).items()
     ]
     title = f"Landmark filters: {clips.clip_ids[number]}"
-    caption = "What the shortcuts of blocks A and B let pass: white all, black nothing (figure 3)"
+    caption = "What the shortcuts of blocks A and B let pass: bright all, dark nothing (paper's figure 3)"
     yield "landmark_filters", frame_plots.heat_maps(shown, rows, title), caption

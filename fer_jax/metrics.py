@@ -40,12 +40,16 @@ def proportion_interval(correct: float, count: int, level: float = 0.95) -> tupl
 
 
 def mean_interval(values, level: float = 0.95) -> tuple[float, float]:
-    """Student interval of a mean, e.g. of fold accuracies; (nan, nan) for fewer than two."""
+    """Student interval of the mean of shares, e.g. of fold accuracies, within 0..1.
+
+    (nan, nan) for fewer than two.
+    """
     values = np.asarray(values, np.float64)
     if len(values) < 2:
         return float("nan"), float("nan")
     half = stats.t.ppf(0.5 + level / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
+    low, high = np.clip([values.mean() - half, values.mean() + half], 0, 1)
+    return float(low), float(high)
 
 
 def unit_counts(predicted, labels) -> np.ndarray:

@@ -17,8 +17,8 @@ from jax.ad_checkpoint import checkpoint_name
 from fer_jax.models.densenet import mean_over_frames
 from fer_jax.models.layers import BatchNorm, Dense, Dropout
 from fer_jax.models.recurrent import LSTM
+from fer_jax.models.shortcut import shortcut_filters
 from fer_jax.models.volume import Conv3D, max_pool_3, mean_pool_3
-from fer_jax.shortcut import shortcut_filters
 
 # Channels of each convolution, a tuple for each branch.
 WIDTHS = {
@@ -219,6 +219,7 @@ class InceptionResNet3D(nn.Module):
     axis_name: str | None = None
 
     inputs = "faces"
+    smallest = 49  # pixels of a side, of which Reduction-B leaves one
     pixels = "symmetric"
 
     def setup(self):
@@ -255,6 +256,15 @@ class InceptionResNet3D(nn.Module):
         maps.append(self.reduction_b(maps[-1], train))
         maps.append(self.inception_c(maps[-1], train))
         return maps
+
+    def filters(self, inputs: dict) -> dict[str, jax.Array]:
+        """Weights of the shortcuts of the blocks A and B, `[B, T, S, S, 1]`."""
+        size = inputs["frames"].shape[-2]
+        side = -(-size // 8)  # behind the stem
+        return {
+            name: shortcut_filters(inputs["landmarks"], size, cells, self.outside)
+            for name, cells in (("A", side), ("B", (side - 1) // 2))
+        }
 
     def _weights(self, inputs: dict, x: jax.Array):
         if not self.landmarks:

@@ -60,18 +60,16 @@ def _two_columns_as_one(x, kernel, strides, padding) -> jax.Array:
 def _convolve(x, kernel, strides, padding):
     taps, height, width, _, features = kernel.shape
     ends = _ends(_counts(x.shape, kernel.shape, strides, padding), kernel.shape, strides)
-    # XLA:CPU is fast where some padding is left to it, and no more than the kernel takes away.
-    spare = (1, 0) if height > 1 else (0, 1)
-    pixels = height * width > 1
-    windows = _Windows.of(x, taps, padding, [end - pixels * n for end, n in zip(ends, spare)])
+    ends, left_to_pad = _leave_some(ends, x.shape, kernel.shape, strides, padding)
+    windows = _Windows.of(x, taps, padding, ends)
     matrix = kernel.transpose(1, 2, 0, 3, 4).reshape(height, width, -1, features)
 
     def outputs(number):
         frames = windows.take(number)
-        if not pixels:
+        if height == width == 1:
             return frames[:, :, :: strides[0], :: strides[1]] @ matrix[0, 0]
         y = jax.lax.conv_general_dilated(
-            frames.reshape(-1, *frames.shape[2:]), matrix, strides, [(0, n) for n in spare],
+            frames.reshape(-1, *frames.shape[2:]), matrix, strides, left_to_pad,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )  # fmt: skip
         return y.reshape(*frames.shape[:2], *y.shape[1:])
@@ -128,21 +126,23 @@ def _kernel_gradient(x, cotangent, kernel, strides, padding) -> jax.Array:
     taps, height, width, channels, features = kernel.shape
     ends = _ends(cotangent.shape[2:4], kernel.shape, strides)
     windows = _Windows.of(x, taps, padding, ends, width)
-    rows, columns = (
-        range(0, (count - 1) * stride + 1, stride)
-        for count, stride in zip(cotangent.shape[2:4], strides, strict=True)
-    )
+    rows, columns = cotangent.shape[2:4]
+
+    def beside(frames):
+        """What the columns of taps touch, side by side."""
+        last = (columns - 1) * strides[1] + 1
+        return side_by_side([frames[..., tap : tap + last : strides[1], :] for tap in range(width)])
 
     def products(number):
         frames, own = windows.take(number), windows.parts.take(cotangent, number)
-        found = []
+        if strides[0] > 1:
+            last = (rows - 1) * strides[0] + 1
+            touched = [frames[:, :, row : row + last : strides[0]] for row in range(height)]
+            return jnp.stack([over_rows(own, beside(each)) for each in touched])
+        shifted = jnp.zeros((*own.shape[:2], ends[0], columns, height, features), own.dtype)
         for row in range(height):
-            lines = frames[:, :, row : row + rows[-1] + 1 : rows.step]
-            touched = [
-                lines[..., tap : tap + columns[-1] + 1 : columns.step, :] for tap in range(width)
-            ]
-            found.append(over_rows(own, side_by_side(touched)))
-        return jnp.stack(found)
+            shifted = shifted.at[:, :, row : row + rows, :, row].set(own)
+        return over_rows(shifted.reshape(*shifted.shape[:4], -1), beside(frames))
 
     gradient = windows.parts.sum(products)
     gradient = gradient.reshape(height, features, width, taps, channels)
@@ -159,6 +159,24 @@ def _ends(counts, kernel, strides) -> list[int]:
     """Rows and columns that touch these, padding among them."""
     sizes = zip(counts, strides, kernel[1:3], strict=True)
     return [(count - 1) * stride + taps for count, stride, taps in sizes]
+
+
+def _leave_some(ends, shape, kernel, strides, padding):
+    """Leaves one row or column of zeros for the convolution to pad: XLA:CPU is slow without any.
+
+    It is slow with many, too, if more come out than go in.
+
+    Returns:
+      Rows and columns that are left, and padding of the convolution.
+    """
+    ends, left_to_pad = list(ends), [(0, 0), (0, 0)]
+    for axis in range(2):
+        zeros = ends[axis] - padding[axis][0] - shape[2 + axis]
+        if kernel[1 + axis] > 1 and (zeros > 0 or strides[axis] > 1):
+            ends[axis] -= zeros > 0  # else none of the kernels reaches what is padded
+            left_to_pad[axis] = (0, 1)
+            break
+    return ends, left_to_pad
 
 
 class _Windows(NamedTuple):

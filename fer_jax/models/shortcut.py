@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax.landmarks import POINTS
-
+POINTS = 68
 INNER_CORNERS = (60, 64)  # of the mouth: the 66-point layout does without
 REACH = 3  # cells from a landmark to the edge of its window
 LOSS = 0.1  # of the weight, a cell further away in row or column
