@@ -1,4 +1,4 @@
-"""Convolutions over frames and pixels as convolutions over pixels, neighbouring frames side by side.
+"""Convolutions over frames and pixels as convolutions over pixels, with frames side by side.
 
 What a CPU does fast with strides, kernels of one row or column and few channels, where Winograd's
 products do not fit. XLA's own convolutions over three axes are slow there, and their derivatives
@@ -106,6 +106,8 @@ def _pixel_gradient(cotangent, kernel, strides, padding, size) -> jax.Array:
 
     def at(row, column):
         own = kernel[:, row :: strides[0], column :: strides[1]]
+        if not own.size:  # the kernel is smaller than the stride
+            return jnp.zeros((*cotangent.shape[:2], *counts, own.shape[-1]), cotangent.dtype)
         around = [
             (taps - 1, count - given)
             for taps, count, given in zip(own.shape[1:3], counts, cotangent.shape[2:4], strict=True)

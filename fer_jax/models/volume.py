@@ -33,7 +33,8 @@ def convolve_3d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str =
 
 def convolve_3d_on_cpu(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str = "SAME"):
     """`convolve_3d` by what a CPU does fast, in a loop and for its derivatives too."""
-    if x.shape[-1] >= FEW and kernel.shape[1:3] == (3, 3) and (stride, padding) == (1, "SAME"):
+    fits_tiles = kernel.shape[1:3] == (3, 3) and (stride, padding) == (1, "SAME")
+    if fits_tiles and max(kernel.shape[-2:]) > FEW:
         return convolve_on_cpu(x, kernel)
     around = paddings(x.shape, kernel.shape, stride, padding)[1:]
     return convolve_frames(x, kernel, (stride, stride), tuple(around))

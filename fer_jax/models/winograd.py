@@ -8,13 +8,13 @@ benchmarks.volume`).
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+
+from fer_jax.models.parts import Parts, cut, frames_around, over_rows, side_by_side
 
 _FEW = 8  # channels; below, products of tiles are too thin and patches are used instead
 _BYTES_AT_ONCE = 2**23  # of tiles or patches; more than that leaves the caches
@@ -42,11 +42,11 @@ def convolve_on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
     matrices = method.matrices(kernel.astype(jnp.float32))
 
     def outputs(number):
-        rows = method.spread(parts.take(padded, number, around=len(kernel) - 1))
+        window = parts.take(padded, number, around=len(kernel) - 1).astype(jnp.float32)
+        rows = method.spread(window)
         return method.gather([*map(jnp.matmul, rows, matrices)], x.shape[2:4])
 
-    y = jax.lax.map(outputs, jnp.arange(parts.count))
-    return y.reshape(*x.shape[:-1], -1).astype(x.dtype)
+    return parts.map(outputs).astype(x.dtype)
 
 
 def _forward(x, kernel):
@@ -67,26 +67,20 @@ def _kernel_gradient(x, cotangent, kernel) -> jax.Array:
     parts, padded = _cut(x, method), _pad(x, len(kernel))
     zeros = jnp.zeros(kernel.shape, jnp.float32)
     matrices = [jnp.zeros(each.shape) for each in jax.eval_shape(method.matrices, zeros)]
-
-    def step(totals, number):
-        rows = method.spread(parts.take(padded, number, around=len(kernel) - 1))
-        products = jax.eval_shape(lambda: [*map(jnp.matmul, rows, matrices)])
-        scatter = jax.linear_transpose(lambda y: method.gather(y, x.shape[2:4]), products)
-        cotangents = scatter(parts.take(cotangent, number))[0]
-        return [*map(jnp.add, totals, map(_over_rows, rows, cotangents))], None
-
     turned = matrices[0].shape[0] > matrices[0].shape[1]
-    totals = [each.T if turned else each for each in matrices]
-    totals, _ = jax.lax.scan(step, totals, jnp.arange(parts.count))
-    totals = [each.T if turned else each for each in totals]
+
+    def products(number):
+        window = parts.take(padded, number, around=len(kernel) - 1).astype(jnp.float32)
+        rows = method.spread(window)
+        shapes = jax.eval_shape(lambda: [*map(jnp.matmul, rows, matrices)])
+        scatter = jax.linear_transpose(lambda y: method.gather(y, x.shape[2:4]), shapes)
+        cotangents = scatter(parts.take(cotangent, number).astype(jnp.float32))[0]
+        sides = (cotangents, rows) if turned else (rows, cotangents)
+        return [*map(over_rows, *sides)]
+
+    totals = [each.T if turned else each for each in parts.sum(products)]
     gradient = jax.linear_transpose(method.matrices, zeros)(totals)[0]
     return gradient.astype(kernel.dtype)
-
-
-def _over_rows(*sides) -> jax.Array:
-    """Sums the products of rows; the wider side to the right, as XLA:CPU turns the left one."""
-    left, right = sorted((each.reshape(-1, each.shape[-1]) for each in sides), key=np.size)
-    return jax.lax.dot_general(left, right, (((0,), (0,)), ((), ())))
 
 
 def _pad(x, taps: int) -> jax.Array:
@@ -97,34 +91,8 @@ def _pad(x, taps: int) -> jax.Array:
     )
 
 
-class _Parts(NamedTuple):
-    """How clips are cut: into `count` parts of some clips and frames each, `across` to a clip."""
-
-    clips: int
-    frames: int
-    across: int
-    count: int
-
-    def take(self, x, number, around: int = 0) -> jax.Array:
-        """Takes a part of `[B, T, ...]` in float32, and `around` frames more."""
-        start = (number // self.across * self.clips, number % self.across * self.frames)
-        sizes = (self.clips, self.frames + around, *x.shape[2:])
-        part = jax.lax.dynamic_slice(x, (*start, *[0] * (x.ndim - 2)), sizes)
-        return part.astype(jnp.float32)
-
-
-def _cut(x, method: _Method) -> _Parts:
-    """Makes parts as large as the caches allow, of equal size."""
-    clips, frames = x.shape[:2]
-    limit = _BYTES_AT_ONCE // (4 * method.floats * math.prod(x.shape[2:]))
-    t = _divisor(frames, limit)
-    b = _divisor(clips, limit // frames) if t == frames else 1
-    return _Parts(b, t, frames // t, clips // b * (frames // t))
-
-
-def _divisor(number: int, limit: int) -> int:
-    """Largest divisor of a number within a limit, at least 1."""
-    return max(n for n in range(1, max(1, min(number, limit)) + 1) if number % n == 0)
+def _cut(x, method: _Method) -> Parts:
+    return cut(x.shape, 4 * method.floats, _BYTES_AT_ONCE)
 
 
 class _Method(NamedTuple):
@@ -153,7 +121,7 @@ def _method(x, taps: int) -> _Method:
 
 def _spread_tiles(window: jax.Array, taps: int) -> list[jax.Array]:
     """The 16 places of the tiles that each yield 2 x 2 pixels, `[b, t, H / 2, W / 2, K Fi]`."""
-    rows = _combine(_TILE, _every_second(_frames_around(window, taps), 2))
+    rows = _combine(_TILE, _every_second(frames_around(window, taps), 2))
     return [place for row in rows for place in _combine(_TILE, _every_second(row, 3))]
 
 
@@ -176,8 +144,8 @@ def _spread_patches(window: jax.Array, taps: int) -> list[jax.Array]:
     """All that two pixels of a row touch, `[b, t, H, W / 2, 12 K Fi]`."""
     *leading, width, channels = window.shape
     pairs = window.reshape(*leading, width // 2, 2 * channels)
-    x = _frames_around(_side_by_side([pairs[..., :-1, :], pairs[..., 1:, :]]), taps)
-    return [_side_by_side([x[:, :, row : x.shape[2] - 2 + row] for row in range(3)])]
+    x = frames_around(side_by_side([pairs[..., :-1, :], pairs[..., 1:, :]]), taps)
+    return [side_by_side([x[:, :, row : x.shape[2] - 2 + row] for row in range(3)])]
 
 
 def _patch_matrices(kernel: jax.Array) -> list[jax.Array]:
@@ -190,25 +158,6 @@ def _gather_patches(products: list[jax.Array], size: tuple[int, int]) -> jax.Arr
     b, t, height, width, features = products[0].shape
     y = products[0].reshape(b, t, height, 2 * width, features // 2)
     return y[:, :, : size[0], : size[1]]
-
-
-def _frames_around(x: jax.Array, taps: int) -> jax.Array:
-    """`[b, t + K - 1, ..., C] -> [b, t, ..., K C]`."""
-    if taps == 1:
-        return x
-    return _side_by_side([x[:, tap : x.shape[1] - taps + 1 + tap] for tap in range(taps)])
-
-
-def _side_by_side(arrays: Sequence[jax.Array]) -> jax.Array:
-    """Joins the channels of arrays, `[..., C] -> [..., n C]`.
-
-    Written into place: XLA:CPU asks element by element where one of a concatenation comes from.
-    """
-    *leading, channels = arrays[0].shape
-    joined = jnp.zeros((*leading, len(arrays), channels), arrays[0].dtype)
-    for place, each in enumerate(arrays):
-        joined = joined.at[..., place, :].set(each)
-    return joined.reshape(*leading, -1)
 
 
 def _every_second(x: jax.Array, axis: int) -> list[jax.Array]:

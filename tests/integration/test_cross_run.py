@@ -80,8 +80,7 @@ def test_the_bundle_predicts_a_video(crossed, tmp_path):
     assert predictor.inputs == "faces" and predictor.prepared_size == 56
     assert "happiness" in predictor.classes and "joy" not in predictor.classes
     clip, video = make_clip(0, 3, 3, frames=24), tmp_path / "clip.mp4"
-    frames = (render(points, clip.identity) for points in clip.true_landmarks)
-    write_video(video, frames, clip.fps)
+    write_video(video, render(clip.true_landmarks, clip.identity), clip.fps)
     table = predict_clips(predictor, video, passes=4)
     assert len(table) and not table["label"].eq("no face").any()
     assert table[list(predictor.classes)].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-4)
@@ -93,7 +92,7 @@ def test_everyone_can_be_learnt_from_and_a_batch_divided(databases, tmp_path):
     )
     metrics = experiment.run(config, tmp_path / "run", Console(file=io.StringIO()))
     assert metrics["databases"]["separation"] == {}
-    assert metrics["databases"]["classes_left_out"] == {"relief": 3}
+    assert set(metrics["databases"]["classes_left_out"]) == {"relief"}
     assert "there is nothing to compare" in (tmp_path / "run" / "report.md").read_text()
     assert json.loads((tmp_path / "run" / "config.json").read_text())["train"]["batch_parts"] == 2
 

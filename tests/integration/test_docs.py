@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import itertools
 import re
 
 import numpy as np
@@ -88,8 +89,9 @@ def test_readme_lists_configs_and_extras():
     text = read("README.md")
     table = "".join(re.findall(r"^\| `.*\.py.*", text, re.MULTILINE))
     listed = set(re.findall(r"`(\w+\.py)", table))
-    for prefix, names in re.findall(r"`(\w+_)\{([\w,]+)\}\.py`", table):
-        listed |= {f"{prefix}{name}.py" for name in names.split(",")}
+    for pattern in re.findall(r"`([\w{},]+\{[\w{},]+\}\.py)`", table):
+        parts = [part.split(",") for part in re.split(r"[{}]", pattern)]
+        listed |= {"".join(choice) for choice in itertools.product(*parts)}
     assert listed == {p.name for p in (ROOT / "configs").glob("*.py")} - {"base.py"}
     extras = re.findall(r'"\.\[(\w+)\]"', text)
     assert extras and all(f"\n{extra} = [" in read("pyproject.toml") for extra in extras)

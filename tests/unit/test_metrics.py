@@ -52,6 +52,7 @@ def test_wilson_interval():
 def test_mean_interval():
     # t(2, 97.5%) = 4.3027, standard deviation 0.1
     half = 4.3027 * 0.1 / 3**0.5
-    bounds = metrics.mean_interval([0.7, 0.8, 0.9])
-    assert bounds == pytest.approx((0.8 - half, 0.8 + half), abs=1e-4)
+    bounds = metrics.mean_interval([0.6, 0.7, 0.8])
+    assert bounds == pytest.approx((0.7 - half, 0.7 + half), abs=1e-4)
+    assert metrics.mean_interval([0.7, 0.8, 0.9])[1] == 1.0  # 1.048 is no share
     assert np.isnan(metrics.mean_interval([0.7])).all()
