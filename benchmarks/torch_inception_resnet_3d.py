@@ -210,7 +210,7 @@ def make_optimizer(mirror: nn.Module, learning_rate: float) -> torch.optim.SGD:
 
 def channels_first(volume: np.ndarray) -> torch.Tensor:
     """Turns clips or weights `[B, T, H, W, C]` into `[B, C, T, H, W]`, contiguous."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.asarray(volume), -1, 1)))
+    return torch.from_numpy(np.moveaxis(np.asarray(volume), -1, 1).copy(order="C"))
 
 
 def _leaves(prefix: str, leaves: dict) -> dict[str, np.ndarray]:

@@ -45,5 +45,5 @@ def figures(
         for name, weights in module.filters(inputs).items()
     ]
     title = f"Landmark filters: {clips.clip_ids[number]}"
-    caption = "What the shortcuts of blocks A and B let pass: bright all, dark nothing (paper's figure 3)"
+    caption = "What the shortcuts of blocks A and B let pass: bright all, dark nothing (figure 3)"
     yield "landmark_filters", frame_plots.heat_maps(shown, rows, title), caption

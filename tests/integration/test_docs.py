@@ -1,8 +1,8 @@
 """What the documentation promises is there: its code runs, its files and commands exist."""
 
 import importlib.util
-import pathlib
 import itertools
+import pathlib
 import re
 
 import numpy as np

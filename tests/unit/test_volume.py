@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from fer_jax.models import winograd
-from fer_jax.models.volume import Conv3D, convolve_3d, max_pool_frames
+from fer_jax.models.volume import (
+    Conv3D,
+    convolve_3d,
+    max_pool_3,
+    max_pool_frames,
+    mean_pool_3,
+)
 from fer_jax.models.winograd import convolve_on_cpu
 
 # Patches serve few channels, tiles many; clips, frames, height, width, channels in and out.
@@ -135,3 +141,25 @@ def test_the_first_of_equal_pixels_gets_the_gradient():
     np.testing.assert_array_equal(
         gradient, [[1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0]]
     )
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (4, 3)])
+def test_overlapping_pooling(size, padding):
+    """Equal pixels among them: the gradient goes to the first of these, as XLA's."""
+    x = np.round(normal(0, 2, 3, *size, 4) - 2, 1)  # below zero: padding is minus infinity
+    y, pull = jax.vjp(lambda x: max_pool_3(x, padding), x)
+
+    def plain(x):
+        return nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding)
+
+    expected, pull_expected = jax.vjp(plain, x)
+    np.testing.assert_array_equal(y, expected)
+    cotangent = normal(1, *y.shape)
+    np.testing.assert_allclose(pull(cotangent)[0], pull_expected(cotangent)[0], atol=1e-6)
+
+
+def test_mean_pooling_leaves_the_padding_out():
+    x = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4, 1)
+    found = np.asarray(mean_pool_3(x))[0, 0, :, :, 0]
+    assert found[1, 1] == 5 and found[0, 0] == 2.5 and found[2, 3] == 8.5
