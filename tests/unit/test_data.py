@@ -84,7 +84,7 @@ def test_thinning_leaves_faces_and_never_none(detected, fps, frames_per_second):
 
 
 def test_unknown_rule_is_named():
-    with pytest.raises(ValueError, match="'random' is unknown: use 'ends', 'last', 'middles', "):
+    with pytest.raises(ValueError, match="'random' is unknown: use 'apex_pieces', 'ends', "):
         selection.select_frames([True], 4, "random")
 
 

@@ -311,6 +311,7 @@ def test_models_say_what_they_eat():
     assert {name: model.inputs for name, model in MODELS.items()} == {
         "st_bln": "edges", "st_gcn": "nodes", "agcn": "nodes", "dgnn": "nodes",
         "fer_gcn": "frames", "stc_nlstm": "frames", "densenet": "frames",
+        "inception_resnet_3d": "faces", "bilinear_cnn": "frames",
     }  # fmt: skip
 
 
@@ -324,7 +325,7 @@ def test_build_passes_the_graph_to_those_who_want_it():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "gcn"}, r"model 'gcn' is unknown: use one of \['agcn', 'densenet', 'dgnn'"),
+        ({"name": "gcn"}, r"model 'gcn' is unknown: use one of \['agcn', 'bilinear_cnn', "),
         ({}, "model None is unknown"),
         ({"name": "agcn", "subsets": 3}, r"'agcn' has no field 'subsets' to set: it has \['dropou"),
         ({"name": "dgnn", "edges": []}, "'dgnn' has no field 'edges' to set"),
