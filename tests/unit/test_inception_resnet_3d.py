@@ -147,7 +147,7 @@ def test_logits_gradients_and_statistics_are_those_of_pytorch(variant, torch):
 
 
 def test_the_same_with_the_convolutions_on_a_cpu(torch):
-    assert_same("v1", trained_once(backend="cpu"), torch)
+    assert_same("v1", trained_once("v1", backend="cpu"), torch)
 
 
 @pytest.mark.parametrize("variant", ["v1", "still"])
@@ -274,7 +274,7 @@ def test_what_comes_before_dropout_is_computed_once():
 
 
 def test_remat_changes_nothing():
-    stored, again = trained_once(), trained_once(remat=True)
+    stored, again = trained_once("v1"), trained_once("v1", remat=True)
     largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(stored))
     for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(stored), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * largest)
