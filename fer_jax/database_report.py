@@ -131,4 +131,4 @@ def _rise(content: dict) -> str:
         f"probability {area:.3f} (area under the ROC curve)"
         for name, area in separation.items()
     ]
-    return f"How doubt rises on the unseen data set: {'; '.join(parts)}."
+    return f"Doubt on known and unseen data sets: {'; '.join(parts)}."
