@@ -65,7 +65,11 @@ def test_the_report_compares_known_and_unseen_data_sets(crossed):
     assert 0 <= metrics["databases"]["separation"]["entropy"] <= 1
     assert metrics["selective"]["chosen_on"] == "validation"
     report = (workdir / "report.md").read_text()
-    for text in ("of classes not learnt: contempt (3 clips)", "Doubt on known and unseen", "databases.png"):
+    for text in (
+        "of classes not learnt: contempt (3 clips)",
+        "Doubt on known and unseen",
+        "databases.png",
+    ):
         assert text in report
     figures = {path.stem for path in (workdir / "figures").glob("*.png")}
     assert {"databases", "landmark_filters", "confusion"} <= figures
