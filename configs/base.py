@@ -71,6 +71,9 @@ def get_config() -> ConfigDict:
             "epochs": 400,
             "checkpoint_epochs": 10,
             "evaluation_epochs": 1,  # scores what is held out every so many epochs
+            # "best": the weights with the lowest loss on the validation clips, where the protocol
+            # has such beside those that it scores
+            "keep": "last",
         }
     )
     config.augment = ConfigDict(
@@ -343,7 +346,7 @@ def get_bilinear(trunk: str, pooling: str, dimensions: str) -> ConfigDict:
          "drop_at": (20, 40, 60, 80), "drop_factor": 0.5}
     )  # fmt: skip
     config.train.batch_size, config.train.epochs = 50, 100
-    config.train.checkpoint_epochs = 1
+    config.train.checkpoint_epochs, config.train.keep = 1, "best"
     config.protocol.name = "holdout"
     with config.unlocked():
         config.model = ConfigDict(

@@ -73,6 +73,8 @@ def _check_values(config: ConfigDict) -> None:
     angles = config.augment.get("angles", ())
     if not all(isinstance(angle, (int, float)) and abs(angle) <= 180 for angle in angles):
         raise ValueError(f"--config.augment.angles={tuple(angles)}: degrees lie in -180 to 180")
+    if config.train.keep not in ("last", "best"):
+        raise ValueError(f"--config.train.keep={config.train.keep}: use 'last' or 'best'")
     if config.model.get("dtype", "float32") not in ("float32", "bfloat16"):
         raise ValueError(f"--config.model.dtype={config.model.dtype}: use 'float32' or 'bfloat16'")
     for stage in config.model.get("stages", ()):

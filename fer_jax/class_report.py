@@ -23,6 +23,7 @@ def content(config, clips, folds, scored: scores.Scored, history) -> dict:
     selective = _selective(config, scored)
     return {
         "readings": scores.score_readings(folds, scored),
+        "kept_epoch": scores.kept_epoch(history, folds),
         "best_epoch": scores.best_epoch(history, folds),
         "single_pass": scores.single_pass(scored) if "mc_dropout" in scored.probabilities else None,
         "selective": selective,
@@ -137,7 +138,7 @@ def lines(content: dict) -> list[str]:
         "AURC: area under the risk-coverage curve of the entropy, 0 is perfect.",
         "",
         *_repeat_lines(content["readings"]),
-        f"Last epoch throughout. {_best_line(content['best_epoch'])}",
+        f"{scores.kept_line(content['kept_epoch'])} {_best_line(content['best_epoch'])}",
         "",
         _pass_line(content["single_pass"]),
         "",

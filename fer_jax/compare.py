@@ -20,7 +20,6 @@ import time
 
 import jax
 import numpy as np
-import pandas as pd
 from absl import logging
 from ml_collections import ConfigDict
 from rich.console import Console
@@ -28,7 +27,7 @@ from rich.console import Console
 from fer_jax import (
     checkpoint,
     experiment,
-    method_plots,
+    method_tables,
     published,
     report,
     search_report,
@@ -80,17 +79,14 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
         "features": config.data.features,
         "widths": list(config.model.get("widths", ())),
         "backbone": report.backbone_start(config),
-        **_scores(metrics),
+        **_scores(metrics, config.task),
         "params_total": metrics["params_total"],
         "params_without_graph": metrics["params_without_U"],
         "train_seconds": metrics["train_seconds"],
         "search_seconds": search_seconds,
         **measure(checkpoint.load_model(workdir / "model")),
-        **dict(zip(PAPER, _published(config), strict=True)),
+        **_published(config),
     }
-
-
-PAPER = ("paper_with_mcd", "paper_without_mcd")
 
 
 def _dataset(config: ConfigDict) -> str:
@@ -100,15 +96,21 @@ def _dataset(config: ConfigDict) -> str:
     )
 
 
-def _published(config: ConfigDict) -> tuple[float | None, float | None]:
-    """The paper's figures, unless the input is not the paper's."""
-    if config.data.features != "position":
-        return None, None
-    return published.accuracy(config.method, _dataset(config))
+def _published(config: ConfigDict) -> dict:
+    """The paper's accuracies in percent, None where the input is not the paper's."""
+    pair = (None, None)
+    if config.task == "dimensional":
+        found = published.errors(config.method, config.data.dataset, config.data.classes)
+        pair = (None, found and 100 * found["accuracy"])
+    elif config.data.features == "position":
+        pair = published.accuracy(config.method, _dataset(config))
+    return dict(zip(("paper_with_mcd", "paper_without_mcd"), pair, strict=True))
 
 
-def _scores(metrics: dict) -> dict:
+def _scores(metrics: dict, task: str) -> dict:
     """Accuracy of each reading, mean of folds, and its 95% interval (pooled for one fold)."""
+    if task == "dimensional":
+        return _near(metrics)
     scores = {}
     for name, row in metrics["readings"].items():
         low, high = row["interval_95_folds"]
@@ -120,6 +122,31 @@ def _scores(metrics: dict) -> dict:
             f"{name}_high": high,
             f"{name}_ece": row["expected_calibration_error"],
         }
+    return scores
+
+
+def _near(metrics: dict) -> dict:
+    """The same of valence, arousal and dominance: accuracy at T, and errors of each dimension."""
+    table = metrics["readings"]
+    scores = {}
+    for name, row in table.items():
+        low, high = row["interval_95_people"]
+        scores |= {name: row["accuracy"], f"{name}_low": low, f"{name}_high": high}
+    own = table.get("mc_dropout", table["stored"])["dimensions"]
+    found, paper = metrics["intervals"], metrics["paper"]
+    level = found["levels"].index(uncertainty.INTERVAL)
+    scores["errors"] = {
+        dimension: {key: row[key] for key in ("rmse", "label_deviation", "mae", "pearson", "ccc")}
+        | {
+            "inside": found["predictive"][dimension]["coverage"][level],
+            "width": found["predictive"][dimension]["width"][level],
+        }
+        | {
+            f"paper_{key}": v
+            for key, v in (paper["dimensions"][dimension] if paper else {}).items()
+        }
+        for dimension, row in own.items()
+    }
     return scores
 
 
@@ -155,61 +182,6 @@ def _median_ms(work) -> float:
     return statistics.median(seconds) * 1e3
 
 
-def markdown(rows: list[dict]) -> str:
-    """The table of one or several data sets as Markdown."""
-    lines = [
-        "| data set | method | with MCD, % | without, % | recalibrated, % | paper with / without | "
-        "parameters | without graph matrices | GFLOPs a clip | training, s | ms a clip | "
-        "ms with 100 passes |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        search = row["search_seconds"]
-        training = f"{row['train_seconds']:.0f}"
-        training += f" + search {search:.0f}" if search is not None else ""
-        mcd = _percent(row, "mc_dropout") if row["ms_mcd"] is not None else "-"
-        paper = " / ".join("-" if row[name] is None else f"{row[name]:.2f}" for name in PAPER)
-        lines.append(
-            f"| {row['dataset']} | {_name(row)} | "
-            f"{mcd} | {_percent(row, 'stored')} | {_percent(row, 'recalibrated')} | {paper} | "
-            f"{row['params_total']:,} | {row['params_without_graph']:,} | {row['gflops']:.3f} | "
-            f"{training} | {row['ms']:.1f} | "
-            f"{'-' if row['ms_mcd'] is None else format(row['ms_mcd'], '.0f')} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _name(row: dict) -> str:
-    """The method, its widths where it has such, and where its backbone comes from."""
-    widths = f" {{{', '.join(map(str, row['widths']))}}}" if row["widths"] else ""
-    return row["method"] + widths + (f" ({row['backbone']})" if row["backbone"] else "")
-
-
-def _percent(row: dict, reading: str) -> str:
-    value, low, high = (100 * row[f"{reading}{end}"] for end in ("", "_low", "_high"))
-    return f"{value:.1f} ({low:.1f} to {high:.1f})"
-
-
-_NOTES = """
-MCD: Monte Carlo dropout. Accuracies are of the last epoch, means of the folds; in brackets the 95%
-interval over the folds (of the clips, where there is one fold). Without: dropout off, BatchNorm
-statistics as stored; recalibrated: re-estimated without dropout. Graph matrices: the learnable ones
-over nodes or edges. Training: all folds that are scored. Milliseconds: the network alone, one clip
-at a time, median of {repeats}. A PST-BLN topology was searched on the training clips of the first
-fold. Measured on: {environment}.
-"""
-
-
-def write(rows: list[dict], out: pathlib.Path) -> None:
-    """Writes compare.md, compare.csv and compare.png."""
-    out.mkdir(parents=True, exist_ok=True)
-    environment = ", ".join(f"{name} {value}" for name, value in report.environment().items())
-    notes = _NOTES.format(repeats=REPEATS, environment=environment)
-    (out / "compare.md").write_text(markdown(rows) + notes)
-    pd.DataFrame(rows).to_csv(out / "compare.csv", index=False)
-    method_plots.comparison(rows).savefig(out / "compare.png")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -233,7 +205,9 @@ def main() -> None:
     for config in configs:
         try:
             rows.append(run_method(config, options.runs, console))
-            write(rows, options.out)  # what is finished can be read while the rest runs
+            method_tables.write(
+                rows, options.out, REPEATS
+            )  # what is finished can be read while the rest runs
         except experiment.FAILURES as error:
             failed.append(f"{config.name} is left out: {error}")
             console.print(failed[-1], markup=False, soft_wrap=True)
@@ -241,7 +215,7 @@ def main() -> None:
             sys.exit("\ninterrupted: the same command continues from the last checkpoint")
     if not rows:
         sys.exit("error: no experiment could be run")
-    console.print(markdown(rows), soft_wrap=True, markup=False)
+    console.print(method_tables.markdown(rows), soft_wrap=True, markup=False)
     console.print(f"table and figure: {options.out}/compare.md, compare.csv, compare.png")
     if failed:
         sys.exit("\n".join(["error: not everything could be compared", *failed]))
@@ -249,11 +223,13 @@ def main() -> None:
 
 def _check_names(configs: list[ConfigDict]) -> None:
     for config in configs:
-        if config.task != "classification":
+        if config.task == "action_units":
             raise ConfigError(
                 f"{config.name} learns {config.task}: this table puts accuracies side by side; run "
                 f"it with run.py, which writes its own report"
             )
+    if len({config.task for config in configs}) > 1:
+        raise ConfigError("some configs classify, others measure dimensions: compare one kind")
     names = [config.name for config in configs]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:

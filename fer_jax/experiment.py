@@ -233,6 +233,7 @@ def _run_group(experiment: Experiment, runs: list[train.Run], progress: Progress
         epochs=config.train.epochs,
         checkpoint_epochs=config.train.checkpoint_epochs,
         evaluation_epochs=config.train.evaluation_epochs,
+        keep_best=config.train.keep == "best" and runs[0].fold.validation is not None,
         checkpoints=experiment.workdir / "checkpoints" / group,
         logs=experiment.workdir,
         after_epoch=after_epoch,

@@ -1,4 +1,4 @@
-"""Accuracies that the papers print, to stand beside our own."""
+"""Figures that the papers print, to stand beside our own."""
 
 from __future__ import annotations
 
@@ -42,6 +42,72 @@ ACCURACY = {
         CROSS.format("disfa"): (None, 40.51),
     },
 }  # fmt: skip
+
+# Bilinear CNN paper (Zhou et al., arXiv 1805.01024), test images of FER+: root mean square error,
+# mean absolute error and Pearson's r by dimension; percent within T = 1, T for 71.16%.
+ERRORS = {
+    ("VGG16 global", 2): (
+        {"valence": (0.92381, 0.66761, 0.89536), "arousal": (0.69702, 0.50194, 0.85973)},
+        81.90, 0.781,
+    ),
+    ("VGG16 bilinear", 2): (
+        {"valence": (0.87395, 0.61468, 0.90713), "arousal": (0.65678, 0.46290, 0.87674)},
+        84.75, 0.718,
+    ),
+    ("ResNet50 global", 2): (
+        {"valence": (0.84067, 0.59136, 0.91488), "arousal": (0.66772, 0.47654, 0.87444)},
+        85.60, 0.702,
+    ),
+    ("ResNet50 bilinear", 2): (
+        {"valence": (0.74111, 0.50712, 0.93418), "arousal": (0.57488, 0.39182, 0.90796)},
+        89.26, 0.582,
+    ),
+    ("VGG16 global", 3): (
+        {"valence": (0.95684, 0.69693, 0.88706), "arousal": (0.72218, 0.52767, 0.84867),
+         "dominance": (0.71722, 0.53520, 0.81796)},
+        81.03, 0.786,
+    ),
+    ("VGG16 bilinear", 3): (
+        {"valence": (0.90108, 0.63394, 0.90054), "arousal": (0.67111, 0.47746, 0.87071),
+         "dominance": (0.68155, 0.48778, 0.83787)},
+        85.00, 0.719,
+    ),
+    ("ResNet50 global", 3): (
+        {"valence": (0.86386, 0.61081, 0.90916), "arousal": (0.68851, 0.49335, 0.86440),
+         "dominance": (0.67653, 0.48890, 0.84289)},
+        84.72, 0.707,
+    ),
+    ("ResNet50 bilinear", 3): (
+        {"valence": (0.74420, 0.50908, 0.93361), "arousal": (0.57892, 0.39557, 0.90696),
+         "dominance": (0.60678, 0.42085, 0.87661)},
+        89.98, 0.576,
+    ),
+}  # fmt: skip
+
+
+def errors(method: str, dataset: str, dimensions) -> dict | None:
+    """Published errors of a dimensional model, None where there are none.
+
+    Args:
+      method: name as in the configs, e.g. "VGG16 bilinear".
+      dataset: name under which the data set is prepared.
+      dimensions: names, in the order of the model.
+
+    Returns:
+      `dimensions`: by name `rmse`, `mae` and `pearson`; `accuracy` at T = 1, 0 to 1;
+      `threshold_for_kaggle`.
+    """
+    if dataset != "ferplus" or (method, len(dimensions)) not in ERRORS:
+        return None
+    rows, percent, threshold = ERRORS[method, len(dimensions)]
+    if list(rows) != list(dimensions):
+        return None
+    names = ("rmse", "mae", "pearson")
+    return {
+        "dimensions": {name: dict(zip(names, row, strict=True)) for name, row in rows.items()},
+        "accuracy": percent / 100,
+        "threshold_for_kaggle": threshold,
+    }
 
 
 def accuracy(method: str, dataset: str) -> tuple[float | None, float | None]:

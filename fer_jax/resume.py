@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable
 
 from fer_jax import checkpoint, data, epoch_log, train
-from fer_jax.programs import Program, TrainState
+from fer_jax.programs import Program, TrainState, stack, unstack
 from fer_jax.tasks import Task
 
 
@@ -21,6 +21,7 @@ def fit(
     epochs: int,
     checkpoint_epochs: int,
     evaluation_epochs: int = 1,
+    keep_best: bool = False,
     checkpoints: pathlib.Path,
     logs: pathlib.Path,
     after_epoch: Callable[[list[list[dict]]], None],
@@ -31,12 +32,14 @@ def fit(
       program, task, clips, runs, epochs, evaluation_epochs: see `train.fit`.
       states: fresh ones, leading axis R.
       checkpoint_epochs: epochs from one checkpoint to the next; the last epoch has one as well.
+      keep_best: return the weights of the epoch with the lowest loss on the validation clips
+        instead of the last; every fold must have some.
       checkpoints: their folder.
       logs: folder of metrics.jsonl and tensorboard/.
       after_epoch: called with the histories, one list of rows a run.
 
     Returns:
-      The last states and the histories.
+      The last states, with the weights of the best epoch if they are kept, and the histories.
 
     Raises:
       train.NonFiniteLossError: while training.
@@ -46,6 +49,7 @@ def fit(
         states, histories = kept.restore(states)
         histories = histories or [[] for _ in runs]
         names = [run.fold.name for run in runs]
+        best = [checkpoints.with_name(f"{name}_best.msgpack") for name in names]
         logs.mkdir(parents=True, exist_ok=True)
         writers = [
             opened.enter_context(contextlib.closing(epoch_log.EpochLog(logs, *pair)))
@@ -54,6 +58,9 @@ def fit(
 
         def save(states, histories):
             epoch = len(histories[0])
+            for number, history in enumerate(histories if keep_best else ()):
+                if epoch_log.best_epoch(history) == epoch:  # before the checkpoint that knows of it
+                    checkpoint.save_weights(best[number], unstack(states.variables, number), {})
             if epoch % checkpoint_epochs == 0 or epoch == epochs:
                 kept.save(epoch, states, histories)
             for writer, history in zip(writers, histories, strict=True):
@@ -62,7 +69,9 @@ def fit(
 
         states = train.fit(
             program, task, states, clips, runs,
-            epochs=epochs, evaluation_epochs=evaluation_epochs, histories=histories,
-            after_epoch=save,
+            epochs=epochs, evaluation_epochs=evaluation_epochs, validate=keep_best,
+            histories=histories, after_epoch=save,
         )  # fmt: skip
+    if keep_best:
+        states = states.replace(**stack([checkpoint.load_weights(file)[0] for file in best]))
     return states, histories

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from fer_jax import metrics, uncertainty
+from fer_jax import epoch_log, metrics, uncertainty
 from fer_jax.assess import readings
 
 
@@ -109,6 +109,19 @@ def best_epoch(history: pd.DataFrame, folds) -> dict | None:
     scored = history[history["fold"].isin([fold.name for fold in folds])]
     best = scored.groupby("fold")["evaluation_accuracy"].max()
     return {"accuracy_mean_of_folds": float(best.mean()), "reading": "stored"}
+
+
+def kept_epoch(history: pd.DataFrame, folds) -> int | None:
+    """The epoch whose weights are scored if the validation loss chose it, else None: the last."""
+    rows = history[history["fold"] == folds[0].name].to_dict("records")
+    return epoch_log.best_epoch([row for row in rows if row.get("validation_loss") is not None])
+
+
+def kept_line(epoch: int | None) -> str:
+    """Says in a report which epoch's weights are scored."""
+    if epoch is None:
+        return "Last epoch throughout."
+    return f"Weights of epoch {epoch}, whose loss on the validation part is the lowest."
 
 
 def single_pass(scored: Scored) -> dict:

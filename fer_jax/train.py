@@ -76,16 +76,15 @@ def evaluate(program: Program, task: Task, variables: dict, clips: data.Clips, p
     """Scores the logits of `predict`.
 
     Returns:
-      `{"evaluation_loss", "evaluation_accuracy"}` of each run, means over its clips; {} for a run
-      without any.
+      `{"loss", "accuracy"}` of each run, means over its clips; {} for a run without any.
     """
     if not any(map(len, parts)):
         return [{} for _ in parts]
     logits, chosen, weight = _padded_logits(program, variables, clips, parts)
     losses, scores = _scored(task, logits, clips.labels[chosen])
     sums = {
-        "evaluation_loss": (np.asarray(losses) * weight).sum(-1),
-        "evaluation_accuracy": (np.asarray(scores) * weight).sum(-1),
+        "loss": (np.asarray(losses) * weight).sum(-1),
+        "accuracy": (np.asarray(scores) * weight).sum(-1),
     }
     return [
         {name: float(values[run] / len(part)) for name, values in sums.items()} if len(part) else {}
@@ -176,6 +175,7 @@ def fit(
     *,
     epochs: int,
     evaluation_epochs: int = 1,
+    validate: bool = False,
     histories: list[list[dict]],
     after_epoch: Callable[[TrainState, list[list[dict]]], None],
 ) -> TrainState:
@@ -189,6 +189,7 @@ def fit(
       runs: folds and seeds; a run alone gives the same numbers as among others.
       epochs: last epoch, counted from 1.
       evaluation_epochs: the evaluation is scored every so many epochs, and after the last.
+      validate: the validation clips of the folds are scored as well.
       histories: one row an epoch for each run, equally long; this function appends to them.
       after_epoch: called with the new states and the histories; saves, logs, draws.
 
@@ -199,15 +200,22 @@ def fit(
         started = time.perf_counter()
         states, metrics, waited = train_epoch(program, states, clips, runs, epoch)
         seconds = time.perf_counter() - started
-        scores = [{} for _ in runs]
+        scored = {"train": metrics}
         if epoch % evaluation_epochs == 0 or epoch == epochs:
-            parts = [run.fold.evaluate for run in runs]
-            scores = evaluate(program, task, states.variables, clips, parts)
-        for history, trained, scored in zip(histories, metrics, scores, strict=True):
-            row = {"train_loss": trained["loss"], "train_accuracy": trained["accuracy"]}
+            parts = {"evaluation": [run.fold.evaluate for run in runs]}
+            if validate:
+                parts["validation"] = [run.fold.validation for run in runs]
+            for name, part in parts.items():
+                scored[name] = evaluate(program, task, states.variables, clips, part)
+        for number, history in enumerate(histories):
+            row = {
+                f"{part}_{name}": value
+                for part, values in scored.items()
+                for name, value in values[number].items()
+            }
             row["clips_per_second"] = len(runs) * program.steps * program.batch_size / seconds
             row["seconds"] = seconds / len(runs)
             row["waited_for_clips"] = waited / seconds
-            history.append({"epoch": epoch, **row, **scored})
+            history.append({"epoch": epoch, **row})
         after_epoch(states, histories)
     return states

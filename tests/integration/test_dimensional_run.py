@@ -15,7 +15,7 @@ from rich.console import Console
 
 import fer_jax
 from configs import base
-from fer_jax import data, experiment, loading, metrics, predict, report
+from fer_jax import compare, data, experiment, loading, metrics, predict, report, train
 from fer_jax.labels import FERPLUS_EMOTIONS, vad
 from fer_jax.synthetic import make_clip, render, write_video
 from fer_jax.windows import columns
@@ -137,6 +137,87 @@ def test_the_bundle_says_what_the_run_said(finished, ferplus):
     np.testing.assert_allclose(said, expected, atol=1e-4)
     summary = model.predict(clips.frames[np.array([first])], passes=5)
     np.testing.assert_allclose(summary.residual, found["intervals"]["residual_variance"])
+
+
+def test_the_weights_best_on_validation_are_kept(ferplus, tmp_path, monkeypatch):
+    """Also by a run that was interrupted after its best epoch, and before the last."""
+    fields = {"train.keep": "best", "train.epochs": 5, "optimizer.learning_rate": 0.05,
+              "model.dropout": 0.0}  # fmt: skip
+    found, _ = run(small_config(ferplus, **fields), tmp_path / "whole")
+    history = pd.read_json(tmp_path / "whole" / "metrics.jsonl", lines=True)
+    best = history.loc[history["validation_loss"].idxmin()]
+    assert best["epoch"] < 5 and best["validation_loss"] < 0.9 * history["validation_loss"].iloc[-1]
+    assert found["kept_epoch"] == best["epoch"]
+    table = pd.read_csv(tmp_path / "whole" / "predictions.csv")
+    names = ["valence", "arousal"]
+    error = (table[[f"stored_{n}" for n in names]].to_numpy()
+             - table[[f"true_{n}" for n in names]].to_numpy())  # fmt: skip
+    loss = (error**2 + 2 * np.abs(error)).mean()  # specification, section 4
+    assert loss == pytest.approx(best["evaluation_loss"], abs=1e-3)
+    text = (tmp_path / "whole" / "report.md").read_text()
+    assert f"Weights of epoch {best['epoch']:.0f}" in text and "Last epoch" not in text
+
+    train_epoch = train.train_epoch
+
+    def until_the_last(*arguments):
+        if arguments[-1] == 5:
+            raise KeyboardInterrupt
+        return train_epoch(*arguments)
+
+    config = small_config(ferplus, **fields, **{"train.checkpoint_epochs": 2})
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "train_epoch", until_the_last)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path / "cut")
+    run(config, tmp_path / "cut")
+    again = pd.read_csv(tmp_path / "cut" / "predictions.csv")
+    pd.testing.assert_frame_equal(again, table)
+
+
+def test_without_a_validation_part_the_last_epoch_stays(ferplus, tmp_path):
+    fields = {"train.keep": "best", "protocol.name": "subject_kfold", "protocol.folds": 2,
+              "train.epochs": 1}  # fmt: skip
+    found, _ = run(small_config(ferplus, **fields), tmp_path)
+    assert found["kept_epoch"] is None
+    assert "Last epoch" in (tmp_path / "report.md").read_text()
+
+
+def test_published_errors_stand_beside(ferplus, tmp_path):
+    config = small_config(ferplus, **{"train.epochs": 1})
+    config.method = "VGG16 bilinear"
+    found, _ = run(config, tmp_path)
+    assert found["paper"]["dimensions"]["arousal"]["rmse"] == 0.65678
+    text = (tmp_path / "report.md").read_text()
+    assert "| valence | paper (test images) | 0.8740 | | | 0.6147 | 0.9071 |" in text
+    assert "| paper (test images) | 0.8475 |" in text and "neutral_dominance" not in text
+
+
+def test_compared_in_a_table(ferplus, tmp_path, monkeypatch, capsys):
+    names = []
+    for name, pooling in (("VGG16 global", "global"), ("mine", "bilinear")):
+        config = small_config(ferplus, **{"train.epochs": 1})
+        config.name = config.method = name
+        with config.unlocked():
+            config.model.pooling = pooling
+        names.append(f"{pooling}.py")
+        lines = ["from ml_collections import ConfigDict", "def get_config():"]
+        lines.append(f"    return ConfigDict({config.to_dict()})")
+        (tmp_path / names[-1]).write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["compare", *names])
+    compare.main()
+    table = pd.read_csv(tmp_path / "runs" / "compare" / "compare.csv")
+    assert table["method"].tolist() == ["VGG16 global", "mine"]
+    found = json.loads((tmp_path / "runs" / "mine" / "metrics.json").read_text())
+    own = found["readings"]["mc_dropout"]
+    assert table["mc_dropout"][1] == pytest.approx(own["accuracy"])
+    assert table["errors_arousal_rmse"][1] == pytest.approx(own["dimensions"]["arousal"]["rmse"])
+    assert table["errors_valence_paper_mae"].tolist()[0] == 0.66761
+    text = (tmp_path / "runs" / "compare" / "compare.md").read_text()
+    assert "| mine (from random weights) | arousal |" in text and "- / 81.90" in text
+    assert "0.924 / 0.668 / 0.895 |" in text and "last epoch" not in text
+    assert "labels' deviation" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "compare" / "compare.png").stat().st_size > 10_000
 
 
 def test_a_cross_validation_measures_on_the_other_folds(ferplus, tmp_path):

@@ -16,11 +16,12 @@ FLOORS = [
     {"parallel", "pretrained", "optimizers", "programs", "train", "uncertainty", "assess",
      "checkpoint", "predictor", "protocols", "progressive"},
     {"experiment", "setup", "checks", "workdir", "resume", "report", "scores", "plots",
-     "method_plots", "predict", "sources", "windows", "outputs", "frame_maps", "frame_plots",
-     "timeline", "annotate", "demo", "search", "search_report", "compare", "epoch_log",
-     "class_report", "unit_scores", "unit_report", "unit_plots", "answers", "panel", "unit_panel",
-     "unit_timeline", "database_report", "filter_maps", "dimension_scores", "dimension_plots",
-     "dimension_report", "dimension_panel", "dimension_timeline", "face_maps", "face_plots"},
+     "method_plots", "method_tables", "predict", "sources", "windows", "outputs",
+     "frame_maps", "frame_plots", "timeline", "annotate", "demo", "search", "search_report",
+     "compare", "epoch_log", "class_report", "unit_scores", "unit_report", "unit_plots",
+     "answers", "panel", "unit_panel", "unit_timeline", "database_report", "filter_maps",
+     "dimension_scores", "dimension_plots", "dimension_report", "dimension_panel",
+     "dimension_timeline", "face_maps", "face_plots"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"torch", "tensorflow", "dlib"}

@@ -1,0 +1,114 @@
+"""The tables of compared methods: compare.md and compare.csv, and the figure beside them."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pandas as pd
+
+from fer_jax import method_plots, report
+from fer_jax.tasks import TOLERANCE
+from fer_jax.uncertainty import INTERVAL
+
+_NOTES = """
+MCD: Monte Carlo dropout. {scored} Without: dropout off, BatchNorm statistics as
+stored; recalibrated: re-estimated without dropout. Graph matrices: the learnable ones over nodes
+or edges. Training: all folds that are scored. Milliseconds: the network alone, one clip at a time,
+median of {repeats}. {more} Measured on: {environment}.
+"""
+_CLASSIFIED = (
+    "Accuracies are of the last epoch, means of the folds; in brackets the 95% interval over the "
+    "folds (of the clips, where there is one fold)."
+)
+_MEASURED = (
+    f"Accuracies are shares of images whose root mean square error over the dimensions is below "
+    f"T = {TOLERANCE:g}; in brackets the 95% interval (people drawn with replacement)."
+)
+_SEARCHED = "A PST-BLN topology was searched on the training clips of the first fold."
+_ERRORS = (
+    "Errors and intervals: with MCD where there is dropout, on the scale of the labels, 1 to 9. "
+    "The papers score the test images."
+)
+
+
+def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
+    """Writes compare.md, compare.csv and compare.png.
+
+    Args:
+      rows: one a method, see `fer_jax.compare.run_method`.
+      out: folder.
+      repeats: how often calls were timed.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    measured = any("errors" in row for row in rows)
+    notes = _NOTES.format(
+        scored=_MEASURED if measured else _CLASSIFIED,
+        more=_ERRORS if measured else _SEARCHED,
+        repeats=repeats,
+        environment=", ".join(f"{name} {value}" for name, value in report.environment().items()),
+    )
+    (out / "compare.md").write_text(markdown(rows) + notes)
+    pd.json_normalize(rows, sep="_").to_csv(out / "compare.csv", index=False)
+    method_plots.comparison(rows).savefig(out / "compare.png")
+
+
+def markdown(rows: list[dict]) -> str:
+    """The table of one or several data sets, and one of the errors of dimensions."""
+    lines = [
+        "| data set | method | with MCD, % | without, % | recalibrated, % | paper with / without | "
+        "parameters | without graph matrices | GFLOPs a clip | training, s | ms a clip | "
+        "ms with 100 passes |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        search = row["search_seconds"]
+        training = f"{row['train_seconds']:.0f}"
+        training += f" + search {search:.0f}" if search is not None else ""
+        mcd = _percent(row, "mc_dropout") if row["ms_mcd"] is not None else "-"
+        papers = (row["paper_with_mcd"], row["paper_without_mcd"])
+        paper = " / ".join("-" if value is None else f"{value:.2f}" for value in papers)
+        lines.append(
+            f"| {row['dataset']} | {_name(row)} | "
+            f"{mcd} | {_percent(row, 'stored')} | {_percent(row, 'recalibrated')} | {paper} | "
+            f"{row['params_total']:,} | {row['params_without_graph']:,} | {row['gflops']:.3f} | "
+            f"{training} | {row['ms']:.1f} | "
+            f"{'-' if row['ms_mcd'] is None else format(row['ms_mcd'], '.0f')} |"
+        )
+    return "\n".join([*lines, *_error_lines(rows)]) + "\n"
+
+
+def _error_lines(rows: list[dict]) -> list[str]:
+    lines = []
+    for row in rows:
+        for name, own in row.get("errors", {}).items():
+            keys = ("paper_rmse", "paper_mae", "paper_pearson")
+            paper = " / ".join(f"{own[key]:.3f}" for key in keys if key in own)
+            lines.append(
+                f"| {_name(row)} | {name} | {own['rmse']:.3f} | {own['label_deviation']:.3f} | "
+                f"{own['mae']:.3f} | {_number(own['pearson'])} | {_number(own['ccc'])} | "
+                f"{own['inside']:.1%} | {own['width']:.2f} | {paper or '-'} |"
+            )
+    if not lines:
+        return []
+    return [
+        "",
+        f"| method | dimension | RMSE | labels' deviation | MAE | r | CCC | labels in the "
+        f"{INTERVAL:.0%} interval | its width | paper RMSE / MAE / r |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        *lines,
+    ]
+
+
+def _name(row: dict) -> str:
+    """The method, its widths where it has such, and where its backbone comes from."""
+    widths = f" {{{', '.join(map(str, row['widths']))}}}" if row["widths"] else ""
+    return row["method"] + widths + (f" ({row['backbone']})" if row["backbone"] else "")
+
+
+def _percent(row: dict, reading: str) -> str:
+    value, low, high = (100 * row[f"{reading}{end}"] for end in ("", "_low", "_high"))
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
