@@ -1,6 +1,6 @@
 """ResNet50 with bilinear pooling that tells valence and arousal of FER+ faces.
 
-Prepare: python -m preprocess ferplus --source DIR --out data/ferplus --crops 48
+Prepare: python -m preprocess ferplus --source DIR --out data/ferplus
 Run:     python run.py --config configs/bilinear_resnet50_bilinear_va.py
          It begins with random weights; from ImageNet's:
          --config.pretrained=timm/resnet50.tv_in1k --config.model.pixels=imagenet

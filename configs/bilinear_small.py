@@ -1,6 +1,6 @@
 """A small VGG-like network on FER+ as it is, 48 pixels, from scratch: global or bilinear pooling.
 
-Prepare: python -m preprocess ferplus --source DIR --out data/ferplus --crops 48
+Prepare: python -m preprocess ferplus --source DIR --out data/ferplus
 Run:     python run.py --config configs/bilinear_small.py
          configs/bilinear_small.py:global is the same network with global average pooling
 Paper:   none; its networks are larger and know faces before.

@@ -1,6 +1,6 @@
 """VGG16 with bilinear pooling that tells valence, arousal and dominance of FER+ faces.
 
-Prepare: python -m preprocess ferplus --source DIR --out data/ferplus --crops 48
+Prepare: python -m preprocess ferplus --source DIR --out data/ferplus
 Run:     python run.py --config configs/bilinear_vgg16_bilinear_vad.py
          It begins with random weights; from ImageNet's:
          --config.pretrained=WEIGHTS.safetensors --config.model.pixels=imagenet

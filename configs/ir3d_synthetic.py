@@ -23,7 +23,7 @@ def shrink(config):
         (name, path.replace("crops299", "crops96"), rule)
         for name, path, rule in config.data.train_on
     )
-    config.data.crop_size = 0
+    config.data.crop_size = 96
     config.model.divisor = 8
     config.optimizer.name, config.optimizer.learning_rate = "adam", 0.001
     config.train.epochs = 12

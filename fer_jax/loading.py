@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fer_jax import crops
+from fer_jax import crops, origins
 from fer_jax import landmarks as lm
 from fer_jax.data import Clips
 from fer_jax.labels import DIMENSIONS, PRESENT_INTENSITY, vad
@@ -122,7 +122,7 @@ def load_clips(
 def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
     """Opens the data set with TFDS, if it has what is wanted of it."""
     if not (path / "dataset_info.json").exists():
-        raise NotPreparedError(not_prepared_message(path, dataset, crop_size))
+        raise NotPreparedError(origins.not_prepared_message(path, dataset, crop_size))
     import tensorflow_datasets as tfds  # slow to import: 2 s
 
     builder = tfds.builder_from_directory(str(path))
@@ -130,7 +130,7 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
     if crop_size is not None and not metadata.get("crop_size"):
         raise NotPreparedError(
             f"{path} was prepared without face crops. Prepare it again with the command that made "
-            f"it and {crops_flag(crop_size)}, into another --out or with --overwrite"
+            f"it and {origins.crops_flag(crop_size)}, into another --out or with --overwrite"
         )
     if target == "action_units" and not metadata.get("action_units"):
         raise NotPreparedError(
@@ -297,43 +297,3 @@ def _label(example, target: str, frame: int):
 
 def _text(value) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def crops_flag(crop_size: int) -> str:
-    """Flag of `python -m preprocess` for crops out of which a model sees `crop_size` pixels."""
-    margin = crop_size // 7 if crop_size % 7 == 0 else 0  # 224 out of 256, 64 as they are
-    return f"--crops {crop_size + margin if crop_size else 256}"
-
-
-def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> str:
-    """What is missing, how to get it and how to prepare it."""
-    listed = "list its clips in a CSV with the columns path,subject,label (and split), docs/data.md"
-    licensed = "It is licensed: request it from {} and unpack it into DIR"
-    origin = {
-        "synthetic": "It needs no download",
-        "ravdess": "It is free: FacialTracking_Actors_01-24.zip of Zenodo record 3255102",
-        "buhmap": "It is free (MIT, Porta-Lorenzo et al., Sensors 2022): take the OpenFace CSVs of "
-        "BUHMAP_Features and " + listed,
-        "ckplus": licensed.format("the owners of the Cohn-Kanade database"),
-        "oulu": licensed.format("the University of Oulu"),
-        "afew": licensed.format("the EmotiW organisers"),
-        "mmi": licensed.format("the owners of the MMI facial expression database"),
-        "bp4d": licensed.format("Binghamton University"),
-        "fera": licensed.format("the owners of GEMEP-FERA 2011"),
-        "disfa": licensed.format("the owners of DISFA"),
-        "ferplus": "Put fer2013new.csv (MIT, github.com/microsoft/FERPlus) and fer2013.csv (for "
-        "research; Kaggle, Challenges in Representation Learning) into DIR",
-    }.get(dataset, listed[0].upper() + listed[1:])
-    own = ("synthetic", "ravdess", "ckplus", "oulu", "afew", "mmi", "bp4d", "fera", "disfa")
-    own += ("ferplus",)
-    reader = dataset if dataset in own else "manifest"
-    source = {"synthetic": "", "manifest": " --source FILE.csv"}.get(reader, " --source DIR")
-    flags = "" if crop_size is None else f" {crops_flag(crop_size)}"
-    if crop_size is not None and dataset == "buhmap":
-        flags += " --render"
-    if dataset == "ferplus" and not crop_size:
-        flags = ""  # its images are crops, 48 pixels a side
-    return (
-        f"{dataset} is not prepared in {path} (no dataset_info.json). {origin}. "
-        f"Prepare it: python -m preprocess {reader}{source} --out {path}{flags}"
-    )

@@ -21,6 +21,7 @@ from fer_jax import (
     extract,
     landmarks,
     loading,
+    origins,
     pretrained,
     programs,
     protocols,
@@ -175,13 +176,13 @@ def _check_crops(config: ConfigDict, clips: data.Clips) -> None:
     if (size or prepared) < smallest:
         raise ValueError(
             f"{config.model.name} sees crops of {size or prepared} pixels and needs at least "
-            f"{smallest}: set --config.data.crop_size or prepare {loading.crops_flag(smallest)}"
+            f"{smallest}: set --config.data.crop_size or prepare {origins.crops_flag(smallest)}"
         )
     if size and not SEEN * prepared <= size <= prepared:
         raise ValueError(
             f"--config.data.crop_size={size} does not fit the crops of {prepared} pixels in "
             f"{config.data.path}: it must lie in {round(SEEN * prepared)} to {prepared}, or "
-            f"prepare them with {loading.crops_flag(size)}"
+            f"prepare them with {origins.crops_flag(size)}"
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import base
-from fer_jax import programs, published
+from fer_jax import origins, programs, published, setup
 from fer_jax.models import MODELS, build
 from fer_jax.tasks import TASKS
 from preprocess.datasets import DATASETS
@@ -23,6 +23,7 @@ OWN_FIELDS = {
     for section in ("model", "augment")
     for model in ("fer_gcn", "stc_nlstm", "densenet", "inception_resnet_3d", "bilinear_cnn")
 }
+FLAGS = ("--out", "--crops", "--database")
 BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the data set's name
 NAMES = sorted(
     path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("base", *BASELINES)
@@ -36,6 +37,14 @@ def run(*arguments):
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     return result.returncode, result.stdout
+
+
+def preparation(text):
+    """Reader, place and options of the first `python -m preprocess` in a text."""
+    text = re.sub(r"\\\\?\n\s*", " ", text)  # lines that go on
+    words = re.search(r"python -m preprocess ([^(\n,]*)", text).group(1).split()
+    named = {flag: words[words.index(flag) + 1] for flag in words if flag in FLAGS}
+    return words[0], named, "--render" in words
 
 
 def test_the_experiments_are_there():
@@ -58,6 +67,9 @@ def test_config_is_complete_and_names_its_command(name):
     assert f"--out {config.data.path}" in module.__doc__
     prepared_by = re.search(r"python -m preprocess (\w+)", module.__doc__).group(1)
     assert prepared_by in DATASETS
+    crop_size = config.data.crop_size if setup.takes_crops(config.model.name) else None
+    said = origins.not_prepared_message(config.data.path, config.data.dataset, crop_size)
+    assert preparation(said) == preparation(module.__doc__)
     assert config.name == name
     assert config.model.name in MODELS and config.task in TASKS
     assert config.protocol.name in ("holdout", "subject_kfold", "by_sequence", "cross_database")

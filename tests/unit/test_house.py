@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 # From the ground up; a file may use files of its own floor and of those below.
 FLOORS = [
-    {"__init__", "labels", "landmarks", "metrics", "pen", "published", "emotion_words"},
+    {"__init__", "labels", "landmarks", "metrics", "pen", "published", "emotion_words", "origins"},
     {"data", "loading", "selection", "extract", "augment", "crops", "models", "tasks",
      "synthetic", "synthetic_databases", "face_model", "face_motion", "drawing", "picture",
      "render", "databases"},

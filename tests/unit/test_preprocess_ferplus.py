@@ -11,7 +11,8 @@ import pytest
 
 from fer_jax import augment, data, labels
 from fer_jax.landmarks import MEAN_FACE, centre, inner, load_graph, make_graph
-from fer_jax.loading import NotPreparedError, load_clips, not_prepared_message
+from fer_jax.loading import NotPreparedError, load_clips
+from fer_jax.origins import not_prepared_message
 from preprocess.__main__ import main
 from preprocess.clip import SourceError
 from preprocess.datasets import ferplus

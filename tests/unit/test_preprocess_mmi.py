@@ -12,7 +12,7 @@ import pytest
 from fer_jax.face_model import project
 from fer_jax.labels import MMI_CLASSES
 from fer_jax.landmarks import eye_distance
-from fer_jax.loading import not_prepared_message
+from fer_jax.origins import not_prepared_message
 from fer_jax.synthetic import make_clip, render
 from preprocess.__main__ import main
 from preprocess.clip import Clip, ClipError, SourceError
