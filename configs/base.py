@@ -14,7 +14,9 @@ def get_config() -> ConfigDict:
     config.method = "ST-BLN"  # name in tables and beside published figures
     config.seed = 0
     config.task = "classification"
-    config.pretrained = ""  # backbone weights: a .safetensors file or a Hugging Face repo id
+    config.pretrained = (
+        ""  # a bundle (runs/NAME/model); a backbone: .safetensors or Hugging Face id
+    )
     config.data = ConfigDict(
         {
             "dataset": "manifest",  # name under which `python -m preprocess` prepares it
@@ -56,8 +58,11 @@ def get_config() -> ConfigDict:
             "weight_decay": 5e-4,
             "decay": "all",  # parameters, or "kernels": no biases, norms and graph matrices
             "clip_norm": 0.0,  # largest norm of the whole gradient; 0: any
-            "schedule": "constant",  # or "cosine", or "steps": falls at each of drop_at
+            # or "cosine"; "steps": falls at each of drop_at; "plateau": where the training loss
+            # has not fallen for `patience` epochs
+            "schedule": "constant",
             "drop_at": (),
+            "patience": 10,
             "drop_factor": 0.1,
             "drop_unit": "epoch",  # or "step", of the optimiser
             "warmup_epochs": 0.0,
@@ -324,6 +329,7 @@ def get_ir3d_cross(dataset: str, others, variant: str = "full") -> ConfigDict:
 
 # The bilinear CNN paper's networks: trunk and what becomes of its maps.
 BILINEAR_TRUNKS = {"vgg16": "VGG16", "resnet50": "ResNet50"}
+BILINEAR_PIXELS = {"vgg16": "vggface", "resnet50": "vggface2"}
 BILINEAR_POOLINGS = {"global": "global", "bilinear": "bilinear"}
 BILINEAR_DIMENSIONS = {"va": ("valence", "arousal"), "vad": ("valence", "arousal", "dominance")}
 
@@ -355,10 +361,15 @@ def get_bilinear(trunk: str, pooling: str, dimensions: str) -> ConfigDict:
                 "trunk": trunk,
                 "pooling": pooling,  # "global", "bilinear", or "fc": fc6 and fc7 of VGG16
                 "compact": "full",  # or "triangle", "reduced", "low_rank", see the model
-                "features": 512,  # units between the bilinear feature and the output
+                "features": 512,  # units between the bilinear feature and the output; 0: none
+                "reduced": 100,  # channels that "reduced" leaves
+                "rank": 8,  # of each output's matrix with "low_rank", even
+                "reference_grad": False,  # slope of the root as in the authors' code
+                "label_mean": 5.0,  # that outputs begin with
                 "dropout": 0.3,
                 "size": 224,  # pixels of a side to which faces are enlarged; 0: as they are
-                "pixels": "vggface",  # "imagenet" with weights of ImageNet
+                # of the paper's weights, "vggface" or "vggface2"; "imagenet" with ImageNet's
+                "pixels": BILINEAR_PIXELS[trunk],
                 "gray": True,  # FER+ has no colour, so none is seen in other faces
                 "mirrored": True,  # the mean of a face and its mirror image is scored
                 "stages": (),  # of the trunk; (): the paper's

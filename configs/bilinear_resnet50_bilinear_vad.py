@@ -6,7 +6,7 @@ Run:     python run.py --config configs/bilinear_resnet50_bilinear_vad.py
          --config.pretrained=timm/resnet50.tv_in1k --config.model.pixels=imagenet
 Paper:   RMSE / MAE / r .74420 / .50908 / .93361 valence, .57892 / .39557 / .90696 arousal,
          .60678 / .42085 / .87661 dominance, 89.98% within 1;
-         trained from VGG-Face weights.
+         trained from VGGFace2 weights.
 Cost:    100 epochs of 28,559 faces of 224 pixels: a GPU.
 The paper's dominance labels are not those of its norms (docs/data.md): ours deviate less.
 """

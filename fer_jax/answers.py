@@ -231,9 +231,9 @@ def _dimension_columns(names) -> list[str]:
 
 
 def _dimension_row(summary, names, threshold) -> dict:
-    mean, half = summary.mean[0], summary.half_width()[0]
-    deviation = summary.variance[0] ** 0.5
-    parts = {"": mean, "std_": deviation, "low_": mean - half, "high_": mean + half}
+    mean, deviation = summary.mean[0], summary.variance[0] ** 0.5
+    low, high = (ends[0] for ends in summary.interval())
+    parts = {"": mean, "std_": deviation, "low_": low, "high_": high}
     row = {
         f"{part}{name}": float(value)
         for part, values in parts.items()

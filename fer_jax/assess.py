@@ -61,16 +61,19 @@ def make_assess(program: Program, task: Task, passes: int) -> Callable:
         return drawn[0, : len(part)].swapaxes(0, 1)
 
     def assess(variables, clips: data.Clips, runs: list[Run], parts: dict):
-        recalibrated = recalibrate(variables, clips, runs)
+        # a model without BatchNorm has nothing to re-estimate
+        recalibrated = (
+            recalibrate(variables, clips, runs) if variables["batch_stats"] else variables
+        )
         results = {name: score(variables, recalibrated, clips, runs, parts[name]) for name in parts}
         return results, recalibrated
 
     def score(variables, recalibrated, clips: data.Clips, runs: list[Run], part):
         if not any(map(len, part)):
             return [{} for _ in runs]
-        stored, again = (
-            predict(program, which, clips, part) for which in (variables, recalibrated)
-        )
+        stored = again = predict(program, variables, clips, part)
+        if recalibrated is not variables:
+            again = predict(program, recalibrated, clips, part)
         return [
             {
                 "stored": np.asarray(task.probabilities(stored[number])),

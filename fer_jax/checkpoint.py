@@ -14,6 +14,7 @@ from flax import linen as nn
 from flax import serialization
 
 from fer_jax import extract
+from fer_jax.framing import ALIGNED, Framing
 from fer_jax.landmarks import Graph
 from fer_jax.models import MODELS, build
 from fer_jax.predictor import Predictor
@@ -62,7 +63,7 @@ class Checkpoints:
 def save_bundle(
     path, *, name, model, variables, recalibrated_stats, classes, frames, frame_rule,
     features, graph, window_seconds, task="classification", crop_size=0, prepared_size=0,
-    frames_per_second=0.0, threshold=None, metrics=None, dataset=None, config=None,
+    framing=ALIGNED, frames_per_second=0.0, threshold=None, metrics=None, dataset=None, config=None,
 ) -> None:  # fmt: skip
     """Writes a bundle: `weights.msgpack` and, last, `model.json`.
 
@@ -73,7 +74,7 @@ def save_bundle(
       variables: `{"params", "batch_stats"}` as trained.
       recalibrated_stats: `batch_stats` re-estimated without dropout.
       task, classes, frames, frame_rule, frames_per_second, features, graph, window_seconds,
-        crop_size, prepared_size, threshold: see `Predictor`.
+        crop_size, prepared_size, framing, threshold: see `Predictor`.
       metrics: figures of the evaluation, for the record.
       dataset: what it was trained on; `scaled` says whether landmarks were rescaled to frames
         500 wide, `preprocess_version` how they were found.
@@ -94,6 +95,7 @@ def save_bundle(
         "features": features,
         "crop_size": crop_size,
         "prepared_size": prepared_size,
+        "framing": framing._asdict(),
         "graph": {
             "mode": graph.mode,
             "edges": graph.edges.tolist(),
@@ -215,6 +217,7 @@ def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predict
         input_features=info["features"],
         crop_size=info.get("crop_size", 0),
         prepared_size=info.get("prepared_size", 0),
+        framing=Framing(**info.get("framing", {})),  # older bundles do not say it
         graph=graph,
         window_seconds=info["window_seconds"],
         threshold=tuple(threshold) if isinstance(threshold, list) else threshold,

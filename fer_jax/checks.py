@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import pathlib
 
 from ml_collections import ConfigDict
 
+from fer_jax.emotion_words import SCALE
 from fer_jax.selection import CUT
 
 _RANGES = (
@@ -24,15 +26,18 @@ _RANGES = (
     ("data.crop_size", 0, 4096),
     ("data.crops_in_memory_gb", 0.0, math.inf),
     ("model.modules", 0, 100),
+    ("model.features", 0, 100_000),
+    ("model.label_mean", *SCALE),
+    ("model.outside", 0.0, 1.0),
     ("evaluation.target_accuracy", 0.0, 1.0),
     ("search.width_threshold", 1e-12, 1.0),
     ("search.depth_threshold", 1e-12, 1.0),
 )
 _COUNTS = (
     "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.batch_parts",
-    "train.copies",
+    "train.copies", "optimizer.patience", "model.divisor",
     "train.epochs", "train.checkpoint_epochs", "train.evaluation_epochs", "evaluation.passes",
-    "protocol.repeats", "model.features", "model.hidden", "model.growth", "model.initial",
+    "protocol.repeats", "model.hidden", "model.reduced", "model.growth", "model.initial",
     "search.epochs", "search.block_size", "search.max_layers", "search.max_blocks",
 )  # fmt: skip
 _LISTS = (
@@ -82,6 +87,16 @@ def _check_values(config: ConfigDict) -> None:
             raise ValueError(
                 f"--config.model.stages: {stage} is no (channels, convolutions) of a stage"
             )
+    if config.model.get("factorised", 1) not in (1, 3):
+        raise ValueError(
+            f"--config.model.factorised={config.model.factorised}: kernels span 1 or 3 frames"
+        )
+    scales = config.model.get("residual_scale", (1.0,) * 3)
+    if len(scales) != 3 or not all(isinstance(each, (int, float)) for each in scales):
+        raise ValueError(
+            f"--config.model.residual_scale={tuple(scales)}: give one factor for each of the "
+            f"blocks A, B and C, e.g. '(0.17, 0.1, 0.2)'"
+        )
     strides = config.data.window_strides
     if len(strides) != 2 or not all(isinstance(each, int) and each > 0 for each in strides):
         raise ValueError(
@@ -98,6 +113,23 @@ def _check_list(field: str, values, what: str, example: str) -> None:
         )
 
 
+def _check_words(config: ConfigDict) -> None:
+    """Refuses what cannot be read as words for emotions."""
+    for pair in config.data.words:
+        if not isinstance(pair, (tuple, list)) or [type(each) for each in pair] != [str, str]:
+            raise ValueError(
+                f"--config.data.words={tuple(config.data.words)}: give pairs of an emotion and its "
+                """word, e.g. --config.data.words='(("anger", "anger"),)'"""
+            )
+    low, high = SCALE
+    rating = config.data.neutral_dominance
+    if rating and not low <= rating <= high:
+        raise ValueError(
+            f"--config.data.neutral_dominance={rating}: ratings lie in {low:g} to {high:g}; 0 "
+            f"takes that of the word"
+        )
+
+
 def _check_databases(config: ConfigDict) -> None:
     """Refuses what cannot be learnt from several data sets."""
     train_on, crossed = config.data.train_on, config.protocol.name == "cross_database"
@@ -108,7 +140,7 @@ def _check_databases(config: ConfigDict) -> None:
         )
     if not crossed:
         return
-    names = [config.data.dataset]
+    names, places = [config.data.dataset], [config.data.path]
     for entry in train_on:
         if not isinstance(entry, (tuple, list)) or not all(isinstance(each, str) for each in entry):
             entry = ()
@@ -118,11 +150,19 @@ def _check_databases(config: ConfigDict) -> None:
                 """learn from, e.g. '(("ckplus", "data/ckplus_crops", "last"),)'"""
             )
         names.append(entry[0])
+        places.append(entry[1])
     double = [name for name in names if names.count(name) > 1 or "/" in name]
     if double:
         raise ValueError(
             f"--config.data.train_on: {double[0]} is there twice, learnt from or tested, or its "
             f"name holds a slash: every data set needs a name of its own"
+        )
+    folders = [pathlib.Path(place).expanduser().resolve() for place in places]
+    double = [place for place, own in zip(places, folders, strict=True) if folders.count(own) > 1]
+    if double:
+        raise ValueError(
+            f"--config.data.train_on: {double[0]} is there twice, learnt from or tested: its "
+            f"people would be learnt from and scored"
         )
     if config.task != "classification" or config.data.classes or config.protocol.repeats != 1:
         raise ValueError(
@@ -134,6 +174,7 @@ def _check_databases(config: ConfigDict) -> None:
 def _check_combinations(config: ConfigDict) -> None:
     """Refuses values that do not go together."""
     _check_databases(config)
+    _check_words(config)
     motion = config.data.features == "motion"
     if motion and config.data.frames < 2:
         raise ValueError("--config.data.features=motion needs --config.data.frames=2 or more")
@@ -147,7 +188,12 @@ def _check_combinations(config: ConfigDict) -> None:
             "--config.model.name=densenet takes the mean of its frames' class probabilities: use "
             "--config.task=classification"
         )
-    rule = config.data.frame_rule
+    for rule in dict.fromkeys((config.data.frame_rule, *(r for _, _, r in config.data.train_on))):
+        _check_rule(config, rule, motion)
+
+
+def _check_rule(config: ConfigDict, rule: str, motion: bool) -> None:
+    """Refuses what does not go together with a frame rule."""
     if rule not in CUT:
         return
     if config.data.frames_per_second:

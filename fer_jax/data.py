@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_jax import crops
 from fer_jax import landmarks as lm
+from fer_jax.framing import ALIGNED, Framing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Clips:
       graph: the landmark graph.
       scaled: whether the source's frame widths were known, so that pixels could be rescaled.
       preprocess_version: of the program that prepared it.
+      framing: how faces lie in the crops.
       frames: face crops `[N, T, S, S, 3]` uint8 RGB in memory, `crops.Recorded` where they are
         decoded while training, or None.
       crop_landmarks: `[N, T, 68, 2]` float32, pixels of the crops, or None.
       ranks: `[N]` which window of its recording it is, counted from 0; None: all are the first.
       faceless: labelled windows that show no face, which are left out.
-      short: recordings left out because they have too few frames with a face for one piece.
+      short: recordings left out by data set, because they have too few frames with a face for one
+        piece.
       unseen: clips left out by class, because no data set to learn from shows it (`databases`).
       ends: `[N]` seconds into the recording at which it ends; NaN where that is not known.
 
@@ -47,12 +50,13 @@ class Clips:
     graph: lm.Graph
     scaled: bool = True
     preprocess_version: int = 0
+    framing: Framing = ALIGNED
     frames: np.ndarray | crops.Shared | crops.Recorded | None = None
     crop_landmarks: np.ndarray | crops.Shared | None = None
     ranks: np.ndarray | None = None
     ends: np.ndarray | None = None
     faceless: int = 0
-    short: int = 0
+    short: dict[str, int] = dataclasses.field(default_factory=dict)
     unseen: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:

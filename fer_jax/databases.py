@@ -27,7 +27,8 @@ def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
       tested: name and clips of the other one.
 
     Raises:
-      ValueError: the sets do not go together: crops of different sizes, frames, or no common class.
+      ValueError: the sets do not go together: crops of different sizes or in which faces lie
+        otherwise, different frames, or no common class.
 
     Source: 3D Inception-ResNet specification, section 9.
     """
@@ -41,6 +42,7 @@ def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
             f"({', '.join(learnt)}) show: {', '.join(classes)}"
         )
     _check_sizes(parts)
+    _check_framings(parts)
     first, every = next(iter(parts.values())), list(parts.values())
 
     def prefixed(field: str) -> list[str]:
@@ -60,7 +62,7 @@ def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
         scaled=all(clips.scaled for clips in every),
         frames=None if first.frames is None else crops.join([clips.frames for clips in every]),
         faceless=sum(clips.faceless for clips in every),
-        short=sum(clips.short for clips in every),
+        short={name: count for clips in every for name, count in clips.short.items()},
         unseen=dict(sorted(counts.items())),
         **{f: joined(f) for f in ("landmarks", "crop_landmarks", "seconds", "ranks", "ends")},
     )
@@ -104,4 +106,18 @@ def _check_sizes(parts: dict[str, Clips]) -> None:
         )
         raise ValueError(
             f"the data sets do not go together ({listed}): prepare all with the same --crops"
+        )
+
+
+def _check_framings(parts: dict[str, Clips]) -> None:
+    framings = {name: clips.framing for name, clips in parts.items()}
+    if len(set(framings.values())) > 1:
+        listed = ", ".join(
+            f"{name} {framing.eye_distances:g} eye distances a side, the face's middle at "
+            f"{framing.height:g} of the height"
+            for name, framing in framings.items()
+        )
+        raise ValueError(
+            f"the data sets do not go together, for faces lie otherwise in their crops ({listed}): "
+            "leave one out, or cut all from their recordings with python -m preprocess"
         )

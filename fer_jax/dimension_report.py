@@ -239,7 +239,10 @@ def _interval_lines(found: dict) -> list[str]:
 
 def _selective_line(selective: dict) -> str:
     target = f"{selective['target_accuracy']:.2f}"
-    area = f"area under the risk-coverage curve {selective['area_under_risk_coverage']:.4f}"
+    area = (
+        f"area under the risk-coverage curve {selective['area_under_risk_coverage']:.4f}; a doubt "
+        f"that says nothing has {selective['error_of_all']:.4f}, the share of all beyond T"
+    )
     if selective["threshold"] is None:
         return (
             f"Selective prediction: no threshold on the deviation over the passes reaches the "

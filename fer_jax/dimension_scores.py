@@ -118,11 +118,7 @@ def intervals(dimensions, scored: scores.Scored, levels=LEVELS) -> dict:
       dimension the `coverage` and the mean `width` at every level.
     """
     summary, residual, source = with_residuals(scored)
-    kinds = {
-        "predictive": [
-            (summary.mean - half, summary.mean + half) for half in map(summary.half_width, levels)
-        ]
-    }
+    kinds = {"predictive": [summary.interval(level) for level in levels]}
     if "mc_dropout" in scored.probabilities:
         ends = [0.5 + way * level / 2 for level in levels for way in (-1, 1)]
         bounds = np.quantile(scored.samples, ends, axis=0)
@@ -157,15 +153,16 @@ def selective(target: float, scored: scores.Scored) -> dict:
     return {
         **scores.selective(target, scored, *own, validation),
         "area_under_risk_coverage": uncertainty.area_under_risk_coverage(*own),
+        "error_of_all": float(1 - own[1].mean()),
     }
 
 
 def predictions(clips, folds, scored: scores.Scored) -> pd.DataFrame:
     """One row a scored image: who, truth, prediction, uncertainty, distance from the truth."""
     summary = with_residuals(scored)[0]
-    half = summary.half_width()
+    low, high = summary.interval()
     columns = {"true_": scored.labels, "": summary.mean, "std_": summary.variance**0.5}
-    columns |= {"low_": summary.mean - half, "high_": summary.mean + half}
+    columns |= {"low_": low, "high_": high}
     columns |= {
         f"{reading}_": values
         for reading, values in scored.probabilities.items()

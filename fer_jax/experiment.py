@@ -101,14 +101,13 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         f"{config.model.name}: {total[0]:,} parameters, {total[1]:,} without graph matrices; "
         f"batch {experiment.program.batch_size}, {experiment.program.steps} steps an epoch"
     )
+    if experiment.start_note:
+        console.print(experiment.start_note)
     if clips.unseen:
         listed = ", ".join(f"{name} {count}" for name, count in clips.unseen.items())
         console.print(f"left out of {config.data.dataset}, of classes not learnt: {listed}")
-    if clips.faceless:
-        console.print(f"{clips.faceless} labelled frames are left out: their window shows no face")
-    if clips.short:
-        few = f"fewer than {config.data.frames} of their frames show a face"
-        console.print(f"{clips.short} recordings are left out: {few}")
+    for line in report.left_out(config, clips):
+        console.print(line)
     runs = [train.Run(fold, config.seed * 1000 + n) for n, fold in enumerate(experiment.folds)]
     if len(runs) > 1:  # the bundle of a cross-validation learns from every clip
         everything = np.arange(len(clips))
@@ -227,7 +226,7 @@ def _run_group(experiment: Experiment, runs: list[train.Run], progress: Progress
     states, histories = resume.fit(
         program,
         TASKS[config.task],
-        fresh_states(program, clips, seeds, experiment.backbone),
+        fresh_states(program, clips, seeds, experiment.start),
         clips,
         runs,
         epochs=config.train.epochs,
@@ -291,18 +290,19 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         recalibrated_stats=stats,
         classes=clips.classes,
         frames=config.data.frames,
-        frame_rule=config.data.frame_rule,
+        frame_rule=_learnt_rule(config),
         frames_per_second=config.data.frames_per_second,
         features=config.data.features,
         crop_size=min(config.data.crop_size or prepared, prepared),
         prepared_size=prepared,
+        framing=clips.framing,
         graph=clips.graph,
         window_seconds=_window_seconds(config, clips),
         threshold=metrics["selective"]["threshold"],
         metrics=metrics,
         dataset={
-            "name": config.data.dataset,
-            "clips": len(clips),
+            "name": " + ".join(name for name, _, _ in config.data.train_on) or config.data.dataset,
+            "clips": int(_learnt(config, clips).sum()),
             "scaled": clips.scaled,
             "preprocess_version": clips.preprocess_version,
         },
@@ -310,11 +310,25 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
     )
 
 
+def _learnt_rule(config: ConfigDict) -> str:
+    """The frame rule that video is shown by: of several data sets one whose frames follow."""
+    rules = [rule for _, _, rule in config.data.train_on] or [config.data.frame_rule]
+    return next((rule for rule in rules if rule in selection.CUT), rules[0])
+
+
+def _learnt(config: ConfigDict, clips: data.Clips) -> np.ndarray:
+    """Clips of the data sets that a bundle learns from, `[N]` bool."""
+    if not config.data.train_on:
+        return np.ones(len(clips), bool)
+    return np.asarray(clips.splits) == "train"
+
+
 def _window_seconds(config: ConfigDict, clips: data.Clips) -> float:
     """Length of the clips learnt from, as far as their source says how fast frames follow."""
-    seconds = clips.seconds[np.isfinite(clips.seconds)]
+    rule, learnt = _learnt_rule(config), clips.seconds[_learnt(config, clips)]
+    seconds = learnt[np.isfinite(learnt)]
     if len(seconds):
         return float(np.median(seconds))
-    if config.data.frames == 1 and config.data.frame_rule not in selection.CUT:
+    if config.data.frames == 1 and rule not in selection.CUT:
         return STILL_SECONDS  # learnt from still images
-    return config.data.frames / UNKNOWN_FPS if config.data.frame_rule in selection.CUT else 2.0
+    return config.data.frames / UNKNOWN_FPS if rule in selection.CUT else 2.0

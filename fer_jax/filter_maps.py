@@ -45,5 +45,9 @@ def figures(
         for name, weights in module.filters(inputs).items()
     ]
     title = f"Landmark filters: {clips.clip_ids[number]}"
-    caption = "What the shortcuts of blocks A and B let pass: bright all, dark nothing (figure 3)"
-    yield "landmark_filters", frame_plots.heat_maps(shown, rows, title), caption
+    caption = (
+        "What the shortcuts of blocks A and B let pass, on the scale of the colour bar: their "
+        "weight, 1 all, 0 nothing (figure 3)"
+    )
+    figure = frame_plots.heat_maps(shown, rows, title, scale="weight of the shortcut")
+    yield "landmark_filters", figure, caption

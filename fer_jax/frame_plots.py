@@ -43,35 +43,50 @@ def intensity_weights(weights, motion, title: str = "Expression intensity of the
     return figure
 
 
-def heat_maps(crops, rows: Sequence[tuple[str, np.ndarray]], title: str, shown: int = 8) -> Figure:
+def heat_maps(
+    crops, rows: Sequence[tuple[str, np.ndarray]], title: str, scale: str = "", shown: int = 8
+) -> Figure:
     """Draws face crops and, below each, what maps say about them.
 
     Args:
       crops: `[T, S, S, 3]` uint8 RGB.
-      rows: name and maps `[T, h, w]`, 0 and more; each is drawn on the scale of its own largest.
+      rows: name and maps `[T, h, w]`, 0 and more.
       title: what is seen.
+      scale: what a colour bar from 0 to 1 says that the maps are, which then lie over grey crops;
+        without it each row is drawn on the scale of its own largest.
       shown: columns, at equal intervals over the clip.
 
     Source: Liu, Zhang & Zhou, ICPR 2020, figure 3.
     """
     chosen = np.unique(np.linspace(0, len(crops) - 1, shown).round().astype(int))
-    figure = make_figure(1.15 * len(chosen) + 0.9, 1.25 * (len(rows) + 1) + 0.5)
+    width = 1.15 * len(chosen) + 0.9 + 0.8 * bool(scale)
+    figure = make_figure(width, 1.25 * (len(rows) + 1) + 0.5)
     grid = figure.subplots(len(rows) + 1, len(chosen), squeeze=False)
     side = crops.shape[1]
     for column, frame in enumerate(chosen):
-        for axes in grid[:, column]:
-            axes.imshow(crops[frame])
+        for row, axes in enumerate(grid[:, column]):
+            axes.imshow(_grey(crops[frame]) if scale and row else crops[frame])
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
         grid[0, column].set_title(f"step {frame + 1}", fontsize=SMALL, color=INK, pad=3)
         for axes, (_, maps) in zip(grid[1:, column], rows, strict=True):
-            heat = maps[frame] / max(float(maps.max()), 1e-12)
-            axes.imshow(
-                heat, cmap="inferno", alpha=0.55, vmin=0, vmax=1, interpolation="bilinear",
-                extent=(-0.5, side - 0.5, side - 0.5, -0.5),
+            largest = 1.0 if scale else max(float(maps.max()), 1e-12)
+            image = axes.imshow(
+                maps[frame] / largest, cmap="inferno", alpha=0.55, vmin=0, vmax=1,
+                interpolation="bilinear", extent=(-0.5, side - 0.5, side - 0.5, -0.5),
             )  # fmt: skip
     for axes, name in zip(grid[:, 0], ("crop", *(name for name, _ in rows)), strict=True):
         axes.set_ylabel(name, fontsize=SMALL, color=INK)
+    if scale:
+        bar = figure.colorbar(image, ax=grid, aspect=36, pad=0.015)
+        bar.ax.set_facecolor("grey")  # as the crops: the colours on it are those of the maps
+        bar.set_label(scale, fontsize=SMALL, color=INK)
+        bar.ax.tick_params(labelsize=SMALL, colors=INK)
+        bar.outline.set_visible(False)
     figure.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")
     return figure
+
+
+def _grey(crop: np.ndarray) -> np.ndarray:
+    return np.repeat(crop.mean(-1, keepdims=True), 3, -1).astype(np.uint8)

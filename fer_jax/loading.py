@@ -10,6 +10,7 @@ import numpy as np
 from fer_jax import crops, origins
 from fer_jax import landmarks as lm
 from fer_jax.data import Clips
+from fer_jax.framing import ALIGNED, FER2013, Framing
 from fer_jax.labels import DIMENSIONS, PRESENT_INTENSITY, vad
 from fer_jax.selection import (
     CUT,
@@ -111,10 +112,11 @@ def load_clips(
         graph=lm.load_graph(path / "graph.json"),
         scaled=all(column["scaled"]),
         preprocess_version=int(metadata.get("preprocess_version", 0)),
+        framing=_framing(metadata),
         ranks=_ranks(column["place"]) if rule == "windows" else np.zeros(len(rows), int),
         ends=np.array(column["end"]),
         faceless=faceless,
-        short=short,
+        short={dataset: short} if short else {},
         **pictures,
     )
 
@@ -143,6 +145,13 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
             f"and arousal are averaged: ferplus has them (docs/data.md)"
         )
     return builder
+
+
+def _framing(metadata: dict) -> Framing:
+    """How faces lie in the crops; FER+ was prepared before data sets said it."""
+    if "framing" in metadata:
+        return Framing(**metadata["framing"])
+    return FER2013 if metadata.get("dataset") == "ferplus" else ALIGNED
 
 
 def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target: str):

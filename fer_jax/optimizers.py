@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import jax
 import optax
+import optax.contrib
 
 from fer_jax.models import is_kernel
 
 
-def make_optimizer(config, steps_per_epoch: int, epochs: int) -> optax.GradientTransformation:
+def make_optimizer(
+    config, steps_per_epoch: int, epochs: int
+) -> optax.GradientTransformationExtraArgs:
     """SGD or Adam; weight decay is added to the gradient, which is then clipped.
 
     So the decay is the derivative of a squared norm that the loss has beside its own terms.
@@ -16,13 +19,16 @@ def make_optimizer(config, steps_per_epoch: int, epochs: int) -> optax.GradientT
     Args:
       config: `config.optimizer`: name ("sgd" or "adam"), learning_rate, momentum (Adam: of the
         first moment), nesterov, weight_decay, decay ("all" parameters or "kernels"), clip_norm
-        (largest norm of the whole gradient, 0: any), and what `_schedule` reads.
+        (largest norm of the whole gradient, 0: any), and what `_schedule` reads. With the schedule
+        "plateau" an update takes the loss as `value`, and steps shrink by drop_factor whenever the
+        mean loss of an epoch has not fallen for `patience` epochs.
       steps_per_epoch, epochs: length of the schedule.
 
     Raises:
       ValueError: unknown optimiser, decay or schedule.
 
-    Source: ST-BLN specification, section 6; STC-NLSTM specification, section 7.
+    Source: ST-BLN specification, section 6; STC-NLSTM specification, section 7; 3D Inception-ResNet
+    specification, section 6 (plateau).
     """
     schedule = _schedule(config, steps_per_epoch, epochs)
     if config.name == "sgd":
@@ -35,7 +41,14 @@ def make_optimizer(config, steps_per_epoch: int, epochs: int) -> optax.GradientT
         raise ValueError(f"decay {config.decay!r} is unknown: use 'all' or 'kernels'")
     mask = _kernels if config.decay == "kernels" else None
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    return optax.chain(optax.add_decayed_weights(config.weight_decay, mask), *clip, rule)
+    decay, shrink = optax.add_decayed_weights(config.weight_decay, mask), []
+    if config.schedule == "plateau":
+        shrink = [
+            optax.contrib.reduce_on_plateau(
+                config.drop_factor, config.patience, accumulation_size=steps_per_epoch
+            )
+        ]
+    return optax.with_extra_args_support(optax.chain(decay, *clip, rule, *shrink))
 
 
 def _kernels(params: dict) -> dict:
@@ -47,13 +60,14 @@ def _schedule(config, steps_per_epoch: int, epochs: int) -> optax.Schedule:
     """Learning rate of each step.
 
     Args:
-      config: `config.optimizer`: learning_rate, warmup_epochs, schedule ("constant", "cosine", or
-        "steps": times drop_factor at each of drop_at, counted in drop_unit, "epoch" or "step").
+      config: `config.optimizer`: learning_rate, warmup_epochs, schedule ("constant", "plateau",
+        "cosine", or "steps": times drop_factor at each of drop_at, counted in drop_unit, "epoch" or
+        "step").
       steps_per_epoch, epochs: length of the schedule.
     """
     warmup = round(config.warmup_epochs * steps_per_epoch)
     rest = max(epochs * steps_per_epoch - warmup, 1)
-    if config.schedule == "constant":
+    if config.schedule in ("constant", "plateau"):
         schedule = optax.constant_schedule(config.learning_rate)
     elif config.schedule == "cosine":
         schedule = optax.cosine_decay_schedule(config.learning_rate, rest)
@@ -66,7 +80,8 @@ def _schedule(config, steps_per_epoch: int, epochs: int) -> optax.Schedule:
         schedule = optax.piecewise_constant_schedule(config.learning_rate, drops)
     else:
         raise ValueError(
-            f"schedule {config.schedule!r} is unknown: use 'constant', 'cosine' or 'steps'"
+            f"schedule {config.schedule!r} is unknown: use 'constant', 'cosine', 'steps' or "
+            f"'plateau'"
         )
     if warmup:
         rising = optax.linear_schedule(0.0, config.learning_rate, warmup)

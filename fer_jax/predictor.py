@@ -11,6 +11,7 @@ import numpy as np
 from flax import linen as nn
 
 from fer_jax import extract, loading, selection, uncertainty
+from fer_jax.framing import ALIGNED, Framing
 from fer_jax.landmarks import Graph
 from fer_jax.tasks import TASKS
 
@@ -32,6 +33,7 @@ class Predictor:
       input_features: "position" or "motion", see `extract.model_inputs`.
       crop_size: side of the face crops that the model sees, pixels; 0 for landmark models.
       prepared_size: side of the crops it was trained on, from whose middle it sees `crop_size`.
+      framing: how faces lie in these crops; faces of frames must be cut in the same way.
       graph: the landmark graph.
       window_seconds: median length of the training clips.
       threshold: abstain where the entropy (of dimensions: the doubt) exceeds it, chosen on
@@ -51,6 +53,7 @@ class Predictor:
     input_features: str
     crop_size: int
     prepared_size: int
+    framing: Framing
     graph: Graph
     window_seconds: float
     threshold: float | None | tuple[float | None, ...]
@@ -76,9 +79,9 @@ class Predictor:
 
         Args:
           clips: landmarks `[B, T, 68, 2]`, source pixels; for a model that `takes_crops`, face
-            crops `[B, T, S, S, 3]`, RGB, 0..255, as `preprocess.crops.cut_crop` makes them; for one
-            whose module takes "faces", `{"frames": crops, "crop_landmarks": [B, T, 68, 2]}`, the
-            landmarks in pixels of the crops, as it makes them too.
+            crops `[B, T, S, S, 3]`, RGB, 0..255, as `preprocess.crops.cut_crop` makes them with
+            `framing`; for one whose module takes "faces", `{"frames": crops, "crop_landmarks":
+            [B, T, 68, 2]}`, the landmarks in pixels of the crops, as it makes them too.
           frame_width: width of the source frame, pixels; 0 leaves the scale of landmarks as it is.
 
         Raises:
@@ -111,10 +114,11 @@ class Predictor:
         batch = {name: np.asarray(values) for name, values in batch.items()}
         crops = batch["frames"]
         if crops.shape[1:] != (self.frames, size, size, 3):
+            framing = "" if self.framing == ALIGNED else ", model.framing"
             raise ValueError(
                 f"{self.name} takes face crops [B, {self.frames}, {size}, {size}, 3], got "
                 f"{list(crops.shape)}: choose the frames with select(), cut faces with "
-                f"preprocess.crops.cut_crop(image, landmarks, {size})"
+                f"preprocess.crops.cut_crop(image, landmarks, {size}{framing})"
             )
         inputs = extract.batch_inputs(batch, self.module, None, crop_size=self.crop_size)
         return jax.tree.map(jnp.asarray, inputs)

@@ -150,7 +150,7 @@ def make_train_step(
         batch_stats, sums = _over_parts(of_part, parts, state.batch_stats, batch, dropout_key)
         gradient, loss, score = sums
         gradient, loss, score = parallel.total((gradient, loss, score))
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params, value=loss)
         state = state.replace(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),

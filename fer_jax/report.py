@@ -60,6 +60,7 @@ def write(
     content = {
         "name": config.name,
         "clips_scored": len(scored.numbers),
+        "left_out": {"faceless": clips.faceless, "short": clips.short},
         "params_total": parameters[0],
         "params_without_U": parameters[1],
         **kind.content(config, clips, folds, scored, history),
@@ -88,6 +89,20 @@ def write(
     text = _report(config, clips, content, kind.lines(content), captions)
     (workdir / "report.md").write_text(text)
     return valid
+
+
+def left_out(config, clips: data.Clips) -> list[str]:
+    """What of the data set could not be used, for the terminal and the report."""
+    lines = []
+    if clips.faceless:
+        lines.append(f"{clips.faceless} labelled frames are left out: their window shows no face.")
+    if clips.short:
+        listed = ", ".join(f"{name} {count}" for name, count in clips.short.items())
+        lines.append(
+            f"{sum(clips.short.values())} recordings are left out ({listed}): fewer than "
+            f"{config.data.frames} of their frames show a face."
+        )
+    return lines
 
 
 def headline(task: str, metrics: dict) -> list[str]:
@@ -125,6 +140,7 @@ def _report(config, clips, content, lines, captions) -> str:
         f"Model {config.model.name}: {content['params_total']:,} parameters, "
         f"{content['params_without_U']:,} without the learnable graph matrices.",
         *([f"Backbone trained {start}."] if (start := backbone_start(config)) else []),
+        *left_out(config, clips),
         f"A training call takes {content['train_memory_bytes'] / 2**30:.2f} GiB on each device.",
         "",
         *lines,

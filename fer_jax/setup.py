@@ -9,6 +9,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
 from fer_jax import assess as assessment
@@ -25,6 +26,7 @@ from fer_jax import (
     pretrained,
     programs,
     protocols,
+    warm_start,
 )
 from fer_jax.models import MODELS, build
 from fer_jax.tasks import TASKS
@@ -49,7 +51,8 @@ class Experiment:
     model: dict
     parameters: tuple[int, int]
     assess: object
-    backbone: dict | None = None  # pretrained weights
+    start: dict | None = None  # a part of the variables that is not drawn
+    start_note: str = ""
     memory: int = 0  # of a training call on each device, bytes
 
 
@@ -93,7 +96,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         programs.CALL_BYTES if clips.frames is None else crops.CALL_BYTES,
     )
     shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
-    backbone = _load_backbone(config, shapes)
+    start, start_note = _load_start(config, clips.classes, shapes)
     return Experiment(
         config=config,
         workdir=claim(pathlib.Path(workdir), config, clips),
@@ -103,7 +106,8 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         model=model,
         parameters=programs.count_parameters(shapes.params),
         assess=assessment.make_assess(program, TASKS[config.task], config.evaluation.passes),
-        backbone=backbone,
+        start=start,
+        start_note=start_note,
     )
 
 
@@ -146,18 +150,21 @@ def _folds(config: ConfigDict, clips: data.Clips) -> list[protocols.Fold]:
     return folds
 
 
-def _load_backbone(config: ConfigDict, shapes) -> dict | None:
-    """Reads `config.pretrained`, None where it is empty."""
+def _load_start(config: ConfigDict, classes, shapes) -> tuple[dict | None, str]:
+    """Reads `config.pretrained`, None where it is empty: a part of the variables, and a note."""
     if not config.pretrained:
-        return None
+        return None, ""
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes)
+    if warm_start.is_bundle(config.pretrained):
+        return warm_start.load_weights(config.pretrained, classes, one.variables)
     if "backbone" not in shapes.params:
         raise ValueError(
-            f"--config.pretrained={config.pretrained}: {config.model.name} has no backbone"
+            f"--config.pretrained={config.pretrained}: {config.model.name} has no backbone; it can "
+            f"begin with a bundle, the folder model/ of a run"
         )
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes)
-    return pretrained.load_backbone(
-        config.pretrained, {name: t.get("backbone", {}) for name, t in one.variables.items()}
-    )
+    backbone = {name: tree.get("backbone", {}) for name, tree in one.variables.items()}
+    backbone = pretrained.load_backbone(config.pretrained, backbone)
+    return {name: {"backbone": tree} for name, tree in backbone.items() if tree}, ""
 
 
 def _check_crops(config: ConfigDict, clips: data.Clips) -> None:
@@ -165,11 +172,12 @@ def _check_crops(config: ConfigDict, clips: data.Clips) -> None:
     if clips.frames is None:
         return
     prepared, size = clips.frames.shape[2], config.data.crop_size
+    seen = config.model.get("size", 0) or size or prepared  # after enlarging
     for name, more in (("stages", 0), ("blocks", 1)):  # in front of its blocks DenseNet halves too
         count = len(config.model.get(name, ()))
-        if count and (size or prepared) // 2 ** (count + more) < 1:
+        if count and seen // 2 ** (count + more) < 1:
             raise ValueError(
-                f"{count} {name} halve crops of {size or prepared} pixels to nothing: give fewer "
+                f"{count} {name} halve crops of {seen} pixels to nothing: give fewer "
                 f"--config.model.{name} or larger crops"
             )
     smallest = getattr(MODELS[config.model.name], "smallest", 1)
@@ -212,16 +220,12 @@ def make_augmentation(config: ConfigDict):
     return change_landmarks
 
 
-def fresh_states(program: programs.Program, clips: data.Clips, seeds, backbone: dict | None = None):
-    """States in which R runs begin, leading axis R; `backbone` replaces what was drawn."""
+def fresh_states(program: programs.Program, clips: data.Clips, seeds, start: dict | None = None):
+    """States in which R runs begin, leading axis R; `start` replaces what was drawn."""
     inputs = jax.eval_shape(program.features, data.take(clips, np.arange(1)))
     states = programs.create_train_states(program.module, program.optimizer, inputs, seeds)
-    if backbone is None:
-        return states
-    runs = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(seeds)), backbone)
-    states = states.replace(params={**states.params, "backbone": runs["params"]})
-    if not runs["batch_stats"]:  # a backbone without BatchNorm
-        return states
-    return states.replace(
-        batch_stats={**states.batch_stats, "backbone": runs["batch_stats"]},
-    )
+    parts = {}
+    for name, tree in (start or {}).items():
+        given = {path: jnp.stack([leaf] * len(seeds)) for path, leaf in flatten_dict(tree).items()}
+        parts[name] = unflatten_dict(flatten_dict(getattr(states, name)) | given)
+    return states.replace(**parts)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from fer_jax.framing import Framing
 from fer_jax.windows import ClipProblem, Face, Faces, Options, Source
 
 _INSTALL = 'pip install "fer_jax[preprocess]"'
@@ -32,11 +33,11 @@ def open_source(predictor, path, options: Options, say) -> Source:
         from preprocess.detector import LandmarkModelError
     except ModuleNotFoundError as error:
         raise ClipProblem(f"reading clips needs more ({error}): {_INSTALL}") from error
-    path, crop_size = pathlib.Path(path), _crop_size(predictor)
+    path, cut = pathlib.Path(path), _cut(predictor)
     try:
         if path.suffix.lower() != ".csv":
-            source = _open_pictures(path, options, crop_size, predictor.info.get("frames") == 1)
-        elif crop_size:
+            source = _open_pictures(path, options, cut, predictor.info.get("frames") == 1)
+        elif cut:
             raise ClipProblem(
                 "the model looks at pictures of faces, and a CSV holds landmarks only: give the "
                 "video or the folder of frames that they were found in"
@@ -50,8 +51,9 @@ def open_source(predictor, path, options: Options, say) -> Source:
     return source
 
 
-def _crop_size(predictor) -> int:
-    return predictor.prepared_size if predictor.takes_crops else 0
+def _cut(predictor) -> tuple[int, Framing] | None:
+    """Side and framing of the crops that a model looks at, None for models of landmarks."""
+    return (predictor.prepared_size, predictor.framing) if predictor.takes_crops else None
 
 
 def _check_scale(predictor, source: Source, say) -> None:
@@ -105,7 +107,7 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
     )
 
 
-def _open_pictures(path: pathlib.Path, options: Options, crop_size: int, stills: bool) -> Source:
+def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> Source:
     from preprocess.faces import FLEETING, follow
     from preprocess.video import open_frames
 
@@ -116,7 +118,7 @@ def _open_pictures(path: pathlib.Path, options: Options, crop_size: int, stills:
         for _, image, found in followed:
             for face in found:
                 seen[face.track] = seen.get(face.track, 0) + 1
-            yield _faces(image, {face.track: face.landmarks for face in found}, crop_size)
+            yield _faces(image, {face.track: face.landmarks for face in found}, cut)
 
     def remarks() -> list[str]:
         people = sum(count >= min(FLEETING, frames.read) for count in seen.values())
@@ -141,16 +143,18 @@ def _open_pictures(path: pathlib.Path, options: Options, crop_size: int, stills:
     )
 
 
-def _faces(image: np.ndarray, landmarks: dict[int, np.ndarray], crop_size: int) -> Faces:
+def _faces(
+    image: np.ndarray, landmarks: dict[int, np.ndarray], cut: tuple[int, Framing] | None
+) -> Faces:
     """Cuts the faces out while their frame is at hand; which of them counts shows only later."""
-    if not crop_size:
+    if cut is None:
         return {track: Face(points) for track, points in landmarks.items()}
     from preprocess.crops import cut_crop
 
     faces = {}
     for track, points in landmarks.items():
         try:
-            faces[track] = Face(points, *cut_crop(image, points, crop_size))
+            faces[track] = Face(points, *cut_crop(image, points, *cut))
         except ValueError:
             continue  # eyes in one point: what cannot be aligned counts as not seen
     return faces
@@ -165,10 +169,10 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
     Yields:
       The faces of every frame.
     """
-    size = _crop_size(predictor)
+    cut = _cut(predictor)
     if landmarks is not None:
         for number, (image, points) in enumerate(zip(images, landmarks, strict=True)):
-            yield _faces(image, _known(points, number), size)
+            yield _faces(image, _known(points, number), cut)
         return
     try:
         from preprocess.detector import LandmarkModelError
@@ -180,7 +184,7 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
     except LandmarkModelError as error:
         raise ClipProblem(str(error)) from error
     for image in images:
-        yield _faces(image, {face.track: face.landmarks for face in tracker.step(image)}, size)
+        yield _faces(image, {face.track: face.landmarks for face in tracker.step(image)}, cut)
 
 
 def checked(images: Iterable) -> Iterator[np.ndarray]:

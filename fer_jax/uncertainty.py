@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri, xlogy
 
+from fer_jax.emotion_words import SCALE
 from fer_jax.labels import PRESENT
 
 # Inputs passed through the network side by side: enough to fill the device, while the activations
@@ -65,6 +66,11 @@ class Spread(NamedTuple):
         Of a normal distribution whose variance is that over the passes and the residual one.
         """
         return ndtri(0.5 + level / 2) * np.sqrt(self.variance + self.residual)
+
+    def interval(self, level: float = INTERVAL) -> tuple[np.ndarray, np.ndarray]:
+        """Both ends of that interval, `[B, D]`, within the scale of the ratings."""
+        half = self.half_width(level)
+        return np.clip(self.mean - half, *SCALE), np.clip(self.mean + half, *SCALE)
 
 
 def stochastic(module: nn.Module) -> Callable:

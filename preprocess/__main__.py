@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from fer_jax.framing import ALIGNED
 from preprocess import crops, pipeline, report, store
 from preprocess.clip import Clip, ClipError, Sequence, SourceError
 from preprocess.datasets import DATASETS
@@ -29,7 +30,7 @@ from preprocess.read import needs_detection, no_pictures, read_clip
 _COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops")
 # Pixels of the crops that a system's configs expect, and those of its small ones.
 _CROPS = {"stcnlstm": 64, "fergcn": 256, "ir3d": 299}
-_SMALL_CROPS = {"synthetic": 64, "buhmap": 64}
+_SMALL_CROPS = {"stcnlstm": 64, "fergcn": 64, "ir3d": 96}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -177,7 +178,8 @@ def _next_command(options: argparse.Namespace, summary: dict, coded: bool) -> st
     if not own:
         command += f" --config.name={shlex.quote(name)}"
     command += f" --config.data.path={path}"
-    if options.crops and options.crops != _SMALL_CROPS.get(known, _CROPS[system]):
+    expected = _SMALL_CROPS if known in ("synthetic", "buhmap") else _CROPS
+    if options.crops and options.crops != expected[system]:
         command += " --config.data.crop_size=0"
     return command if own else command + _task_flags(options, summary, coded)
 
@@ -277,6 +279,7 @@ def _store(options, clips, outcomes, files, classes, summary) -> None:
         action_units=_action_units(DATASETS[options.dataset], clips),
         crop_size=options.crops,
         votes=getattr(DATASETS[options.dataset], "VOTES", ()),
+        framing=getattr(DATASETS[options.dataset], "FRAMING", ALIGNED),
         report=summary,
     )
     # Finished clips stay, so that a longer list later only costs its new clips.

@@ -14,6 +14,7 @@ from collections.abc import Sequence as Series
 import numpy as np
 
 from fer_jax.labels import PRESENT_INTENSITY
+from preprocess import tree
 from preprocess.clip import ClipError, Codes
 
 _UNIT = re.compile(r"(?:AU)?0*([1-9]\d?)(?:_c)?", re.IGNORECASE)  # _c: presence, of OpenFace
@@ -40,8 +41,9 @@ def read_codes(codes: Codes) -> dict[int, np.ndarray]:
     OpenFace's intensity `AU01_r` (0 to 5). A value is 0 to 1; 9, nan or an empty cell mean unknown,
     as does a column that is not there.
 
-    A folder holds a file for each action unit, named like `SN001_au1.txt`; its lines are frame and
-    intensity, 0 to 5, and count from 1, so that line 1 is the frame at position 0 of a video.
+    A folder `SN001` holds a file for each action unit, named like `SN001_au1.txt`; its lines are
+    frame and intensity, 0 to 5, and count from 1, so that line 1 is the frame at position 0 of a
+    video.
 
     Returns:
       frame number -> `[A]` float32 in the order of `codes.units`, NaN where unknown; of a folder
@@ -54,7 +56,7 @@ def read_codes(codes: Codes) -> dict[int, np.ndarray]:
     if codes.path is None:
         return {}
     if codes.path.is_dir() and codes.path.suffix.lower() != ".csv":  # that is a table gone wrong
-        columns = [_intensities(codes.path, unit) for unit in codes.units]
+        columns = [_intensities(_file_of(codes.path, unit)) for unit in codes.units]
         return dict(enumerate(np.array(list(zip(*columns, strict=False)), np.float32)))
     lines = _lines(codes.path)
     frame, columns, width = _columns(codes.path, lines)
@@ -75,6 +77,29 @@ def read_codes(codes: Codes) -> dict[int, np.ndarray]:
     if not rows:
         raise ClipError("no codes", f"{codes.path} has a first line and no rows")
     return rows
+
+
+def unequal_lengths(codes: Codes) -> str:
+    """Says that the files of a folder do not code as many frames as each other.
+
+    Args:
+      codes: of a folder that `read_codes` can read.
+
+    Returns:
+      A note with the shortest and the longest file, empty where all are equally long.
+
+    Raises:
+      ClipError: a file is not there or cannot be read.
+    """
+    paths = [_file_of(codes.path, unit) for unit in codes.units]
+    frames = {path.name: sum(1 for _ in _lines(path)) for path in paths}
+    shortest, longest = min(frames, key=frames.get), max(frames, key=frames.get)
+    if frames[shortest] == frames[longest]:
+        return ""
+    return (
+        f"{shortest} codes {frames[shortest]} frames, {longest} {frames[longest]}: those behind "
+        f"the shortest are left out"
+    )
 
 
 def units_at(rows: dict[int, np.ndarray], numbers: Iterable[int], codes: Codes) -> np.ndarray:
@@ -140,15 +165,20 @@ def base_rates(units: Series[str], tables: Iterable[np.ndarray]) -> list[str]:
     return [f"share of frames with an action unit, of those where it is known: {', '.join(shares)}"]
 
 
-def _intensities(folder: pathlib.Path, unit: str) -> list[float]:
-    """Reads the file of one action unit: intensity 0 to 1 of every frame."""
-    ending = f"_au{int(unit.removeprefix('AU'))}.txt"
+def _file_of(folder: pathlib.Path, unit: str) -> pathlib.Path:
+    """Finds the file of one action unit, which bears the name of its folder."""
+    name = f"{folder.name}_au{int(unit.removeprefix('AU'))}.txt"
     try:
-        path = next((p for p in folder.iterdir() if p.name.lower().endswith(ending)), None)
+        files = [path for path in tree.entries(folder) if path.name.lower() == name.lower()]
     except OSError as error:
         raise ClipError("unreadable codes", f"{folder}: {error.strerror}") from error
-    if path is None:
-        raise ClipError("no codes", f"{folder} has no file of {unit} (...{ending})")
+    if not files:
+        raise ClipError("no codes", f"{folder} has no file of {unit} ({name})")
+    return files[0]
+
+
+def _intensities(path: pathlib.Path) -> list[float]:
+    """Reads the file of one action unit: intensity 0 to 1 of every frame."""
     values: list[float] = []
     for line, cells in _lines(path):
         where = f"{path}, line {line}"

@@ -7,10 +7,10 @@ import dataclasses
 import cv2
 import numpy as np
 
+from fer_jax.framing import ALIGNED, Framing
 from fer_jax.landmarks import LEFT_EYE, RIGHT_EYE, eye_distance
 
 SMALLEST, LARGEST = 32, 512  # sides that can be asked for, pixels
-EYE_DISTANCES = 2.5  # side of the square
 QUALITY = 95  # of the JPEG files, 0..100
 _MOUTH = slice(48, 68)
 _CLOSEST = 1.0  # pixels between the eyes; below, there is no direction to align by
@@ -18,16 +18,18 @@ _CLOSEST = 1.0  # pixels between the eyes; below, there is no direction to align
 _FINEST = 1.5
 
 
-def crop_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
+def crop_transform(landmarks: np.ndarray, size: int, framing: Framing = ALIGNED) -> np.ndarray:
     """Returns the similarity that takes source pixels to the pixels of an aligned crop.
 
-    The line through the eye centres becomes level, 0.4 `size` long; the middle of the crop is
-    halfway between the eyes' middle and the mouth's centre. Whole numbers are pixel centres in
-    both, so the crop covers -0.5 to size - 0.5.
+    The line through the eye centres becomes level, and as long as the framing says: 0.4 `size` of
+    an aligned crop. The point halfway between the eyes' middle and the mouth's centre comes to the
+    middle column, at the framing's height: to the middle of an aligned crop. Whole numbers are
+    pixel centres in both, so the crop covers -0.5 to size - 0.5.
 
     Args:
       landmarks: `[68, 2]`, pixels of the source.
       size: side of the crop, pixels.
+      framing: how the face lies in it.
 
     Returns:
       `[2, 3]` float64, `crop point = matrix @ (x, y, 1)`.
@@ -45,19 +47,23 @@ def crop_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
     distance = float(np.hypot(*across))
     if distance < _CLOSEST:
         raise ValueError(f"the eyes are {distance:.2g} pixels apart: no crop can be aligned")
-    cosine, sine = across / distance * (size / (EYE_DISTANCES * distance))
+    cosine, sine = across / distance * (size / (framing.eye_distances * distance))
     turn = np.array([[cosine, sine], [-sine, cosine]])
     centre = ((right + left) / 2 + points[_MOUTH].mean(0)) / 2
-    return np.column_stack([turn, (size - 1) / 2 - turn @ centre])
+    place = np.array([0.5, framing.height]) * size - 0.5
+    return np.column_stack([turn, place - turn @ centre])
 
 
-def cut_crop(image: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def cut_crop(
+    image: np.ndarray, landmarks: np.ndarray, size: int, framing: Framing = ALIGNED
+) -> tuple[np.ndarray, np.ndarray]:
     """Cuts one face out of a frame, aligned as `crop_transform` says.
 
     Args:
       image: `[H, W, 3]` uint8.
       landmarks: `[68, 2]`, pixels of the image; they may lie outside of it.
       size: side of the crop, pixels.
+      framing: how the face lies in it; a model's own is `Predictor.framing`.
 
     Returns:
       The crop, `[size, size, 3]` uint8, black where the image does not reach, and the landmarks in
@@ -66,7 +72,7 @@ def cut_crop(image: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.nd
     Raises:
       ValueError: as `crop_transform`.
     """
-    matrix = crop_transform(landmarks, size)
+    matrix = crop_transform(landmarks, size, framing)
     inside = np.asarray(landmarks, np.float64) @ matrix[:, :2].T + matrix[:, 2]
     crop = np.zeros((size, size, 3), np.uint8)
     part, scale, corner = _around(image, matrix, size)
@@ -116,10 +122,12 @@ class Crop:
     side: float
 
 
-def make_crop(image: np.ndarray, landmarks: np.ndarray, size: int) -> Crop:
+def make_crop(
+    image: np.ndarray, landmarks: np.ndarray, size: int, framing: Framing = ALIGNED
+) -> Crop:
     """Cuts and encodes one face; arguments and errors as `cut_crop`."""
-    crop, inside = cut_crop(image, landmarks, size)
-    side = EYE_DISTANCES * float(eye_distance(np.asarray(landmarks)))
+    crop, inside = cut_crop(image, landmarks, size, framing)
+    side = framing.eye_distances * float(eye_distance(np.asarray(landmarks)))
     return Crop(encode_jpeg(crop), inside, side)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import functools
+import itertools
+import lzma
 import pathlib
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -19,8 +23,14 @@ from preprocess.clip import ClipError, Sequence, SourceError
 
 SIDE = 48  # pixels
 TABLE = "fer2013.csv"
-NAME = re.compile(r"fer(\d{7})\.png")
+NAME = re.compile(r"fer(\d{7})\.png", re.IGNORECASE)
 _SLOW = 5000  # images whose reading is worth a progress bar
+_TWICE = "image twice"
+# What files, archives and images raise that are damaged, depending on where.
+_DAMAGE = (
+    OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    cv2.error,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +39,11 @@ class Still:
 
     Attributes:
       pixels: the 48 x 48 gray values, row by row.
+      copies: of a training image, the splits of the other usable images with the same pixels.
     """
 
     pixels: bytes = dataclasses.field(repr=False)
+    copies: tuple[str, ...] = ()
 
     def face(self, size: int) -> Sequence:
         """Makes one frame of it, of which no landmarks are known.
@@ -111,72 +123,82 @@ def read_cells(path: pathlib.Path, columns: list[str]) -> Iterator[list[str]]:
         raise SourceError(f"{path} cannot be read: {error}") from error
 
 
-def read_named(base: pathlib.Path) -> dict[str, bytes | ClipError]:
-    """Reads the images that are files, else those in archives.
+def read_named(base: pathlib.Path) -> tuple[dict[str, bytes | ClipError], list[str]]:
+    """Reads the images that are files, and those in archives that are no files or damaged ones.
+
+    An image may lie in several places if its pixels are the same in all of them.
 
     Args:
       base: the folder in which they lie, directly or in folders.
 
     Returns:
-      Name -> pixels, or why they cannot be used.
+      Name in lower case -> pixels, or why they cannot be used; and the archives that cannot be
+      read, each with the reason.
     """
+    paths = _paths(base)
     images: dict[str, bytes | ClipError] = {}
-    files = _files(base) or _members(base)
-    shown = track(files, "reading images", transient=True) if len(files) > _SLOW else files
-    archives: dict[pathlib.Path, zipfile.ZipFile] = {}
-    try:
-        for archive, path in shown:
-            if archive and archive not in archives:
-                archives[archive] = zipfile.ZipFile(archive)
-            name = pathlib.PurePosixPath(path).name
-            if name in images:
-                images[name] = ClipError("image twice", f"{name} lies in several places in {base}")
-            else:
-                images[name] = _image(archives.get(archive), path)
-    finally:
-        for opened in archives.values():
-            opened.close()
-    return images
+    _read_into(images, [(path, path.read_bytes) for path in paths if _is_image(path)])
+    files = {name for name, image in images.items() if isinstance(image, bytes)}
+    damaged = []
+    for path in paths:
+        if path.suffix.lower() != ".zip" or path.is_dir():
+            continue
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = [
+                    (path / member.filename, functools.partial(archive.read, member))
+                    for member in archive.infolist()
+                ]
+                wanted = [m for m in members if _is_image(m[0]) and m[0].name.lower() not in files]
+                _read_into(images, wanted)
+        except _DAMAGE as error:
+            damaged.append(f"{path} ({_what(error)})")
+    return images, damaged
 
 
-def _files(base: pathlib.Path) -> list[tuple[None, str]]:
-    folders = tree.find(base, lambda folder: any(_is_image(path) for path in folder.iterdir()))
-    return [(None, str(p)) for folder in folders for p in tree.entries(folder) if _is_image(p)]
+def _paths(base: pathlib.Path) -> list[pathlib.Path]:
+    paths = []
+    for folder in itertools.chain.from_iterable(tree.levels(base)):
+        with contextlib.suppress(OSError):  # some folder beside the tree
+            paths += tree.entries(folder)
+    return paths
 
 
-def _is_image(path: pathlib.PurePath) -> bool:
+def _is_image(path: pathlib.Path) -> bool:
     return bool(NAME.fullmatch(path.name))
 
 
-def _members(base: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
-    """Lists the images in all archives in the uppermost folders that hold such archives."""
-
-    def in_folder(folder: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
-        archives = [path for path in tree.entries(folder) if path.suffix.lower() == ".zip"]
-        return [(path, name) for path in archives for name in _names(path)]
-
-    return [member for folder in tree.find(base, in_folder) for member in in_folder(folder)]
+def _read_into(images: dict[str, bytes | ClipError], places: list) -> None:
+    """Adds images to those that are known; `places` are paths, each with what reads its bytes."""
+    shown = track(places, "reading images", transient=True) if len(places) > _SLOW else places
+    for path, read in shown:
+        name, image = path.name.lower(), _image(path, read)
+        images[name] = _joined(images[name], image, path) if name in images else image
 
 
-def _names(path: pathlib.Path) -> list[str]:
-    """Lists the images in an archive; none where it is no archive."""
+def _joined(known: bytes | ClipError, new: bytes | ClipError, path: pathlib.Path):
+    """Says which of two images of one name counts: the usable one, neither where both differ."""
+    if known == new or isinstance(new, ClipError):
+        return known
+    if isinstance(known, bytes):
+        return ClipError(_TWICE, f"{path} and another image of its name have different pixels")
+    return known if known.reason == _TWICE else new
+
+
+def _image(path: pathlib.Path, read: Callable[[], bytes]) -> bytes | ClipError:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return [n for n in archive.namelist() if _is_image(pathlib.PurePosixPath(n))]
-    except (OSError, zipfile.BadZipFile):
-        return []
-
-
-def _image(archive: zipfile.ZipFile | None, path: str) -> bytes | ClipError:
-    try:
-        content = archive.read(path) if archive else pathlib.Path(path).read_bytes()
-    except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        return ClipError("unreadable", f"{path}: {error}")
-    values = np.frombuffer(content, np.uint8)
-    image = cv2.imdecode(values, cv2.IMREAD_GRAYSCALE) if len(values) else None
+        values = np.frombuffer(read(), np.uint8)
+        image = cv2.imdecode(values, cv2.IMREAD_GRAYSCALE) if len(values) else None
+    except _DAMAGE as error:
+        return ClipError("unreadable", f"{path}: {_what(error)}")
     if image is None:
         return ClipError("unreadable", f"{path} is no image")
     if image.shape != (SIDE, SIDE):
         size = f"{image.shape[1]} x {image.shape[0]}"
         return ClipError("other size", f"{path} has {size} pixels, not {SIDE} x {SIDE}")
     return image.tobytes()
+
+
+def _what(error: Exception) -> str:
+    """Says in one line what is wrong; some errors have no text."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -13,6 +13,7 @@ from collections.abc import Sequence as Series
 
 import numpy as np
 
+from fer_jax.framing import ALIGNED, Framing
 from fer_jax.landmarks import MEAN_FACE, Graph, centre, inner, make_graph, save_graph
 from preprocess import PREPROCESS_VERSION
 from preprocess.clip import Clip, Sequence, SourceError
@@ -39,6 +40,7 @@ def write_dataset(
     report: dict,
     crop_size: int = 0,
     votes: Series[str] = (),
+    framing: Framing = ALIGNED,
 ) -> None:
     """Writes shards, graph and report; the directory changes only once everything is written.
 
@@ -52,13 +54,14 @@ def write_dataset(
       report: becomes `report.json`.
       crop_size: side of the crops that every sequence has, pixels; 0 when none has any.
       votes: names of the emotions of `Clip.votes`; empty without them.
+      framing: how faces lie in the crops.
     """
     for left_by_a_kill in out.glob(f"{_PARTIAL}*"):
         shutil.rmtree(left_by_a_kill, ignore_errors=True)
     partial = pathlib.Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
     try:
         graph = _graph(examples())
-        info = _info(partial, classes, action_units, crop_size, votes, report["request"])
+        info = _info(partial, classes, action_units, crop_size, votes, framing, report["request"])
         _write_shards(info, examples(), splits)
         save_graph(graph, partial / "graph.json")
         (partial / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
@@ -150,7 +153,7 @@ def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
         raise SourceError(f"the landmarks of this data set make no face: {error}") from error
 
 
-def _info(directory, classes, action_units, crop_size: int, votes, request: dict):
+def _info(directory, classes, action_units, crop_size: int, votes, framing: Framing, request: dict):
     """Describes the data set to TFDS: `DatasetInfo`."""
     import tensorflow_datasets as tfds
 
@@ -166,6 +169,7 @@ def _info(directory, classes, action_units, crop_size: int, votes, request: dict
         "action_units": list(action_units or ()),
         "crop_size": crop_size,
         "votes": list(votes),
+        "framing": framing._asdict(),
     }
     what = "Facial landmark sequences" + (" and face crops" if crop_size else "")
     return tfds.core.DatasetInfo(

@@ -54,20 +54,29 @@ def bases(source, inner: set[str], name: str, layout: str) -> Iterator[pathlib.P
         yield source
 
 
-def find(base: pathlib.Path, fits: Callable[[pathlib.Path], bool]) -> list[pathlib.Path]:
-    """Returns the uppermost folders that fit: `base`, else in it, else in the folders in it."""
+def levels(base: pathlib.Path) -> Iterator[list[pathlib.Path]]:
+    """Gives the folders in which a tree may lie: `base`, then those in it, then those in these."""
     level = [base]
-    for _ in range(_DEPTH + 1):
-        fitting = []
+    yield level
+    for _ in range(_DEPTH):
         below = []
         for folder in level:
             with contextlib.suppress(OSError):  # some folder beside the tree
+                below += folders(folder)
+        yield below
+        level = below
+
+
+def find(base: pathlib.Path, fits: Callable[[pathlib.Path], bool]) -> list[pathlib.Path]:
+    """Returns the uppermost folders that fit: `base`, else in it, else in the folders in it."""
+    for level in levels(base):
+        fitting = []
+        for folder in level:
+            with contextlib.suppress(OSError):
                 if fits(folder):
                     fitting.append(folder)
-                below += folders(folder)
         if fitting:
             return fitting
-        level = below
     return []
 
 

@@ -70,8 +70,9 @@ class BilinearCNN(nn.Module):
       size: pixels of a side to which faces are enlarged (bicubic); 0 takes them as they are.
       gray: takes the colour out of faces, as FER+ has none.
       mirrored: takes the mean of a face and its mirror image, except in training.
-      pixels: how pixels are scaled, a key of `extract.PIXELS`. "vggface" is the paper's; weights
-        from ImageNet want "imagenet", a network from scratch "symmetric".
+      pixels: how pixels are scaled, a key of `extract.PIXELS`. "vggface" is the paper's for
+        VGG16, "vggface2" for ResNet50; weights from ImageNet want "imagenet", a network from
+        scratch "symmetric".
       dtype, remat: of the trunk, see `backbones`; all behind it is float32.
       axis_name: name of the mapped device axis, if any.
     """
@@ -113,7 +114,8 @@ class BilinearCNN(nn.Module):
         elif bilinear and self.features:
             # its input has length 1, whatever the number of entries: the fan out counts
             self.extra = Dense(self.features)
-        self.drop = Dropout(self.dropout, axis_name=self.axis_name)
+        # one network a pass: frames and mirror images of a clip share its mask
+        self.drop = Dropout(self.dropout, axis_name=self.axis_name, shared_axis=1)
         self.head = self._head()
 
     def _check(self):
@@ -123,6 +125,10 @@ class BilinearCNN(nn.Module):
                 raise ValueError(f"{field} {getattr(self, field)!r} is unknown: use one of {known}")
         if self.pooling == "fc" and self.trunk != "vgg16":
             raise ValueError(f"fc6 and fc7 belong to vgg16, not to {self.trunk}")
+        if self.compact != "full" and self.pooling != "bilinear":
+            raise ValueError(
+                f"compact {self.compact!r} is for bilinear pooling, not {self.pooling}"
+            )
         if self.rank % 2 or self.rank < 2:
             raise ValueError(f"rank is even (half of it is subtracted), not {self.rank}")
 

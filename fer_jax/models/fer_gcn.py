@@ -99,8 +99,8 @@ class FERGCN(nn.Module):
     pixels = "imagenet"
 
     def setup(self):
-        if self.features % 2:
-            raise ValueError(f"features is even (half a direction), not {self.features}")
+        if self.features % 2 or self.features < 2:
+            raise ValueError(f"features is even (half a direction) and not 0, not {self.features}")
         self.backbone = VGG16(self.stages, self.dtype, self.remat, self.axis_name)
         self.reduce = Dense(self.features)
         self.graph_modules = [GraphModule(self.features) for _ in range(self.modules)]

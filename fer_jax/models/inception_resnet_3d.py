@@ -249,28 +249,25 @@ class InceptionResNet3D(nn.Module):
 
     def maps(self, inputs: dict, *, train: bool = False) -> list[jax.Array]:
         """What each of the six blocks yields, `[B, T, S, S, C]`."""
+        weights = {name: each.astype(self.dtype) for name, each in self.filters(inputs).items()}
         maps = [self.stem(inputs["frames"], train)]
-        maps.append(self.inception_a(maps[-1], self._weights(inputs, maps[-1]), train))
+        maps.append(self.inception_a(maps[-1], weights["A"], train))
         maps.append(self.reduction_a(maps[-1], train))
-        maps.append(self.inception_b(maps[-1], self._weights(inputs, maps[-1]), train))
+        maps.append(self.inception_b(maps[-1], weights["B"], train))
         maps.append(self.reduction_b(maps[-1], train))
         maps.append(self.inception_c(maps[-1], train))
         return maps
 
     def filters(self, inputs: dict) -> dict[str, jax.Array]:
-        """Weights of the shortcuts of the blocks A and B, `[B, T, S, S, 1]`."""
+        """Weights of the shortcuts of the blocks A and B, `[B, T, S, S, 1]` or 1."""
+        if not self.landmarks:
+            return {"A": jnp.ones(()), "B": jnp.ones(())}
         size = inputs["frames"].shape[-2]
         side = -(-size // 8)  # behind the stem
         return {
             name: shortcut_filters(inputs["landmarks"], size, cells, self.outside)
             for name, cells in (("A", side), ("B", (side - 1) // 2))
         }
-
-    def _weights(self, inputs: dict, x: jax.Array):
-        if not self.landmarks:
-            return jnp.ones((), x.dtype)
-        sizes = inputs["frames"].shape[-2], x.shape[-2]
-        return shortcut_filters(inputs["landmarks"], *sizes, self.outside).astype(x.dtype)
 
     def before_dropout(self, inputs: dict, *, train: bool = False) -> jax.Array:
         """Features of each frame, `[B, T, C]`."""

@@ -219,18 +219,21 @@ class Dropout(nn.Module):
       rate: share of elements set to zero; the rest is scaled by 1 / (1 - rate).
       batch_axis: axis of the examples.
       axis_name: name of the mapped device axis over which a batch is split, if any.
+      shared_axis: axis along which an example has one mask, if any.
     """
 
     rate: float
     batch_axis: int = 0
     axis_name: str | None = None
+    shared_axis: int | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, *, active: bool) -> jax.Array:
         if not active or self.rate == 0.0:
             return x
         words = jax.random.bits(self.make_rng("dropout"), (2,))
-        bits = hash_bits(words, x.shape, self.batch_axis, self._first_example(x))
+        shape = tuple(1 if axis == self.shared_axis else n for axis, n in enumerate(x.shape))
+        bits = hash_bits(words, shape, self.batch_axis, self._first_example(x))
         keep = bits < jnp.uint32(round((1.0 - self.rate) * 2**32))
         return jnp.where(keep, x * (1.0 / (1.0 - self.rate)), 0.0)
 

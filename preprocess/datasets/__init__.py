@@ -8,6 +8,7 @@ and, where it needs them,
   `class_names(options)`: the same where they depend on the options;
   `ACTION_UNITS`: names of the columns of `Sequence.action_units` (else those of `Clip.codes`);
   `VOTES`: names of the emotions of `Clip.votes`;
+  `FRAMING`: how faces lie in crops that are not cut here (else aligned);
   `notes(kept) -> list[str]`: what to say about all clips that are kept, e.g. too few of a class;
   `add_options(parser)`: flags of its own; they are part of what makes a preparation the same.
 Its docstring is its help text.

@@ -23,7 +23,7 @@ import numpy as np
 
 from fer_jax.labels import DISFA_ACTION_UNITS, DISFA_CLASSES, emfacs
 from preprocess import tree
-from preprocess.action_units import base_rates, read_codes
+from preprocess.action_units import base_rates, read_codes, unequal_lengths
 from preprocess.clip import Clip, ClipError, Codes
 from preprocess.video import VideoPart, open_frames
 
@@ -147,11 +147,12 @@ def _clips(subject: str, video: pathlib.Path, codes: Codes, options) -> Iterator
       ClipError: the video or its labels cannot be read, or it has no run.
     """
     rows = np.stack(list(read_codes(codes).values()))
+    note = unequal_lengths(codes)
     frames = open_frames(video).announced or len(rows)
     intensities = np.rint(5 * rows[:frames])
     if options.whole_videos:
         part = VideoPart(video, 0, len(intensities))
-        yield Clip(subject, subject, _WHOLE, part, codes=codes)
+        yield Clip(subject, subject, _WHOLE, part, note=note, codes=codes)
         return
     labels = emfacs(intensities, options.present, options.chin_anger)
     runs = [run for run in _runs(labels) if labels[run.start] >= 0]
@@ -170,7 +171,7 @@ def _clips(subject: str, video: pathlib.Path, codes: Codes, options) -> Iterator
         for part in _divided(run):
             clip_id = f"{subject}_{part.start + 1:04d}-{part.stop:04d}"
             own = Run(video, part.start, len(part), tally)
-            yield Clip(clip_id, subject, DISFA_CLASSES[labels[part.start]], own)
+            yield Clip(clip_id, subject, DISFA_CLASSES[labels[part.start]], own, note=note)
 
 
 def _runs(labels: np.ndarray) -> Iterator[range]:

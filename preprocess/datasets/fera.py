@@ -4,7 +4,8 @@
 
   training/RECORDING/*.jpg or training/RECORDING.avi   (split train)
   test/RECORDING/*.jpg or test/RECORDING.avi           (split test)
-  subjects.csv                                         (first line: recording,subject,emotion)
+  subjects.csv                                         (first line: recording,subject,emotion;
+                                                        semicolons may stand for the commas)
 
 The files do not say for certain who plays: the table does. An emotion left empty there is the
 second part of the recording's name between hyphens (..-anger-..), else of its images' names. With
@@ -101,18 +102,21 @@ def _table(folders: list[pathlib.Path]) -> dict[str, dict[str, str]] | None:
     Raises:
       SourceError: it cannot be read or has no such columns.
     """
-    path = next((f / _TABLE for f in folders if (f / _TABLE).exists()), None)
+    path = _table_file(folders)
     if path is None:
         return None
     rows: dict[str, dict[str, str]] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True, restval="")
+            head = file.readline()
+            file.seek(0)
+            cut = ";" if ";" in head and "," not in head else ","  # ";": of some spreadsheets
+            reader = csv.DictReader(file, delimiter=cut, skipinitialspace=True, restval="")
             reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
             if missing := {"recording", "subject"} - {*reader.fieldnames}:
                 raise SourceError(
                     f"{path} has no column {' and no column '.join(sorted(missing))}: its first "
-                    f"line must be recording,subject,emotion"
+                    f"line must be recording,subject,emotion, separated by commas or semicolons"
                 )
             for cells in reader:
                 row = {name: (cells.get(name) or "").strip() for name in ("subject", "emotion")}
@@ -125,6 +129,22 @@ def _table(folders: list[pathlib.Path]) -> dict[str, dict[str, str]] | None:
         raise SourceError(f"{path} is no CSV in UTF-8 ({error}): save it as such") from error
     rows.pop("", None)
     return rows
+
+
+def _table_file(folders: list[pathlib.Path]) -> pathlib.Path | None:
+    """Finds the table, its name in any case, in the first folder that has it."""
+    for folder in folders:
+        try:
+            named = [path for path in tree.entries(folder) if path.name.casefold() == _TABLE]
+        except OSError as error:
+            raise SourceError(f"{folder} cannot be read: {error.strerror}") from error
+        if len(named) > 1:
+            raise SourceError(
+                f"{folder} has two tables, {named[0].name} and {named[1].name}: keep one"
+            )
+        if named:
+            return named[0]
+    return None
 
 
 def _key(name: str) -> str:

@@ -4,7 +4,7 @@
 
   fer2013new.csv              (github.com/microsoft/FERPlus)
 
-and the images in one of these forms, of which the first that is there is read:
+and the images, in the table if that is there, else in files, and what is no file in archives:
 
   fer2013.csv                 (of the Kaggle challenge; joined row by row)
   FER2013Train/fer0000000.png, FER2013Valid/..., FER2013Test/...   (joined by name)
@@ -19,18 +19,24 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from fer_jax.framing import FER2013
 from fer_jax.labels import FERPLUS_EMOTIONS
 from preprocess import fer2013, tree
 from preprocess.clip import Clip, ClipError, SourceError
 
 CLASSES = VOTES = FERPLUS_EMOTIONS
+FRAMING = FER2013
 _LABELS = "fer2013new.csv"
 _SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 _OFFICIAL = {"train": 28_559, "validation": 3_579, "test": 3_573}  # with a name and a vote
+_COUNT = re.compile(r"[0-9]{1,3}(\.0*)?")  # with a point where a table program has saved it
+_MOST = 100  # votes of a row; FER+ asked ten people
 _INNER = {"fer2013train", "fer2013valid", "fer2013test"}
 _LAYOUT = f"""Expected, in the folder or in folders of its own:
   {_LABELS} (github.com/microsoft/FERPlus) and
@@ -44,7 +50,7 @@ class Row(NamedTuple):
     Attributes:
       number: counted from 0, as in fer2013.csv.
       usage: Training, PublicTest or PrivateTest.
-      name: of the image; empty where FER+ leaves it out.
+      name: of the image, lower case; empty where FER+ leaves it out.
       votes: as written, in the order of `VOTES`.
     """
 
@@ -74,9 +80,13 @@ def clips(source, options) -> Iterator[Clip]:
     owners = _owners(rows)
     images = _images(base, source, rows, owners)
     listed = [_clip(row, owners, image) for row, image in zip(rows, images, strict=True)]
-    trained = _trained(listed) if getattr(options, "drop_duplicates", False) else set()
+    trained, copies = _trained(listed), _copies(listed)
+    drop = getattr(options, "drop_duplicates", False)
     for clip in listed:
-        if clip.problem is None and clip.split != "train" and clip.source.pixels in trained:
+        if clip.problem is None and clip.split == "train":
+            again = copies.get(clip.source.pixels, ())
+            clip = dataclasses.replace(clip, source=dataclasses.replace(clip.source, copies=again))
+        elif clip.problem is None and drop and clip.source.pixels in trained:
             problem = ClipError("duplicate image", "a training image has the same pixels")
             clip = dataclasses.replace(clip, problem=problem)
         yield clip
@@ -86,7 +96,13 @@ def notes(kept: list[Clip]) -> list[str]:
     """Says what FER-2013 does not tell, which images are there twice, and how many are missing."""
     size = collections.Counter(clip.split for clip in kept)
     trained = _trained(kept)
-    twice = collections.Counter(clip.split for clip in kept if clip.source.pixels in trained)
+    # the training images know of their copies, which may have been dropped
+    copies = {c.source.pixels: c.source.copies for c in kept if c.split == "train"}
+    twice = collections.Counter(split for splits in copies.values() for split in splits)
+    left = collections.Counter(
+        c.split for c in kept if c.split != "train" and c.source.pixels in trained
+    )
+    size += twice - left
     texts = [
         "FER-2013 does not say who is seen: each image counts as a subject of its own",
         "classes are the emotion with most votes, for orientation; the votes are kept beside them",
@@ -94,9 +110,9 @@ def notes(kept: list[Clip]) -> list[str]:
     ]
     texts += [
         f"{twice[split]:,} of {size[split]:,} images in {split} have the pixels of one in train; "
-        "--drop-duplicates leaves them out"
+        f"--drop-duplicates {'leaves' if left[split] else 'has left'} them out"
         for split in _OFFICIAL
-        if split != "train" and twice[split]
+        if twice[split]
     ]
     other = [f"{s} {size[s]:,} of {n:,}" for s, n in _OFFICIAL.items() if size[s] != n]
     return texts + ([f"not all FER+ images that have votes: {', '.join(other)}"] if other else [])
@@ -106,6 +122,15 @@ def _trained(clips: list[Clip]) -> set[bytes]:
     return {c.source.pixels for c in clips if c.problem is None and c.split == "train"}
 
 
+def _copies(clips: list[Clip]) -> dict[bytes, tuple[str, ...]]:
+    """Finds the usable images of validation and test by their pixels: pixels -> splits."""
+    splits: dict[bytes, tuple[str, ...]] = {}
+    for clip in clips:
+        if clip.problem is None and clip.split != "train":
+            splits[clip.source.pixels] = (*splits.get(clip.source.pixels, ()), clip.split)
+    return splits
+
+
 def read_labels(path: pathlib.Path) -> list[Row]:
     """Reads `fer2013new.csv`.
 
@@ -113,7 +138,10 @@ def read_labels(path: pathlib.Path) -> list[Row]:
       SourceError: it cannot be read, lacks a column, or a row has an unknown usage.
     """
     cells = fer2013.read_cells(path, ["usage", "image name", *VOTES])
-    rows = [Row(n, usage, name, tuple(votes)) for n, (usage, name, *votes) in enumerate(cells)]
+    rows = [
+        Row(number, usage, name.lower(), tuple(votes))
+        for number, (usage, name, *votes) in enumerate(cells)
+    ]
     if not rows:
         raise SourceError(f"{path} holds no votes: take it from github.com/microsoft/FERPlus")
     for row in rows:
@@ -152,10 +180,21 @@ def _images(base, source, rows: list[Row], owners: dict[str, int]) -> list[bytes
     """
     if table := fer2013.find_table(base):
         return _of_table(table, rows)
-    if named := fer2013.read_named(base):
-        return [_of_name(row, named, owners, base) for row in rows]
-    text = f"no images ({fer2013.TABLE}, fer0000000.png, or a .zip with such names)"
-    raise tree.layout_error("FER+", source, text, _LAYOUT)
+    named, damaged = fer2013.read_named(base)
+    unread = f"; cannot be read: {', '.join(damaged)}" if damaged else ""
+    if not named:
+        text = f"no images ({fer2013.TABLE}, fer0000000.png, or a .zip with such names){unread}"
+        raise tree.layout_error("FER+", source, text, _LAYOUT)
+    unclear, where = _unclear(rows), f"{base}{unread}"
+    return [_of_name(row, named, owners, unclear, where) for row in rows]
+
+
+def _unclear(rows: list[Row]) -> set[str]:
+    """Finds the names of which it matters whose picture their file shows."""
+    told = collections.defaultdict(set)
+    for row in rows:
+        told[row.name].add((row.usage, row.votes))
+    return {name for name, several in told.items() if name and len(several) > 1}
 
 
 def _of_table(path: pathlib.Path, rows: list[Row]) -> list[bytes | ClipError]:
@@ -174,12 +213,15 @@ def _of_table(path: pathlib.Path, rows: list[Row]) -> list[bytes | ClipError]:
     return [pixels for _, pixels in table]
 
 
-def _of_name(row: Row, named: dict, owners: dict[str, int], base) -> bytes | ClipError:
+def _of_name(row: Row, named: dict, owners: dict, unclear: set, where: str) -> bytes | ClipError:
+    if row.name in unclear:  # the file shows one of them; only fer2013.csv has all
+        text = f"several rows with different votes bear the name {row.name}, and it has one picture"
+        return ClipError("name of several rows", text)
     owner = owners.get(row.name)
-    if owner != row.number:  # the file shows one of the two; only fer2013.csv has both
+    if owner != row.number:
         text = f"row {row.number} bears the name of row {owner}, {row.name}"
         return ClipError("name of another row", text)
-    missing = ClipError("no image", f"there is no {row.name} in {base}")
+    missing = ClipError("no image", f"there is no {row.name} in {where}")
     return named.get(row.name, missing)
 
 
@@ -202,14 +244,15 @@ def _votes(row: Row) -> tuple[float, ...]:
     """Reads how many people saw each of the eight emotions.
 
     Raises:
-      ClipError: FER+ leaves the image out, or the votes are no counts or all 0.
+      ClipError: FER+ leaves the image out, or the votes are no counts, too many, or all 0.
     """
     where = f"row {row.number} of {_LABELS}"
     if not row.name:
         raise ClipError("no image name", f"{where}: FER+ leaves it out")
-    if not all(vote.isascii() and vote.isdecimal() for vote in row.votes):
-        raise ClipError("impossible votes", f"{where}: {', '.join(row.votes)}")
-    votes = tuple(map(float, row.votes))
+    votes = tuple(float(vote) if _COUNT.fullmatch(vote) else math.nan for vote in row.votes)
+    if not sum(votes) <= _MOST:  # NaN neither
+        what = f"no counts of {_MOST} people at most: {', '.join(row.votes)[:80]}"
+        raise ClipError("impossible votes", f"{where}: {what}")
     if not any(votes):
         raise ClipError("no votes", f"{where}: nobody saw one of the eight emotions")
     return votes

@@ -12,7 +12,17 @@ from safetensors.torch import save_file
 import fer_jax
 from benchmarks import torch_fer_gcn
 from configs import fergcn_synthetic
-from fer_jax import checkpoint, compare, crops, data, epoch_log, experiment, loading, setup
+from fer_jax import (
+    checkpoint,
+    compare,
+    crops,
+    data,
+    epoch_log,
+    experiment,
+    loading,
+    method_tables,
+    setup,
+)
 
 STAGES = ((4, 1), (6, 1))
 
@@ -182,4 +192,4 @@ def test_folds_and_the_cnn_alone(prepared_crops, tmp_path):
     figures = {path.stem for path in (tmp_path / config.name / "figures").glob("*.png")}
     assert "confusion" in figures and "feature_maps" not in figures
     assert row["method"] == "VGG16" and row["gflops"] > 0 and row["ms_mcd"] > 0
-    assert "VGG16 (from random weights)" in compare.markdown([row])
+    assert "VGG16 (from random weights)" in method_tables.markdown([row])

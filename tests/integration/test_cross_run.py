@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -43,7 +44,7 @@ def small_config(databases, scored="studio", **fields):
     config.update_from_flattened_dict(
         {"model.divisor": 32, "model.hidden": 8, "train.epochs": 2, "train.batch_size": 4,
          "data.frames": 4, "protocol.folds": 3, "evaluation.passes": 4,
-         "train.evaluation_epochs": 1} | fields
+         "train.evaluation_epochs": 1, "data.crop_size": 0} | fields
     )  # fmt: skip
     return config
 
@@ -79,9 +80,14 @@ def test_the_report_compares_known_and_unseen_data_sets(crossed):
 
 
 def test_the_bundle_predicts_a_video(crossed, tmp_path):
-    workdir, _, _ = crossed
+    workdir, metrics, shown = crossed
     predictor = fer_jax.load_model(workdir / "model")
     assert predictor.inputs == "faces" and predictor.prepared_size == 56
+    assert predictor.frame_rule == "apex_pieces"  # of film and cartoon; studio's is "last"
+    content = json.loads((workdir / "model" / "model.json").read_text())
+    assert content["dataset"]["name"] == "synthetic_film + synthetic_cartoon"
+    total = int(re.search(r": (\d+) clips, ", shown).group(1))
+    assert content["dataset"]["clips"] == total - metrics["clips_scored"] > 36  # several of each
     assert "happiness" in predictor.classes and "joy" not in predictor.classes
     clip, video = make_clip(0, 3, 3, frames=24), tmp_path / "clip.mp4"
     write_video(video, render(clip.true_landmarks, clip.identity), clip.fps)

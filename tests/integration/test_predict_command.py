@@ -1,6 +1,7 @@
 """`python -m fer_jax.predict` from a bundle and real files to tables, videos and figures."""
 
 import json
+import shutil
 import subprocess
 import sys
 import weakref
@@ -13,6 +14,7 @@ import pytest
 
 import fer_jax
 from fer_jax.checkpoint import save_bundle
+from fer_jax.framing import ALIGNED, FER2013
 from fer_jax.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.models import MODELS, build
 from fer_jax.predict import main, predict_clips, predict_frames
@@ -164,22 +166,26 @@ def test_crops_from_clips_to_table_video_and_figure(crop_bundle, clips, tmp_path
         assert cv2.imread(str(tmp_path / "figures" / f"{name}_timeline.png")).shape[1] > 1000
 
 
+@pytest.mark.parametrize("framing", [ALIGNED, FER2013], ids=["aligned", "fer2013"])
 def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
-    crop_bundle, clips, monkeypatch
+    framing, crop_bundle, clips, monkeypatch, tmp_path
 ):
     from preprocess.crops import cut_crop
     from preprocess.faces import follow
 
     cut, held = [], []
 
-    def counted(image, landmarks, size):
-        crop, points = cut_crop(image, landmarks, size)
+    def counted(image, landmarks, *how):
+        crop, points = cut_crop(image, landmarks, *how)
         cut.append(weakref.ref(crop))
         held.append(sum(one() is not None for one in cut))
         return crop, points
 
     monkeypatch.setattr("preprocess.crops.cut_crop", counted)
-    predictor, path = fer_jax.load_model(crop_bundle), clips / "face.mp4"
+    bundle = shutil.copytree(crop_bundle, tmp_path / "model")
+    info = json.loads((bundle / "model.json").read_text())
+    (bundle / "model.json").write_text(json.dumps({**info, "framing": framing._asdict()}))
+    predictor, path = fer_jax.load_model(bundle), clips / "face.mp4"
     options = {"passes": 8, "seed": 2, "window": 0.4}
     table = predict_clips(predictor, path, **options, say=lambda text: None)
     np.testing.assert_allclose(table["start"], [0, 0.2, 0.4, 0.6, 0.8])
@@ -188,7 +194,7 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
     assert len(cut) == len(frames) == 30 and max(held) <= 12
     for (_, row), start in zip(table.iterrows(), range(0, 25, 5), strict=True):
         chosen = start + predictor.select(np.ones(10, bool))
-        clip = np.stack([cut_crop(*frames[index], 32)[0] for index in chosen])
+        clip = np.stack([cut_crop(*frames[index], 32, framing)[0] for index in chosen])
         summary = predictor.predict(clip[None], passes=8, seed=2)
         np.testing.assert_allclose(row[list(CLASSES)].astype(float), summary.mean[0], rtol=1e-6)
         assert row["entropy"] == pytest.approx(summary.entropy[0])

@@ -289,6 +289,47 @@ def test_training_sees_frames_and_scoring_their_mean():
     np.testing.assert_allclose(still, frames[:, 0], atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["full", "global resnet50"])
+def test_a_face_and_its_mirror_image_are_averaged(name):
+    model, variables, _ = small(name)
+    x = clips(2, 3, 24)
+    mirrored = model.clone(mirrored=True)
+    expected = (scored(model, variables, x) + scored(model, variables, x[..., ::-1, :])) / 2
+    assert difference(scored(model, variables, x), expected) > 1e-3
+    np.testing.assert_allclose(scored(mirrored, variables, x), expected, rtol=1e-5, atol=1e-5)
+    trained, _ = mirrored.apply(variables, x, train=True, dropout=False, mutable=["batch_stats"])
+    plain, _ = model.apply(variables, x, train=True, dropout=False, mutable=["batch_stats"])
+    np.testing.assert_array_equal(trained, plain)  # each frame for itself
+
+
+def test_a_pass_is_one_network_for_all_images_of_a_clip():
+    """Else the passes would agree more, the more images the mean is taken of."""
+    model = BilinearCNN(classes=3, dropout=0.5, **VGG, features=16)
+    variables = random_variables(model)
+    x = clips(1, 1, 24)
+    x = (x + x[..., ::-1, :]) / 2  # its own mirror image
+    key, options = jax.random.key(3), {"passes": 20}
+    one = uncertainty.sample(model, variables, x, key, **options)
+    assert np.std(one, axis=0).min() > 1e-4
+    for other, images in ((model.clone(mirrored=True), x), (model, np.concatenate([x] * 4, 1))):
+        more = uncertainty.sample(other, variables, images, key, **options)
+        np.testing.assert_allclose(more, one, rtol=1e-4, atol=1e-5)
+
+
+def test_gray_networks_see_no_colour():
+    rng = np.random.default_rng(0)
+    coloured = rng.integers(0, 256, (1, 1, 8, 8, 3)).astype(np.uint8)
+    weights = np.array([0.299, 0.587, 0.114])  # luma, ITU-R BT.601
+    gray = np.repeat((coloured @ weights)[..., None], 3, -1)
+    seen = [
+        np.asarray(frame_inputs(jnp.asarray(frames, jnp.float32), 0, "vggface", gray=True))
+        for frames in (coloured, gray)
+    ]
+    np.testing.assert_allclose(seen[0], seen[1], atol=0.02)
+    plain = np.asarray(frame_inputs(jnp.asarray(coloured, jnp.float32), 0, "vggface"))
+    assert np.abs(plain - seen[0]).max() > 20
+
+
 @pytest.mark.parametrize("name", ["full", "linear", "low_rank", "global"])
 def test_monte_carlo_dropout_draws_behind_the_features(name):
     model, variables, _ = small(name)

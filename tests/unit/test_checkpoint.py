@@ -12,6 +12,7 @@ import pytest
 
 import fer_jax
 from fer_jax import checkpoint, extract, landmarks
+from fer_jax.framing import ALIGNED, Framing
 from fer_jax.models.st_bln import STBLN
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -265,6 +266,21 @@ def test_reference_graph_survives_the_bundle(tmp_path):
     loaded = fer_jax.load_model(tmp_path)
     assert loaded.graph.mode == "reference" and loaded.graph.edges.shape == graph.edges.shape
     assert loaded.threshold is None
+
+
+def test_a_bundle_says_how_faces_lie_in_its_crops(variables, small_graph, tmp_path):
+    own = Framing(3.25, 0.6)
+    checkpoint.save_bundle(
+        tmp_path, name="x", model=MODEL, variables=variables,
+        recalibrated_stats=variables["batch_stats"], classes=("a", "b", "c"), frames=4,
+        frame_rule="ends", features="position", graph=small_graph, window_seconds=1.0, framing=own,
+    )  # fmt: skip
+    assert fer_jax.load_model(tmp_path).framing == own
+    file = tmp_path / "model.json"
+    info = json.loads(file.read_text())
+    assert info.pop("framing") == {"eye_distances": 3.25, "height": 0.6}
+    file.write_text(json.dumps(info))  # as older programs wrote it
+    assert fer_jax.load_model(tmp_path).framing == ALIGNED
 
 
 def test_weights_of_another_shape_are_named_leaf_by_leaf(damaged, bundle):

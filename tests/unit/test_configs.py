@@ -179,7 +179,8 @@ def test_paper_recipe_is_the_base():
     assert config.optimizer.to_dict() == {
         "name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": False,
         "weight_decay": 5e-4, "decay": "all", "clip_norm": 0.0, "schedule": "constant",
-        "drop_at": (), "drop_factor": 0.1, "drop_unit": "epoch", "warmup_epochs": 0.0,
+        "drop_at": (), "patience": 10, "drop_factor": 0.1, "drop_unit": "epoch",
+        "warmup_epochs": 0.0,
     }  # fmt: skip
     assert (config.train.batch_size, config.train.epochs) == (128, 400)
     assert config.protocol.folds == 10 and config.evaluation.passes == 100
@@ -281,4 +282,4 @@ def test_the_networks_of_the_bilinear_cnn_paper(trunk, pooling, dimensions):
     assert config.train.batch_size == 50 and config.protocol.name == "holdout"
     model = build(config.model.to_dict(), len(dimensions), None, config.data.frames)
     assert (model.trunk, model.pooling, model.size, model.dropout) == (trunk, pooling, 224, 0.3)
-    assert model.mirrored and model.gray and model.pixels == "vggface"
+    assert model.mirrored and model.gray and model.pixels == base.BILINEAR_PIXELS[trunk]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from configs import base, ir3d_cross_ckplus
 from fer_jax import checks, crops, database_report, databases, labels, protocols, scores
+from fer_jax.framing import FER2013
 from fer_jax.uncertainty import summarise
 
 NAMES = ("anger", "contempt", "fear", "joy", "relief", "happy", "Sadness", "neutral")
@@ -83,6 +84,15 @@ def test_crops_stay_with_their_clips(make_clips):
     np.testing.assert_array_equal(joined.crop_landmarks[24:], second.crop_landmarks[kept])
     with pytest.raises(ValueError, match="a 4 frames of 32 pixels, b 4 frames of 64 pixels"):
         databases.join({"a": first}, ("b", recorded(make_clips(), "two", 64)))
+
+
+def test_faces_must_lie_alike_in_all_crops(make_clips):
+    first, second = recorded(make_clips(), "one"), recorded(make_clips(), "two")
+    first, second = (dataclasses.replace(clips, framing=FER2013) for clips in (first, second))
+    assert databases.join({"a": first}, ("b", second)).framing == FER2013
+    aligned = recorded(make_clips(), "two")
+    with pytest.raises(ValueError, match=r"a 2\.74 eye .* at 0\.593 .*, b 2\.5 eye .* 0\.5 of"):
+        databases.join({"a": first}, ("b", aligned))
 
 
 def test_what_cannot_be_crossed_is_refused():

@@ -94,3 +94,17 @@ def test_heat_maps_lie_over_the_crops():
     assert (len(top.images), len(first.images), len(second.images)) == (1, 2, 2)
     assert first.images[1].get_array().max() == 0 and second.images[1].get_array().min() == 1
     assert tuple(first.images[1].get_extent()) == (-0.5, 7.5, 7.5, -0.5)
+
+
+def test_heat_maps_on_one_scale_have_a_colour_bar():
+    crops = np.zeros((4, 8, 8, 3), np.uint8) + np.uint8([30, 60, 120])
+    rows = [("low", np.full((4, 2, 2), 0.25)), ("high", np.full((4, 2, 2), 0.5))]
+    figure = frame_plots.heat_maps(crops, rows, "title", scale="weight", shown=3)
+    *axes, bar = figure.axes
+    assert len(axes) == 9 and bar.get_ylabel() == "weight" and bar.get_ylim() == (0, 1)
+    for place, value in ((3, 0.25), (8, 0.5)):
+        under, over = axes[place].images
+        np.testing.assert_array_equal(over.get_array(), value)  # not of its own largest
+        assert over.get_clim() == (0, 1)
+        np.testing.assert_array_equal(under.get_array(), 70)  # grey, so that colours are the maps'
+    np.testing.assert_array_equal(axes[0].images[0].get_array(), crops[0])

@@ -9,12 +9,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 # From the ground up; a file may use files of its own floor and of those below.
 FLOORS = [
-    {"__init__", "labels", "landmarks", "metrics", "pen", "published", "emotion_words", "origins"},
+    {"__init__", "labels", "landmarks", "framing", "metrics", "pen", "published", "emotion_words",
+     "origins"},
     {"data", "loading", "selection", "extract", "augment", "crops", "models", "tasks",
      "synthetic", "synthetic_databases", "face_model", "face_motion", "drawing", "picture",
      "render", "databases"},
-    {"parallel", "pretrained", "optimizers", "programs", "train", "uncertainty", "assess",
-     "checkpoint", "predictor", "protocols", "progressive"},
+    {"parallel", "pretrained", "warm_start", "optimizers", "programs", "train", "uncertainty",
+     "assess", "checkpoint", "predictor", "protocols", "progressive"},
     {"experiment", "setup", "checks", "workdir", "resume", "report", "scores", "plots",
      "method_plots", "method_tables", "predict", "sources", "windows", "outputs",
      "frame_maps", "frame_plots", "timeline", "annotate", "demo", "search", "search_report",
@@ -109,7 +110,7 @@ def test_the_core_needs_no_heavy_package(path):
 
 
 def test_preprocess_uses_only_the_ground_of_the_house():
-    allowed = {"labels", "landmarks", "synthetic"}
+    allowed = {"labels", "landmarks", "framing", "synthetic"}
     for path in sources("preprocess"):
         assert set(house_imports(path)) <= allowed, path
         heads = {name.split(".")[0] for name in imports(path)}

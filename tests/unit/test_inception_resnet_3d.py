@@ -218,13 +218,54 @@ def test_a_filter_of_zeros_leaves_the_residual_alone():
     np.testing.assert_allclose((whole - none)[active], x[active], rtol=1e-4)
 
 
-def test_filters_to_look_at_are_those_of_the_blocks():
-    filters = small_model().filters(faces())
-    maps = jax.eval_shape(
-        functools.partial(small_model().apply, method="maps"), variables_of(), faces()
-    )
-    assert filters["A"].shape == (*maps[0].shape[:-1], 1)
-    assert filters["B"].shape == (*maps[2].shape[:-1], 1)
+def cornered_faces():
+    """Faces whose landmarks leave cells outside all windows, of block A and of block B."""
+    inputs = faces()
+    return {**inputs, "landmarks": inputs["landmarks"] / 4}
+
+
+@pytest.mark.parametrize("outside", [0.0, 0.3, 1.0])
+def test_filters_to_look_at_are_those_of_the_landmarks(outside):
+    inputs = cornered_faces()
+    filters = small_model(outside=outside).filters(inputs)
+    for name, cells in zip("AB", CELLS, strict=True):
+        expected = shortcut_filters(inputs["landmarks"], SIDE, cells, outside)
+        np.testing.assert_array_equal(filters[name], expected, err_msg=name)
+        assert np.unique(filters[name]).size > 3 and (filters[name] == outside).any()
+
+
+def test_filters_to_look_at_are_those_that_weigh_the_shortcuts():
+    """The blocks by hand, with these weights, yield the maps of the model."""
+
+    @jax.jit
+    def both(inputs):
+        model = small_model(outside=0.3).bind(variables_of())
+        weights, maps = model.filters(inputs), model.maps(inputs)
+        own = [
+            model.inception_a(maps[0], weights["A"], False),
+            model.inception_b(maps[2], weights["B"], False),
+        ]
+        return own, [maps[1], maps[3]]
+
+    for own, of_model in zip(*both(cornered_faces()), strict=True):
+        np.testing.assert_allclose(own, of_model, rtol=1e-4, atol=1e-5)
+
+
+def test_cells_outside_all_windows_count_as_the_option_says():
+    inputs = cornered_faces()
+    dark, plain = logits_of(inputs), logits_of(inputs, landmarks=False)
+    bright = logits_of(inputs, outside=1.0)
+    assert np.abs(bright - dark).max() > 1e-3 and np.abs(bright - plain).max() > 1e-3
+
+
+def test_with_a_landmark_in_every_cell_all_of_the_shortcuts_pass():
+    side, cells = 49, 7
+    middles = (np.stack(np.meshgrid(*[np.arange(cells)] * 2), -1).reshape(-1, 2) + 0.5) * 7
+    points = np.resize(middles, (68, 2))  # 49 cells, some twice: so those of the points left out
+    inputs = faces(side=side)
+    inputs["landmarks"] = np.broadcast_to(points, (CLIPS, FRAMES, 68, 2)).astype(np.float32)
+    plain = logits_of(inputs, landmarks=False)
+    np.testing.assert_allclose(logits_of(inputs), plain, rtol=1e-4, atol=1e-5)
 
 
 # Frames and clips

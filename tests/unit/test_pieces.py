@@ -71,7 +71,7 @@ def test_each_piece_is_an_example_that_shares_no_frame(loaded):
     whole, pieces = loaded
     recordings = [clip_id.rpartition("#")[0] for clip_id in pieces.clip_ids]
     assert set(recordings) == set(whole.clip_ids) and len(pieces) > len(whole)
-    assert len(set(pieces.clip_ids)) == len(pieces) and pieces.short == 0
+    assert len(set(pieces.clip_ids)) == len(pieces) and not pieces.short
     own = {name: number for number, name in enumerate(whole.clip_ids)}
     for field in ("labels", "subjects", "splits"):
         ours, theirs = getattr(pieces, field), getattr(whole, field)
@@ -109,7 +109,7 @@ def test_recordings_too_short_for_a_piece_are_counted(prepared):
     size = int(np.median(counts)) + 1
     assert counts.min() < size <= counts.max(), "all recordings are equally long"
     left = loading.load_clips(prepared, size, "pieces")
-    assert left.short == (counts < size).sum() and len(left) == (counts // size).sum()
+    assert sum(left.short.values()) == (counts < size).sum() and len(left) == (counts // size).sum()
     with pytest.raises(loading.NotPreparedError, match="none of the 42 recordings .*frames=?"):
         loading.load_clips(prepared, int(counts.max()) + 1, "pieces")
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from fer_jax import outputs, predict, sources
+from fer_jax.framing import ALIGNED, FER2013
 from fer_jax.landmarks import MEAN_FACE
 from fer_jax.selection import select_frames
 from fer_jax.uncertainty import summarise
@@ -189,6 +190,7 @@ def crop_predictor(predictor):
 
     predictor.takes_crops, predictor.inputs = True, "frames"
     predictor.prepared_size, predictor.predict = 32, answer
+    predictor.framing = ALIGNED
     predictor.info = {"dataset": {"scaled": True}}
     return predictor
 
@@ -220,6 +222,24 @@ def test_frames_with_known_landmarks_need_no_detector(crop_predictor, monkeypatc
     assert [row["joy"] for row in rows] == pytest.approx([0.2, 0.8])
     assert [row["frames"] for row in rows] == [10, 8]
     assert [(row["start"], row["end"]) for row in rows] == [(0, 1), (1, 2)]
+
+
+def test_faces_are_cut_as_the_model_learnt_them(crop_predictor):
+    from preprocess.crops import cut_crop
+
+    images = list(np.random.default_rng(0).integers(0, 256, (4, 240, 320, 3), np.uint8))
+    answer, looked = crop_predictor.predict, []
+
+    def look(crops, **options):
+        looked.append(crops[0])
+        return answer(crops, **options)
+
+    crop_predictor.predict, crop_predictor.framing = look, FER2013
+    points = POINTS.astype(np.float32)
+    next(predict.predict_frames(crop_predictor, images, [points] * 4, fps=4))
+    wanted = [cut_crop(image, points, 32, FER2013)[0] for image in images]
+    np.testing.assert_array_equal(looked[0], wanted)
+    assert (looked[0][0] != cut_crop(images[0], points, 32)[0]).mean() > 0.5
 
 
 def test_frames_work_for_models_of_landmarks_and_cost_no_crops(predictor, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer_jax.framing import FER2013, Framing
 from fer_jax.landmarks import LEFT_EYE, MEAN_FACE, RIGHT_EYE
 from preprocess import crops, faces, read
 from preprocess.clip import Clip, ClipError
@@ -63,6 +64,33 @@ def test_a_crop_knows_its_landmarks_wherever_the_face_is(landmarks, size):
         0.4 * size / np.hypot(*(middle_of(landmarks, LEFT_EYE) - middle_of(landmarks, RIGHT_EYE))),
         rtol=1e-4,
     )
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    landmarks=anywhere,
+    size=st.sampled_from(SIZES),
+    framing=st.builds(Framing, st.floats(1.5, 5), st.floats(0.2, 0.8)) | st.just(FER2013),
+)
+def test_a_framing_says_where_eyes_and_mouth_are(landmarks, size, framing):
+    _, inside = crops.cut_crop(np.zeros((90, 120, 3), np.uint8), landmarks, size, framing)
+    right, left = middle_of(inside, RIGHT_EYE), middle_of(inside, LEFT_EYE)
+    np.testing.assert_allclose(left - right, [size / framing.eye_distances, 0], atol=1e-3 * size)
+    centre = ((right + left) / 2 + middle_of(inside, slice(48, 68))) / 2
+    # the crop begins half a pixel before the centre of its first
+    np.testing.assert_allclose((centre + 0.5) / size, [0.5, framing.height], atol=1e-3)
+
+
+def test_pixels_move_with_the_framing():
+    """A larger square that is cut around the same face holds the smaller one."""
+    image = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    face = placed(25.6)
+    small, _ = crops.cut_crop(image, face, 64)
+    # as large pixels: 16 more on the left, 26 more above
+    large, _ = crops.cut_crop(image, face, 96, Framing(96 / 25.6, (32 + 26) / 96))
+    assert np.abs(large[26:90, 16:80].astype(int) - small).max() <= 1
+    cut = crops.make_crop(image, face, 96, Framing(96 / 25.6))
+    assert cut.side == pytest.approx(96, rel=1e-5)
 
 
 def test_a_face_that_already_fits_is_copied_pixel_by_pixel():

@@ -99,6 +99,36 @@ def test_the_shorter_of_video_and_labels_ends_both(tmp_path):
     assert "SN001_0001-0012" in listed(tmp_path)
 
 
+def test_files_of_unequal_length_are_noted(tmp_path):
+    person(tmp_path, "SN001", [HAPPY] * 60)
+    person(tmp_path, "SN002", [HAPPY] * 60)
+    path = tmp_path / "ActionUnit_Labels" / "SN001" / "SN001_au26.txt"
+    path.write_text("".join(f"{line},0\n" for line in range(1, 13)))
+    wanted = (
+        "SN001_au26.txt codes 12 frames, SN001_au1.txt 60: those behind the shortest are left out"
+    )
+    for whole in (False, True):
+        short, good = listed(tmp_path, whole_videos=whole).values()
+        assert (short.subject, short.source.count, short.note) == ("SN001", 12, wanted)
+        assert (good.subject, good.source.count, good.note) == ("SN002", 60, "")
+
+
+def test_files_that_are_not_of_the_folder_are_passed_over(tmp_path):
+    """Whatever their order: those of a Mac, of somebody else, of another unit, of a copy."""
+    person(tmp_path, "SN001", [HAPPY] * 12)
+    folder = tmp_path / "ActionUnit_Labels" / "SN001"
+    other = "".join(f"{line},5\n" for line in range(1, 4))
+    for name in ("SN002_au6", "AA_au6", "SN001_au66", "old_SN001_au6", "SN0012_au6"):
+        put(folder / f"{name}.txt", other)
+    for unit in DISFA_UNITS:
+        (folder / f"._SN001_au{unit}.txt").write_bytes(b"\0\5\x16\7\0\xff")
+    (folder / "SN001_au12.txt").rename(folder / "sn001_AU12.TXT")
+    assert ranges(listed(tmp_path)) == {"SN001_0001-0012": ("happiness", 0, 12)}
+    (folder / "SN001_au6.txt").unlink()  # nothing else takes its place
+    (clip,) = listed(tmp_path).values()
+    assert reason(clip) == "no codes" and "no file of AU06 (SN001_au6.txt)" in str(clip.problem)
+
+
 def test_a_long_run_is_divided_and_no_part_is_short(tmp_path, monkeypatch):
     monkeypatch.setattr(disfa, "_LONGEST", 20)
     person(tmp_path, "SN001", [HAPPY] * 49)
@@ -153,7 +183,7 @@ def test_people_of_whom_something_is_missing_are_listed(tmp_path):
         "SN001": "no codes", "SN002": "no codes", "SN003": "no video", "SN004": "unreadable",
         "SN005": "video twice", "SN006_0001-0010": "",
     }  # fmt: skip
-    assert "has no file of AU05 (..._au5.txt)" in str(clips["SN002"].problem)
+    assert "has no file of AU05 (SN002_au5.txt)" in str(clips["SN002"].problem)
 
 
 def test_a_video_without_a_run_is_listed(tmp_path):

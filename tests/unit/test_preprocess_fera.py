@@ -53,6 +53,35 @@ def test_the_table_says_who_plays_what(tmp_path, frames):
         assert [path.name for path in source] == ["1.jpg", "2.jpg", "0010.jpg"]
 
 
+@pytest.mark.parametrize("name", ["Subjects.CSV", "SUBJECTS.csv"])
+def test_the_table_is_found_in_any_case(tmp_path, name):
+    fera_recording(tmp_path, "p1-joy-1", None)
+    put(tmp_path / name, "recording,subject,emotion\np1-joy-1,someone,anger\n")
+    put(tmp_path / f"._{name}", "\0")
+    assert said(listed(fera, tmp_path)) == {"training/p1-joy-1": ("someone", "anger", "train")}
+
+
+def test_two_tables_in_one_folder_are_refused(tmp_path):
+    fera_recording(tmp_path, "p1-joy-1", None)
+    table(tmp_path, "p1-joy-1,someone,anger")
+    put(tmp_path / "Subjects.CSV", "recording,subject\n")
+    if len(list(tmp_path.glob("[Ss]ubjects*"))) < 2:
+        pytest.skip("names differ in case alone: one file here")
+    with pytest.raises(SourceError, match="two tables, Subjects.CSV and subjects.csv: keep one"):
+        listed(fera, tmp_path)
+
+
+def test_semicolons_may_separate_the_table(tmp_path):
+    for name in ("a, b", "c"):
+        fera_recording(tmp_path, name, None)
+    rows = ["recording;subject;emotion", "a, b; p1;joy", "c;p2;fear"]
+    (tmp_path / "subjects.csv").write_text("\r\n".join(rows), encoding="utf-8-sig")
+    assert said(listed(fera, tmp_path)) == {
+        "training/a, b": ("p1", "joy", "train"),
+        "training/c": ("p2", "fear", "train"),
+    }
+
+
 def test_without_a_table_names_of_recordings_or_images_say_it(tmp_path):
     fera_recording(tmp_path, "p3-sadness-1", None)
     fera_recording(tmp_path, "p4-Fear-2")
@@ -132,6 +161,7 @@ def test_rows_without_a_recording_are_listed(tmp_path):
         (b"name,emotion\na,joy\n", "no column recording and no column subject: its first line"),
         (b"recording,emotion\na,joy\n", "no column subject: its first line must be"),
         (b"", "no column recording and no column subject"),
+        (b"recording\tsubject\temotion\na\tp1\tjoy\n", ".*separated by commas or semicolons"),
         (b"recording,subject,emotion\na,\xff,joy\n", "is no CSV in UTF-8"),
     ],
 )

@@ -36,7 +36,7 @@ def printed(monkeypatch, dataset, *arguments, splits=("train",), subjects=9, cod
         ("ckplus", 512, "ir3d_ckplus", True),
         ("disfa", 299, "ir3d_disfa", False),
         ("fera", 64, "ir3d_fera", True),
-        ("synthetic", 96, "ir3d_synthetic", True),
+        ("synthetic", 96, "ir3d_synthetic", False),
         ("afew", 64, "fergcn_afew", True),
         ("bp4d", 32, "stcnlstm_bp4d", True),
         ("bp4d", 64, "stcnlstm_bp4d", False),
@@ -44,7 +44,7 @@ def printed(monkeypatch, dataset, *arguments, splits=("train",), subjects=9, cod
         ("synthetic", 64, "stcnlstm_synthetic", False),
         ("synthetic", 256, "fergcn_synthetic", True),
         ("manifest", 64, "stcnlstm_buhmap", False),
-        ("manifest", 96, "ir3d_buhmap", True),
+        ("manifest", 96, "ir3d_buhmap", False),
         ("manifest", 256, "fergcn_buhmap", True),
     ],
 )

@@ -105,6 +105,7 @@ def test_crops_go_in_and_come_out(tmp_path):
         assert row["crops"][start:end].tolist() == [len(plain.detected) - 1] * (end - start)
     metadata = json.loads((tmp_path / "metadata.json").read_text())
     assert metadata["crop_size"] == 64
+    assert metadata["framing"] == {"eye_distances": 2.5, "height": 0.5}
 
 
 def test_without_crops_there_is_no_field_of_them(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs import stbln_synthetic, stcnlstm_synthetic
+from configs import ir3d_cross_synthetic, stbln_synthetic, stcnlstm_synthetic
 from fer_jax import checks, setup
 
 
@@ -49,6 +49,35 @@ def test_what_means_nothing_is_refused(fields, words, tmp_path):
 def test_densenets_that_mean_nothing_are_refused(fields, words, tmp_path):
     with pytest.raises(ValueError, match=words):
         setup.prepare(config_of("densenet", **fields), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"model.divisor": 0}, "model.divisor=0: it must be 1 or more"),
+        ({"model.factorised": 2}, "model.factorised=2: kernels span 1 or 3 frames"),
+        ({"model.residual_scale": (0.1,)}, r"residual_scale=\(0.1,\): give one factor for each"),
+        ({"model.outside": -3.0}, "model.outside=-3.0: it must lie in 0.0 to 1.0"),
+        ({"data.words": ("anger", "angry")}, "words=.*give pairs of an emotion and its word, e.g."),
+        ({"data.neutral_dominance": 34.5}, "neutral_dominance=34.5: ratings lie in 1 to 9"),
+        ({"optimizer.patience": 0}, "optimizer.patience=0: it must be 1 or more"),
+        ({"data.frames_per_second": 5.0}, "frames_per_second thins clips, not apex_pieces"),
+        (
+            {"data.train_on": (("other", "./data/synthetic_studio_crops96", "last"),)},
+            "data/synthetic_studio_crops96 is there twice, learnt from or tested: its people",
+        ),
+        (
+            {"data.train_on": (("synthetic_film", "data/synthetic_film_crops96", "windows"),)},
+            "frame_rule=windows makes many clips of one",
+        ),
+    ],
+)
+def test_experiments_across_data_sets_that_mean_nothing_are_refused(fields, words):
+    config = ir3d_cross_synthetic.get_config()
+    checks.check(config)
+    config.update_from_flattened_dict(fields)
+    with pytest.raises(ValueError, match=words):
+        checks.check(config)
 
 
 def test_widths_are_still_checked(tmp_path):

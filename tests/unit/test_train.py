@@ -349,17 +349,29 @@ def test_the_whole_gradient_is_clipped_with_its_decay():
     assert_same(loose, plain)
 
 
-def rates(**fields):
+def rates(losses=(1.0,) * 20, **fields):
     """Learning rate of every step: SGD without momentum on a gradient of 1."""
     config = small_config(
         **{"optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, **fields}
     ).optimizer
     optimizer = optimizers.make_optimizer(config, steps_per_epoch=4, epochs=5)
     state, steps = optimizer.init(jnp.zeros(())), []
-    for _ in range(20):
-        update, state = optimizer.update(jnp.ones(()), state, jnp.zeros(()))
+    for loss in losses:
+        update, state = optimizer.update(jnp.ones(()), state, jnp.zeros(()), value=jnp.array(loss))
         steps.append(-float(update))
     return np.array(steps)
+
+
+def test_the_rate_falls_where_the_loss_no_longer_does():
+    """Epochs of 4 steps: their means fall once, then stay for 2 epochs, and for 2 more."""
+    losses = [5.0, 3.0, 5.0, 3.0, *[2.0, 4.0] * 2, *[3.0] * 16]
+    fields = {
+        "optimizer.schedule": "plateau",
+        "optimizer.patience": 2,
+        "optimizer.drop_factor": 0.5,
+    }
+    found = rates(losses, **fields)
+    np.testing.assert_allclose(found, [0.1] * 15 + [0.05] * 8 + [0.025], rtol=1e-6)
 
 
 def test_schedules():
@@ -385,7 +397,7 @@ def test_the_learning_rate_falls_in_steps():
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        ("schedule", "'other' is unknown: use 'constant', 'cosine' or 'steps'"),
+        ("schedule", "'other' is unknown: use 'constant', 'cosine', 'steps' or 'plateau'"),
         ("name", "optimiser 'other' is unknown: use 'sgd' or 'adam'"),
         ("decay", "decay 'other' is unknown: use 'all' or 'kernels'"),
         ("drop_unit", "drop unit 'other' is unknown: use 'epoch' or 'step'"),

@@ -1,0 +1,135 @@
+"""How do faces lie in the images of FER-2013, and what does it matter to a model?
+
+    python -m benchmarks.framing data/ferplus [--bundle runs/bilinear_small/model] [--images N]
+
+Looks for faces in validation images, enlarged fourfold, as prediction does in video, and prints how
+far apart the eyes are and how high the middle of eyes and mouth lies: `fer_jax.framing.FER2013`.
+With a bundle, also how well it does on the images as they are, and on the same faces cut out of
+them anew: aligned as `python -m preprocess` does, and framed as in FER-2013. Needs the `preprocess`
+extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+import fer_jax
+from fer_jax import data, loading, metrics
+from fer_jax.framing import ALIGNED, FER2013, Framing
+from fer_jax.landmarks import LEFT_EYE, RIGHT_EYE, eye_distance
+from preprocess.crops import cut_crop
+from preprocess.faces import Tracker
+
+ENLARGED = 4  # times; dlib sees no faces below 80 pixels
+MOUTH = slice(48, 68)
+THRESHOLD = 1.0  # of accuracy
+BATCH = 64
+
+
+def load(path: pathlib.Path, model) -> data.Clips:
+    """Opens the data set with the labels that a bundle was trained on."""
+    if model is None:
+        return loading.load_clips(path, 1, "middles", crop_size=0, target="votes")
+    rated = model.info["config"]["data"]
+    return loading.load_clips(
+        path,
+        1,
+        "middles",
+        crop_size=0,
+        classes=model.classes,
+        target="votes",
+        words=rated["words"],
+        neutral_dominance=rated["neutral_dominance"] or None,
+    )
+
+
+def find(image: np.ndarray) -> np.ndarray | None:
+    """Finds the largest face of `[S, S, 3]` uint8: landmarks `[68, 2]`, its pixels, or None."""
+    large = cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+    tracker = Tracker()
+    face = tracker.main(tracker.step(large))
+    return None if face is None else (face.landmarks + 0.5) / ENLARGED - 0.5
+
+
+def placements(landmarks: np.ndarray, side: int) -> dict[str, np.ndarray]:
+    """Where faces lie, in shares of the side: `[N]` each of landmarks `[N, 68, 2]`."""
+    eyes = (landmarks[:, RIGHT_EYE].mean(1) + landmarks[:, LEFT_EYE].mean(1)) / 2
+    middle = ((eyes + landmarks[:, MOUTH].mean(1)) / 2 + 0.5) / side
+    distance = eye_distance(landmarks) / side
+    return {"eye distance": distance, "height of the middle": middle[:, 1]}
+
+
+def recut(image: np.ndarray, landmarks: np.ndarray, framing: Framing) -> np.ndarray:
+    """Cuts a face out of its image anew.
+
+    A video goes on where the image ends: its edge is repeated, for nothing else is known of it.
+    """
+    side = image.shape[0]
+    wide = cv2.copyMakeBorder(image, side, side, side, side, cv2.BORDER_REPLICATE)
+    return cut_crop(wide, landmarks + side, side, framing)[0]
+
+
+def score(model, crops: np.ndarray, labels: np.ndarray) -> str:
+    """Accuracy and RMSE of each dimension of `[N, S, S, 3]`, cells of a table."""
+    parts = range(0, len(crops), BATCH)
+    said = np.concatenate([model.deterministic(crops[n : n + BATCH, None]) for n in parts])
+    accuracy = metrics.accuracy_at(metrics.distances(said, labels), THRESHOLD)
+    return " | ".join(f"{value:.3f}" for value in (accuracy, *metrics.rmse(said, labels)))
+
+
+def print_placements(landmarks: np.ndarray, side: int) -> None:
+    """Prints quartiles of where faces lie, and the framing of the median face."""
+    print("| share of the side | lower quartile | median | upper quartile |\n|---|---|---|---|")
+    placed = placements(landmarks, side)
+    for name, values in placed.items():
+        quartiles = np.quantile(values, (0.25, 0.5, 0.75))
+        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in quartiles) + " |")
+    distance, height = (np.median(values) for values in placed.values())
+    print(
+        f"\nside of the median face: {1 / distance:.2f} eye distances, its middle at {height:.3f}"
+    )
+
+
+def print_scores(model, images: np.ndarray, landmarks: np.ndarray, labels: np.ndarray) -> None:
+    """Prints how well a model does on images `[N, S, S, 3]` and on their faces cut anew."""
+    columns = " | ".join(f"RMSE {name}" for name in model.classes)
+    print(f"\n| crops of these faces | accuracy at T={THRESHOLD:g} | {columns} |")
+    print("|---|---|" + "---|" * len(model.classes))
+    print(f"| the images as they are | {score(model, images, labels)} |")
+    for name, framing in (("aligned", ALIGNED), ("as FER-2013 frames them", FER2013)):
+        pairs = zip(images, landmarks, strict=True)
+        crops = np.stack([recut(*pair, framing) for pair in pairs])
+        print(f"| cut anew, {name} | {score(model, crops, labels)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=pathlib.Path, help="prepared by: python -m preprocess ferplus")
+    parser.add_argument("--bundle", help="folder model/ of a run on this data set")
+    parser.add_argument("--images", type=int, help="so many, drawn at random (default: all)")
+    options = parser.parse_args()
+    model = fer_jax.load_model(options.bundle) if options.bundle else None
+    clips = load(options.data, model)
+    numbers = np.flatnonzero(np.asarray(clips.splits) == "validation")
+    numbers = np.random.default_rng(0).permutation(numbers)[: options.images]
+    images = [clips.frames.clip(number)[0] for number in numbers]
+    faces = [find(image) for image in track(images, "searching", transient=True)]
+    seen = [place for place, face in enumerate(faces) if face is not None]
+    print(f"a face in {len(seen)} of {len(images)} validation images\n")
+    if not seen:
+        return
+    images, landmarks = (np.stack([each[place] for place in seen]) for each in (images, faces))
+    print_placements(landmarks, images.shape[1])
+    if model is not None:
+        print_scores(model, images, landmarks, clips.labels[numbers[seen]])
+
+
+if __name__ == "__main__":
+    main()
