@@ -133,9 +133,8 @@ class Ours:
         return (time.perf_counter() - started) / self.row.steps
 
     def step_bytes(self) -> int:
-        """Memory of the training call: arguments, outputs and all between."""
-        need = self.train.memory_analysis()
-        return need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
+        """Memory of the training call."""
+        return programs.call_bytes(self.train)
 
     def _batches(self, steps: int):
         x, y = self.row.inputs()

@@ -165,15 +165,32 @@ def measure(row: Row, dtype: str, repeats: int, progress: Progress) -> dict[str,
 
 
 def memory_table(chosen: list[Row]) -> str:
-    """Markdown: memory of the compiled training call."""
-    lines = ["| training step, MiB | stored | remat | bfloat16 | both | both, in parts of one |"]
-    lines.append("|---|---|---|---|---|---|")
-    for row in chosen:
-        row = dataclasses.replace(row, steps=1)
-        ways = [("float32", False, 1), ("float32", True, 1), ("bfloat16", False, 1)]
-        ways += [("bfloat16", True, 1), ("bfloat16", True, row.batch)]
-        need = [Ours(row, *way).step_bytes() / 2**20 for way in ways]
-        lines.append(f"| {row.name} | " + " | ".join(f"{each:.0f}" for each in need) + " |")
+    """Markdown: memory of the compiled training call, of one clip and of each more."""
+    lines = [
+        "| memory, MiB | option | one clip | two clips | each clip more |",
+        "|---|---|---|---|---|",
+    ]
+    ways = {
+        "float32": ("float32", False, False),
+        "float32, remat": ("float32", True, False),
+        "bfloat16": ("bfloat16", False, False),
+        "bfloat16, remat": ("bfloat16", True, False),
+        "float32, clip by clip": ("float32", False, True),  # batch_parts
+    }
+    for row in {row.side: row for row in chosen}.values():
+        for way, (dtype, remat, divided) in ways.items():
+            one, two = (
+                Ours(
+                    dataclasses.replace(row, batch=batch, steps=1),
+                    dtype,
+                    remat,
+                    batch if divided else 1,
+                ).step_bytes()
+                / 2**20
+                for batch in (1, 2)
+            )
+            name = row.name.rpartition(",")[0]
+            lines.append(f"| {name} | {way} | {one:.0f} | {two:.0f} | {two - one:.0f} |")
     return "\n".join(lines)
 
 

@@ -258,10 +258,14 @@ def compile_ahead(program: Program, states, clips: data.Clips) -> tuple[Program,
     batches = parallel.part_shapes(one, count, hop, program.batch_size)
     keys = jax.random.split(jax.random.key(0), (count, hop))
     compiled = program.train.lower(states, batches, keys).compile()
+    return dataclasses.replace(program, train=compiled), call_bytes(compiled)
+
+
+def call_bytes(compiled) -> int:
+    """Memory of a compiled call on each device: arguments, outputs and all between."""
     need = compiled.memory_analysis()
     given = need.argument_size_in_bytes - need.alias_size_in_bytes  # donated states are outputs too
-    need = given + need.output_size_in_bytes + need.temp_size_in_bytes
-    return dataclasses.replace(program, train=compiled), need
+    return given + need.output_size_in_bytes + need.temp_size_in_bytes
 
 
 def count_parameters(params: dict) -> tuple[int, int]:
