@@ -10,6 +10,8 @@ import pandas as pd
 from fer_jax import epoch_log, metrics, uncertainty
 from fer_jax.assess import readings
 
+LEAST_ANSWERED = 0.01  # share of the clips: whether fewer are right is chance
+
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
@@ -142,8 +144,8 @@ def selective(target: float, scored: Scored, doubt, correct, validation=None) ->
     """Abstain threshold on an uncertainty, chosen on clips that it is not scored on.
 
     With a validation set the threshold comes from it. In a cross-validation each fold's comes
-    from the other folds, and the bundle's from all. Where no share of the clips reaches the
-    target accuracy there is no threshold (None) and nothing abstains.
+    from the other folds, and the bundle's from all. Where no share of the clips, or less than one
+    in a hundred, reaches the target accuracy there is no threshold (None) and nothing abstains.
 
     Args:
       target: accuracy that answered clips shall reach.
@@ -155,7 +157,8 @@ def selective(target: float, scored: Scored, doubt, correct, validation=None) ->
     def threshold_of(doubt, right) -> float:
         counts = np.isfinite(doubt)
         threshold = uncertainty.abstain_threshold(doubt[counts], right[counts], target)
-        return threshold if np.isfinite(threshold) else np.inf
+        few = (doubt[counts] <= threshold).mean() < LEAST_ANSWERED
+        return np.inf if few or not np.isfinite(threshold) else threshold
 
     if validation is not None:
         threshold = threshold_of(*validation)

@@ -19,6 +19,7 @@ from fer_jax import (
     metrics,
     scores,
 )
+from fer_jax.data import Clips
 from fer_jax.labels import WORD_RATINGS
 from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
@@ -139,7 +140,7 @@ def test_a_repeat_of_an_image_is_no_other_image():
 
 def test_passes_that_scatter_more_than_the_errors_leave_no_residual():
     scored = scored_images(noise=0.0)
-    calm = dataclasses.replace(scored, labels=scored.summary.mean, validation=None)
+    calm = dataclasses.replace(scored, labels=scored.summary.mean.clip(1, 9), validation=None)
     found = dimension_scores.intervals(NAMES, calm)
     assert found["residual_variance"] == [0, 0]
     assert found["predictive"]["valence"]["coverage"] == [1, 1, 1, 1]
@@ -155,7 +156,8 @@ def clips_of(scored, **more):
 
 def content_of(scored, target=0.95):
     evaluation = types.SimpleNamespace(target_accuracy=target)
-    config = types.SimpleNamespace(evaluation=evaluation)
+    own = types.SimpleNamespace(dataset="ferplus")
+    config = types.SimpleNamespace(evaluation=evaluation, method="mine", data=own)
     folds = [Fold(f"fold{n}", None, None) for n in range(scored.folds[-1] + 1)]
     clips, history = clips_of(scored), pd.DataFrame({"fold": []})
     return clips, folds, dimension_report.content(config, clips, folds, scored, history)
@@ -199,6 +201,18 @@ def test_doubt_tells_where_errors_are():
     assert selective["area_under_risk_coverage"] < 1 - overall
 
 
+def test_a_doubt_in_the_wrong_order_gives_no_threshold():
+    """A single image that happens to be right is no reason to answer its like only."""
+    scored = scored_images(count=300)
+    labels, summary = scored.validation
+    far = metrics.distances(summary.mean, labels)
+    doubt = np.where(np.arange(len(far)) == far.argmin(), -1.0, -far)  # one right, then the worst
+    wrong = dataclasses.replace(scored, validation=(labels, summary._replace(doubt=doubt)))
+    found = dimension_scores.selective(0.99, wrong)
+    assert found["threshold"] is None and found["coverage"] == 1.0
+    assert found["error_of_all"] == pytest.approx(1 - found["accuracy"])
+
+
 def test_images_come_from_the_best_to_the_worst():
     scored = scored_images(count=50)
     distance = np.linalg.norm(scored.summary.mean - scored.labels, axis=1)
@@ -211,11 +225,11 @@ def test_the_table_of_predictions_names_its_columns():
     table = dimension_scores.predictions(clips_of(scored), folds, scored)
     assert list(table)[:3] == ["clip", "subject", "fold"]
     for name in NAMES:
-        low, high = table[f"low_{name}"], table[f"high_{name}"]
-        np.testing.assert_allclose((low + high) / 2, table[name], atol=1e-4)
         residual = dimension_scores.with_residuals(scored)[1][NAMES.index(name)]
         half = 1.6449 * np.sqrt(table[f"std_{name}"] ** 2 + residual)
-        np.testing.assert_allclose(high - table[name], half, atol=1e-3)
+        for end, way in (("low", -1), ("high", 1)):  # the scale ends at 1 and 9
+            expected = np.clip(table[name] + way * half, 1, 9)
+            np.testing.assert_allclose(table[f"{end}_{name}"], expected, atol=1e-3)
     np.testing.assert_allclose(table["true_arousal"], scored.labels[:, 1], atol=1e-4)
     np.testing.assert_allclose(table["stored_valence"], scored.samples[0, :, 0], atol=1e-4)
     error = table[[*NAMES]].to_numpy() - scored.labels
@@ -251,8 +265,8 @@ def test_votes_are_of_whole_recordings():
 
 def test_a_still_stands_for_a_moment_of_a_video():
     def seconds(frames, rule, known=np.nan):
-        data = types.SimpleNamespace(frames=frames, frame_rule=rule)
-        clips = types.SimpleNamespace(seconds=np.array([known]))
+        data = types.SimpleNamespace(frames=frames, frame_rule=rule, train_on=())
+        clips = Clips([""], [""], ["train"], np.zeros(1), None, np.array([known]), (), None)
         return experiment._window_seconds(types.SimpleNamespace(data=data), clips)
 
     assert seconds(1, "middles") == experiment.STILL_SECONDS == 0.2
