@@ -157,7 +157,7 @@ def selective(target: float, scored: Scored, doubt, correct, validation=None) ->
     def threshold_of(doubt, right) -> float:
         counts = np.isfinite(doubt)
         threshold = uncertainty.abstain_threshold(doubt[counts], right[counts], target)
-        few = (doubt[counts] <= threshold).mean() < LEAST_ANSWERED
+        few = (doubt <= threshold).sum() < LEAST_ANSWERED * counts.sum()
         return np.inf if few or not np.isfinite(threshold) else threshold
 
     if validation is not None:

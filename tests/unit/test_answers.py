@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fer_jax import outputs, predict
 from fer_jax.answers import ANSWERS, NO_FACE, present_units, unsure_units
+from fer_jax.framing import ALIGNED
 from fer_jax.landmarks import MEAN_FACE
 from fer_jax.selection import select_frames, window_frames
 from fer_jax.uncertainty import summarise_units
@@ -121,7 +122,7 @@ def unit_predictor(threshold=(0.6, 0.6, None), takes_crops=False, seconds=0.4):
         task="action_units", classes=UNITS, threshold=threshold, window_seconds=seconds,
         predict=answer, info={}, frames=4, frame_rule="windows", takes_crops=takes_crops,
         inputs="frames" if takes_crops else "edges",
-        prepared_size=32, select=lambda detected, fps: select_frames(detected, 4, "windows"),
+        prepared_size=32, framing=ALIGNED, select=lambda detected, fps: select_frames(detected, 4, "windows"),
     )  # fmt: skip
 
 
