@@ -65,7 +65,7 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
             table["stored"]["accuracy_pooled"],
             table["recalibrated"]["accuracy_pooled"],
         )
-        caption = "Accuracies of the single passes and of their ensemble (paper's figure 2)"
+        caption = "Accuracies of the single passes and of their ensemble (ST-BLN paper's figure 2)"
         yield "passes", figure, caption
     bins = uncertainty.reliability_bins(summary.mean, labels)
     error = uncertainty.expected_calibration_error(summary.mean, labels)
@@ -83,7 +83,9 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
             clips.landmarks[number],
             f"{clips.clip_ids[number]} ({kind.replace('_', ' ')})",
         )
-        caption = f"Predictions of the passes for one clip: {kind.replace('_', ' ')} (figure 3)"
+        caption = (
+            f"Predictions of the passes for one clip: {kind.replace('_', ' ')} (figure 3 there)"
+        )
         yield f"clip_{kind}", figure, caption
 
 

@@ -53,7 +53,7 @@ def _row(chosen, labels, summary, seen: bool, threshold) -> dict:
         "accuracy": float((summary.mean.argmax(-1) == labels)[chosen].mean()),
         "confidence": float(summary.mean[chosen].max(-1).mean()),
         "agreement": float(summary.agreement[chosen].mean()),
-        "answered": float((doubt <= threshold).mean()) if threshold is not None else 1.0,
+        "answered": float((doubt <= threshold).mean()) if threshold is not None else None,
         **{name: float(getattr(summary, name)[chosen].mean()) for name in _DOUBTS},
         "quantiles": {
             name: np.quantile(getattr(summary, name)[chosen], _SHARES).tolist() for name in _DOUBTS
@@ -94,8 +94,8 @@ def lines(content: dict | None) -> list[str]:
     if content is None:
         return []
     text = [
-        "| data set | clips | accuracy | mean confidence | mean entropy | mean mutual information "
-        "| agreement | answered |",
+        "| data set | clips | accuracy | mean confidence | mean entropy, nats | "
+        "mean mutual information, nats | agreement | answered |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in content["rows"].items():
@@ -104,7 +104,7 @@ def lines(content: dict | None) -> list[str]:
             f"| {name} ({role}) | {row['clips']} | {row['accuracy']:.4f} | "
             f"{row['confidence']:.4f} | {row['entropy']:.4f} | {row['mutual_information']:.4f} | "
             f"{row['agreement']:.4f} | "
-            f"{row['answered']:.1%} |"
+            f"{'-' if row['answered'] is None else format(row['answered'], '.1%')} |"
         )
     left = content["classes_left_out"]
     if left:

@@ -69,8 +69,8 @@ def _draw(row: tuple, trail: tuple, dimensions: tuple, height: int, scale: float
         panel.y += plane.side + 8 * scale
     for name in dimensions:
         _draw_line(panel, row, name, colour, faceless)
-    marks = "bars and ellipse" if emotion_words.has_plane(dimensions) else "bars"
-    text = f"{marks}: intervals for {INTERVAL:.0%} of the faces"
+    text = f"bars: intervals for {INTERVAL:.0%} of the faces"
+    text += "; ellipse: as wide, as high" if emotion_words.has_plane(dimensions) else ""
     panel.text(panel.left, height - 7 * scale, text, 9.5, FAINT, anchor="ls")
     return panel.pixels()
 

@@ -78,7 +78,7 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
     figure = dimension_plots.threshold_accuracy(
         dimension_scores.THRESHOLDS, curves, TOLERANCE, dimension_scores.KAGGLE
     )
-    yield "thresholds", figure, "Accuracy at every threshold (paper's figure 6)"
+    yield "thresholds", figure, "Accuracy at every threshold (bilinear CNN paper's figure 6)"
     levels = np.arange(1, 20) / 20
     found = dimension_scores.intervals(dimensions, scored, levels)
     kinds = {

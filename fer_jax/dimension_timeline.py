@@ -89,7 +89,9 @@ def _draw_plane(figure, rows: pd.DataFrame) -> None:
         ellipse = Ellipse((low + high) / 2, *(high - low), fill=False, linestyle="--", color=colour)
         axes.add_patch(ellipse)
     dress_plane(axes)
-    words = f"dashed: {INTERVAL:.0%} intervals" + (", first and last" if len(seen) > 1 else "")
+    words = f"dashed: {INTERVAL:.0%} intervals of each axis" + (
+        ", first and last" if len(seen) > 1 else ""
+    )
     words += "" if sure.all() else "; crosses: unsure"
     axes.set_title(words, fontsize=SMALL, color=INK, loc="left")
     if len(seen) > 1:

@@ -47,7 +47,7 @@ def figures(
     title = f"Landmark filters: {clips.clip_ids[number]}"
     caption = (
         "What the shortcuts of blocks A and B let pass, on the scale of the colour bar: their "
-        "weight, 1 all, 0 nothing (figure 3)"
+        "weight, 1 all, 0 nothing (3D Inception-ResNet paper's figure 3)"
     )
     figure = frame_plots.heat_maps(shown, rows, title, scale="weight of the shortcut")
     yield "landmark_filters", figure, caption

@@ -59,6 +59,13 @@ class Predictor:
     threshold: float | None | tuple[float | None, ...]
     info: dict
 
+    def __repr__(self) -> str:
+        """A line for notebooks: the weights would fill the page."""
+        return (
+            f"Predictor({self.name!r}: {type(self.module).__name__} for {self.task}, "
+            f"{', '.join(self.classes)}; {self.frames} frames, threshold {self.threshold})"
+        )
+
     def select(self, detected, fps: float = 0.0) -> np.ndarray:
         """Chooses the `[T]` frames of a clip of `fps` frames a second, see `selection`."""
         detected = selection.thin_frames(detected, fps, self.frames_per_second)

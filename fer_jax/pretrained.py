@@ -37,15 +37,15 @@ def load_backbone(source: str, variables: dict) -> dict:
 
 
 def _read(source: str) -> dict[str, np.ndarray]:
+    path = pathlib.Path(source).expanduser()
+    if not path.is_file() and not _is_repo(path, source):
+        raise _not_found(path)
     try:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
     except ImportError as error:
         raise _not_installed("safetensors") from error
-    path = pathlib.Path(source).expanduser()
     if not path.is_file():
-        if not _is_repo(path, source):
-            raise _not_found(path)
         path = _download(source)
     try:
         return load_file(path)
@@ -63,10 +63,10 @@ def _is_repo(path: pathlib.Path, source: str) -> bool:
 
 
 def _not_found(path: pathlib.Path) -> PretrainedError:
-    found = f"{path} is a folder" if path.is_dir() else f"pretrained weights {path} do not exist"
+    found = f"{path} is no bundle" if path.is_dir() else f"pretrained weights {path} do not exist"
     return PretrainedError(
-        f"{found}: --config.pretrained names a .safetensors file or a Hugging Face repo id such as "
-        f"timm/vgg16_bn.tv_in1k"
+        f"{found}: --config.pretrained names a bundle (the folder model/ of a finished run), a "
+        f".safetensors file, or a Hugging Face repo id such as timm/vgg16_bn.tv_in1k"
     )
 
 

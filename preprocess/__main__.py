@@ -31,6 +31,8 @@ _COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landm
 # Pixels of the crops that a system's configs expect, and those of its small ones.
 _CROPS = {"stcnlstm": 64, "fergcn": 256, "ir3d": 299}
 _SMALL_CROPS = {"stcnlstm": 64, "fergcn": 64, "ir3d": 96}
+# Synthetic data sets whose clips end at rest: their last frames show nothing.
+_THERE_AND_BACK = ("film", "cartoon")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -173,11 +175,18 @@ def _next_command(options: argparse.Namespace, summary: dict, coded: bool) -> st
         for known, system in itertools.product((options.dataset, name), systems)
         if known.isidentifier() and pathlib.Path(f"configs/{system}_{known}.py").exists()
     ]
+    if getattr(options, "whole_videos", False):
+        own = []  # DISFA's configs learn emotions
     system, known = own[0] if own else (systems[0], "buhmap")
     command = f"python run.py --config configs/{system}_{known}.py"
     if not own:
         command += f" --config.name={shlex.quote(name)}"
     command += f" --config.data.path={path}"
+    if getattr(options, "database", None) in _THERE_AND_BACK:
+        command += f" --config.name={shlex.quote(name)}" if own else ""
+        if system == "ir3d":
+            dataset = f"synthetic_{options.database}"
+            command += f" --config.data.dataset={dataset} --config.data.frame_rule=apex_pieces"
     expected = _SMALL_CROPS if known in ("synthetic", "buhmap") else _CROPS
     if options.crops and options.crops != expected[system]:
         command += " --config.data.crop_size=0"

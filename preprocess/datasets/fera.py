@@ -62,7 +62,10 @@ def clips(source, options) -> Iterator[Clip]:
 def notes(kept: list[Clip]) -> list[str]:
     """Says where recordings or actors are not those of the release."""
     actors = {clip.subject for clip in kept if clip.split == "train"}
-    other = f"{len(actors)} actors in train instead of {_ACTORS}: folds of people need {_TABLE}"
+    other = (
+        f"{len(actors)} actors in train instead of the release's {_ACTORS}: folds of people mean "
+        f"nothing where {_TABLE} does not say who plays"
+    )
     whole = "155 recordings to train on"
     official = tree.official_note(kept, {"train": _COUNTS}, whole)
     return official + ([other] if len(actors) != _ACTORS else [])

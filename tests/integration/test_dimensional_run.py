@@ -213,14 +213,14 @@ def test_compared_in_a_table(ferplus, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["compare", *names])
     compare.main()
     table = pd.read_csv(tmp_path / "runs" / "compare" / "compare.csv")
-    assert table["method"].tolist() == ["VGG16 global", "mine"]
+    assert table["method"].tolist() == ["VGG16 global, VA", "mine, VA"]
     found = json.loads((tmp_path / "runs" / "mine" / "metrics.json").read_text())
     own = found["readings"]["mc_dropout"]
     assert table["mc_dropout"][1] == pytest.approx(own["accuracy"])
     assert table["errors_arousal_rmse"][1] == pytest.approx(own["dimensions"]["arousal"]["rmse"])
     assert table["errors_valence_paper_mae"].tolist()[0] == 0.66761
     text = (tmp_path / "runs" / "compare" / "compare.md").read_text()
-    assert "| mine (from random weights) | arousal |" in text and "- / 81.90" in text
+    assert "| mine, VA (from random weights) | arousal |" in text and "- / 81.90" in text
     assert "0.924 / 0.668 / 0.895 |" in text and "last epoch" not in text
     assert "labels' deviation" in capsys.readouterr().out
     assert (tmp_path / "runs" / "compare" / "compare.png").stat().st_size > 10_000

@@ -122,7 +122,8 @@ def unit_predictor(threshold=(0.6, 0.6, None), takes_crops=False, seconds=0.4):
         task="action_units", classes=UNITS, threshold=threshold, window_seconds=seconds,
         predict=answer, info={}, frames=4, frame_rule="windows", takes_crops=takes_crops,
         inputs="frames" if takes_crops else "edges",
-        prepared_size=32, framing=ALIGNED, select=lambda detected, fps: select_frames(detected, 4, "windows"),
+        prepared_size=32, framing=ALIGNED,
+        select=lambda detected, fps: select_frames(detected, 4, "windows"),
     )  # fmt: skip
 
 

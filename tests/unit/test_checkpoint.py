@@ -103,6 +103,7 @@ def test_an_unfinished_checkpoint_is_not_taken(tmp_path, variables):
 
 def test_bundle_comes_back(bundle, variables, small_graph):
     predictor = fer_jax.load_model(bundle)
+    assert len(repr(predictor)) < 300 and predictor.name in repr(predictor)
     assert_same(predictor.variables, variables)
     assert_same(predictor.recalibrated["params"], variables["params"])
     mean = predictor.recalibrated["batch_stats"]["data_norm"]["mean"]

@@ -426,6 +426,9 @@ def test_the_table_fits_its_terminal(monkeypatch, predictor, tmp_path):
     wide, narrow = (printed(monkeypatch, table, width) for width in (160, 100))
     assert "calm" in wide and "[bold]a.csv" in wide
     assert "likeliest" in narrow
+    least = printed(monkeypatch, table, 80)
+    assert "prob." in least and "[bold]a.csv" in least and "…" not in least
+    assert max(map(len, least.splitlines())) <= 80
     assert max(map(len, narrow.splitlines())) <= 100
     assert f"and {len(table) - 60} more windows" in narrow
     assert f"{table['joy'][0]:.2f}" in wide

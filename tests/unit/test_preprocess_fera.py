@@ -195,7 +195,7 @@ def test_other_than_the_official_recordings_are_noted():
     assert len(whole) == 155 and fera.notes(whole) == []
     official, actors = fera.notes([c for c in whole if c.subject != "p0"])
     assert "155 recordings to train on" in official
-    assert actors.startswith("6 actors in train instead of 7")
+    assert actors.startswith("6 actors in train instead of the release's 7")
 
 
 def test_fera_from_tree_to_data_set(tmp_path, capsys):

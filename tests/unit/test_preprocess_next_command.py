@@ -86,3 +86,19 @@ def test_two_people_are_left_out_in_turn(monkeypatch, subjects, few):
     arguments = ("manifest", "--out", "x", "--crops", "64")
     _, flags = printed(monkeypatch, *arguments, subjects=subjects)
     assert ("--config.protocol.folds=0" in flags) == few
+
+
+def test_disfas_units_are_not_learnt_with_its_config_of_emotions(monkeypatch):
+    arguments = ("--source", "s", "--out", "x", "--crops", "64", "--whole-videos")
+    name, flags = printed(monkeypatch, "disfa", *arguments, coded=True)
+    assert name == "stcnlstm_buhmap" and set(UNITS) <= set(flags)
+
+
+def test_synthetic_clips_that_end_at_rest_are_cut_about_their_apex(monkeypatch):
+    arguments = ("--out", "data/y", "--crops", "96", "--database", "film")
+    name, flags = printed(monkeypatch, "synthetic", *arguments)
+    assert name == "ir3d_synthetic" and "--config.name=y" in flags
+    assert "--config.data.frame_rule=apex_pieces" in flags
+    assert "--config.data.dataset=synthetic_film" in flags
+    rest = printed(monkeypatch, "synthetic", *arguments[:-1], "studio")[1]
+    assert rest == ["--config.data.path=data/y"]
