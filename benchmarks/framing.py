@@ -21,13 +21,12 @@ from rich.progress import track
 import fer_jax
 from fer_jax import data, loading, metrics
 from fer_jax.framing import ALIGNED, FER2013, Framing
-from fer_jax.landmarks import LEFT_EYE, RIGHT_EYE, eye_distance
+from fer_jax.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, eye_distance
+from fer_jax.tasks import TOLERANCE
 from preprocess.crops import cut_crop
 from preprocess.faces import Tracker
 
 ENLARGED = 4  # times; dlib sees no faces below 80 pixels
-MOUTH = slice(48, 68)
-THRESHOLD = 1.0  # of accuracy
 BATCH = 64
 
 
@@ -78,7 +77,7 @@ def score(model, crops: np.ndarray, labels: np.ndarray) -> str:
     """Accuracy and RMSE of each dimension of `[N, S, S, 3]`, cells of a table."""
     parts = range(0, len(crops), BATCH)
     said = np.concatenate([model.deterministic(crops[n : n + BATCH, None]) for n in parts])
-    accuracy = metrics.accuracy_at(metrics.distances(said, labels), THRESHOLD)
+    accuracy = metrics.accuracy_at(metrics.distances(said, labels), TOLERANCE)
     return " | ".join(f"{value:.3f}" for value in (accuracy, *metrics.rmse(said, labels)))
 
 
@@ -98,7 +97,7 @@ def print_placements(landmarks: np.ndarray, side: int) -> None:
 def print_scores(model, images: np.ndarray, landmarks: np.ndarray, labels: np.ndarray) -> None:
     """Prints how well a model does on images `[N, S, S, 3]` and on their faces cut anew."""
     columns = " | ".join(f"RMSE {name}" for name in model.classes)
-    print(f"\n| crops of these faces | accuracy at T={THRESHOLD:g} | {columns} |")
+    print(f"\n| crops of these faces | accuracy at T={TOLERANCE:g} | {columns} |")
     print("|---|---|" + "---|" * len(model.classes))
     print(f"| the images as they are | {score(model, images, labels)} |")
     for name, framing in (("aligned", ALIGNED), ("as FER-2013 frames them", FER2013)):

@@ -14,9 +14,8 @@ def get_config() -> ConfigDict:
     config.method = "ST-BLN"  # name in tables and beside published figures
     config.seed = 0
     config.task = "classification"
-    config.pretrained = (
-        ""  # a bundle (runs/NAME/model); a backbone: .safetensors or Hugging Face id
-    )
+    # a bundle (runs/NAME/model), or of a backbone a .safetensors file or a Hugging Face repo id
+    config.pretrained = ""
     config.data = ConfigDict(
         {
             "dataset": "manifest",  # name under which `python -m preprocess` prepares it

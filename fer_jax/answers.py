@@ -117,13 +117,13 @@ def _class_shown(classes, room: int) -> list[Column]:
     def chance(name: str) -> Column:
         return Column(name, lambda row: f"{row[name]:.2f}")
 
-    wide = 74 + sum(max(len(name), 4) + 3 for name in classes) <= room
     if room < 76:  # a terminal of 80 columns: the rest is in the table that --out saves
         return [
             Column("label", label, right=False),
             Column("prob.", lambda row: f"{max(row[name] for name in classes):.2f}"),
             Column("entropy", lambda row: f"{row['entropy']:.2f}"),
         ]
+    wide = 74 + sum(max(len(name), 4) + 3 for name in classes) <= room
     return [
         Column("label", label, right=False),
         *(map(chance, classes) if wide else [Column("likeliest classes", likeliest, right=False)]),

@@ -212,9 +212,8 @@ def main() -> None:
     for config in configs:
         try:
             rows.append(run_method(config, options.runs, console))
-            method_tables.write(
-                rows, options.out, REPEATS
-            )  # what is finished can be read while the rest runs
+            # what is finished can be read while the rest runs
+            method_tables.write(rows, options.out, REPEATS)
         except experiment.FAILURES as error:
             failed.append(f"{config.name} is left out: {error}")
             console.print(failed[-1], markup=False, soft_wrap=True)

@@ -192,7 +192,7 @@ def _together(experiment: Experiment, runs: list[train.Run], compiled: dict, con
         if size not in compiled:
             seeds = [run.seed for run in runs[:size]]
             states = jax.eval_shape(functools.partial(fresh_states, program, clips, seeds))
-            console.print("compiling (kept for the next run of the same shape) ...")
+            console.print("compiling the training call ...")
             compiled[size] = programs.compile_ahead(program, states, clips)
             together = f" of {size} runs" if size > 1 else ""
             console.print(f"a training call{together} takes {compiled[size][1] / 2**30:.2f} GiB")

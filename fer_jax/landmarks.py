@@ -16,6 +16,7 @@ POINTS = 68
 INNER = slice(17, 68)  # the paper drops the 17 jaw points
 NOSE_68 = 33  # centre of the nostril line
 MASTER = 16  # the same point among the 51
+MOUTH = slice(48, 68)
 RIGHT_EYE = slice(36, 42)  # the subject's right, on the left of the image
 LEFT_EYE = slice(42, 48)
 

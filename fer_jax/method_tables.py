@@ -17,8 +17,8 @@ or edges. Training: all folds that are scored. Milliseconds: the network alone, 
 median of {repeats}. {more} Measured on: {environment}.
 """
 _CLASSIFIED = (
-    "Accuracies are of the last epoch, means of the folds; in brackets the 95% interval over the "
-    "folds (of the clips, where there is one fold)."
+    "Accuracies are means of the folds, of the last epoch unless a config keeps the best; in "
+    "brackets the 95% interval over the folds (of the clips, where there is one fold)."
 )
 _MEASURED = (
     f"Accuracies are shares of images whose root mean square error over the dimensions is below "

@@ -116,7 +116,7 @@ def best_epoch(history: pd.DataFrame, folds) -> dict | None:
 def kept_epoch(history: pd.DataFrame, folds) -> int | None:
     """The epoch whose weights are scored if the validation loss chose it, else None: the last."""
     rows = history[history["fold"] == folds[0].name].to_dict("records")
-    return epoch_log.best_epoch([row for row in rows if row.get("validation_loss") is not None])
+    return epoch_log.best_epoch(rows)
 
 
 def kept_line(epoch: int | None) -> str:

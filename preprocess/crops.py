@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 
 from fer_jax.framing import ALIGNED, Framing
-from fer_jax.landmarks import LEFT_EYE, RIGHT_EYE, eye_distance
+from fer_jax.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, eye_distance
 
 SMALLEST, LARGEST = 32, 512  # sides that can be asked for, pixels
 QUALITY = 95  # of the JPEG files, 0..100
-_MOUTH = slice(48, 68)
 _CLOSEST = 1.0  # pixels between the eyes; below, there is no direction to align by
 # Image pixels per crop pixel that are left to bilinear sampling: fewer blur, more would alias.
 _FINEST = 1.5
@@ -49,7 +48,7 @@ def crop_transform(landmarks: np.ndarray, size: int, framing: Framing = ALIGNED)
         raise ValueError(f"the eyes are {distance:.2g} pixels apart: no crop can be aligned")
     cosine, sine = across / distance * (size / (framing.eye_distances * distance))
     turn = np.array([[cosine, sine], [-sine, cosine]])
-    centre = ((right + left) / 2 + points[_MOUTH].mean(0)) / 2
+    centre = ((right + left) / 2 + points[MOUTH].mean(0)) / 2
     place = np.array([0.5, framing.height]) * size - 0.5
     return np.column_stack([turn, place - turn @ centre])
 
