@@ -44,13 +44,13 @@ def make_clips() -> data.Clips:
 
 
 class Folds:
-    """Trains the folds in groups of `together`, from fresh weights."""
+    """Trains the `count` folds in groups of `together`, from fresh weights."""
 
-    def __init__(self, clips: data.Clips, together: int):
+    def __init__(self, clips: data.Clips, together: int, count: int = FOLDS, widths=STBLN.widths):
         config = CONFIG.copy_and_resolve_references()
         config.train.batch_size = BATCH
-        folds = protocols.subject_kfold(clips.subjects, FOLDS)
-        module, task = STBLN(classes=CLASSES), TASKS["classification"]
+        folds = protocols.subject_kfold(clips.subjects, count)
+        module, task = STBLN(classes=CLASSES, widths=widths), TASKS["classification"]
 
         def features(batch):
             return extract.model_inputs(batch["landmarks"], clips.graph.edges)
@@ -58,7 +58,7 @@ class Folds:
         self.clips, self.task = clips, task
         self.program = programs.make_program(module, task, config, features, folds)
         runs = [train.Run(fold, number) for number, fold in enumerate(folds)]
-        self.groups = [runs[first : first + together] for first in range(0, FOLDS, together)]
+        self.groups = [runs[first : first + together] for first in range(0, count, together)]
         shape = np.zeros((1, FRAMES, len(clips.graph.edges), 2))
         self.states = [
             programs.create_train_states(

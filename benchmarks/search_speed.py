@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks import torch_st_bln as mirror
 from configs import pstbln_ckplus
-from fer_jax import data, landmarks, programs, search, train
+from fer_jax import data, landmarks, programs, progressive, train
 from fer_jax.models.st_bln import STBLN
 from fer_jax.progressive import show
 from fer_jax.protocols import Fold
@@ -72,13 +72,13 @@ class Ours:
             module, TASKS["classification"], self.config, self.features, [self.run.fold]
         )
         deeper = len(widths) > self.depth
-        state = search.first_state(program, self.clips, 0, self.variables, deeper=deeper)
+        state = progressive.first_state(program, self.clips, 0, self.variables, deeper=deeper)
         states = jax.block_until_ready(programs.stack([state]))
         program, _ = programs.compile_ahead(program, states, self.clips)
         compiling, seconds = time.perf_counter() - started, []
         for epoch in range(1, epochs + 1):
             started = time.perf_counter()
-            states, _ = train.train_epoch(program, states, self.clips, [self.run], epoch)
+            states, _, _ = train.train_epoch(program, states, self.clips, [self.run], epoch)
             jax.block_until_ready(states)
             seconds.append(time.perf_counter() - started)
         self.variables = jax.tree.map(np.asarray, programs.unstack(states.variables, 0))

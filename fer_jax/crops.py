@@ -8,7 +8,6 @@ import functools
 import os
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 from rich.progress import track
 
@@ -153,6 +152,8 @@ def _cores() -> int:
 
 
 def _decode(content: np.ndarray) -> np.ndarray | None:
+    import cv2
+
     image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 

@@ -58,6 +58,15 @@ def device_memory() -> int:
     return limit or whole // jax.local_device_count()
 
 
+def compiler_options() -> dict | None:
+    """Options with which training calls are compiled.
+
+    On a GPU matrix products are left to cuBLAS: as fast as the kernels that XLA would generate and
+    measure against each other, and compiled in two thirds of the time (docs/speed.md).
+    """
+    return {"xla_gpu_enable_triton_gemm": False} if jax.default_backend() == "gpu" else None
+
+
 def abreast(function: Callable) -> Callable:
     """Maps a function over the leading axis R of all its arguments: the runs of an experiment.
 

@@ -257,7 +257,7 @@ def compile_ahead(program: Program, states, clips: data.Clips) -> tuple[Program,
     one = data.take(clips, np.arange(1))
     batches = parallel.part_shapes(one, count, hop, program.batch_size)
     keys = jax.random.split(jax.random.key(0), (count, hop))
-    compiled = program.train.lower(states, batches, keys).compile()
+    compiled = program.train.lower(states, batches, keys).compile(parallel.compiler_options())
     return dataclasses.replace(program, train=compiled), call_bytes(compiled)
 
 

@@ -7,13 +7,18 @@ topology and yields what follows from it; `search.py` does the training.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from fer_jax import data, programs
+
 Topology = tuple[int, ...]  # width of every layer
+_RUN_ONCE = {"xla_backend_optimization_level": 0}  # drawing weights: compiling costs more than it
 RESIDUALS = ("r1", "r1_norm", "r2", "r2_norm")  # branches that equal widths turn into identities
 
 
@@ -67,6 +72,48 @@ def shed(old: dict, new: dict, *, deeper: bool) -> dict:
         }
         for collection, modules in old.items()
     }
+
+
+def first_state(
+    program: programs.Program, clips: data.Clips, seed: int, parent: dict, *, deeper: bool
+) -> programs.TrainState:
+    """State in which a stage begins: the parent's weights, the rest drawn, the optimiser at rest.
+
+    Args:
+      program: of the larger network.
+      clips: tell the shape of its inputs.
+      seed: of what is drawn.
+      parent: `{"params", "batch_stats"}`, {} for none.
+      deeper: the larger network has one more layer.
+    """
+    inputs = jax.eval_shape(program.features, data.take(clips, np.arange(1)))
+
+    def init(key):
+        return program.module.init(key, jnp.zeros(inputs.shape), train=False)
+
+    shapes = jax.eval_shape(init, jax.random.key(seed))
+    old = shed(parent, shapes, deeper=deeper)
+    covered = {name: leaf.shape for name, leaf in _named(old)}
+
+    @functools.partial(jax.jit, compiler_options=_RUN_ONCE)
+    def draw(key):  # only the leaves that old does not fill: it compiles several times faster
+        return {n: leaf for n, leaf in _named(init(key)) if covered.get(n) != leaf.shape}
+
+    drawn = draw(jax.random.key(seed))
+    new = [drawn.get(n, np.zeros(leaf.shape, leaf.dtype)) for n, leaf in _named(shapes)]
+    new = jax.tree.unflatten(jax.tree.structure(shapes), new)
+    grown = jax.tree.map(jnp.asarray, grow(old, new))
+    return programs.TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=grown["params"],
+        batch_stats=grown["batch_stats"],
+        opt_state=jax.jit(program.optimizer.init)(grown["params"]),
+    )
+
+
+def _named(tree) -> list[tuple[str, jax.Array]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,13 +9,11 @@ short.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import pathlib
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
@@ -23,7 +21,6 @@ from rich.console import Console
 from fer_jax import assess as assessment
 from fer_jax import (
     checkpoint,
-    data,
     experiment,
     programs,
     progressive,
@@ -37,8 +34,6 @@ from fer_jax.protocols import Fold
 from fer_jax.setup import Experiment, make_augmentation
 from fer_jax.tasks import TASKS
 from fer_jax.workdir import WorkdirError
-
-_RUN_ONCE = {"xla_backend_optimization_level": 0}  # drawing weights: compiling costs more than it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +135,9 @@ def train_stage(setting: Experiment, stage: Stage, progress):
     program = make_stage_program(setting, stage)
     parent = _load(setting.workdir, stage.parent) if stage.parent else {}
     deeper = len(stage.topology) > len(stage.parent)
-    states = programs.stack([first_state(program, clips, run.seed, parent, deeper=deeper)])
+    states = programs.stack(
+        [progressive.first_state(program, clips, run.seed, parent, deeper=deeper)]
+    )
     program, memory = programs.compile_ahead(program, states, clips)
     compile_seconds = time.perf_counter() - started
 
@@ -195,48 +192,6 @@ def make_stage_program(setting: Experiment, stage: Stage) -> programs.Program:
         make_augmentation(config),
         setting.clips.clip_bytes,
     )
-
-
-def first_state(
-    program: programs.Program, clips: data.Clips, seed: int, parent: dict, *, deeper: bool
-) -> programs.TrainState:
-    """State in which a stage begins: the parent's weights, the rest drawn, the optimiser at rest.
-
-    Args:
-      program: of the larger network.
-      clips: tell the shape of its inputs.
-      seed: of what is drawn.
-      parent: `{"params", "batch_stats"}`, {} for none.
-      deeper: the larger network has one more layer.
-    """
-    inputs = jax.eval_shape(program.features, data.take(clips, np.arange(1)))
-
-    def init(key):
-        return program.module.init(key, jnp.zeros(inputs.shape), train=False)
-
-    shapes = jax.eval_shape(init, jax.random.key(seed))
-    old = progressive.shed(parent, shapes, deeper=deeper)
-    covered = {name: leaf.shape for name, leaf in _named(old)}
-
-    @functools.partial(jax.jit, compiler_options=_RUN_ONCE)
-    def draw(key):  # only the leaves that old does not fill: it compiles several times faster
-        return {n: leaf for n, leaf in _named(init(key)) if covered.get(n) != leaf.shape}
-
-    drawn = draw(jax.random.key(seed))
-    new = [drawn.get(n, np.zeros(leaf.shape, leaf.dtype)) for n, leaf in _named(shapes)]
-    new = jax.tree.unflatten(jax.tree.structure(shapes), new)
-    grown = jax.tree.map(jnp.asarray, progressive.grow(old, new))
-    return programs.TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=grown["params"],
-        batch_stats=grown["batch_stats"],
-        opt_state=jax.jit(program.optimizer.init)(grown["params"]),
-    )
-
-
-def _named(tree) -> list[tuple[str, jax.Array]]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
 
 
 def _finish(setting, topology: Topology, rows: list[dict], progress) -> dict:

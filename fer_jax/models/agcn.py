@@ -34,14 +34,14 @@ class AdaptiveGraphConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         constant = partition(self.edges, self.nodes)
         learned = self.param("P", SMALL, constant.shape)
-        kernel, bias = subset_weights(self, x.shape[-1])
+        kernel, bias = (each.astype(x.dtype) for each in subset_weights(self, x.shape[-1]))
         theta, phi = self._embeddings(x)
         rows = x.reshape(*x.shape[:2], -1)
         total = bias.sum(0)
         for s in range(SUBSETS):
             scores = phi[s] @ theta[s].swapaxes(1, 2) / theta[s].shape[-1]
-            matrix = (constant[s] + learned[s]).T + nn.softmax(scores, axis=-1)
-            total = total + channel_mix((matrix @ rows).reshape(x.shape), kernel[s])
+            matrix = (constant[s] + learned[s]).T + nn.softmax(scores.astype(jnp.float32), axis=-1)
+            total = total + channel_mix((matrix.astype(x.dtype) @ rows).reshape(x.shape), kernel[s])
         return total
 
     def _embeddings(self, x: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
@@ -52,8 +52,8 @@ class AdaptiveGraphConv(nn.Module):
             shape = (SUBSETS, channels, width)
             kernels.append(self.param(f"{name}_kernel", EMBEDDING_INIT, shape))
             biases.append(self.param(f"{name}_bias", nn.initializers.zeros, (SUBSETS, width)))
-        kernel = jnp.concatenate(kernels).transpose(1, 0, 2).reshape(channels, -1)
-        embedded = channel_mix(x, kernel) + jnp.concatenate(biases).reshape(-1)
+        kernel = jnp.concatenate(kernels).transpose(1, 0, 2).reshape(channels, -1).astype(x.dtype)
+        embedded = channel_mix(x, kernel) + jnp.concatenate(biases).reshape(-1).astype(x.dtype)
         parts = [part.reshape(*x.shape[:2], -1) for part in jnp.split(embedded, 2 * SUBSETS, -1)]
         return parts[:SUBSETS], parts[SUBSETS:]
 

@@ -121,10 +121,12 @@ class Conv2D(nn.Module):
         shape = (side, side, x.shape[-1], self.features)
         kernel = self.param("kernel", he_normal_fan_out, shape).astype(self.dtype)
         x = x.astype(self.dtype)
-        if side == 1:
-            y = channel_mix(x[:, :: self.stride, :: self.stride], kernel[0, 0])
+        if side == 1 and self.stride == 1:
+            y = channel_mix(x, kernel[0, 0])
         elif jax.default_backend() != "cpu":
             y = convolve_2d(x, kernel, ((side // 2,) * 2,) * 2, self.stride)
+        elif side == 1:
+            y = channel_mix(x[:, :: self.stride, :: self.stride], kernel[0, 0])
         else:
             y = _strided(x, kernel, self.stride)
         if not self.use_bias:

@@ -56,6 +56,7 @@ class DirectedLayer(nn.Module):
       edges, nodes: the graph.
       kernel_size, stride: of the convolutions over time and of their residuals.
       residual: the first layer has none.
+      dtype: see `DGNN`.
       axis_name: name of the mapped device axis, if any.
     """
 
@@ -65,6 +66,7 @@ class DirectedLayer(nn.Module):
     kernel_size: int = 9
     stride: int = 1
     residual: bool = True
+    dtype: str = "float32"
     axis_name: str | None = None
 
     @nn.compact
@@ -85,7 +87,7 @@ class DirectedLayer(nn.Module):
         source, target = incidence(self.edges, self.nodes)
         s = self.param("S", lambda _: jnp.asarray(source))
         t = self.param("T", lambda _: jnp.asarray(target))
-        ends = jnp.concatenate([s, t])
+        ends = jnp.concatenate([s, t]).astype(self.dtype)
         from_v, bias_v = self._linear("H_v", v.shape[-1])
         from_e, bias_e = self._linear("H_e", e.shape[-1])
 
@@ -101,13 +103,15 @@ class DirectedLayer(nn.Module):
         """Declares H: kernel, split in three `[3, Fi, Fo]`, and bias `[Fo]`."""
         kernel = self.param(f"{name}_kernel", he_normal_fan_out, (3 * channels, self.features))
         bias = self.param(f"{name}_bias", nn.initializers.zeros, (self.features,))
-        return kernel.reshape(3, channels, self.features), bias
+        kernel = kernel.reshape(3, channels, self.features)
+        return kernel.astype(self.dtype), bias.astype(self.dtype)
 
     def _over_time(self, name: str, new: jax.Array, old: jax.Array, *, train: bool) -> jax.Array:
         def convolved(x, part):
             conv = TemporalConv(
-                self.features, self.kernel_size, self.stride, use_bias=False, name=f"{name}_{part}"
-            )
+                self.features, self.kernel_size, self.stride, False, self.dtype,
+                name=f"{name}_{part}",
+            )  # fmt: skip
             return BatchNorm(self.axis_name, name=f"{name}_{part}_norm")(conv(x), train=train)
 
         y = convolved(new, "temporal")
@@ -130,6 +134,7 @@ class DGNN(nn.Module):
       widths: output channels of every layer.
       kernel_size: taps of the temporal convolution.
       dropout: rate of element-wise dropout after every layer; the published system has none.
+      dtype: of activations and products; parameters and statistics stay float32.
       axis_name: name of the mapped device axis, if any.
     """
 
@@ -139,6 +144,7 @@ class DGNN(nn.Module):
     widths: Sequence[int] = (8, 16, 16, 32, 32, 64, 64)
     kernel_size: int = 9
     dropout: float = 0.0
+    dtype: str = "float32"
     axis_name: str | None = None
 
     inputs = "nodes"
@@ -153,7 +159,7 @@ class DGNN(nn.Module):
         def normalised(x, name):
             norm = BatchNorm(self.axis_name, name=name)
             y = norm(x.reshape(*x.shape[:2], -1), train=train)
-            return y.reshape(x.shape).transpose(2, 0, 1, 3)
+            return y.reshape(x.shape).transpose(2, 0, 1, 3).astype(self.dtype)
 
         v = normalised(inputs, "node_data_norm")
         e = normalised(inputs[:, :, source] - inputs[:, :, target], "edge_data_norm")
@@ -165,8 +171,10 @@ class DGNN(nn.Module):
                 kernel_size=self.kernel_size,
                 stride=2 if index in STRIDED_LAYERS else 1,
                 residual=index > 0,
+                dtype=self.dtype,
                 axis_name=self.axis_name,
                 name=f"layer{index + 1}",
             )
             v, e = (drop(x, active=active) for x in layer(v, e, train=train))
-        return classifier(self.classes)(jnp.concatenate([v.mean((0, 2)), e.mean((0, 2))], axis=-1))
+        pooled = [x.mean((0, 2), dtype=jnp.float32) for x in (v, e)]
+        return classifier(self.classes)(jnp.concatenate(pooled, axis=-1))

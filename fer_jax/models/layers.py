@@ -41,16 +41,25 @@ channel_mix.defvjp(_channel_mix_forward, _channel_mix_backward)
 
 
 class Dense(nn.Module):
-    """A 1x1 convolution with bias: `[..., C] -> [..., features]`."""
+    """A 1x1 convolution with bias: `[..., C] -> [..., features]`.
+
+    Attributes:
+      features: channels out.
+      kernel_init: initialiser of the kernel.
+      dtype: of the product; parameters stay float32.
+    """
 
     features: int
     kernel_init: nn.initializers.Initializer = he_normal_fan_out
+    dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return channel_mix(x, kernel) + bias
+        return channel_mix(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(
+            self.dtype
+        )
 
 
 def convolve(rows: jax.Array, kernel: jax.Array, padding: tuple[int, int], stride: int = 1):
@@ -114,32 +123,40 @@ def _kernel_gradient(rows, cotangent, taps: int, padding, tile: int = 4) -> jax.
 class TemporalConv(nn.Module):
     """Convolution over time with zero padding: `[..., T, Fi] -> [..., T', Fo]`.
 
-    On a CPU a clip shorter than the kernel is multiplied with a Toeplitz matrix, which leaves out
-    the taps that would only touch padding.
+    A clip shorter than the kernel is multiplied with a Toeplitz matrix, which leaves out the taps
+    that would only touch padding. A GPU takes longer clips in tiles the same way: a convolution of
+    so many rows needs workspaces of tens of gigabytes there.
+
+    Attributes:
+      features: channels out.
+      kernel_size: taps.
+      stride: of the frames.
+      use_bias: adds a bias.
+      dtype: of the product; parameters stay float32.
     """
 
     features: int
     kernel_size: int = 9
     stride: int = 1
     use_bias: bool = True
+    dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         *leading, frames, channels = x.shape
         shape = (self.kernel_size, channels, self.features)
-        kernel = self.param("kernel", he_normal_fan_out, shape)
-        rows = x.reshape(-1, frames, channels)
-        if jax.default_backend() != "cpu":
-            pad = self.kernel_size // 2
-            y = convolve(rows, kernel, (pad, pad), self.stride)
-        elif frames < self.kernel_size:
+        kernel = self.param("kernel", he_normal_fan_out, shape).astype(self.dtype)
+        rows = x.reshape(-1, frames, channels).astype(self.dtype)
+        if frames < self.kernel_size:
             y = self._whole_clip(rows, kernel)
+        elif jax.default_backend() != "cpu":
+            y = self._tiles(rows, kernel)
         else:
             y = self._strided(rows, kernel)
         y = y.reshape(*leading, -1, self.features)
         if not self.use_bias:
             return y
-        return y + self.param("bias", nn.initializers.zeros, (self.features,))
+        return y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
 
     def _strided(self, rows, kernel):
         """Takes `stride` frames as one frame with so many more channels."""
@@ -155,14 +172,52 @@ class TemporalConv(nn.Module):
         return convolve_on_cpu(rows, kernel, (left, len(kernel) - 1 - left))
 
     def _whole_clip(self, rows, kernel):
-        count, frames, channels = rows.shape
+        count, frames, _ = rows.shape
         frames_out = (frames - 1) // self.stride + 1
-        taps = np.arange(frames)[:, None] - self.stride * np.arange(frames_out)
-        taps += self.kernel_size // 2
-        inside = (taps >= 0) & (taps < self.kernel_size)
-        matrix = kernel[np.clip(taps, 0, self.kernel_size - 1)] * inside[..., None, None]
-        matrix = matrix.transpose(0, 2, 1, 3).reshape(frames * channels, -1)
+        matrix = toeplitz(kernel, frames, frames_out, self.stride, self.kernel_size // 2)
         return channel_mix(rows.reshape(count, -1), matrix)
+
+    def _tiles(self, rows, kernel):
+        """Multiplies tiles of one frame out fewer than there are taps."""
+        count, frames, channels = rows.shape
+        frames_out, pad = (frames - 1) // self.stride + 1, len(kernel) // 2
+        tile = max(len(kernel) - 1, 1)
+        hop = tile * self.stride  # frames in from one tile to the next
+        parts = -(-(hop - self.stride + len(kernel)) // hop)  # hops that a tile reaches over
+        tiles = -(-frames_out // tile)
+        length = (tiles + parts - 1) * hop
+        rows = jnp.pad(rows, ((0, 0), (pad, max(length - pad - frames, 0)), (0, 0)))[:, :length]
+        rows = rows.reshape(count, -1, hop * channels)
+        windows = jnp.concatenate([rows[:, part : part + tiles] for part in range(parts)], -1)
+        y = channel_mix(windows, toeplitz(kernel, parts * hop, tile, self.stride))
+        return y.reshape(count, tiles * tile, -1)[:, :frames_out]
+
+
+def toeplitz(kernel: jax.Array, frames: int, frames_out: int, stride: int, pad: int = 0):
+    """The matrix of a convolution over time: `[K, Fi, Fo] -> [frames * Fi, frames_out * Fo]`.
+
+    Args:
+      kernel: its taps.
+      frames, frames_out: length of what goes in and comes out.
+      stride: frames in from one frame out to the next.
+      pad: frames of zeros in front of the first.
+    """
+    taps = np.arange(frames)[:, None] - stride * np.arange(frames_out) + pad
+    inside = (taps >= 0) & (taps < len(kernel))
+    matrix = kernel[np.clip(taps, 0, len(kernel) - 1)] * inside[..., None, None]
+    return matrix.transpose(0, 2, 1, 3).reshape(frames * kernel.shape[1], -1)
+
+
+def every_other_frame(x: jax.Array, stride: int) -> jax.Array:
+    """Takes every `stride`-th frame of `[E, B, T, F]`, for a residual beside a strided layer.
+
+    The barrier keeps XLA:GPU from fusing the strided slice into the product behind it, at which its
+    compiler ends the process (jaxlib 0.11, check of `triton_tiling_propagation`).
+    """
+    if stride == 1:
+        return x
+    kept = x[:, :, ::stride]
+    return kept if jax.default_backend() == "cpu" else jax.lax.optimization_barrier(kept)
 
 
 class BatchNorm(nn.Module):

@@ -19,6 +19,7 @@ from fer_jax.models.layers import (
     Dropout,
     TemporalConv,
     channel_mix,
+    every_other_frame,
 )
 
 U_INITS = {  # the paper says "random"; the published code has the other two
@@ -34,6 +35,7 @@ class BilinearMap(nn.Module):
     features: int
     subsets: int = 3
     u_init: str = "normal"
+    dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -44,14 +46,15 @@ class BilinearMap(nn.Module):
             "kernel", nn.initializers.normal(std), (self.subsets, channels, self.features)
         )
         bias = self.param("bias", nn.initializers.zeros, (self.subsets, self.features))
+        u, kernel, bias = (each.astype(self.dtype) for each in (u, kernel, bias.sum(0)))
         if self.features < channels:  # fewer numbers to mix the edges of
             narrow = [channel_mix(x, kernel[s]) for s in range(self.subsets)]
             narrow = jnp.concatenate(narrow).reshape(self.subsets * edges, -1)
             mixed = u.reshape(-1, edges).T @ narrow
-            return mixed.reshape(*x.shape[:-1], self.features) + bias.sum(0)
+            return mixed.reshape(*x.shape[:-1], self.features) + bias
         stacked = u.transpose(1, 0, 2).reshape(edges, self.subsets * edges)
         mixed = (stacked.T @ x.reshape(edges, -1)).reshape(self.subsets, *x.shape)
-        return sum(channel_mix(mixed[s], kernel[s]) for s in range(self.subsets)) + bias.sum(0)
+        return sum(channel_mix(mixed[s], kernel[s]) for s in range(self.subsets)) + bias
 
 
 class STBLL(nn.Module):
@@ -63,27 +66,33 @@ class STBLL(nn.Module):
     stride: int = 1
     residual: bool = True  # around the whole layer (R2); the first layer has none
     u_init: str = "normal"
+    dtype: str = "float32"
     axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        def dense(value, name):
+            return Dense(self.features, dtype=self.dtype, name=name)(value)
+
         def norm(value, name, **options):
             return BatchNorm(self.axis_name, name=name, **options)(value, train=train)
 
         same_width = x.shape[-1] == self.features
-        z = BilinearMap(self.features, self.subsets, self.u_init, name="bilinear")(x)
+        z = BilinearMap(self.features, self.subsets, self.u_init, self.dtype, name="bilinear")(x)
         # A scale near zero: each layer starts as residual + temporal convolution.
         z = norm(z, "bilinear_norm", scale_init=nn.initializers.constant(1e-6))
-        r1 = x if same_width else norm(Dense(self.features, name="r1")(x), "r1_norm")
+        r1 = x if same_width else norm(dense(x, "r1"), "r1_norm")
         spatial = nn.relu(z + r1)
-        conv = TemporalConv(self.features, self.kernel_size, self.stride, name="temporal")
+        conv = TemporalConv(
+            self.features, self.kernel_size, self.stride, dtype=self.dtype, name="temporal"
+        )
         y = norm(conv(spatial), "temporal_norm")
         if not self.residual:
             return nn.relu(y)
         if same_width and self.stride == 1:
             return nn.relu(y + x)
-        kept = x[:, :, :: self.stride]
-        return nn.relu(y + norm(Dense(self.features, name="r2")(kept), "r2_norm"))
+        kept = every_other_frame(x, self.stride)
+        return nn.relu(y + norm(dense(kept, "r2"), "r2_norm"))
 
 
 class STBLN(nn.Module):
@@ -97,6 +106,7 @@ class STBLN(nn.Module):
       dropout: dropout rate.
       dropout_place: "after" every layer (paper) or "before" (published code).
       u_init: "normal" (std 1/sqrt(E)), "const_1e-6" or "uniform01" ([0, 1)).
+      dtype: of activations and products; parameters and statistics stay float32.
       axis_name: name of the mapped device axis, if any.
     """
 
@@ -107,6 +117,7 @@ class STBLN(nn.Module):
     dropout: float = 0.2
     dropout_place: str = "after"
     u_init: str = "normal"
+    dtype: str = "float32"
     axis_name: str | None = None
 
     inputs = "edges"
@@ -124,7 +135,7 @@ class STBLN(nn.Module):
         batch, frames, edges, features = inputs.shape
         x = inputs.reshape(batch, frames, edges * features)
         x = BatchNorm(self.axis_name, name="data_norm")(x, train=train)
-        x = x.reshape(inputs.shape).transpose(2, 0, 1, 3)
+        x = x.reshape(inputs.shape).transpose(2, 0, 1, 3).astype(self.dtype)
         for index, width in enumerate(self.widths):
             if self.dropout_place == "before":
                 x = drop(x, active=active)
@@ -135,11 +146,12 @@ class STBLN(nn.Module):
                 stride=2 if index in STRIDED_LAYERS else 1,
                 residual=index > 0,
                 u_init=self.u_init,
+                dtype=self.dtype,
                 axis_name=self.axis_name,
                 name=f"layer{index + 1}",
             )(x, train=train)
             if self.dropout_place == "after":
                 x = drop(x, active=active)
-        pooled = x.mean((0, 2))
+        pooled = x.mean((0, 2), dtype=jnp.float32)
         head_init = nn.initializers.normal((2.0 / self.classes) ** 0.5)
         return Dense(self.classes, kernel_init=head_init, name="head")(pooled)

@@ -23,6 +23,7 @@ from fer_jax.models.layers import (
     Dropout,
     TemporalConv,
     channel_mix,
+    every_other_frame,
 )
 
 Edges = tuple[tuple[int, int], ...]
@@ -119,12 +120,13 @@ def graph_product(matrices: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.A
 
     Args:
       matrices: B, `[S, V, V]`.
-      x: `[V, B, T, Fi]`.
+      x: `[V, B, T, Fi]`, whose dtype the products have.
       kernel: W, `[S, Fi, Fo]`.
 
     Returns:
       `[V, B, T, Fo]`.
     """
+    matrices, kernel = matrices.astype(x.dtype), kernel.astype(x.dtype)
 
     def node_mix(values, matrix):
         return (matrix.T @ values.reshape(len(values), -1)).reshape(values.shape)
@@ -156,7 +158,7 @@ class GraphConv(nn.Module):
         constant = partition(self.edges, self.nodes)
         learned = self.param("P", SMALL, constant.shape)
         kernel, bias = subset_weights(self, x.shape[-1])
-        return graph_product(constant + learned, x, kernel) + bias.sum(0)
+        return graph_product(constant + learned, x, kernel) + bias.sum(0).astype(x.dtype)
 
 
 class OriginalGraphConv(nn.Module):
@@ -174,7 +176,7 @@ class OriginalGraphConv(nn.Module):
         kernel, bias = subset_weights(self, x.shape[-1])
         # The bias stands before the graph: a node gets it as often as the column sums.
         gathered = matrices.sum(1).T @ bias
-        return graph_product(matrices, x, kernel) + gathered[:, None, None, :]
+        return graph_product(matrices, x, kernel) + gathered[:, None, None, :].astype(x.dtype)
 
 
 class GraphLayer(nn.Module):
@@ -186,6 +188,7 @@ class GraphLayer(nn.Module):
       kernel_size, stride: of the convolution over time, axis 2.
       residual: around the whole layer; the first layer has none.
       down: residual around the graph convolution (not in the original ST-GCN).
+      dtype: see `GraphNetwork`.
       axis_name: name of the mapped device axis, if any.
     """
 
@@ -195,10 +198,14 @@ class GraphLayer(nn.Module):
     stride: int = 1
     residual: bool = True
     down: bool = True
+    dtype: str = "float32"
     axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        def dense(value, name):
+            return Dense(self.features, dtype=self.dtype, name=name)(value)
+
         def norm(value, name, scale_init=nn.initializers.ones):
             return BatchNorm(self.axis_name, scale_init, name=name)(value, train=train)
 
@@ -207,17 +214,19 @@ class GraphLayer(nn.Module):
         if self.down:
             # A scale near zero: each layer starts as residual + temporal convolution.
             z = norm(z, "graph_norm", SMALL)
-            z = z + (x if same_width else norm(Dense(self.features, name="down")(x), "down_norm"))
+            z = z + (x if same_width else norm(dense(x, "down"), "down_norm"))
         else:
             z = norm(z, "graph_norm")
-        conv = TemporalConv(self.features, self.kernel_size, self.stride, name="temporal")
+        conv = TemporalConv(
+            self.features, self.kernel_size, self.stride, dtype=self.dtype, name="temporal"
+        )
         y = norm(conv(nn.relu(z)), "temporal_norm")
         if not self.residual:
             return nn.relu(y)
         if same_width and self.stride == 1:
             return nn.relu(y + x)
-        kept = x[:, :, :: self.stride]
-        return nn.relu(y + norm(Dense(self.features, name="residual")(kept), "residual_norm"))
+        kept = every_other_frame(x, self.stride)
+        return nn.relu(y + norm(dense(kept, "residual"), "residual_norm"))
 
 
 class GraphNetwork(nn.Module):
@@ -232,6 +241,7 @@ class GraphNetwork(nn.Module):
       widths: output channels of every layer.
       kernel_size: taps of the temporal convolution.
       dropout: rate of element-wise dropout after every layer; the published systems have none.
+      dtype: of activations and products; parameters and statistics stay float32.
       axis_name: name of the mapped device axis, if any.
     """
 
@@ -241,6 +251,7 @@ class GraphNetwork(nn.Module):
     widths: Sequence[int] = (8, 16, 16, 32, 32, 64, 64)
     kernel_size: int = 9
     dropout: float = 0.0
+    dtype: str = "float32"
     axis_name: str | None = None
 
     inputs = "nodes"
@@ -257,19 +268,20 @@ class GraphNetwork(nn.Module):
         drop = Dropout(self.dropout, batch_axis=self.batch_axis, axis_name=self.axis_name)
         norm = BatchNorm(self.axis_name, name="data_norm")
         x = norm(inputs.reshape(*inputs.shape[:2], -1), train=train).reshape(inputs.shape)
-        x = jnp.moveaxis(x, (0, 2), (self.batch_axis, 1 - self.batch_axis))
+        x = jnp.moveaxis(x, (0, 2), (self.batch_axis, 1 - self.batch_axis)).astype(self.dtype)
         for index, width in enumerate(self.widths):
             x = GraphLayer(
                 features=width,
                 kernel_size=self.kernel_size,
                 stride=2 if index in STRIDED_LAYERS else 1,
                 residual=index > 0,
+                dtype=self.dtype,
                 axis_name=self.axis_name,
                 name=f"layer{index + 1}",
                 **self.layer_options(),
             )(x, train=train)
             x = drop(x, active=active)
-        pooled = x.mean((1 - self.batch_axis, 2))
+        pooled = x.mean((1 - self.batch_axis, 2), dtype=jnp.float32)
         return classifier(self.classes)(pooled)
 
 

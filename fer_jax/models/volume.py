@@ -181,8 +181,8 @@ class Conv3D(nn.Module):
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
         x = x.astype(self.dtype)
-        if self.kernel_size == (1, 1, 1):
-            y = channel_mix(x[:, :, :: self.stride, :: self.stride], kernel[0, 0, 0])
+        if self.kernel_size == (1, 1, 1) and self.stride == 1:
+            y = channel_mix(x, kernel[0, 0, 0])
         elif jax.default_backend() != "cpu":
             y = convolve_3d(x, kernel, self.stride, self.padding)
         else:

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from configs import base
-from fer_jax import landmarks, programs, protocols, search, search_report
+from fer_jax import landmarks, programs, progressive, protocols, search_report
 from fer_jax.models.st_bln import STBLN
 from fer_jax.progressive import Rule, decide, grow, relative_fall, shed
 from fer_jax.tasks import TASKS
@@ -288,7 +288,7 @@ def test_a_stage_begins_with_the_grown_parent(make_clips, old, new):
 
     parent = fresh(old, 5) if old else {}
     deeper = len(new) > len(old)
-    state = search.first_state(program, clips, 7, parent, deeper=deeper)
+    state = progressive.first_state(program, clips, 7, parent, deeper=deeper)
     whole = fresh(new, 7)
     expected = leaves(grow(shed(parent, whole, deeper=deeper), whole))
     found = leaves(state.variables)

@@ -88,15 +88,30 @@ def test_parity_would_notice_every_parameter():
         parity.to_torch({**variables, "params": broken}, mirror)
 
 
-# The temporal convolution has three forms of one function.
+# The temporal convolution has four forms of one function.
 
 
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(
     ("frames", "kernel_size"),
-    [(1, 9), (2, 9), (4, 9), (5, 9), (8, 9), (9, 9), (16, 9), (23, 9), (150, 9), (4, 3), (7, 3)],
+    [
+        (1, 9),
+        (2, 9),
+        (4, 9),
+        (5, 9),
+        (8, 9),
+        (9, 9),
+        (16, 9),
+        (23, 9),
+        (150, 9),
+        (4, 3),
+        (7, 3),
+        (5, 1),
+    ],
 )
-def test_temporal_convolution_is_a_convolution(frames, stride, kernel_size):
+def test_temporal_convolution_is_a_convolution(frames, stride, kernel_size, backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     x = jnp.asarray(clip_batch(clips=3, frames=frames, edges=2).swapaxes(1, 2))
     conv = TemporalConv(5, kernel_size, stride)
     variables = conv.init(jax.random.key(0), x)

@@ -1,0 +1,75 @@
+"""Measures on a GPU, within minutes, all that cannot be measured without one.
+
+    python -m benchmarks.gpu                    # 8 minutes at most
+    python -m benchmarks.gpu --skip-done        # goes on with what is left
+    python -m benchmarks.gpu --only ST-BLN      # rows whose name has this in it
+    python -m benchmarks.gpu --small            # every row at a toy size, on a CPU too
+
+Rows run in the order of their worth, in a process of their own that ends with a row that crashes
+or takes too long; the next row gets a new one. Results are written as they come, to
+OUT/results.jsonl, and as a table to OUT/table.md, which is printed last.
+
+Needs jax, flax, optax, numpy, ml_collections, and PyTorch for the mirrors. No data set is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+import time
+
+from benchmarks.gpu import results, worker
+
+LEAST = 5.0  # seconds left, below which no row is started
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=pathlib.Path, help="folder of the results (default: runs/gpu)"
+    )
+    parser.add_argument("--minutes", type=float, default=8.0, help="stops after these (default 8)")
+    parser.add_argument("--skip-done", action="store_true", help="goes on with earlier results")
+    parser.add_argument("--only", default="", help="part of the names of the rows to run")
+    parser.add_argument("--small", action="store_true", help="toy sizes, for a CPU")
+    options = parser.parse_args(arguments)
+    deadline = time.monotonic() + 60 * options.minutes
+    out = options.out or pathlib.Path("runs/gpu_small" if options.small else "runs/gpu")
+    book = results.Book(out)
+    if book.rows and not options.skip_done:
+        sys.exit(f"error: {out} has results: add --skip-done to go on, or name another --out")
+    done = {row for row, status in book.statuses.items() if status == "done"}
+    names = [name for name in worker.row_names() if options.only in name]
+    if not names:
+        sys.exit(f"error: no row has {options.only!r} in its name: {', '.join(worker.row_names())}")
+    with worker.Worker(options.small) as process:
+        for name in names:
+            if name not in done:
+                _run(name, process, book, deadline)
+    book.write_table()
+    print(f"\n{book.table()}\nresults: {out}/results.jsonl, {out}/table.md")
+
+
+def _run(name: str, process: worker.Worker, book: results.Book, deadline: float) -> None:
+    """Runs one row and writes what it yields, each as it comes."""
+    left = deadline - time.monotonic()
+    if left < LEAST:
+        print(f"[{name}] not started: the time is over", flush=True)
+        return
+    started, status = time.monotonic(), "done"
+    print(f"[{name}]", flush=True)
+    for kind, content in process.run(name, left):
+        if kind == "result":
+            book.add(name, content)
+            print("   ", results.line(content), flush=True)
+        else:
+            status = content
+    book.end(name, status, time.monotonic() - started)
+    print(f"    {status}, {time.monotonic() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Whether the device computes what the CPU computes: outputs and gradients of each system.
+
+The reference is the PyTorch mirror with the same weights in float64 on the CPU; ours on the CPU, in
+a process of its own, is compared with it too. Inputs are new in every run. What a reduced precision
+may cost is told by the mirror, which runs in the same precision on the same device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import tempfile
+import unittest.mock
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import torch
+
+from benchmarks import pairs, sides
+from fer_jax.models import convolution, layers, volume
+
+# Options of the pair and batch, then those of `--small`.
+SIZES = {
+    "ST-BLN": ({"frames": 16, "edges": 181}, 8, {"frames": 5, "edges": 7, "widths": (4, 6)}, 3),
+    "PST-BLN": ({"frames": 16, "edges": 181}, 8, {"frames": 9, "edges": 7, "widths": (6, 4)}, 3),
+    "AGCN": ({"frames": 16}, 8, {"widths": (4, 8)}, 2),
+    "FER-GCN": (
+        {"side": 64}, 4, {"stages": ((4, 1), (4, 1)), "features": 8, "side": 8, "frames": 4}, 2,
+    ),
+    "STC-NLSTM": ({}, 4, {"channels": (4, 4), "hidden": 4, "frames": 3, "side": 16}, 2),
+    "3D Inception-ResNet": ({"side": 99}, 2, {"divisor": 32, "hidden": 4, "side": 49}, 1),
+    "bilinear CNN": (
+        {"side": 96, "features": 64}, 8, {"side": 8, "features": 4, "stages": ((4, 1), (6, 1))}, 3,
+    ),
+}  # fmt: skip
+PRECISIONS = {  # of our module, of JAX's products; TF32 allowed in the mirror
+    "float32": ("float32", "highest", False),
+    "TF32": ("float32", "tensorfloat32", True),
+    "bfloat16": ("bfloat16", "tensorfloat32", True),
+}
+PARTS = ("inference", "training", "gradients")
+# Ours may be off this many times as far as the mirror in the same precision, or this far anyway.
+TIMES = 3.0
+FLOOR = {"float32": 1e-4, "TF32": 1e-3, "bfloat16": 1e-2}
+# What only a CPU may run.
+CPU_PATHS = (
+    (layers.TemporalConv, "_strided"),
+    (convolution, "_strided"),
+    (volume, "convolve_3d_on_cpu"),
+)
+
+
+def measure(system: str, small: bool) -> Iterator[dict]:
+    """Yields the relative errors of outputs and gradients in every precision."""
+    full, batch, little, few = SIZES[system]
+    options, batch = (little, few) if small else (full, batch)
+    pair, seed = pairs.SYSTEMS[system](**options), int.from_bytes(os.urandom(2), "little")
+    inputs, labels = pair.batch(batch, seed)
+    variables = pair.variables(seed)
+    with _Elsewhere(system, options, (variables, inputs, labels)) as elsewhere, _no_cpu_paths():
+        programs = sides.side_by_side(
+            functools.partial(_compile, pair, name, variables, inputs, labels)
+            for name in PRECISIONS
+        )
+        mirror = pair.loaded_mirror(variables).double()
+        true = pairs.mirror_outputs_and_gradients(pair, mirror, inputs, labels)
+        for name, program in zip(PRECISIONS, programs, strict=True):
+            *outputs, gradients = jax.tree.map(np.asarray, program(variables, inputs, labels))
+            own = _errors((*outputs, pair.names(gradients)), true)
+            mirror = pair.loaded_mirror(variables)
+            theirs = _errors(_mirrors(pair, mirror, name, inputs, labels), true)
+            right = all(own[part] <= max(TIMES * theirs[part], FLOOR[name]) for part in PARTS)
+            yield {
+                "precision": name,
+                **own,
+                **{f"{part}, mirror": theirs[part] for part in PARTS},
+                "verdict": "right" if right else "WRONG",
+            }
+        if elsewhere.wanted:
+            yield {"precision": "float32 on the CPU", **_errors(elsewhere.result(), true)}
+
+
+def _compile(pair, name: str, *given):
+    """Ours in one precision, for this device."""
+    dtype, precision, _ = PRECISIONS[name]
+    with jax.default_matmul_precision(precision):
+        run = jax.jit(pairs.outputs_and_gradients(pair, pair.make(dtype, False)))
+        return run.lower(*given).compile(sides.quick())
+
+
+def _mirrors(pair, mirror, name: str, inputs, labels):
+    """The mirror on this device."""
+    device = "cuda" if sides.on_gpu() else "cpu"
+    context = contextlib.nullcontext()
+    if name == "bfloat16":
+        context = torch.autocast(device, torch.bfloat16)
+    sides.allow_tf32(PRECISIONS[name][2])
+    try:
+        return pairs.mirror_outputs_and_gradients(pair, mirror.to(device), inputs, labels, context)
+    finally:
+        sides.allow_tf32(True)
+
+
+def _errors(values, true) -> dict[str, float]:
+    """|x - y| / |y| of each part; of the gradients over all parameters together."""
+    errors = {}
+    for part, own, other in zip(PARTS, values, true, strict=True):
+        if part != "gradients":
+            own, other = {"": own}, {"": other}
+        if own.keys() != other.keys():
+            raise ValueError(f"parameters differ: {sorted(own.keys() ^ other.keys())}")
+        away = sum(float(np.square(np.float64(own[name]) - other[name]).sum()) for name in own)
+        errors[part] = (away / sum(float(np.square(each).sum()) for each in other.values())) ** 0.5
+    return errors
+
+
+@contextlib.contextmanager
+def _no_cpu_paths():
+    """Makes every function that only a CPU may run raise."""
+    with contextlib.ExitStack() as stack:
+        for owner, name in CPU_PATHS:
+            wrong = AssertionError(f"{name} is for CPUs and was taken on a GPU")
+            stack.enter_context(unittest.mock.patch.object(owner, name, side_effect=wrong))
+        yield
+
+
+class _Elsewhere:
+    """Ours on the CPU, in a process of its own that works meanwhile."""
+
+    def __init__(self, system: str, options: dict, given):
+        self.pair, self.folder = pairs.SYSTEMS[system](**options), tempfile.TemporaryDirectory()
+        self.path = pathlib.Path(self.folder.name)
+        (self.path / "given").write_bytes(pickle.dumps((system, options, given)))
+        self.wanted = sides.on_gpu() or system == "ST-BLN"  # a CPU need not be compared with itself
+
+    def __enter__(self) -> _Elsewhere:
+        self.process = None
+        if not self.wanted:
+            return self
+        command = [sys.executable, "-m", "benchmarks.gpu.correctness", str(self.path)]
+        self.process = subprocess.Popen(command, env={**os.environ, "JAX_PLATFORMS": "cpu"})
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        self.folder.cleanup()
+
+    def result(self):
+        if self.process.wait():
+            raise RuntimeError("the process that computes on the CPU failed")
+        *outputs, gradients = pickle.loads((self.path / "found").read_bytes())
+        return (*outputs, self.pair.names(gradients))
+
+
+def main() -> None:
+    """Computes on the CPU what the file in a folder gives."""
+    folder = pathlib.Path(sys.argv[1])
+    system, options, given = pickle.loads((folder / "given").read_bytes())
+    pair = pairs.SYSTEMS[system](**options)
+    run = jax.jit(pairs.outputs_and_gradients(pair, pair.make("float32", False)))
+    found = jax.tree.map(np.asarray, run(*given))
+    (folder / "found").write_bytes(pickle.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

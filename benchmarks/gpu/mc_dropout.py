@@ -1,0 +1,52 @@
+"""100 passes of Monte Carlo dropout, by how many run side by side."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import time
+from collections.abc import Iterator
+
+import jax
+
+from benchmarks import pairs, sides
+from benchmarks.gpu.speed import SMALL
+from fer_jax import uncertainty
+
+PASSES = 100
+CHUNKS = (1, 4, 10, 25, 50, 100)
+
+
+def by_chunk(system: str, batch: int, frames: int, small: bool) -> Iterator[dict]:
+    """Yields the seconds of each number of passes side by side, and the default's last."""
+    options = {**SMALL[system], "frames": 4} if small else {"frames": frames, "edges": 181}
+    pair = pairs.SYSTEMS[system](**options)
+    module, variables = pair.make("float32", False), pair.variables()
+    x, _ = pair.batch(2 if small else batch)
+    x, variables = jax.device_put((x, variables))
+    forward = uncertainty.stochastic(module)
+    passes = 10 if small else PASSES
+    chunks = (1, passes, 0) if small else (*CHUNKS, 0)
+
+    def compile_chunk(chunk):
+        def sample(variables, x, key):
+            return uncertainty.mc_dropout(forward, variables, x, key, passes=passes, chunk=chunk)
+
+        return (
+            jax.jit(sample).lower(variables, x, jax.random.key(0)).compile(sides.training_options())
+        )
+
+    programs = sides.side_by_side(functools.partial(compile_chunk, chunk) for chunk in chunks)
+    for chunk, sample in zip(chunks, programs, strict=True):
+        seconds = []
+        for number in range(2 if small else 4):
+            started = time.perf_counter()
+            jax.block_until_ready(sample(variables, x, jax.random.key(number)))
+            seconds.append(time.perf_counter() - started)
+        median = statistics.median(seconds[1:])
+        yield {
+            "passes side by side": chunk or "default",
+            "their inputs, MiB": chunk * x.nbytes / 2**20 if chunk else float("nan"),
+            "ms": 1e3 * median,
+            "clips/s": len(x) / median,
+        }

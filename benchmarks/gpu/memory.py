@@ -1,0 +1,41 @@
+"""Memory of a training step, with and without rematerialisation, and the most clips of a device."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from benchmarks import pairs, sides
+from benchmarks.gpu.speed import SMALL
+from fer_jax.programs import call_bytes
+
+BATCHES = {  # two sizes of a batch each, between which memory grows by the clip
+    "FER-GCN": (8, 16),
+    "STC-NLSTM": (16, 32),
+    "3D Inception-ResNet": (8, 16),
+    "bilinear CNN": (32, 64),
+}
+CARDS = (8, 24, 80)  # GiB
+
+
+def measure(system: str, small: bool) -> Iterator[dict]:
+    """Yields the memory of a step and of each further clip, stored and rematerialised."""
+    pair = pairs.SYSTEMS[system](**(SMALL[system] if small else {}))
+    few, many = (1, 2) if small else BATCHES[system]
+    ways = [
+        (remat, batch) for remat in ((True,) if small else (False, True)) for batch in (few, many)
+    ]
+    programs = sides.side_by_side(
+        functools.partial(sides.Ours(pair, batch, 1, "bfloat16", remat).compile_step, sides.quick())
+        for remat, batch in ways
+    )
+    need = {way: call_bytes(program) for way, program in zip(ways, programs, strict=True)}
+    for remat, _ in ways[::2]:
+        clip = (need[remat, many] - need[remat, few]) / (many - few)
+        rest = need[remat, few] - few * clip
+        yield {
+            "remat": "yes" if remat else "no",
+            "each clip, MiB": clip / 2**20,
+            "besides, MiB": rest / 2**20,
+            **{f"clips in {card} GiB": int((card * 2**30 - rest) // clip) for card in CARDS},
+        }

@@ -1,0 +1,93 @@
+"""Forward passes and training steps, ours against the PyTorch mirror on the same device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import torch
+
+from benchmarks import pairs, sides
+from benchmarks.gpu import ceilings
+
+GOAL = 1.2
+DTYPES = {"TF32": "float32", "bfloat16": "bfloat16"}  # ceiling -> dtype of the networks
+REPEATS = 5
+SMALL = {  # options of the pairs
+    "ST-BLN": {"frames": 4, "edges": 7, "widths": (4,)},
+    "PST-BLN": {"frames": 4, "edges": 7, "widths": (4,)},
+    "AGCN": {"widths": (4,)},
+    "ST-GCN": {"widths": (4,)},
+    "DGNN": {"widths": (4,)},
+    "FER-GCN": {"stages": ((4, 1),), "features": 4, "side": 8, "frames": 2},
+    "STC-NLSTM": {"channels": (4,), "hidden": 4, "frames": 2, "side": 16},
+    "3D Inception-ResNet": {"divisor": 32, "hidden": 4, "side": 49, "frames": 2},
+    "bilinear CNN": {"side": 8, "features": 4, "stages": ((4, 1),)},
+}
+
+
+def against_mirror(
+    system: str, small: bool, *, batch: int, steps: int, **options
+) -> Iterator[dict]:
+    """Yields seconds, ratio and share of the ceilings in TF32 and in bfloat16.
+
+    Args:
+      system: key of `pairs.SYSTEMS`.
+      small: a toy of the same layers instead, one precision.
+      batch, steps: see `sides.Ours`.
+      options: of the pair.
+    """
+    yield from _measure(system, small, batch, steps, options, compiler="")
+
+
+def against_compiled(
+    system: str, small: bool, *, batch: int, steps: int, **options
+) -> Iterator[dict]:
+    """The same against the mirror under `torch.compile`."""
+    compiler = "eager" if small else "inductor"  # the first only traces
+    yield from _measure(system, small, batch, steps, options, compiler)
+
+
+def _measure(system, small, batch, steps, options, compiler) -> Iterator[dict]:
+    if small:
+        batch, steps, options = 2, 1, SMALL[system]
+    pair = pairs.SYSTEMS[system](**options)
+    dtypes = dict(list(DTYPES.items())[: 1 if small else 2])
+    networks = {name: sides.Ours(pair, batch, steps, dtype) for name, dtype in dtypes.items()}
+    started = time.perf_counter()
+    compiled = sides.side_by_side(
+        each for ours in networks.values() for each in (ours.compile_forward, ours.compile_step)
+    )
+    compiling = time.perf_counter() - started
+    for number, (ceiling, dtype) in enumerate(dtypes.items()):
+        ours = networks.pop(ceiling).prepare(*compiled[2 * number : 2 * number + 2])
+        mirrors = {"torch": sides.Mirror(pair, batch, steps, dtype, compiler=compiler)}
+        if pair.channels_last != torch.contiguous_format and not small:
+            mirrors["torch, channels last"] = sides.Mirror(
+                pair, batch, steps, dtype, pair.channels_last, compiler
+            )
+        for what in ("forward", "step"):
+            repeats = 1 if small else REPEATS
+            seconds = sides.in_turns({**mirrors, "ours": ours}, what, repeats)
+            best = min(seconds[name] for name in mirrors)
+            yield {
+                "precision": ceiling,
+                "what": what,
+                "torch, ms": 1e3 * best,
+                "ours, ms": 1e3 * seconds["ours"],
+                "ratio": best / seconds["ours"],
+                "goal": GOAL,
+                "clips/s": batch / seconds["ours"],
+                **_shares(ours, what, seconds["ours"], ceiling, small),
+                "compiling, s": compiling,
+            }
+        del ours, mirrors
+
+
+def _shares(ours: sides.Ours, what: str, seconds: float, ceiling: str, small: bool) -> dict:
+    """What share of the device's ceilings a call reaches, as the compiler counts its work."""
+    rate = ceilings.product_rate(ceiling, small)
+    return {
+        "of the product's ceiling": f"{ours.flops[what] / seconds / rate:.0%}",
+        "of the copy's": f"{ours.bytes[what] / seconds / ceilings.copy_rate(small):.0%}",
+    }

@@ -1,0 +1,290 @@
+"""Our networks beside their PyTorch mirrors, at any size: what both are, and what both are given.
+
+A `Pair` knows how to build the two, how to draw a batch, and how parameters are named on the other
+side. `SYSTEMS` maps a system to the function that makes a pair of a size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+from benchmarks import (
+    torch_bilinear_cnn,
+    torch_fer_gcn,
+    torch_graph_baselines,
+    torch_inception_resnet_3d,
+    torch_st_bln,
+    torch_stc_nlstm,
+)
+from benchmarks.parity import BASELINES, stirred_variables, torch_names
+from fer_jax import landmarks
+from fer_jax.models import build
+from fer_jax.models.backbones import VGG16_STAGES
+from fer_jax.models.bilinear_cnn import BilinearCNN
+from fer_jax.models.fer_gcn import FERGCN
+from fer_jax.models.inception_resnet_3d import InceptionResNet3D
+from fer_jax.models.shortcut import shortcut_filters
+from fer_jax.models.st_bln import STBLN
+from fer_jax.models.stc_nlstm import STCNLSTM
+from fer_jax.tasks import TASKS
+
+CLASSES, DIMENSIONS = 7, 3
+PST_BLN_WIDTHS = (15, 10, 15, 5, 5, 10)  # found for AFEW (ST-BLN, table I)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """One system at one size.
+
+    Attributes:
+      make: `(dtype, remat) -> module`, ours.
+      make_mirror: the same network in PyTorch, with first weights of its own.
+      draw: `(generator, batch) -> inputs` of ours, NumPy arrays with leading axis B.
+      to_mirror: the same inputs as the tensors that the mirror takes.
+      names: renames a tree of our parameters or statistics as the mirror has them.
+      task: key of `TASKS`.
+      channels_last: memory layout that suits the mirror's convolutions on a GPU.
+    """
+
+    make: Callable[[str, bool], nn.Module]
+    make_mirror: Callable[[], torch.nn.Module]
+    draw: Callable[[np.random.Generator, int], object]
+    to_mirror: Callable[[object], tuple[torch.Tensor, ...]]
+    names: Callable[[dict], dict[str, np.ndarray]]
+    task: str = "classification"
+    channels_last: torch.memory_format = torch.contiguous_format
+
+    def labels(self, rng: np.random.Generator, batch: int) -> np.ndarray:
+        if self.task == "classification":
+            return rng.integers(0, CLASSES, batch).astype(np.int32)
+        return rng.uniform(1, 9, (batch, DIMENSIONS)).astype(np.float32)
+
+    def batch(self, size: int, seed: int = 0) -> tuple[object, np.ndarray]:
+        """Draws inputs of ours and labels."""
+        rng = np.random.default_rng(seed)
+        return self.draw(rng, size), self.labels(rng, size)
+
+    def variables(self, seed: int = 0) -> dict:
+        """Weights of ours, drawn on the CPU; scales, biases and statistics are random too."""
+        one = jax.tree.map(np.asarray, self.draw(np.random.default_rng(seed), 1))
+        with jax.default_device(jax.devices("cpu")[0]):
+            return stirred_variables(self.make("float32", False), one, seed)
+
+    def loaded_mirror(self, variables: dict) -> torch.nn.Module:
+        """The mirror with these weights of ours."""
+        mirror = self.make_mirror()
+        named = self.names(variables["params"]) | self.names(variables.get("batch_stats", {}))
+        own = mirror.state_dict()
+        # PyTorch counts batches, and gives each gate of an LSTM a second bias, which stays 0
+        rest = {name: own[name] for name in own if re.search("num_batches|bias_hh", name)}
+        mirror.load_state_dict({n: torch.from_numpy(np.array(v)) for n, v in named.items()} | rest)
+        return mirror
+
+    def loss(self, outputs: jax.Array, labels: jax.Array) -> jax.Array:
+        return TASKS[self.task].loss(outputs, {"label": labels}).mean()
+
+    def mirror_loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if self.task == "classification":
+            return torch.nn.functional.cross_entropy(outputs, labels.long())
+        error = outputs - labels[:, None]  # of every frame
+        return (error**2 + 2 * error.abs()).mean()
+
+
+def _st_bln(
+    frames: int = 4, edges: int = 309, widths=torch_st_bln.WIDTHS, dropout: float = 0.2
+) -> Pair:
+    def make(dtype, remat):
+        del remat
+        return STBLN(CLASSES, widths=widths, dropout=dropout, dtype=dtype)
+
+    return Pair(
+        make,
+        lambda: torch_st_bln.STBLN(edges, CLASSES, widths=widths, dropout=dropout),
+        lambda rng, batch: 10 * rng.standard_normal((batch, frames, edges, 2), np.float32),
+        _nodes_to_mirror,
+        torch_names,
+    )
+
+
+def _pst_bln(frames: int = 4, edges: int = 309, widths=PST_BLN_WIDTHS) -> Pair:
+    return _st_bln(frames, edges, widths)
+
+
+def _baseline(kind: str) -> Callable[..., Pair]:
+    def make_pair(frames: int = 4, widths=torch_graph_baselines.WIDTHS) -> Pair:
+        graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE))
+        nodes = len(graph.reference_shape)
+
+        def make(dtype, remat):
+            del remat
+            fields = {**BASELINES[kind], "nodes": nodes, "widths": widths, "dtype": dtype}
+            return build(fields, CLASSES, graph)
+
+        return Pair(
+            make,
+            lambda: torch_graph_baselines.make_mirror(
+                kind, graph.edges, nodes, CLASSES, widths=widths
+            ),
+            lambda rng, batch: 10 * rng.standard_normal((batch, frames, nodes, 2), np.float32),
+            _nodes_to_mirror,
+            torch_graph_baselines.torch_names,
+        )
+
+    return make_pair
+
+
+def _fer_gcn(stages=VGG16_STAGES, features: int = 256, side: int = 224, frames: int = 16) -> Pair:
+    def make(dtype, remat):
+        return FERGCN(CLASSES, frames, features=features, stages=stages, dtype=dtype, remat=remat)
+
+    return Pair(
+        make,
+        lambda: torch_fer_gcn.FERGCN(CLASSES, frames, features, stages=stages),
+        lambda rng, batch: rng.standard_normal((batch, frames, side, side, 3), np.float32),
+        lambda x: (torch_fer_gcn.channels_first(x),),
+        torch_fer_gcn.torch_names,
+        channels_last=torch.channels_last,
+    )
+
+
+def _stc_nlstm(channels=torch_stc_nlstm.WIDTHS, hidden=128, frames=18, side=64) -> Pair:
+    def make(dtype, remat):
+        return STCNLSTM(CLASSES, channels, hidden, dtype=dtype, remat=remat)
+
+    return Pair(
+        make,
+        lambda: torch_stc_nlstm.STCNLSTM(CLASSES, channels, hidden),
+        lambda rng, batch: rng.uniform(-1, 1, (batch, frames, side, side, 3)).astype(np.float32),
+        lambda x: (torch_stc_nlstm.channels_first(x),),
+        torch_stc_nlstm.torch_names,
+        channels_last=torch.channels_last_3d,
+    )
+
+
+def _inception_resnet_3d(divisor=1, hidden=200, side=299, frames=10) -> Pair:
+    def make(dtype, remat):
+        return InceptionResNet3D(
+            CLASSES, divisor=divisor, hidden=hidden, dropout=0.0, dtype=dtype, remat=remat
+        )
+
+    def draw(rng, batch):
+        points = rng.uniform(0, side, (batch, frames, 68, 2)).astype(np.float32)
+        x = rng.uniform(-1, 1, (batch, frames, side, side, 3)).astype(np.float32)
+        return {"frames": x, "landmarks": points}
+
+    def to_mirror(x):
+        cells = -(-side // 8)
+        weights = [shortcut_filters(x["landmarks"], side, n) for n in (cells, (cells - 1) // 2)]
+        return tuple(map(torch_inception_resnet_3d.channels_first, (x["frames"], *weights)))
+
+    return Pair(
+        make,
+        lambda: torch_inception_resnet_3d.InceptionResNet3D(
+            CLASSES, divisor=divisor, hidden=hidden
+        ),
+        draw,
+        to_mirror,
+        torch_inception_resnet_3d.torch_names,
+        channels_last=torch.channels_last_3d,
+    )
+
+
+def _bilinear_cnn(stages=VGG16_STAGES, side=224, features=512, dropout=0.3) -> Pair:
+    def make(dtype, remat):
+        return BilinearCNN(
+            DIMENSIONS, features=features, stages=stages, dropout=dropout, dtype=dtype, remat=remat
+        )
+
+    return Pair(
+        make,
+        lambda: torch_bilinear_cnn.BilinearCNN(
+            DIMENSIONS, stages=stages, features=features, dropout=dropout
+        ),
+        lambda rng, batch: rng.standard_normal((batch, 1, side, side, 3), np.float32),
+        lambda x: (torch_bilinear_cnn.channels_first(x),),
+        torch_bilinear_cnn.torch_names,
+        task="dimensional",
+        channels_last=torch.channels_last,
+    )
+
+
+def _nodes_to_mirror(x: np.ndarray) -> tuple[torch.Tensor]:
+    """`[B, T, V, 2] -> [B, 2, T, V]`."""
+    return (torch.from_numpy(np.ascontiguousarray(np.asarray(x).transpose(0, 3, 1, 2))),)
+
+
+SYSTEMS: dict[str, Callable[..., Pair]] = {
+    "ST-BLN": _st_bln,
+    "PST-BLN": _pst_bln,
+    "AGCN": _baseline("agcn"),
+    "ST-GCN": _baseline("st_gcn"),
+    "DGNN": _baseline("dgnn"),
+    "FER-GCN": _fer_gcn,
+    "STC-NLSTM": _stc_nlstm,
+    "3D Inception-ResNet": _inception_resnet_3d,
+    "bilinear CNN": _bilinear_cnn,
+}
+
+
+def outputs_and_gradients(pair: Pair, module: nn.Module) -> Callable:
+    """Makes `(variables, inputs, labels) -> (inference, training, gradients)` of ours.
+
+    Outputs in inference, outputs and gradients in training with BatchNorm of the batch; dropout is
+    off in both.
+    """
+
+    def run(variables, inputs, labels):
+        def loss(params):
+            outputs, _ = module.apply(
+                {**variables, "params": params}, inputs, train=True, dropout=False,
+                mutable=["batch_stats"],
+            )  # fmt: skip
+            return pair.loss(outputs.astype(jnp.float32), labels), outputs
+
+        (_, training), gradients = jax.value_and_grad(loss, has_aux=True)(variables["params"])
+        return module.apply(variables, inputs, train=False), training, gradients
+
+    return run
+
+
+def mirror_outputs_and_gradients(
+    pair: Pair, mirror: torch.nn.Module, inputs, labels, autocast=None
+):
+    """The same of a mirror, whose gradients are named as PyTorch names them.
+
+    Args:
+      mirror: on its device; inputs are moved there, in the mirror's precision.
+      autocast: a context, see `torch.autocast`, or None.
+    """
+    autocast = autocast or contextlib.nullcontext()
+    own = next(mirror.parameters())
+    tensors = [each.to(own.device, own.dtype) for each in pair.to_mirror(inputs)]
+    labels = torch.from_numpy(labels).to(own.device)
+    mirror.eval()
+    with torch.no_grad(), autocast:
+        inference = mirror(*tensors)
+    mirror.train()
+    for part in mirror.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.eval()
+    with autocast:
+        training = mirror(*tensors)
+    wide = training if own.dtype == torch.float64 else training.float()
+    pair.mirror_loss(wide, labels).backward()
+    if pair.task == "dimensional":  # of clips, as ours in inference
+        inference = inference.mean(1)
+    gradients = {
+        name: parameter.grad.double().cpu().numpy()
+        for name, parameter in mirror.named_parameters()
+        if parameter.requires_grad
+    }
+    return (*(each.detach().double().cpu().numpy() for each in (inference, training)), gradients)

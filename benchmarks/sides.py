@@ -1,0 +1,246 @@
+"""Times both sides of a `Pair`: forward passes and training steps, of ours and of the mirror.
+
+Ours is what `run.py` compiles: `parallel.scan_steps` around `programs.make_train_step`, K steps a
+call. The mirror takes K steps before it is waited for. Both are warmed up by one call that is not
+timed, which also compiles.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import functools
+import statistics
+import time
+from collections.abc import Callable, Iterable
+
+import jax
+import numpy as np
+import torch
+from ml_collections import ConfigDict
+
+from benchmarks import flops
+from benchmarks.pairs import Pair
+from fer_jax import parallel, programs
+from fer_jax.protocols import Fold
+from fer_jax.tasks import TASKS
+
+# The same for every system, so that what is compared is the network.
+OPTIMIZER = {
+    "name": "sgd", "learning_rate": 1e-4, "momentum": 0.9, "nesterov": False, "weight_decay": 5e-4,
+    "decay": "all", "clip_norm": 0.0, "schedule": "constant", "warmup_epochs": 0.0,
+}  # fmt: skip
+
+
+_FIRST = np.zeros(1, np.int32)
+
+
+def side_by_side(compilers: Iterable[Callable]) -> list:
+    """Compiles several programs at a time: a compiler alone does not fill the cores."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+        return [each.result() for each in [pool.submit(compiler) for compiler in compilers]]
+
+
+def quick() -> dict | None:
+    """Options of the compiler that leave out measuring kernels against each other on a GPU."""
+    return {**training_options(), "xla_gpu_autotune_level": 0} if on_gpu() else None
+
+
+def training_options() -> dict:
+    """Options with which training compiles on this device."""
+    return (parallel.compiler_options() or {}) if on_gpu() else {}
+
+
+def on_gpu() -> bool:
+    return jax.devices()[0].platform == "gpu"
+
+
+class Ours:
+    """Our network at one size, for `steps` steps a call.
+
+    Args:
+      pair, batch, steps: what is timed.
+      dtype, remat: see the models.
+    """
+
+    def __init__(
+        self, pair: Pair, batch: int, steps: int, dtype: str = "float32", remat: bool = False
+    ):
+        self.pair, self.size, self.steps = pair, batch, steps
+        module = pair.make(dtype, remat)
+        train = {"batch_size": batch, "batch_parts": 1, "epochs": 1, "copies": 1}
+        config = ConfigDict({"train": train, "optimizer": OPTIMIZER})
+        fold = Fold("all", np.arange(batch), np.arange(0))
+        self.program = programs.make_program(
+            module, TASKS[pair.task], config, lambda b: b["inputs"], [fold]
+        )
+        self._make = functools.partial(
+            programs.create_train_states, module, self.program.optimizer, seeds=[0]
+        )
+
+    @functools.cached_property
+    def states_shape(self):
+        """Shapes of the training state; nothing is computed."""
+        inputs, _ = jax.eval_shape(lambda: self.pair.batch(1))
+        return jax.eval_shape(self._make, inputs)
+
+    def compile_step(self, options: dict | None = None):
+        """The training call, compiled; `options` are the compiler's."""
+        call = self.program.train.lower(self.states_shape, self._shapes(), self._keys())
+        return call.compile(training_options() if options is None else options)
+
+    def compile_forward(self):
+        """The call that scores, compiled."""
+        given = self.states_shape.variables, self._shapes(), self._keys()[:, 0], _FIRST
+        return self.program.logits.lower(*given).compile(training_options())
+
+    def prepare(self, forward, step) -> Ours:
+        """Takes what both methods compiled and puts weights and clips on the device."""
+        self._logits, self._train = forward, step
+        self.bytes = {"forward": _bytes(forward), "step": _bytes(step)}
+        self.states = self._make(self.pair.batch(1)[0])
+        self.variables = jax.tree.map(jax.numpy.copy, self.states.variables)  # states are donated
+        self.batches = jax.device_put(self._batches())
+        return self
+
+    @functools.cached_property
+    def flops(self) -> dict[str, float]:
+        """Operations of the products of one forward pass and of one training step."""
+        states, shapes, keys = self.states_shape, self._shapes(), self._keys()
+        calls = {
+            "forward": (self.program.logits, states.variables, shapes, keys[:, 0], _FIRST),
+            "step": (self.program.train, states, shapes, keys),
+        }
+        return {name: flops.count(*call) / self.steps for name, call in calls.items()}
+
+    def forward(self) -> float:
+        """Seconds of one forward pass."""
+        started = time.perf_counter()
+        done = self._logits(self.variables, self.batches, self._keys()[:, 0], _FIRST)
+        jax.block_until_ready(done)
+        return (time.perf_counter() - started) / self.steps
+
+    def step(self) -> float:
+        """Seconds of one training step."""
+        started = time.perf_counter()
+        self.states, metrics = self._train(self.states, self.batches, self._keys())
+        jax.block_until_ready((self.states, metrics))
+        return (time.perf_counter() - started) / self.steps
+
+    def _batches(self):
+        x, y = self.pair.batch(self.size)
+        one = {"inputs": x, "label": y, "weight": np.ones(len(y), np.float32)}
+        return parallel.split(jax.tree.map(lambda leaf: np.stack([leaf] * self.steps)[None], one))
+
+    def _shapes(self):
+        local = (jax.local_device_count(), 1, self.steps, self.size // jax.device_count())
+        inputs, labels = jax.eval_shape(lambda: self.pair.batch(1))
+        weight = jax.ShapeDtypeStruct((1,), np.float32)
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((*local, *leaf.shape[1:]), leaf.dtype),
+            {"inputs": inputs, "label": labels, "weight": weight},
+        )
+
+    @functools.cache  # noqa: B019 - as long as the side
+    def _keys(self):
+        return jax.random.split(jax.random.key(1), (1, self.steps))
+
+
+class Mirror:
+    """The PyTorch network at one size, for `steps` steps before it is waited for.
+
+    Args:
+      pair, batch, steps: what is timed.
+      dtype: "bfloat16" is PyTorch's autocast.
+      layout: memory format of images and kernels.
+      compiler: backend of `torch.compile`; "": runs eagerly.
+    """
+
+    def __init__(
+        self, pair: Pair, batch: int, steps: int, dtype: str = "float32",
+        layout: torch.memory_format = torch.contiguous_format, compiler: str = "",
+    ):  # fmt: skip
+        self.pair, self.steps, self.dtype = pair, steps, dtype
+        self.device = "cuda" if on_gpu() else "cpu"
+        x, y = pair.batch(batch)
+        self.x = [_laid_out(each, layout).to(self.device) for each in pair.to_mirror(x)]
+        self.y = torch.from_numpy(y).to(self.device)
+        network = pair.make_mirror().to(self.device, memory_format=layout)
+        trained = [each for each in network.parameters() if each.requires_grad]
+        self.optimizer = torch.optim.SGD(
+            trained, OPTIMIZER["learning_rate"], momentum=OPTIMIZER["momentum"],
+            weight_decay=OPTIMIZER["weight_decay"],
+        )  # fmt: skip
+        self.model = torch.compile(network, backend=compiler) if compiler else network
+
+    def forward(self) -> float:
+        """Seconds of one forward pass."""
+        self.model.eval()
+        with self._timed() as seconds, torch.no_grad():
+            for _ in range(self.steps):
+                with self._precision():
+                    self.model(*self.x)
+        return seconds[0] / self.steps
+
+    def step(self) -> float:
+        """Seconds of one training step."""
+        self.model.train()
+        with self._timed() as seconds:
+            for _ in range(self.steps):
+                self.optimizer.zero_grad()
+                with self._precision():
+                    outputs = self.model(*self.x)
+                self.pair.mirror_loss(outputs.float(), self.y).backward()
+                self.optimizer.step()
+        return seconds[0] / self.steps
+
+    def _precision(self):
+        if self.dtype == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device, getattr(torch, self.dtype))
+
+    @contextlib.contextmanager
+    def _timed(self):
+        seconds, started = [], time.perf_counter()
+        yield seconds
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+
+
+def in_turns(sides: dict, what: str, repeats: int) -> dict[str, float]:
+    """Median seconds of each side's method, timed in turns after one call that is not timed."""
+    for side in sides.values():
+        getattr(side, what)()
+    times = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, side in sides.items():
+            times[name].append(getattr(side, what)())
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Lets PyTorch's float32 products run in TensorFloat-32, as JAX's do by default on a GPU."""
+    precision = "tf32" if allowed else "ieee"
+    try:  # PyTorch 2.9 and newer
+        torch.backends.cuda.matmul.fp32_precision = precision
+        torch.backends.cudnn.conv.fp32_precision = precision
+        torch.backends.cudnn.rnn.fp32_precision = precision
+    except AttributeError:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
+
+def _laid_out(tensor: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
+    """A batch in a memory layout; clips of images `[B, T, C, H, W]` are laid out as images."""
+    if layout == torch.channels_last and tensor.ndim == 5:
+        images = tensor.flatten(0, 1).contiguous(memory_format=layout)
+        return images.unflatten(0, tensor.shape[:2])
+    if layout == torch.channels_last_3d and tensor.ndim != 5:
+        return tensor
+    return tensor.contiguous(memory_format=layout)
+
+
+def _bytes(compiled) -> float:
+    """Bytes that one step of a compiled call moves; NaN where XLA does not say."""
+    cost = compiled.cost_analysis() or {}
+    return (cost[0] if isinstance(cost, list) else cost).get("bytes accessed", float("nan"))
