@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import re
 from collections.abc import Callable
 
@@ -99,6 +100,7 @@ class Pair:
         return (error**2 + 2 * error.abs()).mean()
 
 
+@functools.cache
 def _st_bln(
     frames: int = 4, edges: int = 309, widths=torch_st_bln.WIDTHS, dropout: float = 0.2
 ) -> Pair:
@@ -120,6 +122,7 @@ def _pst_bln(frames: int = 4, edges: int = 309, widths=PST_BLN_WIDTHS) -> Pair:
 
 
 def _baseline(kind: str) -> Callable[..., Pair]:
+    @functools.cache
     def make_pair(frames: int = 4, widths=torch_graph_baselines.WIDTHS) -> Pair:
         graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE))
         nodes = len(graph.reference_shape)
@@ -142,6 +145,7 @@ def _baseline(kind: str) -> Callable[..., Pair]:
     return make_pair
 
 
+@functools.cache
 def _fer_gcn(stages=VGG16_STAGES, features: int = 256, side: int = 224, frames: int = 16) -> Pair:
     def make(dtype, remat):
         return FERGCN(CLASSES, frames, features=features, stages=stages, dtype=dtype, remat=remat)
@@ -156,6 +160,7 @@ def _fer_gcn(stages=VGG16_STAGES, features: int = 256, side: int = 224, frames: 
     )
 
 
+@functools.cache
 def _stc_nlstm(channels=torch_stc_nlstm.WIDTHS, hidden=128, frames=18, side=64) -> Pair:
     def make(dtype, remat):
         return STCNLSTM(CLASSES, channels, hidden, dtype=dtype, remat=remat)
@@ -170,11 +175,12 @@ def _stc_nlstm(channels=torch_stc_nlstm.WIDTHS, hidden=128, frames=18, side=64) 
     )
 
 
-def _inception_resnet_3d(divisor=1, hidden=200, side=299, frames=10) -> Pair:
+@functools.cache
+def _inception_resnet_3d(divisor=1, hidden=200, side=299, frames=10, batch_norm=True) -> Pair:
+    options = {"divisor": divisor, "hidden": hidden, "batch_norm": batch_norm}
+
     def make(dtype, remat):
-        return InceptionResNet3D(
-            CLASSES, divisor=divisor, hidden=hidden, dropout=0.0, dtype=dtype, remat=remat
-        )
+        return InceptionResNet3D(CLASSES, dropout=0.0, dtype=dtype, remat=remat, **options)
 
     def draw(rng, batch):
         points = rng.uniform(0, side, (batch, frames, 68, 2)).astype(np.float32)
@@ -188,9 +194,7 @@ def _inception_resnet_3d(divisor=1, hidden=200, side=299, frames=10) -> Pair:
 
     return Pair(
         make,
-        lambda: torch_inception_resnet_3d.InceptionResNet3D(
-            CLASSES, divisor=divisor, hidden=hidden
-        ),
+        lambda: torch_inception_resnet_3d.InceptionResNet3D(CLASSES, **options),
         draw,
         to_mirror,
         torch_inception_resnet_3d.torch_names,
@@ -198,6 +202,7 @@ def _inception_resnet_3d(divisor=1, hidden=200, side=299, frames=10) -> Pair:
     )
 
 
+@functools.cache
 def _bilinear_cnn(stages=VGG16_STAGES, side=224, features=512, dropout=0.3) -> Pair:
     def make(dtype, remat):
         return BilinearCNN(

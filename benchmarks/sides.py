@@ -103,15 +103,10 @@ class Ours:
         self.batches = jax.device_put(self._batches())
         return self
 
-    @functools.cached_property
+    @property
     def flops(self) -> dict[str, float]:
         """Operations of the products of one forward pass and of one training step."""
-        states, shapes, keys = self.states_shape, self._shapes(), self._keys()
-        calls = {
-            "forward": (self.program.logits, states.variables, shapes, keys[:, 0], _FIRST),
-            "step": (self.program.train, states, shapes, keys),
-        }
-        return {name: flops.count(*call) / self.steps for name, call in calls.items()}
+        return _operations(self.pair, self.size, self.steps)
 
     def forward(self) -> float:
         """Seconds of one forward pass."""
@@ -144,6 +139,17 @@ class Ours:
     @functools.cache  # noqa: B019 - as long as the side
     def _keys(self):
         return jax.random.split(jax.random.key(1), (1, self.steps))
+
+
+@functools.cache
+def _operations(pair: Pair, batch: int, steps: int) -> dict[str, float]:
+    ours = Ours(pair, batch, steps)
+    states, shapes, keys = ours.states_shape, ours._shapes(), ours._keys()
+    calls = {
+        "forward": (ours.program.logits, states.variables, shapes, keys[:, 0], _FIRST),
+        "step": (ours.program.train, states, shapes, keys),
+    }
+    return {name: flops.count(*call) / steps for name, call in calls.items()}
 
 
 class Mirror:

@@ -46,6 +46,7 @@ def get_config() -> ConfigDict:
             "dropout": 0.2,
             "dropout_place": "after",
             "u_init": "normal",
+            "dtype": "float32",  # or "bfloat16"
         }
     )
     config.optimizer = ConfigDict(
@@ -133,7 +134,7 @@ def get_baseline(model: str, method: str, name: str, dataset: str) -> ConfigDict
     config = importlib.import_module(f"configs.stbln_{dataset}").get_config()
     config.name, config.method = f"{name}_{dataset}", method
     fields = {"name": model, "widths": config.model.widths, "dropout": 0.0}
-    fields["kernel_size"] = config.model.kernel_size
+    fields["kernel_size"], fields["dtype"] = config.model.kernel_size, config.model.dtype
     with config.unlocked():
         config.model = ConfigDict(fields)
     return config

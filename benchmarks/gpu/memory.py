@@ -21,21 +21,23 @@ CARDS = (8, 24, 80)  # GiB
 def measure(system: str, small: bool) -> Iterator[dict]:
     """Yields the memory of a step and of each further clip, stored and rematerialised."""
     pair = pairs.SYSTEMS[system](**(SMALL[system] if small else {}))
-    few, many = (1, 2) if small else BATCHES[system]
-    ways = [
-        (remat, batch) for remat in ((True,) if small else (False, True)) for batch in (few, many)
-    ]
+    batches, remats = ((1,), (True,)) if small else (BATCHES[system], (False, True))
+    ways = [(remat, batch) for remat in remats for batch in batches]
     programs = sides.side_by_side(
         functools.partial(sides.Ours(pair, batch, 1, "bfloat16", remat).compile_step, sides.quick())
         for remat, batch in ways
     )
     need = {way: call_bytes(program) for way, program in zip(ways, programs, strict=True)}
-    for remat, _ in ways[::2]:
-        clip = (need[remat, many] - need[remat, few]) / (many - few)
+    for remat in remats:
+        few, many = batches[0], batches[-1]
+        clip = (need[remat, many] - need[remat, few]) / max(many - few, 1)
         rest = need[remat, few] - few * clip
         yield {
             "remat": "yes" if remat else "no",
             "each clip, MiB": clip / 2**20,
             "besides, MiB": rest / 2**20,
-            **{f"clips in {card} GiB": int((card * 2**30 - rest) // clip) for card in CARDS},
+            **{
+                f"clips in {card} GiB": int((card * 2**30 - rest) // clip) if clip else "-"
+                for card in CARDS
+            },
         }

@@ -26,8 +26,10 @@ def set_up(small: bool) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def clean_up() -> None:
-    """Frees the memory of the device after a row."""
+def clean_up(small: bool) -> None:
+    """Frees the memory of the device after a row; toys may stay, as other rows have the same."""
+    if small:
+        return
     gc.collect()
     jax.clear_caches()
     if torch.cuda.is_available():

@@ -102,6 +102,10 @@ class Worker:
     def _start(self) -> None:
         # Both libraries share the memory of one device: JAX shall not take three quarters of it.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        if self.small:  # compiling takes most of the time
+            os.environ["XLA_FLAGS"] = (
+                f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+            )
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
         # no daemon: it starts processes of its own
@@ -134,4 +138,4 @@ def _serve(pipe, small: bool) -> None:
             reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
             pipe.send(("status", f"failed: {type(error).__name__}: {reason}"))
         pipe.send(("end", None))
-        rows.clean_up()
+        rows.clean_up(small)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from fer_jax.models.convolution import Conv2D, max_pool_2, max_pool_3
+from fer_jax.models.convolution import Conv2D, max_pool_3
 from fer_jax.models.layers import BatchNorm
+from fer_jax.models.volume import max_pool_frames
 
 VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 RESNET50_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
@@ -34,7 +35,7 @@ class VGGStage(nn.Module):
             if self.batch_norm:
                 x = BatchNorm(self.axis_name, name=f"norm{number + 1}")(x, train=train)
             x = nn.relu(x)
-        return max_pool_2(x) if self.pool else x
+        return max_pool_frames(x) if self.pool else x
 
 
 class VGG16(nn.Module):

@@ -154,16 +154,6 @@ def _strided(x, kernel, stride: int) -> jax.Array:
     return convolve_2d_on_cpu(x, kernel, ((before, side - 1 - before),) * 2)
 
 
-def max_pool_2(x: jax.Array) -> jax.Array:
-    """The largest of every 2 x 2 pixels: `[N, H, W, C] -> [N, H / 2, W / 2, C]`, floors odd sides.
-
-    Reshaped instead of windowed: XLA:CPU scatters the gradient of a window pixel by pixel.
-    """
-    count, height, width, channels = x.shape
-    x = x[:, : height // 2 * 2, : width // 2 * 2]
-    return x.reshape(count, height // 2, 2, width // 2, 2, channels).max((2, 4))
-
-
 def max_pool_3(x: jax.Array) -> jax.Array:
     """The largest of 3 x 3 pixels around every second one (ResNet); x is not negative."""
     height, width = x.shape[1:3]

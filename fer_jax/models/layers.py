@@ -11,6 +11,9 @@ import numpy as np
 
 STRIDED_LAYERS = (4, 7)  # 0-based: these halve the time axis in all landmark systems
 
+# On a GPU: side of a tile of a product, parts that fill the multiprocessors, rows worth a part.
+_TILE, _PARTS, _LEAST_ROWS = 64, 256, 1024
+
 # For kernels [..., in, out]: the fan counts taps times output channels.
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -33,11 +36,28 @@ def _channel_mix_backward(saved, cotangent):
     x, kernel = saved
     rows_x = x.reshape(-1, x.shape[-1])
     rows_cotangent = cotangent.reshape(-1, cotangent.shape[-1])
-    kernel_gradient = jax.lax.dot_general(rows_x, rows_cotangent, (((0,), (0,)), ((), ())))
-    return cotangent @ kernel.T, kernel_gradient
+    return cotangent @ kernel.T, _over_rows(rows_x, rows_cotangent)
 
 
 channel_mix.defvjp(_channel_mix_forward, _channel_mix_backward)
+
+
+def _over_rows(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Sums the products of rows, `[N, C], [N, D] -> [C, D]`.
+
+    A GPU takes the rows in parts: millions of rows and few channels are one tile of the result, and
+    a tile is work for one multiprocessor alone.
+    """
+    if jax.default_backend() == "cpu":
+        return jax.lax.dot_general(x, y, (((0,), (0,)), ((), ())))
+    tiles = -(-x.shape[1] // _TILE) * -(-y.shape[1] // _TILE)
+    most = max(1, min(_PARTS // tiles, len(x) // _LEAST_ROWS))
+    parts = max(n for n in range(1, most + 1) if len(x) % n == 0)
+    x, y = (each.reshape(parts, -1, each.shape[-1]) for each in (x, y))
+    products = jax.lax.dot_general(
+        x, y, (((1,), (1,)), ((0,), (0,))), preferred_element_type=jnp.float32
+    )
+    return products.sum(0).astype(x.dtype)
 
 
 class Dense(nn.Module):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from fer_jax.models.layers import BatchNorm, Dense, Dropout
 from fer_jax.models.recurrent import LSTM
-from fer_jax.models.volume import Conv3D, max_pool_frames
+from fer_jax.models.volume import Conv3D, largest, max_pool_frames
 
 WIDTHS = (64, 64, 64, 64, 64)
 NORMED = (1, 2)  # convolutions with BatchNorm
@@ -54,9 +54,11 @@ def _largest(x: jax.Array, bins: int, axis: int) -> jax.Array:
     """Largest value in each bin of one axis."""
     side, axis = x.shape[axis], axis % x.ndim
     if side % bins == 0:
-        return x.reshape(*x.shape[:axis], bins, side // bins, *x.shape[axis + 1 :]).max(axis + 1)
+        return largest(
+            x.reshape(*x.shape[:axis], bins, side // bins, *x.shape[axis + 1 :]), axis + 1
+        )
     edges = [(i * side // bins, -(-(i + 1) * side // bins)) for i in range(bins)]
-    parts = [jax.lax.slice_in_dim(x, start, end, axis=axis).max(axis) for start, end in edges]
+    parts = [largest(jax.lax.slice_in_dim(x, start, end, axis=axis), axis) for start, end in edges]
     return jnp.stack(parts, axis)
 
 

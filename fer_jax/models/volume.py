@@ -53,7 +53,9 @@ def max_pool_frames(x: jax.Array) -> jax.Array:
 
     Its derivative goes to the first of equal pixels, as PyTorch's, and stores where it was.
     """
-    return functools.reduce(jnp.maximum, _quarters(x))
+    *leading, height, width, channels = x.shape
+    x = x[..., : height // 2 * 2, : width // 2 * 2, :]
+    return x.reshape(*leading, height // 2, 2, width // 2, 2, channels).max((-4, -2))
 
 
 def _pool_forward(x):
@@ -88,6 +90,37 @@ def _quarters(x) -> list[jax.Array]:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def largest(x: jax.Array, axis: int) -> jax.Array:
+    """The largest value along a short axis, which is left out.
+
+    Its derivative goes to the first of equal values and stores where it was. JAX's own looks for
+    the values that equal the largest: where a compiler computes them twice, and not to the last
+    digit alike, it finds none and divides by zero.
+    """
+    return x.max(axis)
+
+
+def _largest_forward(x, axis):
+    first, *others = (jax.lax.index_in_dim(x, n, axis, False) for n in range(x.shape[axis]))
+    value, place = first, jnp.zeros(first.shape, jnp.int8)
+    for number, each in enumerate(others, 1):
+        place = jnp.where(each > value, jnp.int8(number), place)
+        value = jnp.maximum(value, each)
+    return value, (place, jnp.zeros((x.shape[axis], 0)))  # its shape says the length of the axis
+
+
+def _largest_backward(axis, saved, cotangent):
+    place, length = saved[0], saved[1].shape[0]
+    axis %= place.ndim + 1
+    places = jnp.arange(length, dtype=jnp.int8).reshape(-1, *[1] * (place.ndim - axis))
+    here = jnp.expand_dims(place, axis) == places
+    return (jnp.where(here, jnp.expand_dims(cotangent, axis), 0),)
+
+
+largest.defvjp(_largest_forward, _largest_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_pool_3(x: jax.Array, padding: str) -> jax.Array:
     """The largest of 3 x 3 pixels around every second one, `[B, T, H, W, C] -> [B, T, H', W', C]`.
 
@@ -102,11 +135,11 @@ def max_pool_3(x: jax.Array, padding: str) -> jax.Array:
 
 def _pool_3_forward(x, padding):
     first, *others = _ninths(x, padding)
-    largest, place = first, jnp.zeros(first.shape, jnp.int8)
+    value, place = first, jnp.zeros(first.shape, jnp.int8)
     for number, each in enumerate(others, 1):
-        place = jnp.where(each > largest, jnp.int8(number), place)
-        largest = jnp.maximum(largest, each)
-    return largest, (place, jnp.zeros((*x.shape[2:4], 0)))  # its shape says the size of the maps
+        place = jnp.where(each > value, jnp.int8(number), place)
+        value = jnp.maximum(value, each)
+    return value, (place, jnp.zeros((*x.shape[2:4], 0)))  # its shape says the size of the maps
 
 
 def _pool_3_backward(padding, saved, cotangent):

@@ -11,9 +11,9 @@ from fer_jax.models.convolution import (
     Conv2D,
     convolve_2d,
     convolve_2d_on_cpu,
-    max_pool_2,
     max_pool_3,
 )
+from fer_jax.models.volume import max_pool_frames
 
 
 def normal(seed, *shape):
@@ -124,7 +124,7 @@ def test_half_precision_is_of_the_product_alone():
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 3)])
 def test_pooling_of_two(size):
     x = normal(0, 2, *size, 3)
-    np.testing.assert_array_equal(max_pool_2(x), nn.max_pool(x, (2, 2), (2, 2)))
+    np.testing.assert_array_equal(max_pool_frames(x), nn.max_pool(x, (2, 2), (2, 2)))
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 3), (1, 1)])
@@ -138,7 +138,7 @@ def test_pooling_of_three(size):
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (max_pool_2, lambda x: nn.max_pool(x, (2, 2), (2, 2))),
+        (max_pool_frames, lambda x: nn.max_pool(x, (2, 2), (2, 2))),
         (max_pool_3, lambda x: nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))),
     ],
     ids=["two", "three"],

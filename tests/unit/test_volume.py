@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from fer_jax.models import winograd
 from fer_jax.models.volume import (
     Conv3D,
     convolve_3d,
+    largest,
     max_pool_3,
     max_pool_frames,
     mean_pool_3,
@@ -163,3 +165,18 @@ def test_mean_pooling_leaves_the_padding_out():
     x = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4, 1)
     found = np.asarray(mean_pool_3(x))[0, 0, :, :, 0]
     assert found[1, 1] == 5 and found[0, 0] == 2.5 and found[2, 3] == 8.5
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, -2])
+def test_largest_along_an_axis_and_its_derivative(axis):
+    x = np.random.default_rng(0).normal(size=(3, 4, 5, 2)).astype(np.float32)
+    y, pull = jax.vjp(lambda x: largest(x, axis), x)
+    np.testing.assert_array_equal(y, x.max(axis))
+    cotangent = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
+    expected = jax.vjp(lambda x: jnp.max(x, axis), x)[1](cotangent)[0]
+    np.testing.assert_allclose(pull(cotangent)[0], expected, rtol=1e-6)
+
+
+def test_largest_of_equal_values_passes_its_derivative_to_the_first():
+    gradient = jax.grad(lambda x: largest(x, 1).sum())(jnp.ones((2, 3)))
+    np.testing.assert_array_equal(gradient, [[1, 0, 0], [1, 0, 0]])
