@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.speed import CONFIG
-from fer_jax import data, extract, landmarks, programs, protocols, train
+from fer_jax import data, extract, programs, protocols, train
+from fer_jax.faces import landmarks
 from fer_jax.models.st_bln import STBLN
 from fer_jax.tasks import TASKS
 

@@ -3,8 +3,9 @@
     python -m benchmarks.framing data/ferplus [--bundle runs/bilinear_small/model] [--images N]
 
 Looks for faces in validation images, enlarged fourfold, as prediction does in video, and prints how
-far apart the eyes are and how high the middle of eyes and mouth lies: `fer_jax.framing.FER2013`.
-With a bundle, also how well it does on the images as they are, and on the same faces cut out of
+far apart the eyes are and how high the middle of eyes and mouth lies:
+`fer_jax.faces.framing.FER2013`. With a bundle, also how well it does on the images as they are, and
+on the same faces cut out of
 them anew: aligned as `python -m preprocess` does, and framed as in FER-2013. Needs the `preprocess`
 extra.
 """
@@ -20,11 +21,11 @@ from rich.progress import track
 
 import fer_jax
 from fer_jax import data, loading, metrics
-from fer_jax.framing import ALIGNED, FER2013, Framing
-from fer_jax.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, eye_distance
+from fer_jax.faces.crop import cut_crop
+from fer_jax.faces.framing import ALIGNED, FER2013, Framing
+from fer_jax.faces.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, eye_distance
+from fer_jax.faces.tracker import Tracker
 from fer_jax.tasks import TOLERANCE
-from preprocess.crops import cut_crop
-from preprocess.faces import Tracker
 
 ENLARGED = 4  # times; dlib sees no faces below 80 pixels
 BATCH = 64

@@ -27,7 +27,7 @@ from benchmarks import (
     torch_stc_nlstm,
 )
 from benchmarks.parity import BASELINES, stirred_variables, torch_names
-from fer_jax import landmarks
+from fer_jax.faces import landmarks
 from fer_jax.models import build
 from fer_jax.models.backbones import VGG16_STAGES
 from fer_jax.models.bilinear_cnn import BilinearCNN

@@ -16,7 +16,7 @@ import optax
 import torch
 
 from benchmarks import torch_graph_baselines, torch_st_bln
-from fer_jax import landmarks
+from fer_jax.faces import landmarks
 from fer_jax.models import build
 from fer_jax.models.st_bln import STBLN
 

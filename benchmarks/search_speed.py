@@ -23,7 +23,8 @@ from rich.table import Table
 
 from benchmarks import torch_st_bln as mirror
 from configs import pstbln_ckplus
-from fer_jax import data, landmarks, programs, progressive, train
+from fer_jax import data, programs, progressive, train
+from fer_jax.faces import landmarks
 from fer_jax.models.st_bln import STBLN
 from fer_jax.progressive import show
 from fer_jax.protocols import Fold

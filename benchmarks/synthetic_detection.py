@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from fer_jax.landmarks import eye_distance
+from fer_jax.faces.landmarks import eye_distance
 from fer_jax.render import fit_to_frame, render
 from fer_jax.synthetic import (
     DATABASES,

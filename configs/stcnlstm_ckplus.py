@@ -10,7 +10,7 @@ Cost:    40 trainings of 500 epochs; a batch needs 1.2 GB for the first layer's 
 """
 
 from configs import base
-from fer_jax.labels import EMOTIONS
+from fer_jax.faces.labels import EMOTIONS
 
 
 def get_config(variant: str = "full"):

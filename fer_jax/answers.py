@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fer_jax import emotion_words
-from fer_jax.labels import PRESENT
+from fer_jax.faces import emotion_ratings
+from fer_jax.faces.labels import PRESENT
 from fer_jax.uncertainty import INTERVAL
 
 NO_FACE = "no face"
@@ -247,7 +247,7 @@ def _dimension_row(summary, names, threshold) -> dict:
     }
     doubt = float(summary.doubt[0])
     return row | {
-        "label": emotion_words.nearest(mean, names),
+        "label": emotion_ratings.nearest(mean, names),
         "doubt": doubt,
         "abstained": threshold is not None and doubt > threshold,
     }

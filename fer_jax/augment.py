@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from fer_jax import landmarks as lm
+from fer_jax.faces import landmarks as lm
 
 
 def mirror(landmarks: jax.Array) -> jax.Array:

@@ -14,8 +14,8 @@ from flax import linen as nn
 from flax import serialization
 
 from fer_jax import extract
-from fer_jax.framing import ALIGNED, Framing
-from fer_jax.landmarks import Graph
+from fer_jax.faces.framing import ALIGNED, Framing
+from fer_jax.faces.landmarks import Graph
 from fer_jax.models import MODELS, build
 from fer_jax.predictor import Predictor
 

@@ -7,7 +7,7 @@ import pathlib
 
 from ml_collections import ConfigDict
 
-from fer_jax.emotion_words import SCALE
+from fer_jax.faces.emotion_ratings import SCALE
 from fer_jax.selection import CUT
 
 _RANGES = (

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax import crops
-from fer_jax import landmarks as lm
-from fer_jax.framing import ALIGNED, Framing
+from fer_jax.faces import landmarks as lm
+from fer_jax.faces.framing import ALIGNED, Framing
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fer_jax import crops
 from fer_jax.data import Clips
-from fer_jax.labels import canonical
+from fer_jax.faces.labels import canonical
 
 SEPARATOR = "/"  # between the name of a data set and that of a clip or a person
 

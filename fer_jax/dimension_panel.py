@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fer_jax import emotion_words
 from fer_jax.answers import NO_FACE
+from fer_jax.faces import emotion_ratings
 from fer_jax.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font
 from fer_jax.uncertainty import INTERVAL
 
 TRAIL_SECONDS = 3.0
 _LINE = 25  # pixels of a dimension in the smallest panel
-_LOW, _HIGH = emotion_words.SCALE
+_LOW, _HIGH = emotion_ratings.SCALE
 
 
 def draw_dimensions(
@@ -35,9 +35,9 @@ def draw_dimensions(
     names = [f"{part}{name}" for name in dimensions for part in ("", "low_", "high_")]
     names += ["label", "start", "end", "doubt", "abstained"]
     trail = ()
-    if emotion_words.has_plane(dimensions):
+    if emotion_ratings.has_plane(dimensions):
         trail = tuple(
-            tuple(one[name] for name in emotion_words.PLANE) for one in row.get("before", ())
+            tuple(one[name] for name in emotion_ratings.PLANE) for one in row.get("before", ())
         )
     return _draw(
         tuple((name, row[name]) for name in names), trail, tuple(dimensions), height, scale
@@ -59,7 +59,7 @@ def _draw(row: tuple, trail: tuple, dimensions: tuple, height: int, scale: float
     panel.text(panel.left, panel.y, title, 24, colour, bold=True)
     panel.text(panel.left, panel.y + 31 * scale, detail, 12, FAINT)
     panel.y += 52 * scale
-    if emotion_words.has_plane(dimensions):
+    if emotion_ratings.has_plane(dimensions):
         room = height - panel.y - (_LINE * len(dimensions) + 28) * scale
         plane = _Plane(panel, min(room, panel.right - panel.left))
         plane.draw_frame()
@@ -70,7 +70,7 @@ def _draw(row: tuple, trail: tuple, dimensions: tuple, height: int, scale: float
     for name in dimensions:
         _draw_line(panel, row, name, colour, faceless)
     text = f"bars: intervals for {INTERVAL:.0%} of the faces"
-    text += "; ellipse: as wide, as high" if emotion_words.has_plane(dimensions) else ""
+    text += "; ellipse: as wide, as high" if emotion_ratings.has_plane(dimensions) else ""
     panel.text(panel.left, height - 7 * scale, text, 9.5, FAINT, anchor="ls")
     return panel.pixels()
 
@@ -96,10 +96,10 @@ class _Plane:
         draw.line((self.left, centre[1], self.left + self.side, centre[1]), RAIL, thin)
         draw.line((centre[0], top, centre[0], self.bottom), RAIL, thin)
         writing = font(round(10 * scale), False)
-        for word, values in emotion_words.places(emotion_words.PLANE).items():
+        for word, values in emotion_ratings.places(emotion_ratings.PLANE).items():
             x, y = self.place(*values)
             self._disc(x, y, 1.6 * scale, FAINT)
-            below = word in emotion_words.WRITTEN_BELOW
+            below = word in emotion_ratings.WRITTEN_BELOW
             gap = (4 if below else -4) * scale
             draw.text((x, y + gap), word, FAINT, writing, "ma" if below else "ms")
         gap = 4 * scale
@@ -114,9 +114,9 @@ class _Plane:
                 self._disc(*self.place(*values), 2.2 * self.panel.scale, _mixed(SURE, fresh))
 
     def draw_point(self, row: dict, colour) -> None:
-        x, y = self.place(*(row[name] for name in emotion_words.PLANE))
-        left, bottom = self.place(*(row[f"low_{name}"] for name in emotion_words.PLANE))
-        right, top = self.place(*(row[f"high_{name}"] for name in emotion_words.PLANE))
+        x, y = self.place(*(row[name] for name in emotion_ratings.PLANE))
+        left, bottom = self.place(*(row[f"low_{name}"] for name in emotion_ratings.PLANE))
+        right, top = self.place(*(row[f"high_{name}"] for name in emotion_ratings.PLANE))
         thin = max(1, round(1.5 * self.panel.scale))
         self.panel.draw.ellipse((left, top, right, bottom), None, _mixed(colour, 0.75), thin)
         self._disc(x, y, 5 * self.panel.scale, GROUND)

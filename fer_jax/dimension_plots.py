@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from fer_jax import emotion_words
+from fer_jax.faces import emotion_ratings
 from fer_jax.plots import (
     ALERT,
     INK,
@@ -30,9 +30,9 @@ _CROWD = 500  # points beyond which their density is drawn
 
 def draw_words(axes, size: float = SMALL) -> None:
     """Marks where the words of the emotions lie, on axes of valence and arousal."""
-    for word, (valence, arousal) in emotion_words.places(emotion_words.PLANE).items():
+    for word, (valence, arousal) in emotion_ratings.places(emotion_ratings.PLANE).items():
         axes.plot(valence, arousal, "+", color=ALERT, markersize=6, markeredgewidth=1.3, zorder=4)
-        below = word in emotion_words.WRITTEN_BELOW
+        below = word in emotion_ratings.WRITTEN_BELOW
         text = axes.annotate(
             word, (valence, arousal), (0, -4 if below else 4), textcoords="offset points",
             ha="center", va="top" if below else "bottom", fontsize=size, color=ALERT, zorder=5,
@@ -45,7 +45,7 @@ def dress_plane(axes, title: str = "") -> None:
     dress(axes, x="valence", y="arousal", title=title)
     axes.set_aspect("equal")
     for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
-        limits(*emotion_words.SCALE)
+        limits(*emotion_ratings.SCALE)
         axis.set_major_locator(MultipleLocator(1))
     axes.grid(color="#E4E6EA", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -72,7 +72,7 @@ def _draw_points(axes, x, y) -> None:
     if len(x) <= _CROWD:
         axes.scatter(x, y, s=16, color=MAIN, alpha=0.45, linewidths=0, zorder=3)
         return
-    extent = (*emotion_words.SCALE, *emotion_words.SCALE)
+    extent = (*emotion_ratings.SCALE, *emotion_ratings.SCALE)
     axes.hexbin(
         x, y, gridsize=48, extent=extent, mincnt=1, cmap=SEQUENTIAL, linewidths=0.1, zorder=2,
         norm=LogNorm(vmin=0.3),  # a single image is seen, too
@@ -90,7 +90,7 @@ def scatter(dimensions: Sequence[str], labels, predicted, notes: Sequence[str]) 
     figure = make_figure(3.4 * len(dimensions) + 0.4, 4.3)
     panels = figure.subplots(1, len(dimensions), squeeze=False)[0]
     for number, (axes, name) in enumerate(zip(panels, dimensions, strict=True)):
-        ends = emotion_words.SCALE
+        ends = emotion_ratings.SCALE
         axes.plot(ends, ends, "--", color=QUIET, linewidth=1.2, zorder=1)
         _draw_points(axes, np.asarray(labels)[:, number], np.asarray(predicted)[:, number])
         dress(axes, x=f"{name}, label", y="predicted" if number == 0 else "")

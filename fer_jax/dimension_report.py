@@ -10,7 +10,6 @@ from fer_jax import (
     data,
     dimension_plots,
     dimension_scores,
-    emotion_words,
     face_plots,
     metrics,
     plots,
@@ -19,6 +18,7 @@ from fer_jax import (
     uncertainty,
 )
 from fer_jax.assess import READINGS
+from fer_jax.faces import emotion_ratings
 from fer_jax.tasks import TOLERANCE
 
 LOSS = "squared + 2 x absolute error"
@@ -63,8 +63,8 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
     dimensions, summary, labels = clips.classes, scored.summary, scored.labels
     source = "MC dropout" if content["single_pass"] else "dropout off"
     own = content["readings"]["mc_dropout" if content["single_pass"] else "stored"]
-    if emotion_words.has_plane(dimensions):
-        columns = [dimensions.index(name) for name in emotion_words.PLANE]
+    if emotion_ratings.has_plane(dimensions):
+        columns = [dimensions.index(name) for name in emotion_ratings.PLANE]
         panels = {"labels": labels[:, columns], "predictions": summary.mean[:, columns]}
         caption = f"Valence and arousal of the scored images, {source}; words of the norms"
         yield "plane", dimension_plots.plane(panels), caption

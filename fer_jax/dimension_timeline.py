@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import MultipleLocator
 
-from fer_jax import emotion_words
 from fer_jax.dimension_plots import draw_words, dress_plane
+from fer_jax.faces import emotion_ratings
 from fer_jax.plots import INK, MAIN, OTHER, QUIET, SMALL, TEXT, TITLE, dress, make_figure
 from fer_jax.timeline import FACELESS, UNSURE, WIDTH, draw_thumbnails, shade
 from fer_jax.uncertainty import INTERVAL
@@ -44,7 +44,7 @@ def dimension_timeline(
     Source: Zhou et al., arXiv 1805.01024, figure 1.
     """
     del threshold
-    has_plane = emotion_words.has_plane(dimensions)
+    has_plane = emotion_ratings.has_plane(dimensions)
     body = max(_PLANE if has_plane else 0, 0.7 + _LANE * len(dimensions))
     heights = ([1.15] if thumbnails else []) + [body]
     figure = make_figure(WIDTH + (2.0 if has_plane else 0), sum(heights) + 0.6)
@@ -66,7 +66,7 @@ def _draw_plane(figure, rows: pd.DataFrame) -> None:
     draw_words(axes, TEXT - 1)
     seen = rows[rows["frames"] > 0]
     time = ((seen["start"] + seen["end"]) / 2).to_numpy(float)
-    x, y = (seen[name].to_numpy(float) for name in emotion_words.PLANE)
+    x, y = (seen[name].to_numpy(float) for name in emotion_ratings.PLANE)
     # no line is drawn over moments without a face
     follows = np.diff(np.flatnonzero((rows["frames"] > 0).to_numpy())) == 1
     points = np.stack([x, y], -1)
@@ -82,7 +82,7 @@ def _draw_plane(figure, rows: pd.DataFrame) -> None:
     axes.scatter(x[~sure], y[~sure], c=time[~sure], alpha=0.45, marker="x", linewidth=1, **looks)
     for place in {0, len(seen) - 1}:
         low, high = (
-            seen[[f"{end}_{name}" for name in emotion_words.PLANE]].to_numpy(float)[place]
+            seen[[f"{end}_{name}" for name in emotion_ratings.PLANE]].to_numpy(float)[place]
             for end in ("low", "high")
         )
         colour = dots.to_rgba(time[place])
@@ -120,11 +120,11 @@ def _draw_lanes(figure, rows: pd.DataFrame, dimensions: Sequence[str]) -> None:
             **flat,
         )  # fmt: skip
         axes.stairs(mean, edges, baseline=None, color=MAIN, linewidth=1.5, label="predicted")
-        axes.axhline(np.mean(emotion_words.SCALE), color=QUIET, linewidth=0.7, linestyle=":")
+        axes.axhline(np.mean(emotion_ratings.SCALE), color=QUIET, linewidth=0.7, linestyle=":")
         shade(axes, edges, unsure, UNSURE, "unsure")
         shade(axes, edges, faceless, FACELESS, "no face")
         dress(axes, y=name, grid="y")
-        axes.set_ylim(*emotion_words.SCALE)
+        axes.set_ylim(*emotion_ratings.SCALE)
         axes.yaxis.set_major_locator(MultipleLocator(2, offset=1))
     panels[-1].set_xlabel("time (s)", fontsize=TEXT, color=INK)
     panels[-1].set_xlim(edges[0], edges[-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fer_jax import landmarks as lm
+from fer_jax.faces import landmarks as lm
 
 # Mean and standard deviation of each colour, 0..255, by which a model wants its pixels scaled.
 PIXELS = {

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fer_jax.labels import EMOTIONS
-from fer_jax.landmarks import MEAN_FACE, MIRROR_68
+from fer_jax.faces.labels import EMOTIONS
+from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68
 
 CLASSES = tuple(sorted((*EMOTIONS, "neutral")))
 

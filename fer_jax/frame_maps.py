@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fer_jax import checkpoint, data, extract, frame_plots
-from fer_jax import landmarks as lm
+from fer_jax.faces import landmarks as lm
 from fer_jax.models.fer_gcn import FERGCN, intensity_weights
 from fer_jax.protocols import Fold
 

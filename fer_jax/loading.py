@@ -8,18 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fer_jax import crops, origins
-from fer_jax import landmarks as lm
 from fer_jax.data import Clips
-from fer_jax.framing import ALIGNED, FER2013, Framing
-from fer_jax.labels import DIMENSIONS, PRESENT_INTENSITY, vad
-from fer_jax.selection import (
-    CUT,
-    PIECES,
-    piece_frames,
-    select_frames,
-    thin_frames,
-    window_frames,
-)
+from fer_jax.faces import landmarks as lm
+from fer_jax.faces.framing import ALIGNED, FER2013, Framing
+from fer_jax.faces.labels import DIMENSIONS, PRESENT_INTENSITY, vad
+from fer_jax.selection import CUT, PIECES, piece_frames, select_frames, thin_frames, window_frames
 
 # What a clip without a known target lacks.
 _KNOWN = {"label": "class", "action_units": "action unit", "votes": "vote"}

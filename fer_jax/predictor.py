@@ -11,8 +11,8 @@ import numpy as np
 from flax import linen as nn
 
 from fer_jax import extract, loading, selection, uncertainty
-from fer_jax.framing import ALIGNED, Framing
-from fer_jax.landmarks import Graph
+from fer_jax.faces.framing import ALIGNED, Framing
+from fer_jax.faces.landmarks import Graph
 from fer_jax.tasks import TASKS
 
 
@@ -86,7 +86,7 @@ class Predictor:
 
         Args:
           clips: landmarks `[B, T, 68, 2]`, source pixels; for a model that `takes_crops`, face
-            crops `[B, T, S, S, 3]`, RGB, 0..255, as `preprocess.crops.cut_crop` makes them with
+            crops `[B, T, S, S, 3]`, RGB, 0..255, as `fer_jax.faces.crop.cut_crop` makes them with
             `framing`; for one whose module takes "faces", `{"frames": crops, "crop_landmarks":
             [B, T, 68, 2]}`, the landmarks in pixels of the crops, as it makes them too.
           frame_width: width of the source frame, pixels; 0 leaves the scale of landmarks as it is.
@@ -125,7 +125,7 @@ class Predictor:
             raise ValueError(
                 f"{self.name} takes face crops [B, {self.frames}, {size}, {size}, 3], got "
                 f"{list(crops.shape)}: choose the frames with select(), cut faces with "
-                f"preprocess.crops.cut_crop(image, landmarks, {size}{framing})"
+                f"fer_jax.faces.crop.cut_crop(image, landmarks, {size}{framing})"
             )
         inputs = extract.batch_inputs(batch, self.module, None, crop_size=self.crop_size)
         return jax.tree.map(jnp.asarray, inputs)

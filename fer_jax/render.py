@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from fer_jax.drawing import Appearance, draw_face
-from fer_jax.landmarks import eye_distance
+from fer_jax.faces.landmarks import eye_distance
 from fer_jax.pen import opencv
 from fer_jax.picture import PLAIN, Style, make_backdrop, make_camera
 

@@ -20,7 +20,6 @@ from fer_jax import (
     data,
     databases,
     extract,
-    landmarks,
     loading,
     origins,
     pretrained,
@@ -28,6 +27,7 @@ from fer_jax import (
     protocols,
     warm_start,
 )
+from fer_jax.faces.landmarks import make_graph
 from fer_jax.models import MODELS, build
 from fer_jax.tasks import TASKS
 from fer_jax.workdir import claim
@@ -73,7 +73,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     if config.task == "classification" and len(clips.classes) < 2:
         raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
     if config.data.graph != clips.graph.mode:
-        graph = landmarks.make_graph(clips.graph.reference_shape, config.data.graph)
+        graph = make_graph(clips.graph.reference_shape, config.data.graph)
         clips = dataclasses.replace(clips, graph=graph)
     folds = _folds(config, clips)
     model = config.model.to_dict()

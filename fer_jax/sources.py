@@ -1,4 +1,4 @@
-"""Opens clips and camera frames as streams of faces: the only file that asks for `preprocess`."""
+"""Opens clips and camera frames as streams of faces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from fer_jax.framing import Framing
+from fer_jax.faces.framing import Framing
 from fer_jax.windows import ClipProblem, Face, Faces, Options, Source
 
 _INSTALL = 'pip install "fer_jax[preprocess]"'
@@ -29,8 +29,8 @@ def open_source(predictor, path, options: Options, say) -> Source:
         is not installed.
     """
     try:
-        from preprocess.clip import ClipError
-        from preprocess.detector import LandmarkModelError
+        from fer_jax.faces.detector import LandmarkModelError
+        from fer_jax.faces.sequence import ClipError
     except ModuleNotFoundError as error:
         raise ClipProblem(f"reading clips needs more ({error}): {_INSTALL}") from error
     path, cut = pathlib.Path(path), _cut(predictor)
@@ -72,7 +72,7 @@ def _check_scale(predictor, source: Source, say) -> None:
 
 
 def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
-    from preprocess.openface import read_openface
+    from fer_jax.faces.openface import read_openface
 
     sequence, others = read_openface(path, options.fps, (options.width, 0))
     numbers = sequence.frame_index - sequence.frame_index.min()
@@ -108,8 +108,8 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
 
 
 def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> Source:
-    from preprocess.faces import FLEETING, follow
-    from preprocess.video import open_frames
+    from fer_jax.faces.tracker import FLEETING, follow
+    from fer_jax.faces.video import open_frames
 
     followed = follow(path, model_path=options.landmark_model)
     frames, seen = followed.frames, {}
@@ -149,7 +149,7 @@ def _faces(
     """Cuts the faces out while their frame is at hand; which of them counts shows only later."""
     if cut is None:
         return {track: Face(points) for track, points in landmarks.items()}
-    from preprocess.crops import cut_crop
+    from fer_jax.faces.crop import cut_crop
 
     faces = {}
     for track, points in landmarks.items():
@@ -175,8 +175,8 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
             yield _faces(image, _known(points, number), cut)
         return
     try:
-        from preprocess.detector import LandmarkModelError
-        from preprocess.faces import Tracker
+        from fer_jax.faces.detector import LandmarkModelError
+        from fer_jax.faces.tracker import Tracker
     except ModuleNotFoundError as error:
         raise ClipProblem(f"finding faces needs more ({error}): {_INSTALL}") from error
     try:

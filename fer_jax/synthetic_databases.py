@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from fer_jax.face_model import CLASSES
-from fer_jax.labels import CKPLUS_CLASSES
+from fer_jax.faces.labels import CKPLUS_CLASSES
 from fer_jax.picture import PLAIN, Style
 
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri, xlogy
 
-from fer_jax.emotion_words import SCALE
-from fer_jax.labels import PRESENT
+from fer_jax.faces.emotion_ratings import SCALE
+from fer_jax.faces.labels import PRESENT
 
 # Inputs passed through the network side by side: enough to fill the device, while the activations
 # (some hundred times the inputs) stay in a CPU's caches.

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fer_jax.labels import PRESENT
+from fer_jax.faces.labels import PRESENT
 from fer_jax.plots import (
     ALERT,
     INK,

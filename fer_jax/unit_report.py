@@ -8,7 +8,7 @@ import numpy as np
 
 from fer_jax import scores, uncertainty, unit_plots, unit_scores
 from fer_jax.assess import READINGS
-from fer_jax.labels import PRESENT
+from fer_jax.faces.labels import PRESENT
 
 LOSS = "cross-entropy (nats)"
 table = unit_scores.predictions

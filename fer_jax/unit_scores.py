@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fer_jax import metrics, scores, uncertainty
-from fer_jax.labels import PRESENT
+from fer_jax.faces.labels import PRESENT
 
 
 def score_readings(clips, folds, scored: scores.Scored) -> dict:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fer_jax.labels import PRESENT
+from fer_jax.faces.labels import PRESENT
 from fer_jax.plots import INK, MAIN, OTHER, QUIET, TEXT, TITLE, dress, legend_below, make_figure
 from fer_jax.timeline import FACELESS, UNSURE, WIDTH, draw_thumbnails, shade
 from fer_jax.windows import borders

@@ -20,11 +20,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from fer_jax.framing import ALIGNED
-from preprocess import crops, pipeline, report, store
-from preprocess.clip import Clip, ClipError, Sequence, SourceError
+from fer_jax.faces import crop
+from fer_jax.faces.detector import LandmarkModelError, landmark_model
+from fer_jax.faces.framing import ALIGNED
+from fer_jax.faces.sequence import ClipError, Sequence
+from preprocess import pipeline, report, store
+from preprocess.clip import Clip, SourceError
 from preprocess.datasets import DATASETS
-from preprocess.detector import LandmarkModelError, landmark_model
 from preprocess.read import needs_detection, no_pictures, read_clip
 
 _COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops")
@@ -116,9 +118,9 @@ def _positive(text: str) -> int:
 
 
 def _crop_size(text: str) -> int:
-    if not text.isdigit() or not crops.SMALLEST <= int(text) <= crops.LARGEST:
+    if not text.isdigit() or not crop.SMALLEST <= int(text) <= crop.LARGEST:
         raise argparse.ArgumentTypeError(
-            f"{text} is not the side of a crop: give {crops.SMALLEST} to {crops.LARGEST} pixels"
+            f"{text} is not the side of a crop: give {crop.SMALLEST} to {crop.LARGEST} pixels"
         )
     return int(text)
 

@@ -13,9 +13,10 @@ from collections.abc import Sequence as Series
 
 import numpy as np
 
-from fer_jax.labels import PRESENT_INTENSITY
+from fer_jax.faces.labels import PRESENT_INTENSITY
+from fer_jax.faces.sequence import ClipError
 from preprocess import tree
-from preprocess.clip import ClipError, Codes
+from preprocess.clip import Codes
 
 _UNIT = re.compile(r"(?:AU)?0*([1-9]\d?)(?:_c)?", re.IGNORECASE)  # _c: presence, of OpenFace
 _UNKNOWN = 9.0

@@ -18,8 +18,10 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from preprocess import crops, tree
-from preprocess.clip import ClipError, Sequence, SourceError
+from fer_jax.faces import crop
+from fer_jax.faces.sequence import ClipError, Sequence
+from preprocess import tree
+from preprocess.clip import SourceError
 
 SIDE = 48  # pixels
 TABLE = "fer2013.csv"
@@ -61,7 +63,7 @@ class Still:
             kind = cv2.INTER_CUBIC if size > SIDE else cv2.INTER_AREA
             image = cv2.resize(image, (size, size), interpolation=kind)
         # PNG, so that the pixels stay what they are
-        packed, offsets = crops.pack([cv2.imencode(".png", image)[1].tobytes()])
+        packed, offsets = crop.pack([cv2.imencode(".png", image)[1].tobytes()])
         cut = {"crops": packed, "crop_offsets": offsets, "crop_landmarks": unknown}
         return dataclasses.replace(sequence, **cut)
 

@@ -21,9 +21,10 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
+from fer_jax.faces.detector import LandmarkModelError
+from fer_jax.faces.sequence import ClipError, Sequence
 from preprocess import PREPROCESS_VERSION
-from preprocess.clip import Clip, ClipError, Sequence
-from preprocess.detector import LandmarkModelError
+from preprocess.clip import Clip
 from preprocess.read import is_face, read_clip
 
 _FAILED = "failed"  # not kept: the next run may fare better

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preprocess import crops, faces
+from fer_jax.faces import tracker
+from fer_jax.faces.crop import Crop, make_crop, pack
+from fer_jax.faces.openface import read_openface
+from fer_jax.faces.sequence import ClipError, Sequence
 from preprocess.action_units import left_over, read_codes, units_at
-from preprocess.clip import Clip, ClipError, Sequence
-from preprocess.openface import read_openface
+from preprocess.clip import Clip
 
 
 def needs_detection(clip: Clip) -> bool:
@@ -89,12 +91,12 @@ class _Seen(NamedTuple):
     """A face at a position in the clip; of its pixels only the encoded crop is held."""
 
     position: int
-    face: faces.Face
-    crop: crops.Crop | None
+    face: tracker.Face
+    crop: Crop | None
 
 
 def _read_frames(clip: Clip, model_path, crop_size: int) -> tuple[Sequence, dict]:
-    followed = faces.follow(clip.source, model_path=model_path)
+    followed = tracker.follow(clip.source, model_path=model_path)
     numbers: list[int] = []
     tracks: dict[int, list[_Seen]] = {}
     for number, image, found in followed:
@@ -107,7 +109,7 @@ def _read_frames(clip: Clip, model_path, crop_size: int) -> tuple[Sequence, dict
     frames = followed.frames
     main = max(tracks, key=lambda t: sum(s.face.side**2 for s in tracks[t]), default=None)
     kept = tracks.get(main, [])
-    lasting = [t for t in tracks if len(tracks[t]) >= min(faces.FLEETING, len(numbers))]
+    lasting = [t for t in tracks if len(tracks[t]) >= min(tracker.FLEETING, len(numbers))]
     notes = {
         "other_faces": len(set(lasting) - {main}),
         "rotation": frames.rotation,
@@ -124,9 +126,9 @@ def _read_frames(clip: Clip, model_path, crop_size: int) -> tuple[Sequence, dict
     return _with_crops(sequence, kept, notes) if crop_size and kept else (sequence, notes)
 
 
-def _cut(image: np.ndarray, face: faces.Face, crop_size: int) -> crops.Crop | None:
+def _cut(image: np.ndarray, face: tracker.Face, crop_size: int) -> Crop | None:
     try:
-        return crops.make_crop(image, face.landmarks, crop_size)
+        return make_crop(image, face.landmarks, crop_size)
     except ValueError:
         return None  # eyes in one point: what cannot be aligned counts as not detected
 
@@ -143,7 +145,7 @@ def _with_crops(sequence: Sequence, seen: list[_Seen], notes: dict) -> tuple[Seq
     files = [b""] * len(sequence.detected)
     for position, _, crop in seen:
         files[position] = crop.jpeg
-    packed, offsets = crops.pack(files)
+    packed, offsets = pack(files)
     points = _over_time(len(files), [(s.position, s.crop.landmarks) for s in seen])
     side = round(float(np.median([s.crop.side for s in seen])), 1)
     cut = {"crops": packed, "crop_offsets": offsets, "crop_landmarks": points}

@@ -8,10 +8,10 @@ import pathlib
 
 import numpy as np
 
-from preprocess.clip import ClipError
-from preprocess.detector import Detector
-from preprocess.faces import best_score
-from preprocess.video import Frames, open_frames
+from fer_jax.faces.detector import Detector
+from fer_jax.faces.sequence import ClipError
+from fer_jax.faces.tracker import best_score
+from fer_jax.faces.video import Frames, open_frames
 
 _PROBES, _PROBE_EVERY = 6, 12  # frames: the first three seconds decide which half is frontal
 _SURE = 0.5  # mean detector score from which no other way to split a frame is tried

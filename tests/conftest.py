@@ -18,7 +18,8 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from fer_jax import data, landmarks  # noqa: E402
+from fer_jax import data  # noqa: E402
+from fer_jax.faces import landmarks  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
 

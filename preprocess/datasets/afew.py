@@ -14,7 +14,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
-from fer_jax.labels import AFEW_CLASSES
+from fer_jax.faces.labels import AFEW_CLASSES
 from preprocess import tree
 from preprocess.clip import Clip
 

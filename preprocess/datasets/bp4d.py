@@ -17,11 +17,12 @@ import pathlib
 import re
 from collections.abc import Iterator
 
-from fer_jax.labels import BP4D_ACTION_UNITS
+from fer_jax.faces.labels import BP4D_ACTION_UNITS
+from fer_jax.faces.sequence import ClipError
+from fer_jax.faces.video import IMAGE_SUFFIXES
 from preprocess import tree
 from preprocess.action_units import base_rates, coded_units, read_codes, units_at
-from preprocess.clip import Clip, ClipError, Codes
-from preprocess.video import IMAGE_SUFFIXES
+from preprocess.clip import Clip, Codes
 
 ACTION_UNITS = BP4D_ACTION_UNITS
 CLASSES = tuple(f"T{task}" for task in range(1, 9))

@@ -14,9 +14,10 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
-from fer_jax.labels import CKPLUS_CLASSES
+from fer_jax.faces.labels import CKPLUS_CLASSES
+from fer_jax.faces.sequence import ClipError
 from preprocess import tree
-from preprocess.clip import Clip, ClipError
+from preprocess.clip import Clip
 
 CLASSES = CKPLUS_CLASSES
 _COUNTS = dict(zip(CLASSES, (45, 18, 59, 25, 69, 28, 83), strict=True))

@@ -21,11 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fer_jax.labels import DISFA_ACTION_UNITS, DISFA_CLASSES, emfacs
+from fer_jax.faces.labels import DISFA_ACTION_UNITS, DISFA_CLASSES, emfacs
+from fer_jax.faces.sequence import ClipError
+from fer_jax.faces.video import VideoPart, open_frames
 from preprocess import tree
 from preprocess.action_units import base_rates, read_codes, unequal_lengths
-from preprocess.clip import Clip, ClipError, Codes
-from preprocess.video import VideoPart, open_frames
+from preprocess.clip import Clip, Codes
 
 _WHOLE = "video"  # the class of whole videos
 _PEOPLE = 27

@@ -25,10 +25,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fer_jax.framing import FER2013
-from fer_jax.labels import FERPLUS_EMOTIONS
+from fer_jax.faces.framing import FER2013
+from fer_jax.faces.labels import FERPLUS_EMOTIONS
+from fer_jax.faces.sequence import ClipError
 from preprocess import fer2013, tree
-from preprocess.clip import Clip, ClipError, SourceError
+from preprocess.clip import Clip, SourceError
 
 CLASSES = VOTES = FERPLUS_EMOTIONS
 FRAMING = FER2013

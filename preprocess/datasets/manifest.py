@@ -21,10 +21,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax import synthetic
+from fer_jax.faces.openface import read_openface
+from fer_jax.faces.sequence import ClipError, Sequence
+from fer_jax.faces.video import Frames
 from preprocess.action_units import base_rates, coded_units, read_codes
-from preprocess.clip import Clip, ClipError, Codes, Sequence, SourceError
-from preprocess.openface import read_openface
-from preprocess.video import Frames
+from preprocess.clip import Clip, Codes, SourceError
 
 REQUIRED = ("path", "subject", "label")
 OPTIONAL = ("split", "fps", "width", "height", "action_units")

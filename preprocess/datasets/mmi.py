@@ -18,11 +18,12 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from fer_jax.labels import MMI_CLASSES
+from fer_jax.faces.labels import MMI_CLASSES
+from fer_jax.faces.sequence import ClipError
+from fer_jax.faces.video import IMAGE_SUFFIXES
 from preprocess import tree
-from preprocess.clip import Clip, ClipError, SourceError
+from preprocess.clip import Clip, SourceError
 from preprocess.two_views import FrontalHalf
-from preprocess.video import IMAGE_SUFFIXES
 
 CLASSES = MMI_CLASSES
 _COUNTS = dict(zip(CLASSES, (32, 31, 28, 42, 32, 40), strict=True))

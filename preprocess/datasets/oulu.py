@@ -13,9 +13,10 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
-from fer_jax.labels import OULU_CLASSES
+from fer_jax.faces.labels import OULU_CLASSES
+from fer_jax.faces.sequence import ClipError
 from preprocess import tree
-from preprocess.clip import Clip, ClipError
+from preprocess.clip import Clip
 
 CLASSES = OULU_CLASSES
 _PEOPLE = 80

@@ -6,7 +6,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 
-from fer_jax.labels import RAVDESS_CLASSES
+from fer_jax.faces.labels import RAVDESS_CLASSES
 from preprocess.clip import Clip, SourceError
 
 CLASSES = RAVDESS_CLASSES

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax import synthetic
-from preprocess.clip import Clip, Sequence, SourceError
-from preprocess.video import Frames
+from fer_jax.faces.sequence import Sequence
+from fer_jax.faces.video import Frames
+from preprocess.clip import Clip, SourceError
 
 ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in synthetic.ACTION_UNITS)
 

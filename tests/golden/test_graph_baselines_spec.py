@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax import landmarks
+from fer_jax.faces import landmarks
 from fer_jax.models import GRAPH_LEAVES, build
 from fer_jax.models.dgnn import DirectedLayer, incidence
 from fer_jax.models.st_gcn import GraphLayer, partition, spatial_partition

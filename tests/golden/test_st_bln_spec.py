@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax import landmarks, protocols, selection, uncertainty
+from fer_jax import protocols, selection, uncertainty
+from fer_jax.faces import landmarks
 from fer_jax.models.st_bln import STBLL, STBLN
 from fer_jax.programs import count_parameters
 

@@ -8,7 +8,7 @@ import pytest
 
 from fer_jax import synthetic
 from fer_jax.checkpoint import save_bundle
-from fer_jax.landmarks import MEAN_FACE, centre, inner, make_graph
+from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.models import MODELS
 
 nbclient = pytest.importorskip("nbclient", reason="needs the extra: pip install .[notebook]")

@@ -14,8 +14,8 @@ import pytest
 
 import fer_jax
 from fer_jax.checkpoint import save_bundle
-from fer_jax.framing import ALIGNED, FER2013
-from fer_jax.landmarks import MEAN_FACE, centre, inner, make_graph
+from fer_jax.faces.framing import ALIGNED, FER2013
+from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.models import MODELS, build
 from fer_jax.predict import main, predict_clips, predict_frames
 from fer_jax.predictor import Predictor
@@ -171,8 +171,8 @@ def test_crops_from_clips_to_table_video_and_figure(crop_bundle, clips, tmp_path
 def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
     framing, crop_bundle, clips, monkeypatch, tmp_path
 ):
-    from preprocess.crops import cut_crop
-    from preprocess.faces import follow
+    from fer_jax.faces.crop import cut_crop
+    from fer_jax.faces.tracker import follow
 
     cut, held, seen, answer = [], [], [], Predictor.predict
 
@@ -186,7 +186,7 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
         seen.append(clip[0].copy())
         return answer(self, clip, **options)
 
-    monkeypatch.setattr("preprocess.crops.cut_crop", counted)
+    monkeypatch.setattr("fer_jax.faces.crop.cut_crop", counted)
     monkeypatch.setattr(Predictor, "predict", looked)
     bundle = shutil.copytree(crop_bundle, tmp_path / "model")
     info = json.loads((bundle / "model.json").read_text())
@@ -211,7 +211,7 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
 
 
 def test_frames_in_memory_give_the_rows_of_their_clip(bundle, crop_bundle, clips):
-    from preprocess.video import open_frames
+    from fer_jax.faces.video import open_frames
 
     path = clips / "face.mp4"
     for model in (fer_jax.load_model(bundle), fer_jax.load_model(crop_bundle)):

@@ -19,7 +19,7 @@ from fer_jax import (
     uncertainty,
     unit_scores,
 )
-from fer_jax.labels import PRESENT_INTENSITY
+from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.tasks import TASKS
 
 TASK = TASKS["action_units"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fer_jax import annotate
-from fer_jax.landmarks import MEAN_FACE
+from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.timeline import prediction_timeline
 from fer_jax.windows import Source, columns
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_jax import augment
-from fer_jax import landmarks as lm
+from fer_jax.faces import landmarks as lm
 
 NOISE, DEGREES = 10.0, 18.0
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import fer_jax
-from fer_jax import checkpoint, extract, landmarks
-from fer_jax.framing import ALIGNED, Framing
+from fer_jax import checkpoint, extract
+from fer_jax.faces import landmarks
+from fer_jax.faces.framing import ALIGNED, Framing
 from fer_jax.models.st_bln import STBLN
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -232,7 +233,7 @@ except ModuleNotFoundError:
 import numpy as np
 import fer_jax
 predictor = fer_jax.load_model(sys.argv[1])
-face = 60 * fer_jax.landmarks.MEAN_FACE + 250
+face = 60 * fer_jax.faces.landmarks.MEAN_FACE + 250
 clip = np.stack([face] * predictor.frames)[None]
 print(predictor.predict(clip, passes=4).mean.shape, predictor.deterministic(clip).shape)
 """

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_jax import data, extract, loading, selection, synthetic
-from fer_jax import landmarks as lm
+from fer_jax.faces import landmarks as lm
 
 
 @settings(max_examples=120, deadline=None)

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import base, ir3d_cross_ckplus
-from fer_jax import checks, crops, database_report, databases, labels, protocols, scores
-from fer_jax.framing import FER2013
+from fer_jax import checks, crops, database_report, databases, protocols, scores
+from fer_jax.faces import labels
+from fer_jax.faces.framing import FER2013
 from fer_jax.uncertainty import summarise
 
 NAMES = ("anger", "contempt", "fear", "joy", "relief", "happy", "Sadness", "neutral")

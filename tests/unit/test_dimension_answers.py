@@ -13,7 +13,7 @@ from matplotlib.patches import Ellipse
 from fer_jax import annotate, dimension_plots, face_plots, outputs
 from fer_jax.answers import ANSWERS, NO_FACE
 from fer_jax.dimension_timeline import dimension_timeline
-from fer_jax.landmarks import MEAN_FACE
+from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.panel import SURE, UNSURE
 from fer_jax.uncertainty import summarise_dimensions
 from fer_jax.windows import Source, columns

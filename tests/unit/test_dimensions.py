@@ -10,17 +10,10 @@ import pandas as pd
 import pytest
 
 from configs import base
-from fer_jax import (
-    checks,
-    dimension_report,
-    dimension_scores,
-    emotion_words,
-    experiment,
-    metrics,
-    scores,
-)
+from fer_jax import checks, dimension_report, dimension_scores, experiment, metrics, scores
 from fer_jax.data import Clips
-from fer_jax.labels import WORD_RATINGS
+from fer_jax.faces import emotion_ratings
+from fer_jax.faces.labels import WORD_RATINGS
 from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
 from fer_jax.uncertainty import SUMMARIES, summarise_dimensions
@@ -63,13 +56,13 @@ def test_what_the_passes_say():
 
 
 def test_the_nearest_word():
-    for word, place in emotion_words.places(NAMES).items():
+    for word, place in emotion_ratings.places(NAMES).items():
         assert place == WORD_RATINGS[word][:2]
-        assert emotion_words.nearest(np.array(place) + [0.05, 0.02], NAMES) == word
-    assert len(emotion_words.places(NAMES)) == 8
-    assert emotion_words.nearest([7.5, 6.2], ("valence", "dominance")) == "surprised"
-    assert emotion_words.has_plane(("valence", "arousal", "dominance"))
-    assert not emotion_words.has_plane(("valence", "dominance"))
+        assert emotion_ratings.nearest(np.array(place) + [0.05, 0.02], NAMES) == word
+    assert len(emotion_ratings.places(NAMES)) == 8
+    assert emotion_ratings.nearest([7.5, 6.2], ("valence", "dominance")) == "surprised"
+    assert emotion_ratings.has_plane(("valence", "arousal", "dominance"))
+    assert not emotion_ratings.has_plane(("valence", "dominance"))
 
 
 # --- scored images --------------------------------------------------------------------------

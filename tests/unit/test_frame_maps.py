@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_jax import frame_maps, frame_plots
-from fer_jax import landmarks as lm
+from fer_jax.faces import landmarks as lm
 from fer_jax.models.fer_gcn import FERGCN
 
 FRAMES, SIDE = 3, 16

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax import landmarks
+from fer_jax.faces import landmarks
 from fer_jax.models import MODELS, build
 from fer_jax.models.agcn import AdaptiveGraphConv
 from fer_jax.models.st_bln import STBLN

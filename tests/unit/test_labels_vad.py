@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_jax import labels
+from fer_jax.faces import labels
 
 ORDER = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_jax import landmarks as lm
+from fer_jax.faces import landmarks as lm
 
 # Left-right pairs among the 51 points, as the specification of ST-BLN lists them (section 6).
 PAIRS_51 = [

@@ -7,8 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_jax import method_plots, plots
 from fer_jax.answers import ANSWERS
-from fer_jax.labels import AFEW_CLASSES, BP4D_ACTION_UNITS, RAVDESS_CLASSES
-from fer_jax.landmarks import MEAN_FACE
+from fer_jax.faces.labels import AFEW_CLASSES, BP4D_ACTION_UNITS, RAVDESS_CLASSES
+from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.timeline import prediction_timeline
 from fer_jax.uncertainty import summarise_units
 from fer_jax.unit_timeline import unit_timeline

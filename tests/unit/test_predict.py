@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from fer_jax import outputs, predict, sources
-from fer_jax.framing import ALIGNED, FER2013
-from fer_jax.landmarks import MEAN_FACE
+from fer_jax.faces.framing import ALIGNED, FER2013
+from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.selection import select_frames
 from fer_jax.uncertainty import summarise
 from fer_jax.windows import ClipProblem, Options, columns
@@ -145,7 +145,7 @@ def test_messages_go_to_stderr_by_default(predictor, tmp_path, capsys):
 
 
 def test_without_dlib_a_video_says_what_to_install(predictor, tmp_path, monkeypatch):
-    from preprocess import detector
+    from fer_jax.faces import detector
 
     getattr(detector._dlib_models, "cache_clear", lambda: None)()
     monkeypatch.setitem(sys.modules, "dlib", None)
@@ -225,7 +225,7 @@ def test_frames_with_known_landmarks_need_no_detector(crop_predictor, monkeypatc
 
 
 def test_faces_are_cut_as_the_model_learnt_them(crop_predictor):
-    from preprocess.crops import cut_crop
+    from fer_jax.faces.crop import cut_crop
 
     images = list(np.random.default_rng(0).integers(0, 256, (4, 240, 320, 3), np.uint8))
     answer, looked = crop_predictor.predict, []
@@ -243,7 +243,7 @@ def test_faces_are_cut_as_the_model_learnt_them(crop_predictor):
 
 
 def test_frames_work_for_models_of_landmarks_and_cost_no_crops(predictor, monkeypatch):
-    monkeypatch.setattr("preprocess.crops.cut_crop", None)  # a call would fail
+    monkeypatch.setattr("fer_jax.faces.crop.cut_crop", None)  # a call would fail
     rows = predict.predict_frames(predictor, [picture(0)] * 10, [POINTS] * 10, fps=10)
     assert next(rows)["joy"] == pytest.approx(POINTS[:, 0].mean() / 320)  # the width of the images
     assert not list(rows)

@@ -4,7 +4,7 @@ import collections
 
 import pytest
 
-from fer_jax.labels import CKPLUS_CLASSES
+from fer_jax.faces.labels import CKPLUS_CLASSES
 from preprocess.__main__ import main
 from preprocess.clip import SourceError
 from preprocess.datasets import ckplus

@@ -11,9 +11,10 @@ import sys
 import numpy as np
 import pytest
 
-from fer_jax.labels import RAVDESS_CLASSES
+from fer_jax.faces.labels import RAVDESS_CLASSES
+from fer_jax.faces.sequence import ClipError
 from fer_jax.synthetic import make_clip
-from preprocess.clip import ClipError, SourceError
+from preprocess.clip import SourceError
 from preprocess.datasets import DATASETS, manifest, ravdess, synthetic
 from preprocess.datasets.manifest import DrawnPerson
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_jax.faces.video import open_frames
 from fer_jax.origins import not_prepared_message
 from preprocess.__main__ import main
 from preprocess.action_units import read_codes
 from preprocess.clip import Clip, Codes, SourceError
 from preprocess.datasets import disfa
-from preprocess.video import open_frames
 from tests.official_trees import (
     DISFA_UNITS,
     STRAY,

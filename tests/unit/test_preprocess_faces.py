@@ -7,15 +7,17 @@ import weakref
 import numpy as np
 import pytest
 
-from fer_jax.landmarks import eye_distance
+from fer_jax.faces.landmarks import eye_distance
 from fer_jax.synthetic import make_clip, render
 
 pytest.importorskip("dlib", reason="needs the extra: pip install 'fer_jax[preprocess]'")
 
-from preprocess import detector, faces
-from preprocess.clip import Clip, ClipError
+from fer_jax.faces import detector
+from fer_jax.faces.sequence import ClipError
+from fer_jax.faces.tracker import Tracker, follow
+from fer_jax.faces.video import Frames
+from preprocess.clip import Clip
 from preprocess.read import read_clip
-from preprocess.video import Frames
 
 FRAMES = 12
 
@@ -93,7 +95,7 @@ def test_tilted_head_is_followed(face):
         for i, t in zip(images, turns, strict=True)
     ]
     points = [p @ t[:, :2].T + t[:, 2] for p, t in zip(truth, turns, strict=True)]
-    tracker = faces.Tracker()
+    tracker = Tracker()
     found = [tracker.main(tracker.step(image)) for image in tilted]
     assert all(found)
     assert error_of(found[-1].landmarks, points[-1]) < 0.1
@@ -102,13 +104,13 @@ def test_tilted_head_is_followed(face):
 def test_a_face_that_leaves_is_not_seen_any_more_and_keeps_its_number(face):
     images, _ = face
     nothing = [blank(images[0])] * 7
-    tracker = faces.Tracker()
+    tracker = Tracker()
     tracks = [[f.track for f in tracker.step(i)] for i in images[:5] + nothing + images[5:10]]
     assert tracks == [[0]] * 5 + [[]] * 7 + [[0]] * 5
 
 
 def test_two_tracks_never_share_a_face(face):
-    tracker = faces.Tracker()
+    tracker = Tracker()
     tracker.step(face[0][0])
     tracker._live[1] = tracker._live[0]  # as after two people crossed
     assert [f.track for f in tracker.step(face[0][1])] == [0]
@@ -139,7 +141,7 @@ def test_the_largest_face_is_kept_and_the_others_are_counted(face):
 def test_a_face_is_found_anew_after_a_cut(face):
     images, truth = face
     shifted = [np.roll(image, 60, axis=1) for image in images[6:]]
-    tracker = faces.Tracker()
+    tracker = Tracker()
     found = [tracker.main(tracker.step(image)) for image in images[:6] + shifted]
     assert all(found)
     assert error_of(found[7].landmarks, truth[7] + [60, 0]) < 0.1
@@ -176,7 +178,7 @@ def test_frames_are_not_held(face, crop_size):
 
 
 def test_following_gives_frames_and_faces(face):
-    followed = faces.follow(Given(face[0]))
+    followed = follow(Given(face[0]))
     numbers = [number for number, image, found in followed if image.shape == (256, 256, 3)]
     assert numbers == list(range(FRAMES))
     assert followed.frames.rotation == 0
@@ -184,13 +186,13 @@ def test_following_gives_frames_and_faces(face):
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 300), (48, 48, 3), (5, 4000, 3)])
 def test_odd_frames_do_no_harm(shape):
-    assert faces.Tracker().step(np.zeros(shape, np.uint8)) == []
+    assert Tracker().step(np.zeros(shape, np.uint8)) == []
 
 
 def test_a_missing_model_is_explained(monkeypatch, tmp_path):
     monkeypatch.setenv(detector.MODEL_VARIABLE, str(tmp_path / "none.dat"))
     with pytest.raises(detector.LandmarkModelError, match="none.dat does not exist"):
-        faces.Tracker()
+        Tracker()
     monkeypatch.delenv(detector.MODEL_VARIABLE)
 
     def not_installed(name):
@@ -205,10 +207,10 @@ def test_missing_dlib_is_explained(monkeypatch):
     detector._dlib_models.cache_clear()
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(detector.LandmarkModelError, match=r"pip install 'fer_jax\[preprocess\]'"):
-        faces.Tracker()
+        Tracker()
 
 
 def test_a_wrong_model_is_explained(tmp_path):
     (tmp_path / "wrong.dat").write_bytes(b"not a model")
     with pytest.raises(detector.LandmarkModelError, match="not a dlib shape model"):
-        faces.Tracker(tmp_path / "wrong.dat")
+        Tracker(tmp_path / "wrong.dat")

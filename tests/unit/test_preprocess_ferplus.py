@@ -13,9 +13,10 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax import augment, data, labels
-from fer_jax.framing import ALIGNED, FER2013
-from fer_jax.landmarks import MEAN_FACE, centre, inner, load_graph, make_graph
+from fer_jax import augment, data
+from fer_jax.faces import labels
+from fer_jax.faces.framing import ALIGNED, FER2013
+from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, load_graph, make_graph
 from fer_jax.loading import NotPreparedError, load_clips
 from fer_jax.origins import not_prepared_message
 from preprocess.__main__ import main

@@ -4,7 +4,7 @@ import collections
 
 import pytest
 
-from fer_jax.labels import AFEW_CLASSES, OULU_CLASSES
+from fer_jax.faces.labels import AFEW_CLASSES, OULU_CLASSES
 from fer_jax.synthetic import write_video
 from preprocess.__main__ import main
 from preprocess.clip import Clip, SourceError

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from preprocess.clip import ClipError
-from preprocess.openface import read_openface
+from fer_jax.faces.openface import read_openface
+from fer_jax.faces.sequence import ClipError
 
 POINTS = [f"x_{k}" for k in range(68)] + [f"y_{k}" for k in range(68)]
 

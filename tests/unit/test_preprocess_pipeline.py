@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 
+from fer_jax.faces.sequence import ClipError, Sequence
 from preprocess import pipeline
-from preprocess.clip import Clip, ClipError, Sequence
+from preprocess.clip import Clip
 
 
 @dataclasses.dataclass(frozen=True)

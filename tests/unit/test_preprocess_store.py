@@ -8,9 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from fer_jax.landmarks import MEAN_FACE, centre, inner, load_graph
-from preprocess import crops, store
-from preprocess.clip import Clip, Sequence, SourceError
+from fer_jax.faces import crop
+from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, load_graph
+from fer_jax.faces.sequence import Sequence
+from preprocess import store
+from preprocess.clip import Clip, SourceError
 
 CLASSES = ["Zorn, kalt", "日本語", "7", "a/b 'c\""]
 REQUEST = {"dataset": "manifest", "source": "/data/list.csv", "options": {"song": False}}
@@ -80,7 +82,7 @@ def test_what_goes_in_comes_out(tmp_path, units):
 def with_crops(sequence: Sequence) -> Sequence:
     """Adds a "file" a frame, as long as its number, and landmarks in it."""
     files = [bytes([n]) * n if seen else b"" for n, seen in enumerate(sequence.detected)]
-    packed, offsets = crops.pack(files)
+    packed, offsets = crop.pack(files)
     points = sequence.landmarks / 7
     return dataclasses.replace(sequence, crops=packed, crop_offsets=offsets, crop_landmarks=points)
 

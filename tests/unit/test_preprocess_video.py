@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocess.clip import ClipError
-from preprocess.video import VideoPart, frame_number, open_frames
+from fer_jax.faces.sequence import ClipError
+from fer_jax.faces.video import VideoPart, frame_number, open_frames
 
 SIZE = (64, 48)  # width, height
 

@@ -13,7 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from configs import base
-from fer_jax import landmarks, programs, progressive, protocols, search_report
+from fer_jax import programs, progressive, protocols, search_report
+from fer_jax.faces import landmarks
 from fer_jax.models.st_bln import STBLN
 from fer_jax.progressive import Rule, decide, grow, relative_fall, shed
 from fer_jax.tasks import TASKS

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fer_jax import face_model, synthetic
-from fer_jax.labels import EMOTIONS
-from fer_jax.landmarks import MIRROR_68, eye_distance
+from fer_jax.faces.labels import EMOTIONS
+from fer_jax.faces.landmarks import MIRROR_68, eye_distance
 from fer_jax.render import fit_to_frame
 from fer_jax.synthetic import ACTION_UNITS, CLASSES, make_clip, make_dataset, make_identity
 

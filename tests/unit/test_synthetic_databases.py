@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer_jax import face_model, synthetic
-from fer_jax.landmarks import eye_distance
+from fer_jax.faces.landmarks import eye_distance
 from fer_jax.synthetic import ACTION_UNITS, DATABASES, EMBEDDED, make_clip, make_identity
 from preprocess import __main__ as command
 from preprocess import pipeline

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from preprocess.clip import ClipError, Sequence
+from fer_jax.faces.sequence import ClipError, Sequence
 
 _POINTS = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
 _OTHERS = ("frame", "face_id", "timestamp", "confidence", "success")

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from preprocess.detector import Detector, Fit, shrink
-from preprocess.video import Frames, open_frames
+from fer_jax.faces.detector import Detector, Fit, shrink
+from fer_jax.faces.video import Frames, open_frames
 
 FLEETING = 3  # frames; a face seen in fewer is not worth mentioning
 _SEARCH_EVERY = 30  # frames, for faces that come in while one is followed

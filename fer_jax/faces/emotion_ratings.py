@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fer_jax.labels import DIMENSIONS, EMOTION_WORDS, WORD_RATINGS
+from fer_jax.faces.labels import DIMENSIONS, EMOTION_WORDS, WORD_RATINGS
 
 SCALE = (1.0, 9.0)  # of the ratings, from its lowest to its highest
 PLANE = DIMENSIONS[:2]

@@ -11,7 +11,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from fer_jax.landmarks import MEAN_FACE
+from fer_jax.faces.landmarks import MEAN_FACE
 
 SEARCH_WIDTH = 500  # pixels; the published systems detect at this width
 MODEL_VARIABLE = "FER_JAX_LANDMARK_MODEL"

@@ -1,0 +1,1 @@
+"""Finds and describes a face, for training and prediction alike."""
