@@ -35,7 +35,7 @@ from benchmarks import torch_bilinear_cnn as mirrors
 from benchmarks.fergcn_speed import on_gpu
 from configs import base
 from fer_jax import programs, protocols
-from fer_jax.models.backbones import VGG16_STAGES
+from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.models.bilinear_cnn import BilinearCNN
 from fer_jax.tasks import TASKS
 

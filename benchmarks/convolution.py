@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
-from fer_jax.models.layers import convolve, convolve_on_cpu
+from fer_jax.layers.common import convolve, convolve_on_cpu
 
 SHAPES = ((362, 150, 16), (362, 150, 32), (362, 75, 64))  # rows, frames, channels
 STEPS, REPEATS, TAPS, PADDING = 2, 3, 9, (4, 4)

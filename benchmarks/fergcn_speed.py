@@ -30,7 +30,7 @@ from rich.progress import Progress
 from benchmarks import torch_fer_gcn as mirrors
 from configs import base
 from fer_jax import parallel, programs, protocols
-from fer_jax.models.backbones import VGG16_STAGES
+from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.tasks import TASKS
 

@@ -28,8 +28,8 @@ from benchmarks import (
 )
 from benchmarks.parity import BASELINES, stirred_variables, torch_names
 from fer_jax.faces import landmarks
+from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.models import build
-from fer_jax.models.backbones import VGG16_STAGES
 from fer_jax.models.bilinear_cnn import BilinearCNN
 from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.models.inception_resnet_3d import InceptionResNet3D

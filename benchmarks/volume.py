@@ -23,7 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from fer_jax.models.volume import convolve_3d, convolve_3d_on_cpu, paddings
+from fer_jax.layers.conv3d import convolve_3d, convolve_3d_on_cpu, paddings
 
 CUBE = (3, 3, 3)
 SHAPES = (  # clips, frames, side, channels in and out; kernel, stride, padding

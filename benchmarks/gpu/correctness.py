@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks import pairs, sides
-from fer_jax.models import convolution, layers, volume
+from fer_jax.layers import common, conv2d, conv3d
 
 # Options of the pair and batch, then those of `--small`.
 SIZES = {
@@ -50,9 +50,9 @@ TIMES = 5.0
 FLOOR = {"float32": 1e-3, "TF32": 1e-2, "bfloat16": 1e-1}
 # What only a CPU may run.
 CPU_PATHS = (
-    (layers.TemporalConv, "_strided"),
-    (convolution, "_strided"),
-    (volume, "convolve_3d_on_cpu"),
+    (common.TemporalConv, "_strided"),
+    (conv2d, "_strided"),
+    (conv3d, "convolve_3d_on_cpu"),
 )
 
 

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fer_jax.models.layers import channel_mix
+from fer_jax.layers.common import channel_mix
 from fer_jax.models.st_gcn import SMALL, SUBSETS, Edges, GraphNetwork, partition, subset_weights
 
 EMBEDDING_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal", batch_axis=0)

@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fer_jax.models.convolution import Conv2D, max_pool_3
-from fer_jax.models.layers import BatchNorm, Dense, Dropout
+from fer_jax.layers.common import BatchNorm, Dense, Dropout
+from fer_jax.layers.conv2d import Conv2D, max_pool_3
 
 DENSENET121_BLOCKS = (6, 12, 24, 16)
 WIDER = 4  # the 1x1 convolution of a layer has so many times the growth

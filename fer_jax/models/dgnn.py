@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax.models.layers import (
+from fer_jax.layers.common import (
     STRIDED_LAYERS,
     BatchNorm,
     Dropout,
@@ -24,12 +24,7 @@ from fer_jax.models.layers import (
     channel_mix,
     he_normal_fan_out,
 )
-from fer_jax.models.st_gcn import (
-    Edges,
-    check_inputs,
-    checked_edges,
-    classifier,
-)
+from fer_jax.models.st_gcn import Edges, check_inputs, checked_edges, classifier
 
 
 def incidence(edges: Edges, nodes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fer_jax.models.backbones import VGG16, VGG16_STAGES
-from fer_jax.models.layers import Dense, Dropout
-from fer_jax.models.recurrent import BiLSTM
+from fer_jax.layers.backbones import VGG16, VGG16_STAGES
+from fer_jax.layers.common import Dense, Dropout
+from fer_jax.layers.lstm import BiLSTM
 
 LEAKY_SLOPE = 0.2
 

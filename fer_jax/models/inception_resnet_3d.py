@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from fer_jax.layers.common import BatchNorm, Dense, Dropout
+from fer_jax.layers.conv3d import Conv3D, max_pool_3, mean_pool_3
+from fer_jax.layers.lstm import LSTM
 from fer_jax.models.densenet import mean_over_frames
-from fer_jax.models.layers import BatchNorm, Dense, Dropout
-from fer_jax.models.recurrent import LSTM
 from fer_jax.models.shortcut import shortcut_filters
-from fer_jax.models.volume import Conv3D, max_pool_3, mean_pool_3
 
 # Channels of each convolution, a tuple for each branch.
 WIDTHS = {

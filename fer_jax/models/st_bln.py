@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fer_jax.models.layers import (
+from fer_jax.layers.common import (
     STRIDED_LAYERS,
     BatchNorm,
     Dense,

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax.models.layers import (
+from fer_jax.layers.common import (
     STRIDED_LAYERS,
     BatchNorm,
     Dense,

@@ -12,9 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fer_jax.models.layers import BatchNorm, Dense, Dropout
-from fer_jax.models.recurrent import LSTM
-from fer_jax.models.volume import Conv3D, largest, max_pool_frames
+from fer_jax.layers.common import BatchNorm, Dense, Dropout
+from fer_jax.layers.conv3d import Conv3D, largest, max_pool_frames
+from fer_jax.layers.lstm import LSTM
 
 WIDTHS = (64, 64, 64, 64, 64)
 NORMED = (1, 2)  # convolutions with BatchNorm

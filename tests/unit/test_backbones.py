@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax.models.backbones import VGG16, ResNet50
+from fer_jax.layers.backbones import VGG16, ResNet50
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_jax.models.convolution import (
-    Conv2D,
-    convolve_2d,
-    convolve_2d_on_cpu,
-    max_pool_3,
-)
-from fer_jax.models.volume import max_pool_frames
+from fer_jax.layers.conv2d import Conv2D, convolve_2d, convolve_2d_on_cpu, max_pool_3
+from fer_jax.layers.conv3d import max_pool_frames
 
 
 def normal(seed, *shape):

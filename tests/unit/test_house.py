@@ -13,12 +13,12 @@ FLOORS = [
      "faces.labels", "faces.landmarks", "faces.openface", "faces.sequence", "faces.tracker",
      "faces.video", "metrics", "origins", "pen", "published"},
     {"augment", "crops", "data", "databases", "drawing", "extract", "face_model", "face_motion",
-     "loading", "models", "models.agcn", "models.backbones", "models.bilinear_cnn",
-     "models.bilinear_pooling", "models.convolution", "models.densenet", "models.dgnn",
-     "models.fer_gcn", "models.inception_resnet_3d", "models.layers", "models.parts",
-     "models.recurrent", "models.shortcut", "models.st_bln", "models.st_gcn", "models.stacked",
-     "models.stc_nlstm", "models.volume", "models.winograd", "picture", "render", "selection",
-     "synthetic", "synthetic_databases", "tasks"},
+     "layers.backbones", "layers.common", "layers.conv2d", "layers.conv3d", "layers.cpu_im2col",
+     "layers.cpu_tiles", "layers.cpu_winograd", "layers.lstm", "loading", "models", "models.agcn",
+     "models.bilinear_cnn", "models.bilinear_pooling", "models.densenet", "models.dgnn",
+     "models.fer_gcn", "models.inception_resnet_3d", "models.shortcut", "models.st_bln",
+     "models.st_gcn", "models.stc_nlstm", "picture", "render", "selection", "synthetic",
+     "synthetic_databases", "tasks"},
     {"assess", "checkpoint", "optimizers", "parallel", "predictor", "pretrained", "programs",
      "progressive", "protocols", "train", "uncertainty", "warm_start"},
     {"annotate", "answers", "checks", "class_report", "compare", "database_report", "demo",
@@ -100,8 +100,9 @@ def test_every_listed_module_exists():
 
 
 def test_models_know_no_config_and_no_data():
-    for path in sources("fer_jax/models"):
-        assert {name.split(".")[0] for name in house_imports(path)} <= {"models"}, path
+    for path in [*sources("fer_jax/layers"), *sources("fer_jax/models")]:
+        rooms = {name.split(".")[0] for name in house_imports(path)}
+        assert rooms <= {"layers", "models"}, path
         assert "ml_collections" not in path.read_text()
 
 

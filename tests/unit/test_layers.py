@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax.models import layers
+from fer_jax.layers import common
 
 RATE = 0.2
 
@@ -22,7 +22,7 @@ def test_channel_mix_and_its_derivative(shape, backend, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     x, kernel, cotangent = normal(0, *shape), normal(1, 5, 3), normal(2, *shape[:-1], 3)
     for ours, plain in zip(
-        jax.vjp(layers.channel_mix, x, kernel)[1](cotangent),
+        jax.vjp(common.channel_mix, x, kernel)[1](cotangent),
         jax.vjp(jnp.matmul, x, kernel)[1](cotangent),
         strict=True,
     ):
@@ -32,13 +32,13 @@ def test_channel_mix_and_its_derivative(shape, backend, monkeypatch):
 def test_channel_mix_under_vmap():
     x, kernel = normal(0, 6, 4, 5), normal(1, 6, 5, 3)
     expected = np.einsum("sbc,scd->sbd", x, kernel)
-    np.testing.assert_allclose(jax.vmap(layers.channel_mix)(x, kernel), expected, atol=1e-5)
+    np.testing.assert_allclose(jax.vmap(common.channel_mix)(x, kernel), expected, atol=1e-5)
 
 
 def test_batch_norm_is_that_of_pytorch():
     torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
     x = normal(0, 4, 6, 3) * 5 + 40
-    ours, theirs = layers.BatchNorm(), torch.nn.BatchNorm1d(3)
+    ours, theirs = common.BatchNorm(), torch.nn.BatchNorm1d(3)
     variables = ours.init(jax.random.key(0), x, train=False)
     rows = torch.from_numpy(np.array(x).reshape(-1, 3))
     for _ in range(3):
@@ -53,17 +53,17 @@ def test_batch_norm_is_that_of_pytorch():
 
 
 def test_initialising_in_training_mode_stores_no_statistics():
-    variables = layers.BatchNorm().init(jax.random.key(0), normal(0, 4, 3) + 9, train=True)
+    variables = common.BatchNorm().init(jax.random.key(0), normal(0, 4, 3) + 9, train=True)
     assert not variables["batch_stats"]["mean"].any()
     assert (variables["batch_stats"]["var"] == 1).all()
 
 
 def test_batch_norm_of_a_batch_in_parts_is_that_of_the_whole():
     x = normal(0, 8, 5, 3)
-    whole = layers.BatchNorm()
+    whole = common.BatchNorm()
     variables = whole.init(jax.random.key(0), x, train=False)
     expected, stats = whole.apply(variables, x, train=True, mutable=["batch_stats"])
-    part = layers.BatchNorm(axis_name="parts")
+    part = common.BatchNorm(axis_name="parts")
 
     def apply(x):
         return part.apply(variables, x, train=True, mutable=["batch_stats"])
@@ -78,7 +78,7 @@ def test_batch_norm_of_a_batch_in_parts_is_that_of_the_whole():
 
 
 def masks(keys, shape=(64, 40, 50), batch_axis=0):
-    drop = layers.Dropout(RATE, batch_axis=batch_axis)
+    drop = common.Dropout(RATE, batch_axis=batch_axis)
 
     def mask(key):
         return drop.apply({}, jnp.ones(shape), active=True, rngs={"dropout": key}) > 0
@@ -149,7 +149,7 @@ def test_pairs_of_keys_and_examples_do_not_repeat_a_mask(many):
 
 def test_kept_elements_are_scaled_and_the_mean_stays():
     x = normal(0, 32, 500) + 3
-    drop = layers.Dropout(RATE)
+    drop = common.Dropout(RATE)
     y = drop.apply({}, x, active=True, rngs={"dropout": jax.random.key(0)})
     kept = y != 0
     np.testing.assert_allclose(y[kept], x[kept] / (1 - RATE), rtol=1e-5)
@@ -158,12 +158,12 @@ def test_kept_elements_are_scaled_and_the_mean_stays():
 
 def test_inactive_or_rate_zero_changes_nothing():
     x = normal(0, 4, 5)
-    assert layers.Dropout(RATE).apply({}, x, active=False) is x
-    assert layers.Dropout(0.0).apply({}, x, active=True) is x
+    assert common.Dropout(RATE).apply({}, x, active=False) is x
+    assert common.Dropout(0.0).apply({}, x, active=True) is x
 
 
 def test_gradient_passes_kept_elements_only():
-    drop, key = layers.Dropout(0.5), jax.random.key(3)
+    drop, key = common.Dropout(0.5), jax.random.key(3)
 
     def total(x):
         return drop.apply({}, x, active=True, rngs={"dropout": key}).sum()
@@ -179,8 +179,8 @@ def test_a_batch_in_parts_draws_the_same_masks(batch_axis, parts):
     shape = (16, 6, 5) if batch_axis == 0 else (6, 16, 5)
     x = jnp.ones(shape)
     rngs = {"dropout": jax.random.key(5)}
-    whole = layers.Dropout(RATE, batch_axis).apply({}, x, active=True, rngs=rngs)
-    drop = layers.Dropout(RATE, batch_axis, axis_name="parts")
+    whole = common.Dropout(RATE, batch_axis).apply({}, x, active=True, rngs=rngs)
+    drop = common.Dropout(RATE, batch_axis, axis_name="parts")
     cut = jnp.stack(jnp.split(x, parts, axis=batch_axis))
     apply = jax.vmap(lambda x: drop.apply({}, x, active=True, rngs=rngs), axis_name="parts")
     joined = jnp.concatenate(list(apply(cut)), axis=batch_axis)
@@ -198,8 +198,8 @@ def test_layers_of_a_model_draw_other_masks():
     class Two(nn.Module):
         @nn.compact
         def __call__(self, x):
-            drop = layers.Dropout(RATE)  # one instance, called twice, as in ST-BLN
-            other = layers.Dropout(RATE)
+            drop = common.Dropout(RATE)  # one instance, called twice, as in ST-BLN
+            other = common.Dropout(RATE)
             return [part(x, active=True) > 0 for part in (drop, drop, other)]
 
     rows = Two().apply({}, jnp.ones((16, 1000)), rngs={"dropout": jax.random.key(0)})
@@ -209,7 +209,7 @@ def test_layers_of_a_model_draw_other_masks():
 
 @pytest.mark.parametrize("rate", [0.05, 0.5, 0.9])
 def test_other_rates(rate):
-    y = layers.Dropout(rate).apply(
+    y = common.Dropout(rate).apply(
         {}, jnp.ones((100, 1000)), active=True, rngs={"dropout": jax.random.key(0)}
     )
     spread = np.sqrt(rate * (1 - rate) / y.size)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer_jax import pretrained
-from fer_jax.models.backbones import VGG16, ResNet50
+from fer_jax.layers.backbones import VGG16, ResNet50
 from fer_jax.pretrained import PretrainedError, load_backbone
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax.models import MODELS, layers
+from fer_jax.layers import common
+from fer_jax.models import MODELS
 from fer_jax.models.st_bln import STBLN, TemporalConv
 
 EDGES, CLASSES = 7, 3
@@ -119,7 +120,7 @@ def test_temporal_convolution_is_a_convolution(frames, stride, kernel_size, back
 
     def plain(kernel, x):
         rows, pad = x.reshape(-1, frames, 2), kernel_size // 2
-        return layers.convolve(rows, kernel, (pad, pad), stride).reshape(*x.shape[:2], -1, 5)
+        return common.convolve(rows, kernel, (pad, pad), stride).reshape(*x.shape[:2], -1, 5)
 
     def ours(kernel, x):
         return conv.apply({"params": {**variables["params"], "kernel": kernel}}, x)

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax.models import stacked
-from fer_jax.models.stacked import convolve_frames
-from fer_jax.models.volume import Conv3D, convolve_3d, paddings
+from fer_jax.layers import cpu_im2col
+from fer_jax.layers.conv3d import Conv3D, convolve_3d, paddings
+from fer_jax.layers.cpu_im2col import convolve_frames
 
 # Clips, frames, height, width, channels in and out; kernel, stride, padding.
 CASES = {
@@ -67,7 +67,7 @@ def test_values_and_derivatives(case):
 @pytest.mark.parametrize("case", ["stem", "reduction", "one row"])
 def test_in_parts_of_any_size(case, bytes_at_once, monkeypatch):
     """One frame, some frames, some clips at a time."""
-    monkeypatch.setattr(stacked, "_BYTES_AT_ONCE", bytes_at_once)
+    monkeypatch.setattr(cpu_im2col, "_BYTES_AT_ONCE", bytes_at_once)
     test_values_and_derivatives(case)
 
 

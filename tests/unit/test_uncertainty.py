@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from fer_jax import uncertainty
-from fer_jax.models.layers import BatchNorm
+from fer_jax.layers.common import BatchNorm
 from fer_jax.models.st_bln import STBLN
 
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax.models import winograd
-from fer_jax.models.volume import (
+from fer_jax.layers import cpu_winograd
+from fer_jax.layers.conv3d import (
     Conv3D,
     convolve_3d,
     largest,
@@ -15,7 +15,7 @@ from fer_jax.models.volume import (
     max_pool_frames,
     mean_pool_3,
 )
-from fer_jax.models.winograd import convolve_on_cpu
+from fer_jax.layers.cpu_winograd import convolve_on_cpu
 
 # Patches serve few channels, tiles many; clips, frames, height, width, channels in and out.
 SIZES = [(2, 4, 6, 5, 3, 4), (2, 3, 8, 7, 9, 2), (2, 1, 4, 4, 8, 12), (1, 2, 1, 3, 1, 5)]
@@ -54,7 +54,7 @@ def test_values_and_derivatives(clips, frames, height, width, fan_in, fan_out):
 @pytest.mark.parametrize("bytes_at_once", [1, 2**15, 2**17])
 def test_in_parts_of_any_size(bytes_at_once, size, monkeypatch):
     """One frame, some frames, some clips at a time."""
-    monkeypatch.setattr(winograd, "_BYTES_AT_ONCE", bytes_at_once)
+    monkeypatch.setattr(cpu_winograd, "_BYTES_AT_ONCE", bytes_at_once)
     test_values_and_derivatives(*size)
 
 

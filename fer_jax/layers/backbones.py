@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from fer_jax.models.convolution import Conv2D, max_pool_3
-from fer_jax.models.layers import BatchNorm
-from fer_jax.models.volume import max_pool_frames
+from fer_jax.layers.common import BatchNorm
+from fer_jax.layers.conv2d import Conv2D, max_pool_3
+from fer_jax.layers.conv3d import max_pool_frames
 
 VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 RESNET50_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))

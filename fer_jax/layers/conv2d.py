@@ -8,8 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fer_jax.models.layers import channel_mix, he_normal_fan_out
-from fer_jax.models.winograd import convolve_on_cpu
+from fer_jax.layers.common import channel_mix, he_normal_fan_out
+from fer_jax.layers.cpu_winograd import convolve_on_cpu
 
 _WIDE = 128  # channels in and out from which Winograd's products are taken
 _BYTES_AT_ONCE = 2**24  # of the pixels behind a kernel's gradient; more than that leaves the caches
