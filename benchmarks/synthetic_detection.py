@@ -23,8 +23,7 @@ from rich.progress import track
 from rich.table import Table
 
 from fer_jax.faces.landmarks import eye_distance
-from fer_jax.render import fit_to_frame, render
-from fer_jax.synthetic import (
+from fer_jax.synthetic.clips import (
     DATABASES,
     DEFAULT_DIFFICULTY,
     EMBEDDED,
@@ -32,6 +31,7 @@ from fer_jax.synthetic import (
     make_clip,
     make_identity,
 )
+from fer_jax.synthetic.render import fit_to_frame, render
 
 REGIONS = {
     "jaw": slice(0, 17),

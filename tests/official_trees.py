@@ -5,7 +5,7 @@ import pathlib
 
 import cv2
 
-from fer_jax.synthetic import make_clip, render, write_video
+from fer_jax.synthetic.clips import make_clip, render, write_video
 from preprocess.__main__ import main
 from preprocess.clip import Clip
 

@@ -20,10 +20,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import synthetic
 from fer_jax.faces.openface import read_openface
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.faces.video import Frames
+from fer_jax.synthetic.clips import FRAME_SIZE, fit_to_frame, make_identity, render
 from preprocess.action_units import base_rates, coded_units, read_codes
 from preprocess.clip import Clip, Codes, SourceError
 
@@ -58,19 +58,19 @@ class DrawnPerson:
         length = len(sequence.detected)
         if not sequence.detected.any():
             raise ClipError("no face", f"none in {length} frames")
-        side = synthetic.FRAME_SIZE
+        side = FRAME_SIZE
         return Frames(sequence.fps, (side, side), length, 0, self._images(sequence))
 
     def _images(self, sequence: Sequence) -> Iterator[tuple[int, np.ndarray]]:
         """Draws every frame; one whose face was lost stays empty, so that it is lost here too."""
         digest = hashlib.sha256(self.subject.encode()).digest()
         seed = int.from_bytes(digest[:4], "big")
-        person = synthetic.make_identity(seed, 0)
-        side = synthetic.FRAME_SIZE
-        points = synthetic.fit_to_frame(sequence.landmarks[sequence.detected])
+        person = make_identity(seed, 0)
+        side = FRAME_SIZE
+        points = fit_to_frame(sequence.landmarks[sequence.detected])
         # a tracker's leap to far outside would take seconds to draw
         near = np.abs(points - side / 2).max((1, 2)) < 2 * side
-        faces = synthetic.render(points[near], person, seed=seed)
+        faces = render(points[near], person, seed=seed)
         seen = sequence.detected.copy()
         seen[seen] = near
         empty = np.full((side, side, 3), person.appearance.background, np.uint8)

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import synthetic
 from fer_jax.faces.sequence import Sequence
 from fer_jax.faces.video import Frames
+from fer_jax.synthetic import clips as synthetic_clips
 from preprocess.clip import Clip, SourceError
 
-ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in synthetic.ACTION_UNITS)
+ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in synthetic_clips.ACTION_UNITS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Drawn:
     """A synthetic clip that is made when it is needed.
 
     Attributes:
-      seed, subject, index, difficulty: see `fer_jax.synthetic.make_clip`.
-      database: name of one of `fer_jax.synthetic.DATABASES`, None for the embedded one.
+      seed, subject, index, difficulty: see `fer_jax.synthetic.clips.make_clip`.
+      database: name of one of `fer_jax.synthetic.clips.DATABASES`, None for the embedded one.
     """
 
     seed: int
@@ -39,8 +39,8 @@ class Drawn:
     # Not in the text that names a finished clip: the clip's id, also in that name, tells it.
     database: str | None = dataclasses.field(default=None, repr=False)
 
-    def make(self) -> synthetic.SyntheticClip:
-        return synthetic.make_clip(
+    def make(self) -> synthetic_clips.SyntheticClip:
+        return synthetic_clips.make_clip(
             self.seed,
             self.subject,
             self.index,
@@ -75,7 +75,7 @@ class Rendered(Drawn):
     def frames(self) -> Frames:
         clip = self.make()
         seed = self.seed * 100_003 + self.subject * 1009 + self.index
-        images = synthetic.render(
+        images = synthetic_clips.render(
             clip.true_landmarks,
             clip.identity,
             frame_size=clip.frame_size,
@@ -85,14 +85,14 @@ class Rendered(Drawn):
         return Frames(clip.fps, clip.frame_size, len(clip.landmarks), 0, enumerate(images))
 
 
-def _database(name: str | None) -> synthetic.Database:
-    return synthetic.DATABASES[name] if name else synthetic.EMBEDDED
+def _database(name: str | None) -> synthetic_clips.Database:
+    return synthetic_clips.DATABASES[name] if name else synthetic_clips.EMBEDDED
 
 
 def add_options(parser) -> None:
     parser.add_argument(
         "--database",
-        choices=tuple(synthetic.DATABASES),
+        choices=tuple(synthetic_clips.DATABASES),
         help="one of three that differ in people, looks, camera and classes (default: none)",
     )
     parser.add_argument("--subjects", type=int, help=f"people (default {_sizes('subjects')})")
@@ -104,8 +104,8 @@ def add_options(parser) -> None:
     parser.add_argument(
         "--difficulty",
         type=float,
-        default=synthetic.DEFAULT_DIFFICULTY,
-        help=f"0 easy to 1 hard (default {synthetic.DEFAULT_DIFFICULTY})",
+        default=synthetic_clips.DEFAULT_DIFFICULTY,
+        help=f"0 easy to 1 hard (default {synthetic_clips.DEFAULT_DIFFICULTY})",
     )
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default 0)")
     parser.add_argument(
@@ -117,8 +117,8 @@ def add_options(parser) -> None:
 
 
 def _sizes(field: str) -> str:
-    of_databases = (f"{name} {getattr(d, field)}" for name, d in synthetic.DATABASES.items())
-    return f"{getattr(synthetic.EMBEDDED, field)}; {', '.join(of_databases)}"
+    of_databases = (f"{name} {getattr(d, field)}" for name, d in synthetic_clips.DATABASES.items())
+    return f"{getattr(synthetic_clips.EMBEDDED, field)}; {', '.join(of_databases)}"
 
 
 def class_names(options) -> tuple[str, ...]:
@@ -135,8 +135,8 @@ def clips(source, options) -> Iterator[Clip]:
     if options.clips_per_subject is None:
         options.clips_per_subject = database.clips_per_subject
     try:
-        divided = synthetic.splits(options.subjects, database)
-        synthetic.make_clip(options.seed, 0, 0, difficulty=options.difficulty)
+        divided = synthetic_clips.splits(options.subjects, database)
+        synthetic_clips.make_clip(options.seed, 0, 0, difficulty=options.difficulty)
     except ValueError as error:
         raise SourceError(str(error)) from error
     of_subject = {subject: split for split, names in divided.items() for subject in names}

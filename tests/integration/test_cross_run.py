@@ -14,7 +14,7 @@ import fer_jax
 from configs import ir3d_cross_synthetic
 from fer_jax import experiment, loading, setup
 from fer_jax.predict import predict_clips
-from fer_jax.synthetic import make_clip, render, write_video
+from fer_jax.synthetic.clips import make_clip, render, write_video
 from tests.conftest import ROOT
 
 NAMES = ("studio", "film", "cartoon")

@@ -18,7 +18,7 @@ from configs import base
 from fer_jax import compare, data, experiment, loading, metrics, predict, report, train
 from fer_jax.faces.framing import FER2013
 from fer_jax.faces.labels import FERPLUS_EMOTIONS, vad
-from fer_jax.synthetic import make_clip, render, write_video
+from fer_jax.synthetic.clips import make_clip, render, write_video
 from fer_jax.windows import columns
 
 PARTS = {"Training": 24, "PublicTest": 12, "PrivateTest": 13}

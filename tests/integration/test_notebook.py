@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax import synthetic
 from fer_jax.checkpoint import save_bundle
 from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.models import MODELS
+from fer_jax.synthetic import clips
 
 nbclient = pytest.importorskip("nbclient", reason="needs the extra: pip install .[notebook]")
 nbformat = pytest.importorskip("nbformat")
@@ -21,12 +21,12 @@ NOTEBOOK = ROOT / "notebooks/quickstart.ipynb"
 def make_bundle(path, threshold):
     """Saves a tiny model with random weights."""
     graph = make_graph(centre(inner(MEAN_FACE)))
-    fields = {"widths": [4, 4], "classes": len(synthetic.CLASSES)}
+    fields = {"widths": [4, 4], "classes": len(clips.CLASSES)}
     inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
     variables = MODELS["st_bln"](**fields).init(jax.random.key(0), inputs, train=False)
     save_bundle(
         path, name="tiny", model={"name": "st_bln", **fields}, variables=variables,
-        recalibrated_stats=variables["batch_stats"], classes=synthetic.CLASSES, frames=4,
+        recalibrated_stats=variables["batch_stats"], classes=clips.CLASSES, frames=4,
         features="position", frame_rule="uniform", graph=graph, window_seconds=2.0,
         threshold=threshold,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.models import MODELS, build
 from fer_jax.predict import main, predict_clips, predict_frames
 from fer_jax.predictor import Predictor
-from fer_jax.synthetic import CLASSES, make_clip, render, write_video
+from fer_jax.synthetic.clips import CLASSES, make_clip, render, write_video
 from fer_jax.windows import columns
 
 FPS = 25.0

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from fer_jax.faces.landmarks import LEFT_EYE, RIGHT_EYE, load_graph
-from fer_jax.synthetic import make_clip, render, write_video
+from fer_jax.synthetic.clips import make_clip, render, write_video
 from preprocess.__main__ import main
 
 tfds = pytest.importorskip("tensorflow_datasets")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_jax import data, extract, loading, selection, synthetic
+from fer_jax import data, extract, loading, selection
 from fer_jax.faces import landmarks as lm
+from fer_jax.synthetic.clips import CLASSES, make_clip
 
 
 @settings(max_examples=120, deadline=None)
@@ -118,9 +119,9 @@ def test_prepared_data_comes_back(prepared):
     assert len(clips) == 42 and len(set(clips.subjects)) == 6
     assert clips.clip_ids == sorted(clips.clip_ids)
     assert set(clips.splits) == {"train", "validation", "test"}
-    assert clips.classes == tuple(synthetic.CLASSES)
+    assert clips.classes == tuple(CLASSES)
     np.testing.assert_array_equal(np.bincount(clips.labels), [6] * 7)
-    made = synthetic.make_clip(0, 2, 3)
+    made = make_clip(0, 2, 3)
     number = clips.clip_ids.index(made.clip_id)
     assert clips.classes[clips.labels[number]] == made.label
     chosen = selection.select_frames(np.ones(len(made.landmarks), bool), 4, "uniform")

@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 import pytest
 
-from fer_jax.synthetic import make_clip
+from fer_jax.synthetic.clips import make_clip
 from preprocess.__main__ import main
 from preprocess.action_units import base_rates, coded_units, left_over, read_codes, units_at
 from preprocess.clip import Codes

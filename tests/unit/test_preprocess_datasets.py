@@ -13,7 +13,7 @@ import pytest
 
 from fer_jax.faces.labels import RAVDESS_CLASSES
 from fer_jax.faces.sequence import ClipError
-from fer_jax.synthetic import make_clip
+from fer_jax.synthetic.clips import make_clip
 from preprocess.clip import SourceError
 from preprocess.datasets import DATASETS, manifest, ravdess, synthetic
 from preprocess.datasets.manifest import DrawnPerson

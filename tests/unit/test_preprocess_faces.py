@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fer_jax.faces.landmarks import eye_distance
-from fer_jax.synthetic import make_clip, render
+from fer_jax.synthetic.clips import make_clip, render
 
 pytest.importorskip("dlib", reason="needs the extra: pip install 'fer_jax[preprocess]'")
 

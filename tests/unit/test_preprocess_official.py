@@ -5,7 +5,7 @@ import collections
 import pytest
 
 from fer_jax.faces.labels import AFEW_CLASSES, OULU_CLASSES
-from fer_jax.synthetic import write_video
+from fer_jax.synthetic.clips import write_video
 from preprocess.__main__ import main
 from preprocess.clip import Clip, SourceError
 from preprocess.datasets import DATASETS, afew, oulu

@@ -5,11 +5,20 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fer_jax import face_model, synthetic
 from fer_jax.faces.labels import EMOTIONS
 from fer_jax.faces.landmarks import MIRROR_68, eye_distance
-from fer_jax.render import fit_to_frame
-from fer_jax.synthetic import ACTION_UNITS, CLASSES, make_clip, make_dataset, make_identity
+from fer_jax.synthetic import face_model
+from fer_jax.synthetic.clips import (
+    ACTION_UNITS,
+    CLASSES,
+    make_clip,
+    make_dataset,
+    make_identity,
+    render,
+    splits,
+    write_video,
+)
+from fer_jax.synthetic.render import fit_to_frame
 
 CORE = {
     name: [unit for unit, (probability, _, _) in units.items() if probability == 1]
@@ -63,7 +72,7 @@ def test_the_embedded_default_is_what_it_was():
     np.testing.assert_allclose(
         clip.action_units.sum(0)[[0, 4, 10]], [28.871, 7.704, 14.908], atol=2e-3
     )
-    frame = next(synthetic.render(clip.true_landmarks[20:21], clip.identity, seed=7))
+    frame = next(render(clip.true_landmarks[20:21], clip.identity, seed=7))
     np.testing.assert_allclose(frame.mean((0, 1)), [175.18, 167.19, 154.81], atol=0.1)
     sample = [[185, 169, 147, 199], [182, 181, 174, 186], [159, 189, 202, 160], [155, 120, 61, 129]]
     np.testing.assert_allclose(frame[::64, ::64, 1].astype(int), sample, atol=1)
@@ -76,7 +85,7 @@ def test_classes_are_balanced():
 
 @pytest.mark.parametrize("subjects", [3, 10, 30])
 def test_splits_share_no_subject_and_lose_none(subjects):
-    parts = synthetic.splits(subjects)
+    parts = splits(subjects)
     assert list(parts) == ["train", "validation", "test"]
     assert all(parts.values())
     together = sum(parts.values(), [])
@@ -85,7 +94,7 @@ def test_splits_share_no_subject_and_lose_none(subjects):
 
 def test_too_few_subjects_are_refused():
     with pytest.raises(ValueError, match="at least 3"):
-        synthetic.splits(2)
+        splits(2)
 
 
 @pytest.mark.parametrize("arguments", [{"difficulty": 1.5}, {"frames": 1}])
@@ -174,20 +183,20 @@ def test_identities_differ_and_stay():
 
 def test_rendering_is_an_rgb_frame_a_time_and_reproducible():
     clip = make_clip(0, 0, 3, frames=6)
-    frames = list(synthetic.render(clip.true_landmarks[:3], clip.identity, seed=4))
+    frames = list(render(clip.true_landmarks[:3], clip.identity, seed=4))
     assert len(frames) == 3
     assert all(frame.shape == (256, 256, 3) and frame.dtype == np.uint8 for frame in frames)
-    again = list(synthetic.render(clip.true_landmarks[:3], clip.identity, seed=4))
+    again = list(render(clip.true_landmarks[:3], clip.identity, seed=4))
     assert all(np.array_equal(a, b) for a, b in zip(frames, again, strict=True))
-    other = next(synthetic.render(clip.true_landmarks[:1], clip.identity, seed=5))
+    other = next(render(clip.true_landmarks[:1], clip.identity, seed=5))
     assert not np.array_equal(frames[0], other)
-    small = next(synthetic.render(clip.true_landmarks[:1], clip.identity, size=128))
+    small = next(render(clip.true_landmarks[:1], clip.identity, size=128))
     assert small.shape == (128, 128, 3)
 
 
 def test_drawn_face_has_the_colour_of_its_skin():
     clip = make_clip(0, 0, 4, difficulty=0.0)
-    frame = next(synthetic.render(clip.true_landmarks[:1], clip.identity))
+    frame = next(render(clip.true_landmarks[:1], clip.identity))
     x, y = clip.true_landmarks[0, [2, 3, 31]].mean(0).round().astype(int)
     cheek = frame[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3).mean(0)
     assert np.abs(cheek - clip.identity.appearance.skin).max() < 45
@@ -196,7 +205,7 @@ def test_drawn_face_has_the_colour_of_its_skin():
 def test_faces_partly_outside_the_frame_are_drawn():
     clip = make_clip(0, 0, 3, frames=4)
     for offset in ([-150.0, -100.0], [400.0, 0.0]):
-        frames = list(synthetic.render(clip.true_landmarks[:1] + offset, clip.identity))
+        frames = list(render(clip.true_landmarks[:1] + offset, clip.identity))
         assert frames[0].shape == (256, 256, 3)
 
 
@@ -205,7 +214,7 @@ def test_faces_partly_outside_the_frame_are_drawn():
 )
 def test_landmarks_that_cannot_be_drawn_are_refused(landmarks):
     with pytest.raises(ValueError, match="landmarks"):
-        next(synthetic.render(landmarks, make_identity(0, 0)))
+        next(render(landmarks, make_identity(0, 0)))
 
 
 def test_real_sequences_are_fitted_into_the_frame_with_their_motion():
@@ -221,8 +230,8 @@ def test_real_sequences_are_fitted_into_the_frame_with_their_motion():
 def test_video_can_be_read_back(tmp_path, name):
     cv2 = pytest.importorskip("cv2")
     clip = make_clip(0, 1, 3, frames=8)
-    frames = list(synthetic.render(clip.true_landmarks, clip.identity))
-    assert synthetic.write_video(tmp_path / name, iter(frames), clip.fps) == 8
+    frames = list(render(clip.true_landmarks, clip.identity))
+    assert write_video(tmp_path / name, iter(frames), clip.fps) == 8
     video = cv2.VideoCapture(str(tmp_path / name))
     count = 0
     while (read := video.read())[0]:
@@ -235,7 +244,7 @@ def test_video_can_be_read_back(tmp_path, name):
 
 def test_video_without_frames_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no frames"):
-        synthetic.write_video(tmp_path / "clip.mp4", iter([]), 25)
+        write_video(tmp_path / "clip.mp4", iter([]), 25)
 
 
 def test_symmetric_person_shows_a_symmetric_smile():
@@ -263,7 +272,7 @@ def test_dlib_finds_the_drawn_face():
         for index in range(7):
             clip = make_clip(0, subject, index)
             truth = clip.true_landmarks[len(clip.true_landmarks) // 2]
-            found = find(next(synthetic.render(truth[None], clip.identity, seed=subject)))
+            found = find(next(render(truth[None], clip.identity, seed=subject)))
             assert found is not None
             errors.append(detection.squared_error(found, truth).mean())
     assert np.sqrt(np.mean(errors)) < 0.045

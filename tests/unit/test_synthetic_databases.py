@@ -6,9 +6,18 @@ import itertools
 import numpy as np
 import pytest
 
-from fer_jax import face_model, synthetic
 from fer_jax.faces.landmarks import eye_distance
-from fer_jax.synthetic import ACTION_UNITS, DATABASES, EMBEDDED, make_clip, make_identity
+from fer_jax.synthetic import face_model
+from fer_jax.synthetic.clips import (
+    ACTION_UNITS,
+    DATABASES,
+    EMBEDDED,
+    make_clip,
+    make_dataset,
+    make_identity,
+    render,
+    splits,
+)
 from preprocess import __main__ as command
 from preprocess import pipeline
 from preprocess.datasets import synthetic as prepared
@@ -24,7 +33,7 @@ def unit(clip, number):
 def drawn(clip, database, frame=0, seed=1):
     landmarks = clip.true_landmarks[frame : frame + 1]
     manner = {"frame_size": clip.frame_size, "style": database.style}
-    return next(synthetic.render(landmarks, clip.identity, seed=seed, **manner))
+    return next(render(landmarks, clip.identity, seed=seed, **manner))
 
 
 def options(*arguments):
@@ -57,7 +66,7 @@ def test_classes_are_sorted_and_can_be_shown_and_confused(database):
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_databases_share_no_person(one, other):
     assert one.stream != other.stream and one.prefix != other.prefix
-    assert not set(synthetic.splits(9, one)["train"]) & set(synthetic.splits(9, other)["train"])
+    assert not set(splits(9, one)["train"]) & set(splits(9, other)["train"])
     first, second = make_identity(0, 1, one), make_identity(0, 1, other)
     assert np.abs(first.shape - second.shape).max() > 0.02
     assert first.appearance != second.appearance
@@ -84,7 +93,7 @@ def test_clips_are_of_their_database(database):
 
 @EVERY
 def test_a_clip_can_be_made_again_alone(database):
-    clips = list(synthetic.make_dataset(subjects=2, clips_per_subject=2, database=database))
+    clips = list(make_dataset(subjects=2, clips_per_subject=2, database=database))
     again = make_clip(0, 1, 1, database=database)
     assert np.array_equal(again.landmarks, clips[3].landmarks)
     assert np.array_equal(drawn(again, database), drawn(clips[3], database))
@@ -159,7 +168,7 @@ def test_frames_can_be_drawn_at_another_size():
     database = DATABASES["film"]
     clip = make_clip(0, 0, 0, database=database)
     manner = {"frame_size": clip.frame_size, "style": database.style}
-    frame = next(synthetic.render(clip.true_landmarks[:1], clip.identity, size=144, **manner))
+    frame = next(render(clip.true_landmarks[:1], clip.identity, size=144, **manner))
     assert frame.shape == (144, 180, 3)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from fer_jax.drawing import Appearance, draw_face
 from fer_jax.faces.landmarks import eye_distance
-from fer_jax.pen import opencv
-from fer_jax.picture import PLAIN, Style, make_backdrop, make_camera
+from fer_jax.synthetic.camera import PLAIN, Style, make_backdrop, make_camera
+from fer_jax.synthetic.canvas import opencv
+from fer_jax.synthetic.draw_face import Appearance, draw_face
 
 FRAME = 256  # side of the frame that the landmarks refer to, pixels
 
@@ -68,7 +68,7 @@ def render(
       frame_size: (width, height) of the frame that the landmarks refer to, pixels.
       size: height of the frames to draw, pixels; that of `frame_size` when left out.
       seed: of the light, the background and the camera noise; same seed, same frames.
-      style: how they look, see `picture.Style`.
+      style: how they look, see `camera.Style`.
 
     Yields:
       `[H, W, 3]` uint8 RGB frames.

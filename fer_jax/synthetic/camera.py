@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fer_jax.pen import opencv
+from fer_jax.synthetic.canvas import opencv
 
 _SPARE = 64  # pixels by which the sheet of grain is larger than a frame, to be shifted about
 

@@ -1,6 +1,6 @@
 """Writes a few rendered clips of synthetic people whom no model has learnt from.
 
-python -m fer_jax.demo --out data/clips
+python -m fer_jax.synthetic.demo --out data/clips
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from fer_jax import synthetic
+from fer_jax.synthetic import clips
 
 
 def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0) -> list[str]:
@@ -23,14 +23,14 @@ def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0
       The paths written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    people = synthetic.splits(subjects)["test"]
+    people = clips.splits(subjects)["test"]
     paths = []
     for number in range(count):
         subject = int(people[number % len(people)][1:])
-        clip = synthetic.make_clip(seed, subject, number, difficulty=synthetic.DEFAULT_DIFFICULTY)
+        clip = clips.make_clip(seed, subject, number, difficulty=clips.DEFAULT_DIFFICULTY)
         path = out / f"{clip.clip_id}_{clip.label}.mp4"
-        frames = synthetic.render(clip.true_landmarks, clip.identity, seed=number)
-        synthetic.write_video(path, frames, clip.fps)
+        frames = clips.render(clip.true_landmarks, clip.identity, seed=number)
+        clips.write_video(path, frames, clip.fps)
         paths.append(str(path))
     return paths
 

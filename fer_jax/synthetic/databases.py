@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from fer_jax.face_model import CLASSES
 from fer_jax.faces.labels import CKPLUS_CLASSES
-from fer_jax.picture import PLAIN, Style
+from fer_jax.synthetic.camera import PLAIN, Style
+from fer_jax.synthetic.face_model import CLASSES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Database:
       frames: shortest and longest clip.
       ends_at_apex: the clip stops while the expression is held; else the face relaxes.
       camera: see `Camera`.
-      style: see `picture.Style`.
+      style: see `camera.Style`.
     """
 
     stream: tuple[int, ...] = ()

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import face_motion
-from fer_jax.drawing import Appearance
-from fer_jax.face_model import (
+from fer_jax.synthetic import motion
+from fer_jax.synthetic.databases import DATABASES, EMBEDDED, Database
+from fer_jax.synthetic.draw_face import Appearance
+from fer_jax.synthetic.face_model import (
     ACTION_UNITS,
     CLASSES,
     CONFUSABLE,
@@ -24,8 +25,7 @@ from fer_jax.face_model import (
     neutral_shape,
     project,
 )
-from fer_jax.render import FRAME, fit_to_frame, make_appearance, render, write_video
-from fer_jax.synthetic_databases import DATABASES, EMBEDDED, Database
+from fer_jax.synthetic.render import FRAME, fit_to_frame, make_appearance, render, write_video
 
 __all__ = [
     "ACTION_UNITS",
@@ -220,14 +220,14 @@ def make_clip(
     camera = dataclasses.replace(camera, fps=fps or camera.fps)
     share, intensity = _mixture(rng, shown, index, difficulty)
     apex = _apex(rng, shown, share, intensity, difficulty) * identity.expressiveness
-    course = face_motion.rise_and_hold if database.ends_at_apex else face_motion.rise_and_fall
+    course = motion.rise_and_hold if database.ends_at_apex else motion.rise_and_fall
     units = apex * course(rng, frames, len(ACTION_UNITS), identity.tempo)
-    units += face_motion.nuisance(rng, frames, camera.fps, difficulty)
+    units += motion.nuisance(rng, frames, camera.fps, difficulty)
     units = np.clip(units, 0, 1).astype(np.float32)
-    angles, scale, position = face_motion.pose(rng, frames, camera, difficulty)
+    angles, scale, position = motion.pose(rng, frames, camera, difficulty)
     shape = _express(rng, shown[index % len(shown)], identity, units)
     truth = project(shape, angles, scale, position)
-    noise = face_motion.tracker_noise(rng, frames, camera.fps, scale, difficulty)
+    noise = motion.tracker_noise(rng, frames, camera.fps, scale, difficulty)
     return SyntheticClip(
         clip_id=f"{identity.subject}_{index:04d}",
         subject=identity.subject,

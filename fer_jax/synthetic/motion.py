@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fer_jax.face_model import ACTION_UNITS
-from fer_jax.synthetic_databases import Camera
+from fer_jax.synthetic.databases import Camera
+from fer_jax.synthetic.face_model import ACTION_UNITS
 
 _TALK = tuple(ACTION_UNITS.index(unit) for unit in (25, 26))
 _BLINK = ACTION_UNITS.index(45)

@@ -12,8 +12,8 @@ import dataclasses
 import numpy as np
 
 from fer_jax.faces.landmarks import LEFT_EYE, RIGHT_EYE
-from fer_jax.pen import Pen, curve, curves, opencv, tone
-from fer_jax.picture import Style, in_steps, side_light
+from fer_jax.synthetic.camera import Style, in_steps, side_light
+from fer_jax.synthetic.canvas import Pen, curve, curves, opencv, tone
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Synthetic people: faces that move, drawn as video."""
