@@ -34,7 +34,8 @@ from benchmarks import fergcn_speed
 from benchmarks import torch_bilinear_cnn as mirrors
 from benchmarks.fergcn_speed import on_gpu
 from configs import base
-from fer_jax import programs, protocols
+from fer_jax import programs
+from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.models.bilinear_cnn import BilinearCNN
 from fer_jax.tasks import TASKS
@@ -126,7 +127,7 @@ class Ours(fergcn_speed.Ours):
             self.module = Head(self.module)
         config = CONFIG.copy_and_resolve_references()
         config.train.batch_size = row.batch
-        fold = protocols.Fold("all", np.arange(row.batch), np.arange(0))
+        fold = folds.Fold("all", np.arange(row.batch), np.arange(0))
         self.program = programs.make_program(
             self.module, TASKS["dimensional"], config, lambda b: b["inputs"], [fold]
         )

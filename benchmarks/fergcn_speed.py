@@ -29,7 +29,8 @@ from rich.progress import Progress
 
 from benchmarks import torch_fer_gcn as mirrors
 from configs import base
-from fer_jax import parallel, programs, protocols
+from fer_jax import parallel, programs
+from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.tasks import TASKS
@@ -89,7 +90,7 @@ class Ours:
         )
         config = base.get_config()
         config.train.batch_size, config.optimizer = batch, OPTIMIZER
-        fold = protocols.Fold("all", np.arange(batch), np.arange(0))
+        fold = folds.Fold("all", np.arange(batch), np.arange(0))
         self.program = programs.make_program(
             self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]
         )

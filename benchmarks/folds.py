@@ -19,7 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.speed import CONFIG
-from fer_jax import data, extract, programs, protocols, train
+from fer_jax import programs, train
+from fer_jax.data.clips import Clips
+from fer_jax.data.folds import subject_kfold
+from fer_jax.data.model_inputs import model_inputs
 from fer_jax.faces import landmarks
 from fer_jax.models.st_bln import STBLN
 from fer_jax.tasks import TASKS
@@ -27,12 +30,12 @@ from fer_jax.tasks import TASKS
 CLIPS, SUBJECTS, CLASSES, FRAMES, FOLDS, BATCH = 327, 118, 7, 4, 10, 128
 
 
-def make_clips() -> data.Clips:
+def make_clips() -> Clips:
     """Random clips of the size of CK+."""
     rng = np.random.default_rng(0)
     shape = landmarks.inner(landmarks.MEAN_FACE) * 60
     moved = rng.normal(0, 2, (CLIPS, FRAMES, 68, 2)) + landmarks.MEAN_FACE * 60 + 250
-    return data.Clips(
+    return Clips(
         clip_ids=[f"clip{number:03d}" for number in range(CLIPS)],
         subjects=[f"s{number * SUBJECTS // CLIPS:03d}" for number in range(CLIPS)],
         splits=["train"] * CLIPS,
@@ -47,14 +50,14 @@ def make_clips() -> data.Clips:
 class Folds:
     """Trains the `count` folds in groups of `together`, from fresh weights."""
 
-    def __init__(self, clips: data.Clips, together: int, count: int = FOLDS, widths=STBLN.widths):
+    def __init__(self, clips: Clips, together: int, count: int = FOLDS, widths=STBLN.widths):
         config = CONFIG.copy_and_resolve_references()
         config.train.batch_size = BATCH
-        folds = protocols.subject_kfold(clips.subjects, count)
+        folds = subject_kfold(clips.subjects, count)
         module, task = STBLN(classes=CLASSES, widths=widths), TASKS["classification"]
 
         def features(batch):
-            return extract.model_inputs(batch["landmarks"], clips.graph.edges)
+            return model_inputs(batch["landmarks"], clips.graph.edges)
 
         self.clips, self.task = clips, task
         self.program = programs.make_program(module, task, config, features, folds)

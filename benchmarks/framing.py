@@ -20,7 +20,9 @@ import numpy as np
 from rich.progress import track
 
 import fer_jax
-from fer_jax import data, loading, metrics
+from fer_jax import metrics
+from fer_jax.data import load as data_load
+from fer_jax.data.clips import Clips
 from fer_jax.faces.crop import cut_crop
 from fer_jax.faces.framing import ALIGNED, FER2013, Framing
 from fer_jax.faces.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, eye_distance
@@ -31,12 +33,12 @@ ENLARGED = 4  # times; dlib sees no faces below 80 pixels
 BATCH = 64
 
 
-def load(path: pathlib.Path, model) -> data.Clips:
+def load(path: pathlib.Path, model) -> Clips:
     """Opens the data set with the labels that a bundle was trained on."""
     if model is None:
-        return loading.load_clips(path, 1, "middles", crop_size=0, target="votes")
+        return data_load.load_clips(path, 1, "middles", crop_size=0, target="votes")
     rated = model.info["config"]["data"]
-    return loading.load_clips(
+    return data_load.load_clips(
         path,
         1,
         "middles",

@@ -16,7 +16,8 @@ import tensorflow_datasets as tfds
 from scipy.stats import spearmanr
 
 import fer_jax
-from fer_jax import frame_maps, selection
+from fer_jax import frame_maps
+from fer_jax.data import frame_selection
 from fer_jax.synthetic.face_model import RECIPES
 
 
@@ -29,7 +30,7 @@ def known_intensity(path: pathlib.Path, predictor) -> np.ndarray:
     for example in builder.as_data_source("test"):
         label = classes[example["label"]]
         shown = [names.index(f"AU{unit:02d}") for unit in RECIPES[label]]
-        chosen = selection.select_frames(
+        chosen = frame_selection.select_frames(
             example["detected"], predictor.frames, predictor.frame_rule
         )
         if label != "neutral":

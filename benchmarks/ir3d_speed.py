@@ -31,7 +31,8 @@ from rich.progress import Progress
 from benchmarks import fergcn_speed
 from benchmarks import torch_inception_resnet_3d as mirrors
 from benchmarks.fergcn_speed import on_gpu
-from fer_jax import parallel, programs, protocols
+from fer_jax import parallel, programs
+from fer_jax.data import folds
 from fer_jax.models.inception_resnet_3d import InceptionResNet3D
 from fer_jax.models.shortcut import shortcut_filters
 from fer_jax.tasks import TASKS
@@ -95,7 +96,7 @@ class Ours(fergcn_speed.Ours):
         )
         train = {"batch_size": row.batch, "batch_parts": parts, "epochs": 1, "copies": 1}
         config = ConfigDict({"train": train, "optimizer": OPTIMIZER})
-        fold = protocols.Fold("all", np.arange(row.batch), np.arange(0))
+        fold = folds.Fold("all", np.arange(row.batch), np.arange(0))
         self.program = programs.make_program(
             self.module, TASKS["classification"], config, lambda batch: batch["inputs"], [fold]
         )

@@ -23,11 +23,12 @@ from rich.table import Table
 
 from benchmarks import torch_st_bln as mirror
 from configs import pstbln_ckplus
-from fer_jax import data, programs, progressive, train
+from fer_jax import programs, progressive, train
+from fer_jax.data import clips
+from fer_jax.data.folds import Fold
 from fer_jax.faces import landmarks
 from fer_jax.models.st_bln import STBLN
 from fer_jax.progressive import show
-from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
 
 REFERENCE_EDGES, CLASSES, CLIPS, FRAMES = 309, 7, 294, 4
@@ -36,12 +37,12 @@ PAPER_EPOCHS = 350  # of a stage, in the published code
 TOPOLOGIES = ((5,), (10,), (15, 5), (15, 10, 15), (15, 10, 15, 5, 5, 10))
 
 
-def make_clips() -> data.Clips:
+def make_clips() -> clips.Clips:
     """Faces that move at random, as many as a fold of CK+ learns from."""
     rng = np.random.default_rng(0)
     faces = 60 * landmarks.MEAN_FACE + rng.normal(0, 3, (CLIPS, FRAMES, 68, 2))
     names = [f"clip{number:03d}" for number in range(CLIPS)]
-    return data.Clips(
+    return clips.Clips(
         clip_ids=names,
         subjects=names,
         splits=["train"] * CLIPS,

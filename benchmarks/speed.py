@@ -24,7 +24,8 @@ from rich.table import Table
 
 from benchmarks import torch_st_bln as mirror
 from configs import base
-from fer_jax import parallel, programs, protocols, uncertainty
+from fer_jax import parallel, programs, uncertainty
+from fer_jax.data import folds
 from fer_jax.models.st_bln import STBLN
 from fer_jax.tasks import TASKS
 
@@ -48,7 +49,7 @@ class Ours:
         self.module = STBLN(classes=CLASSES)
         config = CONFIG.copy_and_resolve_references()
         config.train.batch_size = batch
-        fold = protocols.Fold("all", np.arange(batch), np.arange(0))
+        fold = folds.Fold("all", np.arange(batch), np.arange(0))
         program = programs.make_program(
             self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]
         )

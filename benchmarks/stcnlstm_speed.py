@@ -29,7 +29,8 @@ from benchmarks import fergcn_speed
 from benchmarks import torch_stc_nlstm as mirrors
 from benchmarks.fergcn_speed import on_gpu
 from configs import base, stcnlstm_synthetic
-from fer_jax import programs, protocols
+from fer_jax import programs
+from fer_jax.data import folds
 from fer_jax.models.stc_nlstm import STCNLSTM, WIDTHS
 from fer_jax.tasks import TASKS
 
@@ -89,7 +90,7 @@ class Ours(fergcn_speed.Ours):
         self.module = STCNLSTM(CLASSES, row.channels, row.hidden, dtype=dtype, remat=remat)
         config = base.get_config()
         config.train.batch_size, config.optimizer = row.batch, OPTIMIZER
-        fold = protocols.Fold("all", np.arange(row.batch), np.arange(0))
+        fold = folds.Fold("all", np.arange(row.batch), np.arange(0))
         self.program = programs.make_program(
             self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]
         )

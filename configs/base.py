@@ -22,7 +22,8 @@ def get_config() -> ConfigDict:
             "path": "data/manifest",
             "frames": 4,  # T
             "window_strides": (9, 1),  # of frame_rule "windows": frames from one to the next
-            "frame_rule": "ends",  # "middles", "uniform", "pieces" ..., see fer_jax.selection
+            # "middles", "uniform", "pieces" ..., see fer_jax.data.frame_selection
+            "frame_rule": "ends",
             "frames_per_second": 0.0,  # of a video, from which frames are chosen; 0: from all
             "classes": (),  # names of the classes to keep; (): all
             # Of "dimensional", see fer_jax.faces.labels.vad: other words for emotions, e.g.
@@ -92,7 +93,7 @@ def get_config() -> ConfigDict:
     config.protocol = ConfigDict(
         {
             "name": "subject_kfold",  # or "holdout", "by_sequence", "cross_database"
-            "folds": 10,  # 0: leave one subject out; of "cross_database" see fer_jax.protocols
+            "folds": 10,  # 0: leave one subject out; of "cross_database" see fer_jax.data.folds
             "mode": "strided",  # or "block", "balanced"
             "seed": 0,
             "repeats": 1,  # of the cross-validation, with other folds and seeds

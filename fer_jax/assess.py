@@ -15,7 +15,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from fer_jax import data, parallel, uncertainty
+from fer_jax import parallel, uncertainty
+from fer_jax.data import clips as clip_data
 from fer_jax.programs import Program, stack, unstack
 from fer_jax.tasks import Task
 from fer_jax.train import Run, map_clips, predict
@@ -53,14 +54,14 @@ def make_assess(program: Program, task: Task, passes: int) -> Callable:
 
     draw, recalibrate = parallel.map_batches(sampled), _make_recalibrate(program)
 
-    def samples(variables, clips: data.Clips, part, seed: int) -> np.ndarray:
+    def samples(variables, clips: clip_data.Clips, part, seed: int) -> np.ndarray:
         """`[S, N, C]` of one run alone: its passes fill a device already."""
-        chosen, weight = data.padded_parts([part], program.scored_size)
+        chosen, weight = clip_data.padded_parts([part], program.scored_size)
         own, key = stack([variables]), jax.random.key(seed)[None]
         drawn = map_clips(program, draw, own, clips, chosen, weight, key)
         return drawn[0, : len(part)].swapaxes(0, 1)
 
-    def assess(variables, clips: data.Clips, runs: list[Run], parts: dict):
+    def assess(variables, clips: clip_data.Clips, runs: list[Run], parts: dict):
         # a model without BatchNorm has nothing to re-estimate
         recalibrated = (
             recalibrate(variables, clips, runs) if variables["batch_stats"] else variables
@@ -68,7 +69,7 @@ def make_assess(program: Program, task: Task, passes: int) -> Callable:
         results = {name: score(variables, recalibrated, clips, runs, parts[name]) for name in parts}
         return results, recalibrated
 
-    def score(variables, recalibrated, clips: data.Clips, runs: list[Run], part):
+    def score(variables, recalibrated, clips: clip_data.Clips, runs: list[Run], part):
         if not any(map(len, part)):
             return [{} for _ in runs]
         stored = again = predict(program, variables, clips, part)
@@ -103,15 +104,15 @@ def _make_recalibrate(program: Program) -> Callable:
 
     statistics = parallel.reduce_batch(one_batch)
 
-    def one(variables, clips: data.Clips, run: Run):
+    def one(variables, clips: clip_data.Clips, run: Run):
         # Shuffled: clips come sorted, and a batch of one person or class would mislead BatchNorm.
         order = np.random.default_rng(run.seed).permutation(run.fold.train)
         whole = order[: len(order) // program.batch_size * program.batch_size]
-        calls = data.batches(clips, whole.reshape(1, -1, program.batch_size))
+        calls = clip_data.batches(clips, whole.reshape(1, -1, program.batch_size))
         batches = ({name: leaf[0, 0] for name, leaf in call.items()} for call in calls)
         return uncertainty.recalibrate_batch_norm(statistics, variables, batches)
 
-    def recalibrate(variables, clips: data.Clips, runs: list[Run]):
+    def recalibrate(variables, clips: clip_data.Clips, runs: list[Run]):
         stats = [one(unstack(variables, number), clips, run) for number, run in enumerate(runs)]
         return {**variables, "batch_stats": stack(stats)}
 

@@ -13,7 +13,7 @@ from etils import epath
 from flax import linen as nn
 from flax import serialization
 
-from fer_jax import extract
+from fer_jax.data import model_inputs
 from fer_jax.faces.framing import ALIGNED, Framing
 from fer_jax.faces.landmarks import Graph
 from fer_jax.models import MODELS, build
@@ -175,7 +175,7 @@ def _check_tree(module: nn.Module, found: dict, info: dict, edges) -> None:
         "frames": jnp.zeros((1, frames, size, size, 3)),
         "crop_landmarks": jnp.zeros((1, frames, 68, 2)),
     }
-    inputs = extract.batch_inputs(batch, module, edges)
+    inputs = model_inputs.batch_inputs(batch, module, edges)
     expected = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))
     wanted, given = (
         {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves}

@@ -7,8 +7,8 @@ import pathlib
 
 from ml_collections import ConfigDict
 
+from fer_jax.data.frame_selection import CUT
 from fer_jax.faces.emotion_ratings import SCALE
-from fer_jax.selection import CUT
 
 _RANGES = (
     ("model.dropout", 0.0, 0.95),

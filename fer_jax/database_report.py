@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
 
-from fer_jax import databases, scores
+from fer_jax import scores
+from fer_jax.data import cross_database
 from fer_jax.plots import ALERT, PALETTE, dress, legend_below, make_figure
 
 _SHARES = np.linspace(0, 1, 101)  # of the clips, at which quantiles are kept
@@ -30,7 +31,7 @@ def content(config, clips, folds, scored: scores.Scored, threshold) -> dict | No
         parts.insert(0, (folds[0].validation, *scored.validation, True))
     rows, doubts, known = {}, {name: [] for name in _DOUBTS}, []
     for numbers, labels, summary, seen in parts:
-        names = databases.of_clips([clips.clip_ids[number] for number in numbers])
+        names = cross_database.of_clips([clips.clip_ids[number] for number in numbers])
         for name in np.unique(names):
             rows[str(name)] = _row(names == name, labels, summary, seen, threshold)
         known.append(np.full(len(numbers), seen))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax import (
-    data,
     dimension_plots,
     dimension_scores,
     face_plots,
@@ -18,6 +17,7 @@ from fer_jax import (
     uncertainty,
 )
 from fer_jax.assess import READINGS
+from fer_jax.data.clips import take
 from fer_jax.faces import emotion_ratings
 from fer_jax.tasks import TOLERANCE
 
@@ -102,7 +102,7 @@ def _best_and_worst(clips, scored: scores.Scored):
     best, worst = face_plots.ends(order(scored))
 
     def shown(place: int) -> face_plots.Shown:
-        frames = data.take(clips, scored.numbers[[place]])["frames"][0]
+        frames = take(clips, scored.numbers[[place]])["frames"][0]
         values = zip(scored.labels[place], scored.summary.mean[place], clips.classes, strict=True)
         text = "\n".join(f"{name[0].upper()} {own:.1f} → {said:.1f}" for own, said, name in values)
         return face_plots.Shown(frames[len(frames) // 2], text)

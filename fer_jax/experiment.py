@@ -22,20 +22,18 @@ from rich.progress import (
 
 from fer_jax import (
     checkpoint,
-    crops,
-    data,
     face_maps,
     filter_maps,
     frame_maps,
-    loading,
     parallel,
     programs,
-    protocols,
     report,
     resume,
-    selection,
     train,
 )
+from fer_jax.data import crops, folds, frame_selection
+from fer_jax.data.clips import Clips
+from fer_jax.data.load import NotPreparedError
 from fer_jax.models.bilinear_cnn import BilinearCNN
 from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.models.inception_resnet_3d import InceptionResNet3D
@@ -45,7 +43,7 @@ from fer_jax.windows import UNKNOWN_FPS
 from fer_jax.workdir import WorkdirError
 
 # What keeps an experiment from being run; each message says what to do.
-FAILURES = (SetupError, WorkdirError, loading.NotPreparedError, train.NonFiniteLossError)
+FAILURES = (SetupError, WorkdirError, NotPreparedError, train.NonFiniteLossError)
 _OWN_FIGURES = {
     FERGCN: frame_maps.figures,
     BilinearCNN: face_maps.figures,
@@ -80,7 +78,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
       The metrics of the report.
 
     Raises:
-      SetupError, loading.NotPreparedError, WorkdirError: before any work.
+      SetupError, data.load.NotPreparedError, WorkdirError: before any work.
       train.NonFiniteLossError: while training.
     """
     console = console or Console()
@@ -111,8 +109,8 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     runs = [train.Run(fold, config.seed * 1000 + n) for n, fold in enumerate(experiment.folds)]
     if len(runs) > 1:  # the bundle of a cross-validation learns from every clip
         everything = np.arange(len(clips))
-        fold = protocols.Fold("all", everything, everything[:0])
-        fold = protocols.thinned(fold, clips.ranks, config.data.window_strides)
+        fold = folds.Fold("all", everything, everything[:0])
+        fold = folds.thinned(fold, clips.ranks, config.data.window_strides)
         runs.append(train.Run(fold, config.seed * 1000 + len(runs)))
     for fold in experiment.folds:
         shown = TASKS[config.task].shown(clips.labels[fold.train], len(clips.classes))
@@ -141,7 +139,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     return metrics
 
 
-def _seen(clips: data.Clips) -> str:
+def _seen(clips: Clips) -> str:
     """What a model sees of a frame."""
     if clips.frames is None:
         return f"{len(clips.graph.edges)} edges"
@@ -314,22 +312,22 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
 def _learnt_rule(config: ConfigDict) -> str:
     """The frame rule that video is shown by: of several data sets one whose frames follow."""
     rules = [rule for _, _, rule in config.data.train_on] or [config.data.frame_rule]
-    return next((rule for rule in rules if rule in selection.CUT), rules[0])
+    return next((rule for rule in rules if rule in frame_selection.CUT), rules[0])
 
 
-def _learnt(config: ConfigDict, clips: data.Clips) -> np.ndarray:
+def _learnt(config: ConfigDict, clips: Clips) -> np.ndarray:
     """Clips of the data sets that a bundle learns from, `[N]` bool."""
     if not config.data.train_on:
         return np.ones(len(clips), bool)
     return np.asarray(clips.splits) == "train"
 
 
-def _window_seconds(config: ConfigDict, clips: data.Clips) -> float:
+def _window_seconds(config: ConfigDict, clips: Clips) -> float:
     """Length of the clips learnt from, as far as their source says how fast frames follow."""
     rule, learnt = _learnt_rule(config), clips.seconds[_learnt(config, clips)]
     seconds = learnt[np.isfinite(learnt)]
     if len(seconds):
         return float(np.median(seconds))
-    if config.data.frames == 1 and rule not in selection.CUT:
+    if config.data.frames == 1 and rule not in frame_selection.CUT:
         return STILL_SECONDS  # learnt from still images
-    return config.data.frames / UNKNOWN_FPS if rule in selection.CUT else 2.0
+    return config.data.frames / UNKNOWN_FPS if rule in frame_selection.CUT else 2.0

@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_jax import checkpoint, data, extract, face_plots
+from fer_jax import checkpoint, face_plots
+from fer_jax.data import model_inputs
+from fer_jax.data.clips import Clips, take
+from fer_jax.data.folds import Fold
 from fer_jax.models.bilinear_cnn import BilinearCNN
-from fer_jax.protocols import Fold
 
 MAPS = ("mean", "largest")  # over the channels
 
@@ -21,7 +23,7 @@ def figures(
     module: BilinearCNN,
     features: Callable,
     workdir: pathlib.Path,
-    clips: data.Clips,
+    clips: Clips,
     folds: list[Fold],
     numbers: list[int],
 ) -> Iterator[tuple[str, Figure, str]]:
@@ -56,12 +58,12 @@ def figures(
 
 def _faces(module, variables: dict, features, clips, numbers: list[int]) -> list:
     """The faces of clips, each with its label and its maps."""
-    batch = data.take(clips, np.array(numbers))
+    batch = take(clips, np.array(numbers))
     inputs = features(batch)
     maps = feature_maps(module, variables, inputs)
     middle = inputs.shape[1] // 2  # of several frames
     frames = batch["frames"][:, middle]
-    pictures = extract.middle(frames, min(inputs.shape[-2], frames.shape[-2]))
+    pictures = model_inputs.middle(frames, min(inputs.shape[-2], frames.shape[-2]))
     faces = []
     for place, number in enumerate(numbers):
         label = clips.labels[number]

@@ -9,16 +9,17 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_jax import data, frame_plots
+from fer_jax import frame_plots
+from fer_jax.data.clips import Clips, take
+from fer_jax.data.folds import Fold
 from fer_jax.models.inception_resnet_3d import InceptionResNet3D
-from fer_jax.protocols import Fold
 
 
 def figures(
     module: InceptionResNet3D,
     features: Callable,
     workdir: pathlib.Path,
-    clips: data.Clips,
+    clips: Clips,
     folds: list[Fold],
     numbers: Sequence[int],
 ) -> Iterator[tuple[str, Figure, str]]:
@@ -38,7 +39,7 @@ def figures(
     if not module.landmarks:
         return
     number = int(numbers[0])
-    inputs = jax.tree.map(np.asarray, features(data.take(clips, np.array([number]))))
+    inputs = jax.tree.map(np.asarray, features(take(clips, np.array([number]))))
     shown = np.clip((inputs["frames"][0] + 1) * 127.5, 0, 255).astype(np.uint8)  # "symmetric"
     rows = [
         (f"block {name}, {weights.shape[2]}x{weights.shape[2]}", np.asarray(weights[0, ..., 0]))

@@ -10,17 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_jax import checkpoint, data, extract, frame_plots
+from fer_jax import checkpoint, frame_plots
+from fer_jax.data import model_inputs
+from fer_jax.data.clips import Clips, take
+from fer_jax.data.folds import Fold
 from fer_jax.faces import landmarks as lm
 from fer_jax.models.fer_gcn import FERGCN, intensity_weights
-from fer_jax.protocols import Fold
 
 
 def figures(
     module: FERGCN,
     features: Callable,
     workdir: pathlib.Path,
-    clips: data.Clips,
+    clips: Clips,
     folds: list[Fold],
     numbers: list[int],
 ) -> Iterator[tuple[str, Figure, str]]:
@@ -50,10 +52,10 @@ def figures(
         yield "intensity_weights", figure, caption
     fold = next(fold for fold in folds if number in fold.evaluate)
     variables, _ = checkpoint.load_weights(trained[fold.name])
-    batch = data.take(clips, np.array([number]))
+    batch = take(clips, np.array([number]))
     inputs = features(batch)
     maps = feature_maps(module, variables, inputs[0])
-    shown = extract.middle(batch["frames"][0], inputs.shape[-2])
+    shown = model_inputs.middle(batch["frames"][0], inputs.shape[-2])
     rows = [("before the graph", maps["before"]), ("after the graph", maps["after"])]
     title = f"Where the features come from: {clips.clip_ids[number]}"
     if clips.labels.ndim == 1:

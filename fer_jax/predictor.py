@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from fer_jax import extract, loading, selection, uncertainty
+from fer_jax import uncertainty
+from fer_jax.data import frame_selection, model_inputs
+from fer_jax.data.load import scale_to_reference
 from fer_jax.faces.framing import ALIGNED, Framing
 from fer_jax.faces.landmarks import Graph
 from fer_jax.tasks import TASKS
@@ -30,7 +32,7 @@ class Predictor:
       classes: names of classes, action units or dimensions.
       frames, frame_rule: how many frames a clip gives the model and how they are chosen.
       frames_per_second: of a clip, from which they are chosen; 0: from all.
-      input_features: "position" or "motion", see `extract.model_inputs`.
+      input_features: "position" or "motion", see `model_inputs.model_inputs`.
       crop_size: side of the face crops that the model sees, pixels; 0 for landmark models.
       prepared_size: side of the crops it was trained on, from whose middle it sees `crop_size`.
       framing: how faces lie in these crops; faces of frames must be cut in the same way.
@@ -67,18 +69,18 @@ class Predictor:
         )
 
     def select(self, detected, fps: float = 0.0) -> np.ndarray:
-        """Chooses the `[T]` frames of a clip of `fps` frames a second, see `selection`."""
-        detected = selection.thin_frames(detected, fps, self.frames_per_second)
-        return selection.select_frames(detected, self.frames, self.frame_rule)
+        """Chooses the `[T]` frames of a clip of `fps` frames a second, see `frame_selection`."""
+        detected = frame_selection.thin_frames(detected, fps, self.frames_per_second)
+        return frame_selection.select_frames(detected, self.frames, self.frame_rule)
 
     @property
     def takes_crops(self) -> bool:
         """Whether the model looks at face crops instead of landmarks."""
-        return extract.takes_crops(self.module)
+        return model_inputs.takes_crops(self.module)
 
     @property
     def inputs(self) -> str:
-        """What the model takes, see `extract.batch_inputs`."""
+        """What the model takes, see `model_inputs.batch_inputs`."""
         return self.module.inputs
 
     def features(self, clips, frame_width: int = 0) -> jax.Array:
@@ -104,9 +106,9 @@ class Predictor:
             )
         if not np.isfinite(landmarks).all():
             raise ValueError("landmarks hold NaN or infinity: leave such frames out in select()")
-        batch = {"landmarks": loading.scale_to_reference(landmarks, frame_width)}
+        batch = {"landmarks": scale_to_reference(landmarks, frame_width)}
         return jnp.asarray(
-            extract.batch_inputs(batch, self.module, self.graph.edges, self.input_features)
+            model_inputs.batch_inputs(batch, self.module, self.graph.edges, self.input_features)
         )
 
     def _crop_features(self, clips):
@@ -127,7 +129,7 @@ class Predictor:
                 f"{list(crops.shape)}: choose the frames with select(), cut faces with "
                 f"fer_jax.faces.crop.cut_crop(image, landmarks, {size}{framing})"
             )
-        inputs = extract.batch_inputs(batch, self.module, None, crop_size=self.crop_size)
+        inputs = model_inputs.batch_inputs(batch, self.module, None, crop_size=self.crop_size)
         return jax.tree.map(jnp.asarray, inputs)
 
     def samples(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):

@@ -12,10 +12,11 @@ import numpy as np
 import optax
 from flax import struct
 
-from fer_jax import data, parallel
+from fer_jax import parallel
+from fer_jax.data.clips import Clips, take
+from fer_jax.data.folds import Fold
 from fer_jax.models import GRAPH_LEAVES
 from fer_jax.optimizers import make_optimizer
-from fer_jax.protocols import Fold
 from fer_jax.tasks import Task
 
 CALL_BYTES = 2**28  # clips that are handed to the devices at once
@@ -245,7 +246,7 @@ def make_program(
     )
 
 
-def compile_ahead(program: Program, states, clips: data.Clips) -> tuple[Program, int]:
+def compile_ahead(program: Program, states, clips: Clips) -> tuple[Program, int]:
     """Compiles the training call for as many runs as `states` holds, before the first epoch.
 
     Returns:
@@ -254,7 +255,7 @@ def compile_ahead(program: Program, states, clips: data.Clips) -> tuple[Program,
     """
     count = len(states.step)
     hop = program.steps_a_call(count, program.steps, program.batch_size)
-    one = data.take(clips, np.arange(1))
+    one = take(clips, np.arange(1))
     batches = parallel.part_shapes(one, count, hop, program.batch_size)
     keys = jax.random.split(jax.random.key(0), (count, hop))
     compiled = program.train.lower(states, batches, keys).compile(parallel.compiler_options())

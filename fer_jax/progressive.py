@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax import data, programs
+from fer_jax import programs
+from fer_jax.data.clips import Clips, take
 
 Topology = tuple[int, ...]  # width of every layer
 _RUN_ONCE = {"xla_backend_optimization_level": 0}  # drawing weights: compiling costs more than it
@@ -75,7 +76,7 @@ def shed(old: dict, new: dict, *, deeper: bool) -> dict:
 
 
 def first_state(
-    program: programs.Program, clips: data.Clips, seed: int, parent: dict, *, deeper: bool
+    program: programs.Program, clips: Clips, seed: int, parent: dict, *, deeper: bool
 ) -> programs.TrainState:
     """State in which a stage begins: the parent's weights, the rest drawn, the optimiser at rest.
 
@@ -86,7 +87,7 @@ def first_state(
       parent: `{"params", "batch_stats"}`, {} for none.
       deeper: the larger network has one more layer.
     """
-    inputs = jax.eval_shape(program.features, data.take(clips, np.arange(1)))
+    inputs = jax.eval_shape(program.features, take(clips, np.arange(1)))
 
     def init(key):
         return program.module.init(key, jnp.zeros(inputs.shape), train=False)

@@ -11,17 +11,10 @@ import jax
 import numpy as np
 import pandas as pd
 
-from fer_jax import (
-    __version__,
-    class_report,
-    data,
-    dimension_report,
-    plots,
-    protocols,
-    scores,
-    unit_report,
-)
+from fer_jax import __version__, class_report, dimension_report, plots, scores, unit_report
 from fer_jax.assess import READINGS
+from fer_jax.data.clips import Clips
+from fer_jax.data.folds import Fold
 from fer_jax.epoch_log import read_history
 from fer_jax.tasks import TASKS
 from fer_jax.uncertainty import SUMMARIES
@@ -34,9 +27,7 @@ KINDS = {
 }
 
 
-def write(
-    workdir, config, clips: data.Clips, folds: list[protocols.Fold], parameters, own_figures=None
-) -> dict:
+def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figures=None) -> dict:
     """Reads the folds' results and writes predictions.csv, figures/ and report.md.
 
     Args:
@@ -91,7 +82,7 @@ def write(
     return valid
 
 
-def left_out(config, clips: data.Clips) -> list[str]:
+def left_out(config, clips: Clips) -> list[str]:
     """What of the data set could not be used, for the terminal and the report."""
     lines = []
     if clips.faceless:

@@ -6,7 +6,8 @@ import contextlib
 import pathlib
 from collections.abc import Callable
 
-from fer_jax import checkpoint, data, epoch_log, train
+from fer_jax import checkpoint, epoch_log, train
+from fer_jax.data.clips import Clips
 from fer_jax.programs import Program, TrainState, stack, unstack
 from fer_jax.tasks import Task
 
@@ -15,7 +16,7 @@ def fit(
     program: Program,
     task: Task,
     states: TrainState,
-    clips: data.Clips,
+    clips: Clips,
     runs: list[train.Run],
     *,
     epochs: int,

@@ -29,8 +29,8 @@ from fer_jax import (
     search_report,
     train,
 )
+from fer_jax.data.folds import Fold
 from fer_jax.progressive import Topology, show
-from fer_jax.protocols import Fold
 from fer_jax.setup import Experiment, make_augmentation
 from fer_jax.tasks import TASKS
 from fer_jax.workdir import WorkdirError

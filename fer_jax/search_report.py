@@ -9,7 +9,8 @@ import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax import method_plots, protocols
+from fer_jax import method_plots
+from fer_jax.data import folds
 from fer_jax.progressive import show
 
 FILE = "search.jsonl"
@@ -80,7 +81,7 @@ def write(
     workdir: pathlib.Path,
     config: ConfigDict,
     rows: list[dict],
-    fold: protocols.Fold,
+    fold: folds.Fold,
     console: Console,
 ) -> None:
     """Writes `found.py`, puts the search in front of report.md and tells how to go on.

@@ -13,20 +13,11 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
 from fer_jax import assess as assessment
-from fer_jax import (
-    augment,
-    checks,
-    crops,
-    data,
-    databases,
-    extract,
-    loading,
-    origins,
-    pretrained,
-    programs,
-    protocols,
-    warm_start,
-)
+from fer_jax import checks, pretrained, programs, warm_start
+from fer_jax.data import augment, crops, cross_database, how_to_prepare, model_inputs
+from fer_jax.data import load as data_load
+from fer_jax.data.clips import Clips, hold_crops, take
+from fer_jax.data.folds import Fold, make_folds, thinned
 from fer_jax.faces.landmarks import make_graph
 from fer_jax.models import MODELS, build
 from fer_jax.tasks import TASKS
@@ -45,8 +36,8 @@ class Experiment:
 
     config: ConfigDict
     workdir: pathlib.Path
-    clips: data.Clips
-    folds: list[protocols.Fold]
+    clips: Clips
+    folds: list[Fold]
     program: programs.Program
     model: dict
     parameters: tuple[int, int]
@@ -62,7 +53,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     The work directory is claimed last: a config that fails here leaves nothing behind.
 
     Raises:
-      loading.NotPreparedError: the data set is not there.
+      data.load.NotPreparedError: the data set is not there.
       WorkdirError: `workdir` holds a run of another config.
       ValueError: a field has a value that does not exist.
     """
@@ -82,9 +73,9 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
 
     def features(batch):
         edges, size = clips.graph.edges, config.data.crop_size
-        return extract.batch_inputs(batch, module, edges, config.data.features, size)
+        return model_inputs.batch_inputs(batch, module, edges, config.data.features, size)
 
-    features(data.take(clips, np.arange(1)))  # an unknown kind fails here, not while training
+    features(take(clips, np.arange(1)))  # an unknown kind fails here, not while training
     program = programs.make_program(
         module,
         TASKS[config.task],
@@ -100,7 +91,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     return Experiment(
         config=config,
         workdir=claim(pathlib.Path(workdir), config, clips),
-        clips=data.hold_crops(clips, int(config.data.crops_in_memory_gb * 2**30)),
+        clips=hold_crops(clips, int(config.data.crops_in_memory_gb * 2**30)),
         folds=folds,
         program=program,
         model=model,
@@ -111,12 +102,12 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     )
 
 
-def _load(config: ConfigDict) -> data.Clips:
+def _load(config: ConfigDict) -> Clips:
     """Opens the data set, or the data sets of a cross-database experiment."""
     own = config.data
 
-    def load(dataset: str, path: str, rule: str) -> data.Clips:
-        return loading.load_clips(
+    def load(dataset: str, path: str, rule: str) -> Clips:
+        return data_load.load_clips(
             path,
             own.frames,
             rule,
@@ -133,15 +124,15 @@ def _load(config: ConfigDict) -> data.Clips:
     if not own.train_on:
         return tested
     learnt = {dataset: load(dataset, path, rule) for dataset, path, rule in own.train_on}
-    return databases.join(learnt, (own.dataset, tested))
+    return cross_database.join(learnt, (own.dataset, tested))
 
 
-def _folds(config: ConfigDict, clips: data.Clips) -> list[protocols.Fold]:
+def _folds(config: ConfigDict, clips: Clips) -> list[Fold]:
     """The folds of the protocol, of windows only every so many."""
     strides = config.data.window_strides
     folds = [
-        protocols.thinned(fold, clips.ranks, strides)
-        for fold in protocols.make_folds(config.protocol, clips.subjects, clips.splits)
+        thinned(fold, clips.ranks, strides)
+        for fold in make_folds(config.protocol, clips.subjects, clips.splits)
     ]
     for fold in folds:
         for part, chosen in (("learn from", fold.train), ("score", fold.evaluate)):
@@ -167,7 +158,7 @@ def _load_start(config: ConfigDict, classes, shapes) -> tuple[dict | None, str]:
     return {name: {"backbone": tree} for name, tree in backbone.items() if tree}, ""
 
 
-def _check_crops(config: ConfigDict, clips: data.Clips) -> None:
+def _check_crops(config: ConfigDict, clips: Clips) -> None:
     """Refuses crops of which a model would see too little, or more than there is."""
     if clips.frames is None:
         return
@@ -184,19 +175,20 @@ def _check_crops(config: ConfigDict, clips: data.Clips) -> None:
     if (size or prepared) < smallest:
         raise ValueError(
             f"{config.model.name} sees crops of {size or prepared} pixels and needs at least "
-            f"{smallest}: set --config.data.crop_size or prepare {origins.crops_flag(smallest)}"
+            f"{smallest}: set --config.data.crop_size or prepare "
+            f"{how_to_prepare.crops_flag(smallest)}"
         )
     if size and not SEEN * prepared <= size <= prepared:
         raise ValueError(
             f"--config.data.crop_size={size} does not fit the crops of {prepared} pixels in "
             f"{config.data.path}: it must lie in {round(SEEN * prepared)} to {prepared}, or "
-            f"prepare them with {origins.crops_flag(size)}"
+            f"prepare them with {how_to_prepare.crops_flag(size)}"
         )
 
 
 def takes_crops(model: str) -> bool:
     """Tells whether a model of `MODELS` looks at face crops."""
-    return model in MODELS and extract.takes_crops(MODELS[model])
+    return model in MODELS and model_inputs.takes_crops(MODELS[model])
 
 
 def make_augmentation(config: ConfigDict):
@@ -220,9 +212,9 @@ def make_augmentation(config: ConfigDict):
     return change_landmarks
 
 
-def fresh_states(program: programs.Program, clips: data.Clips, seeds, start: dict | None = None):
+def fresh_states(program: programs.Program, clips: Clips, seeds, start: dict | None = None):
     """States in which R runs begin, leading axis R; `start` replaces what was drawn."""
-    inputs = jax.eval_shape(program.features, data.take(clips, np.arange(1)))
+    inputs = jax.eval_shape(program.features, take(clips, np.arange(1)))
     states = programs.create_train_states(program.module, program.optimizer, inputs, seeds)
     parts = {}
     for name, tree in (start or {}).items():

@@ -24,7 +24,7 @@ class Task:
     it learns: then each frame is an example of its own.
 
     Attributes:
-      target: what of a prepared data set is learnt, see `loading.load_clips`.
+      target: what of a prepared data set is learnt, see `data.load.load_clips`.
       names: what the C outputs stand for, in the plural.
       loss: `(outputs, batch) -> [B]`, nats, or as the dimensions' scale has it.
       score: `(outputs, batch) -> [B]`, in 0..1; its mean is shown as `accuracy`.

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax import data, parallel
+from fer_jax import parallel
+from fer_jax.data import clips as clip_data
+from fer_jax.data.folds import Fold
 from fer_jax.programs import Program, TrainState
-from fer_jax.protocols import Fold
 from fer_jax.tasks import Task
 
 
@@ -34,7 +35,7 @@ class NonFiniteLossError(RuntimeError):
     """The loss stopped being a number; the message names step and batch."""
 
 
-def predict(program: Program, variables: dict, clips: data.Clips, parts) -> list[np.ndarray]:
+def predict(program: Program, variables: dict, clips: clip_data.Clips, parts) -> list[np.ndarray]:
     """Logits `[N, C]` of R runs: dropout off, BatchNorm statistics as in `variables`.
 
     Args:
@@ -45,15 +46,15 @@ def predict(program: Program, variables: dict, clips: data.Clips, parts) -> list
     return [own[: len(part)] for own, part in zip(logits, parts, strict=True)]
 
 
-def _padded_logits(program: Program, variables, clips: data.Clips, parts):
+def _padded_logits(program: Program, variables, clips: clip_data.Clips, parts):
     """Logits `[R, N, C]`, their clips and weights `[R, N]`, all runs filled to the same N."""
-    chosen, weight = data.padded_parts(parts, program.scored_size)
+    chosen, weight = clip_data.padded_parts(parts, program.scored_size)
     keys = jax.random.split(jax.random.key(0), len(parts))
     logits = map_clips(program, program.logits, variables, clips, chosen, weight, keys)
     return logits, chosen.reshape(len(parts), -1), weight.reshape(len(parts), -1)
 
 
-def map_clips(program: Program, function, variables, clips: data.Clips, chosen, weight, keys):
+def map_clips(program: Program, function, variables, clips: clip_data.Clips, chosen, weight, keys):
     """Applies what `parallel.map_batches` made to clips, as many a call as memory allows.
 
     Args:
@@ -66,13 +67,15 @@ def map_clips(program: Program, function, variables, clips: data.Clips, chosen, 
     runs, count, size = chosen.shape
     hop = program.steps_a_call(runs, count, size)
     parts = []
-    for number, batch in enumerate(data.batches(clips, chosen, weight, hop)):
+    for number, batch in enumerate(clip_data.batches(clips, chosen, weight, hop)):
         first = np.full(runs, number * hop, np.int32)
         parts.append(parallel.join(function(variables, parallel.split(batch), keys, first)))
     return np.concatenate(parts, 1)
 
 
-def evaluate(program: Program, task: Task, variables: dict, clips: data.Clips, parts) -> list[dict]:
+def evaluate(
+    program: Program, task: Task, variables: dict, clips: clip_data.Clips, parts
+) -> list[dict]:
     """Scores the logits of `predict`.
 
     Returns:
@@ -101,7 +104,7 @@ def _scored(task: Task, logits, labels):
     return jax.vmap(score)(logits, labels)
 
 
-def check_finite(losses, epoch: int, chosen, clips: data.Clips, fold: Fold) -> None:
+def check_finite(losses, epoch: int, chosen, clips: clip_data.Clips, fold: Fold) -> None:
     """Raises `NonFiniteLossError` that names the first step and the clips of its batch."""
     bad = np.flatnonzero(~np.isfinite(losses))
     if not len(bad):
@@ -116,7 +119,7 @@ def check_finite(losses, epoch: int, chosen, clips: data.Clips, fold: Fold) -> N
     )
 
 
-def train_epoch(program: Program, states, clips: data.Clips, runs: list[Run], epoch: int):
+def train_epoch(program: Program, states, clips: clip_data.Clips, runs: list[Run], epoch: int):
     """Runs one epoch of every run, in one compiled call unless its clips would fill the memory.
 
     Returns:
@@ -130,7 +133,7 @@ def train_epoch(program: Program, states, clips: data.Clips, runs: list[Run], ep
     keys = jnp.stack([_epoch_keys(run.seed, epoch, program.steps) for run in runs])
     hop = program.steps_a_call(len(runs), program.steps, program.batch_size)
     parts, waited = [], 0.0
-    calls = data.batches(clips, chosen, hop=hop)
+    calls = clip_data.batches(clips, chosen, hop=hop)
     for number in range(program.steps // hop):
         asked = time.perf_counter()
         batches = parallel.split(next(calls))
@@ -163,14 +166,14 @@ def _epoch_numbers(program: Program, run: Run, epoch: int) -> np.ndarray:
     train = run.fold.train
     copies = -(-program.steps * program.batch_size // len(train))
     order = np.tile(train, copies)
-    return data.epoch_numbers(order, program.steps, program.batch_size, (run.seed, epoch))
+    return clip_data.epoch_numbers(order, program.steps, program.batch_size, (run.seed, epoch))
 
 
 def fit(
     program: Program,
     task: Task,
     states: TrainState,
-    clips: data.Clips,
+    clips: clip_data.Clips,
     runs: list[Run],
     *,
     epochs: int,

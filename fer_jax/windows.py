@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fer_jax.answers import ANSWERS
-from fer_jax.selection import CUT
+from fer_jax.data.frame_selection import CUT
 
 UNKNOWN_FPS = 25.0  # frames a second of sources that do not say
 

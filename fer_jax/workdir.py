@@ -9,7 +9,8 @@ import pathlib
 import numpy as np
 from ml_collections import ConfigDict
 
-from fer_jax import crops, data
+from fer_jax.data import crops
+from fer_jax.data.clips import Clips
 
 # Fields that change how a run is computed, not what comes out: a run may go on with others.
 _SAME_RUN = (("data", "crops_in_memory_gb"), ("model", "remat"))
@@ -19,7 +20,7 @@ class WorkdirError(RuntimeError):
     """The work directory belongs to another experiment."""
 
 
-def _fingerprint(clips: data.Clips) -> str:
+def _fingerprint(clips: Clips) -> str:
     """Hash of the clips: names, splits, labels, landmarks (of crops their size and landmarks)."""
     names = [clips.clip_ids, clips.subjects, clips.splits, clips.classes]
     digest = hashlib.sha256(json.dumps(names).encode())
@@ -33,7 +34,7 @@ def _fingerprint(clips: data.Clips) -> str:
     return digest.hexdigest()[:16]
 
 
-def claim(workdir: pathlib.Path, config: ConfigDict, clips: data.Clips) -> pathlib.Path:
+def claim(workdir: pathlib.Path, config: ConfigDict, clips: Clips) -> pathlib.Path:
     """Writes config.json, or checks that the run found there is the same experiment."""
     claim = {**config.to_dict(), "data_fingerprint": _fingerprint(clips)}
     for section, name in _SAME_RUN:

@@ -18,7 +18,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from fer_jax import data  # noqa: E402
+from fer_jax.data import clips  # noqa: E402
 from fer_jax.faces import landmarks  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -60,7 +60,7 @@ def make_clips(small_graph):
         people = [f"s{number // clips_per_subject}" for number in range(count)]
         held_out = max(1, subjects // 4)
         last = [f"s{number}" for number in range(subjects - held_out, subjects)]
-        return data.Clips(
+        return clips.Clips(
             clip_ids=[f"clip{number:03d}" for number in range(count)],
             subjects=people,
             splits=["test" if person in last else "train" for person in people],

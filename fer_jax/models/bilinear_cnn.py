@@ -70,7 +70,7 @@ class BilinearCNN(nn.Module):
       size: pixels of a side to which faces are enlarged (bicubic); 0 takes them as they are.
       gray: takes the colour out of faces, as FER+ has none.
       mirrored: takes the mean of a face and its mirror image, except in training.
-      pixels: how pixels are scaled, a key of `extract.PIXELS`. "vggface" is the paper's for
+      pixels: how pixels are scaled, a key of `model_inputs.PIXELS`. "vggface" is the paper's for
         VGG16, "vggface2" for ResNet50; weights from ImageNet want "imagenet", a network from
         scratch "symmetric".
       dtype, remat: of the trunk, see `backbones`; all behind it is float32.

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fer_jax.data.frame_selection import select_frames
 from fer_jax.models import fer_gcn
 from fer_jax.models.fer_gcn import FERGCN, fuse, intensity_weights, propagate
 from fer_jax.programs import count_parameters
-from fer_jax.selection import select_frames
 
 STAGES = ((4, 1),)
 A = np.float32([[0.9, 0.2, 0.7], [0.1, 0.8, 0.9], [0, 0.1, 1.4]])

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax.extract import frame_inputs
+from fer_jax.data.model_inputs import frame_inputs
 from fer_jax.models.inception_resnet_3d import InceptionResNet3D
 from fer_jax.models.shortcut import shortcut_filters
 from fer_jax.programs import count_parameters

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax import protocols, selection, uncertainty
+from fer_jax import uncertainty
+from fer_jax.data import folds, frame_selection
 from fer_jax.faces import landmarks
 from fer_jax.models.st_bln import STBLL, STBLN
 from fer_jax.programs import count_parameters
@@ -121,7 +122,7 @@ def test_time_through_the_net(frames, through):
     ],
 )
 def test_frame_selection(detected, frames, rule, chosen):
-    assert selection.select_frames(np.array(detected, bool), frames, rule).tolist() == chosen
+    assert frame_selection.select_frames(np.array(detected, bool), frames, rule).tolist() == chosen
 
 
 # Section 7: Monte Carlo dropout
@@ -145,7 +146,7 @@ def test_mean_and_variance_of_three_passes():
 
 
 def test_strided_folds_of_the_example():
-    groups = protocols.subject_folds(list("gfedcba"), 3, "strided")
+    groups = folds.subject_folds(list("gfedcba"), 3, "strided")
     assert groups == [["a", "d", "g"], ["b", "e"], ["c", "f"]]
 
 
@@ -154,13 +155,13 @@ def test_strided_folds_of_the_example():
 )
 def test_block_sizes_of_the_published_code(subjects, sizes):
     names = [f"S{number:03d}" for number in range(subjects)]
-    groups = protocols.subject_folds(names, 10, "block")
+    groups = folds.subject_folds(names, 10, "block")
     assert [len(group) for group in groups] == sizes
 
 
 def test_five_strided_folds_of_disfa_and_gemep():
     def sizes(subjects):
-        groups = protocols.subject_folds([f"{n:03d}" for n in range(subjects)], 5)
+        groups = folds.subject_folds([f"{n:03d}" for n in range(subjects)], 5)
         return [len(group) for group in groups]
 
     assert sizes(27) == [6, 6, 5, 5, 5]

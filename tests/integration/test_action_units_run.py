@@ -11,7 +11,9 @@ from rich.console import Console
 
 import fer_jax
 from configs import fergcn_synthetic, stbln_synthetic, stcnlstm_synthetic_units
-from fer_jax import data, epoch_log, experiment, loading, metrics
+from fer_jax import epoch_log, experiment, metrics
+from fer_jax.data import load as data_load
+from fer_jax.data.clips import hold_crops
 
 WINDOWS = {
     "task": "action_units", "data.frame_rule": "windows", "data.frames": 3,
@@ -43,7 +45,7 @@ def small_config(model, prepared, **fields):
 @pytest.fixture(autouse=True)
 def some_labels_unknown(monkeypatch):
     """As 9 in BP4D: every third window does not know AU01, nobody ever AU02."""
-    load = loading.load_clips
+    load = data_load.load_clips
 
     def load_clips(*arguments, **options):
         clips = load(*arguments, **options)
@@ -51,7 +53,7 @@ def some_labels_unknown(monkeypatch):
         labels[::3, 0] = labels[:, 1] = np.nan
         return dataclasses.replace(clips, labels=labels)
 
-    monkeypatch.setattr(loading, "load_clips", load_clips)
+    monkeypatch.setattr(data_load, "load_clips", load_clips)
 
 
 def run(config, workdir):
@@ -83,11 +85,11 @@ def test_a_run_ends_with_a_report_and_a_bundle(model, prepared_crops, tmp_path):
     assert predictor.task == "action_units" and list(predictor.classes) == units
     assert len(predictor.threshold) == 18 and predictor.window_seconds == pytest.approx(3 / 25)
     crop_size = config.data.crop_size if model != "st_bln" else None
-    clips = loading.load_clips(
+    clips = data_load.load_clips(
         prepared_crops, 3, "windows", crop_size=crop_size, target="action_units"
     )
     first = clips.clip_ids.index(table["clip"][0])
-    clips = data.hold_crops(clips, 2**30)
+    clips = hold_crops(clips, 2**30)
     seen = clips.landmarks if clips.frames is None else clips.frames
     again = predictor.deterministic(seen[np.array([first])], frame_width=500)[0]
     expected = table.loc[0, [f"p_recalibrated_{unit}" for unit in units]].astype(float)

@@ -12,17 +12,9 @@ from safetensors.torch import save_file
 import fer_jax
 from benchmarks import torch_fer_gcn
 from configs import fergcn_synthetic
-from fer_jax import (
-    checkpoint,
-    compare,
-    crops,
-    data,
-    epoch_log,
-    experiment,
-    loading,
-    method_tables,
-    setup,
-)
+from fer_jax import checkpoint, compare, epoch_log, experiment, method_tables, setup
+from fer_jax.data import crops, load
+from fer_jax.data.clips import hold_crops
 
 STAGES = ((4, 1), (6, 1))
 
@@ -74,8 +66,8 @@ def test_the_bundle_predicts_what_the_run_scored(whole, prepared_crops):
     workdir, _, _ = whole
     predictor = fer_jax.load_model(workdir / "model")
     assert predictor.takes_crops and (predictor.prepared_size, predictor.crop_size) == (32, 28)
-    clips = loading.load_clips(prepared_crops, 4, "middles", crop_size=0)
-    clips = data.hold_crops(clips, 2**30)
+    clips = load.load_clips(prepared_crops, 4, "middles", crop_size=0)
+    clips = hold_crops(clips, 2**30)
     scored = np.flatnonzero(np.array(clips.splits) == "test")
     table = pd.read_csv(workdir / "predictions.csv").set_index("clip")
     probabilities = predictor.deterministic(clips.frames[scored])
@@ -180,7 +172,7 @@ def test_what_does_not_fit_fails_before_any_work(prepared_crops, tmp_path, field
 
 
 def test_landmark_data_is_refused_with_the_way_out(prepared, tmp_path):
-    with pytest.raises(loading.NotPreparedError, match="--crops 32,"):
+    with pytest.raises(load.NotPreparedError, match="--crops 32,"):
         run(small_config(prepared), tmp_path / "run")
 
 

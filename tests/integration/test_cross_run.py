@@ -12,7 +12,8 @@ from rich.console import Console
 
 import fer_jax
 from configs import ir3d_cross_synthetic
-from fer_jax import experiment, loading, setup
+from fer_jax import experiment, setup
+from fer_jax.data.load import NotPreparedError
 from fer_jax.predict import predict_clips
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from tests.conftest import ROOT
@@ -110,7 +111,7 @@ def test_everyone_can_be_learnt_from_and_a_batch_divided(databases, tmp_path):
 def test_data_sets_that_are_missing_or_too_small_are_named(databases, tmp_path):
     config = small_config(databases)
     config.data.train_on = (("film", str(tmp_path / "nowhere"), "last"),)
-    with pytest.raises(loading.NotPreparedError, match="film is not prepared in"):
+    with pytest.raises(NotPreparedError, match="film is not prepared in"):
         setup.prepare(config, tmp_path / "run")
     with pytest.raises(ValueError, match="crops of 40 pixels and needs at least 49"):
         setup.prepare(small_config(databases, **{"data.crop_size": 40}), tmp_path / "run")

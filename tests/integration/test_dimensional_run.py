@@ -15,7 +15,9 @@ from rich.console import Console
 
 import fer_jax
 from configs import base
-from fer_jax import compare, data, experiment, loading, metrics, predict, report, train
+from fer_jax import compare, experiment, metrics, predict, report, train
+from fer_jax.data import load as data_load
+from fer_jax.data.clips import hold_crops
 from fer_jax.faces.framing import FER2013
 from fer_jax.faces.labels import FERPLUS_EMOTIONS, vad
 from fer_jax.synthetic.clips import make_clip, render, write_video
@@ -132,10 +134,10 @@ def test_the_bundle_says_what_the_run_said(finished, ferplus):
     with pytest.raises(ValueError, match=r"cut_crop\(image, landmarks, 48, model.framing\)"):
         model.features(np.zeros((1, 1, 32, 32, 3), np.uint8))
     assert model.threshold == found["selective"]["threshold"]
-    clips = loading.load_clips(
+    clips = data_load.load_clips(
         ferplus, 1, "middles", crop_size=48, classes=model.classes, target="votes"
     )
-    clips = data.hold_crops(clips, 2**30)
+    clips = hold_crops(clips, 2**30)
     table = pd.read_csv(workdir / "predictions.csv")
     first = clips.clip_ids.index(table["clip"][0])
     said = model.deterministic(clips.frames[np.array([first])])[0]
@@ -249,7 +251,7 @@ def test_a_network_begins_with_a_bundle(ferplus, finished, tmp_path):
 
 def test_landmark_models_learn_dimensions_too(prepared, tmp_path, monkeypatch):
     """Any model with an output a dimension; here of synthetic faces, rated by their class."""
-    load = loading.load_clips
+    load = data_load.load_clips
 
     def rated(*arguments, target, **options):
         assert target == "votes"
@@ -259,7 +261,7 @@ def test_landmark_models_learn_dimensions_too(prepared, tmp_path, monkeypatch):
         labels = values[clips.labels].astype(np.float32)
         return dataclasses.replace(clips, labels=labels, classes=names)
 
-    monkeypatch.setattr(loading, "load_clips", rated)
+    monkeypatch.setattr(data_load, "load_clips", rated)
     config = base.get_config()
     config.update_from_flattened_dict(
         {"task": "dimensional", "data.path": str(prepared), "model.widths": (4,),

@@ -16,7 +16,8 @@ from rich.console import Console
 
 import fer_jax
 from configs import stbln_synthetic
-from fer_jax import epoch_log, experiment, loading, parallel, setup, train
+from fer_jax import epoch_log, experiment, parallel, setup, train
+from fer_jax.data import load
 from fer_jax.workdir import WorkdirError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -112,7 +113,7 @@ def test_a_run_leaves_everything_behind(whole):
 def test_the_numbers_fit_together(whole, prepared):
     workdir, shown = whole
     metrics, table = metrics_of(workdir), pd.read_csv(workdir / "predictions.csv")
-    clips = loading.load_clips(prepared, 4, "uniform")
+    clips = load.load_clips(prepared, 4, "uniform")
     assert metrics["clips_scored"] == len(table) == clips.splits.count("test")
     assert set(table["clip"]) == {
         name for name, split in zip(clips.clip_ids, clips.splits, strict=True) if split == "test"
@@ -137,7 +138,7 @@ def test_the_numbers_fit_together(whole, prepared):
 def test_the_bundle_predicts_as_the_run_did(whole, prepared):
     workdir, _ = whole
     predictor = fer_jax.load_model(workdir / "model")
-    clips = loading.load_clips(prepared, predictor.frames, predictor.frame_rule)
+    clips = load.load_clips(prepared, predictor.frames, predictor.frame_rule)
     assert predictor.classes == clips.classes
     table = pd.read_csv(workdir / "predictions.csv")
     numbers = [clips.clip_ids.index(name) for name in table["clip"]]

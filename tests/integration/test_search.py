@@ -15,7 +15,8 @@ from rich.console import Console
 
 import fer_jax
 from configs import pstbln_synthetic
-from fer_jax import experiment, loading, setup, train
+from fer_jax import experiment, setup, train
+from fer_jax.data import load
 from fer_jax.workdir import WorkdirError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -110,7 +111,7 @@ def test_every_stage_is_logged_and_drawn(whole):
 
 def test_it_learns_from_the_training_split_and_is_scored_on_the_held_out(whole, prepared):
     workdir, shown = whole
-    clips = loading.load_clips(prepared, 4, "uniform")
+    clips = load.load_clips(prepared, 4, "uniform")
     count = clips.splits.count("train")
     assert f"{count} training clips of holdout (of 42)" in " ".join(shown.split())
     table = pd.read_csv(workdir / "predictions.csv")

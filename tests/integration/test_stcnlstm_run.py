@@ -10,7 +10,9 @@ from rich.console import Console
 
 import fer_jax
 from configs import stcnlstm_synthetic
-from fer_jax import data, experiment, loading
+from fer_jax import experiment
+from fer_jax.data import load
+from fer_jax.data.clips import hold_crops
 
 SMALL = {
     "full": {"model.channels": (2, 2), "model.hidden": 3, "data.frames": 4},
@@ -43,10 +45,10 @@ def test_a_run_by_the_papers_recipe(variant, prepared_crops, tmp_path):
     assert table.groupby("clip").size().eq(2).all()
     np.testing.assert_allclose(table[["p_fear", "p_surprise"]].sum(axis=1), 1, atol=1e-4)
     predictor = fer_jax.load_model(tmp_path / "model")
-    clips = loading.load_clips(
+    clips = load.load_clips(
         prepared_crops, config.data.frames, config.data.frame_rule,
         crop_size=0, classes=("fear", "surprise"),
     )  # fmt: skip
-    frames = data.hold_crops(clips, 2**30).frames
+    frames = hold_crops(clips, 2**30).frames
     assert predictor.predict(frames, passes=3).mean.shape == (6, 2)
     np.testing.assert_allclose(predictor.deterministic(frames).sum(-1), 1, atol=1e-5)

@@ -8,17 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from fer_jax import (
-    crops,
-    data,
-    loading,
-    metrics,
-    protocols,
-    scores,
-    selection,
-    uncertainty,
-    unit_scores,
-)
+from fer_jax import metrics, scores, uncertainty, unit_scores
+from fer_jax.data import crops, folds, frame_selection, load
+from fer_jax.data.clips import hold_crops
 from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.tasks import TASKS
 
@@ -28,7 +20,7 @@ UNKNOWN = float("nan")
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(1, 9))
 def test_windows_end_at_their_frame_and_never_look_ahead(detected, frames):
-    windows = selection.window_frames(detected, frames)
+    windows = frame_selection.window_frames(detected, frames)
     assert windows.shape == (len(detected), frames)
     for end, window in enumerate(windows):
         shown = [f for f in range(max(end - frames + 1, 0), end + 1) if detected[f]]
@@ -39,26 +31,26 @@ def test_windows_end_at_their_frame_and_never_look_ahead(detected, frames):
             before = [f for f in shown if f <= end - frames + 1 + place]
             assert frame == (before[-1] if before else shown[0])
     if (windows[-1] >= 0).all():
-        chosen = selection.select_frames(detected, frames, "windows")
+        chosen = frame_selection.select_frames(detected, frames, "windows")
         np.testing.assert_array_equal(chosen, windows[-1])
     else:
         with pytest.raises(ValueError, match="has a face|no frame"):
-            selection.select_frames(detected, frames, "windows")
+            frame_selection.select_frames(detected, frames, "windows")
 
 
 def test_a_jump_in_the_numbers_of_the_frames_is_an_edge():
-    windows = selection.window_frames([True] * 6, 3, np.array([7, 8, 9, 40, 41, 42]))
+    windows = frame_selection.window_frames([True] * 6, 3, np.array([7, 8, 9, 40, 41, 42]))
     assert windows.tolist()[2:] == [[0, 1, 2], [3, 3, 3], [3, 3, 4], [3, 4, 5]]
 
 
 def test_windows_repeat_the_first_frame_at_the_edge():
     expected = [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3]]
-    np.testing.assert_array_equal(selection.window_frames([True] * 4, 3), expected)
+    np.testing.assert_array_equal(frame_selection.window_frames([True] * 4, 3), expected)
 
 
 @pytest.fixture(scope="module")
 def windows(prepared_crops):
-    return loading.load_clips(
+    return load.load_clips(
         prepared_crops, 3, "windows", "synthetic", crop_size=0, target="action_units"
     )
 
@@ -77,7 +69,7 @@ def test_a_window_is_labelled_at_its_last_frame(prepared_crops, windows):
     np.testing.assert_array_equal(windows.ranks[own], np.arange(len(own)))
     np.testing.assert_allclose(windows.ends[own] * record["fps"], np.arange(len(own)) + 1)
     np.testing.assert_array_equal(windows.labels[own], record["action_units"] >= PRESENT_INTENSITY)
-    chosen = selection.window_frames(record["detected"], 3)
+    chosen = frame_selection.window_frames(record["detected"], 3)
     np.testing.assert_array_equal(
         windows.crop_landmarks[np.array(own)], record["crop_landmarks"][chosen]
     )
@@ -85,7 +77,7 @@ def test_a_window_is_labelled_at_its_last_frame(prepared_crops, windows):
 
 
 def test_overlapping_windows_hold_a_frame_once(windows):
-    held = data.hold_crops(windows, 2**30)
+    held = hold_crops(windows, 2**30)
     assert isinstance(held.frames, crops.Shared)
     assert (
         held.frames.values.nbytes
@@ -94,18 +86,18 @@ def test_overlapping_windows_hold_a_frame_once(windows):
     )
     for number in (0, 7, len(windows) - 1):
         np.testing.assert_array_equal(held.frames[number], windows.frames.clip(number))
-    assert data.hold_crops(windows, windows.frames.held_bytes - 1) is windows
+    assert hold_crops(windows, windows.frames.held_bytes - 1) is windows
 
 
 def test_some_units_can_be_chosen(prepared):
     options = {"target": "action_units"}
-    every = loading.load_clips(prepared, 2, "windows", **options)
-    kept = loading.load_clips(prepared, 2, "windows", classes=("AU12", "AU01"), **options)
+    every = load.load_clips(prepared, 2, "windows", **options)
+    kept = load.load_clips(prepared, 2, "windows", classes=("AU12", "AU01"), **options)
     assert kept.classes == ("AU01", "AU12") and len(kept) == len(every)
     columns = [every.classes.index(unit) for unit in kept.classes]
     np.testing.assert_array_equal(kept.labels, every.labels[:, columns])
     with pytest.raises(ValueError, match="has no 'AU99', but AU01, AU02"):
-        loading.load_clips(prepared, 2, "windows", classes=("AU99",), **options)
+        load.load_clips(prepared, 2, "windows", classes=("AU99",), **options)
 
 
 def test_a_set_without_action_units_says_so(tmp_path, prepared):
@@ -117,14 +109,14 @@ def test_a_set_without_action_units_says_so(tmp_path, prepared):
     metadata = json.loads(file.read_text())
     assert metadata.pop("action_units")
     file.write_text(json.dumps(metadata))
-    with pytest.raises(loading.NotPreparedError, match="names no action units.*bp4d"):
-        loading.load_clips(tmp_path / "set", 3, "windows", target="action_units")
+    with pytest.raises(load.NotPreparedError, match="names no action units.*bp4d"):
+        load.load_clips(tmp_path / "set", 3, "windows", target="action_units")
 
 
 def test_thinned_folds_keep_every_so_many_windows_of_a_recording():
     ranks = np.array([0, 1, 2, 3, 4, 0, 1, 2])
-    fold = protocols.Fold("holdout", np.arange(5), np.arange(5, 8), np.arange(8))
-    thin = protocols.thinned(fold, ranks, (3, 2))
+    fold = folds.Fold("holdout", np.arange(5), np.arange(5, 8), np.arange(8))
+    thin = folds.thinned(fold, ranks, (3, 2))
     np.testing.assert_array_equal(thin.train, [0, 3])
     np.testing.assert_array_equal(thin.evaluate, [5, 7])
     np.testing.assert_array_equal(thin.validation, [0, 2, 4, 5, 7])
@@ -233,16 +225,14 @@ def test_each_unit_abstains_where_it_is_unsure():
 
 def test_windows_are_counted_again_where_units_are_chosen(prepared_crops, monkeypatch):
     """Strides go over the windows that are left: labels of every fifth frame are all used."""
-    label = loading._label
+    label = load._label
 
     def sparse(example, target, frame):
         known = label(example, target, frame)
         return known if frame % 5 == 0 else np.full_like(known, np.nan)
 
-    monkeypatch.setattr(loading, "_label", sparse)
-    clips = loading.load_clips(
-        prepared_crops, 2, "windows", classes=("AU01",), target="action_units"
-    )
+    monkeypatch.setattr(load, "_label", sparse)
+    clips = load.load_clips(prepared_crops, 2, "windows", classes=("AU01",), target="action_units")
     recording = np.array([clip_id.split("@")[0] for clip_id in clips.clip_ids])
     frames = np.array([int(clip_id.split("@")[1]) for clip_id in clips.clip_ids])
     assert (frames % 5 == 0).all()

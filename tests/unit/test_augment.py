@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax import augment
+from fer_jax.data import augment
 from fer_jax.faces import landmarks as lm
 
 NOISE, DEGREES = 10.0, 18.0

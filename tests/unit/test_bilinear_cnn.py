@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer_jax import uncertainty
-from fer_jax.extract import PIXELS, frame_inputs
+from fer_jax.data.model_inputs import PIXELS, frame_inputs
 from fer_jax.models import MODELS, build
 from fer_jax.models.bilinear_cnn import BilinearCNN
 from fer_jax.models.bilinear_pooling import bilinear_vector, scale_to_unit

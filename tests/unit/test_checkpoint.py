@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import fer_jax
-from fer_jax import checkpoint, extract
+from fer_jax import checkpoint
+from fer_jax.data.model_inputs import model_inputs
 from fer_jax.faces import landmarks
 from fer_jax.faces.framing import ALIGNED, Framing
 from fer_jax.models.st_bln import STBLN
@@ -140,7 +141,7 @@ def test_predictor_predicts(bundle, make_clips, variables):
 
 def test_predictor_makes_the_features_it_was_trained_on(bundle, make_clips):
     predictor, clips = fer_jax.load_model(bundle), make_clips()
-    expected = extract.model_inputs(clips.landmarks[:3], clips.graph.edges, features="motion")
+    expected = model_inputs(clips.landmarks[:3], clips.graph.edges, features="motion")
     np.testing.assert_allclose(predictor.features(clips.landmarks[:3]), expected, atol=1e-5)
 
 

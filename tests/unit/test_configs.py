@@ -11,7 +11,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import base
-from fer_jax import origins, programs, published, setup
+from fer_jax import programs, published, setup
+from fer_jax.data import how_to_prepare
 from fer_jax.models import MODELS, build
 from fer_jax.tasks import TASKS
 from preprocess.datasets import DATASETS
@@ -68,7 +69,7 @@ def test_config_is_complete_and_names_its_command(name):
     prepared_by = re.search(r"python -m preprocess (\w+)", module.__doc__).group(1)
     assert prepared_by in DATASETS
     crop_size = config.data.crop_size if setup.takes_crops(config.model.name) else None
-    said = origins.not_prepared_message(config.data.path, config.data.dataset, crop_size)
+    said = how_to_prepare.not_prepared_message(config.data.path, config.data.dataset, crop_size)
     assert preparation(said) == preparation(module.__doc__)
     assert config.name == name
     assert config.model.name in MODELS and config.task in TASKS

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from fer_jax import crops, data, extract, loading, programs, selection
+from fer_jax import programs
+from fer_jax.data import crops, frame_selection, load, model_inputs
+from fer_jax.data.clips import batches, hold_crops, take
 from fer_jax.models.inception_resnet_3d import InceptionResNet3D
 
 FRAMES = 5
@@ -15,13 +17,13 @@ FRAMES = 5
 
 @pytest.fixture(scope="module")
 def in_memory(prepared_crops):
-    clips = loading.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
-    return data.hold_crops(clips, 2**30)
+    clips = load.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
+    return hold_crops(clips, 2**30)
 
 
 @pytest.fixture(scope="module")
 def recorded(prepared_crops):
-    return loading.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
+    return load.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
 
 
 def test_crops_fill_the_memory_they_may_take_and_no_more(in_memory, recorded):
@@ -32,7 +34,7 @@ def test_crops_fill_the_memory_they_may_take_and_no_more(in_memory, recorded):
     held = recorded.frames.held_bytes
     assert held == in_memory.frames.values.nbytes <= 21 * in_memory.clip_bytes
     for room, kind in ((held, crops.Shared), (held - 1, crops.Recorded)):
-        assert isinstance(data.hold_crops(recorded, room).frames, kind)
+        assert isinstance(hold_crops(recorded, room).frames, kind)
 
 
 def test_crops_are_those_of_the_record(prepared_crops, in_memory):
@@ -40,7 +42,7 @@ def test_crops_are_those_of_the_record(prepared_crops, in_memory):
     source = tfds.builder_from_directory(str(prepared_crops)).as_data_source("test")
     record = source[3]
     number = in_memory.clip_ids.index(record["clip_id"].decode())
-    chosen = selection.select_frames(record["detected"], FRAMES, "middles")
+    chosen = frame_selection.select_frames(record["detected"], FRAMES, "middles")
     for place, frame in enumerate(chosen):
         start, end = record["crop_offsets"][frame : frame + 2]
         image = cv2.imdecode(record["crops"][start:end], cv2.IMREAD_COLOR)[..., ::-1]
@@ -56,8 +58,8 @@ def test_streaming_gives_the_batches_of_the_memory(in_memory, recorded, hop):
     numbers = rng.integers(0, 21, (2, 6, 4))
     weight = rng.integers(0, 2, (2, 6, 4)).astype(np.float32)
     both = zip(
-        data.batches(in_memory, numbers, weight, hop),
-        data.batches(recorded, numbers, weight, hop),
+        batches(in_memory, numbers, weight, hop),
+        batches(recorded, numbers, weight, hop),
         strict=True,
     )
     count = 0
@@ -74,28 +76,28 @@ def test_streaming_gives_the_batches_of_the_memory(in_memory, recorded, hop):
 
 def test_take_reads_recorded_clips_of_any_shape(in_memory, recorded):
     numbers = np.array([[20, 3], [7, 7]])
-    for name, value in data.take(in_memory, numbers).items():
-        np.testing.assert_array_equal(data.take(recorded, numbers)[name], value)
+    for name, value in take(in_memory, numbers).items():
+        np.testing.assert_array_equal(take(recorded, numbers)[name], value)
 
 
 def test_a_set_without_crops_says_how_to_get_them(prepared):
-    with pytest.raises(loading.NotPreparedError, match="prepared without face crops.*--crops 256"):
-        loading.load_clips(prepared, FRAMES, "middles", "synthetic", crop_size=224)
+    with pytest.raises(load.NotPreparedError, match="prepared without face crops.*--crops 256"):
+        load.load_clips(prepared, FRAMES, "middles", "synthetic", crop_size=224)
 
 
 def test_landmark_models_do_not_read_the_crops(prepared_crops):
-    clips = loading.load_clips(prepared_crops, FRAMES, "middles", "synthetic")
-    assert clips.frames is None and "landmarks" in data.take(clips, np.arange(2))
+    clips = load.load_clips(prepared_crops, FRAMES, "middles", "synthetic")
+    assert clips.frames is None and "landmarks" in take(clips, np.arange(2))
 
 
 def test_frame_inputs_take_the_middle_and_scale_it(in_memory):
     frames = in_memory.frames[:2]
-    inputs = extract.frame_inputs(frames, 28, "imagenet")
+    inputs = model_inputs.frame_inputs(frames, 28, "imagenet")
     assert inputs.shape == (2, FRAMES, 28, 28, 3) and inputs.dtype == np.float32
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     expected = (frames[:, :, 2:30, 2:30] / 255.0 - mean) / deviation
     np.testing.assert_allclose(inputs, expected, atol=1e-5)
-    assert extract.frame_inputs(frames, 0, "imagenet").shape[-2] == 32
+    assert model_inputs.frame_inputs(frames, 0, "imagenet").shape[-2] == 32
 
 
 @pytest.mark.parametrize("crop_size", [24, 27, 0])
@@ -108,7 +110,7 @@ def test_landmarks_stay_on_the_face_when_the_middle_is_taken(crop_size):
     clip, frame = np.arange(2)[:, None, None], np.arange(3)[:, None]
     frames[clip, frame, points[..., 1], points[..., 0]] = 255
     batch = {"frames": frames, "crop_landmarks": points.astype(np.float32)}
-    found = extract.batch_inputs(batch, InceptionResNet3D(4), None, crop_size=crop_size)
+    found = model_inputs.batch_inputs(batch, InceptionResNet3D(4), None, crop_size=crop_size)
     size = crop_size or 32
     assert found["frames"].shape == (2, 3, size, size, 3)
     columns, rows = np.moveaxis(found["landmarks"].astype(int), -1, 0)

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_jax import data, extract, loading, selection
+from fer_jax.data import frame_selection, load
+from fer_jax.data.clips import epoch_numbers, padded_parts, take
+from fer_jax.data.model_inputs import model_inputs
 from fer_jax.faces import landmarks as lm
 from fer_jax.synthetic.clips import CLASSES, make_clip
 
@@ -18,9 +20,9 @@ from fer_jax.synthetic.clips import CLASSES, make_clip
 def test_chosen_frames_have_a_face_and_keep_their_order(detected, frames, rule):
     if not any(detected):
         with pytest.raises(ValueError, match="no frame of this clip has a face"):
-            selection.select_frames(detected, frames, rule)
+            frame_selection.select_frames(detected, frames, rule)
         return
-    chosen = selection.select_frames(detected, frames, rule)
+    chosen = frame_selection.select_frames(detected, frames, rule)
     assert chosen.shape == (frames,)
     assert np.asarray(detected)[chosen].all()
     assert (np.diff(chosen) >= 0).all()
@@ -29,7 +31,7 @@ def test_chosen_frames_have_a_face_and_keep_their_order(detected, frames, rule):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 40))
 def test_uniform_frames_are_evenly_spread(length, frames):
-    chosen = selection.select_frames(np.ones(length, bool), frames, "uniform")
+    chosen = frame_selection.select_frames(np.ones(length, bool), frames, "uniform")
     if length >= frames:
         assert len(set(chosen)) == frames
         assert np.ptp(np.diff(chosen)) <= 1 if frames > 1 else True
@@ -50,9 +52,9 @@ def test_uniform_frames_are_evenly_spread(length, frames):
     ],
 )
 def test_frames_that_a_rule_chooses(length, frames, rule, expected):
-    assert selection.select_frames(np.ones(length, bool), frames, rule).tolist() == expected
+    assert frame_selection.select_frames(np.ones(length, bool), frames, rule).tolist() == expected
     spread = np.arange(2 * length) % 2 == 1  # a face in every other frame
-    chosen = selection.select_frames(spread, frames, rule)
+    chosen = frame_selection.select_frames(spread, frames, rule)
     assert chosen.tolist() == [2 * number + 1 for number in expected]
 
 
@@ -60,62 +62,62 @@ def test_frames_that_a_rule_chooses(length, frames, rule, expected):
 @given(st.integers(1, 60), st.integers(2, 30))
 def test_padded_and_last_keep_the_peak_at_the_end(length, frames):
     for rule in ("padded", "last"):
-        assert selection.select_frames(np.ones(length, bool), frames, rule)[-1] == length - 1
+        assert frame_selection.select_frames(np.ones(length, bool), frames, rule)[-1] == length - 1
 
 
 def test_thinning_leaves_one_frame_a_tenth_of_a_second():
-    kept = np.flatnonzero(selection.thin_frames(np.ones(25, bool), 25.0, 10.0))
+    kept = np.flatnonzero(frame_selection.thin_frames(np.ones(25, bool), 25.0, 10.0))
     assert kept.tolist() == [0, 3, 5, 8, 10, 13, 15, 18, 20, 23]
     detected = np.ones(25, bool)
     detected[[0, 5, 6]] = False
-    kept = np.flatnonzero(selection.thin_frames(detected, 25.0, 10.0))
+    kept = np.flatnonzero(frame_selection.thin_frames(detected, 25.0, 10.0))
     assert kept.tolist() == [1, 3, 7, 8, 10, 13, 15, 18, 20, 23]
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=80), st.floats(1, 60), st.floats(0.1, 90))
 def test_thinning_leaves_faces_and_never_none(detected, fps, frames_per_second):
-    kept = selection.thin_frames(detected, fps, frames_per_second)
+    kept = frame_selection.thin_frames(detected, fps, frames_per_second)
     assert kept.any() == any(detected) and not (kept & ~np.array(detected)).any()
     if frames_per_second >= fps:
         assert kept.tolist() == detected
     assert kept.sum() <= len(detected) / fps * frames_per_second + 1
     for nothing in ((0.0, frames_per_second), (fps, 0.0), (float("nan"), 10.0)):
-        assert selection.thin_frames(detected, *nothing).tolist() == detected
+        assert frame_selection.thin_frames(detected, *nothing).tolist() == detected
 
 
 def test_unknown_rule_is_named():
     with pytest.raises(ValueError, match="'random' is unknown: use 'apex_pieces', 'ends', "):
-        selection.select_frames([True], 4, "random")
+        frame_selection.select_frames([True], 4, "random")
 
 
 def test_scaling_goes_to_a_frame_500_wide():
     points = np.full((1, 2), 320.0)
-    assert loading.scale_to_reference(points, 640).tolist() == [[250.0, 250.0]]
-    assert loading.scale_to_reference(points, 0) is points
+    assert load.scale_to_reference(points, 640).tolist() == [[250.0, 250.0]]
+    assert load.scale_to_reference(points, 0) is points
 
 
 def test_model_inputs_do_not_depend_on_where_the_face_is(make_clips):
     clips = make_clips()
-    inputs = extract.model_inputs(clips.landmarks, clips.graph.edges)
+    inputs = model_inputs(clips.landmarks, clips.graph.edges)
     assert inputs.shape == (*clips.landmarks.shape[:2], len(clips.graph.edges), 2)
-    moved = extract.model_inputs(clips.landmarks + [100, -30], clips.graph.edges)
+    moved = model_inputs(clips.landmarks + [100, -30], clips.graph.edges)
     np.testing.assert_allclose(moved, inputs, atol=1e-3)
 
 
 def test_motion_features_do_not_depend_on_the_shape_of_the_face(make_clips):
     clips = make_clips()
-    inputs = extract.model_inputs(clips.landmarks, clips.graph.edges, features="motion")
+    inputs = model_inputs(clips.landmarks, clips.graph.edges, features="motion")
     assert not inputs[:, 0].any() and inputs[:, 1:].any()
     other_face = clips.landmarks + np.random.default_rng(0).normal(0, 5, (68, 2))
-    again = extract.model_inputs(other_face, clips.graph.edges, features="motion")
+    again = model_inputs(other_face, clips.graph.edges, features="motion")
     np.testing.assert_allclose(again, inputs, atol=1e-3)
     with pytest.raises(ValueError, match="'flow' are unknown: use 'position' or 'motion'"):
-        extract.model_inputs(clips.landmarks, clips.graph.edges, features="flow")
+        model_inputs(clips.landmarks, clips.graph.edges, features="flow")
 
 
 def test_prepared_data_comes_back(prepared):
-    clips = loading.load_clips(prepared, 4, "uniform", "synthetic")
+    clips = load.load_clips(prepared, 4, "uniform", "synthetic")
     assert len(clips) == 42 and len(set(clips.subjects)) == 6
     assert clips.clip_ids == sorted(clips.clip_ids)
     assert set(clips.splits) == {"train", "validation", "test"}
@@ -124,7 +126,7 @@ def test_prepared_data_comes_back(prepared):
     made = make_clip(0, 2, 3)
     number = clips.clip_ids.index(made.clip_id)
     assert clips.classes[clips.labels[number]] == made.label
-    chosen = selection.select_frames(np.ones(len(made.landmarks), bool), 4, "uniform")
+    chosen = frame_selection.select_frames(np.ones(len(made.landmarks), bool), 4, "uniform")
     expected = made.landmarks[chosen] * 500 / made.frame_size[0]
     np.testing.assert_allclose(clips.landmarks[number], expected, rtol=1e-6)
     assert clips.seconds[number] == pytest.approx(len(made.landmarks) / made.fps)
@@ -132,8 +134,8 @@ def test_prepared_data_comes_back(prepared):
 
 
 def test_classes_that_are_not_kept_leave(prepared):
-    every = loading.load_clips(prepared, 4, "uniform", "synthetic")
-    kept = loading.load_clips(prepared, 4, "uniform", classes=("surprise", "anger"))
+    every = load.load_clips(prepared, 4, "uniform", "synthetic")
+    kept = load.load_clips(prepared, 4, "uniform", classes=("surprise", "anger"))
     assert kept.classes == ("anger", "surprise")
     assert set(kept.clip_ids) == {
         clip
@@ -146,15 +148,15 @@ def test_classes_that_are_not_kept_leave(prepared):
         np.testing.assert_array_equal(kept.landmarks[number], every.landmarks[original])
         assert kept.subjects[number] == every.subjects[original]
     with pytest.raises(ValueError, match="has no 'joy', but anger, disgust"):
-        loading.load_clips(prepared, 4, "uniform", classes=("joy",))
+        load.load_clips(prepared, 4, "uniform", classes=("joy",))
 
 
 def test_frames_are_chosen_from_the_thinned_clip(prepared):
     """Synthetic clips have 25 frames a second: of two a second there are four in 40 to 60."""
-    clips = loading.load_clips(prepared, 12, "padded", frames_per_second=2.0)
+    clips = load.load_clips(prepared, 12, "padded", frames_per_second=2.0)
     different = [len(np.unique(clip, axis=0)) for clip in clips.landmarks]
     assert different == [int(np.ceil(2 * seconds - 1e-6)) for seconds in clips.seconds]
-    fast = loading.load_clips(prepared, 12, "padded")
+    fast = load.load_clips(prepared, 12, "padded")
     assert {len(np.unique(clip, axis=0)) for clip in fast.landmarks} == {12}
 
 
@@ -171,8 +173,8 @@ def test_frames_are_chosen_from_the_thinned_clip(prepared):
     ],
 )
 def test_missing_data_says_what_how_and_where(tmp_path, dataset, words):
-    with pytest.raises(loading.NotPreparedError) as caught:
-        loading.load_clips(tmp_path / "nothing", 4, "ends", dataset)
+    with pytest.raises(load.NotPreparedError) as caught:
+        load.load_clips(tmp_path / "nothing", 4, "ends", dataset)
     for word in [*words, f"{dataset} is not prepared in {tmp_path / 'nothing'}"]:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -190,14 +192,14 @@ def test_missing_data_says_what_how_and_where(tmp_path, dataset, words):
 )
 def test_missing_crops_are_in_the_command(tmp_path, dataset, size, command):
     path = tmp_path / "nothing"
-    with pytest.raises(loading.NotPreparedError) as caught:
-        loading.load_clips(path, 16, "middles", dataset, crop_size=size)
+    with pytest.raises(load.NotPreparedError) as caught:
+        load.load_clips(path, 16, "middles", dataset, crop_size=size)
     assert command.format(path) in str(caught.value)
 
 
 def test_take_gathers_any_shape(make_clips):
     clips = make_clips()
-    batch = data.take(clips, np.array([[3, 1], [0, 2]]))
+    batch = take(clips, np.array([[3, 1], [0, 2]]))
     assert batch["landmarks"].shape == (2, 2, 4, 68, 2)
     np.testing.assert_array_equal(batch["label"], clips.labels[[[3, 1], [0, 2]]])
     assert batch["weight"].tolist() == [[1, 1], [1, 1]]
@@ -205,10 +207,10 @@ def test_take_gathers_any_shape(make_clips):
 
 def test_an_epoch_shuffles_and_draws_nothing_twice():
     train = np.arange(100, 123)
-    first = data.epoch_numbers(train, 4, 5, (0, 1))
+    first = epoch_numbers(train, 4, 5, (0, 1))
     assert first.shape == (4, 5) and len(set(first.flat)) == 20 and set(first.flat) <= set(train)
-    np.testing.assert_array_equal(first, data.epoch_numbers(train, 4, 5, (0, 1)))
-    other = data.epoch_numbers(train, 4, 5, (0, 2))
+    np.testing.assert_array_equal(first, epoch_numbers(train, 4, 5, (0, 1)))
+    other = epoch_numbers(train, 4, 5, (0, 2))
     assert (first != other).any() and set(first.flat) != set(other.flat)
 
 
@@ -216,7 +218,7 @@ def test_an_epoch_shuffles_and_draws_nothing_twice():
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=4), st.integers(1, 16))
 def test_padding_keeps_order_and_weighs_nothing(counts, batch_size):
     parts = [np.arange(200, 200 + count) for count in counts]
-    chosen, weight = data.padded_parts(parts, batch_size)
+    chosen, weight = padded_parts(parts, batch_size)
     shape = (len(counts), -(-max(counts) // batch_size), batch_size)
     assert chosen.shape == weight.shape == shape
     for part, numbers, weights in zip(parts, chosen, weight, strict=True):
@@ -232,4 +234,4 @@ def test_a_graph_that_is_damaged_is_named(prepared, tmp_path):
     shutil.copytree(prepared, copy, ignore=shutil.ignore_patterns(".clips"))
     (copy / "graph.json").write_text(json.dumps({"edges": []}))
     with pytest.raises(ValueError, match="is not a landmark graph"):
-        loading.load_clips(copy, 4, "uniform")
+        load.load_clips(copy, 4, "uniform")

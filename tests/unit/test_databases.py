@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import base, ir3d_cross_ckplus
-from fer_jax import checks, crops, database_report, databases, protocols, scores
+from fer_jax import checks, database_report, scores
+from fer_jax.data import crops, cross_database
+from fer_jax.data import folds as data_folds
 from fer_jax.faces import labels
 from fer_jax.faces.framing import FER2013
 from fer_jax.uncertainty import summarise
@@ -28,7 +30,7 @@ def recorded(clips, path, size=32):
 
 def test_the_classes_are_those_learnt_under_common_names(make_clips):
     clips = make_clips()
-    joined = databases.join(
+    joined = cross_database.join(
         {
             "first": named(clips, "anger", "happy", "contempt"),
             "second": named(make_clips(classes=2), "Joy", "angry"),
@@ -51,7 +53,7 @@ def test_every_clip_is_learnt_scored_or_counted(make_clips, vocabularies):
     learnt = {f"set{number}": clips for number, clips in enumerate(learnt)}
     shown = {labels.canonical(name) for clips in learnt.values() for name in clips.classes}
     try:
-        joined = databases.join(learnt, ("other", tested))
+        joined = cross_database.join(learnt, ("other", tested))
     except ValueError as error:
         assert "none of which" in str(error)
         assert not shown & {labels.canonical(name) for name in tested.classes}
@@ -60,40 +62,42 @@ def test_every_clip_is_learnt_scored_or_counted(make_clips, vocabularies):
     counted = sum(joined.unseen.values())
     assert len(joined) + counted == sum(map(len, learnt.values())) + len(tested)
     assert not set(joined.unseen) & shown
-    (fold,) = protocols.cross_database(joined.subjects, joined.splits, 4)
+    (fold,) = data_folds.cross_database(joined.subjects, joined.splits, 4)
     parts = [fold.train, fold.validation, fold.evaluate]
     assert sorted(np.concatenate(parts)) == list(range(len(joined)))
     people = [set(np.take(joined.subjects, part)) for part in parts]
     assert not people[0] & people[1] and not people[0] & people[2]
-    homes = {str(name) for name in databases.of_clips(np.take(joined.clip_ids, fold.validation))}
+    homes = {
+        str(name) for name in cross_database.of_clips(np.take(joined.clip_ids, fold.validation))
+    }
     assert homes == set(learnt)  # people of every data set are held out
 
 
 def test_without_groups_everyone_is_learnt_from(make_clips):
-    joined = databases.join({"a": make_clips()}, ("b", make_clips()))
-    (fold,) = protocols.cross_database(joined.subjects, joined.splits, 0)
+    joined = cross_database.join({"a": make_clips()}, ("b", make_clips()))
+    (fold,) = data_folds.cross_database(joined.subjects, joined.splits, 0)
     assert fold.validation is None and len(fold.train) == len(fold.evaluate) == 24
 
 
 def test_crops_stay_with_their_clips(make_clips):
     first, second = recorded(make_clips(), "one"), recorded(make_clips(), "two")
     second = named(second, "brows", "chin", "eyes")
-    joined = databases.join({"a": first}, ("b", second))
+    joined = cross_database.join({"a": first}, ("b", second))
     assert joined.frames.shape == (40, 4, 32, 32, 3)
     kept = np.flatnonzero(second.labels != 1)
     assert joined.frames.places[24:] == tuple(("two", "train", number) for number in kept)
     np.testing.assert_array_equal(joined.crop_landmarks[24:], second.crop_landmarks[kept])
     with pytest.raises(ValueError, match="a 4 frames of 32 pixels, b 4 frames of 64 pixels"):
-        databases.join({"a": first}, ("b", recorded(make_clips(), "two", 64)))
+        cross_database.join({"a": first}, ("b", recorded(make_clips(), "two", 64)))
 
 
 def test_faces_must_lie_alike_in_all_crops(make_clips):
     first, second = recorded(make_clips(), "one"), recorded(make_clips(), "two")
     first, second = (dataclasses.replace(clips, framing=FER2013) for clips in (first, second))
-    assert databases.join({"a": first}, ("b", second)).framing == FER2013
+    assert cross_database.join({"a": first}, ("b", second)).framing == FER2013
     aligned = recorded(make_clips(), "two")
     with pytest.raises(ValueError, match=r"a 2\.74 eye .* at 0\.593 .*, b 2\.5 eye .* 0\.5 of"):
-        databases.join({"a": first}, ("b", aligned))
+        cross_database.join({"a": first}, ("b", aligned))
 
 
 def test_what_cannot_be_crossed_is_refused():
@@ -114,8 +118,8 @@ def test_what_cannot_be_crossed_is_refused():
 
 def scored_run(make_clips, doubt):
     """A run whose classifier is sure of known data sets and says `doubt` to the unseen one."""
-    clips = databases.join({"a": make_clips(), "b": make_clips()}, ("c", make_clips()))
-    (fold,) = protocols.cross_database(clips.subjects, clips.splits, 4)
+    clips = cross_database.join({"a": make_clips(), "b": make_clips()}, ("c", make_clips()))
+    (fold,) = data_folds.cross_database(clips.subjects, clips.splits, 4)
 
     def samples(numbers, confidence):
         truth = np.eye(3)[clips.labels[numbers]]

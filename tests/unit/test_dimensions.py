@@ -11,10 +11,10 @@ import pytest
 
 from configs import base
 from fer_jax import checks, dimension_report, dimension_scores, experiment, metrics, scores
-from fer_jax.data import Clips
+from fer_jax.data.clips import Clips
+from fer_jax.data.folds import Fold
 from fer_jax.faces import emotion_ratings
 from fer_jax.faces.labels import WORD_RATINGS
-from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
 from fer_jax.uncertainty import SUMMARIES, summarise_dimensions
 

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from fer_jax import data, filter_maps
+from fer_jax import filter_maps
 from fer_jax.models.inception_resnet_3d import InceptionResNet3D
 from fer_jax.models.shortcut import shortcut_filters
 
@@ -20,7 +20,9 @@ def drawn(monkeypatch):
         "frames": rng.uniform(-1, 1, (2, 3, SIDE, SIDE, 3)).astype(np.float32),
         "landmarks": rng.uniform(0, SIDE / 2, (2, 3, 68, 2)).astype(np.float32),
     }
-    monkeypatch.setattr(data, "take", lambda _, numbers: {k: v[numbers] for k, v in inputs.items()})
+    monkeypatch.setattr(
+        filter_maps, "take", lambda _, numbers: {k: v[numbers] for k, v in inputs.items()}
+    )
     clips = types.SimpleNamespace(clip_ids=["a", "b"])
 
     def draw(**options):

@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 
 from configs import base
-from fer_jax import assess, augment, data, extract, parallel, programs, train
+from fer_jax import assess, parallel, programs, train
+from fer_jax.data import augment, model_inputs
+from fer_jax.data.clips import Clips, take
+from fer_jax.data.folds import Fold
 from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.models.st_bln import STBLN
-from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def trained(clips: data.Clips) -> dict[str, np.ndarray]:
+def trained(clips: Clips) -> dict[str, np.ndarray]:
     """Everything that a short run computes: with dropout, augmentation and an odd last batch."""
     config = base.get_config()
     config.train.batch_size = 16
@@ -34,12 +36,12 @@ def trained(clips: data.Clips) -> dict[str, np.ndarray]:
     module, change = networks(clips)
 
     def features(batch):
-        return extract.batch_inputs(batch, module, clips.graph.edges, crop_size=16)
+        return model_inputs.batch_inputs(batch, module, clips.graph.edges, crop_size=16)
 
     program = programs.make_program(
         module, TASKS["classification"], config, features, [run.fold], change
     )
-    inputs = jax.eval_shape(features, data.take(clips, numbers[:1]))
+    inputs = jax.eval_shape(features, take(clips, numbers[:1]))
     states = programs.create_train_states(module, program.optimizer, inputs, [0])
     history = []
     states = train.fit(
@@ -59,7 +61,7 @@ def trained(clips: data.Clips) -> dict[str, np.ndarray]:
     return {**leaves, **own, "devices": np.array(jax.device_count())}
 
 
-def networks(clips: data.Clips):
+def networks(clips: Clips):
     """A small model for landmarks or for crops, and the augmentation of its clips."""
     if clips.frames is None:
 
@@ -89,7 +91,7 @@ with open(sys.argv[1], "rb") as file:
 """
 
 
-def with_crops(clips: data.Clips) -> data.Clips:
+def with_crops(clips: Clips) -> Clips:
     """Adds crops in which each class has another colour, under noise."""
     rng = np.random.default_rng(0)
     shape = (len(clips), clips.landmarks.shape[1], 20, 20, 3)

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import stbln_synthetic
-from fer_jax import checks, data, loading, protocols
-from fer_jax.selection import piece_frames, select_frames
+from fer_jax import checks
+from fer_jax.data import folds, load
+from fer_jax.data.clips import hold_crops
+from fer_jax.data.frame_selection import piece_frames, select_frames
 from fer_jax.windows import Options, predict_windows
 
 LONG = (st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 9))
@@ -63,8 +65,8 @@ def test_of_one_window_the_last_frames_are_taken_the_first_again_in_front(rule):
 
 @pytest.fixture(scope="module", params=["pieces", "apex_pieces"])
 def loaded(request, prepared_crops):
-    whole = loading.load_clips(prepared_crops, 1, "uniform")
-    return whole, loading.load_clips(prepared_crops, 10, request.param, crop_size=0)
+    whole = load.load_clips(prepared_crops, 1, "uniform")
+    return whole, load.load_clips(prepared_crops, 10, request.param, crop_size=0)
 
 
 def test_each_piece_is_an_example_that_shares_no_frame(loaded):
@@ -80,7 +82,7 @@ def test_each_piece_is_an_example_that_shares_no_frame(loaded):
     frames = [(place, t) for place, chosen in zip(pieces.frames.places, pieces.frames.chosen,
                                                   strict=True) for t in chosen]  # fmt: skip
     assert len(set(frames)) == len(frames)
-    held = data.hold_crops(pieces, 2**30)
+    held = hold_crops(pieces, 2**30)
     assert held.frames.values.nbytes == len(pieces) * pieces.clip_bytes
     for number in (0, len(pieces) - 1):
         np.testing.assert_array_equal(held.frames[number], pieces.frames.clip(number))
@@ -98,20 +100,20 @@ def test_pieces_say_how_long_they_are_and_where_they_end(loaded):
 def test_no_piece_is_thinned_out(loaded):
     _, pieces = loaded
     everything = np.arange(len(pieces))
-    fold = protocols.Fold("holdout", everything, everything)
-    thin = protocols.thinned(fold, pieces.ranks, (9, 2))
+    fold = folds.Fold("holdout", everything, everything)
+    thin = folds.thinned(fold, pieces.ranks, (9, 2))
     assert len(thin.train) == len(thin.evaluate) == len(pieces)
 
 
 def test_recordings_too_short_for_a_piece_are_counted(prepared):
-    frames = loading.load_clips(prepared, 1, "pieces")
+    frames = load.load_clips(prepared, 1, "pieces")
     counts = np.unique([name.rpartition("#")[0] for name in frames.clip_ids], return_counts=True)[1]
     size = int(np.median(counts)) + 1
     assert counts.min() < size <= counts.max(), "all recordings are equally long"
-    left = loading.load_clips(prepared, size, "pieces")
+    left = load.load_clips(prepared, size, "pieces")
     assert sum(left.short.values()) == (counts < size).sum() and len(left) == (counts // size).sum()
-    with pytest.raises(loading.NotPreparedError, match="none of the 42 recordings .*frames=?"):
-        loading.load_clips(prepared, int(counts.max()) + 1, "pieces")
+    with pytest.raises(load.NotPreparedError, match="none of the 42 recordings .*frames=?"):
+        load.load_clips(prepared, int(counts.max()) + 1, "pieces")
 
 
 @pytest.mark.parametrize("rule", ["pieces", "apex_pieces"])

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from fer_jax import outputs, predict, sources
+from fer_jax.data.frame_selection import select_frames
 from fer_jax.faces.framing import ALIGNED, FER2013
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.selection import select_frames
 from fer_jax.uncertainty import summarise
 from fer_jax.windows import ClipProblem, Options, columns
 

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from fer_jax.origins import not_prepared_message
+from fer_jax.data.how_to_prepare import not_prepared_message
 from preprocess.__main__ import main
 from preprocess.action_units import read_codes
 from preprocess.clip import Clip, Codes, SourceError

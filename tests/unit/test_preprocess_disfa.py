@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.faces.video import open_frames
-from fer_jax.origins import not_prepared_message
 from preprocess.__main__ import main
 from preprocess.action_units import read_codes
 from preprocess.clip import Clip, Codes, SourceError

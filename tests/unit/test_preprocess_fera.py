@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_jax.origins import not_prepared_message
+from fer_jax.data.how_to_prepare import not_prepared_message
 from preprocess.__main__ import main
 from preprocess.clip import Clip, SourceError
 from preprocess.datasets import fera

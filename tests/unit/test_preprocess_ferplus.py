@@ -13,12 +13,13 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax import augment, data
+from fer_jax.data import augment
+from fer_jax.data.clips import hold_crops, take
+from fer_jax.data.how_to_prepare import not_prepared_message
+from fer_jax.data.load import NotPreparedError, load_clips
 from fer_jax.faces import labels
 from fer_jax.faces.framing import ALIGNED, FER2013
 from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, load_graph, make_graph
-from fer_jax.loading import NotPreparedError, load_clips
-from fer_jax.origins import not_prepared_message
 from preprocess.__main__ import main
 from preprocess.clip import SourceError
 from preprocess.datasets import ferplus
@@ -525,13 +526,13 @@ def load(out, **more):
 
 
 def test_votes_are_loaded_as_valence_arousal_and_dominance(ready):
-    clips = data.hold_crops(load(ready[0]), 2**30)
+    clips = hold_crops(load(ready[0]), 2**30)
     assert clips.classes == ("valence", "arousal", "dominance")
     assert clips.labels.shape == (9, 3) and clips.labels.dtype == np.float32
     place = {clip_id: number for number, clip_id in enumerate(clips.clip_ids)}
     np.testing.assert_allclose(clips.labels[place["fer0000000"]], (3.706, 5.028, 5.202), rtol=1e-6)
     np.testing.assert_allclose(clips.labels[place["fer0000003"]], (8.21, 6.49, 6.63), rtol=1e-6)
-    batch = data.take(clips, np.arange(9))
+    batch = take(clips, np.arange(9))
     assert batch["frames"].shape == (9, 1, 48, 48, 3)
     for channel in range(3):
         shown = batch["frames"][place["fer0000008"], 0, ..., channel]
@@ -583,7 +584,7 @@ def test_what_the_data_cannot_teach_is_said(ready, prepared):
 
 
 def test_augmentation_does_without_landmarks(ready):
-    batch = data.take(data.hold_crops(load(ready[0]), 2**30), np.arange(2))
+    batch = take(hold_crops(load(ready[0]), 2**30), np.arange(2))
     change = jax.jit(jax.vmap(functools.partial(augment.augment_crops, size=44, degrees=10.0)))
     keys = jax.random.split(jax.random.key(0), 2)
     frames, points = change(keys, batch["frames"], batch["crop_landmarks"])

@@ -9,11 +9,11 @@ import weakref
 import numpy as np
 import pytest
 
+from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.faces.labels import MMI_CLASSES
 from fer_jax.faces.landmarks import eye_distance
 from fer_jax.faces.sequence import ClipError
-from fer_jax.origins import not_prepared_message
 from fer_jax.synthetic.clips import make_clip, render
 from fer_jax.synthetic.face_model import project
 from preprocess.__main__ import main

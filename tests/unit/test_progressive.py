@@ -13,7 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from configs import base
-from fer_jax import programs, progressive, protocols, search_report
+from fer_jax import programs, progressive, search_report
+from fer_jax.data.folds import holdout
 from fer_jax.faces import landmarks
 from fer_jax.models.st_bln import STBLN
 from fer_jax.progressive import Rule, decide, grow, relative_fall, shed
@@ -278,7 +279,7 @@ def test_a_stage_begins_with_the_grown_parent(make_clips, old, new):
         return landmarks.edge_features(landmarks.inner(batch["landmarks"]), clips.graph.edges)
 
     module = STBLN(classes=3, widths=new)
-    folds = protocols.holdout(clips.splits)
+    folds = holdout(clips.splits)
     program = programs.make_program(module, TASKS["classification"], config, features, folds)
     inputs = np.zeros((1, 4, len(clips.graph.edges), 2), np.float32)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import base
-from fer_jax import protocols
+from fer_jax.data.folds import by_sequence, holdout, make_folds, subject_folds, subject_kfold
 
 PEOPLE = st.lists(
     st.integers(0, 15).map(lambda number: f"p{number}"), min_size=4, max_size=80
@@ -19,7 +19,7 @@ def test_folds_share_no_subject_and_score_every_clip_once(people, data):
     names = sorted(set(people))
     k = data.draw(st.sampled_from([0, *range(2, len(names) + 1)]))
     mode = data.draw(st.sampled_from(["strided", "balanced"]))
-    folds = protocols.subject_kfold(people, k, mode, seed=1)
+    folds = subject_kfold(people, k, mode, seed=1)
     assert len(folds) == (k or len(names))
     assert sorted(np.concatenate([fold.evaluate for fold in folds])) == list(range(len(people)))
     for fold in folds:
@@ -35,7 +35,7 @@ def test_blocks_are_runs_of_subjects(count, data):
     names = [f"{number:03d}" for number in range(count)]
     k = data.draw(st.integers(2, count))
     try:
-        groups = protocols.subject_folds(names, k, "block")
+        groups = subject_folds(names, k, "block")
     except ValueError as error:
         assert "empty block" in str(error) and round(count / k) * (k - 1) >= count
         return
@@ -45,91 +45,91 @@ def test_blocks_are_runs_of_subjects(count, data):
 
 def test_balanced_folds_have_equal_loads():
     people = sum(([f"p{number}"] * (number + 1) for number in range(12)), [])
-    groups = protocols.subject_folds(people, 3, "balanced", seed=0)
+    groups = subject_folds(people, 3, "balanced", seed=0)
     loads = [sum(people.count(name) for name in group) for group in groups]
     assert max(loads) - min(loads) <= 1
-    assert groups == protocols.subject_folds(people, 3, "balanced", seed=0)
+    assert groups == subject_folds(people, 3, "balanced", seed=0)
 
 
 def test_order_of_the_clips_does_not_change_the_folds():
     people = ["b", "a", "c", "d", "a", "c"]
-    assert protocols.subject_folds(people, 2) == protocols.subject_folds(people[::-1], 2)
+    assert subject_folds(people, 2) == subject_folds(people[::-1], 2)
 
 
 @pytest.mark.parametrize("k", [1, 4, -1])
 def test_wrong_number_of_folds_is_refused(k):
     with pytest.raises(ValueError, match=r"2 to 3 subjects; .* set --config.protocol.folds"):
-        protocols.subject_folds(["a", "b", "c"], k)
+        subject_folds(["a", "b", "c"], k)
 
 
 def test_one_subject_cannot_be_left_out():
     with pytest.raises(ValueError, match="every clip shows the same subject"):
-        protocols.subject_folds(["a", "a"], 0)
+        subject_folds(["a", "a"], 0)
 
 
 def test_unknown_mode_is_named():
     with pytest.raises(ValueError, match="'random' is unknown: use 'strided', 'block' or"):
-        protocols.subject_folds(["a", "b"], 2, "random")
+        subject_folds(["a", "b"], 2, "random")
 
 
 def test_holdout_scores_test_and_keeps_validation():
-    (fold,) = protocols.holdout(["train", "test", "validation", "train"])
+    (fold,) = holdout(["train", "test", "validation", "train"])
     assert (fold.train.tolist(), fold.evaluate.tolist()) == ([0, 3], [1])
     assert fold.validation.tolist() == [2]
-    (fold,) = protocols.holdout(["train", "validation"])
+    (fold,) = holdout(["train", "validation"])
     assert fold.evaluate.tolist() == [1] and fold.validation is None
-    (fold,) = protocols.holdout(["train", "test"])
+    (fold,) = holdout(["train", "test"])
     assert fold.evaluate.tolist() == [1] and fold.validation is None
 
 
 @pytest.mark.parametrize("splits", [["train", "train"], ["test"], []])
 def test_holdout_without_parts_says_what_to_do(splits):
     with pytest.raises(ValueError, match="protocol.name=subject_kfold"):
-        protocols.holdout(splits)
+        holdout(splits)
 
 
 def test_make_folds_reads_the_config():
     config = base.get_config().protocol
     config.folds = 3
-    folds = protocols.make_folds(config, list("abcdefg"), ["train"] * 7)
+    folds = make_folds(config, list("abcdefg"), ["train"] * 7)
     assert [fold.name for fold in folds] == ["fold00", "fold01", "fold02"]
     config.name = "holdout"
-    assert protocols.make_folds(config, list("ab"), ["train", "test"])[0].name == "holdout"
+    assert make_folds(config, list("ab"), ["train", "test"])[0].name == "holdout"
     config.name = "bootstrap"
     with pytest.raises(ValueError, match="'bootstrap' is unknown"):
-        protocols.make_folds(config, list("ab"), ["train", "test"])
+        make_folds(config, list("ab"), ["train", "test"])
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 9), st.integers(1, 4), st.sampled_from(["strided", "block", "balanced"]))
 def test_repeats_score_every_clip_as_often(people, repeats, mode):
     subjects = [f"s{number}" for number in range(people) for _ in range(1 + number % 3)]
-    folds = protocols.subject_kfold(subjects, 2, mode, 0, repeats)
+    folds = subject_kfold(subjects, 2, mode, 0, repeats)
     assert len({fold.name for fold in folds}) == len(folds) == 2 * repeats
     scored = np.concatenate([fold.evaluate for fold in folds])
     assert np.bincount(scored, minlength=len(subjects)).tolist() == [repeats] * len(subjects)
     for fold in folds:
         assert not {subjects[n] for n in fold.train} & {subjects[n] for n in fold.evaluate}
-    first = protocols.subject_kfold(subjects, 2, mode)
+    first = subject_kfold(subjects, 2, mode)
     for once, again in zip(first, folds[:2], strict=True):
         np.testing.assert_array_equal(once.evaluate, again.evaluate)
 
 
 def test_repeats_divide_differently_and_say_which():
     subjects = [f"s{number:02d}" for number in range(40)]
-    folds = protocols.subject_kfold(subjects, 4, repeats=3)
+    folds = subject_kfold(subjects, 4, repeats=3)
     assert [fold.name for fold in folds[3:5]] == ["repeat0_fold03", "repeat1_fold00"]
     parts = {tuple(fold.evaluate) for fold in folds}
     assert len(parts) == 12
     assert [fold.repeat for fold in folds] == [0] * 4 + [1] * 4 + [2] * 4
-    assert [fold.name for fold in protocols.subject_kfold(subjects, 4)][0] == "fold00"
+    assert [fold.name for fold in subject_kfold(subjects, 4)][0] == "fold00"
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 90), st.integers(1, 4), st.integers(0, 5), st.data())
 def test_by_sequence_scores_every_clip_once_a_repeat(count, repeats, seed, data):
     k = data.draw(st.sampled_from([0, *range(2, min(count, 12) + 1)]))
-    folds = protocols.by_sequence(count, k, seed, repeats)
+    folds = by_sequence(count, k, seed, repeats)
     assert len({fold.name for fold in folds}) == len(folds) == repeats * (k or count)
     for repeat in range(repeats):
         own = [fold for fold in folds if fold.repeat == repeat]
@@ -141,11 +141,11 @@ def test_by_sequence_scores_every_clip_once_a_repeat(count, repeats, seed, data)
 
 
 def test_by_sequence_divides_at_random_and_again_for_every_repeat():
-    folds = protocols.by_sequence(60, 5, repeats=3)
+    folds = by_sequence(60, 5, repeats=3)
     assert len({tuple(fold.evaluate) for fold in folds}) == 15
     assert [fold.name for fold in folds[4:6]] == ["repeat0_fold04", "repeat1_fold00"]
     assert any((np.diff(fold.evaluate) != 5).any() for fold in folds)
-    again, other = protocols.by_sequence(60, 5, repeats=3), protocols.by_sequence(60, 5, seed=1)
+    again, other = by_sequence(60, 5, repeats=3), by_sequence(60, 5, seed=1)
     for first, second in zip(folds, again, strict=True):
         np.testing.assert_array_equal(first.evaluate, second.evaluate)
     assert (folds[0].evaluate != other[0].evaluate).any()
@@ -155,14 +155,14 @@ def test_by_sequence_divides_at_random_and_again_for_every_repeat():
 @pytest.mark.parametrize("k", [1, 5, -1])
 def test_wrong_number_of_sequence_folds_is_refused(k):
     with pytest.raises(ValueError, match=r"2 to 4 clips; .* set --config.protocol.folds"):
-        protocols.by_sequence(4, k)
+        by_sequence(4, k)
 
 
 def test_make_folds_divides_by_sequence():
     config = base.get_config().protocol
     config.update(name="by_sequence", folds=2, repeats=2, seed=7)
-    folds = protocols.make_folds(config, ["one"] * 6, ["train"] * 6)
-    expected = protocols.by_sequence(6, 2, 7, 2)
+    folds = make_folds(config, ["one"] * 6, ["train"] * 6)
+    expected = by_sequence(6, 2, 7, 2)
     assert [fold.name for fold in folds] == [fold.name for fold in expected]
     assert [fold.evaluate.tolist() for fold in folds] == [
         fold.evaluate.tolist() for fold in expected
@@ -173,4 +173,4 @@ def test_a_holdout_cannot_be_repeated():
     config = base.get_config().protocol
     config.update(name="holdout", repeats=2)
     with pytest.raises(ValueError, match="repeats=2: a holdout has one division"):
-        protocols.make_folds(config, ["a", "b"], ["train", "test"])
+        make_folds(config, ["a", "b"], ["train", "test"])

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax.augment import mirror_in_crop
+from fer_jax.data.augment import mirror_in_crop
 from fer_jax.models.shortcut import shortcut_filters
 
 SIZE = 96

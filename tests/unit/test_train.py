@@ -10,10 +10,12 @@ import optax
 import pytest
 
 from configs import base
-from fer_jax import data, extract, optimizers, parallel, programs, train
+from fer_jax import optimizers, parallel, programs, train
+from fer_jax.data import clips as clip_data
+from fer_jax.data.folds import Fold
+from fer_jax.data.model_inputs import model_inputs
 from fer_jax.models import MODELS, is_kernel
 from fer_jax.models.st_bln import STBLN
-from fer_jax.protocols import Fold
 from fer_jax.tasks import TASKS
 
 TASK = TASKS["classification"]
@@ -37,7 +39,7 @@ class Setting:
 
     def features(self, batch):
         self.traces += 1  # runs only while JAX traces
-        return extract.model_inputs(batch["landmarks"], self.clips.graph.edges)
+        return model_inputs(batch["landmarks"], self.clips.graph.edges)
 
     def states(self, *seeds):
         inputs = np.zeros((1, 4, len(self.clips.graph.edges), 2))
@@ -207,7 +209,7 @@ def test_scores_do_not_depend_on_the_padding(setting):
     numbers = np.arange(13)  # one whole batch of 8, five clips and three to fill
     logits = setting.logits(state, numbers)
     assert logits.shape == (13, 3)
-    inputs = extract.model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
+    inputs = model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
     own = programs.unstack(state.variables, 0)
     direct = setting.module.apply(own, inputs, train=False)
     np.testing.assert_allclose(logits, direct, rtol=1e-4, atol=1e-5)
@@ -219,7 +221,7 @@ def test_scores_do_not_depend_on_the_padding(setting):
 def test_a_clip_of_weight_zero_teaches_nothing(setting):
     chosen = np.arange(8)[None, None]
     weight = np.array([[[1, 1, 1, 1, 1, 1, 0, 0]]], np.float32)
-    batch = data.take(setting.clips, chosen, weight)
+    batch = clip_data.take(setting.clips, chosen, weight)
     other = {**batch, "label": batch["label"].copy()}
     other["label"][..., 6:] = (batch["label"][..., 6:] + 1) % 3
     key = jax.random.key(0)[None, None]
@@ -236,9 +238,9 @@ def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
     clips = make_clips()
     setting = Setting(clips, small_config(), dropout=0.0)
     weight = np.array([[[1, 0, 1, 1, 0, 1, 1, 1]]], np.float32)
-    batch = data.take(clips, np.arange(8)[None, None], weight)
+    batch = clip_data.take(clips, np.arange(8)[None, None], weight)
     states = setting.states()
-    inputs = extract.model_inputs(clips.landmarks[:8], clips.graph.edges)
+    inputs = model_inputs(clips.landmarks[:8], clips.graph.edges)
     own = programs.unstack(states.variables, 0)
     logits, _ = setting.module.apply(own, inputs, train=True, mutable=["batch_stats"])
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, clips.labels[:8])
@@ -450,9 +452,11 @@ def test_too_few_clips_for_the_devices(make_clips, monkeypatch):
 def test_copies_draw_every_clip_so_often(make_clips, monkeypatch):
     setting = Setting(make_clips(), small_config(**{"train.copies": 4}))
     drawn = []
-    real = data.take
+    real = clip_data.take
     monkeypatch.setattr(
-        data, "take", lambda clips, numbers, *rest: drawn.append(numbers) or real(clips, numbers)
+        clip_data,
+        "take",
+        lambda clips, numbers, *rest: drawn.append(numbers) or real(clips, numbers),
     )
     setting.fit(1, scored=np.zeros(0, int))
     counts = np.bincount(drawn[0].ravel(), minlength=18)

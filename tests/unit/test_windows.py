@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_jax.data.frame_selection import select_frames
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.selection import select_frames
 from fer_jax.uncertainty import summarise
 from fer_jax.windows import (
     ClipProblem,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import crops
+from fer_jax.data import crops
 from fer_jax.faces import landmarks as lm
 from fer_jax.faces.framing import ALIGNED, Framing
 
@@ -34,7 +34,8 @@ class Clips:
       faceless: labelled windows that show no face, which are left out.
       short: recordings left out by data set, because they have too few frames with a face for one
         piece.
-      unseen: clips left out by class, because no data set to learn from shows it (`databases`).
+      unseen: clips left out by class, because no data set to learn from shows it
+        (`cross_database`).
       ends: `[N]` seconds into the recording at which it ends; NaN where that is not known.
 
     Windows overlap: `landmarks`, `frames` and `crop_landmarks` are then `crops.Shared`.

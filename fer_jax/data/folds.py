@@ -196,7 +196,7 @@ def thinned(fold: Fold, ranks, strides: Sequence[int]) -> Fold:
 
 
 def cross_database(subjects, splits, k: int, mode: str = "strided", seed: int = 0) -> list[Fold]:
-    """Learns from data sets and scores another, as `databases.join` marks them.
+    """Learns from data sets and scores another, as `cross_database.join` marks them.
 
     Args:
       subjects: the subject of every clip.

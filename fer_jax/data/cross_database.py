@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fer_jax import crops
-from fer_jax.data import Clips
+from fer_jax.data import crops
+from fer_jax.data.clips import Clips
 from fer_jax.faces.labels import canonical
 
 SEPARATOR = "/"  # between the name of a data set and that of a clip or a person

@@ -7,12 +7,19 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fer_jax import crops, origins
-from fer_jax.data import Clips
+from fer_jax.data import crops, how_to_prepare
+from fer_jax.data.clips import Clips
+from fer_jax.data.frame_selection import (
+    CUT,
+    PIECES,
+    piece_frames,
+    select_frames,
+    thin_frames,
+    window_frames,
+)
 from fer_jax.faces import landmarks as lm
 from fer_jax.faces.framing import ALIGNED, FER2013, Framing
 from fer_jax.faces.labels import DIMENSIONS, PRESENT_INTENSITY, vad
-from fer_jax.selection import CUT, PIECES, piece_frames, select_frames, thin_frames, window_frames
 
 # What a clip without a known target lacks.
 _KNOWN = {"label": "class", "action_units": "action unit", "votes": "vote"}
@@ -44,7 +51,7 @@ def load_clips(
 
     Args:
       path: directory that `python -m preprocess` wrote.
-      frames, rule: see `selection`.
+      frames, rule: see `frame_selection`.
       dataset: name shown in the message when nothing is there.
       crop_size: side of the face crops that a model will see, pixels (0: as prepared); None: it
         sees none.
@@ -117,7 +124,7 @@ def load_clips(
 def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
     """Opens the data set with TFDS, if it has what is wanted of it."""
     if not (path / "dataset_info.json").exists():
-        raise NotPreparedError(origins.not_prepared_message(path, dataset, crop_size))
+        raise NotPreparedError(how_to_prepare.not_prepared_message(path, dataset, crop_size))
     import tensorflow_datasets as tfds  # slow to import: 2 s
 
     builder = tfds.builder_from_directory(str(path))
@@ -125,7 +132,7 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
     if crop_size is not None and not metadata.get("crop_size"):
         raise NotPreparedError(
             f"{path} was prepared without face crops. Prepare it again with the command that made "
-            f"it and {origins.crops_flag(crop_size)}, into another --out or with --overwrite"
+            f"it and {how_to_prepare.crops_flag(crop_size)}, into another --out or with --overwrite"
         )
     if target == "action_units" and not metadata.get("action_units"):
         raise NotPreparedError(
