@@ -14,8 +14,8 @@ import pandas as pd
 from fer_jax.answers import ANSWERS
 from fer_jax.dimension_panel import TRAIL_SECONDS, draw_dimensions
 from fer_jax.dimension_timeline import dimension_timeline
-from fer_jax.panel import GROUND, LEAST_SIDE, SURE, UNSURE, draw_classes
-from fer_jax.timeline import prediction_timeline
+from fer_jax.plotting.panel import GROUND, LEAST_SIDE, SURE, UNSURE, draw_classes
+from fer_jax.plotting.timeline import prediction_timeline
 from fer_jax.unit_panel import draw_units
 from fer_jax.unit_timeline import unit_timeline
 from fer_jax.windows import Source, borders

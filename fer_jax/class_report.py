@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import database_report, metrics, plots, scores, uncertainty
+from fer_jax import database_report, metrics, scores, uncertainty
 from fer_jax.assess import READINGS
+from fer_jax.plotting import style
 
 LOSS = "cross-entropy (nats)"
 table = scores.predictions
@@ -57,9 +58,9 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
     has_dropout = content["single_pass"] is not None
     source = "MC dropout" if has_dropout else "dropout off"
     matrix = metrics.confusion_matrix(summary.mean, labels)
-    yield "confusion", plots.confusion_matrix(matrix, clips.classes), f"Confusion, {source}"
+    yield "confusion", style.confusion_matrix(matrix, clips.classes), f"Confusion, {source}"
     if has_dropout:
-        figure = plots.pass_accuracies(
+        figure = style.pass_accuracies(
             (scored.samples.argmax(-1) == labels).mean(-1),
             metrics.accuracy(summary.mean, labels),
             table["stored"]["accuracy_pooled"],
@@ -69,14 +70,14 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
         yield "passes", figure, caption
     bins = uncertainty.reliability_bins(summary.mean, labels)
     error = uncertainty.expected_calibration_error(summary.mean, labels)
-    figure = plots.reliability(*bins, error)
+    figure = style.reliability(*bins, error)
     yield "reliability", figure, f"Confidence against accuracy, {source}"
-    figure = plots.risk_coverage(_risk_curves(scored, has_dropout, source))
+    figure = style.risk_coverage(_risk_curves(scored, has_dropout, source))
     yield "risk_coverage", figure, "Error among the clips answered"
     yield from database_report.figures(content["databases"], source)
     for kind, place in _telling_clips(scored).items() if has_dropout else ():
         number = scored.numbers[place]
-        figure = plots.class_distributions(
+        figure = style.class_distributions(
             scored.samples[:, place],
             clips.classes,
             clips.classes[labels[place]],

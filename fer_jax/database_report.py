@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from fer_jax import scores
 from fer_jax.data import cross_database
-from fer_jax.plots import ALERT, PALETTE, dress, legend_below, make_figure
+from fer_jax.plotting.style import ALERT, PALETTE, dress, legend_below, make_figure
 
 _SHARES = np.linspace(0, 1, 101)  # of the clips, at which quantiles are kept
 _DOUBTS = {"entropy": "entropy (nats)", "mutual_information": "mutual information (nats)"}

@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from fer_jax.faces import emotion_ratings
-from fer_jax.plots import (
+from fer_jax.plotting.style import (
     ALERT,
     INK,
     MAIN,

@@ -6,19 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import (
-    dimension_plots,
-    dimension_scores,
-    face_plots,
-    metrics,
-    plots,
-    published,
-    scores,
-    uncertainty,
-)
+from fer_jax import dimension_plots, dimension_scores, metrics, published, scores, uncertainty
 from fer_jax.assess import READINGS
 from fer_jax.data.clips import take
 from fer_jax.faces import emotion_ratings
+from fer_jax.plotting import images, style
 from fer_jax.tasks import TOLERANCE
 
 LOSS = "squared + 2 x absolute error"
@@ -91,7 +83,7 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
     right = metrics.distances(summary.mean, labels) < TOLERANCE
     area = content["selective"]["area_under_risk_coverage"]
     curve = (*uncertainty.risk_coverage(summary.doubt, right), area)
-    figure = plots.risk_coverage({f"deviation over the passes ({source})": curve})
+    figure = style.risk_coverage({f"deviation over the passes ({source})": curve})
     yield "risk_coverage", figure, f"Share beyond T = {TOLERANCE:g} among the images answered"
     if clips.frames is not None:
         yield "faces", _best_and_worst(clips, scored), "Best and worst predictions (figures 7, 8)"
@@ -99,16 +91,16 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
 
 def _best_and_worst(clips, scored: scores.Scored):
     """Faces with their labels and predictions."""
-    best, worst = face_plots.ends(order(scored))
+    best, worst = images.ends(order(scored))
 
-    def shown(place: int) -> face_plots.Shown:
+    def shown(place: int) -> images.Shown:
         frames = take(clips, scored.numbers[[place]])["frames"][0]
         values = zip(scored.labels[place], scored.summary.mean[place], clips.classes, strict=True)
         text = "\n".join(f"{name[0].upper()} {own:.1f} → {said:.1f}" for own, said, name in values)
-        return face_plots.Shown(frames[len(frames) // 2], text)
+        return images.Shown(frames[len(frames) // 2], text)
 
     initials = ", ".join(f"{name[0].upper()}: {name}" for name in clips.classes)
-    return face_plots.faces(
+    return images.faces(
         {
             f"Best predictions (label → predicted; {initials})": list(map(shown, best)),
             "Worst predictions": list(map(shown, worst)),

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_jax import checkpoint, face_plots
+from fer_jax import checkpoint
 from fer_jax.data import model_inputs
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
 from fer_jax.models.bilinear_cnn import BilinearCNN
+from fer_jax.plotting import images
 
 MAPS = ("mean", "largest")  # over the channels
 
@@ -39,7 +40,7 @@ def figures(
     Yields:
       Name, figure and caption.
     """
-    best, worst = face_plots.ends(numbers)
+    best, worst = images.ends(numbers)
     shown = {}
     for fold in folds:  # the weights of one at a time: they are large
         own = [n for n in dict.fromkeys(best + worst) if n in fold.evaluate and n not in shown]
@@ -49,7 +50,7 @@ def figures(
             shown |= dict(zip(own, faces, strict=True))
     labelled = "" if clips.labels.ndim == 1 else f" (labelled: {', '.join(clips.classes)})"
     groups = {f"Best predictions{labelled}": best, "Worst predictions": worst}
-    figure = face_plots.faces(
+    figure = images.faces(
         {title: [shown[number] for number in group] for title, group in groups.items()}, MAPS
     )
     caption = "Feature maps of the last convolution, mean and largest of the channels (figure 8)"
@@ -69,7 +70,7 @@ def _faces(module, variables: dict, features, clips, numbers: list[int]) -> list
         label = clips.labels[number]
         text = " ".join(f"{value:.1f}" for value in label) if label.ndim else clips.classes[label]
         own = [maps[name][place, middle] for name in MAPS]
-        faces.append(face_plots.Shown(pictures[place], text, own))
+        faces.append(images.Shown(pictures[place], text, own))
     return faces
 
 

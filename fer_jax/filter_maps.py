@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_jax import frame_plots
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
 from fer_jax.models.inception_resnet_3d import InceptionResNet3D
+from fer_jax.plotting import frame_plots
 
 
 def figures(

@@ -8,7 +8,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from fer_jax.plots import ALERT, INK, MAIN, OTHER, QUIET, SMALL, dress, legend_below, make_figure
+from fer_jax.plotting.style import (
+    ALERT,
+    INK,
+    MAIN,
+    OTHER,
+    QUIET,
+    SMALL,
+    dress,
+    legend_below,
+    make_figure,
+)
 
 
 def growth_curve(stages: Sequence[Mapping], title: str = "Growth of the network") -> Figure:

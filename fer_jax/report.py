@@ -11,11 +11,12 @@ import jax
 import numpy as np
 import pandas as pd
 
-from fer_jax import __version__, class_report, dimension_report, plots, scores, unit_report
+from fer_jax import __version__, class_report, dimension_report, scores, unit_report
 from fer_jax.assess import READINGS
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
 from fer_jax.epoch_log import read_history
+from fer_jax.plotting import style
 from fer_jax.tasks import TASKS
 from fer_jax.uncertainty import SUMMARIES
 
@@ -64,7 +65,7 @@ def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figu
     (workdir / "metrics.json").write_text(json.dumps(valid, indent=1) + "\n")
     kind.table(clips, folds, scored).to_csv(workdir / "predictions.csv", index=False)
     drawn = [
-        ("learning", plots.learning_curves(history[history["fold"] != "all"], loss=kind.LOSS),
+        ("learning", style.learning_curves(history[history["fold"] != "all"], loss=kind.LOSS),
          "Loss and accuracy over the epochs"),
     ]  # fmt: skip
     drawn = itertools.chain(kind.figures(clips, scored, content), drawn)

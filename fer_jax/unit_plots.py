@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fer_jax.faces.labels import PRESENT
-from fer_jax.plots import (
+from fer_jax.plotting.style import (
     ALERT,
     INK,
     MAIN,

@@ -9,8 +9,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fer_jax.faces.labels import PRESENT
-from fer_jax.plots import INK, MAIN, OTHER, QUIET, TEXT, TITLE, dress, legend_below, make_figure
-from fer_jax.timeline import FACELESS, UNSURE, WIDTH, draw_thumbnails, shade
+from fer_jax.plotting.style import (
+    INK,
+    MAIN,
+    OTHER,
+    QUIET,
+    TEXT,
+    TITLE,
+    dress,
+    legend_below,
+    make_figure,
+)
+from fer_jax.plotting.timeline import FACELESS, UNSURE, WIDTH, draw_thumbnails, shade
 from fer_jax.windows import borders
 
 _HEIGHT = 0.86  # of a probability of 1 in a lane

@@ -8,7 +8,7 @@ import pytest
 
 from fer_jax import annotate
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.timeline import prediction_timeline
+from fer_jax.plotting.timeline import prediction_timeline
 from fer_jax.windows import Source, columns
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")

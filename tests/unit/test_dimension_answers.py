@@ -10,11 +10,12 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Ellipse
 
-from fer_jax import annotate, dimension_plots, face_plots, outputs
+from fer_jax import annotate, dimension_plots, outputs
 from fer_jax.answers import ANSWERS, NO_FACE
 from fer_jax.dimension_timeline import dimension_timeline
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.panel import SURE, UNSURE
+from fer_jax.plotting import images
+from fer_jax.plotting.panel import SURE, UNSURE
 from fer_jax.uncertainty import summarise_dimensions
 from fer_jax.windows import Source, columns
 from tests.unit.test_plots import check_legible
@@ -267,8 +268,8 @@ def test_calibration_of_intervals_is_drawn():
 def test_faces_stand_above_their_maps():
     face = np.full((48, 48, 3), 90, np.uint8)
     maps = [np.eye(3), np.ones((6, 6))]
-    shown = [face_plots.Shown(face, "V 8.2 → 7.9\nA 6.5 → 6.6", maps)] * 5
-    figure = face_plots.faces({"Best predictions": shown, "Worst": shown[:2]}, ("mean", "largest"))
+    shown = [images.Shown(face, "V 8.2 → 7.9\nA 6.5 → 6.6", maps)] * 5
+    figure = images.faces({"Best predictions": shown, "Worst": shown[:2]}, ("mean", "largest"))
     texts = check_legible(figure)
     assert texts.count("V 8.2 → 7.9\nA 6.5 → 6.6") == 7
     assert figure.axes[5].images[1].get_array().shape == (3, 3)
@@ -276,6 +277,6 @@ def test_faces_stand_above_their_maps():
 
 
 def test_no_face_is_both_best_and_worst():
-    assert face_plots.ends(list(range(50))) == ([*range(10)], [*range(49, 39, -1)])
-    assert face_plots.ends([3, 1, 2, 0, 4]) == ([3, 1], [4, 0])
-    assert face_plots.ends([7]) == ([7], [7])
+    assert images.ends(list(range(50))) == ([*range(10)], [*range(49, 39, -1)])
+    assert images.ends([3, 1, 2, 0, 4]) == ([3, 1], [4, 0])
+    assert images.ends([7]) == ([7], [7])

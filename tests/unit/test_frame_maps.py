@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax import frame_maps, frame_plots
+from fer_jax import frame_maps
 from fer_jax.faces import landmarks as lm
 from fer_jax.models.fer_gcn import FERGCN
+from fer_jax.plotting import frame_plots
 
 FRAMES, SIDE = 3, 16
 

@@ -24,11 +24,11 @@ FLOORS = [
      "programs", "progressive", "train", "uncertainty", "warm_start"},
     {"annotate", "answers", "checks", "class_report", "compare", "database_report",
      "dimension_panel", "dimension_plots", "dimension_report", "dimension_scores",
-     "dimension_timeline", "epoch_log", "experiment", "face_maps", "face_plots", "filter_maps",
-     "frame_maps", "frame_plots", "method_plots", "method_tables", "outputs", "panel", "plots",
-     "predict", "report", "resume", "scores", "search", "search_report", "setup", "sources",
-     "synthetic.demo", "timeline", "unit_panel", "unit_plots", "unit_report", "unit_scores",
-     "unit_timeline", "windows", "workdir"},
+     "dimension_timeline", "epoch_log", "experiment", "face_maps", "filter_maps", "frame_maps",
+     "method_plots", "method_tables", "outputs", "plotting.frame_plots", "plotting.images",
+     "plotting.panel", "plotting.style", "plotting.timeline", "predict", "report", "resume",
+     "scores", "search", "search_report", "setup", "sources", "synthetic.demo", "unit_panel",
+     "unit_plots", "unit_report", "unit_scores", "unit_timeline", "windows", "workdir"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"torch", "tensorflow", "dlib"}

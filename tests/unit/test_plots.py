@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from fer_jax import method_plots, plots
+from fer_jax import method_plots
 from fer_jax.answers import ANSWERS
 from fer_jax.faces.labels import AFEW_CLASSES, BP4D_ACTION_UNITS, RAVDESS_CLASSES
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.timeline import prediction_timeline
+from fer_jax.plotting import style
+from fer_jax.plotting.timeline import prediction_timeline
 from fer_jax.uncertainty import summarise_units
 from fer_jax.unit_timeline import unit_timeline
 
@@ -60,7 +61,7 @@ def rng():
 def test_confusion_matrix_shows_counts_and_accuracy(rng):
     matrix = rng.integers(0, 9, (8, 8)) + np.diag(rng.integers(20, 140, 8))
     matrix[2] = 0  # a class nobody showed
-    figure = plots.confusion_matrix(matrix, RAVDESS_CLASSES, "test set")
+    figure = style.confusion_matrix(matrix, RAVDESS_CLASSES, "test set")
     texts = check_legible(figure)
     assert str(matrix[0, 0]) in texts
     heading = next(text for text in texts if text.startswith("test set"))
@@ -69,8 +70,8 @@ def test_confusion_matrix_shows_counts_and_accuracy(rng):
 
 
 def test_confusion_matrix_of_two_classes_and_of_nothing():
-    check_legible(plots.confusion_matrix([[3, 1], [0, 4]], ("a", "b")))
-    check_legible(plots.confusion_matrix(np.zeros((3, 3), int), ("a", "b", "c")))
+    check_legible(style.confusion_matrix([[3, 1], [0, 4]], ("a", "b")))
+    check_legible(style.confusion_matrix(np.zeros((3, 3), int), ("a", "b", "c")))
 
 
 def history(folds, epochs, evaluation=True):
@@ -85,7 +86,7 @@ def history(folds, epochs, evaluation=True):
 
 
 def test_learning_curves_draw_folds_thin_and_their_mean_thick():
-    figure = plots.learning_curves(history(4, 10))
+    figure = style.learning_curves(history(4, 10))
     check_legible(figure)
     lines = figure.axes[0].get_lines()
     assert len(lines) == 2 * (4 + 1)
@@ -95,7 +96,7 @@ def test_learning_curves_draw_folds_thin_and_their_mean_thick():
 
 
 def test_learning_curves_of_one_fold_without_evaluation():
-    figure = plots.learning_curves(history(1, 1, evaluation=False))
+    figure = style.learning_curves(history(1, 1, evaluation=False))
     check_legible(figure)
     assert len(figure.axes[0].get_lines()) == 1
 
@@ -103,14 +104,14 @@ def test_learning_curves_of_one_fold_without_evaluation():
 def test_learning_curves_skip_epochs_that_were_not_evaluated():
     table = history(2, 6)
     table.loc[table["epoch"] % 3 != 0, ["evaluation_loss", "evaluation_accuracy"]] = np.nan
-    figure = plots.learning_curves(table)
+    figure = style.learning_curves(table)
     assert list(figure.axes[1].get_lines()[-1].get_xdata()) == [3, 6]
 
 
 @pytest.mark.parametrize("clips", [80, 4000])
 def test_pass_accuracies_count_every_pass_and_mark_the_ensemble(rng, clips):
     accuracies = (rng.normal(0.32, 0.0118, 100) * clips).round() / clips
-    figure = plots.pass_accuracies(accuracies, 0.3611, 0.3413, 0.35)
+    figure = style.pass_accuracies(accuracies, 0.3611, 0.3413, 0.35)
     texts = check_legible(figure)
     axes = figure.axes[0]
     assert sum(bar.get_height() for bar in axes.patches) == 100
@@ -120,13 +121,13 @@ def test_pass_accuracies_count_every_pass_and_mark_the_ensemble(rng, clips):
 
 
 def test_pass_accuracies_that_are_all_equal():
-    check_legible(plots.pass_accuracies(np.full(10, 0.75), 0.75))
+    check_legible(style.pass_accuracies(np.full(10, 0.75), 0.75))
 
 
 def test_class_distributions_show_every_pass_and_the_true_class(rng):
     samples = rng.dirichlet([1, 0.2, 0.3, 0.1, 3, 0.4, 6], 100)
     landmarks = MEAN_FACE[None] * 60 + 200 + rng.normal(0, 1, (9, 68, 2))
-    figure = plots.class_distributions(samples, AFEW_CLASSES, "surprise", landmarks, "clip 7")
+    figure = style.class_distributions(samples, AFEW_CLASSES, "surprise", landmarks, "clip 7")
     texts = check_legible(figure)
     assert "surprise (true)" in texts and "first frame" in texts
     assert f"{samples[:, 6].mean():.2f} ± {samples[:, 6].std():.2f}" in texts
@@ -135,7 +136,7 @@ def test_class_distributions_show_every_pass_and_the_true_class(rng):
 
 
 def test_class_distributions_without_faces(rng):
-    figure = plots.class_distributions(rng.dirichlet([1, 1], 5), ("yes", "no"))
+    figure = style.class_distributions(rng.dirichlet([1, 1], 5), ("yes", "no"))
     check_legible(figure)
     assert len(figure.axes) == 1
 
@@ -143,7 +144,7 @@ def test_class_distributions_without_faces(rng):
 def test_reliability_leaves_empty_bins_out():
     confidence = np.array([np.nan, 0.3, 0.5, 0.7, 0.9])
     accuracy = np.array([np.nan, 0.2, 0.5, 0.6, 0.95])
-    figure = plots.reliability(confidence, accuracy, [0, 3, 5, 9, 20], 0.0712)
+    figure = style.reliability(confidence, accuracy, [0, 3, 5, 9, 20], 0.0712)
     texts = check_legible(figure)
     assert len(figure.axes[0].patches) == 4
     assert any("0.071" in text and "37 clips" in text for text in texts)
@@ -155,14 +156,14 @@ def test_risk_coverage_draws_every_curve():
         "entropy": (coverage, 0.2 * coverage**2, 0.066),
         "mutual information": (coverage, 0.2 * coverage, 0.1),
     }
-    figure = plots.risk_coverage(curves)
+    figure = style.risk_coverage(curves)
     texts = check_legible(figure)
     assert "entropy (area 0.066)" in texts
     assert len(figure.axes[0].get_lines()) == 2
 
 
 def test_risk_coverage_of_a_model_without_errors():
-    check_legible(plots.risk_coverage({"entropy": (np.array([1.0]), np.array([0.0]), 0.0)}))
+    check_legible(style.risk_coverage({"entropy": (np.array([1.0]), np.array([0.0]), 0.0)}))
 
 
 def test_figures_leave_pyplot_alone():
@@ -174,8 +175,8 @@ def test_figures_leave_pyplot_alone():
 
 
 def test_colours_are_distinct_up_to_nine_classes():
-    assert len(set(plots.class_colours(9))) == 9
-    assert len(plots.class_colours(12)) == 12
+    assert len(set(style.class_colours(9))) == 9
+    assert len(style.class_colours(12)) == 12
 
 
 def predictions(windows=24, seed=0, faceless=(5, 6, 7), threshold=1.2):

@@ -12,7 +12,7 @@ from fer_jax import annotate, unit_panel
 from fer_jax.answers import ANSWERS
 from fer_jax.faces.labels import BP4D_ACTION_UNITS as UNITS
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.panel import TEXT
+from fer_jax.plotting.panel import TEXT
 from fer_jax.uncertainty import summarise_units
 from fer_jax.windows import Source, columns
 

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fer_jax.plots import (
+from fer_jax.plotting.style import (
     ALERT,
     INK,
     OTHER,

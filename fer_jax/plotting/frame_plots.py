@@ -8,7 +8,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fer_jax.plots import ALERT, INK, MAIN, QUIET, SMALL, TITLE, dress, legend_below, make_figure
+from fer_jax.plotting.style import (
+    ALERT,
+    INK,
+    MAIN,
+    QUIET,
+    SMALL,
+    TITLE,
+    dress,
+    legend_below,
+    make_figure,
+)
 
 
 def intensity_weights(weights, motion, title: str = "Expression intensity of the frames") -> Figure:

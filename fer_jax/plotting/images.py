@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_jax.plots import INK, SMALL, TITLE, make_figure
+from fer_jax.plotting.style import INK, SMALL, TITLE, make_figure
 
 FACES = 10  # of the best and of the worst predictions
 _COLUMN, _LINE = 1.05, 0.13  # inches: width of a face, height of a line of text
