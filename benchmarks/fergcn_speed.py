@@ -32,7 +32,7 @@ from configs import base
 from fer_jax import parallel, programs
 from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES
-from fer_jax.models.fer_gcn import FERGCN
+from fer_jax.systems.fer_gcn.network import FERGCN
 from fer_jax.tasks import TASKS
 
 CLASSES, FRAMES = 7, 16

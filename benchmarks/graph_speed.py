@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks import torch_graph_baselines, torch_st_bln
 from benchmarks.parity import BASELINES
 from fer_jax.faces import landmarks
-from fer_jax.models import build
+from fer_jax.systems import build
 
 BATCH, FRAMES, CLASSES, STEPS = 128, 4, 6, 4
 

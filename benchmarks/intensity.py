@@ -16,9 +16,9 @@ import tensorflow_datasets as tfds
 from scipy.stats import spearmanr
 
 import fer_jax
-from fer_jax import frame_maps
 from fer_jax.data import frame_selection
 from fer_jax.synthetic.face_model import RECIPES
+from fer_jax.systems.fer_gcn import figures
 
 
 def known_intensity(path: pathlib.Path, predictor) -> np.ndarray:
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("dataset", type=path, nargs="?", default=path("data/synthetic_crops"))
     options = parser.parse_args()
     predictor = fer_jax.load_model(options.run / "model")
-    weights = frame_maps.frame_weights(predictor.variables["params"])
+    weights = figures.frame_weights(predictor.variables["params"])
     intensity = known_intensity(options.dataset, predictor)
     print("| step | weight (1: its equal share) | mean intensity of the action units |")
     print("|---|---|---|")

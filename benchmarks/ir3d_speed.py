@@ -33,8 +33,8 @@ from benchmarks import torch_inception_resnet_3d as mirrors
 from benchmarks.fergcn_speed import on_gpu
 from fer_jax import parallel, programs
 from fer_jax.data import folds
-from fer_jax.models.inception_resnet_3d import InceptionResNet3D
-from fer_jax.models.shortcut import shortcut_filters
+from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
+from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.tasks import TASKS
 
 CLASSES = 6

@@ -29,13 +29,13 @@ from benchmarks import (
 from benchmarks.parity import BASELINES, stirred_variables, torch_names
 from fer_jax.faces import landmarks
 from fer_jax.layers.backbones import VGG16_STAGES
-from fer_jax.models import build
-from fer_jax.models.bilinear_cnn import BilinearCNN
-from fer_jax.models.fer_gcn import FERGCN
-from fer_jax.models.inception_resnet_3d import InceptionResNet3D
-from fer_jax.models.shortcut import shortcut_filters
-from fer_jax.models.st_bln import STBLN
-from fer_jax.models.stc_nlstm import STCNLSTM
+from fer_jax.systems import build
+from fer_jax.systems.bilinear_cnn.network import BilinearCNN
+from fer_jax.systems.fer_gcn.network import FERGCN
+from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
+from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
+from fer_jax.systems.st_bln.network import STBLN
+from fer_jax.systems.stc_nlstm.network import STCNLSTM
 from fer_jax.tasks import TASKS
 
 CLASSES, DIMENSIONS = 7, 3

@@ -17,8 +17,8 @@ import torch
 
 from benchmarks import torch_graph_baselines, torch_st_bln
 from fer_jax.faces import landmarks
-from fer_jax.models import build
-from fer_jax.models.st_bln import STBLN
+from fer_jax.systems import build
+from fer_jax.systems.st_bln.network import STBLN
 
 # The published sizes: edges of the reference graph, classes.
 REFERENCE = {"AFEW": (312, 7), "Oulu-CASIA": (309, 6), "CK+": (303, 7)}

@@ -23,12 +23,13 @@ from rich.table import Table
 
 from benchmarks import torch_st_bln as mirror
 from configs import pstbln_ckplus
-from fer_jax import programs, progressive, train
+from fer_jax import programs, train
 from fer_jax.data import clips
 from fer_jax.data.folds import Fold
 from fer_jax.faces import landmarks
-from fer_jax.models.st_bln import STBLN
-from fer_jax.progressive import show
+from fer_jax.systems.st_bln import growth
+from fer_jax.systems.st_bln.growth import show
+from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
 
 REFERENCE_EDGES, CLASSES, CLIPS, FRAMES = 309, 7, 294, 4
@@ -55,7 +56,7 @@ def make_clips() -> clips.Clips:
 
 
 class Ours:
-    """The stages as `fer_jax.search` runs them."""
+    """The stages as `fer_jax.systems.st_bln.search` runs them."""
 
     def __init__(self, config):
         self.config, self.clips, self.variables = config, make_clips(), {}
@@ -74,7 +75,7 @@ class Ours:
             module, TASKS["classification"], self.config, self.features, [self.run.fold]
         )
         deeper = len(widths) > self.depth
-        state = progressive.first_state(program, self.clips, 0, self.variables, deeper=deeper)
+        state = growth.first_state(program, self.clips, 0, self.variables, deeper=deeper)
         states = jax.block_until_ready(programs.stack([state]))
         program, _ = programs.compile_ahead(program, states, self.clips)
         compiling, seconds = time.perf_counter() - started, []

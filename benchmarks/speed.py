@@ -26,7 +26,7 @@ from benchmarks import torch_st_bln as mirror
 from configs import base
 from fer_jax import parallel, programs, uncertainty
 from fer_jax.data import folds
-from fer_jax.models.st_bln import STBLN
+from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
 
 REFERENCE_EDGES, CLEAN_EDGES, CLASSES = 309, 181, 6

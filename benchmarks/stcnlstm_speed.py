@@ -31,7 +31,7 @@ from benchmarks.fergcn_speed import on_gpu
 from configs import base, stcnlstm_synthetic
 from fer_jax import programs
 from fer_jax.data import folds
-from fer_jax.models.stc_nlstm import STCNLSTM, WIDTHS
+from fer_jax.systems.stc_nlstm.network import STCNLSTM, WIDTHS
 from fer_jax.tasks import TASKS
 
 CLASSES = 6

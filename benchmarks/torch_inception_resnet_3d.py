@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fer_jax.models.inception_resnet_3d import WIDTHS
+from fer_jax.systems.inception_resnet_3d.network import WIDTHS
 
 SQUARE, FIVE, POINT = (3, 3), (5, 5), (1, 1)
 SIZES = {  # rows and columns of the kernels of each branch; "half" halves the sides

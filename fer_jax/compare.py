@@ -24,16 +24,9 @@ from absl import logging
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax import (
-    checkpoint,
-    experiment,
-    method_tables,
-    published,
-    report,
-    search_report,
-    uncertainty,
-)
+from fer_jax import checkpoint, experiment, method_tables, published, report, uncertainty
 from fer_jax.predictor import Predictor
+from fer_jax.systems.st_bln import search_report
 from fer_jax.windows import Face, gather
 
 REPEATS = 11  # timed calls, the median counts

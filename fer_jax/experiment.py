@@ -20,24 +20,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fer_jax import (
-    checkpoint,
-    face_maps,
-    filter_maps,
-    frame_maps,
-    parallel,
-    programs,
-    report,
-    resume,
-    train,
-)
+from fer_jax import checkpoint, parallel, programs, report, resume, train
 from fer_jax.data import crops, folds, frame_selection
 from fer_jax.data.clips import Clips
 from fer_jax.data.load import NotPreparedError
-from fer_jax.models.bilinear_cnn import BilinearCNN
-from fer_jax.models.fer_gcn import FERGCN
-from fer_jax.models.inception_resnet_3d import InceptionResNet3D
 from fer_jax.setup import Experiment, SetupError, fresh_states, prepare
+from fer_jax.systems.bilinear_cnn import figures as bilinear_cnn_figures
+from fer_jax.systems.bilinear_cnn.network import BilinearCNN
+from fer_jax.systems.fer_gcn import figures as fer_gcn_figures
+from fer_jax.systems.fer_gcn.network import FERGCN
+from fer_jax.systems.inception_resnet_3d import figures as inception_resnet_3d_figures
+from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.tasks import TASKS
 from fer_jax.windows import UNKNOWN_FPS
 from fer_jax.workdir import WorkdirError
@@ -45,9 +38,9 @@ from fer_jax.workdir import WorkdirError
 # What keeps an experiment from being run; each message says what to do.
 FAILURES = (SetupError, WorkdirError, NotPreparedError, train.NonFiniteLossError)
 _OWN_FIGURES = {
-    FERGCN: frame_maps.figures,
-    BilinearCNN: face_maps.figures,
-    InceptionResNet3D: filter_maps.figures,
+    FERGCN: fer_gcn_figures.figures,
+    BilinearCNN: bilinear_cnn_figures.figures,
+    InceptionResNet3D: inception_resnet_3d_figures.figures,
 }
 STILL_SECONDS = 0.2  # of a video for which one of its frames stands
 MEMORY_SHARE = 0.8  # of a device's memory that runs side by side may take
@@ -88,7 +81,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     except ValueError as error:
         raise SetupError(str(error)) from error
     if config.search.enabled:
-        from fer_jax import search  # it is built on this file
+        from fer_jax.systems.st_bln import search  # it is built on this file
 
         return search.run(experiment, console)
     clips, total = experiment.clips, experiment.parameters

@@ -19,7 +19,7 @@ from fer_jax.data import load as data_load
 from fer_jax.data.clips import Clips, hold_crops, take
 from fer_jax.data.folds import Fold, make_folds, thinned
 from fer_jax.faces.landmarks import make_graph
-from fer_jax.models import MODELS, build
+from fer_jax.systems import MODELS, build
 from fer_jax.tasks import TASKS
 from fer_jax.workdir import claim
 

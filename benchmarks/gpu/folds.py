@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks import folds
-from fer_jax.models.st_bln import STBLN
+from fer_jax.systems.st_bln.network import STBLN
 
 GOAL = 5.0
 

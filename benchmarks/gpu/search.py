@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from benchmarks import search_speed
 from configs import pstbln_ckplus
-from fer_jax.progressive import show
+from fer_jax.systems.st_bln.growth import show
 
 STAGES = ((5,), (10,), (10, 5), (10, 10), (10, 10, 5), (10, 10, 10))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fer_jax.data.model_inputs import frame_inputs
-from fer_jax.models.bilinear_cnn import BilinearCNN
-from fer_jax.models.bilinear_pooling import bilinear_vector
+from fer_jax.systems.bilinear_cnn.network import BilinearCNN
+from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector
 
 
 def size(tree):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fer_jax.data.frame_selection import select_frames
-from fer_jax.models import fer_gcn
-from fer_jax.models.fer_gcn import FERGCN, fuse, intensity_weights, propagate
 from fer_jax.programs import count_parameters
+from fer_jax.systems.fer_gcn import network
+from fer_jax.systems.fer_gcn.network import FERGCN, fuse, intensity_weights, propagate
 
 STAGES = ((4, 1),)
 A = np.float32([[0.9, 0.2, 0.7], [0.1, 0.8, 0.9], [0, 0.1, 1.4]])
@@ -99,7 +99,7 @@ def test_no_gradient_flows_through_the_fusion(monkeypatch):
     def flowing(adjacency):
         return jax.nn.softmax(adjacency.mean(axis=0))
 
-    monkeypatch.setattr(fer_gcn, "intensity_weights", flowing)
+    monkeypatch.setattr(network, "intensity_weights", flowing)
     leaking = jax.jit(jax.grad(lambda adjacency: loss(adjacency)))(adjacency)
     assert np.abs(leaking - through_graph).max() > 1e-2 * np.abs(through_graph).max()
 

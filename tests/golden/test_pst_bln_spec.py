@@ -2,7 +2,7 @@
 
 import pytest
 
-from fer_jax.progressive import Rule, decide
+from fer_jax.systems.st_bln.growth import Rule, decide
 
 LOSSES = {
     (5,): 1.2000,

@@ -10,9 +10,9 @@ import pytest
 
 from fer_jax import uncertainty
 from fer_jax.data.model_inputs import PIXELS, frame_inputs
-from fer_jax.models import MODELS, build
-from fer_jax.models.bilinear_cnn import BilinearCNN
-from fer_jax.models.bilinear_pooling import bilinear_vector, scale_to_unit
+from fer_jax.systems import MODELS, build
+from fer_jax.systems.bilinear_cnn.network import BilinearCNN
+from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector, scale_to_unit
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from configs import base
 from fer_jax import programs, published, setup
 from fer_jax.data import how_to_prepare
-from fer_jax.models import MODELS, build
+from fer_jax.systems import MODELS, build
 from fer_jax.tasks import TASKS
 from preprocess.datasets import DATASETS
 

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from fer_jax import programs
 from fer_jax.data import crops, frame_selection, load, model_inputs
 from fer_jax.data.clips import batches, hold_crops, take
-from fer_jax.models.inception_resnet_3d import InceptionResNet3D
+from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 
 FRAMES = 5
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fer_jax import uncertainty
-from fer_jax.models import MODELS, build
-from fer_jax.models.densenet import DenseNet, mean_over_frames, mean_pool_2
+from fer_jax.systems import MODELS, build
+from fer_jax.systems.stc_nlstm.densenet import DenseNet, mean_over_frames, mean_pool_2
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 

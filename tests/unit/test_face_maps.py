@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 
-from fer_jax import face_maps
-from fer_jax.models.bilinear_cnn import BilinearCNN
+from fer_jax.systems.bilinear_cnn import figures
+from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 
 SIDE = 16
 
@@ -15,7 +15,7 @@ def test_maps_are_high_where_there_is_something():
     inputs[0, 0, 2:6, 9:13] = inputs[1, 0, 10:14, 2:6] = 1.0  # a bright square in black
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))
     positive = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.1, np.float32), dict(shapes))
-    maps = face_maps.feature_maps(module, positive, inputs)
+    maps = figures.feature_maps(module, positive, inputs)
     every = module.apply(positive, inputs, method="maps")
     np.testing.assert_allclose(maps["largest"], np.asarray(every).max(-1), rtol=1e-5)
     np.testing.assert_allclose(maps["mean"], np.asarray(every).mean(-1), rtol=1e-5)

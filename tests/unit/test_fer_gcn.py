@@ -9,8 +9,8 @@ import pytest
 
 from fer_jax import uncertainty
 from fer_jax.layers.lstm import BiLSTM
-from fer_jax.models import build
-from fer_jax.models.fer_gcn import FERGCN, GraphModule
+from fer_jax.systems import build
+from fer_jax.systems.fer_gcn.network import FERGCN, GraphModule
 
 CLIPS, FRAMES, FEATURES, CLASSES = 3, 5, 6, 4
 STAGES = ((4, 1), (6, 2))

@@ -5,9 +5,9 @@ import types
 import numpy as np
 import pytest
 
-from fer_jax import filter_maps
-from fer_jax.models.inception_resnet_3d import InceptionResNet3D
-from fer_jax.models.shortcut import shortcut_filters
+from fer_jax.systems.inception_resnet_3d import figures
+from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
+from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 
 SIDE = 96
 
@@ -21,13 +21,13 @@ def drawn(monkeypatch):
         "landmarks": rng.uniform(0, SIDE / 2, (2, 3, 68, 2)).astype(np.float32),
     }
     monkeypatch.setattr(
-        filter_maps, "take", lambda _, numbers: {k: v[numbers] for k, v in inputs.items()}
+        figures, "take", lambda _, numbers: {k: v[numbers] for k, v in inputs.items()}
     )
     clips = types.SimpleNamespace(clip_ids=["a", "b"])
 
     def draw(**options):
         module = InceptionResNet3D(4, **options)
-        return list(filter_maps.figures(module, lambda batch: batch, None, clips, [], [1, 0]))
+        return list(figures.figures(module, lambda batch: batch, None, clips, [], [1, 0]))
 
     return inputs, draw
 

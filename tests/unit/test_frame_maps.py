@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax import frame_maps
 from fer_jax.faces import landmarks as lm
-from fer_jax.models.fer_gcn import FERGCN
 from fer_jax.plotting import frame_plots
+from fer_jax.systems.fer_gcn import figures
+from fer_jax.systems.fer_gcn.network import FERGCN
 
 FRAMES, SIDE = 3, 16
 
@@ -36,7 +36,7 @@ def bright_spots():
 
 
 def test_features_come_from_where_there_is_something(network):
-    maps = frame_maps.feature_maps(*network, bright_spots())
+    maps = figures.feature_maps(*network, bright_spots())
     assert maps["before"].shape == (FRAMES, SIDE // 2, SIDE // 2)
     for frame, heat in enumerate(maps["before"]):
         row, column = np.unravel_index(heat.argmax(), heat.shape)
@@ -45,7 +45,7 @@ def test_features_come_from_where_there_is_something(network):
 
 
 def test_a_graph_that_changes_nothing_leaves_the_maps(network):
-    maps = frame_maps.feature_maps(*network, bright_spots())
+    maps = figures.feature_maps(*network, bright_spots())
     np.testing.assert_allclose(maps["after"], maps["before"], rtol=1e-5)
 
 
@@ -54,25 +54,25 @@ def test_a_frame_that_is_not_taken_in_has_no_map_behind_the_graph(network):
     adjacency = np.eye(FRAMES, dtype=np.float32)
     adjacency[1, 1], adjacency[1, 0] = 0.0, 1.0  # frame 1 sees frame 0 instead of itself
     changed = {**variables, "params": {**variables["params"], "A": adjacency}}
-    maps = frame_maps.feature_maps(module, changed, bright_spots())
+    maps = figures.feature_maps(module, changed, bright_spots())
     assert maps["before"][1].max() > 0 and maps["after"][1].max() == 0
     np.testing.assert_allclose(maps["after"][2], maps["before"][2], rtol=1e-5)
 
 
 def test_weights_are_those_of_the_columns():
     adjacency = np.array([[0.9, 0.2, 0.7], [0.1, 0.8, 0.9], [0.0, 0.1, 1.4]])
-    weights = frame_maps.frame_weights({"A": adjacency})
+    weights = figures.frame_weights({"A": adjacency})
     np.testing.assert_allclose(weights, [0.2512, 0.2597, 0.4892], atol=1e-4)
 
 
 def test_motion_is_that_of_the_features_not_of_the_head():
     face = 50 * lm.MEAN_FACE
     shifted = np.stack([face, face + [30, -4]])
-    np.testing.assert_allclose(frame_maps.landmark_motion(shifted[None]), [0, 0], atol=1e-6)
+    np.testing.assert_allclose(figures.landmark_motion(shifted[None]), [0, 0], atol=1e-6)
     opened = np.stack([face, face])
     opened[1, 55:60, 1] += 10  # five of the 51 points, a fifth of the eye distance
     np.testing.assert_allclose(
-        frame_maps.landmark_motion(opened[None]), [0, 5 / 51 * 10 / 50], atol=1e-4
+        figures.landmark_motion(opened[None]), [0, 5 / 51 * 10 / 50], atol=1e-4
     )
 
 

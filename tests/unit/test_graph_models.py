@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fer_jax.faces import landmarks
-from fer_jax.models import MODELS, build
-from fer_jax.models.agcn import AdaptiveGraphConv
-from fer_jax.models.st_bln import STBLN
-from fer_jax.models.st_gcn import STGCN, graph_product, partition
+from fer_jax.systems import MODELS, build
+from fer_jax.systems.graph_baselines.agcn import AdaptiveGraphConv
+from fer_jax.systems.graph_baselines.st_gcn import STGCN, graph_product, partition
+from fer_jax.systems.st_bln.network import STBLN
 
 NODES, CLASSES, CENTRE = 6, 3, 4
 WIDTHS = (4, 4, 8, 8, 8)  # the fifth layer halves the time

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fer_jax import uncertainty
-from fer_jax.models import build
-from fer_jax.models.densenet import mean_over_frames
-from fer_jax.models.inception_resnet_3d import InceptionResNet3D
-from fer_jax.models.shortcut import shortcut_filters
+from fer_jax.systems import build
+from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
+from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
+from fer_jax.systems.stc_nlstm.densenet import mean_over_frames
 
 CLIPS, FRAMES, CLASSES = 2, 3, 4
 SMALL = {"divisor": 16, "hidden": 5, "dropout": 0.0}

@@ -17,8 +17,8 @@ from fer_jax import assess, parallel, programs, train
 from fer_jax.data import augment, model_inputs
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
-from fer_jax.models.fer_gcn import FERGCN
-from fer_jax.models.st_bln import STBLN
+from fer_jax.systems.fer_gcn.network import FERGCN
+from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -13,11 +13,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from configs import base
-from fer_jax import programs, progressive, search_report
+from fer_jax import programs
 from fer_jax.data.folds import holdout
 from fer_jax.faces import landmarks
-from fer_jax.models.st_bln import STBLN
-from fer_jax.progressive import Rule, decide, grow, relative_fall, shed
+from fer_jax.systems.st_bln import growth, search_report
+from fer_jax.systems.st_bln.growth import Rule, decide, grow, relative_fall, shed
+from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
 
 EDGES, FRAMES = 4, 4
@@ -290,7 +291,7 @@ def test_a_stage_begins_with_the_grown_parent(make_clips, old, new):
 
     parent = fresh(old, 5) if old else {}
     deeper = len(new) > len(old)
-    state = progressive.first_state(program, clips, 7, parent, deeper=deeper)
+    state = growth.first_state(program, clips, 7, parent, deeper=deeper)
     whole = fresh(new, 7)
     expected = leaves(grow(shed(parent, whole, deeper=deeper), whole))
     found = leaves(state.variables)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_jax.data.augment import mirror_in_crop
-from fer_jax.models.shortcut import shortcut_filters
+from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
 
 SIZE = 96
 

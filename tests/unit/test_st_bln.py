@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fer_jax.layers import common
-from fer_jax.models import MODELS
-from fer_jax.models.st_bln import STBLN, TemporalConv
+from fer_jax.systems import MODELS
+from fer_jax.systems.st_bln.network import STBLN, TemporalConv
 
 EDGES, CLASSES = 7, 3
 WIDTHS = (4, 4, 6, 6, 6)  # the fifth layer halves the time

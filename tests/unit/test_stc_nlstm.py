@@ -9,8 +9,8 @@ import pytest
 
 from fer_jax import uncertainty
 from fer_jax.layers.conv3d import max_pool_frames
-from fer_jax.models import build
-from fer_jax.models.stc_nlstm import NESTINGS, STCNLSTM, mspp, pyramid
+from fer_jax.systems import build
+from fer_jax.systems.stc_nlstm.network import NESTINGS, STCNLSTM, mspp, pyramid
 
 CLIPS, FRAMES, SIDE, CLASSES, HIDDEN = 3, 4, 16, 4, 5
 CHANNELS = (4, 3, 5, 3, 4)

@@ -14,8 +14,8 @@ from fer_jax import optimizers, parallel, programs, train
 from fer_jax.data import clips as clip_data
 from fer_jax.data.folds import Fold
 from fer_jax.data.model_inputs import model_inputs
-from fer_jax.models import MODELS, is_kernel
-from fer_jax.models.st_bln import STBLN
+from fer_jax.systems import MODELS, is_kernel
+from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
 
 TASK = TASKS["classification"]

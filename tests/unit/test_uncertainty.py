@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 
 from fer_jax import uncertainty
 from fer_jax.layers.common import BatchNorm
-from fer_jax.models.st_bln import STBLN
+from fer_jax.systems.st_bln.network import STBLN
 
 
 class UserModel(nn.Module):

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fer_jax import method_plots
 from fer_jax.data import folds
-from fer_jax.progressive import show
+from fer_jax.systems.st_bln.growth import show
 
 FILE = "search.jsonl"
 
@@ -28,7 +28,7 @@ def write_rows(workdir: pathlib.Path, rows: list[dict]) -> None:
 
     Args:
       workdir: of the search.
-      rows: one a stage: `stage`, the fields of `progressive.Decision`, `params_total`,
+      rows: one a stage: `stage`, the fields of `growth.Decision`, `params_total`,
         `params_without_U`, `seconds` of training and `compile_seconds`.
     """
     partial = workdir / f"{FILE}.partial"

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
-from fer_jax.models.inception_resnet_3d import InceptionResNet3D
 from fer_jax.plotting import frame_plots
+from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 
 
 def figures(

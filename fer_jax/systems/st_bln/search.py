@@ -1,4 +1,4 @@
-"""Runs the PST-BLN search: trains what `progressive.decide` asks for, fine-tunes what it finds.
+"""Runs the PST-BLN search: trains what `growth.decide` asks for, fine-tunes what it finds.
 
 All of it happens on the training clips of the protocol's first fold, so that the people held out
 there never influence the topology (those held out in the other folds do). Every stage is kept; a
@@ -19,19 +19,11 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from fer_jax import assess as assessment
-from fer_jax import (
-    checkpoint,
-    experiment,
-    programs,
-    progressive,
-    report,
-    resume,
-    search_report,
-    train,
-)
+from fer_jax import checkpoint, experiment, programs, report, resume, train
 from fer_jax.data.folds import Fold
-from fer_jax.progressive import Topology, show
 from fer_jax.setup import Experiment, make_augmentation
+from fer_jax.systems.st_bln import growth, search_report
+from fer_jax.systems.st_bln.growth import Topology, show
 from fer_jax.tasks import TASKS
 from fer_jax.workdir import WorkdirError
 
@@ -71,8 +63,8 @@ def run(setting: Experiment, console: Console) -> dict:
       train.NonFiniteLossError: while training; the message names the stage.
     """
     config, fold = setting.config, setting.folds[0]
-    rule = progressive.Rule(
-        **{field.name: config.search[field.name] for field in dataclasses.fields(progressive.Rule)}
+    rule = growth.Rule(
+        **{field.name: config.search[field.name] for field in dataclasses.fields(growth.Rule)}
     )
     rows = search_report.read_rows(setting.workdir)
     numbers = itertools.count(1)
@@ -103,7 +95,7 @@ def run(setting: Experiment, console: Console) -> dict:
             measured.update(measures)
             return measures["loss"]
 
-        for number, decision in enumerate(progressive.decide(loss, rule), 1):
+        for number, decision in enumerate(growth.decide(loss, rule), 1):
             if number > len(rows):
                 rows.append({"stage": number, **dataclasses.asdict(decision), **measured})
                 search_report.write_rows(setting.workdir, rows)
@@ -135,9 +127,7 @@ def train_stage(setting: Experiment, stage: Stage, progress):
     program = make_stage_program(setting, stage)
     parent = _load(setting.workdir, stage.parent) if stage.parent else {}
     deeper = len(stage.topology) > len(stage.parent)
-    states = programs.stack(
-        [progressive.first_state(program, clips, run.seed, parent, deeper=deeper)]
-    )
+    states = programs.stack([growth.first_state(program, clips, run.seed, parent, deeper=deeper)])
     program, memory = programs.compile_ahead(program, states, clips)
     compile_seconds = time.perf_counter() - started
 

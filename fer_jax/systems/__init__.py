@@ -1,4 +1,4 @@
-"""The published systems as pure Flax modules: `MODELS` maps the config's name to the class."""
+"""The published systems: `MODELS` maps the config's name to the class."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import dataclasses
 
 import flax.linen as nn
 
-from fer_jax.models.agcn import AGCN
-from fer_jax.models.bilinear_cnn import BilinearCNN
-from fer_jax.models.densenet import DenseNet
-from fer_jax.models.dgnn import DGNN
-from fer_jax.models.fer_gcn import FERGCN
-from fer_jax.models.inception_resnet_3d import InceptionResNet3D
-from fer_jax.models.st_bln import STBLN
-from fer_jax.models.st_gcn import STGCN
-from fer_jax.models.stc_nlstm import STCNLSTM
+from fer_jax.systems.bilinear_cnn.network import BilinearCNN
+from fer_jax.systems.fer_gcn.network import FERGCN
+from fer_jax.systems.graph_baselines.agcn import AGCN
+from fer_jax.systems.graph_baselines.dgnn import DGNN
+from fer_jax.systems.graph_baselines.st_gcn import STGCN
+from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
+from fer_jax.systems.st_bln.network import STBLN
+from fer_jax.systems.stc_nlstm.densenet import DenseNet
+from fer_jax.systems.stc_nlstm.network import STCNLSTM
 
 MODELS = {
     "st_bln": STBLN,

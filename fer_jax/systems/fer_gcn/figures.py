@@ -15,8 +15,8 @@ from fer_jax.data import model_inputs
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
 from fer_jax.faces import landmarks as lm
-from fer_jax.models.fer_gcn import FERGCN, intensity_weights
 from fer_jax.plotting import frame_plots
+from fer_jax.systems.fer_gcn.network import FERGCN, intensity_weights
 
 
 def figures(

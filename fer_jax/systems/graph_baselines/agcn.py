@@ -14,7 +14,14 @@ import jax
 import jax.numpy as jnp
 
 from fer_jax.layers.common import channel_mix
-from fer_jax.models.st_gcn import SMALL, SUBSETS, Edges, GraphNetwork, partition, subset_weights
+from fer_jax.systems.graph_baselines.st_gcn import (
+    SMALL,
+    SUBSETS,
+    Edges,
+    GraphNetwork,
+    partition,
+    subset_weights,
+)
 
 EMBEDDING_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal", batch_axis=0)
 

@@ -14,8 +14,8 @@ from fer_jax import checkpoint
 from fer_jax.data import model_inputs
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
-from fer_jax.models.bilinear_cnn import BilinearCNN
 from fer_jax.plotting import images
+from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 
 MAPS = ("mean", "largest")  # over the channels
 

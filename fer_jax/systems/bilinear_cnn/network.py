@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from fer_jax.layers.backbones import RESNET50_STAGES, VGG16, VGG16_STAGES, ResNet50
 from fer_jax.layers.common import Dense, Dropout
-from fer_jax.models.bilinear_pooling import bilinear_vector, scale_to_unit
+from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector, scale_to_unit
 
 TRUNKS = ("vgg16", "resnet50")
 POOLINGS = ("global", "fc", "bilinear")

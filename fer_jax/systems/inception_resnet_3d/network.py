@@ -17,8 +17,8 @@ from jax.ad_checkpoint import checkpoint_name
 from fer_jax.layers.common import BatchNorm, Dense, Dropout
 from fer_jax.layers.conv3d import Conv3D, max_pool_3, mean_pool_3
 from fer_jax.layers.lstm import LSTM
-from fer_jax.models.densenet import mean_over_frames
-from fer_jax.models.shortcut import shortcut_filters
+from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
+from fer_jax.systems.stc_nlstm.densenet import mean_over_frames
 
 # Channels of each convolution, a tuple for each branch.
 WIDTHS = {

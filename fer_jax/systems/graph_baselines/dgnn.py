@@ -24,7 +24,7 @@ from fer_jax.layers.common import (
     channel_mix,
     he_normal_fan_out,
 )
-from fer_jax.models.st_gcn import Edges, check_inputs, checked_edges, classifier
+from fer_jax.systems.graph_baselines.st_gcn import Edges, check_inputs, checked_edges, classifier
 
 
 def incidence(edges: Edges, nodes: int) -> tuple[np.ndarray, np.ndarray]:

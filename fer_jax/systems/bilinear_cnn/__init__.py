@@ -1,0 +1,1 @@
+"""The bilinear CNN of dimensions of emotion."""

@@ -1,0 +1,1 @@
+"""FER-GCN: frames of a clip as the nodes of a graph."""

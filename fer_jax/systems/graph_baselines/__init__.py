@@ -1,0 +1,1 @@
+"""ST-GCN, AGCN and DGNN, the baselines of ST-BLN."""

@@ -1,0 +1,1 @@
+"""3D Inception-ResNet with landmark shortcuts."""

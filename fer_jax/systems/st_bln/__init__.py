@@ -1,0 +1,1 @@
+"""ST-BLN and its progressive search, PST-BLN."""

@@ -1,0 +1,1 @@
+"""STC-NLSTM and the DenseNet beside it."""
