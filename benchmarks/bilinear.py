@@ -38,7 +38,7 @@ from fer_jax import programs
 from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 
 DIMENSIONS = 3
 LAYOUTS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}

@@ -33,7 +33,7 @@ from fer_jax import parallel, programs
 from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.systems.fer_gcn.network import FERGCN
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 
 CLASSES, FRAMES = 7, 16
 LAYOUTS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}

@@ -35,7 +35,7 @@ from fer_jax import parallel, programs
 from fer_jax.data import folds
 from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 
 CLASSES = 6
 LAYOUTS = {"NCDHW": torch.contiguous_format, "NDHWC": torch.channels_last_3d}

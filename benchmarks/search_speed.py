@@ -30,7 +30,7 @@ from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln import growth
 from fer_jax.systems.st_bln.growth import show
 from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 
 REFERENCE_EDGES, CLASSES, CLIPS, FRAMES = 309, 7, 294, 4
 PAPER_EPOCHS = 350  # of a stage, in the published code

@@ -23,7 +23,7 @@ from benchmarks import flops
 from benchmarks.pairs import Pair
 from fer_jax import parallel, programs
 from fer_jax.data.folds import Fold
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 
 # The same for every system, so that what is compared is the network.
 OPTIMIZER = {

@@ -27,7 +27,7 @@ from configs import base
 from fer_jax import parallel, programs, uncertainty
 from fer_jax.data import folds
 from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 
 REFERENCE_EDGES, CLEAN_EDGES, CLASSES = 309, 181, 6
 STEPS = {4: 4, 150: 3}  # steps of ours a call, which takes its memory anew: an epoch has more

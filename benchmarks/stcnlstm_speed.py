@@ -32,7 +32,7 @@ from configs import base, stcnlstm_synthetic
 from fer_jax import programs
 from fer_jax.data import folds
 from fer_jax.systems.stc_nlstm.network import STCNLSTM, WIDTHS
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 
 CLASSES = 6
 LAYOUTS = {"NCDHW": torch.contiguous_format, "NDHWC": torch.channels_last_3d}

@@ -18,7 +18,7 @@ import numpy as np
 from fer_jax import parallel, uncertainty
 from fer_jax.data import clips as clip_data
 from fer_jax.programs import Program, stack, unstack
-from fer_jax.tasks import Task
+from fer_jax.tasks.base import Task
 from fer_jax.train import Run, map_clips, predict
 
 READINGS = {

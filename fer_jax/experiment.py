@@ -31,7 +31,7 @@ from fer_jax.systems.fer_gcn import figures as fer_gcn_figures
 from fer_jax.systems.fer_gcn.network import FERGCN
 from fer_jax.systems.inception_resnet_3d import figures as inception_resnet_3d_figures
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 from fer_jax.windows import UNKNOWN_FPS
 from fer_jax.workdir import WorkdirError
 

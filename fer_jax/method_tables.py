@@ -7,7 +7,7 @@ import pathlib
 import pandas as pd
 
 from fer_jax import method_plots, report
-from fer_jax.tasks import TOLERANCE
+from fer_jax.tasks.base import TOLERANCE
 from fer_jax.uncertainty import INTERVAL
 
 _NOTES = """

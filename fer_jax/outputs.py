@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from fer_jax.answers import ANSWERS, NO_FACE, Column
+from fer_jax.tasks.answers import ANSWERS, NO_FACE, Column
 
 _FORMATS = (".csv", ".json")
 _ROWS_SHOWN = 60

@@ -23,9 +23,9 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fer_jax.answers import ANSWERS
 from fer_jax.outputs import drawn_files, print_table, save_table
 from fer_jax.sources import checked, open_source, watch
+from fer_jax.tasks.answers import ANSWERS
 from fer_jax.windows import (
     UNKNOWN_FPS,
     ClipProblem,

@@ -17,7 +17,7 @@ from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
 from fer_jax.optimizers import make_optimizer
 from fer_jax.systems import GRAPH_LEAVES
-from fer_jax.tasks import Task
+from fer_jax.tasks.base import Task
 
 CALL_BYTES = 2**28  # clips that are handed to the devices at once
 

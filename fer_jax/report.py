@@ -11,20 +11,24 @@ import jax
 import numpy as np
 import pandas as pd
 
-from fer_jax import __version__, class_report, dimension_report, scores, unit_report
+from fer_jax import __version__
 from fer_jax.assess import READINGS
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
 from fer_jax.epoch_log import read_history
 from fer_jax.plotting import style
-from fer_jax.tasks import TASKS
+from fer_jax.tasks import evaluation
+from fer_jax.tasks.action_units import report as action_units_report
+from fer_jax.tasks.base import TASKS
+from fer_jax.tasks.classification import report as classification_report
+from fer_jax.tasks.dimensions import report as dimensions_report
 from fer_jax.uncertainty import SUMMARIES
 
 # By task, a file with `LOSS`, `headline`, `content`, `table`, `figures`, `lines` and `order`.
 KINDS = {
-    "classification": class_report,
-    "action_units": unit_report,
-    "dimensional": dimension_report,
+    "classification": classification_report,
+    "action_units": action_units_report,
+    "dimensional": dimensions_report,
 }
 
 
@@ -48,7 +52,7 @@ def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figu
     history = pd.DataFrame(read_history(workdir))
     # A model without dropout has one pass, which is the stored reading.
     names = [n for n in READINGS if n != "mc_dropout" or config.model.get("dropout", 0.0)]
-    scored = scores.gather(clips, folds, results, names, SUMMARIES[config.task])
+    scored = evaluation.gather(clips, folds, results, names, SUMMARIES[config.task])
     content = {
         "name": config.name,
         "clips_scored": len(scored.numbers),
@@ -56,7 +60,7 @@ def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figu
         "params_total": parameters[0],
         "params_without_U": parameters[1],
         **kind.content(config, clips, folds, scored, history),
-        "train_seconds": scores.train_seconds(history, folds),
+        "train_seconds": evaluation.train_seconds(history, folds),
         "train_memory_bytes": max(int(result["train_memory_bytes"]) for result in results),
         "environment": environment(),
     }

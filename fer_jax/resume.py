@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fer_jax import checkpoint, epoch_log, train
 from fer_jax.data.clips import Clips
 from fer_jax.programs import Program, TrainState, stack, unstack
-from fer_jax.tasks import Task
+from fer_jax.tasks.base import Task
 
 
 def fit(

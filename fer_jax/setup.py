@@ -20,7 +20,7 @@ from fer_jax.data.clips import Clips, hold_crops, take
 from fer_jax.data.folds import Fold, make_folds, thinned
 from fer_jax.faces.landmarks import make_graph
 from fer_jax.systems import MODELS, build
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 from fer_jax.workdir import claim
 
 SEEN = 0.7  # share of a prepared crop's side that a model must see at least

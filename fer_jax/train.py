@@ -15,7 +15,7 @@ from fer_jax import parallel
 from fer_jax.data import clips as clip_data
 from fer_jax.data.folds import Fold
 from fer_jax.programs import Program, TrainState
-from fer_jax.tasks import Task
+from fer_jax.tasks.base import Task
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from fer_jax.answers import ANSWERS
 from fer_jax.data.frame_selection import CUT
+from fer_jax.tasks.answers import ANSWERS
 
 UNKNOWN_FPS = 25.0  # frames a second of sources that do not say
 

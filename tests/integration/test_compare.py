@@ -5,7 +5,8 @@ import sys
 import pandas as pd
 import pytest
 
-from fer_jax import compare, published
+from fer_jax import compare
+from fer_jax.tasks import published
 
 CONFIG = """
 from configs import {module} as experiment

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from fer_jax import metrics, scores, uncertainty, unit_scores
+from fer_jax import metrics, uncertainty
 from fer_jax.data import crops, folds, frame_selection, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.faces.labels import PRESENT_INTENSITY
-from fer_jax.tasks import TASKS
+from fer_jax.tasks import evaluation
+from fer_jax.tasks.action_units.scores import selective
+from fer_jax.tasks.base import TASKS
 
 TASK = TASKS["action_units"]
 UNKNOWN = float("nan")
@@ -201,7 +203,7 @@ def _scored(rng, people=6, windows=40):
     mean = np.where(sure, right, rng.uniform(0.4, 0.6, (count, 3)))
     labels[:, 2] = np.nan
     samples = np.clip(mean[None] + rng.normal(0, 0.01, (5, count, 3)), 0, 1)
-    return scores.Scored(
+    return evaluation.Scored(
         numbers=np.arange(count),
         folds=np.arange(count) // (count // 2),
         labels=labels,
@@ -214,7 +216,7 @@ def _scored(rng, people=6, windows=40):
 
 def test_each_unit_abstains_where_it_is_unsure():
     scored = _scored(np.random.default_rng(0))
-    chosen = unit_scores.selective(0.99, ("AU01", "AU02", "AU04"), scored)
+    chosen = selective(0.99, ("AU01", "AU02", "AU04"), scored)
     for unit in ("AU01", "AU02"):
         row = chosen["units"][unit]
         assert row["chosen_on"] == "the other folds"

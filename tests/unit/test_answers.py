@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_jax import outputs, predict
-from fer_jax.answers import ANSWERS, NO_FACE, present_units, unsure_units
 from fer_jax.data.frame_selection import select_frames, window_frames
 from fer_jax.faces.framing import ALIGNED
 from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.tasks.answers import ANSWERS, NO_FACE, present_units, unsure_units
 from fer_jax.uncertainty import summarise_units
 from fer_jax.windows import Face, Options, Source, at_equal_steps, borders, columns, predict_source
 

@@ -11,10 +11,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import base
-from fer_jax import programs, published, setup
+from fer_jax import programs, setup
 from fer_jax.data import how_to_prepare
 from fer_jax.systems import MODELS, build
-from fer_jax.tasks import TASKS
+from fer_jax.tasks import published
+from fer_jax.tasks.base import TASKS
 from preprocess.datasets import DATASETS
 
 ROOT = pathlib.Path(__file__).parents[2]

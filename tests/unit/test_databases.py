@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import base, ir3d_cross_ckplus
-from fer_jax import checks, database_report, scores
+from fer_jax import checks
 from fer_jax.data import crops, cross_database
 from fer_jax.data import folds as data_folds
 from fer_jax.faces import labels
 from fer_jax.faces.framing import FER2013
+from fer_jax.tasks import evaluation
+from fer_jax.tasks.classification import database_report
 from fer_jax.uncertainty import summarise
 
 NAMES = ("anger", "contempt", "fear", "joy", "relief", "happy", "Sadness", "neutral")
@@ -133,7 +135,7 @@ def scored_run(make_clips, doubt):
         result |= {f"{part}_samples": drawn, f"{part}_stored": drawn[0]}
         result[f"{part}_recalibrated"] = drawn[0]
     names = ["stored", "recalibrated", "mc_dropout"]
-    return clips, [fold], scores.gather(clips, [fold], [result], names, summarise)
+    return clips, [fold], evaluation.gather(clips, [fold], [result], names, summarise)
 
 
 def test_the_report_says_how_doubt_rises(make_clips):

@@ -10,12 +10,13 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Ellipse
 
-from fer_jax import annotate, dimension_plots, outputs
-from fer_jax.answers import ANSWERS, NO_FACE
-from fer_jax.dimension_timeline import dimension_timeline
+from fer_jax import annotate, outputs
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting import images
 from fer_jax.plotting.panel import SURE, UNSURE
+from fer_jax.tasks.answers import ANSWERS, NO_FACE
+from fer_jax.tasks.dimensions import figures
+from fer_jax.tasks.dimensions.timeline import dimension_timeline
 from fer_jax.uncertainty import summarise_dimensions
 from fer_jax.windows import Source, columns
 from tests.unit.test_plots import check_legible
@@ -239,16 +240,16 @@ def test_a_lane_shows_value_and_interval():
 @pytest.mark.parametrize("count", [3, 2000])
 def test_points_or_their_density_in_the_plane(count):
     values = np.random.default_rng(0).uniform(2, 8, (count, 2))
-    figure = dimension_plots.plane({"labels": values, "predictions": values[::-1]})
+    figure = figures.plane({"labels": values, "predictions": values[::-1]})
     assert {"happy", "contempt", "labels", "predictions"} <= set(check_legible(figure))
-    figure = dimension_plots.scatter(PLANE, values, values, ["RMSE 0.1", "RMSE 0.2"])
+    figure = figures.scatter(PLANE, values, values, ["RMSE 0.1", "RMSE 0.2"])
     assert "RMSE 0.2" in check_legible(figure)
 
 
 def test_accuracy_at_every_threshold_is_drawn():
     thresholds = np.linspace(0, 2, 21)
     curves = {"stored": thresholds / 2, "MC dropout": np.sqrt(thresholds / 2)}
-    figure = dimension_plots.threshold_accuracy(thresholds, curves, 1.0, 0.7116)
+    figure = figures.threshold_accuracy(thresholds, curves, 1.0, 0.7116)
     assert "71.16%, the best classifier of the Kaggle challenge" in check_legible(figure)
     drawn = [line.get_ydata() for line in figure.axes[0].lines[:2]]
     np.testing.assert_allclose(drawn, list(curves.values()))
@@ -260,7 +261,7 @@ def test_calibration_of_intervals_is_drawn():
         "passes": {name: levels / 2 for name in NAMES},
         "predictive": {name: levels for name in NAMES},
     }
-    figure = dimension_plots.interval_calibration(levels, kinds)
+    figure = figures.interval_calibration(levels, kinds)
     assert {*NAMES, "passes", "predictive"} <= set(check_legible(figure))
     np.testing.assert_allclose(figure.axes[2].lines[1].get_ydata(), levels / 2)
 

@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 
 from configs import base
-from fer_jax import checks, dimension_report, dimension_scores, experiment, metrics, scores
+from fer_jax import checks, experiment, metrics
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
 from fer_jax.faces import emotion_ratings
 from fer_jax.faces.labels import WORD_RATINGS
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
+from fer_jax.tasks.dimensions import report
+from fer_jax.tasks.dimensions import scores as dimensions_scores
+from fer_jax.tasks.evaluation import Scored
 from fer_jax.uncertainty import SUMMARIES, summarise_dimensions
 
 TASK = TASKS["dimensional"]
@@ -80,7 +83,7 @@ def scored_images(count=1200, folds=1, passes=40, validation=True, noise=0.4, se
 
     labels, samples = part()
     held = part() if validation else None
-    return scores.Scored(
+    return Scored(
         numbers=np.arange(count),
         folds=np.arange(count) * folds // count,
         labels=labels,
@@ -97,7 +100,7 @@ def scored_images(count=1200, folds=1, passes=40, validation=True, noise=0.4, se
 )
 def test_intervals_hold_what_they_promise(folds, validation, source):
     scored = scored_images(folds=folds, validation=validation)
-    found = dimension_scores.intervals(NAMES, scored)
+    found = dimensions_scores.intervals(NAMES, scored)
     assert source in found["measured_on"]
     np.testing.assert_allclose(found["residual_variance"], 0.4**2, rtol=0.2)
     for name in NAMES:
@@ -113,7 +116,7 @@ def test_a_fold_is_not_judged_by_its_own_residuals():
     scored = scored_images(folds=2, validation=False)
     labels = scored.labels.copy()
     labels[scored.folds == 1] += 3  # errors of one fold, to be seen in the intervals of the other
-    summary, residual, _ = dimension_scores.with_residuals(
+    summary, residual, _ = dimensions_scores.with_residuals(
         dataclasses.replace(scored, labels=labels)
     )
     assert summary.residual[scored.folds == 0].min() > 8
@@ -127,14 +130,14 @@ def test_a_repeat_of_an_image_is_no_other_image():
     numbers = np.tile(np.arange(400), 2)
     labels = scored.labels + 3 * (numbers < 200)[:, None]
     scored = dataclasses.replace(scored, numbers=numbers, labels=labels)
-    residual = dimension_scores.with_residuals(scored)[0].residual
+    residual = dimensions_scores.with_residuals(scored)[0].residual
     assert residual[numbers < 200].max() < 0.3 and residual[numbers >= 200].min() > 8
 
 
 def test_passes_that_scatter_more_than_the_errors_leave_no_residual():
     scored = scored_images(noise=0.0)
     calm = dataclasses.replace(scored, labels=scored.summary.mean.clip(1, 9), validation=None)
-    found = dimension_scores.intervals(NAMES, calm)
+    found = dimensions_scores.intervals(NAMES, calm)
     assert found["residual_variance"] == [0, 0]
     assert found["predictive"]["valence"]["coverage"] == [1, 1, 1, 1]
 
@@ -153,7 +156,7 @@ def content_of(scored, target=0.95):
     config = types.SimpleNamespace(evaluation=evaluation, method="mine", data=own)
     folds = [Fold(f"fold{n}", None, None) for n in range(scored.folds[-1] + 1)]
     clips, history = clips_of(scored), pd.DataFrame({"fold": []})
-    return clips, folds, dimension_report.content(config, clips, folds, scored, history)
+    return clips, folds, report.content(config, clips, folds, scored, history)
 
 
 def test_readings_tell_errors_and_what_the_labels_allow():
@@ -175,18 +178,16 @@ def test_readings_tell_errors_and_what_the_labels_allow():
     for key in ("rmse", "mae", "pearson", "ccc"):
         low, high = row[f"{key}_interval_95"]
         assert low < row[key] < high
-    text = "\n".join(dimension_report.lines(found))
+    text = "\n".join(report.lines(found))
     for value in (row["rmse"], row["label_deviation"], own["accuracy"]):
         assert f"{value:.4f}" in text
-    assert f"{row['rmse']:.4f} (labels +- {row['label_deviation']:.2f})" in (
-        dimension_report.headline(own)
-    )
+    assert f"{row['rmse']:.4f} (labels +- {row['label_deviation']:.2f})" in (report.headline(own))
 
 
 def test_doubt_tells_where_errors_are():
     """Abstaining above the threshold of the validation part keeps its promise elsewhere."""
     scored = scored_images(count=2000, passes=20)
-    selective = dimension_scores.selective(0.97, scored)
+    selective = dimensions_scores.selective(0.97, scored)
     overall = (metrics.distances(scored.summary.mean, scored.labels) < 1).mean()
     assert selective["chosen_on"] == "validation" and overall < 0.96
     assert selective["accuracy"] == pytest.approx(0.97, abs=0.01)
@@ -201,7 +202,7 @@ def test_a_doubt_in_the_wrong_order_gives_no_threshold():
     far = metrics.distances(summary.mean, labels)
     doubt = np.where(np.arange(len(far)) == far.argmin(), -1.0, -far)  # one right, then the worst
     wrong = dataclasses.replace(scored, validation=(labels, summary._replace(doubt=doubt)))
-    found = dimension_scores.selective(0.99, wrong)
+    found = dimensions_scores.selective(0.99, wrong)
     assert found["threshold"] is None and found["coverage"] == 1.0
     assert found["error_of_all"] == pytest.approx(1 - found["accuracy"])
 
@@ -209,16 +210,16 @@ def test_a_doubt_in_the_wrong_order_gives_no_threshold():
 def test_images_come_from_the_best_to_the_worst():
     scored = scored_images(count=50)
     distance = np.linalg.norm(scored.summary.mean - scored.labels, axis=1)
-    assert (np.diff(distance[dimension_report.order(scored)]) >= 0).all()
+    assert (np.diff(distance[report.order(scored)]) >= 0).all()
 
 
 def test_the_table_of_predictions_names_its_columns():
     scored = scored_images(count=20)
     folds = [Fold("holdout", None, None)]
-    table = dimension_scores.predictions(clips_of(scored), folds, scored)
+    table = dimensions_scores.predictions(clips_of(scored), folds, scored)
     assert list(table)[:3] == ["clip", "subject", "fold"]
     for name in NAMES:
-        residual = dimension_scores.with_residuals(scored)[1][NAMES.index(name)]
+        residual = dimensions_scores.with_residuals(scored)[1][NAMES.index(name)]
         half = 1.6449 * np.sqrt(table[f"std_{name}"] ** 2 + residual)
         for end, way in (("low", -1), ("high", 1)):  # the scale ends at 1 and 9
             expected = np.clip(table[name] + way * half, 1, 9)
@@ -234,7 +235,7 @@ def test_without_dropout_there_is_one_reading_and_no_pass():
     scored = dataclasses.replace(scored, probabilities={"stored": scored.samples[0]})
     _, _, found = content_of(scored)
     assert found["single_pass"] is None and "passes" not in found["intervals"]
-    assert "one pass" in "\n".join(dimension_report.lines(found))
+    assert "one pass" in "\n".join(report.lines(found))
 
 
 def test_one_image_of_each_kind_is_no_failure():
@@ -246,7 +247,7 @@ def test_one_image_of_each_kind_is_no_failure():
     )
     found = content_of(scored)[2]
     assert np.isnan(found["readings"]["stored"]["dimensions"]["valence"]["pearson"])
-    assert "| - |" in "\n".join(dimension_report.lines(found))
+    assert "| - |" in "\n".join(report.lines(found))
 
 
 def test_votes_are_of_whole_recordings():

@@ -6,13 +6,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_jax import method_plots
-from fer_jax.answers import ANSWERS
 from fer_jax.faces.labels import AFEW_CLASSES, BP4D_ACTION_UNITS, RAVDESS_CLASSES
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting import style
 from fer_jax.plotting.timeline import prediction_timeline
+from fer_jax.tasks.action_units.timeline import unit_timeline
+from fer_jax.tasks.answers import ANSWERS
 from fer_jax.uncertainty import summarise_units
-from fer_jax.unit_timeline import unit_timeline
 
 
 def drawn_texts(figure):

@@ -19,7 +19,7 @@ from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln import growth, search_report
 from fer_jax.systems.st_bln.growth import Rule, decide, grow, relative_fall, shed
 from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 
 EDGES, FRAMES = 4, 4
 INPUTS = np.random.default_rng(0).normal(0, 1, (6, FRAMES, EDGES, 2)).astype(np.float32)

@@ -16,7 +16,7 @@ from fer_jax.data.folds import Fold
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.systems import MODELS, is_kernel
 from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 
 TASK = TASKS["classification"]
 

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_jax import annotate, unit_panel
-from fer_jax.answers import ANSWERS
+from fer_jax import annotate
 from fer_jax.faces.labels import BP4D_ACTION_UNITS as UNITS
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.panel import TEXT
+from fer_jax.tasks.action_units import panel
+from fer_jax.tasks.answers import ANSWERS
 from fer_jax.uncertainty import summarise_units
 from fer_jax.windows import Source, columns
 
@@ -60,15 +61,13 @@ def bars(image):
 def test_bars_grow_with_the_probability_and_fade_where_unsure():
     low, high = (bars(drawn(row([chance] * len(UNITS)))) for chance in (0.55, 0.95))
     assert 1.5 < share(high, annotate.SURE) / share(low, annotate.SURE) < 1.9
-    assert share(low, unit_panel.FADED) == share(high, unit_panel.FADED) == 0
+    assert share(low, panel.FADED) == share(high, panel.FADED) == 0
     half = bars(drawn(row([0.95] * 5 + [0.55] * 6, threshold=0.5)))
     assert share(half, annotate.SURE) == pytest.approx(5 / 11 * share(high, annotate.SURE), rel=0.1)
-    assert share(half, unit_panel.FADED) == pytest.approx(
-        6 / 11 * share(low, annotate.SURE), rel=0.15
-    )
+    assert share(half, panel.FADED) == pytest.approx(6 / 11 * share(low, annotate.SURE), rel=0.15)
     absent = bars(drawn(row([0.3] * len(UNITS))))
-    assert share(absent, annotate.SURE) == 0 and share(absent, unit_panel.FADED) == 0
-    assert share(absent, unit_panel.PALE) > 0.05
+    assert share(absent, annotate.SURE) == 0 and share(absent, panel.FADED) == 0
+    assert share(absent, panel.PALE) > 0.05
 
 
 def test_the_whiskers_are_the_deviation_over_the_passes():
@@ -81,7 +80,7 @@ def test_the_whiskers_are_the_deviation_over_the_passes():
 
 def test_nothing_is_claimed_of_units_without_a_face():
     image = drawn(faceless())
-    for colour in (annotate.SURE, annotate.UNSURE, unit_panel.FADED):
+    for colour in (annotate.SURE, annotate.UNSURE, panel.FADED):
         assert share(image, colour) == 0
 
 

@@ -24,7 +24,7 @@ from fer_jax.data.folds import Fold
 from fer_jax.setup import Experiment, make_augmentation
 from fer_jax.systems.st_bln import growth, search_report
 from fer_jax.systems.st_bln.growth import Topology, show
-from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import TASKS
 from fer_jax.workdir import WorkdirError
 
 

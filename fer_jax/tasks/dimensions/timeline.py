@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import MultipleLocator
 
-from fer_jax.dimension_plots import draw_words, dress_plane
 from fer_jax.faces import emotion_ratings
 from fer_jax.plotting.style import INK, MAIN, OTHER, QUIET, SMALL, TEXT, TITLE, dress, make_figure
 from fer_jax.plotting.timeline import FACELESS, UNSURE, WIDTH, draw_thumbnails, shade
+from fer_jax.tasks.dimensions.figures import draw_words, dress_plane
 from fer_jax.uncertainty import INTERVAL
 from fer_jax.windows import borders
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import database_report, metrics, scores, uncertainty
+from fer_jax import metrics, uncertainty
 from fer_jax.assess import READINGS
 from fer_jax.plotting import style
+from fer_jax.tasks import evaluation
+from fer_jax.tasks.classification import database_report
 
 LOSS = "cross-entropy (nats)"
-table = scores.predictions
+table = evaluation.predictions
 
 
 def headline(row: dict) -> str:
@@ -19,25 +21,27 @@ def headline(row: dict) -> str:
     return f"accuracy {row['accuracy_mean_of_folds']:.4f}"
 
 
-def content(config, clips, folds, scored: scores.Scored, history) -> dict:
+def content(config, clips, folds, scored: evaluation.Scored, history) -> dict:
     """Figures for metrics.json."""
     selective = _selective(config, scored)
     return {
-        "readings": scores.score_readings(folds, scored),
-        "kept_epoch": scores.kept_epoch(history, folds),
-        "best_epoch": scores.best_epoch(history, folds),
-        "single_pass": scores.single_pass(scored) if "mc_dropout" in scored.probabilities else None,
+        "readings": evaluation.score_readings(folds, scored),
+        "kept_epoch": evaluation.kept_epoch(history, folds),
+        "best_epoch": evaluation.best_epoch(history, folds),
+        "single_pass": evaluation.single_pass(scored)
+        if "mc_dropout" in scored.probabilities
+        else None,
         "selective": selective,
         "databases": database_report.content(config, clips, folds, scored, selective["threshold"]),
     }
 
 
-def _selective(config, scored: scores.Scored) -> dict:
+def _selective(config, scored: evaluation.Scored) -> dict:
     def doubt_and_correct(labels, summary):
         return summary.entropy, summary.mean.argmax(-1) == labels
 
     validation = None if scored.validation is None else doubt_and_correct(*scored.validation)
-    return scores.selective(
+    return evaluation.selective(
         config.evaluation.target_accuracy,
         scored,
         *doubt_and_correct(scored.labels, scored.summary),
@@ -45,14 +49,14 @@ def _selective(config, scored: scores.Scored) -> dict:
     )
 
 
-def order(scored: scores.Scored) -> np.ndarray:
+def order(scored: evaluation.Scored) -> np.ndarray:
     """Places of the clips, from the most certainly right one to the most certainly wrong one."""
     wrong = scored.summary.mean.argmax(-1) != scored.labels
     doubt = scored.summary.entropy
     return np.lexsort((np.where(wrong, -doubt, doubt), wrong))
 
 
-def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
+def figures(clips, scored: evaluation.Scored, content: dict) -> Iterator[tuple]:
     """Draws the figures: names, figures, captions."""
     summary, labels, table = scored.summary, scored.labels, content["readings"]
     has_dropout = content["single_pass"] is not None
@@ -90,7 +94,7 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
         yield f"clip_{kind}", figure, caption
 
 
-def _risk_curves(scored: scores.Scored, has_dropout: bool, source: str) -> dict[str, tuple]:
+def _risk_curves(scored: evaluation.Scored, has_dropout: bool, source: str) -> dict[str, tuple]:
     summary, curves = scored.summary, {}
     doubts = {f"entropy ({source})": summary.entropy}
     if has_dropout:
@@ -107,7 +111,7 @@ def _risk_curves(scored: scores.Scored, has_dropout: bool, source: str) -> dict[
     return curves
 
 
-def _telling_clips(scored: scores.Scored) -> dict[str, int]:
+def _telling_clips(scored: evaluation.Scored) -> dict[str, int]:
     """One clip each: surely right, unsure, surely wrong (where there is one)."""
     correct = scored.summary.mean.argmax(-1) == scored.labels
     order = np.argsort(scored.summary.entropy, kind="stable")
@@ -129,8 +133,9 @@ def lines(content: dict) -> list[str]:
     for name, row in content["readings"].items():
         rows.append(
             f"| {READINGS[name]} | {row['accuracy_mean_of_folds']:.4f} | "
-            f"{scores.interval_text(row['interval_95_folds'])} | {row['accuracy_pooled']:.4f} | "
-            f"{scores.interval_text(row['interval_95_pooled'])} | "
+            f"{evaluation.interval_text(row['interval_95_folds'])} | {row['accuracy_pooled']:.4f} "
+            "| "
+            f"{evaluation.interval_text(row['interval_95_pooled'])} | "
             f"{row['expected_calibration_error']:.4f} | {row['negative_log_likelihood']:.4f} | "
             f"{row['area_under_risk_coverage']:.4f} |"
         )
@@ -141,7 +146,7 @@ def lines(content: dict) -> list[str]:
         "AURC: area under the risk-coverage curve of the entropy, 0 is perfect.",
         "",
         *_repeat_lines(content["readings"]),
-        f"{scores.kept_line(content['kept_epoch'])} {_best_line(content['best_epoch'])}",
+        f"{evaluation.kept_line(content['kept_epoch'])} {_best_line(content['best_epoch'])}",
         "",
         _pass_line(content["single_pass"]),
         "",

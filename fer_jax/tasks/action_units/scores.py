@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fer_jax import metrics, scores, uncertainty
+from fer_jax import metrics, uncertainty
 from fer_jax.faces.labels import PRESENT
+from fer_jax.tasks import evaluation
 
 
-def score_readings(clips, folds, scored: scores.Scored) -> dict:
+def score_readings(clips, folds, scored: evaluation.Scored) -> dict:
     """F1 and calibration of each reading, of every action unit and their mean."""
     people = np.asarray(clips.subjects)[scored.numbers]
     table = {}
@@ -35,7 +36,7 @@ def score_readings(clips, folds, scored: scores.Scored) -> dict:
     return table
 
 
-def _parts(predicted, scored: scores.Scored, folds: int):
+def _parts(predicted, scored: evaluation.Scored, folds: int):
     for place in range(folds):
         own = scored.folds == place
         yield predicted[own], scored.labels[own]
@@ -65,7 +66,7 @@ def _score_unit(probability, labels) -> dict:
     }
 
 
-def single_pass(scored: scores.Scored) -> dict:
+def single_pass(scored: evaluation.Scored) -> dict:
     """Mean F1 of the single passes with dropout."""
     values = [
         float(metrics.mean_f1(metrics.f1_scores(metrics.unit_counts(one > PRESENT, scored.labels))))
@@ -78,8 +79,8 @@ def single_pass(scored: scores.Scored) -> dict:
     }
 
 
-def selective(target: float, units, scored: scores.Scored) -> dict:
-    """Threshold on the entropy of each action unit, see `scores.selective`."""
+def selective(target: float, units, scored: evaluation.Scored) -> dict:
+    """Threshold on the entropy of each action unit, see `evaluation.selective`."""
 
     def doubt_and_correct(labels, summary, unit: int):
         doubt = np.where(np.isfinite(labels[:, unit]), summary.entropy[:, unit], np.nan)
@@ -89,13 +90,13 @@ def selective(target: float, units, scored: scores.Scored) -> dict:
     for number, unit in enumerate(units):
         validation = scored.validation and doubt_and_correct(*scored.validation, number)
         own = doubt_and_correct(scored.labels, scored.summary, number)
-        rows[unit] = scores.selective(target, scored, *own, validation)
+        rows[unit] = evaluation.selective(target, scored, *own, validation)
     return {"threshold": [row["threshold"] for row in rows.values()], "units": rows}
 
 
-def predictions(clips, folds, scored: scores.Scored) -> pd.DataFrame:
+def predictions(clips, folds, scored: evaluation.Scored) -> pd.DataFrame:
     """One row a scored window: who, truth (empty: unknown), probabilities, uncertainty."""
-    table, summary = scores.identity(clips, folds, scored), scored.summary
+    table, summary = evaluation.identity(clips, folds, scored), scored.summary
     for number, unit in enumerate(clips.classes):
         table[unit] = scored.labels[:, number]
         for reading, probabilities in scored.probabilities.items():

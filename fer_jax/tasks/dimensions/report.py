@@ -6,12 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import dimension_plots, dimension_scores, metrics, published, scores, uncertainty
+from fer_jax import metrics, uncertainty
 from fer_jax.assess import READINGS
 from fer_jax.data.clips import take
 from fer_jax.faces import emotion_ratings
 from fer_jax.plotting import images, style
-from fer_jax.tasks import TOLERANCE
+from fer_jax.tasks import evaluation, published
+from fer_jax.tasks.base import TOLERANCE
+from fer_jax.tasks.dimensions import scores as dimensions_scores
+from fer_jax.tasks.dimensions.figures import (
+    interval_calibration,
+    plane,
+    scatter,
+    threshold_accuracy,
+)
 
 LOSS = "squared + 2 x absolute error"
 _KINDS = {
@@ -19,7 +27,7 @@ _KINDS = {
     "predictive": "with the residual variance",
 }
 _TITLES = {"rmse": "RMSE", "mae": "MAE", "pearson": "r", "ccc": "CCC"}
-table = dimension_scores.predictions
+table = dimensions_scores.predictions
 
 
 def headline(row: dict) -> str:
@@ -31,26 +39,26 @@ def headline(row: dict) -> str:
     return f"accuracy at T = {TOLERANCE:g} {row['accuracy']:.4f}, RMSE {errors}"
 
 
-def content(config, clips, folds, scored: scores.Scored, history) -> dict:
+def content(config, clips, folds, scored: evaluation.Scored, history) -> dict:
     """Figures for metrics.json."""
     has_dropout = "mc_dropout" in scored.probabilities
     return {
-        "readings": dimension_scores.score_readings(clips, folds, scored),
+        "readings": dimensions_scores.score_readings(clips, folds, scored),
         "paper": published.errors(config.method, config.data.dataset, clips.classes),
-        "kept_epoch": scores.kept_epoch(history, folds),
-        "best_epoch": scores.best_epoch(history, folds),
-        "single_pass": dimension_scores.single_pass(scored) if has_dropout else None,
-        "intervals": dimension_scores.intervals(clips.classes, scored),
-        "selective": dimension_scores.selective(config.evaluation.target_accuracy, scored),
+        "kept_epoch": evaluation.kept_epoch(history, folds),
+        "best_epoch": evaluation.best_epoch(history, folds),
+        "single_pass": dimensions_scores.single_pass(scored) if has_dropout else None,
+        "intervals": dimensions_scores.intervals(clips.classes, scored),
+        "selective": dimensions_scores.selective(config.evaluation.target_accuracy, scored),
     }
 
 
-def order(scored: scores.Scored) -> np.ndarray:
+def order(scored: evaluation.Scored) -> np.ndarray:
     """Places of the images, from the best prediction to the worst."""
     return metrics.distances(scored.summary.mean, scored.labels).argsort(kind="stable")
 
 
-def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
+def figures(clips, scored: evaluation.Scored, content: dict) -> Iterator[tuple]:
     """Draws the figures: names, figures, captions."""
     dimensions, summary, labels = clips.classes, scored.summary, scored.labels
     source = "MC dropout" if content["single_pass"] else "dropout off"
@@ -59,26 +67,26 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
         columns = [dimensions.index(name) for name in emotion_ratings.PLANE]
         panels = {"labels": labels[:, columns], "predictions": summary.mean[:, columns]}
         caption = f"Valence and arousal of the scored images, {source}; words of the norms"
-        yield "plane", dimension_plots.plane(panels), caption
+        yield "plane", plane(panels), caption
     notes = [
         f"RMSE {row['rmse']:.3f} (labels ± {row['label_deviation']:.2f}), r {row['pearson']:.3f}"
         for row in own["dimensions"].values()
     ]
-    figure = dimension_plots.scatter(dimensions, labels, summary.mean, notes)
+    figure = scatter(dimensions, labels, summary.mean, notes)
     yield "scatter", figure, f"Predictions against labels, {source}"
     curves = {READINGS[n]: row["accuracy_curve"] for n, row in content["readings"].items()}
-    figure = dimension_plots.threshold_accuracy(
-        dimension_scores.THRESHOLDS, curves, TOLERANCE, dimension_scores.KAGGLE
+    figure = threshold_accuracy(
+        dimensions_scores.THRESHOLDS, curves, TOLERANCE, dimensions_scores.KAGGLE
     )
     yield "thresholds", figure, "Accuracy at every threshold (bilinear CNN paper's figure 6)"
     levels = np.arange(1, 20) / 20
-    found = dimension_scores.intervals(dimensions, scored, levels)
+    found = dimensions_scores.intervals(dimensions, scored, levels)
     kinds = {
         name: {dimension: row["coverage"] for dimension, row in found[kind].items()}
         for kind, name in _KINDS.items()
         if kind in found
     }
-    figure = dimension_plots.interval_calibration(levels, kinds)
+    figure = interval_calibration(levels, kinds)
     yield "intervals", figure, f"Labels inside their intervals, {source}"
     right = metrics.distances(summary.mean, labels) < TOLERANCE
     area = content["selective"]["area_under_risk_coverage"]
@@ -89,7 +97,7 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
         yield "faces", _best_and_worst(clips, scored), "Best and worst predictions (figures 7, 8)"
 
 
-def _best_and_worst(clips, scored: scores.Scored):
+def _best_and_worst(clips, scored: evaluation.Scored):
     """Faces with their labels and predictions."""
     best, worst = images.ends(order(scored))
 
@@ -112,13 +120,13 @@ def lines(content: dict) -> list[str]:
     """Text and tables of report.md."""
     rows = [
         f"| reading | accuracy at T = {TOLERANCE:g} | 95% interval | threshold for "
-        f"{dimension_scores.KAGGLE:.2%} |",
+        f"{dimensions_scores.KAGGLE:.2%} |",
         "|---|---|---|---|",
     ]
     for name, row in content["readings"].items():
         rows.append(
             f"| {READINGS[name]} | {row['accuracy']:.4f} | "
-            f"{scores.interval_text(row['interval_95_people'])} | "
+            f"{evaluation.interval_text(row['interval_95_people'])} | "
             f"{row['threshold_for_kaggle']:.3f} |"
         )
     paper = content["paper"]
@@ -159,10 +167,10 @@ def _error_rows(readings: dict, paper: dict | None) -> list[str]:
     for dimension in next(iter(readings.values()))["dimensions"]:
         for name, reading in readings.items():
             row = reading["dimensions"][dimension]
-            figures = [f"{row['rmse']:.4f}", scores.interval_text(row["rmse_interval_95"])]
+            figures = [f"{row['rmse']:.4f}", evaluation.interval_text(row["rmse_interval_95"])]
             figures += [f"{row['label_deviation']:.4f}", f"{row['mae']:.4f}"]
             figures += [_number(row["pearson"]), _number(row["ccc"])]
-            figures.append(scores.interval_text(row["ccc_interval_95"]))
+            figures.append(evaluation.interval_text(row["ccc_interval_95"]))
             rows.append(f"| {dimension} | {READINGS[name]} | " + " | ".join(figures) + " |")
         if paper is not None:
             own = paper["dimensions"][dimension]
@@ -185,7 +193,7 @@ def _paper_lines(paper: dict | None) -> list[str]:
 
 def _pass_lines(content: dict) -> list[str]:
     single, best = content["single_pass"], content["best_epoch"]
-    text = scores.kept_line(content["kept_epoch"])
+    text = evaluation.kept_line(content["kept_epoch"])
     if best is not None:
         text += (
             f" Best epoch of each fold (chosen on the images it is scored on, hence optimistic; "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fer_jax import metrics, scores, uncertainty
-from fer_jax.tasks import TOLERANCE
+from fer_jax import metrics, uncertainty
+from fer_jax.tasks import evaluation
+from fer_jax.tasks.base import TOLERANCE
 
 ERRORS = {
     "rmse": metrics.rmse,
@@ -21,7 +22,7 @@ KAGGLE = 0.7116
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # shares of labels that intervals shall hold
 
 
-def score_readings(clips, folds, scored: scores.Scored) -> dict:
+def score_readings(clips, folds, scored: evaluation.Scored) -> dict:
     """Errors of each reading, by dimension and over all of them."""
     people = np.asarray(clips.subjects)[scored.numbers]
     deviation = scored.labels.std(0, dtype=np.float64)
@@ -60,7 +61,7 @@ def _all_errors(predicted, labels, weight) -> np.ndarray:
     return np.stack([*errors, np.broadcast_to(right[:, None], errors[0].shape)], 1)
 
 
-def single_pass(scored: scores.Scored) -> dict:
+def single_pass(scored: evaluation.Scored) -> dict:
     """Accuracy of the single passes with dropout."""
     near = [
         float(metrics.accuracy_at(metrics.distances(one, scored.labels), TOLERANCE))
@@ -73,7 +74,7 @@ def single_pass(scored: scores.Scored) -> dict:
     }
 
 
-def with_residuals(scored: scores.Scored) -> tuple[uncertainty.Spread, np.ndarray, str]:
+def with_residuals(scored: evaluation.Scored) -> tuple[uncertainty.Spread, np.ndarray, str]:
     """Adds to the passes' variance what they do not show, from images that it is not judged on.
 
     Returns:
@@ -104,7 +105,7 @@ def _residual_variance(labels, summary: uncertainty.Spread, where=slice(None)) -
     return np.maximum(squares.mean(0), 0.0)
 
 
-def intervals(dimensions, scored: scores.Scored, levels=LEVELS) -> dict:
+def intervals(dimensions, scored: evaluation.Scored, levels=LEVELS) -> dict:
     """How often intervals hold the label, and how wide they are.
 
     Args:
@@ -142,8 +143,10 @@ def intervals(dimensions, scored: scores.Scored, levels=LEVELS) -> dict:
     }
 
 
-def selective(target: float, scored: scores.Scored) -> dict:
-    """Threshold on the doubt, see `scores.selective`; right is what `tasks.TOLERANCE` says."""
+def selective(target: float, scored: evaluation.Scored) -> dict:
+    """Threshold on the doubt, see `evaluation.selective`; right is what `tasks.base.TOLERANCE`
+    says.
+    """
 
     def doubt_and_correct(labels, summary):
         return summary.doubt, metrics.distances(summary.mean, labels) < TOLERANCE
@@ -151,13 +154,13 @@ def selective(target: float, scored: scores.Scored) -> dict:
     validation = None if scored.validation is None else doubt_and_correct(*scored.validation)
     own = doubt_and_correct(scored.labels, scored.summary)
     return {
-        **scores.selective(target, scored, *own, validation),
+        **evaluation.selective(target, scored, *own, validation),
         "area_under_risk_coverage": uncertainty.area_under_risk_coverage(*own),
         "error_of_all": float(1 - own[1].mean()),
     }
 
 
-def predictions(clips, folds, scored: scores.Scored) -> pd.DataFrame:
+def predictions(clips, folds, scored: evaluation.Scored) -> pd.DataFrame:
     """One row a scored image: who, truth, prediction, uncertainty, distance from the truth."""
     summary = with_residuals(scored)[0]
     low, high = summary.interval()
@@ -168,7 +171,7 @@ def predictions(clips, folds, scored: scores.Scored) -> pd.DataFrame:
         for reading, values in scored.probabilities.items()
         if reading != "mc_dropout"
     }
-    table = scores.identity(clips, folds, scored)
+    table = evaluation.identity(clips, folds, scored)
     for prefix, values in columns.items():
         table |= {f"{prefix}{name}": values[:, n] for n, name in enumerate(clips.classes)}
     table["doubt"] = summary.doubt

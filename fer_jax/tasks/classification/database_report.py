@@ -8,15 +8,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
 
-from fer_jax import scores
 from fer_jax.data import cross_database
 from fer_jax.plotting.style import ALERT, PALETTE, dress, legend_below, make_figure
+from fer_jax.tasks import evaluation
 
 _SHARES = np.linspace(0, 1, 101)  # of the clips, at which quantiles are kept
 _DOUBTS = {"entropy": "entropy (nats)", "mutual_information": "mutual information (nats)"}
 
 
-def content(config, clips, folds, scored: scores.Scored, threshold) -> dict | None:
+def content(config, clips, folds, scored: evaluation.Scored, threshold) -> dict | None:
     """Accuracy and doubt of each data set; None where a single one was learnt from and scored.
 
     Known data sets are those learnt from, by clips of held-out people.

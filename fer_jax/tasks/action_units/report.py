@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import scores, uncertainty, unit_plots, unit_scores
+from fer_jax import uncertainty
 from fer_jax.assess import READINGS
 from fer_jax.faces.labels import PRESENT
+from fer_jax.tasks import evaluation
+from fer_jax.tasks.action_units import scores as action_units_scores
+from fer_jax.tasks.action_units.figures import f1, reliability, risk_coverage, timeline
 
 LOSS = "cross-entropy (nats)"
-table = unit_scores.predictions
+table = action_units_scores.predictions
 
 
 def headline(row: dict) -> str:
@@ -19,28 +22,28 @@ def headline(row: dict) -> str:
     return f"mean F1 {row['f1_mean']:.4f}"
 
 
-def content(config, clips, folds, scored: scores.Scored, history) -> dict:
+def content(config, clips, folds, scored: evaluation.Scored, history) -> dict:
     """Figures for metrics.json."""
     del history
     has_dropout = "mc_dropout" in scored.probabilities
     return {
-        "readings": unit_scores.score_readings(clips, folds, scored),
-        "single_pass": unit_scores.single_pass(scored) if has_dropout else None,
-        "selective": unit_scores.selective(
+        "readings": action_units_scores.score_readings(clips, folds, scored),
+        "single_pass": action_units_scores.single_pass(scored) if has_dropout else None,
+        "selective": action_units_scores.selective(
             config.evaluation.target_accuracy, clips.classes, scored
         ),
     }
 
 
-def order(scored: scores.Scored) -> np.ndarray:
+def order(scored: evaluation.Scored) -> np.ndarray:
     """Places of the windows, those first whose action units are the most certain."""
     return scored.summary.entropy.sum(1).argsort(kind="stable")
 
 
-def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
+def figures(clips, scored: evaluation.Scored, content: dict) -> Iterator[tuple]:
     """Draws the figures: names, figures, captions."""
     rows = {READINGS[name]: row["units"] for name, row in content["readings"].items()}
-    yield "f1", unit_plots.f1(rows), "F1 of each action unit, and how often it is present"
+    yield "f1", f1(rows), "F1 of each action unit, and how often it is present"
     source = "MC dropout" if content["single_pass"] else "dropout off"
     curves, risks = {}, {}
     for number, unit in enumerate(clips.classes):
@@ -56,16 +59,16 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
         doubt = scored.summary.entropy[known, number]
         area = uncertainty.area_under_risk_coverage(doubt, right)
         risks[unit] = (*uncertainty.risk_coverage(doubt, right), area)
-    figure = unit_plots.reliability(curves)
+    figure = reliability(curves)
     yield "reliability", figure, f"Confidence against accuracy of each action unit, {source}"
-    figure = unit_plots.risk_coverage(risks)
+    figure = risk_coverage(risks)
     yield "risk_coverage", figure, f"Error among the windows answered, entropy, {source}"
     name, places = _liveliest(clips, scored)
     if len(places) > 1:
         seconds = clips.ends[scored.numbers[places]]
         timed = bool(np.isfinite(seconds).all())
         summary = scored.summary
-        figure = unit_plots.timeline(
+        figure = timeline(
             clips.classes,
             seconds if timed else clips.ranks[scored.numbers[places]],
             summary.mean[places],
@@ -77,7 +80,7 @@ def figures(clips, scored: scores.Scored, content: dict) -> Iterator[tuple]:
         yield "timeline", figure, "Action units of one recording over time"
 
 
-def _liveliest(clips, scored: scores.Scored) -> tuple[str, np.ndarray]:
+def _liveliest(clips, scored: evaluation.Scored) -> tuple[str, np.ndarray]:
     """The recording in which most changes, and the places of its windows in their order."""
     first = scored.folds == 0  # repeats score a recording again
     names = np.array([clips.clip_ids[n].rsplit("@", 1)[0] for n in scored.numbers[first]])
@@ -96,7 +99,7 @@ def lines(content: dict) -> list[str]:
     for name, row in content["readings"].items():
         rows.append(
             f"| {READINGS[name]} | {row['f1_mean']:.4f} | "
-            f"{scores.interval_text(row['interval_95_people'])} | "
+            f"{evaluation.interval_text(row['interval_95_people'])} | "
             f"{_number(row['f1_mean_of_units_seen'])} |"
         )
     shown = "mc_dropout" if "mc_dropout" in content["readings"] else "recalibrated"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fer_jax.answers import NO_FACE
 from fer_jax.faces import emotion_ratings
 from fer_jax.plotting.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font
+from fer_jax.tasks.answers import NO_FACE
 from fer_jax.uncertainty import INTERVAL
 
 TRAIL_SECONDS = 3.0

@@ -1,0 +1,1 @@
+"""What is learnt: classes, action units or dimensions; their scores and reports."""

@@ -1,0 +1,1 @@
+"""Presence of action units in a frame."""
