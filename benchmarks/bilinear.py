@@ -11,7 +11,7 @@ by a learnt number in place of the trunk, so that a step goes through all of it.
 Both sides use all cores of the same machine (or its GPU) and are timed in turns; the table has the
 medians. bfloat16 is PyTorch's autocast, and ours of the trunk. A step is the loss e^2 + 2|e|, its
 gradients and SGD with momentum and weight decay. Ours is what `run.py` compiles:
-`parallel.scan_steps` around `programs.make_train_step`.
+`parallel.scan_steps` around `program.make_train_step`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from benchmarks import fergcn_speed
 from benchmarks import torch_bilinear_cnn as mirrors
 from benchmarks.fergcn_speed import on_gpu
 from configs import base
-from fer_jax import programs
 from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import program
 
 DIMENSIONS = 3
 LAYOUTS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
@@ -128,11 +128,11 @@ class Ours(fergcn_speed.Ours):
         config = CONFIG.copy_and_resolve_references()
         config.train.batch_size = row.batch
         fold = folds.Fold("all", np.arange(row.batch), np.arange(0))
-        self.program = programs.make_program(
+        self.program = program.make_program(
             self.module, TASKS["dimensional"], config, lambda b: b["inputs"], [fold]
         )
         make = functools.partial(
-            programs.create_train_states, self.module, self.program.optimizer, seeds=[0]
+            program.create_train_states, self.module, self.program.optimizer, seeds=[0]
         )
         self.shapes = jax.eval_shape(make, jax.ShapeDtypeStruct(row.shape, np.float32))
 
@@ -196,7 +196,7 @@ def memory_table(chosen: list[Row], dtype: str) -> str:
     ]
     for row in chosen:
         ours = Ours(row, dtype)
-        params = 4 * programs.count_parameters(ours.shapes.params)[0] / 2**20
+        params = 4 * program.count_parameters(ours.shapes.params)[0] / 2**20
         call = ours.step_bytes() / 2**20
         lines.append(f"| {row.name} | {2 * params:.0f} | {params:.0f} | {call:.0f} |")
     return "\n".join(lines)

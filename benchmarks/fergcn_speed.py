@@ -7,7 +7,7 @@
 Both sides use all cores of the same machine (or its GPU) and are timed in turns; the table has the
 medians. PyTorch runs in both of its memory layouts and the faster one counts; bfloat16 is its
 autocast. A step is the cross-entropy, its gradients and SGD with momentum. Ours is what `run.py`
-compiles: `parallel.scan_steps` around `programs.make_train_step`.
+compiles: `parallel.scan_steps` around `program.make_train_step`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from rich.progress import Progress
 
 from benchmarks import torch_fer_gcn as mirrors
 from configs import base
-from fer_jax import parallel, programs
 from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.systems.fer_gcn.network import FERGCN
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import parallel, program
 
 CLASSES, FRAMES = 7, 16
 LAYOUTS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
@@ -91,13 +91,13 @@ class Ours:
         config = base.get_config()
         config.train.batch_size, config.optimizer = batch, OPTIMIZER
         fold = folds.Fold("all", np.arange(batch), np.arange(0))
-        self.program = programs.make_program(
+        self.program = program.make_program(
             self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]
         )
         shape = jax.ShapeDtypeStruct((batch, FRAMES, row.side, row.side, 3), np.float32)
         self.shapes = jax.eval_shape(
             functools.partial(
-                programs.create_train_states, self.module, self.program.optimizer, shape, [0]
+                program.create_train_states, self.module, self.program.optimizer, shape, [0]
             )
         )
 
@@ -110,7 +110,7 @@ class Ours:
     def prepare(self) -> Ours:
         """Compiles, and puts weights and clips on the device."""
         x, _ = self.row.inputs()
-        make = functools.partial(programs.create_train_states, self.module, self.program.optimizer)
+        make = functools.partial(program.create_train_states, self.module, self.program.optimizer)
         self.states = make(x, [0])
         self.variables = jax.tree.map(jax.numpy.copy, self.states.variables)  # states are donated
         self.batches = jax.device_put(self._batches(self.row.steps))
@@ -135,7 +135,7 @@ class Ours:
 
     def step_bytes(self) -> int:
         """Memory of the training call."""
-        return programs.call_bytes(self.train)
+        return program.call_bytes(self.train)
 
     def _batches(self, steps: int):
         x, y = self.row.inputs()

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.speed import CONFIG
-from fer_jax import programs, train
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import subject_kfold
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import loop, program
 
 CLIPS, SUBJECTS, CLASSES, FRAMES, FOLDS, BATCH = 327, 118, 7, 4, 10, 128
 
@@ -60,12 +60,12 @@ class Folds:
             return model_inputs(batch["landmarks"], clips.graph.edges)
 
         self.clips, self.task = clips, task
-        self.program = programs.make_program(module, task, config, features, folds)
-        runs = [train.Run(fold, number) for number, fold in enumerate(folds)]
+        self.program = program.make_program(module, task, config, features, folds)
+        runs = [loop.Run(fold, number) for number, fold in enumerate(folds)]
         self.groups = [runs[first : first + together] for first in range(0, count, together)]
         shape = np.zeros((1, FRAMES, len(clips.graph.edges), 2))
         self.states = [
-            programs.create_train_states(
+            program.create_train_states(
                 module, self.program.optimizer, shape, [r.seed for r in runs]
             )
             for runs in self.groups
@@ -77,7 +77,7 @@ class Folds:
         started = time.perf_counter()
         for number, runs in enumerate(self.groups):
             histories = self.histories[number]
-            self.states[number] = train.fit(
+            self.states[number] = loop.fit(
                 self.program,
                 self.task,
                 self.states[number],

@@ -8,7 +8,7 @@
 Both sides use all cores of the same machine (or its GPU) and are timed in turns; the table has the
 medians. PyTorch runs in both of its memory layouts and the faster one counts; bfloat16 is its
 autocast. A step is the cross-entropy, its gradients and SGD with momentum and weight decay of the
-kernels. Ours is what `run.py` compiles: `parallel.scan_steps` around `programs.make_train_step`;
+kernels. Ours is what `run.py` compiles: `parallel.scan_steps` around `program.make_train_step`;
 it makes the weights of the shortcuts from the landmarks, the mirror is given them.
 """
 
@@ -31,11 +31,11 @@ from rich.progress import Progress
 from benchmarks import fergcn_speed
 from benchmarks import torch_inception_resnet_3d as mirrors
 from benchmarks.fergcn_speed import on_gpu
-from fer_jax import parallel, programs
 from fer_jax.data import folds
 from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import parallel, program
 
 CLASSES = 6
 LAYOUTS = {"NCDHW": torch.contiguous_format, "NDHWC": torch.channels_last_3d}
@@ -97,11 +97,11 @@ class Ours(fergcn_speed.Ours):
         train = {"batch_size": row.batch, "batch_parts": parts, "epochs": 1, "copies": 1}
         config = ConfigDict({"train": train, "optimizer": OPTIMIZER})
         fold = folds.Fold("all", np.arange(row.batch), np.arange(0))
-        self.program = programs.make_program(
+        self.program = program.make_program(
             self.module, TASKS["classification"], config, lambda batch: batch["inputs"], [fold]
         )
         make = functools.partial(
-            programs.create_train_states, self.module, self.program.optimizer, seeds=[0]
+            program.create_train_states, self.module, self.program.optimizer, seeds=[0]
         )
         self.shapes = jax.eval_shape(make, jax.eval_shape(lambda: row.inputs()[0]))
 

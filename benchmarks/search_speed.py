@@ -23,7 +23,6 @@ from rich.table import Table
 
 from benchmarks import torch_st_bln as mirror
 from configs import pstbln_ckplus
-from fer_jax import programs, train
 from fer_jax.data import clips
 from fer_jax.data.folds import Fold
 from fer_jax.faces import landmarks
@@ -31,6 +30,8 @@ from fer_jax.systems.st_bln import growth
 from fer_jax.systems.st_bln.growth import show
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import loop
+from fer_jax.training.program import compile_ahead, make_program, stack, unstack
 
 REFERENCE_EDGES, CLASSES, CLIPS, FRAMES = 309, 7, 294, 4
 PAPER_EPOCHS = 350  # of a stage, in the published code
@@ -60,7 +61,7 @@ class Ours:
 
     def __init__(self, config):
         self.config, self.clips, self.variables = config, make_clips(), {}
-        self.run = train.Run(Fold("stage", np.arange(CLIPS), np.arange(0)), seed=0)
+        self.run = loop.Run(Fold("stage", np.arange(CLIPS), np.arange(0)), seed=0)
         self.depth = 0
 
     def features(self, batch):
@@ -71,20 +72,20 @@ class Ours:
         """Seconds of compiling (drawing the new weights included) and of every epoch."""
         started = time.perf_counter()
         module = STBLN(classes=CLASSES, widths=widths)
-        program = programs.make_program(
+        program = make_program(
             module, TASKS["classification"], self.config, self.features, [self.run.fold]
         )
         deeper = len(widths) > self.depth
         state = growth.first_state(program, self.clips, 0, self.variables, deeper=deeper)
-        states = jax.block_until_ready(programs.stack([state]))
-        program, _ = programs.compile_ahead(program, states, self.clips)
+        states = jax.block_until_ready(stack([state]))
+        program, _ = compile_ahead(program, states, self.clips)
         compiling, seconds = time.perf_counter() - started, []
         for epoch in range(1, epochs + 1):
             started = time.perf_counter()
-            states, _, _ = train.train_epoch(program, states, self.clips, [self.run], epoch)
+            states, _, _ = loop.train_epoch(program, states, self.clips, [self.run], epoch)
             jax.block_until_ready(states)
             seconds.append(time.perf_counter() - started)
-        self.variables = jax.tree.map(np.asarray, programs.unstack(states.variables, 0))
+        self.variables = jax.tree.map(np.asarray, unstack(states.variables, 0))
         self.depth = len(widths)
         return compiling, seconds
 

@@ -1,6 +1,6 @@
 """Times both sides of a `Pair`: forward passes and training steps, of ours and of the mirror.
 
-Ours is what `run.py` compiles: `parallel.scan_steps` around `programs.make_train_step`, K steps a
+Ours is what `run.py` compiles: `parallel.scan_steps` around `program.make_train_step`, K steps a
 call. The mirror takes K steps before it is waited for. Both are warmed up by one call that is not
 timed, which also compiles.
 """
@@ -21,9 +21,9 @@ from ml_collections import ConfigDict
 
 from benchmarks import flops
 from benchmarks.pairs import Pair
-from fer_jax import parallel, programs
 from fer_jax.data.folds import Fold
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import parallel, program
 
 # The same for every system, so that what is compared is the network.
 OPTIMIZER = {
@@ -71,11 +71,11 @@ class Ours:
         train = {"batch_size": batch, "batch_parts": 1, "epochs": 1, "copies": 1}
         config = ConfigDict({"train": train, "optimizer": OPTIMIZER})
         fold = Fold("all", np.arange(batch), np.arange(0))
-        self.program = programs.make_program(
+        self.program = program.make_program(
             module, TASKS[pair.task], config, lambda b: b["inputs"], [fold]
         )
         self._make = functools.partial(
-            programs.create_train_states, module, self.program.optimizer, seeds=[0]
+            program.create_train_states, module, self.program.optimizer, seeds=[0]
         )
 
     @functools.cached_property

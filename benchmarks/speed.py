@@ -24,10 +24,12 @@ from rich.table import Table
 
 from benchmarks import torch_st_bln as mirror
 from configs import base
-from fer_jax import parallel, programs, uncertainty
+from fer_jax import uncertainty
 from fer_jax.data import folds
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import parallel
+from fer_jax.training.program import create_train_states, make_program, unstack
 
 REFERENCE_EDGES, CLEAN_EDGES, CLASSES = 309, 181, 6
 STEPS = {4: 4, 150: 3}  # steps of ours a call, which takes its memory anew: an epoch has more
@@ -50,11 +52,11 @@ class Ours:
         config = CONFIG.copy_and_resolve_references()
         config.train.batch_size = batch
         fold = folds.Fold("all", np.arange(batch), np.arange(0))
-        program = programs.make_program(
+        program = make_program(
             self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]
         )
-        self.states = programs.create_train_states(self.module, program.optimizer, x, [0])
-        self.variables = programs.unstack(self.states.variables, 0)  # training donates the states
+        self.states = create_train_states(self.module, program.optimizer, x, [0])
+        self.variables = unstack(self.states.variables, 0)  # training donates the states
         weight = np.ones(batch, np.float32)
         one = {"inputs": x, "label": y, "weight": weight}
         stacked = {name: np.stack([leaf] * self.steps)[None] for name, leaf in one.items()}

@@ -33,18 +33,19 @@ jax.monitoring.register_event_duration_secs_listener(listen)
 from absl import logging
 logging.set_verbosity(logging.WARNING)
 from configs import stbln_synthetic
-from fer_jax import experiment, train
+from fer_jax import experiment
+from fer_jax.training import loop
 jax.config.update("jax_compilation_cache_dir", sys.argv[1])
 config = stbln_synthetic.get_config()
 config.data.path = sys.argv[2]
 config.train.epochs = 1
-real = train.train_epoch
+real = loop.train_epoch
 def first(*arguments):
     result = real(*arguments)
     seconds["first_epoch"] = time.perf_counter() - started
     print("SECONDS " + json.dumps(seconds), flush=True)
     sys.exit()
-train.train_epoch = first
+loop.train_epoch = first
 experiment.run(config, sys.argv[3])
 """
 

@@ -7,7 +7,7 @@
 Both sides use all cores of the same machine (or its GPU) and are timed in turns; the table has the
 medians. PyTorch runs in both of its memory layouts and the faster one counts; bfloat16 is its
 autocast. A step is the cross-entropy, its gradients and SGD with momentum and weight decay of the
-kernels. Ours is what `run.py` compiles: `parallel.scan_steps` around `programs.make_train_step`.
+kernels. Ours is what `run.py` compiles: `parallel.scan_steps` around `program.make_train_step`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from benchmarks import fergcn_speed
 from benchmarks import torch_stc_nlstm as mirrors
 from benchmarks.fergcn_speed import on_gpu
 from configs import base, stcnlstm_synthetic
-from fer_jax import programs
 from fer_jax.data import folds
 from fer_jax.systems.stc_nlstm.network import STCNLSTM, WIDTHS
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import program
 
 CLASSES = 6
 LAYOUTS = {"NCDHW": torch.contiguous_format, "NDHWC": torch.channels_last_3d}
@@ -91,11 +91,11 @@ class Ours(fergcn_speed.Ours):
         config = base.get_config()
         config.train.batch_size, config.optimizer = row.batch, OPTIMIZER
         fold = folds.Fold("all", np.arange(row.batch), np.arange(0))
-        self.program = programs.make_program(
+        self.program = program.make_program(
             self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]
         )
         make = functools.partial(
-            programs.create_train_states, self.module, self.program.optimizer, seeds=[0]
+            program.create_train_states, self.module, self.program.optimizer, seeds=[0]
         )
         self.shapes = jax.eval_shape(make, jax.ShapeDtypeStruct(row.shape, np.float32))
 

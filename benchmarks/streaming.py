@@ -20,8 +20,9 @@ KINDS = {"in memory": 1000.0, "streamed": 0.0}  # data.crops_in_memory_gb
 
 def measure(name: str, path: str, room: float, epochs: int, send) -> None:
     """Trains in a process of its own, so that each way has its own memory."""
-    from fer_jax import compare, setup, train
-    from fer_jax.programs import compile_ahead
+    from fer_jax import compare, setup
+    from fer_jax.training import loop
+    from fer_jax.training.program import compile_ahead
 
     config = compare.load_config(name)
     config.data.crops_in_memory_gb = room
@@ -30,11 +31,11 @@ def measure(name: str, path: str, room: float, epochs: int, send) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as workdir:
         experiment = setup.prepare(config, workdir)
-        clips, run = experiment.clips, train.Run(experiment.folds[0], 0)
+        clips, run = experiment.clips, loop.Run(experiment.folds[0], 0)
         states = setup.fresh_states(experiment.program, clips, [0])
         program, _ = compile_ahead(experiment.program, states, clips)
         histories = [[]]
-        train.fit(
+        loop.fit(
             program, setup.TASKS[config.task], states, clips, [run], epochs=epochs,
             histories=histories, after_epoch=lambda states, histories: None,
         )  # fmt: skip

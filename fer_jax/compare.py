@@ -24,10 +24,11 @@ from absl import logging
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax import checkpoint, experiment, method_tables, report, uncertainty
+from fer_jax import experiment, method_tables, report, uncertainty
 from fer_jax.predictor import Predictor
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import published
+from fer_jax.training import checkpoint
 from fer_jax.windows import Face, gather
 
 REPEATS = 11  # timed calls, the median counts

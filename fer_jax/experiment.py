@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fer_jax import checkpoint, parallel, programs, report, resume, train
+from fer_jax import report
 from fer_jax.data import crops, folds, frame_selection
 from fer_jax.data.clips import Clips
 from fer_jax.data.load import NotPreparedError
@@ -32,11 +32,13 @@ from fer_jax.systems.fer_gcn.network import FERGCN
 from fer_jax.systems.inception_resnet_3d import figures as inception_resnet_3d_figures
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import checkpoint, loop, parallel, resume
+from fer_jax.training.program import compile_ahead, unstack
 from fer_jax.windows import UNKNOWN_FPS
 from fer_jax.workdir import WorkdirError
 
 # What keeps an experiment from being run; each message says what to do.
-FAILURES = (SetupError, WorkdirError, NotPreparedError, train.NonFiniteLossError)
+FAILURES = (SetupError, WorkdirError, NotPreparedError, loop.NonFiniteLossError)
 _OWN_FIGURES = {
     FERGCN: fer_gcn_figures.figures,
     BilinearCNN: bilinear_cnn_figures.figures,
@@ -72,7 +74,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
 
     Raises:
       SetupError, data.load.NotPreparedError, WorkdirError: before any work.
-      train.NonFiniteLossError: while training.
+      loop.NonFiniteLossError: while training.
     """
     console = console or Console()
     started = time.perf_counter()
@@ -99,12 +101,12 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         console.print(f"left out of {config.data.dataset}, of classes not learnt: {listed}")
     for line in report.left_out(config, clips):
         console.print(line)
-    runs = [train.Run(fold, config.seed * 1000 + n) for n, fold in enumerate(experiment.folds)]
+    runs = [loop.Run(fold, config.seed * 1000 + n) for n, fold in enumerate(experiment.folds)]
     if len(runs) > 1:  # the bundle of a cross-validation learns from every clip
         everything = np.arange(len(clips))
         fold = folds.Fold("all", everything, everything[:0])
         fold = folds.thinned(fold, clips.ranks, config.data.window_strides)
-        runs.append(train.Run(fold, config.seed * 1000 + len(runs)))
+        runs.append(loop.Run(fold, config.seed * 1000 + len(runs)))
     for fold in experiment.folds:
         shown = TASKS[config.task].shown(clips.labels[fold.train], len(clips.classes))
         for number in np.flatnonzero(~shown):
@@ -167,11 +169,11 @@ def make_progress(console: Console) -> Progress:
     )
 
 
-def _result_file(experiment: Experiment, run: train.Run) -> pathlib.Path:
+def _result_file(experiment: Experiment, run: loop.Run) -> pathlib.Path:
     return experiment.workdir / "folds" / f"{run.fold.name}.npz"
 
 
-def _together(experiment: Experiment, runs: list[train.Run], compiled: dict, console: Console):
+def _together(experiment: Experiment, runs: list[loop.Run], compiled: dict, console: Console):
     """Returns the first of the runs, as many as fit the memory, and the experiment to run them.
 
     Args:
@@ -184,7 +186,7 @@ def _together(experiment: Experiment, runs: list[train.Run], compiled: dict, con
             seeds = [run.seed for run in runs[:size]]
             states = jax.eval_shape(functools.partial(fresh_states, program, clips, seeds))
             console.print("compiling the training call ...")
-            compiled[size] = programs.compile_ahead(program, states, clips)
+            compiled[size] = compile_ahead(program, states, clips)
             together = f" of {size} runs" if size > 1 else ""
             console.print(f"a training call{together} takes {compiled[size][1] / 2**30:.2f} GiB")
         fits = compiled[size][1] <= room
@@ -199,7 +201,7 @@ def _together(experiment: Experiment, runs: list[train.Run], compiled: dict, con
         size = -(-size // 2)
 
 
-def _run_group(experiment: Experiment, runs: list[train.Run], progress: Progress, started) -> None:
+def _run_group(experiment: Experiment, runs: list[loop.Run], progress: Progress, started) -> None:
     """Trains runs side by side, from their last checkpoint, and assesses them."""
     config, clips, program = experiment.config, experiment.clips, experiment.program
     names = [run.fold.name for run in runs]
@@ -245,7 +247,7 @@ def _figures(histories: list[list[dict]]) -> str:
     return " ".join([*texts, f"{last[0]['clips_per_second']:.0f} clips/s"])
 
 
-def assess_runs(experiment: Experiment, runs: list[train.Run], states) -> None:
+def assess_runs(experiment: Experiment, runs: list[loop.Run], states) -> None:
     """Scores trained runs and keeps what the report needs; a run then counts as done."""
     clips, variables = experiment.clips, states.variables
     parts = {"evaluate": [run.fold.evaluate for run in runs]}
@@ -260,7 +262,7 @@ def assess_runs(experiment: Experiment, runs: list[train.Run], states) -> None:
     for number, (run, column) in enumerate(zip(runs, columns, strict=True)):
         file = _result_file(experiment, run)
         own, stats = (
-            jax.tree.map(np.asarray, programs.unstack(tree, number))
+            jax.tree.map(np.asarray, unstack(tree, number))
             for tree in (variables, recalibrated["batch_stats"])
         )
         checkpoint.save_weights(file.with_suffix(".msgpack"), own, stats)

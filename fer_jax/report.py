@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 
 from fer_jax import __version__
-from fer_jax.assess import READINGS
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
-from fer_jax.epoch_log import read_history
 from fer_jax.plotting import style
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.action_units import report as action_units_report
 from fer_jax.tasks.base import TASKS
 from fer_jax.tasks.classification import report as classification_report
 from fer_jax.tasks.dimensions import report as dimensions_report
+from fer_jax.training.epoch_log import read_history
+from fer_jax.training.evaluate import READINGS
 from fer_jax.uncertainty import SUMMARIES
 
 # By task, a file with `LOSS`, `headline`, `content`, `table`, `figures`, `lines` and `order`.

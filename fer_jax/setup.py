@@ -12,8 +12,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
-from fer_jax import assess as assessment
-from fer_jax import checks, pretrained, programs, warm_start
+from fer_jax import checks
 from fer_jax.data import augment, crops, cross_database, how_to_prepare, model_inputs
 from fer_jax.data import load as data_load
 from fer_jax.data.clips import Clips, hold_crops, take
@@ -21,6 +20,8 @@ from fer_jax.data.folds import Fold, make_folds, thinned
 from fer_jax.faces.landmarks import make_graph
 from fer_jax.systems import MODELS, build
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import evaluate, initial_weights, warm_start
+from fer_jax.training import program as training_program
 from fer_jax.workdir import claim
 
 SEEN = 0.7  # share of a prepared crop's side that a model must see at least
@@ -38,7 +39,7 @@ class Experiment:
     workdir: pathlib.Path
     clips: Clips
     folds: list[Fold]
-    program: programs.Program
+    program: training_program.Program
     model: dict
     parameters: tuple[int, int]
     assess: object
@@ -76,7 +77,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         return model_inputs.batch_inputs(batch, module, edges, config.data.features, size)
 
     features(take(clips, np.arange(1)))  # an unknown kind fails here, not while training
-    program = programs.make_program(
+    program = training_program.make_program(
         module,
         TASKS[config.task],
         config,
@@ -84,7 +85,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         folds,
         make_augmentation(config),
         clips.clip_bytes,
-        programs.CALL_BYTES if clips.frames is None else crops.CALL_BYTES,
+        training_program.CALL_BYTES if clips.frames is None else crops.CALL_BYTES,
     )
     shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
     start, start_note = _load_start(config, clips.classes, shapes)
@@ -95,8 +96,8 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         folds=folds,
         program=program,
         model=model,
-        parameters=programs.count_parameters(shapes.params),
-        assess=assessment.make_assess(program, TASKS[config.task], config.evaluation.passes),
+        parameters=training_program.count_parameters(shapes.params),
+        assess=evaluate.make_assess(program, TASKS[config.task], config.evaluation.passes),
         start=start,
         start_note=start_note,
     )
@@ -154,7 +155,7 @@ def _load_start(config: ConfigDict, classes, shapes) -> tuple[dict | None, str]:
             f"begin with a bundle, the folder model/ of a run"
         )
     backbone = {name: tree.get("backbone", {}) for name, tree in one.variables.items()}
-    backbone = pretrained.load_backbone(config.pretrained, backbone)
+    backbone = initial_weights.load_backbone(config.pretrained, backbone)
     return {name: {"backbone": tree} for name, tree in backbone.items() if tree}, ""
 
 
@@ -212,10 +213,10 @@ def make_augmentation(config: ConfigDict):
     return change_landmarks
 
 
-def fresh_states(program: programs.Program, clips: Clips, seeds, start: dict | None = None):
+def fresh_states(program: training_program.Program, clips: Clips, seeds, start: dict | None = None):
     """States in which R runs begin, leading axis R; `start` replaces what was drawn."""
     inputs = jax.eval_shape(program.features, take(clips, np.arange(1)))
-    states = programs.create_train_states(program.module, program.optimizer, inputs, seeds)
+    states = training_program.create_train_states(program.module, program.optimizer, inputs, seeds)
     parts = {}
     for name, tree in (start or {}).items():
         given = {path: jnp.stack([leaf] * len(seeds)) for path, leaf in flatten_dict(tree).items()}

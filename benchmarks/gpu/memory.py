@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from benchmarks import pairs, sides
 from benchmarks.gpu.speed import SMALL
-from fer_jax.programs import call_bytes
+from fer_jax.training.program import call_bytes
 
 BATCHES = {  # two sizes of a batch each, between which memory grows by the clip
     "FER-GCN": (8, 16),

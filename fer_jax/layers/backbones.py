@@ -1,6 +1,7 @@
 """Image networks that several systems are built on: VGG16, ResNet50.
 
-Fields and blocks follow the networks of torchvision, whose weights `fer_jax.pretrained` reads.
+Fields and blocks follow the networks of torchvision, whose weights
+`fer_jax.training.initial_weights` reads.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from fer_jax import epoch_log, metrics, uncertainty
-from fer_jax.assess import readings
+from fer_jax import metrics, uncertainty
+from fer_jax.training import epoch_log
+from fer_jax.training.evaluate import readings
 
 LEAST_ANSWERED = 0.01  # share of the clips: whether fewer are right is chance
 
@@ -37,7 +38,7 @@ class Scored:
 
 
 def gather(clips, folds, results: list[dict], names, summarise) -> Scored:
-    """Joins what `assess.make_assess` gave of each fold.
+    """Joins what `evaluate.make_assess` gave of each fold.
 
     Args:
       results: a dict of arrays a fold, `evaluate_...` and `validation_...`.

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fer_jax.data.frame_selection import select_frames
-from fer_jax.programs import count_parameters
 from fer_jax.systems.fer_gcn import network
 from fer_jax.systems.fer_gcn.network import FERGCN, fuse, intensity_weights, propagate
+from fer_jax.training.program import count_parameters
 
 STAGES = ((4, 1),)
 A = np.float32([[0.9, 0.2, 0.7], [0.1, 0.8, 0.9], [0, 0.1, 1.4]])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fer_jax.faces import landmarks
-from fer_jax.programs import count_parameters
 from fer_jax.systems import GRAPH_LEAVES, build
 from fer_jax.systems.graph_baselines.dgnn import DirectedLayer, incidence
 from fer_jax.systems.graph_baselines.st_gcn import GraphLayer, partition, spatial_partition
+from fer_jax.training.program import count_parameters
 
 EXAMPLE = ((0, 2), (1, 2))
 

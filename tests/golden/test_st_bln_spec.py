@@ -8,8 +8,8 @@ import pytest
 from fer_jax import uncertainty
 from fer_jax.data import folds, frame_selection
 from fer_jax.faces import landmarks
-from fer_jax.programs import count_parameters
 from fer_jax.systems.st_bln.network import STBLL, STBLN
+from fer_jax.training.program import count_parameters
 
 # Section 2: six points, the fifth is the master node.
 POINTS = np.array([[0, 0], [4, 0], [4, 4], [0, 4], [2, 2], [7, 2]], float)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fer_jax.data.model_inputs import frame_inputs
-from fer_jax.programs import count_parameters
 from fer_jax.systems.stc_nlstm.network import STCNLSTM, mspp
+from fer_jax.training.program import count_parameters
 
 
 def shape_of(tree):

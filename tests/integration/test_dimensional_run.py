@@ -15,12 +15,13 @@ from rich.console import Console
 
 import fer_jax
 from configs import base
-from fer_jax import compare, experiment, metrics, predict, report, train
+from fer_jax import compare, experiment, metrics, predict, report
 from fer_jax.data import load as data_load
 from fer_jax.data.clips import hold_crops
 from fer_jax.faces.framing import FER2013
 from fer_jax.faces.labels import FERPLUS_EMOTIONS, vad
 from fer_jax.synthetic.clips import make_clip, render, write_video
+from fer_jax.training import loop
 from fer_jax.windows import columns
 
 PARTS = {"Training": 24, "PublicTest": 12, "PrivateTest": 13}
@@ -165,7 +166,7 @@ def test_the_weights_best_on_validation_are_kept(ferplus, tmp_path, monkeypatch)
     text = (tmp_path / "whole" / "report.md").read_text()
     assert f"Weights of epoch {best['epoch']:.0f}" in text and "Last epoch" not in text
 
-    train_epoch = train.train_epoch
+    train_epoch = loop.train_epoch
 
     def until_the_last(*arguments):
         if arguments[-1] == 5:
@@ -174,7 +175,7 @@ def test_the_weights_best_on_validation_are_kept(ferplus, tmp_path, monkeypatch)
 
     config = small_config(ferplus, **fields, **{"train.checkpoint_epochs": 2})
     with monkeypatch.context() as patch:
-        patch.setattr(train, "train_epoch", until_the_last)
+        patch.setattr(loop, "train_epoch", until_the_last)
         with pytest.raises(KeyboardInterrupt):
             run(config, tmp_path / "cut")
     run(config, tmp_path / "cut")

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax.checkpoint import save_bundle
 from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.synthetic import clips
 from fer_jax.systems import MODELS
+from fer_jax.training.checkpoint import save_bundle
 
 nbclient = pytest.importorskip("nbclient", reason="needs the extra: pip install .[notebook]")
 nbformat = pytest.importorskip("nbformat")

@@ -16,8 +16,9 @@ from rich.console import Console
 
 import fer_jax
 from configs import stbln_synthetic
-from fer_jax import epoch_log, experiment, parallel, setup, train
+from fer_jax import experiment, setup
 from fer_jax.data import load
+from fer_jax.training import epoch_log, loop, parallel
 from fer_jax.workdir import WorkdirError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -269,7 +270,7 @@ def test_runs_that_do_not_fit_the_memory_are_trained_in_groups(prepared, tmp_pat
 
 def test_a_loss_that_is_no_number_stops_the_run(prepared, tmp_path):
     config = small_config(prepared, **{"optimizer.learning_rate": 1e30, "train.epochs": 6})
-    with pytest.raises(train.NonFiniteLossError, match=r"at step \d+ .holdout, epoch \d, batch"):
+    with pytest.raises(loop.NonFiniteLossError, match=r"at step \d+ .holdout, epoch \d, batch"):
         experiment.run(config, tmp_path)
     assert not (tmp_path / "metrics.json").exists()
 

@@ -15,8 +15,9 @@ from rich.console import Console
 
 import fer_jax
 from configs import pstbln_synthetic
-from fer_jax import experiment, setup, train
+from fer_jax import experiment, setup
 from fer_jax.data import load
+from fer_jax.training import loop
 from fer_jax.workdir import WorkdirError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -187,7 +188,7 @@ def test_only_the_first_fold_is_learnt_from(prepared, tmp_path):
 
 def test_a_loss_that_is_no_number_names_the_stage(prepared, tmp_path):
     config = small_config(prepared, **{"optimizer.learning_rate": 1e30, "search.epochs": 6})
-    with pytest.raises(train.NonFiniteLossError, match=r"stage 1 \{2\}: .* at step \d+ .stage01"):
+    with pytest.raises(loop.NonFiniteLossError, match=r"stage 1 \{2\}: .* at step \d+ .stage01"):
         experiment.run(config, tmp_path)
     assert not (tmp_path / "search.jsonl").exists()
 

@@ -206,7 +206,7 @@ def write_openface(path, positions):
 
 
 def run(monkeypatch, predictor, *arguments):
-    monkeypatch.setattr("fer_jax.checkpoint.load_model", lambda path: predictor)
+    monkeypatch.setattr("fer_jax.training.checkpoint.load_model", lambda path: predictor)
     return predict.main(["bundle", *map(str, arguments)])
 
 

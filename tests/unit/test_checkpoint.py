@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import fer_jax
-from fer_jax import checkpoint
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.faces import landmarks
 from fer_jax.faces.framing import ALIGNED, Framing
 from fer_jax.systems.st_bln.network import STBLN
+from fer_jax.training import checkpoint
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = {"name": "st_bln", "widths": [4, 6], "classes": 3, "dropout": 0.3}

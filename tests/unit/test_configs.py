@@ -11,11 +11,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import base
-from fer_jax import programs, setup
+from fer_jax import setup
 from fer_jax.data import how_to_prepare
 from fer_jax.systems import MODELS, build
 from fer_jax.tasks import published
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import program
 from preprocess.datasets import DATASETS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -164,7 +165,7 @@ def test_stc_nlstm_follows_its_paper():
         jax.random.key(0),
         jax.ShapeDtypeStruct((1, 18, 64, 64, 3), "float32"),
     )
-    assert programs.count_parameters(shapes["params"])[0] == 15_462_790
+    assert program.count_parameters(shapes["params"])[0] == 15_462_790
 
 
 def test_every_row_of_a_table_has_its_published_figure():

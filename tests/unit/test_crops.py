@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from fer_jax import programs
 from fer_jax.data import crops, frame_selection, load, model_inputs
 from fer_jax.data.clips import batches, hold_crops, take
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
+from fer_jax.training.program import Program
 
 FRAMES = 5
 
@@ -123,7 +123,7 @@ def test_landmarks_stay_on_the_face_when_the_middle_is_taken(crop_size):
 def test_calls_hold_a_bounded_number_of_clips(in_memory, steps, limit):
     """However long an epoch is, the clips of one compiled call stay under the limit."""
     step_bytes = 8 * in_memory.clip_bytes
-    program = programs.Program(
+    program = Program(
         *[None] * 5, batch_size=8, steps=steps, scored_size=8, clip_bytes=in_memory.clip_bytes,
         call_bytes=limit * step_bytes,
     )  # fmt: skip

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from configs import base
-from fer_jax import assess, parallel, programs, train
 from fer_jax.data import augment, model_inputs
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
 from fer_jax.systems.fer_gcn.network import FERGCN
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import evaluate, loop, parallel
+from fer_jax.training.program import create_train_states, make_program
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -32,23 +33,21 @@ def trained(clips: Clips) -> dict[str, np.ndarray]:
     config.optimizer.learning_rate = 0.05
     numbers = np.arange(len(clips))
     learnt, scored = numbers[: len(clips) - 11], numbers[len(clips) - 11 :]
-    run = train.Run(Fold("fold00", learnt, scored), seed=5)
+    run = loop.Run(Fold("fold00", learnt, scored), seed=5)
     module, change = networks(clips)
 
     def features(batch):
         return model_inputs.batch_inputs(batch, module, clips.graph.edges, crop_size=16)
 
-    program = programs.make_program(
-        module, TASKS["classification"], config, features, [run.fold], change
-    )
+    program = make_program(module, TASKS["classification"], config, features, [run.fold], change)
     inputs = jax.eval_shape(features, take(clips, numbers[:1]))
-    states = programs.create_train_states(module, program.optimizer, inputs, [0])
+    states = create_train_states(module, program.optimizer, inputs, [0])
     history = []
-    states = train.fit(
+    states = loop.fit(
         program, TASKS["classification"], states, clips, [run],
         epochs=3, histories=[history], after_epoch=lambda states, histories: None,
     )  # fmt: skip
-    results, recalibrated = assess.make_assess(program, TASKS["classification"], passes=6)(
+    results, recalibrated = evaluate.make_assess(program, TASKS["classification"], passes=6)(
         states.variables, clips, [run], {"evaluate": [scored]}
     )
     leaves = {

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax import pretrained
 from fer_jax.layers.backbones import VGG16, ResNet50
-from fer_jax.pretrained import PretrainedError, load_backbone
+from fer_jax.training import initial_weights
+from fer_jax.training.initial_weights import PretrainedError, load_backbone
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 safetensors = pytest.importorskip("safetensors.numpy", reason="pip install safetensors")
@@ -146,7 +146,7 @@ def test_names_of_the_full_trunks_are_those_of_torchvision(name):
     images = np.zeros((1, 64, 64, 3))
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
     names = [
-        pretrained._torch_name([key.key for key in path], shapes)
+        initial_weights._torch_name([key.key for key in path], shapes)
         for path, _ in jax.tree_util.tree_leaves_with_path(shapes)
     ]
     if name == "vgg16":  # torchvision's vgg16().features
@@ -229,7 +229,7 @@ def test_a_file_cut_short(tmp_path):
     "source", ["weights/model.safetensors", "weights/vgg16.pth", "model", "a/b/c", "../vgg16"]
 )
 def test_what_is_no_repo_id_is_not_asked_for(source, monkeypatch):
-    monkeypatch.setattr(pretrained, "_download", lambda repo: pytest.fail("asked the network"))
+    monkeypatch.setattr(initial_weights, "_download", lambda repo: pytest.fail("asked the network"))
     message = message_of(source)
     assert f"pretrained weights {source} do not exist" in message
     for known in ("names a bundle", "a .safetensors file", "a Hugging Face repo id"):

@@ -13,13 +13,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from configs import base
-from fer_jax import programs
 from fer_jax.data.folds import holdout
 from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln import growth, search_report
 from fer_jax.systems.st_bln.growth import Rule, decide, grow, relative_fall, shed
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks.base import TASKS
+from fer_jax.training.program import make_program
 
 EDGES, FRAMES = 4, 4
 INPUTS = np.random.default_rng(0).normal(0, 1, (6, FRAMES, EDGES, 2)).astype(np.float32)
@@ -281,7 +281,7 @@ def test_a_stage_begins_with_the_grown_parent(make_clips, old, new):
 
     module = STBLN(classes=3, widths=new)
     folds = holdout(clips.splits)
-    program = programs.make_program(module, TASKS["classification"], config, features, folds)
+    program = make_program(module, TASKS["classification"], config, features, folds)
     inputs = np.zeros((1, 4, len(clips.graph.edges), 2), np.float32)
 
     def fresh(widths, seed):

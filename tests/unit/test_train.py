@@ -10,13 +10,15 @@ import optax
 import pytest
 
 from configs import base
-from fer_jax import optimizers, parallel, programs, train
 from fer_jax.data import clips as clip_data
 from fer_jax.data.folds import Fold
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.systems import MODELS, is_kernel
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import loop, parallel
+from fer_jax.training import program as training_program
+from fer_jax.training.optimizer import make_optimizer
 
 TASK = TASKS["classification"]
 
@@ -35,7 +37,9 @@ class Setting:
         self.clips, self.traces = clips, 0
         self.folds = [Fold("fold00", np.arange(smallest), np.arange(smallest, len(clips)))]
         self.module = STBLN(classes=len(clips.classes), widths=(4, 6), dropout=dropout)
-        self.program = programs.make_program(self.module, TASK, config, self.features, self.folds)
+        self.program = training_program.make_program(
+            self.module, TASK, config, self.features, self.folds
+        )
 
     def features(self, batch):
         self.traces += 1  # runs only while JAX traces
@@ -43,7 +47,7 @@ class Setting:
 
     def states(self, *seeds):
         inputs = np.zeros((1, 4, len(self.clips.graph.edges), 2))
-        return programs.create_train_states(
+        return training_program.create_train_states(
             self.module, self.program.optimizer, inputs, seeds or [0]
         )
 
@@ -52,16 +56,16 @@ class Setting:
         learnt = numbers[:18] if learnt is None else learnt
         scored = numbers[18:] if scored is None else scored
         histories = [[]] if histories is None else histories
-        states = train.fit(
+        states = loop.fit(
             self.program, TASK, self.states() if states is None else states, self.clips,
-            [train.Run(Fold("fold00", learnt, scored), seed)],
+            [loop.Run(Fold("fold00", learnt, scored), seed)],
             **{"epochs": epochs, "histories": histories,
                "after_epoch": lambda states, histories: None, **options},
         )  # fmt: skip
         return states, histories[0]
 
     def logits(self, states, numbers):
-        return train.predict(self.program, states.variables, self.clips, [numbers])[0]
+        return loop.predict(self.program, states.variables, self.clips, [numbers])[0]
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +101,9 @@ def test_every_epoch_and_every_seed_draws_with_another_key(setting):
         return states, {"loss": np.zeros((2, 2)), "accuracy": np.zeros((2, 2))}
 
     program = dataclasses.replace(setting.program, train=spy)
-    runs = [train.Run(setting.folds[0], seed) for seed in (0, 1)]
+    runs = [loop.Run(setting.folds[0], seed) for seed in (0, 1)]
     for epoch in (1, 2, 3):
-        train.train_epoch(program, None, setting.clips, runs, epoch)
+        loop.train_epoch(program, None, setting.clips, runs, epoch)
     assert len(set(keys)) == 12  # 2 runs, 3 epochs, 2 steps
 
 
@@ -118,19 +122,19 @@ def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
             2, states=alone.states(seed), learnt=fold.train, scored=fold.evaluate, seed=seed
         )
         rows.append(without_speed(history))
-        weights.append(programs.unstack(states, 0))
+        weights.append(training_program.unstack(states, 0))
 
     def batched(function):  # as on an accelerator
         return jax.vmap(function)
 
     for tolerance, abreast in ((0, parallel.abreast), (1e-4, batched)):
         monkeypatch.setattr(parallel, "abreast", abreast)
-        monkeypatch.setattr(programs, "CALL_BYTES", 1)  # one step a call
+        monkeypatch.setattr(training_program, "CALL_BYTES", 1)  # one step a call
         together = Setting(clips, small_config())
         histories = [[] for _ in folds]
-        states = train.fit(
+        states = loop.fit(
             together.program, TASK, together.states(*range(3)), clips,
-            [train.Run(fold, seed) for seed, fold in enumerate(folds)],
+            [loop.Run(fold, seed) for seed, fold in enumerate(folds)],
             epochs=2, histories=histories, after_epoch=lambda states, histories: None,
         )  # fmt: skip
         assert "evaluation_loss" not in histories[2][0]
@@ -138,7 +142,7 @@ def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
             for ours, theirs in zip(without_speed(histories[number]), rows[number], strict=True):
                 assert ours == pytest.approx(theirs, rel=max(tolerance, 1e-6))
             for ours, theirs in zip(
-                jax.tree.leaves(programs.unstack(states, number)),
+                jax.tree.leaves(training_program.unstack(states, number)),
                 jax.tree.leaves(weights[number]),
                 strict=True,
             ):
@@ -147,7 +151,9 @@ def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
 
 def test_memory_of_the_training_call_grows_with_the_runs(setting):
     needs = [
-        programs.compile_ahead(setting.program, setting.states(*range(count)), setting.clips)[1]
+        training_program.compile_ahead(
+            setting.program, setting.states(*range(count)), setting.clips
+        )[1]
         for count in (1, 4)
     ]
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(setting.states(0)))
@@ -210,7 +216,7 @@ def test_scores_do_not_depend_on_the_padding(setting):
     logits = setting.logits(state, numbers)
     assert logits.shape == (13, 3)
     inputs = model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
-    own = programs.unstack(state.variables, 0)
+    own = training_program.unstack(state.variables, 0)
     direct = setting.module.apply(own, inputs, train=False)
     np.testing.assert_allclose(logits, direct, rtol=1e-4, atol=1e-5)
     for number in (0, 12):
@@ -241,7 +247,7 @@ def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
     batch = clip_data.take(clips, np.arange(8)[None, None], weight)
     states = setting.states()
     inputs = model_inputs(clips.landmarks[:8], clips.graph.edges)
-    own = programs.unstack(states.variables, 0)
+    own = training_program.unstack(states.variables, 0)
     logits, _ = setting.module.apply(own, inputs, train=True, mutable=["batch_stats"])
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, clips.labels[:8])
     _, metrics = setting.program.train(states, parallel.split(batch), jax.random.key(0)[None, None])
@@ -256,7 +262,7 @@ def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
 def test_optimizer_is_sgd_of_pytorch(nesterov):
     torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
     config = small_config(**{"optimizer.nesterov": nesterov}).optimizer
-    optimizer = optimizers.make_optimizer(config, steps_per_epoch=5, epochs=2)
+    optimizer = make_optimizer(config, steps_per_epoch=5, epochs=2)
     ours = jnp.array([1.0, -2.0, 3.0])
     theirs = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
     reference = torch.optim.SGD(
@@ -276,7 +282,7 @@ def test_optimizer_is_sgd_of_pytorch(nesterov):
 def test_optimizer_is_adam_of_pytorch():
     torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
     config = small_config(**{"optimizer.name": "adam", "optimizer.weight_decay": 0.01}).optimizer
-    optimizer = optimizers.make_optimizer(config, steps_per_epoch=5, epochs=2)
+    optimizer = make_optimizer(config, steps_per_epoch=5, epochs=2)
     ours = jnp.array([1.0, -2.0, 3.0])
     theirs = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
     reference = torch.optim.Adam([theirs], lr=0.1, weight_decay=0.01)
@@ -295,7 +301,7 @@ def test_the_first_recipe_keeps_its_state():
     params = {"conv": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}}
     rule = optax.sgd(optax.constant_schedule(0.1), 0.9, nesterov=False)
     expected = optax.chain(optax.add_decayed_weights(5e-4), rule)
-    optimizer = optimizers.make_optimizer(small_config().optimizer, 4, 5)
+    optimizer = make_optimizer(small_config().optimizer, 4, 5)
     states = [each.init(params) for each in (expected, optimizer)]
     assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
     gradient = jax.tree.map(lambda leaf: 0.3 * leaf, params)
@@ -308,7 +314,7 @@ def test_the_first_recipe_keeps_its_state():
 
 def one_update(params, gradient, **fields):
     fields = {"optimizer.learning_rate": 1.0, "optimizer.momentum": 0.0, **fields}
-    optimizer = optimizers.make_optimizer(small_config(**fields).optimizer, 4, 5)
+    optimizer = make_optimizer(small_config(**fields).optimizer, 4, 5)
     return optimizer.update(gradient, optimizer.init(params), params)[0]
 
 
@@ -356,7 +362,7 @@ def rates(losses=(1.0,) * 20, **fields):
     config = small_config(
         **{"optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, **fields}
     ).optimizer
-    optimizer = optimizers.make_optimizer(config, steps_per_epoch=4, epochs=5)
+    optimizer = make_optimizer(config, steps_per_epoch=4, epochs=5)
     state, steps = optimizer.init(jnp.zeros(())), []
     for loss in losses:
         update, state = optimizer.update(jnp.ones(()), state, jnp.zeros(()), value=jnp.array(loss))
@@ -416,7 +422,7 @@ def test_unknown_choices_are_named(field, words):
 def test_a_loss_that_is_no_number_names_step_batch_and_clips(make_clips):
     setting = Setting(make_clips(), small_config(**{"optimizer.learning_rate": 1e30}))
     saved = []
-    with pytest.raises(train.NonFiniteLossError) as caught:
+    with pytest.raises(loop.NonFiniteLossError) as caught:
         setting.fit(5, after_epoch=lambda states, histories: saved.append(len(histories[0])))
     text = str(caught.value)
     assert "the loss is nan at step" in text or "the loss is inf at step" in text
@@ -426,9 +432,9 @@ def test_a_loss_that_is_no_number_names_step_batch_and_clips(make_clips):
 
 def test_the_first_bad_step_is_named(make_clips):
     chosen, fold = np.arange(12).reshape(3, 4), Fold("fold07", np.arange(12), np.arange(0))
-    train.check_finite(np.array([1.0, 2.0, 3.0]), 2, chosen, make_clips(), fold)
-    with pytest.raises(train.NonFiniteLossError) as caught:
-        train.check_finite(np.array([1.0, np.inf, np.nan]), 2, chosen, make_clips(), fold)
+    loop.check_finite(np.array([1.0, 2.0, 3.0]), 2, chosen, make_clips(), fold)
+    with pytest.raises(loop.NonFiniteLossError) as caught:
+        loop.check_finite(np.array([1.0, np.inf, np.nan]), 2, chosen, make_clips(), fold)
     where = "step 5 (fold07, epoch 2, batch 2 of 3; its first clips: clip004, clip005"
     assert f"the loss is inf at {where}" in str(caught.value)
 
@@ -481,10 +487,10 @@ def test_a_batch_in_parts_gives_the_same_step(parts_given):
     batch["label"] = rng.integers(0, 3, 8).astype(np.int32)
     results = []
     for parts in (1, parts_given):
-        step = programs.make_train_step(
+        step = training_program.make_train_step(
             module, TASK, optimizer, lambda batch: batch["x"], parts=parts
         )
-        states = programs.create_train_states(module, optimizer, batch["x"], [0])
+        states = training_program.create_train_states(module, optimizer, batch["x"], [0])
         batches = parallel.split({name: leaf[None, None] for name, leaf in batch.items()})
         keys = jax.random.split(jax.random.key(1), (1, 1))
         results.append(parallel.scan_steps(step)(states, batches, keys))

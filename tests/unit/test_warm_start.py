@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from fer_jax import checkpoint, warm_start
-from fer_jax.pretrained import PretrainedError
+from fer_jax.training import checkpoint, warm_start
+from fer_jax.training.initial_weights import PretrainedError
 
 CLASSES = ["valence", "arousal", "dominance"]
 

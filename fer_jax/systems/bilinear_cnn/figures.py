@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_jax import checkpoint
 from fer_jax.data import model_inputs
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
 from fer_jax.plotting import images
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
+from fer_jax.training import checkpoint
 
 MAPS = ("mean", "largest")  # over the channels
 

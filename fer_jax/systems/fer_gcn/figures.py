@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_jax import checkpoint
 from fer_jax.data import model_inputs
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
 from fer_jax.faces import landmarks as lm
 from fer_jax.plotting import frame_plots
 from fer_jax.systems.fer_gcn.network import FERGCN, intensity_weights
+from fer_jax.training import checkpoint
 
 
 def figures(

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax import programs
 from fer_jax.data.clips import Clips, take
+from fer_jax.training.program import Program, TrainState
 
 Topology = tuple[int, ...]  # width of every layer
 _RUN_ONCE = {"xla_backend_optimization_level": 0}  # drawing weights: compiling costs more than it
@@ -76,8 +76,8 @@ def shed(old: dict, new: dict, *, deeper: bool) -> dict:
 
 
 def first_state(
-    program: programs.Program, clips: Clips, seed: int, parent: dict, *, deeper: bool
-) -> programs.TrainState:
+    program: Program, clips: Clips, seed: int, parent: dict, *, deeper: bool
+) -> TrainState:
     """State in which a stage begins: the parent's weights, the rest drawn, the optimiser at rest.
 
     Args:
@@ -104,7 +104,7 @@ def first_state(
     new = [drawn.get(n, np.zeros(leaf.shape, leaf.dtype)) for n, leaf in _named(shapes)]
     new = jax.tree.unflatten(jax.tree.structure(shapes), new)
     grown = jax.tree.map(jnp.asarray, grow(old, new))
-    return programs.TrainState(
+    return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=grown["params"],
         batch_stats=grown["batch_stats"],

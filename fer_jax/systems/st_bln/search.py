@@ -18,13 +18,22 @@ import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax import assess as assessment
-from fer_jax import checkpoint, experiment, programs, report, resume, train
+from fer_jax import experiment, report
 from fer_jax.data.folds import Fold
 from fer_jax.setup import Experiment, make_augmentation
 from fer_jax.systems.st_bln import growth, search_report
 from fer_jax.systems.st_bln.growth import Topology, show
 from fer_jax.tasks.base import TASKS
+from fer_jax.training import checkpoint, evaluate, loop, resume
+from fer_jax.training.program import (
+    Program,
+    TrainState,
+    compile_ahead,
+    count_parameters,
+    make_program,
+    stack,
+    unstack,
+)
 from fer_jax.workdir import WorkdirError
 
 
@@ -60,7 +69,7 @@ def run(setting: Experiment, console: Console) -> dict:
       The metrics of the report.
 
     Raises:
-      train.NonFiniteLossError: while training; the message names the stage.
+      loop.NonFiniteLossError: while training; the message names the stage.
     """
     config, fold = setting.config, setting.folds[0]
     rule = growth.Rule(
@@ -121,14 +130,14 @@ def train_stage(setting: Experiment, stage: Stage, progress):
       "params_without_U", "seconds", "compile_seconds", "memory_bytes"}`.
     """
     config, clips = setting.config, setting.clips
-    run, name = train.Run(stage.fold, stage_seed(config, stage)), show(stage.topology)
+    run, name = loop.Run(stage.fold, stage_seed(config, stage)), show(stage.topology)
     bar = progress.add_task(f"stage {stage.number} {name}", total=stage.epochs, figures="compiling")
     started = time.perf_counter()
     program = make_stage_program(setting, stage)
     parent = _load(setting.workdir, stage.parent) if stage.parent else {}
     deeper = len(stage.topology) > len(stage.parent)
-    states = programs.stack([growth.first_state(program, clips, run.seed, parent, deeper=deeper)])
-    program, memory = programs.compile_ahead(program, states, clips)
+    states = stack([growth.first_state(program, clips, run.seed, parent, deeper=deeper)])
+    program, memory = compile_ahead(program, states, clips)
     compile_seconds = time.perf_counter() - started
 
     def after_epoch(histories):
@@ -149,11 +158,11 @@ def train_stage(setting: Experiment, stage: Stage, progress):
             logs=stage.folder,
             after_epoch=after_epoch,
         )
-    except train.NonFiniteLossError as error:
-        raise train.NonFiniteLossError(f"stage {stage.number} {name}: {error}") from error
+    except loop.NonFiniteLossError as error:
+        raise loop.NonFiniteLossError(f"stage {stage.number} {name}: {error}") from error
     finally:
         progress.remove_task(bar)
-    total, without_graph = programs.count_parameters(programs.unstack(states.params, 0))
+    total, without_graph = count_parameters(unstack(states.params, 0))
     measures = {
         "loss": history[-1]["train_loss"],
         "params_total": total,
@@ -169,11 +178,11 @@ def stage_seed(config: ConfigDict, stage: Stage) -> int:
     return config.seed * 1000 + stage.number
 
 
-def make_stage_program(setting: Experiment, stage: Stage) -> programs.Program:
+def make_stage_program(setting: Experiment, stage: Stage) -> Program:
     """The experiment's program for another topology and number of epochs."""
     config = setting.config.copy_and_resolve_references()
     config.train.epochs = stage.epochs
-    return programs.make_program(
+    return make_program(
         setting.program.module.clone(widths=stage.topology),
         TASKS[config.task],
         config,
@@ -220,11 +229,11 @@ def _fine_tune(found, topology: Topology, rows: list[dict], progress) -> list[di
     row = {"stage": stage.number, "topology": topology, "parent": topology, **measures}
     rows = [*rows, {**row, "decision": "fine-tuned", "kept": topology}]
     search_report.write_rows(found.workdir, rows)
-    assess = assessment.make_assess(program, TASKS[config.task], config.evaluation.passes)
+    assess = evaluate.make_assess(program, TASKS[config.task], config.evaluation.passes)
     tuned = dataclasses.replace(
         found, program=program, assess=assess, memory=measures["memory_bytes"]
     )
-    experiment.assess_runs(tuned, [train.Run(fold, stage_seed(config, stage))], states)
+    experiment.assess_runs(tuned, [loop.Run(fold, stage_seed(config, stage))], states)
     return rows
 
 
@@ -232,8 +241,8 @@ def _weights(workdir: pathlib.Path, topology: Topology) -> pathlib.Path:
     return workdir / "search" / "weights" / f"{'-'.join(map(str, topology))}.msgpack"
 
 
-def _save(workdir, topology: Topology, states: programs.TrainState) -> None:
-    variables = jax.tree.map(np.asarray, programs.unstack(states.variables, 0))
+def _save(workdir, topology: Topology, states: TrainState) -> None:
+    variables = jax.tree.map(np.asarray, unstack(states.variables, 0))
     checkpoint.save_weights(_weights(workdir, topology), variables, {})
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax import metrics, uncertainty
-from fer_jax.assess import READINGS
 from fer_jax.data.clips import take
 from fer_jax.faces import emotion_ratings
 from fer_jax.plotting import images, style
@@ -20,6 +19,7 @@ from fer_jax.tasks.dimensions.figures import (
     scatter,
     threshold_accuracy,
 )
+from fer_jax.training.evaluate import READINGS
 
 LOSS = "squared + 2 x absolute error"
 _KINDS = {

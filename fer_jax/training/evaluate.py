@@ -15,11 +15,12 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from fer_jax import parallel, uncertainty
+from fer_jax import uncertainty
 from fer_jax.data import clips as clip_data
-from fer_jax.programs import Program, stack, unstack
 from fer_jax.tasks.base import Task
-from fer_jax.train import Run, map_clips, predict
+from fer_jax.training import parallel
+from fer_jax.training.loop import Run, map_clips, predict
+from fer_jax.training.program import Program, stack, unstack
 
 READINGS = {
     "stored": "dropout off, stored BatchNorm statistics",

@@ -12,12 +12,12 @@ import numpy as np
 import optax
 from flax import struct
 
-from fer_jax import parallel
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
-from fer_jax.optimizers import make_optimizer
 from fer_jax.systems import GRAPH_LEAVES
 from fer_jax.tasks.base import Task
+from fer_jax.training import parallel
+from fer_jax.training.optimizer import make_optimizer
 
 CALL_BYTES = 2**28  # clips that are handed to the devices at once
 

@@ -6,10 +6,10 @@ import contextlib
 import pathlib
 from collections.abc import Callable
 
-from fer_jax import checkpoint, epoch_log, train
 from fer_jax.data.clips import Clips
-from fer_jax.programs import Program, TrainState, stack, unstack
 from fer_jax.tasks.base import Task
+from fer_jax.training import checkpoint, epoch_log, loop
+from fer_jax.training.program import Program, TrainState, stack, unstack
 
 
 def fit(
@@ -17,7 +17,7 @@ def fit(
     task: Task,
     states: TrainState,
     clips: Clips,
-    runs: list[train.Run],
+    runs: list[loop.Run],
     *,
     epochs: int,
     checkpoint_epochs: int,
@@ -27,10 +27,10 @@ def fit(
     logs: pathlib.Path,
     after_epoch: Callable[[list[list[dict]]], None],
 ) -> tuple[TrainState, list[list[dict]]]:
-    """`train.fit` from the last checkpoint on.
+    """`loop.fit` from the last checkpoint on.
 
     Args:
-      program, task, clips, runs, epochs, evaluation_epochs: see `train.fit`.
+      program, task, clips, runs, epochs, evaluation_epochs: see `loop.fit`.
       states: fresh ones, leading axis R.
       checkpoint_epochs: epochs from one checkpoint to the next; the last epoch has one as well.
       keep_best: return the weights of the epoch with the lowest loss on the validation clips
@@ -43,7 +43,7 @@ def fit(
       The last states, with the weights of the best epoch if they are kept, and the histories.
 
     Raises:
-      train.NonFiniteLossError: while training.
+      loop.NonFiniteLossError: while training.
     """
     with contextlib.ExitStack() as opened:
         kept = opened.enter_context(contextlib.closing(checkpoint.Checkpoints(checkpoints)))
@@ -68,7 +68,7 @@ def fit(
                 writer.write(history[-1])
             after_epoch(histories)
 
-        states = train.fit(
+        states = loop.fit(
             program, task, states, clips, runs,
             epochs=epochs, evaluation_epochs=evaluation_epochs, validate=keep_best,
             histories=histories, after_epoch=save,

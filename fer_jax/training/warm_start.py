@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from fer_jax import checkpoint
-from fer_jax.pretrained import PretrainedError
+from fer_jax.training import checkpoint
+from fer_jax.training.initial_weights import PretrainedError
 
 _OUTPUTS = "head"  # a model's last layer, one column an output
 

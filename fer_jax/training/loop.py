@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax import parallel
 from fer_jax.data import clips as clip_data
 from fer_jax.data.folds import Fold
-from fer_jax.programs import Program, TrainState
 from fer_jax.tasks.base import Task
+from fer_jax.training import parallel
+from fer_jax.training.program import Program, TrainState
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Trains runs: steps, devices, checkpoints, starting weights."""
