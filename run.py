@@ -25,14 +25,15 @@ def main(arguments: list[str]) -> None:
     if len(arguments) > 1:
         raise app.UsageError(f"unknown argument {arguments[1]!r}: flags begin with --")
     logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save
-    from fer_jax import experiment, report
+    from fer_jax.experiments import report
+    from fer_jax.experiments.run import FAILURES, keep_compiled, run
 
-    experiment.keep_compiled(_CACHE.value)
+    keep_compiled(_CACHE.value)
     config = _CONFIG.value
     workdir = _WORKDIR.value or f"runs/{config.name}"
     try:
-        metrics = experiment.run(config, workdir)
-    except experiment.FAILURES as error:
+        metrics = run(config, workdir)
+    except FAILURES as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("\ninterrupted: the same command continues from the last checkpoint")

@@ -33,7 +33,7 @@ jax.monitoring.register_event_duration_secs_listener(listen)
 from absl import logging
 logging.set_verbosity(logging.WARNING)
 from configs import stbln_synthetic
-from fer_jax import experiment
+from fer_jax.experiments.run import run
 from fer_jax.training import loop
 jax.config.update("jax_compilation_cache_dir", sys.argv[1])
 config = stbln_synthetic.get_config()
@@ -46,7 +46,7 @@ def first(*arguments):
     print("SECONDS " + json.dumps(seconds), flush=True)
     sys.exit()
 loop.train_epoch = first
-experiment.run(config, sys.argv[3])
+run(config, sys.argv[3])
 """
 
 

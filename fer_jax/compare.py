@@ -24,7 +24,9 @@ from absl import logging
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax import experiment, method_tables, report, uncertainty
+from fer_jax import method_tables, uncertainty
+from fer_jax.experiments import report
+from fer_jax.experiments.run import FAILURES, keep_compiled, run
 from fer_jax.predictor import Predictor
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import published
@@ -61,12 +63,12 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
     """Runs an experiment to its end and measures its model; returns a row of the table."""
     workdir, search_seconds = runs / config.name, None
     console.rule(config.name)
-    metrics = experiment.run(config, workdir, console)
+    metrics = run(config, workdir, console)
     if config.search.enabled:
         search_seconds = search_report.seconds(search_report.read_rows(workdir))
         config = load_config(str(workdir / "found.py"))
         workdir = runs / config.name
-        metrics = experiment.run(config, workdir, console)
+        metrics = run(config, workdir, console)
     return {
         "method": _method(config),
         "config": config.name,
@@ -196,7 +198,7 @@ def main() -> None:
     options = parser.parse_args()
     sys.path.insert(0, os.getcwd())  # configs import each other
     logging.set_verbosity(logging.WARNING)
-    experiment.keep_compiled(os.environ.get("JAX_COMPILATION_CACHE_DIR"))
+    keep_compiled(os.environ.get("JAX_COMPILATION_CACHE_DIR"))
     console, rows = Console(), []
     try:
         configs = [load_config(name) for name in options.configs]
@@ -209,7 +211,7 @@ def main() -> None:
             rows.append(run_method(config, options.runs, console))
             # what is finished can be read while the rest runs
             method_tables.write(rows, options.out, REPEATS)
-        except experiment.FAILURES as error:
+        except FAILURES as error:
             failed.append(f"{config.name} is left out: {error}")
             console.print(failed[-1], markup=False, soft_wrap=True)
         except KeyboardInterrupt:

@@ -6,7 +6,8 @@ import pathlib
 
 import pandas as pd
 
-from fer_jax import method_plots, report
+from fer_jax import method_plots
+from fer_jax.experiments import report
 from fer_jax.tasks.base import TOLERANCE
 from fer_jax.uncertainty import INTERVAL
 

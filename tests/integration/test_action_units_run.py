@@ -11,9 +11,10 @@ from rich.console import Console
 
 import fer_jax
 from configs import fergcn_synthetic, stbln_synthetic, stcnlstm_synthetic_units
-from fer_jax import experiment, metrics
+from fer_jax import metrics
 from fer_jax.data import load as data_load
 from fer_jax.data.clips import hold_crops
+from fer_jax.experiments import run as experiment
 from fer_jax.training import epoch_log
 
 WINDOWS = {

@@ -12,9 +12,11 @@ from safetensors.torch import save_file
 import fer_jax
 from benchmarks import torch_fer_gcn
 from configs import fergcn_synthetic
-from fer_jax import compare, experiment, method_tables, setup
+from fer_jax import compare, method_tables
 from fer_jax.data import crops, load
 from fer_jax.data.clips import hold_crops
+from fer_jax.experiments import run as experiment
+from fer_jax.experiments import setup
 from fer_jax.training import checkpoint, epoch_log
 
 STAGES = ((4, 1), (6, 1))

@@ -12,8 +12,9 @@ from rich.console import Console
 
 import fer_jax
 from configs import ir3d_cross_synthetic
-from fer_jax import experiment, setup
 from fer_jax.data.load import NotPreparedError
+from fer_jax.experiments import setup
+from fer_jax.experiments.run import run
 from fer_jax.predict import predict_clips
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from tests.conftest import ROOT
@@ -53,7 +54,7 @@ def small_config(databases, scored="studio", **fields):
 @pytest.fixture(scope="module")
 def crossed(databases, tmp_path_factory):
     workdir, text = tmp_path_factory.mktemp("cross") / "run", io.StringIO()
-    metrics = experiment.run(small_config(databases), workdir, Console(file=text, width=200))
+    metrics = run(small_config(databases), workdir, Console(file=text, width=200))
     return workdir, metrics, text.getvalue()
 
 
@@ -101,7 +102,7 @@ def test_everyone_can_be_learnt_from_and_a_batch_divided(databases, tmp_path):
     config = small_config(
         databases, "cartoon", **{"protocol.folds": 0, "train.batch_parts": 2, "train.epochs": 1}
     )
-    metrics = experiment.run(config, tmp_path / "run", Console(file=io.StringIO()))
+    metrics = run(config, tmp_path / "run", Console(file=io.StringIO()))
     assert metrics["databases"]["separation"] == {}
     assert set(metrics["databases"]["classes_left_out"]) == {"relief"}
     assert "there is nothing to compare" in (tmp_path / "run" / "report.md").read_text()

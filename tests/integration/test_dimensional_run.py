@@ -15,9 +15,11 @@ from rich.console import Console
 
 import fer_jax
 from configs import base
-from fer_jax import compare, experiment, metrics, predict, report
+from fer_jax import compare, metrics, predict
 from fer_jax.data import load as data_load
 from fer_jax.data.clips import hold_crops
+from fer_jax.experiments import report
+from fer_jax.experiments import run as experiment
 from fer_jax.faces.framing import FER2013
 from fer_jax.faces.labels import FERPLUS_EMOTIONS, vad
 from fer_jax.synthetic.clips import make_clip, render, write_video

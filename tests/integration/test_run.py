@@ -16,10 +16,11 @@ from rich.console import Console
 
 import fer_jax
 from configs import stbln_synthetic
-from fer_jax import experiment, setup
 from fer_jax.data import load
+from fer_jax.experiments import run as experiment
+from fer_jax.experiments import setup
+from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.training import epoch_log, loop, parallel
-from fer_jax.workdir import WorkdirError
 
 ROOT = pathlib.Path(__file__).parents[2]
 EPOCHS = 30

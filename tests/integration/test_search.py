@@ -15,10 +15,11 @@ from rich.console import Console
 
 import fer_jax
 from configs import pstbln_synthetic
-from fer_jax import experiment, setup
 from fer_jax.data import load
+from fer_jax.experiments import run as experiment
+from fer_jax.experiments import setup
+from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.training import loop
-from fer_jax.workdir import WorkdirError
 
 ROOT = pathlib.Path(__file__).parents[2]
 EPOCHS, STAGES = 20, 4  # two layers of at most two blocks: always four stages

@@ -10,9 +10,9 @@ from rich.console import Console
 
 import fer_jax
 from configs import stcnlstm_synthetic
-from fer_jax import experiment
 from fer_jax.data import load
 from fer_jax.data.clips import hold_crops
+from fer_jax.experiments.run import run
 
 SMALL = {
     "full": {"model.channels": (2, 2), "model.hidden": 3, "data.frames": 4},
@@ -34,7 +34,7 @@ def small_config(prepared, variant, **fields):
 @pytest.mark.parametrize("variant", SMALL)
 def test_a_run_by_the_papers_recipe(variant, prepared_crops, tmp_path):
     config = small_config(prepared_crops, variant, **{"protocol.repeats": 2})
-    metrics = experiment.run(config, tmp_path, Console(file=io.StringIO()))
+    metrics = run(config, tmp_path, Console(file=io.StringIO()))
     assert metrics["clips_scored"] == 2 * 6  # two clips of each of three people, twice
     assert metrics["single_pass"]["passes"] == 4
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

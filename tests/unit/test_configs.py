@@ -11,8 +11,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import base
-from fer_jax import setup
 from fer_jax.data import how_to_prepare
+from fer_jax.experiments import setup
 from fer_jax.systems import MODELS, build
 from fer_jax.tasks import published
 from fer_jax.tasks.base import TASKS

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import base, ir3d_cross_ckplus
-from fer_jax import checks
 from fer_jax.data import crops, cross_database
 from fer_jax.data import folds as data_folds
+from fer_jax.experiments import validate
 from fer_jax.faces import labels
 from fer_jax.faces.framing import FER2013
 from fer_jax.tasks import evaluation
@@ -104,7 +104,7 @@ def test_faces_must_lie_alike_in_all_crops(make_clips):
 
 def test_what_cannot_be_crossed_is_refused():
     good = ir3d_cross_ckplus.get_config()
-    checks.check(good)
+    validate.check(good)
     for field, value, message in (
         ("data.train_on", (), "need each other"),
         ("data.train_on", (("mmi", "data/mmi"),), "dataset, path, frame_rule"),
@@ -115,7 +115,7 @@ def test_what_cannot_be_crossed_is_refused():
         config = ir3d_cross_ckplus.get_config()
         config.update_from_flattened_dict({field: value})
         with pytest.raises(ValueError, match=message):
-            checks.check(config)
+            validate.check(config)
 
 
 def scored_run(make_clips, doubt):

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from configs import base
-from fer_jax import checks, experiment, metrics
+from fer_jax import metrics
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
+from fer_jax.experiments import run, validate
 from fer_jax.faces import emotion_ratings
 from fer_jax.faces.labels import WORD_RATINGS
 from fer_jax.tasks.base import TASKS
@@ -254,15 +255,15 @@ def test_votes_are_of_whole_recordings():
     config = base.get_config()
     config.task, config.data.frame_rule = "dimensional", "windows"
     with pytest.raises(ValueError, match="labels belong to frames"):
-        checks.check(config)
+        validate.check(config)
 
 
 def test_a_still_stands_for_a_moment_of_a_video():
     def seconds(frames, rule, known=np.nan):
         data = types.SimpleNamespace(frames=frames, frame_rule=rule, train_on=())
         clips = Clips([""], [""], ["train"], np.zeros(1), None, np.array([known]), (), None)
-        return experiment._window_seconds(types.SimpleNamespace(data=data), clips)
+        return run._window_seconds(types.SimpleNamespace(data=data), clips)
 
-    assert seconds(1, "middles") == experiment.STILL_SECONDS == 0.2
+    assert seconds(1, "middles") == run.STILL_SECONDS == 0.2
     assert seconds(1, "middles", known=3.0) == 3.0
     assert seconds(4, "uniform") == 2.0 and seconds(5, "windows") == 0.2

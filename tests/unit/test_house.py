@@ -25,17 +25,17 @@ FLOORS = [
     {"data.folds", "predictor", "systems.st_bln.growth", "training.checkpoint",
      "training.evaluate", "training.initial_weights", "training.loop", "training.optimizer",
      "training.parallel", "training.program", "training.warm_start", "uncertainty"},
-    {"annotate", "checks", "compare", "experiment", "method_plots", "method_tables", "outputs",
+    {"annotate", "compare", "experiments.report", "experiments.run", "experiments.setup",
+     "experiments.validate", "experiments.workdir", "method_plots", "method_tables", "outputs",
      "plotting.frame_plots", "plotting.images", "plotting.panel", "plotting.style",
-     "plotting.timeline", "predict", "report", "setup", "sources", "synthetic.demo",
-     "systems.bilinear_cnn.figures", "systems.fer_gcn.figures",
-     "systems.inception_resnet_3d.figures", "systems.st_bln.search",
+     "plotting.timeline", "predict", "sources", "synthetic.demo", "systems.bilinear_cnn.figures",
+     "systems.fer_gcn.figures", "systems.inception_resnet_3d.figures", "systems.st_bln.search",
      "systems.st_bln.search_report", "tasks.action_units.figures", "tasks.action_units.panel",
      "tasks.action_units.report", "tasks.action_units.scores", "tasks.action_units.timeline",
      "tasks.answers", "tasks.classification.database_report", "tasks.classification.report",
      "tasks.dimensions.figures", "tasks.dimensions.panel", "tasks.dimensions.report",
      "tasks.dimensions.scores", "tasks.dimensions.timeline", "tasks.evaluation",
-     "training.epoch_log", "training.resume", "windows", "workdir"},
+     "training.epoch_log", "training.resume", "windows"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"torch", "tensorflow", "dlib"}

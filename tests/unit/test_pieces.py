@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import stbln_synthetic
-from fer_jax import checks
 from fer_jax.data import folds, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.data.frame_selection import piece_frames, select_frames
+from fer_jax.experiments import validate
 from fer_jax.windows import Options, predict_windows
 
 LONG = (st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 9))
@@ -127,10 +127,10 @@ def test_recordings_too_short_for_a_piece_are_counted(prepared):
 def test_what_pieces_cannot_be_is_refused(rule, fields, words):
     config = stbln_synthetic.get_config()
     config.update_from_flattened_dict({"data.frame_rule": rule})
-    checks.check(config)
+    validate.check(config)
     config.update_from_flattened_dict(fields)
     with pytest.raises(ValueError, match=words):
-        checks.check(config)
+        validate.check(config)
 
 
 @pytest.mark.parametrize(("fps", "steps"), [(20.0, 1), (60.0, 3)])

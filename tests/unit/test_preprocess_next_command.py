@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from fer_jax.setup import SEEN
+from fer_jax.experiments.setup import SEEN
 from preprocess.__main__ import _next_command, _parser
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -3,7 +3,7 @@
 import pytest
 
 from configs import ir3d_cross_synthetic, stbln_synthetic, stcnlstm_synthetic
-from fer_jax import checks, setup
+from fer_jax.experiments import setup, validate
 
 
 def config_of(variant="full", **fields):
@@ -74,10 +74,10 @@ def test_densenets_that_mean_nothing_are_refused(fields, words, tmp_path):
 )
 def test_experiments_across_data_sets_that_mean_nothing_are_refused(fields, words):
     config = ir3d_cross_synthetic.get_config()
-    checks.check(config)
+    validate.check(config)
     config.update_from_flattened_dict(fields)
     with pytest.raises(ValueError, match=words):
-        checks.check(config)
+        validate.check(config)
 
 
 def test_widths_are_still_checked(tmp_path):
@@ -87,7 +87,7 @@ def test_widths_are_still_checked(tmp_path):
         setup.prepare(config, tmp_path)
     config = stbln_synthetic.get_config()
     config.optimizer.drop_at = (-1,)  # nothing reads it: the schedule is another
-    checks.check(config)
+    validate.check(config)
 
 
 @pytest.mark.parametrize(

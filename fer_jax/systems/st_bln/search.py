@@ -18,9 +18,11 @@ import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax import experiment, report
 from fer_jax.data.folds import Fold
-from fer_jax.setup import Experiment, make_augmentation
+from fer_jax.experiments import report
+from fer_jax.experiments.run import assess_runs, make_progress, write_bundle
+from fer_jax.experiments.setup import Experiment, make_augmentation
+from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.systems.st_bln import growth, search_report
 from fer_jax.systems.st_bln.growth import Topology, show
 from fer_jax.tasks.base import TASKS
@@ -34,7 +36,6 @@ from fer_jax.training.program import (
     stack,
     unstack,
 )
-from fer_jax.workdir import WorkdirError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,7 @@ def run(setting: Experiment, console: Console) -> dict:
         f"{clips.landmarks.shape[1]} frames; {jax.device_count()} x {jax.devices()[0].platform}\n"
         f"blocks of {rule.block_size}, {config.search.epochs} epochs a stage"
     )
-    with experiment.make_progress(console) as progress:
+    with make_progress(console) as progress:
 
         def loss(topology: Topology, parent: Topology) -> float:
             number = next(numbers)
@@ -209,7 +210,7 @@ def _finish(setting, topology: Topology, rows: list[dict], progress) -> dict:
     progress.console.print(search_report.line(rows[-1]), soft_wrap=True)
     parameters = (rows[-1]["params_total"], rows[-1]["params_without_U"])
     metrics = report.write(workdir, config, setting.clips, [fold], parameters)
-    experiment.write_bundle(found, fold.name, metrics)
+    write_bundle(found, fold.name, metrics)
     search_report.write(workdir, config, rows, fold, progress.console)
     return metrics
 
@@ -233,7 +234,7 @@ def _fine_tune(found, topology: Topology, rows: list[dict], progress) -> list[di
     tuned = dataclasses.replace(
         found, program=program, assess=assess, memory=measures["memory_bytes"]
     )
-    experiment.assess_runs(tuned, [loop.Run(fold, stage_seed(config, stage))], states)
+    assess_runs(tuned, [loop.Run(fold, stage_seed(config, stage))], states)
     return rows
 
 

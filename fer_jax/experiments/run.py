@@ -20,11 +20,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fer_jax import report
 from fer_jax.data import crops, folds, frame_selection
 from fer_jax.data.clips import Clips
 from fer_jax.data.load import NotPreparedError
-from fer_jax.setup import Experiment, SetupError, fresh_states, prepare
+from fer_jax.experiments import report
+from fer_jax.experiments.setup import Experiment, SetupError, fresh_states, prepare
+from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.systems.bilinear_cnn import figures as bilinear_cnn_figures
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 from fer_jax.systems.fer_gcn import figures as fer_gcn_figures
@@ -35,7 +36,6 @@ from fer_jax.tasks.base import TASKS
 from fer_jax.training import checkpoint, loop, parallel, resume
 from fer_jax.training.program import compile_ahead, unstack
 from fer_jax.windows import UNKNOWN_FPS
-from fer_jax.workdir import WorkdirError
 
 # What keeps an experiment from being run; each message says what to do.
 FAILURES = (SetupError, WorkdirError, NotPreparedError, loop.NonFiniteLossError)

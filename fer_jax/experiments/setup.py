@@ -12,17 +12,17 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
-from fer_jax import checks
 from fer_jax.data import augment, crops, cross_database, how_to_prepare, model_inputs
 from fer_jax.data import load as data_load
 from fer_jax.data.clips import Clips, hold_crops, take
 from fer_jax.data.folds import Fold, make_folds, thinned
+from fer_jax.experiments import validate
+from fer_jax.experiments.workdir import claim
 from fer_jax.faces.landmarks import make_graph
 from fer_jax.systems import MODELS, build
 from fer_jax.tasks.base import TASKS
 from fer_jax.training import evaluate, initial_weights, warm_start
 from fer_jax.training import program as training_program
-from fer_jax.workdir import claim
 
 SEEN = 0.7  # share of a prepared crop's side that a model must see at least
 
@@ -60,7 +60,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     """
     if config.task not in TASKS:
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
-    checks.check(config)
+    validate.check(config)
     clips = _load(config)
     if config.task == "classification" and len(clips.classes) < 2:
         raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
