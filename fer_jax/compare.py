@@ -27,11 +27,11 @@ from rich.console import Console
 from fer_jax import method_tables, uncertainty
 from fer_jax.experiments import report
 from fer_jax.experiments.run import FAILURES, keep_compiled, run
-from fer_jax.predictor import Predictor
+from fer_jax.predict.predictor import Predictor
+from fer_jax.predict.windows import Face, gather
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import published
 from fer_jax.training import checkpoint
-from fer_jax.windows import Face, gather
 
 REPEATS = 11  # timed calls, the median counts
 

@@ -26,6 +26,7 @@ from fer_jax.data.load import NotPreparedError
 from fer_jax.experiments import report
 from fer_jax.experiments.setup import Experiment, SetupError, fresh_states, prepare
 from fer_jax.experiments.workdir import WorkdirError
+from fer_jax.predict.windows import UNKNOWN_FPS
 from fer_jax.systems.bilinear_cnn import figures as bilinear_cnn_figures
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 from fer_jax.systems.fer_gcn import figures as fer_gcn_figures
@@ -35,7 +36,6 @@ from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.tasks.base import TASKS
 from fer_jax.training import checkpoint, loop, parallel, resume
 from fer_jax.training.program import compile_ahead, unstack
-from fer_jax.windows import UNKNOWN_FPS
 
 # What keeps an experiment from being run; each message says what to do.
 FAILURES = (SetupError, WorkdirError, NotPreparedError, loop.NonFiniteLossError)

@@ -22,7 +22,7 @@ from fer_jax.plotting.style import (
     legend_below,
     make_figure,
 )
-from fer_jax.windows import borders
+from fer_jax.predict.windows import borders
 
 WIDTH = 9.0  # inches
 UNSURE, FACELESS = "#F9D3B4", "#D4D7DC"  # answer withheld, no face in sight

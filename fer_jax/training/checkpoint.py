@@ -16,7 +16,7 @@ from flax import serialization
 from fer_jax.data import model_inputs
 from fer_jax.faces.framing import ALIGNED, Framing
 from fer_jax.faces.landmarks import Graph
-from fer_jax.predictor import Predictor
+from fer_jax.predict.predictor import Predictor
 from fer_jax.systems import MODELS, build
 
 BUNDLE_VERSION = 1

@@ -15,7 +15,7 @@ from configs import ir3d_cross_synthetic
 from fer_jax.data.load import NotPreparedError
 from fer_jax.experiments import setup
 from fer_jax.experiments.run import run
-from fer_jax.predict import predict_clips
+from fer_jax.predict.api import predict_clips
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from tests.conftest import ROOT
 

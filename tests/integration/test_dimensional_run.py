@@ -15,16 +15,17 @@ from rich.console import Console
 
 import fer_jax
 from configs import base
-from fer_jax import compare, metrics, predict
+from fer_jax import compare, metrics
 from fer_jax.data import load as data_load
 from fer_jax.data.clips import hold_crops
 from fer_jax.experiments import report
 from fer_jax.experiments import run as experiment
 from fer_jax.faces.framing import FER2013
 from fer_jax.faces.labels import FERPLUS_EMOTIONS, vad
+from fer_jax.predict import api
+from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from fer_jax.training import loop
-from fer_jax.windows import columns
 
 PARTS = {"Training": 24, "PublicTest": 12, "PrivateTest": 13}
 TINY = {
@@ -293,7 +294,7 @@ def clip(tmp_path_factory):
 def test_a_video_becomes_a_way_through_the_plane(finished, clip, tmp_path, capsys):
     out, video, figure = (tmp_path / name for name in ("t.csv", "v.mp4", "f.png"))
     command = [str(finished[0] / "model"), str(clip), "--passes", "4", "--out", str(out)]
-    assert predict.main([*command, "--annotate", str(video), "--figure", str(figure)]) == 0
+    assert api.main([*command, "--annotate", str(video), "--figure", str(figure)]) == 0
     said = capsys.readouterr()
     assert "not drawn" not in said.err and "nearest word" in said.out
     table = pd.read_csv(out)
@@ -315,7 +316,7 @@ def test_a_still_is_what_the_model_was_trained_on(finished, clip, tmp_path, caps
     cv2.imwrite(str(image), cv2.VideoCapture(str(clip)).read()[1])
     figure = tmp_path / "f.png"
     command = [str(finished[0] / "model"), str(image), "--passes", "3", "--threshold", "0"]
-    assert predict.main([*command, "--figure", str(figure)]) == 0
+    assert api.main([*command, "--figure", str(figure)]) == 0
     said = capsys.readouterr()
     assert "with care" not in said.err and "unsure (" in said.out
     assert cv2.imread(str(figure)).shape[1] > 1000

@@ -15,12 +15,12 @@ import pytest
 import fer_jax
 from fer_jax.faces.framing import ALIGNED, FER2013
 from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
-from fer_jax.predict import main, predict_clips, predict_frames
-from fer_jax.predictor import Predictor
+from fer_jax.predict.api import main, predict_clips, predict_frames
+from fer_jax.predict.predictor import Predictor
+from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import CLASSES, make_clip, render, write_video
 from fer_jax.systems import MODELS, build
 from fer_jax.training.checkpoint import save_bundle
-from fer_jax.windows import columns
 
 FPS = 25.0
 

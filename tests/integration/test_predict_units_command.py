@@ -11,11 +11,11 @@ import pytest
 import fer_jax
 from fer_jax.data.frame_selection import window_frames
 from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
-from fer_jax.predict import main, predict_clips, predict_frames
+from fer_jax.predict.api import main, predict_clips, predict_frames
+from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import ACTION_UNITS, make_clip, render
 from fer_jax.systems import build
 from fer_jax.training.checkpoint import save_bundle
-from fer_jax.windows import columns
 
 FPS, FRAMES = 25.0, 4
 UNITS = tuple(f"AU{number:02d}" for number in ACTION_UNITS)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_jax import annotate
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.timeline import prediction_timeline
-from fer_jax.windows import Source, columns
+from fer_jax.predict import annotate
+from fer_jax.predict.windows import Source, columns
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 

@@ -10,13 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_jax import outputs, predict
 from fer_jax.data.frame_selection import select_frames, window_frames
 from fer_jax.faces.framing import ALIGNED
 from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.predict import api, tables
+from fer_jax.predict.windows import (
+    Face,
+    Options,
+    Source,
+    at_equal_steps,
+    borders,
+    columns,
+    predict_source,
+)
 from fer_jax.tasks.answers import ANSWERS, NO_FACE, present_units, unsure_units
 from fer_jax.uncertainty import summarise_units
-from fer_jax.windows import Face, Options, Source, at_equal_steps, borders, columns, predict_source
 
 UNITS = ("AU01", "AU06", "AU12")
 KIND = ANSWERS["action_units"]
@@ -177,18 +185,18 @@ def test_units_of_frames_as_they_come():
     image = np.full((240, 320, 3), 10, np.uint8)
     points = [face(x).landmarks * [0.5, 0.5] for x in (20, 20, 20, 20, 620)]
     predictor = unit_predictor()
-    rows = predict.predict_frames(predictor, [image] * 5, points, fps=10, stride=0.1)
+    rows = api.predict_frames(predictor, [image] * 5, points, fps=10, stride=0.1)
     first, second = rows
     assert list(first) == columns(UNITS, "action_units")[1:]
     assert (first["label"], second["label"]) == ("none", "AU12")
-    (one,) = predict.predict_frames(predictor, [image], points[-1:], fps=10)
+    (one,) = api.predict_frames(predictor, [image], points[-1:], fps=10)
     assert one["label"] == "AU06+AU12" and one["frames"] == 4  # the frame stands in for all
 
 
 def test_units_of_crops_of_faces_as_they_come():
     images = [np.full((240, 320, 3), grey, np.uint8) for grey in (5, 5, 5, 250)]
     points = [MEAN_FACE * 40 + [160, 110]] * 4
-    (row,) = predict.predict_frames(unit_predictor(takes_crops=True), images, points, fps=10)
+    (row,) = api.predict_frames(unit_predictor(takes_crops=True), images, points, fps=10)
     assert row["label"] == "AU12" and row["AU06"] == pytest.approx(5 / 255, abs=0.01)
 
 
@@ -207,7 +215,7 @@ def write_openface(path, positions):
 
 def run(monkeypatch, predictor, *arguments):
     monkeypatch.setattr("fer_jax.training.checkpoint.load_model", lambda path: predictor)
-    return predict.main(["bundle", *map(str, arguments)])
+    return api.main(["bundle", *map(str, arguments)])
 
 
 def test_the_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys):
@@ -234,9 +242,9 @@ def test_the_terminal_table_of_many_units_fits(monkeypatch):
     rows = [place | row for row in (sure, mixed, doubtful, KIND.blank(units))]
     for width in (80, 110, 160):
         stream = io.StringIO()
-        monkeypatch.setattr(outputs, "_PIPE_WIDTH", width)
+        monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
         monkeypatch.setattr(sys, "stdout", stream)
-        outputs.print_table(pd.DataFrame(rows), units, "action_units")
+        tables.print_table(pd.DataFrame(rows), units, "action_units")
         lines = stream.getvalue().splitlines()
         assert max(map(len, lines)) <= width and "…" not in stream.getvalue()
         shown = [line.count("AU") for line in lines if "a.mp4" in line]

@@ -10,15 +10,15 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Ellipse
 
-from fer_jax import annotate, outputs
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting import images
 from fer_jax.plotting.panel import SURE, UNSURE
+from fer_jax.predict import annotate, tables
+from fer_jax.predict.windows import Source, columns
 from fer_jax.tasks.answers import ANSWERS, NO_FACE
 from fer_jax.tasks.dimensions import figures
 from fer_jax.tasks.dimensions.timeline import dimension_timeline
 from fer_jax.uncertainty import summarise_dimensions
-from fer_jax.windows import Source, columns
 from tests.unit.test_plots import check_legible
 
 NAMES = ("valence", "arousal", "dominance")
@@ -72,11 +72,11 @@ def test_the_user_overrules_the_threshold_of_the_bundle():
 @pytest.mark.parametrize("width", [84, 110, 160])
 def test_the_terminal_table_fits(width, monkeypatch):
     stream = io.StringIO()
-    monkeypatch.setattr(outputs, "_PIPE_WIDTH", width)
+    monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
     monkeypatch.setattr("sys.stdout", stream)
     doubtful = row(2.8, 7.0, 5.5, names=NAMES, threshold=0.0)
     rows = [row(8.2, 6.5, 6.6, names=NAMES), doubtful, faceless(names=NAMES)]
-    outputs.print_table(table_of(rows, NAMES), NAMES, TASK)
+    tables.print_table(table_of(rows, NAMES), NAMES, TASK)
     text = stream.getvalue()
     assert max(map(len, text.splitlines())) <= width and "…" not in text
     assert "happy" in text and "unsure (angry)" in text and NO_FACE in text

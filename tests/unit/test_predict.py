@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_jax import outputs, predict, sources
 from fer_jax.data.frame_selection import select_frames
 from fer_jax.faces.framing import ALIGNED, FER2013
 from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.predict import api, sources, tables
+from fer_jax.predict.windows import ClipProblem, Options, columns
 from fer_jax.uncertainty import summarise
-from fer_jax.windows import ClipProblem, Options, columns
 
 CLASSES = ("anger", "joy", "calm")
 
@@ -53,7 +53,7 @@ def write_openface(path, frames=25, first=1, lost=(), x=500.0, face_id=None):
 def test_landmark_files_need_no_detector(predictor, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
     path = write_openface(tmp_path / "a.csv")
-    table = predict.predict_clips(predictor, [path])
+    table = api.predict_clips(predictor, [path])
     assert list(table) == columns(CLASSES)
     np.testing.assert_allclose(table["start"], [0, 0.5, 1.0, 1.5])
     assert (table["label"] == "joy").all() and not table["abstained"].any()
@@ -62,14 +62,14 @@ def test_landmark_files_need_no_detector(predictor, tmp_path, monkeypatch):
 
 def test_a_landmark_file_keeps_its_time(predictor, tmp_path):
     path = write_openface(tmp_path / "a.csv", frames=10, first=31)
-    table = predict.predict_clips(predictor, path)  # one path will do
+    table = api.predict_clips(predictor, path)  # one path will do
     assert table[["start", "end"]].to_numpy().tolist() == [[3.0, 4.0]]
 
 
 def test_frames_that_a_landmark_file_leaves_out_count_as_time(predictor, tmp_path):
     table = pd.read_csv(write_openface(tmp_path / "a.csv", frames=30))
     table.drop(index=range(10, 20)).to_csv(tmp_path / "a.csv", index=False)
-    result = predict.predict_clips(predictor, [tmp_path / "a.csv"], stride=1.0)
+    result = api.predict_clips(predictor, [tmp_path / "a.csv"], stride=1.0)
     np.testing.assert_allclose(result["end"], [1, 2, 3])
     assert result["frames"].tolist() == [10, 0, 10]
     assert result["label"].tolist() == ["joy", "no face", "joy"]
@@ -77,9 +77,9 @@ def test_frames_that_a_landmark_file_leaves_out_count_as_time(predictor, tmp_pat
 
 def test_the_frame_width_of_a_landmark_file_can_be_given(predictor, tmp_path):
     path = write_openface(tmp_path / "a.csv", x=400)
-    narrow, wide = (predict.predict_clips(predictor, path, width=w) for w in (640, 1280))
+    narrow, wide = (api.predict_clips(predictor, path, width=w) for w in (640, 1280))
     np.testing.assert_allclose(narrow["joy"], 2 * wide["joy"], rtol=0.01)
-    pd.testing.assert_frame_equal(narrow, predict.predict_clips(predictor, path))
+    pd.testing.assert_frame_equal(narrow, api.predict_clips(predictor, path))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_landmarks_of_another_scale_are_noted_once(predictor, tmp_path, scaled, 
     predictor.info = {"dataset": {} if scaled is None else {"scaled": scaled}}
     paths = [write_openface(tmp_path / name) for name in ("a.csv", "b.csv")]
     said = []
-    table = predict.predict_clips(predictor, paths, width=width, say=said.append)
+    table = api.predict_clips(predictor, paths, width=width, say=said.append)
     assert table["clip"].nunique() == 2
     assert len(said) == len(notes)
     assert all(note in line for note, line in zip(notes, said, strict=True))
@@ -115,7 +115,7 @@ def test_frame_numbers_out_of_all_bounds_skip_the_clip(predictor, tmp_path):
         table["frame"] = [*range(1, 25), number]
         table.to_csv(tmp_path / "a.csv", index=False)
         said = []
-        result = predict.predict_clips(predictor, [tmp_path / "a.csv", good], say=said.append)
+        result = api.predict_clips(predictor, [tmp_path / "a.csv", good], say=said.append)
         assert result["clip"].unique().tolist() == [str(good)]
         assert len(said) == 1 and message in said[0]
 
@@ -130,7 +130,7 @@ def test_bad_clips_are_named_and_the_rest_goes_on(predictor, tmp_path):
     bad = ("text.csv", "broken.mp4", "notes.txt", "empty folder", "blind.csv", "missing.mp4")
     said = []
     paths = [*(tmp_path / name for name in bad), good]
-    table = predict.predict_clips(predictor, paths, say=said.append)
+    table = api.predict_clips(predictor, paths, say=said.append)
     assert table["clip"].unique().tolist() == [str(good)]
     assert len(said) == len(bad)
     for name, line in zip(bad, said, strict=True):
@@ -138,7 +138,7 @@ def test_bad_clips_are_named_and_the_rest_goes_on(predictor, tmp_path):
 
 
 def test_messages_go_to_stderr_by_default(predictor, tmp_path, capsys):
-    table = predict.predict_clips(predictor, [tmp_path / "missing.mp4"])
+    table = api.predict_clips(predictor, [tmp_path / "missing.mp4"])
     assert table.empty and list(table) == columns(CLASSES)
     captured = capsys.readouterr()
     assert "missing.mp4" in captured.err and not captured.out
@@ -155,7 +155,7 @@ def test_without_dlib_a_video_says_what_to_install(predictor, tmp_path, monkeypa
     with pytest.raises(ClipProblem, match=r"pip install ['\"]fer_jax\[preprocess\]"):
         sources.open_source(predictor, video, Options(), print)
     with pytest.raises(ClipProblem, match=r"pip install ['\"]fer_jax\[preprocess\]"):
-        next(predict.predict_frames(predictor, [np.zeros((48, 64, 3), np.uint8)]))
+        next(api.predict_frames(predictor, [np.zeros((48, 64, 3), np.uint8)]))
 
 
 def write_video(path, frames, size=(64, 48)):
@@ -169,8 +169,8 @@ def write_video(path, frames, size=(64, 48)):
 def test_rows_do_not_depend_on_what_else_is_predicted(predictor, tmp_path):
     one = write_openface(tmp_path / "one.csv", x=400)
     two = write_openface(tmp_path / "two.csv", x=300)
-    alone = predict.predict_clips(predictor, [one])
-    together = predict.predict_clips(predictor, [two, one])
+    alone = api.predict_clips(predictor, [one])
+    together = api.predict_clips(predictor, [two, one])
     pd.testing.assert_frame_equal(
         together[together["clip"] == str(one)].reset_index(drop=True), alone
     )
@@ -198,7 +198,7 @@ def crop_predictor(predictor):
 def test_landmarks_alone_cannot_be_looked_at(monkeypatch, crop_predictor, tmp_path, capsys):
     path = write_openface(tmp_path / "a.csv")
     said = []
-    assert predict.predict_clips(crop_predictor, [path], say=said.append).empty
+    assert api.predict_clips(crop_predictor, [path], say=said.append).empty
     (line,) = said
     assert line.startswith(f"skipped: {path}: ") and "\n" not in line
     assert "pictures" in line and "give the video or the folder of frames" in line
@@ -217,7 +217,7 @@ def test_frames_with_known_landmarks_need_no_detector(crop_predictor, monkeypatc
     monkeypatch.setitem(sys.modules, "dlib", None)
     images = [picture(51)] * 10 + [picture(204)] * 10
     landmarks = [POINTS] * 15 + [None, np.full((68, 2), np.nan)] + [POINTS] * 3
-    rows = list(predict.predict_frames(crop_predictor, images, landmarks, fps=10, stride=1))
+    rows = list(api.predict_frames(crop_predictor, images, landmarks, fps=10, stride=1))
     assert [list(row) for row in rows] == [columns(CLASSES)[1:]] * 2
     assert [row["joy"] for row in rows] == pytest.approx([0.2, 0.8])
     assert [row["frames"] for row in rows] == [10, 8]
@@ -236,7 +236,7 @@ def test_faces_are_cut_as_the_model_learnt_them(crop_predictor):
 
     crop_predictor.predict, crop_predictor.framing = look, FER2013
     points = POINTS.astype(np.float32)
-    next(predict.predict_frames(crop_predictor, images, [points] * 4, fps=4))
+    next(api.predict_frames(crop_predictor, images, [points] * 4, fps=4))
     wanted = [cut_crop(image, points, 32, FER2013)[0] for image in images]
     np.testing.assert_array_equal(looked[0], wanted)
     assert (looked[0][0] != cut_crop(images[0], points, 32)[0]).mean() > 0.5
@@ -244,7 +244,7 @@ def test_faces_are_cut_as_the_model_learnt_them(crop_predictor):
 
 def test_frames_work_for_models_of_landmarks_and_cost_no_crops(predictor, monkeypatch):
     monkeypatch.setattr("fer_jax.faces.crop.cut_crop", None)  # a call would fail
-    rows = predict.predict_frames(predictor, [picture(0)] * 10, [POINTS] * 10, fps=10)
+    rows = api.predict_frames(predictor, [picture(0)] * 10, [POINTS] * 10, fps=10)
     assert next(rows)["joy"] == pytest.approx(POINTS[:, 0].mean() / 320)  # the width of the images
     assert not list(rows)
 
@@ -257,13 +257,13 @@ def test_a_camera_answers_while_it_runs(crop_predictor):
             taken.append(1)
             yield picture(102)
 
-    rows = predict.predict_frames(crop_predictor, camera(), itertools.repeat(POINTS), fps=10)
+    rows = api.predict_frames(crop_predictor, camera(), itertools.repeat(POINTS), fps=10)
     assert next(rows)["joy"] == pytest.approx(0.4) and len(taken) == 10
     assert next(rows)["start"] == 0.5 and len(taken) == 15
 
 
 def test_a_face_that_cannot_be_aligned_counts_as_not_seen(crop_predictor):
-    rows = predict.predict_frames(crop_predictor, [picture(51)] * 2, [POINTS, 0 * POINTS], fps=2)
+    rows = api.predict_frames(crop_predictor, [picture(51)] * 2, [POINTS, 0 * POINTS], fps=2)
     assert next(rows)["frames"] == 1
 
 
@@ -278,11 +278,11 @@ def test_a_face_that_cannot_be_aligned_counts_as_not_seen(crop_predictor):
 )
 def test_frames_of_another_shape_are_refused(crop_predictor, images, landmarks, message):
     with pytest.raises(ValueError, match=message):
-        list(predict.predict_frames(crop_predictor, images, landmarks))
+        list(api.predict_frames(crop_predictor, images, landmarks))
 
 
 def test_no_frames_give_no_rows(crop_predictor):
-    assert not list(predict.predict_frames(crop_predictor, [], []))
+    assert not list(api.predict_frames(crop_predictor, [], []))
 
 
 # --- the command line -----------------------------------------------------------------------
@@ -290,7 +290,7 @@ def test_no_frames_give_no_rows(crop_predictor):
 
 def run(monkeypatch, predictor, *arguments):
     monkeypatch.setattr("fer_jax.training.checkpoint.load_model", lambda path: predictor)
-    return predict.main(["bundle", *map(str, arguments)])
+    return api.main(["bundle", *map(str, arguments)])
 
 
 def test_tables_are_saved_as_csv_and_json(monkeypatch, predictor, tmp_path, capsys):
@@ -335,20 +335,20 @@ def test_the_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, 
 
 def test_a_missing_bundle_is_one_line(tmp_path, capsys):
     clip = write_openface(tmp_path / "a.csv")
-    assert predict.main([str(tmp_path / "nothing"), str(clip)]) == 1
+    assert api.main([str(tmp_path / "nothing"), str(clip)]) == 1
     assert "no model bundle" in capsys.readouterr().err
 
 
 def test_an_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
     clips = [write_openface(tmp_path / f"{name}.csv") for name in "ab"]
-    original = predict.open_source
+    original = api.open_source
 
     def interrupted(predictor, path, *rest):
         if pathlib.Path(path).name == "b.csv":
             raise KeyboardInterrupt
         return original(predictor, path, *rest)
 
-    monkeypatch.setattr(predict, "open_source", interrupted)
+    monkeypatch.setattr(api, "open_source", interrupted)
     assert run(monkeypatch, predictor, *clips, "--out", tmp_path / "t.csv") == 130
     assert pd.read_csv(tmp_path / "t.csv")["clip"].unique().tolist() == [str(clips[0])]
 
@@ -366,7 +366,7 @@ def test_an_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
 )
 def test_wrong_options_are_refused(tmp_path, arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
-        predict.main(["bundle", "clip.mp4", *arguments])
+        api.main(["bundle", "clip.mp4", *arguments])
     assert arguments[0] in capsys.readouterr().err
 
 
@@ -380,7 +380,7 @@ def options(*clips, out=None, annotate=None, figure=None):
 
 
 def test_several_clips_are_drawn_into_a_folder():
-    files = outputs.drawn_files(options("x/a.mp4", "y/a.mov", "b.csv", annotate="o", figure="f"))
+    files = tables.drawn_files(options("x/a.mp4", "y/a.mov", "b.csv", annotate="o", figure="f"))
     names = [place["annotate"].name for place in files]
     assert names == ["a_annotated.mp4", "a_annotated_2.mp4", "b_annotated.mp4"]
     assert [place["figure"].name for place in files][2] == "b_timeline.png"
@@ -388,11 +388,11 @@ def test_several_clips_are_drawn_into_a_folder():
 
 
 def test_one_clip_is_drawn_into_a_file_or_a_folder(tmp_path):
-    (one,) = outputs.drawn_files(options("a.mp4", annotate="out.mp4"))
+    (one,) = tables.drawn_files(options("a.mp4", annotate="out.mp4"))
     assert one == {"annotate": pathlib.Path("out.mp4")}
     dotted = tmp_path / "folder.v2"
     dotted.mkdir()
-    (one,) = outputs.drawn_files(options("a.mp4", figure=dotted))
+    (one,) = tables.drawn_files(options("a.mp4", figure=dotted))
     assert one["figure"] == dotted / "a_timeline.png"
 
 
@@ -409,20 +409,20 @@ def test_one_clip_is_drawn_into_a_file_or_a_folder(tmp_path):
 )
 def test_outputs_that_cannot_be_are_refused_before_any_work(wrong, message):
     with pytest.raises(ValueError, match=message):
-        outputs.drawn_files(wrong)
+        tables.drawn_files(wrong)
 
 
 def printed(monkeypatch, table, width):
     stream = io.StringIO()
-    monkeypatch.setattr(outputs, "_PIPE_WIDTH", width)
+    monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
     monkeypatch.setattr(sys, "stdout", stream)
-    outputs.print_table(table, CLASSES)
+    tables.print_table(table, CLASSES)
     return stream.getvalue()
 
 
 def test_the_table_fits_its_terminal(monkeypatch, predictor, tmp_path):
     path = write_openface(tmp_path / "[bold]a.csv", frames=400)
-    table = predict.predict_clips(predictor, [path])
+    table = api.predict_clips(predictor, [path])
     wide, narrow = (printed(monkeypatch, table, width) for width in (160, 100))
     assert "calm" in wide and "[bold]a.csv" in wide
     assert "likeliest" in narrow

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_jax import annotate
 from fer_jax.faces.labels import BP4D_ACTION_UNITS as UNITS
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.panel import TEXT
+from fer_jax.predict import annotate
+from fer_jax.predict.windows import Source, columns
 from fer_jax.tasks.action_units import panel
 from fer_jax.tasks.answers import ANSWERS
 from fer_jax.uncertainty import summarise_units
-from fer_jax.windows import Source, columns
 
 KIND = ANSWERS["action_units"]
 

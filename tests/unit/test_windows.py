@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from fer_jax.data.frame_selection import select_frames
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.uncertainty import summarise
-from fer_jax.windows import (
+from fer_jax.predict.windows import (
     ClipProblem,
     Face,
     Options,
@@ -22,6 +21,7 @@ from fer_jax.windows import (
     predict_source,
     sliding,
 )
+from fer_jax.uncertainty import summarise
 
 CLASSES = ("anger", "joy", "calm")
 

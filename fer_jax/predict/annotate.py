@@ -13,12 +13,12 @@ import pandas as pd
 
 from fer_jax.plotting.panel import GROUND, LEAST_SIDE, SURE, UNSURE, draw_classes
 from fer_jax.plotting.timeline import prediction_timeline
+from fer_jax.predict.windows import Source, borders
 from fer_jax.tasks.action_units.panel import draw_units
 from fer_jax.tasks.action_units.timeline import unit_timeline
 from fer_jax.tasks.answers import ANSWERS
 from fer_jax.tasks.dimensions.panel import TRAIL_SECONDS, draw_dimensions
 from fer_jax.tasks.dimensions.timeline import dimension_timeline
-from fer_jax.windows import Source, borders
 
 _THUMBNAILS, _THUMBNAIL = 8, 224  # how many in a figure; pixels of a side
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from fer_jax.faces.framing import Framing
-from fer_jax.windows import ClipProblem, Face, Faces, Options, Source
+from fer_jax.predict.windows import ClipProblem, Face, Faces, Options, Source
 
 _INSTALL = 'pip install "fer_jax[preprocess]"'
 _LARGEST_CANVAS = 4096  # pixels of a side, for drawing landmarks without their picture

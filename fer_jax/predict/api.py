@@ -23,10 +23,9 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fer_jax.outputs import drawn_files, print_table, save_table
-from fer_jax.sources import checked, open_source, watch
-from fer_jax.tasks.answers import ANSWERS
-from fer_jax.windows import (
+from fer_jax.predict.sources import checked, open_source, watch
+from fer_jax.predict.tables import drawn_files, print_table, save_table
+from fer_jax.predict.windows import (
     UNKNOWN_FPS,
     ClipProblem,
     Options,
@@ -35,6 +34,7 @@ from fer_jax.windows import (
     predict_source,
     predict_windows,
 )
+from fer_jax.tasks.answers import ANSWERS
 
 
 def predict_clips(
@@ -300,7 +300,7 @@ def _predict_one(predictor, path, options: Options, target: dict, progress, say)
 
 def _draw(predictor, source, table, options, target: dict, spool, advance, say) -> None:
     """Writes the annotated video and the figure of one clip; a failure costs only these."""
-    from fer_jax import annotate
+    from fer_jax.predict import annotate
 
     classes, threshold = predictor.classes, chosen_threshold(predictor, options)
     drawn = {"task": predictor.task, "advance": advance, **target}
@@ -311,7 +311,3 @@ def _draw(predictor, source, table, options, target: dict, spool, advance, say) 
         return
     for path in target.values():
         say(f"drawn: {path}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
