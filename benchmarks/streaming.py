@@ -20,12 +20,12 @@ KINDS = {"in memory": 1000.0, "streamed": 0.0}  # data.crops_in_memory_gb
 
 def measure(name: str, path: str, room: float, epochs: int, send) -> None:
     """Trains in a process of its own, so that each way has its own memory."""
-    from fer_jax import compare
+    from fer_jax.compare.compare import load_config
     from fer_jax.experiments import setup
     from fer_jax.training import loop
     from fer_jax.training.program import compile_ahead
 
-    config = compare.load_config(name)
+    config = load_config(name)
     config.data.crops_in_memory_gb = room
     if path:
         config.data.path = path

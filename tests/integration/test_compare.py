@@ -5,7 +5,7 @@ import sys
 import pandas as pd
 import pytest
 
-from fer_jax import compare
+from fer_jax.compare.compare import main
 from fer_jax.tasks import published
 
 CONFIG = """
@@ -54,7 +54,7 @@ def write_config(folder, prepared, name, module, arguments="", search=False):
 
 def run(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
-    compare.main()
+    main()
 
 
 def test_methods_are_run_measured_and_tabled(prepared, tmp_path, monkeypatch, capsys):

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 import fer_jax
 from benchmarks import torch_fer_gcn
 from configs import fergcn_synthetic
-from fer_jax import compare, method_tables
+from fer_jax.compare import tables
+from fer_jax.compare.compare import run_method
 from fer_jax.data import crops, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.experiments import run as experiment
@@ -183,8 +184,8 @@ def test_folds_and_the_cnn_alone(prepared_crops, tmp_path):
     """Leave one subject out, the backbone alone: no graph, so no figures of it; then compared."""
     fields = {"protocol.name": "subject_kfold", "protocol.folds": 0, "train.epochs": 1}
     config = small_config(prepared_crops, "vgg16", **fields)
-    row = compare.run_method(config, tmp_path, Console(file=io.StringIO()))
+    row = run_method(config, tmp_path, Console(file=io.StringIO()))
     figures = {path.stem for path in (tmp_path / config.name / "figures").glob("*.png")}
     assert "confusion" in figures and "feature_maps" not in figures
     assert row["method"] == "VGG16" and row["gflops"] > 0 and row["ms_mcd"] > 0
-    assert "VGG16 (from random weights)" in method_tables.markdown([row])
+    assert "VGG16 (from random weights)" in tables.markdown([row])

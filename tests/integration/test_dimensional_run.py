@@ -15,7 +15,8 @@ from rich.console import Console
 
 import fer_jax
 from configs import base
-from fer_jax import compare, metrics
+from fer_jax import metrics
+from fer_jax.compare.compare import main
 from fer_jax.data import load as data_load
 from fer_jax.data.clips import hold_crops
 from fer_jax.experiments import report
@@ -217,7 +218,7 @@ def test_compared_in_a_table(ferplus, tmp_path, monkeypatch, capsys):
         (tmp_path / names[-1]).write_text("\n".join(lines))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["compare", *names])
-    compare.main()
+    main()
     table = pd.read_csv(tmp_path / "runs" / "compare" / "compare.csv")
     assert table["method"].tolist() == ["VGG16 global, VA", "mine, VA"]
     found = json.loads((tmp_path / "runs" / "mine" / "metrics.json").read_text())

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from fer_jax import method_plots
+from fer_jax.compare.figure import growth_curve
 from fer_jax.faces.labels import AFEW_CLASSES, BP4D_ACTION_UNITS, RAVDESS_CLASSES
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting import style
@@ -254,7 +254,7 @@ def test_growth_curve_shows_every_topology_and_what_became_of_it():
         [1.2, 0.9, 0.95, 0.91, 0.93, 0.8],
         ["", "", "kept", "", "dropped", ""],
     )
-    figure = method_plots.growth_curve(stages)
+    figure = growth_curve(stages)
     texts = check_legible(figure)
     for text in ("5", "10", "15", "10-5", "10-10", "rejected", "block accepted", "fine-tuned"):
         assert text in texts
@@ -270,7 +270,7 @@ def test_growth_curve_of_a_long_search_stays_legible():
     topologies = [(15, 10, 15, 5, 5, 10, 40, 5, 5)[: n // 4 + 1] for n in range(36)]
     decisions = ["new layer", "accepted", "accepted", "rejected"] * 9
     stages = grown(topologies, decisions, np.geomspace(2, 1e-3, 36), [""] * 36)
-    figure = method_plots.growth_curve(stages)
+    figure = growth_curve(stages)
     assert "15-10-15-5-5-10-40-5-5" in check_legible(figure)
     assert figure.axes[0].get_yscale() == "log"
 

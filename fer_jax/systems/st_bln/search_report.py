@@ -9,7 +9,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax import method_plots
+from fer_jax.compare import figure
 from fer_jax.data import folds
 from fer_jax.systems.st_bln.growth import show
 
@@ -39,7 +39,7 @@ def write_rows(workdir: pathlib.Path, rows: list[dict]) -> None:
         table[column] = ["-".join(map(str, cell)) for cell in table[column]]
     table.to_csv(workdir / "search.csv", index=False)
     (workdir / "figures").mkdir(exist_ok=True)
-    method_plots.growth_curve(rows).savefig(workdir / "figures" / "growth.png")
+    figure.growth_curve(rows).savefig(workdir / "figures" / "growth.png")
 
 
 def line(row: dict) -> str:

@@ -6,7 +6,7 @@ import pathlib
 
 import pandas as pd
 
-from fer_jax import method_plots
+from fer_jax.compare import figure
 from fer_jax.experiments import report
 from fer_jax.tasks.base import TOLERANCE
 from fer_jax.uncertainty import INTERVAL
@@ -36,7 +36,7 @@ def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
     """Writes compare.md, compare.csv and compare.png.
 
     Args:
-      rows: one a method, see `fer_jax.compare.run_method`.
+      rows: one a method, see `fer_jax.compare.compare.run_method`.
       out: folder.
       repeats: how often calls were timed.
     """
@@ -50,7 +50,7 @@ def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
     )
     (out / "compare.md").write_text(markdown(rows) + notes)
     pd.json_normalize(rows, sep="_").to_csv(out / "compare.csv", index=False)
-    method_plots.comparison(rows).savefig(out / "compare.png")
+    figure.comparison(rows).savefig(out / "compare.png")
 
 
 def markdown(rows: list[dict]) -> str:

@@ -24,7 +24,8 @@ from absl import logging
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax import method_tables, uncertainty
+from fer_jax import uncertainty
+from fer_jax.compare import tables
 from fer_jax.experiments import report
 from fer_jax.experiments.run import FAILURES, keep_compiled, run
 from fer_jax.predict.predictor import Predictor
@@ -188,7 +189,9 @@ def _median_ms(work) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m fer_jax.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help="FILE.py or FILE.py:ARGUMENT")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/compare"))
@@ -210,7 +213,7 @@ def main() -> None:
         try:
             rows.append(run_method(config, options.runs, console))
             # what is finished can be read while the rest runs
-            method_tables.write(rows, options.out, REPEATS)
+            tables.write(rows, options.out, REPEATS)
         except FAILURES as error:
             failed.append(f"{config.name} is left out: {error}")
             console.print(failed[-1], markup=False, soft_wrap=True)
@@ -218,7 +221,7 @@ def main() -> None:
             sys.exit("\ninterrupted: the same command continues from the last checkpoint")
     if not rows:
         sys.exit("error: no experiment could be run")
-    console.print(method_tables.markdown(rows), soft_wrap=True, markup=False)
+    console.print(tables.markdown(rows), soft_wrap=True, markup=False)
     console.print(f"table and figure: {options.out}/compare.md, compare.csv, compare.png")
     if failed:
         sys.exit("\n".join(["error: not everything could be compared", *failed]))
@@ -237,7 +240,3 @@ def _check_names(configs: list[ConfigDict]) -> None:
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
         raise ConfigError(f"two configs are called {double[0]}: name every experiment differently")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Compares methods side by side: python -m fer_jax.compare"""
