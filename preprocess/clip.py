@@ -14,7 +14,7 @@ class SourceError(Exception):
 
 
 class Codes(NamedTuple):
-    """Where the action units of a clip's frames are coded, see `action_units.py`.
+    """Where the action units of a clip's frames are coded, see `annotations.py`.
 
     Attributes:
       path: a CSV, or a folder with a file for each action unit; None where all are unknown.

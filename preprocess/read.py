@@ -12,7 +12,7 @@ from fer_jax.faces import tracker
 from fer_jax.faces.crop import Crop, make_crop, pack
 from fer_jax.faces.openface import read_openface
 from fer_jax.faces.sequence import ClipError, Sequence
-from preprocess.action_units import left_over, read_codes, units_at
+from preprocess.annotations import left_over, read_codes, units_at
 from preprocess.clip import Clip
 
 

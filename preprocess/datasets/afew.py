@@ -15,7 +15,7 @@ import pathlib
 from collections.abc import Iterator
 
 from fer_jax.faces.labels import AFEW_CLASSES
-from preprocess import tree
+from preprocess import folder_tree
 from preprocess.clip import Clip
 
 CLASSES = AFEW_CLASSES
@@ -34,8 +34,8 @@ _LAYOUT = """Expected, unpacked from the archives that the EmotiW organisers han
 def clips(source, options) -> Iterator[Clip]:
     """Lists the videos of both splits."""
     for split, root in _roots(source).items():
-        for folder in tree.folders(root, "|".join(_FOLDERS)):
-            for path in tree.entries(folder):
+        for folder in folder_tree.folders(root, "|".join(_FOLDERS)):
+            for path in folder_tree.entries(folder):
                 if path.suffix.lower() == ".avi":
                     clip_id = f"{root.name}/{folder.name}/{path.stem}"
                     yield Clip(clip_id, clip_id, _LABEL_OF[folder.name.lower()], path, split)
@@ -45,24 +45,24 @@ def notes(kept: list[Clip]) -> list[str]:
     """Says that people are not known, and where the clips are not those of the release."""
     unknown = "AFEW does not say who is seen: each clip counts as a subject of its own"
     whole = "773 in train, 383 in validation"
-    return [unknown, *tree.official_note(kept, _OFFICIAL, whole)]
+    return [unknown, *folder_tree.official_note(kept, _OFFICIAL, whole)]
 
 
 def _roots(source) -> dict[str, pathlib.Path]:
     """Finds the folder of each split."""
     missing = []
     names = set().union(*_SPLITS.values(), _FOLDERS)
-    for base in tree.bases(source, names, "AFEW", _LAYOUT):
+    for base in folder_tree.bases(source, names, "AFEW", _LAYOUT):
         found = {
-            split: tree.find(base, lambda folder, names=names: _holds_classes(folder, names))
+            split: folder_tree.find(base, lambda folder, names=names: _holds_classes(folder, names))
             for split, names in _SPLITS.items()
         }
         if all(found.values()):
-            return {split: tree.the_one(found[split], f"AFEW {split}") for split in found}
+            return {split: folder_tree.the_one(found[split], f"AFEW {split}") for split in found}
         missing = missing or [split for split in found if not found[split]]
     text = " and ".join(f"no folder of split {split} (with Angry/ and so on)" for split in missing)
-    raise tree.layout_error("AFEW", source, text, _LAYOUT)
+    raise folder_tree.layout_error("AFEW", source, text, _LAYOUT)
 
 
 def _holds_classes(folder: pathlib.Path, names: set[str]) -> bool:
-    return folder.name.casefold() in names and bool(tree.folders(folder, "|".join(_FOLDERS)))
+    return folder.name.casefold() in names and bool(folder_tree.folders(folder, "|".join(_FOLDERS)))

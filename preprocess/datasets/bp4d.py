@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from fer_jax.faces.labels import BP4D_ACTION_UNITS
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
-from preprocess import tree
-from preprocess.action_units import base_rates, coded_units, read_codes, units_at
+from preprocess import folder_tree
+from preprocess.annotations import base_rates, coded_units, read_codes, units_at
 from preprocess.clip import Clip, Codes
 
 ACTION_UNITS = BP4D_ACTION_UNITS
@@ -72,7 +72,7 @@ def notes(kept: list[Clip]) -> list[str]:
     counts = ", ".join(f"{frames[s]:,} in {s} (FERA 2015: {_FRAMES[s]:,})" for s in _FRAMES)
     return [
         "classes are tasks, not emotions: use the action units",
-        *tree.official_note(kept, official, whole),
+        *folder_tree.official_note(kept, official, whole),
         f"coded frames: {counts}; {left_out:,} images without a code are left out",
         *base_rates(ACTION_UNITS, tables),
     ]
@@ -81,13 +81,15 @@ def notes(kept: list[Clip]) -> list[str]:
 def _parts(source) -> tuple[pathlib.Path, pathlib.Path]:
     """Finds the folders of codes and of images."""
     missing = {}
-    for base in tree.bases(source, _INNER, "BP4D", _LAYOUT):
+    for base in folder_tree.bases(source, _INNER, "BP4D", _LAYOUT):
         found = {
-            "occurrence codes": tree.find(base, _holds_tables),
-            "images": tree.find(base, _holds_images),
+            "occurrence codes": folder_tree.find(base, _holds_tables),
+            "images": folder_tree.find(base, _holds_images),
         }
         if all(found.values()):
-            codes, images = (tree.the_one(found[what], f"BP4D folder of {what}") for what in found)
+            codes, images = (
+                folder_tree.the_one(found[what], f"BP4D folder of {what}") for what in found
+            )
             return codes, images
         missing = missing or [what for what in found if not found[what]]
     example = {
@@ -95,7 +97,7 @@ def _parts(source) -> tuple[pathlib.Path, pathlib.Path]:
         "images": "F001/T1/ with 2440.jpg",
     }
     text = " and ".join(f"no folder of {what} ({example[what]} and so on)" for what in missing)
-    raise tree.layout_error("BP4D", source, text, _LAYOUT)
+    raise folder_tree.layout_error("BP4D", source, text, _LAYOUT)
 
 
 def _holds_tables(folder: pathlib.Path) -> bool:
@@ -104,7 +106,7 @@ def _holds_tables(folder: pathlib.Path) -> bool:
 
 def _tables(folder: pathlib.Path) -> list[pathlib.Path]:
     named = re.compile(rf"{_SUBJECT}_{_TASK}\.csv", re.IGNORECASE)
-    return [path for path in tree.entries(folder) if named.fullmatch(path.name)]
+    return [path for path in folder_tree.entries(folder) if named.fullmatch(path.name)]
 
 
 def _holds_images(folder: pathlib.Path) -> bool:
@@ -114,7 +116,9 @@ def _holds_images(folder: pathlib.Path) -> bool:
 
 def _tasks(folder: pathlib.Path) -> list[pathlib.Path]:
     return [
-        task for subject in tree.folders(folder, _SUBJECT) for task in tree.folders(subject, _TASK)
+        task
+        for subject in folder_tree.folders(folder, _SUBJECT)
+        for task in folder_tree.folders(subject, _TASK)
     ]
 
 
@@ -123,7 +127,7 @@ def _is_frame(path: pathlib.Path) -> bool:
 
 
 def _images(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    return tree.frames(folder, _FRAME, "2440.jpg")
+    return folder_tree.frames(folder, _FRAME, "2440.jpg")
 
 
 def _number(path: pathlib.Path) -> int:

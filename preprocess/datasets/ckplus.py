@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from fer_jax.faces.labels import CKPLUS_CLASSES
 from fer_jax.faces.sequence import ClipError
-from preprocess import tree
+from preprocess import folder_tree
 from preprocess.clip import Clip
 
 CLASSES = CKPLUS_CLASSES
@@ -40,7 +40,9 @@ def clips(source, options) -> Iterator[Clip]:
         try:
             label, peak = _label(labels / subject / sequence)
             name = rf"{_SUBJECT}_{_SEQUENCE}_(\d+)"
-            frames = tree.frames(images / subject / sequence, name, f"{clip_id}_00000011.png")
+            frames = folder_tree.frames(
+                images / subject / sequence, name, f"{clip_id}_00000011.png"
+            )
         except ClipError as problem:
             yield Clip(clip_id, person, label, None, problem=problem)
             continue
@@ -49,34 +51,36 @@ def clips(source, options) -> Iterator[Clip]:
 
 def notes(kept: list[Clip]) -> list[str]:
     """Says where the sequences are not those of the release."""
-    return tree.official_note(kept, {"train": _COUNTS}, "327 labelled of 593 sequences")
+    return folder_tree.official_note(kept, {"train": _COUNTS}, "327 labelled of 593 sequences")
 
 
 def _parts(source) -> tuple[pathlib.Path, pathlib.Path]:
     """Finds the folders of images and of labels."""
     missing = {}
-    for base in tree.bases(source, _IMAGES | _LABELS, "CK+", _LAYOUT):
+    for base in folder_tree.bases(source, _IMAGES | _LABELS, "CK+", _LAYOUT):
         found = {
-            what: tree.find(base, lambda folder, names=names: _holds_people(folder, names))
+            what: folder_tree.find(base, lambda folder, names=names: _holds_people(folder, names))
             for what, names in (("images", _IMAGES), ("emotion labels", _LABELS))
         }
         if all(found.values()):
-            images, labels = (tree.the_one(found[what], f"CK+ folder of {what}") for what in found)
+            images, labels = (
+                folder_tree.the_one(found[what], f"CK+ folder of {what}") for what in found
+            )
             return images, labels
         missing = missing or [what for what in found if not found[what]]
     text = " and ".join(f"no folder of {what} (with S005/ and so on)" for what in missing)
-    raise tree.layout_error("CK+", source, text, _LAYOUT)
+    raise folder_tree.layout_error("CK+", source, text, _LAYOUT)
 
 
 def _holds_people(folder: pathlib.Path, names: set[str]) -> bool:
-    return folder.name.casefold() in names and bool(tree.folders(folder, _SUBJECT))
+    return folder.name.casefold() in names and bool(folder_tree.folders(folder, _SUBJECT))
 
 
 def _sequences(folder: pathlib.Path) -> set[tuple[str, str]]:
     return {
         (subject.name, sequence.name)
-        for subject in tree.folders(folder, _SUBJECT)
-        for sequence in tree.folders(subject, _SEQUENCE)
+        for subject in folder_tree.folders(folder, _SUBJECT)
+        for sequence in folder_tree.folders(subject, _SEQUENCE)
     }
 
 
@@ -87,7 +91,7 @@ def _label(folder: pathlib.Path) -> tuple[str, str]:
       ClipError: there is no label, or none that means a class.
     """
     try:
-        inside = tree.entries(folder) if folder.is_dir() else []
+        inside = folder_tree.entries(folder) if folder.is_dir() else []
         files = [path for path in inside if path.name.lower().endswith(_SUFFIX)]
         if not files:
             raise ClipError("no label", f"no emotion file in {folder}")

@@ -24,8 +24,8 @@ import numpy as np
 from fer_jax.faces.labels import DISFA_ACTION_UNITS, DISFA_CLASSES, emfacs
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import VideoPart, open_frames
-from preprocess import tree
-from preprocess.action_units import base_rates, read_codes, unequal_lengths
+from preprocess import folder_tree
+from preprocess.annotations import base_rates, read_codes, unequal_lengths
 from preprocess.clip import Clip, Codes
 
 _WHOLE = "video"  # the class of whole videos
@@ -97,7 +97,7 @@ def class_names(options) -> tuple[str, ...]:
 def clips(source, options) -> Iterator[Clip]:
     """Lists the runs of all people; a video that cannot be used is listed with its problem."""
     videos, labels = _parts(source, options.camera)
-    folders = {folder.name.upper(): folder for folder in tree.folders(labels, _SUBJECT)}
+    folders = {folder.name.upper(): folder for folder in folder_tree.folders(labels, _SUBJECT)}
     files = _videos(videos, options.camera)
     for subject in sorted(folders.keys() | files.keys()):
         try:
@@ -192,24 +192,26 @@ def _divided(run: range) -> Iterator[range]:
 def _parts(source, camera: str) -> tuple[pathlib.Path, pathlib.Path]:
     """Finds the folders of videos and of labels."""
     missing = {}
-    for base in tree.bases(source, _INNER, "DISFA", _LAYOUT):
+    for base in folder_tree.bases(source, _INNER, "DISFA", _LAYOUT):
         found = {
-            f"videos of the {camera} camera": tree.find(base, lambda f: bool(_videos(f, camera))),
-            "action unit labels": tree.find(base, _holds_labels),
+            f"videos of the {camera} camera": folder_tree.find(
+                base, lambda f: bool(_videos(f, camera))
+            ),
+            "action unit labels": folder_tree.find(base, _holds_labels),
         }
         if all(found.values()):
-            videos, labels = (tree.the_one(found[what], f"DISFA {what}") for what in found)
+            videos, labels = (folder_tree.the_one(found[what], f"DISFA {what}") for what in found)
             return videos, labels
         missing = missing or [what for what in found if not found[what]]
     text = " and ".join(f"no folder of {what}" for what in missing)
-    raise tree.layout_error("DISFA", source, text, _LAYOUT)
+    raise folder_tree.layout_error("DISFA", source, text, _LAYOUT)
 
 
 def _videos(folder: pathlib.Path, camera: str) -> dict[str, list[pathlib.Path]]:
     """Finds the videos of a camera in a folder, by person."""
     named = re.compile(rf"{camera}Video({_SUBJECT}).*\.(avi|mp4|mov|mkv)", re.IGNORECASE)
     found = collections.defaultdict(list)
-    for path in tree.entries(folder):
+    for path in folder_tree.entries(folder):
         if match := named.fullmatch(path.name):
             found[match[1].upper()].append(path)
     return found
@@ -217,5 +219,7 @@ def _videos(folder: pathlib.Path, camera: str) -> dict[str, list[pathlib.Path]]:
 
 def _holds_labels(folder: pathlib.Path) -> bool:
     named = re.compile(rf"{_SUBJECT}_au\d+\.txt", re.IGNORECASE)
-    people = tree.folders(folder, _SUBJECT)
-    return any(named.fullmatch(path.name) for person in people for path in tree.entries(person))
+    people = folder_tree.folders(folder, _SUBJECT)
+    return any(
+        named.fullmatch(path.name) for person in people for path in folder_tree.entries(person)
+    )

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from fer_jax.faces.labels import FERA_CLASSES
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
-from preprocess import tree
+from preprocess import folder_tree
 from preprocess.clip import Clip, SourceError
 
 CLASSES = FERA_CLASSES
@@ -44,7 +44,7 @@ def clips(source, options) -> Iterator[Clip]:
     training = _training(source)
     table = _table([training, training.parent, pathlib.Path(source)])
     rows = dict(table or {})
-    test = tree.folders(training.parent, _TEST)
+    test = folder_tree.folders(training.parent, _TEST)
     for folder in (training, *test):
         for name, path in _recordings(folder).items():
             clip_id = f"{folder.name}/{name}"
@@ -68,18 +68,18 @@ def notes(kept: list[Clip]) -> list[str]:
         f"nothing where {_TABLE} does not say who plays"
     )
     whole = "155 recordings to train on"
-    official = tree.official_note(kept, {"train": _COUNTS}, whole)
+    official = folder_tree.official_note(kept, {"train": _COUNTS}, whole)
     return official + ([other] if len(actors) != _ACTORS else [])
 
 
 def _training(source) -> pathlib.Path:
     """Finds the folder of training recordings."""
-    for base in tree.bases(source, _INNER, "GEMEP-FERA", _LAYOUT):
-        found = tree.find(base, _holds_recordings)
+    for base in folder_tree.bases(source, _INNER, "GEMEP-FERA", _LAYOUT):
+        found = folder_tree.find(base, _holds_recordings)
         if found:
-            return tree.the_one(found, "GEMEP-FERA training")
+            return folder_tree.the_one(found, "GEMEP-FERA training")
     missing = "no folder training with recordings (folders of images, or videos)"
-    raise tree.layout_error("GEMEP-FERA", source, missing, _LAYOUT)
+    raise folder_tree.layout_error("GEMEP-FERA", source, missing, _LAYOUT)
 
 
 def _holds_recordings(folder: pathlib.Path) -> bool:
@@ -90,14 +90,14 @@ def _holds_recordings(folder: pathlib.Path) -> bool:
 
 def _recordings(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """Lists videos and folders by name; of both of one name the video."""
-    found = {path.name: path for path in tree.folders(folder)}
-    videos = [path for path in tree.entries(folder) if path.suffix.lower() in _VIDEOS]
+    found = {path.name: path for path in folder_tree.folders(folder)}
+    videos = [path for path in folder_tree.entries(folder) if path.suffix.lower() in _VIDEOS]
     found |= {path.stem: path for path in videos if path.is_file()}
     return dict(sorted(found.items()))
 
 
 def _images(folder: pathlib.Path) -> list[pathlib.Path]:
-    return [path for path in tree.entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+    return [path for path in folder_tree.entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def _table(folders: list[pathlib.Path]) -> dict[str, dict[str, str]] | None:
@@ -139,7 +139,7 @@ def _table_file(folders: list[pathlib.Path]) -> pathlib.Path | None:
     """Finds the table, its name in any case, in the first folder that has it."""
     for folder in folders:
         try:
-            named = [path for path in tree.entries(folder) if path.name.casefold() == _TABLE]
+            named = [path for path in folder_tree.entries(folder) if path.name.casefold() == _TABLE]
         except OSError as error:
             raise SourceError(f"{folder} cannot be read: {error.strerror}") from error
         if len(named) > 1:
@@ -167,7 +167,7 @@ def _clip(clip_id: str, path: pathlib.Path, split: str, row: dict | None, listed
         if listed and not subject:
             what = "no subject for" if row else "no row of"
             raise ClipError("unknown subject", f"{_TABLE} has {what} {clip_id}")
-        source = path if path.is_file() else tree.frames(path, _FRAME, "0001.jpg")
+        source = path if path.is_file() else folder_tree.frames(path, _FRAME, "0001.jpg")
         first, second = _named(path)
         subject, emotion = subject or first, emotion or second
         if emotion not in CLASSES:

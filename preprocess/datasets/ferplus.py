@@ -28,8 +28,9 @@ from typing import NamedTuple
 from fer_jax.faces.framing import FER2013
 from fer_jax.faces.labels import FERPLUS_EMOTIONS
 from fer_jax.faces.sequence import ClipError
-from preprocess import fer2013, tree
+from preprocess import folder_tree
 from preprocess.clip import Clip, SourceError
+from preprocess.datasets import fer2013_images
 
 CLASSES = VOTES = FERPLUS_EMOTIONS
 FRAMING = FER2013
@@ -41,7 +42,7 @@ _MOST = 100  # votes of a row; FER+ asked ten people
 _INNER = {"fer2013train", "fer2013valid", "fer2013test"}
 _LAYOUT = f"""Expected, in the folder or in folders of its own:
   {_LABELS} (github.com/microsoft/FERPlus) and
-  {fer2013.TABLE} (Kaggle, Challenges in Representation Learning: unpacked), or
+  {fer2013_images.TABLE} (Kaggle, Challenges in Representation Learning: unpacked), or
   FER2013Train/fer0000000.png, FER2013Valid/, FER2013Test/, or a .zip that holds them"""
 
 
@@ -62,7 +63,7 @@ class Row(NamedTuple):
 
 
 def add_options(parser) -> None:
-    parser.set_defaults(crops=fer2013.SIDE)
+    parser.set_defaults(crops=fer2013_images.SIDE)
     parser.add_argument(
         "--drop-duplicates",
         action="store_true",
@@ -72,12 +73,12 @@ def add_options(parser) -> None:
 
 def clips(source, options) -> Iterator[Clip]:
     """Lists every row; images are read, since only pixels tell which of them are there twice."""
-    for base in tree.bases(source, _INNER, "FER+", _LAYOUT):
-        if found := tree.find(base, lambda folder: (folder / _LABELS).is_file()):
+    for base in folder_tree.bases(source, _INNER, "FER+", _LAYOUT):
+        if found := folder_tree.find(base, lambda folder: (folder / _LABELS).is_file()):
             break
     else:
-        raise tree.layout_error("FER+", source, f"no {_LABELS}", _LAYOUT)
-    rows = read_labels(tree.the_one(found, f"{_LABELS} of FER+") / _LABELS)
+        raise folder_tree.layout_error("FER+", source, f"no {_LABELS}", _LAYOUT)
+    rows = read_labels(folder_tree.the_one(found, f"{_LABELS} of FER+") / _LABELS)
     owners = _owners(rows)
     images = _images(base, source, rows, owners)
     listed = [_clip(row, owners, image) for row, image in zip(rows, images, strict=True)]
@@ -138,7 +139,7 @@ def read_labels(path: pathlib.Path) -> list[Row]:
     Raises:
       SourceError: it cannot be read, lacks a column, or a row has an unknown usage.
     """
-    cells = fer2013.read_cells(path, ["usage", "image name", *VOTES])
+    cells = fer2013_images.read_cells(path, ["usage", "image name", *VOTES])
     rows = [
         Row(number, usage, name.lower(), tuple(votes))
         for number, (usage, name, *votes) in enumerate(cells)
@@ -162,7 +163,7 @@ def _owners(rows: list[Row]) -> dict[str, int]:
     """
 
     def distance(row: Row) -> tuple[bool, int]:
-        match = fer2013.NAME.fullmatch(row.name)
+        match = fer2013_images.NAME.fullmatch(row.name)
         number = int(match[1]) if match else row.number
         return number > row.number, row.number - number
 
@@ -179,13 +180,15 @@ def _images(base, source, rows: list[Row], owners: dict[str, int]) -> list[bytes
     Raises:
       SourceError: there are no images, or they are those of other rows.
     """
-    if table := fer2013.find_table(base):
+    if table := fer2013_images.find_table(base):
         return _of_table(table, rows)
-    named, damaged = fer2013.read_named(base)
+    named, damaged = fer2013_images.read_named(base)
     unread = f"; cannot be read: {', '.join(damaged)}" if damaged else ""
     if not named:
-        text = f"no images ({fer2013.TABLE}, fer0000000.png, or a .zip with such names){unread}"
-        raise tree.layout_error("FER+", source, text, _LAYOUT)
+        text = (
+            f"no images ({fer2013_images.TABLE}, fer0000000.png, or a .zip with such names){unread}"
+        )
+        raise folder_tree.layout_error("FER+", source, text, _LAYOUT)
     unclear, where = _unclear(rows), f"{base}{unread}"
     return [_of_name(row, named, owners, unclear, where) for row in rows]
 
@@ -199,7 +202,7 @@ def _unclear(rows: list[Row]) -> set[str]:
 
 
 def _of_table(path: pathlib.Path, rows: list[Row]) -> list[bytes | ClipError]:
-    table = fer2013.read_table(path)
+    table = fer2013_images.read_table(path)
     if len(table) != len(rows):
         raise SourceError(
             f"{path} has {len(table):,} rows, {_LABELS} {len(rows):,}: they are joined row by row, "
@@ -238,7 +241,7 @@ def _clip(row: Row, owners: dict[str, int], image: bytes | ClipError) -> Clip:
             raise image
     except ClipError as problem:
         return Clip(clip_id, clip_id, label, None, split, problem=problem)
-    return Clip(clip_id, clip_id, label, fer2013.Still(image), split, votes=votes)
+    return Clip(clip_id, clip_id, label, fer2013_images.Still(image), split, votes=votes)
 
 
 def _votes(row: Row) -> tuple[float, ...]:

@@ -21,9 +21,9 @@ from xml.etree import ElementTree
 from fer_jax.faces.labels import MMI_CLASSES
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
-from preprocess import tree
+from preprocess import folder_tree
 from preprocess.clip import Clip, SourceError
-from preprocess.two_views import FrontalHalf
+from preprocess.datasets.frontal_view import FrontalHalf
 
 CLASSES = MMI_CLASSES
 _COUNTS = dict(zip(CLASSES, (32, 31, 28, 42, 32, 40), strict=True))
@@ -67,7 +67,7 @@ def clips(source, options) -> Iterator[Clip]:
 def notes(kept: list[Clip]) -> list[str]:
     """Says where the sequences are not those that the papers use."""
     whole = "205 labelled frontal sequences; --include names yours"
-    return tree.official_note(kept, {"train": _COUNTS}, whole)
+    return folder_tree.official_note(kept, {"train": _COUNTS}, whole)
 
 
 def _sessions(source) -> list[pathlib.Path]:
@@ -75,17 +75,19 @@ def _sessions(source) -> list[pathlib.Path]:
 
     A download in parts has several folders Sessions; they are read together.
     """
-    for base in tree.bases(source, {"sessions"}, "MMI", _LAYOUT):
-        found = tree.find(base, _holds_sessions)
+    for base in folder_tree.bases(source, {"sessions"}, "MMI", _LAYOUT):
+        found = folder_tree.find(base, _holds_sessions)
         if found:
-            folders = [folder for sessions in found for folder in tree.folders(sessions, r"\d+")]
+            folders = [
+                folder for sessions in found for folder in folder_tree.folders(sessions, r"\d+")
+            ]
             return sorted(folders, key=lambda folder: (int(folder.name), folder))
     missing = "no folder Sessions with numbered sessions (1767/ and so on)"
-    raise tree.layout_error("MMI", source, missing, _LAYOUT)
+    raise folder_tree.layout_error("MMI", source, missing, _LAYOUT)
 
 
 def _holds_sessions(folder: pathlib.Path) -> bool:
-    return folder.name.casefold() == "sessions" and bool(tree.folders(folder, r"\d+"))
+    return folder.name.casefold() == "sessions" and bool(folder_tree.folders(folder, r"\d+"))
 
 
 def _wanted(file: str) -> dict[str, str]:
@@ -111,14 +113,14 @@ def _key(name: str) -> str:
 
 def _videos(session: pathlib.Path) -> list[pathlib.Path]:
     try:
-        return [path for path in tree.entries(session) if path.suffix.lower() == ".avi"]
+        return [path for path in folder_tree.entries(session) if path.suffix.lower() == ".avi"]
     except OSError:
         return []  # `_no_video` says why
 
 
 def _no_video(session: pathlib.Path) -> ClipError:
     try:
-        stills = sum(path.suffix.lower() in IMAGE_SUFFIXES for path in tree.entries(session))
+        stills = sum(path.suffix.lower() in IMAGE_SUFFIXES for path in folder_tree.entries(session))
     except OSError as error:
         return ClipError("unreadable", f"{session}: {error.strerror}")
     what = f"stills only ({stills})" if stills else "no .avi"
@@ -161,7 +163,11 @@ def _metatags(video: pathlib.Path) -> dict[str, set[str]]:
 
 
 def _beside(video: pathlib.Path, name: str) -> pathlib.Path | None:
-    same = (path for path in tree.entries(video.parent) if path.name.casefold() == name.casefold())
+    same = (
+        path
+        for path in folder_tree.entries(video.parent)
+        if path.name.casefold() == name.casefold()
+    )
     return next(same, None)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from fer_jax.faces.labels import OULU_CLASSES
 from fer_jax.faces.sequence import ClipError
-from preprocess import tree
+from preprocess import folder_tree
 from preprocess.clip import Clip
 
 CLASSES = OULU_CLASSES
@@ -29,12 +29,12 @@ _LAYOUT = """Expected, unpacked from the archive that the University of Oulu han
 
 def clips(source, options) -> Iterator[Clip]:
     """Lists the sequences under VL/Strong; one without frames is listed with its problem."""
-    for subject in tree.folders(_people(source), _SUBJECT):
-        for folder in tree.folders(subject, "|".join(CLASSES)):
+    for subject in folder_tree.folders(_people(source), _SUBJECT):
+        for folder in folder_tree.folders(subject, "|".join(CLASSES)):
             person, label = subject.name.upper(), folder.name.lower()
             clip_id = f"{person}_{folder.name}"
             try:
-                frames = tree.frames(folder, r"(\d+)", "000.jpeg")
+                frames = folder_tree.frames(folder, r"(\d+)", "000.jpeg")
             except ClipError as problem:
                 yield Clip(clip_id, person, label, None, problem=problem)
             else:
@@ -44,25 +44,25 @@ def clips(source, options) -> Iterator[Clip]:
 def notes(kept: list[Clip]) -> list[str]:
     """Says where the sequences are not those of the release."""
     official = {"train": dict.fromkeys(CLASSES, _PEOPLE)}
-    return tree.official_note(kept, official, "480 sequences in VL/Strong, 80 of each class")
+    return folder_tree.official_note(kept, official, "480 sequences in VL/Strong, 80 of each class")
 
 
 def _people(source) -> pathlib.Path:
     """Finds the folder VL/Strong."""
-    for base in tree.bases(source, _INNER, "Oulu-CASIA", _LAYOUT):
-        found = tree.find(base, lambda folder: bool(_strong(folder)))
+    for base in folder_tree.bases(source, _INNER, "Oulu-CASIA", _LAYOUT):
+        found = folder_tree.find(base, lambda folder: bool(_strong(folder)))
         # The cropped sets hide part of the face from the detector: the originals come first.
         original = [folder for folder in found if folder.name.casefold() == "originalimg"]
         if found:
-            return _strong(tree.the_one(original or found, "VL/Strong"))[0]
+            return _strong(folder_tree.the_one(original or found, "VL/Strong"))[0]
     missing = "no folder VL/Strong with people (P001 and so on)"
-    raise tree.layout_error("Oulu-CASIA", source, missing, _LAYOUT)
+    raise folder_tree.layout_error("Oulu-CASIA", source, missing, _LAYOUT)
 
 
 def _strong(folder: pathlib.Path) -> list[pathlib.Path]:
     return [
         strong
-        for camera in tree.folders(folder, "VL")
-        for strong in tree.folders(camera, "Strong")
-        if tree.folders(strong, _SUBJECT)
+        for camera in folder_tree.folders(folder, "VL")
+        for strong in folder_tree.folders(camera, "Strong")
+        if folder_tree.folders(strong, _SUBJECT)
     ]

@@ -7,7 +7,7 @@ import pytest
 
 from fer_jax.synthetic.clips import make_clip
 from preprocess.__main__ import main
-from preprocess.action_units import base_rates, coded_units, left_over, read_codes, units_at
+from preprocess.annotations import base_rates, coded_units, left_over, read_codes, units_at
 from preprocess.clip import Codes
 from preprocess.datasets import manifest
 from tests.official_trees import examples, prepare, reason, write_faces

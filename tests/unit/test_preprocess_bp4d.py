@@ -8,7 +8,7 @@ import pytest
 
 from fer_jax.data.how_to_prepare import not_prepared_message
 from preprocess.__main__ import main
-from preprocess.action_units import read_codes
+from preprocess.annotations import read_codes
 from preprocess.clip import Clip, Codes, SourceError
 from preprocess.datasets import bp4d
 from tests.official_trees import (

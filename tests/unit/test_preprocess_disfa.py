@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.faces.video import open_frames
 from preprocess.__main__ import main
-from preprocess.action_units import read_codes
+from preprocess.annotations import read_codes
 from preprocess.clip import Clip, Codes, SourceError
 from preprocess.datasets import disfa
 from tests.official_trees import (

@@ -23,7 +23,7 @@ from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, load_graph, make_g
 from preprocess.__main__ import main
 from preprocess.clip import SourceError
 from preprocess.datasets import ferplus
-from preprocess.fer2013 import Still
+from preprocess.datasets.fer2013_images import Still
 from tests.official_trees import examples, listed, prepare, put, reason
 
 HEADER = (

@@ -19,9 +19,9 @@ from fer_jax.synthetic.face_model import project
 from preprocess.__main__ import main
 from preprocess.clip import Clip, SourceError
 from preprocess.datasets import mmi
+from preprocess.datasets.frontal_view import FrontalHalf
 from preprocess.pipeline import cache_file
 from preprocess.read import needs_detection, read_clip
-from preprocess.two_views import FrontalHalf
 from tests.official_trees import STRAY, drawn, examples, mmi_session, prepare, put, reason
 
 FRAMES = 6

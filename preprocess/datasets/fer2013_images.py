@@ -20,7 +20,7 @@ from rich.progress import track
 
 from fer_jax.faces import crop
 from fer_jax.faces.sequence import ClipError, Sequence
-from preprocess import tree
+from preprocess import folder_tree
 from preprocess.clip import SourceError
 
 SIDE = 48  # pixels
@@ -74,8 +74,8 @@ def find_table(base: pathlib.Path) -> pathlib.Path | None:
     Raises:
       SourceError: there are several.
     """
-    found = tree.find(base, lambda folder: (folder / TABLE).is_file())
-    return tree.the_one(found, f"{TABLE} of FER-2013") / TABLE if found else None
+    found = folder_tree.find(base, lambda folder: (folder / TABLE).is_file())
+    return folder_tree.the_one(found, f"{TABLE} of FER-2013") / TABLE if found else None
 
 
 def read_table(path: pathlib.Path) -> list[tuple[str, bytes | ClipError]]:
@@ -160,9 +160,9 @@ def read_named(base: pathlib.Path) -> tuple[dict[str, bytes | ClipError], list[s
 
 def _paths(base: pathlib.Path) -> list[pathlib.Path]:
     paths = []
-    for folder in itertools.chain.from_iterable(tree.levels(base)):
+    for folder in itertools.chain.from_iterable(folder_tree.levels(base)):
         with contextlib.suppress(OSError):  # some folder beside the tree
-            paths += tree.entries(folder)
+            paths += folder_tree.entries(folder)
     return paths
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.faces.sequence import ClipError
-from preprocess import tree
+from preprocess import folder_tree
 from preprocess.clip import Codes
 
 _UNIT = re.compile(r"(?:AU)?0*([1-9]\d?)(?:_c)?", re.IGNORECASE)  # _c: presence, of OpenFace
@@ -170,7 +170,7 @@ def _file_of(folder: pathlib.Path, unit: str) -> pathlib.Path:
     """Finds the file of one action unit, which bears the name of its folder."""
     name = f"{folder.name}_au{int(unit.removeprefix('AU'))}.txt"
     try:
-        files = [path for path in tree.entries(folder) if path.name.lower() == name.lower()]
+        files = [path for path in folder_tree.entries(folder) if path.name.lower() == name.lower()]
     except OSError as error:
         raise ClipError("unreadable codes", f"{folder}: {error.strerror}") from error
     if not files:
