@@ -31,8 +31,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks import fergcn_speed
-from benchmarks import torch_bilinear_cnn as mirrors
 from benchmarks.fergcn_speed import on_gpu
+from benchmarks.torch_mirrors import bilinear_cnn as mirrors
 from configs import base
 from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES

@@ -27,7 +27,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import torch_fer_gcn as mirrors
+from benchmarks.torch_mirrors import fer_gcn as mirrors
 from configs import base
 from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES

@@ -23,8 +23,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import torch_graph_baselines, torch_st_bln
 from benchmarks.parity import BASELINES
+from benchmarks.torch_mirrors import graph_baselines, st_bln
 from fer_jax.faces import landmarks
 from fer_jax.systems import build
 
@@ -78,14 +78,14 @@ def mirror_step(kind: str, graph: landmarks.Graph):
     x, y = _inputs(len(graph.reference_shape))
     x = torch.tensor(x).permute(0, 3, 1, 2).contiguous().to(device)
     y = torch.tensor(y).long().to(device)
-    mirror = torch_graph_baselines.make_mirror(
-        kind, graph.edges, len(graph.reference_shape), CLASSES
-    ).to(device)
-    optimizer = torch_st_bln.make_optimizer(mirror, 0.01)
+    mirror = graph_baselines.make_mirror(kind, graph.edges, len(graph.reference_shape), CLASSES).to(
+        device
+    )
+    optimizer = st_bln.make_optimizer(mirror, 0.01)
 
     def step() -> float:
         started = time.perf_counter()
-        float(torch_st_bln.train_step(mirror, optimizer, x, y))
+        float(st_bln.train_step(mirror, optimizer, x, y))
         return time.perf_counter() - started
 
     return step

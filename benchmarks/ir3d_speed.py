@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks import fergcn_speed
-from benchmarks import torch_inception_resnet_3d as mirrors
 from benchmarks.fergcn_speed import on_gpu
+from benchmarks.torch_mirrors import inception_resnet_3d as mirrors
 from fer_jax.data import folds
 from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D

@@ -18,15 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from benchmarks import (
-    torch_bilinear_cnn,
-    torch_fer_gcn,
-    torch_graph_baselines,
-    torch_inception_resnet_3d,
-    torch_st_bln,
-    torch_stc_nlstm,
-)
 from benchmarks.parity import BASELINES, stirred_variables, torch_names
+from benchmarks.torch_mirrors import (
+    bilinear_cnn,
+    fer_gcn,
+    graph_baselines,
+    inception_resnet_3d,
+    st_bln,
+    stc_nlstm,
+)
 from fer_jax.faces import landmarks
 from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.systems import build
@@ -101,16 +101,14 @@ class Pair:
 
 
 @functools.cache
-def _st_bln(
-    frames: int = 4, edges: int = 309, widths=torch_st_bln.WIDTHS, dropout: float = 0.2
-) -> Pair:
+def _st_bln(frames: int = 4, edges: int = 309, widths=st_bln.WIDTHS, dropout: float = 0.2) -> Pair:
     def make(dtype, remat):
         del remat
         return STBLN(CLASSES, widths=widths, dropout=dropout, dtype=dtype)
 
     return Pair(
         make,
-        lambda: torch_st_bln.STBLN(edges, CLASSES, widths=widths, dropout=dropout),
+        lambda: st_bln.STBLN(edges, CLASSES, widths=widths, dropout=dropout),
         lambda rng, batch: 10 * rng.standard_normal((batch, frames, edges, 2), np.float32),
         _nodes_to_mirror,
         torch_names,
@@ -123,7 +121,7 @@ def _pst_bln(frames: int = 4, edges: int = 309, widths=PST_BLN_WIDTHS) -> Pair:
 
 def _baseline(kind: str) -> Callable[..., Pair]:
     @functools.cache
-    def make_pair(frames: int = 4, widths=torch_graph_baselines.WIDTHS) -> Pair:
+    def make_pair(frames: int = 4, widths=graph_baselines.WIDTHS) -> Pair:
         graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE))
         nodes = len(graph.reference_shape)
 
@@ -134,12 +132,10 @@ def _baseline(kind: str) -> Callable[..., Pair]:
 
         return Pair(
             make,
-            lambda: torch_graph_baselines.make_mirror(
-                kind, graph.edges, nodes, CLASSES, widths=widths
-            ),
+            lambda: graph_baselines.make_mirror(kind, graph.edges, nodes, CLASSES, widths=widths),
             lambda rng, batch: 10 * rng.standard_normal((batch, frames, nodes, 2), np.float32),
             _nodes_to_mirror,
-            torch_graph_baselines.torch_names,
+            graph_baselines.torch_names,
         )
 
     return make_pair
@@ -152,25 +148,25 @@ def _fer_gcn(stages=VGG16_STAGES, features: int = 256, side: int = 224, frames: 
 
     return Pair(
         make,
-        lambda: torch_fer_gcn.FERGCN(CLASSES, frames, features, stages=stages),
+        lambda: fer_gcn.FERGCN(CLASSES, frames, features, stages=stages),
         lambda rng, batch: rng.standard_normal((batch, frames, side, side, 3), np.float32),
-        lambda x: (torch_fer_gcn.channels_first(x),),
-        torch_fer_gcn.torch_names,
+        lambda x: (fer_gcn.channels_first(x),),
+        fer_gcn.torch_names,
         channels_last=torch.channels_last,
     )
 
 
 @functools.cache
-def _stc_nlstm(channels=torch_stc_nlstm.WIDTHS, hidden=128, frames=18, side=64) -> Pair:
+def _stc_nlstm(channels=stc_nlstm.WIDTHS, hidden=128, frames=18, side=64) -> Pair:
     def make(dtype, remat):
         return STCNLSTM(CLASSES, channels, hidden, dtype=dtype, remat=remat)
 
     return Pair(
         make,
-        lambda: torch_stc_nlstm.STCNLSTM(CLASSES, channels, hidden),
+        lambda: stc_nlstm.STCNLSTM(CLASSES, channels, hidden),
         lambda rng, batch: rng.uniform(-1, 1, (batch, frames, side, side, 3)).astype(np.float32),
-        lambda x: (torch_stc_nlstm.channels_first(x),),
-        torch_stc_nlstm.torch_names,
+        lambda x: (stc_nlstm.channels_first(x),),
+        stc_nlstm.torch_names,
         channels_last=torch.channels_last_3d,
     )
 
@@ -190,14 +186,14 @@ def _inception_resnet_3d(divisor=1, hidden=200, side=299, frames=10, batch_norm=
     def to_mirror(x):
         cells = -(-side // 8)
         weights = [shortcut_filters(x["landmarks"], side, n) for n in (cells, (cells - 1) // 2)]
-        return tuple(map(torch_inception_resnet_3d.channels_first, (x["frames"], *weights)))
+        return tuple(map(inception_resnet_3d.channels_first, (x["frames"], *weights)))
 
     return Pair(
         make,
-        lambda: torch_inception_resnet_3d.InceptionResNet3D(CLASSES, **options),
+        lambda: inception_resnet_3d.InceptionResNet3D(CLASSES, **options),
         draw,
         to_mirror,
-        torch_inception_resnet_3d.torch_names,
+        inception_resnet_3d.torch_names,
         channels_last=torch.channels_last_3d,
     )
 
@@ -211,12 +207,12 @@ def _bilinear_cnn(stages=VGG16_STAGES, side=224, features=512, dropout=0.3) -> P
 
     return Pair(
         make,
-        lambda: torch_bilinear_cnn.BilinearCNN(
+        lambda: bilinear_cnn.BilinearCNN(
             DIMENSIONS, stages=stages, features=features, dropout=dropout
         ),
         lambda rng, batch: rng.standard_normal((batch, 1, side, side, 3), np.float32),
-        lambda x: (torch_bilinear_cnn.channels_first(x),),
-        torch_bilinear_cnn.torch_names,
+        lambda x: (bilinear_cnn.channels_first(x),),
+        bilinear_cnn.torch_names,
         task="dimensional",
         channels_last=torch.channels_last,
     )

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 import torch
 
-from benchmarks import torch_graph_baselines, torch_st_bln
+from benchmarks.torch_mirrors import graph_baselines, st_bln
 from fer_jax.faces import landmarks
 from fer_jax.systems import build
 from fer_jax.systems.st_bln.network import STBLN
@@ -54,9 +54,9 @@ def to_torch(variables: dict, model: torch.nn.Module) -> torch.nn.Module:
 
 def names_for(mirror: torch.nn.Module):
     """Returns the function that renames a Flax tree for this mirror."""
-    if isinstance(mirror, torch_st_bln.STBLN):
+    if isinstance(mirror, st_bln.STBLN):
         return torch_names
-    return torch_graph_baselines.torch_names
+    return graph_baselines.torch_names
 
 
 def torch_names(tree: dict) -> dict[str, np.ndarray]:
@@ -102,7 +102,7 @@ def _norm(prefix: str, leaf: dict) -> dict[str, np.ndarray]:
     return {f"{prefix}.{names[name]}": value for name, value in leaf.items()}
 
 
-def make_pair(edges: int, classes: int, frames: int, widths=torch_st_bln.WIDTHS, seed: int = 0):
+def make_pair(edges: int, classes: int, frames: int, widths=st_bln.WIDTHS, seed: int = 0):
     """Makes a Flax model, its variables and the mirror that holds the same ones.
 
     Every BatchNorm gets a random scale near 1, and random bias and statistics.
@@ -110,7 +110,7 @@ def make_pair(edges: int, classes: int, frames: int, widths=torch_st_bln.WIDTHS,
     flax_model = STBLN(classes=classes, widths=widths, dropout=0.0)
     inputs = jnp.zeros((1, frames, edges, 2))
     variables = stirred_variables(flax_model, inputs, seed)
-    mirror = torch_st_bln.STBLN(edges, classes, widths=widths, dropout=0.0)
+    mirror = st_bln.STBLN(edges, classes, widths=widths, dropout=0.0)
     return flax_model, variables, to_torch(variables, mirror)
 
 
@@ -129,7 +129,7 @@ def make_baseline_pair(
     nodes = len(graph.reference_shape)
     flax_model = build({**BASELINES[kind], "nodes": nodes, **options}, classes, graph)
     variables = stirred_variables(flax_model, jnp.zeros((1, frames, nodes, 2)), seed)
-    mirror = torch_graph_baselines.make_mirror(kind, graph.edges, nodes, classes, **options)
+    mirror = graph_baselines.make_mirror(kind, graph.edges, nodes, classes, **options)
     return flax_model, variables, to_torch(variables, mirror)
 
 

@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import torch_st_bln as mirror
+from benchmarks.torch_mirrors import st_bln as mirror
 from configs import pstbln_ckplus
 from fer_jax.data import clips
 from fer_jax.data.folds import Fold

@@ -22,7 +22,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import torch_st_bln as mirror
+from benchmarks.torch_mirrors import st_bln as mirror
 from configs import base
 from fer_jax import uncertainty
 from fer_jax.data import folds

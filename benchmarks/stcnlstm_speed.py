@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks import fergcn_speed
-from benchmarks import torch_stc_nlstm as mirrors
 from benchmarks.fergcn_speed import on_gpu
+from benchmarks.torch_mirrors import stc_nlstm as mirrors
 from configs import base, stcnlstm_synthetic
 from fer_jax.data import folds
 from fer_jax.systems.stc_nlstm.network import STCNLSTM, WIDTHS

@@ -10,7 +10,7 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 import fer_jax
-from benchmarks import torch_fer_gcn
+from benchmarks.torch_mirrors import fer_gcn
 from configs import fergcn_synthetic
 from fer_jax.compare import tables
 from fer_jax.compare.compare import run_method
@@ -139,7 +139,7 @@ def test_killed_in_the_middle_of_a_streamed_epoch_it_ends_with_the_same_numbers(
 
 
 def test_pretrained_weights_are_where_training_begins(prepared_crops, tmp_path):
-    mirror = torch_fer_gcn.VGG16(STAGES)
+    mirror = fer_gcn.VGG16(STAGES)
     file = tmp_path / "backbone.safetensors"
     save_file(mirror.state_dict(), file)
     fields = {"pretrained": str(file), "optimizer.learning_rate": 0.0, "train.epochs": 1}

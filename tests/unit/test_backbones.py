@@ -12,7 +12,7 @@ from fer_jax.layers.backbones import VGG16, ResNet50
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
-from benchmarks import torch_fer_gcn as mirrors  # noqa: E402
+from benchmarks.torch_mirrors import fer_gcn as mirrors  # noqa: E402
 
 # Full networks on small images, and small networks, whose derivatives are quick to compile: odd
 # sides to floor, strides, shortcuts with and without a convolution.

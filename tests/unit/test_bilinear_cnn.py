@@ -16,7 +16,7 @@ from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector, scale_to_unit
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
-from benchmarks import torch_bilinear_cnn as mirrors  # noqa: E402
+from benchmarks.torch_mirrors import bilinear_cnn as mirrors  # noqa: E402
 
 VGG = {"trunk": "vgg16", "stages": ((4, 1), (8, 2))}
 RESNET = {"trunk": "resnet50", "stages": ((3, 1), (8, 2))}

@@ -14,7 +14,7 @@ from fer_jax.systems.stc_nlstm.densenet import DenseNet, mean_over_frames, mean_
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
-from benchmarks import torch_densenet as mirrors  # noqa: E402
+from benchmarks.torch_mirrors import densenet as mirrors  # noqa: E402
 
 SMALL = {"blocks": (2, 3), "growth": 3, "initial": 5}  # odd numbers of channels to halve
 

@@ -94,7 +94,7 @@ def torch():
     [("full", False), ("full", True), ("vgg16", True), ("modules1", True), ("fused3", True)],
 )
 def test_logits_gradients_and_statistics_are_those_of_pytorch(variant, train, torch):
-    from benchmarks import torch_fer_gcn as mirrors
+    from benchmarks.torch_mirrors import fer_gcn as mirrors
 
     options = {"frames": FRAMES, "features": FEATURES, "stages": STAGES, **VARIANTS[variant]}
     mirror = mirrors.load(variables_of(variant), mirrors.FERGCN(CLASSES, **options)).train(train)
@@ -115,7 +115,7 @@ def test_logits_gradients_and_statistics_are_those_of_pytorch(variant, train, to
 
 
 def test_mirror_trains_as_many_parameters(torch):
-    from benchmarks import torch_fer_gcn as mirrors
+    from benchmarks.torch_mirrors import fer_gcn as mirrors
 
     trained = [p.numel() for p in mirrors.FERGCN(7).parameters() if p.requires_grad]
     assert sum(trained) == 15_776_071

@@ -103,12 +103,11 @@ def test_parity_would_notice_every_parameter(kind, torch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_mirror_starts_as_flax_does(kind, torch):
     """The incidence of the mirror is built by other code, the deviations are its own."""
-    from benchmarks import parity, torch_graph_baselines
+    from benchmarks import parity
+    from benchmarks.torch_mirrors import graph_baselines
 
     options = {"centre": CENTRE} if kind == "original" else {}
-    mirror = torch_graph_baselines.make_mirror(
-        kind, EDGES, NODES, CLASSES, widths=WIDTHS, **options
-    )
+    mirror = graph_baselines.make_mirror(kind, EDGES, NODES, CLASSES, widths=WIDTHS, **options)
     model = small_model(kind)
     init = jax.jit(lambda key: model.init(key, jnp.asarray(clip_batch()), train=False))
     ours = parity.names_for(mirror)(jax.tree.map(np.asarray, init(jax.random.key(0))["params"]))

@@ -107,7 +107,7 @@ def torch():
 
 
 def mirror_of(variant):
-    from benchmarks import torch_inception_resnet_3d as mirrors
+    from benchmarks.torch_mirrors import inception_resnet_3d as mirrors
 
     names = ("version", "divisor", "factorised", "still", "batch_norm", "hidden", "residual_scale")
     model = small_model(variant)
@@ -123,7 +123,7 @@ def mirror_of(variant):
 
 
 def assert_same(variant, trained, torch):
-    from benchmarks import torch_inception_resnet_3d as mirrors
+    from benchmarks.torch_mirrors import inception_resnet_3d as mirrors
 
     logits, gradients, stats = trained
     mirror, inputs = mirror_of(variant)
@@ -161,7 +161,7 @@ def test_scored_logits_are_those_of_pytorch(variant, torch):
 
 
 def test_mirror_trains_as_many_parameters(torch):
-    from benchmarks import torch_inception_resnet_3d as mirrors
+    from benchmarks.torch_mirrors import inception_resnet_3d as mirrors
 
     trained = [p.numel() for p in mirrors.InceptionResNet3D(6).parameters() if p.requires_grad]
     assert sum(trained) == 20_436_502

@@ -13,8 +13,8 @@ from fer_jax.training.initial_weights import PretrainedError, load_backbone
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 safetensors = pytest.importorskip("safetensors.numpy", reason="pip install safetensors")
 
-from benchmarks import torch_bilinear_cnn as cut_mirrors  # noqa: E402
-from benchmarks import torch_fer_gcn as mirrors  # noqa: E402
+from benchmarks.torch_mirrors import bilinear_cnn as cut_mirrors  # noqa: E402
+from benchmarks.torch_mirrors import fer_gcn as mirrors  # noqa: E402
 
 MODELS = {
     "vgg16": VGG16(((4, 2), (6, 1), (6, 2))),

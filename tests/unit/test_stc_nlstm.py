@@ -100,7 +100,7 @@ def torch():
     ],
 )
 def test_logits_gradients_and_statistics_are_those_of_pytorch(variant, train, torch):
-    from benchmarks import torch_stc_nlstm as mirrors
+    from benchmarks.torch_mirrors import stc_nlstm as mirrors
 
     model = small_model(variant)
     mirror = mirrors.STCNLSTM(
@@ -124,7 +124,7 @@ def test_logits_gradients_and_statistics_are_those_of_pytorch(variant, train, to
 
 
 def test_mirror_trains_as_many_parameters(torch):
-    from benchmarks import torch_stc_nlstm as mirrors
+    from benchmarks.torch_mirrors import stc_nlstm as mirrors
 
     trained = [p.numel() for p in mirrors.STCNLSTM(6).parameters() if p.requires_grad]
     assert sum(trained) == 15_462_790

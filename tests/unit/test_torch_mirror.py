@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the PyTorch mirror needs torch: pip install torch")
 
-from benchmarks import torch_st_bln as mirror  # noqa: E402
+from benchmarks.torch_mirrors import st_bln as mirror  # noqa: E402
 
 EDGES = 7
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks import torch_fer_gcn as backbones
-from benchmarks.torch_fer_gcn import RESNET50_STAGES, VGG16_STAGES, channels_first
+from benchmarks.torch_mirrors import fer_gcn as backbones
+from benchmarks.torch_mirrors.fer_gcn import RESNET50_STAGES, VGG16_STAGES, channels_first
 
 __all__ = ["BilinearCNN", "Head", "channels_first", "load", "make_optimizer", "torch_names"]
 

@@ -1,0 +1,1 @@
+"""The networks in PyTorch, for speed and agreement."""
