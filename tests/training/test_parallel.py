@@ -84,7 +84,7 @@ def networks(clips: Clips):
 CHILD = """
 import pickle, sys
 import numpy as np
-from tests.unit.test_parallel import trained
+from tests.training.test_parallel import trained
 with open(sys.argv[1], "rb") as file:
     np.savez(sys.argv[2], **trained(pickle.load(file)))
 """

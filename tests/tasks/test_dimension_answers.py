@@ -19,7 +19,7 @@ from fer_jax.tasks.answers import ANSWERS, NO_FACE
 from fer_jax.tasks.dimensions import figures
 from fer_jax.tasks.dimensions.timeline import dimension_timeline
 from fer_jax.uncertainty import summarise_dimensions
-from tests.unit.test_plots import check_legible
+from tests.plotting.test_plots import check_legible
 
 NAMES = ("valence", "arousal", "dominance")
 PLANE = NAMES[:2]
