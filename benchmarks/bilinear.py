@@ -37,7 +37,7 @@ from configs import base
 from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import program
 
 DIMENSIONS = 3

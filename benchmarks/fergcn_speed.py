@@ -32,7 +32,7 @@ from configs import base
 from fer_jax.data import folds
 from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.systems.fer_gcn.network import FERGCN
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import parallel, program
 
 CLASSES, FRAMES = 7, 16

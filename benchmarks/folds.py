@@ -24,7 +24,7 @@ from fer_jax.data.folds import subject_kfold
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import loop, program
 
 CLIPS, SUBJECTS, CLASSES, FRAMES, FOLDS, BATCH = 327, 118, 7, 4, 10, 128

@@ -34,7 +34,7 @@ from benchmarks.torch_mirrors import inception_resnet_3d as mirrors
 from fer_jax.data import folds
 from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import parallel, program
 
 CLASSES = 6

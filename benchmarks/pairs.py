@@ -36,7 +36,7 @@ from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filter
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.systems.stc_nlstm.network import STCNLSTM
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 
 CLASSES, DIMENSIONS = 7, 3
 PST_BLN_WIDTHS = (15, 10, 15, 5, 5, 10)  # found for AFEW (ST-BLN, table I)

@@ -29,7 +29,7 @@ from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln import growth
 from fer_jax.systems.st_bln.growth import show
 from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import loop
 from fer_jax.training.program import compile_ahead, make_program, stack, unstack
 

@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 from benchmarks import flops
 from benchmarks.pairs import Pair
 from fer_jax.data.folds import Fold
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import parallel, program
 
 # The same for every system, so that what is compared is the network.

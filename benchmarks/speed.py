@@ -27,7 +27,7 @@ from configs import base
 from fer_jax import uncertainty
 from fer_jax.data import folds
 from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import parallel
 from fer_jax.training.program import create_train_states, make_program, unstack
 

@@ -31,7 +31,7 @@ from benchmarks.torch_mirrors import stc_nlstm as mirrors
 from configs import base, stcnlstm_synthetic
 from fer_jax.data import folds
 from fer_jax.systems.stc_nlstm.network import STCNLSTM, WIDTHS
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import program
 
 CLASSES = 6

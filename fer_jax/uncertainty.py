@@ -14,15 +14,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import ndtri, xlogy
-
-from fer_jax.faces.emotion_ratings import SCALE
-from fer_jax.faces.labels import PRESENT
 
 # Inputs passed through the network side by side: enough to fill the device, while the activations
 # (some hundred times the inputs) stay in a CPU's caches.
 CHUNK_BYTES = {"cpu": 2**18, "other": 2**24}
-INTERVAL = 0.9  # share of the labels that the interval of a dimension shall hold
 
 
 class Summary(NamedTuple):
@@ -42,35 +37,6 @@ class Summary(NamedTuple):
     entropy: np.ndarray
     mutual_information: np.ndarray
     agreement: np.ndarray
-
-
-class Spread(NamedTuple):
-    """Predictive distribution of B examples over D dimensions, on the scale of the labels.
-
-    Attributes:
-      mean: `[B, D]` mean of the passes, the ensemble's prediction.
-      variance: `[B, D]` variance over the passes.
-      doubt: `[B]` root mean variance over the dimensions.
-      residual: `[D]` variance of the errors that the passes do not show, as it was measured on
-        images that the model has not learnt from; 0 where it is not known.
-    """
-
-    mean: np.ndarray
-    variance: np.ndarray
-    doubt: np.ndarray
-    residual: np.ndarray
-
-    def half_width(self, level: float = INTERVAL) -> np.ndarray:
-        """Half the width of the interval about the mean that holds a share of the labels, `[B, D]`.
-
-        Of a normal distribution whose variance is that over the passes and the residual one.
-        """
-        return ndtri(0.5 + level / 2) * np.sqrt(self.variance + self.residual)
-
-    def interval(self, level: float = INTERVAL) -> tuple[np.ndarray, np.ndarray]:
-        """Both ends of that interval, `[B, D]`, within the scale of the ratings."""
-        half = self.half_width(level)
-        return np.clip(self.mean - half, *SCALE), np.clip(self.mean + half, *SCALE)
 
 
 def stochastic(module: nn.Module) -> Callable:
@@ -160,45 +126,6 @@ def summarise(probabilities) -> Summary:
     votes = samples.argmax(-1) == mean.argmax(-1)
     information = np.maximum(total - entropy(samples).mean(0), 0.0)
     return Summary(mean, samples.var(0), total, information, votes.mean(0))
-
-
-def summarise_units(probabilities) -> Summary:
-    """Summarises sampled probabilities of action units `[S, B, A]`: a `Summary` of each, `[B, A]`.
-
-    An action unit is an event of its own: its entropy is that of present against absent. One pass
-    is looked at after the other, so that windows of every frame of a data set fit the memory.
-    """
-    mean = np.mean(probabilities, 0, dtype=np.float64)
-    variance, within, votes = (np.zeros_like(mean) for _ in range(3))
-    for one in probabilities:
-        one = np.asarray(one, np.float64)
-        variance += (one - mean) ** 2 / len(probabilities)
-        within += _event_entropy(one) / len(probabilities)
-        votes += (one > PRESENT) == (mean > PRESENT)
-    total = _event_entropy(mean)
-    return Summary(
-        mean, variance, total, np.maximum(total - within, 0.0), votes / len(probabilities)
-    )
-
-
-def summarise_dimensions(values, residual=None) -> Spread:
-    """Summarises sampled values `[S, B, D]`, see `Spread`."""
-    samples = np.asarray(values, np.float64)
-    variance = samples.var(0)
-    residual = np.zeros(samples.shape[-1]) if residual is None else np.asarray(residual, float)
-    return Spread(samples.mean(0), variance, np.sqrt(variance.mean(-1)), residual)
-
-
-# By task: what becomes of the samples of MC dropout.
-SUMMARIES = {
-    "classification": summarise,
-    "action_units": summarise_units,
-    "dimensional": summarise_dimensions,
-}
-
-
-def _event_entropy(p: np.ndarray) -> np.ndarray:
-    return -(xlogy(p, p) + xlogy(1 - p, 1 - p))
 
 
 def recalibrate_batch_norm(statistics: Callable, variables: dict, batches: Iterable) -> dict:

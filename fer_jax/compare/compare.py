@@ -32,6 +32,7 @@ from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import Face, gather
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import published
+from fer_jax.tasks.dimensions.task import INTERVAL
 from fer_jax.training import checkpoint
 
 REPEATS = 11  # timed calls, the median counts
@@ -139,7 +140,7 @@ def _near(metrics: dict) -> dict:
         scores |= {name: row["accuracy"], f"{name}_low": low, f"{name}_high": high}
     own = table.get("mc_dropout", table["stored"])["dimensions"]
     found, paper = metrics["intervals"], metrics["paper"]
-    level = found["levels"].index(uncertainty.INTERVAL)
+    level = found["levels"].index(INTERVAL)
     scores["errors"] = {
         dimension: {key: row[key] for key in ("rmse", "label_deviation", "mae", "pearson", "ccc")}
         | {

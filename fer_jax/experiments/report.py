@@ -15,21 +15,8 @@ from fer_jax import __version__
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
 from fer_jax.plotting import style
-from fer_jax.tasks import evaluation
-from fer_jax.tasks.action_units import report as action_units_report
-from fer_jax.tasks.base import TASKS
-from fer_jax.tasks.classification import report as classification_report
-from fer_jax.tasks.dimensions import report as dimensions_report
+from fer_jax.tasks import TASKS, evaluation
 from fer_jax.training.epoch_log import read_history
-from fer_jax.training.evaluate import READINGS
-from fer_jax.uncertainty import SUMMARIES
-
-# By task, a file with `LOSS`, `headline`, `content`, `table`, `figures`, `lines` and `order`.
-KINDS = {
-    "classification": classification_report,
-    "action_units": action_units_report,
-    "dimensional": dimensions_report,
-}
 
 
 def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figures=None) -> dict:
@@ -47,12 +34,15 @@ def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figu
     Returns:
       The metrics, as in metrics.json.
     """
-    kind = KINDS[config.task]
+    task = TASKS[config.task]
+    kind = task.report
     results = [dict(np.load(workdir / "folds" / f"{fold.name}.npz")) for fold in folds]
     history = pd.DataFrame(read_history(workdir))
     # A model without dropout has one pass, which is the stored reading.
-    names = [n for n in READINGS if n != "mc_dropout" or config.model.get("dropout", 0.0)]
-    scored = evaluation.gather(clips, folds, results, names, SUMMARIES[config.task])
+    names = [
+        n for n in evaluation.READINGS if n != "mc_dropout" or config.model.get("dropout", 0.0)
+    ]
+    scored = evaluation.gather(clips, folds, results, names, task.summarise)
     content = {
         "name": config.name,
         "clips_scored": len(scored.numbers),
@@ -103,7 +93,7 @@ def left_out(config, clips: Clips) -> list[str]:
 
 def headline(task: str, metrics: dict) -> list[str]:
     """One line a reading, for the terminal."""
-    say = KINDS[task].headline
+    say = TASKS[task].report.headline
     return [f"{name:13s} {say(row)}" for name, row in metrics["readings"].items()]
 
 

@@ -26,14 +26,14 @@ from fer_jax.data.load import NotPreparedError
 from fer_jax.experiments import report
 from fer_jax.experiments.setup import Experiment, SetupError, fresh_states, prepare
 from fer_jax.experiments.workdir import WorkdirError
-from fer_jax.predict.windows import UNKNOWN_FPS
+from fer_jax.faces.sequence import UNKNOWN_FPS
 from fer_jax.systems.bilinear_cnn import figures as bilinear_cnn_figures
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 from fer_jax.systems.fer_gcn import figures as fer_gcn_figures
 from fer_jax.systems.fer_gcn.network import FERGCN
 from fer_jax.systems.inception_resnet_3d import figures as inception_resnet_3d_figures
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import checkpoint, loop, parallel, resume
 from fer_jax.training.program import compile_ahead, unstack
 
@@ -108,7 +108,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         fold = folds.thinned(fold, clips.ranks, config.data.window_strides)
         runs.append(loop.Run(fold, config.seed * 1000 + len(runs)))
     for fold in experiment.folds:
-        shown = TASKS[config.task].shown(clips.labels[fold.train], len(clips.classes))
+        shown = TASKS[config.task].labelled(clips.labels[fold.train], len(clips.classes))
         for number in np.flatnonzero(~shown):
             console.print(f"{fold.name}: no training clip shows {clips.classes[number]}")
     pending = [run for run in runs if not _result_file(experiment, run).exists()]

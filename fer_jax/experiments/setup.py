@@ -20,7 +20,7 @@ from fer_jax.experiments import validate
 from fer_jax.experiments.workdir import claim
 from fer_jax.faces.landmarks import make_graph
 from fer_jax.systems import MODELS, build
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import evaluate, initial_weights, warm_start
 from fer_jax.training import program as training_program
 

@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+UNKNOWN_FPS = 25.0  # frames a second of sources that do not say
+
 
 class ClipError(Exception):
     """A clip that cannot be used. It is listed in the report and never ends the run.

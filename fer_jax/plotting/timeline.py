@@ -22,10 +22,24 @@ from fer_jax.plotting.style import (
     legend_below,
     make_figure,
 )
-from fer_jax.predict.windows import borders
 
 WIDTH = 9.0  # inches
 UNSURE, FACELESS = "#F9D3B4", "#D4D7DC"  # answer withheld, no face in sight
+
+
+def borders(start, end, moments=None) -> np.ndarray:
+    """Divides a clip among its overlapping windows: every moment goes to the nearest answer.
+
+    Args:
+      start, end: `[W]` seconds, in ascending order.
+      moments: `[W]` seconds of which each window speaks; default: its centre.
+
+    Returns:
+      `[W + 1]` seconds; window `w` speaks for `borders[w] .. borders[w + 1]`.
+    """
+    start, end = np.asarray(start, float), np.asarray(end, float)
+    centre = (start + end) / 2 if moments is None else np.asarray(moments, float)
+    return np.concatenate([start[:1], (centre[:-1] + centre[1:]) / 2, end[-1:]])
 
 
 def prediction_timeline(

@@ -11,22 +11,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from fer_jax.plotting.panel import GROUND, LEAST_SIDE, SURE, UNSURE, draw_classes
-from fer_jax.plotting.timeline import prediction_timeline
-from fer_jax.predict.windows import Source, borders
-from fer_jax.tasks.action_units.panel import draw_units
-from fer_jax.tasks.action_units.timeline import unit_timeline
-from fer_jax.tasks.answers import ANSWERS
-from fer_jax.tasks.dimensions.panel import TRAIL_SECONDS, draw_dimensions
-from fer_jax.tasks.dimensions.timeline import dimension_timeline
+from fer_jax.plotting.panel import GROUND, LEAST_SIDE, SURE, UNSURE
+from fer_jax.plotting.timeline import borders
+from fer_jax.predict.windows import Source
+from fer_jax.tasks import TASKS
+from fer_jax.tasks.dimensions.panel import TRAIL_SECONDS
 
 _THUMBNAILS, _THUMBNAIL = 8, 224  # how many in a figure; pixels of a side
-
-DRAWINGS = {  # what stands beside a picture and what shows a clip over time, by task
-    "classification": (draw_classes, prediction_timeline),
-    "action_units": (draw_units, unit_timeline),
-    "dimensional": (draw_dimensions, dimension_timeline),
-}
 
 
 def draw_clip(
@@ -42,7 +33,7 @@ def draw_clip(
       threshold: entropy (nats; of dimensions: doubt) above which the model withholds its answer, or
         None; of action units one each.
       spool: the file that `predict_source` filled, at its start.
-      task: key of `DRAWINGS`.
+      task: key of `tasks.TASKS`.
       annotate: mp4 file of the annotated video.
       figure: png file of the timeline.
       advance: called after every frame.
@@ -61,7 +52,7 @@ def draw_clip(
         collections.deque(frames, maxlen=0)
     if figure is not None:
         name = pathlib.Path(source.path).name
-        drawn = DRAWINGS[task][1](table, classes, threshold, thumbnails, name)
+        drawn = TASKS[task].draw_timeline(table, classes, threshold, thumbnails, name)
         pathlib.Path(figure).parent.mkdir(parents=True, exist_ok=True)
         drawn.savefig(figure)
 
@@ -70,7 +61,7 @@ def _frames(source: Source, table: pd.DataFrame, task: str, spool, advance) -> I
     """Joins pictures, landmarks and the prediction that speaks for each moment."""
     rows = _with_trails(table.to_dict("records"))
     start, end, followed = table["start"], table["end"], table.attrs["faces"]
-    edges = borders(start, end, ANSWERS[task].moments(start, end, source.fps))
+    edges = borders(start, end, TASKS[task].moments(start, end, source.fps))
     for position, (picture, faces) in enumerate(
         zip(source.pictures(), _spooled(spool), strict=False)
     ):
@@ -193,7 +184,7 @@ def draw_frame(
         points = (np.asarray(landmarks) + 0.5) * enlarged - 0.5
         _draw_landmarks(image, points, UNSURE if row["abstained"] else SURE)
     scale = min(width, height) / LEAST_SIDE
-    panel = DRAWINGS[task][0](row, classes, threshold, height, round(scale, 3))
+    panel = TASKS[task].draw_panel(row, classes, threshold, height, round(scale, 3))
     return np.concatenate([image, panel], axis=1)
 
 

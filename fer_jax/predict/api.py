@@ -23,10 +23,10 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fer_jax.faces.sequence import UNKNOWN_FPS
 from fer_jax.predict.sources import checked, open_source, watch
 from fer_jax.predict.tables import drawn_files, print_table, save_table
 from fer_jax.predict.windows import (
-    UNKNOWN_FPS,
     ClipProblem,
     Options,
     chosen_threshold,
@@ -34,7 +34,7 @@ from fer_jax.predict.windows import (
     predict_source,
     predict_windows,
 )
-from fer_jax.tasks.answers import ANSWERS
+from fer_jax.tasks import TASKS
 
 
 def predict_clips(
@@ -250,7 +250,9 @@ def _positive(kind, or_zero: bool = False):
 def _predict_all(predictor, options, targets, console: Console, tables: list) -> None:
     """Predicts and draws clip by clip under a progress bar; `tables` grows as they finish."""
     how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
-    warning = ANSWERS[predictor.task].warning(chosen_threshold(predictor, how), predictor.classes)
+    warning = TASKS[predictor.task].threshold_warning(
+        chosen_threshold(predictor, how), predictor.classes
+    )
     if warning:
         console.print(f"note: {warning}", highlight=False, soft_wrap=True)
     progress = Progress(

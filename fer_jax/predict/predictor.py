@@ -15,7 +15,7 @@ from fer_jax.data import frame_selection, model_inputs
 from fer_jax.data.load import scale_to_reference
 from fer_jax.faces.framing import ALIGNED, Framing
 from fer_jax.faces.landmarks import Graph
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Predictor:
       variables: `{"params", "batch_stats"}` as trained; MC dropout uses them.
       recalibrated: the same with BatchNorm statistics re-estimated without dropout;
         deterministic prediction uses them.
-      task: key of `tasks.base.TASKS`: what the outputs mean.
+      task: key of `tasks.TASKS`: what the outputs mean.
       classes: names of classes, action units or dimensions.
       frames, frame_rule: how many frames a clip gives the model and how they are chosen.
       frames_per_second: of a clip, from which they are chosen; 0: from all.
@@ -140,7 +140,7 @@ class Predictor:
     def predict(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
         """MC dropout: `uncertainty.Summary` or, of dimensions, `Spread` of B clips."""
         samples = self.samples(clips, passes=passes, seed=seed, frame_width=frame_width)
-        summary = uncertainty.SUMMARIES[self.task](samples)
+        summary = TASKS[self.task].summarise(samples)
         intervals = self.info.get("metrics", {}).get("intervals")  # measured of dimensions only
         if intervals is None:
             return summary

@@ -9,7 +9,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from fer_jax.tasks.answers import ANSWERS, NO_FACE, Column
+from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import NO_FACE, Column
 
 _FORMATS = (".csv", ".json")
 _ROWS_SHOWN = 60
@@ -79,7 +80,7 @@ def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classi
     names = {path: pathlib.Path(path).name for path in table["clip"].unique()}
     if len(set(names.values())) < len(names):
         names = {path: path for path in names}
-    answers = ANSWERS[task].shown(classes, width - max(map(len, names.values())))
+    answers = TASKS[task].terminal_columns(classes, width - max(map(len, names.values())))
     shown = Table(header_style="bold", caption_style="default")
     shown.add_column("clip")
     shown.add_column("seconds", justify="right", no_wrap=True)

@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 
 from fer_jax.data.frame_selection import CUT
-from fer_jax.tasks.answers import ANSWERS
-
-UNKNOWN_FPS = 25.0  # frames a second of sources that do not say
+from fer_jax.faces.sequence import UNKNOWN_FPS
+from fer_jax.tasks import TASKS
 
 
 class Face(NamedTuple):
@@ -153,24 +152,9 @@ def at_equal_steps(window: list[Faces], step: float, frames: int) -> list[Faces]
     return [window[position] for position in np.maximum(len(window) - 1 - back, 0)]
 
 
-def borders(start, end, moments=None) -> np.ndarray:
-    """Divides a clip among its overlapping windows: every moment goes to the nearest answer.
-
-    Args:
-      start, end: `[W]` seconds, in ascending order.
-      moments: `[W]` seconds of which each window speaks; default: its centre.
-
-    Returns:
-      `[W + 1]` seconds; window `w` speaks for `borders[w] .. borders[w + 1]`.
-    """
-    start, end = np.asarray(start, float), np.asarray(end, float)
-    centre = (start + end) / 2 if moments is None else np.asarray(moments, float)
-    return np.concatenate([start[:1], (centre[:-1] + centre[1:]) / 2, end[-1:]])
-
-
 def columns(classes: Sequence[str], task: str = "classification") -> list[str]:
     """Names the columns of the table of predictions."""
-    names = ["clip", "start", "end", *ANSWERS[task].columns(classes), "frames", "abstained"]
+    names = ["clip", "start", "end", *TASKS[task].columns(classes), "frames", "abstained"]
     if len(set(names)) < len(names):
         raise ValueError(f"a class is named like a column of the table: {names}")
     return names
@@ -254,9 +238,9 @@ def predict_windows(
 def _predict_window(
     predictor, window: list[Faces], track, detected, fps: float, width: int, options: Options
 ) -> dict:
-    row, answer = {"frames": int(detected.sum())}, ANSWERS[predictor.task]
+    row, answer = {"frames": int(detected.sum())}, TASKS[predictor.task]
     if track is None:
-        return row | answer.blank(predictor.classes)
+        return row | answer.blank_row(predictor.classes)
     chosen = [window[position][track] for position in predictor.select(detected, fps)]
     # One window at a time: the passes fill the processor, and no row depends on its neighbours.
     summary = predictor.predict(
@@ -271,4 +255,4 @@ def _predict_window(
 def chosen_threshold(predictor, options: Options) -> float | None | tuple[float | None, ...]:
     """Entropy (nats) above which predictions are withheld: the user's, else the bundle's."""
     own, asked = predictor.threshold, options.threshold
-    return ANSWERS[predictor.task].threshold(own, asked, predictor.classes)
+    return TASKS[predictor.task].abstain_threshold(own, asked, predictor.classes)

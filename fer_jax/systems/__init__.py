@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import flax.linen as nn
 
+from fer_jax.layers import build as layers_build
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 from fer_jax.systems.fer_gcn.network import FERGCN
 from fer_jax.systems.graph_baselines.agcn import AGCN
@@ -28,18 +27,6 @@ MODELS = {
     "bilinear_cnn": BilinearCNN,
 }
 
-# Names of the learnable matrices over nodes, edges or frames, which the papers' counts mostly leave
-# out.
-GRAPH_LEAVES = ("U", "P", "M", "S", "T", "A")
-
-_GIVEN = ("edges", "frames", "axis_name")  # fields that the data and the devices set
-_LINEN = ("name", "parent")
-
-
-def is_kernel(leaf: str) -> bool:
-    """Tells by its name whether a parameter multiplies inputs or states: no bias, norm or graph."""
-    return leaf == "recurrent" or leaf.endswith("kernel")
-
 
 def build(fields: dict, classes: int, graph, frames: int | None = None) -> nn.Module:
     """Makes a model for a data set.
@@ -60,20 +47,4 @@ def build(fields: dict, classes: int, graph, frames: int | None = None) -> nn.Mo
     name = fields.pop("name", None)
     if name not in MODELS:
         raise ValueError(f"model {name!r} is unknown: use one of {sorted(MODELS)}")
-    if fields.pop("classes", classes) != classes:
-        raise ValueError(f"the model has another number of classes than the data set's {classes}")
-    own = {field.name for field in dataclasses.fields(MODELS[name])}
-    free = sorted(own - {"classes", *_GIVEN, *_LINEN})
-    unknown = sorted(set(fields) - set(free))
-    if unknown:
-        raise ValueError(f"model {name!r} has no field {unknown[0]!r} to set: it has {free}")
-    fields = {key: _frozen(value) for key, value in fields.items()}
-    if "edges" in own:
-        fields["edges"] = tuple((int(source), int(target)) for source, target in graph.edges)
-    if "frames" in own and frames is not None:
-        fields["frames"] = frames
-    return MODELS[name](classes=classes, **fields)
-
-
-def _frozen(value):
-    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+    return layers_build.build(MODELS[name], {"name": name, **fields}, classes, graph, frames)

@@ -1,136 +1,134 @@
-"""Tasks: what a model's output means, how it is scored in a step and what stands beside it."""
+"""What every task has: how outputs are learnt, scored, summarised, told and drawn.
+
+A task is a class in a folder of its own; `fer_jax.tasks.TASKS` has an instance of each.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
-# Root mean square error over the dimensions, on their scale of 1 to 9, below which a prediction
-# counts as right (bilinear CNN specification, section 5).
-TOLERANCE = 1.0
-_ABSOLUTE = 2.0  # weight of the absolute error beside the squared one (equation 2's `a`)
+NO_FACE = "no face"  # label of a window that shows none
+UNCERTAINTY = ("entropy", "mutual_information", "agreement")
 
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """The functions of a task.
-
-    The outputs are `[B, C]`. A model of still images gives those of every frame, `[B, T, C]`, while
-    it learns: then each frame is an example of its own.
+class Column(NamedTuple):
+    """A column of the table in the terminal.
 
     Attributes:
-      target: what of a prepared data set is learnt, see `data.load.load_clips`.
+      heading: its name.
+      text: what it says of a row that shows a face.
+      right: whether it is set right, as numbers are.
+    """
+
+    heading: str
+    text: Callable[[dict], str]
+    right: bool = True
+
+
+class Task:
+    """What the outputs of a model mean.
+
+    The outputs are `[B, C]`. A model of still images gives those of every frame, `[B, T, C]`, in
+    training: then each frame is an example of its own. `names` are those of the C classes, action
+    units or dimensions. To the methods about a window a row of predictions is a dict.
+
+    Attributes:
+      target: what of a prepared dataset is learnt, see `data.load.load_clips`.
       names: what the C outputs stand for, in the plural.
-      loss: `(outputs, batch) -> [B]`, nats, or as the dimensions' scale has it.
-      score: `(outputs, batch) -> [B]`, in 0..1; its mean is shown as `accuracy`.
-      probabilities: `outputs [..., C] -> [..., C]`; of dimensions the values as they are.
-      shown: `(labels [B, ...], C) -> [C]` bool, which of the C outputs some label shows.
     """
 
     target: str
     names: str
-    loss: Callable[[jax.Array, dict], jax.Array]
-    score: Callable[[jax.Array, dict], jax.Array]
-    probabilities: Callable[[jax.Array], jax.Array]
-    shown: Callable[[np.ndarray, int], np.ndarray]
+
+    # training
+
+    def loss(self, outputs: jax.Array, batch: dict) -> jax.Array:
+        """`[B]`, nats, or as the scale of the dimensions has it."""
+        raise NotImplementedError
+
+    def score(self, outputs: jax.Array, batch: dict) -> jax.Array:
+        """`[B]`, in 0..1; its mean is shown as `accuracy`."""
+        raise NotImplementedError
+
+    def probabilities(self, outputs: jax.Array) -> jax.Array:
+        """`[..., C] -> [..., C]`; of dimensions the values as they are."""
+        raise NotImplementedError
+
+    def labelled(self, labels, count: int) -> np.ndarray:
+        """Which of the C outputs some label shows, `[B, ...] -> [C]` bool."""
+        raise NotImplementedError
+
+    # uncertainty of samples `[S, B, C]`
+
+    def summarise(self, samples):
+        """An `uncertainty.Summary`, or what else says how far the samples agree."""
+        raise NotImplementedError
+
+    # one window of a clip
+
+    def columns(self, names: Sequence[str]) -> list[str]:
+        """Columns of the table between the times and the frames of a window."""
+        raise NotImplementedError
+
+    def row(self, summary, names: Sequence[str], threshold) -> dict:
+        """These columns and `abstained`, of the one window that a summary speaks of."""
+        raise NotImplementedError
+
+    def blank_row(self, names: Sequence[str]) -> dict:
+        """The same for a window without a face."""
+        raise NotImplementedError
+
+    def abstain_threshold(self, own, asked, names: Sequence[str]):
+        """Entropy (nats) above which nothing is claimed: the user's before the bundle's own."""
+        return own if asked is None else asked
+
+    def threshold_warning(self, threshold, names: Sequence[str]) -> str:
+        """What is never marked unsure, empty where all may be."""
+        if threshold is not None:
+            return ""
+        return (
+            "the model has no threshold, so no prediction is marked unsure (--threshold sets one)"
+        )
+
+    def moments(self, start, end, fps: float) -> np.ndarray:
+        """Seconds of which each window speaks, `[W], [W] -> [W]`: its centre."""
+        return (np.asarray(start, float) + np.asarray(end, float)) / 2
+
+    def terminal_columns(self, names: Sequence[str], room: int) -> list[Column]:
+        """Columns in the terminal, `room` characters beside the name of the clip."""
+        raise NotImplementedError
+
+    # figures and reports: imported when they are asked for, as they bring matplotlib and pandas
+
+    @property
+    def report(self) -> ModuleType:
+        """Has `LOSS`, `headline`, `content`, `table`, `figures`, `lines` and `order`."""
+        raise NotImplementedError
+
+    def draw_panel(self, row: dict, names, threshold, height: int, scale: float) -> np.ndarray:
+        """What stands beside a picture of `height` pixels in an annotated video."""
+        raise NotImplementedError
+
+    def draw_timeline(self, rows, names, threshold, thumbnails, title: str):
+        """The figure of one clip over time."""
+        raise NotImplementedError
 
 
-def _over_frames(function: Callable) -> Callable:
-    """Takes the mean over the frames of outputs `[B, T, C]`."""
+def over_frames(function: Callable) -> Callable:
+    """Makes a method of outputs `[B, C]` and labels one of outputs and a batch.
 
-    def over_frames(outputs, labels):
+    Of outputs `[B, T, C]` it takes the mean over the frames.
+    """
+
+    def of_batch(self, outputs, batch):
+        labels = batch["label"]
         if outputs.ndim == 2:
             return function(outputs, labels)
         return jax.vmap(function, (1, None))(outputs, labels).mean(0)
 
-    return lambda outputs, batch: over_frames(outputs, batch["label"])
-
-
-@_over_frames
-def _cross_entropy(logits, label):
-    return optax.softmax_cross_entropy_with_integer_labels(logits, label)
-
-
-@_over_frames
-def _is_correct(logits, label):
-    return (jnp.argmax(logits, -1) == label).astype(jnp.float32)
-
-
-def _classes_shown(labels, classes: int) -> np.ndarray:
-    return np.isin(np.arange(classes), labels)
-
-
-def _over_known(values, label) -> jax.Array:
-    """Mean over the action units whose label is known, `[B, A] -> [B]`; 0 where none is."""
-    known = ~jnp.isnan(label)
-    return jnp.where(known, values, 0.0).sum(-1) / jnp.maximum(known.sum(-1), 1)
-
-
-@_over_frames
-def _unit_cross_entropy(logits, label):
-    # a NaN that is only masked afterwards would come back through the derivative
-    present = jnp.where(jnp.isnan(label), 0.0, label)
-    return _over_known(optax.sigmoid_binary_cross_entropy(logits, present), label)
-
-
-@_over_frames
-def _units_correct(logits, label):
-    return _over_known((logits > 0) == (label > 0.5), label)
-
-
-def _units_shown(labels, units: int) -> np.ndarray:
-    return (np.asarray(labels).reshape(-1, units) == 1).any(0)
-
-
-@_over_frames
-def _squared_and_absolute(values, label):
-    error = jnp.abs(values - label)
-    return (error**2 + _ABSOLUTE * error).mean(-1)
-
-
-@_over_frames
-def _is_near(values, label):
-    return (jnp.square(values - label).mean(-1) < TOLERANCE**2).astype(jnp.float32)
-
-
-def _as_they_are(values) -> jax.Array:
-    return jnp.asarray(values)
-
-
-def _dimensions_shown(labels, dimensions: int) -> np.ndarray:
-    return np.isfinite(np.asarray(labels).reshape(-1, dimensions)).any(0)
-
-
-TASKS = {
-    "classification": Task(
-        target="label",
-        names="classes",
-        loss=_cross_entropy,
-        score=_is_correct,
-        probabilities=jax.nn.softmax,
-        shown=_classes_shown,
-    ),
-    # Source: STC-NLSTM specification, section 9.
-    "action_units": Task(
-        target="action_units",
-        names="action units",
-        loss=_unit_cross_entropy,
-        score=_units_correct,
-        probabilities=jax.nn.sigmoid,
-        shown=_units_shown,
-    ),
-    # Source: bilinear CNN specification, sections 4 and 5.
-    "dimensional": Task(
-        target="votes",
-        names="dimensions",
-        loss=_squared_and_absolute,
-        score=_is_near,
-        probabilities=_as_they_are,
-        shown=_dimensions_shown,
-    ),
-}
+    return of_batch

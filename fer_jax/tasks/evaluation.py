@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 
 from fer_jax import metrics, uncertainty
-from fer_jax.training import epoch_log
-from fer_jax.training.evaluate import readings
 
+READINGS = {
+    "stored": "dropout off, stored BatchNorm statistics",
+    "recalibrated": "dropout off, recalibrated BatchNorm statistics",
+    "mc_dropout": "MC dropout",
+}
 LEAST_ANSWERED = 0.01  # share of the clips: whether fewer are right is chance
 
 
@@ -35,6 +38,15 @@ class Scored:
     samples: np.ndarray
     summary: uncertainty.Summary
     validation: tuple[np.ndarray, uncertainty.Summary] | None
+
+
+def readings(results: dict) -> dict[str, np.ndarray]:
+    """Probabilities `[N, C]` of each reading, keyed as `READINGS`."""
+    return {
+        "stored": results["stored"],
+        "recalibrated": results["recalibrated"],
+        "mc_dropout": results["samples"].mean(0),
+    }
 
 
 def gather(clips, folds, results: list[dict], names, summarise) -> Scored:
@@ -117,7 +129,14 @@ def best_epoch(history: pd.DataFrame, folds) -> dict | None:
 def kept_epoch(history: pd.DataFrame, folds) -> int | None:
     """The epoch whose weights are scored if the validation loss chose it, else None: the last."""
     rows = history[history["fold"] == folds[0].name].to_dict("records")
-    return epoch_log.best_epoch(rows)
+    return epoch_of_lowest_loss(rows)
+
+
+def epoch_of_lowest_loss(history: list[dict]) -> int | None:
+    """The first epoch with the lowest loss on the validation clips, None where none was scored."""
+    losses = {row["epoch"]: row["validation_loss"] for row in history if "validation_loss" in row}
+    # NaN is smaller than nothing, but nothing is smaller than NaN either
+    return min(losses, key=lambda epoch: (np.isnan(losses[epoch]), losses[epoch]), default=None)
 
 
 def kept_line(epoch: int | None) -> str:

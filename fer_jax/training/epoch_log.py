@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pathlib
 
-import numpy as np
 from tensorboardX import SummaryWriter
 
 
@@ -51,10 +50,3 @@ def read_history(workdir: pathlib.Path) -> list[dict]:
         except json.JSONDecodeError:
             continue
     return rows
-
-
-def best_epoch(history: list[dict]) -> int | None:
-    """The first epoch with the lowest loss on the validation clips, None where none was scored."""
-    losses = {row["epoch"]: row["validation_loss"] for row in history if "validation_loss" in row}
-    # NaN is smaller than nothing, but nothing is smaller than NaN either
-    return min(losses, key=lambda epoch: (np.isnan(losses[epoch]), losses[epoch]), default=None)

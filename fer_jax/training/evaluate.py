@@ -22,12 +22,6 @@ from fer_jax.training import parallel
 from fer_jax.training.loop import Run, map_clips, predict
 from fer_jax.training.program import Program, stack, unstack
 
-READINGS = {
-    "stored": "dropout off, stored BatchNorm statistics",
-    "recalibrated": "dropout off, recalibrated BatchNorm statistics",
-    "mc_dropout": "MC dropout",
-}
-
 
 def make_assess(program: Program, task: Task, passes: int) -> Callable:
     """Compiles the assessment once for all runs.
@@ -118,12 +112,3 @@ def _make_recalibrate(program: Program) -> Callable:
         return {**variables, "batch_stats": stack(stats)}
 
     return recalibrate
-
-
-def readings(results: dict) -> dict[str, np.ndarray]:
-    """Probabilities `[N, C]` of each reading, keyed as `READINGS`."""
-    return {
-        "stored": results["stored"],
-        "recalibrated": results["recalibrated"],
-        "mc_dropout": results["samples"].mean(0),
-    }

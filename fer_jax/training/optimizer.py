@@ -6,7 +6,7 @@ import jax
 import optax
 import optax.contrib
 
-from fer_jax.systems import is_kernel
+from fer_jax.layers.build import is_kernel
 
 
 def make_optimizer(

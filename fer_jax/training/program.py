@@ -14,7 +14,7 @@ from flax import struct
 
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
-from fer_jax.systems import GRAPH_LEAVES
+from fer_jax.layers.build import GRAPH_LEAVES
 from fer_jax.tasks.base import Task
 from fer_jax.training import parallel
 from fer_jax.training.optimizer import make_optimizer

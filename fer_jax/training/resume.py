@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from fer_jax.data.clips import Clips
 from fer_jax.tasks.base import Task
+from fer_jax.tasks.evaluation import epoch_of_lowest_loss
 from fer_jax.training import checkpoint, epoch_log, loop
 from fer_jax.training.program import Program, TrainState, stack, unstack
 
@@ -60,7 +61,7 @@ def fit(
         def save(states, histories):
             epoch = len(histories[0])
             for number, history in enumerate(histories if keep_best else ()):
-                if epoch_log.best_epoch(history) == epoch:  # before the checkpoint that knows of it
+                if epoch_of_lowest_loss(history) == epoch:  # before the checkpoint that knows of it
                     checkpoint.save_weights(best[number], unstack(states.variables, number), {})
             if epoch % checkpoint_epochs == 0 or epoch == epochs:
                 kept.save(epoch, states, histories)

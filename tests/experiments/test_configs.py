@@ -14,8 +14,7 @@ from configs import base
 from fer_jax.data import how_to_prepare
 from fer_jax.experiments import setup
 from fer_jax.systems import MODELS, build
-from fer_jax.tasks import published
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS, published
 from fer_jax.training import program
 from preprocess.datasets import DATASETS
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fer_jax.faces import landmarks
-from fer_jax.systems import GRAPH_LEAVES, build
+from fer_jax.layers.build import GRAPH_LEAVES
+from fer_jax.systems import build
 from fer_jax.systems.graph_baselines.dgnn import DirectedLayer, incidence
 from fer_jax.systems.graph_baselines.st_gcn import GraphLayer, partition, spatial_partition
 from fer_jax.training.program import count_parameters

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from fer_jax.compare.figure import growth_curve
 from fer_jax.faces.labels import AFEW_CLASSES, BP4D_ACTION_UNITS, RAVDESS_CLASSES
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting import style
 from fer_jax.plotting.timeline import prediction_timeline
+from fer_jax.systems.st_bln.figures import growth_curve
+from fer_jax.tasks import TASKS
+from fer_jax.tasks.action_units.task import summarise_units
 from fer_jax.tasks.action_units.timeline import unit_timeline
-from fer_jax.tasks.answers import ANSWERS
-from fer_jax.uncertainty import summarise_units
 
 
 def drawn_texts(figure):
@@ -279,14 +279,14 @@ def test_growth_curve_of_a_long_search_stays_legible():
 
 
 def unit_predictions(windows=40, units=BP4D_ACTION_UNITS, faceless=(30, 31), threshold=0.5):
-    rng, kind = np.random.default_rng(0), ANSWERS["action_units"]
+    rng, kind = np.random.default_rng(0), TASKS["action_units"]
     rows = []
     for number in range(windows):
         chances = np.clip(rng.beta(0.5, 0.5, len(units)), 0.02, 0.98)
         samples = np.clip(chances + 0.02 * rng.standard_normal((9, len(units))), 0, 1)
         row = kind.row(summarise_units(samples[:, None]), units, (threshold,) * len(units))
         place = {"start": 0.08 * number, "end": 0.08 * number + 0.16, "frames": 4}
-        rows.append(place | (kind.blank(units) | {"frames": 0} if number in faceless else row))
+        rows.append(place | (kind.blank_row(units) | {"frames": 0} if number in faceless else row))
     return pd.DataFrame(rows)
 
 

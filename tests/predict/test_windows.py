@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from fer_jax.data.frame_selection import select_frames
 from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.plotting.timeline import borders
 from fer_jax.predict.windows import (
     ClipProblem,
     Face,
     Options,
     Source,
-    borders,
     columns,
     largest_face,
     predict_source,

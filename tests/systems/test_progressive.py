@@ -18,7 +18,7 @@ from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln import growth, search_report
 from fer_jax.systems.st_bln.growth import Rule, decide, grow, relative_fall, shed
 from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training.program import make_program
 
 EDGES, FRAMES = 4, 4

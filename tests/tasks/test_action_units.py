@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from fer_jax import metrics, uncertainty
+from fer_jax import metrics
 from fer_jax.data import crops, folds, frame_selection, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.faces.labels import PRESENT_INTENSITY
-from fer_jax.tasks import evaluation
+from fer_jax.tasks import TASKS, evaluation
 from fer_jax.tasks.action_units.scores import selective
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks.action_units.task import summarise_units
 
 TASK = TASKS["action_units"]
 UNKNOWN = float("nan")
@@ -186,7 +186,7 @@ def test_the_interval_holds_the_mean_and_narrows_with_more_people():
 
 def test_a_unit_is_an_event_of_its_own():
     samples = np.array([[[0.9, 0.5]], [[0.1, 0.5]]])
-    summary = uncertainty.summarise_units(samples)
+    summary = summarise_units(samples)
     np.testing.assert_allclose(summary.mean, [[0.5, 0.5]])
     np.testing.assert_allclose(summary.entropy, np.log(2))
     within = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
@@ -209,7 +209,7 @@ def _scored(rng, people=6, windows=40):
         labels=labels,
         probabilities={"stored": mean, "mc_dropout": samples.mean(0)},
         samples=samples,
-        summary=uncertainty.summarise_units(samples),
+        summary=summarise_units(samples),
         validation=None,
     )
 

@@ -13,21 +13,22 @@ from hypothesis import strategies as st
 from fer_jax.data.frame_selection import select_frames, window_frames
 from fer_jax.faces.framing import ALIGNED
 from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.plotting.timeline import borders
 from fer_jax.predict import api, tables
 from fer_jax.predict.windows import (
     Face,
     Options,
     Source,
     at_equal_steps,
-    borders,
     columns,
     predict_source,
 )
-from fer_jax.tasks.answers import ANSWERS, NO_FACE, present_units, unsure_units
-from fer_jax.uncertainty import summarise_units
+from fer_jax.tasks import TASKS
+from fer_jax.tasks.action_units.task import present_units, summarise_units, unsure_units
+from fer_jax.tasks.base import NO_FACE
 
 UNITS = ("AU01", "AU06", "AU12")
-KIND = ANSWERS["action_units"]
+KIND = TASKS["action_units"]
 CERTAIN = (0.69, 0.69, 0.69)  # nats; ln 2, that of guessing, is 0.693
 
 
@@ -66,7 +67,7 @@ def test_a_row_holds_the_figures_of_each_unit():
 
 
 def test_without_a_face_nothing_is_claimed():
-    row = KIND.blank(UNITS)
+    row = KIND.blank_row(UNITS)
     assert sorted([*row]) == sorted([*KIND.columns(UNITS), "abstained"])
     assert row["label"] == NO_FACE and row["abstained"] and unsure_units(row, UNITS) == [*UNITS]
     assert present_units(row) == []
@@ -75,12 +76,12 @@ def test_without_a_face_nothing_is_claimed():
 
 def test_one_number_is_the_threshold_of_all_units():
     own = (0.4, None, 0.6)
-    assert KIND.threshold(own, None, UNITS) == own
-    assert KIND.threshold(own, 0.0, UNITS) == (0.0,) * 3
-    assert KIND.threshold(None, None, UNITS) == (None,) * 3
-    assert KIND.warning((0.1, 0.2, 0.3), UNITS) == ""
-    assert "for AU06, so these are" in KIND.warning(own, UNITS)
-    assert "no action unit is marked unsure" in KIND.warning((None,) * 3, UNITS)
+    assert KIND.abstain_threshold(own, None, UNITS) == own
+    assert KIND.abstain_threshold(own, 0.0, UNITS) == (0.0,) * 3
+    assert KIND.abstain_threshold(None, None, UNITS) == (None,) * 3
+    assert KIND.threshold_warning((0.1, 0.2, 0.3), UNITS) == ""
+    assert "for AU06, so these are" in KIND.threshold_warning(own, UNITS)
+    assert "no action unit is marked unsure" in KIND.threshold_warning((None,) * 3, UNITS)
 
 
 def test_a_unit_may_not_be_named_like_a_column():
@@ -110,7 +111,7 @@ def test_every_frame_belongs_to_the_answer_about_it():
     moments = KIND.moments(ends - 0.4, ends, fps)
     edges = borders(ends - 0.4, ends, moments)
     np.testing.assert_allclose(edges, [0, 0.4, 0.5, 0.6, 0.7, 0.8])
-    centres = ANSWERS["classification"].moments([0, 1], [2, 3], fps)
+    centres = TASKS["classification"].moments([0, 1], [2, 3], fps)
     np.testing.assert_allclose(centres, [1, 2])
 
 
@@ -239,7 +240,7 @@ def test_the_terminal_table_of_many_units_fits(monkeypatch):
     mixed = KIND.row(summary(*[0.9] * 9, *[0.6] * 9), units, (0.5,) * 18)
     doubtful = KIND.row(summary(*[0.6] * 18), units, (0.5,) * 18)
     place = {"clip": "a.mp4", "start": 0.0, "end": 0.4, "frames": 4}
-    rows = [place | row for row in (sure, mixed, doubtful, KIND.blank(units))]
+    rows = [place | row for row in (sure, mixed, doubtful, KIND.blank_row(units))]
     for width in (80, 110, 160):
         stream = io.StringIO()
         monkeypatch.setattr(tables, "_PIPE_WIDTH", width)

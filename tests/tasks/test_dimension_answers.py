@@ -15,15 +15,16 @@ from fer_jax.plotting import images
 from fer_jax.plotting.panel import SURE, UNSURE
 from fer_jax.predict import annotate, tables
 from fer_jax.predict.windows import Source, columns
-from fer_jax.tasks.answers import ANSWERS, NO_FACE
+from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import NO_FACE
 from fer_jax.tasks.dimensions import figures
+from fer_jax.tasks.dimensions.task import summarise_dimensions
 from fer_jax.tasks.dimensions.timeline import dimension_timeline
-from fer_jax.uncertainty import summarise_dimensions
 from tests.plotting.test_plots import check_legible
 
 NAMES = ("valence", "arousal", "dominance")
 PLANE = NAMES[:2]
-KIND = ANSWERS["dimensional"]
+KIND = TASKS["dimensional"]
 TASK = "dimensional"
 
 
@@ -36,7 +37,7 @@ def row(*values, names=PLANE, scatter=0.2, threshold=None, start=0.0, frames=5, 
 
 
 def faceless(start=0.0, names=PLANE):
-    return row(names=names, start=start, frames=0) | KIND.blank(names)
+    return row(names=names, start=start, frames=0) | KIND.blank_row(names)
 
 
 def table_of(rows, names=PLANE):
@@ -57,15 +58,21 @@ def test_a_row_holds_values_intervals_and_the_nearest_word():
 
 
 def test_without_a_face_no_value_is_given():
-    blank = KIND.blank(NAMES)
+    blank = KIND.blank_row(NAMES)
     assert sorted(blank) == sorted([*KIND.columns(NAMES), "abstained"])
     assert blank["label"] == NO_FACE and blank["abstained"] is True
     assert np.isnan([blank["valence"], blank["high_dominance"], blank["doubt"]]).all()
 
 
 def test_the_user_overrules_the_threshold_of_the_bundle():
-    assert KIND.threshold(0.4, None, PLANE) == 0.4 and KIND.threshold(0.4, 0.1, PLANE) == 0.1
-    assert "no threshold" in KIND.warning(None, PLANE) and KIND.warning(0.4, PLANE) == ""
+    assert (
+        KIND.abstain_threshold(0.4, None, PLANE) == 0.4
+        and KIND.abstain_threshold(0.4, 0.1, PLANE) == 0.1
+    )
+    assert (
+        "no threshold" in KIND.threshold_warning(None, PLANE)
+        and KIND.threshold_warning(0.4, PLANE) == ""
+    )
     np.testing.assert_allclose(KIND.moments([0, 1], [0.2, 1.2], 25.0), [0.1, 1.1])
 
 

@@ -16,11 +16,11 @@ from fer_jax.data.folds import Fold
 from fer_jax.experiments import run, validate
 from fer_jax.faces import emotion_ratings
 from fer_jax.faces.labels import WORD_RATINGS
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.tasks.dimensions import report
 from fer_jax.tasks.dimensions import scores as dimensions_scores
+from fer_jax.tasks.dimensions.task import summarise_dimensions
 from fer_jax.tasks.evaluation import Scored
-from fer_jax.uncertainty import SUMMARIES, summarise_dimensions
 
 TASK = TASKS["dimensional"]
 NAMES = ("valence", "arousal")
@@ -50,7 +50,7 @@ def test_a_perfect_prediction_has_a_finite_gradient():
 
 def test_what_the_passes_say():
     samples = np.array([[[1.0, 4.0]], [[3.0, 4.0]]])
-    spread = SUMMARIES["dimensional"](samples)
+    spread = TASKS["dimensional"].summarise(samples)
     np.testing.assert_allclose(spread.mean, [[2, 4]])
     np.testing.assert_allclose(spread.variance, [[1, 0]])
     np.testing.assert_allclose(spread.doubt, np.sqrt([0.5]))

@@ -13,11 +13,11 @@ from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.panel import TEXT
 from fer_jax.predict import annotate
 from fer_jax.predict.windows import Source, columns
+from fer_jax.tasks import TASKS
 from fer_jax.tasks.action_units import panel
-from fer_jax.tasks.answers import ANSWERS
-from fer_jax.uncertainty import summarise_units
+from fer_jax.tasks.action_units.task import summarise_units
 
-KIND = ANSWERS["action_units"]
+KIND = TASKS["action_units"]
 
 
 def row(chances=None, threshold=None, start=0.0, end=0.4, scatter=0.0, units=UNITS):
@@ -28,7 +28,7 @@ def row(chances=None, threshold=None, start=0.0, end=0.4, scatter=0.0, units=UNI
 
 
 def faceless(start=0.0, end=0.4):
-    return row() | KIND.blank(UNITS) | {"start": start, "end": end, "frames": 0}
+    return row() | KIND.blank_row(UNITS) | {"start": start, "end": end, "frames": 0}
 
 
 def picture(width=640, height=360):

@@ -18,7 +18,7 @@ from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
 from fer_jax.systems.fer_gcn.network import FERGCN
 from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import evaluate, loop, parallel
 from fer_jax.training.program import create_train_states, make_program
 

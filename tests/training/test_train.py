@@ -13,9 +13,10 @@ from configs import base
 from fer_jax.data import clips as clip_data
 from fer_jax.data.folds import Fold
 from fer_jax.data.model_inputs import model_inputs
-from fer_jax.systems import MODELS, is_kernel
+from fer_jax.layers.build import is_kernel
+from fer_jax.systems import MODELS
 from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import loop, parallel
 from fer_jax.training import program as training_program
 from fer_jax.training.optimizer import make_optimizer

@@ -25,7 +25,7 @@ from fer_jax.experiments.setup import Experiment, make_augmentation
 from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.systems.st_bln import growth, search_report
 from fer_jax.systems.st_bln.growth import Topology, show
-from fer_jax.tasks.base import TASKS
+from fer_jax.tasks import TASKS
 from fer_jax.training import checkpoint, evaluate, loop, resume
 from fer_jax.training.program import (
     Program,

@@ -9,8 +9,8 @@ import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax.compare import figure
 from fer_jax.data import folds
+from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.systems.st_bln.growth import show
 
 FILE = "search.jsonl"
@@ -39,7 +39,7 @@ def write_rows(workdir: pathlib.Path, rows: list[dict]) -> None:
         table[column] = ["-".join(map(str, cell)) for cell in table[column]]
     table.to_csv(workdir / "search.csv", index=False)
     (workdir / "figures").mkdir(exist_ok=True)
-    figure.growth_curve(rows).savefig(workdir / "figures" / "growth.png")
+    growth_curve(rows).savefig(workdir / "figures" / "growth.png")
 
 
 def line(row: dict) -> str:

@@ -11,7 +11,7 @@ from fer_jax.faces.labels import PRESENT
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.action_units import scores as action_units_scores
 from fer_jax.tasks.action_units.figures import f1, reliability, risk_coverage, timeline
-from fer_jax.training.evaluate import READINGS
+from fer_jax.tasks.evaluation import READINGS
 
 LOSS = "cross-entropy (nats)"
 table = action_units_scores.predictions

@@ -20,8 +20,7 @@ from fer_jax.plotting.style import (
     legend_below,
     make_figure,
 )
-from fer_jax.plotting.timeline import FACELESS, UNSURE, WIDTH, draw_thumbnails, shade
-from fer_jax.predict.windows import borders
+from fer_jax.plotting.timeline import FACELESS, UNSURE, WIDTH, borders, draw_thumbnails, shade
 
 _HEIGHT = 0.86  # of a probability of 1 in a lane
 

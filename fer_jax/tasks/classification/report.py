@@ -10,7 +10,7 @@ from fer_jax import metrics, uncertainty
 from fer_jax.plotting import style
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.classification import database_report
-from fer_jax.training.evaluate import READINGS
+from fer_jax.tasks.evaluation import READINGS
 
 LOSS = "cross-entropy (nats)"
 table = evaluation.predictions

@@ -11,7 +11,6 @@ from fer_jax.data.clips import take
 from fer_jax.faces import emotion_ratings
 from fer_jax.plotting import images, style
 from fer_jax.tasks import evaluation, published
-from fer_jax.tasks.base import TOLERANCE
 from fer_jax.tasks.dimensions import scores as dimensions_scores
 from fer_jax.tasks.dimensions.figures import (
     interval_calibration,
@@ -19,7 +18,8 @@ from fer_jax.tasks.dimensions.figures import (
     scatter,
     threshold_accuracy,
 )
-from fer_jax.training.evaluate import READINGS
+from fer_jax.tasks.dimensions.task import TOLERANCE
+from fer_jax.tasks.evaluation import READINGS
 
 LOSS = "squared + 2 x absolute error"
 _KINDS = {

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fer_jax import metrics, uncertainty
 from fer_jax.tasks import evaluation
-from fer_jax.tasks.base import TOLERANCE
+from fer_jax.tasks.dimensions.task import TOLERANCE, Spread
 
 ERRORS = {
     "rmse": metrics.rmse,
@@ -74,7 +74,7 @@ def single_pass(scored: evaluation.Scored) -> dict:
     }
 
 
-def with_residuals(scored: evaluation.Scored) -> tuple[uncertainty.Spread, np.ndarray, str]:
+def with_residuals(scored: evaluation.Scored) -> tuple[Spread, np.ndarray, str]:
     """Adds to the passes' variance what they do not show, from images that it is not judged on.
 
     Returns:
@@ -99,7 +99,7 @@ def with_residuals(scored: evaluation.Scored) -> tuple[uncertainty.Spread, np.nd
     return summary._replace(residual=each), residual, source
 
 
-def _residual_variance(labels, summary: uncertainty.Spread, where=slice(None)) -> np.ndarray:
+def _residual_variance(labels, summary: Spread, where=slice(None)) -> np.ndarray:
     """Mean squared error less the mean variance over the passes, `[D]`, not below 0."""
     squares = (labels - summary.mean[where]) ** 2 - summary.variance[where]
     return np.maximum(squares.mean(0), 0.0)
@@ -144,7 +144,7 @@ def intervals(dimensions, scored: evaluation.Scored, levels=LEVELS) -> dict:
 
 
 def selective(target: float, scored: evaluation.Scored) -> dict:
-    """Threshold on the doubt, see `evaluation.selective`; right is what `tasks.base.TOLERANCE`
+    """Threshold on the doubt, see `evaluation.selective`; right is what `task.TOLERANCE`
     says.
     """
 

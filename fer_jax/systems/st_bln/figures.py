@@ -1,0 +1,76 @@
+"""The figure of a PST-BLN search: how the network grew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fer_jax.plotting.style import (
+    ALERT,
+    INK,
+    MAIN,
+    OTHER,
+    QUIET,
+    dress,
+    legend_below,
+    make_figure,
+)
+
+
+def growth_curve(stages: Sequence[Mapping], title: str = "Growth of the network") -> Figure:
+    """Draws the loss and the number of parameters of every topology that a search trained.
+
+    Args:
+      stages: one mapping a stage: `topology` (widths), `loss` (nats), `decision` ("new layer",
+        "accepted", "rejected" or "fine-tuned"), `layer` ("kept" or "dropped" where it ends) and
+        `params_without_U`.
+      title: what was grown.
+
+    Source: Heidari & Iosifidis, MMSP 2021, section III.C.
+    """
+    place = np.arange(1, len(stages) + 1)
+    loss = np.array([stage["loss"] for stage in stages])
+    topologies = ["-".join(map(str, stage["topology"])) for stage in stages]
+    longest = max(map(len, topologies))
+    figure = make_figure(max(7.0, 2.2 + 0.3 * len(stages)), 6.2 + 0.07 * longest)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    outcomes = np.array(_outcomes(stages))
+    standing = ~np.isin(outcomes, ["rejected", "of a dropped layer"])
+    upper.plot(place[standing], loss[standing], color=QUIET, linewidth=1.4, zorder=1)
+    for name, colour, marker in (
+        ("layer begins", OTHER, "s"),
+        ("block accepted", MAIN, "o"),
+        ("rejected", ALERT, "X"),
+        ("of a dropped layer", QUIET, "D"),
+        ("fine-tuned", INK, "*"),
+    ):
+        chosen = outcomes == name
+        if chosen.any():
+            style = {"color": colour, "marker": marker, "s": 110 if marker == "*" else 48}
+            upper.scatter(place[chosen], loss[chosen], label=name, zorder=2, **style)
+    colours = [MAIN if kept else "#C3C7CE" for kept in standing]
+    lower.bar(place, [stage["params_without_U"] for stage in stages], color=colours, width=0.7)
+    dress(upper, y="training loss (nats)", title=title, grid="y")
+    order = "topology, in the order of training (grey: taken back)"
+    dress(lower, x=order, y="parameters\nwithout U", grid="y")
+    if loss.min() > 0 and loss.max() > 10 * loss.min():  # the rule is about relative falls
+        upper.set_yscale("log")
+    lower.set_xticks(place, topologies, rotation=90)
+    lower.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    lower.yaxis.set_major_formatter("{x:,.0f}")
+    legend_below(figure, upper, 5)
+    return figure
+
+
+def _outcomes(stages: Sequence[Mapping]) -> list[str]:
+    """What became of every stage, a dropped layer's first stages included."""
+    names = {"new layer": "layer begins", "accepted": "block accepted"}
+    outcomes = [names.get(stage["decision"], stage["decision"]) for stage in stages]
+    dropped = {len(stage["topology"]) for stage in stages if stage.get("layer") == "dropped"}
+    for number, stage in enumerate(stages):
+        if len(stage["topology"]) in dropped and outcomes[number] != "rejected":
+            outcomes[number] = "of a dropped layer"
+    return outcomes

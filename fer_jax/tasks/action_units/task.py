@@ -1,0 +1,185 @@
+"""Facial action units: several may be present at once, each an event of its own."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from scipy.special import xlogy
+
+from fer_jax.faces.labels import PRESENT
+from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames
+from fer_jax.uncertainty import Summary
+
+NO_UNIT = "none"  # label of a window of which no action unit is present and trusted
+_OF_A_UNIT = ("std", *UNCERTAINTY, "abstained")
+
+
+class ActionUnits(Task):
+    """A sigmoid each; labels that are not known (NaN) do not count.
+
+    Source: STC-NLSTM specification, section 9.
+    """
+
+    target = "action_units"
+    names = "action units"
+
+    @over_frames
+    def loss(logits, label):
+        # a NaN that is only masked afterwards would come back through the derivative
+        present = jnp.where(jnp.isnan(label), 0.0, label)
+        return _over_known(optax.sigmoid_binary_cross_entropy(logits, present), label)
+
+    @over_frames
+    def score(logits, label):
+        return _over_known((logits > 0) == (label > 0.5), label)
+
+    def probabilities(self, outputs):
+        return jax.nn.sigmoid(outputs)
+
+    def labelled(self, labels, count):
+        return (np.asarray(labels).reshape(-1, count) == 1).any(0)
+
+    def summarise(self, samples):
+        return summarise_units(samples)
+
+    # one window of a clip
+
+    def columns(self, units) -> list[str]:
+        return [*units, "label", *(f"{name}_{unit}" for name in _OF_A_UNIT for unit in units)]
+
+    def row(self, summary, units, thresholds) -> dict:
+        row, present = {}, []
+        for number, (unit, threshold) in enumerate(zip(units, thresholds, strict=True)):
+            one = {name: float(values[0, number]) for name, values in summary._asdict().items()}
+            entropy = max(0.0, one["entropy"])
+            abstained = threshold is not None and entropy > threshold
+            row |= {
+                unit: one["mean"],
+                f"std_{unit}": one["variance"] ** 0.5,
+                f"entropy_{unit}": entropy,
+                f"mutual_information_{unit}": one["mutual_information"],
+                f"agreement_{unit}": one["agreement"],
+                f"abstained_{unit}": abstained,
+            }
+            if one["mean"] > PRESENT and not abstained:
+                present.append(unit)
+        return row | {
+            "label": "+".join(present) or NO_UNIT,
+            "abstained": all(row[f"abstained_{unit}"] for unit in units),
+        }
+
+    def blank_row(self, units) -> dict:
+        row = dict.fromkeys(self.columns(units), math.nan)
+        withheld = dict.fromkeys((f"abstained_{unit}" for unit in units), True)
+        return row | withheld | {"label": NO_FACE, "abstained": True}
+
+    def abstain_threshold(self, own, asked, units) -> tuple[float | None, ...]:
+        return (asked,) * len(units) if asked is not None or own is None else tuple(own)
+
+    def threshold_warning(self, thresholds, units) -> str:
+        without = [
+            unit for unit, threshold in zip(units, thresholds, strict=True) if threshold is None
+        ]
+        if not without:
+            return ""
+        one = "(--threshold sets one for all)"
+        if len(without) == len(units):
+            return f"the model has no threshold, so no action unit is marked unsure {one}"
+        names = ", ".join(without)
+        return f"the model has no threshold for {names}, so these are never marked unsure {one}"
+
+    def moments(self, start, end, fps) -> np.ndarray:
+        return np.asarray(end, float) - 0.5 / fps
+
+    def terminal_columns(self, units, room: int) -> list[Column]:
+        """Those present, and those that the model is unsure of, as far as there is room."""
+        half = max(14, (room - 40) // 2)
+
+        def present(row: dict) -> str:
+            if row["abstained"]:
+                return "unsure"
+            return (
+                _fitting([f"{unit} {row[unit]:.2f}" for unit in present_units(row)], half)
+                or NO_UNIT
+            )
+
+        def unsure(row: dict) -> str:
+            names = unsure_units(row, units)
+            count = f"{len(names):{len(str(len(units)))}}  "
+            return (count + _fitting(names, half - len(count))).rstrip()
+
+        return [
+            Column("present", present, right=False),
+            Column(f"unsure, of {len(units)}", unsure, right=False),
+        ]
+
+    # figures and reports
+
+    @property
+    def report(self):
+        from fer_jax.tasks.action_units import report
+
+        return report
+
+    def draw_panel(self, row, names, threshold, height, scale):
+        from fer_jax.tasks.action_units.panel import draw_units
+
+        return draw_units(row, names, threshold, height, scale)
+
+    def draw_timeline(self, rows, names, threshold, thumbnails, title):
+        from fer_jax.tasks.action_units.timeline import unit_timeline
+
+        return unit_timeline(rows, names, threshold, thumbnails, title)
+
+
+def summarise_units(probabilities) -> Summary:
+    """Summarises sampled probabilities of action units `[S, B, A]`: a `Summary` of each, `[B, A]`.
+
+    An action unit is an event of its own: its entropy is that of present against absent. One pass
+    is looked at after the other, so that windows of every frame of a data set fit the memory.
+    """
+    mean = np.mean(probabilities, 0, dtype=np.float64)
+    variance, within, votes = (np.zeros_like(mean) for _ in range(3))
+    for one in probabilities:
+        one = np.asarray(one, np.float64)
+        variance += (one - mean) ** 2 / len(probabilities)
+        within += _event_entropy(one) / len(probabilities)
+        votes += (one > PRESENT) == (mean > PRESENT)
+    total = _event_entropy(mean)
+    return Summary(
+        mean, variance, total, np.maximum(total - within, 0.0), votes / len(probabilities)
+    )
+
+
+def _event_entropy(p: np.ndarray) -> np.ndarray:
+    return -(xlogy(p, p) + xlogy(1 - p, 1 - p))
+
+
+def _over_known(values, label) -> jax.Array:
+    """Mean over the action units whose label is known, `[B, A] -> [B]`; 0 where none is."""
+    known = ~jnp.isnan(label)
+    return jnp.where(known, values, 0.0).sum(-1) / jnp.maximum(known.sum(-1), 1)
+
+
+def present_units(row: dict) -> list[str]:
+    """Names of the action units that a row says are present and trusted."""
+    return [] if row["label"] in (NO_UNIT, NO_FACE) else row["label"].split("+")
+
+
+def unsure_units(row: dict, units) -> list[str]:
+    """Names of the action units of which a row claims nothing."""
+    return [unit for unit in units if row[f"abstained_{unit}"]]
+
+
+def _fitting(words: list[str], room: int) -> str:
+    """As many words as there is room for, and how many are left out."""
+    for shown in range(len(words), -1, -1):
+        left = [f"+{len(words) - shown}"] if shown < len(words) else []
+        text = "  ".join(words[:shown] + left)
+        if len(text) <= room:
+            break
+    return text

@@ -1,0 +1,107 @@
+"""One of several classes: basic emotions, grammatical expressions or whatever a dataset names."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames
+from fer_jax.uncertainty import summarise
+
+
+class Classification(Task):
+    """Softmax over the classes; the label is the likeliest."""
+
+    target = "label"
+    names = "classes"
+
+    @over_frames
+    def loss(logits, label):
+        return optax.softmax_cross_entropy_with_integer_labels(logits, label)
+
+    @over_frames
+    def score(logits, label):
+        return (jnp.argmax(logits, -1) == label).astype(jnp.float32)
+
+    def probabilities(self, outputs):
+        return jax.nn.softmax(outputs)
+
+    def labelled(self, labels, count):
+        return np.isin(np.arange(count), labels)
+
+    def summarise(self, samples):
+        return summarise(samples)
+
+    # one window of a clip
+
+    def columns(self, classes) -> list[str]:
+        return [*classes, "label", *UNCERTAINTY]
+
+    def row(self, summary, classes, threshold) -> dict:
+        entropy = max(0.0, float(summary.entropy[0]))
+        row = {name: float(p) for name, p in zip(classes, summary.mean[0], strict=True)}
+        return row | {
+            "label": classes[int(summary.mean[0].argmax())],
+            "entropy": entropy,
+            "mutual_information": float(summary.mutual_information[0]),
+            "agreement": float(summary.agreement[0]),
+            "abstained": threshold is not None and entropy > threshold,
+        }
+
+    def blank_row(self, classes) -> dict:
+        numbers = dict.fromkeys((*classes, *UNCERTAINTY), math.nan)
+        return numbers | {"label": NO_FACE, "abstained": True}
+
+    def terminal_columns(self, classes, room: int) -> list[Column]:
+        """Every class, or the likeliest three, or the likeliest, as there is room."""
+
+        def label(row: dict) -> str:
+            return f"unsure ({row['label']})" if row["abstained"] else row["label"]
+
+        def likeliest(row: dict) -> str:
+            names = sorted(classes, key=lambda name: -row[name])[:3]
+            return "  ".join(f"{name} {row[name]:.2f}" for name in names)
+
+        def chance(name: str) -> Column:
+            return Column(name, lambda row: f"{row[name]:.2f}")
+
+        if room < 76:  # a terminal of 80 columns: the rest is in the table that --out saves
+            return [
+                Column("label", label, right=False),
+                Column("prob.", lambda row: f"{max(row[name] for name in classes):.2f}"),
+                Column("entropy", lambda row: f"{row['entropy']:.2f}"),
+            ]
+        wide = 74 + sum(max(len(name), 4) + 3 for name in classes) <= room
+        return [
+            Column("label", label, right=False),
+            *(
+                map(chance, classes)
+                if wide
+                else [Column("likeliest classes", likeliest, right=False)]
+            ),
+            Column("entropy", lambda row: f"{row['entropy']:.2f}"),
+            Column("mutual inf.", lambda row: f"{row['mutual_information']:.3f}"),
+            Column("agree", lambda row: f"{row['agreement']:.0%}"),
+        ]
+
+    # figures and reports
+
+    @property
+    def report(self):
+        from fer_jax.tasks.classification import report
+
+        return report
+
+    def draw_panel(self, row, names, threshold, height, scale):
+        from fer_jax.plotting.panel import draw_classes
+
+        return draw_classes(row, names, threshold, height, scale)
+
+    def draw_timeline(self, rows, names, threshold, thumbnails, title):
+        from fer_jax.plotting.timeline import prediction_timeline
+
+        return prediction_timeline(rows, names, threshold, thumbnails, title)

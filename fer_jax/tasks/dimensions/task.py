@@ -1,0 +1,151 @@
+"""Valence, arousal and dominance: values on the scale of the ratings, with intervals."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import ndtri
+
+from fer_jax.faces import emotion_ratings
+from fer_jax.faces.emotion_ratings import SCALE
+from fer_jax.tasks.base import NO_FACE, Column, Task, over_frames
+
+INTERVAL = 0.9  # share of the labels that the interval of a dimension shall hold
+# Root mean square error over the dimensions, on their scale of 1 to 9, below which a prediction
+# counts as right (bilinear CNN specification, section 5).
+TOLERANCE = 1.0
+_ABSOLUTE = 2.0  # weight of the absolute error beside the squared one (equation 2's `a`)
+
+
+class Spread(NamedTuple):
+    """Predictive distribution of B examples over D dimensions, on the scale of the labels.
+
+    Attributes:
+      mean: `[B, D]` mean of the passes, the ensemble's prediction.
+      variance: `[B, D]` variance over the passes.
+      doubt: `[B]` root mean variance over the dimensions.
+      residual: `[D]` variance of the errors that the passes do not show, as it was measured on
+        images that the model has not learnt from; 0 where it is not known.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    doubt: np.ndarray
+    residual: np.ndarray
+
+    def half_width(self, level: float = INTERVAL) -> np.ndarray:
+        """Half the width of the interval about the mean that holds a share of the labels, `[B, D]`.
+
+        Of a normal distribution whose variance is that over the passes and the residual one.
+        """
+        return ndtri(0.5 + level / 2) * np.sqrt(self.variance + self.residual)
+
+    def interval(self, level: float = INTERVAL) -> tuple[np.ndarray, np.ndarray]:
+        """Both ends of that interval, `[B, D]`, within the scale of the ratings."""
+        half = self.half_width(level)
+        return np.clip(self.mean - half, *SCALE), np.clip(self.mean + half, *SCALE)
+
+
+class Dimensions(Task):
+    """Squared and absolute error; a prediction counts as right within `TOLERANCE`.
+
+    Source: bilinear CNN specification, sections 4 and 5.
+    """
+
+    target = "votes"
+    names = "dimensions"
+
+    @over_frames
+    def loss(values, label):
+        error = jnp.abs(values - label)
+        return (error**2 + _ABSOLUTE * error).mean(-1)
+
+    @over_frames
+    def score(values, label):
+        return (jnp.square(values - label).mean(-1) < TOLERANCE**2).astype(jnp.float32)
+
+    def probabilities(self, outputs):
+        return jnp.asarray(outputs)
+
+    def labelled(self, labels, count):
+        return np.isfinite(np.asarray(labels).reshape(-1, count)).any(0)
+
+    def summarise(self, samples):
+        return summarise_dimensions(samples)
+
+    # one window of a clip
+
+    def columns(self, names) -> list[str]:
+        around = (f"{part}_{name}" for part in ("std", "low", "high") for name in names)
+        return [*names, "label", *around, "doubt"]
+
+    def row(self, summary, names, threshold) -> dict:
+        mean, deviation = summary.mean[0], summary.variance[0] ** 0.5
+        low, high = (ends[0] for ends in summary.interval())
+        parts = {"": mean, "std_": deviation, "low_": low, "high_": high}
+        row = {
+            f"{part}{name}": float(value)
+            for part, values in parts.items()
+            for name, value in zip(names, values, strict=True)
+        }
+        doubt = float(summary.doubt[0])
+        return row | {
+            "label": emotion_ratings.nearest(mean, names),
+            "doubt": doubt,
+            "abstained": threshold is not None and doubt > threshold,
+        }
+
+    def blank_row(self, names) -> dict:
+        row = dict.fromkeys(self.columns(names), math.nan)
+        return row | {"label": NO_FACE, "abstained": True}
+
+    def terminal_columns(self, names, room: int) -> list[Column]:
+        """Every dimension, as far as there is room with its interval and its whole name."""
+        letters = sum(map(len, names))
+        whole, intervals = (56 + letters + more * len(names) <= room for more in (3, 18))
+
+        def label(row: dict) -> str:
+            return f"unsure ({row['label']})" if row["abstained"] else row["label"]
+
+        def value(name: str) -> Column:
+            if not intervals:
+                return Column(name if whole else name[0].upper(), lambda row: f"{row[name]:.2f}")
+            return Column(
+                f"{name} ({INTERVAL:.0%} interval)",
+                lambda row: f"{row[name]:.2f} ({row[f'low_{name}']:.1f}–{row[f'high_{name}']:.1f})",
+            )
+
+        return [
+            Column("nearest word", label, right=False),
+            *map(value, names),
+            *([Column("doubt", lambda row: f"{row['doubt']:.2f}")] if whole else []),
+        ]
+
+    # figures and reports
+
+    @property
+    def report(self):
+        from fer_jax.tasks.dimensions import report
+
+        return report
+
+    def draw_panel(self, row, names, threshold, height, scale):
+        from fer_jax.tasks.dimensions.panel import draw_dimensions
+
+        return draw_dimensions(row, names, threshold, height, scale)
+
+    def draw_timeline(self, rows, names, threshold, thumbnails, title):
+        from fer_jax.tasks.dimensions.timeline import dimension_timeline
+
+        return dimension_timeline(rows, names, threshold, thumbnails, title)
+
+
+def summarise_dimensions(values, residual=None) -> Spread:
+    """Summarises sampled values `[S, B, D]`, see `Spread`."""
+    samples = np.asarray(values, np.float64)
+    variance = samples.var(0)
+    residual = np.zeros(samples.shape[-1]) if residual is None else np.asarray(residual, float)
+    return Spread(samples.mean(0), variance, np.sqrt(variance.mean(-1)), residual)
