@@ -26,7 +26,8 @@ def main(arguments: list[str]) -> None:
         raise app.UsageError(f"unknown argument {arguments[1]!r}: flags begin with --")
     logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save
     from fer_jax.experiments import report
-    from fer_jax.experiments.run import FAILURES, keep_compiled, run
+    from fer_jax.experiments.run import FAILURES, keep_compiled
+    from fer_jax.systems import run
 
     keep_compiled(_CACHE.value)
     config = _CONFIG.value

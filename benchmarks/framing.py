@@ -27,7 +27,7 @@ from fer_jax.faces.crop import cut_crop
 from fer_jax.faces.framing import ALIGNED, FER2013, Framing
 from fer_jax.faces.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, eye_distance
 from fer_jax.faces.tracker import Tracker
-from fer_jax.tasks.dimensions.task import TOLERANCE
+from fer_jax.tasks.dimensions.summary import TOLERANCE
 
 ENLARGED = 4  # times; dlib sees no faces below 80 pixels
 BATCH = 64

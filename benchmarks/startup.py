@@ -33,7 +33,7 @@ jax.monitoring.register_event_duration_secs_listener(listen)
 from absl import logging
 logging.set_verbosity(logging.WARNING)
 from configs import stbln_synthetic
-from fer_jax.experiments.run import run
+from fer_jax.systems import run
 from fer_jax.training import loop
 jax.config.update("jax_compilation_cache_dir", sys.argv[1])
 config = stbln_synthetic.get_config()

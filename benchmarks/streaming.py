@@ -20,8 +20,10 @@ KINDS = {"in memory": 1000.0, "streamed": 0.0}  # data.crops_in_memory_gb
 
 def measure(name: str, path: str, room: float, epochs: int, send) -> None:
     """Trains in a process of its own, so that each way has its own memory."""
+    from fer_jax import systems
     from fer_jax.compare.compare import load_config
     from fer_jax.experiments import setup
+    from fer_jax.tasks import TASKS
     from fer_jax.training import loop
     from fer_jax.training.program import compile_ahead
 
@@ -31,13 +33,13 @@ def measure(name: str, path: str, room: float, epochs: int, send) -> None:
         config.data.path = path
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as workdir:
-        experiment = setup.prepare(config, workdir)
+        experiment = systems.prepare(config, workdir)
         clips, run = experiment.clips, loop.Run(experiment.folds[0], 0)
         states = setup.fresh_states(experiment.program, clips, [0])
         program, _ = compile_ahead(experiment.program, states, clips)
         histories = [[]]
         loop.fit(
-            program, setup.TASKS[config.task], states, clips, [run], epochs=epochs,
+            program, TASKS[config.task], states, clips, [run], epochs=epochs,
             histories=histories, after_epoch=lambda states, histories: None,
         )  # fmt: skip
         rows = histories[0][1:]

@@ -125,7 +125,7 @@ def get_baseline(model: str, method: str, name: str, dataset: str) -> ConfigDict
     The papers name no recipe of their own for these models (graph baselines specification).
 
     Args:
-      model: key of `fer_jax.systems.MODELS`.
+      model: key of `fer_jax.systems.SYSTEMS`.
       method: its name in tables.
       name: of the experiment, before the name of the data set.
       dataset: one of `LANDMARK_SETS`.

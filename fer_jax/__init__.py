@@ -4,7 +4,15 @@ __version__ = "0.1.0"
 
 
 def load_model(path):
-    """Opens a model bundle, see `fer_jax.training.checkpoint.load_model`."""
-    from fer_jax.training.checkpoint import load_model
+    """Opens a model bundle, see `fer_jax.predict.load.load_model`."""
+    from fer_jax.predict.load import load_model
 
     return load_model(path)
+
+
+def __getattr__(name):
+    if name not in ("predict_clips", "predict_frames"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fer_jax import predict
+
+    return getattr(predict, name)

@@ -27,13 +27,14 @@ from rich.console import Console
 from fer_jax import uncertainty
 from fer_jax.compare import tables
 from fer_jax.experiments import report
-from fer_jax.experiments.run import FAILURES, keep_compiled, run
+from fer_jax.experiments.run import FAILURES, keep_compiled
+from fer_jax.predict.load import load_model
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import Face, gather
+from fer_jax.systems import run
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import published
-from fer_jax.tasks.dimensions.task import INTERVAL
-from fer_jax.training import checkpoint
+from fer_jax.tasks.dimensions.summary import INTERVAL
 
 REPEATS = 11  # timed calls, the median counts
 
@@ -83,7 +84,7 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
         "params_without_graph": metrics["params_without_U"],
         "train_seconds": metrics["train_seconds"],
         "search_seconds": search_seconds,
-        **measure(checkpoint.load_model(workdir / "model")),
+        **measure(load_model(workdir / "model")),
         **_published(config),
     }
 

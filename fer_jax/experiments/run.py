@@ -7,6 +7,7 @@ import functools
 import json
 import pathlib
 import time
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -24,26 +25,15 @@ from fer_jax.data import crops, folds, frame_selection
 from fer_jax.data.clips import Clips
 from fer_jax.data.load import NotPreparedError
 from fer_jax.experiments import report
-from fer_jax.experiments.setup import Experiment, SetupError, fresh_states, prepare
+from fer_jax.experiments.setup import Experiment, SetupError, fresh_states
 from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.faces.sequence import UNKNOWN_FPS
-from fer_jax.systems.bilinear_cnn import figures as bilinear_cnn_figures
-from fer_jax.systems.bilinear_cnn.network import BilinearCNN
-from fer_jax.systems.fer_gcn import figures as fer_gcn_figures
-from fer_jax.systems.fer_gcn.network import FERGCN
-from fer_jax.systems.inception_resnet_3d import figures as inception_resnet_3d_figures
-from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.tasks import TASKS
 from fer_jax.training import checkpoint, loop, parallel, resume
 from fer_jax.training.program import compile_ahead, unstack
 
 # What keeps an experiment from being run; each message says what to do.
 FAILURES = (SetupError, WorkdirError, NotPreparedError, loop.NonFiniteLossError)
-_OWN_FIGURES = {
-    FERGCN: fer_gcn_figures.figures,
-    BilinearCNN: bilinear_cnn_figures.figures,
-    InceptionResNet3D: inception_resnet_3d_figures.figures,
-}
 STILL_SECONDS = 0.2  # of a video for which one of its frames stands
 MEMORY_SHARE = 0.8  # of a device's memory that runs side by side may take
 
@@ -60,32 +50,24 @@ def keep_compiled(folder: str | None) -> None:
     )
 
 
-def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
-    """Runs an experiment to its end, or resumes it.
+def run(experiment: Experiment, draw: Callable | None, console: Console, started: float) -> dict:
+    """Trains and scores the folds of an experiment, and writes its report and its bundle.
 
     Args:
-      config: see configs/base.py.
-      workdir: receives config.json, metrics.jsonl, checkpoints/, folds/, model/, predictions.csv,
-        figures/ and report.md. A run found there is continued.
+      experiment: of `setup.prepare`. Its work directory receives config.json, metrics.jsonl,
+        checkpoints/, folds/, model/, predictions.csv, figures/ and report.md.
+      draw: `(module, features, workdir, clips, folds, numbers) -> ` names, figures and captions of
+        what only this network shows, or None.
       console: where progress is shown.
+      started: `time.perf_counter()` at the start.
 
     Returns:
       The metrics of the report.
 
     Raises:
-      SetupError, data.load.NotPreparedError, WorkdirError: before any work.
       loop.NonFiniteLossError: while training.
     """
-    console = console or Console()
-    started = time.perf_counter()
-    try:
-        experiment = prepare(config, workdir)
-    except ValueError as error:
-        raise SetupError(str(error)) from error
-    if config.search.enabled:
-        from fer_jax.systems.st_bln import search  # it is built on this file
-
-        return search.run(experiment, console)
+    config = experiment.config
     clips, total = experiment.clips, experiment.parameters
     console.print(
         f"{config.name}: {len(clips)} {clips.kind}, {len(set(clips.subjects))} subjects, "
@@ -128,7 +110,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
         clips,
         experiment.folds,
         experiment.parameters,
-        _own_figures(experiment),
+        draw and _own_figures(experiment, draw),
     )
     write_bundle(experiment, runs[-1].fold.name, metrics)
     return metrics
@@ -143,14 +125,11 @@ def _seen(clips: Clips) -> str:
     return f"crops of {clips.frames.shape[2]} pixels {where}"
 
 
-def _own_figures(experiment: Experiment):
-    """What `report.write` draws of this model only, None for most."""
-    module = experiment.program.module
-    if type(module) not in _OWN_FIGURES:
-        return None
+def _own_figures(experiment: Experiment, draw: Callable) -> Callable:
+    """What `report.write` draws of this network only."""
     return functools.partial(
-        _OWN_FIGURES[type(module)],
-        module,
+        draw,
+        experiment.program.module,
         experiment.program.features,
         experiment.workdir,
         experiment.clips,

@@ -9,6 +9,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
@@ -19,7 +20,7 @@ from fer_jax.data.folds import Fold, make_folds, thinned
 from fer_jax.experiments import validate
 from fer_jax.experiments.workdir import claim
 from fer_jax.faces.landmarks import make_graph
-from fer_jax.systems import MODELS, build
+from fer_jax.layers.build import build
 from fer_jax.tasks import TASKS
 from fer_jax.training import evaluate, initial_weights, warm_start
 from fer_jax.training import program as training_program
@@ -48,20 +49,32 @@ class Experiment:
     memory: int = 0  # of a training call on each device, bytes
 
 
-def prepare(config: ConfigDict, workdir) -> Experiment:
+def prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experiment:
     """Checks a config against the data and builds everything, compiling nothing yet.
 
     The work directory is claimed last: a config that fails here leaves nothing behind.
 
+    Args:
+      config: see configs/base.py.
+      workdir: where results go.
+      network: the class that `config.model` speaks of.
+
     Raises:
       data.load.NotPreparedError: the data set is not there.
       WorkdirError: `workdir` holds a run of another config.
-      ValueError: a field has a value that does not exist.
+      SetupError: a field has a value that does not exist or does not fit.
     """
+    try:
+        return _prepare(config, workdir, network)
+    except ValueError as error:
+        raise SetupError(str(error)) from error
+
+
+def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experiment:
     if config.task not in TASKS:
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
     validate.check(config)
-    clips = _load(config)
+    clips = _load(config, model_inputs.takes_crops(network))
     if config.task == "classification" and len(clips.classes) < 2:
         raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
     if config.data.graph != clips.graph.mode:
@@ -69,8 +82,8 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         clips = dataclasses.replace(clips, graph=graph)
     folds = _folds(config, clips)
     model = config.model.to_dict()
-    module = build(model, len(clips.classes), clips.graph, config.data.frames)
-    _check_crops(config, clips)
+    module = build(network, model, len(clips.classes), clips.graph, config.data.frames)
+    _check_crops(config, clips, getattr(network, "smallest", 1))
 
     def features(batch):
         edges, size = clips.graph.edges, config.data.crop_size
@@ -83,7 +96,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
         config,
         features,
         folds,
-        make_augmentation(config),
+        make_augmentation(config, model_inputs.takes_crops(network)),
         clips.clip_bytes,
         training_program.CALL_BYTES if clips.frames is None else crops.CALL_BYTES,
     )
@@ -103,7 +116,7 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     )
 
 
-def _load(config: ConfigDict) -> Clips:
+def _load(config: ConfigDict, crops_too: bool) -> Clips:
     """Opens the data set, or the data sets of a cross-database experiment."""
     own = config.data
 
@@ -113,7 +126,7 @@ def _load(config: ConfigDict) -> Clips:
             own.frames,
             rule,
             dataset,
-            own.crop_size if takes_crops(config.model.name) else None,
+            own.crop_size if crops_too else None,
             frames_per_second=own.frames_per_second,
             classes=own.classes,
             target=TASKS[config.task].target,
@@ -159,8 +172,12 @@ def _load_start(config: ConfigDict, classes, shapes) -> tuple[dict | None, str]:
     return {name: {"backbone": tree} for name, tree in backbone.items() if tree}, ""
 
 
-def _check_crops(config: ConfigDict, clips: Clips) -> None:
-    """Refuses crops of which a model would see too little, or more than there is."""
+def _check_crops(config: ConfigDict, clips: Clips, smallest: int) -> None:
+    """Refuses crops of which a model would see too little, or more than there is.
+
+    Args:
+      smallest: side of a crop that the network needs, pixels.
+    """
     if clips.frames is None:
         return
     prepared, size = clips.frames.shape[2], config.data.crop_size
@@ -172,7 +189,6 @@ def _check_crops(config: ConfigDict, clips: Clips) -> None:
                 f"{count} {name} halve crops of {seen} pixels to nothing: give fewer "
                 f"--config.model.{name} or larger crops"
             )
-    smallest = getattr(MODELS[config.model.name], "smallest", 1)
     if (size or prepared) < smallest:
         raise ValueError(
             f"{config.model.name} sees crops of {size or prepared} pixels and needs at least "
@@ -187,17 +203,16 @@ def _check_crops(config: ConfigDict, clips: Clips) -> None:
         )
 
 
-def takes_crops(model: str) -> bool:
-    """Tells whether a model of `MODELS` looks at face crops."""
-    return model in MODELS and model_inputs.takes_crops(MODELS[model])
+def make_augmentation(config: ConfigDict, of_crops: bool):
+    """Returns `(key, clip) -> clip` as `config.augment` says, None where it is off.
 
-
-def make_augmentation(config: ConfigDict):
-    """Returns `(key, clip) -> clip` as `config.augment` says, None where it is off."""
+    Args:
+      of_crops: changes face crops instead of landmarks.
+    """
     options = config.augment.to_dict()
     if not options.pop("enabled"):
         return None
-    if takes_crops(config.model.name):
+    if of_crops:
 
         def change_crops(key, clip):
             frames, landmarks = augment.augment_crops(

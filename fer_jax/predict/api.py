@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         targets = drawn_files(options)
-        from fer_jax.training.checkpoint import load_model
+        from fer_jax.predict.load import load_model
 
         predictor = load_model(options.bundle)
         columns(predictor.classes, predictor.task)

@@ -11,9 +11,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import base
-from fer_jax.data import how_to_prepare
-from fer_jax.experiments import setup
-from fer_jax.systems import MODELS, build
+from fer_jax.data import how_to_prepare, model_inputs
+from fer_jax.systems import SYSTEMS, build
 from fer_jax.tasks import TASKS, published
 from fer_jax.training import program
 from preprocess.datasets import DATASETS
@@ -69,11 +68,15 @@ def test_config_is_complete_and_names_its_command(name):
     assert f"--out {config.data.path}" in module.__doc__
     prepared_by = re.search(r"python -m preprocess (\w+)", module.__doc__).group(1)
     assert prepared_by in DATASETS
-    crop_size = config.data.crop_size if setup.takes_crops(config.model.name) else None
+    crop_size = (
+        config.data.crop_size
+        if model_inputs.takes_crops(SYSTEMS[config.model.name].network)
+        else None
+    )
     said = how_to_prepare.not_prepared_message(config.data.path, config.data.dataset, crop_size)
     assert preparation(said) == preparation(module.__doc__)
     assert config.name == name
-    assert config.model.name in MODELS and config.task in TASKS
+    assert config.model.name in SYSTEMS and config.task in TASKS
     assert config.protocol.name in ("holdout", "subject_kfold", "by_sequence", "cross_database")
     assert config.keys() == base.get_config().keys()
     for key, value in base.get_config().items():
@@ -134,7 +137,7 @@ def test_the_rows_of_the_stc_nlstm_paper(dataset, variant):
     assert f":{variant}" in module.__doc__ or variant == "full"
     model = build(config.model.to_dict(), 6, None, config.data.frames)
     if variant == "densenet":
-        assert isinstance(model, MODELS["densenet"])
+        assert isinstance(model, SYSTEMS["densenet"].network)
         ends_with_peak = dataset in ("ckplus", "oulu")
         assert config.data.frame_rule == ("last" if ends_with_peak else "middles")
     else:

@@ -3,7 +3,8 @@
 import pytest
 
 from configs import ir3d_cross_synthetic, stbln_synthetic, stcnlstm_synthetic
-from fer_jax.experiments import setup, validate
+from fer_jax import systems
+from fer_jax.experiments import validate
 
 
 def config_of(variant="full", **fields):
@@ -34,7 +35,7 @@ def config_of(variant="full", **fields):
 )
 def test_what_means_nothing_is_refused(fields, words, tmp_path):
     with pytest.raises(ValueError, match=words):
-        setup.prepare(config_of(**fields), tmp_path)
+        systems.prepare(config_of(**fields), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_what_means_nothing_is_refused(fields, words, tmp_path):
 )
 def test_densenets_that_mean_nothing_are_refused(fields, words, tmp_path):
     with pytest.raises(ValueError, match=words):
-        setup.prepare(config_of("densenet", **fields), tmp_path)
+        systems.prepare(config_of("densenet", **fields), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_widths_are_still_checked(tmp_path):
     config = stbln_synthetic.get_config()
     config.model.widths = (8, -1)
     with pytest.raises(ValueError, match=r"model.widths=\(8, -1\): give the positive width"):
-        setup.prepare(config, tmp_path)
+        systems.prepare(config, tmp_path)
     config = stbln_synthetic.get_config()
     config.optimizer.drop_at = (-1,)  # nothing reads it: the schedule is another
     validate.check(config)
@@ -105,7 +106,7 @@ def test_widths_are_still_checked(tmp_path):
 def test_what_does_not_fit_the_data_is_refused(prepared_crops, fields, words, tmp_path):
     fields = {"data.path": str(prepared_crops), "data.crop_size": 0, **fields}
     with pytest.raises(ValueError, match=words):
-        setup.prepare(config_of("densenet", **fields), tmp_path / "run")
+        systems.prepare(config_of("densenet", **fields), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -114,7 +115,7 @@ def test_the_recipe_reaches_the_program(prepared_crops, tmp_path):
         "data.path": str(prepared_crops), "data.crop_size": 0, "data.classes": ("anger", "fear"),
         "model.channels": (2, 2), "model.hidden": 2, "train.batch_size": 2,
     }  # fmt: skip
-    experiment = setup.prepare(config_of(**fields), tmp_path)
+    experiment = systems.prepare(config_of(**fields), tmp_path)
     assert experiment.clips.classes == ("anger", "fear")
     assert experiment.clips.frames.shape[1:3] == (8, 32)
     assert experiment.program.module.classes == 2

@@ -11,10 +11,9 @@ from rich.console import Console
 
 import fer_jax
 from configs import fergcn_synthetic, stbln_synthetic, stcnlstm_synthetic_units
-from fer_jax import metrics
+from fer_jax import metrics, systems
 from fer_jax.data import load as data_load
 from fer_jax.data.clips import hold_crops
-from fer_jax.experiments import run as experiment
 from fer_jax.training import epoch_log
 
 WINDOWS = {
@@ -60,7 +59,7 @@ def some_labels_unknown(monkeypatch):
 
 def run(config, workdir):
     console = Console(file=io.StringIO(), width=200)
-    return experiment.run(config, workdir, console), console.file.getvalue()
+    return systems.run(config, workdir, console), console.file.getvalue()
 
 
 @pytest.mark.parametrize("model", SMALL)
@@ -134,5 +133,5 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(prepared_crops, tmp_path, mon
 def test_what_windows_cannot_be_is_refused(fields, words, prepared_crops, tmp_path):
     config = small_config("st_bln", prepared_crops, **fields)
     with pytest.raises(ValueError, match=words):
-        experiment.run(config, tmp_path / "run", Console(file=io.StringIO()))
+        systems.run(config, tmp_path / "run", Console(file=io.StringIO()))
     assert not (tmp_path / "run").exists()

@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 import fer_jax
 from benchmarks.torch_mirrors import fer_gcn
 from configs import fergcn_synthetic
+from fer_jax import systems
 from fer_jax.compare import tables
 from fer_jax.compare.compare import run_method
 from fer_jax.data import crops, load
 from fer_jax.data.clips import hold_crops
-from fer_jax.experiments import run as experiment
 from fer_jax.experiments import setup
 from fer_jax.training import checkpoint, epoch_log
 
@@ -36,7 +36,7 @@ def small_config(prepared, variant="full", **fields):
 
 def run(config, workdir):
     text = io.StringIO()
-    metrics = experiment.run(config, workdir, Console(file=text, width=200))
+    metrics = systems.run(config, workdir, Console(file=text, width=200))
     return metrics, text.getvalue()
 
 

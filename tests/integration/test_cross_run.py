@@ -12,11 +12,11 @@ from rich.console import Console
 
 import fer_jax
 from configs import ir3d_cross_synthetic
+from fer_jax import systems
 from fer_jax.data.load import NotPreparedError
-from fer_jax.experiments import setup
-from fer_jax.experiments.run import run
 from fer_jax.predict.api import predict_clips
 from fer_jax.synthetic.clips import make_clip, render, write_video
+from fer_jax.systems import run
 from tests.conftest import ROOT
 
 NAMES = ("studio", "film", "cartoon")
@@ -113,6 +113,6 @@ def test_data_sets_that_are_missing_or_too_small_are_named(databases, tmp_path):
     config = small_config(databases)
     config.data.train_on = (("film", str(tmp_path / "nowhere"), "last"),)
     with pytest.raises(NotPreparedError, match="film is not prepared in"):
-        setup.prepare(config, tmp_path / "run")
+        systems.prepare(config, tmp_path / "run")
     with pytest.raises(ValueError, match="crops of 40 pixels and needs at least 49"):
-        setup.prepare(small_config(databases, **{"data.crop_size": 40}), tmp_path / "run")
+        systems.prepare(small_config(databases, **{"data.crop_size": 40}), tmp_path / "run")

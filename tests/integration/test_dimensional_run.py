@@ -15,7 +15,7 @@ from rich.console import Console
 
 import fer_jax
 from configs import base
-from fer_jax import metrics
+from fer_jax import metrics, systems
 from fer_jax.compare.compare import main
 from fer_jax.data import load as data_load
 from fer_jax.data.clips import hold_crops
@@ -81,7 +81,7 @@ def small_config(prepared, **fields):
 
 def run(config, workdir):
     console = Console(file=io.StringIO(), width=200)
-    return experiment.run(config, workdir, console), console.file.getvalue()
+    return systems.run(config, workdir, console), console.file.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.synthetic import clips
-from fer_jax.systems import MODELS
+from fer_jax.systems import SYSTEMS
 from fer_jax.training.checkpoint import save_bundle
 
 nbclient = pytest.importorskip("nbclient", reason="needs the extra: pip install .[notebook]")
@@ -23,7 +23,7 @@ def make_bundle(path, threshold):
     graph = make_graph(centre(inner(MEAN_FACE)))
     fields = {"widths": [4, 4], "classes": len(clips.CLASSES)}
     inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
-    variables = MODELS["st_bln"](**fields).init(jax.random.key(0), inputs, train=False)
+    variables = SYSTEMS["st_bln"].network(**fields).init(jax.random.key(0), inputs, train=False)
     save_bundle(
         path, name="tiny", model={"name": "st_bln", **fields}, variables=variables,
         recalibrated_stats=variables["batch_stats"], classes=clips.CLASSES, frames=4,

@@ -19,7 +19,7 @@ from fer_jax.predict.api import main, predict_clips, predict_frames
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import CLASSES, make_clip, render, write_video
-from fer_jax.systems import MODELS, build
+from fer_jax.systems import SYSTEMS, build
 from fer_jax.training.checkpoint import save_bundle
 
 FPS = 25.0
@@ -31,7 +31,7 @@ def bundle(tmp_path_factory):
     path = tmp_path_factory.mktemp("bundle")
     graph = make_graph(centre(inner(MEAN_FACE)) * 100)
     model = {"name": "st_bln", "classes": len(CLASSES), "widths": [4, 4]}
-    module = MODELS["st_bln"](classes=len(CLASSES), widths=(4, 4))
+    module = SYSTEMS["st_bln"].network(classes=len(CLASSES), widths=(4, 4))
     inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
     variables = module.init(jax.random.key(0), inputs, train=False)
     save_bundle(

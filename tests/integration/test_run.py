@@ -16,9 +16,8 @@ from rich.console import Console
 
 import fer_jax
 from configs import stbln_synthetic
+from fer_jax import systems
 from fer_jax.data import load
-from fer_jax.experiments import run as experiment
-from fer_jax.experiments import setup
 from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.training import epoch_log, loop, parallel
 
@@ -197,11 +196,11 @@ def test_a_finished_run_is_not_done_again(whole, prepared):
 
 
 def test_another_config_in_the_same_place_is_refused(prepared, tmp_path):
-    setup.prepare(small_config(prepared), tmp_path)
-    setup.prepare(small_config(prepared), tmp_path)
+    systems.prepare(small_config(prepared), tmp_path)
+    systems.prepare(small_config(prepared), tmp_path)
     other = small_config(prepared, **{"optimizer.momentum": 0.5})
     with pytest.raises(WorkdirError) as caught:
-        setup.prepare(other, tmp_path)
+        systems.prepare(other, tmp_path)
     assert "another config (optimizer.momentum: 0.9 there, 0.5 here)" in str(caught.value)
     assert "name another --workdir, or delete it" in str(caught.value)
 
@@ -210,7 +209,7 @@ def test_subject_folds_then_a_bundle_of_all(prepared, tmp_path):
     config = small_config(
         prepared, **{"protocol.name": "subject_kfold", "protocol.folds": 3, "train.epochs": 1}
     )
-    metrics = experiment.run(config, tmp_path)
+    metrics = systems.run(config, tmp_path)
     table = pd.read_csv(tmp_path / "predictions.csv")
     assert metrics["clips_scored"] == len(table) == 42
     assert table.groupby("subject")["fold"].nunique().eq(1).all()
@@ -231,7 +230,7 @@ def test_repeated_folds_interrupted_end_with_the_same_numbers(prepared, tmp_path
         **{"protocol.name": "subject_kfold", "protocol.folds": 2, "protocol.repeats": 2,
            "train.epochs": 2, "train.checkpoint_epochs": 1},
     )  # fmt: skip
-    experiment.run(config, tmp_path / "whole")
+    systems.run(config, tmp_path / "whole")
     metrics = metrics_of(tmp_path / "whole")
     row = metrics["readings"]["mc_dropout"]
     assert metrics["clips_scored"] == 84 and len(row["accuracy_folds"]) == 4
@@ -248,9 +247,9 @@ def test_repeated_folds_interrupted_end_with_the_same_numbers(prepared, tmp_path
 
     monkeypatch.setattr(epoch_log.EpochLog, "write", cut_short)
     with pytest.raises(KeyboardInterrupt):
-        experiment.run(config, tmp_path / "cut")
+        systems.run(config, tmp_path / "cut")
     monkeypatch.undo()
-    experiment.run(config, tmp_path / "cut")
+    systems.run(config, tmp_path / "cut")
     assert metrics_of(tmp_path / "cut") == metrics
     rows = sorted(without_speed(rows_of(tmp_path / "cut")), key=str)
     assert rows == sorted(without_speed(rows_of(tmp_path / "whole")), key=str)
@@ -261,9 +260,9 @@ def test_runs_that_do_not_fit_the_memory_are_trained_in_groups(prepared, tmp_pat
         prepared, **{"protocol.name": "subject_kfold", "protocol.folds": 3, "train.epochs": 1}
     )
     shown = Console(record=True, file=io.StringIO())
-    experiment.run(config, tmp_path / "together", shown)
+    systems.run(config, tmp_path / "together", shown)
     monkeypatch.setattr(parallel, "device_memory", lambda: 1)
-    experiment.run(config, tmp_path / "alone", shown)
+    systems.run(config, tmp_path / "alone", shown)
     assert metrics_of(tmp_path / "alone") == metrics_of(tmp_path / "together")
     text = shown.export_text()
     assert "fold00 to all" in text and "fold01 " in text
@@ -272,7 +271,7 @@ def test_runs_that_do_not_fit_the_memory_are_trained_in_groups(prepared, tmp_pat
 def test_a_loss_that_is_no_number_stops_the_run(prepared, tmp_path):
     config = small_config(prepared, **{"optimizer.learning_rate": 1e30, "train.epochs": 6})
     with pytest.raises(loop.NonFiniteLossError, match=r"at step \d+ .holdout, epoch \d, batch"):
-        experiment.run(config, tmp_path)
+        systems.run(config, tmp_path)
     assert not (tmp_path / "metrics.json").exists()
 
 
@@ -295,12 +294,12 @@ def test_a_loss_that_is_no_number_stops_the_run(prepared, tmp_path):
 )
 def test_values_that_do_not_exist_leave_nothing_behind(prepared, tmp_path, field, value, message):
     with pytest.raises(ValueError, match=message):
-        experiment.run(small_config(prepared, **{field: value}), tmp_path / "run")
+        systems.run(small_config(prepared, **{field: value}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_reference_graph_can_be_chosen(prepared, tmp_path):
-    made = setup.prepare(small_config(prepared, **{"data.graph": "reference"}), tmp_path)
+    made = systems.prepare(small_config(prepared, **{"data.graph": "reference"}), tmp_path)
     assert made.clips.graph.mode == "reference"
     assert len(made.clips.graph.edges) in range(297, 316)
     written = json.loads((tmp_path / "config.json").read_text())

@@ -15,8 +15,8 @@ from rich.console import Console
 
 import fer_jax
 from configs import pstbln_synthetic
+from fer_jax import systems
 from fer_jax.data import load
-from fer_jax.experiments import run as experiment
 from fer_jax.experiments import setup
 from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.training import loop
@@ -158,7 +158,7 @@ def test_a_finished_search_is_not_done_again(whole, prepared):
     kept = [workdir / "folds" / "holdout.npz", *sorted((workdir / "search").rglob("*.*"))]
     before = [path.stat().st_mtime_ns for path in kept], (workdir / "report.md").read_text()
     console = Console(record=True, width=200, file=io.StringIO())
-    experiment.run(small_config(prepared), workdir, console)
+    systems.run(small_config(prepared), workdir, console)
     assert "stage  5" in console.export_text()
     after = [path.stat().st_mtime_ns for path in kept], (workdir / "report.md").read_text()
     assert after == before
@@ -179,7 +179,7 @@ def test_the_found_config_runs(whole, tmp_path):
 def test_only_the_first_fold_is_learnt_from(prepared, tmp_path):
     fields = {"protocol.name": "subject_kfold", "protocol.folds": 3, "search.epochs": 1,
               "train.epochs": 1, "search.max_layers": 1, "search.max_blocks": 1}  # fmt: skip
-    metrics = experiment.run(small_config(prepared, **fields), tmp_path)
+    metrics = systems.run(small_config(prepared, **fields), tmp_path)
     table = pd.read_csv(tmp_path / "predictions.csv")
     assert metrics["clips_scored"] == len(table) == 14
     assert set(table["fold"]) == {"fold00"}
@@ -190,7 +190,7 @@ def test_only_the_first_fold_is_learnt_from(prepared, tmp_path):
 def test_a_loss_that_is_no_number_names_the_stage(prepared, tmp_path):
     config = small_config(prepared, **{"optimizer.learning_rate": 1e30, "search.epochs": 6})
     with pytest.raises(loop.NonFiniteLossError, match=r"stage 1 \{2\}: .* at step \d+ .stage01"):
-        experiment.run(config, tmp_path)
+        systems.run(config, tmp_path)
     assert not (tmp_path / "search.jsonl").exists()
 
 
@@ -204,15 +204,15 @@ def test_a_loss_that_is_no_number_names_the_stage(prepared, tmp_path):
 )
 def test_values_without_meaning_are_refused(prepared, tmp_path, field, value, message):
     with pytest.raises(setup.SetupError, match=message):
-        experiment.run(small_config(prepared, **{field: value}), tmp_path / "run")
+        systems.run(small_config(prepared, **{field: value}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_rows_of_another_search_are_refused(prepared, tmp_path):
     config = small_config(prepared, **{"search.epochs": 1, "train.epochs": 1})
-    setup.prepare(config, tmp_path)
+    systems.prepare(config, tmp_path)
     row = {"stage": 1, "topology": [3], "loss": 1.0}
     (tmp_path / "search.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(WorkdirError, match=r"of \{3\} in stage 1, .* trains \{2\}"):
-        experiment.run(config, tmp_path)
+        systems.run(config, tmp_path)
     assert np.array_equal(rows_of(tmp_path / "search.jsonl"), [row])

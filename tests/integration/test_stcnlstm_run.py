@@ -12,7 +12,7 @@ import fer_jax
 from configs import stcnlstm_synthetic
 from fer_jax.data import load
 from fer_jax.data.clips import hold_crops
-from fer_jax.experiments.run import run
+from fer_jax.systems import run
 
 SMALL = {
     "full": {"model.channels": (2, 2), "model.hidden": 3, "data.frames": 4},

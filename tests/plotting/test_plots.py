@@ -11,7 +11,7 @@ from fer_jax.plotting import style
 from fer_jax.plotting.timeline import prediction_timeline
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.tasks import TASKS
-from fer_jax.tasks.action_units.task import summarise_units
+from fer_jax.tasks.action_units.summary import summarise_units
 from fer_jax.tasks.action_units.timeline import unit_timeline
 
 

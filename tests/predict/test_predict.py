@@ -289,7 +289,7 @@ def test_no_frames_give_no_rows(crop_predictor):
 
 
 def run(monkeypatch, predictor, *arguments):
-    monkeypatch.setattr("fer_jax.training.checkpoint.load_model", lambda path: predictor)
+    monkeypatch.setattr("fer_jax.predict.load.load_model", lambda path: predictor)
     return api.main(["bundle", *map(str, arguments)])
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from fer_jax import uncertainty
 from fer_jax.data.model_inputs import PIXELS, frame_inputs
-from fer_jax.systems import MODELS, build
+from fer_jax.systems import SYSTEMS, build
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector, scale_to_unit
 
@@ -419,7 +419,7 @@ def test_faces_are_enlarged():
 def test_it_is_built_from_a_config():
     fields = {"name": "bilinear_cnn", "stages": [[4, 1], [8, 2]], "pixels": "symmetric"}
     model = build(fields, 2, None)
-    assert isinstance(model, MODELS["bilinear_cnn"]) and model.stages == ((4, 1), (8, 2))
+    assert isinstance(model, SYSTEMS["bilinear_cnn"].network) and model.stages == ((4, 1), (8, 2))
     assert (model.inputs, model.pixels, model.classes) == ("frames", "symmetric", 2)
     assert build({"name": "bilinear_cnn"}, 2, None).pixels in PIXELS
 

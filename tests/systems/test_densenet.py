@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer_jax import uncertainty
-from fer_jax.systems import MODELS, build
+from fer_jax.systems import SYSTEMS, build
 from fer_jax.systems.stc_nlstm.densenet import DenseNet, mean_over_frames, mean_pool_2
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
@@ -235,5 +235,5 @@ def test_pooling_takes_means_and_floors_odd_sides():
 def test_it_is_built_from_a_config():
     fields = {"name": "densenet", "blocks": [2, 3], "growth": 3, "initial": 5, "dropout": 0.1}
     model = build(fields, 4, None, 3)
-    assert isinstance(model, MODELS["densenet"]) and model.blocks == (2, 3)
+    assert isinstance(model, SYSTEMS["densenet"].network) and model.blocks == (2, 3)
     assert (model.inputs, model.pixels, model.classes) == ("frames", "imagenet", 4)

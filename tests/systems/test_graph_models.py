@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fer_jax.faces import landmarks
-from fer_jax.systems import MODELS, build
+from fer_jax.systems import SYSTEMS, build
 from fer_jax.systems.graph_baselines.agcn import AdaptiveGraphConv
 from fer_jax.systems.graph_baselines.st_gcn import STGCN, graph_product, partition
 from fer_jax.systems.st_bln.network import STBLN
@@ -307,7 +307,7 @@ def test_dropout_masks_belong_to_the_example(kind):
 
 
 def test_models_say_what_they_eat():
-    assert {name: model.inputs for name, model in MODELS.items()} == {
+    assert {name: each.network.inputs for name, each in SYSTEMS.items()} == {
         "st_bln": "edges", "st_gcn": "nodes", "agcn": "nodes", "dgnn": "nodes",
         "fer_gcn": "frames", "stc_nlstm": "frames", "densenet": "frames",
         "inception_resnet_3d": "faces", "bilinear_cnn": "frames",

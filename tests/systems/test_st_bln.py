@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fer_jax.layers import common
-from fer_jax.systems import MODELS
+from fer_jax.systems import SYSTEMS
 from fer_jax.systems.st_bln.network import STBLN, TemporalConv
 
 EDGES, CLASSES = 7, 3
@@ -275,4 +275,4 @@ def test_wrong_fields_are_named(options, message):
 
 
 def test_the_config_finds_it():
-    assert MODELS["st_bln"] is STBLN
+    assert SYSTEMS["st_bln"].network is STBLN

@@ -14,7 +14,7 @@ from fer_jax.data.clips import hold_crops
 from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.tasks import TASKS, evaluation
 from fer_jax.tasks.action_units.scores import selective
-from fer_jax.tasks.action_units.task import summarise_units
+from fer_jax.tasks.action_units.summary import summarise_units
 
 TASK = TASKS["action_units"]
 UNKNOWN = float("nan")

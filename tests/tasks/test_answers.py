@@ -24,7 +24,7 @@ from fer_jax.predict.windows import (
     predict_source,
 )
 from fer_jax.tasks import TASKS
-from fer_jax.tasks.action_units.task import present_units, summarise_units, unsure_units
+from fer_jax.tasks.action_units.summary import present_units, summarise_units, unsure_units
 from fer_jax.tasks.base import NO_FACE
 
 UNITS = ("AU01", "AU06", "AU12")
@@ -215,7 +215,7 @@ def write_openface(path, positions):
 
 
 def run(monkeypatch, predictor, *arguments):
-    monkeypatch.setattr("fer_jax.training.checkpoint.load_model", lambda path: predictor)
+    monkeypatch.setattr("fer_jax.predict.load.load_model", lambda path: predictor)
     return api.main(["bundle", *map(str, arguments)])
 
 

@@ -18,7 +18,7 @@ from fer_jax.predict.windows import Source, columns
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NO_FACE
 from fer_jax.tasks.dimensions import figures
-from fer_jax.tasks.dimensions.task import summarise_dimensions
+from fer_jax.tasks.dimensions.summary import summarise_dimensions
 from fer_jax.tasks.dimensions.timeline import dimension_timeline
 from tests.plotting.test_plots import check_legible
 

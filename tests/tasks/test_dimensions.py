@@ -19,7 +19,7 @@ from fer_jax.faces.labels import WORD_RATINGS
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.dimensions import report
 from fer_jax.tasks.dimensions import scores as dimensions_scores
-from fer_jax.tasks.dimensions.task import summarise_dimensions
+from fer_jax.tasks.dimensions.summary import summarise_dimensions
 from fer_jax.tasks.evaluation import Scored
 
 TASK = TASKS["dimensional"]

@@ -14,7 +14,7 @@ from fer_jax.data import clips as clip_data
 from fer_jax.data.folds import Fold
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.layers.build import is_kernel
-from fer_jax.systems import MODELS
+from fer_jax.systems import SYSTEMS
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
 from fer_jax.training import loop, parallel
@@ -336,7 +336,7 @@ def test_decay_of_kernels_leaves_biases_norms_and_graphs_alone():
 
 
 def test_every_parameter_of_the_recurrent_system_is_decayed_or_not_as_it_should():
-    module = MODELS["stc_nlstm"](classes=3, channels=(2, 2), hidden=2)
+    module = SYSTEMS["stc_nlstm"].network(classes=3, channels=(2, 2), hidden=2)
     inputs = jnp.zeros((1, 2, 16, 16, 3))
     params = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))["params"]
     matrices = jax.tree.map(lambda leaf: leaf.ndim > 1, params)

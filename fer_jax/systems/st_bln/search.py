@@ -189,7 +189,7 @@ def make_stage_program(setting: Experiment, stage: Stage) -> Program:
         config,
         setting.program.features,
         [stage.fold],
-        make_augmentation(config),
+        make_augmentation(config, of_crops=False),
         setting.clips.clip_bytes,
     )
 

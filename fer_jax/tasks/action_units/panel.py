@@ -9,7 +9,7 @@ import numpy as np
 
 from fer_jax.faces.labels import PRESENT
 from fer_jax.plotting.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font
-from fer_jax.tasks.action_units.task import present_units, unsure_units
+from fer_jax.tasks.action_units.summary import present_units, unsure_units
 from fer_jax.tasks.base import NO_FACE
 
 _LEAST_LINE, _LINE = 12.5, 24  # pixels of a unit in the smallest panel, at least and at most

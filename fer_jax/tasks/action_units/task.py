@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from scipy.special import xlogy
 
 from fer_jax.faces.labels import PRESENT
+from fer_jax.tasks.action_units.summary import (
+    NO_UNIT,
+    present_units,
+    summarise_units,
+    unsure_units,
+)
 from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames
-from fer_jax.uncertainty import Summary
 
-NO_UNIT = "none"  # label of a window of which no action unit is present and trusted
 _OF_A_UNIT = ("std", *UNCERTAINTY, "abstained")
 
 
@@ -136,43 +139,10 @@ class ActionUnits(Task):
         return unit_timeline(rows, names, threshold, thumbnails, title)
 
 
-def summarise_units(probabilities) -> Summary:
-    """Summarises sampled probabilities of action units `[S, B, A]`: a `Summary` of each, `[B, A]`.
-
-    An action unit is an event of its own: its entropy is that of present against absent. One pass
-    is looked at after the other, so that windows of every frame of a data set fit the memory.
-    """
-    mean = np.mean(probabilities, 0, dtype=np.float64)
-    variance, within, votes = (np.zeros_like(mean) for _ in range(3))
-    for one in probabilities:
-        one = np.asarray(one, np.float64)
-        variance += (one - mean) ** 2 / len(probabilities)
-        within += _event_entropy(one) / len(probabilities)
-        votes += (one > PRESENT) == (mean > PRESENT)
-    total = _event_entropy(mean)
-    return Summary(
-        mean, variance, total, np.maximum(total - within, 0.0), votes / len(probabilities)
-    )
-
-
-def _event_entropy(p: np.ndarray) -> np.ndarray:
-    return -(xlogy(p, p) + xlogy(1 - p, 1 - p))
-
-
 def _over_known(values, label) -> jax.Array:
     """Mean over the action units whose label is known, `[B, A] -> [B]`; 0 where none is."""
     known = ~jnp.isnan(label)
     return jnp.where(known, values, 0.0).sum(-1) / jnp.maximum(known.sum(-1), 1)
-
-
-def present_units(row: dict) -> list[str]:
-    """Names of the action units that a row says are present and trusted."""
-    return [] if row["label"] in (NO_UNIT, NO_FACE) else row["label"].split("+")
-
-
-def unsure_units(row: dict, units) -> list[str]:
-    """Names of the action units of which a row claims nothing."""
-    return [unit for unit in units if row[f"abstained_{unit}"]]
 
 
 def _fitting(words: list[str], room: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from fer_jax.faces import emotion_ratings
 from fer_jax.plotting.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font
 from fer_jax.tasks.base import NO_FACE
-from fer_jax.tasks.dimensions.task import INTERVAL
+from fer_jax.tasks.dimensions.summary import INTERVAL
 
 TRAIL_SECONDS = 3.0
 _LINE = 25  # pixels of a dimension in the smallest panel

@@ -18,7 +18,7 @@ from fer_jax.tasks.dimensions.figures import (
     scatter,
     threshold_accuracy,
 )
-from fer_jax.tasks.dimensions.task import TOLERANCE
+from fer_jax.tasks.dimensions.summary import TOLERANCE
 from fer_jax.tasks.evaluation import READINGS
 
 LOSS = "squared + 2 x absolute error"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fer_jax import metrics, uncertainty
 from fer_jax.tasks import evaluation
-from fer_jax.tasks.dimensions.task import TOLERANCE, Spread
+from fer_jax.tasks.dimensions.summary import TOLERANCE, Spread
 
 ERRORS = {
     "rmse": metrics.rmse,

@@ -17,7 +17,7 @@ from fer_jax.faces import emotion_ratings
 from fer_jax.plotting.style import INK, MAIN, OTHER, QUIET, SMALL, TEXT, TITLE, dress, make_figure
 from fer_jax.plotting.timeline import FACELESS, UNSURE, WIDTH, borders, draw_thumbnails, shade
 from fer_jax.tasks.dimensions.figures import draw_words, dress_plane
-from fer_jax.tasks.dimensions.task import INTERVAL
+from fer_jax.tasks.dimensions.summary import INTERVAL
 
 # Of time; the light end would not be seen on white.
 _COLOURS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
