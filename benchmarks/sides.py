@@ -67,6 +67,7 @@ class Ours:
         self, pair: Pair, batch: int, steps: int, dtype: str = "float32", remat: bool = False
     ):
         self.pair, self.size, self.steps = pair, batch, steps
+        self.keys = jax.random.split(jax.random.key(1), (1, steps))
         module = pair.make(dtype, remat)
         train = {"batch_size": batch, "batch_parts": 1, "epochs": 1, "copies": 1}
         config = ConfigDict({"train": train, "optimizer": OPTIMIZER})
@@ -86,12 +87,12 @@ class Ours:
 
     def compile_step(self, options: dict | None = None):
         """The training call, compiled; `options` are the compiler's."""
-        call = self.program.train.lower(self.states_shape, self._shapes(), self._keys())
+        call = self.program.train.lower(self.states_shape, self._shapes(), self.keys)
         return call.compile(training_options() if options is None else options)
 
     def compile_forward(self):
         """The call that scores, compiled."""
-        given = self.states_shape.variables, self._shapes(), self._keys()[:, 0], _FIRST
+        given = self.states_shape.variables, self._shapes(), self.keys[:, 0], _FIRST
         return self.program.logits.lower(*given).compile(training_options())
 
     def prepare(self, forward, step) -> Ours:
@@ -111,14 +112,14 @@ class Ours:
     def forward(self) -> float:
         """Seconds of one forward pass."""
         started = time.perf_counter()
-        done = self._logits(self.variables, self.batches, self._keys()[:, 0], _FIRST)
+        done = self._logits(self.variables, self.batches, self.keys[:, 0], _FIRST)
         jax.block_until_ready(done)
         return (time.perf_counter() - started) / self.steps
 
     def step(self) -> float:
         """Seconds of one training step."""
         started = time.perf_counter()
-        self.states, metrics = self._train(self.states, self.batches, self._keys())
+        self.states, metrics = self._train(self.states, self.batches, self.keys)
         jax.block_until_ready((self.states, metrics))
         return (time.perf_counter() - started) / self.steps
 
@@ -136,15 +137,11 @@ class Ours:
             {"inputs": inputs, "label": labels, "weight": weight},
         )
 
-    @functools.cache  # noqa: B019 - as long as the side
-    def _keys(self):
-        return jax.random.split(jax.random.key(1), (1, self.steps))
-
 
 @functools.cache
 def _operations(pair: Pair, batch: int, steps: int) -> dict[str, float]:
     ours = Ours(pair, batch, steps)
-    states, shapes, keys = ours.states_shape, ours._shapes(), ours._keys()
+    states, shapes, keys = ours.states_shape, ours._shapes(), ours.keys
     calls = {
         "forward": (ours.program.logits, states.variables, shapes, keys[:, 0], _FIRST),
         "step": (ours.program.train, states, shapes, keys),

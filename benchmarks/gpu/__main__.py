@@ -15,7 +15,9 @@ Needs jax, flax, optax, numpy, ml_collections, and PyTorch for the mirrors. No d
 from __future__ import annotations
 
 import argparse
+import contextlib
 import pathlib
+import signal
 import sys
 import time
 
@@ -31,26 +33,35 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=pathlib.Path, help="folder of the results (default: runs/gpu)"
     )
-    parser.add_argument("--minutes", type=float, default=8.0, help="stops after these (default 8)")
+    parser.add_argument("--minutes", type=_positive, default=8.0, help="to stop after (default 8)")
     parser.add_argument("--skip-done", action="store_true", help="goes on with earlier results")
     parser.add_argument("--only", default="", help="part of the names of the rows to run")
     parser.add_argument("--small", action="store_true", help="toy sizes, for a CPU")
     options = parser.parse_args(arguments)
     deadline = time.monotonic() + 60 * options.minutes
     out = options.out or pathlib.Path("runs/gpu_small" if options.small else "runs/gpu")
-    book = results.Book(out)
+    try:
+        book = results.Book(out, "small" if options.small else "full")
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
     if book.rows and not options.skip_done:
         sys.exit(f"error: {out} has results: add --skip-done to go on, or name another --out")
     done = {row for row, status in book.statuses.items() if status == "done"}
     names = [name for name in worker.row_names() if options.only in name]
     if not names:
         sys.exit(f"error: no row has {options.only!r} in its name: {', '.join(worker.row_names())}")
-    with worker.Worker(options.small) as process:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # ends the worker too
+    with contextlib.suppress(KeyboardInterrupt), worker.Worker(options.small) as process:
         for name in names:
             if name not in done:
                 _run(name, process, book, deadline)
-    book.write_table()
     print(f"\n{book.table()}\nresults: {out}/results.jsonl, {out}/table.md")
+
+
+def _positive(text: str) -> float:
+    if not 0 < (value := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
 
 
 def _run(name: str, process: worker.Worker, book: results.Book, deadline: float) -> None:
@@ -58,8 +69,11 @@ def _run(name: str, process: worker.Worker, book: results.Book, deadline: float)
     left = deadline - time.monotonic()
     if left < LEAST:
         print(f"[{name}] not started: the time is over", flush=True)
+        book.begin(name)
+        book.end(name, "not started", 0.0)
         return
     started, status = time.monotonic(), "done"
+    book.begin(name)
     print(f"[{name}]", flush=True)
     for kind, content in process.run(name, left):
         if kind == "result":

@@ -23,9 +23,11 @@ def measure(small: bool) -> Iterator[dict]:
     alone = None
     for devices in sorted({1, count}):
         flags = os.environ.get("XLA_FLAGS", "")
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        visible = visible if visible[0] else [str(number) for number in range(count)]
         env = {
             **os.environ,
-            "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(devices))),
+            "CUDA_VISIBLE_DEVICES": ",".join(visible[:devices]),
             "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
         }
         command = [sys.executable, "-m", "benchmarks.gpu.devices", str(int(small))]

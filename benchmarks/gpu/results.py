@@ -23,21 +23,35 @@ SECTIONS = {  # first word of a row's name -> heading
 class Book:
     """The results in one folder.
 
+    Args:
+      folder: is made where it is missing.
+      kind: of the sizes, "full" or "small"; results of the other kind are refused.
+
     Attributes:
       rows: results of each row, in the order in which they came.
       statuses: how each row ended, "done" or why it did not.
+
+    Raises:
+      OSError: the folder cannot be written.
+      ValueError: it holds results of another kind.
     """
 
-    def __init__(self, folder: pathlib.Path):
-        self.folder = folder
+    def __init__(self, folder: pathlib.Path, kind: str = "full"):
+        self.folder, self.kind = folder, kind
         self.rows: dict[str, list[dict]] = {}
         self.statuses: dict[str, str] = {}
-        path = folder / "results.jsonl"
-        for text in path.read_text().splitlines() if path.exists() else ():
-            try:
-                self._take(json.loads(text))
-            except json.JSONDecodeError:
-                continue  # the last line of a run that was killed
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "results.jsonl"
+        with self._path.open("a"):  # fails here rather than after the first row
+            pass
+        text = self._path.read_text(errors="replace")
+        for line in text.splitlines():
+            self._read(line)
+        self._torn = bool(text) and not text.endswith("\n")  # a run was killed while it wrote
+
+    def begin(self, row: str) -> None:
+        """Forgets what an earlier run left of a row."""
+        self._write({"row": row, "kind": self.kind, "begin": True})
 
     def add(self, row: str, result: dict) -> None:
         """Writes one result of a row."""
@@ -48,38 +62,48 @@ class Book:
         self._write({"row": row, "status": status, "seconds": round(seconds, 1)})
 
     def table(self) -> str:
-        """Markdown: a table for each kind of row."""
+        """Markdown: a table for each kind of row, and what became of the rows without results."""
         parts = []
         for word, heading in SECTIONS.items():
             rows = {row: results for row, results in self.rows.items() if row.startswith(word)}
-            if not rows:
-                continue
             lines = [{"row": row, **result} for row, results in rows.items() for result in results]
-            parts.append(f"### {heading}\n\n" + "\n".join(_markdown(lines)))
-            failed = [f"- {row}: {self.statuses.get(row, 'cut short')}" for row in rows]
-            failed = [each for each in failed if not each.endswith(": done")]
-            parts += ["\n".join(failed)] if failed else []
+            ended = {row: self.statuses.get(row, "cut short") for row in rows}
+            failed = [f"- {row}: {status}" for row, status in ended.items() if status != "done"]
+            if rows:
+                parts.append(f"### {heading}")
+            if lines:
+                parts.append("\n".join(_markdown(lines)))
+            if failed:
+                parts.append("\n".join(failed))
         return "\n\n".join(parts) + "\n"
 
-    def write_table(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _write(self, entry: dict) -> None:
+        with self._path.open("a") as file:
+            file.write("\n" * self._torn + json.dumps(entry) + "\n")
+        self._torn = False
+        self._take(entry)
         (self.folder / "table.md").write_text(self.table())
 
-    def _write(self, entry: dict) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "results.jsonl").open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+    def _read(self, line: str) -> None:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            return  # a run was killed while it wrote this line
+        if not isinstance(entry, dict) or "row" not in entry:
+            return
+        if entry.get("kind", self.kind) != self.kind:
+            raise ValueError(f"{self.folder} has results of {entry['kind']} sizes: name another")
         self._take(entry)
-        self.write_table()
 
     def _take(self, entry: dict) -> None:
-        results = self.rows.setdefault(entry["row"], [])
-        if "status" in entry:
-            self.statuses[entry["row"]] = entry["status"]
-            return
-        if self.statuses.pop(entry["row"], None) is not None:
-            results.clear()  # the row is run again
-        results.append(entry["result"])
+        row = entry["row"]
+        if "begin" in entry:
+            self.rows[row] = []
+            self.statuses.pop(row, None)
+        elif "status" in entry:
+            self.statuses[row] = entry["status"]
+        elif "result" in entry:
+            self.rows.setdefault(row, []).append(entry["result"])
 
 
 def line(result: dict) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import pathlib
 import tempfile
 
 import jax
@@ -22,7 +23,8 @@ def set_up(small: bool) -> None:
     if small:
         jax.default_backend = lambda: "gpu"  # networks take a GPU's paths on a CPU too
         # rows share toys, and compiling takes most of the time
-        jax.config.update("jax_compilation_cache_dir", tempfile.mkdtemp(prefix="fer_jax-gpu-"))
+        cache = pathlib.Path(tempfile.gettempdir()) / f"fer_jax-gpu-{os.getuid()}"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
@@ -30,6 +32,7 @@ def clean_up(small: bool) -> None:
     """Frees the memory of the device after a row; toys may stay, as other rows have the same."""
     if small:
         return
+    speed.forget()
     gc.collect()
     jax.clear_caches()
     if torch.cuda.is_available():

@@ -97,6 +97,11 @@ def _compiled(pair: pairs.Pair, batch: int, steps: int, dtypes: tuple[str, ...])
     return dict(zip(dtypes, zip(programs, programs, strict=True), strict=True))
 
 
+def forget() -> None:
+    """Lets go of the compiled programs of earlier rows."""
+    _compiled.cache_clear()
+
+
 def _shares(ours: sides.Ours, what: str, seconds: float, ceiling: str, small: bool) -> dict:
     """What share of the device's ceilings a call reaches, as the compiler counts its work."""
     rate = ceilings.product_rate(ceiling, small)

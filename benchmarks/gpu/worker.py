@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import time
 import traceback
 from collections.abc import Iterator
@@ -77,7 +79,8 @@ class Worker:
           name: key of `LIMITS`.
           seconds: left for it and all rows after it.
         """
-        if self.process is None:
+        if self.process is None or not self.process.is_alive():
+            self._stop()
             self._start()
         self.pipe.send(name)
         limit = min(LIMITS[name], seconds)
@@ -89,7 +92,7 @@ class Worker:
                 return
             try:
                 kind, content = self.pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):
                 self.process.join()
                 code = self.process.exitcode
                 self._stop()
@@ -97,7 +100,11 @@ class Worker:
                 return
             if kind == "end":
                 return
+            if kind == "status":
+                self._stop()  # an error of the device may stick to its process
             yield kind, content
+            if kind == "status":
+                return
 
     def _start(self) -> None:
         # Both libraries share the memory of one device: JAX shall not take three quarters of it.
@@ -114,14 +121,18 @@ class Worker:
         other.close()
 
     def _stop(self) -> None:
+        """Ends the process and all that it has started."""
         if self.process is not None:
-            self.process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()  # before it has made itself a group
             self.process.join()
             self.pipe.close()
         self.process = self.pipe = None
 
 
 def _serve(pipe, small: bool) -> None:
+    os.setpgrp()  # so that what it starts ends with it
     from benchmarks.gpu import rows
 
     rows.set_up(small)
@@ -137,5 +148,6 @@ def _serve(pipe, small: bool) -> None:
             traceback.print_exc()
             reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
             pipe.send(("status", f"failed: {type(error).__name__}: {reason}"))
+            return
         pipe.send(("end", None))
         rows.clean_up(small)

@@ -53,6 +53,9 @@ def _over_rows(x: jax.Array, y: jax.Array) -> jax.Array:
     tiles = -(-x.shape[1] // _TILE) * -(-y.shape[1] // _TILE)
     most = max(1, min(_PARTS // tiles, len(x) // _LEAST_ROWS))
     parts = max(n for n in range(1, most + 1) if len(x) % n == 0)
+    if 2 * parts < most:  # few numbers divide the rows
+        parts, spare = most, -len(x) % most
+        x, y = (jnp.pad(each, ((0, spare), (0, 0))) for each in (x, y))
     x, y = (each.reshape(parts, -1, each.shape[-1]) for each in (x, y))
     products = jax.lax.dot_general(
         x, y, (((1,), (1,)), ((0,), (0,))), preferred_element_type=jnp.float32
@@ -165,7 +168,7 @@ class TemporalConv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         *leading, frames, channels = x.shape
         shape = (self.kernel_size, channels, self.features)
-        kernel = self.param("kernel", he_normal_fan_out, shape).astype(self.dtype)
+        kernel = self.param("kernel", he_normal_fan_out, shape)
         rows = x.reshape(-1, frames, channels).astype(self.dtype)
         if frames < self.kernel_size:
             y = self._whole_clip(rows, kernel)
@@ -189,13 +192,13 @@ class TemporalConv(nn.Module):
         rows = jnp.pad(rows, ((0, 0), (0, -frames % stride), (0, 0)))
         left = (pad + front) // stride
         rows = rows.reshape(count, -1, stride * channels)
-        return convolve_on_cpu(rows, kernel, (left, len(kernel) - 1 - left))
+        return convolve_on_cpu(rows, kernel.astype(rows.dtype), (left, len(kernel) - 1 - left))
 
     def _whole_clip(self, rows, kernel):
         count, frames, _ = rows.shape
         frames_out = (frames - 1) // self.stride + 1
         matrix = toeplitz(kernel, frames, frames_out, self.stride, self.kernel_size // 2)
-        return channel_mix(rows.reshape(count, -1), matrix)
+        return channel_mix(rows.reshape(count, -1), matrix.astype(rows.dtype))
 
     def _tiles(self, rows, kernel):
         """Multiplies tiles of one frame out fewer than there are taps."""
@@ -209,7 +212,8 @@ class TemporalConv(nn.Module):
         rows = jnp.pad(rows, ((0, 0), (pad, max(length - pad - frames, 0)), (0, 0)))[:, :length]
         rows = rows.reshape(count, -1, hop * channels)
         windows = jnp.concatenate([rows[:, part : part + tiles] for part in range(parts)], -1)
-        y = channel_mix(windows, toeplitz(kernel, parts * hop, tile, self.stride))
+        matrix = toeplitz(kernel, parts * hop, tile, self.stride).astype(rows.dtype)
+        y = channel_mix(windows, matrix)
         return y.reshape(count, tiles * tile, -1)[:, :frames_out]
 
 

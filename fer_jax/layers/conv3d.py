@@ -102,9 +102,10 @@ def largest(x: jax.Array, axis: int) -> jax.Array:
 
 def _largest_forward(x, axis):
     first, *others = (jax.lax.index_in_dim(x, n, axis, False) for n in range(x.shape[axis]))
-    value, place = first, jnp.zeros(first.shape, jnp.int8)
+    kind = jnp.int8 if x.shape[axis] < 128 else jnp.int32
+    value, place = first, jnp.zeros(first.shape, kind)
     for number, each in enumerate(others, 1):
-        place = jnp.where(each > value, jnp.int8(number), place)
+        place = jnp.where(each > value, kind(number), place)
         value = jnp.maximum(value, each)
     return value, (place, jnp.zeros((x.shape[axis], 0)))  # its shape says the length of the axis
 
@@ -112,7 +113,7 @@ def _largest_forward(x, axis):
 def _largest_backward(axis, saved, cotangent):
     place, length = saved[0], saved[1].shape[0]
     axis %= place.ndim + 1
-    places = jnp.arange(length, dtype=jnp.int8).reshape(-1, *[1] * (place.ndim - axis))
+    places = jnp.arange(length, dtype=place.dtype).reshape(-1, *[1] * (place.ndim - axis))
     here = jnp.expand_dims(place, axis) == places
     return (jnp.where(here, jnp.expand_dims(cotangent, axis), 0),)
 
