@@ -12,7 +12,9 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment, e.g. configs/stbln_afew.py")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Experiment: a name such as stbln_afew, or a file. Without it all are listed"
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where results go (default: runs/NAME)")
 _CACHE = flags.DEFINE_string(
     "compilation_cache",
@@ -42,10 +44,37 @@ def main(arguments: list[str]) -> None:
     print(f"report: {workdir}/report.md")
 
 
+def with_config(arguments: list[str]) -> list[str]:
+    """Puts the path in place of a config's name; without a config, or with none of that name, ends.
+
+    What there is is listed then.
+    """
+    from fer_jax.experiments import configs
+
+    found, arguments = False, list(arguments)
+    for place, argument in enumerate(arguments):
+        flag, equals, name = argument.partition("=")
+        if flag.lstrip("-") != "config" or not flag.startswith("-"):
+            continue
+        found, place = True, place if equals else place + 1
+        if place < len(arguments):
+            try:
+                path = configs.find(name if equals else arguments[place])
+            except configs.ConfigNotFoundError as error:
+                sys.exit(f"error: --config: {error}")
+            arguments[place] = f"{flag}={path}" if equals else path
+    if not found and not any(each.startswith("--help") for each in arguments):
+        sys.exit(
+            f"error: name a config, e.g. python run.py --config stbln_synthetic\n\n"
+            f"{configs.listing()}"
+        )
+    return arguments
+
+
 def parse_flags(arguments: list[str]) -> list[str]:
     """Parses the command line; an unknown config or field ends in one line, before any work."""
     try:
-        rest = flags.FLAGS(arguments)
+        rest = flags.FLAGS(with_config(arguments))
         _ = _CONFIG.value.name  # raises when the file could not be loaded
     except flags.Error as error:
         sys.exit(f"error: {str(error).splitlines()[-1].strip()}")
@@ -60,5 +89,4 @@ def parse_flags(arguments: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
     app.run(main, flags_parser=parse_flags)

@@ -26,7 +26,7 @@ from rich.console import Console
 
 from fer_jax import uncertainty
 from fer_jax.compare import tables
-from fer_jax.experiments import report
+from fer_jax.experiments import configs, report
 from fer_jax.experiments.run import FAILURES, keep_compiled
 from fer_jax.predict.load import load_model
 from fer_jax.predict.predictor import Predictor
@@ -49,10 +49,11 @@ def load_config(name: str) -> ConfigDict:
     Raises:
       ConfigError: no such file, or its `get_config` does not take the argument.
     """
-    file, _, argument = name.partition(":")
+    try:
+        file, _, argument = configs.find(name).partition(":")
+    except configs.ConfigNotFoundError as error:
+        raise ConfigError(str(error)) from error
     path = pathlib.Path(file)
-    if not path.is_file():
-        raise ConfigError(f"there is no config {file}")
     try:
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)
@@ -206,12 +207,12 @@ def main() -> None:
     keep_compiled(os.environ.get("JAX_COMPILATION_CACHE_DIR"))
     console, rows = Console(), []
     try:
-        configs = [load_config(name) for name in options.configs]
-        _check_names(configs)
+        chosen = [load_config(name) for name in options.configs]
+        _check_names(chosen)
     except ConfigError as error:
         sys.exit(f"error: {error}")
     failed = []
-    for config in configs:
+    for config in chosen:
         try:
             rows.append(run_method(config, options.runs, console))
             # what is finished can be read while the rest runs

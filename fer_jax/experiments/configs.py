@@ -1,0 +1,50 @@
+"""Finds the configs that come with the project, by name or by path, and lists them."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import pathlib
+
+FOLDER = pathlib.Path(__file__).parents[2] / "configs"
+_SHARED = ("base",)  # no experiment of its own
+
+
+class ConfigNotFoundError(ValueError):
+    """There is no such config; the message lists what there is, the nearest name first."""
+
+
+def names() -> list[str]:
+    """Names of the configs, without `.py`."""
+    return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in _SHARED)
+
+
+def find(name: str) -> str:
+    """Returns the path of a config, with its variant if it has one.
+
+    Args:
+      name: `stbln_afew`, `stcnlstm_ckplus:stc`, or the path of a file.
+
+    Raises:
+      ConfigNotFoundError: it is neither a name nor a file.
+    """
+    file, colon, variant = name.partition(":")
+    if pathlib.Path(file).is_file():
+        return name
+    stem = pathlib.PurePath(file).name.removesuffix(".py")
+    if file in (stem, f"{stem}.py") and stem in names():
+        return f"{FOLDER / stem}.py{colon}{variant}"
+    nearest = difflib.get_close_matches(stem, names(), n=len(names()), cutoff=0.0)
+    raise ConfigNotFoundError(f"there is no config {file}\n\n{listing(nearest)}")
+
+
+def listing(order: list[str] | None = None) -> str:
+    """One line a config: its name and what it is; `order` is that of the names."""
+    order = names() if order is None else order
+    width = max(map(len, order), default=0)
+    return "\n".join(f"  {name:{width}}  {_title(name)}" for name in order)
+
+
+def _title(name: str) -> str:
+    document = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
+    return document.partition("\n")[0]

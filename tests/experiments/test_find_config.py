@@ -1,0 +1,53 @@
+"""Configs are found by name or by path; where there is none, what there is is listed."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from fer_jax.experiments import configs
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", ["stbln_afew", "stbln_afew.py", "stcnlstm_ckplus:stc"])
+def test_a_name_is_found_from_anywhere(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stem, colon, variant = name.partition(":")
+    stem = stem.removesuffix(".py")
+    assert configs.find(name) == f"{ROOT / 'configs' / stem}.py{colon}{variant}"
+
+
+def test_a_path_stays_as_it_is(tmp_path):
+    file = tmp_path / "mine.py"
+    file.touch()
+    assert configs.find(f"{file}:small") == f"{file}:small"
+
+
+@pytest.mark.parametrize("name", ["stbln_afw", "configs/stbln_afw.py", "base"])
+def test_the_nearest_is_listed_first(name):
+    with pytest.raises(configs.ConfigNotFoundError) as caught:
+        configs.find(name)
+    first, _, rows = str(caught.value).partition("\n\n")
+    assert first == f"there is no config {name}"
+    assert len(rows.splitlines()) == len(configs.names())
+    if "afw" in name:
+        assert rows.splitlines()[0].split()[0] == "stbln_afew"
+
+
+def test_every_config_says_what_it_is():
+    rows = [row.split(maxsplit=1) for row in configs.listing().splitlines()]
+    assert [name for name, _ in rows] == configs.names()
+    assert all(title.endswith(".") for _, title in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "error: name a config"), (["--config=stbln_sinthetic"], "no config stbln_sinthetic")],
+)
+def test_the_command_lists_what_there_is(arguments, message):
+    call = [sys.executable, "run.py", *arguments]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and message in done.stderr
+    assert "stbln_afew" in done.stderr and "Traceback" not in done.stderr
