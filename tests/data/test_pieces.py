@@ -13,6 +13,7 @@ from fer_jax.data.clips import hold_crops
 from fer_jax.data.frame_selection import piece_frames, select_frames
 from fer_jax.experiments import validate
 from fer_jax.predict.windows import Options, predict_windows
+from fer_jax.tasks import TASKS
 
 LONG = (st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 9))
 
@@ -143,10 +144,7 @@ def test_a_video_is_predicted_in_windows_of_frames_at_the_pace_of_training(fps, 
         select=lambda detected, fps: select_frames(detected, 5, "pieces"),
         predict=lambda clips, **options: seen.append(clips[0, :, 0, 0].tolist()),
     )  # fmt: skip
-    answer = types.SimpleNamespace(
-        row=lambda *args: {}, blank=lambda classes: {}, threshold=lambda *args: None
-    )
-    monkeypatch.setattr("fer_jax.predict.windows.ANSWERS", {"classification": answer})
+    monkeypatch.setattr(TASKS["classification"], "row", lambda *args: {})
     points = np.random.default_rng(0).normal(size=(68, 2))
 
     def faces():
