@@ -17,7 +17,7 @@ demo: $(DEMO)/.ready
 	  --out runs/stbln_synthetic/clips.csv --figure runs/stbln_synthetic/clips
 
 test: $(TEST)/.ready lint
-	$(TEST)/bin/python -m pytest
+	$(TEST)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(TEST)/.ready
 	$(TEST)/bin/ruff check .
