@@ -5,9 +5,13 @@ The compilation cache is set before jax is imported, here and in every command t
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
+
+# Processes that run tests side by side ignore SIGINT; commands that tests stop by it would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _USER = getattr(os, "getuid", lambda: "user")()
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
