@@ -34,7 +34,9 @@ SIZES = {
         {"side": 64}, 4, {"stages": ((4, 1), (4, 1)), "features": 8, "side": 8, "frames": 4}, 2,
     ),
     "STC-NLSTM": ({}, 4, {"channels": (4, 4), "hidden": 4, "frames": 3, "side": 16}, 2),
-    "3D Inception-ResNet": ({"side": 99}, 2, {"divisor": 32, "hidden": 4, "side": 49}, 1),
+    "3D Inception-ResNet": (  # of a toy's few pixels BatchNorm would make bfloat16 noise
+        {"side": 99}, 2, {"divisor": 32, "hidden": 4, "side": 49, "batch_norm": False}, 1,
+    ),
     "bilinear CNN": (
         {"side": 96, "features": 64}, 8, {"side": 8, "features": 4, "stages": ((4, 1), (6, 1))}, 3,
     ),
@@ -45,9 +47,9 @@ PRECISIONS = {  # of our module, of JAX's products; TF32 allowed in the mirror
     "bfloat16": ("bfloat16", "tensorfloat32", True),
 }
 PARTS = ("inference", "training", "gradients")
-# Ours may be off this many times as far as the mirror in the same precision, or as far as `FLOOR`,
-# and never as far as `CAP`: zeros in place of the gradients are off by 1.
-TIMES, CAP = 3.0, 0.75
+# Ours may be off this many times as far as the mirror in the same precision, or as far as `FLOOR`.
+# Beyond `CAP` it must be about as good as the mirror: zeros in place of gradients are off by 1.
+TIMES, CAP, ABOUT = 3.0, 0.75, 1.5
 FLOOR = {"float32": 5e-3, "TF32": 1e-2, "bfloat16": 1e-1}
 # What only a CPU may run.
 CPU_PATHS = (
@@ -76,7 +78,7 @@ def measure(system: str, small: bool) -> Iterator[dict]:
             own = _errors((*outputs, pair.names(gradients)), true)
             mirror = pair.loaded_mirror(variables)
             theirs = _errors(_mirrors(pair, mirror, name, inputs, labels), true)
-            limits = {part: min(max(TIMES * theirs[part], FLOOR[name]), CAP) for part in PARTS}
+            limits = {part: _limit(theirs[part], FLOOR[name]) for part in PARTS}
             right = all(own[part] <= limits[part] for part in PARTS)
             yield {
                 "precision": name,
@@ -86,6 +88,11 @@ def measure(system: str, small: bool) -> Iterator[dict]:
             }
         if elsewhere.wanted:
             yield {"precision": "float32 on the CPU", **_errors(elsewhere.result(), true)}
+
+
+def _limit(theirs: float, floor: float) -> float:
+    """Largest error of ours, given that of the mirror."""
+    return min(max(TIMES * theirs, floor), max(CAP, ABOUT * theirs))
 
 
 def _compile(pair, name: str, *given):
