@@ -43,12 +43,7 @@ def side_by_side(compilers: Iterable[Callable]) -> list:
 
 def quick() -> dict | None:
     """Options of the compiler that leave out measuring kernels against each other on a GPU."""
-    return {**training_options(), "xla_gpu_autotune_level": 0} if on_gpu() else None
-
-
-def training_options() -> dict:
-    """Options with which training compiles on this device."""
-    return (parallel.compiler_options() or {}) if on_gpu() else {}
+    return {**parallel.compiler_options(), "xla_gpu_autotune_level": 0} if on_gpu() else None
 
 
 def on_gpu() -> bool:
@@ -88,12 +83,12 @@ class Ours:
     def compile_step(self, options: dict | None = None):
         """The training call, compiled; `options` are the compiler's."""
         call = self.program.train.lower(self.states_shape, self._shapes(), self.keys)
-        return call.compile(training_options() if options is None else options)
+        return call.compile(parallel.compiler_options() if options is None else options)
 
     def compile_forward(self):
         """The call that scores, compiled."""
         given = self.states_shape.variables, self._shapes(), self.keys[:, 0], _FIRST
-        return self.program.logits.lower(*given).compile(training_options())
+        return self.program.logits.lower(*given).compile()
 
     def prepare(self, forward, step) -> Ours:
         """Takes what both methods compiled and puts weights and clips on the device."""

@@ -32,9 +32,7 @@ def by_chunk(system: str, batch: int, frames: int, small: bool) -> Iterator[dict
         def sample(variables, x, key):
             return uncertainty.mc_dropout(forward, variables, x, key, passes=passes, chunk=chunk)
 
-        return (
-            jax.jit(sample).lower(variables, x, jax.random.key(0)).compile(sides.training_options())
-        )
+        return jax.jit(sample).lower(variables, x, jax.random.key(0)).compile()
 
     programs = sides.side_by_side(functools.partial(compile_chunk, chunk) for chunk in chunks)
     for chunk, sample in zip(chunks, programs, strict=True):

@@ -101,13 +101,20 @@ def largest(x: jax.Array, axis: int) -> jax.Array:
 
 
 def _largest_forward(x, axis):
-    first, *others = (jax.lax.index_in_dim(x, n, axis, False) for n in range(x.shape[axis]))
-    kind = jnp.int8 if x.shape[axis] < 128 else jnp.int32
-    value, place = first, jnp.zeros(first.shape, kind)
-    for number, each in enumerate(others, 1):
+    value, place = _first_largest(
+        [jax.lax.index_in_dim(x, n, axis, False) for n in range(x.shape[axis])]
+    )
+    return value, (place, jnp.zeros((x.shape[axis], 0)))  # its shape says the length of the axis
+
+
+def _first_largest(arrays: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """The largest of several arrays, place by place, and the number of the first that has it."""
+    kind = jnp.int8 if len(arrays) < 128 else jnp.int32
+    value, place = arrays[0], jnp.zeros(arrays[0].shape, kind)
+    for number, each in enumerate(arrays[1:], 1):
         place = jnp.where(each > value, kind(number), place)
         value = jnp.maximum(value, each)
-    return value, (place, jnp.zeros((x.shape[axis], 0)))  # its shape says the length of the axis
+    return value, place
 
 
 def _largest_backward(axis, saved, cotangent):
@@ -135,11 +142,7 @@ def max_pool_3(x: jax.Array, padding: str) -> jax.Array:
 
 
 def _pool_3_forward(x, padding):
-    first, *others = _ninths(x, padding)
-    value, place = first, jnp.zeros(first.shape, jnp.int8)
-    for number, each in enumerate(others, 1):
-        place = jnp.where(each > value, jnp.int8(number), place)
-        value = jnp.maximum(value, each)
+    value, place = _first_largest(_ninths(x, padding))
     return value, (place, jnp.zeros((*x.shape[2:4], 0)))  # its shape says the size of the maps
 
 

@@ -61,8 +61,9 @@ def device_memory() -> int:
 def compiler_options() -> dict | None:
     """Options with which training calls are compiled.
 
-    On a GPU matrix products are left to cuBLAS: the kernels that XLA would generate and measure
-    against each other were no faster for ST-BLN on an H100, and take the compiler much longer.
+    On a GPU matrix products are left to cuBLAS, so that XLA does not generate kernels and measure
+    them against each other, which takes the compiler most of its time. The steps in the GPU table
+    of docs/speed.md were compiled with it; without it they have not been timed by a command.
     """
     return {"xla_gpu_enable_triton_gemm": False} if jax.default_backend() == "gpu" else None
 
