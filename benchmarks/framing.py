@@ -4,10 +4,9 @@
 
 Looks for faces in validation images, enlarged fourfold, as prediction does in video, and prints how
 far apart the eyes are and how high the middle of eyes and mouth lies:
-`fer_jax.faces.framing.FER2013`. With a bundle, also how well it does on the images as they are, and
-on the same faces cut out of
-them anew: aligned as `python -m preprocess` does, and framed as in FER-2013. Needs the `preprocess`
-extra.
+`fer_jax.faces.landmarks.FER2013`. With a bundle, also how well it does on the images as they are,
+and on the same faces cut out of them anew: aligned as `python -m preprocess` does, and framed as in
+FER-2013. Needs the `preprocess` extra.
 """
 
 from __future__ import annotations
@@ -24,8 +23,15 @@ from fer_jax import metrics
 from fer_jax.data import load as data_load
 from fer_jax.data.clips import Clips
 from fer_jax.faces.crop import cut_crop
-from fer_jax.faces.framing import ALIGNED, FER2013, Framing
-from fer_jax.faces.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, eye_distance
+from fer_jax.faces.landmarks import (
+    ALIGNED,
+    FER2013,
+    LEFT_EYE,
+    MOUTH,
+    RIGHT_EYE,
+    Framing,
+    eye_distance,
+)
 from fer_jax.faces.tracker import Tracker
 from fer_jax.tasks.dimensions.summary import TOLERANCE
 

@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
             "frame_rule": "ends",
             "frames_per_second": 0.0,  # of a video, from which frames are chosen; 0: from all
             "classes": (),  # names of the classes to keep; (): all
-            # Of "dimensional", see fer_jax.faces.labels.vad: other words for emotions, e.g.
+            # Of "dimensional", see faces.emotion_ratings.vad: other words for emotions, e.g.
             # (("anger", "anger"),), and the dominance of "neutral" (0: that of its norms)
             "words": (),
             "neutral_dominance": 0.0,

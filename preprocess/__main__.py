@@ -22,7 +22,7 @@ from rich.text import Text
 
 from fer_jax.faces import crop
 from fer_jax.faces.detector import LandmarkModelError, landmark_model
-from fer_jax.faces.framing import ALIGNED
+from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import ClipError, Sequence
 from preprocess import pipeline, report, store
 from preprocess.clip import Clip, SourceError

@@ -13,8 +13,16 @@ from collections.abc import Sequence as Series
 
 import numpy as np
 
-from fer_jax.faces.framing import ALIGNED, Framing
-from fer_jax.faces.landmarks import MEAN_FACE, Graph, centre, inner, make_graph, save_graph
+from fer_jax.faces.landmarks import (
+    ALIGNED,
+    MEAN_FACE,
+    Framing,
+    Graph,
+    centre,
+    inner,
+    make_graph,
+    save_graph,
+)
 from fer_jax.faces.sequence import Sequence
 from preprocess import PREPROCESS_VERSION
 from preprocess.clip import Clip, SourceError

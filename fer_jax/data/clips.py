@@ -9,7 +9,7 @@ import numpy as np
 
 from fer_jax.data import crops
 from fer_jax.faces import landmarks as lm
-from fer_jax.faces.framing import ALIGNED, Framing
+from fer_jax.faces.landmarks import ALIGNED, Framing
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,8 +18,9 @@ from fer_jax.data.frame_selection import (
     window_frames,
 )
 from fer_jax.faces import landmarks as lm
-from fer_jax.faces.framing import ALIGNED, FER2013, Framing
-from fer_jax.faces.labels import DIMENSIONS, PRESENT_INTENSITY, vad
+from fer_jax.faces.emotion_ratings import DIMENSIONS, vad
+from fer_jax.faces.labels import PRESENT_INTENSITY
+from fer_jax.faces.landmarks import ALIGNED, FER2013, Framing
 
 # What a clip without a known target lacks.
 _KNOWN = {"label": "class", "action_units": "action unit", "votes": "vote"}

@@ -7,8 +7,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from fer_jax.faces.framing import ALIGNED, Framing
-from fer_jax.faces.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, eye_distance
+from fer_jax.faces.landmarks import ALIGNED, LEFT_EYE, MOUTH, RIGHT_EYE, Framing, eye_distance
 
 SMALLEST, LARGEST = 32, 512  # sides that can be asked for, pixels
 QUALITY = 95  # of the JPEG files, 0..100

@@ -1,16 +1,93 @@
-"""Where the words of the eight emotions lie among valence, arousal and dominance."""
+"""Valence, arousal and dominance of the emotions: ratings of words, and labels made of votes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from fer_jax.faces.labels import DIMENSIONS, EMOTION_WORDS, WORD_RATINGS
+# The columns of votes in fer2013new.csv of FER+, in their order; after them come unknown and NF
+# (not a face), which are no emotions.
+FERPLUS_EMOTIONS = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+)
+
+DIMENSIONS = ("valence", "arousal", "dominance")
+# Mean ratings of words, 1 to 9, in the order of DIMENSIONS. Source: Bradley & Lang, Affective norms
+# for English words (ANEW), 1999; neutral, which is not among them: Warriner, Kuperman & Brysbaert,
+# Behavior Research Methods 45, 2013 (bilinear CNN specification, section 2.4).
+WORD_RATINGS = {
+    "happy": (8.21, 6.49, 6.63),
+    "surprised": (7.47, 7.47, 6.11),
+    "sad": (1.61, 4.13, 3.45),
+    "angry": (2.85, 7.17, 5.55),
+    "anger": (2.34, 7.63, 5.50),
+    "disgusted": (2.45, 5.42, 4.34),
+    "fear": (2.76, 6.96, 3.22),
+    "contempt": (3.85, 5.28, 5.13),
+    "neutral": (5.50, 3.45, 5.81),
+}
+EMOTION_WORDS = {
+    "neutral": "neutral",
+    "happiness": "happy",
+    "surprise": "surprised",
+    "sadness": "sad",
+    "anger": "angry",
+    "disgust": "disgusted",
+    "fear": "fear",
+    "contempt": "contempt",
+}
 
 SCALE = (1.0, 9.0)  # of the ratings, from its lowest to its highest
 PLANE = DIMENSIONS[:2]
 WRITTEN_BELOW = ("fear", "contempt", "neutral")  # their place in the plane; others above it
+
+
+def vad(
+    votes,
+    words: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+    neutral_dominance: float | None = None,
+) -> np.ndarray:
+    """Averages the ratings of emotions by the votes for them.
+
+    Args:
+      votes: `[N, 8]` of FERPLUS_EMOTIONS; unknown and NF are left out.
+      words: emotion -> word of WORD_RATINGS, where it is not that of EMOTION_WORDS.
+      neutral_dominance: 1 to 9, instead of that of the word; 3.45 gives dominance the spread that
+        the published figures imply.
+
+    Returns:
+      `[N, 3]` float32, 1 to 9, in the order of DIMENSIONS; NaN where there is no vote.
+
+    Raises:
+      ValueError: unknown emotion or word, votes of another shape.
+
+    Source: bilinear CNN specification, sections 2.3 to 2.5 (Zhou et al., equation 1).
+    """
+    votes = np.asarray(votes, np.float64)
+    if votes.ndim != 2 or votes.shape[1] != len(FERPLUS_EMOTIONS):
+        raise ValueError(f"votes are [N, {len(FERPLUS_EMOTIONS)}], got {list(votes.shape)}")
+    chosen = EMOTION_WORDS | dict(words or ())
+    for kind, given, known in (
+        ("emotion", chosen.keys(), EMOTION_WORDS),
+        ("word", chosen.values(), WORD_RATINGS),
+    ):
+        if unknown := [name for name in given if name not in known]:
+            raise ValueError(f"no {kind} {unknown[0]!r} is rated, but {', '.join(known)}")
+    ratings = np.array([WORD_RATINGS[chosen[emotion]] for emotion in FERPLUS_EMOTIONS])
+    if neutral_dominance is not None:
+        row, column = FERPLUS_EMOTIONS.index("neutral"), DIMENSIONS.index("dominance")
+        ratings[row, column] = neutral_dominance
+    total = votes.sum(1, keepdims=True)
+    means = votes @ ratings / np.where(total, total, np.nan)
+    return means.astype(np.float32)
 
 
 def places(dimensions: Sequence[str]) -> dict[str, tuple[float, ...]]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import Delaunay, QhullError
 
 POINTS = 68
 INNER = slice(17, 68)  # the paper drops the 17 jaw points
@@ -82,6 +82,25 @@ def centre(landmarks):
     return landmarks - landmarks[..., MASTER : MASTER + 1, :]
 
 
+class Framing(NamedTuple):
+    """Where the face is in a crop; from left to right it is always in the middle.
+
+    Attributes:
+      eye_distances: side of the square, in distances of the eye centres.
+      height: share of the side, from the top, at which the point halfway between the eyes' middle
+        and the mouth's centre lies.
+    """
+
+    eye_distances: float = 2.5
+    height: float = 0.5
+
+
+ALIGNED = Framing()  # the crops of `python -m preprocess`
+# The median face of FER-2013, whose images are crops as they are; `python -m benchmarks.framing
+# data/ferplus` measures it.
+FER2013 = Framing(eye_distances=2.74, height=0.593)
+
+
 @dataclasses.dataclass(frozen=True)
 class Graph:
     """The landmark graph of a data set, built once and then frozen.
@@ -115,6 +134,8 @@ def make_graph(reference_shape, mode: str = "clean", master: int = MASTER) -> Gr
 
     Source: ST-BLN specification, section 2.4.
     """
+    from scipy.spatial import Delaunay, QhullError  # slow to import, and seldom needed
+
     shape = np.asarray(reference_shape, np.float64)
     if mode not in ("clean", "reference"):
         raise ValueError(f"graph mode {mode!r} is unknown: use 'clean' or 'reference'")

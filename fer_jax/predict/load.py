@@ -11,8 +11,7 @@ from etils import epath
 from flax import linen as nn
 
 from fer_jax.data import model_inputs
-from fer_jax.faces.framing import Framing
-from fer_jax.faces.landmarks import Graph
+from fer_jax.faces.landmarks import Framing, Graph
 from fer_jax.predict.predictor import Predictor
 from fer_jax.systems import SYSTEMS, build
 from fer_jax.training.checkpoint import BUNDLE_VERSION, load_weights

@@ -13,8 +13,7 @@ from flax import linen as nn
 from fer_jax import uncertainty
 from fer_jax.data import frame_selection, model_inputs
 from fer_jax.data.load import scale_to_reference
-from fer_jax.faces.framing import ALIGNED, Framing
-from fer_jax.faces.landmarks import Graph
+from fer_jax.faces.landmarks import ALIGNED, Framing, Graph
 from fer_jax.tasks import TASKS
 
 

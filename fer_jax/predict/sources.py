@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from fer_jax.faces.framing import Framing
+from fer_jax.faces.landmarks import Framing
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Options, Source
 
 _INSTALL = 'pip install "fer_jax[preprocess]"'

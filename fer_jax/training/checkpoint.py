@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from flax import serialization
 
-from fer_jax.faces.framing import ALIGNED
+from fer_jax.faces.landmarks import ALIGNED
 
 BUNDLE_VERSION = 1
 

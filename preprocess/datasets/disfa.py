@@ -21,12 +21,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fer_jax.faces.labels import DISFA_ACTION_UNITS, DISFA_CLASSES, emfacs
+from fer_jax.faces.labels import DISFA_ACTION_UNITS, DISFA_CLASSES
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import VideoPart, open_frames
 from preprocess import folder_tree
 from preprocess.annotations import base_rates, read_codes, unequal_lengths
 from preprocess.clip import Clip, Codes
+from preprocess.emfacs import emfacs
 
 _WHOLE = "video"  # the class of whole videos
 _PEOPLE = 27

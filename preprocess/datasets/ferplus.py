@@ -25,8 +25,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fer_jax.faces.framing import FER2013
-from fer_jax.faces.labels import FERPLUS_EMOTIONS
+from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS
+from fer_jax.faces.landmarks import FER2013
 from fer_jax.faces.sequence import ClipError
 from preprocess import folder_tree
 from preprocess.clip import Clip, SourceError

@@ -12,7 +12,7 @@ from fer_jax.data import crops, cross_database
 from fer_jax.data import folds as data_folds
 from fer_jax.experiments import validate
 from fer_jax.faces import labels
-from fer_jax.faces.framing import FER2013
+from fer_jax.faces.landmarks import FER2013
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.classification import database_report
 from fer_jax.uncertainty import summarise

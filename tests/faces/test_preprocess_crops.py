@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_jax.faces import crop as faces_crop
 from fer_jax.faces import tracker
-from fer_jax.faces.framing import FER2013, Framing
-from fer_jax.faces.landmarks import LEFT_EYE, MEAN_FACE, RIGHT_EYE
+from fer_jax.faces.crop import crop_transform, cut_crop, encode_jpeg, make_crop, pack
+from fer_jax.faces.landmarks import FER2013, LEFT_EYE, MEAN_FACE, RIGHT_EYE, Framing
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import Frames
 from preprocess import read
@@ -44,7 +43,7 @@ anywhere = st.builds(
 @settings(max_examples=50, deadline=None)
 @given(landmarks=anywhere, size=st.sampled_from(SIZES))
 def test_eyes_are_level_and_the_same_distance_apart_in_every_crop(landmarks, size):
-    matrix = faces_crop.crop_transform(landmarks, size)
+    matrix = crop_transform(landmarks, size)
     inside = landmarks @ matrix[:, :2].T + matrix[:, 2]
     right, left = middle_of(inside, RIGHT_EYE), middle_of(inside, LEFT_EYE)
     np.testing.assert_allclose(left - right, [0.4 * size, 0], atol=1e-6 * size)
@@ -59,7 +58,7 @@ def test_eyes_are_level_and_the_same_distance_apart_in_every_crop(landmarks, siz
 @given(landmarks=anywhere, size=st.sampled_from(SIZES))
 def test_a_crop_knows_its_landmarks_wherever_the_face_is(landmarks, size):
     image = np.full((90, 120, 3), 200, np.uint8)
-    crop, inside = faces_crop.cut_crop(image, landmarks, size)
+    crop, inside = cut_crop(image, landmarks, size)
     assert crop.shape == (size, size, 3) and crop.dtype == np.uint8
     assert inside.dtype == np.float32
     np.testing.assert_allclose(
@@ -76,7 +75,7 @@ def test_a_crop_knows_its_landmarks_wherever_the_face_is(landmarks, size):
     framing=st.builds(Framing, st.floats(1.5, 5), st.floats(0.2, 0.8)) | st.just(FER2013),
 )
 def test_a_framing_says_where_eyes_and_mouth_are(landmarks, size, framing):
-    _, inside = faces_crop.cut_crop(np.zeros((90, 120, 3), np.uint8), landmarks, size, framing)
+    _, inside = cut_crop(np.zeros((90, 120, 3), np.uint8), landmarks, size, framing)
     right, left = middle_of(inside, RIGHT_EYE), middle_of(inside, LEFT_EYE)
     np.testing.assert_allclose(left - right, [size / framing.eye_distances, 0], atol=1e-3 * size)
     centre = ((right + left) / 2 + middle_of(inside, slice(48, 68))) / 2
@@ -88,11 +87,11 @@ def test_pixels_move_with_the_framing():
     """A larger square that is cut around the same face holds the smaller one."""
     image = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
     face = placed(25.6)
-    small, _ = faces_crop.cut_crop(image, face, 64)
+    small, _ = cut_crop(image, face, 64)
     # as large pixels: 16 more on the left, 26 more above
-    large, _ = faces_crop.cut_crop(image, face, 96, Framing(96 / 25.6, (32 + 26) / 96))
+    large, _ = cut_crop(image, face, 96, Framing(96 / 25.6, (32 + 26) / 96))
     assert np.abs(large[26:90, 16:80].astype(int) - small).max() <= 1
-    cut = faces_crop.make_crop(image, face, 96, Framing(96 / 25.6))
+    cut = make_crop(image, face, 96, Framing(96 / 25.6))
     assert cut.side == pytest.approx(96, rel=1e-5)
 
 
@@ -102,7 +101,7 @@ def test_a_face_that_already_fits_is_copied_pixel_by_pixel():
     offset = ((middle_of(face, RIGHT_EYE) + middle_of(face, LEFT_EYE)) / 2 +
               middle_of(face, slice(48, 68))) / 2  # fmt: skip
     # the middle of 64 pixels that start at column 40 and row 30 is between two pixels
-    crop, inside = faces_crop.cut_crop(image, face - offset + [40 + 31.5, 30 + 31.5], 64)
+    crop, inside = cut_crop(image, face - offset + [40 + 31.5, 30 + 31.5], 64)
     np.testing.assert_array_equal(crop, image[30:94, 40:104])
     np.testing.assert_allclose(inside, face - offset + 31.5, atol=1e-4)
 
@@ -116,7 +115,7 @@ def test_pixels_are_where_the_landmarks_say(degrees, distance, size):
     for point in (8, 19, 30, 36, 45, 54, 62):
         dot = np.exp(-((x - face[point, 0]) ** 2 + (y - face[point, 1]) ** 2) / (2 * spread**2))
         image = np.repeat((255 * dot).astype(np.uint8)[..., None], 3, axis=2)
-        crop, inside = faces_crop.cut_crop(image, face, size)
+        crop, inside = cut_crop(image, face, size)
         weight = crop[..., 0].astype(float)
         rows, columns = np.mgrid[:size, :size]
         found = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
@@ -128,8 +127,8 @@ def test_pixels_are_where_the_landmarks_say(degrees, distance, size):
 def test_outside_the_image_is_black(distance, size, degrees):
     face = placed(distance, degrees, middle=(12.0, 130.0))
     image = np.full((160, 200, 3), 255, np.uint8)
-    crop, _ = faces_crop.cut_crop(image, face, size)
-    matrix = np.vstack([faces_crop.crop_transform(face, size), [0, 0, 1]])
+    crop, _ = cut_crop(image, face, size)
+    matrix = np.vstack([crop_transform(face, size), [0, 0, 1]])
     rows, columns = np.mgrid[:size, :size]
     pixels = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(matrix).T
     beyond = np.maximum(-0.5 - pixels[..., :2], pixels[..., :2] - [199.5, 159.5]).max(-1)
@@ -141,7 +140,7 @@ def test_outside_the_image_is_black(distance, size, degrees):
 
 
 def test_a_face_outside_the_image_is_all_black():
-    crop, inside = faces_crop.cut_crop(np.full((50, 60, 3), 255, np.uint8), placed(20), 64)
+    crop, inside = cut_crop(np.full((50, 60, 3), 255, np.uint8), placed(20), 64)
     assert not crop.any()
     assert inside[30].min() > 0 and inside[30].max() < 64
 
@@ -152,7 +151,7 @@ def test_a_large_face_does_not_alias(distance, degrees):
     rows, columns = np.mgrid[:1300, :1300]
     checked = np.where((rows + columns) % 2, 255, 0).astype(np.uint8)
     image = np.repeat(checked[..., None], 3, axis=2)
-    crop, _ = faces_crop.cut_crop(image, placed(distance, degrees, middle=(650, 600)), 48)
+    crop, _ = cut_crop(image, placed(distance, degrees, middle=(650, 600)), 48)
     assert abs(crop.mean() - 127.5) < 3
     assert crop.std() < 25  # sampled at single points it would be above 100
 
@@ -160,7 +159,7 @@ def test_a_large_face_does_not_alias(distance, degrees):
 def test_a_strip_wider_than_opencv_can_warp():
     image = np.zeros((60, 40_000, 3), np.uint8)
     image[:, 39_000:] = 255
-    crop, _ = faces_crop.cut_crop(image, placed(20, middle=(39_500, 25)), 32)
+    crop, _ = cut_crop(image, placed(20, middle=(39_500, 25)), 32)
     assert (crop[12:20] == 255).all()
 
 
@@ -171,14 +170,14 @@ def test_a_strip_wider_than_opencv_can_warp():
 )
 def test_what_cannot_be_aligned_is_refused(landmarks):
     with pytest.raises(ValueError, match="crop"):
-        faces_crop.cut_crop(np.zeros((99, 99, 3), np.uint8), landmarks, 64)
+        cut_crop(np.zeros((99, 99, 3), np.uint8), landmarks, 64)
 
 
 def test_files_hold_colours_and_stand_one_after_another():
     red, blue = np.zeros((2, 40, 40, 3), np.uint8)
     red[..., 0], blue[..., 2] = 220, 180
-    files = [faces_crop.encode_jpeg(red), b"", faces_crop.encode_jpeg(blue)]
-    packed, offsets = faces_crop.pack(files)
+    files = [encode_jpeg(red), b"", encode_jpeg(blue)]
+    packed, offsets = pack(files)
     assert (packed.dtype, offsets.dtype) == (np.uint8, np.int64)
     assert offsets.tolist() == [0, len(files[0]), len(files[0]), len(files[0]) + len(files[2])]
     for frame, colour in ((0, red), (2, blue)):

@@ -21,8 +21,8 @@ from fer_jax.data import load as data_load
 from fer_jax.data.clips import hold_crops
 from fer_jax.experiments import report
 from fer_jax.experiments import run as experiment
-from fer_jax.faces.framing import FER2013
-from fer_jax.faces.labels import FERPLUS_EMOTIONS, vad
+from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS, vad
+from fer_jax.faces.landmarks import FER2013
 from fer_jax.predict import api
 from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import make_clip, render, write_video

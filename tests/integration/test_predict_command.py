@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 
 import fer_jax
-from fer_jax.faces.framing import ALIGNED, FER2013
-from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
+from fer_jax.faces.landmarks import ALIGNED, FER2013, MEAN_FACE, centre, inner, make_graph
 from fer_jax.predict.api import main, predict_clips, predict_frames
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import columns

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 
 from fer_jax.data.frame_selection import select_frames
-from fer_jax.faces.framing import ALIGNED, FER2013
-from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.faces.landmarks import ALIGNED, FER2013, MEAN_FACE
 from fer_jax.predict import api, sources, tables
 from fer_jax.predict.windows import ClipProblem, Options, columns
 from fer_jax.uncertainty import summarise

@@ -17,9 +17,16 @@ from fer_jax.data import augment
 from fer_jax.data.clips import hold_crops, take
 from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.data.load import NotPreparedError, load_clips
-from fer_jax.faces import labels
-from fer_jax.faces.framing import ALIGNED, FER2013
-from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, load_graph, make_graph
+from fer_jax.faces import emotion_ratings
+from fer_jax.faces.landmarks import (
+    ALIGNED,
+    FER2013,
+    MEAN_FACE,
+    centre,
+    inner,
+    load_graph,
+    make_graph,
+)
 from preprocess.__main__ import main
 from preprocess.clip import SourceError
 from preprocess.datasets import ferplus
@@ -127,7 +134,7 @@ def test_splits_and_classes(tmp_path):
         "neutral", "neutral", "happiness", "anger", "anger", "surprise", "fear", "happiness",
         "disgust",
     ]  # fmt: skip
-    assert ferplus.CLASSES == ferplus.VOTES == labels.FERPLUS_EMOTIONS
+    assert ferplus.CLASSES == ferplus.VOTES == emotion_ratings.FERPLUS_EMOTIONS
 
 
 @pytest.mark.parametrize("form", ["folders", "deeper", "archive", "archives"])
@@ -569,7 +576,7 @@ def test_dimensions_and_ratings_can_be_chosen(ready):
 
 def test_the_class_with_most_votes_can_be_learnt_too(ready):
     clips = load_clips(ready[0], 1, "last", "ferplus", crop_size=0)
-    assert clips.classes == labels.FERPLUS_EMOTIONS
+    assert clips.classes == emotion_ratings.FERPLUS_EMOTIONS
     assert clips.labels[clips.clip_ids.index("fer0000009")] == 5
 
 
@@ -612,12 +619,12 @@ def test_the_real_votes_are_those_of_the_specification(real_data):
     sizes = [sum(row.usage == usage for row in named) for usage in FOLDERS]
     assert len(rows) == 35_887 and sizes == [28_561, 3_579, 3_574]
     tested = np.array([row.votes for row in named if row.usage == "PrivateTest"], float)
-    rated = labels.vad(tested)
+    rated = emotion_ratings.vad(tested)
     assert np.isnan(rated).any(1).sum() == 1
     np.testing.assert_allclose(np.nanstd(rated, 0), (1.970, 1.381, 0.849), atol=6e-4)
-    spread = np.nanstd(labels.vad(tested, {"anger": "anger"}), 0)
+    spread = np.nanstd(emotion_ratings.vad(tested, {"anger": "anger"}), 0)
     np.testing.assert_allclose(spread, (2.015, 1.412, 0.850), atol=6e-4)
-    spread = np.nanstd(labels.vad(tested, neutral_dominance=3.45), 0)
+    spread = np.nanstd(emotion_ratings.vad(tested, neutral_dominance=3.45), 0)
     np.testing.assert_allclose(spread[2], 1.242, atol=6e-4)
 
 

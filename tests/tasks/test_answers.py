@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_jax.data.frame_selection import select_frames, window_frames
-from fer_jax.faces.framing import ALIGNED
-from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.faces.landmarks import ALIGNED, MEAN_FACE
 from fer_jax.plotting.timeline import borders
 from fer_jax.predict import api, tables
 from fer_jax.predict.windows import (

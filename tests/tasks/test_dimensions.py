@@ -15,7 +15,7 @@ from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
 from fer_jax.experiments import run, validate
 from fer_jax.faces import emotion_ratings
-from fer_jax.faces.labels import WORD_RATINGS
+from fer_jax.faces.emotion_ratings import WORD_RATINGS
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.dimensions import report
 from fer_jax.tasks.dimensions import scores as dimensions_scores

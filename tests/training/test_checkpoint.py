@@ -13,7 +13,7 @@ import pytest
 import fer_jax
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.faces import landmarks
-from fer_jax.faces.framing import ALIGNED, Framing
+from fer_jax.faces.landmarks import ALIGNED, Framing
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.training import checkpoint
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_jax.faces import labels
+from fer_jax.faces.emotion_ratings import DIMENSIONS, FERPLUS_EMOTIONS, vad
 
 ORDER = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 
@@ -15,8 +15,8 @@ def votes(**given):
 
 
 def test_emotions_stand_in_the_order_of_the_file():
-    assert labels.FERPLUS_EMOTIONS == ORDER
-    assert labels.DIMENSIONS == ("valence", "arousal", "dominance")
+    assert FERPLUS_EMOTIONS == ORDER
+    assert DIMENSIONS == ("valence", "arousal", "dominance")
 
 
 # Bilinear CNN specification, section 2.6.
@@ -31,8 +31,8 @@ def test_emotions_stand_in_the_order_of_the_file():
     ],
 )
 def test_worked_examples(row, wanted):
-    np.testing.assert_allclose(labels.vad(row), [wanted], rtol=1e-6)
-    assert labels.vad(row).dtype == np.float32
+    np.testing.assert_allclose(vad(row), [wanted], rtol=1e-6)
+    assert vad(row).dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -49,34 +49,34 @@ def test_worked_examples(row, wanted):
     ],
 )
 def test_each_emotion_has_its_rating(emotion, rating):
-    np.testing.assert_allclose(labels.vad(votes(**{emotion: 10})), [rating], rtol=1e-6)
+    np.testing.assert_allclose(vad(votes(**{emotion: 10})), [rating], rtol=1e-6)
 
 
 def test_a_row_without_votes_is_unknown_and_leaves_the_others_alone():
-    rated = labels.vad(votes(happiness=3) + votes() + votes(sadness=1))
+    rated = vad(votes(happiness=3) + votes() + votes(sadness=1))
     assert np.isnan(rated).all(1).tolist() == [False, True, False]
     np.testing.assert_allclose(rated[2], (1.61, 4.13, 3.45), rtol=1e-6)
-    assert labels.vad(np.zeros((0, 8))).shape == (0, 3)
+    assert vad(np.zeros((0, 8))).shape == (0, 3)
 
 
 @pytest.mark.parametrize("words", [{"anger": "anger"}, [("anger", "anger")], (("anger", "anger"),)])
 def test_another_word_can_stand_for_an_emotion(words):
-    np.testing.assert_allclose(labels.vad(votes(anger=2), words), [(2.34, 7.63, 5.50)], rtol=1e-6)
-    np.testing.assert_allclose(labels.vad(votes(anger=2)), [(2.85, 7.17, 5.55)], rtol=1e-6)
+    np.testing.assert_allclose(vad(votes(anger=2), words), [(2.34, 7.63, 5.50)], rtol=1e-6)
+    np.testing.assert_allclose(vad(votes(anger=2)), [(2.85, 7.17, 5.55)], rtol=1e-6)
 
 
 def test_dominance_of_neutral_can_be_set():
     row = votes(neutral=1, happiness=1)
-    np.testing.assert_allclose(labels.vad(row, (), 3.45), [(6.855, 4.97, 5.04)], rtol=1e-6)
-    np.testing.assert_allclose(labels.vad(row), [(6.855, 4.97, 6.22)], rtol=1e-6)
+    np.testing.assert_allclose(vad(row, (), 3.45), [(6.855, 4.97, 5.04)], rtol=1e-6)
+    np.testing.assert_allclose(vad(row), [(6.855, 4.97, 6.22)], rtol=1e-6)
 
 
 def test_what_is_not_rated_is_named():
     with pytest.raises(ValueError, match="no emotion 'joy' is rated, but neutral, happiness"):
-        labels.vad(votes(), {"joy": "happy"})
+        vad(votes(), {"joy": "happy"})
     with pytest.raises(ValueError, match="no word 'cross' is rated, but happy, surprised"):
-        labels.vad(votes(), {"anger": "cross"})
+        vad(votes(), {"anger": "cross"})
     with pytest.raises(ValueError, match=r"votes are \[N, 8\], got \[2, 10\]"):
-        labels.vad(np.zeros((2, 10)))
+        vad(np.zeros((2, 10)))
     with pytest.raises(ValueError, match=r"got \[8\]"):
-        labels.vad(np.zeros(8))
+        vad(np.zeros(8))
