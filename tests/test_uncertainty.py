@@ -1,5 +1,8 @@
 """BatchNorm recalibration, Monte Carlo dropout, calibration and selective prediction."""
 
+import subprocess
+import sys
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -281,3 +284,18 @@ def test_threshold_by_hand():
     assert uncertainty.abstain_threshold(DOUBT, CORRECT, 0.6) == 0.9
     assert uncertainty.selective_accuracy(DOUBT, CORRECT, 0.5) == pytest.approx((0.8, 0.75))
     assert uncertainty.abstain_threshold([0.1, 0.2], [False, False], 0.5) == float("-inf")
+
+
+def test_the_package_loads_only_what_is_used():
+    code = (
+        "import sys; from fer_jax import uncertainty; loaded = set(sys.modules); "
+        "uncertainty.risk_coverage; "
+        "print({'jax', 'numpy'} & loaded or {'jax', 'scipy', 'matplotlib'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"
+    for name in uncertainty.__all__:
+        value = getattr(uncertainty, name)
+        assert getattr(value, "__module__", "").startswith("fer_jax.uncertainty") or value
+    with pytest.raises(AttributeError, match="no attribute 'doubt'"):
+        uncertainty.doubt  # noqa: B018

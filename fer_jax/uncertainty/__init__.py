@@ -1,0 +1,38 @@
+"""When not to trust a prediction: Monte Carlo dropout, calibration, selective prediction.
+
+Everything here works on any Flax model: a model enters as a function
+`forward(variables, inputs, key) -> logits`, which `stochastic` makes for the models of this
+package, and as `statistics(variables, inputs) -> batch_stats`.
+
+A name is imported when it is first used, so that this package costs nothing to import, and the
+functions on NumPy arrays do not bring JAX.
+"""
+
+import importlib
+
+_FILES = {
+    "sampling": ("CHUNK_BYTES", "mc_dropout", "sample", "stochastic"),
+    "summaries": ("Summary", "entropy", "summarise"),
+    "batch_norm": ("recalibrate_batch_norm",),
+    "calibration": ("expected_calibration_error", "reliability_bins"),
+    "selective": (
+        "abstain_threshold",
+        "area_under_risk_coverage",
+        "risk_coverage",
+        "selective_accuracy",
+    ),
+}
+_FILE_OF = {name: file for file, names in _FILES.items() for name in names}
+__all__ = sorted(_FILE_OF)
+
+
+def __getattr__(name: str):
+    if name not in _FILE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_FILE_OF[name]}"), name)
+    globals()[name] = value  # found at once the next time
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

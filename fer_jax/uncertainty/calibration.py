@@ -1,0 +1,36 @@
+"""Calibration: whether predictions are right as often as their probabilities say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def reliability_bins(probabilities, labels, bins: int = 15):
+    """Confidence against accuracy in equal bins of the largest probability.
+
+    Returns:
+      confidence `[bins]`, accuracy `[bins]` (nan where empty) and count `[bins]`.
+    """
+    probabilities = np.asarray(probabilities)
+    confidence = probabilities.max(-1)
+    correct = probabilities.argmax(-1) == np.asarray(labels)
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    divisor = np.where(count, count, np.nan)
+    return (
+        np.bincount(place, confidence, bins) / divisor,
+        np.bincount(place, correct, bins) / divisor,
+        count,
+    )
+
+
+def expected_calibration_error(probabilities, labels, bins: int = 15) -> float:
+    """Mean distance of confidence and accuracy over the bins (Guo et al., ICML 2017)."""
+    return calibration_error(*reliability_bins(probabilities, labels, bins))
+
+
+def calibration_error(confidence, accuracy, count) -> float:
+    """The same of bins that `reliability_bins` returned."""
+    if not count.sum():
+        return float("nan")
+    return float(np.nansum(np.abs(confidence - accuracy) * count) / count.sum())

@@ -1,0 +1,88 @@
+"""Monte Carlo dropout: samples of a network's predictions.
+
+The file is not called after its function `mc_dropout`, which the package exports under that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+
+# Inputs passed through the network side by side: enough to fill the device, while the activations
+# (some hundred times the inputs) stay in a CPU's caches.
+CHUNK_BYTES = {"cpu": 2**18, "other": 2**24}
+
+
+def stochastic(module: nn.Module) -> Callable:
+    """Returns `forward(variables, inputs, key)`: dropout on, BatchNorm in inference mode."""
+
+    def forward(variables, inputs, key):
+        return module.apply(variables, inputs, train=False, dropout=True, rngs={"dropout": key})
+
+    return forward
+
+
+def sample(
+    module: nn.Module, variables, inputs, key: jax.Array, *, passes: int = 100,
+    probabilities: Callable = jax.nn.softmax,
+):  # fmt: skip
+    """MC dropout of one of this package's models: probabilities `[S, B, C]`.
+
+    What a model has in front of its first dropout is computed once, where it says what that is
+    (methods `before_dropout` and `after_dropout`).
+
+    Args:
+      module, variables, inputs: the model and what it takes.
+      key, passes, probabilities: see `mc_dropout`.
+    """
+    if not hasattr(module, "before_dropout"):
+        forward = stochastic(module)
+        return mc_dropout(
+            forward, variables, inputs, key, passes=passes, probabilities=probabilities
+        )
+
+    def rest(variables, inputs, key):
+        rngs = {"dropout": key}
+        return module.apply(variables, inputs, dropout=True, rngs=rngs, method=module.after_dropout)
+
+    kept = module.apply(variables, inputs, method=module.before_dropout)
+    return mc_dropout(rest, variables, kept, key, passes=passes, probabilities=probabilities)
+
+
+def mc_dropout(
+    forward: Callable, variables, inputs, key: jax.Array, *, passes: int = 100, chunk: int = 0,
+    probabilities: Callable = jax.nn.softmax,
+) -> jax.Array:  # fmt: skip
+    """Passes the same inputs through a network many times, with other dropout masks each time.
+
+    Args:
+      forward: `(variables, inputs, key) -> logits [B, C]`.
+      variables: what `forward` takes; MC dropout wants the BatchNorm statistics of training.
+      inputs: array, or a tree of them, with leading axis B.
+      key: split into one key a pass.
+      passes: S.
+      chunk: passes evaluated side by side; 0: as many as keep the inputs under `CHUNK_BYTES`.
+      probabilities: what becomes of the logits, over the last axis.
+
+    Returns:
+      Probabilities `[S, B, C]`. Jit-able; memory is bounded by the chunk, and what comes before
+      the first dropout does not depend on the key, so it is computed at most once a chunk.
+
+    Source: Gal & Ghahramani, ICML 2016; ST-BLN specification, section 7.
+    """
+    room = CHUNK_BYTES["cpu" if jax.default_backend() == "cpu" else "other"]
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(inputs))
+    limit = chunk or max(1, room // max(size, 1))
+    side_by_side = max(n for n in range(1, min(limit, passes) + 1) if passes % n == 0)
+
+    def one_pass(pass_key):
+        return probabilities(forward(variables, inputs, pass_key))
+
+    keys = jax.random.split(key, passes)
+    if side_by_side == 1:
+        return jax.lax.map(one_pass, keys)
+    keys = keys.reshape(-1, side_by_side)
+    passed = jax.lax.map(jax.vmap(one_pass), keys)
+    return passed.reshape(passes, *passed.shape[2:])

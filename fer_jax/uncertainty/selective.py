@@ -1,0 +1,58 @@
+"""Selective prediction: error rates where only the most certain predictions are used."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def risk_coverage(uncertainty, correct) -> tuple[np.ndarray, np.ndarray]:
+    """Error rate among the most certain clips, for every share of clips that is answered.
+
+    Clips of equal uncertainty are answered together, so the order of the input does not matter.
+
+    Args:
+      uncertainty: `[B]`, larger is less certain.
+      correct: `[B]` bool.
+
+    Returns:
+      coverage `[K]` (ascending, ends with 1) and risk `[K]`, one point a distinct uncertainty.
+    """
+    uncertainty = np.asarray(uncertainty, np.float64)
+    order = np.argsort(uncertainty, kind="stable")
+    wrong = np.cumsum(~np.asarray(correct, bool)[order])
+    answered = np.arange(1, len(order) + 1)
+    last = np.append(np.diff(uncertainty[order]) > 0, True)[: len(order)]
+    return (answered / max(len(order), 1))[last], (wrong / answered)[last]
+
+
+def area_under_risk_coverage(uncertainty, correct) -> float:
+    """Mean risk over all coverages (0 is perfect; the error rate if uncertainty is useless)."""
+    return area_under(*risk_coverage(uncertainty, correct))
+
+
+def area_under(coverage, risk) -> float:
+    """The same of a curve that `risk_coverage` returned."""
+    return float((risk * np.diff(coverage, prepend=0.0)).sum())
+
+
+def abstain_threshold(uncertainty, correct, target_accuracy: float) -> float:
+    """Largest uncertainty at which answered clips still reach an accuracy.
+
+    Choose it on validation clips and abstain where `uncertainty > threshold`.
+
+    Returns:
+      The threshold; minus infinity when no share of the clips reaches the target.
+    """
+    uncertainty = np.asarray(uncertainty, np.float64)
+    _, risk = risk_coverage(uncertainty, correct)
+    reached = np.flatnonzero(1.0 - risk >= target_accuracy)
+    if not len(reached):
+        return float("-inf")
+    return float(np.unique(uncertainty)[reached[-1]])
+
+
+def selective_accuracy(uncertainty, correct, threshold: float) -> tuple[float, float]:
+    """Returns the share of clips answered and the accuracy on them (nan if none)."""
+    answered = np.asarray(uncertainty) <= threshold
+    correct = np.asarray(correct, bool)[answered]
+    return float(answered.mean()), float(correct.mean()) if len(correct) else float("nan")
