@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.speed import CONFIG
+from configs import base
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import subject_kfold
 from fer_jax.data.model_inputs import model_inputs
@@ -51,7 +51,7 @@ class Folds:
     """Trains the `count` folds in groups of `together`, from fresh weights."""
 
     def __init__(self, clips: Clips, together: int, count: int = FOLDS, widths=STBLN.widths):
-        config = CONFIG.copy_and_resolve_references()
+        config = base.get_config()
         config.train.batch_size = BATCH
         folds = subject_kfold(clips.subjects, count)
         module, task = STBLN(classes=CLASSES, widths=widths), TASKS["classification"]

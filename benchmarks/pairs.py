@@ -1,7 +1,7 @@
 """Our networks beside their PyTorch mirrors, at any size: what both are, and what both are given.
 
-A `Pair` knows how to build the two, how to draw a batch, and how parameters are named on the other
-side. `SYSTEMS` maps a system to the function that makes a pair of a size.
+A `Pair` builds the two and draws their batches. `SYSTEMS` maps a system to the function that makes
+a pair of a size.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import re
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -18,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from benchmarks.parity import BASELINES, stirred_variables, torch_names
+from benchmarks import bilinear_head
+from benchmarks.parity import BASELINES, stirred_variables
 from benchmarks.torch_mirrors import (
     bilinear_cnn,
     fer_gcn,
@@ -27,6 +27,7 @@ from benchmarks.torch_mirrors import (
     st_bln,
     stc_nlstm,
 )
+from benchmarks.torch_mirrors.weights import channels_first, load
 from fer_jax.faces import landmarks
 from fer_jax.layers.backbones import VGG16_STAGES
 from fer_jax.systems import build
@@ -51,7 +52,6 @@ class Pair:
       make_mirror: the same network in PyTorch, with first weights of its own.
       draw: `(generator, batch) -> inputs` of ours, NumPy arrays with leading axis B.
       to_mirror: the same inputs as the tensors that the mirror takes.
-      names: renames a tree of our parameters or statistics as the mirror has them.
       task: key of `TASKS`.
       channels_last: memory layout that suits the mirror's convolutions on a GPU.
     """
@@ -60,7 +60,6 @@ class Pair:
     make_mirror: Callable[[], torch.nn.Module]
     draw: Callable[[np.random.Generator, int], object]
     to_mirror: Callable[[object], tuple[torch.Tensor, ...]]
-    names: Callable[[dict], dict[str, np.ndarray]]
     task: str = "classification"
     channels_last: torch.memory_format = torch.contiguous_format
 
@@ -82,13 +81,7 @@ class Pair:
 
     def loaded_mirror(self, variables: dict) -> torch.nn.Module:
         """The mirror with these weights of ours."""
-        mirror = self.make_mirror()
-        named = self.names(variables["params"]) | self.names(variables.get("batch_stats", {}))
-        own = mirror.state_dict()
-        # PyTorch counts batches, and gives each gate of an LSTM a second bias, which stays 0
-        rest = {name: own[name] for name in own if re.search("num_batches|bias_hh", name)}
-        mirror.load_state_dict({n: torch.from_numpy(np.array(v)) for n, v in named.items()} | rest)
-        return mirror
+        return load(variables, self.make_mirror())
 
     def loss(self, outputs: jax.Array, labels: jax.Array) -> jax.Array:
         return TASKS[self.task].loss(outputs, {"label": labels}).mean()
@@ -111,7 +104,6 @@ def _st_bln(frames: int = 4, edges: int = 309, widths=st_bln.WIDTHS, dropout: fl
         lambda: st_bln.STBLN(edges, CLASSES, widths=widths, dropout=dropout),
         lambda rng, batch: 10 * rng.standard_normal((batch, frames, edges, 2), np.float32),
         _nodes_to_mirror,
-        torch_names,
     )
 
 
@@ -135,7 +127,6 @@ def _baseline(kind: str) -> Callable[..., Pair]:
             lambda: graph_baselines.make_mirror(kind, graph.edges, nodes, CLASSES, widths=widths),
             lambda rng, batch: 10 * rng.standard_normal((batch, frames, nodes, 2), np.float32),
             _nodes_to_mirror,
-            graph_baselines.torch_names,
         )
 
     return make_pair
@@ -151,7 +142,6 @@ def _fer_gcn(stages=VGG16_STAGES, features: int = 256, side: int = 224, frames: 
         lambda: fer_gcn.FERGCN(CLASSES, frames, features, stages=stages),
         lambda rng, batch: rng.standard_normal((batch, frames, side, side, 3), np.float32),
         lambda x: (fer_gcn.channels_first(x),),
-        fer_gcn.torch_names,
         channels_last=torch.channels_last,
     )
 
@@ -165,8 +155,7 @@ def _stc_nlstm(channels=stc_nlstm.WIDTHS, hidden=128, frames=18, side=64) -> Pai
         make,
         lambda: stc_nlstm.STCNLSTM(CLASSES, channels, hidden),
         lambda rng, batch: rng.uniform(-1, 1, (batch, frames, side, side, 3)).astype(np.float32),
-        lambda x: (stc_nlstm.channels_first(x),),
-        stc_nlstm.torch_names,
+        lambda x: (channels_first(x),),
         channels_last=torch.channels_last_3d,
     )
 
@@ -186,14 +175,13 @@ def _inception_resnet_3d(divisor=1, hidden=200, side=299, frames=10, batch_norm=
     def to_mirror(x):
         cells = -(-side // 8)
         weights = [shortcut_filters(x["landmarks"], side, n) for n in (cells, (cells - 1) // 2)]
-        return tuple(map(inception_resnet_3d.channels_first, (x["frames"], *weights)))
+        return tuple(map(channels_first, (x["frames"], *weights)))
 
     return Pair(
         make,
         lambda: inception_resnet_3d.InceptionResNet3D(CLASSES, **options),
         draw,
         to_mirror,
-        inception_resnet_3d.torch_names,
         channels_last=torch.channels_last_3d,
     )
 
@@ -211,8 +199,29 @@ def _bilinear_cnn(stages=VGG16_STAGES, side=224, features=512, dropout=0.3) -> P
             DIMENSIONS, stages=stages, features=features, dropout=dropout
         ),
         lambda rng, batch: rng.standard_normal((batch, 1, side, side, 3), np.float32),
-        lambda x: (bilinear_cnn.channels_first(x),),
-        bilinear_cnn.torch_names,
+        lambda x: (fer_gcn.channels_first(x),),
+        task="dimensional",
+        channels_last=torch.channels_last,
+    )
+
+
+@functools.cache
+def _bilinear_head(compact="full", side=14) -> Pair:
+    """What is behind VGG16, on maps of `side` x `side` positions."""
+
+    def make(dtype, remat):
+        model = BilinearCNN(DIMENSIONS, compact=compact, stages=(), dtype=dtype, remat=remat)
+        return bilinear_head.Head(model)
+
+    def draw(rng, batch):
+        maps = rng.standard_normal((batch, side**2, bilinear_head.CHANNELS), np.float32)
+        return np.maximum(maps, 0)
+
+    return Pair(
+        make,
+        lambda: bilinear_head.MirrorHead(DIMENSIONS, compact),
+        draw,
+        lambda x: (channels_first(x.reshape(len(x), side, side, -1)),),
         task="dimensional",
         channels_last=torch.channels_last,
     )
@@ -220,7 +229,7 @@ def _bilinear_cnn(stages=VGG16_STAGES, side=224, features=512, dropout=0.3) -> P
 
 def _nodes_to_mirror(x: np.ndarray) -> tuple[torch.Tensor]:
     """`[B, T, V, 2] -> [B, 2, T, V]`."""
-    return (torch.from_numpy(np.ascontiguousarray(np.asarray(x).transpose(0, 3, 1, 2))),)
+    return (channels_first(x),)
 
 
 SYSTEMS: dict[str, Callable[..., Pair]] = {
@@ -228,11 +237,13 @@ SYSTEMS: dict[str, Callable[..., Pair]] = {
     "PST-BLN": _pst_bln,
     "AGCN": _baseline("agcn"),
     "ST-GCN": _baseline("st_gcn"),
+    "original ST-GCN": _baseline("original"),
     "DGNN": _baseline("dgnn"),
     "FER-GCN": _fer_gcn,
     "STC-NLSTM": _stc_nlstm,
     "3D Inception-ResNet": _inception_resnet_3d,
     "bilinear CNN": _bilinear_cnn,
+    "bilinear head": _bilinear_head,
 }
 
 

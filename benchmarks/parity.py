@@ -16,6 +16,7 @@ import optax
 import torch
 
 from benchmarks.torch_mirrors import graph_baselines, st_bln
+from benchmarks.torch_mirrors.weights import load, names_of
 from fer_jax.faces import landmarks
 from fer_jax.systems import build
 from fer_jax.systems.st_bln.network import STBLN
@@ -31,77 +32,6 @@ BASELINES = {
 }
 
 
-def to_torch(variables: dict, model: torch.nn.Module) -> torch.nn.Module:
-    """Loads Flax variables into the PyTorch mirror.
-
-    Args:
-      variables: `{"params", "batch_stats"}` of the Flax model.
-      model: mirror of the same sizes; changed in place.
-
-    Returns:
-      `model`.
-
-    Raises:
-      RuntimeError: the trees do not fit; the message names the leaves.
-    """
-    names = names_for(model)
-    named = names(variables["params"]) | names(variables["batch_stats"])
-    counters = {name: value for name, value in model.state_dict().items() if "num_batches" in name}
-    tensors = {name: torch.from_numpy(value.copy()) for name, value in named.items()}
-    model.load_state_dict(tensors | counters)
-    return model
-
-
-def names_for(mirror: torch.nn.Module):
-    """Returns the function that renames a Flax tree for this mirror."""
-    if isinstance(mirror, st_bln.STBLN):
-        return torch_names
-    return graph_baselines.torch_names
-
-
-def torch_names(tree: dict) -> dict[str, np.ndarray]:
-    """Renames and reshapes a tree of params, gradients or batch_stats as the mirror has them."""
-    named = {}
-    for module, leaves in tree.items():
-        if module == "data_norm":
-            named |= _norm("data_bn", leaves)
-        elif module == "head":
-            named |= {"fc.weight": leaves["kernel"].T, "fc.bias": leaves["bias"]}
-        else:
-            named |= _layer(f"layers.{int(module.removeprefix('layer')) - 1}", leaves)
-    return {name: np.ascontiguousarray(value) for name, value in named.items()}
-
-
-def _layer(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
-    named = {}
-    for name, leaf in leaves.items():
-        match name:
-            case "bilinear":
-                named[f"{prefix}.u"] = leaf["U"]
-                for s, (kernel, bias) in enumerate(zip(leaf["kernel"], leaf["bias"], strict=True)):
-                    named[f"{prefix}.conv.{s}.weight"] = kernel.T[:, :, None, None]
-                    named[f"{prefix}.conv.{s}.bias"] = bias
-            case "temporal":
-                named[f"{prefix}.temporal.weight"] = leaf["kernel"].transpose(2, 1, 0)[..., None]
-                named[f"{prefix}.temporal.bias"] = leaf["bias"]
-            case "bilinear_norm":
-                named |= _norm(f"{prefix}.bn_s", leaf)
-            case "temporal_norm":
-                named |= _norm(f"{prefix}.bn_t", leaf)
-            case "r1" | "r2":
-                branch = f"{prefix}.residual_{'s' if name == 'r1' else 't'}.conv"
-                named[f"{branch}.weight"] = leaf["kernel"].T[:, :, None, None]
-                named[f"{branch}.bias"] = leaf["bias"]
-            case "r1_norm" | "r2_norm":
-                named |= _norm(f"{prefix}.residual_{'s' if name == 'r1_norm' else 't'}.bn", leaf)
-    return named
-
-
-def _norm(prefix: str, leaf: dict) -> dict[str, np.ndarray]:
-    names = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-    return {f"{prefix}.{names[name]}": value for name, value in leaf.items()}
-
-
 def make_pair(edges: int, classes: int, frames: int, widths=st_bln.WIDTHS, seed: int = 0):
     """Makes a Flax model, its variables and the mirror that holds the same ones.
 
@@ -111,7 +41,7 @@ def make_pair(edges: int, classes: int, frames: int, widths=st_bln.WIDTHS, seed:
     inputs = jnp.zeros((1, frames, edges, 2))
     variables = stirred_variables(flax_model, inputs, seed)
     mirror = st_bln.STBLN(edges, classes, widths=widths, dropout=0.0)
-    return flax_model, variables, to_torch(variables, mirror)
+    return flax_model, variables, load(variables, mirror)
 
 
 def make_baseline_pair(
@@ -130,7 +60,7 @@ def make_baseline_pair(
     flax_model = build({**BASELINES[kind], "nodes": nodes, **options}, classes, graph)
     variables = stirred_variables(flax_model, jnp.zeros((1, frames, nodes, 2)), seed)
     mirror = graph_baselines.make_mirror(kind, graph.edges, nodes, classes, **options)
-    return flax_model, variables, to_torch(variables, mirror)
+    return flax_model, variables, load(variables, mirror)
 
 
 def stirred_variables(model, inputs, seed: int) -> dict:
@@ -171,7 +101,7 @@ def compare(flax_model, variables, mirror, inputs, labels, *, train: bool) -> di
     torch.nn.functional.cross_entropy(outputs, targets).backward()
     theirs = {name: parameter.grad.numpy() for name, parameter in mirror.named_parameters()}
     buffers = {name: buffer.numpy() for name, buffer in mirror.named_buffers()}
-    names = names_for(mirror)
+    names = names_of(mirror)
     ours = names(gradients)
     if ours.keys() != theirs.keys():
         raise ValueError(f"parameters differ: {sorted(ours.keys() ^ theirs.keys())}")

@@ -1,4 +1,4 @@
-"""Times both sides of a `Pair`: forward passes and training steps, of ours and of the mirror.
+"""Times both sides of a `Pair`, ours and the mirror: forward passes, training steps, MC dropout.
 
 Ours is what `run.py` compiles: `parallel.scan_steps` around `program.make_train_step`, K steps a
 call. The mirror takes K steps before it is waited for. Both are warmed up by one call that is not
@@ -10,7 +10,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import functools
-import statistics
 import time
 from collections.abc import Callable, Iterable
 
@@ -21,6 +20,8 @@ from ml_collections import ConfigDict
 
 from benchmarks import flops
 from benchmarks.pairs import Pair
+from benchmarks.torch_mirrors import st_bln
+from fer_jax import uncertainty
 from fer_jax.data.folds import Fold
 from fer_jax.tasks import TASKS
 from fer_jax.training import parallel, program
@@ -30,8 +31,7 @@ OPTIMIZER = {
     "name": "sgd", "learning_rate": 1e-4, "momentum": 0.9, "nesterov": False, "weight_decay": 5e-4,
     "decay": "all", "clip_norm": 0.0, "schedule": "constant", "warmup_epochs": 0.0,
 }  # fmt: skip
-
-
+SAMPLES = 100  # of MC dropout
 _FIRST = np.zeros(1, np.int32)
 
 
@@ -56,15 +56,17 @@ class Ours:
     Args:
       pair, batch, steps: what is timed.
       dtype, remat: see the models.
+      parts: into which a batch is divided to save memory.
     """
 
     def __init__(
-        self, pair: Pair, batch: int, steps: int, dtype: str = "float32", remat: bool = False
-    ):
+        self, pair: Pair, batch: int, steps: int, dtype: str = "float32", remat: bool = False,
+        parts: int = 1,
+    ):  # fmt: skip
         self.pair, self.size, self.steps = pair, batch, steps
         self.keys = jax.random.split(jax.random.key(1), (1, steps))
-        module = pair.make(dtype, remat)
-        train = {"batch_size": batch, "batch_parts": 1, "epochs": 1, "copies": 1}
+        self.module = module = pair.make(dtype, remat)
+        train = {"batch_size": batch, "batch_parts": parts, "epochs": 1, "copies": 1}
         config = ConfigDict({"train": train, "optimizer": OPTIMIZER})
         fold = Fold("all", np.arange(batch), np.arange(0))
         self.program = program.make_program(
@@ -90,14 +92,18 @@ class Ours:
         given = self.states_shape.variables, self._shapes(), self.keys[:, 0], _FIRST
         return self.program.logits.lower(*given).compile()
 
-    def prepare(self, forward, step) -> Ours:
-        """Takes what both methods compiled and puts weights and clips on the device."""
+    def prepare(self, forward=None, step=None) -> Ours:
+        """Takes what the methods above compiled and puts weights and clips on the device."""
         self._logits, self._train = forward, step
-        self.bytes = {"forward": _bytes(forward), "step": _bytes(step)}
         self.states = self._make(self.pair.batch(1)[0])
         self.variables = jax.tree.map(jax.numpy.copy, self.states.variables)  # states are donated
         self.batches = jax.device_put(self._batches())
         return self
+
+    @property
+    def bytes(self) -> dict[str, float]:
+        """Bytes that one forward pass and one training step move."""
+        return {"forward": _bytes(self._logits), "step": _bytes(self._train)}
 
     @property
     def flops(self) -> dict[str, float]:
@@ -117,6 +123,20 @@ class Ours:
         self.states, metrics = self._train(self.states, self.batches, self.keys)
         jax.block_until_ready((self.states, metrics))
         return (time.perf_counter() - started) / self.steps
+
+    def mc(self) -> float:
+        """Seconds of all samples of MC dropout on one batch."""
+        started = time.perf_counter()
+        jax.block_until_ready(self._sample(jax.random.key(2)))
+        return time.perf_counter() - started
+
+    @functools.cached_property
+    def _sample(self):
+        variables = program.unstack(self.variables, 0)
+        inputs = jax.device_put(self.pair.batch(self.size)[0])
+        forward = uncertainty.stochastic(self.module)
+        sample = functools.partial(uncertainty.mc_dropout, forward, passes=SAMPLES)
+        return functools.partial(jax.jit(sample), variables, inputs)
 
     def _batches(self):
         x, y = self.pair.batch(self.size)
@@ -192,6 +212,12 @@ class Mirror:
                 self.optimizer.step()
         return seconds[0] / self.steps
 
+    def mc(self) -> float:
+        """Seconds of all samples of MC dropout on one batch, of ST-BLN."""
+        with self._timed() as seconds:
+            st_bln.mc_dropout(self.model, *self.x, SAMPLES)
+        return seconds[0]
+
     def _precision(self):
         if self.dtype == "float32":
             return contextlib.nullcontext()
@@ -206,15 +232,15 @@ class Mirror:
         seconds.append(time.perf_counter() - started)
 
 
-def in_turns(sides: dict, what: str, repeats: int) -> dict[str, float]:
-    """Median seconds of each side's method, timed in turns after one call that is not timed."""
+def in_turns(sides: dict, what: str, repeats: int) -> dict[str, list[float]]:
+    """Seconds of each side's method, timed in turns after one call that is not timed."""
     for side in sides.values():
         getattr(side, what)()
     times = {name: [] for name in sides}
     for _ in range(repeats):
         for name, side in sides.items():
             times[name].append(getattr(side, what)())
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
 def allow_tf32(allowed: bool) -> None:

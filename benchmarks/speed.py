@@ -1,193 +1,127 @@
-"""Speed of ST-BLN against a PyTorch mirror of the published model, in one run.
+"""Speed and memory of every system against its PyTorch mirror, or against another checkout.
 
-    python -m benchmarks.speed                # every row, about 12 minutes on 2 CPU cores
-    python -m benchmarks.speed --only T=4     # about 4 minutes
+    python -m benchmarks.speed                              # everything: 2 CPU cores, an hour
+    python -m benchmarks.speed st_bln pst_bln --rows T=4    # some systems, some rows: 6 minutes
+    python -m benchmarks.speed stc_nlstm --rows memory      # memory of the compiled training step
+    python -m benchmarks.speed search                       # whole stages of a PST-BLN search
+    python -m benchmarks.speed st_bln --rows T=4 --against ../before --repeats 15
 
-Both sides use all cores of the same machine (or its GPU). The two are timed in turns and the
-medians compared. A training step of ours is one of the K steps that `parallel.scan_steps` compiles
-into a call, as in training.
+Both sides use all cores of the same machine (or its GPU) and are timed in turns, after one call
+that is not timed, so that a machine that slows down slows both. The table has medians and, in
+brackets, the fastest and the slowest. The mirror runs in both memory layouts where it has
+convolutions over pixels, and the faster one counts; bfloat16 is its autocast. A step is the loss,
+its gradients and SGD with momentum and weight decay. Ours is what `run.py` compiles: a step is one
+of the K steps of a call.
+
+With `--against` a checkout of another commit (`git worktree add ../before COMMIT`) takes the place
+of the mirror, in a process of its own; checkouts before this harness know the steps and the MC
+dropout of st_bln and pst_bln. A GPU has a command of its own: `python -m benchmarks.gpu`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
+import pathlib
 import statistics
-import time
 
 import jax
-import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.torch_mirrors import st_bln as mirror
-from configs import base
-from fer_jax import uncertainty
-from fer_jax.data import folds
-from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.tasks import TASKS
-from fer_jax.training import parallel
-from fer_jax.training.program import create_train_states, make_program, unstack
+from benchmarks import against, memory, search, sides
+from benchmarks.pairs import SYSTEMS
+from benchmarks.rows import ROWS, Row
 
-REFERENCE_EDGES, CLEAN_EDGES, CLASSES = 309, 181, 6
-STEPS = {4: 4, 150: 3}  # steps of ours a call, which takes its memory anew: an epoch has more
-CONFIG = base.get_config()  # SGD with momentum 0.9 and weight decay 5e-4
+TIMED = ("forward", "step", "mc")
 
 
-def _inputs(batch: int, frames: int, edges: int):
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch, frames, edges, 2), dtype=np.float32)
-    return x, rng.integers(0, CLASSES, batch).astype(np.int32)
+def make_ours(row: Row, dtype: str) -> sides.Ours:
+    """Ours, compiled for one row."""
+    ours = sides.Ours(SYSTEMS[row.system](**row.options), row.batch, row.steps, dtype)
+    if row.what == "mc":  # compiles when it is first called
+        return ours.prepare()
+    return ours.prepare(**{row.what: getattr(ours, f"compile_{row.what}")()})
 
 
-class Ours:
-    """The JAX model at one shape."""
-
-    def __init__(self, batch: int, frames: int, edges: int, passes: int):
-        self.steps = STEPS[frames]
-        x, y = _inputs(batch, frames, edges)
-        self.module = STBLN(classes=CLASSES)
-        config = CONFIG.copy_and_resolve_references()
-        config.train.batch_size = batch
-        fold = folds.Fold("all", np.arange(batch), np.arange(0))
-        program = make_program(
-            self.module, TASKS["classification"], config, lambda b: b["inputs"], [fold]
-        )
-        self.states = create_train_states(self.module, program.optimizer, x, [0])
-        self.variables = unstack(self.states.variables, 0)  # training donates the states
-        weight = np.ones(batch, np.float32)
-        one = {"inputs": x, "label": y, "weight": weight}
-        stacked = {name: np.stack([leaf] * self.steps)[None] for name, leaf in one.items()}
-        self.batches = parallel.split(stacked)
-        keys = jax.random.split(jax.random.key(1), (1, self.steps))
-        self.train = program.train.lower(self.states, self.batches, keys).compile()
-        forward = uncertainty.stochastic(self.module)
-        self._mc = jax.jit(
-            lambda variables, inputs, key: uncertainty.mc_dropout(
-                forward, variables, inputs, key, passes=passes
-            )
-        )
-        self.x = jax.device_put(x)
-
-    def step(self) -> float:
-        started = time.perf_counter()
-        keys = jax.random.split(jax.random.key(1), (1, self.steps))
-        self.states, metrics = self.train(self.states, self.batches, keys)
-        jax.block_until_ready(metrics)
-        return (time.perf_counter() - started) / self.steps
-
-    def mc(self) -> float:
-        started = time.perf_counter()
-        jax.block_until_ready(self._mc(self.variables, self.x, jax.random.key(2)))
-        return time.perf_counter() - started
+def make_mirrors(row: Row, dtype: str) -> dict[str, sides.Mirror]:
+    """The mirror in each memory layout."""
+    pair = SYSTEMS[row.system](**row.options | row.mirror)
+    layouts = {"channels first": torch.contiguous_format}
+    if pair.channels_last != torch.contiguous_format:
+        layouts["channels last"] = pair.channels_last
+    return {name: sides.Mirror(pair, row.batch, 1, dtype, each) for name, each in layouts.items()}
 
 
-class Mirror:
-    """The PyTorch model at one shape."""
-
-    def __init__(self, batch: int, frames: int, edges: int, passes: int):
-        x, y = _inputs(batch, frames, edges)
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.x = torch.tensor(x).permute(0, 3, 1, 2).contiguous().to(self.device)
-        self.y = torch.tensor(y).long().to(self.device)
-        self.model = mirror.STBLN(edges, CLASSES).to(self.device)
-        self.optimizer = mirror.make_optimizer(self.model, 0.01)
-        self.passes = passes
-
-    def _timed(self, work) -> float:
-        started = time.perf_counter()
-        work()
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - started
-
-    def step(self) -> float:
-        return self._timed(
-            lambda: float(mirror.train_step(self.model, self.optimizer, self.x, self.y))
-        )
-
-    def mc(self) -> float:
-        return self._timed(lambda: mirror.mc_dropout(self.model, self.x, self.passes))
-
-
-def _alternate(sides: dict, repeats: int) -> dict[str, float]:
-    """Warms every side up once, then times them in turns; returns the medians, seconds."""
-    for work in sides.values():
-        work()
-    times = {name: [] for name in sides}
-    for _ in range(repeats):
-        for name, work in sides.items():
-            times[name].append(work())
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def measure(what: str, batch: int, frames: int, repeats: int, passes: int = 1) -> dict[str, float]:
-    """Times the mirror, ours at the same shapes and ours on the clean graph, in turns.
-
-    Args:
-      what: "step" (training) or "mc" (MC dropout inference).
-      batch, frames: B and T.
-      repeats: timed repetitions of each side, after one that is not timed.
-      passes: of MC dropout.
-
-    Returns:
-      Median seconds of "mirror", "same" and "clean".
-    """
-    sides = {
-        "mirror": Mirror(batch, frames, REFERENCE_EDGES, passes),
-        "same": Ours(batch, frames, REFERENCE_EDGES, passes),
-        "clean": Ours(batch, frames, CLEAN_EDGES, passes),
-    }
-    seconds = _alternate({name: getattr(side, what) for name, side in sides.items()}, repeats)
-    del sides
-    gc.collect()
-    return seconds
-
-
-# name, what, B, T, repeats, passes, target ratios at the same shapes and on the clean graph
-ROWS = (
-    ("training step, T=4, B=128", "step", 128, 4, 5, 1, 1.2, 3.0),
-    ("100-pass MC inference, T=4, B=32", "mc", 32, 4, 1, 100, 1.5, 4.0),
-    ("training step, T=150, B=16", "step", 16, 150, 2, 1, 1.5, 4.0),
-    ("100-pass MC inference, T=150, B=1", "mc", 1, 150, 1, 100, 1.5, 4.0),
-)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="part of the names of the rows to measure")
-    options = parser.parse_args()
-    torch.set_num_threads(os.cpu_count())
-    table = Table("row", "mirror, s", "same E, s", "ratio", "goal", "clean E, s", "ratio", "goal")
-    console = Console(width=110)
-    for name, what, batch, frames, repeats, passes, goal, clean_goal in ROWS:
-        if options.only not in name:
-            continue
-        console.print(f"measuring: {name}", style="dim")
-        seconds = measure(what, batch, frames, repeats, passes)
-        same, clean = (seconds["mirror"] / seconds[side] for side in ("same", "clean"))
-        console.print(f"{name}: {same:.2f} at the same shapes, {clean:.2f} on the clean graph")
-        table.add_row(
-            name,
-            f"{seconds['mirror']:.2f}",
-            f"{seconds['same']:.2f}",
-            f"{same:.2f}",
-            f"{goal:.1f}",
-            f"{seconds['clean']:.2f}",
-            f"{clean:.2f}",
-            f"{clean_goal:.1f}",
-        )
-    console.print(table)
-    device = jax.devices()[0]
-    kind = device.device_kind if device.platform != "cpu" else f"{os.cpu_count()} CPU cores"
-    console.print(
-        f"same E: {REFERENCE_EDGES} edges on both sides. clean E: ours on the clean graph, "
-        f"{CLEAN_EDGES} edges, the mirror on the reference graph: an epoch has the same number of "
-        f"steps, so this is also the ratio of epochs.\n{kind}, jax {jax.__version__}, torch "
-        f"{torch.__version__}"
+def measure(row: Row, options: argparse.Namespace) -> str:
+    """Times one row; returns its line of the table."""
+    with contextlib.ExitStack() as stack:
+        if options.against:
+            other = stack.enter_context(against.Checkout(options.against, row, options.dtype))
+            others = {options.against.name: other}
+        else:
+            others = make_mirrors(row, options.dtype)
+        both = {**others, "ours": make_ours(row, options.dtype)}
+        times = sides.in_turns(both, row.what, options.repeats or row.repeats)
+    ours = times.pop("ours")
+    (best, name), *slower = sorted((statistics.median(each), name) for name, each in times.items())
+    others = "".join(f"; {name} {1e3 * value:.4g}" for value, name in slower)
+    goal = f"{row.goal:.1f}" if row.goal and not options.against else "-"
+    return (
+        f"| {row.name} | {_milliseconds(times[name])} {name}{others} | {_milliseconds(ours)} "
+        f"| {best / statistics.median(ours):.2f} | {goal} |"
     )
+
+
+def _milliseconds(seconds: list[float]) -> str:
+    """Median (fastest to slowest)."""
+    values = statistics.median(seconds), min(seconds), max(seconds)
+    return "{:.4g} ({:.4g} to {:.4g})".format(*(1e3 * value for value in values))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("systems", nargs="*", metavar="SYSTEM", help=", ".join(ROWS))
+    parser.add_argument(
+        "--rows", nargs="+", default=[""], metavar="TEXT",
+        help="rows whose name has one of these in it, e.g. T=4 step memory",
+    )  # fmt: skip
+    parser.add_argument(
+        "--repeats", type=int, default=0, help="timed calls of each side; of a search, its epochs"
+    )
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--against", type=pathlib.Path, help="checkout in place of the mirror")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.systems) - set(ROWS):
+        parser.error(f"no system {', '.join(sorted(unknown))}: choose from {', '.join(ROWS)}")
+    rows = [row for system in options.systems or ROWS for row in ROWS[system]]
+    rows = [row for row in rows if any(text in row.name for text in options.rows)]
+    timed = [row for row in rows if row.what in TIMED]
+    stored = [row for row in rows if row.what == "memory" and not options.against]
+    searches = [row for row in rows if row.what == "search" and not options.against]
+    if not timed + stored + searches:
+        parser.error(f"no row has {' or '.join(options.rows)} in its name")
+    torch.set_num_threads(os.cpu_count())
+    torch.backends.cudnn.benchmark = True
+    sides.allow_tf32(True)
+    if timed:
+        other = options.against.name if options.against else "PyTorch"
+        print(f"| | {other}, ms | ours, ms | ratio | goal |\n|---|---|---|---|---|")
+    for row in timed:
+        print(measure(row, options), flush=True)
+        gc.collect()
+    if stored:
+        print("\n" + memory.HEADING)
+    for row in stored:
+        print(memory.lines(row), flush=True)
+    for _ in searches:
+        search.measure(options.repeats or 4)
+    device = jax.devices()[0]
+    kind = device.device_kind if sides.on_gpu() else f"{os.cpu_count()} CPU cores"
+    print(f"\n{kind}, {options.dtype}, jax {jax.__version__}, torch {torch.__version__}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu                    # 8 minutes at most
     python -m benchmarks.gpu --skip-done        # goes on with what is left
-    python -m benchmarks.gpu --only ST-BLN      # rows whose name has this in it
+    python -m benchmarks.gpu --only ST-BLN MC   # rows whose name has one of these in it
     python -m benchmarks.gpu --small            # every row at a toy size, on a CPU too
 
 Rows run in the order of their worth, in a process of their own that ends with a row that crashes
@@ -35,7 +35,10 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--minutes", type=_positive, default=8.0, help="to stop after (default 8)")
     parser.add_argument("--skip-done", action="store_true", help="goes on with earlier results")
-    parser.add_argument("--only", default="", help="part of the names of the rows to run")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="TEXT",
+        help="rows whose name has one of these in it",
+    )  # fmt: skip
     parser.add_argument("--small", action="store_true", help="toy sizes, for a CPU")
     options = parser.parse_args(arguments)
     deadline = time.monotonic() + 60 * options.minutes
@@ -47,9 +50,12 @@ def main(arguments: list[str] | None = None) -> None:
     if book.rows and not options.skip_done:
         sys.exit(f"error: {out} has results: add --skip-done to go on, or name another --out")
     done = {row for row, status in book.statuses.items() if status == "done"}
-    names = [name for name in worker.row_names() if options.only in name]
+    names = [name for name in worker.LIMITS if any(text in name for text in options.only)]
     if not names:
-        sys.exit(f"error: no row has {options.only!r} in its name: {', '.join(worker.row_names())}")
+        sys.exit(
+            f"error: no row has {' or '.join(map(repr, options.only))} in its name: "
+            f"{', '.join(worker.LIMITS)}"
+        )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # ends the worker too
     with contextlib.suppress(KeyboardInterrupt), worker.Worker(options.small) as process:
         for name in names:

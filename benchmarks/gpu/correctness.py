@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks import pairs, sides
+from benchmarks.torch_mirrors.weights import names_of
 from fer_jax.layers import common, conv2d, conv3d
 
 # Options of the pair and batch, then those of `--small`.
@@ -75,7 +76,7 @@ def measure(system: str, small: bool) -> Iterator[dict]:
         true = pairs.mirror_outputs_and_gradients(pair, mirror, inputs, labels)
         for name, program in zip(names, programs, strict=True):
             *outputs, gradients = jax.tree.map(np.asarray, program(variables, inputs, labels))
-            own = _errors((*outputs, pair.names(gradients)), true)
+            own = _errors((*outputs, names_of(mirror)(gradients)), true)
             mirror = pair.loaded_mirror(variables)
             theirs = _errors(_mirrors(pair, mirror, name, inputs, labels), true)
             limits = {part: _limit(theirs[part], FLOOR[name]) for part in PARTS}
@@ -87,7 +88,9 @@ def measure(system: str, small: bool) -> Iterator[dict]:
                 "verdict": "right" if right else "WRONG",
             }
         if elsewhere.wanted:
-            yield {"precision": "float32 on the CPU", **_errors(elsewhere.result(), true)}
+            *outputs, gradients = elsewhere.result()
+            own = _errors((*outputs, names_of(mirror)(gradients)), true)
+            yield {"precision": "float32 on the CPU", **own}
 
 
 def _limit(theirs: float, floor: float) -> float:
@@ -143,7 +146,7 @@ class _Elsewhere:
     """Ours on the CPU, in a process of its own that works meanwhile."""
 
     def __init__(self, system: str, options: dict, given):
-        self.pair, self.folder = pairs.SYSTEMS[system](**options), tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name)
         (self.path / "given").write_bytes(pickle.dumps((system, options, given)))
         self.wanted = sides.on_gpu() or system == "ST-BLN"  # a CPU need not be compared with itself
@@ -165,8 +168,7 @@ class _Elsewhere:
     def result(self):
         if self.process.wait():
             raise RuntimeError("the process that computes on the CPU failed")
-        *outputs, gradients = pickle.loads((self.path / "found").read_bytes())
-        return (*outputs, self.pair.names(gradients))
+        return pickle.loads((self.path / "found").read_bytes())
 
 
 def main() -> None:

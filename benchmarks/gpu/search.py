@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 
-from benchmarks import search_speed
+from benchmarks import search
 from configs import pstbln_ckplus
 from fer_jax.systems.st_bln.growth import show
 
@@ -16,16 +16,16 @@ STAGES = ((5,), (10,), (10, 5), (10, 10), (10, 10, 5), (10, 10, 10))
 def measure(small: bool) -> Iterator[dict]:
     """Yields seconds of each stage, then of all at the paper's epochs."""
     config = pstbln_ckplus.get_config()
-    ours = search_speed.Ours(config)
+    ours = search.Ours(config)
     compiling, rates, started = 0.0, [], time.perf_counter()
     for widths in STAGES[: 2 if small else len(STAGES)]:
         compiled, seconds = ours.stage(widths, 2 if small else 8)
         compiling += compiled
         rates.append(statistics.median(seconds))
         yield {"stage": show(widths), "compiling, s": compiled, "an epoch, ms": 1e3 * rates[-1]}
-    whole = compiling + search_speed.PAPER_EPOCHS * sum(rates)
+    whole = compiling + search.PAPER_EPOCHS * sum(rates)
     yield {
-        "stage": f"all, {search_speed.PAPER_EPOCHS} epochs each (extrapolated)",
+        "stage": f"all, {search.PAPER_EPOCHS} epochs each (extrapolated)",
         "compiling, s": compiling,
         "an epoch, ms": 1e3 * sum(rates) / len(rates),
         "whole, s": whole,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import statistics
 import time
 from collections.abc import Iterator
 
@@ -72,7 +73,8 @@ def _measure(system, small, batch, steps, options, compiler) -> Iterator[dict]:
             )
         for what in ("forward", "step"):
             repeats = 1 if small else REPEATS
-            seconds = sides.in_turns({**mirrors, "ours": ours}, what, repeats)
+            times = sides.in_turns({**mirrors, "ours": ours}, what, repeats)
+            seconds = {name: statistics.median(values) for name, values in times.items()}
             best = min(seconds[name] for name in mirrors)
             yield {
                 "precision": ceiling,

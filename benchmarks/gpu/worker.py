@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -56,15 +57,16 @@ LIMITS = {
 }
 
 
-def row_names() -> list[str]:
-    return list(LIMITS)
-
-
 class Worker:
-    """Runs rows in a process of its own, started when it is first needed."""
+    """Runs rows in a process of its own, started when it is first needed.
 
-    def __init__(self, small: bool):
-        self.small, self.process, self.pipe = small, None, None
+    Args:
+      small: toy sizes.
+      rows: name of the module that measures; only the process imports it.
+    """
+
+    def __init__(self, small: bool, rows: str = "benchmarks.gpu.rows"):
+        self.small, self.rows, self.process, self.pipe = small, rows, None, None
 
     def __enter__(self) -> Worker:
         return self
@@ -116,7 +118,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
         # no daemon: it starts processes of its own
-        self.process = context.Process(target=_serve, args=(other, self.small))
+        self.process = context.Process(target=_serve, args=(other, self.small, self.rows))
         self.process.start()
         other.close()
 
@@ -131,10 +133,9 @@ class Worker:
         self.process = self.pipe = None
 
 
-def _serve(pipe, small: bool) -> None:
+def _serve(pipe, small: bool, module: str) -> None:
     os.setpgrp()  # so that what it starts ends with it
-    from benchmarks.gpu import rows
-
+    rows = importlib.import_module(module)
     rows.set_up(small)
     while True:
         try:

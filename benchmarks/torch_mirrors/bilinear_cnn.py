@@ -13,9 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.torch_mirrors import fer_gcn as backbones
-from benchmarks.torch_mirrors.fer_gcn import RESNET50_STAGES, VGG16_STAGES, channels_first
-
-__all__ = ["BilinearCNN", "Head", "channels_first", "load", "make_optimizer", "torch_names"]
+from benchmarks.torch_mirrors.fer_gcn import RESNET50_STAGES, VGG16_STAGES
+from benchmarks.torch_mirrors.weights import named_leaves
 
 
 class VGG16(nn.Module):
@@ -131,15 +130,6 @@ class BilinearCNN(nn.Module):
         return self.head(maps.flatten(2)).view(*x.shape[:2], -1)
 
 
-def load(variables: dict, mirror: nn.Module) -> nn.Module:
-    """Copies Flax variables into a mirror of the same sizes, which is changed in place."""
-    named = torch_names(variables["params"]) | torch_names(variables.get("batch_stats", {}))
-    own = mirror.state_dict()
-    kept = {name: own[name] for name in own if "num_batches_tracked" in name}
-    mirror.load_state_dict({name: torch.from_numpy(leaf) for name, leaf in named.items()} | kept)
-    return mirror
-
-
 def torch_names(tree: dict) -> dict[str, np.ndarray]:
     """Renames and reshapes a tree of params, gradients or batch_stats as the mirror has it."""
     named = {}
@@ -160,21 +150,13 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
     return named
 
 
-def make_optimizer(mirror: nn.Module, learning_rate: float) -> torch.optim.SGD:
-    """The paper's SGD with the weight decay of the authors' code."""
-    return torch.optim.SGD(mirror.parameters(), learning_rate, momentum=0.9, weight_decay=5e-4)
-
-
 def _vgg_names(tree: dict) -> dict[str, np.ndarray]:
     """`stage2/conv1` is the fifth module of `features` if the first stage has two convolutions."""
     named, number = {}, 0
     for stage in range(1, len(tree) + 1):
         layers = tree[f"stage{stage}"]
         for convolution in range(1, len(layers) + 1):
-            leaves = layers[f"conv{convolution}"]
-            kernel = np.asarray(leaves["kernel"]).transpose(3, 2, 0, 1)
-            named[f"features.{number}.weight"] = np.ascontiguousarray(kernel)
-            named[f"features.{number}.bias"] = np.array(leaves["bias"])
+            named |= named_leaves(f"features.{number}", layers[f"conv{convolution}"])
             number += 2  # convolution, ReLU
         number += 1  # pooling
     return named

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.torch_mirrors.weights import named_leaves
+
 DENSENET121_BLOCKS = (6, 12, 24, 16)
 
 
@@ -67,19 +69,6 @@ class DenseNet(nn.Module):
         return self.classifier(maps.mean(dim=(2, 3))).unflatten(0, x.shape[:2])
 
 
-def load(variables: dict, mirror: DenseNet) -> DenseNet:
-    """Copies Flax variables into a mirror of the same sizes, which it changes and returns.
-
-    Raises:
-      RuntimeError: the trees do not fit; the message names the leaves.
-    """
-    named = torch_names(variables["params"]) | torch_names(variables["batch_stats"])
-    counts = {key: value for key, value in mirror.state_dict().items() if "num_batches" in key}
-    tensors = {key: torch.from_numpy(array.copy()) for key, array in named.items()}
-    mirror.load_state_dict(tensors | counts)
-    return mirror
-
-
 def torch_names(tree: dict) -> dict[str, np.ndarray]:
     """Renames and reshapes a tree of params, gradients or batch_stats as the mirror has it."""
     named = {}
@@ -88,25 +77,14 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
         if name in ("stem_conv", "stem_norm", "last_norm"):
             layers = {{"stem_conv": "conv0", "stem_norm": "norm0"}.get(name, "norm5"): part}
         for layer, leaves in layers.items():
-            named |= _leaves(f"features.{layer}", leaves)
-    return named | _leaves("classifier", tree.get("head", {}))
+            named |= named_leaves(f"features.{layer}", leaves)
+    return named | named_leaves("classifier", tree.get("head", {}))
 
 
 def _place(name: str, layer: str) -> str:
     """Where a layer of a block or a transition is: `block1_layer2`, `conv1`."""
     name = re.sub(r"block(\d+)_layer(\d+)", r"denseblock\1.denselayer\2", name)
     return f"{name}.{layer}"
-
-
-def _leaves(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
-    """Leaves of one layer: `[H, W, Fi, Fo] -> [Fo, Fi, H, W]`, `[Fi, Fo] -> [Fo, Fi]`."""
-    names = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-    named = {}
-    for name, leaf in leaves.items():
-        leaf = np.asarray(leaf)
-        leaf = leaf.transpose(3, 2, 0, 1) if leaf.ndim == 4 else leaf.T
-        named[f"{prefix}.{names.get(name, name)}"] = np.ascontiguousarray(leaf)
-    return named
 
 
 def _conv(fan_in, fan_out, side, stride=1):

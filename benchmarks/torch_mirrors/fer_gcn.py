@@ -10,6 +10,7 @@ section 2.
 
 from __future__ import annotations
 
+import functools
 import re
 
 import numpy as np
@@ -17,8 +18,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.torch_mirrors import weights
+from benchmarks.torch_mirrors.weights import named_leaves
+
 VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 RESNET50_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # channels, blocks
+# `[..., H, W, 3] -> [..., 3, H, W]`
+channels_first = functools.partial(weights.channels_first, axis=-3)
 
 
 class VGG16(nn.Module):
@@ -90,10 +96,9 @@ class GraphModule(nn.Module):
         super().__init__()
         self.W = nn.Parameter(torch.empty(features, features))
         nn.init.xavier_uniform_(self.W)
-        self.bilstm = nn.LSTM(features, features // 2, batch_first=True, bidirectional=True)
-        for name, parameter in self.bilstm.named_parameters():
-            if name.startswith("bias_hh"):  # a gate has one bias; the second stays zero
-                nn.init.zeros_(parameter).requires_grad_(False)
+        self.bilstm = weights.without_second_bias(
+            nn.LSTM(features, features // 2, batch_first=True, bidirectional=True)
+        )
 
     def forward(self, adjacency, x):
         x = F.leaky_relu(torch.matmul(adjacency, torch.matmul(x, self.W)), 0.2)
@@ -125,27 +130,6 @@ class FERGCN(nn.Module):
         return self.head((weights[:, None] * x).sum(dim=1))
 
 
-def load(variables: dict, mirror: nn.Module) -> nn.Module:
-    """Copies Flax variables into a mirror.
-
-    Args:
-      variables: `{"params", "batch_stats"}` of a backbone or of FER-GCN.
-      mirror: of the same sizes; changed in place.
-
-    Returns:
-      `mirror`.
-
-    Raises:
-      RuntimeError: the trees do not fit; the message names the leaves.
-    """
-    named = torch_names(variables["params"]) | torch_names(variables["batch_stats"])
-    own = mirror.state_dict()
-    kept = {name: own[name] for name in own if re.search("num_batches_tracked|bias_hh", name)}
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in named.items()}
-    mirror.load_state_dict(tensors | kept)
-    return mirror
-
-
 def torch_names(tree: dict) -> dict[str, np.ndarray]:
     """Renames and reshapes a tree of params, gradients or batch_stats as the mirrors have it."""
     tree = {name: tree[name] for name in sorted(tree, key=_natural)}
@@ -154,7 +138,7 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
         layers = iter(_vgg_numbers(tree))
         for stage in tree.values():
             for _, leaves in sorted(stage.items(), key=lambda item: _place(item[0])):
-                named |= _leaves(f"features.{next(layers)}", leaves)
+                named |= named_leaves(f"features.{next(layers)}", leaves)
         return named
     for name, part in tree.items():
         if name == "A":
@@ -168,21 +152,10 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
             for layer, leaves in part.items():
                 layer = layer.replace("shortcut_conv", "downsample.0")
                 layer = layer.replace("shortcut_norm", "downsample.1").replace("norm", "bn")
-                named |= _leaves(f"layer{stage}.{block - 1}.{layer}", leaves)
+                named |= named_leaves(f"layer{stage}.{block - 1}.{layer}", leaves)
         else:
-            named |= _leaves({"stem_conv": "conv1", "stem_norm": "bn1"}.get(name, name), part)
+            named |= named_leaves({"stem_conv": "conv1", "stem_norm": "bn1"}.get(name, name), part)
     return named
-
-
-def make_optimizer(mirror: nn.Module, learning_rate: float) -> torch.optim.SGD:
-    """The paper's SGD: momentum 0.9, weight decay 5e-5 on every trained parameter."""
-    trained = [parameter for parameter in mirror.parameters() if parameter.requires_grad]
-    return torch.optim.SGD(trained, lr=learning_rate, momentum=0.9, weight_decay=5e-5)
-
-
-def channels_first(frames: np.ndarray) -> torch.Tensor:
-    """Turns images or clips `[..., H, W, 3]` into `[..., 3, H, W]`, contiguous."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.asarray(frames), -1, -3)))
 
 
 def _vgg_numbers(tree: dict):
@@ -203,17 +176,6 @@ def _graph_module(prefix: str, part: dict) -> dict[str, np.ndarray]:
         named[f"{prefix}.bilstm.weight_ih_l0{suffix}"] = np.asarray(leaves["kernel"]).T
         named[f"{prefix}.bilstm.weight_hh_l0{suffix}"] = np.asarray(leaves["recurrent"]).T
         named[f"{prefix}.bilstm.bias_ih_l0{suffix}"] = np.asarray(leaves["bias"])
-    return named
-
-
-def _leaves(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
-    """Leaves of one layer: `[H, W, Fi, Fo] -> [Fo, Fi, H, W]`, `[Fi, Fo] -> [Fo, Fi]`."""
-    names = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-    named = {}
-    for name, leaf in leaves.items():
-        leaf = np.asarray(leaf)
-        leaf = leaf.transpose(3, 2, 0, 1) if leaf.ndim == 4 else leaf.T
-        named[f"{prefix}.{names.get(name, name)}"] = np.ascontiguousarray(leaf)
     return named
 
 

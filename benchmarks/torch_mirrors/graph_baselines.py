@@ -19,8 +19,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-WIDTHS = (8, 16, 16, 32, 32, 64, 64)
-STRIDED_LAYERS = (4, 7)  # 0-based: these halve the time axis
+from benchmarks.torch_mirrors.st_bln import STRIDED_LAYERS, WIDTHS
+from benchmarks.torch_mirrors.weights import NORM_LEAVES
+
 SUBSETS = 3
 
 
@@ -274,10 +275,9 @@ def torch_names(tree: dict, prefix: str = "") -> dict[str, np.ndarray]:
 
 def _leaf(name: str, leaf: np.ndarray, single: bool, prefix: str):
     """Yields the mirror's names and arrays for one leaf; of `[S, ...]` one per subset."""
-    simple = {"scale": "weight", "mean": "running_mean", "var": "running_var"}
     stem, _, kind = name.rpartition("_")
-    if name in simple or leaf.ndim == 1 or name in ("P", "M", "S", "T"):
-        key = simple.get(name, name)
+    if name in NORM_LEAVES or leaf.ndim == 1 or name in ("P", "M", "S", "T"):
+        key = NORM_LEAVES.get(name, name)
         yield (key if not stem else f"{stem}.{kind}"), leaf  # H_v_bias is H_v.bias
     elif stem in ("H_v", "H_e"):
         yield f"{stem}.weight", leaf.T

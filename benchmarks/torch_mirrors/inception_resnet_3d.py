@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.torch_mirrors.weights import LSTM_LEAVES, named_leaves, without_second_bias
 from fer_jax.systems.inception_resnet_3d.network import WIDTHS
 
 SQUARE, FIVE, POINT = (3, 3), (5, 5), (1, 1)
@@ -30,7 +31,6 @@ SIZES = {  # rows and columns of the kernels of each branch; "half" halves the s
     "reduction_b": [[POINT, ("half", SQUARE)]] * 2 + [[POINT, SQUARE, ("half", SQUARE)]],
     "inception_c": [[POINT], [POINT, (1, 3), (3, 1)]],
 }  # fmt: skip
-_LSTM_LEAVES = {"kernel": "weight_ih", "recurrent": "weight_hh", "bias": "bias_ih"}
 
 
 class Unit(nn.Module):
@@ -140,8 +140,7 @@ class InceptionResNet3D(nn.Module):
         for block, scale in zip(blocks, residual_scale, strict=True):
             block.scale = scale
         if not still:
-            self.lstm = nn.LSTM(channels, hidden, batch_first=True)
-            nn.init.zeros_(self.lstm.bias_hh_l0).requires_grad_(False)  # a gate has one bias
+            self.lstm = without_second_bias(nn.LSTM(channels, hidden, batch_first=True))
         self.head = nn.Linear(channels if still else hidden, classes)
 
     def forward(self, x, weights_a=None, weights_b=None):
@@ -168,57 +167,17 @@ def _same(side, kernel, stride):
     return total // 2, total - total // 2
 
 
-def load(variables: dict, mirror: InceptionResNet3D) -> InceptionResNet3D:
-    """Copies Flax variables into a mirror of the same sizes, which is changed in place.
-
-    Raises:
-      RuntimeError: the trees do not fit; the message names the leaves.
-    """
-    named = torch_names(variables["params"]) | torch_names(variables.get("batch_stats", {}))
-    own = mirror.state_dict()
-    kept = {name: own[name] for name in own if re.search("num_batches_tracked|bias_hh", name)}
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in named.items()}
-    mirror.load_state_dict(tensors | kept)
-    return mirror
-
-
 def torch_names(tree: dict) -> dict[str, np.ndarray]:
     """Renames and reshapes a tree of params, gradients or batch_stats as the mirror has it."""
     named = {}
     for name, part in tree.items():
         if name == "lstm":
             for leaf, array in part.items():
-                named[f"lstm.{_LSTM_LEAVES[leaf]}_l0"] = np.asarray(array).T
+                named[f"lstm.{LSTM_LEAVES[leaf]}_l0"] = np.asarray(array).T
         elif name == "head":
-            named |= _leaves(name, part)
+            named |= named_leaves(name, part)
         else:
             for unit, leaves in part.items():
                 place = re.sub(r"branch(\d)_(\d)_(\w+)", r"branches.\1.\2.\3", unit)
-                named |= _leaves(f"{name}.{place}", leaves)
+                named |= named_leaves(f"{name}.{place}", leaves)
     return {name: np.ascontiguousarray(array) for name, array in named.items()}
-
-
-def make_optimizer(mirror: nn.Module, learning_rate: float) -> torch.optim.SGD:
-    """The paper's weight decay 1e-4 on kernels alone; SGD with momentum 0.9."""
-    trained = [parameter for parameter in mirror.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": 1e-4},
-        {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9)
-
-
-def channels_first(volume: np.ndarray) -> torch.Tensor:
-    """Turns clips or weights `[B, T, H, W, C]` into `[B, C, T, H, W]`, contiguous."""
-    return torch.from_numpy(np.moveaxis(np.asarray(volume), -1, 1).copy(order="C"))
-
-
-def _leaves(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
-    """Leaves of one layer: `[T, H, W, Fi, Fo] -> [Fo, Fi, T, H, W]`, `[Fi, Fo] -> [Fo, Fi]`."""
-    names = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-    named = {}
-    for name, leaf in leaves.items():
-        leaf = np.asarray(leaf)
-        leaf = leaf.transpose(4, 3, 0, 1, 2) if leaf.ndim == 5 else leaf.T
-        named[f"{prefix}.{names.get(name, name)}"] = leaf
-    return named

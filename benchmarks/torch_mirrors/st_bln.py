@@ -20,12 +20,20 @@ Parameter names and shapes (i = layer, s = subset):
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.torch_mirrors.weights import named_leaves
+
 WIDTHS = (8, 16, 16, 32, 32, 64, 64)
 STRIDED_LAYERS = (4, 7)  # 0-based: these halve the time axis
+PLACES = {  # name of a layer in the Flax model -> here
+    "temporal": "temporal", "bilinear_norm": "bn_s", "temporal_norm": "bn_t",
+    "r1": "residual_s.conv", "r1_norm": "residual_s.bn",
+    "r2": "residual_t.conv", "r2_norm": "residual_t.bn",
+}  # fmt: skip
 BILINEAR_GAMMA = 1e-6  # each layer starts as residual + temporal convolution
 
 
@@ -207,3 +215,37 @@ def _init_conv(conv, std=None):
     else:
         nn.init.normal_(conv.weight, std=std)
     nn.init.zeros_(conv.bias)
+
+
+def torch_names(tree: dict) -> dict[str, np.ndarray]:
+    """Renames and reshapes a tree of params, gradients or batch_stats as the mirror has them."""
+    named = {}
+    for module, leaves in tree.items():
+        if module == "data_norm":
+            named |= named_leaves("data_bn", leaves)
+        elif module == "head":
+            named |= named_leaves("fc", leaves)
+        else:
+            named |= _layer(f"layers.{int(module.removeprefix('layer')) - 1}", leaves)
+    return {name: np.ascontiguousarray(value) for name, value in named.items()}
+
+
+def _layer(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
+    named = {}
+    for name, leaf in leaves.items():
+        if name == "bilinear":
+            named[f"{prefix}.u"] = leaf["U"]
+            for s, (kernel, bias) in enumerate(zip(leaf["kernel"], leaf["bias"], strict=True)):
+                named |= _convolution(f"{prefix}.conv.{s}", {"kernel": kernel, "bias": bias})
+        else:
+            named |= _convolution(f"{prefix}.{PLACES[name]}", leaf)
+    return named
+
+
+def _convolution(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
+    """One convolution, its kernel with four axes, or one BatchNorm."""
+    named = named_leaves(prefix, leaves)
+    return {
+        name: leaf[(..., *[None] * (4 - leaf.ndim))] if leaf.ndim > 1 else leaf
+        for name, leaf in named.items()
+    }

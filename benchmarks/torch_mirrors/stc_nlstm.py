@@ -8,18 +8,17 @@ Source: Yu et al., Neurocomputing 317 (2018); STC-NLSTM specification, sections 
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.torch_mirrors.weights import LSTM_LEAVES, named_leaves, without_second_bias
+
 WIDTHS = (64, 64, 64, 64, 64)
 NORMED, POOLED = (1, 2), (1, 2, 4)  # convolutions with BatchNorm, and those that pooling follows
 BINS = (8, 4, 2)
 UNITS = 18
-_LSTM_LEAVES = {"kernel": "weight_ih", "recurrent": "weight_hh", "bias": "bias_ih"}
 
 
 class Layer(nn.Module):
@@ -39,9 +38,7 @@ class TwoLevelLSTM(nn.LSTM):
 
     def __init__(self, fan_in, hidden):
         super().__init__(fan_in, hidden, num_layers=2, batch_first=True)
-        for name, parameter in self.named_parameters():
-            if name.startswith("bias_hh"):  # a gate has one bias; the second stays zero
-                nn.init.zeros_(parameter).requires_grad_(False)
+        without_second_bias(self)
 
     def forward(self, x):
         return super().forward(x)[0][:, -1]
@@ -96,64 +93,25 @@ def mspp(maps):
     return torch.cat(pooled, 1).unflatten(0, (maps.shape[0], maps.shape[2]))
 
 
-def load(variables: dict, mirror: STCNLSTM) -> STCNLSTM:
-    """Copies Flax variables into a mirror of the same sizes, which is changed in place.
-
-    Raises:
-      RuntimeError: the trees do not fit; the message names the leaves.
-    """
-    named = torch_names(variables["params"]) | torch_names(variables["batch_stats"])
-    own = mirror.state_dict()
-    kept = {name: own[name] for name in own if re.search("num_batches_tracked|bias_hh", name)}
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in named.items()}
-    mirror.load_state_dict(tensors | kept)
-    return mirror
-
-
 def torch_names(tree: dict) -> dict[str, np.ndarray]:
     """Renames and reshapes a tree of params, gradients or batch_stats as the mirror has it."""
     named = {}
     for name, part in tree.items():
         if name.startswith("layer"):
+            number = int(name.removeprefix("layer")) - 1
             for block, leaves in part.items():
-                named |= _leaves(f"layers.{int(name.removeprefix('layer')) - 1}.{block}", leaves)
+                named |= named_leaves(f"layers.{number}.{block}", leaves)
         elif "lstm" in name:
             number = name.removeprefix("t_lstm")
             prefix = f"t_lstms.{int(number) - 1}" if number.isdigit() else name
             for level, leaves in part.items():
                 place = int(level.removeprefix("level")) - 1
                 for leaf, array in leaves.items():
-                    named[f"{prefix}.{_LSTM_LEAVES[leaf]}_l{place}"] = np.asarray(array).T
+                    named[f"{prefix}.{LSTM_LEAVES[leaf]}_l{place}"] = np.asarray(array).T
         else:
-            named |= _leaves(name, part)
+            named |= named_leaves(name, part)
     return {name: np.ascontiguousarray(array) for name, array in named.items()}
-
-
-def make_optimizer(mirror: nn.Module, learning_rate: float) -> torch.optim.SGD:
-    """The paper's weight decay 0.0015 on kernels alone; SGD with momentum 0.9."""
-    trained = [parameter for parameter in mirror.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.0015},
-        {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9)
-
-
-def channels_first(frames: np.ndarray) -> torch.Tensor:
-    """Turns clips `[B, T, H, W, 3]` into `[B, 3, T, H, W]`, contiguous."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.asarray(frames), -1, 1)))
 
 
 def _frames(volume):
     return volume.transpose(1, 2).flatten(0, 1)
-
-
-def _leaves(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
-    """Leaves of one layer: `[T, H, W, Fi, Fo] -> [Fo, Fi, T, H, W]`, `[Fi, Fo] -> [Fo, Fi]`."""
-    names = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-    named = {}
-    for name, leaf in leaves.items():
-        leaf = np.asarray(leaf)
-        leaf = leaf.transpose(4, 3, 0, 1, 2) if leaf.ndim == 5 else leaf.T
-        named[f"{prefix}.{names.get(name, name)}"] = leaf
-    return named

@@ -1,36 +1,69 @@
 """The command that measures on a GPU, at toy sizes on a CPU."""
 
+import functools
 import os
 import pathlib
 import subprocess
 import sys
 import time
 
+import jax
+import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the PyTorch mirrors need torch: pip install torch")
+torch = pytest.importorskip("torch", reason="the PyTorch mirrors need torch: pip install torch")
 
+from benchmarks import pairs  # noqa: E402
 from benchmarks.gpu import __main__ as command  # noqa: E402
-from benchmarks.gpu import correctness, results, worker  # noqa: E402
+from benchmarks.gpu import correctness, results, rows, worker  # noqa: E402
+
+KINDS = (  # a row of each kind, with the smallest toys
+    "ceilings of the device", "correct: ST-BLN", "speed: ST-BLN, T=4, B=128", "folds side by side",
+    "MC dropout: ST-BLN, T=4, B=32", "memory: STC-NLSTM", "search of 6 stages",
+    "compiled mirror: ST-BLN, T=4, B=128", "all devices",
+)  # fmt: skip
+FAKES = """
+import os, signal, subprocess, sys
+
+def set_up(small): pass
+def clean_up(small): pass
+
+def quick(small):
+    yield {"ms": 1.0}
+
+def dying(small):
+    yield {"ms": 1.0}
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def failing(small):
+    yield {"ms": 1.0}
+    raise ValueError("too large")
+
+def endless(small):
+    yield subprocess.run([sys.executable, "-c", "import time; time.sleep(60)"])
+
+MEASURES = {
+    "ceilings of the device": quick, "all devices": endless, "folds side by side": dying,
+    "search of 6 stages": failing,
+}
+"""
 
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
-    """Every row, in a process of its own as a user starts it."""
+    """A row of each kind, in a process of its own as a user starts it."""
     out = tmp_path_factory.mktemp("gpu")
-    call = [sys.executable, "-m", "benchmarks.gpu", "--small", "--out", str(out)]
+    call = [sys.executable, "-m", "benchmarks.gpu", "--small", "--out", str(out), "--only", *KINDS]
     done = subprocess.run(call, capture_output=True, text=True, check=True)
     return out, done.stdout
 
 
-def test_every_row_runs_and_every_system_is_right(small_run):
+def test_a_row_of_each_kind_runs(small_run):
     out, printed = small_run
     book = results.Book(out, "small")
-    assert list(book.statuses) == worker.row_names()
-    assert set(book.statuses.values()) == {"done"}
-    for system in correctness.SIZES:
-        verdicts = [each.get("verdict") for each in book.rows[f"correct: {system}"]]
-        assert verdicts[:2] == ["right", "right"]
+    assert book.statuses == dict.fromkeys(KINDS, "done")
+    verdicts = [each.get("verdict") for each in book.rows["correct: ST-BLN"]]
+    assert verdicts == ["right", "right", None]
     assert (out / "table.md").read_text() in printed
     for heading in results.SECTIONS.values():
         assert f"### {heading}" in printed
@@ -39,10 +72,26 @@ def test_every_row_runs_and_every_system_is_right(small_run):
 def test_finished_rows_are_not_run_again(small_run, capsys):
     out, _ = small_run
     before = (out / "results.jsonl").read_text()
-    command.main(["--small", "--out", str(out), "--skip-done"])
+    command.main(["--small", "--out", str(out), "--skip-done", "--only", *KINDS])
     assert (out / "results.jsonl").read_text() == before
     with pytest.raises(SystemExit, match="--skip-done"):
         command.main(["--small", "--out", str(out)])
+
+
+def test_every_row_is_measured():
+    assert set(rows.MEASURES) == set(worker.LIMITS)
+
+
+@pytest.mark.parametrize("system", correctness.SIZES)
+def test_toys_of_every_system_fit_their_mirrors(system):
+    options, batch = correctness.SIZES[system][2:]
+    pair = pairs.SYSTEMS[system](**options)
+    inputs, labels = pair.batch(batch)
+    init = functools.partial(pair.make("float32", False).init, train=False)
+    shapes = jax.eval_shape(init, jax.random.key(0), inputs)
+    mirror = pair.loaded_mirror(jax.tree.map(lambda leaf: np.zeros(leaf.shape, "f"), shapes))
+    loss = pair.mirror_loss(mirror(*pair.to_mirror(inputs)), torch.from_numpy(labels))
+    assert np.isfinite(loss.item())
 
 
 def test_a_row_without_time_is_not_started(tmp_path, capsys):
@@ -71,25 +120,32 @@ def test_bad_arguments_end_before_any_work(tmp_path, arguments, message, capsys)
     assert message in f"{caught.value} {capsys.readouterr().err}"
 
 
-def test_a_process_that_dies_costs_its_own_row_alone():
-    with worker.Worker(small=True) as process:
-        rows = process.run("ceilings of the device", 60)
-        assert next(rows)[0] == "result"
-        process.process.kill()
-        *_, (kind, status) = rows
-        assert (kind, status) == ("status", "its process died with exit code -9")
-        assert [kind for kind, _ in process.run("ceilings of the device", 60)] == ["result"] * 6
-        process.process.kill()  # between two rows
-        process.process.join()
-        assert [kind for kind, _ in process.run("ceilings of the device", 60)] == ["result"] * 6
+@pytest.fixture
+def process(tmp_path, monkeypatch):
+    """A worker whose rows are quick, and end as rows may end."""
+    (tmp_path / "fake_rows.py").write_text(FAKES)
+    monkeypatch.syspath_prepend(tmp_path)
+    with worker.Worker(small=True, rows="fake_rows") as process:
+        yield process
 
 
-def test_a_row_that_takes_too_long_is_stopped_with_all_that_it_started():
-    with worker.Worker(small=True) as process:
-        list(process.run("ceilings of the device", 60))
-        group = process.process.pid
-        rows = list(process.run("all devices", 2.0))  # it starts processes of its own
-        assert rows[-1] == ("status", "stopped after 2 s")
+def test_a_process_that_dies_costs_its_own_row_alone(process):
+    result = ("result", {"ms": 1.0})
+    died = ("status", "its process died with exit code -9")
+    assert list(process.run("folds side by side", 60)) == [result, died]
+    assert list(process.run("ceilings of the device", 60)) == [result]
+    process.process.kill()  # between two rows
+    process.process.join()
+    assert list(process.run("ceilings of the device", 60)) == [result]
+    failed = ("status", "failed: ValueError: too large")
+    assert list(process.run("search of 6 stages", 60)) == [result, failed]
+
+
+def test_a_row_that_takes_too_long_is_stopped_with_all_that_it_started(process):
+    list(process.run("ceilings of the device", 60))
+    group = process.process.pid
+    stopped = ("status", "stopped after 1 s")
+    assert list(process.run("all devices", 1.0)) == [stopped]  # it started a process of its own
     with pytest.raises(ProcessLookupError):
         for _ in range(50):
             os.killpg(group, 0)
@@ -100,15 +156,24 @@ def test_a_command_that_is_ended_leaves_no_process(tmp_path):
     call = [sys.executable, "-m", "benchmarks.gpu", "--small", "--out", str(tmp_path)]
     with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "[ceilings of the device]\n"
-        assert process.stdout.readline().startswith("    what device")
-        children = [int(each) for each in _children(process.pid)]
-        assert children
+        children = _children(process.pid)
+        while not any("spawn_main" in _command(child) for child in children):
+            children = _children(process.pid)
+        time.sleep(0.3)  # until the command knows the process that it has started
         process.terminate()
         process.stdout.read()
     deadline = time.monotonic() + 10
-    while any(pathlib.Path(f"/proc/{child}/cmdline").exists() for child in children):
+    while any(map(_command, children)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def _command(process: str) -> str:
+    """The command line of a process; empty when it has ended."""
+    try:
+        return pathlib.Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def _children(parent: int) -> list[str]:

@@ -13,6 +13,7 @@ from fer_jax.layers.backbones import VGG16, ResNet50
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
 from benchmarks.torch_mirrors import fer_gcn as mirrors  # noqa: E402
+from benchmarks.torch_mirrors.weights import load  # noqa: E402
 
 # Full networks on small images, and small networks, whose derivatives are quick to compile: odd
 # sides to floor, strides, shortcuts with and without a convolution.
@@ -66,7 +67,7 @@ def pair(name, full):
     flax, mirror, stages, _ = (FULL if full else SMALL)[name]
     model = flax() if stages is None else flax(stages)
     variables = random_variables(model)
-    return model, variables, mirrors.load(variables, mirror() if stages is None else mirror(stages))
+    return model, variables, load(variables, mirror() if stages is None else mirror(stages))
 
 
 def forward(model, variables, x, train):

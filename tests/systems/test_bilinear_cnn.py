@@ -17,6 +17,8 @@ from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector, scale_to_unit
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
 from benchmarks.torch_mirrors import bilinear_cnn as mirrors  # noqa: E402
+from benchmarks.torch_mirrors.fer_gcn import channels_first  # noqa: E402
+from benchmarks.torch_mirrors.weights import load  # noqa: E402
 
 VGG = {"trunk": "vgg16", "stages": ((4, 1), (8, 2))}
 RESNET = {"trunk": "resnet50", "stages": ((3, 1), (8, 2))}
@@ -73,7 +75,7 @@ def small(name):
     model = BilinearCNN(classes=3, **SMALL[name])
     variables = random_variables(model)
     options = {field: value for field, value in SMALL[name].items() if field in FIELDS}
-    return model, variables, mirrors.load(variables, mirrors.BilinearCNN(3, **options))
+    return model, variables, load(variables, mirrors.BilinearCNN(3, **options))
 
 
 def difference(ours, theirs):
@@ -97,7 +99,7 @@ def small_gradients(name, remat=False):
     model, x = model.clone(remat=remat), clips(2, 2, 24)
     mirror = copy.deepcopy(mirror).train()
     mirror.head.drop.p = 0.0
-    expected = mirror(mirrors.channels_first(x))
+    expected = mirror(channels_first(x))
     weight = np.random.default_rng(2).normal(size=expected.shape).astype(np.float32)
     (expected * torch.from_numpy(weight)).sum().backward()
 
@@ -133,7 +135,7 @@ def test_scored_clips_are_the_mean_of_pytorchs_frames(name):
     model, variables, mirror = small(name)
     x = clips(3, 2, 24)
     with torch.no_grad():
-        expected = copy.deepcopy(mirror).eval()(mirrors.channels_first(x)).numpy()
+        expected = copy.deepcopy(mirror).eval()(channels_first(x)).numpy()
     y = scored(model, variables, x)
     assert y.shape == (3, 3) and np.ptp(expected) > 1e-2
     np.testing.assert_allclose(y, expected.mean(1), atol=1e-4 * np.abs(expected).max())

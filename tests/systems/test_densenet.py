@@ -15,6 +15,7 @@ from fer_jax.systems.stc_nlstm.densenet import DenseNet, mean_over_frames, mean_
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
 from benchmarks.torch_mirrors import densenet as mirrors  # noqa: E402
+from benchmarks.torch_mirrors.weights import load  # noqa: E402
 
 SMALL = {"blocks": (2, 3), "growth": 3, "initial": 5}  # odd numbers of channels to halve
 
@@ -58,7 +59,7 @@ def random_variables(model, seed=0):
 def small():
     model = DenseNet(classes=3, **SMALL)
     variables = random_variables(model)
-    return model, variables, mirrors.load(variables, mirrors.DenseNet(3, **SMALL))
+    return model, variables, load(variables, mirrors.DenseNet(3, **SMALL))
 
 
 def channels_first(x):
@@ -100,13 +101,13 @@ def test_densenet_121_has_the_published_size_and_torchvisions_names():
         "features.norm5.bias": (1024,), "classifier.weight": (1000, 1024),
     }  # fmt: skip
     assert some.items() <= named.items()
-    mirrors.load(zeros, mirrors.DenseNet(1000))  # a missing, unknown or misshapen leaf is an error
+    load(zeros, mirrors.DenseNet(1000))  # a missing, unknown or misshapen leaf is an error
 
 
 def test_full_network_is_the_mirror():
     model = DenseNet(classes=6)
     variables = random_variables(model)
-    mirror = mirrors.load(variables, mirrors.DenseNet(6)).eval()
+    mirror = load(variables, mirrors.DenseNet(6)).eval()
     x = clips(1, 2, 64)
     with torch.no_grad():
         expected = mirror(channels_first(x)).softmax(-1).mean(1).numpy()

@@ -95,9 +95,10 @@ def torch():
 )
 def test_logits_gradients_and_statistics_are_those_of_pytorch(variant, train, torch):
     from benchmarks.torch_mirrors import fer_gcn as mirrors
+    from benchmarks.torch_mirrors.weights import load
 
     options = {"frames": FRAMES, "features": FEATURES, "stages": STAGES, **VARIANTS[variant]}
-    mirror = mirrors.load(variables_of(variant), mirrors.FERGCN(CLASSES, **options)).train(train)
+    mirror = load(variables_of(variant), mirrors.FERGCN(CLASSES, **options)).train(train)
     logits, gradients, stats = trained_once(variant, train)
     expected = mirror(mirrors.channels_first(clips()))
     torch.nn.functional.cross_entropy(expected, torch.arange(CLIPS)).backward()

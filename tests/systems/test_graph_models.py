@@ -94,10 +94,10 @@ def test_parity_would_notice_every_parameter(kind, torch):
 
     options = {"widths": WIDTHS} | ({"centre": CENTRE} if kind == "original" else {})
     _, variables, mirror = parity.make_baseline_pair(kind, graph_of(), CLASSES, 4, **options)
-    names = parity.names_for(mirror)(variables["params"])
+    names = parity.names_of(mirror)(variables["params"])
     assert set(names) == {name for name, _ in mirror.named_parameters()}
     with pytest.raises(RuntimeError, match="layer1.graph.P|layer1.graph.M|layer1.S"):
-        parity.to_torch({**variables, "params": {**variables["params"], "layer1": {}}}, mirror)
+        parity.load({**variables, "params": {**variables["params"], "layer1": {}}}, mirror)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -110,7 +110,7 @@ def test_mirror_starts_as_flax_does(kind, torch):
     mirror = graph_baselines.make_mirror(kind, EDGES, NODES, CLASSES, widths=WIDTHS, **options)
     model = small_model(kind)
     init = jax.jit(lambda key: model.init(key, jnp.asarray(clip_batch()), train=False))
-    ours = parity.names_for(mirror)(jax.tree.map(np.asarray, init(jax.random.key(0))["params"]))
+    ours = parity.names_of(mirror)(jax.tree.map(np.asarray, init(jax.random.key(0))["params"]))
     theirs = {name: value.detach().numpy() for name, value in mirror.named_parameters()}
     for name, value in ours.items():
         if value.std() == 0 or name.rpartition(".")[2] in ("S", "T"):

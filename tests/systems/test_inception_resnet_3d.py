@@ -108,18 +108,18 @@ def torch():
 
 def mirror_of(variant):
     from benchmarks.torch_mirrors import inception_resnet_3d as mirrors
+    from benchmarks.torch_mirrors.weights import channels_first, load
 
     names = ("version", "divisor", "factorised", "still", "batch_norm", "hidden", "residual_scale")
     model = small_model(variant)
     mirror = mirrors.InceptionResNet3D(CLASSES, **{name: getattr(model, name) for name in names})
-    mirror = mirrors.load(variables_of(variant), mirror)
+    mirror = load(variables_of(variant), mirror)
     inputs, weights = faces(), (None, None)
     if model.landmarks:
         weights = [
-            mirrors.channels_first(shortcut_filters(inputs["landmarks"], SIDE, cells))
-            for cells in CELLS
+            channels_first(shortcut_filters(inputs["landmarks"], SIDE, cells)) for cells in CELLS
         ]
-    return mirror, (mirrors.channels_first(inputs["frames"]), *weights)
+    return mirror, (channels_first(inputs["frames"]), *weights)
 
 
 def assert_same(variant, trained, torch):

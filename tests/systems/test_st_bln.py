@@ -80,13 +80,13 @@ def test_parity_would_notice_every_parameter():
     from benchmarks import parity
 
     model, variables, mirror = parity.make_pair(EDGES, CLASSES, 4, WIDTHS)
-    names = parity.torch_names(variables["params"])
+    names = parity.names_of(mirror)(variables["params"])
     assert set(names) == {name for name, _ in mirror.named_parameters()}
     # all different, so a leaf in another's place would show
     assert len({value.sum().item() for value in names.values()}) == len(names)
     broken = {**variables["params"], "layer1": {}}
     with pytest.raises(RuntimeError, match="layers.0.u"):
-        parity.to_torch({**variables, "params": broken}, mirror)
+        parity.load({**variables, "params": broken}, mirror)
 
 
 # The temporal convolution has four forms of one function.

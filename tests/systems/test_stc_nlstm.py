@@ -101,14 +101,15 @@ def torch():
 )
 def test_logits_gradients_and_statistics_are_those_of_pytorch(variant, train, torch):
     from benchmarks.torch_mirrors import stc_nlstm as mirrors
+    from benchmarks.torch_mirrors.weights import channels_first, load
 
     model = small_model(variant)
     mirror = mirrors.STCNLSTM(
         CLASSES, model.channels, HIDDEN, model.nesting, frames=FRAMES, side=SIDE
     )
-    mirror = mirrors.load(variables_of(variant), mirror).train(train)
+    mirror = load(variables_of(variant), mirror).train(train)
     logits, gradients, stats = trained_once(variant, train)
-    expected = mirror(mirrors.channels_first(clips()))
+    expected = mirror(channels_first(clips()))
     torch.nn.functional.cross_entropy(expected, torch.arange(CLIPS)).backward()
     np.testing.assert_allclose(logits, expected.detach(), rtol=0, atol=1e-4)
 

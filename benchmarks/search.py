@@ -1,6 +1,6 @@
 """Speed of the PST-BLN search against the same stages with the PyTorch mirror.
 
-    python -m benchmarks.search_speed
+    python -m benchmarks.speed search
 
 Both train the same topologies for the same epochs, every stage from the weights of the one before,
 on as many clips as a fold of CK+ has. The mirror works on the reference graph and has nothing to
@@ -10,16 +10,12 @@ timed, drawing the clips included; the two take turns stage by stage.
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 import time
 
 import jax
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.torch_mirrors import st_bln as mirror
 from configs import pstbln_ckplus
@@ -128,45 +124,31 @@ class Mirror:
                     leaf[tuple(room)] = self.old[name][tuple(room)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=4, help="of every stage (default 4)")
-    options = parser.parse_args()
-    torch.set_num_threads(os.cpu_count())
+def measure(epochs: int) -> None:
+    """Prints the seconds of an epoch of every stage, then of all stages."""
     jax.config.update("jax_compilation_cache_dir", None)
     config = pstbln_ckplus.get_config()
-    ours, theirs, console = Ours(config), Mirror(config), Console(width=110)
-    table = Table(
-        "stage", "mirror, s an epoch", "ours, s an epoch", "ratio", "ours compiling, s",
-        title=f"{CLIPS} clips, T={FRAMES}, B={config.train.batch_size}; {options.epochs} epochs "
-        f"a stage, medians",
-    )  # fmt: skip
+    ours, theirs = Ours(config), Mirror(config)
+    print(f"\n{CLIPS} clips, T={FRAMES}, B={config.train.batch_size}, {epochs} epochs a stage\n\n"
+          "| topology | PyTorch, s an epoch | ours, s an epoch | ratio | compiling, s a stage |\n"
+          "|---|---|---|---|---|")  # fmt: skip
     measured = np.zeros(2)  # seconds of both, as run
     rates, compiling = np.zeros(2), 0.0
     for widths in TOPOLOGIES:
-        console.print(f"measuring {show(widths)}", style="dim")
-        building, slow = theirs.stage(widths, options.epochs)
-        compiled, fast = ours.stage(widths, options.epochs)
+        building, slow = theirs.stage(widths, epochs)
+        compiled, fast = ours.stage(widths, epochs)
         measured += building + sum(slow), compiled + sum(fast)
         medians = statistics.median(slow), statistics.median(fast)
         rates += medians
         compiling += compiled
-        ratio = medians[0] / medians[1]
-        table.add_row(
-            show(widths), *(f"{m:.3f}" for m in medians), f"{ratio:.2f}", f"{compiled:.1f}"
-        )
-    console.print(table)
-    mirror_long, ours_long = rates * PAPER_EPOCHS
-    console.print(
-        f"measured, {len(TOPOLOGIES)} stages of {options.epochs} epochs end to end: mirror "
-        f"{measured[0]:.1f} s, ours {measured[1]:.1f} s ({compiling:.1f} s of it compiling), "
-        f"ratio {measured[0] / measured[1]:.2f}\n"
-        f"extrapolated from the medians to {PAPER_EPOCHS} epochs a stage: mirror "
-        f"{mirror_long:.0f} s, ours {ours_long + compiling:.0f} s "
-        f"({compiling / (ours_long + compiling):.1%} compiling), ratio "
-        f"{mirror_long / (ours_long + compiling):.2f}; goal 3.0"
+        print(f"| {show(widths)} | {medians[0]:.3f} | {medians[1]:.3f} "
+              f"| {medians[0] / medians[1]:.2f} | {compiled:.1f} |", flush=True)  # fmt: skip
+    theirs_long, ours_long = rates * PAPER_EPOCHS
+    ours_long += compiling
+    print(
+        f"\nmeasured, {len(TOPOLOGIES)} stages of {epochs} epochs end to end: PyTorch "
+        f"{measured[0]:.1f} s, ours {measured[1]:.1f} s ({compiling:.1f} s of it compiling), ratio "
+        f"{measured[0] / measured[1]:.2f}\nextrapolated from the medians to {PAPER_EPOCHS} epochs "
+        f"a stage: PyTorch {theirs_long:.0f} s, ours {ours_long:.0f} s "
+        f"({compiling / ours_long:.1%} compiling), ratio {theirs_long / ours_long:.2f}; goal 3.0"
     )
-
-
-if __name__ == "__main__":
-    main()
