@@ -1,13 +1,15 @@
-"""What the tests share: real data, tiny data sets in memory and on disk, a tiny model.
+"""What the tests share: real data, tiny datasets in memory and on disk, finished runs.
 
 The compilation cache is set before jax is imported, here and in every command the tests start.
 """
 
+import contextlib
+import fcntl
+import io
 import os
 import pathlib
+import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 
 # Processes that run tests side by side ignore SIGINT; commands that tests stop by it would, too.
@@ -18,12 +20,17 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
     pathlib.Path(tempfile.gettempdir()) / f"fer_jax-tests-{_USER}"
 )
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+os.environ["MATPLOTLIBRC"] = str(pathlib.Path(__file__).parent / "matplotlibrc")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from fer_jax.data import clips  # noqa: E402
 from fer_jax.faces import landmarks  # noqa: E402
+from fer_jax.synthetic.clips import make_clip, render, write_video  # noqa: E402
+from preprocess.__main__ import main as prepare_command  # noqa: E402
+from tests import finished_runs  # noqa: E402
+from tests.official_trees import ferplus_tree  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -79,24 +86,82 @@ def make_clips(small_graph):
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory) -> pathlib.Path:
-    """A tiny prepared data set: 6 synthetic people, 7 clips each, made by the real command."""
-    out = tmp_path_factory.mktemp("prepared") / "synthetic"
-    command = [
-        sys.executable, "-m", "preprocess", "synthetic", "--subjects", "6",
-        "--clips-per-subject", "7", "--workers", "1", "--out", str(out),
-    ]  # fmt: skip
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return out
+def once(tmp_path_factory):
+    """Function `(name, make) -> folder` that fills a folder once in a test session.
+
+    `make(folder)` is called by the first that asks; processes beside it wait for it.
+    """
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def made(name, make):
+        folder = root / "shared" / name
+        folder.parent.mkdir(exist_ok=True)
+        done = folder.with_suffix(".done")
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+def _prepare(out, dataset, *arguments):
+    """Runs the command of preparation."""
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        code = prepare_command([dataset, *map(str, arguments), "--out", str(out)])
+    assert code == 0, shown.getvalue()
 
 
 @pytest.fixture(scope="session")
-def prepared_crops(tmp_path_factory) -> pathlib.Path:
-    """A tiny prepared data set with face crops of 32 pixels: 3 synthetic people, 7 clips each."""
-    out = tmp_path_factory.mktemp("prepared") / "synthetic_crops"
-    command = [
-        sys.executable, "-m", "preprocess", "synthetic", "--subjects", "3", "--crops", "32",
-        "--clips-per-subject", "7", "--workers", "2", "--out", str(out),
-    ]  # fmt: skip
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return out
+def prepared(once) -> pathlib.Path:
+    """A tiny prepared dataset: 6 synthetic people, 7 clips each, made by the real command."""
+    size = ("--subjects", 6, "--clips-per-subject", 7, "--workers", 1)
+    return once("synthetic", lambda out: _prepare(out, "synthetic", *size))
+
+
+@pytest.fixture(scope="session")
+def prepared_crops(once) -> pathlib.Path:
+    """A tiny prepared dataset with face crops of 32 pixels: 3 synthetic people, 7 clips each."""
+    size = ("--subjects", 3, "--clips-per-subject", 7, "--crops", 32, "--workers", 2)
+    return once("synthetic_crops", lambda out: _prepare(out, "synthetic", *size))
+
+
+@pytest.fixture(scope="session")
+def prepared_ferplus(once) -> pathlib.Path:
+    """A miniature FER+ of 49 images, prepared by the real command."""
+
+    def make(out):
+        ferplus_tree(out / "source")
+        _prepare(out / "prepared", "ferplus", "--source", out / "source", "--workers", 1)
+
+    return once("ferplus", make) / "prepared"
+
+
+@pytest.fixture(scope="session")
+def finished_run(once, request):
+    """Function `kind -> FinishedRun`: trained once in a test session; copy what you change."""
+
+    def finished(kind):
+        prepared = request.getfixturevalue(finished_runs.PREPARED[kind])
+        workdir = once(
+            f"run_{kind}", lambda folder: finished_runs.train_kind(kind, prepared, folder)
+        )
+        return finished_runs.FinishedRun(workdir, prepared, (workdir / "shown.txt").read_text())
+
+    return finished
+
+
+@pytest.fixture(scope="session")
+def face_video(once) -> pathlib.Path:
+    """A video of 30 frames, 25 a second, of a face from rest to a smile."""
+
+    def make(folder):
+        clip = make_clip(0, 1, 3, frames=30, fps=25.0)
+        write_video(folder / "face.mp4", render(clip.true_landmarks, clip.identity), clip.fps)
+
+    return once("face_video", make) / "face.mp4"

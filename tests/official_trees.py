@@ -1,10 +1,13 @@
-"""Miniature official trees of CK+, Oulu-CASIA, AFEW, MMI, BP4D, FERA and DISFA, for the tests."""
+"""Miniature official trees of the datasets, for the tests."""
 
+import argparse
 import json
 import pathlib
 
 import cv2
+import numpy as np
 
+from fer_jax.faces.labels import FERPLUS_EMOTIONS
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from preprocess.__main__ import main
 from preprocess.clip import Clip
@@ -119,10 +122,44 @@ def disfa_video(root, subject: str, frames, camera="Left"):
     write_video(path, frames)
 
 
+FERPLUS_PARTS = {"Training": 24, "PublicTest": 12, "PrivateTest": 13}
+
+
+def ferplus_tree(root):
+    """Writes FER-2013's table and the votes: happy faces are bright, sad ones dark."""
+    rng = np.random.default_rng(0)
+    images = ["emotion,pixels,Usage"]
+    votes = [f"Usage,Image name,{','.join(FERPLUS_EMOTIONS)},unknown,NF"]
+    parts = (usage for usage, count in FERPLUS_PARTS.items() for _ in range(count))
+    for number, usage in enumerate(parts):
+        happy = number % 2
+        pixels = np.clip(rng.normal(70 + 110 * happy, 25, 48 * 48), 0, 255).astype(int)
+        images.append(f"0,{' '.join(map(str, pixels))},{usage}")
+        own = [0] * 10
+        own[FERPLUS_EMOTIONS.index("happiness" if happy else "sadness")] = 9 - number % 3
+        own[0] += 1 + number % 3
+        votes.append(f"{usage},fer{number:07d}.png,{','.join(map(str, own))}")
+    put(root / "fer2013.csv", "\n".join(images) + "\n")
+    put(root / "fer2013new.csv", "\n".join(votes) + "\n")
+
+
 def drawn(subject: int, frames: int) -> list:
     """Draws frames of a face that the detector finds, RGB."""
     clip = make_clip(0, subject, 1, frames=max(frames, 2))
     return list(render(clip.true_landmarks[:frames], clip.identity))
+
+
+def blank(count: int) -> list:
+    """Makes frames without a face, each of another brightness."""
+    return [np.full((32, 48, 3), 5 * number % 250, np.uint8) for number in range(count)]
+
+
+def write_landmarks(path, numbers) -> None:
+    """Writes an OpenFace CSV with these frame numbers."""
+    points = make_clip(0, 0, 1, frames=max(len(numbers), 2)).landmarks[: len(numbers)]
+    names = ["frame", *(f" {axis}_{k}" for axis in "xy" for k in range(68))]
+    table = np.column_stack([numbers, points.transpose(0, 2, 1).reshape(len(numbers), 136)])
+    np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.4f")
 
 
 def write_faces(paths, subject: int) -> None:
@@ -132,9 +169,17 @@ def write_faces(paths, subject: int) -> None:
         cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
 
-def listed(dataset, source) -> dict[str, Clip]:
-    """Returns the clips that a data set lists, by id."""
-    clips = list(dataset.clips(source, None))
+def options_of(dataset, **changes) -> argparse.Namespace:
+    """Returns the options of the command line that nobody has set, but for `changes`."""
+    parser = argparse.ArgumentParser()
+    getattr(dataset, "add_options", lambda parser: None)(parser)
+    common = {"crops": 0, "landmark_model": None}
+    return argparse.Namespace(**common | vars(parser.parse_args([])) | changes)
+
+
+def listed(dataset, source, **options) -> dict[str, Clip]:
+    """Returns the clips that a dataset lists, by id."""
+    clips = list(dataset.clips(source, options_of(dataset, **options)))
     assert len({clip.clip_id for clip in clips}) == len(clips)
     return {clip.clip_id: clip for clip in clips}
 

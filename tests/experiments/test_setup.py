@@ -1,121 +1,69 @@
-"""Configs are checked before any work: numbers, lists and combinations that mean nothing."""
+"""Configs are checked against the data before any work, then reach the program."""
 
 import pytest
 
-from configs import ir3d_cross_synthetic, stbln_synthetic, stcnlstm_synthetic
+from configs import stcnlstm_synthetic
 from fer_jax import systems
-from fer_jax.experiments import validate
+from fer_jax.experiments import setup
+from tests.finished_runs import crops_config, landmarks_config, units_config, with_fields
 
 
-def config_of(variant="full", **fields):
+def stcnlstm_config(prepared, variant="full", **fields):
     config = stcnlstm_synthetic.get_config(variant)
-    config.data.path = "nowhere"
-    config.update_from_flattened_dict(fields)
-    return config
+    return with_fields(config, prepared, {"data.crop_size": 0} | fields)
+
+
+def densenet_config(prepared, **fields):
+    return stcnlstm_config(prepared, "densenet", **fields)
+
+
+def unit_landmarks_config(prepared, **fields):
+    return units_config(prepared, "st_bln", **fields)
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("make", "fields", "words"),
     [
-        ({"optimizer.clip_norm": -1.0}, "optimizer.clip_norm=-1.0: it must lie in 0.0 to inf"),
-        ({"optimizer.drop_factor": 1.5}, "optimizer.drop_factor=1.5: it must lie in 0.0 to 1.0"),
-        ({"optimizer.drop_at": ()}, r"drop_at=\(\): give each epoch .* falls, e.g. .*'\(300,\)'"),
-        ({"optimizer.drop_at": (3, -1)}, r"drop_at=\(3, -1\): give each epoch"),
-        ({"optimizer.drop_at": (2.5,)}, r"drop_at=\(2.5,\): give each epoch"),
-        ({"data.frames_per_second": -10.0}, "frames_per_second=-10.0: it must lie in 0"),
-        ({"model.hidden": 0}, "model.hidden=0: it must be 1 or more"),
-        ({"model.channels": ()}, r"model.channels=\(\): give the positive width of every layer"),
-        ({"model.channels": (4, 0)}, r"model.channels=\(4, 0\): give the positive width"),
-        ({"augment.angles": (5.0, 200.0)}, r"angles=\(5.0, 200.0\): degrees lie in -180 to 180"),
+        (landmarks_config, {"model.name": "st_gcn_x"}, r"'st_gcn_x' is unknown: use one of \[.*st"),
+        (landmarks_config, {"task": "ranking"}, "task 'ranking' is unknown"),
+        (landmarks_config, {"train.epochs": 0}, "train.epochs=0: it must be 1 or more"),
+        (landmarks_config, {"data.graph": "dense"}, "graph mode 'dense' is unknown"),
+        (landmarks_config, {"data.features": "flow"}, "features 'flow' are unknown"),
+        (landmarks_config, {"data.frame_rule": "random"}, "frame rule 'random' is unknown"),
+        (landmarks_config, {"protocol.name": "bootstrap"}, "protocol 'bootstrap' is unknown"),
+        (landmarks_config, {"optimizer.schedule": "step"}, "schedule 'step' is unknown"),
+        (landmarks_config, {"model.u_init": "ones"}, "u_init is one of"),
+        (landmarks_config, {"model.dropout_place": "middle"}, "dropout_place is"),
+        (unit_landmarks_config, {"data.classes": ("AU99",)}, "has no 'AU99', but AU01"),
+        (crops_config, {"pretrained": "nowhere/a.safetensors"}, "nowhere/a.safetensors do not ex"),
+        (crops_config, {"data.crop_size": 48}, "size=48 does not fit.* in 22 to 32, or .*--crops"),
+        (crops_config, {"data.crop_size": 8}, "crop_size=8 does not fit the crops of 32 pixels"),
+        (crops_config, {"model.features": 7}, "features is even"),
+        (crops_config, {"model.stages": ((4, 1),) * 6}, "6 stages halve crops of 28 pixels to not"),
+        (densenet_config, {"model.blocks": (1,) * 5}, "5 blocks halve crops of 32 pixels to noth"),
         (
-            {"task": "action_units", "data.frame_rule": "windows", "protocol.name": "by_sequence"},
-            "by_sequence would score windows that overlap",
+            densenet_config,
+            {"data.classes": ("anger", "joy")},
+            "has no 'joy', but anger",
         ),
+        (densenet_config, {"data.classes": ("anger",)}, "has one class"),
+        (densenet_config, {"optimizer.name": "lion"}, "optimiser 'lion' is unknown"),
     ],
 )
-def test_what_means_nothing_is_refused(fields, words, tmp_path):
-    with pytest.raises(ValueError, match=words):
-        systems.prepare(config_of(**fields), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"model.growth": 0}, "model.growth=0: it must be 1 or more"),
-        ({"model.initial": -3}, "model.initial=-3: it must be 1 or more"),
-        ({"model.blocks": (2, 0)}, r"model.blocks=\(2, 0\): give the number of layers of every"),
-        ({"task": "action_units"}, "densenet takes the mean of its frames' class probabilities"),
-    ],
-)
-def test_densenets_that_mean_nothing_are_refused(fields, words, tmp_path):
-    with pytest.raises(ValueError, match=words):
-        systems.prepare(config_of("densenet", **fields), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"model.divisor": 0}, "model.divisor=0: it must be 1 or more"),
-        ({"model.factorised": 2}, "model.factorised=2: kernels span 1 or 3 frames"),
-        ({"model.residual_scale": (0.1,)}, r"residual_scale=\(0.1,\): give one factor for each"),
-        ({"model.outside": -3.0}, "model.outside=-3.0: it must lie in 0.0 to 1.0"),
-        ({"data.words": ("anger", "angry")}, "words=.*give pairs of an emotion and its word, e.g."),
-        ({"data.neutral_dominance": 34.5}, "neutral_dominance=34.5: ratings lie in 1 to 9"),
-        ({"optimizer.patience": 0}, "optimizer.patience=0: it must be 1 or more"),
-        ({"data.frames_per_second": 5.0}, "frames_per_second thins clips, not apex_pieces"),
-        (
-            {"data.train_on": (("other", "./data/synthetic_studio_crops96", "last"),)},
-            "data/synthetic_studio_crops96 is there twice, learnt from or tested: its people",
-        ),
-        (
-            {"data.train_on": (("synthetic_film", "data/synthetic_film_crops96", "windows"),)},
-            "frame_rule=windows makes many clips of one",
-        ),
-    ],
-)
-def test_experiments_across_data_sets_that_mean_nothing_are_refused(fields, words):
-    config = ir3d_cross_synthetic.get_config()
-    validate.check(config)
-    config.update_from_flattened_dict(fields)
-    with pytest.raises(ValueError, match=words):
-        validate.check(config)
-
-
-def test_widths_are_still_checked(tmp_path):
-    config = stbln_synthetic.get_config()
-    config.model.widths = (8, -1)
-    with pytest.raises(ValueError, match=r"model.widths=\(8, -1\): give the positive width"):
-        systems.prepare(config, tmp_path)
-    config = stbln_synthetic.get_config()
-    config.optimizer.drop_at = (-1,)  # nothing reads it: the schedule is another
-    validate.check(config)
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        (
-            {"model.blocks": (1,) * 5},
-            "5 blocks halve crops of 32 pixels to nothing: .*model.blocks",
-        ),
-        ({"data.classes": ("anger", "joy")}, "data.classes: .* has no 'joy', but anger"),
-        ({"data.classes": ("anger",)}, "has one class"),
-        ({"optimizer.name": "lion"}, "optimiser 'lion' is unknown"),
-    ],
-)
-def test_what_does_not_fit_the_data_is_refused(prepared_crops, fields, words, tmp_path):
-    fields = {"data.path": str(prepared_crops), "data.crop_size": 0, **fields}
-    with pytest.raises(ValueError, match=words):
-        systems.prepare(config_of("densenet", **fields), tmp_path / "run")
+def test_config_that_does_not_fit_leaves_nothing_behind(
+    make, fields, words, prepared_crops, tmp_path
+):
+    with pytest.raises(setup.SetupError, match=words):
+        systems.prepare(make(prepared_crops, **fields), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_the_recipe_reaches_the_program(prepared_crops, tmp_path):
+def test_recipe_reaches_the_program(prepared_crops, tmp_path):
     fields = {
-        "data.path": str(prepared_crops), "data.crop_size": 0, "data.classes": ("anger", "fear"),
-        "model.channels": (2, 2), "model.hidden": 2, "train.batch_size": 2,
+        "data.classes": ("anger", "fear"), "model.channels": (2, 2), "model.hidden": 2,
+        "train.batch_size": 2,
     }  # fmt: skip
-    experiment = systems.prepare(config_of(**fields), tmp_path)
+    experiment = systems.prepare(stcnlstm_config(prepared_crops, **fields), tmp_path)
     assert experiment.clips.classes == ("anger", "fear")
     assert experiment.clips.frames.shape[1:3] == (8, 32)
     assert experiment.program.module.classes == 2

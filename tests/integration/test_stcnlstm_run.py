@@ -1,18 +1,13 @@
 """Whole runs by the recipe of STC-NLSTM: folds by sequence, rotations, a DenseNet on frames."""
 
-import io
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
-from rich.console import Console
 
 import fer_jax
 from configs import stcnlstm_synthetic
 from fer_jax.data import load
 from fer_jax.data.clips import hold_crops
-from fer_jax.systems import run
+from tests.finished_runs import FinishedRun, epochs_of, train, with_fields
 
 SMALL = {
     "full": {"model.channels": (2, 2), "model.hidden": 3, "data.frames": 4},
@@ -20,31 +15,24 @@ SMALL = {
 }
 
 
-def small_config(prepared, variant, **fields):
-    config = stcnlstm_synthetic.get_config(variant)
-    overrides = {
-        "data.path": str(prepared), "data.crop_size": 0, "data.classes": ("fear", "surprise"),
-        "train.epochs": 2, "train.batch_size": 2, "optimizer.drop_at": (1,),
-        "evaluation.passes": 4, "protocol.name": "by_sequence", "protocol.folds": 2,
-    }  # fmt: skip
-    config.update_from_flattened_dict(overrides | SMALL[variant] | fields)
-    return config
-
-
 @pytest.mark.parametrize("variant", SMALL)
-def test_a_run_by_the_papers_recipe(variant, prepared_crops, tmp_path):
-    config = small_config(prepared_crops, variant, **{"protocol.repeats": 2})
-    metrics = run(config, tmp_path, Console(file=io.StringIO()))
-    assert metrics["clips_scored"] == 2 * 6  # two clips of each of three people, twice
-    assert metrics["single_pass"]["passes"] == 4
-    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+def test_run_by_recipe_of_paper(variant, prepared_crops, tmp_path):
+    fields = {
+        "data.crop_size": 0, "data.classes": ("fear", "surprise"), "train.epochs": 2,
+        "train.batch_size": 2, "optimizer.drop_at": (1,), "evaluation.passes": 4,
+        "protocol.name": "by_sequence", "protocol.folds": 2, "protocol.repeats": 2,
+    } | SMALL[variant]  # fmt: skip
+    config = with_fields(stcnlstm_synthetic.get_config(variant), prepared_crops, fields)
+    run = FinishedRun(tmp_path, prepared_crops, train(config, tmp_path)[1])
+    assert run.metrics["clips_scored"] == 2 * 6  # two clips of each of three people, twice
+    assert run.metrics["single_pass"]["passes"] == 4
+    rows, table = epochs_of(tmp_path), run.table
     assert len(rows) == 2 * (2 * 2 + 1)
     assert all(np.isfinite(row["train_loss"]) for row in rows)
-    table = pd.read_csv(tmp_path / "predictions.csv")
     assert set(table["label"]) == {"fear", "surprise"}
     assert table.groupby("clip").size().eq(2).all()
     np.testing.assert_allclose(table[["p_fear", "p_surprise"]].sum(axis=1), 1, atol=1e-4)
-    predictor = fer_jax.load_model(tmp_path / "model")
+    predictor = fer_jax.load_model(run.bundle)
     clips = load.load_clips(
         prepared_crops, config.data.frames, config.data.frame_rule,
         crop_size=0, classes=("fear", "surprise"),
