@@ -6,7 +6,6 @@ import pathlib
 import numpy as np
 import pytest
 
-from fer_jax.data.how_to_prepare import not_prepared_message
 from preprocess.__main__ import main
 from preprocess.annotations import read_codes
 from preprocess.clip import Clip, Codes, SourceError
@@ -278,9 +277,3 @@ def test_changed_codes_or_images_are_read_again(tmp_path, capsys):
     units = examples(out)["F001_T1"]["action_units"]
     assert (units[:, 1] == 1).all() and np.isnan(units[:, 2]).all() and (units[:, 10] == 0).all()
     capsys.readouterr()
-
-
-def test_a_set_that_is_not_prepared_says_how(tmp_path):
-    message = not_prepared_message("data/bp4d", "bp4d", 64)
-    assert "request it from Binghamton University" in message
-    assert "python -m preprocess bp4d --source DIR --out data/bp4d --crops " in message

@@ -1,6 +1,5 @@
 """MMI on miniature trees in the official layout: labels, views, include-lists, two-view videos."""
 
-import argparse
 import os
 import pickle
 import shutil
@@ -9,7 +8,6 @@ import weakref
 import numpy as np
 import pytest
 
-from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.faces.labels import MMI_CLASSES
 from fer_jax.faces.landmarks import eye_distance
@@ -22,28 +20,30 @@ from preprocess.datasets import mmi
 from preprocess.datasets.frontal_view import FrontalHalf
 from preprocess.pipeline import cache_file
 from preprocess.read import needs_detection, read_clip
-from tests.official_trees import STRAY, drawn, examples, mmi_session, prepare, put, reason
+from tests.official_trees import (
+    STRAY,
+    drawn,
+    examples,
+    listed,
+    mmi_session,
+    options_of,
+    prepare,
+    put,
+    reason,
+)
 
 FRAMES = 6
-LAYOUT = "Sessions/1767/S031-001.avi"
-
-
-def listed(source, include=None) -> dict[str, Clip]:
-    """Returns the clips that are listed, by id."""
-    clips = list(mmi.clips(source, argparse.Namespace(include=include, landmark_model=None)))
-    assert len({clip.clip_id for clip in clips}) == len(clips)
-    return {clip.clip_id: clip for clip in clips}
 
 
 def only(source) -> Clip:
-    (clip,) = listed(source).values()
+    (clip,) = listed(mmi, source).values()
     return clip
 
 
 def test_codes_are_classes(tmp_path):
     for code in range(1, 7):
         mmi_session(tmp_path, 100 + code, f"S{code:03d}-001", str(code))
-    clips = listed(tmp_path)
+    clips = listed(mmi, tmp_path)
     assert [clip.label for clip in clips.values()] == [
         "anger", "disgust", "fear", "happiness", "sadness", "surprise",
     ] == list(mmi.CLASSES) == list(MMI_CLASSES)  # fmt: skip
@@ -63,7 +63,7 @@ def test_a_label_may_be_written_otherwise(tmp_path, value):
 def test_other_labels_and_none_are_no_label(tmp_path, value):
     mmi_session(tmp_path, 1, emotion=value)
     mmi_session(tmp_path, 2, "S002-001")
-    clips = listed(tmp_path)
+    clips = listed(mmi, tmp_path)
     assert reason(clips["1/S001-001"]) == "no label" and not reason(clips["2/S002-001"])
     assert "S001-001.xml" in clips["1/S001-001"].problem.detail
 
@@ -102,9 +102,9 @@ def test_broken_xml_drops_that_clip_only(tmp_path, content):
     mmi_session(tmp_path, 3, "S003-001")
     put(tmp_path / "Sessions" / "1" / "S001-001.xml", content)
     put(tmp_path / "Sessions" / "2" / "session.xml", content)
-    reasons = [reason(clip) for clip in listed(tmp_path).values()]
+    reasons = [reason(clip) for clip in listed(mmi, tmp_path).values()]
     assert reasons == ["unreadable label", "unreadable view", ""]
-    assert "S001-001.xml is no XML" in listed(tmp_path)["1/S001-001"].problem.detail
+    assert "S001-001.xml is no XML" in listed(mmi, tmp_path)["1/S001-001"].problem.detail
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_nobody_knows_who_it_is(tmp_path):
 def test_views_are_read_from_session_xml(tmp_path):
     for number, view in enumerate(("0", " 0.0", "1", "2", "3", "side", None, "")):
         mmi_session(tmp_path, number, view=view)
-    clips = list(listed(tmp_path).values())
+    clips = list(listed(mmi, tmp_path).values())
     assert [reason(clip) for clip in clips] == [
         "", "", "profile view", "", "unknown view", "unknown view", "", "",
     ]  # fmt: skip
@@ -153,12 +153,12 @@ def test_every_video_of_a_session_is_looked_at(tmp_path):
     put(tmp_path / "Sessions" / "5" / "S002-003.avi")
     tracks = '<track filename="s002-001.AVI" view="1"/><track filename="S002-002.avi" view="0"/>'
     put(tmp_path / "Sessions" / "5" / "session.xml", f"<a>{tracks}<track type='audio'/></a>")
-    clips = listed(tmp_path)
+    clips = listed(mmi, tmp_path)
     assert {k: reason(clip) for k, clip in clips.items()} == {
         "5/S002-001": "profile view", "5/S002-002": "", "5/S002-003": "no label",
     }  # fmt: skip
     put(tmp_path / "Sessions" / "5" / "session.xml", "<a><track view='0'/><track view='1'/></a>")
-    unclear = listed(tmp_path)["5/S002-002"]
+    unclear = listed(mmi, tmp_path)["5/S002-002"]
     assert unclear.note == "session.xml names several views for S002-002.avi: taken as frontal"
 
 
@@ -167,7 +167,7 @@ def test_sessions_of_stills_are_listed_with_the_reason(tmp_path):
     for name in ("S001-001.jpg", "S001-002.JPG", "session.xml", *STRAY, "._S001-001.avi"):
         put(stills / name)
     put(tmp_path / "Sessions" / "8" / "readme")
-    clips = listed(tmp_path)
+    clips = listed(mmi, tmp_path)
     assert {k: str(clip.problem) for k, clip in clips.items()} == {
         "7": f"no video: {stills} holds stills only (2)",
         "8": f"no video: {tmp_path / 'Sessions' / '8'} holds no .avi",
@@ -178,7 +178,12 @@ def test_sessions_come_in_the_order_of_their_numbers(tmp_path):
     for number in ("10", "9", "0100", "2000"):
         mmi_session(tmp_path, number)
     put(tmp_path / "Sessions" / "index" / "S001-001.avi")
-    assert [clip_id.split("/")[0] for clip_id in listed(tmp_path)] == ["9", "10", "0100", "2000"]
+    assert [clip_id.split("/")[0] for clip_id in listed(mmi, tmp_path)] == [
+        "9",
+        "10",
+        "0100",
+        "2000",
+    ]
 
 
 def test_an_include_list_names_sessions_or_clips(tmp_path):
@@ -187,13 +192,16 @@ def test_an_include_list_names_sessions_or_clips(tmp_path):
     mmi_session(tmp_path, "14", "S002-002")
     put(tmp_path / "Sessions" / "15" / "S003-001.jpg")
     put(tmp_path / "list.txt", "\ufeff# of the paper\n12\n\n14/s002-002\n 0015 # stills\n16\n")
-    clips = listed(tmp_path, tmp_path / "list.txt")
+    clips = listed(mmi, tmp_path, include=tmp_path / "list.txt")
     assert {k: reason(clip) for k, clip in clips.items()} == {
         "0012/S001-001": "", "14/S002-002": "", "15": "no video", "16": "not in the tree",
     }  # fmt: skip
     assert f"{tmp_path / 'list.txt'} lists 16" in str(clips["16"].problem)
     put(tmp_path / "list.txt", "S001-002\r\nS002-001.avi")
-    assert list(listed(tmp_path, str(tmp_path / "list.txt"))) == ["13/S001-002", "14/S002-001"]
+    assert list(listed(mmi, tmp_path, include=str(tmp_path / "list.txt"))) == [
+        "13/S001-002",
+        "14/S002-001",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -211,56 +219,18 @@ def test_an_include_list_that_cannot_be_used(tmp_path, content, words):
     if content is not None:
         (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(SourceError, match=words):
-        listed(tmp_path, tmp_path / "list.txt")
-
-
-def test_a_source_above_or_inside_the_tree_will_do(tmp_path):
-    root = tmp_path / "mmi"
-    mmi_session(root, 1)
-    put(tmp_path / "readme.txt")
-    for source in (tmp_path, root, root / "Sessions"):
-        assert list(listed(source)) == ["1/S001-001"], source
+        listed(mmi, tmp_path, include=tmp_path / "list.txt")
 
 
 def test_parts_of_the_download_are_read_together(tmp_path, capsys):
     mmi_session(tmp_path / "mmi-page2", 9, "S002-001")
     mmi_session(tmp_path / "mmi-page10", 4, "S001-001")
     mmi_session(tmp_path / "__MACOSX" / "mmi-page10", 5, "S003-001")
-    assert list(listed(tmp_path)) == ["4/S001-001", "9/S002-001"]
+    assert list(listed(mmi, tmp_path)) == ["4/S001-001", "9/S002-001"]
     mmi_session(tmp_path / "mmi-page3", 9, "S002-001")
     assert main(["mmi", "--source", str(tmp_path), "--dry-run"]) == 0
     shown = capsys.readouterr().out
     assert "2 of 3 clips would be read" in shown and "duplicate clip" in shown
-
-
-def test_an_unknown_layout_shows_what_was_expected_and_what_was_found(tmp_path, capsys):
-    for path in ("set/S031/S031-001.avi", "set/list.csv", "set/Sessions/first/S031-001.avi"):
-        put(tmp_path / path)
-    arguments = ["mmi", "--source", str(tmp_path / "set"), "--out", str(tmp_path / "out")]
-    assert main(arguments) == 1
-    shown = " ".join(capsys.readouterr().err.split())
-    for words in (LAYOUT, "no folder Sessions", "S031/ (S031-001.avi), Sessions/ (first/), list"):
-        assert words in shown
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_missing_source_shows_the_layout(tmp_path):
-    put(tmp_path / "archive.zip")
-    cases = {None: "--source is missing", tmp_path / "no": "does not exist"}
-    for source, words in (cases | {tmp_path / "archive.zip": "is a file, no folder"}).items():
-        with pytest.raises(SourceError, match=words) as caught:
-            listed(source)
-        assert LAYOUT in str(caught.value)
-    message = not_prepared_message("data/mmi", "mmi")
-    assert "python -m preprocess mmi --source DIR --out data/mmi" in message
-
-
-def test_other_than_the_205_are_noted():
-    counts = dict(zip(MMI_CLASSES, (32, 31, 28, 42, 32, 40), strict=True))
-    clips = [Clip(f"{k} {n}", "S001", k, None) for k, many in counts.items() for n in range(many)]
-    assert len(clips) == 205 and mmi.notes(clips) == []
-    (note,) = mmi.notes(clips[:-1])
-    assert "205" in note and note.endswith(": train surprise 39 instead of 40")
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +312,7 @@ def test_a_half_streams(tmp_path, two_views):
 
 def test_the_landmark_model_of_the_command_line_is_used(tmp_path, two_views):
     mmi_session(tmp_path, 1, view="2", frames=two_views[1][:1])
-    options = argparse.Namespace(include=None, landmark_model=tmp_path / "mine.dat")
+    options = options_of(mmi, landmark_model=tmp_path / "mine.dat")
     (clip,) = mmi.clips(tmp_path, options)
     with pytest.raises(LandmarkModelError, match="mine.dat does not exist"):
         clip.source.frames()

@@ -1,13 +1,10 @@
 """DISFA on miniature trees in the official layout: runs of emotions, labels, what is missing."""
 
-import argparse
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.faces.video import open_frames
 from preprocess.__main__ import main
 from preprocess.annotations import read_codes
@@ -16,28 +13,19 @@ from preprocess.datasets import disfa
 from tests.official_trees import (
     DISFA_UNITS,
     STRAY,
+    blank,
     disfa_labels,
     disfa_video,
     drawn,
     examples,
+    listed,
+    options_of,
     prepare,
     put,
     reason,
 )
 
 HAPPY, SAD, TALK = {6: 2, 12: 3}, {1: 1, 4: 1, 15: 1}, {25: 2}
-
-
-def listed(source, **options) -> dict[str, Clip]:
-    chosen = {"camera": "left", "present": 1, "chin_anger": False, "whole_videos": False}
-    clips = list(disfa.clips(source, argparse.Namespace(**chosen | options)))
-    assert len({clip.clip_id for clip in clips}) == len(clips)
-    return {clip.clip_id: clip for clip in clips}
-
-
-def blank(count: int) -> list:
-    """Frames without a face, each of another brightness."""
-    return [np.full((32, 48, 3), 5 * number % 250, np.uint8) for number in range(count)]
 
 
 def person(root, subject: str, rows, frames=None, camera="Left"):
@@ -59,7 +47,7 @@ def test_runs_of_one_emotion_are_clips_and_the_rest_is_counted(tmp_path):
         put(tmp_path / "ActionUnit_Labels" / "SN001" / name)
         put(tmp_path / "Videos_LeftCamera" / name)
     put(tmp_path / "Landmark_Points" / "SN001" / "SN001_0000_lm.mat")
-    clips = listed(tmp_path)
+    clips = listed(disfa, tmp_path)
     assert ranges(clips) == {
         "SN001_0001-0012": ("neutral", 0, 12),
         "SN001_0013-0023": ("happiness", 12, 11),
@@ -80,7 +68,7 @@ def test_runs_of_one_emotion_are_clips_and_the_rest_is_counted(tmp_path):
 
 def test_a_run_gives_its_own_frames_of_the_video(tmp_path):
     person(tmp_path, "SN001", ROWS)
-    frames = open_frames(listed(tmp_path)["SN001_0013-0023"].source)
+    frames = open_frames(listed(disfa, tmp_path)["SN001_0013-0023"].source)
     read = dict(frames)
     assert list(read) == list(range(12, 23)) and frames.announced == 11
     means = [image.mean() for image in read.values()]
@@ -90,13 +78,13 @@ def test_a_run_gives_its_own_frames_of_the_video(tmp_path):
 def test_the_shorter_of_video_and_labels_ends_both(tmp_path):
     person(tmp_path, "SN001", [HAPPY] * 30, frames=27)
     person(tmp_path, "SN002", [HAPPY] * 20, frames=24)
-    clips = listed(tmp_path)
+    clips = listed(disfa, tmp_path)
     assert list(ranges(clips)) == ["SN001_0001-0027", "SN002_0001-0020"]
     assert "; 7 frames without a label or" in disfa.notes(list(clips.values()))[-1]
     disfa_labels(tmp_path, "SN001", [HAPPY] * 30)
     path = tmp_path / "ActionUnit_Labels" / "SN001" / "SN001_au26.txt"
     path.write_text("".join(f"{line},0\n" for line in range(1, 13)))  # the shortest file counts
-    assert "SN001_0001-0012" in listed(tmp_path)
+    assert "SN001_0001-0012" in listed(disfa, tmp_path)
 
 
 def test_files_of_unequal_length_are_noted(tmp_path):
@@ -108,7 +96,7 @@ def test_files_of_unequal_length_are_noted(tmp_path):
         "SN001_au26.txt codes 12 frames, SN001_au1.txt 60: those behind the shortest are left out"
     )
     for whole in (False, True):
-        short, good = listed(tmp_path, whole_videos=whole).values()
+        short, good = listed(disfa, tmp_path, whole_videos=whole).values()
         assert (short.subject, short.source.count, short.note) == ("SN001", 12, wanted)
         assert (good.subject, good.source.count, good.note) == ("SN002", 60, "")
 
@@ -123,9 +111,9 @@ def test_files_that_are_not_of_the_folder_are_passed_over(tmp_path):
     for unit in DISFA_UNITS:
         (folder / f"._SN001_au{unit}.txt").write_bytes(b"\0\5\x16\7\0\xff")
     (folder / "SN001_au12.txt").rename(folder / "sn001_AU12.TXT")
-    assert ranges(listed(tmp_path)) == {"SN001_0001-0012": ("happiness", 0, 12)}
+    assert ranges(listed(disfa, tmp_path)) == {"SN001_0001-0012": ("happiness", 0, 12)}
     (folder / "SN001_au6.txt").unlink()  # nothing else takes its place
-    (clip,) = listed(tmp_path).values()
+    (clip,) = listed(disfa, tmp_path).values()
     assert reason(clip) == "no codes" and "no file of AU06 (SN001_au6.txt)" in str(clip.problem)
 
 
@@ -133,7 +121,13 @@ def test_a_long_run_is_divided_and_no_part_is_short(tmp_path, monkeypatch):
     monkeypatch.setattr(disfa, "_LONGEST", 20)
     person(tmp_path, "SN001", [HAPPY] * 49)
     person(tmp_path, "SN002", [HAPPY] * 50)
-    assert [count for _, _, count in ranges(listed(tmp_path)).values()] == [20, 29, 20, 20, 10]
+    assert [count for _, _, count in ranges(listed(disfa, tmp_path)).values()] == [
+        20,
+        29,
+        20,
+        20,
+        10,
+    ]
 
 
 @given(st.integers(10, 2000))
@@ -153,17 +147,17 @@ def test_the_rules_have_options(tmp_path):
         ({"chin_anger": True}, ["happiness", "anger"]),
         ({"chin_anger": True, "present": 2}, ["anger"]),
     ):
-        found = ranges(listed(tmp_path, **options)).values()
+        found = ranges(listed(disfa, tmp_path, **options)).values()
         assert list(found) == [(name, *labels[name]) for name in wanted]
 
 
 def test_the_camera_can_be_chosen(tmp_path):
     person(tmp_path, "SN001", [HAPPY] * 10)
     with pytest.raises(SourceError, match="no folder of videos of the right camera"):
-        listed(tmp_path, camera="right")
+        listed(disfa, tmp_path, camera="right")
     disfa_video(tmp_path, "SN001", blank(10), "Right")
     for camera in ("left", "right"):
-        (clip,) = listed(tmp_path, camera=camera).values()
+        (clip,) = listed(disfa, tmp_path, camera=camera).values()
         assert clip.source.path.name == f"{camera.title()}VideoSN001_comp.avi"
 
 
@@ -178,7 +172,7 @@ def test_people_of_whom_something_is_missing_are_listed(tmp_path):
     (videos / "LeftVideoSN003_comp.avi").unlink()
     (videos / "LeftVideoSN004_comp.avi").write_bytes(b"\0" * 5000)
     (videos / "leftvideoSN005.avi").write_bytes(b"")
-    clips = listed(tmp_path)
+    clips = listed(disfa, tmp_path)
     assert {name: reason(clip) for name, clip in clips.items()} == {
         "SN001": "no codes", "SN002": "no codes", "SN003": "no video", "SN004": "unreadable",
         "SN005": "video twice", "SN006_0001-0010": "",
@@ -188,7 +182,7 @@ def test_people_of_whom_something_is_missing_are_listed(tmp_path):
 
 def test_a_video_without_a_run_is_listed(tmp_path):
     person(tmp_path, "SN001", ([HAPPY] * 9 + [{}] * 9) * 2 + [TALK] * 20)
-    (clip,) = listed(tmp_path).values()
+    (clip,) = listed(disfa, tmp_path).values()
     assert reason(clip) == "no emotion" and "no run of 10 frames" in str(clip.problem)
     assert disfa.notes([]) == ["0 people instead of 27"]
 
@@ -221,7 +215,7 @@ def test_labels_may_be_odd_or_hostile(tmp_path, content, wanted):
     person(tmp_path, "SN002", [HAPPY] * 12)
     path = tmp_path / "ActionUnit_Labels" / "SN001" / "SN001_au9.txt"
     path.write_bytes(content)
-    odd, good = listed(tmp_path).values()
+    odd, good = listed(disfa, tmp_path).values()
     assert reason(odd) == wanted and reason(good) == ""
     if wanted:
         assert "SN001_au9.txt" in str(odd.problem)
@@ -241,10 +235,9 @@ def test_codes_are_intensities_by_position_in_the_video(tmp_path):
 
 def test_a_tree_that_is_another_names_the_layout(tmp_path):
     person(tmp_path, "SN001", [HAPPY] * 10)
-    assert listed(tmp_path / "ActionUnit_Labels") and listed(tmp_path / "Videos_LeftCamera")
     (tmp_path / "ActionUnit_Labels" / "SN001").rename(tmp_path / "ActionUnit_Labels" / "one")
     with pytest.raises(SourceError, match="no folder of action unit labels") as seen:
-        listed(tmp_path)
+        listed(disfa, tmp_path)
     assert "Expected" in str(seen.value) and "SN001_au1.txt" in str(seen.value)
 
 
@@ -263,7 +256,7 @@ def test_disfa_from_tree_to_data_sets(tmp_path, capsys):
     assert report["classes"]["happiness"] == report["classes"]["neutral"] == 1
     stored = examples(out)["SN001_0014-0024"]
     assert stored["frame_index"].tolist() == list(range(13, 24)) and stored["detected"].all()
-    assert disfa.class_names(argparse.Namespace(whole_videos=False))[stored["label"]] == "happiness"
+    assert disfa.class_names(options_of(disfa))[stored["label"]] == "happiness"
 
     report = prepare("disfa", root, units, "--whole-videos")
     assert report["dropped"] == {"no face": 1} and report["classes"] == {"video": 1}
@@ -274,9 +267,3 @@ def test_disfa_from_tree_to_data_sets(tmp_path, capsys):
     np.testing.assert_allclose(coded[:, 0], [0] * 10 + [1] * 3 + [0] * 11)
     np.testing.assert_allclose(coded[:, 6], [0] * 13 + [0.6] * 11, rtol=1e-6)
     capsys.readouterr()
-
-
-def test_a_set_that_is_not_prepared_says_how():
-    message = not_prepared_message("data/disfa", "disfa", 299)
-    assert "request it from the owners of DISFA" in message
-    assert "python -m preprocess disfa --source DIR --out data/disfa --crops " in message

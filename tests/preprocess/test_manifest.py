@@ -1,43 +1,32 @@
-"""What the data sets list: rows, labels, subjects, splits, and problems instead of surprises."""
+"""Manifests: rows, labels, subjects, splits, and landmark files that are drawn."""
 
-import argparse
-import collections
 import dataclasses
 import os
-import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from fer_jax.faces.labels import RAVDESS_CLASSES
 from fer_jax.faces.sequence import ClipError
 from fer_jax.synthetic.clips import make_clip
 from preprocess.clip import SourceError
-from preprocess.datasets import DATASETS, manifest, ravdess, synthetic
+from preprocess.datasets import manifest
 from preprocess.datasets.manifest import DrawnPerson
-
-ROOT = pathlib.Path(__file__).parents[2]
-
-
-def options(dataset, *arguments):
-    parser = argparse.ArgumentParser()
-    getattr(dataset, "add_options", lambda parser: None)(parser)
-    return parser.parse_args(arguments)
+from tests.conftest import ROOT
+from tests.official_trees import options_of
 
 
-def listed(tmp_path, text: str, encoding="utf-8", arguments=()):
+def options(render=False):
+    return options_of(manifest, render=render)
+
+
+def listed(tmp_path, text: str, encoding="utf-8", **chosen):
     for name in ("a.mp4", "b.mp4", "ü x.mp4"):
         (tmp_path / name).touch()
     path = tmp_path / "manifest.csv"
     path.write_text(text, encoding=encoding)
-    return list(manifest.clips(path, options(manifest, *arguments)))
-
-
-@pytest.mark.parametrize("name", DATASETS)
-def test_every_data_set_explains_itself(name):
-    assert DATASETS[name].__doc__.strip()
+    return list(manifest.clips(path, options(**chosen)))
 
 
 def test_manifest_rows(tmp_path):
@@ -111,7 +100,7 @@ def test_what_is_no_manifest_says_what_one_is(tmp_path, content, message):
     path = tmp_path / "manifest.csv"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):
-        list(manifest.clips(path, options(manifest)))
+        list(manifest.clips(path, options()))
 
 
 def write_landmarks(path, lost=(), wild=()) -> np.ndarray:
@@ -135,7 +124,7 @@ def test_landmark_files_of_a_manifest_are_drawn_when_asked(tmp_path):
     text = "path,subject,label,fps\na.csv,p1,joy,25\nb.mp4,p1,joy,\nc.csv,p1,joy,\n"
     plain, video, missing = listed(tmp_path, text)
     assert plain.source == tmp_path / "a.csv"
-    drawn, *others = listed(tmp_path, text, arguments=["--render"])
+    drawn, *others = listed(tmp_path, text, render=True)
     assert [clip.source for clip in others] == [video.source, None]
     assert dataclasses.replace(drawn, source=plain.source) == plain
     frames = drawn.source.frames()
@@ -181,56 +170,7 @@ def test_a_landmark_file_without_a_face_cannot_be_drawn(tmp_path):
         DrawnPerson(tmp_path / "a.csv", "p").frames()
 
 
-@pytest.mark.parametrize("dataset", [manifest, ravdess])
 @pytest.mark.parametrize("source", [None, "/does/not/exist"])
-def test_missing_source(dataset, source):
-    with pytest.raises(SourceError, match="source"):
-        list(dataset.clips(source, options(dataset)))
-
-
-def test_ravdess_names_are_read(tmp_path):
-    for name in ("01-01-03-02-01-01-12", "01-01-08-01-02-02-01", "01-02-05-01-01-01-03", "other"):
-        (tmp_path / "Actor_12").mkdir(exist_ok=True)
-        (tmp_path / "Actor_12" / f"{name}.csv").touch()
-    found = {c.clip_id: c for c in ravdess.clips(tmp_path, options(ravdess))}
-    assert sorted(found) == ["01-01-03-02-01-01-12", "01-01-08-01-02-02-01"]
-    clip = found["01-01-03-02-01-01-12"]
-    assert (clip.subject, clip.label, clip.frame_size) == ("actor12", "happy", (1280, 720))
-    assert found["01-01-08-01-02-02-01"].label == "surprised"
-    with_song = list(ravdess.clips(tmp_path, options(ravdess, "--song")))
-    assert {c.label for c in with_song} == {"happy", "surprised", "angry"}
-    assert {c.label for c in with_song} < set(RAVDESS_CLASSES)
-
-
-def test_ravdess_tells_where_to_get_it(tmp_path):
-    with pytest.raises(SourceError, match=r"3255102.*FacialTracking_Actors_01-24.zip.*CC BY-NC-SA"):
-        list(ravdess.clips(tmp_path, options(ravdess)))
-
-
-def test_synthetic_clips_are_those_of_the_generator():
-    chosen = options(synthetic, "--subjects", "5", "--clips-per-subject", "7", "--seed", "3")
-    clips = list(synthetic.clips(None, chosen))
-    assert len({clip.clip_id for clip in clips}) == 35
-    people = collections.defaultdict(set)
-    for clip in clips:
-        people[clip.subject].add(clip.split)
-    assert all(len(splits) == 1 for splits in people.values())
-    assert {clip.split for clip in clips} == {"train", "validation", "test"}
-    made = clips[10].source.make()
-    assert (made.clip_id, made.subject) == (clips[10].clip_id, clips[10].subject)
-    assert made.label == clips[10].label
-    sequence = clips[10].source.load()
-    assert sequence.action_units.shape == (len(made.landmarks), len(synthetic.ACTION_UNITS))
-
-
-def test_synthetic_crops_are_cut_from_rendered_faces():
-    chosen = options(synthetic, "--subjects", "3", "--clips-per-subject", "1")
-    chosen.crops = 64
-    assert all(hasattr(clip.source, "frames") for clip in synthetic.clips(None, chosen))
-    assert chosen.render  # asking for both is the same request
-
-
-@pytest.mark.parametrize("arguments", [("--subjects", "2"), ("--difficulty", "1.5")])
-def test_synthetic_refuses_what_cannot_be_made(arguments):
-    with pytest.raises(SourceError):
-        list(synthetic.clips(None, options(synthetic, *arguments)))
+def test_missing_source(source):
+    with pytest.raises(SourceError, match="source|exist"):
+        list(manifest.clips(source, options()))

@@ -1,33 +1,27 @@
 """Action units of your own data: a CSV beside each clip, matched by frame number."""
 
-import argparse
-
 import numpy as np
 import pytest
 
-from fer_jax.synthetic.clips import make_clip
 from preprocess.__main__ import main
 from preprocess.annotations import base_rates, coded_units, left_over, read_codes, units_at
 from preprocess.clip import Codes
 from preprocess.datasets import manifest
-from tests.official_trees import examples, prepare, reason, write_faces
+from tests.official_trees import (
+    examples,
+    options_of,
+    prepare,
+    reason,
+    write_faces,
+    write_landmarks,
+)
 
 HEADER = "path,subject,label,action_units\n"
 
 
-def write_landmarks(path, numbers) -> None:
-    """Writes an OpenFace CSV with these frame numbers."""
-    points = make_clip(0, 0, 1, frames=max(len(numbers), 2)).landmarks[: len(numbers)]
-    names = ["frame", *(f" {axis}_{k}" for axis in "xy" for k in range(68))]
-    table = np.column_stack([numbers, points.transpose(0, 2, 1).reshape(len(numbers), 136)])
-    np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.4f")
-
-
-def listed(folder, text: str, *arguments) -> list:
+def listed(folder, text: str) -> list:
     (folder / "list.csv").write_text(text)
-    parser = argparse.ArgumentParser()
-    manifest.add_options(parser)
-    return list(manifest.clips(folder / "list.csv", parser.parse_args(arguments)))
+    return list(manifest.clips(folder / "list.csv", options_of(manifest)))
 
 
 def test_codes_are_matched_by_frame_number_not_by_row():
