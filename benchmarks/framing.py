@@ -33,7 +33,7 @@ from fer_jax.faces.landmarks import (
     eye_distance,
 )
 from fer_jax.faces.tracker import Tracker
-from fer_jax.tasks.dimensions.summary import TOLERANCE
+from fer_jax.tasks.dimensions.scores import TOLERANCE
 
 ENLARGED = 4  # times; dlib sees no faces below 80 pixels
 BATCH = 64

@@ -34,7 +34,7 @@ from fer_jax.predict.windows import Face, gather
 from fer_jax.systems import run
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import published
-from fer_jax.tasks.dimensions.summary import INTERVAL
+from fer_jax.tasks.dimensions.scores import INTERVAL
 
 REPEATS = 11  # timed calls, the median counts
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fer_jax.compare import figure
 from fer_jax.experiments import report
-from fer_jax.tasks.dimensions.summary import INTERVAL, TOLERANCE
+from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE
 
 _NOTES = """
 MCD: Monte Carlo dropout. {scored} Without: dropout off, BatchNorm statistics as

@@ -14,7 +14,7 @@ import pandas as pd
 from fer_jax import __version__
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
-from fer_jax.plotting import style
+from fer_jax.plotting.curves import learning_curves
 from fer_jax.tasks import TASKS, evaluation
 from fer_jax.training.epoch_log import read_history
 
@@ -42,14 +42,15 @@ def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figu
     names = [
         n for n in evaluation.READINGS if n != "mc_dropout" or config.model.get("dropout", 0.0)
     ]
-    scored = evaluation.gather(clips, folds, results, names, task.summarise)
+    scored = evaluation.join_folds(clips, folds, results, names, task.summarise)
+    own, curves = kind.content(config, clips, folds, scored, history)
     content = {
         "name": config.name,
-        "clips_scored": len(scored.numbers),
+        "clips_scored": len(scored.indices),
         "left_out": {"faceless": clips.faceless, "short": clips.short},
         "params_total": parameters[0],
         "params_without_U": parameters[1],
-        **kind.content(config, clips, folds, scored, history),
+        **own,
         "train_seconds": evaluation.train_seconds(history, folds),
         "train_memory_bytes": max(int(result["train_memory_bytes"]) for result in results),
         "environment": environment(),
@@ -59,13 +60,13 @@ def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figu
     (workdir / "metrics.json").write_text(json.dumps(valid, indent=1) + "\n")
     kind.table(clips, folds, scored).to_csv(workdir / "predictions.csv", index=False)
     drawn = [
-        ("learning", style.learning_curves(history[history["fold"] != "all"], loss=kind.LOSS),
+        ("learning", learning_curves(history[history["fold"] != "all"], loss=kind.LOSS),
          "Loss and accuracy over the epochs"),
     ]  # fmt: skip
-    drawn = itertools.chain(kind.figures(clips, scored, content), drawn)
+    drawn = itertools.chain(kind.figures(clips, scored, content, curves), drawn)
     if own_figures is not None:
         # repeats of a cross-validation score a clip again
-        numbers = list(dict.fromkeys(scored.numbers[kind.order(scored)].tolist()))
+        numbers = list(dict.fromkeys(scored.indices[kind.order(scored)].tolist()))
         drawn = itertools.chain(drawn, own_figures(numbers))
     captions = {}
     (workdir / "figures").mkdir(exist_ok=True)

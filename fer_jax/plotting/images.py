@@ -1,4 +1,4 @@
-"""Figures of faces in a row: what is shown, what was said, where a network looked."""
+"""Figures of faces and frames: what is shown, what was predicted, where a network looks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer_jax.plotting.style import INK, SMALL, TITLE, make_figure
+from fer_jax.plotting.style import INK, SMALL, dress_colour_bar, make_figure, set_title
 
 FACES = 10  # of the best and of the worst predictions
 _COLUMN, _LINE = 1.05, 0.13  # inches: width of a face, height of a line of text
@@ -60,14 +60,14 @@ def faces(groups: Mapping[str, Sequence[Shown]], names: Sequence[str] = ()) -> F
                 -0.08, 0.5, name, rotation=90, ha="right", va="center", fontsize=SMALL, color=INK,
                 transform=axes.transAxes,
             )  # fmt: skip
-        part.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")
+        set_title(part, title)
     return figure
 
 
 def _draw(axes, shown: Shown) -> None:
     side = shown.picture.shape[0]
     axes[0].set_title(shown.text, fontsize=SMALL - 2, color=INK, pad=2)
-    grey = np.repeat(shown.picture.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
+    grey = _grey(shown.picture)
     axes[0].imshow(shown.picture)
     for below, values in zip(axes[1:], shown.maps, strict=True):
         below.imshow(grey)
@@ -75,3 +75,50 @@ def _draw(axes, shown: Shown) -> None:
             values, cmap="inferno", alpha=0.55, interpolation="bilinear",
             extent=(-0.5, side - 0.5, side - 0.5, -0.5),
         )  # fmt: skip
+
+
+def heat_maps(
+    crops, rows: Sequence[tuple[str, np.ndarray]], title: str, scale: str = "", shown: int = 8
+) -> Figure:
+    """Draws face crops and, below each, what maps say about them.
+
+    Args:
+      crops: `[T, S, S, 3]` uint8 RGB.
+      rows: name and maps `[T, h, w]`, 0 and more.
+      title: what is seen.
+      scale: what a colour bar from 0 to 1 says that the maps are, which then lie over grey crops;
+        without it each row is drawn on the scale of its own largest.
+      shown: columns, at equal intervals over the clip.
+
+    Source: Liu, Zhang & Zhou, ICPR 2020, figure 3.
+    """
+    chosen = np.unique(np.linspace(0, len(crops) - 1, shown).round().astype(int))
+    width = 1.15 * len(chosen) + 0.9 + 0.8 * bool(scale)
+    figure = make_figure(width, 1.25 * (len(rows) + 1) + 0.5)
+    grid = figure.subplots(len(rows) + 1, len(chosen), squeeze=False)
+    side = crops.shape[1]
+    for column, frame in enumerate(chosen):
+        for row, axes in enumerate(grid[:, column]):
+            axes.imshow(_grey(crops[frame]) if scale and row else crops[frame])
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+        grid[0, column].set_title(f"step {frame + 1}", fontsize=SMALL, color=INK, pad=3)
+        for axes, (_, maps) in zip(grid[1:, column], rows, strict=True):
+            largest = 1.0 if scale else max(float(maps.max()), 1e-12)
+            image = axes.imshow(
+                maps[frame] / largest, cmap="inferno", alpha=0.55, vmin=0, vmax=1,
+                interpolation="bilinear", extent=(-0.5, side - 0.5, side - 0.5, -0.5),
+            )  # fmt: skip
+    for axes, name in zip(grid[:, 0], ("crop", *(name for name, _ in rows)), strict=True):
+        axes.set_ylabel(name, fontsize=SMALL, color=INK)
+    if scale:
+        bar = figure.colorbar(image, ax=grid, aspect=36, pad=0.015)
+        bar.ax.set_facecolor("grey")  # as the crops: the colours on it are those of the maps
+        dress_colour_bar(bar, scale)
+    set_title(figure, title)
+    return figure
+
+
+def _grey(crop: np.ndarray) -> np.ndarray:
+    return np.repeat(crop.mean(-1, keepdims=True), 3, -1).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The figure of one clip: pictures, answers, class probabilities and uncertainty over time."""
+"""What the timelines of all tasks share: windows over time, pictures above, shaded windows."""
 
 from __future__ import annotations
 
@@ -6,24 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from fer_jax.plotting.style import (
-    ALERT,
-    INK,
-    OTHER,
-    SMALL,
-    TEXT,
-    TITLE,
-    class_colours,
-    dress,
-    legend_below,
-    make_figure,
-)
+from fer_jax.plotting.style import make_figure, set_title
 
-WIDTH = 9.0  # inches
+WIDTH, PICTURES = 9.0, 1.15  # inches: width of a figure, height of its row of pictures
 UNSURE, FACELESS = "#F9D3B4", "#D4D7DC"  # answer withheld, no face in sight
 
 
@@ -42,40 +29,27 @@ def borders(start, end, moments=None) -> np.ndarray:
     return np.concatenate([start[:1], (centre[:-1] + centre[1:]) / 2, end[-1:]])
 
 
-def prediction_timeline(
-    rows: pd.DataFrame,
-    classes: Sequence[str],
-    threshold: float | None = None,
-    thumbnails: Sequence[np.ndarray] | None = None,
-    title: str = "",
-) -> Figure:
-    """Draws one clip's predictions over time with their uncertainty.
+def make_timeline(
+    heights: Sequence[float], thumbnails: Sequence[np.ndarray] | None, title: str
+) -> tuple[Figure, np.ndarray]:
+    """Makes axes of the given heights (inches) below each other, under a row of pictures.
 
     Args:
-      rows: the rows of `predict_clips` of one clip, in time order.
-      classes: names, also the columns of `rows`.
-      threshold: entropy (nats) above which a prediction is withheld; None draws no line.
-      thumbnails: RGB pictures `[H, W, 3]` uint8, evenly spaced over the clip, drawn above.
+      heights: one an axes.
+      thumbnails: RGB pictures `[H, W, 3]` uint8, evenly spaced over the clip; none: no such row.
       title: which clip.
+
+    Returns:
+      The figure, and its axes without those of the pictures.
     """
-    edges = borders(rows["start"], rows["end"])
-    heights = ([1.15] if thumbnails else []) + [0.9 + 0.42 * len(classes), 1.5]
+    heights = ([PICTURES] if thumbnails else []) + list(heights)
     figure = make_figure(WIDTH, sum(heights) + 0.9)
-    panels = figure.subplots(len(heights), 1, height_ratios=heights)
+    panels = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     if thumbnails:
         draw_thumbnails(panels[0], thumbnails)
-    _draw_classes(panels[-2], rows, classes, edges)
-    _draw_uncertainty(panels[-1], rows, edges, threshold, len(classes))
-    faceless = (rows["frames"] == 0).to_numpy()
-    unsure = rows["abstained"].to_numpy(bool) & ~faceless
-    for axes in panels[-2:]:
-        shade(axes, edges, unsure, UNSURE, "unsure")
-        shade(axes, edges, faceless, FACELESS, "no face")
-        axes.set_xlim(edges[0], edges[-1])
-    panels[-2].tick_params(labelbottom=False)
-    figure.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")
-    legend_below(figure, panels[-1], 5)
-    return figure
+        panels = panels[1:]
+    set_title(figure, title)
+    return figure, panels
 
 
 def draw_thumbnails(axes, thumbnails: Sequence[np.ndarray]) -> None:
@@ -88,64 +62,11 @@ def draw_thumbnails(axes, thumbnails: Sequence[np.ndarray]) -> None:
     axes.set_axis_off()
 
 
-def _draw_classes(axes, rows, classes, edges) -> None:
-    """One lane a class, its height the probability, and the answers in a strip above."""
-    probabilities = np.nan_to_num(rows[list(classes)].to_numpy(float))
-    answered = ~rows["abstained"].to_numpy(bool)
-    for lane, colour in enumerate(class_colours(len(classes))):
-        base = len(classes) - 1 - lane
-        height = base + 0.86 * probabilities[:, lane]
-        answer = np.where(answered & (probabilities.argmax(1) == lane), height, base)
-        axes.stairs(height, edges, baseline=base, fill=True, color=colour, alpha=0.4, linewidth=0)
-        axes.stairs(answer, edges, baseline=base, fill=True, color=colour, linewidth=0)
-        axes.axhline(base, color="#C3C7CE", linewidth=0.8, zorder=1)
-    _draw_answers(axes, rows, classes, edges)
-    lanes = np.append(np.arange(len(classes))[::-1] + 0.36, len(classes) + 0.5)
-    axes.set_yticks(lanes, [*classes, "answer"])
-    axes.set_ylim(0, len(classes) + 0.85)
-    dress(axes, title="answer, and probability of each class (lanes from 0 to 1)")
-    axes.title.set_fontsize(TEXT)
-    axes.tick_params(axis="both", length=0, labelsize=TEXT)
-    axes.get_yticklabels()[-1].set_fontweight("bold")
-    axes.spines[["left", "bottom"]].set_visible(False)
-
-
-def _draw_answers(axes, rows, classes, edges) -> None:
-    """One box a run of equal answers, named where the name fits."""
-    colours = dict(zip(classes, class_colours(len(classes)), strict=True))
-    withheld = rows["abstained"].to_numpy(bool) & (rows["frames"] > 0).to_numpy()
-    answers = np.where(withheld, "unsure", rows["label"].to_numpy(str))
-    starts = np.flatnonzero(np.append(True, answers[1:] != answers[:-1]))
-    for first, end in zip(starts, np.append(starts[1:], len(answers)), strict=True):
-        left, width = edges[first], edges[end] - edges[first]
-        name = answers[first]
-        colour = colours.get(name, UNSURE if name == "unsure" else FACELESS)
-        box = {"height": 0.5, "color": colour, "linewidth": 0, "align": "edge"}
-        axes.barh(len(classes) + 0.25, width, left=left, **box)
-        inches = width / (edges[-1] - edges[0]) * WIDTH * 0.85
-        if inches > 0.085 * len(name) + 0.1:
-            style = {"ha": "center", "va": "center", "fontsize": SMALL}
-            ink = "white" if _is_dark(colour) else INK
-            axes.text(left + width / 2, len(classes) + 0.5, name, color=ink, **style)
-
-
-def _is_dark(colour: str) -> bool:
-    return float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114))) < 0.55
-
-
-def _draw_uncertainty(axes, rows, edges, threshold, number: int) -> None:
-    """Total entropy, split into what the model does not know and what the clip leaves open."""
-    entropy = rows["entropy"].fillna(0).to_numpy(float)
-    information = rows["mutual_information"].fillna(0).to_numpy(float)
-    axes.stairs(entropy, edges, fill=True, color="#B9D7D3", label="entropy")
-    axes.stairs(information, edges, fill=True, color=OTHER, label="of which mutual information")
-    axes.stairs(entropy, edges, color=INK, linewidth=1.2, baseline=None)
-    if threshold is not None and np.isfinite(threshold):
-        label = f"threshold {threshold:.2f} nats"
-        axes.axhline(threshold, color=ALERT, linestyle="--", linewidth=1.6, label=label)
-    axes.set_ylim(0, 1.05 * np.log(max(number, 2)))  # of a single class it is 0
-    dress(axes, x="time (s)", y="uncertainty\n(nats)", grid="y")
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+def shade_withheld(axes, rows: pd.DataFrame, edges) -> None:
+    """Shades the windows whose prediction is withheld, and those without a face."""
+    faceless = (rows["frames"] == 0).to_numpy()
+    shade(axes, edges, rows["abstained"].to_numpy(bool) & ~faceless, UNSURE, "unsure")
+    shade(axes, edges, faceless, FACELESS, "no face")
 
 
 def shade(axes, edges, mask, colour: str, label: str) -> None:

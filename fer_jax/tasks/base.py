@@ -1,10 +1,12 @@
 """What every task has: how outputs are learnt, scored, summarised, told and drawn.
 
-A task is a class in a folder of its own; `fer_jax.tasks.TASKS` has an instance of each.
+A task is a class in a folder of its own, which also has the files `scores`, `report`, `figures`,
+`panel` and `timeline`; `fer_jax.tasks.TASKS` has an instance of each.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import NamedTuple
@@ -103,20 +105,24 @@ class Task:
         """Columns in the terminal, `room` characters beside the name of the clip."""
         raise NotImplementedError
 
-    # figures and reports: imported when they are asked for, as they bring matplotlib and pandas
+    # figures and reports: the files beside the task's own, imported when they are asked for, as
+    # they bring matplotlib and pandas
+
+    def _file(self, name: str) -> ModuleType:
+        return importlib.import_module(f"{type(self).__module__.rpartition('.')[0]}.{name}")
 
     @property
     def report(self) -> ModuleType:
         """Has `LOSS`, `headline`, `content`, `table`, `figures`, `lines` and `order`."""
-        raise NotImplementedError
+        return self._file("report")
 
     def draw_panel(self, row: dict, names, threshold, height: int, scale: float) -> np.ndarray:
         """What stands beside a picture of `height` pixels in an annotated video."""
-        raise NotImplementedError
+        return self._file("panel").draw_panel(row, names, threshold, height, scale)
 
     def draw_timeline(self, rows, names, threshold, thumbnails, title: str):
         """The figure of one clip over time."""
-        raise NotImplementedError
+        return self._file("timeline").draw_timeline(rows, names, threshold, thumbnails, title)
 
 
 def over_frames(function: Callable) -> Callable:

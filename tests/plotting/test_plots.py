@@ -7,12 +7,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_jax.faces.labels import AFEW_CLASSES, BP4D_ACTION_UNITS, RAVDESS_CLASSES
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.plotting import style
-from fer_jax.plotting.timeline import prediction_timeline
+from fer_jax.plotting import curves, style
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.tasks import TASKS
-from fer_jax.tasks.action_units.summary import summarise_units
-from fer_jax.tasks.action_units.timeline import unit_timeline
+from fer_jax.tasks.action_units.scores import summarise_units
+from fer_jax.tasks.classification import figures
 
 
 def drawn_texts(figure):
@@ -53,6 +52,10 @@ def check_legible(figure):
     return [text for text, _ in texts]
 
 
+def draw_timeline(task, rows, names, threshold=None, pictures=None, title=""):
+    return TASKS[task].draw_timeline(rows, names, threshold, pictures, title)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
@@ -61,7 +64,7 @@ def rng():
 def test_confusion_matrix_shows_counts_and_accuracy(rng):
     matrix = rng.integers(0, 9, (8, 8)) + np.diag(rng.integers(20, 140, 8))
     matrix[2] = 0  # a class nobody showed
-    figure = style.confusion_matrix(matrix, RAVDESS_CLASSES, "test set")
+    figure = figures.confusion_matrix(matrix, RAVDESS_CLASSES, "test set")
     texts = check_legible(figure)
     assert str(matrix[0, 0]) in texts
     heading = next(text for text in texts if text.startswith("test set"))
@@ -70,8 +73,8 @@ def test_confusion_matrix_shows_counts_and_accuracy(rng):
 
 
 def test_confusion_matrix_of_two_classes_and_of_nothing():
-    check_legible(style.confusion_matrix([[3, 1], [0, 4]], ("a", "b")))
-    check_legible(style.confusion_matrix(np.zeros((3, 3), int), ("a", "b", "c")))
+    check_legible(figures.confusion_matrix([[3, 1], [0, 4]], ("a", "b")))
+    check_legible(figures.confusion_matrix(np.zeros((3, 3), int), ("a", "b", "c")))
 
 
 def history(folds, epochs, evaluation=True):
@@ -86,7 +89,7 @@ def history(folds, epochs, evaluation=True):
 
 
 def test_learning_curves_draw_folds_thin_and_their_mean_thick():
-    figure = style.learning_curves(history(4, 10))
+    figure = curves.learning_curves(history(4, 10))
     check_legible(figure)
     lines = figure.axes[0].get_lines()
     assert len(lines) == 2 * (4 + 1)
@@ -96,7 +99,7 @@ def test_learning_curves_draw_folds_thin_and_their_mean_thick():
 
 
 def test_learning_curves_of_one_fold_without_evaluation():
-    figure = style.learning_curves(history(1, 1, evaluation=False))
+    figure = curves.learning_curves(history(1, 1, evaluation=False))
     check_legible(figure)
     assert len(figure.axes[0].get_lines()) == 1
 
@@ -104,14 +107,14 @@ def test_learning_curves_of_one_fold_without_evaluation():
 def test_learning_curves_skip_epochs_that_were_not_evaluated():
     table = history(2, 6)
     table.loc[table["epoch"] % 3 != 0, ["evaluation_loss", "evaluation_accuracy"]] = np.nan
-    figure = style.learning_curves(table)
+    figure = curves.learning_curves(table)
     assert list(figure.axes[1].get_lines()[-1].get_xdata()) == [3, 6]
 
 
 @pytest.mark.parametrize("clips", [80, 4000])
 def test_pass_accuracies_count_every_pass_and_mark_the_ensemble(rng, clips):
     accuracies = (rng.normal(0.32, 0.0118, 100) * clips).round() / clips
-    figure = style.pass_accuracies(accuracies, 0.3611, 0.3413, 0.35)
+    figure = figures.pass_accuracies(accuracies, 0.3611, 0.3413, 0.35)
     texts = check_legible(figure)
     axes = figure.axes[0]
     assert sum(bar.get_height() for bar in axes.patches) == 100
@@ -121,13 +124,13 @@ def test_pass_accuracies_count_every_pass_and_mark_the_ensemble(rng, clips):
 
 
 def test_pass_accuracies_that_are_all_equal():
-    check_legible(style.pass_accuracies(np.full(10, 0.75), 0.75))
+    check_legible(figures.pass_accuracies(np.full(10, 0.75), 0.75))
 
 
 def test_class_distributions_show_every_pass_and_the_true_class(rng):
     samples = rng.dirichlet([1, 0.2, 0.3, 0.1, 3, 0.4, 6], 100)
     landmarks = MEAN_FACE[None] * 60 + 200 + rng.normal(0, 1, (9, 68, 2))
-    figure = style.class_distributions(samples, AFEW_CLASSES, "surprise", landmarks, "clip 7")
+    figure = figures.class_distributions(samples, AFEW_CLASSES, "surprise", landmarks, "clip 7")
     texts = check_legible(figure)
     assert "surprise (true)" in texts and "first frame" in texts
     assert f"{samples[:, 6].mean():.2f} ± {samples[:, 6].std():.2f}" in texts
@@ -136,7 +139,7 @@ def test_class_distributions_show_every_pass_and_the_true_class(rng):
 
 
 def test_class_distributions_without_faces(rng):
-    figure = style.class_distributions(rng.dirichlet([1, 1], 5), ("yes", "no"))
+    figure = figures.class_distributions(rng.dirichlet([1, 1], 5), ("yes", "no"))
     check_legible(figure)
     assert len(figure.axes) == 1
 
@@ -144,7 +147,7 @@ def test_class_distributions_without_faces(rng):
 def test_reliability_leaves_empty_bins_out():
     confidence = np.array([np.nan, 0.3, 0.5, 0.7, 0.9])
     accuracy = np.array([np.nan, 0.2, 0.5, 0.6, 0.95])
-    figure = style.reliability(confidence, accuracy, [0, 3, 5, 9, 20], 0.0712)
+    figure = curves.reliability(confidence, accuracy, [0, 3, 5, 9, 20], 0.0712)
     texts = check_legible(figure)
     assert len(figure.axes[0].patches) == 4
     assert any("0.071" in text and "37 clips" in text for text in texts)
@@ -152,18 +155,18 @@ def test_reliability_leaves_empty_bins_out():
 
 def test_risk_coverage_draws_every_curve():
     coverage = np.arange(1, 101) / 100
-    curves = {
+    drawn = {
         "entropy": (coverage, 0.2 * coverage**2, 0.066),
         "mutual information": (coverage, 0.2 * coverage, 0.1),
     }
-    figure = style.risk_coverage(curves)
+    figure = curves.risk_coverage(drawn)
     texts = check_legible(figure)
     assert "entropy (area 0.066)" in texts
     assert len(figure.axes[0].get_lines()) == 2
 
 
 def test_risk_coverage_of_a_model_without_errors():
-    check_legible(style.risk_coverage({"entropy": (np.array([1.0]), np.array([0.0]), 0.0)}))
+    check_legible(curves.risk_coverage({"entropy": (np.array([1.0]), np.array([0.0]), 0.0)}))
 
 
 def test_figures_leave_pyplot_alone():
@@ -202,14 +205,16 @@ def predictions(windows=24, seed=0, faceless=(5, 6, 7), threshold=1.2):
 
 def test_a_timeline_names_answers_and_what_was_withheld():
     pictures = [np.full((60, 60, 3), 30 * index, np.uint8) for index in range(8)]
-    figure = prediction_timeline(predictions(), RAVDESS_CLASSES, 1.2, pictures, "clip.mp4")
+    figure = draw_timeline(
+        "classification", predictions(), RAVDESS_CLASSES, 1.2, pictures, "clip.mp4"
+    )
     texts = check_legible(figure)
     assert {"unsure", "no face", "clip.mp4", "threshold 1.20 nats", "time (s)"} <= set(texts)
     assert figure.axes[-1].get_xlim() == (0.0, 12.5)
 
 
 def test_a_clip_of_one_window_without_threshold():
-    figure = prediction_timeline(predictions(windows=1), RAVDESS_CLASSES)
+    figure = draw_timeline("classification", predictions(windows=1), RAVDESS_CLASSES)
     texts = check_legible(figure)
     assert not any("threshold" in text for text in texts)
     assert figure.axes[-1].get_xlim() == (0.0, 1.0)
@@ -217,17 +222,17 @@ def test_a_clip_of_one_window_without_threshold():
 
 def test_a_threshold_that_lets_nothing_through():
     table = predictions(threshold=-np.inf)
-    texts = check_legible(prediction_timeline(table, RAVDESS_CLASSES, float("-inf")))
+    texts = check_legible(draw_timeline("classification", table, RAVDESS_CLASSES, float("-inf")))
     assert "unsure" in texts and not any("threshold" in text for text in texts)
 
 
 def test_a_long_clip_stays_legible():
-    check_legible(prediction_timeline(predictions(windows=600), RAVDESS_CLASSES, 1.2))
+    check_legible(draw_timeline("classification", predictions(windows=600), RAVDESS_CLASSES, 1.2))
 
 
 def test_heights_are_the_probabilities():
     table = predictions(windows=6, faceless=())
-    figure = prediction_timeline(table, RAVDESS_CLASSES)
+    figure = draw_timeline("classification", table, RAVDESS_CLASSES)
     pale = figure.axes[0].patches[0].get_data()
     lowest_of_lane = len(RAVDESS_CLASSES) - 1
     np.testing.assert_allclose((pale.values - lowest_of_lane) / 0.86, table[RAVDESS_CLASSES[0]])
@@ -292,7 +297,9 @@ def unit_predictions(windows=40, units=BP4D_ACTION_UNITS, faceless=(30, 31), thr
 
 def test_a_timeline_of_action_units_says_what_is_present_and_what_unsure():
     pictures = [np.full((60, 60, 3), 30 * index, np.uint8) for index in range(8)]
-    figure = unit_timeline(unit_predictions(), BP4D_ACTION_UNITS, None, pictures, "clip.mp4")
+    figure = draw_timeline(
+        "action_units", unit_predictions(), BP4D_ACTION_UNITS, None, pictures, "clip.mp4"
+    )
     texts = check_legible(figure)
     expected = {*BP4D_ACTION_UNITS, "present", "unsure", "no face", "probability", "clip.mp4"}
     assert expected <= set(texts) and len(texts) == len(set(texts))
@@ -301,12 +308,12 @@ def test_a_timeline_of_action_units_says_what_is_present_and_what_unsure():
 @pytest.mark.parametrize("windows", [1, 600])
 def test_a_timeline_of_many_action_units_stays_legible(windows):
     units = tuple(f"AU{number:02}" for number in range(1, 19))
-    check_legible(unit_timeline(unit_predictions(windows, units), units))
+    check_legible(draw_timeline("action_units", unit_predictions(windows, units), units))
 
 
 def test_lanes_of_action_units_show_probability_answer_and_deviation():
     table = unit_predictions(windows=6, faceless=(4,))
-    (axes,) = unit_timeline(table, BP4D_ACTION_UNITS).axes
+    (axes,) = draw_timeline("action_units", table, BP4D_ACTION_UNITS).axes
     present, unsure, band, line = (patch.get_data() for patch in axes.patches[:4])  # of AU01
     lane, seen = len(BP4D_ACTION_UNITS) - 1, (table["frames"] > 0).to_numpy()
     expected = np.where(seen, table["AU01"], np.nan)

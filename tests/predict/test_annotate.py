@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.plotting.timeline import prediction_timeline
 from fer_jax.predict import annotate
 from fer_jax.predict.windows import Source, columns
+from fer_jax.tasks.classification.timeline import draw_timeline
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 
@@ -104,7 +104,7 @@ def test_a_single_class_leaves_nothing_to_be_unsure_of(tmp_path):
         image = annotate.draw_frame(picture(640, 360), None, only, CLASSES[3:4], threshold)
         assert image.shape[0] == 360
     rows = pd.DataFrame([only])
-    figure = prediction_timeline(rows, CLASSES[3:4], 0.5)
+    figure = draw_timeline(rows, CLASSES[3:4], 0.5)
     assert figure.axes[-1].get_ylim()[1] > 0.5
 
 

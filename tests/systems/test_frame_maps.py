@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_jax.faces import landmarks as lm
-from fer_jax.plotting import frame_plots
+from fer_jax.plotting import images
 from fer_jax.systems.fer_gcn import figures
 from fer_jax.systems.fer_gcn.network import FERGCN
 
@@ -78,7 +78,7 @@ def test_motion_is_that_of_the_features_not_of_the_head():
 
 def test_the_figure_shows_weights_as_shares():
     weights = np.array([[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]])
-    figure = frame_plots.intensity_weights(weights, [0.0, 0.1, 0.2])
+    figure = figures.weight_curve(weights, [0.0, 0.1, 0.2])
     upper, lower = figure.axes
     drawn = [line.get_ydata() for line in upper.lines if len(line.get_ydata()) == 3]
     assert any(np.allclose(line, [0.9, 0.9, 1.2]) for line in drawn)  # mean of the folds, times 3
@@ -89,7 +89,7 @@ def test_the_figure_shows_weights_as_shares():
 def test_heat_maps_lie_over_the_crops():
     crops = np.zeros((4, 8, 8, 3), np.uint8)
     rows = [("before", np.zeros((4, 2, 2))), ("after", np.ones((4, 2, 2)))]
-    figure = frame_plots.heat_maps(crops, rows, "title", shown=3)
+    figure = images.heat_maps(crops, rows, "title", shown=3)
     assert len(figure.axes) == 9
     top, first, second = (figure.axes[number] for number in (0, 3, 6))
     assert (len(top.images), len(first.images), len(second.images)) == (1, 2, 2)
@@ -100,7 +100,7 @@ def test_heat_maps_lie_over_the_crops():
 def test_heat_maps_on_one_scale_have_a_colour_bar():
     crops = np.zeros((4, 8, 8, 3), np.uint8) + np.uint8([30, 60, 120])
     rows = [("low", np.full((4, 2, 2), 0.25)), ("high", np.full((4, 2, 2), 0.5))]
-    figure = frame_plots.heat_maps(crops, rows, "title", scale="weight", shown=3)
+    figure = images.heat_maps(crops, rows, "title", scale="weight", shown=3)
     *axes, bar = figure.axes
     assert len(axes) == 9 and bar.get_ylabel() == "weight" and bar.get_ylim() == (0, 1)
     for place, value in ((3, 0.25), (8, 0.5)):

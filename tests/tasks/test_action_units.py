@@ -13,8 +13,7 @@ from fer_jax.data import crops, folds, frame_selection, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.tasks import TASKS, evaluation
-from fer_jax.tasks.action_units.scores import selective
-from fer_jax.tasks.action_units.summary import summarise_units
+from fer_jax.tasks.action_units.scores import selective, summarise_units
 
 TASK = TASKS["action_units"]
 UNKNOWN = float("nan")
@@ -204,7 +203,7 @@ def _scored(rng, people=6, windows=40):
     labels[:, 2] = np.nan
     samples = np.clip(mean[None] + rng.normal(0, 0.01, (5, count, 3)), 0, 1)
     return evaluation.Scored(
-        numbers=np.arange(count),
+        indices=np.arange(count),
         folds=np.arange(count) // (count // 2),
         labels=labels,
         probabilities={"stored": mean, "mc_dropout": samples.mean(0)},

@@ -23,7 +23,7 @@ from fer_jax.predict.windows import (
     predict_source,
 )
 from fer_jax.tasks import TASKS
-from fer_jax.tasks.action_units.summary import present_units, summarise_units, unsure_units
+from fer_jax.tasks.action_units.scores import present_units, summarise_units, unsure_units
 from fer_jax.tasks.base import NO_FACE
 
 UNITS = ("AU01", "AU06", "AU12")

@@ -18,8 +18,8 @@ from fer_jax.predict.windows import Source, columns
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NO_FACE
 from fer_jax.tasks.dimensions import figures
-from fer_jax.tasks.dimensions.summary import summarise_dimensions
-from fer_jax.tasks.dimensions.timeline import dimension_timeline
+from fer_jax.tasks.dimensions.scores import summarise_dimensions
+from fer_jax.tasks.dimensions.timeline import draw_timeline
 from tests.plotting.test_plots import check_legible
 
 NAMES = ("valence", "arousal", "dominance")
@@ -216,13 +216,13 @@ def way(count=30, names=PLANE, gap=()):
 @pytest.mark.parametrize("names", [PLANE, NAMES, ("arousal",)])
 def test_the_way_through_the_plane_is_legible(count, names):
     pictures = [np.full((60, 60, 3), 30 * n, np.uint8) for n in range(min(count, 8))]
-    texts = check_legible(dimension_timeline(way(count, names), names, None, pictures, "a.mp4"))
+    texts = check_legible(draw_timeline(way(count, names), names, None, pictures, "a.mp4"))
     assert "a.mp4" in texts and set(names) <= set(texts)
 
 
 def test_the_way_stops_where_there_is_no_face():
     table = way(12, gap=(4, 5))
-    figure = dimension_timeline(table, PLANE)
+    figure = draw_timeline(table, PLANE)
     axes = figure.axes[0]
     (line,) = (part for part in axes.collections if isinstance(part, LineCollection))
     parts = np.array(line.get_segments())
@@ -236,7 +236,7 @@ def test_the_way_stops_where_there_is_no_face():
 
 def test_a_lane_shows_value_and_interval():
     table = way(6, gap=(4,))
-    lane = dimension_timeline(table, PLANE).axes[2]  # behind the plane and the scale of time
+    lane = draw_timeline(table, PLANE).axes[2]  # behind the plane and the scale of time
     interval, passes, value = (patch.get_data() for patch in lane.patches[:3])
     np.testing.assert_allclose(interval.values, table["high_valence"])
     np.testing.assert_allclose(interval.baseline, table["low_valence"])

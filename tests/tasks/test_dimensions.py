@@ -17,9 +17,8 @@ from fer_jax.experiments import run, validate
 from fer_jax.faces import emotion_ratings
 from fer_jax.faces.emotion_ratings import WORD_RATINGS
 from fer_jax.tasks import TASKS
-from fer_jax.tasks.dimensions import report
-from fer_jax.tasks.dimensions import scores as dimensions_scores
-from fer_jax.tasks.dimensions.summary import summarise_dimensions
+from fer_jax.tasks.dimensions import report, scores
+from fer_jax.tasks.dimensions.scores import summarise_dimensions
 from fer_jax.tasks.evaluation import Scored
 
 TASK = TASKS["dimensional"]
@@ -85,7 +84,7 @@ def scored_images(count=1200, folds=1, passes=40, validation=True, noise=0.4, se
     labels, samples = part()
     held = part() if validation else None
     return Scored(
-        numbers=np.arange(count),
+        indices=np.arange(count),
         folds=np.arange(count) * folds // count,
         labels=labels,
         probabilities={"stored": samples[0], "mc_dropout": samples.mean(0)},
@@ -101,7 +100,7 @@ def scored_images(count=1200, folds=1, passes=40, validation=True, noise=0.4, se
 )
 def test_intervals_hold_what_they_promise(folds, validation, source):
     scored = scored_images(folds=folds, validation=validation)
-    found = dimensions_scores.intervals(NAMES, scored)
+    found = scores.intervals(NAMES, scored)
     assert source in found["measured_on"]
     np.testing.assert_allclose(found["residual_variance"], 0.4**2, rtol=0.2)
     for name in NAMES:
@@ -117,9 +116,7 @@ def test_a_fold_is_not_judged_by_its_own_residuals():
     scored = scored_images(folds=2, validation=False)
     labels = scored.labels.copy()
     labels[scored.folds == 1] += 3  # errors of one fold, to be seen in the intervals of the other
-    summary, residual, _ = dimensions_scores.with_residuals(
-        dataclasses.replace(scored, labels=labels)
-    )
+    summary, residual, _ = scores.with_residuals(dataclasses.replace(scored, labels=labels))
     assert summary.residual[scored.folds == 0].min() > 8
     assert summary.residual[scored.folds == 1].max() < 0.3
     assert 4 < residual.min() < 6
@@ -128,17 +125,17 @@ def test_a_fold_is_not_judged_by_its_own_residuals():
 def test_a_repeat_of_an_image_is_no_other_image():
     """Two repeats of two folds: those of the first half of the images are far off."""
     scored = scored_images(count=800, folds=4, validation=False)
-    numbers = np.tile(np.arange(400), 2)
-    labels = scored.labels + 3 * (numbers < 200)[:, None]
-    scored = dataclasses.replace(scored, numbers=numbers, labels=labels)
-    residual = dimensions_scores.with_residuals(scored)[0].residual
-    assert residual[numbers < 200].max() < 0.3 and residual[numbers >= 200].min() > 8
+    indices = np.tile(np.arange(400), 2)
+    labels = scored.labels + 3 * (indices < 200)[:, None]
+    scored = dataclasses.replace(scored, indices=indices, labels=labels)
+    residual = scores.with_residuals(scored)[0].residual
+    assert residual[indices < 200].max() < 0.3 and residual[indices >= 200].min() > 8
 
 
 def test_passes_that_scatter_more_than_the_errors_leave_no_residual():
     scored = scored_images(noise=0.0)
     calm = dataclasses.replace(scored, labels=scored.summary.mean.clip(1, 9), validation=None)
-    found = dimensions_scores.intervals(NAMES, calm)
+    found = scores.intervals(NAMES, calm)
     assert found["residual_variance"] == [0, 0]
     assert found["predictive"]["valence"]["coverage"] == [1, 1, 1, 1]
 
@@ -157,12 +154,12 @@ def content_of(scored, target=0.95):
     config = types.SimpleNamespace(evaluation=evaluation, method="mine", data=own)
     folds = [Fold(f"fold{n}", None, None) for n in range(scored.folds[-1] + 1)]
     clips, history = clips_of(scored), pd.DataFrame({"fold": []})
-    return clips, folds, report.content(config, clips, folds, scored, history)
+    return clips, folds, *report.content(config, clips, folds, scored, history)
 
 
 def test_readings_tell_errors_and_what_the_labels_allow():
     scored = scored_images(count=300)
-    clips, folds, found = content_of(scored)
+    _, _, found, _ = content_of(scored)
     own = found["readings"]["mc_dropout"]
     error = scored.summary.mean - scored.labels
     distance = np.sqrt((error**2).mean(1))
@@ -188,7 +185,7 @@ def test_readings_tell_errors_and_what_the_labels_allow():
 def test_doubt_tells_where_errors_are():
     """Abstaining above the threshold of the validation part keeps its promise elsewhere."""
     scored = scored_images(count=2000, passes=20)
-    selective = dimensions_scores.selective(0.97, scored)
+    selective, _ = scores.selective(0.97, scored)
     overall = (metrics.distances(scored.summary.mean, scored.labels) < 1).mean()
     assert selective["chosen_on"] == "validation" and overall < 0.96
     assert selective["accuracy"] == pytest.approx(0.97, abs=0.01)
@@ -203,7 +200,7 @@ def test_a_doubt_in_the_wrong_order_gives_no_threshold():
     far = metrics.distances(summary.mean, labels)
     doubt = np.where(np.arange(len(far)) == far.argmin(), -1.0, -far)  # one right, then the worst
     wrong = dataclasses.replace(scored, validation=(labels, summary._replace(doubt=doubt)))
-    found = dimensions_scores.selective(0.99, wrong)
+    found, _ = scores.selective(0.99, wrong)
     assert found["threshold"] is None and found["coverage"] == 1.0
     assert found["error_of_all"] == pytest.approx(1 - found["accuracy"])
 
@@ -217,10 +214,10 @@ def test_images_come_from_the_best_to_the_worst():
 def test_the_table_of_predictions_names_its_columns():
     scored = scored_images(count=20)
     folds = [Fold("holdout", None, None)]
-    table = dimensions_scores.predictions(clips_of(scored), folds, scored)
+    table = scores.predictions(clips_of(scored), folds, scored)
     assert list(table)[:3] == ["clip", "subject", "fold"]
     for name in NAMES:
-        residual = dimensions_scores.with_residuals(scored)[1][NAMES.index(name)]
+        residual = scores.with_residuals(scored)[1][NAMES.index(name)]
         half = 1.6449 * np.sqrt(table[f"std_{name}"] ** 2 + residual)
         for end, way in (("low", -1), ("high", 1)):  # the scale ends at 1 and 9
             expected = np.clip(table[name] + way * half, 1, 9)
@@ -234,7 +231,7 @@ def test_the_table_of_predictions_names_its_columns():
 def test_without_dropout_there_is_one_reading_and_no_pass():
     scored = scored_images(count=40, passes=1)
     scored = dataclasses.replace(scored, probabilities={"stored": scored.samples[0]})
-    _, _, found = content_of(scored)
+    _, _, found, _ = content_of(scored)
     assert found["single_pass"] is None and "passes" not in found["intervals"]
     assert "one pass" in "\n".join(report.lines(found))
 

@@ -15,7 +15,7 @@ from fer_jax.predict import annotate
 from fer_jax.predict.windows import Source, columns
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.action_units import panel
-from fer_jax.tasks.action_units.summary import summarise_units
+from fer_jax.tasks.action_units.scores import summarise_units
 
 KIND = TASKS["action_units"]
 

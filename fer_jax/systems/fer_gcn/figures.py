@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fer_jax.data import model_inputs
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
 from fer_jax.faces import landmarks as lm
-from fer_jax.plotting import frame_plots
+from fer_jax.plotting import images
+from fer_jax.plotting.style import ALERT, MAIN, QUIET, dress, legend_below, make_figure
 from fer_jax.systems.fer_gcn.network import FERGCN, intensity_weights
 from fer_jax.training import checkpoint
 
@@ -48,7 +50,7 @@ def figures(
             frame_weights(checkpoint.load_weights(file)[0]["params"]) for file in trained.values()
         ]
         scored = np.unique(np.concatenate([fold.evaluate for fold in folds]))
-        figure = frame_plots.intensity_weights(weights, landmark_motion(clips.landmarks[scored]))
+        figure = weight_curve(weights, landmark_motion(clips.landmarks[scored]))
         caption = "Weight of each step, and how far faces have moved by then (FER-GCN, figure 4)"
         yield "intensity_weights", figure, caption
     fold = next(fold for fold in folds if number in fold.evaluate)
@@ -62,7 +64,39 @@ def figures(
     if clips.labels.ndim == 1:
         title += f", {clips.classes[clips.labels[number]]}"
     caption = "Where each frame's features come from (FER-GCN, figure 3)"
-    yield "feature_maps", frame_plots.heat_maps(shown, rows, title), caption
+    yield "feature_maps", images.heat_maps(shown, rows, title), caption
+
+
+def weight_curve(weights, motion, title: str = "Expression intensity of the frames") -> Figure:
+    """Draws the weight that a model gives each step of a clip over how far faces have moved.
+
+    Args:
+      weights: `[R, N]`, the weights of R trained networks, each adding to 1.
+      motion: `[N]` mean distance of the landmarks from their place at the first step, in
+        distances of the eyes.
+      title: what was trained.
+
+    Source: Liu, Zhang & Zhou, ICPR 2020, figure 4 (there through a sigmoid).
+    """
+    weights, motion = np.atleast_2d(weights), np.asarray(motion)
+    steps = np.arange(1, weights.shape[1] + 1)
+    figure = make_figure(6.4, 5.0)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    weights = weights * len(steps)
+    upper.axhline(1, color=QUIET, linestyle="--", linewidth=1.4, label="equal weights")
+    for row in weights if len(weights) > 1 else ():
+        upper.plot(steps, row, color=MAIN, linewidth=0.8, alpha=0.3)
+    label = "learned weight" + (f", mean of {len(weights)} folds" if len(weights) > 1 else "")
+    upper.plot(steps, weights.mean(0), "o-", color=MAIN, linewidth=2, markersize=4, label=label)
+    lower.plot(steps, motion, "s-", color=ALERT, linewidth=1.6, markersize=4)
+    upper.ticklabel_format(axis="y", useOffset=False)
+    dress(upper, y="weight (1: its equal share)", title=title, grid="y")
+    dress(lower, x="step of the clip", y="landmark motion\n(eye distances)", grid="y")
+    lower.set_ylim(bottom=0)
+    lower.set_xlim(0.5, len(steps) + 0.5)
+    lower.xaxis.set_major_locator(MaxNLocator(16, integer=True))
+    legend_below(figure, upper, 2)
+    return figure
 
 
 def frame_weights(params: dict) -> np.ndarray:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
-from fer_jax.plotting import frame_plots
+from fer_jax.plotting import images
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 
 
@@ -50,5 +50,5 @@ def figures(
         "What the shortcuts of blocks A and B let pass, on the scale of the colour bar: their "
         "weight, 1 all, 0 nothing (3D Inception-ResNet paper's figure 3)"
     )
-    figure = frame_plots.heat_maps(shown, rows, title, scale="weight of the shortcut")
+    figure = images.heat_maps(shown, rows, title, scale="weight of the shortcut")
     yield "landmark_filters", figure, caption

@@ -13,6 +13,7 @@ from fer_jax.plotting.style import (
     INK,
     MAIN,
     OTHER,
+    PALE,
     QUIET,
     dress,
     legend_below,
@@ -51,7 +52,7 @@ def growth_curve(stages: Sequence[Mapping], title: str = "Growth of the network"
         if chosen.any():
             style = {"color": colour, "marker": marker, "s": 110 if marker == "*" else 48}
             upper.scatter(place[chosen], loss[chosen], label=name, zorder=2, **style)
-    colours = [MAIN if kept else "#C3C7CE" for kept in standing]
+    colours = [MAIN if kept else PALE for kept in standing]
     lower.bar(place, [stage["params_without_U"] for stage in stages], color=colours, width=0.7)
     dress(upper, y="training loss (nats)", title=title, grid="y")
     order = "topology, in the order of training (grey: taken back)"

@@ -16,10 +16,11 @@ from fer_jax.plotting.style import (
     OTHER,
     QUIET,
     SMALL,
-    TITLE,
     dress,
     legend_below,
     make_figure,
+    set_panel_title,
+    set_title,
 )
 
 _COLUMNS = 4  # panels beside each other
@@ -112,8 +113,8 @@ def _panels(curves: Mapping[str, tuple], draw, x: str, y: str, title: str, name)
         draw(axes, curve)
         dress(axes, x=x if last else "", y=y if number % columns == 0 else "")
         axes.grid(color="#E4E6EA", linewidth=0.8)
-        axes.set_title(name(unit, curve), fontsize=SMALL, color=INK, loc="left")
-    figure.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")
+        set_panel_title(axes, name(unit, curve))
+    set_title(figure, title)
     return figure
 
 
@@ -163,6 +164,6 @@ def timeline(
     panels[-1].set_xlabel(unit, fontsize=SMALL, color=INK)
     panels[-1].spines["left"].set_visible(False)
     if title:
-        figure.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")
+        set_title(figure, title)
     legend_below(figure, panels[0], 4)
     return figure

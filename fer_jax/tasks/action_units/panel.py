@@ -8,16 +8,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fer_jax.faces.labels import PRESENT
-from fer_jax.plotting.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font
-from fer_jax.tasks.action_units.summary import present_units, unsure_units
+from fer_jax.plotting.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font, mixed
+from fer_jax.tasks.action_units.scores import present_units, unsure_units
 from fer_jax.tasks.base import NO_FACE
 
 _LEAST_LINE, _LINE = 12.5, 24  # pixels of a unit in the smallest panel, at least and at most
-FADED = tuple(round(0.42 * a + 0.58 * b) for a, b in zip(UNSURE, GROUND, strict=True))
-PALE = tuple(round(0.5 * a + 0.5 * b) for a, b in zip(FAINT, GROUND, strict=True))
+FADED, PALE = mixed(UNSURE, 0.42), mixed(FAINT, 0.5)
 
 
-def draw_units(
+def draw_panel(
     row: Mapping, units: Sequence[str], thresholds, height: int, scale: float
 ) -> np.ndarray:
     """Draws the panel of action units: those present, and a bar each, faded where it is unsure.
@@ -26,12 +25,11 @@ def draw_units(
       row: of `predict_clips`.
       units: names, also keys of the row.
       thresholds: not drawn, the row says what they do.
-      height, scale: see `panel.draw_classes`.
+      height, scale: see `classification.panel.draw_panel`.
 
     Returns:
       `[height, W, 3]` uint8 RGB.
     """
-    del thresholds
     own = ("label", "end", "abstained")
     of_units = [name for unit in units for name in (unit, f"std_{unit}", f"abstained_{unit}")]
     frozen = tuple((name, row[name]) for name in (*own, *of_units))

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import uncertainty
-from fer_jax.faces.labels import PRESENT
-from fer_jax.tasks import evaluation
-from fer_jax.tasks.action_units import scores as action_units_scores
+from fer_jax.tasks import report_lines
+from fer_jax.tasks.action_units import scores
 from fer_jax.tasks.action_units.figures import f1, reliability, risk_coverage, timeline
-from fer_jax.tasks.evaluation import READINGS
+from fer_jax.tasks.evaluation import READINGS, Scored
+from fer_jax.tasks.report_lines import number
 
 LOSS = "cross-entropy (nats)"
-table = action_units_scores.predictions
+table = scores.predictions
 
 
 def headline(row: dict) -> str:
@@ -22,68 +21,52 @@ def headline(row: dict) -> str:
     return f"mean F1 {row['f1_mean']:.4f}"
 
 
-def content(config, clips, folds, scored: evaluation.Scored, history) -> dict:
-    """Figures for metrics.json."""
-    del history
-    has_dropout = "mc_dropout" in scored.probabilities
+def content(config, clips, folds, scored: Scored, history) -> tuple[dict, dict]:
+    """Returns the figures for metrics.json, and the `Curves` of each reading and action unit."""
+    readings, curves = scores.score_readings(clips, folds, scored)
     return {
-        "readings": action_units_scores.score_readings(clips, folds, scored),
-        "single_pass": action_units_scores.single_pass(scored) if has_dropout else None,
-        "selective": action_units_scores.selective(
-            config.evaluation.target_accuracy, clips.classes, scored
-        ),
-    }
+        "readings": readings,
+        "single_pass": scores.single_pass(scored),
+        "selective": scores.selective(config.evaluation.target_accuracy, clips.classes, scored),
+    }, curves
 
 
-def order(scored: evaluation.Scored) -> np.ndarray:
-    """Places of the windows, those first whose action units are the most certain."""
+def order(scored: Scored) -> np.ndarray:
+    """Indices of the predictions, those first whose action units are the most certain."""
     return scored.summary.entropy.sum(1).argsort(kind="stable")
 
 
-def figures(clips, scored: evaluation.Scored, content: dict) -> Iterator[tuple]:
+def figures(clips, scored: Scored, content: dict, curves: dict) -> Iterator[tuple]:
     """Draws the figures: names, figures, captions."""
     rows = {READINGS[name]: row["units"] for name, row in content["readings"].items()}
     yield "f1", f1(rows), "F1 of each action unit, and how often it is present"
-    source = "MC dropout" if content["single_pass"] else "dropout off"
-    curves, risks = {}, {}
-    for number, unit in enumerate(clips.classes):
-        known = np.isfinite(scored.labels[:, number])
-        if not known.any():
-            continue
-        present = scored.labels[known, number] == 1
-        probability = scored.summary.mean[known, number]
-        both = np.stack([1 - probability, probability], -1)
-        error = uncertainty.expected_calibration_error(both, present)
-        curves[unit] = (*uncertainty.reliability_bins(both, present, bins=10), error)
-        right = (probability > PRESENT) == present
-        doubt = scored.summary.entropy[known, number]
-        area = uncertainty.area_under_risk_coverage(doubt, right)
-        risks[unit] = (*uncertainty.risk_coverage(doubt, right), area)
-    figure = reliability(curves)
+    source = scored.source
+    own = curves["mc_dropout" if scored.has_dropout else "stored"]
+    figure = reliability({unit: unit_curves.reliability for unit, unit_curves in own.items()})
     yield "reliability", figure, f"Confidence against accuracy of each action unit, {source}"
-    figure = risk_coverage(risks)
+    figure = risk_coverage({unit: unit_curves.risk for unit, unit_curves in own.items()})
     yield "risk_coverage", figure, f"Error among the windows answered, entropy, {source}"
-    name, places = _liveliest(clips, scored)
-    if len(places) > 1:
-        seconds = clips.ends[scored.numbers[places]]
+    name, indices = _liveliest(clips, scored)
+    if len(indices) > 1:
+        seconds = clips.ends[scored.indices[indices]]
         timed = bool(np.isfinite(seconds).all())
         summary = scored.summary
         figure = timeline(
             clips.classes,
-            seconds if timed else clips.ranks[scored.numbers[places]],
-            summary.mean[places],
-            summary.variance[places] ** 0.5 if content["single_pass"] else None,
-            scored.labels[places],
+            seconds if timed else clips.ranks[scored.indices[indices]],
+            summary.mean[indices],
+            summary.variance[indices] ** 0.5 if scored.has_dropout else None,
+            scored.labels[indices],
             title=f"Action units of {name}",
             unit="seconds" if timed else "windows",
         )
         yield "timeline", figure, "Action units of one recording over time"
 
 
-def _liveliest(clips, scored: evaluation.Scored) -> tuple[str, np.ndarray]:
-    """The recording in which most changes, and the places of its windows in their order."""
+def _liveliest(clips, scored: Scored) -> tuple[str, np.ndarray]:
+    """The recording in which most changes, and the indices of its predictions in their order."""
     first = scored.folds == 0  # repeats score a recording again
-    names = np.array([clips.clip_ids[n].rsplit("@", 1)[0] for n in scored.numbers[first]])
+    names = np.array([clips.clip_ids[n].rsplit("@", 1)[0] for n in scored.indices[first]])
     changes, ends = np.abs(np.diff(scored.labels[first], axis=0)), names[1:] == names[:-1]
     changes = np.nan_to_num(changes).sum(1) * ends
     best = max(np.unique(names), key=lambda name: changes[names[1:] == name].sum())
@@ -92,57 +75,73 @@ def _liveliest(clips, scored: evaluation.Scored) -> tuple[str, np.ndarray]:
 
 def lines(content: dict) -> list[str]:
     """Text and tables of report.md."""
-    rows = [
-        "| reading | mean F1 | 95% interval | of the units seen |",
-        "|---|---|---|---|",
-    ]
-    for name, row in content["readings"].items():
-        rows.append(
-            f"| {READINGS[name]} | {row['f1_mean']:.4f} | "
-            f"{evaluation.interval_text(row['interval_95_people'])} | "
-            f"{_number(row['f1_mean_of_units_seen'])} |"
-        )
     shown = "mc_dropout" if "mc_dropout" in content["readings"] else "recalibrated"
     return [
-        *rows,
+        *report_lines.table(
+            ("reading", "mean F1", "95% interval", "of the units seen"),
+            [
+                (
+                    READINGS[name],
+                    number(row["f1_mean"]),
+                    report_lines.interval(row["interval_95_people"]),
+                    number(row["f1_mean_of_units_seen"]),
+                )
+                for name, row in content["readings"].items()
+            ],
+        ),
         "",
         "F1 over all scored windows; a unit that neither is present nor predicted counts as 0 in "
         "the mean, and is left out of the units seen. Interval: people drawn with replacement.",
         "",
         *_repeat_lines(content["readings"]),
-        _pass_line(content["single_pass"]),
+        report_lines.single_passes(content["single_pass"], "mean F1 {f1_mean:.4f} +- {f1_std:.4f}"),
         "",
         f"Each action unit, {READINGS[shown]}; answered: windows whose entropy stays under the "
         f"unit's threshold.",
         "",
-        "| unit | windows | present | F1 | precision | recall | accuracy | ECE | NLL | AURC | "
-        "threshold, nats | answered | accuracy of these |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-        *_unit_rows(content["readings"][shown]["units"], content["selective"]["units"]),
+        *report_lines.table(
+            (
+                "unit",
+                "windows",
+                "present",
+                "F1",
+                "precision",
+                "recall",
+                "accuracy",
+                "ECE",
+                "NLL",
+                "AURC",
+                "threshold, nats",
+                "answered",
+                "accuracy of these",
+            ),
+            _unit_rows(content["readings"][shown]["units"], content["selective"]["units"]),
+        ),
         "",
-        "ECE: expected calibration error (15 bins). NLL: negative log likelihood, nats. "
-        "AURC: area under the risk-coverage curve of the entropy, 0 is perfect. "
-        + _threshold_line(content["selective"]["units"]),
+        f"{report_lines.MEASURES} {_threshold_line(content['selective']['units'])}",
         "",
     ]
 
 
-def _unit_rows(units: dict, selective: dict) -> list[str]:
-    rows = []
+def _unit_rows(units: dict, selective: dict) -> Iterator[list[str]]:
     for unit, row in units.items():
         if not row["known"]:
-            rows.append(f"| {unit} | 0 |" + " - |" * 11)
+            yield [unit, "0", *"-" * 11]
             continue
         own = selective[unit]
-        figures = [f"{row['base_rate']:.1%}"]
-        names = ("f1", "precision", "recall", "accuracy", "expected_calibration_error")
-        figures += [f"{row[name]:.3f}" for name in names]
-        names = ("negative_log_likelihood", "area_under_risk_coverage")
-        figures += [f"{row[name]:.3f}" for name in names]
-        figures += [_number(own["threshold"], 3), f"{own['coverage']:.1%}"]
-        figures.append(_number(own["accuracy"], 3))
-        rows.append(f"| {unit} | {row['known']} | " + " | ".join(figures) + " |")
-    return rows
+        names = (
+            "f1",
+            "precision",
+            "recall",
+            "accuracy",
+            "expected_calibration_error",
+            "negative_log_likelihood",
+            "area_under_risk_coverage",
+        )
+        cells = [unit, str(row["known"]), f"{row['base_rate']:.1%}"]
+        cells += [number(row[name], 3) for name in names]
+        cells += [number(own["threshold"], 3), f"{own['coverage']:.1%}", number(own["accuracy"], 3)]
+        yield cells
 
 
 def _threshold_line(selective: dict) -> str:
@@ -165,16 +164,3 @@ def _repeat_lines(table: dict) -> list[str]:
                 f"folds' mean F1)"
             )
     return [*lines, ""] if lines else []
-
-
-def _pass_line(single: dict | None) -> str:
-    if single is None:
-        return "The model has no dropout: there is one pass."
-    return (
-        f"Single passes with dropout ({single['passes']}): mean F1 {single['f1_mean']:.4f} +- "
-        f"{single['f1_std']:.4f}."
-    )
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

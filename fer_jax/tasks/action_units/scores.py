@@ -1,19 +1,60 @@
-"""Scores of action units: F1 and calibration of each, abstaining of each."""
+"""Scores of action units: summary of the samples, F1 and calibration, thresholds."""
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
-from fer_jax import metrics, uncertainty
+from fer_jax import metrics
 from fer_jax.faces.labels import PRESENT
 from fer_jax.tasks import evaluation
+from fer_jax.tasks.base import NO_FACE, UNCERTAINTY
+from fer_jax.tasks.evaluation import Curves, Scored
+from fer_jax.uncertainty import calibration
+from fer_jax.uncertainty.summaries import Summary, entropy
+
+NO_UNIT = "none"  # label of a window of which no action unit is present and trusted
+_DRAWN_BINS = 10  # of a reliability curve
 
 
-def score_readings(clips, folds, scored: evaluation.Scored) -> dict:
-    """F1 and calibration of each reading, of every action unit and their mean."""
-    people = np.asarray(clips.subjects)[scored.numbers]
-    table = {}
+def summarise_units(probabilities) -> Summary:
+    """Summarises sampled probabilities of action units `[S, B, A]`: a `Summary` of each, `[B, A]`.
+
+    An action unit is an event of its own: its entropy is that of present against absent. The
+    samples are visited one at a time, so that windows of every frame of a dataset fit in memory.
+    """
+    mean = np.mean(probabilities, 0, dtype=np.float64)
+    variance, within, votes = (np.zeros_like(mean) for _ in range(3))
+    for one in probabilities:
+        one = np.asarray(one, np.float64)
+        variance += (one - mean) ** 2 / len(probabilities)
+        within += _event_entropy(one) / len(probabilities)
+        votes += (one > PRESENT) == (mean > PRESENT)
+    total = _event_entropy(mean)
+    return Summary(
+        mean, variance, total, np.maximum(total - within, 0.0), votes / len(probabilities)
+    )
+
+
+def _event_entropy(p: np.ndarray) -> np.ndarray:
+    from scipy.special import xlogy
+
+    return -(xlogy(p, p) + xlogy(1 - p, 1 - p))
+
+
+def present_units(row: dict) -> list[str]:
+    """Names of the action units that a row says are present and trusted."""
+    return [] if row["label"] in (NO_UNIT, NO_FACE) else row["label"].split("+")
+
+
+def unsure_units(row: dict, units) -> list[str]:
+    """Names of the action units of which a row claims nothing."""
+    return [unit for unit in units if row[f"abstained_{unit}"]]
+
+
+def score_readings(clips, folds, scored: Scored) -> tuple[dict, dict[str, dict[str, Curves]]]:
+    """Returns F1 and calibration of each reading, by action unit and as a mean, and its curves."""
+    people = np.asarray(clips.subjects)[scored.indices]
+    table, curves = {}, {}
     for name, probabilities in scored.probabilities.items():
         predicted = probabilities > PRESENT
         f1 = metrics.f1_scores(metrics.unit_counts(predicted, scored.labels))
@@ -22,52 +63,61 @@ def score_readings(clips, folds, scored: evaluation.Scored) -> dict:
             for part in _parts(predicted, scored, len(folds))
         ]
         repeats = folds[-1].repeat + 1
+        found = {
+            unit: _score_unit(probabilities[:, column], scored.labels[:, column])
+            for column, unit in enumerate(clips.classes)
+        }
+        curves[name] = {unit: own for unit, (_, own) in found.items() if own is not None}
         table[name] = {
             "f1_mean": float(metrics.mean_f1(f1)),
             "f1_mean_of_units_seen": float(np.nanmean(f1)) if np.isfinite(f1).any() else None,
             "interval_95_people": metrics.f1_interval(predicted, scored.labels, people),
             "f1_folds": {fold.name: value for fold, value in zip(folds, by_fold, strict=True)},
             "f1_repeats": np.reshape(by_fold, (repeats, -1)).mean(1).tolist(),
-            "units": {
-                unit: _score_unit(probabilities[:, number], scored.labels[:, number])
-                for number, unit in enumerate(clips.classes)
-            },
+            "units": {unit: row for unit, (row, _) in found.items()},
         }
-    return table
+    return table, curves
 
 
-def _parts(predicted, scored: evaluation.Scored, folds: int):
+def _parts(predicted, scored: Scored, folds: int):
     for place in range(folds):
         own = scored.folds == place
         yield predicted[own], scored.labels[own]
 
 
-def _score_unit(probability, labels) -> dict:
+def _score_unit(probability, labels) -> tuple[dict, Curves | None]:
+    """Scores and curves of one action unit over the windows whose label is known."""
     known = np.isfinite(labels)
     present, probability = labels[known] == 1, probability[known]
     if not known.any():
-        return {"known": 0}
+        return {"known": 0}, None
     both = np.stack([1 - probability, probability], -1)
     counts = metrics.unit_counts((probability > PRESENT)[:, None], labels[known][:, None])[:, 0]
     true_positives, false_positives, false_negatives = map(int, counts)
     correct = (probability > PRESENT) == present
-    return {
+    error = calibration.expected_calibration_error(both, present)
+    curves = Curves(
+        (*calibration.reliability_bins(both, present, _DRAWN_BINS), error),
+        evaluation.risk_curve(entropy(both), correct),
+    )
+    row = {
         "known": int(known.sum()),
         "base_rate": float(present.mean()),
         "f1": float(np.nan_to_num(metrics.f1_scores(counts))),
         "precision": true_positives / max(true_positives + false_positives, 1),
         "recall": true_positives / max(true_positives + false_negatives, 1),
         "accuracy": float(correct.mean()),
-        "expected_calibration_error": uncertainty.expected_calibration_error(both, present),
+        "expected_calibration_error": error,
         "negative_log_likelihood": metrics.negative_log_likelihood(both, present.astype(int)),
-        "area_under_risk_coverage": uncertainty.area_under_risk_coverage(
-            uncertainty.entropy(both), correct
-        ),
+        "area_under_risk_coverage": curves.risk[-1],
     }
+    return row, curves
 
 
-def single_pass(scored: evaluation.Scored) -> dict:
-    """Mean F1 of the single passes with dropout."""
+def single_pass(scored: Scored) -> dict | None:
+    """Mean F1 of the single samples of MC dropout; None without dropout."""
+    if not scored.has_dropout:
+        return None
     values = [
         float(metrics.mean_f1(metrics.f1_scores(metrics.unit_counts(one > PRESENT, scored.labels))))
         for one in scored.samples
@@ -79,22 +129,22 @@ def single_pass(scored: evaluation.Scored) -> dict:
     }
 
 
-def selective(target: float, units, scored: evaluation.Scored) -> dict:
-    """Threshold on the entropy of each action unit, see `evaluation.selective`."""
+def selective(target: float, units, scored: Scored) -> dict:
+    """Threshold on the entropy of each action unit, see `evaluation.choose_threshold`."""
 
-    def doubt_and_correct(labels, summary, unit: int):
-        doubt = np.where(np.isfinite(labels[:, unit]), summary.entropy[:, unit], np.nan)
-        return doubt, (summary.mean[:, unit] > PRESENT) == (labels[:, unit] == 1)
+    def of_unit(column: int) -> dict:
+        def measure(labels, summary):
+            known = np.isfinite(labels[:, column])
+            uncertainty = np.where(known, summary.entropy[:, column], np.nan)
+            return uncertainty, (summary.mean[:, column] > PRESENT) == (labels[:, column] == 1)
 
-    rows = {}
-    for number, unit in enumerate(units):
-        validation = scored.validation and doubt_and_correct(*scored.validation, number)
-        own = doubt_and_correct(scored.labels, scored.summary, number)
-        rows[unit] = evaluation.selective(target, scored, *own, validation)
+        return evaluation.choose_threshold(target, scored, measure)
+
+    rows = {unit: of_unit(column) for column, unit in enumerate(units)}
     return {"threshold": [row["threshold"] for row in rows.values()], "units": rows}
 
 
-def predictions(clips, folds, scored: evaluation.Scored) -> pd.DataFrame:
+def predictions(clips, folds, scored: Scored):
     """One row a scored window: who, truth (empty: unknown), probabilities, uncertainty."""
     table, summary = evaluation.identity(clips, folds, scored), scored.summary
     for number, unit in enumerate(clips.classes):
@@ -102,6 +152,6 @@ def predictions(clips, folds, scored: evaluation.Scored) -> pd.DataFrame:
         for reading, probabilities in scored.probabilities.items():
             table[f"p_{reading}_{unit}"] = probabilities[:, number]
         table[f"std_{unit}"] = summary.variance[:, number] ** 0.5
-        for name in ("entropy", "mutual_information", "agreement"):
+        for name in UNCERTAINTY:
             table[f"{name}_{unit}"] = getattr(summary, name)[:, number]
-    return pd.DataFrame(table).round(5)
+    return evaluation.as_table(table)

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from fer_jax.faces.labels import PRESENT
-from fer_jax.tasks.action_units.summary import (
+from fer_jax.tasks.action_units.scores import (
     NO_UNIT,
     present_units,
     summarise_units,
@@ -119,24 +119,6 @@ class ActionUnits(Task):
             Column("present", present, right=False),
             Column(f"unsure, of {len(units)}", unsure, right=False),
         ]
-
-    # figures and reports
-
-    @property
-    def report(self):
-        from fer_jax.tasks.action_units import report
-
-        return report
-
-    def draw_panel(self, row, names, threshold, height, scale):
-        from fer_jax.tasks.action_units.panel import draw_units
-
-        return draw_units(row, names, threshold, height, scale)
-
-    def draw_timeline(self, rows, names, threshold, thumbnails, title):
-        from fer_jax.tasks.action_units.timeline import unit_timeline
-
-        return unit_timeline(rows, names, threshold, thumbnails, title)
 
 
 def _over_known(values, label) -> jax.Array:

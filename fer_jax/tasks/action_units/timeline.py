@@ -9,23 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fer_jax.faces.labels import PRESENT
-from fer_jax.plotting.style import (
-    INK,
-    MAIN,
-    OTHER,
-    QUIET,
-    TEXT,
-    TITLE,
-    dress,
-    legend_below,
-    make_figure,
-)
-from fer_jax.plotting.timeline import FACELESS, UNSURE, WIDTH, borders, draw_thumbnails, shade
+from fer_jax.plotting.style import MAIN, OTHER, PALE, QUIET, TEXT, dress, legend_below
+from fer_jax.plotting.timeline import FACELESS, UNSURE, borders, make_timeline, shade
 
 _HEIGHT = 0.86  # of a probability of 1 in a lane
 
 
-def unit_timeline(
+def draw_timeline(
     rows: pd.DataFrame,
     units: Sequence[str],
     thresholds=None,
@@ -41,14 +31,8 @@ def unit_timeline(
       thumbnails: RGB pictures `[H, W, 3]` uint8, evenly spaced over the clip, drawn above.
       title: which clip.
     """
-    del thresholds
     edges = borders(rows["start"], rows["end"], rows["end"])
-    heights = ([1.15] if thumbnails else []) + [0.5 + 0.38 * len(units)]
-    figure = make_figure(WIDTH, sum(heights) + 0.9)
-    panels = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    if thumbnails:
-        draw_thumbnails(panels[0], thumbnails)
-    axes = panels[-1]
+    figure, (axes,) = make_timeline([0.5 + 0.38 * len(units)], thumbnails, title)
     faceless = (rows["frames"] == 0).to_numpy()
     for number, unit in enumerate(units):
         _draw_lane(axes, rows, unit, len(units) - 1 - number, edges, ~faceless)
@@ -60,7 +44,6 @@ def unit_timeline(
     axes.title.set_fontsize(TEXT)
     axes.tick_params(axis="y", length=0, labelsize=TEXT)
     axes.spines[["left", "bottom"]].set_visible(False)
-    figure.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")
     legend_below(figure, axes, 5)
     return figure
 
@@ -84,5 +67,5 @@ def _draw_lane(axes, rows: pd.DataFrame, unit: str, base: int, edges, seen) -> N
     named = {"label": "probability"} if base == 0 else {}
     line = base + _HEIGHT * mean
     axes.stairs(line, edges, baseline=None, color=MAIN, linewidth=1.3, **named)
-    axes.axhline(base, color="#C3C7CE", linewidth=0.8, zorder=1)
+    axes.axhline(base, color=PALE, linewidth=0.8, zorder=1)
     axes.axhline(base + _HEIGHT * PRESENT, color=QUIET, linewidth=0.7, linestyle=":", zorder=1)

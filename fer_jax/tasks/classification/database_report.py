@@ -1,117 +1,101 @@
-"""What a cross-database run says of each data set, and how doubt rises on the unseen one."""
+"""Part of the report of a classifier that was trained on other datasets than it is scored on.
+
+No other task is scored across databases, so only this folder has such a file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-from matplotlib.figure import Figure
-from sklearn.metrics import roc_auc_score
 
 from fer_jax.data import cross_database
-from fer_jax.plotting.style import ALERT, PALETTE, dress, legend_below, make_figure
-from fer_jax.tasks import evaluation
+from fer_jax.tasks import report_lines
+from fer_jax.tasks.evaluation import Scored
 
 _SHARES = np.linspace(0, 1, 101)  # of the clips, at which quantiles are kept
-_DOUBTS = {"entropy": "entropy (nats)", "mutual_information": "mutual information (nats)"}
+_MEASURES = ("entropy", "mutual_information")  # nats
 
 
-def content(config, clips, folds, scored: evaluation.Scored, threshold) -> dict | None:
-    """Accuracy and doubt of each data set; None where a single one was learnt from and scored.
+def content(config, clips, folds, scored: Scored, threshold) -> dict | None:
+    """Accuracy and uncertainty by dataset; None where a single one was trained on and scored.
 
-    Known data sets are those learnt from, by clips of held-out people.
+    Known datasets are those trained on, represented by clips of held-out subjects.
 
     Args:
       threshold: abstain above this entropy, nats; None: never.
     """
     if not config.data.train_on:
         return None
-    parts = [(scored.numbers, scored.labels, scored.summary, False)]
+    from sklearn.metrics import roc_auc_score
+
+    parts = [(scored.indices, scored.labels, scored.summary, False)]
     if scored.validation is not None:
         parts.insert(0, (folds[0].validation, *scored.validation, True))
-    rows, doubts, known = {}, {name: [] for name in _DOUBTS}, []
-    for numbers, labels, summary, seen in parts:
-        names = cross_database.of_clips([clips.clip_ids[number] for number in numbers])
+    rows, values, known = {}, {name: [] for name in _MEASURES}, []
+    for indices, labels, summary, seen in parts:
+        names = cross_database.of_clips([clips.clip_ids[index] for index in indices])
         for name in np.unique(names):
             rows[str(name)] = _row(names == name, labels, summary, seen, threshold)
-        known.append(np.full(len(numbers), seen))
-        for doubt in _DOUBTS:
-            doubts[doubt].append(getattr(summary, doubt))
+        known.append(np.full(len(indices), seen))
+        for name in _MEASURES:
+            values[name].append(getattr(summary, name))
     unseen = ~np.concatenate(known)
     separation = {
-        name: float(roc_auc_score(unseen, np.concatenate(values)))
-        for name, values in doubts.items()
+        name: float(roc_auc_score(unseen, np.concatenate(parts)))
+        for name, parts in values.items()
         if unseen.any() and not unseen.all()
     }
     return {"rows": rows, "separation": separation, "classes_left_out": clips.unseen}
 
 
 def _row(chosen, labels, summary, seen: bool, threshold) -> dict:
-    doubt = summary.entropy[chosen]
+    measures = {name: getattr(summary, name)[chosen] for name in _MEASURES}
+    covered = None if threshold is None else float((measures["entropy"] <= threshold).mean())
     return {
         "known": seen,
         "clips": int(chosen.sum()),
         "accuracy": float((summary.mean.argmax(-1) == labels)[chosen].mean()),
         "confidence": float(summary.mean[chosen].max(-1).mean()),
         "agreement": float(summary.agreement[chosen].mean()),
-        "answered": float((doubt <= threshold).mean()) if threshold is not None else None,
-        **{name: float(getattr(summary, name)[chosen].mean()) for name in _DOUBTS},
+        "answered": covered,
+        **{name: float(values.mean()) for name, values in measures.items()},
         "quantiles": {
-            name: np.quantile(getattr(summary, name)[chosen], _SHARES).tolist() for name in _DOUBTS
+            name: np.quantile(values, _SHARES).tolist() for name, values in measures.items()
         },
     }
-
-
-def figures(content: dict | None, source: str) -> Iterator[tuple]:
-    """Draws the doubts of each data set: names, figures, captions."""
-    if content is not None:
-        yield "databases", doubt_curves(content["rows"]), f"Doubt on each data set, {source}"
-
-
-def doubt_curves(rows: dict[str, dict]) -> Figure:
-    """Draws which share of each data set's clips is at most so doubtful.
-
-    Args:
-      rows: by data set: `known`, and 101 `quantiles` of `entropy` and `mutual_information`, nats.
-    """
-    figure = make_figure(9.0, 4.2)
-    for axes, (doubt, label) in zip(figure.subplots(1, 2), _DOUBTS.items(), strict=True):
-        for number, (name, row) in enumerate(rows.items()):
-            role = "known, new people" if row["known"] else "unseen"
-            axes.plot(
-                [0, *row["quantiles"][doubt]], [0, *_SHARES],
-                color=PALETTE[(number + 1) % len(PALETTE)] if row["known"] else ALERT,
-                linestyle="-" if row["known"] else "--", linewidth=2, label=f"{name} ({role})",
-            )  # fmt: skip
-        dress(axes, x=label, y="share of the clips", title=label.partition(" (")[0], grid="both")
-        axes.set_ylim(0, 1.02)
-        axes.set_xlim(left=0)
-    legend_below(figure, axes, 3)
-    return figure
 
 
 def lines(content: dict | None) -> list[str]:
     """Table and text of report.md."""
     if content is None:
         return []
-    text = [
-        "| data set | clips | accuracy | mean confidence | mean entropy, nats | "
-        "mean mutual information, nats | agreement | answered |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, row in content["rows"].items():
-        role = "learnt from; people held out" if row["known"] else "unseen"
-        text.append(
-            f"| {name} ({role}) | {row['clips']} | {row['accuracy']:.4f} | "
-            f"{row['confidence']:.4f} | {row['entropy']:.4f} | {row['mutual_information']:.4f} | "
-            f"{row['agreement']:.4f} | "
-            f"{'-' if row['answered'] is None else format(row['answered'], '.1%')} |"
-        )
+    text = report_lines.table(
+        (
+            "data set",
+            "clips",
+            "accuracy",
+            "mean confidence",
+            "mean entropy, nats",
+            "mean mutual information, nats",
+            "agreement",
+            "answered",
+        ),
+        [_line(name, row) for name, row in content["rows"].items()],
+    )
     left = content["classes_left_out"]
     if left:
         listed = ", ".join(f"{name} ({count} clips)" for name, count in left.items())
         text += ["", f"Left out of the unseen data set, of classes not learnt: {listed}."]
     return [*text, "", _rise(content), ""]
+
+
+def _line(name: str, row: dict) -> list[str]:
+    keys = ("accuracy", "confidence", "entropy", "mutual_information", "agreement")
+    return [
+        f"{name} ({'learnt from; people held out' if row['known'] else 'unseen'})",
+        str(row["clips"]),
+        *(report_lines.number(row[key]) for key in keys),
+        "-" if row["answered"] is None else f"{row['answered']:.1%}",
+    ]
 
 
 def _rise(content: dict) -> str:
@@ -122,9 +106,11 @@ def _rise(content: dict) -> str:
             "there is nothing to compare the doubt with."
         )
 
-    def mean(doubt: str, known: bool) -> float:
+    def mean(measure: str, known: bool) -> float:
         chosen = [row for row in rows if row["known"] == known]
-        return np.average([row[doubt] for row in chosen], weights=[row["clips"] for row in chosen])
+        return np.average(
+            [row[measure] for row in chosen], weights=[row["clips"] for row in chosen]
+        )
 
     parts = [
         f"mean {name.replace('_', ' ')} {mean(name, True):.4f} on known data sets, "

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames
-from fer_jax.uncertainty import summarise
+from fer_jax.uncertainty.summaries import summarise
 
 
 class Classification(Task):
@@ -87,21 +87,3 @@ class Classification(Task):
             Column("mutual inf.", lambda row: f"{row['mutual_information']:.3f}"),
             Column("agree", lambda row: f"{row['agreement']:.0%}"),
         ]
-
-    # figures and reports
-
-    @property
-    def report(self):
-        from fer_jax.tasks.classification import report
-
-        return report
-
-    def draw_panel(self, row, names, threshold, height, scale):
-        from fer_jax.plotting.panel import draw_classes
-
-        return draw_classes(row, names, threshold, height, scale)
-
-    def draw_timeline(self, rows, names, threshold, thumbnails, title):
-        from fer_jax.plotting.timeline import prediction_timeline
-
-        return prediction_timeline(rows, names, threshold, thumbnails, title)

@@ -13,16 +13,16 @@ from matplotlib.ticker import MultipleLocator, PercentFormatter
 from fer_jax.faces import emotion_ratings
 from fer_jax.plotting.style import (
     ALERT,
-    INK,
     MAIN,
     OTHER,
     QUIET,
     SEQUENTIAL,
     SMALL,
-    TITLE,
     dress,
     legend_below,
     make_figure,
+    set_panel_title,
+    set_title,
 )
 
 _CROWD = 500  # points beyond which their density is drawn
@@ -94,13 +94,13 @@ def scatter(dimensions: Sequence[str], labels, predicted, notes: Sequence[str]) 
         axes.plot(ends, ends, "--", color=QUIET, linewidth=1.2, zorder=1)
         _draw_points(axes, np.asarray(labels)[:, number], np.asarray(predicted)[:, number])
         dress(axes, x=f"{name}, label", y="predicted" if number == 0 else "")
-        axes.set_title(notes[number], fontsize=SMALL, color=INK, loc="left")
+        set_panel_title(axes, notes[number])
         axes.set_aspect("equal")
         axes.set_xlim(ends)
         axes.set_ylim(ends)
         axes.xaxis.set_major_locator(MultipleLocator(1))
         axes.yaxis.set_major_locator(MultipleLocator(1))
-    figure.suptitle("Predictions against labels", fontsize=TITLE, color=INK, x=0.01, ha="left")
+    set_title(figure, "Predictions against labels")
     return figure
 
 
@@ -160,12 +160,12 @@ def interval_calibration(levels, kinds: Mapping[str, Mapping[str, Sequence[float
             )  # fmt: skip
         y = "labels inside" if number == 0 else ""
         dress(axes, x="nominal share", y=y)
-        axes.set_title(dimension, fontsize=SMALL, color=INK, loc="left")
+        set_panel_title(axes, dimension)
         axes.grid(color="#E4E6EA", linewidth=0.8)
         axes.set_aspect("equal")
         for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
             limits(0, 1)
             axis.set_major_formatter(PercentFormatter(1))
-    figure.suptitle("Calibration of the intervals", fontsize=TITLE, color=INK, x=0.01, ha="left")
+    set_title(figure, "Calibration of the intervals")
     legend_below(figure, panels[0], 1)
     return figure

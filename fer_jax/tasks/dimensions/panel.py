@@ -8,16 +8,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fer_jax.faces import emotion_ratings
-from fer_jax.plotting.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font
+from fer_jax.plotting.panel import (
+    FAINT,
+    GROUND,
+    RAIL,
+    SURE,
+    TEXT,
+    Panel,
+    font,
+    label_and_time,
+    mixed,
+)
 from fer_jax.tasks.base import NO_FACE
-from fer_jax.tasks.dimensions.summary import INTERVAL
+from fer_jax.tasks.dimensions.scores import INTERVAL
 
 TRAIL_SECONDS = 3.0
 _LINE = 25  # pixels of a dimension in the smallest panel
 _LOW, _HIGH = emotion_ratings.SCALE
 
 
-def draw_dimensions(
+def draw_panel(
     row: Mapping, dimensions: Sequence[str], threshold, height: int, scale: float
 ) -> np.ndarray:
     """Draws the panel: the nearest word, the plane with the last seconds, a line a dimension.
@@ -26,12 +36,11 @@ def draw_dimensions(
       row: of `predict_clips`; `before` may hold those before it, oldest first.
       dimensions: names, also keys of the row.
       threshold: not drawn, the row says what it does.
-      height, scale: see `panel.draw_classes`.
+      height, scale: see `classification.panel.draw_panel`.
 
     Returns:
       `[height, W, 3]` uint8 RGB.
     """
-    del threshold
     names = [f"{part}{name}" for name in dimensions for part in ("", "low_", "high_")]
     names += ["label", "start", "end", "doubt", "abstained"]
     trail = ()
@@ -49,16 +58,8 @@ def _draw(row: tuple, trail: tuple, dimensions: tuple, height: int, scale: float
     """Draws the panel of one prediction; it changes only from window to window."""
     row, panel = dict(row), Panel(height, scale)
     faceless = row["label"] == NO_FACE
-    title, colour, detail = row["label"], SURE, f"{row['start']:.1f}–{row['end']:.1f} s"
-    if faceless:
-        colour = FAINT
-    elif row["abstained"]:
-        title, colour, detail = "unsure", UNSURE, f"perhaps {title} · {detail}"
-    else:
-        detail = f"nearest word · {detail}"
-    panel.text(panel.left, panel.y, title, 24, colour, bold=True)
-    panel.text(panel.left, panel.y + 31 * scale, detail, 12, FAINT)
-    panel.y += 52 * scale
+    title, colour, detail = label_and_time(row, faceless)
+    panel.heading(title, detail if colour != SURE else f"nearest word · {detail}", colour)
     if emotion_ratings.has_plane(dimensions):
         room = height - panel.y - (_LINE * len(dimensions) + 28) * scale
         plane = _Plane(panel, min(room, panel.right - panel.left))
@@ -111,14 +112,14 @@ class _Plane:
         for number, values in enumerate(trail):
             if np.isfinite(values).all():
                 fresh = 0.15 + 0.6 * (number + 1) / len(trail)
-                self._disc(*self.place(*values), 2.2 * self.panel.scale, _mixed(SURE, fresh))
+                self._disc(*self.place(*values), 2.2 * self.panel.scale, mixed(SURE, fresh))
 
     def draw_point(self, row: dict, colour) -> None:
         x, y = self.place(*(row[name] for name in emotion_ratings.PLANE))
         left, bottom = self.place(*(row[f"low_{name}"] for name in emotion_ratings.PLANE))
         right, top = self.place(*(row[f"high_{name}"] for name in emotion_ratings.PLANE))
         thin = max(1, round(1.5 * self.panel.scale))
-        self.panel.draw.ellipse((left, top, right, bottom), None, _mixed(colour, 0.75), thin)
+        self.panel.draw.ellipse((left, top, right, bottom), None, mixed(colour, 0.75), thin)
         self._disc(x, y, 5 * self.panel.scale, GROUND)
         self._disc(x, y, 4 * self.panel.scale, colour)
 
@@ -145,11 +146,6 @@ def _draw_line(panel: Panel, row: dict, name: str, colour, faceless: bool) -> No
         return start + float(np.clip((value - _LOW) / (_HIGH - _LOW), 0, 1)) * (end - start)
 
     span = place(row[f"low_{name}"]), place(row[f"high_{name}"])
-    draw.rectangle((span[0], middle - 3 * scale, span[1], middle + 3 * scale), _mixed(colour, 0.5))
+    draw.rectangle((span[0], middle - 3 * scale, span[1], middle + 3 * scale), mixed(colour, 0.5))
     x, radius = place(row[name]), 5 * scale
     draw.ellipse((x - radius, middle - radius, x + radius, middle + radius), colour)
-
-
-def _mixed(colour, share: float) -> tuple[int, ...]:
-    """A colour over the ground, by its share."""
-    return tuple(round(share * a + (1 - share) * b) for a, b in zip(colour, GROUND, strict=True))

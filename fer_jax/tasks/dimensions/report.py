@@ -6,28 +6,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax import metrics, uncertainty
+from fer_jax import metrics
 from fer_jax.data.clips import take
 from fer_jax.faces import emotion_ratings
-from fer_jax.plotting import images, style
-from fer_jax.tasks import evaluation, published
-from fer_jax.tasks.dimensions import scores as dimensions_scores
+from fer_jax.plotting import images
+from fer_jax.plotting.curves import risk_coverage
+from fer_jax.tasks import evaluation, published, report_lines
+from fer_jax.tasks.dimensions import scores
 from fer_jax.tasks.dimensions.figures import (
     interval_calibration,
     plane,
     scatter,
     threshold_accuracy,
 )
-from fer_jax.tasks.dimensions.summary import TOLERANCE
-from fer_jax.tasks.evaluation import READINGS
+from fer_jax.tasks.dimensions.scores import TOLERANCE
+from fer_jax.tasks.evaluation import READINGS, Scored
+from fer_jax.tasks.report_lines import interval, number
 
 LOSS = "squared + 2 x absolute error"
-_KINDS = {
-    "passes": "of the passes alone",
-    "predictive": "with the residual variance",
-}
-_TITLES = {"rmse": "RMSE", "mae": "MAE", "pearson": "r", "ccc": "CCC"}
-table = dimensions_scores.predictions
+table = scores.predictions
 
 
 def headline(row: dict) -> str:
@@ -39,30 +36,31 @@ def headline(row: dict) -> str:
     return f"accuracy at T = {TOLERANCE:g} {row['accuracy']:.4f}, RMSE {errors}"
 
 
-def content(config, clips, folds, scored: evaluation.Scored, history) -> dict:
-    """Figures for metrics.json."""
-    has_dropout = "mc_dropout" in scored.probabilities
+def content(config, clips, folds, scored: Scored, history) -> tuple[dict, dict]:
+    """Returns the figures for metrics.json, and the curves `intervals` and `risk`."""
+    intervals = scores.intervals(clips.classes, scored, scores.DRAWN_LEVELS)
+    selective, risk = scores.selective(config.evaluation.target_accuracy, scored)
     return {
-        "readings": dimensions_scores.score_readings(clips, folds, scored),
+        "readings": scores.score_readings(clips, folds, scored),
         "paper": published.errors(config.method, config.data.dataset, clips.classes),
         "kept_epoch": evaluation.kept_epoch(history, folds),
-        "best_epoch": evaluation.best_epoch(history, folds),
-        "single_pass": dimensions_scores.single_pass(scored) if has_dropout else None,
-        "intervals": dimensions_scores.intervals(clips.classes, scored),
-        "selective": dimensions_scores.selective(config.evaluation.target_accuracy, scored),
-    }
+        "best_epoch": evaluation.best_epoch_accuracy(history, folds),
+        "single_pass": scores.single_pass(scored),
+        "intervals": scores.at_levels(intervals),
+        "selective": selective,
+    }, {"intervals": intervals, "risk": risk}
 
 
-def order(scored: evaluation.Scored) -> np.ndarray:
-    """Places of the images, from the best prediction to the worst."""
+def order(scored: Scored) -> np.ndarray:
+    """Indices of the predictions, from the best to the worst."""
     return metrics.distances(scored.summary.mean, scored.labels).argsort(kind="stable")
 
 
-def figures(clips, scored: evaluation.Scored, content: dict) -> Iterator[tuple]:
+def figures(clips, scored: Scored, content: dict, curves: dict) -> Iterator[tuple]:
     """Draws the figures: names, figures, captions."""
     dimensions, summary, labels = clips.classes, scored.summary, scored.labels
-    source = "MC dropout" if content["single_pass"] else "dropout off"
-    own = content["readings"]["mc_dropout" if content["single_pass"] else "stored"]
+    source = scored.source
+    own = content["readings"]["mc_dropout" if scored.has_dropout else "stored"]
     if emotion_ratings.has_plane(dimensions):
         columns = [dimensions.index(name) for name in emotion_ratings.PLANE]
         panels = {"labels": labels[:, columns], "predictions": summary.mean[:, columns]}
@@ -74,36 +72,30 @@ def figures(clips, scored: evaluation.Scored, content: dict) -> Iterator[tuple]:
     ]
     figure = scatter(dimensions, labels, summary.mean, notes)
     yield "scatter", figure, f"Predictions against labels, {source}"
-    curves = {READINGS[n]: row["accuracy_curve"] for n, row in content["readings"].items()}
-    figure = threshold_accuracy(
-        dimensions_scores.THRESHOLDS, curves, TOLERANCE, dimensions_scores.KAGGLE
-    )
+    shares = {READINGS[n]: row["accuracy_curve"] for n, row in content["readings"].items()}
+    figure = threshold_accuracy(scores.THRESHOLDS, shares, TOLERANCE, scores.KAGGLE)
     yield "thresholds", figure, "Accuracy at every threshold (bilinear CNN paper's figure 6)"
-    levels = np.arange(1, 20) / 20
-    found = dimensions_scores.intervals(dimensions, scored, levels)
+    found = curves["intervals"]
     kinds = {
         name: {dimension: row["coverage"] for dimension, row in found[kind].items()}
-        for kind, name in _KINDS.items()
+        for kind, name in scores.KINDS.items()
         if kind in found
     }
-    figure = interval_calibration(levels, kinds)
+    figure = interval_calibration(found["levels"], kinds)
     yield "intervals", figure, f"Labels inside their intervals, {source}"
-    right = metrics.distances(summary.mean, labels) < TOLERANCE
-    area = content["selective"]["area_under_risk_coverage"]
-    curve = (*uncertainty.risk_coverage(summary.doubt, right), area)
-    figure = style.risk_coverage({f"deviation over the passes ({source})": curve})
+    figure = risk_coverage({f"deviation over the passes ({source})": curves["risk"]})
     yield "risk_coverage", figure, f"Share beyond T = {TOLERANCE:g} among the images answered"
     if clips.frames is not None:
         yield "faces", _best_and_worst(clips, scored), "Best and worst predictions (figures 7, 8)"
 
 
-def _best_and_worst(clips, scored: evaluation.Scored):
+def _best_and_worst(clips, scored: Scored):
     """Faces with their labels and predictions."""
     best, worst = images.ends(order(scored))
 
-    def shown(place: int) -> images.Shown:
-        frames = take(clips, scored.numbers[[place]])["frames"][0]
-        values = zip(scored.labels[place], scored.summary.mean[place], clips.classes, strict=True)
+    def shown(index: int) -> images.Shown:
+        frames = take(clips, scored.indices[[index]])["frames"][0]
+        values = zip(scored.labels[index], scored.summary.mean[index], clips.classes, strict=True)
         text = "\n".join(f"{name[0].upper()} {own:.1f} → {said:.1f}" for own, said, name in values)
         return images.Shown(frames[len(frames) // 2], text)
 
@@ -118,25 +110,32 @@ def _best_and_worst(clips, scored: evaluation.Scored):
 
 def lines(content: dict) -> list[str]:
     """Text and tables of report.md."""
+    paper, best = content["paper"], content["best_epoch"]
     rows = [
-        f"| reading | accuracy at T = {TOLERANCE:g} | 95% interval | threshold for "
-        f"{dimensions_scores.KAGGLE:.2%} |",
-        "|---|---|---|---|",
+        (
+            READINGS[name],
+            number(row["accuracy"]),
+            interval(row["interval_95_people"]),
+            number(row["threshold_for_kaggle"], 3),
+        )
+        for name, row in content["readings"].items()
     ]
-    for name, row in content["readings"].items():
-        rows.append(
-            f"| {READINGS[name]} | {row['accuracy']:.4f} | "
-            f"{evaluation.interval_text(row['interval_95_people'])} | "
-            f"{row['threshold_for_kaggle']:.3f} |"
-        )
-    paper = content["paper"]
     if paper is not None:
-        rows.append(
-            f"| paper (test images) | {paper['accuracy']:.4f} | | "
-            f"{paper['threshold_for_kaggle']:.3f} |"
-        )
+        threshold = number(paper["threshold_for_kaggle"], 3)
+        rows.append(("paper (test images)", number(paper["accuracy"]), "", threshold))
+    epochs = report_lines.kept_epoch(content["kept_epoch"])
+    if best is not None:
+        epochs += f" {report_lines.best_epoch(best, 'images')}"
     return [
-        *rows,
+        *report_lines.table(
+            (
+                "reading",
+                f"accuracy at T = {TOLERANCE:g}",
+                "95% interval",
+                f"threshold for {scores.KAGGLE:.2%}",
+            ),
+            rows,
+        ),
         "",
         "Accuracy: share of images whose root mean square error over the dimensions is below T; "
         "last column: the smallest T at which it equals the best classifier of the Kaggle "
@@ -149,7 +148,11 @@ def lines(content: dict) -> list[str]:
         "their deviation as RMSE: errors of other labels compare by it only.",
         *_paper_lines(paper),
         "",
-        *_pass_lines(content),
+        epochs,
+        "",
+        report_lines.single_passes(
+            content["single_pass"], "accuracy {accuracy_mean:.4f} +- {accuracy_std:.4f}"
+        ),
         "",
         *_interval_lines(content["intervals"]),
         "",
@@ -159,26 +162,29 @@ def lines(content: dict) -> list[str]:
 
 
 def _error_rows(readings: dict, paper: dict | None) -> list[str]:
-    rows = [
-        "| dimension | reading | RMSE | 95% interval | labels' deviation | MAE | r | CCC | "
-        "95% interval |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for dimension in next(iter(readings.values()))["dimensions"]:
         for name, reading in readings.items():
             row = reading["dimensions"][dimension]
-            figures = [f"{row['rmse']:.4f}", evaluation.interval_text(row["rmse_interval_95"])]
-            figures += [f"{row['label_deviation']:.4f}", f"{row['mae']:.4f}"]
-            figures += [_number(row["pearson"]), _number(row["ccc"])]
-            figures.append(evaluation.interval_text(row["ccc_interval_95"]))
-            rows.append(f"| {dimension} | {READINGS[name]} | " + " | ".join(figures) + " |")
+            cells = [number(row["rmse"]), interval(row["rmse_interval_95"])]
+            cells += [number(row[key]) for key in ("label_deviation", "mae", "pearson", "ccc")]
+            rows.append((dimension, READINGS[name], *cells, interval(row["ccc_interval_95"])))
         if paper is not None:
             own = paper["dimensions"][dimension]
-            rows.append(
-                f"| {dimension} | paper (test images) | {own['rmse']:.4f} | | | {own['mae']:.4f} | "
-                f"{own['pearson']:.4f} | | |"
-            )
-    return rows
+            cells = number(own["rmse"]), "", "", number(own["mae"]), number(own["pearson"]), "", ""
+            rows.append((dimension, "paper (test images)", *cells))
+    headings = (
+        "dimension",
+        "reading",
+        "RMSE",
+        "95% interval",
+        "labels' deviation",
+        "MAE",
+        "r",
+        "CCC",
+        "95% interval",
+    )
+    return report_lines.table(headings, rows)
 
 
 def _paper_lines(paper: dict | None) -> list[str]:
@@ -191,44 +197,22 @@ def _paper_lines(paper: dict | None) -> list[str]:
     ]
 
 
-def _pass_lines(content: dict) -> list[str]:
-    single, best = content["single_pass"], content["best_epoch"]
-    text = evaluation.kept_line(content["kept_epoch"])
-    if best is not None:
-        text += (
-            f" Best epoch of each fold (chosen on the images it is scored on, hence optimistic; "
-            f"dropout off, stored statistics): {best['accuracy_mean_of_folds']:.4f}."
-        )
-    if single is None:
-        return [text, "", "The model has no dropout: there is one pass."]
-    passes = (
-        f"Single passes with dropout ({single['passes']}): accuracy "
-        f"{single['accuracy_mean']:.4f} +- {single['accuracy_std']:.4f}."
-    )
-    return [text, "", passes]
-
-
 def _interval_lines(found: dict) -> list[str]:
-    levels = [f"{level:.0%}" for level in found["levels"]]
-    rows = [
-        "| dimension | intervals | " + " | ".join(f"{level}: inside, width" for level in levels)
-        + " |",
-        "|---|---" + "|---" * len(levels) + "|",
-    ]  # fmt: skip
+    levels, rows = [f"{level:.0%}: inside, width" for level in found["levels"]], []
     for dimension in found["predictive"]:
-        for kind, name in _KINDS.items():
+        for kind, name in scores.KINDS.items():
             if kind not in found:
                 continue
             row = found[kind][dimension]
             pairs = zip(row["coverage"], row["width"], strict=True)
-            cells = " | ".join(f"{inside:.1%}, {width:.2f}" for inside, width in pairs)
-            rows.append(f"| {dimension} | {name} | {cells} |")
+            cells = [f"{inside:.1%}, {width:.2f}" for inside, width in pairs]
+            rows.append((dimension, name, *cells))
     deviations = ", ".join(
         f"{name} {variance**0.5:.3f}"
         for name, variance in zip(found["predictive"], found["residual_variance"], strict=True)
     )
     return [
-        *rows,
+        *report_lines.table(("dimension", "intervals", *levels), rows),
         "",
         "Inside: share of the labels that lie in the interval, to be held against its level. The "
         "passes alone say what the model does not know of its weights; the residual variance is "
@@ -238,24 +222,11 @@ def _interval_lines(found: dict) -> list[str]:
 
 
 def _selective_line(selective: dict) -> str:
-    target = f"{selective['target_accuracy']:.2f}"
-    area = (
-        f"area under the risk-coverage curve {selective['area_under_risk_coverage']:.4f}; a doubt "
-        f"that says nothing has {selective['error_of_all']:.4f}, the share of all beyond T"
+    return report_lines.abstaining(
+        selective,
+        "the deviation over the passes",
+        "where the deviation over the passes (root mean over the dimensions) is above {:.3f}",
+        "images",
+        f" (area under the risk-coverage curve {selective['area_under_risk_coverage']:.4f}; a "
+        f"doubt that says nothing has {selective['error_of_all']:.4f}, the share of all beyond T)",
     )
-    if selective["threshold"] is None:
-        return (
-            f"Selective prediction: no threshold on the deviation over the passes reaches the "
-            f"target accuracy {target}; the bundle never abstains ({area})."
-        )
-    reached = "none" if selective["accuracy"] is None else f"{selective['accuracy']:.4f}"
-    return (
-        f"Selective prediction: abstaining where the deviation over the passes (root mean over "
-        f"the dimensions) is above {selective['threshold']:.3f} (threshold for {target} accuracy, "
-        f"chosen on {selective['chosen_on']}) answers {selective['coverage']:.1%} of the images, "
-        f"accuracy on them {reached} ({area})."
-    )
-
-
-def _number(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.4f}"

@@ -1,14 +1,20 @@
-"""Scores of valence, arousal and dominance: errors, intervals, abstaining."""
+"""Scores of valence, arousal and dominance: summary of samples, errors, intervals, threshold."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-import pandas as pd
 
-from fer_jax import metrics, uncertainty
+from fer_jax import metrics
+from fer_jax.faces.emotion_ratings import SCALE
 from fer_jax.tasks import evaluation
-from fer_jax.tasks.dimensions.summary import TOLERANCE, Spread
+from fer_jax.tasks.evaluation import Scored
 
+INTERVAL = 0.9  # share of the labels that the interval of a dimension shall hold
+# Root mean square error over the dimensions, on their scale of 1 to 9, below which a prediction
+# counts as right (bilinear CNN specification, section 5).
+TOLERANCE = 1.0
 ERRORS = {
     "rmse": metrics.rmse,
     "mae": metrics.mae,
@@ -19,12 +25,53 @@ THRESHOLDS = np.round(np.arange(0, 2.05, 0.1), 1)
 # Accuracy of the best entry of the Kaggle challenge on the same images, which were classified
 # (bilinear CNN specification, section 6).
 KAGGLE = 0.7116
-LEVELS = (0.5, 0.8, 0.9, 0.95)  # shares of labels that intervals shall hold
+LEVELS = (0.5, 0.8, 0.9, 0.95)  # shares of labels that intervals shall hold, in the report
+DRAWN_LEVELS = tuple(step / 20 for step in range(1, 20))  # and in its figure
+KINDS = {"passes": "of the passes alone", "predictive": "with the residual variance"}
 
 
-def score_readings(clips, folds, scored: evaluation.Scored) -> dict:
+class Spread(NamedTuple):
+    """Predictive distribution of B examples over D dimensions, on the scale of the labels.
+
+    Attributes:
+      mean: `[B, D]` mean of the passes, the ensemble's prediction.
+      variance: `[B, D]` variance over the passes.
+      doubt: `[B]` root mean variance over the dimensions.
+      residual: `[D]` variance of the errors that the passes do not show, as it was measured on
+        images that the model has not learnt from; 0 where it is not known.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    doubt: np.ndarray
+    residual: np.ndarray
+
+    def half_width(self, level: float = INTERVAL) -> np.ndarray:
+        """Half the width of the interval about the mean that holds a share of the labels, `[B, D]`.
+
+        Of a normal distribution whose variance is that over the passes and the residual one.
+        """
+        from scipy.special import ndtri
+
+        return ndtri(0.5 + level / 2) * np.sqrt(self.variance + self.residual)
+
+    def interval(self, level: float = INTERVAL) -> tuple[np.ndarray, np.ndarray]:
+        """Both ends of that interval, `[B, D]`, within the scale of the ratings."""
+        half = self.half_width(level)
+        return np.clip(self.mean - half, *SCALE), np.clip(self.mean + half, *SCALE)
+
+
+def summarise_dimensions(values, residual=None) -> Spread:
+    """Summarises sampled values `[S, B, D]`, see `Spread`."""
+    samples = np.asarray(values, np.float64)
+    variance = samples.var(0)
+    residual = np.zeros(samples.shape[-1]) if residual is None else np.asarray(residual, float)
+    return Spread(samples.mean(0), variance, np.sqrt(variance.mean(-1)), residual)
+
+
+def score_readings(clips, folds, scored: Scored) -> dict:
     """Errors of each reading, by dimension and over all of them."""
-    people = np.asarray(clips.subjects)[scored.numbers]
+    people = np.asarray(clips.subjects)[scored.indices]
     deviation = scored.labels.std(0, dtype=np.float64)
     table = {}
     for name, predicted in scored.probabilities.items():
@@ -37,8 +84,8 @@ def score_readings(clips, folds, scored: evaluation.Scored) -> dict:
             "accuracy": float(metrics.accuracy_at(distance, TOLERANCE)),
             "interval_95_people": (float(low[-1, 0]), float(high[-1, 0])),
             "accuracy_folds": {
-                fold.name: float(metrics.accuracy_at(distance[scored.folds == place], TOLERANCE))
-                for place, fold in enumerate(folds)
+                fold.name: float(metrics.accuracy_at(distance[scored.folds == index], TOLERANCE))
+                for index, fold in enumerate(folds)
             },
             "accuracy_curve": [float(metrics.accuracy_at(distance, t)) for t in THRESHOLDS],
             "threshold_for_kaggle": metrics.threshold_for_share(distance, KAGGLE),
@@ -61,8 +108,10 @@ def _all_errors(predicted, labels, weight) -> np.ndarray:
     return np.stack([*errors, np.broadcast_to(right[:, None], errors[0].shape)], 1)
 
 
-def single_pass(scored: evaluation.Scored) -> dict:
-    """Accuracy of the single passes with dropout."""
+def single_pass(scored: Scored) -> dict | None:
+    """Accuracy of the single samples of MC dropout; None without dropout."""
+    if not scored.has_dropout:
+        return None
     near = [
         float(metrics.accuracy_at(metrics.distances(one, scored.labels), TOLERANCE))
         for one in scored.samples
@@ -74,7 +123,7 @@ def single_pass(scored: evaluation.Scored) -> dict:
     }
 
 
-def with_residuals(scored: evaluation.Scored) -> tuple[Spread, np.ndarray, str]:
+def with_residuals(scored: Scored) -> tuple[Spread, np.ndarray, str]:
     """Adds to the passes' variance what they do not show, from images that it is not judged on.
 
     Returns:
@@ -87,10 +136,8 @@ def with_residuals(scored: evaluation.Scored) -> tuple[Spread, np.ndarray, str]:
         each, source = np.broadcast_to(residual, labels.shape), "validation"
     elif scored.folds[-1] > 0:
         each, source = np.empty(labels.shape), "the other folds"
-        for fold in np.unique(scored.folds):
-            place = scored.folds == fold
-            rest = ~np.isin(scored.numbers, scored.numbers[place])  # repeats score images again
-            each[place] = _residual_variance(labels[rest], summary, rest)
+        for own, rest in evaluation.held_out_folds(scored):
+            each[own] = _residual_variance(labels[rest], summary, rest)
         residual = _residual_variance(labels, summary)
     else:
         residual = _residual_variance(labels, summary)
@@ -105,12 +152,12 @@ def _residual_variance(labels, summary: Spread, where=slice(None)) -> np.ndarray
     return np.maximum(squares.mean(0), 0.0)
 
 
-def intervals(dimensions, scored: evaluation.Scored, levels=LEVELS) -> dict:
-    """How often intervals hold the label, and how wide they are.
+def intervals(dimensions, scored: Scored, levels=LEVELS) -> dict:
+    """Counts how often intervals hold the label, and how wide they are.
 
     Args:
       dimensions: names.
-      scored: what the model says.
+      scored: the predictions.
       levels: shares of the labels that the intervals shall hold.
 
     Returns:
@@ -120,7 +167,7 @@ def intervals(dimensions, scored: evaluation.Scored, levels=LEVELS) -> dict:
     """
     summary, residual, source = with_residuals(scored)
     kinds = {"predictive": [summary.interval(level) for level in levels]}
-    if "mc_dropout" in scored.probabilities:
+    if scored.has_dropout:
         ends = [0.5 + way * level / 2 for level in levels for way in (-1, 1)]
         bounds = np.quantile(scored.samples, ends, axis=0)
         kinds["passes"] = list(zip(bounds[::2], bounds[1::2], strict=True))
@@ -143,24 +190,37 @@ def intervals(dimensions, scored: evaluation.Scored, levels=LEVELS) -> dict:
     }
 
 
-def selective(target: float, scored: evaluation.Scored) -> dict:
-    """Threshold on the doubt, see `evaluation.selective`; right is what `task.TOLERANCE`
-    says.
+def at_levels(found: dict, levels=LEVELS) -> dict:
+    """Picks some of the levels of what `intervals` returned."""
+    chosen = [found["levels"].index(level) for level in levels]
+    picked = found | {"levels": list(levels)}
+    for kind in found.keys() & KINDS:
+        picked[kind] = {
+            dimension: {key: [values[index] for index in chosen] for key, values in row.items()}
+            for dimension, row in found[kind].items()
+        }
+    return picked
+
+
+def selective(target: float, scored: Scored) -> tuple[dict, tuple]:
+    """Threshold on `Spread.doubt`, see `evaluation.choose_threshold`, and `Curves.risk`.
+
+    A prediction within `TOLERANCE` is correct.
     """
 
-    def doubt_and_correct(labels, summary):
+    def measure(labels, summary):
         return summary.doubt, metrics.distances(summary.mean, labels) < TOLERANCE
 
-    validation = None if scored.validation is None else doubt_and_correct(*scored.validation)
-    own = doubt_and_correct(scored.labels, scored.summary)
+    uncertainty, correct = measure(scored.labels, scored.summary)
+    curve = evaluation.risk_curve(uncertainty, correct)
     return {
-        **evaluation.selective(target, scored, *own, validation),
-        "area_under_risk_coverage": uncertainty.area_under_risk_coverage(*own),
-        "error_of_all": float(1 - own[1].mean()),
-    }
+        **evaluation.choose_threshold(target, scored, measure),
+        "area_under_risk_coverage": curve[-1],
+        "error_of_all": float(1 - correct.mean()),
+    }, curve
 
 
-def predictions(clips, folds, scored: evaluation.Scored) -> pd.DataFrame:
+def predictions(clips, folds, scored: Scored):
     """One row a scored image: who, truth, prediction, uncertainty, distance from the truth."""
     summary = with_residuals(scored)[0]
     low, high = summary.interval()
@@ -176,4 +236,4 @@ def predictions(clips, folds, scored: evaluation.Scored) -> pd.DataFrame:
         table |= {f"{prefix}{name}": values[:, n] for n, name in enumerate(clips.classes)}
     table["doubt"] = summary.doubt
     table["distance"] = metrics.distances(summary.mean, scored.labels)
-    return pd.DataFrame(table).round(5)
+    return evaluation.as_table(table)

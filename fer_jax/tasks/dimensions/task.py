@@ -9,7 +9,7 @@ import numpy as np
 
 from fer_jax.faces import emotion_ratings
 from fer_jax.tasks.base import NO_FACE, Column, Task, over_frames
-from fer_jax.tasks.dimensions.summary import INTERVAL, TOLERANCE, summarise_dimensions
+from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE, summarise_dimensions
 
 _ABSOLUTE = 2.0  # weight of the absolute error beside the squared one (equation 2's `a`)
 
@@ -88,21 +88,3 @@ class Dimensions(Task):
             *map(value, names),
             *([Column("doubt", lambda row: f"{row['doubt']:.2f}")] if whole else []),
         ]
-
-    # figures and reports
-
-    @property
-    def report(self):
-        from fer_jax.tasks.dimensions import report
-
-        return report
-
-    def draw_panel(self, row, names, threshold, height, scale):
-        from fer_jax.tasks.dimensions.panel import draw_dimensions
-
-        return draw_dimensions(row, names, threshold, height, scale)
-
-    def draw_timeline(self, rows, names, threshold, thumbnails, title):
-        from fer_jax.tasks.dimensions.timeline import dimension_timeline
-
-        return dimension_timeline(rows, names, threshold, thumbnails, title)

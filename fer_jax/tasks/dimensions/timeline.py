@@ -14,17 +14,29 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import MultipleLocator
 
 from fer_jax.faces import emotion_ratings
-from fer_jax.plotting.style import INK, MAIN, OTHER, QUIET, SMALL, TEXT, TITLE, dress, make_figure
-from fer_jax.plotting.timeline import FACELESS, UNSURE, WIDTH, borders, draw_thumbnails, shade
+from fer_jax.plotting.style import (
+    INK,
+    MAIN,
+    OTHER,
+    QUIET,
+    SMALL,
+    TEXT,
+    dress,
+    dress_colour_bar,
+    make_figure,
+    set_panel_title,
+    set_title,
+)
+from fer_jax.plotting.timeline import PICTURES, WIDTH, borders, draw_thumbnails, shade_withheld
 from fer_jax.tasks.dimensions.figures import draw_words, dress_plane
-from fer_jax.tasks.dimensions.summary import INTERVAL
+from fer_jax.tasks.dimensions.scores import INTERVAL
 
 # Of time; the light end would not be seen on white.
 _COLOURS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
 _PLANE, _LANE = 4.2, 1.35  # inches
 
 
-def dimension_timeline(
+def draw_timeline(
     rows: pd.DataFrame,
     dimensions: Sequence[str],
     threshold: float | None = None,
@@ -42,10 +54,9 @@ def dimension_timeline(
 
     Source: Zhou et al., arXiv 1805.01024, figure 1.
     """
-    del threshold
     has_plane = emotion_ratings.has_plane(dimensions)
     body = max(_PLANE if has_plane else 0, 0.7 + _LANE * len(dimensions))
-    heights = ([1.15] if thumbnails else []) + [body]
+    heights = ([PICTURES] if thumbnails else []) + [body]
     figure = make_figure(WIDTH + (2.0 if has_plane else 0), sum(heights) + 0.6)
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     if thumbnails:
@@ -55,7 +66,7 @@ def dimension_timeline(
         plane, lanes = parts[-1].subfigures(1, 2, width_ratios=(_PLANE, WIDTH + 2.0 - _PLANE))
         _draw_plane(plane, rows)
     _draw_lanes(lanes, rows, dimensions)
-    figure.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")
+    set_title(figure, title)
     return figure
 
 
@@ -92,20 +103,16 @@ def _draw_plane(figure, rows: pd.DataFrame) -> None:
         ", first and last" if len(seen) > 1 else ""
     )
     words += "" if sure.all() else "; crosses: unsure"
-    axes.set_title(words, fontsize=SMALL, color=INK, loc="left")
+    set_panel_title(axes, words)
     if len(seen) > 1:
         bar = figure.colorbar(dots, ax=axes, shrink=0.75, aspect=30, location="bottom", pad=0.02)
-        bar.set_label("time (s)", fontsize=SMALL, color=INK)
-        bar.ax.tick_params(labelsize=SMALL, colors=INK)
-        bar.outline.set_visible(False)
+        dress_colour_bar(bar, "time (s)")
 
 
 def _draw_lanes(figure, rows: pd.DataFrame, dimensions: Sequence[str]) -> None:
     """A panel each dimension: value and interval, the passes' deviation within."""
     panels = figure.subplots(len(dimensions), 1, sharex=True, squeeze=False)[:, 0]
     edges = borders(rows["start"], rows["end"])
-    faceless = (rows["frames"] == 0).to_numpy()
-    unsure = rows["abstained"].to_numpy(bool) & ~faceless
     flat = {"fill": True, "linewidth": 0}
     for axes, name in zip(panels, dimensions, strict=True):
         mean, low, high, deviation = (
@@ -120,8 +127,7 @@ def _draw_lanes(figure, rows: pd.DataFrame, dimensions: Sequence[str]) -> None:
         )  # fmt: skip
         axes.stairs(mean, edges, baseline=None, color=MAIN, linewidth=1.5, label="predicted")
         axes.axhline(np.mean(emotion_ratings.SCALE), color=QUIET, linewidth=0.7, linestyle=":")
-        shade(axes, edges, unsure, UNSURE, "unsure")
-        shade(axes, edges, faceless, FACELESS, "no face")
+        shade_withheld(axes, rows, edges)
         dress(axes, y=name, grid="y")
         axes.set_ylim(*emotion_ratings.SCALE)
         axes.yaxis.set_major_locator(MultipleLocator(2, offset=1))

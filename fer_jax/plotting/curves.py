@@ -1,0 +1,128 @@
+"""Curves that tasks share: learning curves, reliability, risk at coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from fer_jax.plotting.style import (
+    ALERT,
+    MAIN,
+    OTHER,
+    PALETTE,
+    QUIET,
+    dress,
+    legend_below,
+    make_figure,
+    set_title,
+)
+
+
+def learning_curves(
+    history: pd.DataFrame, title: str = "Learning curves", loss: str = "cross-entropy (nats)"
+) -> Figure:
+    """Draws loss and accuracy over epochs; of several folds each thin and their mean thick.
+
+    Args:
+      history: columns `fold`, `epoch`, `train_loss`, `train_accuracy` and, where an evaluation
+        set was looked at, `evaluation_loss`, `evaluation_accuracy` (0..1).
+      title: what was trained.
+      loss: what it is, with its unit.
+    """
+    figure = make_figure(9.0, 3.9)
+    panels = figure.subplots(1, 2)
+    folds = history["fold"].nunique()
+    for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
+        for part, colour in (("train", MAIN), ("evaluation", ALERT)):
+            column = f"{part}_{quantity}"
+            if column in history and history[column].notna().any():
+                _draw_curve(axes, history[["fold", "epoch", column]].dropna(), colour, part)
+        dress(axes, x="epoch", y=loss if quantity == "loss" else quantity)
+        axes.grid(color="#E4E6EA", linewidth=0.8)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].set_ylim(0, panels[0].dataLim.y1 * 1.05 or 1)
+    panels[1].set_ylim(0, 1.02)
+    panels[1].yaxis.set_major_formatter(PercentFormatter(1))
+    folds = f" ({folds} folds thin, mean thick)" if folds > 1 else ""
+    set_title(figure, title + folds)
+    legend_below(figure, panels[1], 2)
+    return figure
+
+
+def _draw_curve(axes, history: pd.DataFrame, colour: str, label: str) -> None:
+    column = history.columns[-1]
+    folds = [fold for _, fold in history.groupby("fold")]
+    for fold in folds if len(folds) > 1 else ():
+        axes.plot(fold["epoch"], fold[column], color=colour, linewidth=0.7, alpha=0.35)
+    mean = history.groupby("epoch")[column].mean()
+    marker = "o" if len(mean) < 3 else None
+    axes.plot(mean.index, mean, color=colour, linewidth=2.2, label=label, marker=marker)
+
+
+def reliability(
+    confidence, accuracy, count, ece: float, title: str = "Reliability of the probabilities"
+) -> Figure:
+    """Draws accuracy against confidence, and how many clips lie in every bin.
+
+    Args:
+      confidence, accuracy: `[K]` means of the bins, 0..1, NaN where empty.
+      count: `[K]` clips in the bins; bins share 0..1 evenly.
+      ece: expected calibration error, 0..1.
+      title: what was evaluated.
+    """
+    confidence, accuracy = np.asarray(confidence, float), np.asarray(accuracy, float)
+    count = np.asarray(count)
+    left, width = np.arange(len(count)) / len(count), 1 / len(count)
+    figure = make_figure(5.6, 6.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    used = np.isfinite(accuracy) & (count > 0)
+    upper.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1.4, label="perfectly calibrated")
+    upper.bar(
+        left[used], accuracy[used], width=0.94 * width, align="edge", color=OTHER, alpha=0.75,
+        label="accuracy of the clips in a bin",
+    )  # fmt: skip
+    upper.plot(
+        confidence[used], accuracy[used], "o", color=MAIN, markersize=5, clip_on=False, zorder=3,
+        label="at the bin's mean confidence",
+    )  # fmt: skip
+    lower.bar(left, count, width=0.94 * width, align="edge", color=QUIET)
+    note = f"{title}\nexpected calibration error {ece:.3f}, {int(count.sum())} clips"
+    dress(upper, y="accuracy", title=note, grid="y")
+    dress(lower, x="confidence (probability of the predicted class)", y="clips", grid="y")
+    upper.set_xlim(0, 1)
+    upper.set_ylim(0, 1.02)
+    lower.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    legend_below(figure, upper, 1)
+    return figure
+
+
+def risk_coverage(
+    curves: Mapping[str, tuple], title: str = "Selective prediction: risk at coverage"
+) -> Figure:
+    """Draws the error rate among the most certain clips against how many are answered.
+
+    Args:
+      curves: name of an uncertainty -> (coverage `[N]`, risk `[N]`, area under the curve).
+      title: what was evaluated.
+    """
+    figure = make_figure(6.4, 4.5)
+    axes = figure.add_subplot()
+    styles = ("-", "--", "-.", ":")
+    highest = 0.0
+    for index, (name, (coverage, risk, area)) in enumerate(curves.items()):
+        colour = (MAIN, ALERT, OTHER, *PALETTE)[index % (3 + len(PALETTE))]
+        style = {"color": colour, "linestyle": styles[index % 4], "linewidth": 2}
+        axes.step(coverage, risk, where="post", label=f"{name} (area {area:.3f})", **style)
+        highest = max(highest, float(np.max(risk, initial=0)))
+    dress(axes, x="coverage (share of clips answered)", y="risk (error rate)", title=title)
+    axes.grid(color="#E4E6EA", linewidth=0.8)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, min(1.0, 1.1 * highest) or 0.1)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    legend_below(figure, axes, 1 if len(curves) < 3 else 2)
+    return figure

@@ -1,0 +1,218 @@
+"""Figures of a classifier; data in, Figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from fer_jax.plotting.style import (
+    ALERT,
+    INK,
+    MAIN,
+    OTHER,
+    PALE,
+    PALETTE,
+    QUIET,
+    SEQUENTIAL,
+    SMALL,
+    TEXT,
+    TITLE,
+    dress,
+    dress_colour_bar,
+    legend_below,
+    make_figure,
+    set_title,
+)
+
+_CONTOURS = (  # runs of the 68 points that belong together; True where the run is closed
+    (range(0, 17), False), (range(17, 22), False), (range(22, 27), False), (range(27, 31), False),
+    (range(31, 36), False), (range(36, 42), True), (range(42, 48), True), (range(48, 60), True),
+    (range(60, 68), True),
+)  # fmt: skip
+
+
+def confusion_matrix(matrix, classes: Sequence[str], title: str = "Confusion matrix") -> Figure:
+    """Draws counts of true class (rows) against predicted class (columns).
+
+    Args:
+      matrix: `[C, C]` counts; the colour is the share of the row.
+      classes: names, in the matrix's order.
+      title: what was evaluated; accuracy and number of clips are added.
+    """
+    matrix = np.asarray(matrix)
+    rows = matrix.sum(1, keepdims=True)
+    share = matrix / np.maximum(rows, 1)
+    total = max(int(matrix.sum()), 1)
+    side = 2.6 + 0.58 * len(classes)
+    figure = make_figure(side + 0.9, side)
+    axes = figure.add_subplot()
+    image = axes.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        colour = "white" if share[row, column] > 0.55 else (INK if count else PALE)
+        text = f"{count:.0f}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=TEXT)
+    dress(axes, x="predicted class", y="true class")
+    accuracy = f"accuracy {np.trace(matrix) / total:.1%}, {matrix.sum():.0f} clips"
+    axes.set_title(f"{title}\n{accuracy}", fontsize=TITLE, color=INK, loc="left", pad=8)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(classes)), classes)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=28, format=PercentFormatter(1))
+    dress_colour_bar(bar, "share of the true class", TEXT)
+    return figure
+
+
+def pass_accuracies(
+    accuracies,
+    ensemble: float,
+    deterministic: float | None = None,
+    recalibrated: float | None = None,
+    title: str = "Accuracy of single passes with dropout",
+) -> Figure:
+    """Draws how the accuracies of single stochastic passes scatter, and the ensemble's as a line.
+
+    Args:
+      accuracies: `[S]`, 0..1, one of each pass over the whole evaluation set.
+      ensemble: accuracy of the mean of all passes.
+      deterministic: accuracy without dropout, stored BatchNorm statistics.
+      recalibrated: accuracy without dropout, statistics re-estimated without dropout.
+      title: what was evaluated.
+
+    Source: Heidari & Iosifidis, MMSP 2021, figure 2.
+    """
+    accuracies = np.asarray(accuracies, float)
+    figure = make_figure(6.6, 4.1)
+    axes = figure.add_subplot()
+    values, counts = np.unique(accuracies.round(6), return_counts=True)
+    if len(values) <= 24:  # accuracies are multiples of one clip: bins would cut between them
+        width = 0.85 * np.diff(values).min() if len(values) > 1 else 0.002
+        axes.bar(values, counts, width=width, color=OTHER, label=_passes(accuracies))
+    else:
+        axes.hist(accuracies, bins=20, color=OTHER, label=_passes(accuracies), rwidth=0.94)
+    lines = (
+        (ensemble, f"ensemble of all passes: {ensemble:.1%}", MAIN, "-"),
+        (deterministic, "without dropout, stored statistics", ALERT, "--"),
+        (recalibrated, "without dropout, re-estimated statistics", INK, ":"),
+    )
+    for value, label, colour, style in lines:
+        if value is not None:
+            label = label if "%" in label else f"{label}: {value:.1%}"
+            axes.axvline(value, color=colour, linestyle=style, linewidth=2.2, label=label)
+    dress(axes, x="accuracy on the evaluation set", y="number of passes", title=title, grid="y")
+    axes.margins(x=0.06)
+    low, high = axes.get_xlim()
+    least = max(0, 0.02 - (high - low) / 2)  # accuracies that hardly differ look that way
+    axes.set_xlim(low - least, high + least)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    axes.xaxis.set_major_locator(MaxNLocator(7))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(figure, axes, 1)
+    return figure
+
+
+def _passes(accuracies: np.ndarray) -> str:
+    mean, deviation = accuracies.mean(), accuracies.std()
+    return f"{len(accuracies)} single passes: {mean:.1%} ± {deviation:.1%} (standard deviation)"
+
+
+def class_distributions(
+    samples,
+    classes: Sequence[str],
+    true_label: str | None = None,
+    landmarks=None,
+    title: str = "",
+) -> Figure:
+    """Draws, for one clip, how the passes' probabilities of every class scatter.
+
+    Args:
+      samples: `[S, C]` probabilities, one row a stochastic pass.
+      classes: names.
+      true_label: the clip's class, marked in the figure.
+      landmarks: `[T, 68, 2]` pixels; first, middle and last frame are drawn above.
+      title: which clip.
+
+    Source: Heidari & Iosifidis, MMSP 2021, figure 3.
+    """
+    samples = np.asarray(samples, float)
+    heights = ([1.35] if landmarks is not None else []) + [1.1 + 0.36 * len(classes)]
+    figure = make_figure(6.6, sum(heights) + 0.3)
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    if landmarks is not None:
+        _draw_frames(parts[0], np.asarray(landmarks, float))
+    axes = parts[-1].subplots()
+    _draw_samples(axes, samples)
+    ticks = [f"{name} (true)" if name == true_label else name for name in classes]
+    axes.set_yticks(range(len(classes)), ticks)
+    axes.set_ylim(len(classes) - 0.4, -0.6)
+    axes.set_xlim(-0.02, 1.02)
+    dress(axes, x=f"probability ({len(samples)} passes with dropout)", grid="x")
+    for tick, name in zip(axes.get_yticklabels(), classes, strict=True):
+        tick.set_fontsize(TEXT)
+        tick.set_fontweight("bold" if name == true_label else "normal")
+    axes.tick_params(axis="y", length=0)
+    if title:
+        set_title(figure, title)
+    return figure
+
+
+def _draw_samples(axes, samples: np.ndarray) -> None:
+    """Every pass a dot, quartiles a box; mean and standard deviation in the right margin."""
+    mean, deviation = samples.mean(0), samples.std(0)
+    scatter = np.linspace(-0.26, 0.26, len(samples))
+    scatter = scatter[np.random.default_rng(0).permutation(len(samples))]
+    for row, values in enumerate(samples.T):
+        colour = MAIN if row == mean.argmax() else QUIET
+        style = {"color": colour, "alpha": 0.45, "s": 9, "linewidths": 0}
+        axes.scatter(values, row + scatter, **style)
+        low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+        box = {"height": 0.62, "edgecolor": colour, "facecolor": "none", "linewidth": 1.4}
+        axes.barh(row, high - low, left=low, **box)
+        axes.plot([middle, middle], [row - 0.31, row + 0.31], color=colour, linewidth=2.2)
+        text = f"{mean[row]:.2f} ± {deviation[row]:.2f}"
+        axes.text(1.05, row, text, va="center", fontsize=SMALL, color=INK)
+    axes.text(1.05, -0.75, "mean ± s.d.", va="center", fontsize=SMALL, color=INK)
+
+
+def _draw_frames(figure, landmarks: np.ndarray) -> None:
+    positions = (0, len(landmarks) // 2, len(landmarks) - 1)
+    names = ("first frame", "middle frame", "last frame")
+    low, high = landmarks.min((0, 1)), landmarks.max((0, 1))
+    for axes, position, name in zip(figure.subplots(1, 3), positions, names, strict=True):
+        for run, closed in _CONTOURS:
+            points = landmarks[position, [*run, *run[:1]] if closed else list(run)]
+            axes.plot(*points.T, color=MAIN, linewidth=1.1, solid_capstyle="round")
+        margin = 0.05 * (high - low)
+        axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
+        axes.set_ylim(high[1] + margin[1], low[1] - margin[1])
+        axes.set_aspect("equal")
+        axes.set_axis_off()
+        axes.set_title(name, fontsize=SMALL, color=INK, pad=3)
+
+
+def uncertainty_curves(rows: Mapping[str, Mapping]) -> Figure:
+    """Draws the share of each dataset's clips whose uncertainty is at most a value.
+
+    Args:
+      rows: by dataset: `known`, and `quantiles` of `entropy` and `mutual_information`, nats, at
+        equal steps of the share.
+    """
+    measures = {"entropy": "entropy (nats)", "mutual_information": "mutual information (nats)"}
+    figure = make_figure(9.0, 4.2)
+    for axes, (measure, label) in zip(figure.subplots(1, 2), measures.items(), strict=True):
+        for number, (name, row) in enumerate(rows.items()):
+            role = "known, new people" if row["known"] else "unseen"
+            quantiles = row["quantiles"][measure]
+            axes.plot(
+                [0, *quantiles], [0, *np.linspace(0, 1, len(quantiles))],
+                color=PALETTE[(number + 1) % len(PALETTE)] if row["known"] else ALERT,
+                linestyle="-" if row["known"] else "--", linewidth=2, label=f"{name} ({role})",
+            )  # fmt: skip
+        dress(axes, x=label, y="share of the clips", title=label.partition(" (")[0], grid="both")
+        axes.set_ylim(0, 1.02)
+        axes.set_xlim(left=0)
+    legend_below(figure, axes, 3)
+    return figure

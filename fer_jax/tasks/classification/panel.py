@@ -1,0 +1,97 @@
+"""The panel beside a picture in the annotated video: class bars and uncertainty."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from fer_jax.plotting.panel import FAINT, RAIL, SURE, TEXT, UNSURE, Panel, font, label_and_time
+
+_LINE = 30  # pixels of a class in the smallest panel, at most
+_SHOWN = ("label", "start", "end", "entropy", "mutual_information", "agreement", "abstained")
+
+
+def draw_panel(
+    row: Mapping, classes: Sequence[str], threshold: float | None, height: int, scale: float
+) -> np.ndarray:
+    """Draws the panel of a class: label, a bar a class, entropy.
+
+    Args:
+      row: of `predict_clips`.
+      classes: names, also keys of the row.
+      threshold: entropy (nats) above which the model withholds its prediction, or None.
+      height: pixels.
+      scale: of everything in it, 1 for pictures of `panel.LEAST_SIDE`.
+
+    Returns:
+      `[height, W, 3]` uint8 RGB.
+    """
+    probabilities = tuple((name, float(row[name])) for name in classes)
+    shown = tuple((name, row[name]) for name in _SHOWN)
+    return _draw(probabilities, shown, threshold, height, scale)
+
+
+@functools.lru_cache(maxsize=4)
+def _draw(probabilities, row: tuple, threshold, height: int, scale: float) -> np.ndarray:
+    """Draws the panel of one prediction; it changes only from window to window."""
+    row, panel = dict(row), Panel(height, scale)
+    faceless = not np.isfinite(row["entropy"])
+    title, tone, detail = label_and_time(row, faceless)
+    panel.heading(title, detail, tone, sizes=(27, 13), steps=(37, 66))
+    room = height - panel.y - scale * 88
+    lines = max(1, min(len(probabilities), int(room / (17 * scale))))
+    spacing = min(_LINE * scale, room / lines)
+    chances = [0.0 if faceless else chance for _, chance in probabilities]
+    colour = UNSURE if row["abstained"] else SURE
+    for index in sorted(np.argsort(chances, kind="stable")[::-1][:lines]):
+        tone = colour if not faceless and chances[index] == max(chances) else FAINT
+        _draw_bar(panel, probabilities[index][0], chances[index], tone, spacing, faceless)
+    if not faceless:
+        _draw_gauge(panel, row, threshold, float(np.log(len(probabilities))), colour)
+    return panel.pixels()
+
+
+def _draw_bar(
+    panel: Panel, name: str, chance: float, colour, spacing: float, faceless: bool
+) -> None:
+    """Name, bar of the probability, and the probability as a number."""
+    size = min(14, 0.62 * spacing / panel.scale)
+    middle = panel.y + spacing / 2
+    start, end = panel.left + 104 * panel.scale, panel.right - 46 * panel.scale
+    writing = font(round(size * panel.scale), False)
+    while writing.getlength(name) > 98 * panel.scale and len(name) > 3:
+        name = f"{name[:-2]}…"
+    shown = FAINT if colour is FAINT else TEXT
+    panel.draw.text((panel.left, middle), name, shown, writing, "lm")
+    half = 0.27 * spacing
+    panel.draw.rectangle((start, middle - half, end, middle + half), RAIL)
+    if chance * (end - start) >= 1:
+        box = start, middle - half, start + chance * (end - start), middle + half
+        panel.draw.rectangle(box, colour)
+    number = "–" if faceless else f"{100 * chance:.0f} %"
+    panel.draw.text((panel.right, middle), number, shown, writing, "rm")
+    panel.y += spacing
+
+
+def _draw_gauge(panel: Panel, row: dict, threshold: float | None, most: float, colour) -> None:
+    """Entropy between nothing and that of guessing, the threshold a mark on it."""
+    panel.y += 12 * panel.scale
+    most = max(most, 1e-9)  # a single class leaves nothing to be unsure of
+    amount = row["entropy"] / most
+    panel.text(panel.left, panel.y, "uncertainty", 13, TEXT)
+    value = f"{row['entropy']:.2f} of {most:.2f} nats"
+    panel.text(panel.right, panel.y, value, 13, TEXT, anchor="ra")
+    top, bottom = panel.y + 22 * panel.scale, panel.y + 34 * panel.scale
+    length = panel.right - panel.left
+    panel.draw.rectangle((panel.left, top, panel.right, bottom), RAIL)
+    panel.draw.rectangle((panel.left, top, panel.left + min(amount, 1) * length, bottom), colour)
+    if threshold is not None and np.isfinite(threshold):
+        x = panel.left + np.clip(threshold / most, 0, 1) * length
+        mark = (x, top - 3 * panel.scale, x, bottom + 3 * panel.scale)
+        panel.draw.line(mark, TEXT, max(1, round(2 * panel.scale)))
+    passes = f"{100 * row['agreement']:.0f} % of passes agree"
+    information = f"mutual inf. {row['mutual_information']:.2f}"
+    panel.text(panel.left, bottom + 8 * panel.scale, passes, 11.5, FAINT)
+    panel.text(panel.right, bottom + 8 * panel.scale, information, 11.5, FAINT, anchor="ra")
