@@ -1,4 +1,4 @@
-"""Figures about methods rather than one model: a network's growth, methods side by side."""
+"""The figure of compared methods."""
 
 from __future__ import annotations
 

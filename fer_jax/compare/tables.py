@@ -8,7 +8,9 @@ import pandas as pd
 
 from fer_jax.compare import figure
 from fer_jax.experiments import report
+from fer_jax.tasks import report_lines
 from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE
+from fer_jax.tasks.report_lines import number
 
 _NOTES = """
 MCD: Monte Carlo dropout. {scored} Without: dropout off, BatchNorm statistics as
@@ -54,49 +56,52 @@ def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
 
 def markdown(rows: list[dict]) -> str:
     """The table of one or several data sets, and one of the errors of dimensions."""
-    lines = [
-        "| data set | method | with MCD, % | without, % | recalibrated, % | paper with / without | "
-        "parameters | without graph matrices | GFLOPs a clip | training, s | ms a clip | "
-        "ms with 100 passes |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        search = row["search_seconds"]
-        training = f"{row['train_seconds']:.0f}"
-        training += f" + search {search:.0f}" if search is not None else ""
-        mcd = _percent(row, "mc_dropout") if row["ms_mcd"] is not None else "-"
-        papers = (row["paper_with_mcd"], row["paper_without_mcd"])
-        paper = " / ".join("-" if value is None else f"{value:.2f}" for value in papers)
-        lines.append(
-            f"| {row['dataset']} | {_name(row)} | "
-            f"{mcd} | {_percent(row, 'stored')} | {_percent(row, 'recalibrated')} | {paper} | "
-            f"{row['params_total']:,} | {row['params_without_graph']:,} | {row['gflops']:.3f} | "
-            f"{training} | {row['ms']:.1f} | "
-            f"{'-' if row['ms_mcd'] is None else format(row['ms_mcd'], '.0f')} |"
-        )
+    headings = (
+        "data set", "method", "with MCD, %", "without, %", "recalibrated, %",
+        "paper with / without", "parameters", "without graph matrices", "GFLOPs a clip",
+        "training, s", "ms a clip", "ms with 100 passes",
+    )  # fmt: skip
+    lines = report_lines.table(headings, map(_cells, rows))
     return "\n".join([*lines, *_error_lines(rows)]) + "\n"
 
 
+def _cells(row: dict) -> list[str]:
+    search, mcd = row["search_seconds"], row["ms_mcd"]
+    training = f"{row['train_seconds']:.0f}"
+    training += f" + search {search:.0f}" if search is not None else ""
+    papers = (row["paper_with_mcd"], row["paper_without_mcd"])
+    return [
+        row["dataset"],
+        _name(row),
+        "-" if mcd is None else _percent(row, "mc_dropout"),
+        _percent(row, "stored"),
+        _percent(row, "recalibrated"),
+        " / ".join(number(value, 2) for value in papers),
+        f"{row['params_total']:,}",
+        f"{row['params_without_graph']:,}",
+        f"{row['gflops']:.3f}",
+        training,
+        f"{row['ms']:.1f}",
+        number(mcd, 0),
+    ]
+
+
 def _error_lines(rows: list[dict]) -> list[str]:
-    lines = []
+    headings = (
+        "method", "dimension", "RMSE", "labels' deviation", "MAE", "r", "CCC",
+        f"labels in the {INTERVAL:.0%} interval", "its width", "paper RMSE / MAE / r",
+    )  # fmt: skip
+    cells = []
     for row in rows:
         for name, own in row.get("errors", {}).items():
             keys = ("paper_rmse", "paper_mae", "paper_pearson")
             paper = " / ".join(f"{own[key]:.3f}" for key in keys if key in own)
-            lines.append(
-                f"| {_name(row)} | {name} | {own['rmse']:.3f} | {own['label_deviation']:.3f} | "
-                f"{own['mae']:.3f} | {_number(own['pearson'])} | {_number(own['ccc'])} | "
-                f"{own['inside']:.1%} | {own['width']:.2f} | {paper or '-'} |"
-            )
-    if not lines:
-        return []
-    return [
-        "",
-        f"| method | dimension | RMSE | labels' deviation | MAE | r | CCC | labels in the "
-        f"{INTERVAL:.0%} interval | its width | paper RMSE / MAE / r |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-        *lines,
-    ]
+            errors = (own[key] for key in ("rmse", "label_deviation", "mae", "pearson", "ccc"))
+            cells.append([
+                _name(row), name, *(number(value, 3) for value in errors), f"{own['inside']:.1%}",
+                f"{own['width']:.2f}", paper or "-",
+            ])  # fmt: skip
+    return ["", *report_lines.table(headings, cells)] if cells else []
 
 
 def _name(row: dict) -> str:
@@ -108,7 +113,3 @@ def _name(row: dict) -> str:
 def _percent(row: dict, reading: str) -> str:
     value, low, high = (100 * row[f"{reading}{end}"] for end in ("", "_low", "_high"))
     return f"{value:.1f} ({low:.1f} to {high:.1f})"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -28,13 +28,13 @@ class Shown(NamedTuple):
     maps: Sequence[np.ndarray] = ()
 
 
-def ends(order: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+def best_and_worst(order: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
     """The first and, from the last on, the last of an order, at most `FACES` and none in both."""
     count = min(FACES, max(1, len(order) // 2))
     return order[:count], order[::-1][:count]
 
 
-def faces(groups: Mapping[str, Sequence[Shown]], names: Sequence[str] = ()) -> Figure:
+def face_rows(groups: Mapping[str, Sequence[Shown]], names: Sequence[str] = ()) -> Figure:
     """Draws groups of faces, a row each, and below every face its maps.
 
     Args:

@@ -1,4 +1,4 @@
-"""Draws predictions into a video: landmarks on the picture, bars and uncertainty beside."""
+"""Draws predictions into a video: landmarks on the picture, a panel beside it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _frames(source: Source, table: pd.DataFrame, task: str, spool, advance) -> I
 
 
 def _with_trails(rows: list[dict]) -> list[dict]:
-    """Gives each row the answers of the last seconds before it, oldest first, as `before`."""
+    """Adds to each row, as `before`, the rows of the last seconds before it, oldest first."""
     trailed, first = [], 0
     for number, row in enumerate(rows):
         while rows[first]["start"] < row["start"] - TRAIL_SECONDS:

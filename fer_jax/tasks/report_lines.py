@@ -32,14 +32,14 @@ def interval(bounds: tuple[float, float]) -> str:
     return "-" if np.isnan(low) else f"{low:.4f} to {high:.4f}"
 
 
-def kept_epoch(epoch: int | None) -> str:
+def kept_epoch_line(epoch: int | None) -> str:
     """Says which epoch's weights are scored."""
     if epoch is None:
         return "Last epoch throughout."
     return f"Weights of epoch {epoch}, whose loss on the validation part is the lowest."
 
 
-def best_epoch(best: dict, examples: str) -> str:
+def best_epoch_line(best: dict, examples: str) -> str:
     """Says what the best epochs reach; `examples` are "clips" or "images"."""
     return (
         f"Best epoch of each fold (chosen on the {examples} it is scored on, hence optimistic; "
@@ -47,14 +47,14 @@ def best_epoch(best: dict, examples: str) -> str:
     )
 
 
-def single_passes(single: dict | None, text: str) -> str:
+def single_pass_line(single: dict | None, text: str) -> str:
     """Says what single samples reach; `text` is formatted with the row `single`."""
     if single is None:
         return "The model has no dropout: there is one pass."
     return f"Single passes with dropout ({single['passes']}): {text.format(**single)}."
 
 
-def abstaining(row: dict, measure: str, rule: str, examples: str, note: str = "") -> str:
+def abstaining_line(row: dict, measure: str, rule: str, examples: str, note: str = "") -> str:
     """Says what abstaining above a threshold gains.
 
     Args:

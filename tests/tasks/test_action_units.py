@@ -13,7 +13,7 @@ from fer_jax.data import crops, folds, frame_selection, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.tasks import TASKS, evaluation
-from fer_jax.tasks.action_units.scores import selective, summarise_units
+from fer_jax.tasks.action_units.scores import abstaining, summarise_units
 
 TASK = TASKS["action_units"]
 UNKNOWN = float("nan")
@@ -215,7 +215,7 @@ def _scored(rng, people=6, windows=40):
 
 def test_each_unit_abstains_where_it_is_unsure():
     scored = _scored(np.random.default_rng(0))
-    chosen = selective(0.99, ("AU01", "AU02", "AU04"), scored)
+    chosen = abstaining(0.99, ("AU01", "AU02", "AU04"), scored)
     for unit in ("AU01", "AU02"):
         row = chosen["units"][unit]
         assert row["chosen_on"] == "the other folds"

@@ -277,7 +277,7 @@ def test_faces_stand_above_their_maps():
     face = np.full((48, 48, 3), 90, np.uint8)
     maps = [np.eye(3), np.ones((6, 6))]
     shown = [images.Shown(face, "V 8.2 → 7.9\nA 6.5 → 6.6", maps)] * 5
-    figure = images.faces({"Best predictions": shown, "Worst": shown[:2]}, ("mean", "largest"))
+    figure = images.face_rows({"Best predictions": shown, "Worst": shown[:2]}, ("mean", "largest"))
     texts = check_legible(figure)
     assert texts.count("V 8.2 → 7.9\nA 6.5 → 6.6") == 7
     assert figure.axes[5].images[1].get_array().shape == (3, 3)
@@ -285,6 +285,6 @@ def test_faces_stand_above_their_maps():
 
 
 def test_no_face_is_both_best_and_worst():
-    assert images.ends(list(range(50))) == ([*range(10)], [*range(49, 39, -1)])
-    assert images.ends([3, 1, 2, 0, 4]) == ([3, 1], [4, 0])
-    assert images.ends([7]) == ([7], [7])
+    assert images.best_and_worst(list(range(50))) == ([*range(10)], [*range(49, 39, -1)])
+    assert images.best_and_worst([3, 1, 2, 0, 4]) == ([3, 1], [4, 0])
+    assert images.best_and_worst([7]) == ([7], [7])

@@ -185,7 +185,7 @@ def test_readings_tell_errors_and_what_the_labels_allow():
 def test_doubt_tells_where_errors_are():
     """Abstaining above the threshold of the validation part keeps its promise elsewhere."""
     scored = scored_images(count=2000, passes=20)
-    selective, _ = scores.selective(0.97, scored)
+    selective, _ = scores.abstaining(0.97, scored)
     overall = (metrics.distances(scored.summary.mean, scored.labels) < 1).mean()
     assert selective["chosen_on"] == "validation" and overall < 0.96
     assert selective["accuracy"] == pytest.approx(0.97, abs=0.01)
@@ -200,7 +200,7 @@ def test_a_doubt_in_the_wrong_order_gives_no_threshold():
     far = metrics.distances(summary.mean, labels)
     doubt = np.where(np.arange(len(far)) == far.argmin(), -1.0, -far)  # one right, then the worst
     wrong = dataclasses.replace(scored, validation=(labels, summary._replace(doubt=doubt)))
-    found, _ = scores.selective(0.99, wrong)
+    found, _ = scores.abstaining(0.99, wrong)
     assert found["threshold"] is None and found["coverage"] == 1.0
     assert found["error_of_all"] == pytest.approx(1 - found["accuracy"])
 

@@ -1,4 +1,4 @@
-"""Where the bilinear CNN finds its features in the faces it says best and worst."""
+"""Figures of the bilinear CNN: feature maps of the best and the worst predicted faces."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def figures(
     Yields:
       Name, figure and caption.
     """
-    best, worst = images.ends(numbers)
+    best, worst = images.best_and_worst(numbers)
     shown = {}
     for fold in folds:  # the weights of one at a time: they are large
         own = [n for n in dict.fromkeys(best + worst) if n in fold.evaluate and n not in shown]
@@ -50,7 +50,7 @@ def figures(
             shown |= dict(zip(own, faces, strict=True))
     labelled = "" if clips.labels.ndim == 1 else f" (labelled: {', '.join(clips.classes)})"
     groups = {f"Best predictions{labelled}": best, "Worst predictions": worst}
-    figure = images.faces(
+    figure = images.face_rows(
         {title: [shown[number] for number in group] for title, group in groups.items()}, MAPS
     )
     caption = "Feature maps of the last convolution, mean and largest of the channels (figure 8)"

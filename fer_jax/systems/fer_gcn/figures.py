@@ -1,4 +1,4 @@
-"""What FER-GCN's frames are worth, and where in a frame its features come from."""
+"""Figures of FER-GCN: the weights of the frames, and where in a frame features come from."""
 
 from __future__ import annotations
 

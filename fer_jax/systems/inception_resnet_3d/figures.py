@@ -1,4 +1,4 @@
-"""Figure of 3D Inception-ResNet: what its landmark filters let pass of a clip."""
+"""The figure of 3D Inception-ResNet: its landmark filters over a clip."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ def figures(
     Args:
       module: the model; without landmarks there is nothing to draw.
       features: `batch -> model inputs`.
-      workdir, folds: of the run; filters do not depend on what was learnt.
+      workdir, folds: of the run; not used, as filters do not depend on the weights.
       clips: the data set.
       numbers: of the scored clips, the clearest first.
 
     Yields:
       Name, figure and caption.
     """
-    del workdir, folds
     if not module.landmarks:
         return
     number = int(numbers[0])

@@ -27,7 +27,7 @@ def content(config, clips, folds, scored: Scored, history) -> tuple[dict, dict]:
     return {
         "readings": readings,
         "single_pass": scores.single_pass(scored),
-        "selective": scores.selective(config.evaluation.target_accuracy, clips.classes, scored),
+        "selective": scores.abstaining(config.evaluation.target_accuracy, clips.classes, scored),
     }, curves
 
 
@@ -94,7 +94,9 @@ def lines(content: dict) -> list[str]:
         "the mean, and is left out of the units seen. Interval: people drawn with replacement.",
         "",
         *_repeat_lines(content["readings"]),
-        report_lines.single_passes(content["single_pass"], "mean F1 {f1_mean:.4f} +- {f1_std:.4f}"),
+        report_lines.single_pass_line(
+            content["single_pass"], "mean F1 {f1_mean:.4f} +- {f1_std:.4f}"
+        ),
         "",
         f"Each action unit, {READINGS[shown]}; answered: windows whose entropy stays under the "
         f"unit's threshold.",

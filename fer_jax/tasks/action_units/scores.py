@@ -129,7 +129,7 @@ def single_pass(scored: Scored) -> dict | None:
     }
 
 
-def selective(target: float, units, scored: Scored) -> dict:
+def abstaining(target: float, units, scored: Scored) -> dict:
     """Threshold on the entropy of each action unit, see `evaluation.choose_threshold`."""
 
     def of_unit(column: int) -> dict:

@@ -30,7 +30,7 @@ def headline(row: dict) -> str:
 def content(config, clips, folds, scored: Scored, history) -> tuple[dict, dict]:
     """Returns the figures for metrics.json, and the `Curves` of each reading."""
     readings, curves = scores.score_readings(folds, scored)
-    selective = scores.selective(config.evaluation.target_accuracy, scored)
+    selective = scores.abstaining(config.evaluation.target_accuracy, scored)
     return {
         "readings": readings,
         "kept_epoch": evaluation.kept_epoch(history, folds),
@@ -130,17 +130,21 @@ def lines(content: dict) -> list[str]:
         report_lines.MEASURES,
         "",
         *_repeat_lines(content["readings"]),
-        f"{report_lines.kept_epoch(content['kept_epoch'])} "
-        + (report_lines.best_epoch(best, "clips") if best else "No epoch was scored in between."),
+        f"{report_lines.kept_epoch_line(content['kept_epoch'])} "
+        + (
+            report_lines.best_epoch_line(best, "clips")
+            if best
+            else "No epoch was scored in between."
+        ),
         "",
-        report_lines.single_passes(
+        report_lines.single_pass_line(
             content["single_pass"],
             "{accuracy_mean:.4f} +- {accuracy_std:.4f}; ensemble of probabilities "
             "{ensemble_of_probabilities:.4f}, of log probabilities "
             "{ensemble_of_log_probabilities:.4f}",
         ),
         "",
-        report_lines.abstaining(
+        report_lines.abstaining_line(
             content["selective"], "the entropy", "above an entropy of {:.3f} nats", "clips"
         ),
         "",

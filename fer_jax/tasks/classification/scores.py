@@ -62,7 +62,7 @@ def single_pass(scored: Scored) -> dict | None:
     }
 
 
-def selective(target: float, scored: Scored) -> dict:
+def abstaining(target: float, scored: Scored) -> dict:
     """Threshold on the entropy, see `evaluation.choose_threshold`."""
     return evaluation.choose_threshold(
         target, scored, lambda labels, summary: (summary.entropy, summary.mean.argmax(-1) == labels)

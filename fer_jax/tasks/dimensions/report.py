@@ -39,7 +39,7 @@ def headline(row: dict) -> str:
 def content(config, clips, folds, scored: Scored, history) -> tuple[dict, dict]:
     """Returns the figures for metrics.json, and the curves `intervals` and `risk`."""
     intervals = scores.intervals(clips.classes, scored, scores.DRAWN_LEVELS)
-    selective, risk = scores.selective(config.evaluation.target_accuracy, scored)
+    selective, risk = scores.abstaining(config.evaluation.target_accuracy, scored)
     return {
         "readings": scores.score_readings(clips, folds, scored),
         "paper": published.errors(config.method, config.data.dataset, clips.classes),
@@ -91,7 +91,7 @@ def figures(clips, scored: Scored, content: dict, curves: dict) -> Iterator[tupl
 
 def _best_and_worst(clips, scored: Scored):
     """Faces with their labels and predictions."""
-    best, worst = images.ends(order(scored))
+    best, worst = images.best_and_worst(order(scored))
 
     def shown(index: int) -> images.Shown:
         frames = take(clips, scored.indices[[index]])["frames"][0]
@@ -100,7 +100,7 @@ def _best_and_worst(clips, scored: Scored):
         return images.Shown(frames[len(frames) // 2], text)
 
     initials = ", ".join(f"{name[0].upper()}: {name}" for name in clips.classes)
-    return images.faces(
+    return images.face_rows(
         {
             f"Best predictions (label → predicted; {initials})": list(map(shown, best)),
             "Worst predictions": list(map(shown, worst)),
@@ -123,9 +123,9 @@ def lines(content: dict) -> list[str]:
     if paper is not None:
         threshold = number(paper["threshold_for_kaggle"], 3)
         rows.append(("paper (test images)", number(paper["accuracy"]), "", threshold))
-    epochs = report_lines.kept_epoch(content["kept_epoch"])
+    epochs = report_lines.kept_epoch_line(content["kept_epoch"])
     if best is not None:
-        epochs += f" {report_lines.best_epoch(best, 'images')}"
+        epochs += f" {report_lines.best_epoch_line(best, 'images')}"
     return [
         *report_lines.table(
             (
@@ -150,7 +150,7 @@ def lines(content: dict) -> list[str]:
         "",
         epochs,
         "",
-        report_lines.single_passes(
+        report_lines.single_pass_line(
             content["single_pass"], "accuracy {accuracy_mean:.4f} +- {accuracy_std:.4f}"
         ),
         "",
@@ -222,7 +222,7 @@ def _interval_lines(found: dict) -> list[str]:
 
 
 def _selective_line(selective: dict) -> str:
-    return report_lines.abstaining(
+    return report_lines.abstaining_line(
         selective,
         "the deviation over the passes",
         "where the deviation over the passes (root mean over the dimensions) is above {:.3f}",

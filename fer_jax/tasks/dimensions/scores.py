@@ -202,7 +202,7 @@ def at_levels(found: dict, levels=LEVELS) -> dict:
     return picked
 
 
-def selective(target: float, scored: Scored) -> tuple[dict, tuple]:
+def abstaining(target: float, scored: Scored) -> tuple[dict, tuple]:
     """Threshold on `Spread.doubt`, see `evaluation.choose_threshold`, and `Curves.risk`.
 
     A prediction within `TOLERANCE` is correct.
