@@ -111,31 +111,22 @@ def _telling_clips(scored: Scored) -> dict[str, int]:
 
 def lines(content: dict) -> list[str]:
     """Text and tables of report.md."""
-    best = content["best_epoch"]
+    kept, best = report_lines.kept_epoch_line(content["kept_epoch"]), content["best_epoch"]
+    best = (
+        report_lines.best_epoch_line(best, "clips") if best else "No epoch was scored in between."
+    )
+    headings = (
+        "reading", "accuracy, mean of folds", "95% interval", "accuracy, pooled", "95% interval",
+        "ECE", "NLL", "AURC",
+    )  # fmt: skip
+    rows = [_reading_row(name, row) for name, row in content["readings"].items()]
     return [
-        *report_lines.table(
-            (
-                "reading",
-                "accuracy, mean of folds",
-                "95% interval",
-                "accuracy, pooled",
-                "95% interval",
-                "ECE",
-                "NLL",
-                "AURC",
-            ),
-            [_reading_row(name, row) for name, row in content["readings"].items()],
-        ),
+        *report_lines.table(headings, rows),
         "",
         report_lines.MEASURES,
         "",
         *_repeat_lines(content["readings"]),
-        f"{report_lines.kept_epoch_line(content['kept_epoch'])} "
-        + (
-            report_lines.best_epoch_line(best, "clips")
-            if best
-            else "No epoch was scored in between."
-        ),
+        f"{kept} {best}",
         "",
         report_lines.single_pass_line(
             content["single_pass"],
