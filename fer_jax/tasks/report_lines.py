@@ -12,8 +12,9 @@ MEASURES = (
 )
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table."""
+def table(headings: str, rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table; its headings are divided by " | "."""
+    headings = headings.split(" | ")
 
     def line(cells: Sequence[str]) -> str:
         return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"

@@ -78,7 +78,7 @@ def lines(content: dict) -> list[str]:
     shown = "mc_dropout" if "mc_dropout" in content["readings"] else "recalibrated"
     return [
         *report_lines.table(
-            ("reading", "mean F1", "95% interval", "of the units seen"),
+            "reading | mean F1 | 95% interval | of the units seen",
             [
                 (
                     READINGS[name],
@@ -102,21 +102,8 @@ def lines(content: dict) -> list[str]:
         f"unit's threshold.",
         "",
         *report_lines.table(
-            (
-                "unit",
-                "windows",
-                "present",
-                "F1",
-                "precision",
-                "recall",
-                "accuracy",
-                "ECE",
-                "NLL",
-                "AURC",
-                "threshold, nats",
-                "answered",
-                "accuracy of these",
-            ),
+            "unit | windows | present | F1 | precision | recall | accuracy | ECE | NLL | "
+            "AURC | threshold, nats | answered | accuracy of these",
             _unit_rows(content["readings"][shown]["units"], content["selective"]["units"]),
         ),
         "",

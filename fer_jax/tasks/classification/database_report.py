@@ -69,16 +69,8 @@ def lines(content: dict | None) -> list[str]:
     if content is None:
         return []
     text = report_lines.table(
-        (
-            "data set",
-            "clips",
-            "accuracy",
-            "mean confidence",
-            "mean entropy, nats",
-            "mean mutual information, nats",
-            "agreement",
-            "answered",
-        ),
+        "data set | clips | accuracy | mean confidence | mean entropy, nats | "
+        "mean mutual information, nats | agreement | answered",
         [_line(name, row) for name, row in content["rows"].items()],
     )
     left = content["classes_left_out"]

@@ -112,13 +112,13 @@ def _telling_clips(scored: Scored) -> dict[str, int]:
 def lines(content: dict) -> list[str]:
     """Text and tables of report.md."""
     kept, best = report_lines.kept_epoch_line(content["kept_epoch"]), content["best_epoch"]
-    best = (
-        report_lines.best_epoch_line(best, "clips") if best else "No epoch was scored in between."
-    )
+    chosen = "No epoch was scored in between."
+    if best is not None:
+        chosen = report_lines.best_epoch_line(best, "clips")
     headings = (
-        "reading", "accuracy, mean of folds", "95% interval", "accuracy, pooled", "95% interval",
-        "ECE", "NLL", "AURC",
-    )  # fmt: skip
+        "reading | accuracy, mean of folds | 95% interval | accuracy, pooled | "
+        "95% interval | ECE | NLL | AURC"
+    )
     rows = [_reading_row(name, row) for name, row in content["readings"].items()]
     return [
         *report_lines.table(headings, rows),
@@ -126,7 +126,7 @@ def lines(content: dict) -> list[str]:
         report_lines.MEASURES,
         "",
         *_repeat_lines(content["readings"]),
-        f"{kept} {best}",
+        f"{kept} {chosen}",
         "",
         report_lines.single_pass_line(
             content["single_pass"],

@@ -128,12 +128,8 @@ def lines(content: dict) -> list[str]:
         epochs += f" {report_lines.best_epoch_line(best, 'images')}"
     return [
         *report_lines.table(
-            (
-                "reading",
-                f"accuracy at T = {TOLERANCE:g}",
-                "95% interval",
-                f"threshold for {scores.KAGGLE:.2%}",
-            ),
+            f"reading | accuracy at T = {TOLERANCE:g} | 95% interval | "
+            f"threshold for {scores.KAGGLE:.2%}",
             rows,
         ),
         "",
@@ -174,15 +170,8 @@ def _error_rows(readings: dict, paper: dict | None) -> list[str]:
             cells = number(own["rmse"]), "", "", number(own["mae"]), number(own["pearson"]), "", ""
             rows.append((dimension, "paper (test images)", *cells))
     headings = (
-        "dimension",
-        "reading",
-        "RMSE",
-        "95% interval",
-        "labels' deviation",
-        "MAE",
-        "r",
-        "CCC",
-        "95% interval",
+        "dimension | reading | RMSE | 95% interval | labels' deviation | MAE | r | "
+        "CCC | 95% interval"
     )
     return report_lines.table(headings, rows)
 
@@ -212,7 +201,7 @@ def _interval_lines(found: dict) -> list[str]:
         for name, variance in zip(found["predictive"], found["residual_variance"], strict=True)
     )
     return [
-        *report_lines.table(("dimension", "intervals", *levels), rows),
+        *report_lines.table(" | ".join(["dimension", "intervals", *levels]), rows),
         "",
         "Inside: share of the labels that lie in the interval, to be held against its level. The "
         "passes alone say what the model does not know of its weights; the residual variance is "
