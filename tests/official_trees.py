@@ -7,7 +7,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from fer_jax.faces.labels import FERPLUS_EMOTIONS
+from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from preprocess.__main__ import main
 from preprocess.clip import Clip

@@ -60,7 +60,7 @@ def load_clips(
       classes: names of the classes, action units or dimensions to keep; empty keeps all.
       target: what is learnt: "label", "action_units" of the last frame, or "votes" for emotions,
         as the valence, arousal and dominance that they come to.
-      words, neutral_dominance: see `labels.vad`.
+      words, neutral_dominance: see `emotion_ratings.vad`.
 
     Raises:
       NotPreparedError: nothing (or something else) is at `path`, or it has no crops, landmarks or
