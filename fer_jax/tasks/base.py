@@ -117,11 +117,29 @@ class Task:
         return self._file("report")
 
     def draw_panel(self, row: dict, names, threshold, height: int, scale: float) -> np.ndarray:
-        """What stands beside a picture of `height` pixels in an annotated video."""
+        """Draws the panel beside a picture in an annotated video.
+
+        Args:
+          row: of `predict_clips`; `before` may hold those of the last seconds, oldest first.
+          names: of the outputs, also keys of the row.
+          threshold: uncertainty above which the model abstains, None: never.
+          height: pixels.
+          scale: of everything in it, 1 for pictures of `plotting.panel.LEAST_SIDE`.
+
+        Returns:
+          `[height, W, 3]` uint8 RGB.
+        """
         return self._file("panel").draw_panel(row, names, threshold, height, scale)
 
     def draw_timeline(self, rows, names, threshold, thumbnails, title: str):
-        """The figure of one clip over time."""
+        """Draws the predictions for one clip over time.
+
+        Args:
+          rows: the rows of `predict_clips` of one clip, in time order.
+          names, threshold: see `draw_panel`.
+          thumbnails: RGB pictures `[H, W, 3]` uint8, evenly spaced over the clip, drawn above.
+          title: which clip.
+        """
         return self._file("timeline").draw_timeline(rows, names, threshold, thumbnails, title)
 
 

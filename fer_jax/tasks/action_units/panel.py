@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,20 +16,8 @@ _LEAST_LINE, _LINE = 12.5, 24  # pixels of a unit in the smallest panel, at leas
 FADED, PALE = mixed(UNSURE, 0.42), mixed(FAINT, 0.5)
 
 
-def draw_panel(
-    row: Mapping, units: Sequence[str], thresholds, height: int, scale: float
-) -> np.ndarray:
-    """Draws the panel of action units: those present, and a bar each, faded where it is unsure.
-
-    Args:
-      row: of `predict_clips`.
-      units: names, also keys of the row.
-      thresholds: not drawn, the row says what they do.
-      height, scale: see `classification.panel.draw_panel`.
-
-    Returns:
-      `[height, W, 3]` uint8 RGB.
-    """
+def draw_panel(row: Mapping, units, thresholds, height: int, scale: float) -> np.ndarray:
+    """Draws the units present and a bar each, faded where it is unsure, see `Task.draw_panel`."""
     own = ("label", "end", "abstained")
     of_units = [name for unit in units for name in (unit, f"std_{unit}", f"abstained_{unit}")]
     frozen = tuple((name, row[name]) for name in (*own, *of_units))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,21 +14,9 @@ _HEIGHT = 0.86  # of a probability of 1 in a lane
 
 
 def draw_timeline(
-    rows: pd.DataFrame,
-    units: Sequence[str],
-    thresholds=None,
-    thumbnails: Sequence[np.ndarray] | None = None,
-    title: str = "",
+    rows: pd.DataFrame, units, thresholds=None, thumbnails=None, title: str = ""
 ) -> Figure:
-    """Draws one clip's action units over time with their uncertainty, a lane each.
-
-    Args:
-      rows: the rows of `predict_clips` of one clip, in time order.
-      units: names, also columns of `rows`.
-      thresholds: not drawn, the rows say what they do.
-      thumbnails: RGB pictures `[H, W, 3]` uint8, evenly spaced over the clip, drawn above.
-      title: which clip.
-    """
+    """Draws a lane each action unit over time, see `Task.draw_timeline`."""
     edges = borders(rows["start"], rows["end"], rows["end"])
     figure, (axes,) = make_timeline([0.5 + 0.38 * len(units)], thumbnails, title)
     faceless = (rows["frames"] == 0).to_numpy()

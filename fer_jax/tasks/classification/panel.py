@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,21 +13,8 @@ _LINE = 30  # pixels of a class in the smallest panel, at most
 _SHOWN = ("label", "start", "end", "entropy", "mutual_information", "agreement", "abstained")
 
 
-def draw_panel(
-    row: Mapping, classes: Sequence[str], threshold: float | None, height: int, scale: float
-) -> np.ndarray:
-    """Draws the panel of a class: label, a bar a class, entropy.
-
-    Args:
-      row: of `predict_clips`.
-      classes: names, also keys of the row.
-      threshold: entropy (nats) above which the model withholds its prediction, or None.
-      height: pixels.
-      scale: of everything in it, 1 for pictures of `panel.LEAST_SIDE`.
-
-    Returns:
-      `[height, W, 3]` uint8 RGB.
-    """
+def draw_panel(row: Mapping, classes, threshold, height: int, scale: float) -> np.ndarray:
+    """Draws label, a bar a class and the entropy, see `Task.draw_panel`."""
     probabilities = tuple((name, float(row[name])) for name in classes)
     shown = tuple((name, row[name]) for name in _SHOWN)
     return _draw(probabilities, shown, threshold, height, scale)

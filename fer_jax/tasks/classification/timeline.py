@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
@@ -32,21 +30,9 @@ from fer_jax.plotting.timeline import (
 
 
 def draw_timeline(
-    rows: pd.DataFrame,
-    classes: Sequence[str],
-    threshold: float | None = None,
-    thumbnails: Sequence[np.ndarray] | None = None,
-    title: str = "",
+    rows: pd.DataFrame, classes, threshold=None, thumbnails=None, title: str = ""
 ) -> Figure:
-    """Draws one clip's predictions over time with their uncertainty.
-
-    Args:
-      rows: the rows of `predict_clips` of one clip, in time order.
-      classes: names, also the columns of `rows`.
-      threshold: entropy (nats) above which a prediction is withheld; None draws no line.
-      thumbnails: RGB pictures `[H, W, 3]` uint8, evenly spaced over the clip, drawn above.
-      title: which clip.
-    """
+    """Draws class probabilities and uncertainty over time, see `Task.draw_timeline`."""
     edges = borders(rows["start"], rows["end"])
     figure, panels = make_timeline((0.9 + 0.42 * len(classes), 1.5), thumbnails, title)
     upper, lower = panels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -27,20 +27,8 @@ _LINE = 25  # pixels of a dimension in the smallest panel
 _LOW, _HIGH = emotion_ratings.SCALE
 
 
-def draw_panel(
-    row: Mapping, dimensions: Sequence[str], threshold, height: int, scale: float
-) -> np.ndarray:
-    """Draws the panel: the nearest word, the plane with the last seconds, a line a dimension.
-
-    Args:
-      row: of `predict_clips`; `before` may hold those before it, oldest first.
-      dimensions: names, also keys of the row.
-      threshold: not drawn, the row says what it does.
-      height, scale: see `classification.panel.draw_panel`.
-
-    Returns:
-      `[height, W, 3]` uint8 RGB.
-    """
+def draw_panel(row: Mapping, dimensions, threshold, height: int, scale: float) -> np.ndarray:
+    """Draws the nearest word, the plane, a line each, see `Task.draw_panel`."""
     names = [f"{part}{name}" for name in dimensions for part in ("", "low_", "high_")]
     names += ["label", "start", "end", "doubt", "abstained"]
     trail = ()

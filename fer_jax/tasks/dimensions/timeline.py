@@ -37,20 +37,9 @@ _PLANE, _LANE = 4.2, 1.35  # inches
 
 
 def draw_timeline(
-    rows: pd.DataFrame,
-    dimensions: Sequence[str],
-    threshold: float | None = None,
-    thumbnails: Sequence[np.ndarray] | None = None,
-    title: str = "",
+    rows: pd.DataFrame, dimensions, threshold=None, thumbnails=None, title: str = ""
 ) -> Figure:
-    """Draws one clip's way through valence and arousal, and every dimension over time.
-
-    Args:
-      rows: the rows of `predict_clips` of one clip, in time order.
-      dimensions: names, also columns of `rows`.
-      threshold: not drawn, the rows say what it does.
-      thumbnails: RGB pictures `[H, W, 3]` uint8, evenly spaced over the clip, drawn above.
-      title: which clip.
+    """Draws the way through the plane, and a lane each dimension, see `Task.draw_timeline`.
 
     Source: Zhou et al., arXiv 1805.01024, figure 1.
     """
