@@ -41,8 +41,7 @@ def learning_curves(
             column = f"{part}_{quantity}"
             if column in history and history[column].notna().any():
                 _draw_curve(axes, history[["fold", "epoch", column]].dropna(), colour, part)
-        dress(axes, x="epoch", y=loss if quantity == "loss" else quantity)
-        axes.grid(color="#E4E6EA", linewidth=0.8)
+        dress(axes, x="epoch", y=loss if quantity == "loss" else quantity, grid="both")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].set_ylim(0, panels[0].dataLim.y1 * 1.05 or 1)
     panels[1].set_ylim(0, 1.02)
@@ -118,8 +117,13 @@ def risk_coverage(
         style = {"color": colour, "linestyle": styles[index % 4], "linewidth": 2}
         axes.step(coverage, risk, where="post", label=f"{name} (area {area:.3f})", **style)
         highest = max(highest, float(np.max(risk, initial=0)))
-    dress(axes, x="coverage (share of clips answered)", y="risk (error rate)", title=title)
-    axes.grid(color="#E4E6EA", linewidth=0.8)
+    dress(
+        axes,
+        x="coverage (share of clips answered)",
+        y="risk (error rate)",
+        title=title,
+        grid="both",
+    )
     axes.set_xlim(0, 1)
     axes.set_ylim(0, min(1.0, 1.1 * highest) or 0.1)
     axes.xaxis.set_major_formatter(PercentFormatter(1))

@@ -111,8 +111,7 @@ def _panels(curves: Mapping[str, tuple], draw, x: str, y: str, title: str, name)
     for number, (unit, curve) in enumerate(curves.items()):
         axes, last = panels.flat[number], number + columns >= len(curves)
         draw(axes, curve)
-        dress(axes, x=x if last else "", y=y if number % columns == 0 else "")
-        axes.grid(color="#E4E6EA", linewidth=0.8)
+        dress(axes, x=x if last else "", y=y if number % columns == 0 else "", grid="both")
         set_panel_title(axes, name(unit, curve))
     set_title(figure, title)
     return figure

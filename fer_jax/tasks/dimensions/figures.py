@@ -42,13 +42,11 @@ def draw_words(axes, size: float = SMALL) -> None:
 
 def dress_plane(axes, title: str = "") -> None:
     """The whole scale of valence, to the right, and of arousal, upwards."""
-    dress(axes, x="valence", y="arousal", title=title)
+    dress(axes, x="valence", y="arousal", title=title, grid="both")
     axes.set_aspect("equal")
     for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
         limits(*emotion_ratings.SCALE)
         axis.set_major_locator(MultipleLocator(1))
-    axes.grid(color="#E4E6EA", linewidth=0.8)
-    axes.set_axisbelow(True)
 
 
 def plane(panels: Mapping[str, np.ndarray]) -> Figure:
@@ -131,8 +129,13 @@ def threshold_accuracy(
     label = f"{reference:.2%}, the best classifier of the Kaggle challenge"
     axes.axhline(reference, color=ALERT, linewidth=1.2, linestyle="--", label=label)
     title = "Images whose error stays below a threshold"
-    dress(axes, x="threshold on the root mean square error of an image", y="share", title=title)
-    axes.grid(color="#E4E6EA", linewidth=0.8)
+    dress(
+        axes,
+        x="threshold on the root mean square error of an image",
+        y="share",
+        title=title,
+        grid="both",
+    )
     axes.set_xlim(min(thresholds), max(thresholds))
     axes.set_ylim(0, 1.0)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -159,9 +162,8 @@ def interval_calibration(levels, kinds: Mapping[str, Mapping[str, Sequence[float
                 linewidth=1.6, label=name, clip_on=False,
             )  # fmt: skip
         y = "labels inside" if number == 0 else ""
-        dress(axes, x="nominal share", y=y)
+        dress(axes, x="nominal share", y=y, grid="both")
         set_panel_title(axes, dimension)
-        axes.grid(color="#E4E6EA", linewidth=0.8)
         axes.set_aspect("equal")
         for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
             limits(0, 1)
