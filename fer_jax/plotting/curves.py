@@ -117,13 +117,8 @@ def risk_coverage(
         style = {"color": colour, "linestyle": styles[index % 4], "linewidth": 2}
         axes.step(coverage, risk, where="post", label=f"{name} (area {area:.3f})", **style)
         highest = max(highest, float(np.max(risk, initial=0)))
-    dress(
-        axes,
-        x="coverage (share of clips answered)",
-        y="risk (error rate)",
-        title=title,
-        grid="both",
-    )
+    x, y = "coverage (share of clips answered)", "risk (error rate)"
+    dress(axes, x=x, y=y, title=title, grid="both")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, min(1.0, 1.1 * highest) or 0.1)
     axes.xaxis.set_major_formatter(PercentFormatter(1))

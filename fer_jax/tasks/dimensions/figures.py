@@ -129,13 +129,8 @@ def threshold_accuracy(
     label = f"{reference:.2%}, the best classifier of the Kaggle challenge"
     axes.axhline(reference, color=ALERT, linewidth=1.2, linestyle="--", label=label)
     title = "Images whose error stays below a threshold"
-    dress(
-        axes,
-        x="threshold on the root mean square error of an image",
-        y="share",
-        title=title,
-        grid="both",
-    )
+    x, y = "threshold on the root mean square error of an image", "share"
+    dress(axes, x=x, y=y, title=title, grid="both")
     axes.set_xlim(min(thresholds), max(thresholds))
     axes.set_ylim(0, 1.0)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
