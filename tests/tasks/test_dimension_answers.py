@@ -193,7 +193,7 @@ def test_video_and_figure_of_a_clip(tmp_path):
         places.append((np.median(across), np.median(rows_)))
     assert len(places) == 6
     assert places[0][0] < places[2][0] - 60 and places[4][1] < places[2][1] - 60
-    assert cv2.imread(str(figure)).shape[1] > 1000
+    assert cv2.imread(str(figure)).shape[1] >= 270  # 9 inches
 
 
 # --- figures --------------------------------------------------------------------------------
