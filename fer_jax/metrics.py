@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_ROUNDING = 1e-24  # variance of equal numbers after rounding, in squares of theirs, at most
+_ROUNDING = 1e-24  # largest variance of equal numbers after rounding, relative to their square
 
 
 def accuracy(probabilities, labels) -> float:
@@ -87,11 +87,11 @@ def mean_f1(scores, axis: int = -1) -> np.ndarray:
 def f1_interval(
     predicted, labels, groups, level: float = 0.95, draws: int = 1000
 ) -> tuple[float, float]:
-    """Interval of the mean F1: groups (people) are drawn with replacement, seed 0.
+    """Interval of the mean F1: groups (subjects) are drawn with replacement, seed 0.
 
     Args:
       predicted, labels: see `unit_counts`.
-      groups: `[N]` whose window it is; windows of one person are no independent witnesses.
+      groups: `[N]` subject of each window; windows of one subject are not independent.
     """
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2:
@@ -133,7 +133,7 @@ def pearson(predicted, labels, weight=None) -> np.ndarray:
 def ccc(predicted, labels, weight=None) -> np.ndarray:
     """Concordance correlation of each dimension; see `rmse`.
 
-    As the correlation, less what the predictions lie or scatter otherwise than the labels; NaN
+    Correlation, lowered where the predictions have another mean or spread than the labels; NaN
     where neither of the two varies and both are the same.
 
     Source: Lin, Biometrics 45, 1989.
@@ -166,7 +166,7 @@ def bootstrap_interval(function, *values, groups, level: float = 0.95, draws: in
     Args:
       function: `(*values, weight) -> [W, ...]`.
       values: `[N, ...]` each.
-      groups: `[N]` whose example it is; those of one person are no independent witnesses.
+      groups: `[N]` subject of each example; those of one subject are not independent.
 
     Returns:
       Low and high, each as a row of `function`; NaN of a single group, or where it is NaN.

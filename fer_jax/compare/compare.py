@@ -98,7 +98,7 @@ def _method(config: ConfigDict) -> str:
 
 
 def _dataset(config: ConfigDict) -> str:
-    """The data set that is scored, and whether it was learnt from."""
+    """The dataset that is scored, and whether others were trained on."""
     return (
         published.CROSS.format(config.data.dataset) if config.data.train_on else config.data.dataset
     )

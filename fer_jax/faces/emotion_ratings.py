@@ -103,7 +103,7 @@ def places(dimensions: Sequence[str]) -> dict[str, tuple[float, ...]]:
 
 
 def nearest(values, dimensions: Sequence[str]) -> str:
-    """The word whose ratings lie nearest to values `[D]`: for orientation, it is not learnt."""
+    """The word whose ratings lie nearest to values `[D]`; no model is trained on words."""
     rated = places(dimensions)
     gaps = np.linalg.norm(np.array([*rated.values()]) - np.asarray(values), axis=-1)
     return list(rated)[int(gaps.argmin())]

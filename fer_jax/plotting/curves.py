@@ -102,7 +102,7 @@ def reliability(
 def risk_coverage(
     curves: Mapping[str, tuple], title: str = "Selective prediction: risk at coverage"
 ) -> Figure:
-    """Draws the error rate among the most certain clips against how many are answered.
+    """Draws the error rate among the most certain clips against their share, the coverage.
 
     Args:
       curves: name of an uncertainty -> (coverage `[N]`, risk `[N]`, area under the curve).

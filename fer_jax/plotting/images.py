@@ -19,8 +19,8 @@ class Shown(NamedTuple):
 
     Attributes:
       picture: `[S, S, 3]` uint8 RGB.
-      text: what stands above it, one line or several.
-      maps: `[h, w]` each, what lies over the same face below it.
+      text: one line or several above it.
+      maps: `[h, w]` each, drawn over the same face below it.
     """
 
     picture: np.ndarray
@@ -29,7 +29,7 @@ class Shown(NamedTuple):
 
 
 def best_and_worst(order: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
-    """The first and, from the last on, the last of an order, at most `FACES` and none in both."""
+    """Returns the first and, in reverse, the last of an order: at most `FACES`, none in both."""
     count = min(FACES, max(1, len(order) // 2))
     return order[:count], order[::-1][:count]
 
@@ -80,14 +80,14 @@ def _draw(axes, shown: Shown) -> None:
 def heat_maps(
     crops, rows: Sequence[tuple[str, np.ndarray]], title: str, scale: str = "", shown: int = 8
 ) -> Figure:
-    """Draws face crops and, below each, what maps say about them.
+    """Draws face crops and, below each, its maps.
 
     Args:
       crops: `[T, S, S, 3]` uint8 RGB.
       rows: name and maps `[T, h, w]`, 0 and more.
       title: what is seen.
-      scale: what a colour bar from 0 to 1 says that the maps are, which then lie over grey crops;
-        without it each row is drawn on the scale of its own largest.
+      scale: label of a colour bar from 0 to 1, with which maps lie over grey crops; without it each
+        row is drawn on the scale of its largest value.
       shown: columns, at equal intervals over the clip.
 
     Source: Liu, Zhang & Zhou, ICPR 2020, figure 3.

@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 from fer_jax.plotting.style import make_figure, set_title
 
 WIDTH, PICTURES = 9.0, 1.15  # inches: width of a figure, height of its row of pictures
-UNSURE, FACELESS = "#F9D3B4", "#D4D7DC"  # answer withheld, no face in sight
+UNSURE, FACELESS = "#F9D3B4", "#D4D7DC"  # prediction withheld, no face found
 
 
 def borders(start, end, moments=None) -> np.ndarray:
-    """Divides a clip among its overlapping windows: every moment goes to the nearest answer.
+    """Divides a clip among its overlapping windows: each moment goes to the nearest one.
 
     Args:
       start, end: `[W]` seconds, in ascending order.
-      moments: `[W]` seconds of which each window speaks; default: its centre.
+      moments: `[W]` seconds that each window describes; default: its centre.
 
     Returns:
-      `[W + 1]` seconds; window `w` speaks for `borders[w] .. borders[w + 1]`.
+      `[W + 1]` seconds; window `w` covers `borders[w] .. borders[w + 1]`.
     """
     start, end = np.asarray(start, float), np.asarray(end, float)
     centre = (start + end) / 2 if moments is None else np.asarray(moments, float)

@@ -30,8 +30,8 @@ def draw_clip(
       source: the clip.
       table: what `predict_source` returned.
       classes: names of classes, action units or dimensions.
-      threshold: entropy (nats; of dimensions: doubt) above which the model withholds its answer, or
-        None; of action units one each.
+      threshold: entropy (nats; of dimensions: doubt) above which the model abstains, or None; of
+        action units one each.
       spool: the file that `predict_source` filled, at its start.
       task: key of `tasks.TASKS`.
       annotate: mp4 file of the annotated video.
@@ -58,7 +58,7 @@ def draw_clip(
 
 
 def _frames(source: Source, table: pd.DataFrame, task: str, spool, advance) -> Iterator[tuple]:
-    """Joins pictures, landmarks and the prediction that speaks for each moment."""
+    """Joins pictures, landmarks and the prediction for each moment."""
     rows = _with_trails(table.to_dict("records"))
     start, end, followed = table["start"], table["end"], table.attrs["faces"]
     edges = borders(start, end, TASKS[task].moments(start, end, source.fps))

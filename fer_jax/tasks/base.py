@@ -1,4 +1,4 @@
-"""What every task has: how outputs are learnt, scored, summarised, told and drawn.
+"""The interface of a task: loss, score, summary, rows of predictions, reports and figures.
 
 A task is a class in a folder of its own, which also has the files `scores`, `report`, `figures`,
 `panel` and `timeline`; `fer_jax.tasks.TASKS` has an instance of each.
@@ -23,8 +23,8 @@ class Column(NamedTuple):
 
     Attributes:
       heading: its name.
-      text: what it says of a row that shows a face.
-      right: whether it is set right, as numbers are.
+      text: its cell for a row that shows a face.
+      right: whether it is right-aligned, as numbers are.
     """
 
     heading: str
@@ -40,7 +40,7 @@ class Task:
     units or dimensions. To the methods about a window a row of predictions is a dict.
 
     Attributes:
-      target: what of a prepared dataset is learnt, see `data.load.load_clips`.
+      target: field of a prepared dataset that labels come from, see `data.load.load_clips`.
       names: what the C outputs stand for, in the plural.
     """
 
@@ -62,13 +62,13 @@ class Task:
         raise NotImplementedError
 
     def labelled(self, labels, count: int) -> np.ndarray:
-        """Which of the C outputs some label shows, `[B, ...] -> [C]` bool."""
+        """Which of the C outputs occur in the labels, `[B, ...] -> [C]` bool."""
         raise NotImplementedError
 
     # uncertainty of samples `[S, B, C]`
 
     def summarise(self, samples):
-        """An `uncertainty.Summary`, or what else says how far the samples agree."""
+        """An `uncertainty.Summary`, or a summary of the task's own."""
         raise NotImplementedError
 
     # one window of a clip
@@ -78,7 +78,7 @@ class Task:
         raise NotImplementedError
 
     def row(self, summary, names: Sequence[str], threshold) -> dict:
-        """These columns and `abstained`, of the one window that a summary speaks of."""
+        """These columns and `abstained` for the one window of a summary."""
         raise NotImplementedError
 
     def blank_row(self, names: Sequence[str]) -> dict:
@@ -86,11 +86,11 @@ class Task:
         raise NotImplementedError
 
     def abstain_threshold(self, own, asked, names: Sequence[str]):
-        """Entropy (nats) above which nothing is claimed: the user's before the bundle's own."""
+        """Entropy (nats) above which the model abstains: the user's before the bundle's own."""
         return own if asked is None else asked
 
     def threshold_warning(self, threshold, names: Sequence[str]) -> str:
-        """What is never marked unsure, empty where all may be."""
+        """Warns of outputs that are never marked unsure; empty where there are none."""
         if threshold is not None:
             return ""
         return (
@@ -98,7 +98,7 @@ class Task:
         )
 
     def moments(self, start, end, fps: float) -> np.ndarray:
-        """Seconds of which each window speaks, `[W], [W] -> [W]`: its centre."""
+        """Seconds that each window describes, `[W], [W] -> [W]`: its centre."""
         return (np.asarray(start, float) + np.asarray(end, float)) / 2
 
     def terminal_columns(self, names: Sequence[str], room: int) -> list[Column]:
@@ -146,7 +146,7 @@ class Task:
 def over_frames(function: Callable) -> Callable:
     """Makes a method of outputs `[B, C]` and labels one of outputs and a batch.
 
-    Of outputs `[B, T, C]` it takes the mean over the frames.
+    For outputs `[B, T, C]` it returns the mean over the frames.
     """
 
     def of_batch(self, outputs, batch):

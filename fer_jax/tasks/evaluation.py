@@ -81,7 +81,7 @@ def join_folds(clips, folds, results: list[dict], names, summarise) -> Scored:
     Args:
       clips, folds: the dataset, and the folds that are scored.
       results: one dict of arrays a fold, `evaluate_...` and `validation_...`.
-      names: readings to keep.
+      names: of the readings to keep.
       summarise: `Task.summarise`.
     """
     per_fold = [
@@ -193,7 +193,7 @@ def kept_epoch(history: pd.DataFrame, folds) -> int | None:
 def epoch_of_lowest_loss(history: list[dict]) -> int | None:
     """The first epoch with the lowest loss on the validation clips, None where none was scored."""
     losses = {row["epoch"]: row["validation_loss"] for row in history if "validation_loss" in row}
-    # NaN is smaller than nothing, but nothing is smaller than NaN either
+    # comparisons with NaN are always false, so NaN must sort last
     return min(losses, key=lambda epoch: (np.isnan(losses[epoch]), losses[epoch]), default=None)
 
 
@@ -202,7 +202,7 @@ def identity(clips, folds, scored: Scored) -> dict:
     return {
         "clip": [clips.clip_ids[n] for n in scored.indices],
         "subject": [clips.subjects[n] for n in scored.indices],
-        "fold": [folds[place].name for place in scored.folds],
+        "fold": [folds[index].name for index in scored.folds],
     }
 
 

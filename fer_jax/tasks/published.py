@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-CROSS = "{} (cross-database)"  # a data set that other data sets were learnt from for
+CROSS = "{} (cross-database)"  # scored on this dataset, trained on others
 
 # ST-BLN paper (Heidari & Iosifidis, MMSP 2021), tables I to III, percent: with Monte Carlo dropout
 # and without. Its AFEW rows score 252 of the 383 validation clips; DGNN's AFEW and CK+ rows are

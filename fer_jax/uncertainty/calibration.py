@@ -14,12 +14,12 @@ def reliability_bins(probabilities, labels, bins: int = 15):
     probabilities = np.asarray(probabilities)
     confidence = probabilities.max(-1)
     correct = probabilities.argmax(-1) == np.asarray(labels)
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
     divisor = np.where(count, count, np.nan)
     return (
-        np.bincount(place, confidence, bins) / divisor,
-        np.bincount(place, correct, bins) / divisor,
+        np.bincount(index, confidence, bins) / divisor,
+        np.bincount(index, correct, bins) / divisor,
         count,
     )
 

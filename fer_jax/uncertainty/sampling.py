@@ -30,8 +30,8 @@ def sample(
 ):  # fmt: skip
     """MC dropout of one of this package's models: probabilities `[S, B, C]`.
 
-    What a model has in front of its first dropout is computed once, where it says what that is
-    (methods `before_dropout` and `after_dropout`).
+    The part of a model before its first dropout is computed once, if the model has the methods
+    `before_dropout` and `after_dropout`.
 
     Args:
       module, variables, inputs: the model and what it takes.
@@ -64,7 +64,7 @@ def mc_dropout(
       key: split into one key a pass.
       passes: S.
       chunk: passes evaluated side by side; 0: as many as keep the inputs under `CHUNK_BYTES`.
-      probabilities: what becomes of the logits, over the last axis.
+      probabilities: applied to the logits, over the last axis.
 
     Returns:
       Probabilities `[S, B, C]`. Jit-able; memory is bounded by the chunk, and what comes before

@@ -6,9 +6,10 @@ import numpy as np
 
 
 def risk_coverage(uncertainty, correct) -> tuple[np.ndarray, np.ndarray]:
-    """Error rate among the most certain clips, for every share of clips that is answered.
+    """Error rate among the most certain predictions, for every coverage.
 
-    Clips of equal uncertainty are answered together, so the order of the input does not matter.
+    Predictions of equal uncertainty are covered together, so the order of the input does not
+    matter.
 
     Args:
       uncertainty: `[B]`, larger is less certain.
@@ -20,9 +21,9 @@ def risk_coverage(uncertainty, correct) -> tuple[np.ndarray, np.ndarray]:
     uncertainty = np.asarray(uncertainty, np.float64)
     order = np.argsort(uncertainty, kind="stable")
     wrong = np.cumsum(~np.asarray(correct, bool)[order])
-    answered = np.arange(1, len(order) + 1)
+    covered = np.arange(1, len(order) + 1)
     last = np.append(np.diff(uncertainty[order]) > 0, True)[: len(order)]
-    return (answered / max(len(order), 1))[last], (wrong / answered)[last]
+    return (covered / max(len(order), 1))[last], (wrong / covered)[last]
 
 
 def area_under_risk_coverage(uncertainty, correct) -> float:
@@ -36,12 +37,12 @@ def area_under(coverage, risk) -> float:
 
 
 def abstain_threshold(uncertainty, correct, target_accuracy: float) -> float:
-    """Largest uncertainty at which answered clips still reach an accuracy.
+    """Largest uncertainty up to which predictions still reach an accuracy.
 
-    Choose it on validation clips and abstain where `uncertainty > threshold`.
+    Choose it on validation data and abstain where `uncertainty > threshold`.
 
     Returns:
-      The threshold; minus infinity when no share of the clips reaches the target.
+      The threshold; minus infinity when no coverage reaches the target.
     """
     uncertainty = np.asarray(uncertainty, np.float64)
     _, risk = risk_coverage(uncertainty, correct)
@@ -52,7 +53,7 @@ def abstain_threshold(uncertainty, correct, target_accuracy: float) -> float:
 
 
 def selective_accuracy(uncertainty, correct, threshold: float) -> tuple[float, float]:
-    """Returns the share of clips answered and the accuracy on them (nan if none)."""
-    answered = np.asarray(uncertainty) <= threshold
-    correct = np.asarray(correct, bool)[answered]
-    return float(answered.mean()), float(correct.mean()) if len(correct) else float("nan")
+    """Returns the coverage of a threshold and the accuracy on what is covered (nan if none)."""
+    covered = np.asarray(uncertainty) <= threshold
+    correct = np.asarray(correct, bool)[covered]
+    return float(covered.mean()), float(correct.mean()) if len(correct) else float("nan")

@@ -12,11 +12,11 @@ class Summary(NamedTuple):
 
     Attributes:
       mean: `[B, C]` mean probabilities, the ensemble's prediction.
-      variance: `[B, C]` variance over the passes of each class probability.
+      variance: `[B, C]` variance of each class probability over the samples.
       entropy: `[B]` entropy of the mean, nats (total uncertainty).
-      mutual_information: `[B]` entropy of the mean minus mean entropy of the passes, nats
-        (uncertainty of the model; 0 when all passes agree).
-      agreement: `[B]` share of the passes that vote for the ensemble's class.
+      mutual_information: `[B]` entropy of the mean minus mean entropy of the samples, nats
+        (uncertainty of the model; 0 when all samples agree).
+      agreement: `[B]` share of the samples whose likeliest class is the ensemble's.
     """
 
     mean: np.ndarray

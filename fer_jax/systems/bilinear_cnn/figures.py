@@ -26,7 +26,7 @@ def figures(
     workdir: pathlib.Path,
     clips: Clips,
     folds: list[Fold],
-    numbers: list[int],
+    indices: list[int],
 ) -> Iterator[tuple[str, Figure, str]]:
     """Draws the feature maps of the paper's figures 7 and 8 of a finished run.
 
@@ -35,12 +35,12 @@ def figures(
       features: `batch -> model inputs`.
       workdir: of the run; `folds/*.msgpack` hold the weights.
       clips, folds: the data set, and what was scored.
-      numbers: scored clips, the best prediction first.
+      indices: scored clips, the best prediction first.
 
     Yields:
       Name, figure and caption.
     """
-    best, worst = images.best_and_worst(numbers)
+    best, worst = images.best_and_worst(indices)
     shown = {}
     for fold in folds:  # the weights of one at a time: they are large
         own = [n for n in dict.fromkeys(best + worst) if n in fold.evaluate and n not in shown]
@@ -57,16 +57,16 @@ def figures(
     yield "feature_maps", figure, caption
 
 
-def _faces(module, variables: dict, features, clips, numbers: list[int]) -> list:
+def _faces(module, variables: dict, features, clips, indices: list[int]) -> list:
     """The faces of clips, each with its label and its maps."""
-    batch = take(clips, np.array(numbers))
+    batch = take(clips, np.array(indices))
     inputs = features(batch)
     maps = feature_maps(module, variables, inputs)
     middle = inputs.shape[1] // 2  # of several frames
     frames = batch["frames"][:, middle]
     pictures = model_inputs.middle(frames, min(inputs.shape[-2], frames.shape[-2]))
     faces = []
-    for place, number in enumerate(numbers):
+    for place, number in enumerate(indices):
         label = clips.labels[number]
         text = " ".join(f"{value:.1f}" for value in label) if label.ndim else clips.classes[label]
         own = [maps[name][place, middle] for name in MAPS]

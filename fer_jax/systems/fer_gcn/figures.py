@@ -27,7 +27,7 @@ def figures(
     workdir: pathlib.Path,
     clips: Clips,
     folds: list[Fold],
-    numbers: list[int],
+    indices: list[int],
 ) -> Iterator[tuple[str, Figure, str]]:
     """Draws the paper's figures 3 and 4 of a finished run.
 
@@ -36,14 +36,14 @@ def figures(
       features: `batch -> model inputs`.
       workdir: of the run; `folds/*.msgpack` hold the weights.
       clips, folds: the data set, and what was scored.
-      numbers: clips; the frames of the first are shown.
+      indices: clips; the frames of the first are shown.
 
     Yields:
       Name, figure and caption.
     """
     if not module.modules:
         return
-    number = numbers[0]
+    number = indices[0]
     trained = {fold.name: workdir / "folds" / f"{fold.name}.msgpack" for fold in folds}
     if module.fusion:
         weights = [

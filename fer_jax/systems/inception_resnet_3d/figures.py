@@ -21,7 +21,7 @@ def figures(
     workdir: pathlib.Path,
     clips: Clips,
     folds: list[Fold],
-    numbers: Sequence[int],
+    indices: Sequence[int],
 ) -> Iterator[tuple[str, Figure, str]]:
     """Draws the filters of blocks A and B over the face crops of the clearest clip.
 
@@ -30,14 +30,14 @@ def figures(
       features: `batch -> model inputs`.
       workdir, folds: of the run; not used, as filters do not depend on the weights.
       clips: the data set.
-      numbers: of the scored clips, the clearest first.
+      indices: scored clips, the most certain first.
 
     Yields:
       Name, figure and caption.
     """
     if not module.landmarks:
         return
-    number = int(numbers[0])
+    number = int(indices[0])
     inputs = jax.tree.map(np.asarray, features(take(clips, np.array([number]))))
     shown = np.clip((inputs["frames"][0] + 1) * 127.5, 0, 255).astype(np.uint8)  # "symmetric"
     rows = [

@@ -126,7 +126,7 @@ def timeline(
       units: names.
       seconds: `[L]` when the windows end.
       mean: `[L, A]` probabilities.
-      deviation: `[L, A]` over the passes, drawn as a band; or None.
+      deviation: `[L, A]` over the samples, drawn as a band; or None.
       labels: `[L, A]` 1 present, 0 absent, NaN unknown; or None.
       title: which recording.
       unit: of `seconds`, where the source does not say how fast frames follow.

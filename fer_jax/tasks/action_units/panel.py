@@ -58,7 +58,7 @@ def _draw_heading(panel: Panel, row: dict, units, faceless: bool) -> None:
 
 
 def _draw_unit(panel: Panel, row: dict, unit: str, spacing: float, faceless: bool) -> None:
-    """Name, bar of the probability with its deviation over the passes, both as numbers."""
+    """Name, bar of the probability with its deviation over the samples, both as numbers."""
     draw, scale = panel.draw, panel.scale
     writing = font(round(min(13, 0.78 * spacing / scale) * scale), False)
     middle, half = panel.y + spacing / 2, 0.3 * spacing

@@ -17,7 +17,7 @@ table = scores.predictions
 
 
 def headline(row: dict) -> str:
-    """What the terminal says of a reading."""
+    """The line of a reading in the terminal."""
     return f"mean F1 {row['f1_mean']:.4f}"
 
 

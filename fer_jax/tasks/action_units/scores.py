@@ -42,18 +42,18 @@ def _event_entropy(p: np.ndarray) -> np.ndarray:
 
 
 def present_units(row: dict) -> list[str]:
-    """Names of the action units that a row says are present and trusted."""
+    """Names of the action units that are present and trusted in a row."""
     return [] if row["label"] in (NO_UNIT, NO_FACE) else row["label"].split("+")
 
 
 def unsure_units(row: dict, units) -> list[str]:
-    """Names of the action units of which a row claims nothing."""
+    """Names of the action units on which a row abstains."""
     return [unit for unit in units if row[f"abstained_{unit}"]]
 
 
 def score_readings(clips, folds, scored: Scored) -> tuple[dict, dict[str, dict[str, Curves]]]:
     """Returns F1 and calibration of each reading, by action unit and as a mean, and its curves."""
-    people = np.asarray(clips.subjects)[scored.indices]
+    subjects = np.asarray(clips.subjects)[scored.indices]
     table, curves = {}, {}
     for name, probabilities in scored.probabilities.items():
         predicted = probabilities > PRESENT
@@ -71,7 +71,7 @@ def score_readings(clips, folds, scored: Scored) -> tuple[dict, dict[str, dict[s
         table[name] = {
             "f1_mean": float(metrics.mean_f1(f1)),
             "f1_mean_of_units_seen": float(np.nanmean(f1)) if np.isfinite(f1).any() else None,
-            "interval_95_people": metrics.f1_interval(predicted, scored.labels, people),
+            "interval_95_people": metrics.f1_interval(predicted, scored.labels, subjects),
             "f1_folds": {fold.name: value for fold, value in zip(folds, by_fold, strict=True)},
             "f1_repeats": np.reshape(by_fold, (repeats, -1)).mean(1).tolist(),
             "units": {unit: row for unit, (row, _) in found.items()},
@@ -80,8 +80,8 @@ def score_readings(clips, folds, scored: Scored) -> tuple[dict, dict[str, dict[s
 
 
 def _parts(predicted, scored: Scored, folds: int):
-    for place in range(folds):
-        own = scored.folds == place
+    for index in range(folds):
+        own = scored.folds == index
         yield predicted[own], scored.labels[own]
 
 

@@ -35,7 +35,7 @@ def draw_timeline(
 
 
 def _draw_lane(axes, rows: pd.DataFrame, unit: str, base: int, edges, seen) -> None:
-    """Probability and its deviation over the passes, shaded where present or unsure."""
+    """Probability and its deviation over the samples, shaded where present or unsure."""
     mean = np.where(seen, rows[unit].to_numpy(float), np.nan)
     half = rows[f"std_{unit}"].to_numpy(float)
     unsure = rows[f"abstained_{unit}"].to_numpy(bool) & seen

@@ -73,11 +73,11 @@ def pass_accuracies(
     recalibrated: float | None = None,
     title: str = "Accuracy of single passes with dropout",
 ) -> Figure:
-    """Draws how the accuracies of single stochastic passes scatter, and the ensemble's as a line.
+    """Draws the distribution of the samples' accuracies, and the ensemble's as a line.
 
     Args:
-      accuracies: `[S]`, 0..1, one of each pass over the whole evaluation set.
-      ensemble: accuracy of the mean of all passes.
+      accuracies: `[S]`, 0..1, one of each sample over the whole evaluation set.
+      ensemble: accuracy of the mean of all samples.
       deterministic: accuracy without dropout, stored BatchNorm statistics.
       recalibrated: accuracy without dropout, statistics re-estimated without dropout.
       title: what was evaluated.
@@ -126,10 +126,10 @@ def class_distributions(
     landmarks=None,
     title: str = "",
 ) -> Figure:
-    """Draws, for one clip, how the passes' probabilities of every class scatter.
+    """Draws, for one clip, the samples' probabilities of every class.
 
     Args:
-      samples: `[S, C]` probabilities, one row a stochastic pass.
+      samples: `[S, C]` probabilities.
       classes: names.
       true_label: the clip's class, marked in the figure.
       landmarks: `[T, 68, 2]` pixels; first, middle and last frame are drawn above.

@@ -23,7 +23,7 @@ table = scores.predictions
 
 
 def headline(row: dict) -> str:
-    """What the terminal says of a reading."""
+    """The line of a reading in the terminal."""
     return f"accuracy {row['accuracy_mean_of_folds']:.4f}"
 
 

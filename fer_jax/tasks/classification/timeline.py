@@ -1,4 +1,4 @@
-"""The figure of one clip: pictures, answers, class probabilities and uncertainty over time."""
+"""The figure of one clip: pictures, predictions, class probabilities, uncertainty over time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def draw_timeline(
 
 
 def _draw_classes(axes, rows, classes, edges) -> None:
-    """One lane a class, its height the probability, and the answers in a strip above."""
+    """One lane a class, its height the probability, and the predictions in a strip above."""
     probabilities = np.nan_to_num(rows[list(classes)].to_numpy(float))
     answered = ~rows["abstained"].to_numpy(bool)
     for lane, colour in enumerate(class_colours(len(classes))):
@@ -57,7 +57,7 @@ def _draw_classes(axes, rows, classes, edges) -> None:
         axes.stairs(height, edges, baseline=base, fill=True, color=colour, alpha=0.4, linewidth=0)
         axes.stairs(answer, edges, baseline=base, fill=True, color=colour, linewidth=0)
         axes.axhline(base, color=PALE, linewidth=0.8, zorder=1)
-    _draw_answers(axes, rows, classes, edges)
+    _draw_predictions(axes, rows, classes, edges)
     lanes = np.append(np.arange(len(classes))[::-1] + 0.36, len(classes) + 0.5)
     axes.set_yticks(lanes, [*classes, "answer"])
     axes.set_ylim(0, len(classes) + 0.85)
@@ -68,8 +68,8 @@ def _draw_classes(axes, rows, classes, edges) -> None:
     axes.spines[["left", "bottom"]].set_visible(False)
 
 
-def _draw_answers(axes, rows, classes, edges) -> None:
-    """One box a run of equal answers, named where the name fits."""
+def _draw_predictions(axes, rows, classes, edges) -> None:
+    """One box a run of equal predictions, named where the name fits."""
     colours = dict(zip(classes, class_colours(len(classes)), strict=True))
     withheld = rows["abstained"].to_numpy(bool) & (rows["frames"] > 0).to_numpy()
     answers = np.where(withheld, "unsure", rows["label"].to_numpy(str))
@@ -92,7 +92,7 @@ def _is_dark(colour: str) -> bool:
 
 
 def _draw_uncertainty(axes, rows, edges, threshold, number: int) -> None:
-    """Total entropy, split into what the model does not know and what the clip leaves open."""
+    """Entropy, and the part of it that is mutual information."""
     entropy = rows["entropy"].fillna(0).to_numpy(float)
     information = rows["mutual_information"].fillna(0).to_numpy(float)
     axes.stairs(entropy, edges, fill=True, color="#B9D7D3", label="entropy")

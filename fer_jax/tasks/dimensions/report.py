@@ -28,7 +28,7 @@ table = scores.predictions
 
 
 def headline(row: dict) -> str:
-    """What the terminal says of a reading."""
+    """The line of a reading in the terminal."""
     errors = ", ".join(
         f"{name} {own['rmse']:.4f} (labels +- {own['label_deviation']:.2f})"
         for name, own in row["dimensions"].items()

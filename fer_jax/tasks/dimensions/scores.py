@@ -34,11 +34,11 @@ class Spread(NamedTuple):
     """Predictive distribution of B examples over D dimensions, on the scale of the labels.
 
     Attributes:
-      mean: `[B, D]` mean of the passes, the ensemble's prediction.
-      variance: `[B, D]` variance over the passes.
+      mean: `[B, D]` mean of the samples, the ensemble's prediction.
+      variance: `[B, D]` variance over the samples.
       doubt: `[B]` root mean variance over the dimensions.
-      residual: `[D]` variance of the errors that the passes do not show, as it was measured on
-        images that the model has not learnt from; 0 where it is not known.
+      residual: `[D]` variance of the errors beyond that of the samples, measured on images that the
+        model was not trained on; 0 where it is not known.
     """
 
     mean: np.ndarray
@@ -49,7 +49,7 @@ class Spread(NamedTuple):
     def half_width(self, level: float = INTERVAL) -> np.ndarray:
         """Half the width of the interval about the mean that holds a share of the labels, `[B, D]`.
 
-        Of a normal distribution whose variance is that over the passes and the residual one.
+        The distribution is normal, its variance the sum of that over the samples and the residual.
         """
         from scipy.special import ndtri
 
@@ -71,13 +71,13 @@ def summarise_dimensions(values, residual=None) -> Spread:
 
 def score_readings(clips, folds, scored: Scored) -> dict:
     """Errors of each reading, by dimension and over all of them."""
-    people = np.asarray(clips.subjects)[scored.indices]
+    subjects = np.asarray(clips.subjects)[scored.indices]
     deviation = scored.labels.std(0, dtype=np.float64)
     table = {}
     for name, predicted in scored.probabilities.items():
         distance = metrics.distances(predicted, scored.labels)
         low, high = metrics.bootstrap_interval(
-            _all_errors, predicted, scored.labels, groups=people
+            _all_errors, predicted, scored.labels, groups=subjects
         )  # [4, D] and, in a row of its own, the accuracy
         found = {key: function(predicted, scored.labels) for key, function in ERRORS.items()}
         table[name] = {
@@ -124,7 +124,7 @@ def single_pass(scored: Scored) -> dict | None:
 
 
 def with_residuals(scored: Scored) -> tuple[Spread, np.ndarray, str]:
-    """Adds to the passes' variance what they do not show, from images that it is not judged on.
+    """Adds the residual variance, measured on other images than those it is scored on.
 
     Returns:
       The summary with `residual [N, D]`, the residual variance `[D]` of the bundle, and where it
@@ -147,7 +147,7 @@ def with_residuals(scored: Scored) -> tuple[Spread, np.ndarray, str]:
 
 
 def _residual_variance(labels, summary: Spread, where=slice(None)) -> np.ndarray:
-    """Mean squared error less the mean variance over the passes, `[D]`, not below 0."""
+    """Mean squared error less the mean variance over the samples, `[D]`, not below 0."""
     squares = (labels - summary.mean[where]) ** 2 - summary.variance[where]
     return np.maximum(squares.mean(0), 0.0)
 
@@ -161,9 +161,9 @@ def intervals(dimensions, scored: Scored, levels=LEVELS) -> dict:
       levels: shares of the labels that the intervals shall hold.
 
     Returns:
-      `residual_variance`, by dimension, `measured_on`, `levels`, and for "passes" (quantiles of
-      the passes; only of a model with dropout) and "predictive" (`Spread.half_width`): of each
-      dimension the `coverage` and the mean `width` at every level.
+      `residual_variance` by dimension, `measured_on`, `levels`, and for "passes" (quantiles of the
+      samples; only of a model with dropout) and "predictive" (`Spread.half_width`) the `coverage`
+      and the mean `width` of each dimension at every level.
     """
     summary, residual, source = with_residuals(scored)
     kinds = {"predictive": [summary.interval(level) for level in levels]}

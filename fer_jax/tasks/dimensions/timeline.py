@@ -31,7 +31,7 @@ from fer_jax.plotting.timeline import PICTURES, WIDTH, borders, draw_thumbnails,
 from fer_jax.tasks.dimensions.figures import draw_words, dress_plane
 from fer_jax.tasks.dimensions.scores import INTERVAL
 
-# Of time; the light end would not be seen on white.
+# Colours of time; the light end would not be seen on white.
 _COLOURS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
 _PLANE, _LANE = 4.2, 1.35  # inches
 
@@ -60,7 +60,7 @@ def draw_timeline(
 
 
 def _draw_plane(figure, rows: pd.DataFrame) -> None:
-    """The way of the clip, its colour the time; intervals of its first and its last point."""
+    """The path of the clip, coloured by time; intervals of its first and its last point."""
     axes = figure.subplots()
     draw_words(axes, TEXT - 1)
     seen = rows[rows["frames"] > 0]
@@ -99,7 +99,7 @@ def _draw_plane(figure, rows: pd.DataFrame) -> None:
 
 
 def _draw_lanes(figure, rows: pd.DataFrame, dimensions: Sequence[str]) -> None:
-    """A panel each dimension: value and interval, the passes' deviation within."""
+    """A panel each dimension: value and interval, the samples' deviation within."""
     panels = figure.subplots(len(dimensions), 1, sharex=True, squeeze=False)[:, 0]
     edges = borders(rows["start"], rows["end"])
     flat = {"fill": True, "linewidth": 0}
