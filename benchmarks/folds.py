@@ -59,9 +59,9 @@ class Folds:
         def features(batch):
             return model_inputs(batch["landmarks"], clips.graph.edges)
 
-        self.clips, self.task = clips, task
+        self.clips = clips
         self.program = program.make_program(module, task, config, features, folds)
-        runs = [loop.Run(fold, number) for number, fold in enumerate(folds)]
+        runs = [program.Run(fold, number) for number, fold in enumerate(folds)]
         self.groups = [runs[first : first + together] for first in range(0, count, together)]
         shape = np.zeros((1, FRAMES, len(clips.graph.edges), 2))
         self.states = [
@@ -77,15 +77,9 @@ class Folds:
         started = time.perf_counter()
         for number, runs in enumerate(self.groups):
             histories = self.histories[number]
-            self.states[number] = loop.fit(
-                self.program,
-                self.task,
-                self.states[number],
-                self.clips,
-                runs,
-                epochs=len(histories[0]) + 1,
-                histories=histories,
-                after_epoch=lambda states, histories: None,
+            schedule, states = loop.Schedule(len(histories[0]) + 1), self.states[number]
+            (self.states[number],) = loop.train_epochs(
+                self.program, states, self.clips, runs, schedule, histories
             )
         jax.block_until_ready(self.states)
         return time.perf_counter() - started

@@ -20,8 +20,8 @@ from rich.progress import track
 
 import fer_jax
 from fer_jax import metrics
-from fer_jax.data import load as data_load
 from fer_jax.data.clips import Clips
+from fer_jax.data.load import load_clips
 from fer_jax.faces.crop import cut_crop
 from fer_jax.faces.landmarks import (
     ALIGNED,
@@ -42,9 +42,9 @@ BATCH = 64
 def load(path: pathlib.Path, model) -> Clips:
     """Opens the data set with the labels that a bundle was trained on."""
     if model is None:
-        return data_load.load_clips(path, 1, "middles", crop_size=0, target="votes")
-    rated = model.info["config"]["data"]
-    return data_load.load_clips(
+        return load_clips(path, 1, "middles", crop_size=0, target="votes")
+    rated = model.record.config["data"]
+    return load_clips(
         path,
         1,
         "middles",
@@ -127,7 +127,7 @@ def main() -> None:
     clips = load(options.data, model)
     numbers = np.flatnonzero(np.asarray(clips.splits) == "validation")
     numbers = np.random.default_rng(0).permutation(numbers)[: options.images]
-    images = [clips.frames.clip(number)[0] for number in numbers]
+    images = [clips.crops.frames.clip(number)[0] for number in numbers]
     faces = [find(image) for image in track(images, "searching", transient=True)]
     seen = [place for place, face in enumerate(faces) if face is not None]
     print(f"a face in {len(seen)} of {len(images)} validation images\n")

@@ -31,7 +31,7 @@ def known_intensity(path: pathlib.Path, predictor) -> np.ndarray:
         label = classes[example["label"]]
         shown = [names.index(f"AU{unit:02d}") for unit in RECIPES[label]]
         chosen = frame_selection.select_frames(
-            example["detected"], predictor.frames, predictor.frame_rule
+            example["detected"], predictor.spec.frames, predictor.spec.frame_rule
         )
         if label != "neutral":
             steps.append(example["action_units"][chosen][:, shown].mean(-1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks import sides
 from benchmarks.pairs import SYSTEMS
 from benchmarks.rows import WAYS, Row
-from fer_jax.training.program import call_bytes, count_parameters
+from fer_jax.training.program import count_parameters, memory_bytes
 
 ROOM = 8  # GiB
 HEADING = (
@@ -24,7 +24,7 @@ def lines(row: Row) -> str:
             sides.Ours(pair, size, 1, **options, parts=size if divided else 1)
             for size in (row.batch, 2 * row.batch)
         )
-        need, more = (call_bytes(each.compile_step()) / 2**20 for each in (few, many))
+        need, more = (memory_bytes(each.compile_step()) / 2**20 for each in (few, many))
         parameters = 4 * count_parameters(few.states_shape.params)[0] / 2**20
         clip = (more - need) / row.batch
         most = int(row.batch + (1024 * ROOM - need) // clip)

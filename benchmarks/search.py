@@ -27,7 +27,7 @@ from fer_jax.systems.st_bln.growth import show
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
 from fer_jax.training import loop
-from fer_jax.training.program import compile_ahead, make_program, stack, unstack
+from fer_jax.training.program import Run, compile_ahead, make_program, stack, unstack
 
 REFERENCE_EDGES, CLASSES, CLIPS, FRAMES = 309, 7, 294, 4
 PAPER_EPOCHS = 350  # of a stage, in the published code
@@ -57,7 +57,7 @@ class Ours:
 
     def __init__(self, config):
         self.config, self.clips, self.variables = config, make_clips(), {}
-        self.run = loop.Run(Fold("stage", np.arange(CLIPS), np.arange(0)), seed=0)
+        self.run = Run(Fold("stage", np.arange(CLIPS), np.arange(0)), seed=0)
         self.depth = 0
 
     def features(self, batch):

@@ -141,7 +141,7 @@ class Ours:
     def _batches(self):
         x, y = self.pair.batch(self.size)
         one = {"inputs": x, "label": y, "weight": np.ones(len(y), np.float32)}
-        return parallel.split(jax.tree.map(lambda leaf: np.stack([leaf] * self.steps)[None], one))
+        return parallel.shard(jax.tree.map(lambda leaf: np.stack([leaf] * self.steps)[None], one))
 
     def _shapes(self):
         local = (jax.local_device_count(), 1, self.steps, self.size // jax.device_count())

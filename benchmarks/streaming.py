@@ -23,9 +23,8 @@ def measure(name: str, path: str, room: float, epochs: int, send) -> None:
     from fer_jax import systems
     from fer_jax.compare.compare import load_config
     from fer_jax.experiments import setup
-    from fer_jax.tasks import TASKS
     from fer_jax.training import loop
-    from fer_jax.training.program import compile_ahead
+    from fer_jax.training.program import Run, compile_ahead
 
     config = load_config(name)
     config.data.crops_in_memory_gb = room
@@ -34,14 +33,12 @@ def measure(name: str, path: str, room: float, epochs: int, send) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as workdir:
         experiment = systems.prepare(config, workdir)
-        clips, run = experiment.clips, loop.Run(experiment.folds[0], 0)
+        clips, run = experiment.clips, Run(experiment.folds[0], 0)
         states = setup.fresh_states(experiment.program, clips, [0])
         program, _ = compile_ahead(experiment.program, states, clips)
         histories = [[]]
-        loop.fit(
-            program, TASKS[config.task], states, clips, [run], epochs=epochs,
-            histories=histories, after_epoch=lambda states, histories: None,
-        )  # fmt: skip
+        for _ in loop.train_epochs(program, states, clips, [run], loop.Schedule(epochs), histories):
+            pass
         rows = histories[0][1:]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     send.send(

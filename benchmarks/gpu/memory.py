@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from benchmarks import pairs, sides
 from benchmarks.gpu.speed import SMALL
-from fer_jax.training.program import call_bytes
+from fer_jax.training.program import memory_bytes
 
 BATCHES = {  # two sizes of a batch each, between which memory grows by the clip
     "FER-GCN": (8, 16),
@@ -27,7 +27,7 @@ def measure(system: str, small: bool) -> Iterator[dict]:
         functools.partial(sides.Ours(pair, batch, 1, "bfloat16", remat).compile_step, sides.quick())
         for remat, batch in ways
     )
-    need = {way: call_bytes(program) for way, program in zip(ways, programs, strict=True)}
+    need = {way: memory_bytes(program) for way, program in zip(ways, programs, strict=True)}
     for remat in remats:
         few, many = batches[0], batches[-1]
         clip = (need[remat, many] - need[remat, few]) / max(many - few, 1)

@@ -28,9 +28,10 @@ from fer_jax import uncertainty
 from fer_jax.compare import tables
 from fer_jax.experiments import configs, report
 from fer_jax.experiments.run import FAILURES, keep_compiled
+from fer_jax.experiments.workdir import Workdir
 from fer_jax.predict.load import load_model
 from fer_jax.predict.predictor import Predictor
-from fer_jax.predict.windows import Face, gather
+from fer_jax.predict.windows import Face, stack_faces
 from fer_jax.systems import run
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import published
@@ -65,14 +66,14 @@ def load_config(name: str) -> ConfigDict:
 
 def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict:
     """Runs an experiment to its end and measures its model; returns a row of the table."""
-    workdir, search_seconds = runs / config.name, None
+    workdir, search_seconds = Workdir(runs / config.name), None
     console.rule(config.name)
-    metrics = run(config, workdir, console)
+    metrics = run(config, workdir.path, console)
     if config.search.enabled:
         search_seconds = search_report.seconds(search_report.read_rows(workdir))
-        config = load_config(str(workdir / "found.py"))
-        workdir = runs / config.name
-        metrics = run(config, workdir, console)
+        config = load_config(str(workdir.found_config))
+        workdir = Workdir(runs / config.name)
+        metrics = run(config, workdir.path, console)
     return {
         "method": _method(config),
         "config": config.name,
@@ -85,7 +86,7 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
         "params_without_graph": metrics["params_without_U"],
         "train_seconds": metrics["train_seconds"],
         "search_seconds": search_seconds,
-        **measure(load_model(workdir / "model")),
+        **measure(load_model(workdir.model)),
         **_published(config),
     }
 
@@ -163,9 +164,10 @@ def measure(predictor: Predictor, passes: int = 100) -> dict:
 
     The operations are those of the compiled network (a multiplication and an addition are two).
     """
-    points, size = np.zeros((68, 2), np.float32), predictor.prepared_size
+    points, size = np.zeros((68, 2), np.float32), predictor.spec.prepared_size
     face = Face(points, np.zeros((size, size, 3), np.float32), points)
-    inputs = predictor.features(gather([face] * predictor.frames, predictor.inputs))
+    faces = [face] * predictor.spec.frames
+    inputs = predictor.features(stack_faces(faces, predictor.module.inputs))
     plain = jax.jit(functools.partial(predictor.module.apply, train=False))
     cost = plain.lower(predictor.recalibrated, inputs).cost_analysis()
     stochastic = jax.jit(functools.partial(uncertainty.sample, predictor.module, passes=passes))

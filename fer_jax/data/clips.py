@@ -1,9 +1,10 @@
-"""A data set in memory and its batches."""
+"""A dataset in memory and its batches."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,32 +14,72 @@ from fer_jax.faces.landmarks import ALIGNED, Framing
 
 
 @dataclasses.dataclass(frozen=True)
+class Crops:
+    """Face crops of N clips.
+
+    Attributes:
+      frames: `[N, T, S, S, 3]` uint8 RGB in memory, or `crops.Recorded` where they are decoded
+        while training.
+      landmarks: `[N, T, 68, 2]` float32, pixels of the crops.
+      framing: how faces lie in the crops.
+    """
+
+    frames: np.ndarray | crops.Shared | crops.Recorded
+    landmarks: np.ndarray | crops.Shared
+    framing: Framing = ALIGNED
+
+    @property
+    def size(self) -> int:
+        """Side of a crop, pixels."""
+        return self.frames.shape[2]
+
+
+class Preparation(NamedTuple):
+    """How a dataset was prepared.
+
+    Attributes:
+      scaled: whether the source's frame widths were known, so that pixels could be rescaled.
+      version: of the program that prepared it.
+    """
+
+    scaled: bool = True
+    version: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """What of a dataset cannot be used.
+
+    Attributes:
+      faceless: labelled windows that show no face.
+      short: recordings by dataset that have too few frames with a face for one piece.
+      classes: clips by class, where no training dataset shows the class (`cross_database`).
+    """
+
+    faceless: int = 0
+    short: dict[str, int] = dataclasses.field(default_factory=dict)
+    classes: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Clips:
-    """A prepared data set, T frames a clip.
+    """A prepared dataset, T frames a clip.
 
     Attributes:
       clip_ids, subjects, splits: one string a clip.
-      labels: what is learnt: `[N]` int32 classes, or `[N, A]` float32 action units (1 present,
+      labels: what is trained on: `[N]` int32 classes, or `[N, A]` float32 action units (1 present,
         0 not, NaN unknown).
       landmarks: `[N, T, 68, 2]` float32, pixels of a frame 500 wide.
       seconds: `[N]` length of the whole clip.
       classes: names of classes or action units, in the order of the labels.
       graph: the landmark graph.
-      scaled: whether the source's frame widths were known, so that pixels could be rescaled.
-      preprocess_version: of the program that prepared it.
-      framing: how faces lie in the crops.
-      frames: face crops `[N, T, S, S, 3]` uint8 RGB in memory, `crops.Recorded` where they are
-        decoded while training, or None.
-      crop_landmarks: `[N, T, 68, 2]` float32, pixels of the crops, or None.
+      crops: face crops, None for models of landmarks.
       ranks: `[N]` which window of its recording it is, counted from 0; None: all are the first.
-      faceless: labelled windows that show no face, which are left out.
-      short: recordings left out by data set, because they have too few frames with a face for one
-        piece.
-      unseen: clips left out by class, because no data set to learn from shows it
-        (`cross_database`).
       ends: `[N]` seconds into the recording at which it ends; NaN where that is not known.
+      preparation: how the dataset was prepared.
+      left_out: what of it is not among the clips.
 
-    Windows overlap: `landmarks`, `frames` and `crop_landmarks` are then `crops.Shared`.
+    Windows overlap: landmarks and crops are then `crops.Shared`.
     """
 
     clip_ids: list[str]
@@ -49,16 +90,11 @@ class Clips:
     seconds: np.ndarray
     classes: tuple[str, ...]
     graph: lm.Graph
-    scaled: bool = True
-    preprocess_version: int = 0
-    framing: Framing = ALIGNED
-    frames: np.ndarray | crops.Shared | crops.Recorded | None = None
-    crop_landmarks: np.ndarray | crops.Shared | None = None
+    crops: Crops | None = None
     ranks: np.ndarray | None = None
     ends: np.ndarray | None = None
-    faceless: int = 0
-    short: dict[str, int] = dataclasses.field(default_factory=dict)
-    unseen: dict[str, int] = dataclasses.field(default_factory=dict)
+    preparation: Preparation = Preparation()
+    left_out: LeftOut = LeftOut()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -71,26 +107,32 @@ class Clips:
     @property
     def clip_bytes(self) -> int:
         """Size of what a model gets of a clip, before it is converted."""
-        if self.frames is None:
+        if self.crops is None:
             return self.landmarks[0].nbytes
-        if isinstance(self.frames, crops.Recorded):
-            return self.frames.clip_bytes
-        return self.frames[0].nbytes
+        if self.streamed:
+            return self.crops.frames.clip_bytes
+        return self.crops.frames[0].nbytes
+
+    @property
+    def streamed(self) -> bool:
+        """Whether crops are decoded while training."""
+        return self.crops is not None and isinstance(self.crops.frames, crops.Recorded)
 
 
 def hold_crops(clips: Clips, most: int) -> Clips:
     """Decodes the crops into memory where all of them take no more than `most` bytes."""
-    if not isinstance(clips.frames, crops.Recorded) or clips.frames.held_bytes > most:
+    if not clips.streamed or clips.crops.frames.held_bytes > most:
         return clips
-    return dataclasses.replace(clips, frames=clips.frames.all())
+    held = dataclasses.replace(clips.crops, frames=clips.crops.frames.all())
+    return dataclasses.replace(clips, crops=held)
 
 
 def take(clips: Clips, numbers: np.ndarray, weight: np.ndarray | None = None) -> dict:
     """Gathers a batch; `numbers` may have any shape, which becomes the leading axes."""
-    if not isinstance(clips.frames, crops.Recorded):
-        frames = None if clips.frames is None else clips.frames[numbers]
+    if not clips.streamed:
+        frames = None if clips.crops is None else clips.crops.frames[numbers]
         return _batch(clips, numbers, weight, frames)
-    decoded = np.stack([clips.frames.clip(number) for number in numbers.reshape(-1)])
+    decoded = np.stack([clips.crops.frames.clip(number) for number in numbers.reshape(-1)])
     return _batch(clips, numbers, weight, decoded)
 
 
@@ -100,8 +142,8 @@ def _batch(clips: Clips, numbers: np.ndarray, weight, frames: np.ndarray | None)
     batch = {"label": clips.labels[numbers], "weight": weight}
     if frames is None:
         return {**batch, "landmarks": clips.landmarks[numbers]}
-    frames = frames.reshape(*numbers.shape, *clips.frames.shape[1:])
-    return {**batch, "frames": frames, "crop_landmarks": clips.crop_landmarks[numbers]}
+    frames = frames.reshape(*numbers.shape, *clips.crops.frames.shape[1:])
+    return {**batch, "frames": frames, "crop_landmarks": clips.crops.landmarks[numbers]}
 
 
 def batches(clips: Clips, numbers: np.ndarray, weight=None, hop: int = 1) -> Iterator[dict]:
@@ -117,11 +159,11 @@ def batches(clips: Clips, numbers: np.ndarray, weight=None, hop: int = 1) -> Ite
     parts = [slice(first, first + hop) for first in range(0, numbers.shape[1], hop)]
     order = [numbers[:, part] for part in parts]
     weights = [None if weight is None else weight[:, part] for part in parts]
-    if not isinstance(clips.frames, crops.Recorded):
+    if not clips.streamed:
         yield from (take(clips, *each) for each in zip(order, weights, strict=True))
         return
     flat = np.concatenate([chosen.reshape(-1) for chosen in order])
-    decoded = crops.stream(clips.frames, flat, order[0].size)
+    decoded = crops.stream(clips.crops.frames, flat, order[0].size)
     for chosen, own, frames in zip(order, weights, decoded, strict=True):
         yield _batch(clips, chosen, own, frames)
 

@@ -9,9 +9,11 @@ import os
 from collections.abc import Iterator
 
 import numpy as np
-from rich.progress import track
+from rich.console import Console
 
-CALL_BYTES = 2**24  # clips of one compiled call, so that the next are decoded meanwhile
+from fer_jax.progress import Progress
+
+STREAMED_CALL_BYTES = 2**24  # clips of one compiled call, so that the next are decoded meanwhile
 _SLOW = 5000  # frames whose decoding is worth a progress bar
 
 
@@ -93,9 +95,7 @@ class Recorded:
         pool = concurrent.futures.ThreadPoolExecutor(_cores())
         try:
             parts = pool.map(self._decoded, self._needed, self._needed.values())
-            if len(values) > _SLOW:
-                parts = track(parts, "decoding crops", total=len(counts), transient=True)
-            for start, part in zip(starts, parts, strict=False):
+            for start, part in zip(starts, _shown(parts, counts), strict=False):
                 values[start : start + len(part)] = part
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # an interrupt waits for nothing
@@ -136,8 +136,21 @@ class Recorded:
         }
 
 
-def join(parts: list[Recorded]) -> Recorded:
-    """Puts the crops of several data sets one behind the other; they must be equally large."""
+def _shown(parts: Iterator[np.ndarray], counts: list[int]) -> Iterator[np.ndarray]:
+    """Shows how far the recordings are decoded where that takes long."""
+    if sum(counts) <= _SLOW:
+        yield from parts
+        return
+    with Progress(Console(), transient=True) as progress:
+        work = progress.start("decoding crops", len(counts))
+        for done, part in enumerate(parts, 1):
+            yield part
+            work.update(done)
+        work.finish()
+
+
+def concatenate(parts: list[Recorded]) -> Recorded:
+    """Puts the crops of several datasets one behind the other; they must be equally large."""
     return Recorded(
         places=tuple(place for part in parts for place in part.places),
         chosen=tuple(frames for part in parts for frames in part.chosen),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fer_jax.data import crops
-from fer_jax.data.clips import Clips
+from fer_jax.data.clips import Clips, Crops, LeftOut
 from fer_jax.faces.labels import canonical
 
 SEPARATOR = "/"  # between the name of a data set and that of a clip or a person
@@ -20,7 +20,7 @@ def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
 
     The classes are the union of those that the data sets to learn from show, under the names of
     `labels.canonical`, in alphabetical order. Clips of other classes in the tested set cannot be
-    told and are left out; `Clips.unseen` counts them.
+    told and are left out; `Clips.left_out` counts them.
 
     Args:
       learnt: clips of every data set to learn from, under its name.
@@ -32,10 +32,10 @@ def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
 
     Source: 3D Inception-ResNet specification, section 9.
     """
-    name, unseen = tested[0], tested[1]
+    name, scored = tested
     classes = tuple(sorted({label for clips in learnt.values() for label in _labels(clips)}))
-    counts = collections.Counter(label for label in _labels(unseen) if label not in classes)
-    parts = {**learnt, name: keep(unseen, np.isin(_labels(unseen), classes))}
+    counts = collections.Counter(label for label in _labels(scored) if label not in classes)
+    parts = {**learnt, name: keep(scored, np.isin(_labels(scored), classes))}
     if not len(parts[name]):
         raise ValueError(
             f"{name} shows {', '.join(sorted(counts))}, none of which the data sets to learn from "
@@ -43,7 +43,7 @@ def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
         )
     _check_sizes(parts)
     _check_framings(parts)
-    first, every = next(iter(parts.values())), list(parts.values())
+    every = list(parts.values())
 
     def prefixed(field: str) -> list[str]:
         return [f"{key}{SEPARATOR}{each}" for key, c in parts.items() for each in getattr(c, field)]
@@ -52,19 +52,31 @@ def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
         values = [getattr(clips, field) for clips in every]
         return None if values[0] is None else np.concatenate(values)
 
+    short = {name: count for clips in every for name, count in clips.left_out.short.items()}
+    faceless = sum(clips.left_out.faceless for clips in every)
     return dataclasses.replace(
-        first,
+        every[0],
         clip_ids=prefixed("clip_ids"),
         subjects=prefixed("subjects"),
         splits=["train"] * sum(map(len, learnt.values())) + ["test"] * len(parts[name]),
         labels=np.array([classes.index(label) for c in every for label in _labels(c)], np.int32),
         classes=classes,
-        scaled=all(clips.scaled for clips in every),
-        frames=None if first.frames is None else crops.join([clips.frames for clips in every]),
-        faceless=sum(clips.faceless for clips in every),
-        short={name: count for clips in every for name, count in clips.short.items()},
-        unseen=dict(sorted(counts.items())),
-        **{f: joined(f) for f in ("landmarks", "crop_landmarks", "seconds", "ranks", "ends")},
+        crops=_joined_crops(every),
+        preparation=every[0].preparation._replace(
+            scaled=all(clips.preparation.scaled for clips in every)
+        ),
+        left_out=LeftOut(faceless, short, dict(sorted(counts.items()))),
+        **{field: joined(field) for field in ("landmarks", "seconds", "ranks", "ends")},
+    )
+
+
+def _joined_crops(every: list[Clips]) -> Crops | None:
+    if every[0].crops is None:
+        return None
+    return dataclasses.replace(
+        every[0].crops,
+        frames=crops.concatenate([clips.crops.frames for clips in every]),
+        landmarks=np.concatenate([clips.crops.landmarks for clips in every]),
     )
 
 
@@ -75,11 +87,12 @@ def keep(clips: Clips, chosen: np.ndarray) -> Clips:
         name: [getattr(clips, name)[number] for number in numbers]
         for name in ("clip_ids", "subjects", "splits")
     }
-    for name in ("labels", "landmarks", "crop_landmarks", "seconds", "ranks", "ends"):
+    for name in ("labels", "landmarks", "seconds", "ranks", "ends"):
         values = getattr(clips, name)
         fields[name] = None if values is None else values[numbers]
-    if clips.frames is not None:
-        fields["frames"] = clips.frames.take(numbers)
+    if clips.crops is not None:
+        frames, landmarks = clips.crops.frames.take(numbers), clips.crops.landmarks[numbers]
+        fields["crops"] = dataclasses.replace(clips.crops, frames=frames, landmarks=landmarks)
     return dataclasses.replace(clips, **fields)
 
 
@@ -96,7 +109,7 @@ def _labels(clips: Clips) -> list[str]:
 
 def _check_sizes(parts: dict[str, Clips]) -> None:
     sizes = {
-        name: clips.landmarks.shape[1:2] if clips.frames is None else clips.frames.shape[1:]
+        name: clips.landmarks.shape[1:2] if clips.crops is None else clips.crops.frames.shape[1:]
         for name, clips in parts.items()
     }
     if len(set(sizes.values())) > 1:
@@ -110,7 +123,9 @@ def _check_sizes(parts: dict[str, Clips]) -> None:
 
 
 def _check_framings(parts: dict[str, Clips]) -> None:
-    framings = {name: clips.framing for name, clips in parts.items()}
+    framings = {
+        name: clips.crops.framing for name, clips in parts.items() if clips.crops is not None
+    }
     if len(set(framings.values())) > 1:
         listed = ", ".join(
             f"{name} {framing.eye_distances:g} eye distances a side, the face's middle at "

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fer_jax.data import crops, how_to_prepare
-from fer_jax.data.clips import Clips
+from fer_jax.data.clips import Clips, Crops, LeftOut, Preparation
 from fer_jax.data.frame_selection import (
     CUT,
     PIECES,
@@ -94,14 +94,6 @@ def load_clips(
             f"{path} has pictures and no landmarks: choose a model that looks at face crops"
         )
     column = {name: [row[name] for row in rows] for name in rows[0]}
-    pictures = {}
-    if crop_size is not None:
-        pictures["frames"] = crops.Recorded(
-            tuple((str(path), *place) for place in column["place"]),
-            tuple(column["chosen"]),
-            metadata["crop_size"],
-        )
-        pictures["crop_landmarks"] = _points(column, "crop_landmarks", rule)
     return Clips(
         clip_ids=column["clip_id"],
         subjects=column["subject"],
@@ -111,14 +103,11 @@ def load_clips(
         seconds=np.asarray(column["seconds"], np.float32),
         classes=names,
         graph=lm.load_graph(path / "graph.json"),
-        scaled=all(column["scaled"]),
-        preprocess_version=int(metadata.get("preprocess_version", 0)),
-        framing=_framing(metadata),
+        crops=None if crop_size is None else _crops(path, column, rule, metadata),
         ranks=_ranks(column["place"]) if rule == "windows" else np.zeros(len(rows), int),
         ends=np.array(column["end"]),
-        faceless=faceless,
-        short={dataset: short} if short else {},
-        **pictures,
+        preparation=Preparation(all(column["scaled"]), int(metadata.get("preprocess_version", 0))),
+        left_out=LeftOut(faceless, {dataset: short} if short else {}),
     )
 
 
@@ -146,6 +135,15 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
             f"and arousal are averaged: ferplus has them (docs/data.md)"
         )
     return builder
+
+
+def _crops(path: pathlib.Path, column: dict, rule: str, metadata: dict) -> Crops:
+    places = tuple((str(path), *place) for place in column["place"])
+    return Crops(
+        frames=crops.Recorded(places, tuple(column["chosen"]), metadata["crop_size"]),
+        landmarks=_points(column, "crop_landmarks", rule),
+        framing=_framing(metadata),
+    )
 
 
 def _framing(metadata: dict) -> Framing:

@@ -14,16 +14,18 @@ import pandas as pd
 from fer_jax import __version__
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
-from fer_jax.plotting.curves import learning_curves
+from fer_jax.experiments.workdir import Workdir
 from fer_jax.tasks import TASKS, evaluation
 from fer_jax.training.epoch_log import read_history
 
 
-def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figures=None) -> dict:
-    """Reads the folds' results and writes predictions.csv, figures/ and report.md.
+def write(
+    workdir: Workdir, config, clips: Clips, folds: list[Fold], parameters, own_figures=None
+) -> dict:
+    """Reads the folds' results and writes metrics, predictions, figures and the report.
 
     Args:
-      workdir: of the run; `folds/*.npz` hold the results.
+      workdir: of the run, with the results of its folds.
       config: of the run.
       clips: the data set.
       folds: those that are scored.
@@ -34,10 +36,12 @@ def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figu
     Returns:
       The metrics, as in metrics.json.
     """
+    from fer_jax.plotting.curves import learning_curves  # matplotlib; training does without
+
     task = TASKS[config.task]
     kind = task.report
-    results = [dict(np.load(workdir / "folds" / f"{fold.name}.npz")) for fold in folds]
-    history = pd.DataFrame(read_history(workdir))
+    results = [dict(np.load(workdir.result(fold.name))) for fold in folds]
+    history = pd.DataFrame(read_history(workdir.log))
     # A model without dropout has one pass, which is the stored reading.
     names = [
         n for n in evaluation.READINGS if n != "mc_dropout" or config.model.get("dropout", 0.0)
@@ -47,7 +51,7 @@ def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figu
     content = {
         "name": config.name,
         "clips_scored": len(scored.indices),
-        "left_out": {"faceless": clips.faceless, "short": clips.short},
+        "left_out": {"faceless": clips.left_out.faceless, "short": clips.left_out.short},
         "params_total": parameters[0],
         "params_without_U": parameters[1],
         **own,
@@ -57,8 +61,8 @@ def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figu
     }
     # JSON knows no NaN (the interval of a single fold, say)
     valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
-    (workdir / "metrics.json").write_text(json.dumps(valid, indent=1) + "\n")
-    kind.table(clips, folds, scored).to_csv(workdir / "predictions.csv", index=False)
+    workdir.metrics.write_text(json.dumps(valid, indent=1) + "\n")
+    kind.table(clips, folds, scored).to_csv(workdir.predictions, index=False)
     drawn = [
         ("learning", learning_curves(history[history["fold"] != "all"], loss=kind.LOSS),
          "Loss and accuracy over the epochs"),
@@ -69,24 +73,24 @@ def write(workdir, config, clips: Clips, folds: list[Fold], parameters, own_figu
         numbers = list(dict.fromkeys(scored.indices[kind.order(scored)].tolist()))
         drawn = itertools.chain(drawn, own_figures(numbers))
     captions = {}
-    (workdir / "figures").mkdir(exist_ok=True)
     for name, figure, caption in drawn:
-        figure.savefig(workdir / "figures" / f"{name}.png")
-        captions[f"figures/{name}.png"] = caption
+        file = workdir.figure(name)
+        figure.savefig(file)
+        captions[file.relative_to(workdir.path).as_posix()] = caption
     text = _report(config, clips, content, kind.lines(content), captions)
-    (workdir / "report.md").write_text(text)
+    workdir.report.write_text(text)
     return valid
 
 
 def left_out(config, clips: Clips) -> list[str]:
     """What of the data set could not be used, for the terminal and the report."""
     lines = []
-    if clips.faceless:
-        lines.append(f"{clips.faceless} labelled frames are left out: their window shows no face.")
-    if clips.short:
-        listed = ", ".join(f"{name} {count}" for name, count in clips.short.items())
+    if faceless := clips.left_out.faceless:
+        lines.append(f"{faceless} labelled frames are left out: their window shows no face.")
+    if short := clips.left_out.short:
+        listed = ", ".join(f"{name} {count}" for name, count in short.items())
         lines.append(
-            f"{sum(clips.short.values())} recordings are left out ({listed}): fewer than "
+            f"{sum(short.values())} recordings are left out ({listed}): fewer than "
             f"{config.data.frames} of their frames show a face."
         )
     return lines

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +15,24 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
-from fer_jax.data import augment, crops, cross_database, how_to_prepare, model_inputs
-from fer_jax.data import load as data_load
+from fer_jax.data import augment, crops, cross_database, how_to_prepare, load, model_inputs
 from fer_jax.data.clips import Clips, hold_crops, take
 from fer_jax.data.folds import Fold, make_folds, thinned
 from fer_jax.experiments import validate
-from fer_jax.experiments.workdir import claim
+from fer_jax.experiments.bundle import is_bundle, read_bundle
+from fer_jax.experiments.workdir import Workdir, claim
 from fer_jax.faces.landmarks import make_graph
 from fer_jax.layers.build import build
 from fer_jax.tasks import TASKS
-from fer_jax.training import evaluate, initial_weights, warm_start
-from fer_jax.training import program as training_program
+from fer_jax.training import initial_weights
+from fer_jax.training.evaluate import make_evaluate
+from fer_jax.training.program import (
+    MAX_CALL_BYTES,
+    Program,
+    count_parameters,
+    create_train_states,
+    make_program,
+)
 
 SEEN = 0.7  # share of a prepared crop's side that a model must see at least
 
@@ -32,21 +41,39 @@ class SetupError(ValueError):
     """The config does not fit itself or the data; the message names the field."""
 
 
+class Start(NamedTuple):
+    """What of a network is not drawn at random: a part of its variables, and a note on it."""
+
+    variables: dict
+    note: str = ""
+
+
 @dataclasses.dataclass
 class Experiment:
-    """All that the folds of a run share."""
+    """All that the folds of a run share.
+
+    Attributes:
+      config: of the run.
+      workdir: where its files are.
+      clips, folds: the data, and how they are divided.
+      program: compiled functions.
+      model: `{"name": of the system, **constructor fields}`.
+      parameters: all, and without graph matrices.
+      evaluate: see `training.evaluate.make_evaluate`.
+      start: the weights that training begins with.
+      memory: of a training call on each device, bytes.
+    """
 
     config: ConfigDict
-    workdir: pathlib.Path
+    workdir: Workdir
     clips: Clips
     folds: list[Fold]
-    program: training_program.Program
+    program: Program
     model: dict
     parameters: tuple[int, int]
-    assess: object
-    start: dict | None = None  # a part of the variables that is not drawn
-    start_note: str = ""
-    memory: int = 0  # of a training call on each device, bytes
+    evaluate: Callable
+    start: Start
+    memory: int = 0
 
 
 def prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experiment:
@@ -90,7 +117,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
         return model_inputs.batch_inputs(batch, module, edges, config.data.features, size)
 
     features(take(clips, np.arange(1)))  # an unknown kind fails here, not while training
-    program = training_program.make_program(
+    program = make_program(
         module,
         TASKS[config.task],
         config,
@@ -98,21 +125,20 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
         folds,
         make_augmentation(config, model_inputs.takes_crops(network)),
         clips.clip_bytes,
-        training_program.CALL_BYTES if clips.frames is None else crops.CALL_BYTES,
+        MAX_CALL_BYTES if clips.crops is None else crops.STREAMED_CALL_BYTES,
     )
     shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
-    start, start_note = _load_start(config, clips.classes, shapes)
+    start = _load_start(config, program, clips, shapes)
     return Experiment(
         config=config,
-        workdir=claim(pathlib.Path(workdir), config, clips),
+        workdir=claim(Workdir(pathlib.Path(workdir)), config, clips),
         clips=hold_crops(clips, int(config.data.crops_in_memory_gb * 2**30)),
         folds=folds,
         program=program,
         model=model,
-        parameters=training_program.count_parameters(shapes.params),
-        assess=evaluate.make_assess(program, TASKS[config.task], config.evaluation.passes),
+        parameters=count_parameters(shapes.params),
+        evaluate=make_evaluate(program, config.evaluation.passes),
         start=start,
-        start_note=start_note,
     )
 
 
@@ -120,8 +146,8 @@ def _load(config: ConfigDict, crops_too: bool) -> Clips:
     """Opens the data set, or the data sets of a cross-database experiment."""
     own = config.data
 
-    def load(dataset: str, path: str, rule: str) -> Clips:
-        return data_load.load_clips(
+    def opened(dataset: str, path: str, rule: str) -> Clips:
+        return load.load_clips(
             path,
             own.frames,
             rule,
@@ -134,11 +160,11 @@ def _load(config: ConfigDict, crops_too: bool) -> Clips:
             neutral_dominance=own.neutral_dominance or None,
         )
 
-    tested = load(own.dataset, own.path, own.frame_rule)
+    tested = opened(own.dataset, own.path, own.frame_rule)
     if not own.train_on:
         return tested
-    learnt = {dataset: load(dataset, path, rule) for dataset, path, rule in own.train_on}
-    return cross_database.join(learnt, (own.dataset, tested))
+    trained_on = {dataset: opened(dataset, path, rule) for dataset, path, rule in own.train_on}
+    return cross_database.join(trained_on, (own.dataset, tested))
 
 
 def _folds(config: ConfigDict, clips: Clips) -> list[Fold]:
@@ -155,21 +181,44 @@ def _folds(config: ConfigDict, clips: Clips) -> list[Fold]:
     return folds
 
 
-def _load_start(config: ConfigDict, classes, shapes) -> tuple[dict | None, str]:
-    """Reads `config.pretrained`, None where it is empty: a part of the variables, and a note."""
+def _load_start(config: ConfigDict, program: Program, clips: Clips, shapes) -> Start:
+    """Reads the weights that `config.pretrained` names."""
     if not config.pretrained:
-        return None, ""
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes)
-    if warm_start.is_bundle(config.pretrained):
-        return warm_start.load_weights(config.pretrained, classes, one.variables)
+        return Start({})
+    path = pathlib.Path(config.pretrained).expanduser()
+    if is_bundle(path):
+        return _from_bundle(path, program, clips)
     if "backbone" not in shapes.params:
         raise ValueError(
             f"--config.pretrained={config.pretrained}: {config.model.name} has no backbone; it can "
             f"begin with a bundle, the folder model/ of a run"
         )
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes)
     backbone = {name: tree.get("backbone", {}) for name, tree in one.variables.items()}
     backbone = initial_weights.load_backbone(config.pretrained, backbone)
-    return {name: {"backbone": tree} for name, tree in backbone.items() if tree}, ""
+    return Start({name: {"backbone": tree} for name, tree in backbone.items() if tree})
+
+
+def _from_bundle(path: pathlib.Path, program: Program, clips: Clips) -> Start:
+    """Takes what the network has in common with that of a bundle."""
+    try:
+        bundle = read_bundle(path)
+    except FileNotFoundError as error:
+        raise ValueError(f"the bundle {path} cannot be read: {error}") from error
+    inputs = _input_shapes(program, clips)
+
+    def shapes(outputs: int) -> dict:
+        module = program.module.clone(classes=outputs)
+        init = functools.partial(module.init, train=False)
+        variables = jax.eval_shape(init, jax.random.key(0), inputs)
+        return {name: variables.get(name, {}) for name in ("params", "batch_stats")}
+
+    taken, new = initial_weights.take_over(bundle.variables, bundle.classes, shapes, clips.classes)
+    if not taken:
+        raise ValueError(f"no weights of {path} have the name and shape of the network's own")
+    count = len(jax.tree.leaves(taken))
+    listed = f"; new are {', '.join(new)}" if new else ""
+    return Start(taken, f"begins with {count} of {count + len(new)} arrays of {path}{listed}")
 
 
 def _check_crops(config: ConfigDict, clips: Clips, smallest: int) -> None:
@@ -178,9 +227,9 @@ def _check_crops(config: ConfigDict, clips: Clips, smallest: int) -> None:
     Args:
       smallest: side of a crop that the network needs, pixels.
     """
-    if clips.frames is None:
+    if clips.crops is None:
         return
-    prepared, size = clips.frames.shape[2], config.data.crop_size
+    prepared, size = clips.crops.size, config.data.crop_size
     seen = config.model.get("size", 0) or size or prepared  # after enlarging
     for name, more in (("stages", 0), ("blocks", 1)):  # in front of its blocks DenseNet halves too
         count = len(config.model.get(name, ()))
@@ -228,10 +277,15 @@ def make_augmentation(config: ConfigDict, of_crops: bool):
     return change_landmarks
 
 
-def fresh_states(program: training_program.Program, clips: Clips, seeds, start: dict | None = None):
+def _input_shapes(program: Program, clips: Clips):
+    """Shapes of what the model takes of one clip."""
+    return jax.eval_shape(program.features, take(clips, np.arange(1)))
+
+
+def fresh_states(program: Program, clips: Clips, seeds, start: dict | None = None):
     """States in which R runs begin, leading axis R; `start` replaces what was drawn."""
-    inputs = jax.eval_shape(program.features, take(clips, np.arange(1)))
-    states = training_program.create_train_states(program.module, program.optimizer, inputs, seeds)
+    inputs = _input_shapes(program, clips)
+    states = create_train_states(program.module, program.optimizer, inputs, seeds)
     parts = {}
     for name, tree in (start or {}).items():
         given = {path: jnp.stack([leaf] * len(seeds)) for path, leaf in flatten_dict(tree).items()}

@@ -1,7 +1,8 @@
-"""The work directory of a run: who it belongs to."""
+"""The work directory of a run: where its files are, and whom it belongs to."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -11,8 +12,10 @@ from ml_collections import ConfigDict
 
 from fer_jax.data import crops
 from fer_jax.data.clips import Clips
+from fer_jax.training.loop import Files
 
-# Fields that change how a run is computed, not what comes out: a run may go on with others.
+_LOG = "metrics.jsonl"
+# Fields that change how a run is computed, not what comes out: a run may resume with others.
 _SAME_RUN = (("data", "crops_in_memory_gb"), ("model", "remat"))
 
 
@@ -20,13 +23,101 @@ class WorkdirError(RuntimeError):
     """The work directory belongs to another experiment."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """Paths of the files of a run.
+
+    Attributes:
+      path: of the folder, which need not exist.
+    """
+
+    path: pathlib.Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def config(self) -> pathlib.Path:
+        return self.path / "config.json"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        return self.path / "metrics.json"
+
+    @property
+    def log(self) -> pathlib.Path:
+        """A row an epoch of every run."""
+        return self.path / _LOG
+
+    @property
+    def predictions(self) -> pathlib.Path:
+        return self.path / "predictions.csv"
+
+    @property
+    def report(self) -> pathlib.Path:
+        return self.path / "report.md"
+
+    @property
+    def model(self) -> pathlib.Path:
+        """Folder of the bundle."""
+        return self.path / "model"
+
+    def figure(self, name: str) -> pathlib.Path:
+        """File of a figure; its folder is made."""
+        folder = self.path / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{name}.png"
+
+    def result(self, fold: str) -> pathlib.Path:
+        """What the report needs of a fold; a fold is done when this file exists."""
+        return self.path / "folds" / f"{fold}.npz"
+
+    def weights(self, fold: str) -> pathlib.Path:
+        """Weights that a fold was scored with."""
+        return self.path / "folds" / f"{fold}.msgpack"
+
+    def training(self, group: str) -> Files:
+        """Checkpoints of runs that are trained side by side, and the logs of all runs."""
+        return _files(self.path, self.path, group)
+
+    def stage_training(self, stage: str) -> Files:
+        """The same for a stage of a search, which has logs of its own."""
+        return _files(self.path, self.path / "search", stage)
+
+    @property
+    def search_rows(self) -> pathlib.Path:
+        """Finished stages of a search."""
+        return self.path / "search.jsonl"
+
+    @property
+    def search_table(self) -> pathlib.Path:
+        return self.path / "search.csv"
+
+    def search_weights(self, topology: tuple[int, ...]) -> pathlib.Path:
+        """Weights of a stage of a search."""
+        return self.path / "search" / "weights" / f"{'-'.join(map(str, topology))}.msgpack"
+
+    @property
+    def found_config(self) -> pathlib.Path:
+        """Config of the network that a search found."""
+        return self.path / "found.py"
+
+
+def _files(workdir: pathlib.Path, logs: pathlib.Path, group: str) -> Files:
+    return Files(
+        checkpoints=workdir / "checkpoints" / group,
+        log=logs / _LOG,
+        tensorboard=logs / "tensorboard",
+    )
+
+
 def _fingerprint(clips: Clips) -> str:
     """Hash of the clips: names, splits, labels, landmarks (of crops their size and landmarks)."""
     names = [clips.clip_ids, clips.subjects, clips.splits, clips.classes]
     digest = hashlib.sha256(json.dumps(names).encode())
     arrays = [clips.labels, clips.landmarks, clips.graph.edges]
-    if clips.frames is not None:
-        arrays += [clips.crop_landmarks, np.array(clips.frames.shape)]
+    if clips.crops is not None:
+        arrays += [clips.crops.landmarks, np.array(clips.crops.frames.shape)]
     shared = [array for array in arrays if isinstance(array, crops.Shared)]
     arrays = [array for array in arrays if not isinstance(array, crops.Shared)]
     for array in arrays + [part for each in shared for part in (each.values, each.chosen)]:
@@ -34,15 +125,19 @@ def _fingerprint(clips: Clips) -> str:
     return digest.hexdigest()[:16]
 
 
-def claim(workdir: pathlib.Path, config: ConfigDict, clips: Clips) -> pathlib.Path:
-    """Writes config.json, or checks that the run found there is the same experiment."""
-    claim = {**config.to_dict(), "data_fingerprint": _fingerprint(clips)}
+def claim(workdir: Workdir, config: ConfigDict, clips: Clips) -> Workdir:
+    """Writes config.json, or checks that the run found there is the same experiment.
+
+    Raises:
+      WorkdirError: it is another one.
+    """
+    own = {**config.to_dict(), "data_fingerprint": _fingerprint(clips)}
     for section, name in _SAME_RUN:
-        claim[section].pop(name, None)
-    content = json.dumps(claim, indent=1, default=list) + "\n"
-    file = workdir / "config.json"
+        own[section].pop(name, None)
+    content = json.dumps(own, indent=1, default=list) + "\n"
+    file = workdir.config
     if not file.exists():
-        workdir.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".partial")
         partial.write_text(content)
         partial.replace(file)

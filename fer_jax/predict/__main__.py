@@ -2,7 +2,7 @@
 
 import sys
 
-from fer_jax.predict.api import main
+from fer_jax.predict.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,40 +1,19 @@
-"""Predicts expressions, action units or dimensions of emotion in clips, with their uncertainty.
-
-    python -m fer_jax.predict BUNDLE CLIP... --out table.csv --annotate out.mp4 --figure out.png
-
-A clip is a video or a folder of frames; for models of landmarks also a CSV of OpenFace. Long clips
-are read window by window. A still image works too, but its one frame stands for a whole clip: where
-the model was trained on motion, take the result with care.
-"""
+"""Predicts expressions, action units or dimensions of emotion in clips and in frames."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import itertools
 import os
-import pathlib
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fer_jax.faces.sequence import UNKNOWN_FPS
-from fer_jax.predict.sources import checked, open_source, watch
-from fer_jax.predict.tables import drawn_files, print_table, save_table
-from fer_jax.predict.windows import (
-    ClipProblem,
-    Options,
-    chosen_threshold,
-    columns,
-    predict_source,
-    predict_windows,
-)
-from fer_jax.tasks import TASKS
+from fer_jax.predict import sources
+from fer_jax.predict.windows import ClipProblem, Options, columns, predict_source, predict_windows
 
 
 def predict_clips(
@@ -98,7 +77,7 @@ def predict_clips(
     tables = [
         table for path in paths if (table := _attempt(predictor, path, options, say)) is not None
     ]
-    return _joined(predictor, tables)
+    return join_tables(predictor, tables)
 
 
 def predict_frames(
@@ -136,29 +115,31 @@ def predict_frames(
       ClipProblem: what finds faces is not installed.
     """
     options = Options(passes, window, stride, threshold, seed, fps, 0, landmark_model)
-    images = checked(images)
+    images = sources.checked(images)
     head = list(itertools.islice(images, 1))
     width = head[0].shape[1] if head else 0
     names = columns(predictor.classes, predictor.task)
-    faces = watch(predictor, itertools.chain(head, images), landmarks, options)
+    faces = sources.watch(predictor, itertools.chain(head, images), landmarks, options)
     for row, _ in predict_windows(predictor, faces, options, fps=fps, width=width):
         yield {name: row[name] for name in names if name in row}
 
 
-def _joined(predictor, tables: list[pd.DataFrame]) -> pd.DataFrame:
+def join_tables(predictor, tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Puts the tables of clips one below the other, also where there is none."""
     if not tables:
         return pd.DataFrame(columns=columns(predictor.classes, predictor.task))
     return pd.concat(tables, ignore_index=True)
 
 
 def _attempt(predictor, path, options: Options, say) -> pd.DataFrame | None:
-    with _reported(path, say):
-        return predict_source(predictor, open_source(predictor, path, options, say), options, say)
+    with reported(path, say):
+        source = sources.open_source(predictor, path, options, say)
+        return predict_source(predictor, source, options, say)
     return None
 
 
 @contextlib.contextmanager
-def _reported(path, say) -> Iterator[None]:
+def reported(path, say) -> Iterator[None]:
     """Says what is wrong with a clip instead of ending the batch."""
     try:
         yield
@@ -167,149 +148,3 @@ def _reported(path, say) -> Iterator[None]:
         say(f"skipped: {problem}" if named else f"skipped: {path}: {problem}")
     except Exception as error:  # whatever a damaged file provokes
         say(f"skipped: {path}: {type(error).__name__}: {error}")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0 when at least one clip was predicted."""
-    options = _parser().parse_args(arguments)
-    console = Console(stderr=True)
-    try:
-        targets = drawn_files(options)
-        from fer_jax.predict.load import load_model
-
-        predictor = load_model(options.bundle)
-        columns(predictor.classes, predictor.task)
-    except (OSError, ValueError) as error:
-        return _failed(console, error)
-    tables, stopped = [], False
-    try:
-        _predict_all(predictor, options, targets, console, tables)
-    except KeyboardInterrupt:
-        stopped = True
-        console.print("stopped: what was finished is shown", style="yellow")
-    table = _joined(predictor, tables)
-    if not tables:
-        return _failed(console, "none of the clips could be predicted")
-    print_table(table, predictor.classes, predictor.task)
-    if options.out is not None:
-        try:
-            save_table(table, options.out)
-        except OSError as error:
-            return _failed(console, f"{options.out} cannot be written: {error}")
-        console.print(f"saved: {options.out}", markup=False, highlight=False, soft_wrap=True)
-    return 130 if stopped else 0
-
-
-def _failed(console: Console, text) -> int:
-    console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
-    return 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fer_jax.predict",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add, path = parser.add_argument, pathlib.Path
-    add("bundle", metavar="BUNDLE", help="folder of a trained model (model/ of a run)")
-    add("clips", metavar="CLIP", nargs="+", type=path,
-        help="video, folder of frames; OpenFace CSV for models of landmarks")  # fmt: skip
-    add("--out", type=path, help="table of all windows, .csv or .json")
-    add("--annotate", type=path, metavar="MP4", help="annotated video; a folder for several clips")
-    add("--figure", type=path, metavar="PNG", help="timeline figure; a folder for several clips")
-    add("--passes", type=_positive(int), default=100, help="with dropout, a window (default 100)")
-    add("--window", type=_positive(float), metavar="SECONDS",
-        help="default: that of the clips or windows the model was trained on (median); 0.2 for "
-        "models of still images")  # fmt: skip
-    add("--stride", type=_positive(float), metavar="SECONDS", help="default: half a window")
-    add("--threshold", type=float, metavar="LIMIT",
-        help="abstain above this entropy, nats, or deviation of the passes from each other, of "
-        "dimensions (default: the model's own)")  # fmt: skip
-    add("--seed", type=int, default=0, help="of the dropout masks (default 0)")
-    add("--fps", type=_positive(float), default=UNKNOWN_FPS,
-        help="frames a second of clips that do not say (default 25)")  # fmt: skip
-    add("--width", type=_positive(int, or_zero=True), default=0, metavar="PIXELS",
-        help="frame width of landmark CSVs; 0 leaves their scale (default)")  # fmt: skip
-    add("--landmark-model", type=path, metavar="DAT",
-        help="dlib 68-point model; default: the installed one")  # fmt: skip
-    return parser
-
-
-def _positive(kind, or_zero: bool = False):
-    def parse(text: str):
-        value = kind(text)
-        if not 0 <= value < float("inf") or not (value or or_zero):
-            raise ValueError
-        return value
-
-    parse.__name__ = "positive number or zero" if or_zero else "positive number"
-    return parse
-
-
-def _predict_all(predictor, options, targets, console: Console, tables: list) -> None:
-    """Predicts and draws clip by clip under a progress bar; `tables` grows as they finish."""
-    how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
-    warning = TASKS[predictor.task].threshold_warning(
-        chosen_threshold(predictor, how), predictor.classes
-    )
-    if warning:
-        console.print(f"note: {warning}", highlight=False, soft_wrap=True)
-    progress = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed:.0f} frames"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-
-    @functools.cache  # every line once
-    def say(text: str) -> None:
-        style = "yellow" if text.startswith("skipped") else None
-        progress.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-    with progress:
-        for path, target in zip(options.clips, targets, strict=True):
-            with _reported(path, say):
-                tables.append(_predict_one(predictor, path, how, target, progress, say))
-
-
-def _predict_one(predictor, path, options: Options, target: dict, progress, say) -> pd.DataFrame:
-    task = progress.add_task(f"reading {path.name}", total=None, rate="")
-
-    def advance() -> None:
-        speed = progress.tasks[0].speed
-        progress.update(task, advance=1, rate=f"{speed:.0f} frames/s" if speed else "")
-
-    try:
-        source = open_source(predictor, path, options, say)
-        progress.update(task, total=source.announced or None)
-        with tempfile.TemporaryFile() as spool:
-            table = predict_source(
-                predictor, source, options, say, advance, spool if target else None
-            )
-            if target:
-                frames = progress.tasks[0].completed
-                progress.reset(task, description=f"drawing {path.name}", total=frames)
-                spool.seek(0)
-                _draw(predictor, source, table, options, target, spool, advance, say)
-    finally:
-        progress.remove_task(task)
-    return table
-
-
-def _draw(predictor, source, table, options, target: dict, spool, advance, say) -> None:
-    """Writes the annotated video and the figure of one clip; a failure costs only these."""
-    from fer_jax.predict import annotate
-
-    classes, threshold = predictor.classes, chosen_threshold(predictor, options)
-    drawn = {"task": predictor.task, "advance": advance, **target}
-    try:
-        annotate.draw_clip(source, table, classes, threshold, spool, **drawn)
-    except Exception as error:  # the predictions are there and stay
-        say(f"not drawn: {source.path}: {error}")
-        return
-    for path in target.values():
-        say(f"drawn: {path}")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import jax
 import jax.numpy as jnp
-import numpy as np
-from etils import epath
 from flax import linen as nn
 
 from fer_jax.data import model_inputs
-from fer_jax.faces.landmarks import Framing, Graph
+from fer_jax.experiments.bundle import Bundle, InputSpec, damaged, read_bundle
 from fer_jax.predict.predictor import Predictor
 from fer_jax.systems import SYSTEMS, build
-from fer_jax.training.checkpoint import BUNDLE_VERSION, load_weights
 
 
 def load_model(path) -> Predictor:
@@ -27,45 +22,47 @@ def load_model(path) -> Predictor:
       FileNotFoundError: there is no bundle.
       ValueError: the bundle is damaged, of a newer version or of an unknown model.
     """
-    path = epath.Path(path)
-    for file in ("model.json", "weights.msgpack"):
-        if not (path / file).exists():
-            raise FileNotFoundError(
-                f"{path} is no model bundle (no {file}): give the folder model/ of a run, "
-                f"e.g. fer_jax.load_model('runs/stbln_synthetic/model')"
-            )
-    try:
-        info = json.loads((path / "model.json").read_text())
-        version, name = info["bundle_version"], info["model"]["name"]
-    except Exception as error:
-        raise _damaged(path, error) from error
-    if version > BUNDLE_VERSION:
-        raise ValueError(f"{path} was written by a newer fer_jax (bundle {version}): update")
+    bundle = read_bundle(path)
+    name = bundle.model.get("name")
     if name not in SYSTEMS:
         raise ValueError(f"{path} holds a model {name!r}; this version knows {sorted(SYSTEMS)}")
     try:
-        return _predictor(info, *load_weights(path / "weights.msgpack"))
+        return _predictor(bundle)
     except Exception as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
-def _damaged(path, error: Exception) -> ValueError:
-    return ValueError(f"the bundle {path} is damaged ({error}): copy it again")
+def _predictor(bundle: Bundle) -> Predictor:
+    spec = bundle.spec
+    module = build(bundle.model, len(bundle.classes), spec.graph, spec.frames)
+    _check_tree(module, bundle.variables, spec)
+    variables, stats = jax.device_put((bundle.variables, bundle.recalibrated_stats))
+    return Predictor(
+        name=bundle.name,
+        task=bundle.task,
+        classes=bundle.classes,
+        spec=spec,
+        threshold=bundle.threshold,
+        module=module,
+        variables=variables,
+        recalibrated={**variables, "batch_stats": stats},
+        record=bundle.record,
+    )
 
 
-def _check_tree(module: nn.Module, found: dict, info: dict, edges) -> None:
+def _check_tree(module: nn.Module, found: dict, spec: InputSpec) -> None:
     """Compares weights with what the model needs, leaf by leaf.
 
     Raises:
       ValueError: names the leaves that are missing, unknown or of another shape.
     """
-    frames, size = info["frames"], info.get("crop_size", 0)
+    frames, size = spec.frames, spec.crop_size
     batch = {
         "landmarks": jnp.zeros((1, frames, 68, 2)),
         "frames": jnp.zeros((1, frames, size, size, 3)),
         "crop_landmarks": jnp.zeros((1, frames, 68, 2)),
     }
-    inputs = model_inputs.batch_inputs(batch, module, edges)
+    inputs = model_inputs.batch_inputs(batch, module, spec.graph.edges)
     expected = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))
     wanted, given = (
         {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves}
@@ -81,35 +78,3 @@ def _check_tree(module: nn.Module, found: dict, info: dict, edges) -> None:
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise ValueError(f"its weights do not fit its model: {'; '.join(faults[:5])}{more}")
-
-
-def _predictor(info: dict, variables: dict, recalibrated_stats: dict) -> Predictor:
-    fields, graph = dict(info["model"]), info["graph"]
-    graph = Graph(
-        np.asarray(graph["edges"], np.int32),
-        np.asarray(graph["reference_shape"], np.float32),
-        graph["mode"],
-    )
-    module = build(fields, len(info["classes"]), graph, info["frames"])
-    _check_tree(module, variables, info, graph.edges)
-    threshold = info["threshold"]
-    variables, recalibrated_stats = jax.device_put((variables, recalibrated_stats))
-    return Predictor(
-        name=info["name"],
-        module=module,
-        variables=variables,
-        recalibrated={**variables, "batch_stats": recalibrated_stats},
-        task=info.get("task", "classification"),
-        classes=tuple(info["classes"]),
-        frames=info["frames"],
-        frame_rule=info["frame_rule"],
-        frames_per_second=info.get("frames_per_second", 0.0),
-        input_features=info["features"],
-        crop_size=info.get("crop_size", 0),
-        prepared_size=info.get("prepared_size", 0),
-        framing=Framing(**info.get("framing", {})),  # older bundles do not say it
-        graph=graph,
-        window_seconds=info["window_seconds"],
-        threshold=tuple(threshold) if isinstance(threshold, list) else threshold,
-        info=info,
-    )

@@ -13,7 +13,8 @@ from flax import linen as nn
 from fer_jax import uncertainty
 from fer_jax.data import frame_selection, model_inputs
 from fer_jax.data.load import scale_to_reference
-from fer_jax.faces.landmarks import ALIGNED, Framing, Graph
+from fer_jax.experiments.bundle import InputSpec, Record
+from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.tasks import TASKS
 
 
@@ -23,64 +24,44 @@ class Predictor:
 
     Attributes:
       name: name of the experiment.
+      task: key of `tasks.TASKS`: what the outputs mean.
+      classes: names of classes, action units or dimensions.
+      spec: how a clip becomes the model's input: frames, landmark graph, face crops.
+      threshold: abstain where the entropy (of dimensions: the uncertainty) exceeds it, chosen on
+        validation clips, or None; of action units one each.
       module: the Flax module.
       variables: `{"params", "batch_stats"}` as trained; MC dropout uses them.
       recalibrated: the same with BatchNorm statistics re-estimated without dropout;
         deterministic prediction uses them.
-      task: key of `tasks.TASKS`: what the outputs mean.
-      classes: names of classes, action units or dimensions.
-      frames, frame_rule: how many frames a clip gives the model and how they are chosen.
-      frames_per_second: of a clip, from which they are chosen; 0: from all.
-      input_features: "position" or "motion", see `model_inputs.model_inputs`.
-      crop_size: side of the face crops that the model sees, pixels; 0 for landmark models.
-      prepared_size: side of the crops it was trained on, from whose middle it sees `crop_size`.
-      framing: how faces lie in these crops; faces of frames must be cut in the same way.
-      graph: the landmark graph.
-      window_seconds: median length of the training clips.
-      threshold: abstain where the entropy (of dimensions: the doubt) exceeds it, chosen on
-        validation clips, or None; of action units one each.
-      info: the whole `model.json`.
+      record: where the model comes from: metrics, dataset, config.
     """
 
     name: str
+    task: str
+    classes: tuple[str, ...]
+    spec: InputSpec
+    threshold: float | None | tuple[float | None, ...]
     module: nn.Module
     variables: dict
     recalibrated: dict
-    task: str
-    classes: tuple[str, ...]
-    frames: int
-    frame_rule: str
-    frames_per_second: float
-    input_features: str
-    crop_size: int
-    prepared_size: int
-    framing: Framing
-    graph: Graph
-    window_seconds: float
-    threshold: float | None | tuple[float | None, ...]
-    info: dict
+    record: Record
 
     def __repr__(self) -> str:
         """A line for notebooks: the weights would fill the page."""
         return (
             f"Predictor({self.name!r}: {type(self.module).__name__} for {self.task}, "
-            f"{', '.join(self.classes)}; {self.frames} frames, threshold {self.threshold})"
+            f"{', '.join(self.classes)}; {self.spec.frames} frames, threshold {self.threshold})"
         )
 
     def select(self, detected, fps: float = 0.0) -> np.ndarray:
         """Chooses the `[T]` frames of a clip of `fps` frames a second, see `frame_selection`."""
-        detected = frame_selection.thin_frames(detected, fps, self.frames_per_second)
-        return frame_selection.select_frames(detected, self.frames, self.frame_rule)
+        detected = frame_selection.thin_frames(detected, fps, self.spec.frames_per_second)
+        return frame_selection.select_frames(detected, self.spec.frames, self.spec.frame_rule)
 
     @property
     def takes_crops(self) -> bool:
         """Whether the model looks at face crops instead of landmarks."""
         return model_inputs.takes_crops(self.module)
-
-    @property
-    def inputs(self) -> str:
-        """What the model takes, see `model_inputs.batch_inputs`."""
-        return self.module.inputs
 
     def features(self, clips, frame_width: int = 0) -> jax.Array:
         """Model inputs of clips whose frames `select` chose.
@@ -88,7 +69,7 @@ class Predictor:
         Args:
           clips: landmarks `[B, T, 68, 2]`, source pixels; for a model that `takes_crops`, face
             crops `[B, T, S, S, 3]`, RGB, 0..255, as `fer_jax.faces.crop.cut_crop` makes them with
-            `framing`; for one whose module takes "faces", `{"frames": crops, "crop_landmarks":
+            `spec.framing`; for one whose module takes "faces", `{"frames": crops, "crop_landmarks":
             [B, T, 68, 2]}`, the landmarks in pixels of the crops, as it makes them too.
           frame_width: width of the source frame, pixels; 0 leaves the scale of landmarks as it is.
 
@@ -97,38 +78,38 @@ class Predictor:
         """
         if self.takes_crops:
             return self._crop_features(clips)
-        landmarks = np.asarray(clips, np.float32)
-        if landmarks.ndim != 4 or landmarks.shape[1:] != (self.frames, 68, 2):
+        landmarks, spec = np.asarray(clips, np.float32), self.spec
+        if landmarks.ndim != 4 or landmarks.shape[1:] != (spec.frames, 68, 2):
             raise ValueError(
-                f"{self.name} takes landmarks [B, {self.frames}, 68, 2], got "
+                f"{self.name} takes landmarks [B, {spec.frames}, 68, 2], got "
                 f"{list(landmarks.shape)}: choose the frames with select()"
             )
         if not np.isfinite(landmarks).all():
             raise ValueError("landmarks hold NaN or infinity: leave such frames out in select()")
         batch = {"landmarks": scale_to_reference(landmarks, frame_width)}
         return jnp.asarray(
-            model_inputs.batch_inputs(batch, self.module, self.graph.edges, self.input_features)
+            model_inputs.batch_inputs(batch, self.module, spec.graph.edges, spec.features)
         )
 
     def _crop_features(self, clips):
-        size, batch = self.prepared_size, clips
+        frames, size, batch = self.spec.frames, self.spec.prepared_size, clips
         if self.module.inputs == "frames":
             batch = {"frames": clips}
         elif not isinstance(clips, dict) or sorted(clips) != ["crop_landmarks", "frames"]:
             raise ValueError(
                 f"{self.name} takes face crops with landmarks: give a dict of frames [B, "
-                f"{self.frames}, {size}, {size}, 3] and crop_landmarks [B, {self.frames}, 68, 2]"
+                f"{frames}, {size}, {size}, 3] and crop_landmarks [B, {frames}, 68, 2]"
             )
         batch = {name: np.asarray(values) for name, values in batch.items()}
         crops = batch["frames"]
-        if crops.shape[1:] != (self.frames, size, size, 3):
-            framing = "" if self.framing == ALIGNED else ", model.framing"
+        if crops.shape[1:] != (frames, size, size, 3):
+            framing = "" if self.spec.framing == ALIGNED else ", model.spec.framing"
             raise ValueError(
-                f"{self.name} takes face crops [B, {self.frames}, {size}, {size}, 3], got "
+                f"{self.name} takes face crops [B, {frames}, {size}, {size}, 3], got "
                 f"{list(crops.shape)}: choose the frames with select(), cut faces with "
                 f"fer_jax.faces.crop.cut_crop(image, landmarks, {size}{framing})"
             )
-        inputs = model_inputs.batch_inputs(batch, self.module, None, crop_size=self.crop_size)
+        inputs = model_inputs.batch_inputs(batch, self.module, None, crop_size=self.spec.crop_size)
         return jax.tree.map(jnp.asarray, inputs)
 
     def samples(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
@@ -140,7 +121,7 @@ class Predictor:
         """MC dropout: `uncertainty.Summary` or, of dimensions, `Spread` of B clips."""
         samples = self.samples(clips, passes=passes, seed=seed, frame_width=frame_width)
         summary = TASKS[self.task].summarise(samples)
-        intervals = self.info.get("metrics", {}).get("intervals")  # measured of dimensions only
+        intervals = self.record.metrics.get("intervals")  # measured of dimensions only
         if intervals is None:
             return summary
         return summary._replace(residual=np.asarray(intervals["residual_variance"], float))

@@ -36,7 +36,7 @@ def open_source(predictor, path, options: Options, say) -> Source:
     path, cut = pathlib.Path(path), _cut(predictor)
     try:
         if path.suffix.lower() != ".csv":
-            source = _open_pictures(path, options, cut, predictor.info.get("frames") == 1)
+            source = _open_pictures(path, options, cut, predictor.spec.frames == 1)
         elif cut:
             raise ClipProblem(
                 "the model looks at pictures of faces, and a CSV holds landmarks only: give the "
@@ -53,11 +53,12 @@ def open_source(predictor, path, options: Options, say) -> Source:
 
 def _cut(predictor) -> tuple[int, Framing] | None:
     """Side and framing of the crops that a model looks at, None for models of landmarks."""
-    return (predictor.prepared_size, predictor.framing) if predictor.takes_crops else None
+    spec = predictor.spec
+    return (spec.prepared_size, spec.framing) if predictor.takes_crops else None
 
 
 def _check_scale(predictor, source: Source, say) -> None:
-    scaled = predictor.info.get("dataset", {}).get("scaled")
+    scaled = predictor.record.dataset.get("scaled")
     if scaled is True and not source.width:
         say(
             "note: the model was trained on landmarks scaled to frames 500 pixels wide; those of "

@@ -120,12 +120,12 @@ def largest_face(window: list[Faces]) -> tuple[int | None, np.ndarray]:
     return track, np.array([track in faces for faces in window], bool)
 
 
-def gather(faces: Sequence[Face], inputs: str) -> np.ndarray | dict[str, np.ndarray]:
+def stack_faces(faces: Sequence[Face], inputs: str) -> np.ndarray | dict[str, np.ndarray]:
     """Makes what `Predictor.features` takes of the T chosen faces of one clip.
 
     Args:
       faces: of T frames.
-      inputs: of the predictor.
+      inputs: what the network takes, its `inputs`.
     """
     if inputs == "faces":
         return {
@@ -221,14 +221,14 @@ def predict_windows(
       A row of the table of `predict_clips` without the clip's name, and the number of the face that
       counts.
     """
-    window = options.window or predictor.window_seconds
+    spec, window = predictor.spec, options.window or predictor.spec.window_seconds
     stride = options.stride or window / 2
     length, step = (max(1, round(seconds * fps)) for seconds in (window, stride))
     for position, faces in sliding(frames, length, step):
         start = (first + position) / fps
         row = {"start": start, "end": start + len(faces) / fps}
-        if predictor.frame_rule in CUT:
-            faces = at_equal_steps(faces, window * fps / predictor.frames, predictor.frames)
+        if spec.frame_rule in CUT:
+            faces = at_equal_steps(faces, window * fps / spec.frames, spec.frames)
         track, detected = largest_face(faces)
         row |= _predict_window(predictor, faces, track, detected, fps, width, options)
         del faces  # or its crops would be held until the next window is full
@@ -244,7 +244,7 @@ def _predict_window(
     chosen = [window[position][track] for position in predictor.select(detected, fps)]
     # One window at a time: the passes fill the processor, and no row depends on its neighbours.
     summary = predictor.predict(
-        gather(chosen, predictor.inputs),
+        stack_faces(chosen, predictor.module.inputs),
         passes=options.passes,
         seed=options.seed,
         frame_width=width,

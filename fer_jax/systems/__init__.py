@@ -6,20 +6,8 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-import flax.linen as nn
-
-from fer_jax.layers import build as layers_build
-from fer_jax.systems.bilinear_cnn.network import BilinearCNN
-from fer_jax.systems.fer_gcn.network import FERGCN
-from fer_jax.systems.graph_baselines.agcn import AGCN
-from fer_jax.systems.graph_baselines.dgnn import DGNN
-from fer_jax.systems.graph_baselines.st_gcn import STGCN
-from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
-from fer_jax.systems.st_bln.network import STBLN
-from fer_jax.systems.stc_nlstm.densenet import DenseNet
-from fer_jax.systems.stc_nlstm.network import STCNLSTM
-
 if TYPE_CHECKING:
+    import flax.linen as nn
     from ml_collections import ConfigDict
     from rich.console import Console
 
@@ -27,36 +15,46 @@ if TYPE_CHECKING:
 
 
 class System(NamedTuple):
-    """A published system.
+    """A published system; what it names is imported when it is asked for.
 
     Attributes:
-      network: its Flax module.
-      figures: draws what only this network shows, see `experiments.run.run`; None: nothing.
+      network_path: its Flax module, below this package.
+      figures_path: the function that draws what only this network shows, see
+        `experiments.run.run_experiment`; empty: nothing.
     """
 
-    network: type[nn.Module]
-    figures: Callable | None = None
+    network_path: str
+    figures_path: str = ""
+
+    @property
+    def network(self) -> type[nn.Module]:
+        return _import(self.network_path)
+
+    @property
+    def figures(self) -> Callable | None:
+        """The function, imported when it is called: it brings matplotlib."""
+        if not self.figures_path:
+            return None
+        return lambda *arguments: _import(self.figures_path)(*arguments)
 
 
-def _figures(folder: str) -> Callable:
-    """The function `figures` of a folder, imported when it is called: it brings matplotlib."""
-
-    def figures(*arguments):
-        return importlib.import_module(f"{__name__}.{folder}.figures").figures(*arguments)
-
-    return figures
+def _import(path: str):
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
 
 
 SYSTEMS = {
-    "st_bln": System(STBLN),
-    "st_gcn": System(STGCN),
-    "agcn": System(AGCN),
-    "dgnn": System(DGNN),
-    "fer_gcn": System(FERGCN, _figures("fer_gcn")),
-    "stc_nlstm": System(STCNLSTM),
-    "densenet": System(DenseNet),
-    "inception_resnet_3d": System(InceptionResNet3D, _figures("inception_resnet_3d")),
-    "bilinear_cnn": System(BilinearCNN, _figures("bilinear_cnn")),
+    "st_bln": System("st_bln.network.STBLN"),
+    "st_gcn": System("graph_baselines.st_gcn.STGCN"),
+    "agcn": System("graph_baselines.agcn.AGCN"),
+    "dgnn": System("graph_baselines.dgnn.DGNN"),
+    "fer_gcn": System("fer_gcn.network.FERGCN", "fer_gcn.figures.figures"),
+    "stc_nlstm": System("stc_nlstm.network.STCNLSTM"),
+    "densenet": System("stc_nlstm.densenet.DenseNet"),
+    "inception_resnet_3d": System(
+        "inception_resnet_3d.network.InceptionResNet3D", "inception_resnet_3d.figures.figures"
+    ),
+    "bilinear_cnn": System("bilinear_cnn.network.BilinearCNN", "bilinear_cnn.figures.figures"),
 }
 
 
@@ -81,6 +79,8 @@ def build(fields: dict, classes: int, graph, frames: int | None = None) -> nn.Mo
     Raises:
       ValueError: an unknown system, a field that it does not have, or another number of classes.
     """
+    from fer_jax.layers import build as layers_build
+
     network = find(fields.get("name")).network
     return layers_build.build(network, fields, classes, graph, frames)
 
@@ -101,7 +101,8 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
 
     Args:
       config: see configs/base.py.
-      workdir: receives all results, see `experiments.run.run`. A run found there is continued.
+      workdir: receives all results, see `experiments.workdir.Workdir`; a run that is
+        there is resumed.
       console: where progress is shown.
 
     Returns:
@@ -115,12 +116,12 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
 
     from rich.console import Console
 
-    from fer_jax.experiments import run as experiments_run
+    from fer_jax.experiments.run import run_experiment
 
     started, console = time.perf_counter(), console or Console()
     experiment = prepare(config, workdir)
     if config.search.enabled:
         from fer_jax.systems.st_bln import search
 
-        return search.run(experiment, console)
-    return experiments_run.run(experiment, find(config.model.name).figures, console, started)
+        return search.run_search(experiment, console)
+    return run_experiment(experiment, find(config.model.name).figures, console, started)

@@ -76,7 +76,7 @@ def readings(results: dict) -> dict[str, np.ndarray]:
 
 
 def join_folds(clips, folds, results: list[dict], names, summarise) -> Scored:
-    """Joins what `evaluate.make_assess` returned for each fold.
+    """Joins what `evaluate.make_evaluate` returned for each fold.
 
     Args:
       clips, folds: the dataset, and the folds that are scored.

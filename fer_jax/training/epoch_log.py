@@ -1,33 +1,34 @@
-"""The log of a run's epochs: metrics.jsonl and TensorBoard."""
+"""The log of a run's epochs: a file of JSON lines, and TensorBoard."""
 
 from __future__ import annotations
 
 import json
 import pathlib
 
-from tensorboardX import SummaryWriter
-
 
 class EpochLog:
-    """Appends one row an epoch to metrics.jsonl and TensorBoard, without doubles on resuming.
+    """Appends one row an epoch to a file and to TensorBoard, without doubles on resuming.
 
     Args:
-      workdir: of the run.
+      file: JSON lines, shared by all folds.
+      tensorboard: folder that gets one folder a fold.
       fold: name of the fold.
       history: rows of the epochs that were restored.
     """
 
-    def __init__(self, workdir: pathlib.Path, fold: str, history: list[dict]):
-        self._file, self._fold = workdir / "metrics.jsonl", fold
-        kept = [row for row in read_history(workdir) if row["fold"] != fold]
+    def __init__(
+        self, file: pathlib.Path, tensorboard: pathlib.Path, fold: str, history: list[dict]
+    ):
+        from tensorboardX import SummaryWriter  # prediction does without
+
+        self._file, self._fold = file, fold
+        kept = [row for row in read_history(file) if row["fold"] != fold]
         lines = [json.dumps(row) + "\n" for row in kept]
         lines += [json.dumps({"fold": fold, **row}) + "\n" for row in history]
         partial = self._file.with_suffix(".partial")
         partial.write_text("".join(lines))
         partial.replace(self._file)
-        self._writer = SummaryWriter(
-            str(workdir / "tensorboard" / fold), purge_step=len(history) + 1
-        )
+        self._writer = SummaryWriter(str(tensorboard / fold), purge_step=len(history) + 1)
 
     def write(self, row: dict) -> None:
         with self._file.open("a") as file:
@@ -40,9 +41,8 @@ class EpochLog:
         self._writer.close()
 
 
-def read_history(workdir: pathlib.Path) -> list[dict]:
-    """Returns the rows of metrics.jsonl; a line that a kill cut short is left out."""
-    file = workdir / "metrics.jsonl"
+def read_history(file: pathlib.Path) -> list[dict]:
+    """Returns the rows of an epoch log; a line that a kill cut short is left out."""
     rows = []
     for line in file.read_text().splitlines() if file.exists() else ():
         try:

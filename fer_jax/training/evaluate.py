@@ -10,34 +10,100 @@ too little (ST-BLN specification, section 7). The readings are
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
 import numpy as np
 
 from fer_jax import uncertainty
-from fer_jax.data import clips as clip_data
+from fer_jax.data.clips import Clips, batches, padded_parts
 from fer_jax.tasks.base import Task
 from fer_jax.training import parallel
-from fer_jax.training.loop import Run, map_clips, predict
-from fer_jax.training.program import Program, stack, unstack
+from fer_jax.training.program import Program, Run, stack, unstack
 
 
-def make_assess(program: Program, task: Task, passes: int) -> Callable:
-    """Compiles the assessment once for all runs.
+def predict_logits(program: Program, variables: dict, clips: Clips, parts) -> list[np.ndarray]:
+    """Logits `[N, C]` of R runs: dropout off, BatchNorm statistics as in `variables`.
+
+    Args:
+      variables: of R runs, leading axis R.
+      parts: R arrays of clip indices.
+    """
+    logits, _, _ = _padded_logits(program, variables, clips, parts)
+    return [own[: len(part)] for own, part in zip(logits, parts, strict=True)]
+
+
+def mean_scores(program: Program, variables: dict, clips: Clips, parts) -> list[dict]:
+    """Scores the logits of `predict_logits`.
+
+    Returns:
+      `{"loss", "accuracy"}` of each run, means over its clips; {} for a run without any.
+    """
+    if not any(map(len, parts)):
+        return [{} for _ in parts]
+    logits, chosen, weight = _padded_logits(program, variables, clips, parts)
+    losses, scores = _scored(program.task, logits, clips.labels[chosen])
+    sums = {
+        "loss": (np.asarray(losses) * weight).sum(-1),
+        "accuracy": (np.asarray(scores) * weight).sum(-1),
+    }
+    return [
+        {name: float(values[run] / len(part)) for name, values in sums.items()} if len(part) else {}
+        for run, part in enumerate(parts)
+    ]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _scored(task: Task, logits, labels):
+    def score(logits, labels):
+        batch = {"label": labels}
+        return task.loss(logits, batch), task.score(logits, batch)
+
+    return jax.vmap(score)(logits, labels)
+
+
+def _padded_logits(program: Program, variables, clips: Clips, parts):
+    """Logits `[R, N, C]`, their clips and weights `[R, N]`, all runs filled to the same N."""
+    chosen, weight = padded_parts(parts, program.scored_size)
+    keys = jax.random.split(jax.random.key(0), len(parts))
+    logits = _map_clips(program, program.logits, variables, clips, chosen, weight, keys)
+    return logits, chosen.reshape(len(parts), -1), weight.reshape(len(parts), -1)
+
+
+def _map_clips(program: Program, function, variables, clips: Clips, chosen, weight, keys):
+    """Applies what `parallel.map_batches` made to clips, as many a call as memory allows.
+
+    Args:
+      variables, keys: of R runs, leading axis R.
+      chosen, weight: `[R, K, B]` clip indices, and 0 where they are only filling.
+
+    Returns:
+      `[R, K * B, ...]`.
+    """
+    runs, count, size = chosen.shape
+    hop = program.steps_a_call(runs, count, size)
+    parts = []
+    for number, batch in enumerate(batches(clips, chosen, weight, hop)):
+        first = np.full(runs, number * hop, np.int32)
+        parts.append(parallel.unshard(function(variables, parallel.shard(batch), keys, first)))
+    return np.concatenate(parts, 1)
+
+
+def make_evaluate(program: Program, passes: int) -> Callable:
+    """Compiles the evaluation once for all runs.
 
     Args:
       program: the compiled functions of training.
-      task: makes probabilities of what the model puts out.
       passes: S of MC dropout; a model without dropout is passed once.
 
     Returns:
-      `assess(variables, clips, runs, parts) -> (results, recalibrated)`: variables of R runs and,
-      under the names of the parts, what they are scored on, R arrays of clip numbers; results of
+      `evaluate(variables, clips, runs, parts) -> (results, recalibrated)`: variables of R runs and,
+      under the names of the parts, what they are scored on, R arrays of clip indices; results of
       each part and run are `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`,
       probabilities.
     """
-    passes = passes if program.module.dropout else 1
+    task, passes = program.task, passes if program.module.dropout else 1
     spread = program.module.clone(axis_name=parallel.AXIS)
 
     def sampled(variables, batch, key):
@@ -49,14 +115,14 @@ def make_assess(program: Program, task: Task, passes: int) -> Callable:
 
     draw, recalibrate = parallel.map_batches(sampled), _make_recalibrate(program)
 
-    def samples(variables, clips: clip_data.Clips, part, seed: int) -> np.ndarray:
+    def samples(variables, clips: Clips, part, seed: int) -> np.ndarray:
         """`[S, N, C]` of one run alone: its passes fill a device already."""
-        chosen, weight = clip_data.padded_parts([part], program.scored_size)
+        chosen, weight = padded_parts([part], program.scored_size)
         own, key = stack([variables]), jax.random.key(seed)[None]
-        drawn = map_clips(program, draw, own, clips, chosen, weight, key)
+        drawn = _map_clips(program, draw, own, clips, chosen, weight, key)
         return drawn[0, : len(part)].swapaxes(0, 1)
 
-    def assess(variables, clips: clip_data.Clips, runs: list[Run], parts: dict):
+    def evaluate(variables, clips: Clips, runs: list[Run], parts: dict):
         # a model without BatchNorm has nothing to re-estimate
         recalibrated = (
             recalibrate(variables, clips, runs) if variables["batch_stats"] else variables
@@ -64,12 +130,12 @@ def make_assess(program: Program, task: Task, passes: int) -> Callable:
         results = {name: score(variables, recalibrated, clips, runs, parts[name]) for name in parts}
         return results, recalibrated
 
-    def score(variables, recalibrated, clips: clip_data.Clips, runs: list[Run], part):
+    def score(variables, recalibrated, clips: Clips, runs: list[Run], part):
         if not any(map(len, part)):
             return [{} for _ in runs]
-        stored = again = predict(program, variables, clips, part)
+        stored = again = predict_logits(program, variables, clips, part)
         if recalibrated is not variables:
-            again = predict(program, recalibrated, clips, part)
+            again = predict_logits(program, recalibrated, clips, part)
         return [
             {
                 "stored": np.asarray(task.probabilities(stored[number])),
@@ -81,7 +147,7 @@ def make_assess(program: Program, task: Task, passes: int) -> Callable:
             for number, own in enumerate(part)
         ]
 
-    return assess
+    return evaluate
 
 
 def _make_recalibrate(program: Program) -> Callable:
@@ -99,15 +165,15 @@ def _make_recalibrate(program: Program) -> Callable:
 
     statistics = parallel.reduce_batch(one_batch)
 
-    def one(variables, clips: clip_data.Clips, run: Run):
+    def one(variables, clips: Clips, run: Run):
         # Shuffled: clips come sorted, and a batch of one person or class would mislead BatchNorm.
         order = np.random.default_rng(run.seed).permutation(run.fold.train)
         whole = order[: len(order) // program.batch_size * program.batch_size]
-        calls = clip_data.batches(clips, whole.reshape(1, -1, program.batch_size))
-        batches = ({name: leaf[0, 0] for name, leaf in call.items()} for call in calls)
-        return uncertainty.recalibrate_batch_norm(statistics, variables, batches)
+        calls = batches(clips, whole.reshape(1, -1, program.batch_size))
+        one_by_one = ({name: leaf[0, 0] for name, leaf in call.items()} for call in calls)
+        return uncertainty.recalibrate_batch_norm(statistics, variables, one_by_one)
 
-    def recalibrate(variables, clips: clip_data.Clips, runs: list[Run]):
+    def recalibrate(variables, clips: Clips, runs: list[Run]):
         stats = [one(unstack(variables, number), clips, run) for number, run in enumerate(runs)]
         return {**variables, "batch_stats": stack(stats)}
 

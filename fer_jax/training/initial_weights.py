@@ -1,12 +1,17 @@
-"""ImageNet weights: torchvision's and timm's names in a safetensors file -> Flax trees."""
+"""Weights that training begins with: those of another network, or ImageNet's of a backbone.
+
+ImageNet weights come in a safetensors file with the names of torchvision or timm.
+"""
 
 from __future__ import annotations
 
 import pathlib
 import re
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 # Leaves of the classifiers that a backbone does not have.
 _CLASSIFIERS = re.compile(r"(classifier|fc|head|pre_logits)\.|.*\.num_batches_tracked$")
@@ -16,6 +21,45 @@ _ENDINGS = (".safetensors", ".bin", ".ckpt", ".h5", ".npz", ".pt", ".pth")  # ne
 
 class PretrainedError(ValueError):
     """Weights cannot be found or do not fit; the message says which and what to do."""
+
+
+def take_over(
+    given: dict, given_classes: Sequence[str], shapes: Callable[[int], dict], classes: Sequence[str]
+) -> tuple[dict, list[str]]:
+    """Takes what a network has in common with another one.
+
+    A leaf is taken where name and shape are the same; of the leaves that hold one column an output,
+    the columns of the outputs with the same names, if the other network has all of them. So a
+    network for valence and arousal begins with one for dominance too, and a network with more
+    classes begins with the trunk of a smaller one.
+
+    Args:
+      given: `{"params", "batch_stats"}` of the other network.
+      given_classes: names of its outputs.
+      shapes: `number of outputs -> {"params", "batch_stats"}`, shapes of the network.
+      classes: names of the network's outputs.
+
+    Returns:
+      A part of a tree like `shapes`, empty where nothing fits, and the names of the other leaves.
+    """
+    given, wanted = flatten_dict(given), flatten_dict(shapes(len(classes)))
+    more = flatten_dict(shapes(len(classes) + 1))
+    taken = {}
+    for name, leaf in wanted.items():
+        array = given.get(name)
+        if array is not None and leaf.shape != more[name].shape:  # one column an output
+            array = _columns(array, given_classes, classes)
+        if array is not None and array.shape == leaf.shape:
+            taken[name] = np.asarray(array, leaf.dtype)
+    new = ["/".join(name[1:]) for name in wanted if name not in taken]
+    return unflatten_dict(taken), new
+
+
+def _columns(array, given_classes: Sequence[str], classes: Sequence[str]):
+    """Puts the outputs in the order of `classes`, None where one is missing."""
+    if array.shape[-1] != len(given_classes) or not set(classes) <= set(given_classes):
+        return None
+    return array[..., [list(given_classes).index(name) for name in classes]]
 
 
 def load_backbone(source: str, variables: dict) -> dict:

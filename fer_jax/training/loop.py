@@ -1,110 +1,210 @@
-"""Trains and scores the runs of an experiment: `fit`, the loop over epochs."""
+"""The training loop: epoch by epoch, with logs and checkpoints, resuming where a run stopped."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
+import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax.data import clips as clip_data
+from fer_jax.data.clips import Clips, batches, epoch_numbers
 from fer_jax.data.folds import Fold
-from fer_jax.tasks.base import Task
-from fer_jax.training import parallel
-from fer_jax.training.program import Program, TrainState
+from fer_jax.tasks.evaluation import epoch_of_lowest_loss
+from fer_jax.training import checkpoint, parallel
+from fer_jax.training.epoch_log import EpochLog
+from fer_jax.training.evaluate import mean_scores
+from fer_jax.training.program import Program, Run, TrainState, stack, unstack
 
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One network to be trained.
-
-    Attributes:
-      fold: clips to learn from and to score after every epoch.
-      seed: first weights, order of the clips and dropout; the same seed gives the same run.
-    """
-
-    fold: Fold
-    seed: int
+Histories = list[list[dict]]  # of each run, one row an epoch
 
 
 class NonFiniteLossError(RuntimeError):
     """The loss stopped being a number; the message names step and batch."""
 
 
-def predict(program: Program, variables: dict, clips: clip_data.Clips, parts) -> list[np.ndarray]:
-    """Logits `[N, C]` of R runs: dropout off, BatchNorm statistics as in `variables`.
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long to train, and what happens between epochs.
+
+    Attributes:
+      epochs: last epoch, counted from 1.
+      eval_every_epochs: epochs between evaluations; the last epoch has one as well.
+      checkpoint_every_epochs: the same for checkpoints.
+      select_best: return the weights of the epoch with the lowest loss on the validation clips
+        instead of the last ones; every fold must have validation clips.
+    """
+
+    epochs: int
+    eval_every_epochs: int = 1
+    checkpoint_every_epochs: int = 1
+    select_best: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Where training writes.
+
+    Attributes:
+      checkpoints: folder of the checkpoints of the runs that are trained side by side.
+      log: file with a row an epoch.
+      tensorboard: folder.
+    """
+
+    checkpoints: pathlib.Path
+    log: pathlib.Path
+    tensorboard: pathlib.Path
+
+    def best_weights(self, run: Run) -> pathlib.Path:
+        return self.checkpoints.with_name(f"{run.fold.name}_best.msgpack")
+
+
+def fit(
+    program: Program,
+    states: TrainState,
+    clips: Clips,
+    runs: list[Run],
+    schedule: Schedule,
+    files: Files,
+    after_epoch: Callable[[Histories], None],
+) -> tuple[TrainState, Histories]:
+    """Trains R runs side by side, from their last checkpoint if there is one.
 
     Args:
-      variables: of R runs, leading axis R.
-      parts: R arrays of clip numbers.
+      program, clips, runs: see `train_epochs`.
+      states: fresh ones, leading axis R.
+      schedule: epochs, evaluations and checkpoints.
+      files: where checkpoints and logs go.
+      after_epoch: called with the histories, one list of rows a run.
+
+    Returns:
+      The last states, with the weights of the best epoch if the schedule selects it, and the
+      histories.
+
+    Raises:
+      NonFiniteLossError: while training.
     """
-    logits, _, _ = _padded_logits(program, variables, clips, parts)
-    return [own[: len(part)] for own, part in zip(logits, parts, strict=True)]
+    with contextlib.ExitStack() as opened:
+        saved = opened.enter_context(contextlib.closing(checkpoint.Checkpoints(files.checkpoints)))
+        states, histories = saved.restore(states)
+        histories = histories or [[] for _ in runs]
+        files.log.parent.mkdir(parents=True, exist_ok=True)
+        logs = [
+            EpochLog(files.log, files.tensorboard, run.fold.name, history)
+            for run, history in zip(runs, histories, strict=True)
+        ]
+        for log in logs:
+            opened.enter_context(contextlib.closing(log))
+        for trained in train_epochs(program, states, clips, runs, schedule, histories):
+            states, epoch = trained, len(histories[0])
+            if schedule.select_best:  # before the checkpoint that knows of it
+                _save_best(files, runs, states, histories)
+            if epoch % schedule.checkpoint_every_epochs == 0 or epoch == schedule.epochs:
+                saved.save(epoch, states, histories)
+            for log, history in zip(logs, histories, strict=True):
+                log.write(history[-1])
+            after_epoch(histories)
+    if schedule.select_best:
+        best = [checkpoint.load_weights(files.best_weights(run))[0] for run in runs]
+        states = states.replace(**stack(best))
+    return states, histories
 
 
-def _padded_logits(program: Program, variables, clips: clip_data.Clips, parts):
-    """Logits `[R, N, C]`, their clips and weights `[R, N]`, all runs filled to the same N."""
-    chosen, weight = clip_data.padded_parts(parts, program.scored_size)
-    keys = jax.random.split(jax.random.key(0), len(parts))
-    logits = map_clips(program, program.logits, variables, clips, chosen, weight, keys)
-    return logits, chosen.reshape(len(parts), -1), weight.reshape(len(parts), -1)
+def _save_best(files: Files, runs: list[Run], states: TrainState, histories: Histories) -> None:
+    """Keeps the weights of the runs whose last epoch is the best so far."""
+    for number, (run, history) in enumerate(zip(runs, histories, strict=True)):
+        if epoch_of_lowest_loss(history) == len(history):
+            own = unstack(states.variables, number)
+            checkpoint.save_weights(files.best_weights(run), own, {})
 
 
-def map_clips(program: Program, function, variables, clips: clip_data.Clips, chosen, weight, keys):
-    """Applies what `parallel.map_batches` made to clips, as many a call as memory allows.
+def train_epochs(
+    program: Program,
+    states: TrainState,
+    clips: Clips,
+    runs: list[Run],
+    schedule: Schedule,
+    histories: Histories,
+) -> Iterator[TrainState]:
+    """Trains R runs side by side from where their histories end to the last epoch.
 
     Args:
-      variables, keys: of R runs, leading axis R.
-      chosen, weight: `[R, K, B]` clip numbers, and 0 where they are only filling.
+      program: compiled functions.
+      states: with a leading axis R; fresh, or restored together with `histories`; they are donated.
+      clips: the dataset.
+      runs: folds and seeds; a run alone gives the same numbers as among others.
+      schedule: epochs and evaluations; the validation clips are scored where it selects the best.
+      histories: one row an epoch for each run, equally long; this function appends to them.
+
+    Yields:
+      The states after each epoch, to be read before the next one begins.
+
+    Raises:
+      NonFiniteLossError: see `check_finite`.
+    """
+    for epoch in range(len(histories[0]) + 1, schedule.epochs + 1):
+        started = time.perf_counter()
+        states, metrics, waited = train_epoch(program, states, clips, runs, epoch)
+        seconds = time.perf_counter() - started
+        scored = {"train": metrics}
+        if epoch % schedule.eval_every_epochs == 0 or epoch == schedule.epochs:
+            parts = {"evaluation": [run.fold.evaluate for run in runs]}
+            if schedule.select_best:
+                parts["validation"] = [run.fold.validation for run in runs]
+            for name, part in parts.items():
+                scored[name] = mean_scores(program, states.variables, clips, part)
+        for number, history in enumerate(histories):
+            row = {
+                f"{part}_{name}": value
+                for part, values in scored.items()
+                for name, value in values[number].items()
+            }
+            row["clips_per_second"] = len(runs) * program.steps * program.batch_size / seconds
+            row["seconds"] = seconds / len(runs)
+            row["waited_for_clips"] = waited / seconds
+            history.append({"epoch": epoch, **row})
+        yield states
+
+
+def train_epoch(program: Program, states, clips: Clips, runs: list[Run], epoch: int):
+    """Runs one epoch of every run, in one compiled call unless its clips would fill the memory.
 
     Returns:
-      `[R, K * B, ...]`.
+      The new states, `{"loss", "accuracy"}` of each run, means over the steps, and the seconds for
+      which clips were waited for.
+
+    Raises:
+      NonFiniteLossError: see `check_finite`.
     """
-    runs, count, size = chosen.shape
-    hop = program.steps_a_call(runs, count, size)
-    parts = []
-    for number, batch in enumerate(clip_data.batches(clips, chosen, weight, hop)):
-        first = np.full(runs, number * hop, np.int32)
-        parts.append(parallel.join(function(variables, parallel.split(batch), keys, first)))
-    return np.concatenate(parts, 1)
-
-
-def evaluate(
-    program: Program, task: Task, variables: dict, clips: clip_data.Clips, parts
-) -> list[dict]:
-    """Scores the logits of `predict`.
-
-    Returns:
-      `{"loss", "accuracy"}` of each run, means over its clips; {} for a run without any.
-    """
-    if not any(map(len, parts)):
-        return [{} for _ in parts]
-    logits, chosen, weight = _padded_logits(program, variables, clips, parts)
-    losses, scores = _scored(task, logits, clips.labels[chosen])
-    sums = {
-        "loss": (np.asarray(losses) * weight).sum(-1),
-        "accuracy": (np.asarray(scores) * weight).sum(-1),
-    }
-    return [
-        {name: float(values[run] / len(part)) for name, values in sums.items()} if len(part) else {}
-        for run, part in enumerate(parts)
+    chosen = np.stack([_shuffled(program, run, epoch) for run in runs])
+    keys = jnp.stack([_epoch_keys(run.seed, epoch, program.steps) for run in runs])
+    hop = program.steps_a_call(len(runs), program.steps, program.batch_size)
+    parts, waited = [], 0.0
+    calls = batches(clips, chosen, hop=hop)
+    for number in range(program.steps // hop):
+        asked = time.perf_counter()
+        sharded = parallel.shard(next(calls))
+        waited += time.perf_counter() - asked
+        first = number * hop
+        states, part = program.train(states, sharded, keys[:, first : first + hop])
+        if parts:  # the call before must have ended: two at most hold their clips in memory
+            parts[-1] = jax.tree.map(np.asarray, parts[-1])
+        parts.append(part)
+    metrics = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
+    for number, run in enumerate(runs):
+        check_finite(metrics["loss"][number], epoch, chosen[number], clips, run.fold)
+    means = [
+        {name: float(values[number].mean()) for name, values in metrics.items()}
+        for number in range(len(runs))
     ]
+    return states, means, waited
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _scored(task: Task, logits, labels):
-    def score(logits, labels):
-        batch = {"label": labels}
-        return task.loss(logits, batch), task.score(logits, batch)
-
-    return jax.vmap(score)(logits, labels)
-
-
-def check_finite(losses, epoch: int, chosen, clips: clip_data.Clips, fold: Fold) -> None:
+def check_finite(losses, epoch: int, chosen, clips: Clips, fold: Fold) -> None:
     """Raises `NonFiniteLossError` that names the first step and the clips of its batch."""
     bad = np.flatnonzero(~np.isfinite(losses))
     if not len(bad):
@@ -119,106 +219,15 @@ def check_finite(losses, epoch: int, chosen, clips: clip_data.Clips, fold: Fold)
     )
 
 
-def train_epoch(program: Program, states, clips: clip_data.Clips, runs: list[Run], epoch: int):
-    """Runs one epoch of every run, in one compiled call unless its clips would fill the memory.
-
-    Returns:
-      The new states, `{"loss", "accuracy"}` of each run, means over the steps, and the seconds for
-      which clips were waited for.
-
-    Raises:
-      NonFiniteLossError: see `check_finite`.
-    """
-    chosen = np.stack([_epoch_numbers(program, run, epoch) for run in runs])
-    keys = jnp.stack([_epoch_keys(run.seed, epoch, program.steps) for run in runs])
-    hop = program.steps_a_call(len(runs), program.steps, program.batch_size)
-    parts, waited = [], 0.0
-    calls = clip_data.batches(clips, chosen, hop=hop)
-    for number in range(program.steps // hop):
-        asked = time.perf_counter()
-        batches = parallel.split(next(calls))
-        waited += time.perf_counter() - asked
-        first = number * hop
-        states, part = program.train(states, batches, keys[:, first : first + hop])
-        if parts:  # the call before must have ended: two at most hold their clips in memory
-            parts[-1] = jax.tree.map(np.asarray, parts[-1])
-        parts.append(part)
-    metrics = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
-    for number, run in enumerate(runs):
-        check_finite(metrics["loss"][number], epoch, chosen[number], clips, run.fold)
-    return (
-        states,
-        [
-            {name: float(values[number].mean()) for name, values in metrics.items()}
-            for number in range(len(runs))
-        ],
-        waited,
-    )
-
-
 def _epoch_keys(seed: int, epoch: int, steps: int) -> jax.Array:
     """One key a step `[steps]`, whatever number of steps a call takes."""
     key = jax.random.fold_in(jax.random.key(seed), epoch)
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(steps))
 
 
-def _epoch_numbers(program: Program, run: Run, epoch: int) -> np.ndarray:
+def _shuffled(program: Program, run: Run, epoch: int) -> np.ndarray:
+    """Training clips of one epoch, `[steps, batch_size]`."""
     train = run.fold.train
     copies = -(-program.steps * program.batch_size // len(train))
     order = np.tile(train, copies)
-    return clip_data.epoch_numbers(order, program.steps, program.batch_size, (run.seed, epoch))
-
-
-def fit(
-    program: Program,
-    task: Task,
-    states: TrainState,
-    clips: clip_data.Clips,
-    runs: list[Run],
-    *,
-    epochs: int,
-    evaluation_epochs: int = 1,
-    validate: bool = False,
-    histories: list[list[dict]],
-    after_epoch: Callable[[TrainState, list[list[dict]]], None],
-) -> TrainState:
-    """Trains R runs side by side from where their histories end to the last epoch.
-
-    Args:
-      program: compiled functions.
-      task: scores the evaluation.
-      states: with a leading axis R; fresh, or restored together with `histories`.
-      clips: the data set.
-      runs: folds and seeds; a run alone gives the same numbers as among others.
-      epochs: last epoch, counted from 1.
-      evaluation_epochs: the evaluation is scored every so many epochs, and after the last.
-      validate: the validation clips of the folds are scored as well.
-      histories: one row an epoch for each run, equally long; this function appends to them.
-      after_epoch: called with the new states and the histories; saves, logs, draws.
-
-    Returns:
-      The last states.
-    """
-    for epoch in range(len(histories[0]) + 1, epochs + 1):
-        started = time.perf_counter()
-        states, metrics, waited = train_epoch(program, states, clips, runs, epoch)
-        seconds = time.perf_counter() - started
-        scored = {"train": metrics}
-        if epoch % evaluation_epochs == 0 or epoch == epochs:
-            parts = {"evaluation": [run.fold.evaluate for run in runs]}
-            if validate:
-                parts["validation"] = [run.fold.validation for run in runs]
-            for name, part in parts.items():
-                scored[name] = evaluate(program, task, states.variables, clips, part)
-        for number, history in enumerate(histories):
-            row = {
-                f"{part}_{name}": value
-                for part, values in scored.items()
-                for name, value in values[number].items()
-            }
-            row["clips_per_second"] = len(runs) * program.steps * program.batch_size / seconds
-            row["seconds"] = seconds / len(runs)
-            row["waited_for_clips"] = waited / seconds
-            history.append({"epoch": epoch, **row})
-        after_epoch(states, histories)
-    return states
+    return epoch_numbers(order, program.steps, program.batch_size, (run.seed, epoch))

@@ -11,7 +11,7 @@ import numpy as np
 AXIS = "batch"  # name of the mapped device axis
 
 
-def split(batches: dict) -> dict:
+def shard(batches: dict) -> dict:
     """Gives every local device its part: leaves `[R, K, B, ...] -> [D, R, K, B / D, ...]`.
 
     With several processes each keeps the part of its own devices; the order of the devices is the
@@ -40,8 +40,8 @@ def split(batches: dict) -> dict:
     return jax.tree.map(part, batches)
 
 
-def join(outputs) -> np.ndarray:
-    """Undoes `split` on mapped outputs: leaves `[D, R, K, B / D, ...] -> [R, K * B, ...]`."""
+def unshard(outputs) -> np.ndarray:
+    """Undoes `shard` on mapped outputs: leaves `[D, R, K, B / D, ...] -> [R, K * B, ...]`."""
 
     def whole(leaf):
         leaf = np.moveaxis(np.asarray(leaf), 0, 2)
@@ -96,7 +96,7 @@ def scan_steps(step: Callable) -> Callable:
 
     Returns:
       `(states, batches, keys) -> (states, metrics)`: states with a leading axis R, keys `[R, K]`,
-      batches from `split`, metrics `[R, K]`; the old states are donated.
+      batches from `shard`, metrics `[R, K]`; the old states are donated.
     """
 
     def steps(state, batches, keys):
@@ -122,7 +122,7 @@ def map_batches(function: Callable) -> Callable:
 
     Returns:
       `(variables, batches, keys, first) -> outputs`: variables, keys and the number of the first
-      batch with a leading axis R, batches from `split`; pass the outputs to `join`.
+      batch with a leading axis R, batches from `shard`; pass the outputs to `unshard`.
     """
 
     def mapped(variables, batches, key, first):
@@ -149,12 +149,12 @@ def reduce_batch(function: Callable) -> Callable:
 
     mapped = jax.pmap(reduced, axis_name=AXIS, in_axes=(None, 0), out_axes=None)
     return lambda variables, batch: mapped(
-        variables, split(jax.tree.map(lambda leaf: np.asarray(leaf)[None, None], batch))
+        variables, shard(jax.tree.map(lambda leaf: np.asarray(leaf)[None, None], batch))
     )
 
 
-def part_shapes(batch: dict, runs: int, steps: int, size: int) -> dict:
-    """Shapes of what `split` gives for `steps` batches of `size` clips like those of `batch`."""
+def shard_shapes(batch: dict, runs: int, steps: int, size: int) -> dict:
+    """Shapes of what `shard` gives for `steps` batches of `size` clips like those of `batch`."""
     local = (jax.local_device_count(), runs, steps, size // jax.device_count())
     return {
         name: jax.ShapeDtypeStruct((*local, *leaf.shape[1:]), leaf.dtype)

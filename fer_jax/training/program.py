@@ -19,7 +19,20 @@ from fer_jax.tasks.base import Task
 from fer_jax.training import parallel
 from fer_jax.training.optimizer import make_optimizer
 
-CALL_BYTES = 2**28  # clips that are handed to the devices at once
+MAX_CALL_BYTES = 2**28  # of the clips that one call hands to the devices
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One network to be trained.
+
+    Attributes:
+      fold: clips to train on and to score.
+      seed: first weights, order of the clips and dropout; the same seed gives the same run.
+    """
+
+    fold: Fold
+    seed: int
 
 
 class TrainState(struct.PyTreeNode):
@@ -64,6 +77,7 @@ class Program:
 
     Attributes:
       module: the model, bound to no device axis.
+      task: what its outputs mean.
       features: `batch -> model inputs`, pure.
       optimizer: makes the optimiser state.
       train: `(states, batches, keys) -> (states, metrics)`, see `parallel.scan_steps`.
@@ -71,10 +85,11 @@ class Program:
       batch_size, steps: clips a step, steps an epoch.
       scored_size: clips of a batch that is scored.
       clip_bytes: size of a clip in memory.
-      call_bytes: of clips that are handed to the devices at once.
+      max_call_bytes: of the clips that one call hands to the devices.
     """
 
     module: nn.Module
+    task: Task
     features: Callable
     optimizer: optax.GradientTransformation
     train: Callable
@@ -83,11 +98,11 @@ class Program:
     steps: int
     scored_size: int
     clip_bytes: int
-    call_bytes: int
+    max_call_bytes: int
 
     def steps_a_call(self, runs: int, steps: int, batch_size: int) -> int:
-        """Steps of one compiled call, so that the clips of all runs stay under `call_bytes`."""
-        limit = max(1, self.call_bytes // (runs * batch_size * self.clip_bytes))
+        """Steps of one compiled call, so that the clips of all runs stay under `max_call_bytes`."""
+        limit = max(1, self.max_call_bytes // (runs * batch_size * self.clip_bytes))
         return max(n for n in range(1, min(steps, limit) + 1) if steps % n == 0)
 
 
@@ -189,7 +204,7 @@ def make_program(
     folds: list[Fold],
     augment: Callable | None = None,
     clip_bytes: int = 1,
-    call_bytes: int = CALL_BYTES,
+    max_call_bytes: int = MAX_CALL_BYTES,
 ) -> Program:
     """Compiles nothing yet, but fixes the shapes that all folds share.
 
@@ -200,7 +215,7 @@ def make_program(
       features: `batch -> model inputs`, pure.
       folds: what will be run; the smallest sets the steps of an epoch.
       augment: see `make_train_step`.
-      clip_bytes, call_bytes: size of a clip, and of the clips of one compiled call at most.
+      clip_bytes, max_call_bytes: size of a clip, and of the clips of one compiled call at most.
 
     Raises:
       ValueError: a batch cannot be shared by the devices, or there are too few clips.
@@ -234,6 +249,7 @@ def make_program(
 
     return Program(
         module=module,
+        task=task,
         features=features,
         optimizer=optimizer,
         train=parallel.scan_steps(step),
@@ -242,7 +258,7 @@ def make_program(
         steps=steps,
         scored_size=min(batch_size, -(-largest // devices) * devices),
         clip_bytes=clip_bytes,
-        call_bytes=call_bytes,
+        max_call_bytes=max_call_bytes,
     )
 
 
@@ -256,13 +272,13 @@ def compile_ahead(program: Program, states, clips: Clips) -> tuple[Program, int]
     count = len(states.step)
     hop = program.steps_a_call(count, program.steps, program.batch_size)
     one = take(clips, np.arange(1))
-    batches = parallel.part_shapes(one, count, hop, program.batch_size)
+    batches = parallel.shard_shapes(one, count, hop, program.batch_size)
     keys = jax.random.split(jax.random.key(0), (count, hop))
     compiled = program.train.lower(states, batches, keys).compile(parallel.compiler_options())
-    return dataclasses.replace(program, train=compiled), call_bytes(compiled)
+    return dataclasses.replace(program, train=compiled), memory_bytes(compiled)
 
 
-def call_bytes(compiled) -> int:
+def memory_bytes(compiled) -> int:
     """Memory of a compiled call on each device: arguments, outputs and all between."""
     need = compiled.memory_analysis()
     given = need.argument_size_in_bytes - need.alias_size_in_bytes  # donated states are outputs too

@@ -27,14 +27,14 @@ def recorded(prepared_crops):
 
 
 def test_crops_fill_the_memory_they_may_take_and_no_more(in_memory, recorded):
-    assert isinstance(in_memory.frames, crops.Shared)
-    assert isinstance(recorded.frames, crops.Recorded)
-    assert in_memory.frames.shape == recorded.frames.shape == (21, FRAMES, 32, 32, 3)
+    assert isinstance(in_memory.crops.frames, crops.Shared)
+    assert isinstance(recorded.crops.frames, crops.Recorded)
+    assert in_memory.crops.frames.shape == recorded.crops.frames.shape == (21, FRAMES, 32, 32, 3)
     assert in_memory.clip_bytes == recorded.clip_bytes == FRAMES * 32 * 32 * 3
-    held = recorded.frames.held_bytes
-    assert held == in_memory.frames.values.nbytes <= 21 * in_memory.clip_bytes
+    held = recorded.crops.frames.held_bytes
+    assert held == in_memory.crops.frames.values.nbytes <= 21 * in_memory.clip_bytes
     for room, kind in ((held, crops.Shared), (held - 1, crops.Recorded)):
-        assert isinstance(hold_crops(recorded, room).frames, kind)
+        assert isinstance(hold_crops(recorded, room).crops.frames, kind)
 
 
 def test_crops_are_those_of_the_record(prepared_crops, in_memory):
@@ -46,9 +46,9 @@ def test_crops_are_those_of_the_record(prepared_crops, in_memory):
     for place, frame in enumerate(chosen):
         start, end = record["crop_offsets"][frame : frame + 2]
         image = cv2.imdecode(record["crops"][start:end], cv2.IMREAD_COLOR)[..., ::-1]
-        np.testing.assert_array_equal(in_memory.frames[number, place], image)
+        np.testing.assert_array_equal(in_memory.crops.frames[number, place], image)
     np.testing.assert_array_equal(
-        in_memory.crop_landmarks[number], record["crop_landmarks"][chosen]
+        in_memory.crops.landmarks[number], record["crop_landmarks"][chosen]
     )
 
 
@@ -69,7 +69,7 @@ def test_streaming_gives_the_batches_of_the_memory(in_memory, recorded, hop):
         for name in kept:
             np.testing.assert_array_equal(kept[name], streamed[name], err_msg=name)
         np.testing.assert_array_equal(kept["label"], in_memory.labels[numbers[:, part]])
-        np.testing.assert_array_equal(kept["frames"], in_memory.frames[numbers[:, part]])
+        np.testing.assert_array_equal(kept["frames"], in_memory.crops.frames[numbers[:, part]])
         count += 1
     assert count == 6 // hop
 
@@ -87,11 +87,11 @@ def test_a_set_without_crops_says_how_to_get_them(prepared):
 
 def test_landmark_models_do_not_read_the_crops(prepared_crops):
     clips = load.load_clips(prepared_crops, FRAMES, "middles", "synthetic")
-    assert clips.frames is None and "landmarks" in take(clips, np.arange(2))
+    assert clips.crops is None and "landmarks" in take(clips, np.arange(2))
 
 
 def test_frame_inputs_take_the_middle_and_scale_it(in_memory):
-    frames = in_memory.frames[:2]
+    frames = in_memory.crops.frames[:2]
     inputs = model_inputs.frame_inputs(frames, 28, "imagenet")
     assert inputs.shape == (2, FRAMES, 28, 28, 3) and inputs.dtype == np.float32
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -124,8 +124,8 @@ def test_calls_hold_a_bounded_number_of_clips(in_memory, steps, limit):
     """However long an epoch is, the clips of one compiled call stay under the limit."""
     step_bytes = 8 * in_memory.clip_bytes
     program = Program(
-        *[None] * 5, batch_size=8, steps=steps, scored_size=8, clip_bytes=in_memory.clip_bytes,
-        call_bytes=limit * step_bytes,
+        *[None] * 6, batch_size=8, steps=steps, scored_size=8, clip_bytes=in_memory.clip_bytes,
+        max_call_bytes=limit * step_bytes,
     )  # fmt: skip
     hop = program.steps_a_call(1, steps, 8)
     assert steps % hop == 0 and hop <= limit
@@ -136,7 +136,7 @@ def test_calls_hold_a_bounded_number_of_clips(in_memory, steps, limit):
 def test_a_damaged_crop_names_its_clip(recorded, monkeypatch):
     monkeypatch.setattr(crops, "_decode", lambda content: None)
     with pytest.raises(RuntimeError, match="a crop of .*s000_0000.* is damaged"):
-        recorded.frames.clip(0)
+        recorded.crops.frames.clip(0)
 
 
 def test_an_interrupt_while_decoding_waits_for_nothing(recorded, monkeypatch):
@@ -151,5 +151,5 @@ def test_an_interrupt_while_decoding_waits_for_nothing(recorded, monkeypatch):
 
     monkeypatch.setattr(crops.Recorded, "_decoded", decoded_)
     with pytest.raises(KeyboardInterrupt):
-        recorded.frames.all()
+        recorded.crops.frames.all()
     assert len(decoded) < 20

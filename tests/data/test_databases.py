@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from configs import base, ir3d_cross_ckplus
 from fer_jax.data import crops, cross_database
 from fer_jax.data import folds as data_folds
+from fer_jax.data.clips import Crops
 from fer_jax.experiments import validate
 from fer_jax.faces import labels
-from fer_jax.faces.landmarks import FER2013
+from fer_jax.faces.landmarks import ALIGNED, FER2013
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.classification import database_report
 from fer_jax.tasks.classification.figures import uncertainty_curves
@@ -25,10 +26,10 @@ def named(clips, *classes):
     return dataclasses.replace(clips, classes=classes)
 
 
-def recorded(clips, path, size=32):
+def recorded(clips, path, size=32, framing=ALIGNED):
     places = tuple((path, "train", number) for number in range(len(clips)))
     frames = crops.Recorded(places, tuple(np.arange(4) for _ in places), size)
-    return dataclasses.replace(clips, frames=frames, crop_landmarks=clips.landmarks / 10)
+    return dataclasses.replace(clips, crops=Crops(frames, clips.landmarks / 10, framing))
 
 
 def test_the_classes_are_those_learnt_under_common_names(make_clips):
@@ -41,7 +42,7 @@ def test_the_classes_are_those_learnt_under_common_names(make_clips):
         ("third", named(clips, "relief", "happiness", "anger")),
     )
     assert joined.classes == ("anger", "contempt", "happiness")
-    assert joined.unseen == {"relief": 8}
+    assert joined.left_out.classes == {"relief": 8}
     test = np.array(joined.splits) == "test"
     assert test.sum() == len(clips) - 8
     assert {joined.classes[label] for label in joined.labels[test]} == {"happiness", "anger"}
@@ -62,9 +63,9 @@ def test_every_clip_is_learnt_scored_or_counted(make_clips, vocabularies):
         assert not shown & {labels.canonical(name) for name in tested.classes}
         return
     assert joined.classes == tuple(sorted(shown))
-    counted = sum(joined.unseen.values())
+    counted = sum(joined.left_out.classes.values())
     assert len(joined) + counted == sum(map(len, learnt.values())) + len(tested)
-    assert not set(joined.unseen) & shown
+    assert not set(joined.left_out.classes) & shown
     (fold,) = data_folds.cross_database(joined.subjects, joined.splits, 4)
     parts = [fold.train, fold.validation, fold.evaluate]
     assert sorted(np.concatenate(parts)) == list(range(len(joined)))
@@ -86,18 +87,17 @@ def test_crops_stay_with_their_clips(make_clips):
     first, second = recorded(make_clips(), "one"), recorded(make_clips(), "two")
     second = named(second, "brows", "chin", "eyes")
     joined = cross_database.join({"a": first}, ("b", second))
-    assert joined.frames.shape == (40, 4, 32, 32, 3)
+    assert joined.crops.frames.shape == (40, 4, 32, 32, 3)
     kept = np.flatnonzero(second.labels != 1)
-    assert joined.frames.places[24:] == tuple(("two", "train", number) for number in kept)
-    np.testing.assert_array_equal(joined.crop_landmarks[24:], second.crop_landmarks[kept])
+    assert joined.crops.frames.places[24:] == tuple(("two", "train", number) for number in kept)
+    np.testing.assert_array_equal(joined.crops.landmarks[24:], second.crops.landmarks[kept])
     with pytest.raises(ValueError, match="a 4 frames of 32 pixels, b 4 frames of 64 pixels"):
         cross_database.join({"a": first}, ("b", recorded(make_clips(), "two", 64)))
 
 
 def test_faces_must_lie_alike_in_all_crops(make_clips):
-    first, second = recorded(make_clips(), "one"), recorded(make_clips(), "two")
-    first, second = (dataclasses.replace(clips, framing=FER2013) for clips in (first, second))
-    assert cross_database.join({"a": first}, ("b", second)).framing == FER2013
+    first, second = (recorded(make_clips(), name, framing=FER2013) for name in ("one", "two"))
+    assert cross_database.join({"a": first}, ("b", second)).crops.framing == FER2013
     aligned = recorded(make_clips(), "two")
     with pytest.raises(ValueError, match=r"a 2\.74 eye .* at 0\.593 .*, b 2\.5 eye .* 0\.5 of"):
         cross_database.join({"a": first}, ("b", aligned))

@@ -74,26 +74,27 @@ def test_each_piece_is_an_example_that_shares_no_frame(loaded):
     whole, pieces = loaded
     recordings = [clip_id.rpartition("#")[0] for clip_id in pieces.clip_ids]
     assert set(recordings) == set(whole.clip_ids) and len(pieces) > len(whole)
-    assert len(set(pieces.clip_ids)) == len(pieces) and not pieces.short
+    assert len(set(pieces.clip_ids)) == len(pieces) and not pieces.left_out.short
     own = {name: number for number, name in enumerate(whole.clip_ids)}
     for field in ("labels", "subjects", "splits"):
         ours, theirs = getattr(pieces, field), getattr(whole, field)
         assert list(ours) == [theirs[own[name]] for name in recordings]
     assert pieces.landmarks.shape == (len(pieces), 10, 68, 2)
-    frames = [(place, t) for place, chosen in zip(pieces.frames.places, pieces.frames.chosen,
-                                                  strict=True) for t in chosen]  # fmt: skip
+    recorded = pieces.crops.frames
+    frames = [(place, t) for place, chosen in zip(recorded.places, recorded.chosen, strict=True)
+              for t in chosen]  # fmt: skip
     assert len(set(frames)) == len(frames)
     held = hold_crops(pieces, 2**30)
-    assert held.frames.values.nbytes == len(pieces) * pieces.clip_bytes
+    assert held.crops.frames.values.nbytes == len(pieces) * pieces.clip_bytes
     for number in (0, len(pieces) - 1):
-        np.testing.assert_array_equal(held.frames[number], pieces.frames.clip(number))
+        np.testing.assert_array_equal(held.crops.frames[number], pieces.crops.frames.clip(number))
 
 
 def test_pieces_say_how_long_they_are_and_where_they_end(loaded):
     whole, pieces = loaded
     fps = 10 / pieces.seconds[0]
     np.testing.assert_allclose(pieces.seconds, 10 / fps)
-    last = np.array([chosen[-1] for chosen in pieces.frames.chosen])
+    last = np.array([chosen[-1] for chosen in pieces.crops.frames.chosen])
     np.testing.assert_allclose(pieces.ends, (last + 1) / fps, rtol=1e-5)
     assert pieces.ends.max() <= whole.seconds.max() + 1e-4
 
@@ -112,7 +113,10 @@ def test_recordings_too_short_for_a_piece_are_counted(prepared):
     size = int(np.median(counts)) + 1
     assert counts.min() < size <= counts.max(), "all recordings are equally long"
     left = load.load_clips(prepared, size, "pieces")
-    assert sum(left.short.values()) == (counts < size).sum() and len(left) == (counts // size).sum()
+    assert (
+        sum(left.left_out.short.values()) == (counts < size).sum()
+        and len(left) == (counts // size).sum()
+    )
     with pytest.raises(load.NotPreparedError, match="none of the 42 recordings .*frames=?"):
         load.load_clips(prepared, int(counts.max()) + 1, "pieces")
 

@@ -65,5 +65,5 @@ def test_recipe_reaches_the_program(prepared_crops, tmp_path):
     }  # fmt: skip
     experiment = systems.prepare(stcnlstm_config(prepared_crops, **fields), tmp_path)
     assert experiment.clips.classes == ("anger", "fear")
-    assert experiment.clips.frames.shape[1:3] == (8, 32)
+    assert experiment.clips.crops.frames.shape[1:3] == (8, 32)
     assert experiment.program.module.classes == 2

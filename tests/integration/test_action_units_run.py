@@ -43,12 +43,12 @@ def test_report_and_bundle_of_action_units(model, finished_run, prepared_crops, 
 
     predictor = fer_jax.load_model(run.bundle)
     assert predictor.task == "action_units" and list(predictor.classes) == units
-    assert len(predictor.threshold) == 18 and predictor.window_seconds == pytest.approx(3 / 25)
-    size = None if model == "st_bln" else predictor.crop_size
+    assert len(predictor.threshold) == 18 and predictor.spec.window_seconds == pytest.approx(3 / 25)
+    size = None if model == "st_bln" else predictor.spec.crop_size
     clips = load.load_clips(prepared_crops, 3, "windows", crop_size=size, target="action_units")
     first = clips.clip_ids.index(table["clip"][0])
     clips = hold_crops(clips, 2**30)
-    seen = clips.landmarks if clips.frames is None else clips.frames
+    seen = clips.landmarks if clips.crops is None else clips.crops.frames
     again = predictor.deterministic(seen[np.array([first])], frame_width=500)[0]
     expected = table.loc[0, [f"p_recalibrated_{unit}" for unit in units]].astype(float)
     np.testing.assert_allclose(again, expected, atol=1e-4)

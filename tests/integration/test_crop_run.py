@@ -33,15 +33,16 @@ def test_run_draws_figures_of_fer_gcn(streamed):
 
 def test_bundle_repeats_predictions_of_run(streamed):
     predictor = fer_jax.load_model(streamed.bundle)
-    assert predictor.takes_crops and (predictor.prepared_size, predictor.crop_size) == (32, 28)
+    assert predictor.takes_crops
+    assert (predictor.spec.prepared_size, predictor.spec.crop_size) == (32, 28)
     clips = hold_crops(load.load_clips(streamed.prepared, 4, "middles", crop_size=0), 2**30)
     scored = np.flatnonzero(np.array(clips.splits) == "test")
-    probabilities = predictor.deterministic(clips.frames[scored])
+    probabilities = predictor.deterministic(clips.crops.frames[scored])
     names = [clips.classes[number] for number in probabilities.argmax(-1)]
     table = streamed.table.set_index("clip")
     listed = table.loc[[clips.clip_ids[number] for number in scored], "predicted_recalibrated"]
     assert names == list(listed)
-    summary = predictor.predict(clips.frames[scored], passes=8)
+    summary = predictor.predict(clips.crops.frames[scored], passes=8)
     np.testing.assert_allclose(summary.mean.sum(-1), 1, atol=1e-5)
     with pytest.raises(ValueError, match=r"takes face crops \[B, 4, 32, 32, 3\]"):
         predictor.predict(clips.landmarks[scored])
@@ -64,7 +65,7 @@ def test_run_cut_in_a_streamed_epoch_resumes_to_same_numbers(streamed, tmp_path,
                 raise KeyboardInterrupt
             yield frames
 
-    monkeypatch.setattr(crops, "CALL_BYTES", 1)  # one step a call
+    monkeypatch.setattr(crops, "STREAMED_CALL_BYTES", 1)  # one step a call
     with monkeypatch.context() as patch:
         patch.setattr(crops, "stream", cut_short)
         with pytest.raises(KeyboardInterrupt):

@@ -110,8 +110,8 @@ def test_report_compares_known_and_unseen_datasets(crossed):
 
 def test_bundle_predicts_a_video(crossed, face_video):
     predictor = fer_jax.load_model(crossed.bundle)
-    assert predictor.inputs == "faces" and predictor.prepared_size == SIZE
-    assert predictor.frame_rule == "apex_pieces"  # of film and cartoon; studio's is "last"
+    assert predictor.module.inputs == "faces" and predictor.spec.prepared_size == SIZE
+    assert predictor.spec.frame_rule == "apex_pieces"  # of film and cartoon; studio's is "last"
     dataset = json.loads((crossed.bundle / "model.json").read_text())["dataset"]
     assert dataset["name"] == "synthetic_film + synthetic_cartoon"
     total = int(re.search(r": (\d+) clips, ", crossed.shown).group(1))

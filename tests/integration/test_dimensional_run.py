@@ -13,13 +13,13 @@ import pytest
 import fer_jax
 from fer_jax import metrics
 from fer_jax.compare.compare import main
-from fer_jax.data import load as data_load
 from fer_jax.data.clips import hold_crops
+from fer_jax.data.load import load_clips
 from fer_jax.experiments import report
-from fer_jax.experiments import run as experiment
+from fer_jax.experiments.run import STILL_SECONDS
 from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS, vad
 from fer_jax.faces.landmarks import FER2013
-from fer_jax.predict import api
+from fer_jax.predict import command as predict_command
 from fer_jax.predict.windows import columns
 from fer_jax.training import loop
 from tests.finished_runs import CONFIGS, dimensions_config, landmarks_config, train
@@ -75,20 +75,20 @@ def test_bundle_repeats_predictions_of_run(finished):
     found, table = finished.metrics, finished.table
     model = fer_jax.load_model(finished.bundle)
     assert model.task == "dimensional" and model.classes == ("valence", "arousal")
-    assert model.window_seconds == experiment.STILL_SECONDS
-    assert model.framing == FER2013  # the images are taken as they are
-    with pytest.raises(ValueError, match=r"cut_crop\(image, landmarks, 48, model.framing\)"):
+    assert model.spec.window_seconds == STILL_SECONDS
+    assert model.spec.framing == FER2013  # the images are taken as they are
+    with pytest.raises(ValueError, match=r"cut_crop\(image, landmarks, 48, model.spec.framing\)"):
         model.features(np.zeros((1, 1, 32, 32, 3), np.uint8))
     assert model.threshold == found["selective"]["threshold"]
-    clips = data_load.load_clips(
+    clips = load_clips(
         finished.prepared, 1, "middles", crop_size=48, classes=model.classes, target="votes"
     )
     clips = hold_crops(clips, 2**30)
     first = clips.clip_ids.index(table["clip"][0])
-    said = model.deterministic(clips.frames[np.array([first])])[0]
+    said = model.deterministic(clips.crops.frames[np.array([first])])[0]
     expected = table.loc[0, ["recalibrated_valence", "recalibrated_arousal"]].astype(float)
     np.testing.assert_allclose(said, expected, atol=1e-4)
-    summary = model.predict(clips.frames[np.array([first])], passes=5)
+    summary = model.predict(clips.crops.frames[np.array([first])], passes=5)
     np.testing.assert_allclose(summary.residual, found["intervals"]["residual_variance"])
 
 
@@ -182,17 +182,16 @@ def test_training_begins_with_a_bundle(finished, tmp_path):
 
 def test_landmark_models_learn_dimensions(prepared, tmp_path, monkeypatch):
     """Any model with an output a dimension; here of synthetic faces, rated by their class."""
-    load = data_load.load_clips
 
     def rated(*arguments, target, **options):
         assert target == "votes"
-        clips = load(*arguments, **options)
+        clips = load_clips(*arguments, **options)
         names = ("valence", "arousal", "dominance")
         values = np.random.default_rng(0).uniform(2, 8, (len(clips.classes), 3))
         labels = values[clips.labels].astype(np.float32)
         return dataclasses.replace(clips, labels=labels, classes=names)
 
-    monkeypatch.setattr(data_load, "load_clips", rated)
+    monkeypatch.setattr("fer_jax.data.load.load_clips", rated)
     fields = {"task": "dimensional", "model.widths": (4,), "model.dropout": 0.0}
     fields |= {"train.epochs": 1, "data.features": "position"}
     found, shown = train(landmarks_config(prepared, **fields), tmp_path)
@@ -209,7 +208,7 @@ def test_landmark_models_learn_dimensions(prepared, tmp_path, monkeypatch):
 def test_video_becomes_table_video_and_figure(finished, face_video, tmp_path, capsys):
     out, video, figure = (tmp_path / name for name in ("t.csv", "v.mp4", "f.png"))
     command = [str(finished.bundle), str(face_video), "--passes", "4", "--out", str(out)]
-    assert api.main([*command, "--annotate", str(video), "--figure", str(figure)]) == 0
+    assert predict_command.main([*command, "--annotate", str(video), "--figure", str(figure)]) == 0
     said = capsys.readouterr()
     assert "not drawn" not in said.err and "nearest word" in said.out
     table = pd.read_csv(out)
@@ -231,7 +230,7 @@ def test_still_image_is_predicted(finished, face_video, tmp_path, capsys):
     cv2.imwrite(str(image), cv2.VideoCapture(str(face_video)).read()[1])
     figure = tmp_path / "f.png"
     command = [str(finished.bundle), str(image), "--passes", "3", "--threshold", "0"]
-    assert api.main([*command, "--figure", str(figure)]) == 0
+    assert predict_command.main([*command, "--figure", str(figure)]) == 0
     said = capsys.readouterr()
     assert "with care" not in said.err and "unsure (" in said.out
     assert cv2.imread(str(figure)).shape[1] > 200

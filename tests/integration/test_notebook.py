@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
+from fer_jax.experiments.bundle import Bundle, InputSpec
 from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.synthetic import clips
 from fer_jax.systems import SYSTEMS
-from fer_jax.training.checkpoint import save_bundle
 
 nbclient = pytest.importorskip("nbclient", reason="needs the extra: pip install .[notebook]")
 nbformat = pytest.importorskip("nbformat")
@@ -24,12 +24,12 @@ def make_bundle(path, threshold):
     fields = {"widths": [4, 4], "classes": len(clips.CLASSES)}
     inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
     variables = SYSTEMS["st_bln"].network(**fields).init(jax.random.key(0), inputs, train=False)
-    save_bundle(
-        path, name="tiny", model={"name": "st_bln", **fields}, variables=variables,
-        recalibrated_stats=variables["batch_stats"], classes=clips.CLASSES, frames=4,
-        features="position", frame_rule="uniform", graph=graph, window_seconds=2.0,
-        threshold=threshold,
-    )  # fmt: skip
+    model, stats = {"name": "st_bln", **fields}, variables["batch_stats"]
+    spec = InputSpec(4, "uniform", "position", graph, window_seconds=2.0)
+    bundle = Bundle(
+        "tiny", "classification", model, clips.CLASSES, spec, variables, stats, threshold
+    )
+    bundle.write(path)
 
 
 @pytest.fixture

@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 
 import fer_jax
+from fer_jax.experiments.bundle import Bundle, InputSpec, Record
 from fer_jax.faces.landmarks import ALIGNED, FER2013, MEAN_FACE, centre, inner, make_graph
-from fer_jax.predict.api import main, predict_clips, predict_frames
+from fer_jax.predict.api import predict_clips, predict_frames
+from fer_jax.predict.command import main
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import CLASSES, make_clip, render, write_video
 from fer_jax.systems import SYSTEMS, build
-from fer_jax.training.checkpoint import save_bundle
 
 FPS = 25.0
 
@@ -33,12 +34,9 @@ def bundle(tmp_path_factory):
     module = SYSTEMS["st_bln"].network(classes=len(CLASSES), widths=(4, 4))
     inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
     variables = module.init(jax.random.key(0), inputs, train=False)
-    save_bundle(
-        path, name="tiny", model=model, variables=variables,
-        recalibrated_stats=variables["batch_stats"], classes=CLASSES, frames=4, frame_rule="ends",
-        features="position",
-        graph=graph, window_seconds=0.8, threshold=0.5,
-    )  # fmt: skip
+    spec = InputSpec(4, "ends", "position", graph, window_seconds=0.8)
+    stats = variables["batch_stats"]
+    Bundle("tiny", "classification", model, CLASSES, spec, variables, stats, 0.5).write(path)
     return path
 
 
@@ -51,12 +49,10 @@ def crop_bundle(tmp_path_factory):
     module = build(model, len(CLASSES), graph, frames=4)
     inputs = np.zeros((1, 4, 28, 28, 3), np.float32)
     variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
-    save_bundle(
-        path, name="tiny", model=model, variables=variables,
-        recalibrated_stats=variables["batch_stats"], classes=CLASSES, frames=4,
-        frame_rule="middles", features="position", graph=graph, window_seconds=0.8, threshold=1.9,
-        crop_size=28, prepared_size=32, dataset={"scaled": True},
-    )  # fmt: skip
+    spec = InputSpec(4, "middles", "position", graph, 0.8, crop_size=28, prepared_size=32)
+    stats, record = variables["batch_stats"], Record(dataset={"scaled": True})
+    bundle = Bundle("tiny", "classification", model, CLASSES, spec, variables, stats, 1.9, record)
+    bundle.write(path)
     return path
 
 

@@ -10,12 +10,13 @@ import pytest
 
 import fer_jax
 from fer_jax.data.frame_selection import window_frames
+from fer_jax.experiments.bundle import Bundle, InputSpec
 from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
-from fer_jax.predict.api import main, predict_clips, predict_frames
+from fer_jax.predict.api import predict_clips, predict_frames
+from fer_jax.predict.command import main
 from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import ACTION_UNITS, make_clip, render
 from fer_jax.systems import build
-from fer_jax.training.checkpoint import save_bundle
 
 FPS, FRAMES = 25.0, 4
 UNITS = tuple(f"AU{number:02d}" for number in ACTION_UNITS)
@@ -28,12 +29,17 @@ def make_bundle(path, model, inputs, **more):
         inputs = np.zeros((1, FRAMES, len(graph.edges), 2), np.float32)
     module = build(model, len(UNITS), graph, frames=FRAMES)
     variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
-    save_bundle(
-        path, name="tiny", task="action_units", model=model, variables=variables,
-        recalibrated_stats=variables["batch_stats"], classes=UNITS, frames=FRAMES,
-        frame_rule="windows", features="position", graph=graph, window_seconds=FRAMES / FPS,
-        threshold=[0.5, None, *[0.5] * (len(UNITS) - 2)], **more,
-    )  # fmt: skip
+    spec = InputSpec(FRAMES, "windows", "position", graph, FRAMES / FPS, **more)
+    Bundle(
+        name="tiny",
+        task="action_units",
+        model=model,
+        classes=UNITS,
+        spec=spec,
+        variables=variables,
+        recalibrated_stats=variables["batch_stats"],
+        threshold=(0.5, None, *[0.5] * (len(UNITS) - 2)),
+    ).write(path)
     return path
 
 

@@ -99,7 +99,7 @@ def test_run_metrics_agree_with_table_report_and_log(whole):
 
 def test_bundle_repeats_predictions_of_run(whole):
     predictor = fer_jax.load_model(whole.bundle)
-    clips = load.load_clips(whole.prepared, predictor.frames, predictor.frame_rule)
+    clips = load.load_clips(whole.prepared, predictor.spec.frames, predictor.spec.frame_rule)
     assert predictor.classes == clips.classes
     table = whole.table
     numbers = [clips.clip_ids.index(name) for name in table["clip"]]

@@ -37,6 +37,6 @@ def test_run_by_recipe_of_paper(variant, prepared_crops, tmp_path):
         prepared_crops, config.data.frames, config.data.frame_rule,
         crop_size=0, classes=("fear", "surprise"),
     )  # fmt: skip
-    frames = hold_crops(clips, 2**30).frames
+    frames = hold_crops(clips, 2**30).crops.frames
     assert predictor.predict(frames, passes=3).mean.shape == (6, 2)
     np.testing.assert_allclose(predictor.deterministic(frames).sum(-1), 1, atol=1e-5)

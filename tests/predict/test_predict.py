@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import itertools
 import json
@@ -11,8 +12,9 @@ import pandas as pd
 import pytest
 
 from fer_jax.data.frame_selection import select_frames
-from fer_jax.faces.landmarks import ALIGNED, FER2013, MEAN_FACE
-from fer_jax.predict import api, sources, tables
+from fer_jax.experiments.bundle import InputSpec, Record
+from fer_jax.faces.landmarks import FER2013, MEAN_FACE
+from fer_jax.predict import api, command, sources, tables
 from fer_jax.predict.windows import ClipProblem, Options, columns
 from fer_jax.uncertainty import summarise
 
@@ -29,10 +31,10 @@ def predictor():
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
-        task="classification", classes=CLASSES, threshold=0.9, window_seconds=1.0, predict=answer,
-        info={}, frame_rule="uniform",
-        select=lambda detected, fps: select_frames(detected, 4, "uniform"), takes_crops=False,
-        inputs="edges",
+        task="classification", classes=CLASSES, threshold=0.9, predict=answer, record=Record(),
+        spec=InputSpec(4, "uniform", "position", None, window_seconds=1.0), takes_crops=False,
+        select=lambda detected, fps: select_frames(detected, 4, "uniform"),
+        module=types.SimpleNamespace(inputs="edges"),
     )  # fmt: skip
 
 
@@ -87,7 +89,7 @@ def test_the_frame_width_of_a_landmark_file_can_be_given(predictor, tmp_path):
      (None, 0, []), (None, 640, [])],
 )  # fmt: skip
 def test_landmarks_of_another_scale_are_noted_once(predictor, tmp_path, scaled, width, notes):
-    predictor.info = {"dataset": {} if scaled is None else {"scaled": scaled}}
+    predictor.record = Record(dataset={} if scaled is None else {"scaled": scaled})
     paths = [write_openface(tmp_path / name) for name in ("a.csv", "b.csv")]
     said = []
     table = api.predict_clips(predictor, paths, width=width, say=said.append)
@@ -187,10 +189,10 @@ def crop_predictor(predictor):
         joy = np.full((passes, 1), np.clip(crops.mean() / 255, 0.05, 0.95))
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
-    predictor.takes_crops, predictor.inputs = True, "frames"
-    predictor.prepared_size, predictor.predict = 32, answer
-    predictor.framing = ALIGNED
-    predictor.info = {"dataset": {"scaled": True}}
+    predictor.takes_crops, predictor.module.inputs = True, "frames"
+    predictor.spec = dataclasses.replace(predictor.spec, prepared_size=32)
+    predictor.predict = answer
+    predictor.record = Record(dataset={"scaled": True})
     return predictor
 
 
@@ -233,7 +235,8 @@ def test_faces_are_cut_as_the_model_learnt_them(crop_predictor):
         looked.append(crops[0])
         return answer(crops, **options)
 
-    crop_predictor.predict, crop_predictor.framing = look, FER2013
+    crop_predictor.predict = look
+    crop_predictor.spec = dataclasses.replace(crop_predictor.spec, framing=FER2013)
     points = POINTS.astype(np.float32)
     next(api.predict_frames(crop_predictor, images, [points] * 4, fps=4))
     wanted = [cut_crop(image, points, 32, FER2013)[0] for image in images]
@@ -289,7 +292,7 @@ def test_no_frames_give_no_rows(crop_predictor):
 
 def run(monkeypatch, predictor, *arguments):
     monkeypatch.setattr("fer_jax.predict.load.load_model", lambda path: predictor)
-    return api.main(["bundle", *map(str, arguments)])
+    return command.main(["bundle", *map(str, arguments)])
 
 
 def test_tables_are_saved_as_csv_and_json(monkeypatch, predictor, tmp_path, capsys):
@@ -324,7 +327,7 @@ def test_says_when_nothing_can_abstain(monkeypatch, predictor, tmp_path, capsys)
 
 
 def test_the_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, tmp_path, capsys):
-    predictor.info = {"dataset": {"scaled": True}}
+    predictor.record = Record(dataset={"scaled": True})
     clips = [write_openface(tmp_path / f"{name}.csv") for name in "ab"]
     assert run(monkeypatch, predictor, *clips) == 0
     assert capsys.readouterr().err.count("--width") == 1
@@ -334,20 +337,20 @@ def test_the_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, 
 
 def test_a_missing_bundle_is_one_line(tmp_path, capsys):
     clip = write_openface(tmp_path / "a.csv")
-    assert api.main([str(tmp_path / "nothing"), str(clip)]) == 1
+    assert command.main([str(tmp_path / "nothing"), str(clip)]) == 1
     assert "no model bundle" in capsys.readouterr().err
 
 
 def test_an_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
     clips = [write_openface(tmp_path / f"{name}.csv") for name in "ab"]
-    original = api.open_source
+    original = sources.open_source
 
     def interrupted(predictor, path, *rest):
         if pathlib.Path(path).name == "b.csv":
             raise KeyboardInterrupt
         return original(predictor, path, *rest)
 
-    monkeypatch.setattr(api, "open_source", interrupted)
+    monkeypatch.setattr(sources, "open_source", interrupted)
     assert run(monkeypatch, predictor, *clips, "--out", tmp_path / "t.csv") == 130
     assert pd.read_csv(tmp_path / "t.csv")["clip"].unique().tolist() == [str(clips[0])]
 
@@ -365,7 +368,7 @@ def test_an_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
 )
 def test_wrong_options_are_refused(tmp_path, arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
-        api.main(["bundle", "clip.mp4", *arguments])
+        command.main(["bundle", "clip.mp4", *arguments])
     assert arguments[0] in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_jax.data.frame_selection import select_frames
+from fer_jax.experiments.bundle import InputSpec
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.timeline import borders
 from fer_jax.predict.windows import (
@@ -40,10 +41,10 @@ def fake_predictor(threshold=0.9, window_seconds=1.0, takes_crops=False):
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
-        task="classification", frame_rule="uniform", classes=CLASSES, threshold=threshold,
-        window_seconds=window_seconds, predict=predict,
+        task="classification", classes=CLASSES, threshold=threshold, predict=predict,
+        spec=InputSpec(4, "uniform", "position", None, window_seconds),
         select=lambda detected, fps: select_frames(detected, 4, "uniform"), takes_crops=takes_crops,
-        inputs="frames" if takes_crops else "edges",
+        module=types.SimpleNamespace(inputs="frames" if takes_crops else "edges"),
     )  # fmt: skip
 
 

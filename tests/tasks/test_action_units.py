@@ -72,22 +72,22 @@ def test_a_window_is_labelled_at_its_last_frame(prepared_crops, windows):
     np.testing.assert_array_equal(windows.labels[own], record["action_units"] >= PRESENT_INTENSITY)
     chosen = frame_selection.window_frames(record["detected"], 3)
     np.testing.assert_array_equal(
-        windows.crop_landmarks[np.array(own)], record["crop_landmarks"][chosen]
+        windows.crops.landmarks[np.array(own)], record["crop_landmarks"][chosen]
     )
     assert windows.seconds[own[0]] == pytest.approx(3 / record["fps"])
 
 
 def test_overlapping_windows_hold_a_frame_once(windows):
     held = hold_crops(windows, 2**30)
-    assert isinstance(held.frames, crops.Shared)
+    assert isinstance(held.crops.frames, crops.Shared)
     assert (
-        held.frames.values.nbytes
-        == windows.frames.held_bytes
+        held.crops.frames.values.nbytes
+        == windows.crops.frames.held_bytes
         < 1.1 * held.clip_bytes * len(windows) / 3
     )
     for number in (0, 7, len(windows) - 1):
-        np.testing.assert_array_equal(held.frames[number], windows.frames.clip(number))
-    assert hold_crops(windows, windows.frames.held_bytes - 1) is windows
+        np.testing.assert_array_equal(held.crops.frames[number], windows.crops.frames.clip(number))
+    assert hold_crops(windows, windows.crops.frames.held_bytes - 1) is windows
 
 
 def test_some_units_can_be_chosen(prepared):

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_jax.data.frame_selection import select_frames, window_frames
-from fer_jax.faces.landmarks import ALIGNED, MEAN_FACE
+from fer_jax.experiments.bundle import InputSpec, Record
+from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.timeline import borders
-from fer_jax.predict import api, tables
+from fer_jax.predict import api, command, tables
 from fer_jax.predict.windows import (
     Face,
     Options,
@@ -127,10 +128,10 @@ def unit_predictor(threshold=(0.6, 0.6, None), takes_crops=False, seconds=0.4):
         return summarise_units(chances + 0.01 * np.linspace(-1, 1, passes)[:, None, None])
 
     return types.SimpleNamespace(
-        task="action_units", classes=UNITS, threshold=threshold, window_seconds=seconds,
-        predict=answer, info={}, frames=4, frame_rule="windows", takes_crops=takes_crops,
-        inputs="frames" if takes_crops else "edges",
-        prepared_size=32, framing=ALIGNED,
+        task="action_units", classes=UNITS, threshold=threshold, predict=answer, record=Record(),
+        spec=InputSpec(4, "windows", "position", None, seconds, prepared_size=32),
+        takes_crops=takes_crops,
+        module=types.SimpleNamespace(inputs="frames" if takes_crops else "edges"),
         select=lambda detected, fps: select_frames(detected, 4, "windows"),
     )  # fmt: skip
 
@@ -215,7 +216,7 @@ def write_openface(path, positions):
 
 def run(monkeypatch, predictor, *arguments):
     monkeypatch.setattr("fer_jax.predict.load.load_model", lambda path: predictor)
-    return api.main(["bundle", *map(str, arguments)])
+    return command.main(["bundle", *map(str, arguments)])
 
 
 def test_the_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys):

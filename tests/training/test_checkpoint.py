@@ -12,6 +12,8 @@ import pytest
 
 import fer_jax
 from fer_jax.data.model_inputs import model_inputs
+from fer_jax.experiments import bundle as bundles
+from fer_jax.experiments.bundle import Bundle, InputSpec, Record
 from fer_jax.faces import landmarks
 from fer_jax.faces.landmarks import ALIGNED, Framing
 from fer_jax.systems.st_bln.network import STBLN
@@ -32,23 +34,23 @@ def variables(small_graph):
 @pytest.fixture(scope="module")
 def bundle(variables, small_graph, tmp_path_factory):
     path = tmp_path_factory.mktemp("bundles") / "model"
-    checkpoint.save_bundle(
-        path,
+    Bundle(
         name="tiny",
+        task="classification",
         model=MODEL,
+        classes=("mouth", "brows", "eyes"),
+        spec=InputSpec(4, "ends", "motion", small_graph, window_seconds=1.5),
         variables=variables,
         recalibrated_stats=jax.tree.map(lambda leaf: leaf + 0.5, variables["batch_stats"]),
-        classes=("mouth", "brows", "eyes"),
-        frames=4,
-        frame_rule="ends",
-        features="motion",
-        graph=small_graph,
-        window_seconds=1.5,
         threshold=0.75,
-        metrics={"readings": {}},
-        dataset={"name": "tiny", "clips": 24},
-    )
+        record=Record(metrics={"readings": {}}, dataset={"name": "tiny", "clips": 24}),
+    ).write(path)
     return path
+
+
+def plain_bundle(variables, spec):
+    stats = variables["batch_stats"]
+    return Bundle("x", "classification", MODEL, ("a", "b", "c"), spec, variables, stats)
 
 
 @pytest.fixture
@@ -111,13 +113,13 @@ def test_bundle_comes_back(bundle, variables, small_graph):
     mean = predictor.recalibrated["batch_stats"]["data_norm"]["mean"]
     np.testing.assert_array_equal(mean, variables["batch_stats"]["data_norm"]["mean"] + 0.5)
     assert predictor.classes == ("mouth", "brows", "eyes")
-    assert (predictor.name, predictor.frames, predictor.frame_rule) == ("tiny", 4, "ends")
-    assert predictor.input_features == "motion"
-    assert (predictor.window_seconds, predictor.threshold) == (1.5, 0.75)
-    np.testing.assert_array_equal(predictor.graph.edges, small_graph.edges)
-    np.testing.assert_array_equal(predictor.graph.reference_shape, small_graph.reference_shape)
+    assert (predictor.name, predictor.spec.frames, predictor.spec.frame_rule) == ("tiny", 4, "ends")
+    assert predictor.spec.features == "motion"
+    assert (predictor.spec.window_seconds, predictor.threshold) == (1.5, 0.75)
+    np.testing.assert_array_equal(predictor.spec.graph.edges, small_graph.edges)
+    np.testing.assert_array_equal(predictor.spec.graph.reference_shape, small_graph.reference_shape)
     assert predictor.module.dropout == 0.3 and tuple(predictor.module.widths) == (4, 6)
-    assert predictor.info["dataset"]["clips"] == 24
+    assert predictor.record.dataset["clips"] == 24
     assert predictor.select(np.ones(10, bool)).tolist() == [0, 7, 8, 9]
 
 
@@ -193,7 +195,7 @@ def test_a_missing_field_is_damage(damaged, field):
 
 
 def test_newer_bundle_asks_for_an_update_whatever_its_weights_look_like(damaged):
-    path = damaged(bundle_version=checkpoint.BUNDLE_VERSION + 1)
+    path = damaged(bundle_version=bundles.VERSION + 1)
     (path / "weights.msgpack").write_bytes(b"a new format")
     with pytest.raises(ValueError, match="written by a newer fer_jax .bundle 2.: update"):
         fer_jax.load_model(path)
@@ -235,7 +237,7 @@ import numpy as np
 import fer_jax
 predictor = fer_jax.load_model(sys.argv[1])
 face = 60 * fer_jax.faces.landmarks.MEAN_FACE + 250
-clip = np.stack([face] * predictor.frames)[None]
+clip = np.stack([face] * predictor.spec.frames)[None]
 print(predictor.predict(clip, passes=4).mean.shape, predictor.deterministic(clip).shape)
 """
 
@@ -261,29 +263,25 @@ def test_reference_graph_survives_the_bundle(tmp_path):
     module = STBLN(classes=3, widths=(4, 6), dropout=0.3)
     inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
     variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
-    checkpoint.save_bundle(
-        tmp_path, name="x", model=MODEL, variables=variables,
-        recalibrated_stats=variables["batch_stats"], classes=("a", "b", "c"), frames=4,
-        frame_rule="ends", features="position", graph=graph, window_seconds=1.0,
-    )  # fmt: skip
+    spec = InputSpec(4, "ends", "position", graph, window_seconds=1.0)
+    plain_bundle(variables, spec).write(tmp_path)
     loaded = fer_jax.load_model(tmp_path)
-    assert loaded.graph.mode == "reference" and loaded.graph.edges.shape == graph.edges.shape
+    assert (
+        loaded.spec.graph.mode == "reference" and loaded.spec.graph.edges.shape == graph.edges.shape
+    )
     assert loaded.threshold is None
 
 
 def test_a_bundle_says_how_faces_lie_in_its_crops(variables, small_graph, tmp_path):
     own = Framing(3.25, 0.6)
-    checkpoint.save_bundle(
-        tmp_path, name="x", model=MODEL, variables=variables,
-        recalibrated_stats=variables["batch_stats"], classes=("a", "b", "c"), frames=4,
-        frame_rule="ends", features="position", graph=small_graph, window_seconds=1.0, framing=own,
-    )  # fmt: skip
-    assert fer_jax.load_model(tmp_path).framing == own
+    spec = InputSpec(4, "ends", "position", small_graph, window_seconds=1.0, framing=own)
+    plain_bundle(variables, spec).write(tmp_path)
+    assert fer_jax.load_model(tmp_path).spec.framing == own
     file = tmp_path / "model.json"
     info = json.loads(file.read_text())
     assert info.pop("framing") == {"eye_distances": 3.25, "height": 0.6}
     file.write_text(json.dumps(info))  # as older programs wrote it
-    assert fer_jax.load_model(tmp_path).framing == ALIGNED
+    assert fer_jax.load_model(tmp_path).spec.framing == ALIGNED
 
 
 def test_weights_of_another_shape_are_named_leaf_by_leaf(damaged, bundle):

@@ -14,13 +14,13 @@ import pytest
 
 from configs import base
 from fer_jax.data import augment, model_inputs
-from fer_jax.data.clips import Clips, take
+from fer_jax.data.clips import Clips, Crops, take
 from fer_jax.data.folds import Fold
 from fer_jax.systems.fer_gcn.network import FERGCN
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
 from fer_jax.training import evaluate, loop, parallel
-from fer_jax.training.program import create_train_states, make_program
+from fer_jax.training.program import Run, create_train_states, make_program
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def trained(clips: Clips) -> dict[str, np.ndarray]:
     config.optimizer.learning_rate = 0.05
     numbers = np.arange(len(clips))
     learnt, scored = numbers[: len(clips) - 11], numbers[len(clips) - 11 :]
-    run = loop.Run(Fold("fold00", learnt, scored), seed=5)
+    run = Run(Fold("fold00", learnt, scored), seed=5)
     module, change = networks(clips)
 
     def features(batch):
@@ -43,11 +43,8 @@ def trained(clips: Clips) -> dict[str, np.ndarray]:
     inputs = jax.eval_shape(features, take(clips, numbers[:1]))
     states = create_train_states(module, program.optimizer, inputs, [0])
     history = []
-    states = loop.fit(
-        program, TASKS["classification"], states, clips, [run],
-        epochs=3, histories=[history], after_epoch=lambda states, histories: None,
-    )  # fmt: skip
-    results, recalibrated = evaluate.make_assess(program, TASKS["classification"], passes=6)(
+    *_, states = loop.train_epochs(program, states, clips, [run], loop.Schedule(3), [history])
+    results, recalibrated = evaluate.make_evaluate(program, passes=6)(
         states.variables, clips, [run], {"evaluate": [scored]}
     )
     leaves = {
@@ -62,7 +59,7 @@ def trained(clips: Clips) -> dict[str, np.ndarray]:
 
 def networks(clips: Clips):
     """A small model for landmarks or for crops, and the augmentation of its clips."""
-    if clips.frames is None:
+    if clips.crops is None:
 
         def turn(key, clip):
             landmarks = augment.augment_clip(key, clip["landmarks"], noise=1.0, degrees=5.0)
@@ -76,7 +73,7 @@ def networks(clips: Clips):
         )
         return {**clip, "frames": frames, "crop_landmarks": landmarks}
 
-    frames = clips.frames.shape[1]
+    frames = clips.crops.frames.shape[1]
     fields = {"features": 8, "modules": 1, "stages": ((4, 1), (6, 1)), "dropout": 0.2}
     return FERGCN(classes=len(clips.classes), frames=frames, **fields), change
 
@@ -97,7 +94,7 @@ def with_crops(clips: Clips) -> Clips:
     frames = rng.integers(60, 140, shape)
     frames[np.arange(len(clips)), :, :, :, clips.labels] += 60
     points = rng.uniform(5, 15, (*shape[:2], 68, 2)).astype(np.float32)
-    return dataclasses.replace(clips, frames=frames.astype(np.uint8), crop_landmarks=points)
+    return dataclasses.replace(clips, crops=Crops(frames.astype(np.uint8), points))
 
 
 @pytest.mark.parametrize("seen", ["landmarks", "crops"])
@@ -127,9 +124,9 @@ def test_eight_devices_make_the_run_of_one(make_clips, tmp_path, seen):
 
 def test_split_and_join_are_inverse():
     batches = {"x": np.arange(72.0).reshape(3, 2, 4, 3), "y": np.arange(24).reshape(3, 2, 4)}
-    parts = parallel.split(batches)
+    parts = parallel.shard(batches)
     assert parts["x"].shape == (jax.local_device_count(), 3, 2, 4 // jax.device_count(), 3)
-    joined = parallel.join(parts)
+    joined = parallel.unshard(parts)
     np.testing.assert_array_equal(joined["x"], batches["x"].reshape(3, 8, 3))
     np.testing.assert_array_equal(joined["y"], np.arange(24).reshape(3, 8))
 
@@ -140,7 +137,7 @@ def test_devices_get_their_examples_in_order(monkeypatch):
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     numbers = np.arange(16).reshape(1, 2, 8)
     # The second of two processes: devices 2 and 3, the second half of every batch.
-    assert parallel.split(numbers).tolist() == [[[[4, 5], [12, 13]]], [[[6, 7], [14, 15]]]]
+    assert parallel.shard(numbers).tolist() == [[[[4, 5], [12, 13]]], [[[6, 7], [14, 15]]]]
 
 
 def test_a_batch_that_cannot_be_shared_says_what_to_set(monkeypatch):
@@ -148,7 +145,7 @@ def test_a_batch_that_cannot_be_shared_says_what_to_set(monkeypatch):
     monkeypatch.setattr(jax, "local_device_count", lambda: 8)
     message = "batch of 12 clips cannot be shared by 8 devices: set --config.train.batch_size"
     with pytest.raises(ValueError, match=message):
-        parallel.split({"x": np.zeros((1, 1, 12))})
+        parallel.shard({"x": np.zeros((1, 1, 12))})
 
 
 def test_steps_run_in_order_each_with_its_own_key():
@@ -158,7 +155,7 @@ def test_steps_run_in_order_each_with_its_own_key():
 
     batches = np.arange(24.0, dtype=np.float32).reshape(3, 8)
     state, metrics = parallel.scan_steps(step)(
-        jnp.ones(1), parallel.split(batches[None]), jax.random.split(jax.random.key(0), (1, 3))
+        jnp.ones(1), parallel.shard(batches[None]), jax.random.split(jax.random.key(0), (1, 3))
     )
     expected = 1.0
     for row, seen in zip(batches, metrics["seen"][0], strict=True):
@@ -173,7 +170,7 @@ def test_map_batches_keeps_the_order_of_the_clips():
     batches = np.arange(32.0, dtype=np.float32).reshape(2, 2, 8)
     keys = jax.random.split(jax.random.key(0), 2)
     factors, first = jnp.array([3.0, 5.0]), jnp.zeros(2, int)
-    joined = parallel.join(mapped(factors, parallel.split(batches), keys, first))
+    joined = parallel.unshard(mapped(factors, parallel.shard(batches), keys, first))
     np.testing.assert_array_equal(joined[0], 3 * np.arange(16.0))
     np.testing.assert_array_equal(joined[1], 5 * np.arange(16.0, 32.0))
 
@@ -183,8 +180,8 @@ def test_map_batches_draws_by_the_number_of_a_batch():
     mapped = parallel.map_batches(lambda _, batch, key: batch + jax.random.uniform(key))
     batches = np.zeros((1, 4, 8), np.float32)
     keys, none = jax.random.key(0)[None], jnp.zeros(1)
-    at_once = parallel.join(mapped(none, parallel.split(batches), keys, jnp.zeros(1, int)))
-    later = parallel.join(mapped(none, parallel.split(batches[:, 2:]), keys, jnp.full(1, 2)))
+    at_once = parallel.unshard(mapped(none, parallel.shard(batches), keys, jnp.zeros(1, int)))
+    later = parallel.unshard(mapped(none, parallel.shard(batches[:, 2:]), keys, jnp.full(1, 2)))
     np.testing.assert_array_equal(at_once[:, 16:], later)
     assert len(set(at_once[0].tolist())) == 4
 

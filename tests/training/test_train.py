@@ -10,15 +10,15 @@ import optax
 import pytest
 
 from configs import base
-from fer_jax.data import clips as clip_data
+from fer_jax.data.clips import take
 from fer_jax.data.folds import Fold
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.layers.build import is_kernel
 from fer_jax.systems import SYSTEMS
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
-from fer_jax.training import loop, parallel
-from fer_jax.training import program as training_program
+from fer_jax.training import loop, parallel, program
+from fer_jax.training.evaluate import predict_logits
 from fer_jax.training.optimizer import make_optimizer
 
 TASK = TASKS["classification"]
@@ -38,9 +38,7 @@ class Setting:
         self.clips, self.traces = clips, 0
         self.folds = [Fold("fold00", np.arange(smallest), np.arange(smallest, len(clips)))]
         self.module = STBLN(classes=len(clips.classes), widths=(4, 6), dropout=dropout)
-        self.program = training_program.make_program(
-            self.module, TASK, config, self.features, self.folds
-        )
+        self.program = program.make_program(self.module, TASK, config, self.features, self.folds)
 
     def features(self, batch):
         self.traces += 1  # runs only while JAX traces
@@ -48,25 +46,30 @@ class Setting:
 
     def states(self, *seeds):
         inputs = np.zeros((1, 4, len(self.clips.graph.edges), 2))
-        return training_program.create_train_states(
+        return program.create_train_states(
             self.module, self.program.optimizer, inputs, seeds or [0]
         )
 
-    def fit(self, epochs, states=None, histories=None, learnt=None, scored=None, seed=3, **options):
+    def fit(
+        self, epochs, states=None, histories=None, learnt=None, scored=None, seed=3,
+        after_epoch=None, **options,
+    ):  # fmt: skip
         numbers = np.arange(len(self.clips))
         learnt = numbers[:18] if learnt is None else learnt
         scored = numbers[18:] if scored is None else scored
         histories = [[]] if histories is None else histories
-        states = loop.fit(
-            self.program, TASK, self.states() if states is None else states, self.clips,
-            [loop.Run(Fold("fold00", learnt, scored), seed)],
-            **{"epochs": epochs, "histories": histories,
-               "after_epoch": lambda states, histories: None, **options},
-        )  # fmt: skip
+        states = self.states() if states is None else states
+        runs = [program.Run(Fold("fold00", learnt, scored), seed)]
+        schedule = loop.Schedule(epochs, **options)
+        for states in loop.train_epochs(  # noqa: B020
+            self.program, states, self.clips, runs, schedule, histories
+        ):
+            if after_epoch is not None:
+                after_epoch(states, histories)
         return states, histories[0]
 
     def logits(self, states, numbers):
-        return loop.predict(self.program, states.variables, self.clips, [numbers])[0]
+        return predict_logits(self.program, states.variables, self.clips, [numbers])[0]
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +104,10 @@ def test_every_epoch_and_every_seed_draws_with_another_key(setting):
         keys.extend(map(tuple, jax.random.key_data(run_keys).reshape(-1, 2).tolist()))
         return states, {"loss": np.zeros((2, 2)), "accuracy": np.zeros((2, 2))}
 
-    program = dataclasses.replace(setting.program, train=spy)
-    runs = [loop.Run(setting.folds[0], seed) for seed in (0, 1)]
+    spied = dataclasses.replace(setting.program, train=spy)
+    runs = [program.Run(setting.folds[0], seed) for seed in (0, 1)]
     for epoch in (1, 2, 3):
-        loop.train_epoch(program, None, setting.clips, runs, epoch)
+        loop.train_epoch(spied, None, setting.clips, runs, epoch)
     assert len(set(keys)) == 12  # 2 runs, 3 epochs, 2 steps
 
 
@@ -123,27 +126,27 @@ def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
             2, states=alone.states(seed), learnt=fold.train, scored=fold.evaluate, seed=seed
         )
         rows.append(without_speed(history))
-        weights.append(training_program.unstack(states, 0))
+        weights.append(program.unstack(states, 0))
 
     def batched(function):  # as on an accelerator
         return jax.vmap(function)
 
     for tolerance, abreast in ((0, parallel.abreast), (1e-4, batched)):
         monkeypatch.setattr(parallel, "abreast", abreast)
-        monkeypatch.setattr(training_program, "CALL_BYTES", 1)  # one step a call
+        monkeypatch.setattr(program, "MAX_CALL_BYTES", 1)  # one step a call
         together = Setting(clips, small_config())
         histories = [[] for _ in folds]
-        states = loop.fit(
-            together.program, TASK, together.states(*range(3)), clips,
-            [loop.Run(fold, seed) for seed, fold in enumerate(folds)],
-            epochs=2, histories=histories, after_epoch=lambda states, histories: None,
-        )  # fmt: skip
+        runs = [program.Run(fold, seed) for seed, fold in enumerate(folds)]
+        epochs = loop.train_epochs(
+            together.program, together.states(*range(3)), clips, runs, loop.Schedule(2), histories
+        )
+        *_, states = epochs
         assert "evaluation_loss" not in histories[2][0]
         for number in range(3):
             for ours, theirs in zip(without_speed(histories[number]), rows[number], strict=True):
                 assert ours == pytest.approx(theirs, rel=max(tolerance, 1e-6))
             for ours, theirs in zip(
-                jax.tree.leaves(training_program.unstack(states, number)),
+                jax.tree.leaves(program.unstack(states, number)),
                 jax.tree.leaves(weights[number]),
                 strict=True,
             ):
@@ -152,9 +155,7 @@ def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
 
 def test_memory_of_the_training_call_grows_with_the_runs(setting):
     needs = [
-        training_program.compile_ahead(
-            setting.program, setting.states(*range(count)), setting.clips
-        )[1]
+        program.compile_ahead(setting.program, setting.states(*range(count)), setting.clips)[1]
         for count in (1, 4)
     ]
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(setting.states(0)))
@@ -217,7 +218,7 @@ def test_scores_do_not_depend_on_the_padding(setting):
     logits = setting.logits(state, numbers)
     assert logits.shape == (13, 3)
     inputs = model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
-    own = training_program.unstack(state.variables, 0)
+    own = program.unstack(state.variables, 0)
     direct = setting.module.apply(own, inputs, train=False)
     np.testing.assert_allclose(logits, direct, rtol=1e-4, atol=1e-5)
     for number in (0, 12):
@@ -228,16 +229,16 @@ def test_scores_do_not_depend_on_the_padding(setting):
 def test_a_clip_of_weight_zero_teaches_nothing(setting):
     chosen = np.arange(8)[None, None]
     weight = np.array([[[1, 1, 1, 1, 1, 1, 0, 0]]], np.float32)
-    batch = clip_data.take(setting.clips, chosen, weight)
+    batch = take(setting.clips, chosen, weight)
     other = {**batch, "label": batch["label"].copy()}
     other["label"][..., 6:] = (batch["label"][..., 6:] + 1) % 3
     key = jax.random.key(0)[None, None]
     results = [
-        setting.program.train(setting.states(), parallel.split(b), key) for b in (batch, other)
+        setting.program.train(setting.states(), parallel.shard(b), key) for b in (batch, other)
     ]
     assert_same(*results)
     full = {**batch, "weight": np.ones_like(weight)}
-    _, metrics = setting.program.train(setting.states(), parallel.split(full), key)
+    _, metrics = setting.program.train(setting.states(), parallel.shard(full), key)
     assert metrics["loss"] != results[0][1]["loss"]
 
 
@@ -245,13 +246,13 @@ def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
     clips = make_clips()
     setting = Setting(clips, small_config(), dropout=0.0)
     weight = np.array([[[1, 0, 1, 1, 0, 1, 1, 1]]], np.float32)
-    batch = clip_data.take(clips, np.arange(8)[None, None], weight)
+    batch = take(clips, np.arange(8)[None, None], weight)
     states = setting.states()
     inputs = model_inputs(clips.landmarks[:8], clips.graph.edges)
-    own = training_program.unstack(states.variables, 0)
+    own = program.unstack(states.variables, 0)
     logits, _ = setting.module.apply(own, inputs, train=True, mutable=["batch_stats"])
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, clips.labels[:8])
-    _, metrics = setting.program.train(states, parallel.split(batch), jax.random.key(0)[None, None])
+    _, metrics = setting.program.train(states, parallel.shard(batch), jax.random.key(0)[None, None])
     expected = float((losses * weight[0, 0]).sum() / weight.sum())
     assert float(metrics["loss"][0, 0]) == pytest.approx(expected, rel=1e-4)
 
@@ -446,8 +447,8 @@ def test_the_first_bad_step_is_named(make_clips):
 )
 def test_size_and_number_of_steps(make_clips, batch_size, copies, smallest, expected):
     config = small_config(**{"train.batch_size": batch_size, "train.copies": copies})
-    program = Setting(make_clips(), config, smallest).program
-    assert (program.batch_size, program.steps) == expected
+    made = Setting(make_clips(), config, smallest).program
+    assert (made.batch_size, made.steps) == expected
 
 
 def test_too_few_clips_for_the_devices(make_clips, monkeypatch):
@@ -459,11 +460,9 @@ def test_too_few_clips_for_the_devices(make_clips, monkeypatch):
 def test_copies_draw_every_clip_so_often(make_clips, monkeypatch):
     setting = Setting(make_clips(), small_config(**{"train.copies": 4}))
     drawn = []
-    real = clip_data.take
     monkeypatch.setattr(
-        clip_data,
-        "take",
-        lambda clips, numbers, *rest: drawn.append(numbers) or real(clips, numbers),
+        "fer_jax.data.clips.take",
+        lambda clips, numbers, *rest: drawn.append(numbers) or take(clips, numbers),
     )
     setting.fit(1, scored=np.zeros(0, int))
     counts = np.bincount(drawn[0].ravel(), minlength=18)
@@ -488,11 +487,11 @@ def test_a_batch_in_parts_gives_the_same_step(parts_given):
     batch["label"] = rng.integers(0, 3, 8).astype(np.int32)
     results = []
     for parts in (1, parts_given):
-        step = training_program.make_train_step(
+        step = program.make_train_step(
             module, TASK, optimizer, lambda batch: batch["x"], parts=parts
         )
-        states = training_program.create_train_states(module, optimizer, batch["x"], [0])
-        batches = parallel.split({name: leaf[None, None] for name, leaf in batch.items()})
+        states = program.create_train_states(module, optimizer, batch["x"], [0])
+        batches = parallel.shard({name: leaf[None, None] for name, leaf in batch.items()})
         keys = jax.random.split(jax.random.key(1), (1, 1))
         results.append(parallel.scan_steps(step)(states, batches, keys))
     (whole, metrics), (divided, same_metrics) = results

@@ -1,12 +1,10 @@
-"""A network begins with what it has in common with a bundle."""
-
-import json
+"""A network begins with what it has in common with another one."""
 
 import numpy as np
 import pytest
 
-from fer_jax.training import checkpoint, warm_start
-from fer_jax.training.initial_weights import PretrainedError
+from fer_jax.experiments import setup
+from fer_jax.training.initial_weights import take_over
 
 CLASSES = ["valence", "arousal", "dominance"]
 
@@ -16,51 +14,55 @@ def network(outputs, seed=0, width=5):
     params = {
         "trunk": {"kernel": rng.normal(size=(3, 4))},
         "extra": {"kernel": rng.normal(size=(4, width))},
-        "head": {"kernel": rng.normal(size=(width, outputs)), "bias": rng.normal(size=outputs)},
+        "last": {"kernel": rng.normal(size=(width, outputs)), "bias": rng.normal(size=outputs)},
     }
     return {"params": params, "batch_stats": {"trunk": {"mean": rng.normal(size=4)}}}
 
 
 @pytest.fixture
-def bundle(tmp_path):
-    """Weights of three outputs, and where they are."""
-    given = network(3, seed=1)
-    checkpoint.save_weights(tmp_path / "weights.msgpack", given, {})
-    (tmp_path / "model.json").write_text(json.dumps({"classes": CLASSES}))
-    return given, str(tmp_path)
+def given():
+    """Weights of three outputs."""
+    return network(3, seed=1)
 
 
-def test_outputs_are_taken_by_name(bundle):
-    given, path = bundle
-    assert warm_start.is_bundle(path) and not warm_start.is_bundle("timm/vgg16_bn.tv_in1k")
-    taken, note = warm_start.load_weights(path, ("arousal", "valence"), network(2))
+def taken_over(given, classes, width=5):
+    return take_over(given, CLASSES, lambda outputs: network(outputs, width=width), classes)
+
+
+def test_outputs_are_taken_by_name(given):
+    taken, new = taken_over(given, ("arousal", "valence"))
     np.testing.assert_array_equal(
-        taken["params"]["head"]["kernel"], given["params"]["head"]["kernel"][:, [1, 0]]
+        taken["params"]["last"]["kernel"], given["params"]["last"]["kernel"][:, [1, 0]]
     )
     np.testing.assert_array_equal(
-        taken["params"]["head"]["bias"], given["params"]["head"]["bias"][[1, 0]]
+        taken["params"]["last"]["bias"], given["params"]["last"]["bias"][[1, 0]]
     )
     for part in ("params", "batch_stats"):
         for name, leaf in given[part]["trunk"].items():
             np.testing.assert_array_equal(taken[part]["trunk"][name], leaf)
-    assert "begins with 5 of 5 arrays" in note and "new are" not in note
+    assert not new
 
 
-def test_outputs_of_other_names_are_new_though_there_are_as_many(bundle):
-    taken, note = warm_start.load_weights(bundle[1], ("anger", "fear", "joy"), network(3))
-    assert "head" not in taken["params"] and set(taken["params"]) == {"trunk", "extra"}
-    assert note.endswith("new are head/kernel, head/bias")
+def test_outputs_of_other_names_are_new_though_there_are_as_many(given):
+    taken, new = taken_over(given, ("anger", "fear", "joy"))
+    assert "last" not in taken["params"] and set(taken["params"]) == {"trunk", "extra"}
+    assert new == ["last/kernel", "last/bias"]
 
 
-def test_layers_of_another_size_are_new(bundle):
-    taken, note = warm_start.load_weights(bundle[1], CLASSES, network(3, width=7))
-    assert set(taken["params"]) == {"trunk", "head"} and set(taken["params"]["head"]) == {"bias"}
-    assert "extra/kernel, head/kernel" in note
+def test_layers_of_another_size_are_new(given):
+    taken, new = taken_over(given, CLASSES, width=7)
+    assert set(taken["params"]) == {"trunk", "last"} and set(taken["params"]["last"]) == {"bias"}
+    assert new == ["extra/kernel", "last/kernel"]
 
 
-def test_nothing_in_common_is_an_error(bundle, tmp_path):
-    with pytest.raises(PretrainedError, match="no weights of .* have the name and shape"):
-        warm_start.load_weights(bundle[1], CLASSES, {"params": {"other": np.zeros(2)}})
-    (tmp_path / "weights.msgpack").unlink()
-    with pytest.raises(PretrainedError, match="cannot be read"):
-        warm_start.load_weights(bundle[1], CLASSES, network(3))
+def test_nothing_in_common_is_taken(given):
+    taken, _ = take_over(
+        given, CLASSES, lambda outputs: {"params": {"other": np.zeros(2)}}, CLASSES
+    )
+    assert not taken
+
+
+def test_a_bundle_without_weights_or_anything_in_common_is_an_error(tmp_path):
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(ValueError, match="cannot be read.*no weights.msgpack"):
+        setup._from_bundle(tmp_path, None, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Callable, Iterator
 
 import jax
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from fer_jax.data import model_inputs
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
+from fer_jax.experiments.workdir import Workdir
 from fer_jax.plotting import images
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 from fer_jax.training import checkpoint
@@ -23,7 +23,7 @@ MAPS = ("mean", "largest")  # over the channels
 def figures(
     module: BilinearCNN,
     features: Callable,
-    workdir: pathlib.Path,
+    workdir: Workdir,
     clips: Clips,
     folds: list[Fold],
     indices: list[int],
@@ -33,7 +33,7 @@ def figures(
     Args:
       module: the model.
       features: `batch -> model inputs`.
-      workdir: of the run; `folds/*.msgpack` hold the weights.
+      workdir: of the run, with the weights of its folds.
       clips, folds: the data set, and what was scored.
       indices: scored clips, the best prediction first.
 
@@ -45,7 +45,7 @@ def figures(
     for fold in folds:  # the weights of one at a time: they are large
         own = [n for n in dict.fromkeys(best + worst) if n in fold.evaluate and n not in shown]
         if own:
-            file = workdir / "folds" / f"{fold.name}.msgpack"
+            file = workdir.weights(fold.name)
             faces = _faces(module, checkpoint.load_weights(file)[0], features, clips, own)
             shown |= dict(zip(own, faces, strict=True))
     labelled = "" if clips.labels.ndim == 1 else f" (labelled: {', '.join(clips.classes)})"

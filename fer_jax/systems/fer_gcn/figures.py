@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Callable, Iterator
 
 import jax
@@ -14,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from fer_jax.data import model_inputs
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
+from fer_jax.experiments.workdir import Workdir
 from fer_jax.faces import landmarks as lm
 from fer_jax.plotting import images
 from fer_jax.plotting.style import ALERT, MAIN, QUIET, dress, legend_below, make_figure
@@ -24,7 +24,7 @@ from fer_jax.training import checkpoint
 def figures(
     module: FERGCN,
     features: Callable,
-    workdir: pathlib.Path,
+    workdir: Workdir,
     clips: Clips,
     folds: list[Fold],
     indices: list[int],
@@ -34,7 +34,7 @@ def figures(
     Args:
       module: the model; without any graph module nothing is drawn.
       features: `batch -> model inputs`.
-      workdir: of the run; `folds/*.msgpack` hold the weights.
+      workdir: of the run, with the weights of its folds.
       clips, folds: the data set, and what was scored.
       indices: clips; the frames of the first are shown.
 
@@ -44,7 +44,7 @@ def figures(
     if not module.modules:
         return
     number = indices[0]
-    trained = {fold.name: workdir / "folds" / f"{fold.name}.msgpack" for fold in folds}
+    trained = {fold.name: workdir.weights(fold.name) for fold in folds}
     if module.fusion:
         weights = [
             frame_weights(checkpoint.load_weights(file)[0]["params"]) for file in trained.values()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 
 from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import Fold
+from fer_jax.experiments.workdir import Workdir
 from fer_jax.plotting import images
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 
@@ -18,7 +18,7 @@ from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 def figures(
     module: InceptionResNet3D,
     features: Callable,
-    workdir: pathlib.Path,
+    workdir: Workdir,
     clips: Clips,
     folds: list[Fold],
     indices: Sequence[int],

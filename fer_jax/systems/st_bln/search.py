@@ -2,7 +2,7 @@
 
 All of it happens on the training clips of the protocol's first fold, so that the people held out
 there never influence the topology (those held out in the other folds do). Every stage is kept; a
-run that was killed replays the losses of its finished stages and goes on with the one that was cut
+run that was killed replays the losses of its finished stages and resumes the one that was cut
 short.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import pathlib
 import time
 
 import jax
@@ -20,15 +19,17 @@ from rich.console import Console
 
 from fer_jax.data.folds import Fold
 from fer_jax.experiments import report
-from fer_jax.experiments.run import assess_runs, make_progress, write_bundle
+from fer_jax.experiments.run import evaluate_runs, write_bundle
 from fer_jax.experiments.setup import Experiment, make_augmentation
-from fer_jax.experiments.workdir import WorkdirError
+from fer_jax.experiments.workdir import Workdir, WorkdirError
+from fer_jax.progress import Progress, Work
 from fer_jax.systems.st_bln import growth, search_report
 from fer_jax.systems.st_bln.growth import Topology, show
-from fer_jax.tasks import TASKS
-from fer_jax.training import checkpoint, evaluate, loop, resume
+from fer_jax.training import checkpoint, loop
+from fer_jax.training.evaluate import make_evaluate
 from fer_jax.training.program import (
     Program,
+    Run,
     TrainState,
     compile_ahead,
     count_parameters,
@@ -46,9 +47,9 @@ class Stage:
       number: counted from 1.
       topology, parent: what is trained, and whose weights it begins with (() for none).
       epochs: how long.
-      fold: the clips it learns from and the name it is logged under; nothing is scored while the
-        search goes on.
-      folder: where its epochs are logged.
+      fold: the clips it is trained on and the name it is logged under; nothing is scored during
+        the search.
+      files: where its checkpoints and logs go.
     """
 
     number: int
@@ -56,10 +57,10 @@ class Stage:
     parent: Topology
     epochs: int
     fold: Fold
-    folder: pathlib.Path
+    files: loop.Files
 
 
-def run(setting: Experiment, console: Console) -> dict:
+def run_search(setting: Experiment, console: Console) -> dict:
     """Searches, fine-tunes, scores the fold that was held out and writes the report.
 
     Args:
@@ -86,21 +87,23 @@ def run(setting: Experiment, console: Console) -> dict:
         f"{clips.landmarks.shape[1]} frames; {jax.device_count()} x {jax.devices()[0].platform}\n"
         f"blocks of {rule.block_size}, {config.search.epochs} epochs a stage"
     )
-    with make_progress(console) as progress:
+    with Progress(console) as progress:
+        work = progress.start("search")
 
         def loss(topology: Topology, parent: Topology) -> float:
             number = next(numbers)
             if number <= len(rows):
                 return _replayed(rows[number - 1], topology, setting.workdir)
+            name = f"stage{number:02d}"
             stage = Stage(
                 number=number,
                 topology=topology,
                 parent=parent,
                 epochs=config.search.epochs,
-                fold=Fold(f"stage{number:02d}", fold.train, fold.evaluate[:0]),
-                folder=setting.workdir / "search",
+                fold=Fold(name, fold.train, fold.evaluate[:0]),
+                files=setting.workdir.stage_training(name),
             )
-            _, states, measures = train_stage(setting, stage, progress)
+            _, states, measures = train_stage(setting, stage, work)
             _save(setting.workdir, topology, states)
             measured.update(measures)
             return measures["loss"]
@@ -110,20 +113,22 @@ def run(setting: Experiment, console: Console) -> dict:
                 rows.append({"stage": number, **dataclasses.asdict(decision), **measured})
                 search_report.write_rows(setting.workdir, rows)
             console.print(search_report.line(rows[number - 1]), soft_wrap=True)
-        return _finish(setting, decision.kept, rows[:number], progress)
+        metrics = _finish(setting, decision.kept, rows[:number], work, console)
+        work.finish()
+    return metrics
 
 
-def _replayed(row: dict, topology: Topology, workdir) -> float:
+def _replayed(row: dict, topology: Topology, workdir: Workdir) -> float:
     if tuple(row["topology"]) != topology:
         raise WorkdirError(
-            f"{workdir / search_report.FILE} tells of {show(row['topology'])} in stage "
+            f"{workdir.search_rows} tells of {show(row['topology'])} in stage "
             f"{row['stage']}, where this config trains {show(topology)}: name another --workdir, "
             f"or delete it"
         )
     return row["loss"]
 
 
-def train_stage(setting: Experiment, stage: Stage, progress):
+def train_stage(setting: Experiment, stage: Stage, work: Work):
     """Trains one topology, from its last checkpoint if it was cut short.
 
     Returns:
@@ -131,11 +136,14 @@ def train_stage(setting: Experiment, stage: Stage, progress):
       "params_without_U", "seconds", "compile_seconds", "memory_bytes"}`.
     """
     config, clips = setting.config, setting.clips
-    run, name = loop.Run(stage.fold, stage_seed(config, stage)), show(stage.topology)
-    bar = progress.add_task(f"stage {stage.number} {name}", total=stage.epochs, figures="compiling")
+    run, name = Run(stage.fold, stage_seed(config, stage)), show(stage.topology)
+    work.restart(f"stage {stage.number} {name}", stage.epochs)
+    work.update(figures="compiling")
     started = time.perf_counter()
     program = make_stage_program(setting, stage)
-    parent = _load(setting.workdir, stage.parent) if stage.parent else {}
+    parent = {}
+    if stage.parent:
+        parent, _ = checkpoint.load_weights(setting.workdir.search_weights(stage.parent))
     deeper = len(stage.topology) > len(stage.parent)
     states = stack([growth.first_state(program, clips, run.seed, parent, deeper=deeper)])
     program, memory = compile_ahead(program, states, clips)
@@ -143,26 +151,15 @@ def train_stage(setting: Experiment, stage: Stage, progress):
 
     def after_epoch(histories):
         (history,) = histories
-        figures = f"loss {history[-1]['train_loss']:.4f}"
-        progress.update(bar, completed=len(history), figures=figures)
+        work.update(len(history), f"loss {history[-1]['train_loss']:.4f}")
 
+    schedule = loop.Schedule(stage.epochs, checkpoint_every_epochs=config.train.checkpoint_epochs)
     try:
-        states, (history,) = resume.fit(
-            program,
-            TASKS[config.task],
-            states,
-            clips,
-            [run],
-            epochs=stage.epochs,
-            checkpoint_epochs=config.train.checkpoint_epochs,
-            checkpoints=setting.workdir / "checkpoints" / stage.fold.name,
-            logs=stage.folder,
-            after_epoch=after_epoch,
+        states, (history,) = loop.fit(
+            program, states, clips, [run], schedule, stage.files, after_epoch
         )
     except loop.NonFiniteLossError as error:
         raise loop.NonFiniteLossError(f"stage {stage.number} {name}: {error}") from error
-    finally:
-        progress.remove_task(bar)
     total, without_graph = count_parameters(unstack(states.params, 0))
     measures = {
         "loss": history[-1]["train_loss"],
@@ -185,7 +182,7 @@ def make_stage_program(setting: Experiment, stage: Stage) -> Program:
     config.train.epochs = stage.epochs
     return make_program(
         setting.program.module.clone(widths=stage.topology),
-        TASKS[config.task],
+        setting.program.task,
         config,
         setting.program.features,
         [stage.fold],
@@ -194,7 +191,9 @@ def make_stage_program(setting: Experiment, stage: Stage) -> Program:
     )
 
 
-def _finish(setting, topology: Topology, rows: list[dict], progress) -> dict:
+def _finish(
+    setting: Experiment, topology: Topology, rows: list[dict], work: Work, console: Console
+) -> dict:
     """Fine-tunes the found network, scores it, writes report, bundle and `found.py`."""
     workdir, fold = setting.workdir, setting.folds[0]
     config = setting.config.copy_and_resolve_references()
@@ -202,21 +201,20 @@ def _finish(setting, topology: Topology, rows: list[dict], progress) -> dict:
     found = dataclasses.replace(
         setting, config=config, folds=[fold], model={**setting.model, "widths": list(topology)}
     )
-    result_file = workdir / "folds" / f"{fold.name}.npz"
-    if not result_file.exists():
-        rows = _fine_tune(found, topology, rows, progress)
-    else:
+    if workdir.result(fold.name).exists():
         rows = search_report.read_rows(workdir)
-    progress.console.print(search_report.line(rows[-1]), soft_wrap=True)
+    else:
+        rows = _fine_tune(found, topology, rows, work)
+    console.print(search_report.line(rows[-1]), soft_wrap=True)
     parameters = (rows[-1]["params_total"], rows[-1]["params_without_U"])
     metrics = report.write(workdir, config, setting.clips, [fold], parameters)
     write_bundle(found, fold.name, metrics)
-    search_report.write(workdir, config, rows, fold, progress.console)
+    search_report.write(workdir, config, rows, fold, console)
     return metrics
 
 
-def _fine_tune(found, topology: Topology, rows: list[dict], progress) -> list[dict]:
-    """Trains the found network once more, by now scored every epoch, and assesses it."""
+def _fine_tune(found: Experiment, topology: Topology, rows: list[dict], work: Work) -> list[dict]:
+    """Trains the found network once more, now scored every epoch, and evaluates it."""
     config, fold = found.config, found.folds[0]
     stage = Stage(
         number=len(rows) + 1,
@@ -224,28 +222,22 @@ def _fine_tune(found, topology: Topology, rows: list[dict], progress) -> list[di
         parent=topology,
         epochs=config.train.epochs,
         fold=fold,
-        folder=found.workdir,
+        files=found.workdir.training(fold.name),
     )
-    program, states, measures = train_stage(found, stage, progress)
+    program, states, measures = train_stage(found, stage, work)
     row = {"stage": stage.number, "topology": topology, "parent": topology, **measures}
     rows = [*rows, {**row, "decision": "fine-tuned", "kept": topology}]
     search_report.write_rows(found.workdir, rows)
-    assess = evaluate.make_assess(program, TASKS[config.task], config.evaluation.passes)
     tuned = dataclasses.replace(
-        found, program=program, assess=assess, memory=measures["memory_bytes"]
+        found,
+        program=program,
+        evaluate=make_evaluate(program, config.evaluation.passes),
+        memory=measures["memory_bytes"],
     )
-    assess_runs(tuned, [loop.Run(fold, stage_seed(config, stage))], states)
+    evaluate_runs(tuned, [Run(fold, stage_seed(config, stage))], states)
     return rows
 
 
-def _weights(workdir: pathlib.Path, topology: Topology) -> pathlib.Path:
-    return workdir / "search" / "weights" / f"{'-'.join(map(str, topology))}.msgpack"
-
-
-def _save(workdir, topology: Topology, states: TrainState) -> None:
+def _save(workdir: Workdir, topology: Topology, states: TrainState) -> None:
     variables = jax.tree.map(np.asarray, unstack(states.variables, 0))
-    checkpoint.save_weights(_weights(workdir, topology), variables, {})
-
-
-def _load(workdir, topology: Topology) -> dict:
-    return checkpoint.load_weights(_weights(workdir, topology))[0]
+    checkpoint.save_weights(workdir.search_weights(topology), variables, {})

@@ -9,37 +9,34 @@ import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from fer_jax.data import folds
+from fer_jax.data.folds import Fold
+from fer_jax.experiments.workdir import Workdir
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.systems.st_bln.growth import show
 
-FILE = "search.jsonl"
 
-
-def read_rows(workdir: pathlib.Path) -> list[dict]:
-    """Returns the finished stages of search.jsonl."""
-    file = workdir / FILE
+def read_rows(workdir: Workdir) -> list[dict]:
+    """Returns the finished stages of a search."""
+    file = workdir.search_rows
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def write_rows(workdir: pathlib.Path, rows: list[dict]) -> None:
-    """Writes search.jsonl (replacing it, so that a kill leaves whole rows), search.csv and the
-    growth curve.
+def write_rows(workdir: Workdir, rows: list[dict]) -> None:
+    """Writes the stages (at once, so that a kill leaves whole rows), their table and growth curve.
 
     Args:
       workdir: of the search.
       rows: one a stage: `stage`, the fields of `growth.Decision`, `params_total`,
         `params_without_U`, `seconds` of training and `compile_seconds`.
     """
-    partial = workdir / f"{FILE}.partial"
+    partial = workdir.search_rows.with_suffix(".partial")
     partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    partial.replace(workdir / FILE)
+    partial.replace(workdir.search_rows)
     table = pd.DataFrame(rows)
     for column in ("topology", "parent", "kept"):
         table[column] = ["-".join(map(str, cell)) for cell in table[column]]
-    table.to_csv(workdir / "search.csv", index=False)
-    (workdir / "figures").mkdir(exist_ok=True)
-    growth_curve(rows).savefig(workdir / "figures" / "growth.png")
+    table.to_csv(workdir.search_table, index=False)
+    growth_curve(rows).savefig(workdir.figure("growth"))
 
 
 def line(row: dict) -> str:
@@ -78,27 +75,22 @@ def command(file: pathlib.Path) -> str:
 
 
 def write(
-    workdir: pathlib.Path,
-    config: ConfigDict,
-    rows: list[dict],
-    fold: folds.Fold,
-    console: Console,
+    workdir: Workdir, config: ConfigDict, rows: list[dict], fold: Fold, console: Console
 ) -> None:
-    """Writes `found.py`, puts the search in front of report.md and tells how to go on.
+    """Writes the found config, puts the search in front of the report and tells how to go on.
 
     Args:
-      workdir: of the search; report.md is there.
+      workdir: of the search; its report is there.
       config: of the search, with the found widths.
       rows: all stages, the fine-tuning last.
       fold: the one that was searched on.
       console: where the command to retrain is shown.
     """
-    found = workdir / "found.py"
+    found = workdir.found_config
     found.write_text(found_config(config, found))
-    file = workdir / "report.md"
-    title, rest = file.read_text().split("\n", 1)
+    title, rest = workdir.report.read_text().split("\n", 1)
     lines = [title, "", *_section(config, rows, fold, found), "", "## The fine-tuned network", rest]
-    file.write_text("\n".join(lines))
+    workdir.report.write_text("\n".join(lines))
     console.print(
         f"found {show(config.model.widths)}; to train it from scratch under the full protocol:\n"
         f"{command(found)}",

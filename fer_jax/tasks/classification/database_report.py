@@ -44,7 +44,7 @@ def content(config, clips, folds, scored: Scored, threshold) -> dict | None:
         for name, parts in values.items()
         if unseen.any() and not unseen.all()
     }
-    return {"rows": rows, "separation": separation, "classes_left_out": clips.unseen}
+    return {"rows": rows, "separation": separation, "classes_left_out": clips.left_out.classes}
 
 
 def _row(chosen, labels, summary, seen: bool, threshold) -> dict:

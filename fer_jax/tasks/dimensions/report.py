@@ -85,7 +85,7 @@ def figures(clips, scored: Scored, content: dict, curves: dict) -> Iterator[tupl
     yield "intervals", figure, f"Labels inside their intervals, {source}"
     figure = risk_coverage({f"deviation over the passes ({source})": curves["risk"]})
     yield "risk_coverage", figure, f"Share beyond T = {TOLERANCE:g} among the images answered"
-    if clips.frames is not None:
+    if clips.crops is not None:
         yield "faces", _best_and_worst(clips, scored), "Best and worst predictions (figures 7, 8)"
 
 

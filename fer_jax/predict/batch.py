@@ -1,0 +1,114 @@
+"""Predicts and draws the clips of one command, under a progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import pathlib
+import tempfile
+
+import pandas as pd
+from rich.console import Console
+
+from fer_jax.predict import load, sources
+from fer_jax.predict.api import join_tables, reported
+from fer_jax.predict.tables import drawn_files, print_table, save_table
+from fer_jax.predict.windows import Options, chosen_threshold, columns, predict_source
+from fer_jax.progress import Progress, Work
+from fer_jax.tasks import TASKS
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predicts clips, prints and saves their table.
+
+    Args:
+      options: of the command line, see `command`.
+
+    Returns:
+      The exit code: 0 when at least one clip was predicted.
+    """
+    console = Console(stderr=True)
+    try:
+        targets = drawn_files(options)
+        predictor = load.load_model(options.bundle)
+        columns(predictor.classes, predictor.task)
+    except (OSError, ValueError) as error:
+        return _failed(console, error)
+    tables, stopped = [], False
+    try:
+        _predict_all(predictor, options, targets, console, tables)
+    except KeyboardInterrupt:
+        stopped = True
+        console.print("stopped: what was finished is shown", style="yellow")
+    table = join_tables(predictor, tables)
+    if not tables:
+        return _failed(console, "none of the clips could be predicted")
+    print_table(table, predictor.classes, predictor.task)
+    if options.out is not None:
+        try:
+            save_table(table, options.out)
+        except OSError as error:
+            return _failed(console, f"{options.out} cannot be written: {error}")
+        console.print(f"saved: {options.out}", markup=False, highlight=False, soft_wrap=True)
+    return 130 if stopped else 0
+
+
+def _failed(console: Console, text) -> int:
+    console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+    return 1
+
+
+def _predict_all(predictor, options, targets, console: Console, tables: list) -> None:
+    """Predicts and draws clip by clip; `tables` grows as they finish."""
+    how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
+    warning = TASKS[predictor.task].threshold_warning(
+        chosen_threshold(predictor, how), predictor.classes
+    )
+    if warning:
+        console.print(f"note: {warning}", highlight=False, soft_wrap=True)
+
+    @functools.cache  # every line once
+    def say(text: str) -> None:
+        style = "yellow" if text.startswith("skipped") else None
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    with Progress(console, transient=True) as progress:
+        work = progress.start("predicting")
+        for path, target in zip(options.clips, targets, strict=True):
+            with reported(path, say):
+                tables.append(_predict_one(predictor, path, how, target, work, say))
+        work.finish()
+
+
+def _predict_one(
+    predictor, path: pathlib.Path, options: Options, target: dict, work: Work, say
+) -> pd.DataFrame:
+    def advance() -> None:
+        speed = work.speed
+        work.update(work.done + 1, f"{speed:.0f} frames/s" if speed else "frames")
+
+    work.restart(f"reading {path.name}")
+    source = sources.open_source(predictor, path, options, say)
+    work.restart(f"reading {path.name}", source.announced or None)
+    with tempfile.TemporaryFile() as spool:
+        table = predict_source(predictor, source, options, say, advance, spool if target else None)
+        if target:
+            work.restart(f"drawing {path.name}", work.done)
+            spool.seek(0)
+            _draw(predictor, source, table, options, target, spool, advance, say)
+    return table
+
+
+def _draw(predictor, source, table, options, target: dict, spool, advance, say) -> None:
+    """Writes the annotated video and the figure of one clip; a failure costs only these."""
+    from fer_jax.predict import annotate
+
+    classes, threshold = predictor.classes, chosen_threshold(predictor, options)
+    drawn = {"task": predictor.task, "advance": advance, **target}
+    try:
+        annotate.draw_clip(source, table, classes, threshold, spool, **drawn)
+    except Exception as error:  # the predictions are there and stay
+        say(f"not drawn: {source.path}: {error}")
+        return
+    for path in target.values():
+        say(f"drawn: {path}")

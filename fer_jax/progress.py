@@ -1,0 +1,163 @@
+"""Shows how far long work is: a bar on a terminal, elsewhere a line at least every minute."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from rich import progress as bars
+from rich.console import Console
+
+SILENCE = 60.0  # seconds without a line, at most
+
+
+class Progress:
+    """Shows several pieces of work; used as a context manager.
+
+    Where the console is no terminal, lines have the time since the start, what is done, figures and
+    the time that remains: one when a piece of work begins, one when it ends, and one at least every
+    minute, also while a single step takes longer than that.
+
+    Args:
+      console: where it is shown.
+      transient: removes the bars in the end.
+      clock: seconds.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        transient: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.console, self.clock = console, clock
+        self.started = self._spoke = clock()
+        self._working: list[Work] = []
+        self._lock, self._ended = threading.RLock(), threading.Event()
+        self._heartbeat = threading.Thread(target=self._watch, daemon=True)
+        terminal = console.is_terminal and not console.is_dumb_terminal
+        self.bars = _make_bars(console, transient) if terminal or console.is_jupyter else None
+
+    def __enter__(self) -> Progress:
+        if self.bars is None:
+            self._heartbeat.start()
+        else:
+            self.bars.start()
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self.bars is None:
+            self._ended.set()
+            self._heartbeat.join()
+        else:
+            self.bars.stop()
+
+    def start(self, description: str, total: int | None = None) -> Work:
+        """Begins a piece of work; `total`: its steps, None where that is not known."""
+        with self._lock:
+            work = Work(self, description, total)
+            self._working.append(work)
+        self.line(work)
+        return work
+
+    def close(self, work: Work) -> None:
+        """Ends a piece of work, see `Work.finish`."""
+        with self._lock:
+            self._working.remove(work)
+        self.line(work, ", done")
+
+    def line(self, work: Work, suffix: str = "") -> None:
+        """Prints a line about a piece of work where there is no bar."""
+        if self.bars is None:
+            self._spoke = self.clock()
+            text = f"{duration(self._spoke - self.started)}  {work}{suffix}"
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def beat(self) -> None:
+        """Prints a line about all work if none has been printed for a minute."""
+        with self._lock:
+            if self.clock() - self._spoke >= SILENCE:
+                for work in self._working:
+                    self.line(work)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(1.0):
+            self.beat()
+
+
+class Work:
+    """One piece of work, made by `Progress.start`."""
+
+    def __init__(self, progress: Progress, description: str, total: int | None):
+        self._progress, self._bar = progress, None
+        if progress.bars is not None:
+            self._bar = progress.bars.add_task(description, total=total, figures="")
+        self._begin(description, total)
+
+    def _begin(self, description: str, total: int | None) -> None:
+        self.description, self.total, self.done, self.figures = description, total, 0, ""
+        self._first = self._last = None  # time and steps done, of the first and the last update
+
+    def __str__(self) -> str:
+        count = f"{self.done}/{self.total}" if self.total else str(self.done or "")
+        remaining = self._remaining()
+        left = "" if remaining is None else f"{duration(remaining)} left"
+        parts = ", ".join(part for part in (count, self.figures, left) if part)
+        return f"{self.description}: {parts}" if parts else f"{self.description} ..."
+
+    def _remaining(self) -> float | None:
+        """Seconds, at the pace since the first update: resumed steps and compiling do not count."""
+        if not self.total or self._first is None or self.done <= self._first[1]:
+            return None
+        (began, before), (now, done) = self._first, self._last
+        return (self.total - done) * (now - began) / (done - before)
+
+    @property
+    def speed(self) -> float | None:
+        """Steps a second since the first update, None where there was none since."""
+        if self._first is None or self._last[0] <= self._first[0]:
+            return None
+        return (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
+
+    def update(self, done: int | None = None, figures: str | None = None) -> None:
+        """Tells the steps done so far, and figures to be shown with them."""
+        self.figures = self.figures if figures is None else figures
+        if done is not None:
+            self.done, self._last = done, (self._progress.clock(), done)
+            self._first = self._first or self._last
+        if self._bar is None:
+            self._progress.beat()
+        else:
+            self._progress.bars.update(self._bar, completed=self.done, figures=self.figures)
+
+    def restart(self, description: str, total: int | None = None) -> None:
+        """Goes on to the next part of the work, which is counted anew."""
+        self._begin(description, total)
+        if self._bar is not None:
+            self._progress.bars.reset(self._bar, description=description, total=total, figures="")
+
+    def finish(self, *, keep_bar: bool = False) -> None:
+        """Ends the work."""
+        self._progress.close(self)
+        if self._bar is not None and not keep_bar:
+            self._progress.bars.remove_task(self._bar)
+
+
+def _make_bars(console: Console, transient: bool) -> bars.Progress:
+    return bars.Progress(
+        bars.TextColumn("{task.description}", markup=False),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[figures]}", markup=False),
+        bars.TimeRemainingColumn(),
+        console=console,
+        transient=transient,
+    )
+
+
+def duration(seconds: float) -> str:
+    """`3725 -> "1:02:05"`."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
