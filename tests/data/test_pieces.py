@@ -12,6 +12,7 @@ from fer_jax.data import folds, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.data.frame_selection import piece_frames, select_frames
 from fer_jax.experiments import validate
+from fer_jax.experiments.bundle import InputSpec
 from fer_jax.predict.windows import Options, predict_windows
 from fer_jax.tasks import TASKS
 
@@ -113,10 +114,8 @@ def test_recordings_too_short_for_a_piece_are_counted(prepared):
     size = int(np.median(counts)) + 1
     assert counts.min() < size <= counts.max(), "all recordings are equally long"
     left = load.load_clips(prepared, size, "pieces")
-    assert (
-        sum(left.left_out.short.values()) == (counts < size).sum()
-        and len(left) == (counts // size).sum()
-    )
+    assert sum(left.left_out.short.values()) == (counts < size).sum()
+    assert len(left) == (counts // size).sum()
     with pytest.raises(load.NotPreparedError, match="none of the 42 recordings .*frames=?"):
         load.load_clips(prepared, int(counts.max()) + 1, "pieces")
 
@@ -143,8 +142,9 @@ def test_a_video_is_predicted_in_windows_of_frames_at_the_pace_of_training(fps, 
     """T frames that follow each other; of a video three times as fast, every third."""
     seen = []
     predictor = types.SimpleNamespace(
-        task="classification", frame_rule="pieces", classes=("a", "b"), threshold=None, frames=5,
-        window_seconds=0.25, takes_crops=False, inputs="edges",
+        task="classification", classes=("a", "b"), threshold=None,
+        spec=InputSpec(5, "pieces", "position", None, window_seconds=0.25),
+        takes_crops=False, module=types.SimpleNamespace(inputs="edges"),
         select=lambda detected, fps: select_frames(detected, 5, "pieces"),
         predict=lambda clips, **options: seen.append(clips[0, :, 0, 0].tolist()),
     )  # fmt: skip
