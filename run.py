@@ -7,6 +7,7 @@ An interrupted run is continued by the same command.
 from __future__ import annotations
 
 import os
+import pathlib
 import sys
 
 from absl import app, flags, logging
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # Orbax tells every step of a save
     from fer_jax.experiments import report
     from fer_jax.experiments.run import FAILURES, keep_compiled
+    from fer_jax.experiments.workdir import Workdir
     from fer_jax.systems import run
 
     keep_compiled(_CACHE.value)
@@ -41,7 +43,7 @@ def main(arguments: list[str]) -> None:
     except KeyboardInterrupt:
         sys.exit("\ninterrupted: the same command continues from the last checkpoint")
     print("\n".join(report.headline(config.task, metrics)))
-    print(f"report: {workdir}/report.md")
+    print(f"report: {Workdir(pathlib.Path(workdir)).report}")
 
 
 def with_config(arguments: list[str]) -> list[str]:

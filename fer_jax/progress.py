@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from rich import progress as bars
 from rich.console import Console
@@ -143,6 +143,16 @@ class Work:
         self._progress.close(self)
         if self._bar is not None and not keep_bar:
             self._progress.bars.remove_task(self._bar)
+
+
+def track(items: Iterable, description: str, total: int) -> Iterator:
+    """Gives items on and shows on stdout how many of them are done."""
+    with Progress(Console(), transient=True) as progress:
+        work = progress.start(description, total)
+        for done, item in enumerate(items, 1):
+            yield item
+            work.update(done)
+        work.finish()
 
 
 def _make_bars(console: Console, transient: bool) -> bars.Progress:

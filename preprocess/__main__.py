@@ -17,13 +17,13 @@ import shlex
 import sys
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from fer_jax.faces import crop
 from fer_jax.faces.detector import LandmarkModelError, landmark_model
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import ClipError, Sequence
+from fer_jax.progress import Progress
 from preprocess import pipeline, report, store
 from preprocess.clip import Clip, SourceError
 from preprocess.datasets import DATASETS
@@ -237,15 +237,6 @@ def _read(clips: list[Clip], options, model, console: Console):
     outcomes: list = [None] * len(clips)
     files: list = [None] * len(clips)
     kept = dropped = 0
-    progress = Progress(
-        TextColumn("reading clips"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[kept]} kept, {task.fields[dropped]} dropped"),
-        console=console,
-    )
     reading = pipeline.read_all(
         clips,
         options.out / store.CACHE,
@@ -253,14 +244,14 @@ def _read(clips: list[Clip], options, model, console: Console):
         model_path=model,
         crop_size=options.crops,
     )
-    with contextlib.closing(reading), progress:
-        task = progress.add_task("", total=len(clips), kept=0, dropped=0, rate="")
+    with contextlib.closing(reading), Progress(console) as progress:
+        work = progress.start("reading clips", len(clips))
         for position, outcome, file in reading:
             outcomes[position], files[position] = outcome, file
             kept, dropped = kept + (not outcome.reason), dropped + bool(outcome.reason)
-            speed = progress.tasks[0].speed
-            rate = f"{speed:.1f} clips/s" if speed else ""
-            progress.update(task, advance=1, kept=kept, dropped=dropped, rate=rate)
+            rate = f"{work.speed:.1f} clips/s, " if work.speed else ""
+            work.update(kept + dropped, f"{rate}{kept} kept, {dropped} dropped")
+        work.finish(keep_bar=True)
     return outcomes, files
 
 

@@ -9,9 +9,8 @@ import os
 from collections.abc import Iterator
 
 import numpy as np
-from rich.console import Console
 
-from fer_jax.progress import Progress
+from fer_jax.progress import track
 
 STREAMED_CALL_BYTES = 2**24  # clips of one compiled call, so that the next are decoded meanwhile
 _SLOW = 5000  # frames whose decoding is worth a progress bar
@@ -95,7 +94,9 @@ class Recorded:
         pool = concurrent.futures.ThreadPoolExecutor(_cores())
         try:
             parts = pool.map(self._decoded, self._needed, self._needed.values())
-            for start, part in zip(starts, _shown(parts, counts), strict=False):
+            if len(values) > _SLOW:
+                parts = track(parts, "decoding crops", len(counts))
+            for start, part in zip(starts, parts, strict=False):
                 values[start : start + len(part)] = part
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # an interrupt waits for nothing
@@ -134,19 +135,6 @@ class Recorded:
             (path, split): tfds.builder_from_directory(path).as_data_source(split)
             for path, split in parts
         }
-
-
-def _shown(parts: Iterator[np.ndarray], counts: list[int]) -> Iterator[np.ndarray]:
-    """Shows how far the recordings are decoded where that takes long."""
-    if sum(counts) <= _SLOW:
-        yield from parts
-        return
-    with Progress(Console(), transient=True) as progress:
-        work = progress.start("decoding crops", len(counts))
-        for done, part in enumerate(parts, 1):
-            yield part
-            work.update(done)
-        work.finish()
 
 
 def concatenate(parts: list[Recorded]) -> Recorded:

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
-from rich.progress import track
 
 from fer_jax.faces import crop
 from fer_jax.faces.sequence import ClipError, Sequence
+from fer_jax.progress import track
 from preprocess import folder_tree
 from preprocess.clip import SourceError
 
@@ -88,7 +88,7 @@ def read_table(path: pathlib.Path) -> list[tuple[str, bytes | ClipError]]:
       SourceError: the file cannot be read, or lacks a column.
     """
     rows = read_cells(path, ["usage", "pixels"])
-    counted = enumerate(track(rows, f"reading {TABLE}", total=35_887, transient=True))
+    counted = enumerate(track(rows, f"reading {TABLE}", 35_887))
     return [(usage, _pixels(text, f"row {number} of {path}")) for number, (usage, text) in counted]
 
 
@@ -172,7 +172,7 @@ def _is_image(path: pathlib.Path) -> bool:
 
 def _read_into(images: dict[str, bytes | ClipError], places: list) -> None:
     """Adds images to those that are known; `places` are paths, each with what reads its bytes."""
-    shown = track(places, "reading images", transient=True) if len(places) > _SLOW else places
+    shown = track(places, "reading images", len(places)) if len(places) > _SLOW else places
     for path, read in shown:
         name, image = path.name.lower(), _image(path, read)
         images[name] = _joined(images[name], image, path) if name in images else image
