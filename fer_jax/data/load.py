@@ -1,39 +1,26 @@
-"""Opens a prepared data set."""
+"""Opens a prepared dataset."""
 
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from fer_jax.data import crops, how_to_prepare
 from fer_jax.data.clips import Clips, Crops, LeftOut, Preparation
-from fer_jax.data.frame_selection import (
-    CUT,
-    PIECES,
-    piece_frames,
-    select_frames,
-    thin_frames,
-    window_frames,
-)
+from fer_jax.data.frame_selection import PIECES
+from fer_jax.data.records import rows_of_record
 from fer_jax.faces import landmarks as lm
 from fer_jax.faces.emotion_ratings import DIMENSIONS, vad
-from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.faces.landmarks import ALIGNED, FER2013, Framing
 
 # What a clip without a known target lacks.
 _KNOWN = {"label": "class", "action_units": "action unit", "votes": "vote"}
-REFERENCE_WIDTH = 500.0  # published pixel figures (noise, mean shapes) refer to frames this wide
 
 
 class NotPreparedError(RuntimeError):
-    """The data set has not been prepared; the message says how to."""
-
-
-def scale_to_reference(landmarks, frame_width: int):
-    """Scales pixels of a source `frame_width` wide to a frame 500 wide (unknown width 0: as is)."""
-    return landmarks * (REFERENCE_WIDTH / frame_width) if frame_width else landmarks
+    """The dataset has not been prepared; the message says how to."""
 
 
 def load_clips(
@@ -162,7 +149,7 @@ def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target
     rows, labelled, short = [], 0, 0
     for split in sorted(builder.info.splits):
         for number, example in enumerate(builder.as_data_source(split)):
-            clip_rows = _clip_rows(example, frames, rule, frames_per_second, target)
+            clip_rows = rows_of_record(example, frames, rule, frames_per_second, target)
             rows += [{**row, "split": split, "place": (split, number)} for row in clip_rows]
             if rule == "windows":
                 labelled += int(np.isfinite(example[target]).any(-1).sum())
@@ -223,85 +210,3 @@ def _known(kept: Sequence[str], names, path) -> list[int]:
             f"--config.data.classes: {path} has no {unknown[0]!r}, but {', '.join(names)}"
         )
     return [number for number, name in enumerate(names) if name in kept]
-
-
-def _clip_rows(example, frames: int, rule: str, frames_per_second: float, target: str) -> list:
-    """One row a clip: the whole recording, every piece, or every window that shows a face.
-
-    Those without any known label are left out.
-    """
-    width, fps = int(example["frame_size"][0]), float(example["fps"])
-    detected = thin_frames(example["detected"], fps, frames_per_second)
-    arrays = {
-        name: example[name].astype(np.float32)
-        for name in ("landmarks", "crop_landmarks")
-        if name in example
-    }
-    arrays["landmarks"] = scale_to_reference(arrays["landmarks"], width)
-    name, length = _text(example["clip_id"]), frames if rule in CUT else len(detected)
-    whole = {"recording": name, "subject": _text(example["subject"]), "scaled": width > 0}
-    whole["seconds"] = length / fps if fps > 0 else np.nan
-    if rule == "windows":
-        parts = _windows(example, detected, frames, target)
-    elif rule in PIECES:
-        parts = _pieces(example, detected, frames, rule, target)
-    else:
-        chosen = select_frames(detected, frames, rule)
-        label = _label(example, target, chosen[-1])
-        parts = [{"clip_id": name, "chosen": chosen, "end": whole["seconds"], "label": label}]
-    return [
-        # windows overlap: they get all frames of their recording, to share them
-        {**whole, **part, **(arrays if rule == "windows" else _at(part["chosen"], arrays))}
-        for part in parts
-        if not np.isnan(part["label"]).all()
-    ]
-
-
-def _at(chosen, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: values[chosen] for name, values in arrays.items()}
-
-
-def _windows(example, detected, frames: int, target: str) -> Iterator[dict]:
-    """What the windows of a recording that show a face have of their own."""
-    name, numbers, ends = _text(example["clip_id"]), example["frame_index"], _ends(example)
-    for frame, chosen in enumerate(window_frames(detected, frames, numbers)):
-        if chosen[0] >= 0:
-            yield {
-                "clip_id": f"{name}@{numbers[frame]}",
-                "chosen": chosen,
-                "end": ends[frame],
-                "label": _label(example, target, frame),
-            }
-
-
-def _pieces(example, detected, frames: int, rule: str, target: str) -> Iterator[dict]:
-    """What the pieces of a recording have of their own."""
-    name, ends = _text(example["clip_id"]), _ends(example)
-    for number, chosen in piece_frames(detected, frames, rule).items():
-        yield {
-            "clip_id": f"{name}#{number}",
-            "chosen": chosen,
-            "end": ends[chosen[-1]],
-            "label": _label(example, target, chosen[-1]),
-        }
-
-
-def _ends(example) -> np.ndarray:
-    """Seconds into the recording at which each of its frames ends, `[L]`; NaN where not known."""
-    numbers, fps = example["frame_index"], float(example["fps"])
-    return (numbers - numbers[0] + 1) / fps if fps > 0 else np.full(len(numbers), np.nan)
-
-
-def _label(example, target: str, frame: int):
-    """The class, votes `[8]`, or which action units a frame shows, `[A]`: 1 or 0; NaN: unknown."""
-    if target == "label":
-        return np.int32(example["label"])
-    if target == "votes":
-        votes = example["votes"]
-        return votes if votes.any() else np.full_like(votes, np.nan)
-    intensity = example["action_units"][frame]
-    return np.where(np.isnan(intensity), np.nan, intensity >= PRESENT_INTENSITY).astype(np.float32)
-
-
-def _text(value) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

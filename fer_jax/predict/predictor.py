@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from fer_jax import uncertainty
 from fer_jax.data import frame_selection, model_inputs
-from fer_jax.data.load import scale_to_reference
+from fer_jax.data.records import scale_to_reference
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.tasks import TASKS

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_jax.data import frame_selection, load
+from fer_jax.data import frame_selection, load, records
 from fer_jax.data.clips import epoch_numbers, padded_parts, take
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.faces import landmarks as lm
@@ -93,8 +93,8 @@ def test_unknown_rule_is_named():
 
 def test_scaling_goes_to_a_frame_500_wide():
     points = np.full((1, 2), 320.0)
-    assert load.scale_to_reference(points, 640).tolist() == [[250.0, 250.0]]
-    assert load.scale_to_reference(points, 0) is points
+    assert records.scale_to_reference(points, 640).tolist() == [[250.0, 250.0]]
+    assert records.scale_to_reference(points, 0) is points
 
 
 def test_model_inputs_do_not_depend_on_where_the_face_is(make_clips):

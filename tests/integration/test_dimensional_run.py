@@ -16,7 +16,7 @@ from fer_jax.compare.compare import main
 from fer_jax.data.clips import hold_crops
 from fer_jax.data.load import load_clips
 from fer_jax.experiments import report
-from fer_jax.experiments.run import STILL_SECONDS
+from fer_jax.experiments.write_bundle import STILL_SECONDS
 from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS, vad
 from fer_jax.faces.landmarks import FER2013
 from fer_jax.predict import command as predict_command

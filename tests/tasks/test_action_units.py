@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from fer_jax import metrics
-from fer_jax.data import crops, folds, frame_selection, load
+from fer_jax.data import crops, folds, frame_selection, load, records
 from fer_jax.data.clips import hold_crops
 from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.tasks import TASKS, evaluation
@@ -60,10 +60,10 @@ def test_a_window_is_labelled_at_its_last_frame(prepared_crops, windows):
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(prepared_crops))
-    records = [record for split in builder.info.splits for record in builder.as_data_source(split)]
-    assert len(windows) == sum(len(record["detected"]) for record in records)
+    every = [record for split in builder.info.splits for record in builder.as_data_source(split)]
+    assert len(windows) == sum(len(record["detected"]) for record in every)
     assert windows.classes == tuple(builder.info.metadata["action_units"])
-    record = records[-1]
+    record = every[-1]
     name = record["clip_id"].decode()
     own = [n for n, clip_id in enumerate(windows.clip_ids) if clip_id.startswith(f"{name}@")]
     assert [windows.clip_ids[n] for n in own] == [f"{name}@{n}" for n in record["frame_index"]]
@@ -226,13 +226,13 @@ def test_each_unit_abstains_where_it_is_unsure():
 
 def test_windows_are_counted_again_where_units_are_chosen(prepared_crops, monkeypatch):
     """Strides go over the windows that are left: labels of every fifth frame are all used."""
-    label = load._label
+    label = records._label
 
     def sparse(example, target, frame):
         known = label(example, target, frame)
         return known if frame % 5 == 0 else np.full_like(known, np.nan)
 
-    monkeypatch.setattr(load, "_label", sparse)
+    monkeypatch.setattr(records, "_label", sparse)
     clips = load.load_clips(prepared_crops, 2, "windows", classes=("AU01",), target="action_units")
     recording = np.array([clip_id.split("@")[0] for clip_id in clips.clip_ids])
     frames = np.array([int(clip_id.split("@")[1]) for clip_id in clips.clip_ids])

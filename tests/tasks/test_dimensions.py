@@ -13,7 +13,7 @@ from configs import base
 from fer_jax import metrics
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
-from fer_jax.experiments import run, validate
+from fer_jax.experiments import validate, write_bundle
 from fer_jax.faces import emotion_ratings
 from fer_jax.faces.emotion_ratings import WORD_RATINGS
 from fer_jax.tasks import TASKS
@@ -259,8 +259,8 @@ def test_a_still_stands_for_a_moment_of_a_video():
     def seconds(frames, rule, known=np.nan):
         data = types.SimpleNamespace(frames=frames, frame_rule=rule, train_on=())
         clips = Clips([""], [""], ["train"], np.zeros(1), None, np.array([known]), (), None)
-        return run._window_seconds(types.SimpleNamespace(data=data), clips)
+        return write_bundle._window_seconds(types.SimpleNamespace(data=data), clips)
 
-    assert seconds(1, "middles") == run.STILL_SECONDS == 0.2
+    assert seconds(1, "middles") == write_bundle.STILL_SECONDS == 0.2
     assert seconds(1, "middles", known=3.0) == 3.0
     assert seconds(4, "uniform") == 2.0 and seconds(5, "windows") == 0.2

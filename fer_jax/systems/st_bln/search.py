@@ -19,9 +19,10 @@ from rich.console import Console
 
 from fer_jax.data.folds import Fold
 from fer_jax.experiments import report
-from fer_jax.experiments.run import evaluate_runs, write_bundle
+from fer_jax.experiments.run import evaluate_runs
 from fer_jax.experiments.setup import Experiment, make_augmentation
 from fer_jax.experiments.workdir import Workdir, WorkdirError
+from fer_jax.experiments.write_bundle import write_bundle
 from fer_jax.progress import Progress, Work
 from fer_jax.systems.st_bln import growth, search_report
 from fer_jax.systems.st_bln.growth import Topology, show

@@ -1,0 +1,81 @@
+"""Makes the weights of a finished run a bundle."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from fer_jax.data import frame_selection
+from fer_jax.data.clips import Clips
+from fer_jax.experiments.bundle import Bundle, InputSpec, Record
+from fer_jax.experiments.setup import Experiment
+from fer_jax.faces.landmarks import ALIGNED
+from fer_jax.faces.sequence import UNKNOWN_FPS
+from fer_jax.training.checkpoint import load_weights
+
+STILL_SECONDS = 0.2  # of a video for which one of its frames stands
+
+
+def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
+    """Makes the weights of a fold the bundle of the run."""
+    config, clips = experiment.config, experiment.clips
+    variables, stats = load_weights(experiment.workdir.weights(fold))
+    dataset = {
+        "name": " + ".join(name for name, _, _ in config.data.train_on) or config.data.dataset,
+        "clips": int(_trained_on(config, clips).sum()),
+        "scaled": clips.preparation.scaled,
+        "preprocess_version": clips.preparation.version,
+    }
+    bundle = Bundle(
+        name=config.name,
+        task=config.task,
+        model=experiment.model,
+        classes=clips.classes,
+        spec=_input_spec(config, clips),
+        variables=variables,
+        recalibrated_stats=stats,
+        threshold=metrics["selective"]["threshold"],
+        record=Record(metrics, dataset, json.loads(json.dumps(config.to_dict(), default=list))),
+    )
+    bundle.write(experiment.workdir.model)
+
+
+def _input_spec(config: ConfigDict, clips: Clips) -> InputSpec:
+    prepared = 0 if clips.crops is None else clips.crops.size
+    return InputSpec(
+        frames=config.data.frames,
+        frame_rule=_video_rule(config),
+        features=config.data.features,
+        graph=clips.graph,
+        window_seconds=_window_seconds(config, clips),
+        frames_per_second=config.data.frames_per_second,
+        crop_size=min(config.data.crop_size or prepared, prepared),
+        prepared_size=prepared,
+        framing=ALIGNED if clips.crops is None else clips.crops.framing,
+    )
+
+
+def _video_rule(config: ConfigDict) -> str:
+    """The frame rule for video; where datasets have several, one with consecutive frames."""
+    rules = [rule for _, _, rule in config.data.train_on] or [config.data.frame_rule]
+    return next((rule for rule in rules if rule in frame_selection.CUT), rules[0])
+
+
+def _trained_on(config: ConfigDict, clips: Clips) -> np.ndarray:
+    """Clips of the datasets that a bundle is trained on, `[N]` bool."""
+    if not config.data.train_on:
+        return np.ones(len(clips), bool)
+    return np.asarray(clips.splits) == "train"
+
+
+def _window_seconds(config: ConfigDict, clips: Clips) -> float:
+    """Median length of the training clips, or a default where no source states its frame rate."""
+    rule, seconds = _video_rule(config), clips.seconds[_trained_on(config, clips)]
+    seconds = seconds[np.isfinite(seconds)]
+    if len(seconds):
+        return float(np.median(seconds))
+    if config.data.frames == 1 and rule not in frame_selection.CUT:
+        return STILL_SECONDS  # trained on still images
+    return config.data.frames / UNKNOWN_FPS if rule in frame_selection.CUT else 2.0
