@@ -14,7 +14,9 @@ from fer_jax.data.records import rows_of_record
 from fer_jax.faces import landmarks as lm
 from fer_jax.faces.emotion_ratings import DIMENSIONS, vad
 from fer_jax.faces.landmarks import ALIGNED, FER2013, Framing
+from fer_jax.progress import track
 
+_MANY = 2000  # records, whose reading is worth a progress bar
 # What a clip without a known target lacks.
 _KNOWN = {"label": "class", "action_units": "action unit", "votes": "vote"}
 
@@ -148,7 +150,10 @@ def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target
     """
     rows, labelled, short = [], 0, 0
     for split in sorted(builder.info.splits):
-        for number, example in enumerate(builder.as_data_source(split)):
+        records = builder.as_data_source(split)
+        if len(records) > _MANY:
+            records = track(records, f"reading {split}", len(records))
+        for number, example in enumerate(records):
             clip_rows = rows_of_record(example, frames, rule, frames_per_second, target)
             rows += [{**row, "split": split, "place": (split, number)} for row in clip_rows]
             if rule == "windows":

@@ -91,15 +91,17 @@ def run_experiment(
             size = len(group)  # what did not fit once is not compiled again
             _run_group(ready, group, progress, started)
             pending = pending[len(group) :]
-    metrics = report.write(
-        experiment.workdir,
-        config,
-        clips,
-        experiment.folds,
-        experiment.parameters,
-        draw and _own_figures(experiment, draw),
-    )
-    write_bundle(experiment, runs[-1].fold.name, metrics)
+        work = progress.start("report")
+        metrics = report.write(
+            experiment.workdir,
+            config,
+            clips,
+            experiment.folds,
+            experiment.parameters,
+            draw and _own_figures(experiment, draw),
+        )
+        write_bundle(experiment, runs[-1].fold.name, metrics)
+        work.finish()
     return metrics
 
 

@@ -23,44 +23,37 @@ class WorkdirError(RuntimeError):
     """The work directory belongs to another experiment."""
 
 
+def _inside(*names: str) -> property:
+    """A path in the work directory."""
+    return property(lambda workdir: workdir.path.joinpath(*names))
+
+
 @dataclasses.dataclass(frozen=True)
 class Workdir:
     """Paths of the files of a run.
 
     Attributes:
       path: of the folder, which need not exist.
+      log: a row an epoch of every run.
+      model: folder of the bundle.
+      search_rows, search_table: finished stages of a search.
+      found_config: of the network that a search found.
     """
 
     path: pathlib.Path
 
+    config = _inside("config.json")
+    log = _inside(_LOG)
+    metrics = _inside("metrics.json")
+    predictions = _inside("predictions.csv")
+    report = _inside("report.md")
+    model = _inside("model")
+    search_rows = _inside("search.jsonl")
+    search_table = _inside("search.csv")
+    found_config = _inside("found.py")
+
     def __str__(self) -> str:
         return str(self.path)
-
-    @property
-    def config(self) -> pathlib.Path:
-        return self.path / "config.json"
-
-    @property
-    def metrics(self) -> pathlib.Path:
-        return self.path / "metrics.json"
-
-    @property
-    def log(self) -> pathlib.Path:
-        """A row an epoch of every run."""
-        return self.path / _LOG
-
-    @property
-    def predictions(self) -> pathlib.Path:
-        return self.path / "predictions.csv"
-
-    @property
-    def report(self) -> pathlib.Path:
-        return self.path / "report.md"
-
-    @property
-    def model(self) -> pathlib.Path:
-        """Folder of the bundle."""
-        return self.path / "model"
 
     def figure(self, name: str) -> pathlib.Path:
         """File of a figure; its folder is made."""
@@ -84,23 +77,9 @@ class Workdir:
         """The same for a stage of a search, which has logs of its own."""
         return _files(self.path, self.path / "search", stage)
 
-    @property
-    def search_rows(self) -> pathlib.Path:
-        """Finished stages of a search."""
-        return self.path / "search.jsonl"
-
-    @property
-    def search_table(self) -> pathlib.Path:
-        return self.path / "search.csv"
-
     def search_weights(self, topology: tuple[int, ...]) -> pathlib.Path:
         """Weights of a stage of a search."""
         return self.path / "search" / "weights" / f"{'-'.join(map(str, topology))}.msgpack"
-
-    @property
-    def found_config(self) -> pathlib.Path:
-        """Config of the network that a search found."""
-        return self.path / "found.py"
 
 
 def _files(workdir: pathlib.Path, logs: pathlib.Path, group: str) -> Files:
