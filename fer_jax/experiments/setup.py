@@ -22,7 +22,7 @@ from fer_jax.experiments import validate
 from fer_jax.experiments.bundle import is_bundle, read_bundle
 from fer_jax.experiments.workdir import Workdir, claim
 from fer_jax.faces.landmarks import make_graph
-from fer_jax.layers.build import build
+from fer_jax.layers.build import make_network
 from fer_jax.tasks import TASKS
 from fer_jax.training import initial_weights
 from fer_jax.training.evaluate import make_evaluate
@@ -109,7 +109,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
         clips = dataclasses.replace(clips, graph=graph)
     folds = _folds(config, clips)
     model = config.model.to_dict()
-    module = build(network, model, len(clips.classes), clips.graph, config.data.frames)
+    module = make_network(network, model, len(clips.classes), clips.graph, config.data.frames)
     _check_crops(config, clips, getattr(network, "smallest", 1))
 
     def features(batch):

@@ -19,7 +19,7 @@ def is_kernel(leaf: str) -> bool:
     return leaf == "recurrent" or leaf.endswith("kernel")
 
 
-def build(
+def make_network(
     network: type[nn.Module], fields: dict, classes: int, graph, frames: int | None = None
 ) -> nn.Module:
     """Makes a network for a data set.

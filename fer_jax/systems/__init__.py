@@ -70,7 +70,7 @@ def find(name: str) -> System:
 
 
 def build(fields: dict, classes: int, graph, frames: int | None = None) -> nn.Module:
-    """Makes a network for a data set, see `layers.build.build`.
+    """Makes a network for a data set, see `layers.build.make_network`.
 
     Args:
       fields: `{"name": key of SYSTEMS, **constructor fields}`.
@@ -79,10 +79,10 @@ def build(fields: dict, classes: int, graph, frames: int | None = None) -> nn.Mo
     Raises:
       ValueError: an unknown system, a field that it does not have, or another number of classes.
     """
-    from fer_jax.layers import build as layers_build
+    from fer_jax.layers.build import make_network
 
     network = find(fields.get("name")).network
-    return layers_build.build(network, fields, classes, graph, frames)
+    return make_network(network, fields, classes, graph, frames)
 
 
 def prepare(config: ConfigDict, workdir) -> Experiment:
