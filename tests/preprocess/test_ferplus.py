@@ -544,15 +544,15 @@ def test_votes_are_loaded_as_valence_arousal_and_dominance(ready):
 
 
 def test_faces_lie_as_fer2013_cut_them(ready, tmp_path):
-    assert load(ready[0]).framing == FER2013
+    assert load(ready[0]).crops.framing == FER2013
     older = shutil.copytree(ready[0], tmp_path / "older")
     file = older / "metadata.json"
     metadata = json.loads(file.read_text())
     assert metadata.pop("framing") == FER2013._asdict()
     file.write_text(json.dumps(metadata))  # prepared before data sets said it
-    assert load(older).framing == FER2013
+    assert load(older).crops.framing == FER2013
     file.write_text(json.dumps({**metadata, "dataset": "manifest"}))
-    assert load(older).framing == ALIGNED
+    assert load(older).crops.framing == ALIGNED
 
 
 def test_dimensions_and_ratings_can_be_chosen(ready):
