@@ -1,1 +1,1 @@
-"""From a prepared data set to batches."""
+"""From a prepared dataset to batches."""

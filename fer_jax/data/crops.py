@@ -1,4 +1,4 @@
-"""Face crops of a prepared data set: decoded once into memory, or streamed while training."""
+"""Face crops of a prepared dataset: decoded once into memory, or streamed while training."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Recorded:
     """Crops that lie in the shards and are decoded when they are asked for.
 
     Attributes:
-      places: recording of every clip: path of the prepared data set, split, number within it;
+      places: recording of every clip: path of the prepared dataset, split, index within it;
         windows of one share it.
       chosen: `[T]` frames of every clip.
       size: side of a crop, pixels.

@@ -1,4 +1,4 @@
-"""Several prepared data sets as one: learn from some, score another."""
+"""Several prepared datasets as one: train on some, evaluate on another."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fer_jax.data import crops
 from fer_jax.data.clips import Clips, Crops, LeftOut
 from fer_jax.faces.labels import canonical
 
-SEPARATOR = "/"  # between the name of a data set and that of a clip or a person
+SEPARATOR = "/"  # between the name of a dataset and that of a clip or a subject
 
 
-def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
-    """Joins the data sets to learn from ("train") with the one to be scored ("test").
+def join(trained_on: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
+    """Joins training datasets ("train") with the one for evaluation ("test").
 
-    The classes are the union of those that the data sets to learn from show, under the names of
+    The classes are the union of those in the training datasets, under the names of
     `labels.canonical`, in alphabetical order. Clips of other classes in the tested set cannot be
     told and are left out; `Clips.left_out` counts them.
 
     Args:
-      learnt: clips of every data set to learn from, under its name.
+      trained_on: clips of every training dataset, under its name.
       tested: name and clips of the other one.
 
     Raises:
@@ -33,13 +33,13 @@ def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
     Source: 3D Inception-ResNet specification, section 9.
     """
     name, scored = tested
-    classes = tuple(sorted({label for clips in learnt.values() for label in _labels(clips)}))
+    classes = tuple(sorted({label for clips in trained_on.values() for label in _labels(clips)}))
     counts = collections.Counter(label for label in _labels(scored) if label not in classes)
-    parts = {**learnt, name: keep(scored, np.isin(_labels(scored), classes))}
+    parts = {**trained_on, name: keep(scored, np.isin(_labels(scored), classes))}
     if not len(parts[name]):
         raise ValueError(
             f"{name} shows {', '.join(sorted(counts))}, none of which the data sets to learn from "
-            f"({', '.join(learnt)}) show: {', '.join(classes)}"
+            f"({', '.join(trained_on)}) show: {', '.join(classes)}"
         )
     _check_sizes(parts)
     _check_framings(parts)
@@ -58,7 +58,7 @@ def join(learnt: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
         every[0],
         clip_ids=prefixed("clip_ids"),
         subjects=prefixed("subjects"),
-        splits=["train"] * sum(map(len, learnt.values())) + ["test"] * len(parts[name]),
+        splits=["train"] * sum(map(len, trained_on.values())) + ["test"] * len(parts[name]),
         labels=np.array([classes.index(label) for c in every for label in _labels(c)], np.int32),
         classes=classes,
         crops=_joined_crops(every),
@@ -97,12 +97,12 @@ def keep(clips: Clips, chosen: np.ndarray) -> Clips:
 
 
 def of_clips(clip_ids: Sequence[str]) -> np.ndarray:
-    """Name of the data set of every clip of `join`, `[N]`."""
+    """Name of the dataset of every clip of `join`, `[N]`."""
     return np.array([clip_id.partition(SEPARATOR)[0] for clip_id in clip_ids])
 
 
 def _labels(clips: Clips) -> list[str]:
-    """Class of every clip, as all data sets call it."""
+    """Class of every clip, under the name that all datasets share."""
     names = [canonical(name) for name in clips.classes]
     return [names[label] for label in clips.labels]
 

@@ -1,4 +1,4 @@
-"""Evaluation protocols: which clips a model learns from and which it is scored on."""
+"""Evaluation protocols: which clips a model is trained on, and which it is evaluated on."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """Clip numbers of one training run.
+    """Clip indices of one training run.
 
     Attributes:
       name: "holdout", "fold03" or, of a repeated cross-validation, "repeat1_fold03".
-      train: clips to learn from.
+      train: clips to train on.
       evaluate: clips that are scored.
       validation: clips on which thresholds are chosen; None where the protocol has no such set.
       repeat: of a repeated cross-validation, counted from 0.
@@ -32,13 +32,13 @@ class Fold:
 
 
 def holdout(splits: Sequence[str]) -> list[Fold]:
-    """Learns from `train`; scores `test` where there is one, else `validation`.
+    """Trains on `train`; scores `test` where there is one, else `validation`.
 
     Args:
       splits: the official split of every clip.
 
     Raises:
-      ValueError: the data set has no part to score.
+      ValueError: the dataset has no part to score.
     """
     splits = np.asarray(splits)
     part = {name: np.flatnonzero(splits == name) for name in ("train", "validation", "test")}
@@ -68,7 +68,7 @@ def subject_folds(
     Raises:
       ValueError: fewer subjects than groups, or an unknown mode.
 
-    Source: specification of the data sets, section 0.
+    Source: specification of the datasets, section 0.
     """
     names, counts = np.unique(np.asarray(subjects, str), return_counts=True)
     if len(names) < 2:
@@ -106,12 +106,12 @@ def subject_folds(
 def subject_kfold(
     subjects: Sequence[str], k: int, mode: str = "strided", seed: int = 0, repeats: int = 1
 ) -> list[Fold]:
-    """Cross-validation in which no subject is learnt from and scored in the same fold.
+    """Cross-validation in which no subject is trained on and scored in the same fold.
 
     Args:
       subjects, k, mode, seed: see `subject_folds`.
-      repeats: how often everything is divided and scored; from the second time on the subjects
-        are shuffled first. Leaving one subject out, only the seeds of training differ.
+      repeats: number of divisions, each scored as a whole; from the second on the subjects are
+        shuffled first. Leaving one subject out, only the seeds of training differ.
     """
     subjects = np.asarray(subjects, str)
     folds = []
@@ -142,15 +142,15 @@ def _shuffled_folds(subjects, k: int, mode: str, seed: int, repeat: int) -> list
 
 
 def by_sequence(count: int, k: int, seed: int = 0, repeats: int = 1) -> list[Fold]:
-    """Cross-validation over the clips: a person may be learnt from and scored in the same fold.
+    """Cross-validation over the clips: a subject may be trained on and scored in the same fold.
 
-    Comparable to papers that divide sequences; higher than what new people would get.
+    Comparable to papers that divide sequences; higher than for new subjects.
 
     Args:
       count: of the clips.
       k: number of groups, equally large give or take one; 0 leaves one clip out.
       seed: of the division.
-      repeats: how often everything is divided and scored, each time at random.
+      repeats: number of random divisions, each scored as a whole.
 
     Raises:
       ValueError: fewer clips than groups.
@@ -175,12 +175,12 @@ def by_sequence(count: int, k: int, seed: int = 0, repeats: int = 1) -> list[Fol
 
 
 def thinned(fold: Fold, ranks, strides: Sequence[int]) -> Fold:
-    """Leaves every so many windows of a recording: they overlap, so neighbours say the same.
+    """Subsamples the windows of each recording: adjacent ones overlap and are nearly duplicates.
 
     Args:
       fold: of all windows.
       ranks: `[N]` which window of its recording each clip is, counted from 0.
-      strides: windows from one to the next, of those learnt from and of those scored.
+      strides: windows from one to the next, for training and for evaluation.
     """
 
     def every(part, stride: int):
@@ -196,14 +196,14 @@ def thinned(fold: Fold, ranks, strides: Sequence[int]) -> Fold:
 
 
 def cross_database(subjects, splits, k: int, mode: str = "strided", seed: int = 0) -> list[Fold]:
-    """Learns from data sets and scores another, as `cross_database.join` marks them.
+    """Trains on some datasets and scores another, as `cross_database.join` marks them.
 
     Args:
       subjects: the subject of every clip.
       splits: "train" or "test" of every clip.
-      k: one of so many groups of the subjects to learn from is held out as validation: new people
-        of known data sets, beside whom uncertainty about the other one is judged. 0 learns from
-        everyone, as the paper does.
+      k: number of groups of the training subjects; one is the validation set: new people of known
+        datasets, a reference for the uncertainty about the other dataset. 0 trains on everyone, as
+        the paper does.
       mode, seed: see `subject_folds`.
 
     Source: 3D Inception-ResNet specification, section 9.
@@ -220,7 +220,7 @@ def make_folds(config, subjects, splits) -> list[Fold]:
     """Builds the folds that `config.protocol` names.
 
     Raises:
-      ValueError: an unknown protocol, or one that does not fit the data set.
+      ValueError: an unknown protocol, or one that does not fit the dataset.
     """
     if config.name == "holdout":
         if config.repeats != 1:

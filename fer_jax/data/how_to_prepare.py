@@ -1,4 +1,4 @@
-"""Where data sets come from, and the command that prepares them."""
+"""Where datasets come from, and the command that prepares them."""
 
 from __future__ import annotations
 

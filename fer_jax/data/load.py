@@ -37,7 +37,7 @@ def load_clips(
     words: Sequence[tuple[str, str]] = (),
     neutral_dominance: float | None = None,
 ) -> Clips:
-    """Reads a prepared data set; landmarks into memory, crops are left to be decoded.
+    """Reads a prepared dataset: landmarks into memory, crops are decoded later.
 
     Args:
       path: directory that `python -m preprocess` wrote.
@@ -47,14 +47,14 @@ def load_clips(
         sees none.
       frames_per_second: what frames are chosen from, see `thin_frames`.
       classes: names of the classes, action units or dimensions to keep; empty keeps all.
-      target: what is learnt: "label", "action_units" of the last frame, or "votes" for emotions,
-        as the valence, arousal and dominance that they come to.
+      target: what is trained on: "label", "action_units" of the last frame, or "votes" for emotions
+        as valence, arousal and dominance.
       words, neutral_dominance: see `emotion_ratings.vad`.
 
     Raises:
       NotPreparedError: nothing (or something else) is at `path`, or it has no crops, landmarks or
         targets.
-      ValueError: a name in `classes` that the data set does not have, or an unknown word.
+      ValueError: a name in `classes` that the dataset does not have, or an unknown word.
     """
     path = pathlib.Path(path)
     builder = _open(path, dataset, crop_size, target)
@@ -101,7 +101,7 @@ def load_clips(
 
 
 def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
-    """Opens the data set with TFDS, if it has what is wanted of it."""
+    """Opens the dataset with TFDS, if it has what is asked for."""
     if not (path / "dataset_info.json").exists():
         raise NotPreparedError(how_to_prepare.not_prepared_message(path, dataset, crop_size))
     import tensorflow_datasets as tfds  # slow to import: 2 s
@@ -136,7 +136,7 @@ def _crops(path: pathlib.Path, column: dict, rule: str, metadata: dict) -> Crops
 
 
 def _framing(metadata: dict) -> Framing:
-    """How faces lie in the crops; FER+ was prepared before data sets said it."""
+    """How faces lie in the crops; older FER+ data do not say."""
     if "framing" in metadata:
         return Framing(**metadata["framing"])
     return FER2013 if metadata.get("dataset") == "ferplus" else ALIGNED
@@ -164,7 +164,7 @@ def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target
 
 
 def _ranks(places: list) -> np.ndarray:
-    """Which clip of its recording each is, counted from 0; `places` of a recording follow."""
+    """Rank of each clip in its recording, from 0; clips of a recording are adjacent in `places`."""
     starts = [place != before for place, before in zip(places, [None, *places[:-1]], strict=True)]
     every = np.arange(len(places))
     return every - np.maximum.accumulate(np.where(starts, every, 0))
@@ -208,7 +208,7 @@ def _keep_values(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, 
 
 
 def _known(kept: Sequence[str], names, path) -> list[int]:
-    """Numbers of the names to keep, in the order of the data set."""
+    """Indices of the names to keep, in the order of the dataset."""
     unknown = [name for name in kept if name not in names]
     if unknown:
         raise ValueError(

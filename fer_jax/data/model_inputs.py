@@ -16,7 +16,7 @@ PIXELS = {
 
 
 def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "position"):
-    """What a landmark model eats: `[B, T, 68, 2] -> [B, T, E, 2]` or `[B, T, 51, 2]`, pixels.
+    """Inputs of a landmark model: `[B, T, 68, 2] -> [B, T, E, 2]` or `[B, T, 51, 2]`, pixels.
 
     Args:
       landmarks: pixels; NumPy or JAX.
@@ -44,13 +44,13 @@ LUMINANCE = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.60
 
 
 def frame_inputs(frames, size: int, pixels: str, gray: bool = False):
-    """What an image model eats: `[B, T, S, S, 3] -> [B, T, size, size, 3]`, the middle, scaled.
+    """Inputs of an image model: `[B, T, S, S, 3] -> [B, T, size, size, 3]`, the middle, scaled.
 
     Args:
       frames: 0..255, uint8 or float; NumPy or JAX.
       size: side of the square, pixels, at most S; 0 takes all.
-      pixels: key of `PIXELS`, as the model says.
-      gray: takes the colour out, as it is missing in what the model learnt from.
+      pixels: key of `PIXELS`, an attribute of the model.
+      gray: removes the colour, for models that were trained without.
 
     Raises:
       ValueError: unknown pixels.

@@ -27,7 +27,7 @@ def write(
     Args:
       workdir: of the run, with the results of its folds.
       config: of the run.
-      clips: the data set.
+      clips: the dataset.
       folds: those that are scored.
       parameters: all, and without graph matrices.
       own_figures: those of the model: takes the numbers of the scored clips, the best or clearest
@@ -83,7 +83,7 @@ def write(
 
 
 def left_out(config, clips: Clips) -> list[str]:
-    """What of the data set could not be used, for the terminal and the report."""
+    """What of the dataset could not be used, for the terminal and the report."""
     lines = []
     if faceless := clips.left_out.faceless:
         lines.append(f"{faceless} labelled frames are left out: their window shows no face.")

@@ -84,10 +84,10 @@ def prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experiment
     Args:
       config: see configs/base.py.
       workdir: where results go.
-      network: the class that `config.model` speaks of.
+      network: the class that `config.model` names.
 
     Raises:
-      data.load.NotPreparedError: the data set is not there.
+      data.load.NotPreparedError: the dataset is not there.
       WorkdirError: `workdir` holds a run of another config.
       SetupError: a field has a value that does not exist or does not fit.
     """
@@ -143,7 +143,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
 
 
 def _load(config: ConfigDict, crops_too: bool) -> Clips:
-    """Opens the data set, or the data sets of a cross-database experiment."""
+    """Opens the dataset, or the datasets of a cross-database experiment."""
     own = config.data
 
     def opened(dataset: str, path: str, rule: str) -> Clips:
@@ -168,7 +168,7 @@ def _load(config: ConfigDict, crops_too: bool) -> Clips:
 
 
 def _folds(config: ConfigDict, clips: Clips) -> list[Fold]:
-    """The folds of the protocol, of windows only every so many."""
+    """The folds of the protocol, with windows subsampled."""
     strides = config.data.window_strides
     folds = [
         thinned(fold, clips.ranks, strides)

@@ -35,14 +35,14 @@ def predict_clips(
     In every window the largest face counts. A window without any face keeps its row, with the label
     "no face", NaN as numbers and `abstained` set, so that `~table.abstained` are the usable rows.
 
-    A model of action units speaks of the last frame of a window, and of each unit by itself; one of
-    still images of its middle frame.
+    A model of action units predicts the last frame of a window, each unit by itself; a model of
+    still images predicts the middle frame.
 
     Args:
       predictor: what `fer_jax.load_model` returns.
       paths: videos, folders of frames, still images; for models of landmarks also OpenFace CSV
         files; one or many.
-      passes: of the network with dropout on, a window.
+      passes: number of MC samples a window.
       window: seconds; default: the median length of the clips (or windows of clips) the model was
         trained on, 0.2 for one of still images.
       stride: seconds from one window to the next; default: half a window. A shorter clip is one
@@ -62,11 +62,11 @@ def predict_clips(
       One row a window: clip, start, end (seconds), a probability for every class under its name,
       label (of the largest probability, also where abstained), entropy and mutual_information
       (nats), agreement (share of passes), frames (with the face), abstained.
-      Of action units, such as AU06: AU06 (probability) for each, label (those present and trusted,
+      For action units, such as AU06: AU06 (probability) for each, label (those present and trusted,
       like "AU06+AU12", or "none"), for each std_AU06 (over the passes), entropy_AU06,
       mutual_information_AU06, agreement_AU06 and abstained_AU06, then frames and abstained (all
       units are).
-      Of dimensions, such as valence: valence (1 to 9) for each, label (of eight words of emotions
+      For dimensions, such as valence: valence (1 to 9) for each, label (of eight words of emotions
       the one whose mean ratings are nearest, for orientation), for each std_valence (over the
       passes), low_valence and high_valence (where 90% of the labels shall lie), then doubt (root
       mean variance over the dimensions), frames and abstained.
@@ -96,7 +96,7 @@ def predict_frames(
     """Predicts frames as they come, from a camera or from memory.
 
     Gives the rows of `predict_clips`, each as soon as the last frame of its window is there:
-    `next(predict_frames(model, [image]))` is what the model says to one picture,
+    `next(predict_frames(model, [image]))` is the prediction for one picture,
     `pandas.DataFrame(predict_frames(model, images, fps=30))` the table of a clip in memory.
 
     Args:

@@ -113,7 +113,7 @@ class Predictor:
         return jax.tree.map(jnp.asarray, inputs)
 
     def samples(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
-        """Probabilities, or values, `[S, B, C]` of S passes with dropout on, see `features`."""
+        """Probabilities, or values, `[S, B, C]` of S MC samples, see `features`."""
         inputs = self.features(clips, frame_width)
         return np.asarray(self._sampled(passes)(self.variables, inputs, jax.random.key(seed)))
 

@@ -1,4 +1,4 @@
-"""Sliding windows over a stream of faces, and what a model says to each."""
+"""Sliding windows over a stream of faces, and the prediction for each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Faces = dict[int, Face]  # by the number of the face, which stays the same over 
 
 
 class ClipProblem(Exception):
-    """A clip that cannot be predicted; the text says why."""
+    """A clip that cannot be predicted; the message gives the reason."""
 
 
 @dataclasses.dataclass(frozen=True)

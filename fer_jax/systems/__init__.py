@@ -70,11 +70,11 @@ def find(name: str) -> System:
 
 
 def build(fields: dict, classes: int, graph, frames: int | None = None) -> nn.Module:
-    """Makes a network for a data set, see `layers.build.make_network`.
+    """Makes a network for a dataset, see `layers.build.make_network`.
 
     Args:
       fields: `{"name": key of SYSTEMS, **constructor fields}`.
-      classes, graph, frames: of the data set.
+      classes, graph, frames: of the dataset.
 
     Raises:
       ValueError: an unknown system, a field that it does not have, or another number of classes.

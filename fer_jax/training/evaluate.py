@@ -1,7 +1,7 @@
-"""Scores a trained model on a fold: the three readings and the samples behind them.
+"""Evaluates trained models: the three inference modes and the samples behind them.
 
-Dropout in front of BatchNorm changes the statistics that BatchNorm stores, so one accuracy says
-too little (ST-BLN specification, section 7). The readings are
+Dropout in front of BatchNorm changes the statistics that BatchNorm stores, so one accuracy is
+not enough (ST-BLN specification, section 7). The inference modes are
 
 - stored: dropout off, BatchNorm statistics as stored in training;
 - recalibrated: dropout off, statistics re-estimated on the training clips without dropout;
@@ -95,7 +95,7 @@ def make_evaluate(program: Program, passes: int) -> Callable:
 
     Args:
       program: the compiled functions of training.
-      passes: S of MC dropout; a model without dropout is passed once.
+      passes: number S of MC samples; a model without dropout gets one.
 
     Returns:
       `evaluate(variables, clips, runs, parts) -> (results, recalibrated)`: variables of R runs and,
@@ -116,7 +116,7 @@ def make_evaluate(program: Program, passes: int) -> Callable:
     draw, recalibrate = parallel.map_batches(sampled), _make_recalibrate(program)
 
     def samples(variables, clips: Clips, part, seed: int) -> np.ndarray:
-        """`[S, N, C]` of one run alone: its passes fill a device already."""
+        """`[S, N, C]` of one run alone: its samples fill a device already."""
         chosen, weight = padded_parts([part], program.scored_size)
         own, key = stack([variables]), jax.random.key(seed)[None]
         drawn = _map_clips(program, draw, own, clips, chosen, weight, key)

@@ -228,6 +228,6 @@ def _epoch_keys(seed: int, epoch: int, steps: int) -> jax.Array:
 def _shuffled(program: Program, run: Run, epoch: int) -> np.ndarray:
     """Training clips of one epoch, `[steps, batch_size]`."""
     train = run.fold.train
-    copies = -(-program.steps * program.batch_size // len(train))
-    order = np.tile(train, copies)
+    repeats = -(-program.steps * program.batch_size // len(train))
+    order = np.tile(train, repeats)
     return epoch_numbers(order, program.steps, program.batch_size, (run.seed, epoch))

@@ -1,4 +1,4 @@
-"""Spreads a step over devices: the only file that says pmap."""
+"""Spreads a step over devices: the only file that uses pmap."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Runs the PST-BLN search: trains what `growth.decide` asks for, fine-tunes what it finds.
 
-All of it happens on the training clips of the protocol's first fold, so that the people held out
-there never influence the topology (those held out in the other folds do). Every stage is kept; a
+All of it happens on the training clips of the protocol's first fold, so that its evaluation clips
+never influence the topology (those of the other folds do). Every stage is kept; a
 run that was killed replays the losses of its finished stages and resumes the one that was cut
 short.
 """
@@ -62,10 +62,10 @@ class Stage:
 
 
 def run_search(setting: Experiment, console: Console) -> dict:
-    """Searches, fine-tunes, scores the fold that was held out and writes the report.
+    """Searches, fine-tunes, evaluates and writes the report.
 
     Args:
-      setting: of `setup.prepare`; its folds beyond the first are left for the retraining.
+      setting: of `setup.prepare`; the folds after the first are for retraining.
       console: where progress is shown.
 
     Returns:

@@ -77,7 +77,7 @@ def command(file: pathlib.Path) -> str:
 def write(
     workdir: Workdir, config: ConfigDict, rows: list[dict], fold: Fold, console: Console
 ) -> None:
-    """Writes the found config, puts the search in front of the report and tells how to go on.
+    """Writes the found config, puts the search in front of the report and shows how to retrain.
 
     Args:
       workdir: of the search; its report is there.
