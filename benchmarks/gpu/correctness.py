@@ -28,7 +28,7 @@ from fer_jax.layers import common, conv2d, conv3d
 
 # Options of the pair and batch, then those of `--small`.
 SIZES = {
-    "ST-BLN": ({"frames": 16, "edges": 181}, 8, {"frames": 5, "edges": 7, "widths": (4, 6)}, 3),
+    "ST-BLN": ({"frames": 16, "edges": 181}, 8, {"frames": 5, "edges": 7, "widths": (4,)}, 3),
     "PST-BLN": ({"frames": 16, "edges": 181}, 8, {"frames": 9, "edges": 7, "widths": (6, 4)}, 3),
     "AGCN": ({"frames": 16}, 8, {"widths": (4, 8)}, 2),
     "FER-GCN": (

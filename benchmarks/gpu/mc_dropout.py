@@ -26,7 +26,7 @@ def by_chunk(system: str, batch: int, frames: int, small: bool) -> Iterator[dict
     x, variables = jax.device_put((x, variables))
     forward = uncertainty.stochastic(module)
     passes = 10 if small else PASSES
-    chunks = (1, passes, 0) if small else (*CHUNKS, 0)
+    chunks = (1, 0) if small else (*CHUNKS, 0)
 
     def compile_chunk(chunk):
         def sample(variables, x, key):
