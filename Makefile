@@ -24,7 +24,7 @@ lint: $(TEST)/.ready
 	$(TEST)/bin/ruff format --check .
 
 bench: $(TEST)/.ready
-	$(TEST)/bin/python -m benchmarks.speed
+	$(TEST)/bin/python -m benchmarks.speed st_bln
 
 $(DEMO)/.ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'fer_jax needs Python 3.11 or newer: make PYTHON=python3.12')"

@@ -66,10 +66,11 @@ def measure(row: Row, options: argparse.Namespace) -> str:
         times = sides.in_turns(both, row.what, options.repeats or row.repeats)
     ours = times.pop("ours")
     (best, name), *slower = sorted((statistics.median(each), name) for name, each in times.items())
-    others = "".join(f"; {name} {1e3 * value:.4g}" for value, name in slower)
+    layouts = f", {name}" if slower else ""
+    layouts += "".join(f"; {other} {1e3 * value:.4g}" for value, other in slower)
     goal = f"{row.goal:.1f}" if row.goal and not options.against else "-"
     return (
-        f"| {row.name} | {_milliseconds(times[name])} {name}{others} | {_milliseconds(ours)} "
+        f"| {row.name} | {_milliseconds(times[name])}{layouts} | {_milliseconds(ours)} "
         f"| {best / statistics.median(ours):.2f} | {goal} |"
     )
 

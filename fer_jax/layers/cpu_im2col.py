@@ -74,7 +74,7 @@ def _convolve(x, kernel, strides, padding):
         )  # fmt: skip
         return y.reshape(*frames.shape[:2], *y.shape[1:])
 
-    # Here, unlike elsewhere, a loop over one part is the slower (`benchmarks.ir3d_speed`).
+    # Here, unlike elsewhere, a loop over one part is the slower (`benchmarks.speed`).
     return outputs(0) if windows.parts.count == 1 else windows.parts.map(outputs)
 
 

@@ -29,7 +29,7 @@ class Parts(NamedTuple):
     def map(self, function: Callable) -> jax.Array:
         """Joins what `function(number)` makes of each part, `[b, t, ...]`, to `[B, T, ...]`.
 
-        A loop even over one part: without it a step of `benchmarks.stcnlstm_speed` takes twice the
+        A loop even over one part: without it a step of `benchmarks.speed stc_nlstm` takes twice the
         time, as XLA makes the operands of a product anew wherever it uses them.
         """
         y = jax.lax.map(function, jnp.arange(self.count))
