@@ -15,8 +15,9 @@ import numpy as np
 
 from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.faces.sequence import ClipError
-from preprocess import folder_tree
-from preprocess.clip import Codes
+
+from . import folder_tree
+from .clip import Codes
 
 _UNIT = re.compile(r"(?:AU)?0*([1-9]\d?)(?:_c)?", re.IGNORECASE)  # _c: presence, of OpenFace
 _UNKNOWN = 9.0

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
-from preprocess.clip import Clip, SourceError
+
+from .clip import Clip, SourceError
 
 _SHOWN = 6  # entries of a folder in an error
 _DEPTH = 2  # folders below the source in which a tree is looked for

@@ -23,9 +23,10 @@ import numpy as np
 
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.faces.sequence import ClipError, Sequence
-from preprocess import PREPROCESS_VERSION
-from preprocess.clip import Clip
-from preprocess.read import is_face, read_clip
+
+from . import PREPROCESS_VERSION
+from .clip import Clip
+from .read import is_face, read_clip
 
 _FAILED = "failed"  # not kept: the next run may fare better
 _ARRAYS = ("landmarks", "detected", "frame_index", "action_units")

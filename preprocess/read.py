@@ -12,8 +12,10 @@ from fer_jax.faces import tracker
 from fer_jax.faces.crop import Crop, make_crop, pack
 from fer_jax.faces.openface import read_openface
 from fer_jax.faces.sequence import ClipError, Sequence
-from preprocess.annotations import left_over, read_codes, units_at
-from preprocess.clip import Clip
+from fer_jax.installation import prepare_command
+
+from .annotations import left_over, read_codes, units_at
+from .clip import Clip
 
 
 def needs_detection(clip: Clip) -> bool:
@@ -39,7 +41,7 @@ def no_pictures(clip: Clip) -> ClipError | None:
     return ClipError(
         "no pictures",
         "landmarks alone cannot be cropped: list the video, or leave --crops out, or have a video "
-        "drawn (python -m preprocess manifest --render)",
+        f"drawn ({prepare_command()} manifest --render)",
     )
 
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from preprocess import PREPROCESS_VERSION
-from preprocess.clip import Clip
-from preprocess.pipeline import Outcome
+from . import PREPROCESS_VERSION
+from .clip import Clip
+from .pipeline import Outcome
 
 _SHOWN = 10  # rows of a list on the screen; the report has them all
 

@@ -24,8 +24,9 @@ from fer_jax.faces.landmarks import (
     save_graph,
 )
 from fer_jax.faces.sequence import Sequence
-from preprocess import PREPROCESS_VERSION
-from preprocess.clip import Clip, SourceError
+
+from . import PREPROCESS_VERSION
+from .clip import Clip, SourceError
 
 NAME = "landmarks"
 CACHE = ".clips"  # finished clips, in the data set's directory

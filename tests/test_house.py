@@ -9,8 +9,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # From the roof down: a file uses its own room and those behind it, also inside functions.
 ROOMS = (
-    "compare", "predict", "systems", "experiments", "training", "tasks", "data", "synthetic",
-    "plotting", "uncertainty", "metrics", "layers", "faces", "progress",
+    "commands", "compare", "predict", "systems", "experiments", "training", "tasks", "data",
+    "synthetic", "plotting", "uncertainty", "metrics", "layers", "faces", "progress",
+    "installation",
 )  # fmt: skip
 # Their public names and tables reach what lies inside their own room when they are used.
 OPENED_WHEN_CALLED = {"fer_jax", "fer_jax.predict", "fer_jax.systems", "fer_jax.tasks"}
@@ -34,7 +35,15 @@ def module_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_of(path): path for path in sources("fer_jax")}
+MODULES = {module_of(path): path for path in [*sources("fer_jax"), *sources("preprocess")]}
+
+
+def full_name(path, node):
+    """Full name of the module of a `from` import; `preprocess` imports itself relatively."""
+    if not node.level:
+        return node.module
+    folder = path.relative_to(ROOT).parts[: -node.level]
+    return ".".join([*folder, *filter(None, [node.module])])
 
 
 def imports(path, outermost_only=False):
@@ -52,40 +61,41 @@ def imports(path, outermost_only=False):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            assert not node.level or path.is_relative_to(ROOT / "preprocess"), f"{path}: relative"
+            module = full_name(path, node)
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def house_imports(path, **options):
-    """Modules of fer_jax that a file imports."""
+    """Modules of fer_jax and preprocess that a file imports."""
     for name in imports(path, **options):
         parts = name.split(".")
-        if parts[0] == "fer_jax":
+        if parts[0] in ("fer_jax", "preprocess"):
             names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
             yield next(name for name in names if name in MODULES)
 
 
 def house_rooms(path):
     """Rooms of fer_jax that a file enters."""
-    return {name.split(".")[1] for name in house_imports(path) if name != "fer_jax"}
+    return {name.split(".")[1] for name in house_imports(path) if name.startswith("fer_jax.")}
 
 
 def test_every_room_has_its_place():
-    assert {room_of(path) for path in sources("fer_jax")} - {"__init__"} == set(ROOMS)
+    assert {room_of(path) for path in sources("fer_jax")} - {"__init__", "__main__"} == set(ROOMS)
 
 
 @pytest.mark.parametrize("path", sources("fer_jax"), ids=module_of)
 def test_imports_point_downwards(path):
     own = room_of(path)
-    if own == "__init__":
-        return  # the public names reach up, when they are called
+    if own == "__init__" or path.name == "__main__.py":
+        return  # public names reach up, when they are called; `python -m` calls a command
     above = [room for room in house_rooms(path) if ROOMS.index(room) < ROOMS.index(own)]
     assert not above, f"{module_of(path)} imports from above: {above}"
 
 
 def test_no_module_imports_itself_over_others():
     graph = {
-        name: set(house_imports(path)) - {"fer_jax", name}
+        name: set(house_imports(path)) - {"fer_jax", "preprocess", name}
         for name, path in MODULES.items()
         if name not in OPENED_WHEN_CALLED
     }
@@ -128,7 +138,10 @@ def test_the_core_needs_no_heavy_package(path):
 
 def test_preprocess_uses_only_the_ground_of_the_house():
     for path in sources("preprocess"):
-        assert house_rooms(path) <= {"faces", "synthetic", "progress"}, path
+        ground = {"faces", "synthetic", "progress", "installation"}
+        if path.name == "__main__.py":  # tells which config takes what was prepared
+            ground |= {"experiments"}
+        assert house_rooms(path) <= ground, path
     for path in [*sources("preprocess"), *sources("fer_jax/faces")]:
         heads = {name.split(".")[0] for name in imports(path)}
         assert not heads & {"torch", "tensorflow", "jax", "flax"}, path

@@ -1,6 +1,8 @@
-"""The command `python -m fer_jax.compare`."""
+"""The command `python -m fer_jax.compare`, the same as `fer-jax compare`."""
 
-from fer_jax.compare.compare import main
+import sys
+
+from fer_jax.commands.compare import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,11 +1,4 @@
-"""Compares methods in one table and one figure.
-
-    python -m fer_jax.compare configs/stbln_buhmap.py configs/agcn.py:buhmap
-
-Every experiment is run first, or continued, as `python run.py --config CONFIG` would do it; a
-finished one is only read. A PST-BLN search counts as one method: the search is run, then what it
-found is trained under the whole protocol.
-"""
+"""Runs methods side by side and measures them: a row of the table each."""
 
 from __future__ import annotations
 
@@ -192,19 +185,8 @@ def _median_ms(work) -> float:
     return statistics.median(seconds) * 1e3
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m fer_jax.compare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("configs", nargs="+", metavar="CONFIG", help="FILE.py or FILE.py:ARGUMENT")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/compare"))
-    parser.add_argument(
-        "--runs", type=pathlib.Path, default=pathlib.Path("runs"), help="holds the work directories"
-    )
-    options = parser.parse_args()
-    sys.path.insert(0, os.getcwd())  # configs import each other
+def compare(options: argparse.Namespace) -> None:
+    """Runs a command line, see `fer_jax.commands.compare`."""
     logging.set_verbosity(logging.WARNING)
     keep_compiled(os.environ.get("JAX_COMPILATION_CACHE_DIR"))
     console, rows = Console(), []

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fer_jax.installation import needs
 from fer_jax.progress import track
 
 STREAMED_CALL_BYTES = 2**24  # clips of one compiled call, so that the next are decoded meanwhile
@@ -128,7 +129,8 @@ class Recorded:
 
     @functools.cached_property
     def _sources(self) -> dict:
-        import tensorflow_datasets as tfds
+        with needs("train"):
+            import tensorflow_datasets as tfds
 
         parts = dict.fromkeys(place[:2] for place in self.places)
         return {
@@ -170,7 +172,8 @@ def stream(crops: Recorded, numbers: np.ndarray, size: int) -> Iterator[np.ndarr
     Yields:
       `[size, T, S, S, 3]` uint8.
     """
-    import grain
+    with needs("train"):
+        import grain
 
     clips = grain.MapDataset.source([int(number) for number in numbers]).map(crops.clip)
     threads = _cores()

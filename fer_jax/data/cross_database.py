@@ -11,6 +11,7 @@ import numpy as np
 from fer_jax.data import crops
 from fer_jax.data.clips import Clips, Crops, LeftOut
 from fer_jax.faces.labels import canonical
+from fer_jax.installation import prepare_command
 
 SEPARATOR = "/"  # between the name of a dataset and that of a clip or a subject
 
@@ -134,5 +135,5 @@ def _check_framings(parts: dict[str, Clips]) -> None:
         )
         raise ValueError(
             f"the data sets do not go together, for faces lie otherwise in their crops ({listed}): "
-            "leave one out, or cut all from their recordings with python -m preprocess"
+            f"leave one out, or cut all from their recordings with {prepare_command()}"
         )

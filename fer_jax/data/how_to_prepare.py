@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fer_jax.installation import prepare_command
+
 
 def crops_flag(crop_size: int) -> str:
     """Flag of `python -m preprocess` for crops out of which a model sees `crop_size` pixels."""
@@ -43,5 +45,5 @@ def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> st
         flags = ""  # its images are crops, 48 pixels a side
     return (
         f"{dataset} is not prepared in {path} (no dataset_info.json). {origin}. "
-        f"Prepare it: python -m preprocess {reader}{source} --out {path}{flags}"
+        f"Prepare it: {prepare_command()} {reader}{source} --out {path}{flags}"
     )

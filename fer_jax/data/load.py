@@ -14,6 +14,7 @@ from fer_jax.data.records import rows_of_record
 from fer_jax.faces import landmarks as lm
 from fer_jax.faces.emotion_ratings import DIMENSIONS, vad
 from fer_jax.faces.landmarks import ALIGNED, FER2013, Framing
+from fer_jax.installation import needs
 from fer_jax.progress import track
 
 _MANY = 2000  # records, whose reading is worth a progress bar
@@ -104,7 +105,8 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
     """Opens the dataset with TFDS, if it has what is asked for."""
     if not (path / "dataset_info.json").exists():
         raise NotPreparedError(how_to_prepare.not_prepared_message(path, dataset, crop_size))
-    import tensorflow_datasets as tfds  # slow to import: 2 s
+    with needs("train"):
+        import tensorflow_datasets as tfds  # slow to import: 2 s
 
     builder = tfds.builder_from_directory(str(path))
     metadata = builder.info.metadata or {}

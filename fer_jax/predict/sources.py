@@ -11,7 +11,6 @@ import numpy as np
 from fer_jax.faces.landmarks import Framing
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Options, Source
 
-_INSTALL = 'pip install "fer_jax[preprocess]"'
 _LARGEST_CANVAS = 4096  # pixels of a side, for drawing landmarks without their picture
 _LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers of a landmark file are mistakes
 
@@ -28,11 +27,9 @@ def open_source(predictor, path, options: Options, say) -> Source:
       ClipProblem: it cannot be read, has no pictures that the model could look at, or what reads it
         is not installed.
     """
-    try:
-        from fer_jax.faces.detector import LandmarkModelError
-        from fer_jax.faces.sequence import ClipError
-    except ModuleNotFoundError as error:
-        raise ClipProblem(f"reading clips needs more ({error}): {_INSTALL}") from error
+    from fer_jax.faces.detector import LandmarkModelError
+    from fer_jax.faces.sequence import ClipError
+
     path, cut = pathlib.Path(path), _cut(predictor)
     try:
         if path.suffix.lower() != ".csv":
@@ -175,11 +172,9 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
         for number, (image, points) in enumerate(zip(images, landmarks, strict=True)):
             yield _faces(image, _known(points, number), cut)
         return
-    try:
-        from fer_jax.faces.detector import LandmarkModelError
-        from fer_jax.faces.tracker import Tracker
-    except ModuleNotFoundError as error:
-        raise ClipProblem(f"finding faces needs more ({error}): {_INSTALL}") from error
+    from fer_jax.faces.detector import LandmarkModelError
+    from fer_jax.faces.tracker import Tracker
+
     try:
         tracker = Tracker(options.landmark_model)
     except LandmarkModelError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pathlib
 
+from fer_jax.installation import needs
+
 
 class EpochLog:
     """Appends one row an epoch to a file and to TensorBoard, without doubles on resuming.
@@ -19,7 +21,8 @@ class EpochLog:
     def __init__(
         self, file: pathlib.Path, tensorboard: pathlib.Path, fold: str, history: list[dict]
     ):
-        from tensorboardX import SummaryWriter  # prediction does without
+        with needs("train"):
+            from tensorboardX import SummaryWriter
 
         self._file, self._fold = file, fold
         kept = [row for row in read_history(file) if row["fold"] != fold]

@@ -13,6 +13,8 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from fer_jax.installation import how_to_install
+
 # Leaves of the classifiers that a backbone does not have.
 _CLASSIFIERS = re.compile(r"(classifier|fc|head|pre_logits)\.|.*\.num_batches_tracked$")
 _SHOWN = 8  # names of a kind in an error
@@ -115,7 +117,7 @@ def _not_found(path: pathlib.Path) -> PretrainedError:
 
 
 def _not_installed(package: str) -> PretrainedError:
-    return PretrainedError(f"pretrained weights need {package}: pip install 'fer_jax[pretrained]'")
+    return PretrainedError(f"pretrained weights need {package}: {how_to_install('pretrained')}")
 
 
 def _download(repo: str) -> pathlib.Path:

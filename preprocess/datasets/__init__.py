@@ -1,6 +1,6 @@
-"""The data sets that can be prepared: one file and one row each.
+"""The datasets that can be prepared: one file and one row each.
 
-A data set is a module with
+A dataset is a module with
   `clips(source, options) -> Iterator[Clip]`: lists the clips under `--source`, reads none of them;
     raises `SourceError` where the source is not what it expects;
 and, where it needs them,
@@ -10,11 +10,14 @@ and, where it needs them,
   `VOTES`: names of the emotions of `Clip.votes`;
   `FRAMING`: how faces lie in crops that are not cut here (else aligned);
   `notes(kept) -> list[str]`: what to say about all clips that are kept, e.g. too few of a class;
-  `add_options(parser)`: flags of its own; they are part of what makes a preparation the same.
+  `add_options(parser)`: flags of its own; they are part of what makes a preparation the same;
+  `CONFIG`: name of the one config that takes it (else those called SYSTEM_NAME are looked for);
+  `has_own_configs(options) -> bool`: whether those take what the options prepare (else they do);
+  `config_flags(options, system) -> list[str]`: what else such a config has to be told.
 Its docstring is its help text.
 """
 
-from preprocess.datasets import (
+from . import (
     afew,
     bp4d,
     ckplus,

@@ -15,8 +15,9 @@ import pathlib
 from collections.abc import Iterator
 
 from fer_jax.faces.labels import AFEW_CLASSES
-from preprocess import folder_tree
-from preprocess.clip import Clip
+
+from .. import folder_tree
+from ..clip import Clip
 
 CLASSES = AFEW_CLASSES
 _FOLDERS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")

@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from fer_jax.faces.labels import BP4D_ACTION_UNITS
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
-from preprocess import folder_tree
-from preprocess.annotations import base_rates, coded_units, read_codes, units_at
-from preprocess.clip import Clip, Codes
+
+from .. import folder_tree
+from ..annotations import base_rates, coded_units, read_codes, units_at
+from ..clip import Clip, Codes
 
 ACTION_UNITS = BP4D_ACTION_UNITS
 CLASSES = tuple(f"T{task}" for task in range(1, 9))

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 
 from fer_jax.faces.labels import CKPLUS_CLASSES
 from fer_jax.faces.sequence import ClipError
-from preprocess import folder_tree
-from preprocess.clip import Clip
+
+from .. import folder_tree
+from ..clip import Clip
 
 CLASSES = CKPLUS_CLASSES
 _COUNTS = dict(zip(CLASSES, (45, 18, 59, 25, 69, 28, 83), strict=True))

@@ -24,10 +24,11 @@ import numpy as np
 from fer_jax.faces.labels import DISFA_ACTION_UNITS, DISFA_CLASSES
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import VideoPart, open_frames
-from preprocess import folder_tree
-from preprocess.annotations import base_rates, read_codes, unequal_lengths
-from preprocess.clip import Clip, Codes
-from preprocess.emfacs import emfacs
+
+from .. import folder_tree
+from ..annotations import base_rates, read_codes, unequal_lengths
+from ..clip import Clip, Codes
+from ..emfacs import emfacs
 
 _WHOLE = "video"  # the class of whole videos
 _PEOPLE = 27
@@ -93,6 +94,11 @@ def add_options(parser) -> None:
 def class_names(options) -> tuple[str, ...]:
     """Names the classes: emotions, else the one of whole videos."""
     return (_WHOLE,) if options.whole_videos else DISFA_CLASSES
+
+
+def has_own_configs(options) -> bool:
+    """Its configs learn emotions, which whole videos do not have."""
+    return not options.whole_videos
 
 
 def clips(source, options) -> Iterator[Clip]:

@@ -20,8 +20,9 @@ import numpy as np
 from fer_jax.faces import crop
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.progress import track
-from preprocess import folder_tree
-from preprocess.clip import SourceError
+
+from .. import folder_tree
+from ..clip import SourceError
 
 SIDE = 48  # pixels
 TABLE = "fer2013.csv"

@@ -22,8 +22,9 @@ from collections.abc import Iterator
 from fer_jax.faces.labels import FERA_CLASSES
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
-from preprocess import folder_tree
-from preprocess.clip import Clip, SourceError
+
+from .. import folder_tree
+from ..clip import Clip, SourceError
 
 CLASSES = FERA_CLASSES
 _COUNTS = dict(zip(CLASSES, (32, 31, 30, 31, 31), strict=True))

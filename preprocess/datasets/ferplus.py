@@ -28,12 +28,14 @@ from typing import NamedTuple
 from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS
 from fer_jax.faces.landmarks import FER2013
 from fer_jax.faces.sequence import ClipError
-from preprocess import folder_tree
-from preprocess.clip import Clip, SourceError
-from preprocess.datasets import fer2013_images
+
+from .. import folder_tree
+from ..clip import Clip, SourceError
+from . import fer2013_images
 
 CLASSES = VOTES = FERPLUS_EMOTIONS
 FRAMING = FER2013
+CONFIG = "bilinear_small"
 _LABELS = "fer2013new.csv"
 _SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 _OFFICIAL = {"train": 28_559, "validation": 3_579, "test": 3_573}  # with a name and a vote

@@ -24,8 +24,9 @@ from fer_jax.faces.openface import read_openface
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.faces.video import Frames
 from fer_jax.synthetic.clips import FRAME_SIZE, fit_to_frame, make_identity, render
-from preprocess.annotations import base_rates, coded_units, read_codes
-from preprocess.clip import Clip, Codes, SourceError
+
+from ..annotations import base_rates, coded_units, read_codes
+from ..clip import Clip, Codes, SourceError
 
 REQUIRED = ("path", "subject", "label")
 OPTIONAL = ("split", "fps", "width", "height", "action_units")

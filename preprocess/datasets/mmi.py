@@ -21,9 +21,10 @@ from xml.etree import ElementTree
 from fer_jax.faces.labels import MMI_CLASSES
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
-from preprocess import folder_tree
-from preprocess.clip import Clip, SourceError
-from preprocess.datasets.frontal_view import FrontalHalf
+
+from .. import folder_tree
+from ..clip import Clip, SourceError
+from .frontal_view import FrontalHalf
 
 CLASSES = MMI_CLASSES
 _COUNTS = dict(zip(CLASSES, (32, 31, 28, 42, 32, 40), strict=True))

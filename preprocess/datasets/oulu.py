@@ -15,8 +15,9 @@ from collections.abc import Iterator
 
 from fer_jax.faces.labels import OULU_CLASSES
 from fer_jax.faces.sequence import ClipError
-from preprocess import folder_tree
-from preprocess.clip import Clip
+
+from .. import folder_tree
+from ..clip import Clip
 
 CLASSES = OULU_CLASSES
 _PEOPLE = 80

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from fer_jax.faces.labels import RAVDESS_CLASSES
-from preprocess.clip import Clip, SourceError
+
+from ..clip import Clip, SourceError
 
 CLASSES = RAVDESS_CLASSES
 FRAME_SIZE = (1280, 720)

@@ -11,6 +11,7 @@ own, for experiments across databases:
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,8 +19,11 @@ import numpy as np
 from fer_jax.faces.sequence import Sequence
 from fer_jax.faces.video import Frames
 from fer_jax.synthetic import clips as synthetic_clips
-from preprocess.clip import Clip, SourceError
 
+from ..clip import Clip, SourceError
+
+# Databases whose clips end at rest: their last frames show nothing.
+_THERE_AND_BACK = ("film", "cartoon")
 ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in synthetic_clips.ACTION_UNITS)
 
 
@@ -124,6 +128,17 @@ def _sizes(field: str) -> str:
 def class_names(options) -> tuple[str, ...]:
     """The classes of the database that is asked for."""
     return _database(options.database).labels
+
+
+def config_flags(options, system: str) -> list[str]:
+    """Flags for the config of the embedded faces where another database was prepared."""
+    if options.database not in _THERE_AND_BACK:
+        return []
+    flags = [f"--config.name={shlex.quote(options.out.resolve().name)}"]
+    if system == "ir3d":
+        flags += [f"--config.data.dataset=synthetic_{options.database}"]
+        flags += ["--config.data.frame_rule=apex_pieces"]
+    return flags
 
 
 def clips(source, options) -> Iterator[Clip]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from configs import agcn, pstbln_synthetic
-from fer_jax.compare.compare import main
+from fer_jax.commands.compare import main
 from tests.finished_runs import CONFIGS, landmarks_config, with_fields
 
 

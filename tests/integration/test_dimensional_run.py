@@ -12,14 +12,14 @@ import pytest
 
 import fer_jax
 from fer_jax import metrics
-from fer_jax.compare.compare import main
+from fer_jax.commands import predict as predict_command
+from fer_jax.commands.compare import main
 from fer_jax.data.clips import hold_crops
 from fer_jax.data.load import load_clips
 from fer_jax.experiments import report
 from fer_jax.experiments.write_bundle import STILL_SECONDS
 from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS, vad
 from fer_jax.faces.landmarks import FER2013
-from fer_jax.predict import command as predict_command
 from fer_jax.predict.windows import columns
 from fer_jax.training import loop
 from tests.finished_runs import CONFIGS, dimensions_config, landmarks_config, train

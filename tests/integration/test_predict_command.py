@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 import fer_jax
+from fer_jax.commands.predict import main
 from fer_jax.experiments.bundle import Bundle, InputSpec, Record
 from fer_jax.faces.landmarks import ALIGNED, FER2013, MEAN_FACE, centre, inner, make_graph
 from fer_jax.predict.api import predict_clips, predict_frames
-from fer_jax.predict.command import main
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import CLASSES, make_clip, render, write_video

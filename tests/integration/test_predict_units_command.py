@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 import fer_jax
+from fer_jax.commands.predict import main
 from fer_jax.data.frame_selection import window_frames
 from fer_jax.experiments.bundle import Bundle, InputSpec
 from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.predict.api import predict_clips, predict_frames
-from fer_jax.predict.command import main
 from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import ACTION_UNITS, make_clip, render
 from fer_jax.systems import build

@@ -231,7 +231,7 @@ def test_the_next_command_fits_the_data(tmp_path, capsys, monkeypatch, split):
     prepare_faces(tmp_path, rows, ("path", "subject", "label", "split"), out="my study")
     command = capsys.readouterr().out.split("Next:")[1]
     assert shlex.split(command) == [
-        "python", "run.py", "--config", "configs/stbln_buhmap.py", "--config.name=my study",
+        "python", "run.py", "--config", "stbln_buhmap", "--config.name=my study",
         f"--config.data.path={tmp_path / 'my study'}",
         *(["--config.protocol.name=holdout"] if split else []),
     ]  # fmt: skip
@@ -241,7 +241,7 @@ def test_a_known_data_set_keeps_its_config(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     prepare_faces(tmp_path, [("a.csv", "p1", "joy"), ("b.csv", "p2", "fear")], out="ckplus")
     assert capsys.readouterr().out.split("Next:")[1].split() == [
-        "python", "run.py", "--config", "configs/stbln_ckplus.py",
+        "python", "run.py", "--config", "stbln_ckplus",
         f"--config.data.path={tmp_path / 'ckplus'}",
     ]  # fmt: skip
 

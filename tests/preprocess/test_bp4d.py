@@ -233,7 +233,7 @@ def test_bp4d_from_tree_to_data_set(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     report = prepare("bp4d", root, out, "--crops", "32")
     command = capsys.readouterr().out.split("Next:")[1]
-    assert "--config configs/stcnlstm_bp4d.py" in command and command.endswith("crop_size=0\n")
+    assert "--config stcnlstm_bp4d" in command and command.endswith("crop_size=0\n")
     assert report["dropped"] == {"impossible code": 1}
     assert report["splits"] == {"train": 1, "validation": 2}
     assert report["classes"] == dict.fromkeys(bp4d.CLASSES, 0) | {"T1": 2, "T6": 1}

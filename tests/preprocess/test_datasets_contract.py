@@ -9,9 +9,10 @@ import pytest
 
 from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.synthetic.clips import write_video
-from preprocess.__main__ import _without_doubles, main
+from preprocess.__main__ import main
 from preprocess.clip import Clip, SourceError
 from preprocess.datasets import DATASETS
+from preprocess.prepare import _without_doubles
 from tests.conftest import ROOT
 from tests.official_trees import (
     afew_tree,

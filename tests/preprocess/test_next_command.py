@@ -6,8 +6,11 @@ import shlex
 
 import pytest
 
+from fer_jax.experiments import configs
 from fer_jax.experiments.setup import SEEN
-from preprocess.__main__ import _next_command, _parser
+from preprocess.__main__ import _parser
+from preprocess.datasets import DATASETS
+from preprocess.next_command import next_command
 
 ROOT = pathlib.Path(__file__).parents[2]
 UNITS = ["--config.task=action_units", "--config.data.frame_rule=windows"]
@@ -18,9 +21,10 @@ def printed(monkeypatch, dataset, *arguments, splits=("train",), subjects=9, cod
     monkeypatch.chdir(ROOT)
     options = _parser().parse_args([dataset, *arguments])
     summary = {"splits": dict.fromkeys(splits, 1), "subjects": subjects}
-    command = shlex.split(_next_command(options, summary, coded))
+    text = next_command(options, DATASETS[dataset], summary, coded, configs.names())
+    command = shlex.split(text)
     assert command[:3] == ["python", "run.py", "--config"]
-    return pathlib.Path(command[3]).stem, command[4:]
+    return command[3], command[4:]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from fer_jax.synthetic.clips import (
     splits,
 )
 from preprocess import __main__ as command
-from preprocess import pipeline
+from preprocess import pipeline, prepare
 from preprocess.datasets import synthetic as prepared
 
 EVERY = pytest.mark.parametrize("database", DATABASES.values(), ids=DATABASES)
@@ -203,7 +203,7 @@ def test_databases_are_other_requests_and_other_finished_clips(tmp_path):
         own = ["--database", name] if name else []
         chosen = command._parser().parse_args(["synthetic", "--out", str(tmp_path), *own])
         clips = list(prepared.clips(None, chosen))
-        requests.append(command._request(chosen, None))
+        requests.append(prepare.make_request(chosen, None))
         files |= {pipeline.cache_file(clip, tmp_path, "") for clip in clips[:5]}
     assert all(one != other for one, other in itertools.combinations(requests, 2))
     assert len(files) == 4 * 5
@@ -215,7 +215,7 @@ def test_what_is_left_out_is_the_same_request_as_what_it_stands_for(tmp_path):
     for arguments in ([], said):
         chosen = command._parser().parse_args(["synthetic", "--out", str(tmp_path), *arguments])
         list(prepared.clips(None, chosen))
-        requests.append(command._request(chosen, None))
+        requests.append(prepare.make_request(chosen, None))
     assert requests[0] == requests[1]
 
 

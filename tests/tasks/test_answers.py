@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_jax.commands import predict
 from fer_jax.data.frame_selection import select_frames, window_frames
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.timeline import borders
-from fer_jax.predict import api, command, tables
+from fer_jax.predict import api, tables
 from fer_jax.predict.windows import (
     Face,
     Options,
@@ -216,7 +217,7 @@ def write_openface(path, positions):
 
 def run(monkeypatch, predictor, *arguments):
     monkeypatch.setattr("fer_jax.predict.load.load_model", lambda path: predictor)
-    return command.main(["bundle", *map(str, arguments)])
+    return predict.main(["bundle", *map(str, arguments)])
 
 
 def test_the_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys):

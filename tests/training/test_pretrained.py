@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from fer_jax.installation import how_to_install
 from fer_jax.layers.backbones import VGG16, ResNet50
 from fer_jax.training import initial_weights
 from fer_jax.training.initial_weights import PretrainedError, load_backbone
@@ -300,4 +301,4 @@ def test_a_missing_package_is_named(package, source, monkeypatch, tmp_path):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     message = message_of(source)
-    assert f"need {package}: pip install 'fer_jax[pretrained]'" in message
+    assert f"need {package}: {how_to_install('pretrained')}" in message

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from fer_jax.data.folds import Fold
 from fer_jax.experiments.workdir import Workdir
+from fer_jax.installation import train_command
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.systems.st_bln.growth import show
 
@@ -71,7 +72,7 @@ def seconds(rows: list[dict]) -> float:
 
 def command(file: pathlib.Path) -> str:
     """How the config in `file` is run."""
-    return f"python run.py --config {file}"
+    return f"{train_command()} --config {file}"
 
 
 def write(

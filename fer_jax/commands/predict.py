@@ -1,6 +1,6 @@
 """Predicts expressions, action units or dimensions of emotion in clips, with their uncertainty.
 
-    python -m fer_jax.predict BUNDLE CLIP... --out table.csv --annotate out.mp4 --figure out.png
+    {prog} BUNDLE CLIP... --out table.csv --annotate out.mp4 --figure out.png
 
 A clip is a video or a folder of frames; for models of landmarks also a CSV of OpenFace. Long clips
 are read window by window. A still image works too, but its one frame stands for a whole clip: where
@@ -15,18 +15,18 @@ import pathlib
 from fer_jax.faces.sequence import UNKNOWN_FPS
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m fer_jax.predict") -> int:
     """Runs the command line; returns the exit code: 0 when at least one clip was predicted."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     from fer_jax.predict import batch  # imports jax, which --help does without
 
     return batch.run(options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fer_jax.predict",
-        description=__doc__,
+        prog=prog,
+        description=__doc__.format(prog=prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add, path = parser.add_argument, pathlib.Path

@@ -1,0 +1,109 @@
+"""Trains and evaluates one experiment: {prog} --config stbln_synthetic
+
+Any field may be set on the command line: --config.optimizer.learning_rate=0.05
+An interrupted run is resumed by the same command.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from fer_jax.experiments import configs
+
+
+def main(arguments: list[str] | None = None, prog: str = "python run.py") -> int:
+    """Runs the command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    own = _flags([prog, *arguments])
+    if any(each.lstrip("-") in ("h", "help", "helpfull") for each in arguments):
+        print(f"{__doc__.format(prog=prog)}{own.get_help(include_special_flags=False)}")
+        return 0
+    _parse(own, [prog, *arguments])
+    logging.set_verbosity(logging.WARNING)  # Orbax logs every step of a save
+    _run(own.config, own.workdir or f"runs/{own.config.name}", own.compilation_cache)
+    return 0
+
+
+def _flags(argv: list[str]) -> flags.FlagValues:
+    """Makes the flags anew for each call, so that one process may parse several command lines."""
+    own = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "Experiment: a name such as stbln_afew, or a file. Without it all are listed",
+        flag_values=own,
+        sys_argv=argv,
+    )
+    flags.DEFINE_string("workdir", None, "Where results go (default: runs/NAME)", flag_values=own)
+    flags.DEFINE_string(
+        "compilation_cache",
+        os.environ.get("JAX_COMPILATION_CACHE_DIR"),
+        "Where compiled programs are kept between runs (default: ~/.cache/fer_jax/xla); empty: "
+        "nowhere",
+        flag_values=own,
+    )
+    return own
+
+
+def _run(config, workdir: str, cache: str | None) -> None:
+    from fer_jax.experiments import report
+    from fer_jax.experiments.run import FAILURES, keep_compiled
+    from fer_jax.experiments.workdir import Workdir
+    from fer_jax.systems import run
+
+    keep_compiled(cache)
+    try:
+        metrics = run(config, workdir)
+    except FAILURES as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted: the same command continues from the last checkpoint")
+    print("\n".join(report.headline(config.task, metrics)))
+    print(f"report: {Workdir(pathlib.Path(workdir)).report}")
+
+
+def _parse(own: flags.FlagValues, argv: list[str]) -> None:
+    """Parses the command line; an unknown config or field ends in one line, before any work."""
+    try:
+        rest = own(_with_path(argv))
+        _ = own.config.name  # raises when the file could not be loaded
+    except flags.Error as error:
+        sys.exit(f"error: {str(error).splitlines()[-1].strip()}")
+    except OSError as error:
+        sys.exit(f"error: --config cannot be loaded: {str(error).splitlines()[-1].strip()}")
+    except (AttributeError, KeyError, TypeError) as error:
+        while error.args and isinstance(error.args[0], KeyError):  # it holds the nearest name
+            error = error.args[0]
+        reason = " ".join(str(error.args[0]).split())
+        sys.exit(f"error: --config sets a field that does not exist: {reason}")
+    if len(rest) > 1:
+        sys.exit(f"error: unknown argument {rest[1]!r}: flags begin with --")
+
+
+def _with_path(argv: list[str]) -> list[str]:
+    """Replaces a config's name by its path.
+
+    Without a config, or with an unknown one, the program ends and lists what there is.
+    """
+    found, argv = False, list(argv)
+    for place, argument in enumerate(argv):
+        flag, equals, name = argument.partition("=")
+        if flag.lstrip("-") != "config" or not flag.startswith("-"):
+            continue
+        found, place = True, place if equals else place + 1
+        if place < len(argv):
+            try:
+                path = configs.find(name if equals else argv[place])
+            except configs.ConfigNotFoundError as error:
+                sys.exit(f"error: --config: {error}")
+            argv[place] = f"{flag}={path}" if equals else path
+    if not found:
+        sys.exit(
+            f"error: name a config, e.g. {argv[0]} --config stbln_synthetic\n\n{configs.listing()}"
+        )
+    return argv

@@ -1,0 +1,55 @@
+"""How fer_jax is installed: from a clone or a wheel, which decides what its user types."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+_PACKAGE = pathlib.Path(__file__).resolve().parent
+_CLONE = _PACKAGE.parent
+# A wheel carries `preprocess` and `configs` inside of fer_jax; a clone has them beside it.
+IS_WHEEL = (_PACKAGE / "preprocess").is_dir()
+CONFIGS = (_PACKAGE if IS_WHEEL else _CLONE) / "configs"
+
+
+class NotInstalledError(ImportError):
+    """A package that comes with an extra is missing; the message says how to install it."""
+
+
+def in_clone() -> bool:
+    """Whether the working directory is the clone, where `python run.py` works."""
+    return not IS_WHEEL and pathlib.Path.cwd() == _CLONE
+
+
+def prepare_command() -> str:
+    """What prepares a dataset from the working directory."""
+    return "python -m preprocess" if in_clone() else "fer-jax prepare"
+
+
+def train_command() -> str:
+    """What trains an experiment from the working directory."""
+    return "python run.py" if in_clone() else "fer-jax train"
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra: fer_jax is on no package index."""
+    if IS_WHEEL:
+        return f"pip install 'FILE.whl[{extra}]', FILE.whl being the wheel of fer_jax"
+    return f"pip install -e '{_CLONE}[{extra}]'"
+
+
+@contextlib.contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Imports inside may fail where an extra was not installed.
+
+    Raises:
+      NotInstalledError: a package is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise NotInstalledError(
+            f"{error.name} is not installed; it comes with the extra {extra!r}: "
+            f"{how_to_install(extra)}"
+        ) from error

@@ -1,0 +1,153 @@
+"""Prepares one dataset: lists its clips, reads them and stores what training needs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import pathlib
+
+from rich.console import Console
+from rich.text import Text
+
+from fer_jax.faces.detector import landmark_model
+from fer_jax.faces.landmarks import ALIGNED
+from fer_jax.faces.sequence import ClipError, Sequence
+from fer_jax.installation import needs
+from fer_jax.progress import Progress
+
+from . import pipeline, report, store
+from .clip import Clip, SourceError
+from .datasets import DATASETS
+from .read import needs_detection, no_pictures, read_clip
+
+# Flags that every dataset has; the others are its own.
+_COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops")
+
+
+def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] | None:
+    """Prepares what a command line asks for.
+
+    Args:
+      options: of the command line, with the flags of its dataset.
+      console: where progress is shown.
+
+    Returns:
+      The summary of `report.make_report`, and whether clips have codes of action units; None where
+      only the clips are listed.
+
+    Raises:
+      SourceError, LandmarkModelError, NotInstalledError, OSError: nothing was written.
+    """
+    dataset = DATASETS[options.dataset]
+    if options.out is None and not options.dry_run:
+        raise SourceError("--out is missing: name the directory of the prepared data set")
+    clips = _without_doubles(dataset.clips(options.source, options))
+    if options.crops:
+        clips = [dataclasses.replace(c, problem=c.problem or no_pictures(c)) for c in clips]
+    found = sorted({clip.label for clip in clips if not clip.problem})
+    named = getattr(dataset, "class_names", lambda options: getattr(dataset, "CLASSES", found))
+    classes = named(options)
+    own_notes = getattr(dataset, "notes", None)
+    if options.dry_run:
+        report.print_listing(console, clips, classes, own_notes)
+        return None
+    with needs("preprocess"):  # to write the shards; reading the clips may take hours
+        import tensorflow_datasets  # noqa: F401
+    model = None
+    if any(map(needs_detection, clips)):
+        model = landmark_model(options.landmark_model)
+        text = f"Landmarks by dlib with {model.name}; dlib's own is for non-commercial use only."
+        console.print(Text(text))
+    request = make_request(options, model)
+    store.check_target(options.out, request, options.overwrite)
+    outcomes, files = _read(clips, options, model, console)
+    summary = report.make_report(request, clips, outcomes, classes, own_notes)
+    if not summary["counts"]["kept"]:
+        report.print_summary(console, summary)
+        raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")
+    _store(options, clips, outcomes, files, classes, summary)
+    report.print_summary(console, summary)
+    return summary, any(clip.codes for clip in clips)
+
+
+def make_request(options: argparse.Namespace, model: pathlib.Path | None) -> dict:
+    """What makes two preparations the same: data set, source, its own options, crops, the model."""
+    return {
+        "dataset": options.dataset,
+        "source": str(options.source.resolve()) if options.source else None,
+        "options": {k: v for k, v in vars(options).items() if k not in _COMMON},
+        "crop_size": options.crops,
+        "landmark_model": model.name if model else None,
+    }
+
+
+def _without_doubles(clips) -> list[Clip]:
+    """Marks clips whose id was used before."""
+    by_id: dict[str, Clip] = {}
+    for clip in clips:
+        if clip.clip_id in by_id:
+            clip_id = f"{clip.clip_id} (again, {len(by_id)})"
+            problem = ClipError("duplicate clip", f"{clip.clip_id} was listed before")
+            clip = Clip(clip_id, clip.subject, clip.label, None, problem=problem)
+        by_id[clip.clip_id] = clip
+    return list(by_id.values())
+
+
+def _read(clips: list[Clip], options, model, console: Console):
+    """Reads all clips under a progress bar; returns outcomes and files in the clips' order."""
+    outcomes: list = [None] * len(clips)
+    files: list = [None] * len(clips)
+    kept = dropped = 0
+    reading = pipeline.read_all(
+        clips,
+        options.out / store.CACHE,
+        workers=options.workers,
+        model_path=model,
+        crop_size=options.crops,
+    )
+    with contextlib.closing(reading), Progress(console) as progress:
+        work = progress.start("reading clips", len(clips))
+        for position, outcome, file in reading:
+            outcomes[position], files[position] = outcome, file
+            kept, dropped = kept + (not outcome.reason), dropped + bool(outcome.reason)
+            rate = f"{work.speed:.1f} clips/s, " if work.speed else ""
+            work.update(kept + dropped, f"{rate}{kept} kept, {dropped} dropped")
+        work.finish(keep_bar=True)
+    return outcomes, files
+
+
+def _action_units(dataset, clips: list[Clip]) -> tuple[str, ...] | None:
+    """Names of the action units: those of the data set, else those that its clips have codes of."""
+    coded = (clip.codes.units for clip in clips if clip.codes)
+    return getattr(dataset, "ACTION_UNITS", None) or next(coded, None)
+
+
+def _sequence(clip: Clip, file: pathlib.Path | None, crop_size: int) -> Sequence:
+    """What was read of a clip; without a file it is read once more."""
+    return pipeline.load_sequence(file) if file else read_clip(clip, crop_size=crop_size)[0]
+
+
+def _store(options, clips, outcomes, files, classes, summary) -> None:
+    out = options.out
+    usable = [
+        (clip, file)
+        for clip, outcome, file in zip(clips, outcomes, files, strict=True)
+        if not outcome.reason
+    ]
+    store.write_dataset(
+        out,
+        lambda: ((clip, _sequence(clip, file, options.crops)) for clip, file in usable),
+        splits=list(summary["splits"]),
+        classes=classes,
+        action_units=_action_units(DATASETS[options.dataset], clips),
+        crop_size=options.crops,
+        votes=getattr(DATASETS[options.dataset], "VOTES", ()),
+        framing=getattr(DATASETS[options.dataset], "FRAMING", ALIGNED),
+        report=summary,
+    )
+    # Finished clips stay, so that a longer list later only costs its new clips.
+    current = {file for file in files if file}
+    for file in (out / store.CACHE).iterdir():
+        if file not in current:
+            file.unlink()
