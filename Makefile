@@ -1,5 +1,6 @@
 # make demo: the main job on the embedded default. make test: lint and all tests.
-# Each makes its own virtual environment; nothing but Python >= 3.11 and pip is needed.
+# make smoke: the wheel in an empty environment. Each makes its own virtual environment; nothing but
+# Python >= 3.11 and pip is needed.
 
 PYTHON ?= python3
 DEMO := .venv
@@ -7,7 +8,7 @@ TEST := .venv-test
 # PyTorch serves the mirror in tests and benchmarks only; this release is the one it is checked with.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint smoke bench clean
 
 demo: $(DEMO)/.ready
 	$(DEMO)/bin/python -m preprocess synthetic --out data/synthetic
@@ -23,6 +24,9 @@ lint: $(TEST)/.ready
 	$(TEST)/bin/ruff check .
 	$(TEST)/bin/ruff format --check .
 
+smoke:
+	.ci/smoke $(PYTHON)
+
 bench: $(TEST)/.ready
 	$(TEST)/bin/python -m benchmarks.speed st_bln
 
@@ -30,7 +34,7 @@ $(DEMO)/.ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'fer_jax needs Python 3.11 or newer: make PYTHON=python3.12')"
 	$(PYTHON) -m venv $(DEMO)
 	$(DEMO)/bin/pip install --quiet --upgrade pip
-	$(DEMO)/bin/pip install --quiet --editable ".[preprocess]"
+	$(DEMO)/bin/pip install --quiet --editable ".[train,preprocess]"
 	touch $@
 
 $(TEST)/.ready: pyproject.toml
@@ -38,7 +42,7 @@ $(TEST)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/pip install --quiet --upgrade pip
 	$(TEST)/bin/pip install --quiet "$(TORCH)"
-	$(TEST)/bin/pip install --quiet --editable ".[preprocess,notebook,dev]"
+	$(TEST)/bin/pip install --quiet --editable ".[train,preprocess,notebook,dev]"
 	touch $@
 
 clean:

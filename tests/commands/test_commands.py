@@ -1,0 +1,148 @@
+"""The program `fer-jax` and the commands that share its code."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import fer_jax
+from fer_jax import commands
+from fer_jax.commands import train
+from fer_jax.experiments import configs
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n    {name} " in shown for name in commands.COMMANDS)
+
+
+def test_unknown_command_ends_with_the_known_ones(capsys):
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["tran"])
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err
+    assert all(name in shown for name in commands.COMMANDS)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        commands.main(["--version"])
+    assert capsys.readouterr().out.strip() == fer_jax.__version__
+
+
+def test_configs_are_listed(capsys):
+    assert commands.main(["configs"]) == 0
+    assert capsys.readouterr().out.strip() == configs.listing().strip()
+
+
+def test_prepare_is_the_command_of_preprocess(capsys):
+    arguments = ["synthetic", "--subjects", "3", "--clips-per-subject", "2", "--dry-run"]
+    assert commands.main(["prepare", *arguments]) == 0
+    assert "s000 2" in capsys.readouterr().out
+
+
+def test_predict_and_compare_end_with_one_line(tmp_path, capsys):
+    assert commands.main(["predict", str(tmp_path), "clip.mp4"]) == 1
+    assert "is no model bundle" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="there is no config stbln_afw"):
+        commands.main(["compare", "stbln_afw"])
+
+
+def test_train_parses_each_command_line_anew(monkeypatch):
+    """One process may train several experiments: no flag is left from the call before."""
+    seen = []
+    monkeypatch.setattr(
+        train, "_run", lambda config, workdir, cache: seen.append((config, workdir))
+    )
+    assert commands.main(["train", "--config", "stbln_afew", "--config.train.epochs=3"]) == 0
+    assert train.main(["--config=stbln_afew", "--workdir", "elsewhere"]) == 0
+    (first, workdir), (second, elsewhere) = seen
+    assert (workdir, elsewhere) == ("runs/stbln_afew", "elsewhere")
+    assert first.train.epochs == 3 and second.train.epochs != 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a config, e.g. python run.py --config stbln_synthetic"),
+        (["--config", "stbln_afew", "more"], "unknown argument 'more'"),
+        (["--config", "stbln_afew", "--workdr=x"], "Unknown command line flag 'workdr'"),
+        (["--config", "stbln_afew", "--config.train.epchs=1"], 'Did you mean "epochs"'),
+    ],
+)
+def test_train_refuses_before_any_work(arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        train.main(arguments)
+    assert str(ended.value.code).startswith("error: ") and message in str(ended.value.code)
+
+
+@pytest.mark.parametrize(
+    ("command", "prog"),
+    [
+        *((["-m", "fer_jax", name], f"fer-jax {name}") for name in commands.COMMANDS),
+        (["run.py"], "python run.py"),
+        (["-m", "preprocess"], "python -m preprocess"),
+        (["-m", "fer_jax.predict"], "python -m fer_jax.predict"),
+        (["-m", "fer_jax.compare"], "python -m fer_jax.compare"),
+    ],
+    ids=str,
+)
+def test_command_starts_and_calls_itself_by_its_name(command, prog):
+    call = [sys.executable, *command, "--help"]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert prog in done.stdout and "{" not in done.stdout.split("positional")[0].split("\n\n")[1]
+
+
+ONE_NAME = """
+import collections, sys
+from fer_jax import commands
+commands.main(["prepare", "synthetic", "--subjects", "3", "--dry-run"])
+files = collections.Counter(getattr(m, "__file__", None) or n for n, m in sys.modules.items())
+print("twice:", *(file for file, count in files.items() if count > 1 and "preprocess" in str(file)))
+print("name:", *(name for name in sys.modules if name.endswith("preprocess.store")))
+"""
+
+
+def test_preprocess_has_one_name(wheel):
+    shown = wheel("-c", ONE_NAME, check=True).stdout
+    assert shown.endswith("twice:\nname: fer_jax.preprocess.store\n")
+    call = [sys.executable, "-c", ONE_NAME]
+    shown = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert shown.endswith("twice:\nname: preprocess.store\n")
+
+
+def test_wheel_holds_what_the_commands_need(wheel, tmp_path):
+    """A wheel has configs and preprocess inside fer_jax; a user's own config imports them."""
+    (tmp_path / "mine.py").write_text("from configs.stbln_afew import get_config\n")
+    shown = wheel("-m", "fer_jax", "configs")
+    assert shown.stdout.strip() == configs.listing().strip()
+    shown = wheel("-m", "fer_jax", "train", "--config", "mine.py")
+    assert "Prepare it: fer-jax prepare afew" in shown.stderr
+
+
+def test_wheel_prepares_in_processes_of_its_own(wheel, tmp_path):
+    write_faces = "\n".join([
+        "import numpy as np, pandas as pd",
+        "from fer_jax.faces.landmarks import MEAN_FACE",
+        "for name in 'ab':",
+        "    names = [f'{axis}_{point}' for axis in 'xy' for point in range(68)]",
+        "    row = (60 * MEAN_FACE + 200).T.reshape(1, -1)",
+        "    table = pd.DataFrame(np.repeat(row, 12, 0), columns=names)",
+        "    table.insert(0, 'frame', range(1, 13))",
+        "    table.insert(1, 'success', 1)",
+        "    table.to_csv(f'{name}.csv', index=False)",
+    ])  # fmt: skip
+    wheel("-c", write_faces, check=True)
+    (tmp_path / "clips.csv").write_text("path,subject,label\na.csv,p1,joy\nb.csv,p2,fear\n")
+    arguments = ("--source", "clips.csv", "--out", "data", "--workers", "2")
+    shown = wheel("-m", "fer_jax", "prepare", "manifest", *arguments)
+    assert shown.returncode == 0, shown.stderr
+    assert "fer-jax train --config stbln_buhmap" in shown.stdout
+    assert json.loads((tmp_path / "data" / "report.json").read_text())["counts"]["kept"] == 2
