@@ -1,15 +1,18 @@
-"""Time from the start of run.py to its first step, without and with the compilation cache.
+"""CPU time that commands take to start, and time of run.py to the end of its first epoch.
 
     python -m benchmarks.startup
 
-Prepares the synthetic data set when it is missing, then runs one epoch twice, each time as a new
-process, with a compilation cache that is empty the first time.
+Prepares the synthetic dataset when it is missing. A start is a new process: user and system CPU,
+the median of five. Then one epoch runs twice, each time as a new process, with a compilation cache
+that is empty the first time.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,6 +21,15 @@ from rich.console import Console
 from rich.table import Table
 
 DATA = pathlib.Path("data/synthetic")
+STARTS = 5
+# Runs the command line of run.py until it would compile.
+_UNCOMPILED_RUN = """
+import sys
+from fer_jax.training import program
+program.compile_ahead = lambda *arguments: sys.exit()
+from fer_jax.commands import train
+train.main(sys.argv[1:])
+"""
 # Counts what XLA compiles, then does what run.py does.
 _WATCHED_RUN = """
 import json, sys, time
@@ -60,10 +72,39 @@ def _measure(cache: str) -> dict:
     raise SystemExit(f"the run failed:\n{done.stdout}\n{done.stderr}")
 
 
+def _starts(workdir: str) -> dict[str, list[str]]:
+    """Arguments of Python for each start that is measured."""
+    run = ["--config", "stbln_synthetic", "--workdir", workdir, f"--config.data.path={DATA}"]
+    return {
+        "python alone": ["-c", "pass"],
+        "import fer_jax": ["-c", "import fer_jax"],
+        "fer-jax --help": ["-m", "fer_jax", "--help"],
+        "fer-jax predict --help": ["-m", "fer_jax", "predict", "--help"],
+        "fer_jax.load_model, imports": ["-c", "import fer_jax.predict.load"],
+        "run.py, to the first compile": ["-c", _UNCOMPILED_RUN, *run],
+    }
+
+
+def _cpu_seconds(arguments: list[str]) -> float:
+    """User and system CPU of a Python process."""
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"python {' '.join(arguments)} failed")
+    return usage.ru_utime + usage.ru_stime
+
+
 def main() -> None:
     if not (DATA / "dataset_info.json").exists():
         prepare = [sys.executable, "-m", "preprocess", "synthetic", "--out", str(DATA)]
         subprocess.run(prepare, check=True)
+    starts = Table("start", "CPU, s")
+    with tempfile.TemporaryDirectory() as workdir:
+        for name, arguments in _starts(workdir).items():
+            seconds = statistics.median(_cpu_seconds(arguments) for _ in range(STARTS))
+            starts.add_row(name, f"{seconds:.2f}")
+    Console(width=100).print(starts)
     table = Table("run", "start to end of first epoch, s", "of it compiling, s", "reading cache, s")
     with tempfile.TemporaryDirectory() as cache:
         for name in ("first (empty cache)", "second (cache)"):

@@ -9,7 +9,6 @@ import platform
 
 import jax
 import numpy as np
-import pandas as pd
 
 from fer_jax import __version__
 from fer_jax.data.clips import Clips
@@ -36,7 +35,9 @@ def write(
     Returns:
       The metrics, as in metrics.json.
     """
-    from fer_jax.plotting.curves import learning_curves  # matplotlib; training does without
+    import pandas as pd  # neither pandas nor Matplotlib is imported before a run is trained
+
+    from fer_jax.plotting.curves import learning_curves
 
     task = TASKS[config.task]
     kind = task.report
