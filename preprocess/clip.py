@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 from typing import Any, NamedTuple
 
-from fer_jax.faces.sequence import ClipError
+from fer_jax.faces.sequence import ClipError, Sequence
 
 
 class SourceError(Exception):
@@ -25,6 +25,20 @@ class Codes(NamedTuple):
     units: tuple[str, ...]
 
 
+class LandmarkSource:
+    """A source whose landmarks are known."""
+
+    def load(self) -> Sequence:
+        raise NotImplementedError
+
+
+class FaceSource:
+    """A picture that is a face crop already, held in memory: never cached."""
+
+    def face(self, size: int) -> Sequence:
+        raise NotImplementedError
+
+
 @dataclasses.dataclass(frozen=True)
 class Clip:
     """One labelled clip of a data set, before anything is read.
@@ -34,10 +48,8 @@ class Clip:
       subject: who is seen; folds never split a subject.
       label: class name.
       source: a video, a folder of frames, a still image, an OpenFace CSV; a tuple of frame files;
-        or a small picklable object of the data set's own with `load() -> Sequence` (landmarks
-        known), `frames() -> Frames` (faces to be found, see `video.py`) or `face(size) -> Sequence`
-        (a picture that is a face crop already, held in memory: never cached); where it has a
-        `path`, a change of that file makes it another source.
+        or a picklable `LandmarkSource`, `FaceSource` or `faces.video.FrameSource` of the dataset's
+        own; where it has a `path`, a change of that file makes it another source.
       split: "train", "validation", "test" or a name of the data set's own.
       fps: frames a second, where the source does not say (folders of frames).
       frame_size: width and height, where the source does not say (OpenFace CSV).

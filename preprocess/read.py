@@ -15,19 +15,19 @@ from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.installation import prepare_command
 
 from .annotations import left_over, read_codes, units_at
-from .clip import Clip
+from .clip import Clip, FaceSource, LandmarkSource
 
 
 def needs_detection(clip: Clip) -> bool:
     """Tells whether faces have to be found in this clip's frames."""
     source = clip.source
-    known = hasattr(source, "load") or is_face(clip) or _is_csv(source)
+    known = isinstance(source, LandmarkSource) or is_face(clip) or _is_csv(source)
     return clip.problem is None and not known
 
 
 def is_face(clip: Clip) -> bool:
     """Tells whether the source is a face crop in memory, which costs less to read than to keep."""
-    return hasattr(clip.source, "face")
+    return isinstance(clip.source, FaceSource)
 
 
 def _is_csv(source) -> bool:
@@ -72,7 +72,7 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
         sequence = source.face(crop_size)
         if crop_size:
             notes |= {"crop_side": min(sequence.frame_size), "crop_bytes": len(sequence.crops)}
-    elif hasattr(source, "load"):
+    elif isinstance(source, LandmarkSource):
         sequence = source.load()
     elif _is_csv(source):
         sequence, notes["other_faces"] = read_openface(source, clip.fps, clip.frame_size)

@@ -62,8 +62,15 @@ class Frames:
         return f"{self.unreadable} unreadable frames skipped" if self.unreadable else ""
 
 
+class FrameSource:
+    """A source that opens its own frames."""
+
+    def frames(self) -> Frames:
+        raise NotImplementedError
+
+
 @dataclasses.dataclass(frozen=True)
-class VideoPart:
+class VideoPart(FrameSource):
     """Frames of a video that follow each other, a source of frames.
 
     The decoder is sent to the first of them, so that a long video is not decoded again for each of
@@ -89,9 +96,7 @@ class VideoPart:
 
 
 def open_frames(source, rotation: int = 0) -> Frames:
-    """Opens a video, a folder of frames, a list of frame files, a still image.
-
-    Anything with a method `frames() -> Frames` will do as well.
+    """Opens a video, a folder of frames, a list of frame files, a still image or a `FrameSource`.
 
     The rotation a container or an EXIF header asks for is applied.
 
@@ -102,7 +107,7 @@ def open_frames(source, rotation: int = 0) -> Frames:
     Raises:
       ClipError: nothing there, not a video or image, or nothing in it can be decoded.
     """
-    if hasattr(source, "frames"):
+    if isinstance(source, FrameSource):
         frames = source.frames()
         size = frames.size[::-1] if rotation in (90, 270) else frames.size
         return dataclasses.replace(frames, rotation=rotation, size=size)

@@ -22,7 +22,7 @@ from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.progress import track
 
 from .. import folder_tree
-from ..clip import SourceError
+from ..clip import FaceSource, SourceError
 
 SIDE = 48  # pixels
 TABLE = "fer2013.csv"
@@ -37,7 +37,7 @@ _DAMAGE = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Still:
+class Still(FaceSource):
     """A face image in memory.
 
     Attributes:

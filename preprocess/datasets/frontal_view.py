@@ -11,7 +11,7 @@ import numpy as np
 from fer_jax.faces.detector import Detector
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.tracker import best_score
-from fer_jax.faces.video import Frames, open_frames
+from fer_jax.faces.video import Frames, FrameSource, open_frames
 
 _PROBES, _PROBE_EVERY = 6, 12  # frames: the first three seconds decide which half is frontal
 _SURE = 0.5  # mean detector score from which no other way to split a frame is tried
@@ -22,7 +22,7 @@ _SPLITS += [(("top", "bottom"), turn) for turn in (90, 270)]
 
 
 @dataclasses.dataclass(frozen=True)
-class FrontalHalf:
+class FrontalHalf(FrameSource):
     """The frontal half of a video, a source of frames; which half that is, is found out.
 
     Attributes:

@@ -22,7 +22,7 @@ import numpy as np
 
 from fer_jax.faces.openface import read_openface
 from fer_jax.faces.sequence import ClipError, Sequence
-from fer_jax.faces.video import Frames
+from fer_jax.faces.video import Frames, FrameSource
 from fer_jax.synthetic.clips import FRAME_SIZE, fit_to_frame, make_identity, render
 
 from ..annotations import base_rates, coded_units, read_codes
@@ -36,7 +36,7 @@ _REST = "cells without a column"
 
 
 @dataclasses.dataclass(frozen=True)
-class DrawnPerson:
+class DrawnPerson(FrameSource):
     """A video of a drawn person who moves as an OpenFace CSV says; the face has to be found in it.
 
     Attributes:

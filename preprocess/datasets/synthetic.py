@@ -17,10 +17,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax.faces.sequence import Sequence
-from fer_jax.faces.video import Frames
+from fer_jax.faces.video import Frames, FrameSource
 from fer_jax.synthetic import clips as synthetic_clips
 
-from ..clip import Clip, SourceError
+from ..clip import Clip, LandmarkSource, SourceError
 
 # Databases whose clips end at rest: their last frames show nothing.
 _THERE_AND_BACK = ("film", "cartoon")
@@ -53,7 +53,7 @@ class Drawn:
         )
 
 
-class Tracked(Drawn):
+class Tracked(Drawn, LandmarkSource):
     """Its landmarks as the generator's own tracker reports them."""
 
     def load(self) -> Sequence:
@@ -69,7 +69,7 @@ class Tracked(Drawn):
         )
 
 
-class Rendered(Drawn):
+class Rendered(Drawn, FrameSource):
     """Its rendered video, in which the face still has to be found."""
 
     @property

@@ -15,7 +15,7 @@ pytest.importorskip("dlib", reason="needs the extra: pip install 'fer_jax[prepro
 from fer_jax.faces import detector
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.tracker import Tracker, follow
-from fer_jax.faces.video import Frames
+from fer_jax.faces.video import Frames, FrameSource
 from preprocess.clip import Clip
 from preprocess.read import read_clip
 
@@ -30,7 +30,7 @@ def face(request):
 
 
 @dataclasses.dataclass(frozen=True)
-class Given:
+class Given(FrameSource):
     """A source of frames held in memory."""
 
     images: list
@@ -148,7 +148,7 @@ def test_a_face_is_found_anew_after_a_cut(face):
 
 
 @dataclasses.dataclass(frozen=True)
-class Streamed:
+class Streamed(FrameSource):
     """A source that counts how many of its frames are held at the same time."""
 
     image: np.ndarray

@@ -10,11 +10,11 @@ import pytest
 
 from fer_jax.faces.sequence import ClipError, Sequence
 from preprocess import pipeline
-from preprocess.clip import Clip
+from preprocess.clip import Clip, LandmarkSource
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
+class Made(LandmarkSource):
     """A source that gives landmarks, or trouble, and leaves a trace of having been read."""
 
     folder: str
