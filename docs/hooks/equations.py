@@ -19,4 +19,5 @@ def on_page_markdown(markdown: str, **_) -> str:
 
 def _mathml(latex: str, display: str) -> str:
     mathml = convert(" ".join(latex.split()), display=display)
-    return f'<div class="equation">{mathml}</div>' if display == "block" else mathml
+    tag = "div" if display == "block" else "span"  # Markdown ends a paragraph at a bare <math>
+    return f'<{tag} class="equation">{mathml}</{tag}>'

@@ -57,8 +57,8 @@ def test_notebook_runs_headless(stored, tmp_path, monkeypatch, threshold):
     assert [output.text for output in said if output.name == "stderr"] == []
     for figure in ("certain-figure", "uncertain-figure", "risk"):
         assert any("image/png" in output.get("data", {}) for output in outputs[figure]), figure
-    for reading in ("stored", "recalibrated", "MC dropout"):
-        assert reading in outputs["readings"][0].data["text/html"]
+    for mode in ("stored", "recalibrated", "MC dropout"):
+        assert mode in outputs["modes"][0].data["text/html"]
     table = outputs["abstain"][-1].data["text/html"]
     withheld = table.count("<tr") - 1
     # Above nothing at all every clip is unsure; without a threshold the least certain fifth is.
