@@ -13,7 +13,10 @@ def crops_flag(crop_size: int) -> str:
 
 def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> str:
     """What is missing, how to get it and how to prepare it."""
-    listed = "list its clips in a CSV with the columns path,subject,label (and split), docs/data.md"
+    listed = (
+        "list its clips in a CSV with the columns path,subject,label (and split), "
+        "docs/data/own_clips.md"
+    )
     licensed = "It is licensed: request it from {} and unpack it into DIR"
     database = dataset.removeprefix("synthetic_") if dataset.startswith("synthetic_") else ""
     origin = {

@@ -118,12 +118,12 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
     if target == "action_units" and not metadata.get("action_units"):
         raise NotPreparedError(
             f"{path} names no action units: --config.task=action_units needs a data set that does, "
-            f"e.g. bp4d, synthetic or your own (docs/data.md)"
+            f"e.g. bp4d, synthetic or your own (docs/data/own_clips.md)"
         )
     if target == "votes" and not metadata.get("votes"):
         raise NotPreparedError(
             f"{path} has no votes of several people for the emotion of a face, from which valence "
-            f"and arousal are averaged: ferplus has them (docs/data.md)"
+            f"and arousal are averaged: ferplus has them (docs/data/datasets.md)"
         )
     return builder
 

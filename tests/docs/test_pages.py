@@ -32,7 +32,7 @@ def names_in_code() -> list[tuple[str, str, str]]:
     for page in PAGES:
         text = " ".join(read(page).split())
         for names, file in re.findall(
-            r"((?:`[\w.]+`(?:,? and |, )?)+) in (?:`|\[`)(fer_jax[\w./]+)`", text
+            r"((?:`[\w.]+`(?:,? and |, )?)+) in (?:`|\[`)((?:fer_jax|preprocess)[\w./]+)`", text
         ):
             path = file if file.endswith(".py") else f"{file.replace('.', '/')}.py"
             if not (ROOT / path).exists():
@@ -51,6 +51,13 @@ def test_code_is_where_the_pages_say():
         own = name.split(".")[-1]
         pattern = rf"^\s*(?:class|def) {own}\b|^{own}\b.*="
         assert re.search(pattern, read(path), re.MULTILINE), (page, name, path)
+
+
+def test_code_names_only_pages_that_exist():
+    for folder in ("fer_jax", "preprocess"):
+        for path in (ROOT / folder).rglob("*.py"):
+            pages = re.findall(r"docs/[\w/]+\.md", path.read_text())
+            assert [page for page in pages if not (ROOT / page).exists()] == [], path
 
 
 def test_the_readme_is_short():
