@@ -12,6 +12,8 @@ PAGES = (
     "CONTRIBUTING.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 )
+# The pages name these configs before they are there: delete this with the commit that adds them.
+COMING = {"bilinear_ferplus", "stbln_manifest"}
 _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 

@@ -15,7 +15,7 @@ from fer_jax.experiments import configs
 from fer_jax.predict import api
 from fer_jax.systems import SYSTEMS
 from preprocess.datasets import DATASETS
-from tests.docs.pages import PAGES, ROOT, commands, read
+from tests.docs.pages import COMING, PAGES, ROOT, commands, read
 
 SAME = {  # in a clone, and installed
     "preprocess": "prepare", "run.py": "train", "fer_jax.predict": "predict",
@@ -78,6 +78,8 @@ def test_train_knows_config_and_fields(arguments):
     if name.startswith("runs/"):  # a search writes it
         assert name.endswith("/found.py") and not rest
         return
+    if name.partition(":")[0] in COMING - set(configs.names()):
+        pytest.skip("a config that is still to come")
     assert parsed(name, tuple(rest)).model.name in SYSTEMS
 
 
