@@ -5,6 +5,7 @@ import importlib.util
 import pathlib
 import re
 import shlex
+import warnings
 
 import pytest
 from absl import flags
@@ -67,7 +68,9 @@ def parsed(name: str, overrides: tuple[str, ...] = ()):
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, flag_values=values)
     flags.DEFINE_string("workdir", None, "", flag_values=values)
-    values(["train", f"--config={configs.find(name)}", *overrides])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # how ml_collections loads a file
+        values(["train", f"--config={configs.find(name)}", *overrides])
     return values["config"].value
 
 
@@ -129,6 +132,8 @@ def test_modules_exist_and_know_their_options(words):
     assert specification, words[0]
     folder = ROOT / "benchmarks" if words[0].startswith("benchmarks") else specification.origin
     assert_flags(words[1:], pathlib.Path(folder))
+    if words[0] == "benchmarks.speed" and len(words) > 1:
+        assert re.search(rf'"{words[1]}": ', read("benchmarks/rows.py"))
 
 
 def test_no_other_commands():
@@ -145,7 +150,7 @@ def test_no_other_commands():
             case ["make", target]:
                 assert target in targets
             case ["pip", "install", "-e", what]:
-                assert set(re.findall(r"\w+", what)) <= set(extras)
+                assert set(re.findall(r"\w+", what)) <= set(extras) | COMING
             case [program, *rest] if program.startswith(".venv-test/bin/"):
                 files = [word for word in rest if word.startswith("tests/")]
                 assert all((ROOT / file).exists() for file in files)
