@@ -5,7 +5,9 @@ import importlib.util
 import pathlib
 import re
 import shlex
+import sys
 import warnings
+from unittest import mock
 
 import pytest
 from absl import flags
@@ -68,9 +70,10 @@ def parsed(name: str, overrides: tuple[str, ...] = ()):
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, flag_values=values)
     flags.DEFINE_string("workdir", None, "", flag_values=values)
-    with warnings.catch_warnings():
+    arguments = ["train", f"--config={configs.find(name)}", *overrides]
+    with warnings.catch_warnings(), mock.patch.object(sys, "argv", arguments):
         warnings.simplefilter("ignore", DeprecationWarning)  # how ml_collections loads a file
-        values(["train", f"--config={configs.find(name)}", *overrides])
+        values(arguments)
     return values["config"].value
 
 
