@@ -1,11 +1,13 @@
 """Every shell command of the documentation: run on tiny data, or parsed where a run takes long."""
 
 import functools
+import importlib
 import importlib.util
 import pathlib
 import re
 import shlex
 import sys
+import tomllib
 import warnings
 from unittest import mock
 
@@ -159,6 +161,19 @@ def test_no_other_commands():
                 assert all((ROOT / file).exists() for file in files)
             case _:
                 raise AssertionError(f"no test knows the command: {line}")
+
+
+def test_fer_jax_has_the_commands_of_the_page():
+    script = tomllib.loads(read("pyproject.toml"))["project"].get("scripts", {}).get("fer-jax")
+    if script is None:
+        pytest.skip("a script that is still to come")
+    module, _, function = script.partition(":")
+    main = getattr(importlib.import_module(module), function)
+    code = "".join(
+        path.read_text() for path in pathlib.Path(main.__code__.co_filename).parent.glob("*.py")
+    )
+    told = re.findall(r"^## (\w+)$", read("docs/commands.md"), re.MULTILINE)
+    assert [name for name in told if f'"{name}"' not in code] == []
 
 
 def test_datasets_and_options_of_the_page_of_commands(capsys):
