@@ -1,14 +1,13 @@
-"""AGCN (adaptive graph convolution) on any landmark data set, as ST-BLN is run there.
+"""AGCN (adaptive graph convolution) on any landmark dataset, as ST-BLN is run there.
 
-Prepare: as the docstring of configs/stbln_DATASET.py says
+Prepare: as the docstring of configs/stbln_DATASET.py says, own clips as stbln_manifest.py
 Run:     python run.py --config configs/agcn.py:DATASET
-         (afew, buhmap, ckplus, oulu, ravdess, synthetic)
+Variants: :afew :buhmap :ckplus :oulu :ravdess :synthetic, else :NAME for own clips in data/NAME
 Paper:   24.21 AFEW, 75.62 Oulu-CASIA, 94.18 CK+ (ST-BLN, tables I to III)
 """
 
-from configs import base
+from configs.recipes import graph_baselines
 
 
 def get_config(dataset: str = "buhmap"):
-    config = base.get_baseline("agcn", "AGCN", "agcn", dataset)
-    return config
+    return graph_baselines.get_config("agcn", "AGCN", "agcn", dataset)

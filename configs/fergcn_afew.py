@@ -3,13 +3,14 @@
 Prepare: python -m preprocess afew --source DIR --out data/afew_crops --crops 256
 Run:     python run.py --config configs/fergcn_afew.py --config.pretrained=WEIGHTS
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
+Variants: :vgg16 :modules1 :modules2 :modules3 (as in table V, not given for AFEW)
 Paper:   55.67 (FER-GCN, table VI).
 """
 
-from configs import base
+from configs.recipes import fer_gcn
 
 
 def get_config(variant: str = "full"):
-    config = base.get_fergcn("afew", variant)
+    config = fer_gcn.get_config("afew", variant)
     config.protocol.name = "holdout"
     return config

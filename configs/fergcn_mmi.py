@@ -3,13 +3,12 @@
 Prepare: python -m preprocess mmi --source DIR --out data/mmi_crops --crops 256
 Run:     python run.py --config configs/fergcn_mmi.py --config.pretrained=WEIGHTS
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
-         configs/fergcn_mmi.py:vgg16, :modules1, :modules2, :modules3 are table V
+Variants: :vgg16 :modules1 :modules2 :modules3 (table V)
 Paper:   85.89 (FER-GCN, table V; 80.75, 84.37, 84.64, 83.07 in the order above).
 """
 
-from configs import base
+from configs.recipes import fer_gcn
 
 
 def get_config(variant: str = "full"):
-    config = base.get_fergcn("mmi", variant)
-    return config
+    return fer_gcn.get_config("mmi", variant)

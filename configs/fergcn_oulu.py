@@ -3,14 +3,12 @@
 Prepare: python -m preprocess oulu --source DIR --out data/oulu_crops --crops 256
 Run:     python run.py --config configs/fergcn_oulu.py --config.pretrained=WEIGHTS
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
-         configs/fergcn_oulu.py:vgg16, :modules1, :modules2, :modules3 are table V
+Variants: :vgg16 :modules1 :modules2 :modules3 (table V)
 Paper:   91.04 (FER-GCN, table V; 85.83, 88.33, 89.79, 87.71 in the order above).
 """
 
-from configs import base
+from configs.recipes import fer_gcn
 
 
 def get_config(variant: str = "full"):
-    config = base.get_fergcn("oulu", variant)
-    config.data.frame_rule = "uniform"  # its last frame is the peak
-    return config
+    return fer_gcn.get_config("oulu", variant)

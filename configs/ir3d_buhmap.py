@@ -3,12 +3,14 @@
 Prepare: python -m preprocess manifest --source MANIFEST.csv --render --crops 96 \\
              --out data/buhmap_crops96 (docs/data.md)
 Run:     python run.py --config configs/ir3d_buhmap.py
-         configs/ir3d_buhmap.py:plain is without landmarks, :still the 2-D network frame by frame
+Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
 Paper:   none. Motion and labels are BUHMAP's; the people are drawn.
 """
 
-from configs import base, ir3d_synthetic
+from configs import ir3d_manifest
 
 
 def get_config(variant: str = "full"):
-    return ir3d_synthetic.shrink(base.get_ir3d("buhmap", variant))
+    config = ir3d_manifest.get_config(f"buhmap,{variant}")
+    config.data.path = "data/buhmap_crops96"
+    return config

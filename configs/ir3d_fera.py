@@ -3,14 +3,14 @@
 Five subject folds, mean and deviation.
 Prepare: python -m preprocess fera --source DIR --out data/fera_crops299 --crops 299
 Run:     python run.py --config configs/ir3d_fera.py
-         configs/ir3d_fera.py:plain is without landmarks, :still the 2-D network frame by frame
+Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
 Paper:   77.42 +- 3.67 (67.74 without landmarks, 49.64 the 2-D network)
 Cost:    a clip takes 109 GMAC forwards: a GPU. If it does not fit: --config.model.dtype=bfloat16,
          --config.model.remat=True, --config.train.batch_parts=4 (docs/speed.md)
 """
 
-from configs import base
+from configs.recipes import inception_resnet_3d
 
 
 def get_config(variant: str = "full"):
-    return base.get_ir3d("fera", variant)
+    return inception_resnet_3d.get_config("fera", variant)

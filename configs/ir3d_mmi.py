@@ -3,7 +3,7 @@
 Five subject folds, mean and deviation.
 Prepare: python -m preprocess mmi --source DIR --out data/mmi_crops299 --crops 299
 Run:     python run.py --config configs/ir3d_mmi.py
-         configs/ir3d_mmi.py:plain is without landmarks, :still the 2-D network frame by frame
+Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
 Paper:   77.50 +- 1.76 (67.50 without landmarks, 55.83 the 2-D network)
 Cost:    a clip takes 109 GMAC forwards: a GPU. If it does not fit: --config.model.dtype=bfloat16,
          --config.model.remat=True, --config.train.batch_parts=4 (docs/speed.md)
@@ -11,8 +11,8 @@ A video begins and ends neutral, and those clips bear its label too, as in the p
 --config.data.frame_rule=apex_pieces leaves them out.
 """
 
-from configs import base
+from configs.recipes import inception_resnet_3d
 
 
 def get_config(variant: str = "full"):
-    return base.get_ir3d("mmi", variant)
+    return inception_resnet_3d.get_config("mmi", variant)

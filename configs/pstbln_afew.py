@@ -8,12 +8,8 @@ Paper:   33.33 with MC dropout, 30.15 without (PST-BLN, table I; scored on 252 c
 """
 
 from configs import stbln_afew
+from configs.recipes import pst_bln
 
 
 def get_config():
-    config = stbln_afew.get_config()
-    config.name = "pstbln_afew"
-    config.method = "PST-BLN"
-    config.search.enabled = True
-    config.search.epochs = 300
-    return config
+    return pst_bln.grown(stbln_afew.get_config(), epochs=300)

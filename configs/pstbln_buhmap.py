@@ -6,14 +6,8 @@ Then:    python run.py --config runs/pstbln_buhmap/found.py (leaves out every pe
 Paper:   none, see configs/stbln_buhmap.py.
 """
 
-from configs import stbln_buhmap
+from configs import pstbln_manifest
 
 
 def get_config():
-    config = stbln_buhmap.get_config()
-    config.name = "pstbln_buhmap"
-    config.method = "PST-BLN"
-    config.search.enabled = True
-    config.search.epochs = 20
-    config.search.max_layers, config.search.max_blocks = 4, 4  # keep it to minutes
-    return config
+    return pstbln_manifest.get_config("buhmap")

@@ -7,11 +7,8 @@ Paper:   93.34 with MC dropout, 93.10 without, 9.79k parameters without U (PST-B
 """
 
 from configs import stbln_ckplus
+from configs.recipes import pst_bln
 
 
 def get_config():
-    config = stbln_ckplus.get_config()
-    config.name = "pstbln_ckplus"
-    config.method = "PST-BLN"
-    config.search.enabled = True
-    return config
+    return pst_bln.grown(stbln_ckplus.get_config())

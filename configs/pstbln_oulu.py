@@ -7,11 +7,8 @@ Paper:   79.79 with MC dropout, 78.74 without, 7.59k parameters without U (PST-B
 """
 
 from configs import stbln_oulu
+from configs.recipes import pst_bln
 
 
 def get_config():
-    config = stbln_oulu.get_config()
-    config.name = "pstbln_oulu"
-    config.method = "PST-BLN"
-    config.search.enabled = True
-    return config
+    return pst_bln.grown(stbln_oulu.get_config())

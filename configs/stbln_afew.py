@@ -3,21 +3,17 @@
 Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data.md)
 Run:     python run.py --config configs/stbln_afew.py
 Paper:   36.11 with MC dropout, 34.13 without (ST-BLN, table I; scored on 252 clips).
+The paper's own recipe for AFEW: 150 frames, rate 0.01, batches of 64, 300 epochs, augmented clips.
 """
 
-from configs import base
+from configs.recipes import st_bln
 
 
 def get_config():
-    config = base.get_config()
-    config.name = "stbln_afew"
-    config.data.dataset = "afew"
-    config.data.path = "data/afew"
-    config.data.frames = 150
-    config.data.frame_rule = "uniform"
+    config = st_bln.get_config("afew")
+    config.data.frames, config.data.frame_rule = 150, "uniform"
     config.optimizer.learning_rate = 0.01
-    config.train.batch_size = 64
-    config.train.epochs = 300
+    config.train.batch_size, config.train.epochs = 64, 300
     config.train.copies = 14
     config.augment.enabled = True
     config.protocol.name = "holdout"

@@ -5,19 +5,8 @@ Run:     python run.py --config configs/stbln_buhmap.py
 Paper:   none; three classes are facial affect, the rest acted head motions.
 """
 
-from configs import base
+from configs import stbln_manifest
 
 
 def get_config():
-    config = base.get_config()
-    config.name = "stbln_buhmap"
-    config.data.dataset = "buhmap"
-    config.data.path = "data/buhmap"
-    config.data.frames = 8
-    config.data.frame_rule = "uniform"
-    config.data.features = "motion"  # people differ more in their faces than in their movements
-    config.optimizer.schedule = "cosine"
-    config.train.batch_size = 64
-    config.train.epochs = 50
-    config.protocol.folds = 0
-    return config
+    return stbln_manifest.get_config("buhmap")

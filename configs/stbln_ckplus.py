@@ -5,12 +5,8 @@ Run:     python run.py --config configs/stbln_ckplus.py
 Paper:   95.47 with MC dropout, 93.19 without (ST-BLN, table III).
 """
 
-from configs import base
+from configs.recipes import st_bln
 
 
 def get_config():
-    config = base.get_config()
-    config.name = "stbln_ckplus"
-    config.data.dataset = "ckplus"
-    config.data.path = "data/ckplus"
-    return config
+    return st_bln.get_config("ckplus")

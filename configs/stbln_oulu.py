@@ -5,12 +5,8 @@ Run:     python run.py --config configs/stbln_oulu.py
 Paper:   83.54 with MC dropout, 82.08 without (ST-BLN, table II).
 """
 
-from configs import base
+from configs.recipes import st_bln
 
 
 def get_config():
-    config = base.get_config()
-    config.name = "stbln_oulu"
-    config.data.dataset = "oulu"
-    config.data.path = "data/oulu"
-    return config
+    return st_bln.get_config("oulu")

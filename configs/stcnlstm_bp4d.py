@@ -2,22 +2,21 @@
 
 Prepare: python -m preprocess bp4d --source DIR --out data/bp4d_crops64 --crops 64
 Run:     python run.py --config configs/stcnlstm_bp4d.py
-         configs/stcnlstm_bp4d.py:stc, :lstm, :slstm are its other readings
+Variants: :stc :lstm :slstm (the paper's other rows)
 Paper:   mean F1 0.58 on the test partition, whose labels are not public: ours is that of the
          development partition (20 people, 71,261 frames).
-Windows of 18 frames, labelled at the last: one every 9 frames to learn from, one at every frame
-scored. The paper does not say how it cut its clips.
+Ours:    windows of 18 frames, labelled at the last: every 9 frames in training, at every frame in
+         evaluation. The paper does not say how it cut its clips.
 Cost:    500 epochs of 8,400 windows (a GPU).
 """
 
-from configs import base
+from configs.recipes import stc_nlstm
 
 
 def get_config(variant: str = "full"):
-    config = base.get_stcnlstm("bp4d", variant, frames=18)
+    config = stc_nlstm.get_config("bp4d", variant, frames=18)
     config.task = "action_units"
     config.data.frame_rule = "windows"
-    config.train.evaluation_epochs = 25  # what is scored is eight times what an epoch learns from
-    config.protocol.name = "holdout"
-    config.protocol.repeats = 1
+    config.train.evaluation_epochs = 25  # an evaluation takes eight times the windows of an epoch
+    config.protocol.name, config.protocol.repeats = "holdout", 1
     return config

@@ -3,18 +3,14 @@
 Prepare: python -m preprocess manifest --source MANIFEST.csv --render --crops 64 \\
              --out data/buhmap_crops (docs/data.md)
 Run:     python run.py --config configs/stcnlstm_buhmap.py
-         configs/stcnlstm_buhmap.py:stc, :lstm, :slstm, :densenet are the paper's other rows,
-         :layers3, :layers4, :layers6 its study of the depth
+Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
 Paper:   none. Motion and labels are BUHMAP's; the people are drawn.
 """
 
-from configs import stcnlstm_synthetic
+from configs import stcnlstm_manifest
 
 
 def get_config(variant: str = "full"):
-    config = stcnlstm_synthetic.get_config(variant)
-    config.name = config.name.replace("synthetic", "buhmap")
-    config.data.dataset, config.data.path = "buhmap", "data/buhmap_crops"
-    config.protocol.name = "subject_kfold"
-    config.protocol.folds = 3
+    config = stcnlstm_manifest.get_config(f"buhmap,{variant}")
+    config.data.path = "data/buhmap_crops"
     return config

@@ -2,18 +2,17 @@
 
 Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops64 --crops 64
 Run:     python run.py --config configs/stcnlstm_ckplus.py
-         configs/stcnlstm_ckplus.py:stc, :lstm, :slstm, :densenet are the paper's other rows,
-         :layers3, :layers4, :layers6 its study of the depth
-Paper:   99.8 +- 0.2 (STC-NLSTM; 98.9, 99.3, 99.4, 97.6 in the order above), divided by sequence as
-         it seems: --config.protocol.name=by_sequence is to be compared with these.
+Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
+Paper:   99.8 +- 0.2 (STC-NLSTM; 98.9, 99.3, 99.4, 97.6 in the order above), apparently with folds
+         of sequences: compare --config.protocol.name=by_sequence with these.
 Cost:    40 trainings of 500 epochs; a batch needs 1.2 GB for the first layer's maps alone (a GPU).
 """
 
-from configs import base
+from configs.recipes import stc_nlstm
 from fer_jax.faces.labels import EMOTIONS
 
 
 def get_config(variant: str = "full"):
-    config = base.get_stcnlstm("ckplus", variant, frames=18)
+    config = stc_nlstm.get_config("ckplus", variant, frames=18)
     config.data.classes = EMOTIONS
     return config

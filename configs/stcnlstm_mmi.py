@@ -2,18 +2,17 @@
 
 Prepare: python -m preprocess mmi --source DIR --out data/mmi_crops64 --crops 64
 Run:     python run.py --config configs/stcnlstm_mmi.py
-         configs/stcnlstm_mmi.py:stc, :lstm, :slstm, :densenet are the paper's other rows,
-         :layers3, :layers4, :layers6 its study of the depth
-Paper:   84.53 +- 0.67 (STC-NLSTM; 74.84, 80.39, 81.92, 77.68 in the order above), divided by
-         sequence as it seems: --config.protocol.name=by_sequence is to be compared with these.
+Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
+Paper:   84.53 +- 0.67 (STC-NLSTM; 74.84, 80.39, 81.92, 77.68 in the order above), apparently with
+         folds of sequences: compare --config.protocol.name=by_sequence with these.
 Cost:    40 trainings of 500 epochs; a batch needs 1.5 GB for the first layer's maps alone (a GPU).
 The peak is in the middle: DenseNet sees the middle frame, not the last ones.
 """
 
-from configs import base
+from configs.recipes import stc_nlstm
 
 
 def get_config(variant: str = "full"):
-    config = base.get_stcnlstm("mmi", variant)
+    config = stc_nlstm.get_config("mmi", variant)
     config.data.frames_per_second = 10.0
     return config

@@ -2,15 +2,14 @@
 
 Prepare: python -m preprocess oulu --source DIR --out data/oulu_crops64 --crops 64
 Run:     python run.py --config configs/stcnlstm_oulu.py
-         configs/stcnlstm_oulu.py:stc, :lstm, :slstm, :densenet are the paper's other rows,
-         :layers3, :layers4, :layers6 its study of the depth
-Paper:   93.45 +- 0.43 (STC-NLSTM; 84.72, 88.98, 90.12, 87.28 in the order above), divided by
-         sequence as it seems: --config.protocol.name=by_sequence is to be compared with these.
+Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
+Paper:   93.45 +- 0.43 (STC-NLSTM; 84.72, 88.98, 90.12, 87.28 in the order above), apparently with
+         folds of sequences: compare --config.protocol.name=by_sequence with these.
 Cost:    40 trainings of 500 epochs; a batch needs 1.5 GB for the first layer's maps alone (a GPU).
 """
 
-from configs import base
+from configs.recipes import stc_nlstm
 
 
 def get_config(variant: str = "full"):
-    return base.get_stcnlstm("oulu", variant)
+    return stc_nlstm.get_config("oulu", variant)

@@ -2,6 +2,7 @@
 
 Prepare: python -m preprocess synthetic --out data/synthetic_crops --crops 64
 Run:     python run.py --config configs/stcnlstm_synthetic_units.py
+Variants: :stc :lstm :slstm (the paper's other rows)
 Paper:   none. Minutes on 2 CPU cores.
 """
 

@@ -1,18 +1,18 @@
-"""ST-GCN (spatio-temporal graph convolution) on any landmark data set, as ST-BLN is run there.
+"""ST-GCN (spatio-temporal graph convolution) on any landmark dataset, as ST-BLN is run there.
 
-Prepare: as the docstring of configs/stbln_DATASET.py says
+Prepare: as the docstring of configs/stbln_DATASET.py says, own clips as stbln_manifest.py
 Run:     python run.py --config configs/stgcn.py:DATASET
-         (afew, buhmap, ckplus, oulu, ravdess, synthetic)
+Variants: :afew :buhmap :ckplus :oulu :ravdess :synthetic, else :NAME for own clips in data/NAME
 Paper:   28.17 AFEW, 77.08 Oulu-CASIA, 93.64 CK+ (ST-BLN, tables I to III)
 The original block of Yan et al. instead of the one that was counted:
          --config.model.original=True --config.method="original ST-GCN" --config.name=original
 """
 
-from configs import base
+from configs.recipes import graph_baselines
 
 
 def get_config(dataset: str = "buhmap"):
-    config = base.get_baseline("st_gcn", "ST-GCN", "stgcn", dataset)
+    config = graph_baselines.get_config("st_gcn", "ST-GCN", "stgcn", dataset)
     with config.unlocked():
         config.model.original = False
     return config

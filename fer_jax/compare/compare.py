@@ -25,7 +25,7 @@ from fer_jax.experiments.workdir import Workdir
 from fer_jax.predict.load import load_model
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import Face, stack_faces
-from fer_jax.systems import run
+from fer_jax.systems import run, searches
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import published
 from fer_jax.tasks.dimensions.scores import INTERVAL
@@ -62,7 +62,7 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
     workdir, search_seconds = Workdir(runs / config.name), None
     console.rule(config.name)
     metrics = run(config, workdir.path, console)
-    if config.search.enabled:
+    if searches(config):
         search_seconds = search_report.seconds(search_report.read_rows(workdir))
         config = load_config(str(workdir.found_config))
         workdir = Workdir(runs / config.name)
@@ -165,7 +165,7 @@ def measure(predictor: Predictor, passes: int = 100) -> dict:
     cost = plain.lower(predictor.recalibrated, inputs).cost_analysis()
     stochastic = jax.jit(functools.partial(uncertainty.sample, predictor.module, passes=passes))
     key = jax.random.key(0)
-    has_dropout = bool(predictor.module.dropout)
+    has_dropout = bool(getattr(predictor.module, "dropout", 0.0))
     return {
         "gflops": cost["flops"] / 1e9,
         "ms": _median_ms(lambda: plain(predictor.recalibrated, inputs)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import pathlib
+import re
 import sys
 import types
 
@@ -51,12 +52,19 @@ def _open_folder() -> None:
 
 
 def listing(order: list[str] | None = None) -> str:
-    """One line a config: its name and what it is; `order` is that of the names."""
+    """Each config's name, what it is, and below it its variants; `order` is that of the names."""
     order = names() if order is None else order
     width = max(map(len, order), default=0)
-    return "\n".join(f"  {name:{width}}  {_title(name)}" for name in order)
+    lines = []
+    for name in order:
+        title, variants = describe(name)
+        lines.append(f"  {name:{width}}  {title}")
+        lines += [f"  {'':{width}}    {variants}"] if variants else []
+    return "\n".join(lines)
 
 
-def _title(name: str) -> str:
+def describe(name: str) -> tuple[str, str]:
+    """Title of a config's docstring and what it says after "Variants:", "" where it has none."""
     document = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
-    return document.partition("\n")[0]
+    variants = re.search(r"^Variants: (.*)$", document, re.MULTILINE)
+    return document.partition("\n")[0], variants.group(1) if variants else ""

@@ -22,7 +22,8 @@ from fer_jax.experiments import validate
 from fer_jax.experiments.bundle import is_bundle, read_bundle
 from fer_jax.experiments.workdir import Workdir, claim
 from fer_jax.faces.landmarks import make_graph
-from fer_jax.layers.build import make_network
+from fer_jax.layers.build import check_fields, make_network
+from fer_jax.layers.fields import FieldError
 from fer_jax.tasks import TASKS
 from fer_jax.training import initial_weights
 from fer_jax.training.evaluate import make_evaluate
@@ -101,6 +102,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
     if config.task not in TASKS:
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
     validate.check(config)
+    check_network(config, network)
     clips = _load(config, model_inputs.takes_crops(network))
     if config.task == "classification" and len(clips.classes) < 2:
         raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
@@ -110,7 +112,8 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
     folds = _folds(config, clips)
     model = config.model.to_dict()
     module = make_network(network, model, len(clips.classes), clips.graph, config.data.frames)
-    _check_crops(config, clips, getattr(network, "smallest", 1))
+    if clips.crops is not None:
+        check_crops(config, clips.crops.size, getattr(module, "smallest_crop", 1))
 
     def features(batch):
         edges, size = clips.graph.edges, config.data.crop_size
@@ -221,28 +224,37 @@ def _from_bundle(path: pathlib.Path, program: Program, clips: Clips) -> Start:
     return Start(taken, f"begins with {count} of {count + len(new)} arrays of {path}{listed}")
 
 
-def _check_crops(config: ConfigDict, clips: Clips, smallest: int) -> None:
-    """Refuses crops of which a model would see too little, or more than there is.
+def check_network(config: ConfigDict, network: type[nn.Module]) -> None:
+    """Refuses a network class and fields of `config.model` that cannot be trained.
+
+    Raises:
+      ValueError: names the field, or what the class lacks.
+    """
+    try:
+        module = check_fields(network, config.model.to_dict())
+    except FieldError as error:
+        raise ValueError(f"--config.model.{error}") from error
+    tasks = getattr(module, "tasks", ())
+    if tasks and config.task not in tasks:
+        raise ValueError(
+            f"--config.task={config.task} is not for {config.model.name} as --config.model sets "
+            f"it: use --config.task={tasks[0]}"
+        )
+
+
+def check_crops(config: ConfigDict, prepared: int, smallest: int) -> None:
+    """Refuses crops of which a network would see too little, or more than there is.
 
     Args:
+      prepared: side of the prepared crops, pixels.
       smallest: side of a crop that the network needs, pixels.
     """
-    if clips.crops is None:
-        return
-    prepared, size = clips.crops.size, config.data.crop_size
-    seen = config.model.get("size", 0) or size or prepared  # after enlarging
-    for name, more in (("stages", 0), ("blocks", 1)):  # in front of its blocks DenseNet halves too
-        count = len(config.model.get(name, ()))
-        if count and seen // 2 ** (count + more) < 1:
-            raise ValueError(
-                f"{count} {name} halve crops of {seen} pixels to nothing: give fewer "
-                f"--config.model.{name} or larger crops"
-            )
+    size = config.data.crop_size
     if (size or prepared) < smallest:
         raise ValueError(
             f"{config.model.name} sees crops of {size or prepared} pixels and needs at least "
-            f"{smallest}: set --config.data.crop_size or prepare "
-            f"{how_to_prepare.crops_flag(smallest)}"
+            f"{smallest}: set --config.data.crop_size, prepare "
+            f"{how_to_prepare.crops_flag(smallest)}, or give it fewer layers that halve its maps"
         )
     if size and not SEEN * prepared <= size <= prepared:
         raise ValueError(

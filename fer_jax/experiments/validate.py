@@ -1,4 +1,7 @@
-"""Refuses configs that cannot mean anything, before any work."""
+"""Refuses values of a config that have no meaning, before any work.
+
+Section `model` is left to the network, see `layers.build.check`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from fer_jax.data.frame_selection import CUT
 from fer_jax.faces.emotion_ratings import SCALE
 
 _RANGES = (
-    ("model.dropout", 0.0, 0.95),
     ("optimizer.learning_rate", 0.0, math.inf),
     ("optimizer.momentum", 0.0, 1.0),
     ("optimizer.weight_decay", 0.0, math.inf),
@@ -25,26 +27,13 @@ _RANGES = (
     ("data.frames_per_second", 0.0, math.inf),
     ("data.crop_size", 0, 4096),
     ("data.crops_in_memory_gb", 0.0, math.inf),
-    ("model.modules", 0, 100),
-    ("model.features", 0, 100_000),
-    ("model.label_mean", *SCALE),
-    ("model.outside", 0.0, 1.0),
     ("evaluation.target_accuracy", 0.0, 1.0),
-    ("search.width_threshold", 1e-12, 1.0),
-    ("search.depth_threshold", 1e-12, 1.0),
 )
 _COUNTS = (
-    "data.frames", "model.subsets", "model.kernel_size", "train.batch_size", "train.batch_parts",
-    "train.copies", "optimizer.patience", "model.divisor",
-    "train.epochs", "train.checkpoint_epochs", "train.evaluation_epochs", "evaluation.passes",
-    "protocol.repeats", "model.hidden", "model.reduced", "model.growth", "model.initial",
-    "search.epochs", "search.block_size", "search.max_layers", "search.max_blocks",
+    "data.frames", "train.batch_size", "train.batch_parts", "train.copies", "train.epochs",
+    "train.checkpoint_epochs", "train.evaluation_epochs", "optimizer.patience",
+    "evaluation.passes", "protocol.repeats",
 )  # fmt: skip
-_LISTS = (
-    ("model.widths", "the positive width of every layer", "(8, 16, 16)"),
-    ("model.channels", "the positive width of every layer", "(64, 64, 64)"),
-    ("model.blocks", "the number of layers of every block", "(6, 12)"),
-)
 
 
 def check(config: ConfigDict) -> None:
@@ -61,7 +50,7 @@ def _check_values(config: ConfigDict) -> None:
     """Refuses values that have the right type but no meaning."""
     for field in _COUNTS:
         section, name = field.split(".")
-        if config[section].get(name, 1) < 1:
+        if config[section][name] < 1:
             raise ValueError(f"--config.{field}={config[section][name]}: it must be 1 or more")
     for field, low, high in _RANGES:
         section, name = field.split(".")
@@ -69,48 +58,27 @@ def _check_values(config: ConfigDict) -> None:
             raise ValueError(
                 f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
             )
-    for field, what, example in _LISTS:
-        section, name = field.split(".")
-        _check_list(field, config[section].get(name, (1,)), what, example)
-    if config.optimizer.schedule == "steps":
-        what = f"each {config.optimizer.drop_unit} at which the learning rate falls"
-        _check_list("optimizer.drop_at", config.optimizer.drop_at, what, "(300,)")
+    drops = config.optimizer.drop_at
+    if config.optimizer.schedule == "steps" and not (drops and all(map(_is_count, drops))):
+        raise ValueError(
+            f"--config.optimizer.drop_at={tuple(drops)}: give each {config.optimizer.drop_unit} at "
+            f"which the learning rate falls, e.g. --config.optimizer.drop_at='(300,)'"
+        )
     angles = config.augment.get("angles", ())
     if not all(isinstance(angle, (int, float)) and abs(angle) <= 180 for angle in angles):
         raise ValueError(f"--config.augment.angles={tuple(angles)}: degrees lie in -180 to 180")
     if config.train.keep not in ("last", "best"):
         raise ValueError(f"--config.train.keep={config.train.keep}: use 'last' or 'best'")
-    if config.model.get("dtype", "float32") not in ("float32", "bfloat16"):
-        raise ValueError(f"--config.model.dtype={config.model.dtype}: use 'float32' or 'bfloat16'")
-    for stage in config.model.get("stages", ()):
-        if not isinstance(stage, (tuple, list)) or len(stage) != 2 or min(stage) < 1:
-            raise ValueError(
-                f"--config.model.stages: {stage} is no (channels, convolutions) of a stage"
-            )
-    if config.model.get("factorised", 1) not in (1, 3):
-        raise ValueError(
-            f"--config.model.factorised={config.model.factorised}: kernels span 1 or 3 frames"
-        )
-    scales = config.model.get("residual_scale", (1.0,) * 3)
-    if len(scales) != 3 or not all(isinstance(each, (int, float)) for each in scales):
-        raise ValueError(
-            f"--config.model.residual_scale={tuple(scales)}: give one factor for each of the "
-            f"blocks A, B and C, e.g. '(0.17, 0.1, 0.2)'"
-        )
     strides = config.data.window_strides
-    if len(strides) != 2 or not all(isinstance(each, int) and each > 0 for each in strides):
+    if len(strides) != 2 or not all(map(_is_count, strides)):
         raise ValueError(
             f"--config.data.window_strides={tuple(strides)}: give the windows from one to the next "
-            f"of those learnt from and of those scored, e.g. '(9, 1)'"
+            f"in training and in evaluation, e.g. '(9, 1)'"
         )
 
 
-def _check_list(field: str, values, what: str, example: str) -> None:
-    """Refuses what is not a list of positive whole numbers."""
-    if not values or not all(isinstance(value, int) and value > 0 for value in values):
-        raise ValueError(
-            f"--config.{field}={tuple(values)}: give {what}, e.g. --config.{field}='{example}'"
-        )
+def _is_count(value) -> bool:
+    return isinstance(value, int) and value > 0
 
 
 def _check_words(config: ConfigDict) -> None:
@@ -178,16 +146,6 @@ def _check_combinations(config: ConfigDict) -> None:
     motion = config.data.features == "motion"
     if motion and config.data.frames < 2:
         raise ValueError("--config.data.features=motion needs --config.data.frames=2 or more")
-    if config.search.enabled and (config.task, config.model.name) != ("classification", "st_bln"):
-        raise ValueError(
-            f"--config.search.enabled=True grows st_bln for classification, not "
-            f"{config.model.name} for {config.task}: leave it off"
-        )
-    if config.task != "classification" and config.model.name == "densenet":
-        raise ValueError(
-            "--config.model.name=densenet takes the mean of its frames' class probabilities: use "
-            "--config.task=classification"
-        )
     for rule in dict.fromkeys((config.data.frame_rule, *(r for _, _, r in config.data.train_on))):
         _check_rule(config, rule, motion)
 

@@ -1,10 +1,38 @@
-"""Makes a network of a class, its fields and a data set; tells what its parameters are."""
+"""Makes a network of a class, its fields and a dataset; the contract that a class keeps.
+
+A network is a Flax module (`flax.linen`) whose fields a config sets by keyword.
+
+It must have
+  classes: field, number of outputs.
+  axis_name: field, `str | None = None`: the device axis, which it hands to the `BatchNorm` and
+    `Dropout` of `layers.common`, so that one and eight devices give the same run.
+  inputs: class attribute: "edges" or "nodes" of the landmark graph, "frames" (face crops) or
+    "faces" (crops with landmarks), see `data.model_inputs`.
+  pixels: class attribute or field of a network of crops: a key of `data.model_inputs.PIXELS`.
+  __call__(inputs, *, train, dropout=None): logits `[B, classes]`; `dropout` defaults to `train`,
+    so that MC dropout keeps BatchNorm in inference mode.
+
+It may have
+  edges, frames: fields that the data set: the landmark graph, the number of frames T.
+  dropout: field, rate from 0 to 0.95. Without it, or at 0, no MC dropout is reported.
+  dtype: field, "float32" or "bfloat16".
+  check(): refuses values of its fields without meaning by a `layers.fields.FieldError`; decorate it
+    with `nn.nowrap` and call it first in `setup` or `__call__`.
+  smallest_crop: attribute, side of the smallest crop that it can take, pixels.
+  tasks: attribute, names of the tasks that its outputs suit; without it, any.
+  gray: attribute, True takes the colour out of crops.
+  before_dropout(inputs), after_dropout(x, dropout=): the part in front of the first dropout, which
+    MC dropout then computes once, and the rest.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 
 import flax.linen as nn
+
+from fer_jax.layers import fields as checks
 
 # Names of the learnable matrices over nodes, edges or frames, which the papers' counts mostly leave
 # out.
@@ -12,6 +40,8 @@ GRAPH_LEAVES = ("U", "P", "M", "S", "T", "A")
 
 _GIVEN = ("edges", "frames", "axis_name")  # fields that the data and the devices set
 _LINEN = ("name", "parent")
+CROPS = ("frames", "faces")
+INPUTS = ("edges", "nodes", *CROPS)
 
 
 def is_kernel(leaf: str) -> bool:
@@ -22,12 +52,12 @@ def is_kernel(leaf: str) -> bool:
 def make_network(
     network: type[nn.Module], fields: dict, classes: int, graph, frames: int | None = None
 ) -> nn.Module:
-    """Makes a network for a data set.
+    """Makes a network for a dataset.
 
     Args:
-      network: a Flax module with the field `classes`.
+      network: a class that keeps the contract above.
       fields: `{"name": of the network in messages, **constructor fields}`; lists stand for tuples.
-      classes: number of classes of the data set.
+      classes: number of classes of the dataset.
       graph: its `landmarks.Graph`; networks with a field `edges` get the edges.
       frames: T of a clip, for networks that are tied to it.
 
@@ -35,23 +65,86 @@ def make_network(
       The module, bound to no device axis.
 
     Raises:
-      ValueError: a field that it does not have, or another number of classes.
+      ValueError: a class that does not keep the contract, a field that it does not have or whose
+        value has no meaning (`FieldError`), or another number of classes.
     """
-    fields = dict(fields)
-    name = fields.pop("name", network.__name__)
-    if fields.pop("classes", classes) != classes:
+    own, given = _fields(network), {}
+    if "edges" in own:
+        given["edges"] = tuple((int(source), int(target)) for source, target in graph.edges)
+    if "frames" in own and frames is not None:
+        given["frames"] = frames
+    if fields.get("classes", classes) != classes:
         raise ValueError(f"the model has another number of classes than the data set's {classes}")
-    own = {field.name for field in dataclasses.fields(network)}
-    free = sorted(own - {"classes", *_GIVEN, *_LINEN})
+    return _make(network, fields, classes=classes, **given)
+
+
+def check_fields(network: type[nn.Module], fields: dict) -> nn.Module:
+    """Checks a class and its fields before there is data.
+
+    Args:
+      network, fields: see `make_network`.
+
+    Returns:
+      The network, for one class and without edges: it tells `smallest_crop` and `tasks`.
+
+    Raises:
+      ValueError: see `make_network`.
+    """
+    stand_ins = {"edges": (), "frames": 1}
+    given = {field: value for field, value in stand_ins.items() if field in _fields(network)}
+    return _make(network, fields, classes=1, **given)
+
+
+def _make(network: type[nn.Module], fields: dict, **given) -> nn.Module:
+    fields = {key: _frozen(value) for key, value in fields.items() if key != "classes"}
+    name = fields.pop("name", network.__name__)
+    check_class(network)
+    free = sorted(_fields(network) - {"classes", *_GIVEN, *_LINEN})
     unknown = sorted(set(fields) - set(free))
     if unknown:
         raise ValueError(f"model {name!r} has no field {unknown[0]!r} to set: it has {free}")
-    fields = {key: _frozen(value) for key, value in fields.items()}
-    if "edges" in own:
-        fields["edges"] = tuple((int(source), int(target)) for source, target in graph.edges)
-    if "frames" in own and frames is not None:
-        fields["frames"] = frames
-    return network(classes=classes, **fields)
+    needed = [field.name for field in dataclasses.fields(network) if _has_no_default(field)]
+    missing = sorted(set(needed) - set(fields) - set(given) - set(_LINEN))
+    if missing:
+        raise ValueError(f"model {name!r} needs its field {missing[0]!r}: it has no default")
+    module = network(**fields, **given)
+    if "dropout" in free:
+        checks.within(module, "dropout", 0.0, 0.95)
+    if "dtype" in free:
+        checks.one_of(module, "dtype", ("float32", "bfloat16"))
+    if hasattr(module, "check"):
+        module.check()
+    return module
+
+
+def check_class(network: type[nn.Module]) -> None:
+    """Refuses a class that does not keep the contract of networks.
+
+    Raises:
+      ValueError: names the class, what it lacks and what to add.
+    """
+    lacks, own = None, _fields(network)
+    for field, what in (("classes", "int"), ("axis_name", "str | None = None")):
+        if field not in own:
+            lacks = f"the field `{field}: {what}`"
+    if getattr(network, "inputs", None) not in INPUTS:
+        lacks = f"the class attribute `inputs`, one of {INPUTS}"
+    elif network.inputs in CROPS and not hasattr(network, "pixels"):
+        lacks = "the class attribute `pixels`, how crops are scaled"
+    parameters = inspect.signature(network.__call__).parameters
+    for keyword in ("train", "dropout"):
+        if keyword not in parameters:
+            lacks = f"the argument {keyword!r} in `__call__(self, inputs, *, train, dropout=None)`"
+    if lacks:
+        raise ValueError(f"{network.__name__} lacks {lacks}: see the contract in {__name__}")
+
+
+def _fields(network: type[nn.Module]) -> set[str]:
+    return {field.name for field in dataclasses.fields(network)}
+
+
+def _has_no_default(field: dataclasses.Field) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
 
 
 def _frozen(value):

@@ -85,12 +85,21 @@ def build(fields: dict, classes: int, graph, frames: int | None = None) -> nn.Mo
     return make_network(network, fields, classes, graph, frames)
 
 
+def searches(config: ConfigDict) -> bool:
+    """Whether a config grows its topology (PST-BLN) instead of training a given one."""
+    return "search" in config and config.search.enabled
+
+
 def prepare(config: ConfigDict, workdir) -> Experiment:
     """Checks a config and builds everything it needs, see `experiments.setup.prepare`."""
     from fer_jax.experiments import setup
 
     try:
         network = find(config.model.name).network
+        if searches(config):
+            from fer_jax.systems.st_bln import growth
+
+            growth.check(config)
     except ValueError as error:
         raise setup.SetupError(str(error)) from error
     return setup.prepare(config, workdir, network)
@@ -120,7 +129,7 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
 
     started, console = time.perf_counter(), console or Console()
     experiment = prepare(config, workdir)
-    if config.search.enabled:
+    if searches(config):
         from fer_jax.systems.st_bln import search
 
         return search.run_search(experiment, console)

@@ -103,7 +103,8 @@ def make_evaluate(program: Program, passes: int) -> Callable:
       each part and run are `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`,
       probabilities.
     """
-    task, passes = program.task, passes if program.module.dropout else 1
+    passes = passes if getattr(program.module, "dropout", 0.0) else 1
+    task = program.task
     spread = program.module.clone(axis_name=parallel.AXIS)
 
     def sampled(variables, batch, key):

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fer_jax.layers import fields
 from fer_jax.layers.backbones import RESNET50_STAGES, VGG16, VGG16_STAGES, ResNet50
 from fer_jax.layers.common import Dense, Dropout
 from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector, scale_to_unit
@@ -19,6 +20,7 @@ from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector, scale_to_unit
 TRUNKS = ("vgg16", "resnet50")
 POOLINGS = ("global", "fc", "bilinear")
 COMPACT = ("full", "triangle", "reduced", "low_rank")
+SCALE = (1.0, 9.0)  # of the labels
 FC = 4096  # units of fc6 and of fc7
 
 
@@ -99,8 +101,35 @@ class BilinearCNN(nn.Module):
 
     inputs = "frames"
 
+    @property
+    def smallest_crop(self) -> int:
+        return 1 if self.size else 2 ** len(self.stages)  # each stage halves its maps
+
+    @nn.nowrap
+    def check(self) -> None:
+        """Refuses fields without meaning, see `layers.build`."""
+        fields.one_of(self, "trunk", TRUNKS)
+        fields.one_of(self, "pooling", POOLINGS)
+        fields.one_of(self, "compact", COMPACT)
+        fields.stages(self)
+        fields.positive(self, "reduced")
+        fields.within(self, "features", 0, 100_000)
+        fields.within(self, "label_mean", *SCALE)
+        if self.pooling == "fc" and self.trunk != "vgg16":
+            raise fields.FieldError(
+                self, "pooling", f"fc6 and fc7 belong to vgg16, not {self.trunk}"
+            )
+        if self.compact != "full" and self.pooling != "bilinear":
+            problem = f"it is for bilinear pooling, not {self.pooling}"
+            raise fields.FieldError(self, "compact", problem)
+        if self.rank % 2 or self.rank < 2:
+            raise fields.FieldError(self, "rank", "it must be even: half of it is subtracted")
+        if 0 < self.size < 2 ** len(self.stages):
+            problem = f"{len(self.stages)} stages halve it to nothing"
+            raise fields.FieldError(self, "size", problem)
+
     def setup(self):
-        self._check()
+        self.check()
         self.backbone = self._trunk()
         bilinear, glorot = self.pooling == "bilinear", nn.initializers.glorot_uniform()
         if self.pooling == "fc":
@@ -117,20 +146,6 @@ class BilinearCNN(nn.Module):
         # one network a pass: frames and mirror images of a clip share its mask
         self.drop = Dropout(self.dropout, axis_name=self.axis_name, shared_axis=1)
         self.head = self._head()
-
-    def _check(self):
-        choices = {"trunk": TRUNKS, "pooling": POOLINGS, "compact": COMPACT}
-        for field, known in choices.items():
-            if getattr(self, field) not in known:
-                raise ValueError(f"{field} {getattr(self, field)!r} is unknown: use one of {known}")
-        if self.pooling == "fc" and self.trunk != "vgg16":
-            raise ValueError(f"fc6 and fc7 belong to vgg16, not to {self.trunk}")
-        if self.compact != "full" and self.pooling != "bilinear":
-            raise ValueError(
-                f"compact {self.compact!r} is for bilinear pooling, not {self.pooling}"
-            )
-        if self.rank % 2 or self.rank < 2:
-            raise ValueError(f"rank is even (half of it is subtracted), not {self.rank}")
 
     def _trunk(self) -> nn.Module:
         options = {"dtype": self.dtype, "remat": self.remat, "axis_name": self.axis_name}

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fer_jax.layers import fields
 from fer_jax.layers.backbones import VGG16, VGG16_STAGES
 from fer_jax.layers.common import Dense, Dropout
 from fer_jax.layers.lstm import BiLSTM
@@ -98,9 +99,21 @@ class FERGCN(nn.Module):
     inputs = "frames"
     pixels = "imagenet"
 
+    @property
+    def smallest_crop(self) -> int:
+        return 2 ** len(self.stages)  # each stage halves its maps
+
+    @nn.nowrap
+    def check(self) -> None:
+        """Refuses fields without meaning, see `layers.build`."""
+        fields.within(self, "features", 2, 100_000)
+        if self.features % 2:
+            raise fields.FieldError(self, "features", "it must be even: half a direction")
+        fields.within(self, "modules", 0, 100)
+        fields.stages(self)
+
     def setup(self):
-        if self.features % 2 or self.features < 2:
-            raise ValueError(f"features is even (half a direction) and not 0, not {self.features}")
+        self.check()
         self.backbone = VGG16(self.stages, self.dtype, self.remat, self.axis_name)
         self.reduce = Dense(self.features)
         self.graph_modules = [GraphModule(self.features) for _ in range(self.modules)]

@@ -24,7 +24,13 @@ from fer_jax.layers.common import (
     channel_mix,
     he_normal_fan_out,
 )
-from fer_jax.systems.graph_baselines.st_gcn import Edges, check_inputs, checked_edges, classifier
+from fer_jax.systems.graph_baselines.st_gcn import (
+    Edges,
+    check_inputs,
+    check_layers,
+    checked_edges,
+    classifier,
+)
 
 
 def incidence(edges: Edges, nodes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -144,9 +150,15 @@ class DGNN(nn.Module):
 
     inputs = "nodes"
 
+    @nn.nowrap
+    def check(self) -> None:
+        """Refuses fields without meaning, see `layers.build`."""
+        check_layers(self)
+
     @nn.compact
     def __call__(self, inputs: jax.Array, *, train: bool, dropout: bool | None = None) -> jax.Array:
-        check_inputs(inputs, self.nodes, self.kernel_size)
+        self.check()
+        check_inputs(inputs, self.nodes)
         source, target = checked_edges(self.edges, self.nodes).T
         active = train if dropout is None else dropout
         drop = Dropout(self.dropout, batch_axis=1, axis_name=self.axis_name)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fer_jax.layers import fields
 from fer_jax.layers.common import (
     STRIDED_LAYERS,
     BatchNorm,
@@ -261,9 +262,15 @@ class GraphNetwork(nn.Module):
         """Returns the fields of `GraphLayer` in which the systems differ."""
         raise NotImplementedError
 
+    @nn.nowrap
+    def check(self) -> None:
+        """Refuses fields without meaning, see `layers.build`."""
+        check_layers(self)
+
     @nn.compact
     def __call__(self, inputs: jax.Array, *, train: bool, dropout: bool | None = None) -> jax.Array:
-        check_inputs(inputs, self.nodes, self.kernel_size)
+        self.check()
+        check_inputs(inputs, self.nodes)
         active = train if dropout is None else dropout
         drop = Dropout(self.dropout, batch_axis=self.batch_axis, axis_name=self.axis_name)
         norm = BatchNorm(self.axis_name, name="data_norm")
@@ -285,10 +292,15 @@ class GraphNetwork(nn.Module):
         return classifier(self.classes)(pooled)
 
 
-def check_inputs(inputs: jax.Array, nodes: int, kernel_size: int) -> None:
-    """Raises `ValueError` unless inputs are `[B, T, nodes, 2]` and the kernel has a middle."""
-    if kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size is odd, not {kernel_size}")
+def check_layers(network: nn.Module) -> None:
+    """Checks the fields that ST-GCN, AGCN and DGNN share."""
+    fields.positive(network, "nodes")
+    fields.odd(network, "kernel_size")
+    fields.positive_list(network, "widths", "the width of every layer", "(8, 16, 16)")
+
+
+def check_inputs(inputs: jax.Array, nodes: int) -> None:
+    """Raises `ValueError` unless inputs are `[B, T, nodes, 2]`."""
     if inputs.ndim != 4 or inputs.shape[2:] != (nodes, 2):
         raise ValueError(f"inputs are [B, T, {nodes}, 2] node coordinates, not {inputs.shape}")
 
@@ -308,6 +320,11 @@ class STGCN(GraphNetwork):
 
     original: bool = False
     centre: int = 16
+
+    @nn.nowrap
+    def check(self) -> None:
+        check_layers(self)
+        fields.within(self, "centre", 0, self.nodes - 1)
 
     def layer_options(self) -> dict:
         if self.original:

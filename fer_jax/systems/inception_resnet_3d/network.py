@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from fer_jax.layers import fields
 from fer_jax.layers.common import BatchNorm, Dense, Dropout
 from fer_jax.layers.conv3d import Conv3D, max_pool_3, mean_pool_3
 from fer_jax.layers.lstm import LSTM
@@ -219,12 +220,27 @@ class InceptionResNet3D(nn.Module):
     axis_name: str | None = None
 
     inputs = "faces"
-    smallest = 49  # pixels of a side, of which Reduction-B leaves one
+    smallest_crop = 49  # pixels of a side, of which Reduction-B leaves one
     pixels = "symmetric"
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return ("classification",) if self.still else ()  # still: the mean of class probabilities
+
+    @nn.nowrap
+    def check(self) -> None:
+        """Refuses fields without meaning, see `layers.build`."""
+        fields.one_of(self, "version", sorted(WIDTHS))
+        fields.positive(self, "divisor", "hidden")
+        fields.within(self, "outside", 0.0, 1.0)
+        fields.one_of(self, "factorised", (1, FRAMES))
+        scales = self.residual_scale
+        if len(scales) != 3 or not all(isinstance(each, (int, float)) for each in scales):
+            problem = "give one factor for each of the blocks A, B and C, e.g. (0.17, 0.1, 0.2)"
+            raise fields.FieldError(self, "residual_scale", problem)
+
     def setup(self):
-        if self.version not in WIDTHS:
-            raise ValueError(f"version {self.version!r} is unknown: use one of {sorted(WIDTHS)}")
+        self.check()
         self.stem = self._block(Stem, "stem")
         self.inception_a = self._block(InceptionA, "a", self.residual_scale[0], weighted=True)
         self.reduction_a = self._block(ReductionA, "reduction_a")

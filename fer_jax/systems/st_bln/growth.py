@@ -135,6 +135,28 @@ class Rule:
     max_blocks: int = 50
 
 
+def check(config) -> None:
+    """Checks section `search` of a config, whose fields beside `enabled, epochs` are a `Rule`'s.
+
+    Raises:
+      ValueError: names the field, what is wrong and what is right.
+    """
+    search = config.search
+    for field in ("epochs", "block_size", "max_layers", "max_blocks"):
+        if search[field] < 1:
+            raise ValueError(f"--config.search.{field}={search[field]}: it must be 1 or more")
+    for field in ("width_threshold", "depth_threshold"):
+        if not 1e-12 <= search[field] <= 1.0:
+            raise ValueError(
+                f"--config.search.{field}={search[field]}: it must lie in 1e-12 to 1.0"
+            )
+    if (config.task, config.model.name) != ("classification", "st_bln"):
+        raise ValueError(
+            f"--config.search.enabled=True grows st_bln for classification, not "
+            f"{config.model.name} for {config.task}: leave it off"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Decision:
     """What one trained topology led to.

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fer_jax.layers import fields
 from fer_jax.layers.common import (
     STRIDED_LAYERS,
     BatchNorm,
@@ -122,14 +123,18 @@ class STBLN(nn.Module):
 
     inputs = "edges"
 
+    @nn.nowrap
+    def check(self) -> None:
+        """Refuses fields without meaning, see `layers.build`."""
+        fields.positive(self, "subsets")
+        fields.odd(self, "kernel_size")
+        fields.positive_list(self, "widths", "the width of every layer", "(8, 16, 16)")
+        fields.one_of(self, "dropout_place", ("after", "before"))
+        fields.one_of(self, "u_init", sorted(U_INITS))
+
     @nn.compact
     def __call__(self, inputs: jax.Array, *, train: bool, dropout: bool | None = None) -> jax.Array:
-        if self.dropout_place not in ("after", "before"):
-            raise ValueError(f"dropout_place is 'after' or 'before', not {self.dropout_place!r}")
-        if self.u_init not in U_INITS:
-            raise ValueError(f"u_init is one of {sorted(U_INITS)}, not {self.u_init!r}")
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size is odd, not {self.kernel_size}")
+        self.check()
         active = train if dropout is None else dropout
         drop = Dropout(self.dropout, batch_axis=1, axis_name=self.axis_name)
         batch, frames, edges, features = inputs.shape

@@ -164,11 +164,11 @@ def found_config(config: ConfigDict, file: pathlib.Path) -> str:
         f"Run: {command(file)}",
         '"""',
         "",
-        "from configs import base",
+        "from configs.recipes import st_bln",
         "",
         "",
         "def get_config():",
-        "    config = base.get_config()",
+        f"    config = st_bln.get_config({config.data.dataset!r})",
         *(f"    config.{field} = {value!r}" for field, value in _flat(config.to_dict())),
         "    return config",
     ]

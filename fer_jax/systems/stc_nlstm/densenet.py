@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fer_jax.layers import fields
 from fer_jax.layers.common import BatchNorm, Dense, Dropout
 from fer_jax.layers.conv2d import Conv2D, max_pool_3
 
@@ -115,8 +116,20 @@ class DenseNet(nn.Module):
 
     inputs = "frames"
     pixels = "imagenet"
+    tasks = ("classification",)  # it takes the mean of its frames' class probabilities
+
+    @property
+    def smallest_crop(self) -> int:
+        return 2 ** (len(self.blocks) + 1)  # halved in front of the blocks and behind each
+
+    @nn.nowrap
+    def check(self) -> None:
+        """Refuses fields without meaning, see `layers.build`."""
+        fields.positive(self, "growth", "initial")
+        fields.positive_list(self, "blocks", "the number of layers of every block", "(6, 12)")
 
     def setup(self):
+        self.check()
         sizes = (self.blocks, self.growth, self.initial)
         self.cnn = DenseBlocks(*sizes, self.dtype, self.remat, self.axis_name)
         self.drop = Dropout(self.dropout, axis_name=self.axis_name)

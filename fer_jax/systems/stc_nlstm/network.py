@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fer_jax.layers import fields
 from fer_jax.layers.common import BatchNorm, Dense, Dropout
 from fer_jax.layers.conv3d import Conv3D, largest, max_pool_frames
 from fer_jax.layers.lstm import LSTM
@@ -130,11 +131,17 @@ class STCNLSTM(nn.Module):
     inputs = "frames"
     pixels = "symmetric"
 
-    def setup(self):
-        if self.nesting not in NESTINGS:
-            raise ValueError(f"nesting {self.nesting!r} is unknown: use one of {NESTINGS}")
+    @nn.nowrap
+    def check(self) -> None:
+        """Refuses fields without meaning, see `layers.build`."""
+        fields.positive(self, "hidden")
+        fields.positive_list(self, "channels", "the width of every layer", "(64, 64, 64)")
+        fields.one_of(self, "nesting", NESTINGS)
         if self.nesting == "sum" and len(set(self.channels)) > 1:
-            raise ValueError(f"the layers of a sum have one width, not {tuple(self.channels)}")
+            raise fields.FieldError(self, "channels", "the layers of a sum have one width")
+
+    def setup(self):
+        self.check()
         glorot = nn.initializers.glorot_uniform()
         layer = nn.remat(Layer, static_argnums=(2,)) if self.remat else Layer
         count = len(self.channels)

@@ -1,0 +1,15 @@
+"""PST-BLN on your own clips, prepared in data/NAME: searches the topology on all people but one.
+
+Prepare: python -m preprocess manifest --source FILE.csv --out data/NAME
+Run:     python run.py --config configs/pstbln_manifest.py:NAME
+Then:    python run.py --config runs/pstbln_NAME/found.py (leaves out every person in turn)
+Variants: :NAME
+Paper:   none. Ours: as configs/stbln_manifest.py, at most 4 layers of 4 blocks, 20 epochs a stage.
+"""
+
+from configs import stbln_manifest
+from configs.recipes import pst_bln
+
+
+def get_config(name: str = "manifest"):
+    return pst_bln.grown_small(stbln_manifest.get_config(name), epochs=20)

@@ -1,0 +1,78 @@
+"""Bilinear CNN: valence, arousal and dominance of still faces from second-order features.
+
+Paper: Zhou, Kong, Fowlkes, Chen & Lei, "Fine-grained facial expression analysis using dimensional
+emotion model", arXiv 1805.01024. The paper's: FER+ faces enlarged to 224 pixels, VGG16 or ResNet50
+from weights for faces, SGD with momentum 0.9, learning rate 0.001 halved every 20 epochs, 100
+epochs, dropout 0.3, the official division of FER+.
+Ours: batches of 50 and weight decay 5e-4 (the authors' code has these, the paper is silent),
+ResNet50 cut to 512 channels for bilinear pooling, the epoch with the best validation loss, and the
+starting weights: random, ImageNet's or those of another run.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+TRUNKS = {"vgg16": ("VGG16", "vggface"), "resnet50": ("ResNet50", "vggface2")}  # name, pixels
+POOLINGS = ("global", "bilinear")
+DIMENSIONS = {"va": ("valence", "arousal"), "vad": ("valence", "arousal", "dominance")}
+
+
+def get_config(trunk: str, pooling: str, dimensions: str) -> ConfigDict:
+    """The bilinear CNN as published for FER+.
+
+    Args:
+      trunk: key of `TRUNKS`.
+      pooling: one of `POOLINGS`.
+      dimensions: key of `DIMENSIONS`.
+    """
+    title, pixels = TRUNKS[trunk]
+    model = {
+        "name": "bilinear_cnn",
+        "trunk": trunk,
+        "pooling": pooling,  # "global", "bilinear", or "fc": fc6 and fc7 of VGG16
+        "compact": "full",  # or "triangle", "reduced", "low_rank", see the model
+        "features": 512,  # units between the bilinear feature and the output; 0: none
+        "reduced": 100,  # channels that "reduced" leaves
+        "rank": 8,  # of each output's matrix with "low_rank", even
+        "reference_grad": False,  # slope of the root as in the authors' code
+        "label_mean": 5.0,  # that outputs begin with
+        "dropout": 0.3,
+        "size": 224,  # pixels of a side to which faces are enlarged; 0: as they are
+        # of the paper's weights, "vggface" or "vggface2"; "imagenet" with ImageNet's
+        "pixels": pixels,
+        "gray": True,  # FER+ has no colour, so it is taken out of other faces
+        "mirrored": True,  # averages the outputs for a face and its mirror image
+        "stages": (),  # of the trunk; (): the paper's
+        "batch_norm": False,  # of VGG16
+        "dtype": "float32",  # or "bfloat16"
+        "remat": False,  # True: less memory, more time
+    }
+    config = base.get_config(model=model, augment=base.CROP_AUGMENT | {"enabled": True})
+    config.name = f"bilinear_{trunk}_{pooling}_{dimensions}"
+    config.method = f"{title} {pooling}"
+    config.task = "dimensional"
+    config.data.dataset, config.data.path = "ferplus", "data/ferplus"
+    config.data.frames, config.data.frame_rule = 1, "middles"
+    config.data.classes = DIMENSIONS[dimensions]
+    config.optimizer.update(
+        {"learning_rate": 0.001, "weight_decay": 5e-4, "schedule": "steps",
+         "drop_at": (20, 40, 60, 80), "drop_factor": 0.5}
+    )  # fmt: skip
+    config.train.batch_size, config.train.epochs = 50, 100
+    config.train.checkpoint_epochs, config.train.keep = 1, "best"
+    config.protocol.name = "holdout"
+    return config
+
+
+def get_small(pooling: str, dimensions: str) -> ConfigDict:
+    """Ours: a small VGG from scratch on faces of 48 pixels."""
+    config = get_config("vgg16", pooling, dimensions)
+    config.method = f"small VGG, {pooling} pooling"
+    config.model.update(
+        {"stages": ((24, 2), (48, 2), (96, 2)), "batch_norm": True, "size": 0,
+         "pixels": "symmetric", "features": 128}
+    )  # fmt: skip
+    config.optimizer.update({"name": "adam", "drop_at": (6, 8), "drop_factor": 0.2})
+    config.train.epochs = 10
+    return config

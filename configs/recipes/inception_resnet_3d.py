@@ -1,0 +1,94 @@
+"""3D Inception-ResNet whose shortcuts are weighted by facial landmarks, with an LSTM.
+
+Paper: Hasani & Mahoor, "Facial Expression Recognition Using Enhanced Deep 3D Convolutional Neural
+Networks", CVPRW 2017. The paper's: 10 frames of 299 pixels, SGD with momentum 0.9 at 0.01, weight
+decay 1e-4, an LSTM of 200 units, 5 subject folds, which frames are taken of each dataset, and the
+cross-database experiment.
+Ours, where the paper is silent: widths as in Inception-ResNet v1 (its figure 2 is not legible),
+BatchNorm, batches of 8, 100 epochs, a constant learning rate, no augmentation, dropout 0.2 in front
+of the LSTM. The cross-database experiment holds out every fifth person of the datasets trained on,
+to choose the abstain threshold on and to show how much uncertainty rises on the unseen dataset;
+`--config.protocol.folds=0` trains on everybody, as the paper does.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+# The network, the same without landmarks, and frame by frame.
+VARIANTS = {
+    "full": ({}, "3D Inception-ResNet + landmarks"),
+    "plain": ({"landmarks": False}, "3D Inception-ResNet"),
+    "still": ({"landmarks": False, "still": True}, "2D Inception-ResNet"),
+}
+# Which frames the paper takes of each dataset (section 4.1).
+RULES = {
+    "ckplus": "last", "mmi": "pieces", "fera": "pieces", "disfa": "pieces",
+    "synthetic_studio": "last", "synthetic_film": "apex_pieces",
+    "synthetic_cartoon": "apex_pieces",
+}  # fmt: skip
+MODEL = {
+    "name": "inception_resnet_3d",
+    "version": "v1",  # or "v2": widths of Inception-ResNet-v2
+    "divisor": 1,  # of all widths but the LSTM's
+    "landmarks": True,  # weight the shortcuts
+    "outside": 0.0,  # weight far from all landmarks
+    "factorised": 3,  # frames that 1x7, 7x1, 1x3 and 3x1 kernels span
+    "still": False,  # True: frame by frame, no LSTM
+    "residual_scale": (1.0, 1.0, 1.0),  # (0.17, 0.1, 0.2) if training diverges
+    "batch_norm": True,
+    "hidden": 200,
+    "dropout": 0.2,
+    "dtype": "float32",  # or "bfloat16"
+    "remat": False,  # True: less memory, more time
+}
+
+
+def get_config(dataset: str, variant: str = "full") -> ConfigDict:
+    """3D Inception-ResNet as published.
+
+    Args:
+      dataset: name under which it is prepared, with crops of 299 pixels.
+      variant: key of `VARIANTS`.
+    """
+    fields, method = base.choose(VARIANTS, variant)
+    config = base.get_config(model=MODEL | fields, augment=base.CROP_AUGMENT)
+    base.set_dataset(config, "ir3d", dataset, "" if variant == "full" else f"_{variant}")
+    config.method = method
+    config.data.path, config.data.crop_size = f"data/{dataset}_crops299", 299
+    config.data.frames, config.data.frame_rule = 10, RULES.get(dataset, "uniform")
+    config.optimizer.learning_rate, config.optimizer.weight_decay = 0.01, 1e-4
+    config.train.batch_size, config.train.epochs = 8, 100
+    config.train.checkpoint_epochs = 1
+    config.protocol.folds = 5
+    return config
+
+
+def get_cross(dataset: str, others, variant: str = "full") -> ConfigDict:
+    """The cross-database experiment: trained on other datasets.
+
+    Args:
+      dataset: to be evaluated.
+      others: names of those to train on.
+      variant: key of `VARIANTS`.
+    """
+    config = get_config(dataset, variant)
+    config.name = config.name.replace("ir3d_", "ir3d_cross_")
+    own = [get_config(other, variant).data for other in others]
+    config.data.train_on = tuple((each.dataset, each.path, each.frame_rule) for each in own)
+    config.protocol.name = "cross_database"
+    return config
+
+
+def shrink(config: ConfigDict) -> ConfigDict:
+    """Ours: an eighth of the widths and crops of 96 pixels, small enough for 2 CPU cores."""
+    config.data.path = config.data.path.replace("crops299", "crops96")
+    config.data.train_on = tuple(
+        (name, path.replace("crops299", "crops96"), rule)
+        for name, path, rule in config.data.train_on
+    )
+    config.data.crop_size = 96
+    config.model.divisor = 8
+    config.optimizer.name, config.optimizer.learning_rate = "adam", 0.001
+    config.train.epochs, config.train.evaluation_epochs = 12, 3
+    return config

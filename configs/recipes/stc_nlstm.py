@@ -1,0 +1,83 @@
+"""STC-NLSTM: a 3D CNN whose maps of every layer a nested LSTM reads.
+
+Paper: Yu, Liu, Liu & Deng, "Spatio-temporal convolutional features with nested LSTM for facial
+expression recognition", Neurocomputing 317, 2018. The paper's: crops of 64 pixels, 18 frames (CK+,
+BP4D) or 22, the last one repeated in short clips, 5 layers of 64 channels, learning rate 0.0025 and
+after 300 epochs 0.000025, 500 epochs, weight decay 0.0015, seven angles and mirroring, 10 folds in
+4 repeats, its other inference modes and depths (the variants).
+Ours, where the paper is silent: 128 units in every LSTM, SGD with momentum 0.9, batches of 64, an
+"iteration" read as an epoch, weight decay of kernels alone, gradients cut at norm 5, folds divided
+by subject. The paper has no dropout; MC dropout needs some: `--config.model.dropout=0.5`.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+# The paper's other ways to read the maps, its baseline, and its study of the depth.
+VARIANTS = {
+    "full": ({}, "STC-NLSTM"),
+    "stc": ({"nesting": "none"}, "STC"),
+    "lstm": ({"nesting": "last"}, "STC-LSTM"),
+    "slstm": ({"nesting": "sum"}, "STC-SLSTM"),
+    "densenet": ({"name": "densenet"}, "DenseNet"),
+    "layers3": ({"channels": (64,) * 3}, "STC-NLSTM, 3 layers"),
+    "layers4": ({"channels": (64,) * 4}, "STC-NLSTM, 4 layers"),
+    "layers6": ({"channels": (64,) * 6}, "STC-NLSTM, 6 layers"),
+}
+NESTED = {"name": "stc_nlstm", "channels": (64,) * 5, "hidden": 128, "nesting": "nested"}
+DENSENET121 = {"blocks": (6, 12, 24, 16), "growth": 32, "initial": 64}
+# DenseNet sees the peak only: at the end of these, else in the middle.
+PEAKS = {"ckplus": (3, "last"), "oulu": (3, "last")}
+
+
+def get_config(dataset: str, variant: str = "full", frames: int = 22) -> ConfigDict:
+    """STC-NLSTM as published.
+
+    Args:
+      dataset: name under which it is prepared, with crops of 64 pixels.
+      variant: key of `VARIANTS`.
+      frames: of a clip, but for DenseNet, which sees the peak only.
+    """
+    fields, method = base.choose(VARIANTS, variant)
+    own = DENSENET121 if variant == "densenet" else NESTED
+    config = base.get_config(
+        model={**own, "dropout": 0.0, "dtype": "float32", "remat": False, **fields},
+        augment={
+            **base.CROP_AUGMENT,
+            "enabled": True,
+            "angles": (-7.5, -5.0, -2.5, 0.0, 2.5, 5.0, 7.5),  # one of these a clip
+        },
+    )
+    base.set_dataset(config, "stcnlstm", dataset, "" if variant == "full" else f"_{variant}")
+    config.method = method
+    config.data.path, config.data.crop_size = f"data/{dataset}_crops64", 64
+    config.data.frames, config.data.frame_rule = frames, "padded"
+    if variant == "densenet":
+        config.data.frames, config.data.frame_rule = PEAKS.get(dataset, (1, "middles"))
+    config.optimizer.update(
+        {"learning_rate": 0.0025, "weight_decay": 0.0015, "decay": "kernels", "clip_norm": 5.0,
+         "schedule": "steps", "drop_at": (300,), "drop_factor": 0.01}
+    )  # fmt: skip
+    config.train.batch_size, config.train.epochs = 64, 500
+    config.protocol.repeats = 4
+    return config
+
+
+def get_small(dataset: str, variant: str = "full") -> ConfigDict:
+    """Ours: a small network on 8 frames, once through the folds, minutes on 2 CPU cores."""
+    config = get_config(dataset, variant, frames=8)
+    config.data.path = f"data/{dataset}_crops"
+    config.model.dropout = 0.2  # in front of the classifier, for MC dropout
+    if variant == "densenet":
+        config.model.update({"blocks": (2, 4, 4, 2), "growth": 8, "initial": 16})
+    else:
+        config.model.channels = (16,) * len(config.model.channels)
+        config.model.hidden = 32
+    config.optimizer.name = "adam"  # begins to learn earlier
+    # at 0.001 networks without BatchNorm do not begin to learn from some first weights
+    config.optimizer.learning_rate = 0.001 if variant == "densenet" else 0.0003
+    config.optimizer.drop_at, config.optimizer.drop_factor = (24,), 0.1
+    config.train.batch_size, config.train.epochs = 8, 30
+    config.protocol.repeats = 1
+    return config

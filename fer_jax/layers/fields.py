@@ -1,0 +1,64 @@
+"""Checks of a network's constructor fields, for its method `check` (contract: `layers.build`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+
+
+class FieldError(ValueError):
+    """A constructor field has a value without meaning; the message begins with FIELD=VALUE.
+
+    Whoever read the value from a config puts its place in front: `--config.model.FIELD=VALUE`.
+    """
+
+    def __init__(self, module: nn.Module, field: str, problem: str):
+        value = getattr(module, field)
+        value = tuple(value) if isinstance(value, list) else value
+        super().__init__(f"{field}={value!r}: {problem}")
+
+
+def positive(module: nn.Module, *fields: str) -> None:
+    """Refuses counts below 1."""
+    for field in fields:
+        if getattr(module, field) < 1:
+            raise FieldError(module, field, "it must be 1 or more")
+
+
+def odd(module: nn.Module, field: str) -> None:
+    """Refuses kernel sizes without a middle."""
+    positive(module, field)
+    if getattr(module, field) % 2 == 0:
+        raise FieldError(module, field, "it must be odd")
+
+
+def within(module: nn.Module, field: str, low: float, high: float) -> None:
+    """Refuses numbers outside `low` to `high`."""
+    if not low <= getattr(module, field) <= high:
+        raise FieldError(module, field, f"it must lie in {low} to {high}")
+
+
+def one_of(module: nn.Module, field: str, known: Sequence) -> None:
+    """Refuses what is not among the known values."""
+    if getattr(module, field) not in known:
+        raise FieldError(module, field, f"use one of {tuple(known)}")
+
+
+def positive_list(module: nn.Module, field: str, what: str, example: str) -> None:
+    """Refuses what is no list of positive whole numbers.
+
+    Args:
+      what: the numbers are, e.g. "the width of every layer".
+      example: of such a list.
+    """
+    values = getattr(module, field)
+    if not values or not all(isinstance(value, int) and value > 0 for value in values):
+        raise FieldError(module, field, f"give {what}, positive, e.g. {example}")
+
+
+def stages(module: nn.Module) -> None:
+    """Refuses `stages` of a backbone that are no pairs (channels, convolutions)."""
+    for stage in module.stages:
+        if not isinstance(stage, (tuple, list)) or len(stage) != 2 or min(stage) < 1:
+            raise FieldError(module, "stages", f"{stage} is no (channels, convolutions) of a stage")
