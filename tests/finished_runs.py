@@ -106,15 +106,9 @@ def units_config(prepared, model="stc_nlstm", **fields) -> ConfigDict:
 
 def dimensions_config(prepared, **fields) -> ConfigDict:
     """A small network with bilinear pooling: valence and arousal of still images."""
-    config = base.get_config()
-    with config.unlocked():
-        config.model = ConfigDict(
-            {"name": "bilinear_cnn", "stages": ((4, 1), (6, 1)), "features": 5, "dropout": 0.3,
-             "pixels": "symmetric", "pooling": "bilinear"}
-        )  # fmt: skip
-        config.augment = ConfigDict(
-            {"enabled": True, "flip": True, "degrees": 0.0, "brightness": 0.0, "contrast": 0.0}
-        )
+    model = {"name": "bilinear_cnn", "stages": ((4, 1), (6, 1)), "features": 5, "dropout": 0.3,
+             "pixels": "symmetric", "pooling": "bilinear"}  # fmt: skip
+    config = base.get_config(model=model, augment=base.CROP_AUGMENT | {"enabled": True})
     small = {
         "name": "tiny", "method": "VGG16 bilinear", "task": "dimensional",
         "data.dataset": "ferplus", "data.frames": 1, "data.frame_rule": "middles",

@@ -15,8 +15,7 @@ class FieldError(ValueError):
 
     def __init__(self, module: nn.Module, field: str, problem: str):
         value = getattr(module, field)
-        value = tuple(value) if isinstance(value, list) else value
-        super().__init__(f"{field}={value!r}: {problem}")
+        super().__init__(f"{field}={value}: {problem}")
 
 
 def positive(module: nn.Module, *fields: str) -> None:

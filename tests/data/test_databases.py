@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs import base, ir3d_cross_ckplus
+from configs import base, ir3d_cross
 from fer_jax.data import crops, cross_database
 from fer_jax.data import folds as data_folds
 from fer_jax.data.clips import Crops
@@ -104,7 +104,7 @@ def test_faces_must_lie_alike_in_all_crops(make_clips):
 
 
 def test_what_cannot_be_crossed_is_refused():
-    good = ir3d_cross_ckplus.get_config()
+    good = ir3d_cross.get_config("ckplus")
     validate.check(good)
     for field, value, message in (
         ("data.train_on", (), "need each other"),
@@ -113,7 +113,7 @@ def test_what_cannot_be_crossed_is_refused():
         ("protocol.name", "holdout", "need each other"),
         ("protocol.repeats", 2, "one division"),
     ):
-        config = ir3d_cross_ckplus.get_config()
+        config = ir3d_cross.get_config("ckplus")
         config.update_from_flattened_dict({field: value})
         with pytest.raises(ValueError, match=message):
             validate.check(config)

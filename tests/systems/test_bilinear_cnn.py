@@ -435,11 +435,11 @@ def test_batch_norm_is_an_option_of_vgg16():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"trunk": "vgg"}, "trunk 'vgg' is unknown: use one of"),
-        ({"pooling": "mean"}, "pooling 'mean' is unknown"),
-        ({"compact": "half"}, "compact 'half' is unknown"),
+        ({"trunk": "vgg"}, "trunk=vgg: use one of"),
+        ({"pooling": "mean"}, "pooling=mean: use one of"),
+        ({"compact": "half"}, "compact=half: use one of"),
         ({"trunk": "resnet50", "pooling": "fc"}, "fc6 and fc7 belong to vgg16, not to resnet50"),
-        ({"rank": 3}, "rank is even"),
+        ({"rank": 3}, "rank=3: it must be even"),
     ],
 )
 def test_fields_that_do_not_exist_are_named(fields, said):

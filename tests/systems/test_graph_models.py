@@ -339,12 +339,12 @@ def test_wrong_fields_are_named(fields, message):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("agcn", {"kernel_size": 4}, "kernel_size is odd, not 4"),
+        ("agcn", {"kernel_size": 4}, "kernel_size=4: it must be odd"),
         ("dgnn", {"nodes": 51}, r"inputs are \[B, T, 51, 2\] node coordinates, not \(4, 4, 6, 2\)"),
         ("st_gcn", {"edges": ((0, 6),)}, r"an edge names node 6, but the nodes are 0..5"),
         ("dgnn", {"edges": ((-1, 2),)}, r"an edge names node -1, but the nodes are 0..5"),
         ("st_gcn", {"edges": ()}, "the landmark graph has no edges"),
-        ("original", {"centre": 16}, r"centre=16 is not among the nodes 0..5"),
+        ("original", {"centre": 16}, "centre=16: it must lie in 0 to 5"),
     ],
 )
 def test_wrong_values_are_named(kind, options, message):

@@ -338,5 +338,5 @@ def test_it_is_built_from_a_config():
 
 
 def test_an_unknown_version_is_refused():
-    with pytest.raises(ValueError, match="version 'v3' is unknown: use one of"):
+    with pytest.raises(ValueError, match="version=v3: use one of"):
         InceptionResNet3D(CLASSES, version="v3").init(jax.random.key(0), faces(), train=False)

@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from configs import base
+from configs.recipes import st_bln
 from fer_jax.data.folds import holdout
 from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln import growth, search_report
@@ -305,7 +306,7 @@ def test_a_stage_begins_with_the_grown_parent(make_clips, old, new):
 
 
 def test_the_found_config_says_everything(tmp_path):
-    config = base.get_config()
+    config = st_bln.get_config("manifest")
     config.name = "grown"
     config.model.widths = (10, 5)
     config.search.enabled = True
@@ -327,7 +328,7 @@ def test_compiling_is_reported_as_a_share_of_the_search():
     assert search_report.compile_share(rows) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("dataset", ["synthetic", "buhmap", "ckplus", "oulu", "afew"])
+@pytest.mark.parametrize("dataset", ["synthetic", "buhmap", "manifest", "ckplus", "oulu", "afew"])
 def test_a_config_differs_from_the_fixed_network_in_the_search_only(dataset):
     grown, fixed = (
         importlib.import_module(f"configs.{kind}_{dataset}").get_config()

@@ -261,12 +261,12 @@ def test_initial_weights_have_the_published_deviations():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dropout_place": "middle"}, "dropout_place is 'after' or 'before', not 'middle'"),
+        ({"dropout_place": "middle"}, r"dropout_place=middle: use one of \('after', 'before'\)"),
         (
             {"u_init": "ones"},
-            r"u_init is one of \['const_1e-6', 'normal', 'uniform01'\], not 'ones'",
+            r"u_init=ones: use one of \('const_1e-6', 'normal', 'uniform01'\)",
         ),
-        ({"kernel_size": 4}, "kernel_size is odd, not 4"),
+        ({"kernel_size": 4}, "kernel_size=4: it must be odd"),
     ],
 )
 def test_wrong_fields_are_named(options, message):

@@ -226,7 +226,7 @@ def test_crops_whose_side_the_bins_do_not_divide():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"nesting": "deep"}, "nesting 'deep' is unknown"),
+        ({"nesting": "deep"}, "nesting=deep: use one of"),
         ({"nesting": "sum", "channels": (4, 5)}, "the layers of a sum have one width"),
     ],
 )
