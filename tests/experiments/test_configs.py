@@ -1,6 +1,7 @@
 """Configs load, say how to run them, and refuse what is misspelt before any work."""
 
 import importlib
+import itertools
 import pathlib
 import re
 import subprocess
@@ -11,24 +12,38 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import base
+from configs.recipes import (
+    bilinear_cnn,
+    fer_gcn,
+    inception_resnet_3d,
+    pst_bln,
+    st_bln,
+    stc_nlstm,
+)
 from fer_jax.data import how_to_prepare, model_inputs
-from fer_jax.systems import SYSTEMS, build
+from fer_jax.experiments import configs, setup, validate
+from fer_jax.systems import SYSTEMS, build, searches
+from fer_jax.systems.st_bln import growth
 from fer_jax.tasks import TASKS, published
 from fer_jax.training import program
 from preprocess.datasets import DATASETS
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Sections in which a model has fields of its own.
-OWN_FIELDS = {
-    (section, model)
-    for section in ("model", "augment")
-    for model in ("fer_gcn", "stc_nlstm", "densenet", "inception_resnet_3d", "bilinear_cnn")
-}
 FLAGS = ("--out", "--crops", "--database")
-BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the data set's name
-NAMES = sorted(
-    path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("base", *BASELINES)
-)
+LANDMARK_SETS = ("afew", "buhmap", "ckplus", "oulu", "ravdess", "synthetic")
+BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the dataset's name
+OWN_CLIPS = ("stbln", "pstbln", "fergcn", "stcnlstm", "ir3d")
+# Take a part of their name as an argument.
+NAMED = {
+    **{name: f"{name}_buhmap" for name in BASELINES},
+    "ir3d_cross": "ir3d_cross_ckplus",
+    "bilinear_ferplus": "bilinear_vgg16_bilinear_vad",
+}
+NAMES = configs.names()
+
+
+def load(name, *arguments):
+    return importlib.import_module(f"configs.{name}").get_config(*arguments)
 
 
 def run(*arguments):
@@ -60,13 +75,13 @@ def test_the_experiments_are_there():
         assert {f"{method}_{name}" for name in names} <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(BASELINES)))
 def test_config_is_complete_and_names_its_command(name):
-    module = importlib.import_module(f"configs.{name}")
-    config = module.get_config()
+    module, config = importlib.import_module(f"configs.{name}"), load(name)
     assert f"python run.py --config configs/{name}.py" in module.__doc__
-    assert f"--out {config.data.path}" in module.__doc__
-    prepared_by = re.search(r"python -m preprocess (\w+)", module.__doc__).group(1)
+    document = module.__doc__.replace("data/NAME", "data/manifest")
+    assert f"--out {config.data.path}" in document
+    prepared_by = re.search(r"python -m preprocess (\w+)", document).group(1)
     assert prepared_by in DATASETS
     crop_size = (
         config.data.crop_size
@@ -74,17 +89,68 @@ def test_config_is_complete_and_names_its_command(name):
         else None
     )
     said = how_to_prepare.not_prepared_message(config.data.path, config.data.dataset, crop_size)
-    assert preparation(said) == preparation(module.__doc__)
-    assert config.name == name
-    assert config.model.name in SYSTEMS and config.task in TASKS
+    assert preparation(said) == preparation(document)
+    assert config.name == NAMED.get(name, name)
+    assert config.task in TASKS
     assert config.protocol.name in ("holdout", "subject_kfold", "by_sequence", "cross_database")
-    assert config.keys() == base.get_config().keys()
-    for key, value in base.get_config().items():
-        if isinstance(value, ConfigDict) and (key, config.model.name) not in OWN_FIELDS:
-            assert config[key].keys() == value.keys(), key
 
 
-@pytest.mark.parametrize("dataset", base.LANDMARK_SETS)
+@pytest.mark.parametrize("name", NAMES)
+def test_config_is_valid_and_adds_sections_of_its_system_alone(name):
+    config, shared = load(name), base.get_config()
+    validate.check(config)
+    setup.check_network(config, SYSTEMS[config.model.name].network)
+    if searches(config):
+        growth.check(config)
+    assert config.keys() - shared.keys() == ({"search"} if "stbln" in name else set())
+    for key in shared.keys() - {"model", "augment"}:
+        if isinstance(shared[key], ConfigDict):
+            assert config[key].keys() == shared[key].keys(), key
+
+
+def test_base_knows_no_system():
+    text = (ROOT / "configs/base.py").read_text()
+    assert len(text.splitlines()) < 130
+    assert base.get_config().model.to_dict() == {}
+    for word in ("bln", "gcn", "lstm", "bilinear", "inception", "recipes import"):
+        assert word not in text.lower().replace("configs/recipes/", "")
+
+
+@pytest.mark.parametrize("system", [*OWN_CLIPS, *BASELINES])
+def test_own_clips_are_called_by_their_own_name(system):
+    config = load(system if system in BASELINES else f"{system}_manifest", "smiles")
+    assert config.name == f"{system}_smiles"
+    assert (config.data.dataset, config.data.path) == ("smiles", "data/smiles")
+    assert "buhmap" not in str(config)
+    said = how_to_prepare.not_prepared_message(config.data.path, config.data.dataset)
+    assert said.startswith("smiles is not prepared in data/smiles")
+    assert "python -m preprocess manifest --source FILE.csv --out data/smiles" in said
+
+
+@pytest.mark.parametrize(("system", "variant"), [("fergcn", "vgg16"), ("stcnlstm", "stc"),
+                                                 ("ir3d", "still")])  # fmt: skip
+def test_own_clips_take_a_variant(system, variant):
+    config = load(f"{system}_manifest", f"smiles,{variant}")
+    assert config.name == f"{system}_smiles_{variant}" and config.data.path == "data/smiles"
+    assert config.method == load(f"{system}_buhmap", variant).method
+    with pytest.raises(ValueError, match="variant 'none' is unknown"):
+        load(f"{system}_manifest", "smiles,none")
+
+
+@pytest.mark.parametrize("system", OWN_CLIPS)
+def test_buhmap_is_such_a_study(system):
+    own, buhmap = load(f"{system}_manifest", "buhmap"), load(f"{system}_buhmap")
+    buhmap.data.path = own.data.path
+    assert own == buhmap
+
+
+@pytest.mark.parametrize("name", ["", "my/study"])
+def test_name_that_is_no_folder_is_refused(name):
+    with pytest.raises(ValueError, match="has no usable name: name it as the folder in data/"):
+        load("stbln_manifest", name)
+
+
+@pytest.mark.parametrize("dataset", LANDMARK_SETS)
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_differs_from_st_bln_in_the_model_only(name, dataset):
     module = importlib.import_module(f"configs.{name}")
@@ -94,18 +160,16 @@ def test_a_baseline_differs_from_st_bln_in_the_model_only(name, dataset):
     assert config.pop("name") == f"{name}_{dataset}"
     assert config.pop("model")["name"] == BASELINES[name]
     assert config.pop("method") != other["method"]
-    del other["name"], other["model"], other["method"]
+    del other["name"], other["model"], other["method"], other["search"]
     assert config == other
-    with pytest.raises(ValueError, match="data set 'disfa' is unknown"):
-        module.get_config("disfa")
 
 
-@pytest.mark.parametrize("variant", base.FERGCN_VARIANTS)
+@pytest.mark.parametrize("variant", fer_gcn.VARIANTS)
 @pytest.mark.parametrize("dataset", ["afew", "buhmap", "ckplus", "mmi", "oulu", "synthetic"])
 def test_the_ablations_of_fer_gcn(dataset, variant):
     module = importlib.import_module(f"configs.fergcn_{dataset}")
     config, full = module.get_config(variant), module.get_config()
-    modules, fusion, method = base.FERGCN_VARIANTS[variant]
+    modules, fusion, method = fer_gcn.VARIANTS[variant]
     assert (config.model.modules, config.model.fusion) == (modules, fusion)
     assert config.method == method
     assert config.name == full.name + ("" if variant == "full" else f"_{variant}")
@@ -123,13 +187,13 @@ def test_fer_gcn_follows_its_paper():
     assert (config.data.frame_rule, middle.data.frame_rule) == ("uniform", "middles")
 
 
-@pytest.mark.parametrize("variant", base.STCNLSTM_VARIANTS)
+@pytest.mark.parametrize("variant", stc_nlstm.VARIANTS)
 @pytest.mark.parametrize("dataset", ["buhmap", "ckplus", "mmi", "oulu", "synthetic"])
 def test_the_rows_of_the_stc_nlstm_paper(dataset, variant):
     module = importlib.import_module(f"configs.stcnlstm_{dataset}")
     config, full = module.get_config(variant), module.get_config()
     assert config.name == full.name + ("" if variant == "full" else f"_{variant}")
-    assert config.method == base.STCNLSTM_VARIANTS[variant][1]
+    assert config.method == stc_nlstm.VARIANTS[variant][1]
     if variant != "densenet":  # its small one has a rate of its own
         assert config.optimizer == full.optimizer
     assert config.train == full.train
@@ -171,7 +235,7 @@ def test_stc_nlstm_follows_its_paper():
 
 
 def test_every_row_of_a_table_has_its_published_figure():
-    for variants in (base.FERGCN_VARIANTS, base.STCNLSTM_VARIANTS):
+    for variants in (fer_gcn.VARIANTS, stc_nlstm.VARIANTS):
         for variant, (*_, method) in variants.items():
             known = published.accuracy(method, "oulu")[1] is not None
             assert known == (not variant.startswith("layers")), variant
@@ -179,8 +243,8 @@ def test_every_row_of_a_table_has_its_published_figure():
     assert published.accuracy("DenseNet", "ckplus") == (None, 97.6)
 
 
-def test_paper_recipe_is_the_base():
-    config = base.get_config()
+def test_st_bln_follows_its_paper():
+    config = st_bln.get_config("ckplus")
     assert config.optimizer.to_dict() == {
         "name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": False,
         "weight_decay": 5e-4, "decay": "all", "clip_norm": 0.0, "schedule": "constant",
@@ -193,6 +257,9 @@ def test_paper_recipe_is_the_base():
     assert (afew.optimizer.learning_rate, afew.train.batch_size) == (0.01, 64)
     assert (afew.train.epochs, afew.train.copies) == (300, 14)
     assert afew.data.frames == 150 and afew.augment.enabled
+    assert not config.augment.enabled and not config.search.enabled
+    found = pst_bln.grown(st_bln.get_config("oulu"))
+    assert (found.name, found.method) == ("pstbln_oulu", "PST-BLN") and searches(found)
 
 
 def test_a_misspelt_field_in_a_config_file_is_an_error():
@@ -241,7 +308,7 @@ def test_data_that_is_not_prepared_gets_one_message(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("variant", base.IR3D_VARIANTS)
+@pytest.mark.parametrize("variant", inception_resnet_3d.VARIANTS)
 @pytest.mark.parametrize("dataset", ["buhmap", "ckplus", "disfa", "fera", "mmi", "synthetic"])
 def test_the_columns_of_the_3d_inception_resnet_paper(dataset, variant):
     module = importlib.import_module(f"configs.ir3d_{dataset}")
@@ -265,26 +332,62 @@ def test_3d_inception_resnet_follows_its_paper(dataset):
     assert (config.optimizer.learning_rate, config.optimizer.momentum) == (0.01, 0.9)
     assert (config.optimizer.weight_decay, config.optimizer.schedule) == (1e-4, "constant")
     assert config.data.crop_size == 299 and not config.augment.enabled
-    crossed = importlib.import_module(f"configs.ir3d_cross_{dataset}").get_config()
+    crossed = load("ir3d_cross", dataset)
     learnt = {name: rule for name, _, rule in crossed.data.train_on}
     rules = {**learnt, dataset: crossed.data.frame_rule}
-    assert rules == {name: base.IR3D_RULES[name] for name in ("ckplus", "disfa", "fera", "mmi")}
+    assert rules == {
+        name: inception_resnet_3d.RULES[name] for name in ("ckplus", "disfa", "fera", "mmi")
+    }
     for name, path, _ in crossed.data.train_on:
         assert path == importlib.import_module(f"configs.ir3d_{name}").get_config().data.path
 
 
-@pytest.mark.parametrize("dimensions", base.BILINEAR_DIMENSIONS)
-@pytest.mark.parametrize("pooling", base.BILINEAR_POOLINGS)
-@pytest.mark.parametrize("trunk", base.BILINEAR_TRUNKS)
+@pytest.mark.parametrize("variant", ["plain", "still"])
+def test_cross_database_variants(variant):
+    config = load("ir3d_cross", f"fera,{variant}")
+    assert config.name == f"ir3d_cross_fera_{variant}"
+    assert config.method == inception_resnet_3d.VARIANTS[variant][1]
+    assert [name for name, _, _ in config.data.train_on] == ["ckplus", "mmi", "disfa"]
+    for argument in ("afew", "fera,flat"):
+        with pytest.raises(ValueError, match="is unknown: use one of"):
+            load("ir3d_cross", argument)
+
+
+@pytest.mark.parametrize(
+    ("trunk", "pooling", "dimensions"),
+    itertools.product(bilinear_cnn.TRUNKS, bilinear_cnn.POOLINGS, bilinear_cnn.DIMENSIONS),
+)
 def test_the_networks_of_the_bilinear_cnn_paper(trunk, pooling, dimensions):
-    config = importlib.import_module(
-        f"configs.bilinear_{trunk}_{pooling}_{dimensions}"
-    ).get_config()
+    config = load("bilinear_ferplus", f"{trunk},{pooling},{dimensions}")
     assert config.name == f"bilinear_{trunk}_{pooling}_{dimensions}"
+    assert load("bilinear_ferplus", f"{dimensions},{trunk},{pooling}") == config
+    assert published.errors(config.method, "ferplus", config.data.classes)
     assert config.task == "dimensional" and len(config.data.classes) == len(dimensions)
     assert (config.optimizer.learning_rate, config.optimizer.drop_factor) == (0.001, 0.5)
     assert config.optimizer.drop_at == (20, 40, 60, 80) and config.train.epochs == 100
     assert config.train.batch_size == 50 and config.protocol.name == "holdout"
     model = build(config.model.to_dict(), len(dimensions), None, config.data.frames)
     assert (model.trunk, model.pooling, model.size, model.dropout) == (trunk, pooling, 224, 0.3)
-    assert model.mirrored and model.gray and model.pixels == base.BILINEAR_PIXELS[trunk]
+    assert model.mirrored and model.gray and model.pixels == bilinear_cnn.TRUNKS[trunk][1]
+
+
+def test_the_small_bilinear_network():
+    config, pooled = load("bilinear_ferplus", "small"), load("bilinear_ferplus", "small,global")
+    assert (config.name, pooled.name) == ("bilinear_small", "bilinear_small_global")
+    assert config.model.size == 0 and len(config.model.stages) == 3
+    assert load("bilinear_ferplus", "va,small").name == "bilinear_small_va"
+    for variant in ("small,vgg16", "vgg19", "global,bilinear"):
+        with pytest.raises(ValueError, match=f"variant '{variant}' is unknown: join at most one"):
+            load("bilinear_ferplus", variant)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_listed_variants_load(name):
+    listed = re.findall(r":([a-z]\w*)", configs.describe(name)[1])
+    for variant in listed:
+        assert load(name, variant).name.startswith(name.split("_")[0])
+    system, _, dataset = name.partition("_")
+    recipe = {"fergcn": fer_gcn, "stcnlstm": stc_nlstm, "ir3d": inception_resnet_3d}.get(system)
+    own = dataset == "manifest" or dataset.startswith("cross")
+    if recipe and not own and load(name).task == "classification":
+        assert {"full", *listed} == set(recipe.VARIANTS)

@@ -31,15 +31,18 @@ def test_the_nearest_is_listed_first(name):
         configs.find(name)
     first, _, rows = str(caught.value).partition("\n\n")
     assert first == f"there is no config {name}"
-    assert len(rows.splitlines()) == len(configs.names())
+    assert all(f"  {each} " in rows for each in configs.names())
     if "afw" in name:
         assert rows.splitlines()[0].split()[0] == "stbln_afew"
 
 
 def test_every_config_says_what_it_is():
-    rows = [row.split(maxsplit=1) for row in configs.listing().splitlines()]
-    assert [name for name, _ in rows] == configs.names()
-    assert all(title.endswith(".") for _, title in rows)
+    assert all(configs.describe(name)[0].endswith(".") for name in configs.names())
+
+
+def test_variants_stand_below_their_config():
+    rows = configs.listing(["stbln_afew", "stbln_manifest"]).splitlines()
+    assert [row.split()[0] for row in rows] == ["stbln_afew", "stbln_manifest", ":NAME"]
 
 
 @pytest.mark.parametrize(
