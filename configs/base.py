@@ -108,7 +108,7 @@ def set_dataset(config: ConfigDict, system: str, dataset: str, suffix: str = "")
     """Names an experiment and its prepared dataset: runs/SYSTEM_DATASET, data/DATASET.
 
     Args:
-      system: prefix of the experiment's name, e.g. "stbln".
+      system: prefix of the experiment's name.
       dataset: what messages, reports and figures call the dataset.
       suffix: of the name, e.g. of a variant.
     """

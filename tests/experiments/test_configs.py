@@ -70,7 +70,7 @@ def test_the_experiments_are_there():
         ("fergcn", ("afew", "buhmap", "ckplus", "mmi", "oulu", "synthetic")),
         ("stcnlstm", ("buhmap", "ckplus", "mmi", "oulu", "synthetic")),
         ("ir3d", ("buhmap", "ckplus", "disfa", "fera", "mmi", "synthetic")),
-        ("ir3d_cross", ("ckplus", "disfa", "fera", "mmi", "synthetic")),
+        ("ir3d", ("cross", "cross_synthetic")),
     ):
         assert {f"{method}_{name}" for name in names} <= set(NAMES)
 
@@ -102,8 +102,8 @@ def test_config_is_valid_and_adds_sections_of_its_system_alone(name):
     setup.check_network(config, SYSTEMS[config.model.name].network)
     if searches(config):
         growth.check(config)
-    assert config.keys() - shared.keys() == ({"search"} if "stbln" in name else set())
-    for key in shared.keys() - {"model", "augment"}:
+    assert {*config} - {*shared} == ({"search"} if "stbln" in name else set())
+    for key in {*shared} - {"model", "augment"}:
         if isinstance(shared[key], ConfigDict):
             assert config[key].keys() == shared[key].keys(), key
 
@@ -355,7 +355,7 @@ def test_cross_database_variants(variant):
 
 @pytest.mark.parametrize(
     ("trunk", "pooling", "dimensions"),
-    itertools.product(bilinear_cnn.TRUNKS, bilinear_cnn.POOLINGS, bilinear_cnn.DIMENSIONS),
+    [*itertools.product(bilinear_cnn.TRUNKS, bilinear_cnn.POOLINGS, bilinear_cnn.DIMENSIONS)],
 )
 def test_the_networks_of_the_bilinear_cnn_paper(trunk, pooling, dimensions):
     config = load("bilinear_ferplus", f"{trunk},{pooling},{dimensions}")
