@@ -58,7 +58,8 @@ def _own_config(options, dataset, configs: list[str]) -> tuple[str, str] | None:
     """System and dataset of the config that is called as the dataset or as its folder."""
     if not getattr(dataset, "has_own_configs", lambda options: True)(options):
         return None
-    known = (options.dataset, options.out.resolve().name)
+    # the configs of any manifest are named with its folder
+    known = [n for n in (options.dataset, options.out.resolve().name) if n != "manifest"]
     pairs = ((s, k) for k, s in itertools.product(known, _systems(options)))
     return next((pair for pair in pairs if "_".join(pair) in configs), None)
 

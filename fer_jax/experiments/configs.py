@@ -12,7 +12,7 @@ import types
 from fer_jax.installation import CONFIGS as FOLDER
 from fer_jax.installation import IS_WHEEL
 
-_SHARED = ("base",)  # no experiment of its own
+_SHARED = ("base", "__init__")  # no experiments of their own
 
 
 class ConfigNotFoundError(ValueError):

@@ -35,7 +35,7 @@ from . import fer2013_images
 
 CLASSES = VOTES = FERPLUS_EMOTIONS
 FRAMING = FER2013
-CONFIG = "bilinear_small"
+CONFIG = "bilinear_ferplus:small"
 _LABELS = "fer2013new.csv"
 _SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 _OFFICIAL = {"train": 28_559, "validation": 3_579, "test": 3_573}  # with a name and a vote

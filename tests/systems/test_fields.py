@@ -45,12 +45,12 @@ from fer_jax.systems.st_bln import growth
 )
 def test_field_without_meaning_is_refused(name, fields, words):
     with pytest.raises(ValueError, match=words):
-        build.check(SYSTEMS[name].network, {"name": name, **fields})
+        build.check_fields(SYSTEMS[name].network, {"name": name, **fields})
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_published_network_passes_its_own_checks(name):
-    build.check(SYSTEMS[name].network, {"name": name})
+    build.check_fields(SYSTEMS[name].network, {"name": name})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,9 @@ def test_published_network_passes_its_own_checks(name):
     ],
 )
 def test_network_tells_the_smallest_crop(name, fields, pixels):
-    assert build.check(SYSTEMS[name].network, {"name": name, **fields}).smallest_crop == pixels
+    assert (
+        build.check_fields(SYSTEMS[name].network, {"name": name, **fields}).smallest_crop == pixels
+    )
 
 
 def test_config_says_where_the_field_stands():
@@ -77,8 +79,8 @@ def test_config_says_where_the_field_stands():
 def test_still_frames_are_for_classes_alone():
     """Their class probabilities are averaged."""
     network = SYSTEMS["inception_resnet_3d"].network
-    assert build.check(network, {"still": True}).tasks == ("classification",)
-    assert build.check(network, {}).tasks == ()
+    assert build.check_fields(network, {"still": True}).tasks == ("classification",)
+    assert build.check_fields(network, {}).tasks == ()
 
 
 @pytest.mark.parametrize(
@@ -133,8 +135,8 @@ class NoDropout(Newcomer):
 
 
 def test_least_network_keeps_the_contract():
-    assert build.check(Newcomer, {"name": "new"}) == Newcomer(1)
-    assert build.build(Newcomer, {"name": "new"}, 3, None) == Newcomer(3)
+    assert build.check_fields(Newcomer, {"name": "new"}) == Newcomer(1)
+    assert build.make_network(Newcomer, {"name": "new"}, 3, None) == Newcomer(3)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_least_network_keeps_the_contract():
 )
 def test_what_a_network_lacks_is_named(network, words):
     with pytest.raises(ValueError, match=words):
-        build.check(network, {})
+        build.check_fields(network, {})
 
 
 def test_field_that_needs_a_value_is_named():
@@ -162,6 +164,6 @@ def test_field_that_needs_a_value_is_named():
             return inputs
 
     with pytest.raises(ValueError, match="model 'Wide' needs its field 'width'"):
-        build.check(Wide, {})
+        build.check_fields(Wide, {})
     with pytest.raises(ValueError, match=r"'Wide' has no field 'depth' to set: it has \['width'"):
-        build.check(Wide, {"depth": 2})
+        build.check_fields(Wide, {"depth": 2})
