@@ -15,9 +15,9 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
+import fer_jax.predict.__main__
 import preprocess.__main__
 from fer_jax.experiments import configs
-from fer_jax.predict import api
 from fer_jax.systems import SYSTEMS
 from preprocess.datasets import DATASETS
 from tests.docs.pages import COMING, PAGES, ROOT, commands, read
@@ -112,7 +112,7 @@ def test_predict_predicts(arguments, at_workspace, tmp_path, monkeypatch, capsys
     for word in arguments:
         word = word.removesuffix("...")
         expanded += map(str, sorted(pathlib.Path().glob(word))) if "*" in word else [word]
-    assert api.main(expanded) == 0
+    assert fer_jax.predict.__main__.main(expanded) == 0
     for option, word in zip(arguments, arguments[1:], strict=False):
         if option in ("--out", "--annotate", "--figure"):
             assert pathlib.Path(word).exists()
@@ -182,7 +182,7 @@ def test_datasets_and_options_of_the_page_of_commands(capsys):
     assert set(re.findall(r"`(\w+)`", listed.partition("| option")[0])) == set(DATASETS)
     for main, arguments, start, end in (
         (preprocess.__main__.main, ["manifest"], "## prepare", "## train"),
-        (api.main, [], "## predict", "## compare"),
+        (fer_jax.predict.__main__.main, [], "## predict", "## compare"),
     ):
         with pytest.raises(SystemExit):
             main([*arguments, "--help"])
