@@ -216,8 +216,3 @@ def test_abstains_above_the_threshold(own, asked, abstains):
     table = predict([{0: face(x=500)}] * 10, fake_predictor(threshold=own), options)
     assert table["abstained"].tolist() == [abstains]
     assert table["label"].tolist() == ["joy"]  # the label stays, marked as unsure
-
-
-def test_a_class_may_not_be_named_like_a_column():
-    with pytest.raises(ValueError, match="named like a column"):
-        columns(("joy", "entropy"))

@@ -135,18 +135,6 @@ def test_the_loss_is_the_cross_entropy_of_the_known_units():
     np.testing.assert_array_equal(np.asarray(gradient)[np.isnan(label)], 0.0)
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_a_still_model_learns_from_every_frame(name):
-    """Outputs of all frames count as their mean does, each frame an example of its own."""
-    task, rng = TASKS[name], np.random.default_rng(0)
-    logits = jnp.asarray(rng.normal(size=(4, 3, 5)), jnp.float32)
-    label = rng.integers(0, 2, (4, 5)).astype(np.float32)  # of units; as good as any of dimensions
-    batch = {"label": jnp.arange(4) if name == "classification" else label}
-    for function in (task.loss, task.score):
-        each = [function(logits[:, frame], batch) for frame in range(3)]
-        np.testing.assert_allclose(function(logits, batch), np.mean(each, 0), rtol=1e-6)
-
-
 def test_f1_of_the_specification():
     """TP = 3, FP = 1, FN = 2; and a unit that neither is present nor predicted."""
     truth = np.array([1, 1, 1, 0, 1, 1, 0, np.nan])

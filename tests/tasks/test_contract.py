@@ -1,0 +1,225 @@
+"""What holds for every task: summary, rows, panel, timeline, terminal, report and figures."""
+
+import io
+import json
+import pickle
+import re
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_jax.experiments import report
+from fer_jax.faces.labels import BP4D_ACTION_UNITS, RAVDESS_CLASSES
+from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.plotting.panel import SURE, UNSURE
+from fer_jax.predict import annotate, tables
+from fer_jax.predict.windows import Source, columns
+from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import NO_FACE
+from tests.finished_runs import PREPARED
+from tests.legible import check_legible
+
+NAMES = {
+    "classification": RAVDESS_CLASSES,
+    "action_units": BP4D_ACTION_UNITS,
+    "dimensional": ("valence", "arousal", "dominance"),
+}
+ALWAYS, NEVER = -1.0, None  # thresholds: everything is unsure, nothing is
+every_task = pytest.mark.parametrize("name", TASKS)
+
+
+def samples_of(name, seed=0, passes=9):
+    """Outputs of the passes for one window, `[S, 1, C]`."""
+    rng, count = np.random.default_rng(seed), len(NAMES[name])
+    if name == "classification":
+        return rng.dirichlet([0.3] * count, passes)[:, None]
+    if name == "action_units":
+        likely = np.clip(rng.beta(0.5, 0.5, count), 0.02, 0.98)
+        return np.clip(likely + 0.02 * rng.standard_normal((passes, 1, count)), 0, 1)
+    return rng.uniform(2, 8, count) + 0.2 * rng.standard_normal((passes, 1, count))
+
+
+def threshold_of(name, threshold):
+    return TASKS[name].abstain_threshold(None, threshold, NAMES[name])
+
+
+def row(name, threshold=NEVER, seed=0, start=0.0):
+    task, names = TASKS[name], NAMES[name]
+    said = task.row(task.summarise(samples_of(name, seed)), names, threshold_of(name, threshold))
+    return {"clip": "a.mp4", "start": start, "end": start + 0.2, "frames": 5} | said
+
+
+def faceless(name, start=0.0):
+    return row(name, start=start) | TASKS[name].blank_row(NAMES[name]) | {"frames": 0}
+
+
+def table_of(name, windows=24, gap=()):
+    rows = [
+        faceless(name, 0.1 * n) if n in gap else row(name, seed=n, start=0.1 * n)
+        for n in range(windows)
+    ]
+    return pd.DataFrame(rows, columns=columns(NAMES[name], name))
+
+
+@every_task
+def test_loss_of_a_still_model_is_mean_over_frames(name):
+    """Outputs of all frames count as their mean does, each frame an example of its own."""
+    task, rng = TASKS[name], np.random.default_rng(0)
+    logits = jnp.asarray(rng.normal(size=(4, 3, 5)), jnp.float32)
+    label = rng.integers(0, 2, (4, 5)).astype(np.float32)  # of units; as good as any of dimensions
+    batch = {"label": jnp.arange(4) if name == "classification" else label}
+    for function in (task.loss, task.score):
+        each = [function(logits[:, frame], batch) for frame in range(3)]
+        np.testing.assert_allclose(function(logits, batch), np.mean(each, 0), rtol=1e-6)
+
+
+@every_task
+def test_summary_holds_mean_over_passes(name):
+    samples = samples_of(name)
+    summary = TASKS[name].summarise(samples)
+    np.testing.assert_allclose(summary.mean, samples.mean(0))
+    np.testing.assert_allclose(summary.variance, samples.var(0), atol=1e-12)
+
+
+@every_task
+def test_row_has_the_columns_of_the_task(name):
+    task, names = TASKS[name], NAMES[name]
+    said = task.row(task.summarise(samples_of(name)), names, threshold_of(name, NEVER))
+    blank = task.blank_row(names)
+    assert sorted(said) == sorted(blank) == sorted([*task.columns(names), "abstained"])
+    np.testing.assert_allclose([said[each] for each in names], samples_of(name).mean((0, 1)))
+    assert not said["abstained"] and row(name, ALWAYS)["abstained"]
+    assert blank["label"] == NO_FACE and blank["abstained"] is True
+    assert np.isnan([blank[each] for each in names]).all()
+
+
+@every_task
+def test_name_of_an_output_may_not_be_that_of_a_column(name):
+    for taken in ("frames", TASKS[name].columns(NAMES[name])[-1]):
+        with pytest.raises(ValueError, match="named like a column"):
+            columns((*NAMES[name], taken), name)
+
+
+@every_task
+def test_threshold_of_user_overrules_that_of_bundle(name):
+    task, names = TASKS[name], NAMES[name]
+    own = tuple(0.1 * n for n in range(len(names))) if name == "action_units" else 0.4
+    assert task.abstain_threshold(own, None, names) == own
+    assert task.abstain_threshold(own, 0.2, names) == threshold_of(name, 0.2)
+    assert task.threshold_warning(own, names) == ""
+    assert "no threshold" in task.threshold_warning(threshold_of(name, None), names)
+
+
+# --- panel and video --------------------------------------------------------------------------
+
+
+def picture(width=640, height=360):
+    return np.full((height, width, 3), 120, np.uint8)
+
+
+def drawn(name, one, threshold=NEVER, **size):
+    limit = threshold_of(name, threshold)
+    return annotate.draw_frame(picture(**size), None, one, NAMES[name], limit, name)
+
+
+def share(image, colour):
+    """Share of the pixels that have a colour."""
+    return (np.abs(image.astype(int) - colour).max(-1) < 12).mean()
+
+
+@pytest.mark.parametrize("width, height", [(256, 256), (640, 360), (1280, 720), (361, 643)])
+@every_task
+def test_panel_stands_beside_the_picture(name, width, height):
+    image = drawn(name, row(name), width=width, height=height)
+    tall, wide = image.shape[:2]
+    beside = round(width * max(1, 360 / min(width, height)))
+    assert tall % 2 == 0 and wide % 2 == 0 and min(tall, wide) >= 360
+    assert (image[:, : beside - 2] == 120).all()  # nothing is drawn over the picture
+    assert 0.6 < (wide - beside) / min(beside, tall) < 1.1
+    assert (image[:, -6:] == image[0, -1]).all()  # the margin stays free
+
+
+@every_task
+def test_panel_has_a_colour_for_unsure_and_none_without_a_face(name):
+    sure, unsure = drawn(name, row(name)), drawn(name, row(name, ALWAYS), ALWAYS)
+    assert share(sure, SURE) > 0 == share(sure, UNSURE)
+    assert share(unsure, UNSURE) > 0 and share(unsure, SURE) < 0.01 * share(sure, SURE)
+    none = drawn(name, faceless(name))
+    assert share(none, SURE) == share(none, UNSURE) == 0
+
+
+@every_task
+def test_clip_becomes_video_and_figure(name, tmp_path):
+    faces = [{0: (MEAN_FACE * 60 + [300, 150]).astype(np.float32)} for _ in range(6)]
+    spool = io.BytesIO()
+    for frame in faces:
+        pickle.dump(frame, spool)
+    spool.seek(0)
+    source = Source("clip.mp4", faces, lambda: iter([picture()] * 6), 10.0, 640, 6)
+    table = table_of(name, 3, gap=(2,))
+    table.attrs["faces"] = [0, 0, None]
+    video, figure = tmp_path / "out.mp4", tmp_path / "new folder" / "out.png"
+    annotate.draw_clip(
+        source, table, NAMES[name], threshold_of(name, NEVER), spool, task=name, annotate=video,
+        figure=figure,
+    )  # fmt: skip
+    capture = cv2.VideoCapture(str(video))
+    assert sum(1 for _ in iter(lambda: capture.read()[0], False)) == 6
+    assert cv2.imread(str(figure)).shape[1] >= 270
+
+
+# --- timeline and terminal --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("windows", [1, 2, 30, 600])
+@every_task
+def test_timeline_is_legible(name, windows):
+    pictures = [np.full((60, 60, 3), 30 * n, np.uint8) for n in range(min(windows, 8))]
+    rows, limit = table_of(name, windows, gap=(11, 12)), threshold_of(name, 0.5)
+    texts = check_legible(TASKS[name].draw_timeline(rows, NAMES[name], limit, pictures, "a.mp4"))
+    assert {"a.mp4", *NAMES[name]} <= set(texts)
+
+
+@pytest.mark.parametrize(
+    "name, width",
+    [("classification", 160), *((name, w) for name in list(TASKS)[1:] for w in (84, 110, 160))],
+)
+def test_terminal_table_fits(name, width, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
+    monkeypatch.setattr("sys.stdout", stream)
+    tables.print_table(table_of(name, 70, gap=(1,)), NAMES[name], name)
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= width and "…" not in text
+    assert NO_FACE in text and "and 10 more windows" in text
+
+
+# --- what a finished run leaves ---------------------------------------------------------------
+
+every_kind = pytest.mark.parametrize("kind", PREPARED)
+
+
+@every_kind
+def test_report_shows_every_figure_and_reading(kind, finished_run):
+    run = finished_run(kind)
+    named = re.findall(r"!\[.*\]\(figures/(\w+)\.png\)", run.report)
+    assert len(named) == len(set(named)) >= 5 and set(named) == run.figures
+    content = json.loads((run.workdir / "metrics.json").read_text())
+    assert run.report.startswith(f"# {content['name']}\n\n{content['clips_scored']} predictions")
+    task = json.loads((run.workdir / "config.json").read_text())["task"]
+    lines = report.headline(task, content)
+    assert [line.split()[0] for line in lines] == list(content["readings"])
+    assert {"stored", "recalibrated", "mc_dropout"} == set(content["readings"])
+    assert f"{content['selective']['coverage']:.1%}" in run.report or task == "action_units"
+
+
+@every_kind
+def test_table_has_a_row_for_every_scored_clip(kind, finished_run):
+    run = finished_run(kind)
+    table, metrics = run.table, run.metrics
+    assert list(table)[:3] == ["clip", "subject", "fold"]
+    assert len(table) == metrics["clips_scored"] == table["clip"].nunique()
+    assert metrics["params_total"] >= metrics["params_without_U"] > 0
