@@ -123,7 +123,9 @@ CONFIGS = {
         prepared,
         **{"train.epochs": EPOCHS, "train.checkpoint_epochs": 1, "optimizer.learning_rate": 0.02},
     ),
-    "crops": lambda prepared: crops_config(prepared, **{"data.crops_in_memory_gb": 0.0}),
+    "crops": lambda prepared: crops_config(
+        prepared, **{"data.crops_in_memory_gb": 0.0, "train.batch_size": 2}
+    ),
     "action_units": units_config,
     "dimensions": dimensions_config,
 }

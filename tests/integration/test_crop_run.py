@@ -49,7 +49,7 @@ def test_bundle_repeats_predictions_of_run(streamed):
 
 
 def test_crops_in_memory_make_the_same_run(streamed, tmp_path):
-    metrics, _ = train(crops_config(streamed.prepared), tmp_path)
+    metrics, _ = train(crops_config(streamed.prepared, **{"train.batch_size": 2}), tmp_path)
     assert epochs_of(tmp_path) == epochs_of(streamed.workdir)
     assert metrics["readings"] == streamed.metrics["readings"]
 
