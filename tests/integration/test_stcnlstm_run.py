@@ -15,22 +15,22 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("variant", SMALL)
-def test_run_by_recipe_of_paper(variant, prepared_crops, tmp_path):
+@pytest.mark.parametrize(("variant", "repeats"), [("full", 2), ("densenet", 1)])
+def test_run_by_recipe_of_paper(variant, repeats, prepared_crops, tmp_path):
     fields = {
         "data.crop_size": 0, "data.classes": ("fear", "surprise"), "train.epochs": 2,
         "train.batch_size": 2, "optimizer.drop_at": (1,), "evaluation.passes": 4,
-        "protocol.name": "by_sequence", "protocol.folds": 2, "protocol.repeats": 2,
+        "protocol.name": "by_sequence", "protocol.folds": 2, "protocol.repeats": repeats,
     } | SMALL[variant]  # fmt: skip
     config = with_fields(stcnlstm_synthetic.get_config(variant), prepared_crops, fields)
     run = FinishedRun(tmp_path, prepared_crops, train(config, tmp_path)[1])
-    assert run.metrics["clips_scored"] == 2 * 6  # two clips of each of three people, twice
+    assert run.metrics["clips_scored"] == repeats * 6  # two clips of each of three people
     assert run.metrics["single_pass"]["passes"] == 4
     rows, table = epochs_of(tmp_path), run.table
-    assert len(rows) == 2 * (2 * 2 + 1)
+    assert len(rows) == 2 * (2 * repeats + 1)
     assert all(np.isfinite(row["train_loss"]) for row in rows)
     assert set(table["label"]) == {"fear", "surprise"}
-    assert table.groupby("clip").size().eq(2).all()
+    assert table.groupby("clip").size().eq(repeats).all()
     np.testing.assert_allclose(table[["p_fear", "p_surprise"]].sum(axis=1), 1, atol=1e-4)
     predictor = fer_jax.load_model(run.bundle)
     clips = load.load_clips(
