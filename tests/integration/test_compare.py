@@ -8,6 +8,7 @@ import pytest
 
 from configs import agcn, pstbln_synthetic
 from fer_jax.commands.compare import main
+from fer_jax.tasks import published
 from tests.finished_runs import CONFIGS, landmarks_config, with_fields
 
 
@@ -96,3 +97,9 @@ def test_two_configs_of_one_name_are_refused(prepared, tmp_path, monkeypatch):
     config = write_config(tmp_path, landmarks_config(prepared))
     with pytest.raises(SystemExit, match="two configs are called stbln_synthetic"):
         run(monkeypatch, config, config, "--out", tmp_path / "out")
+
+
+def test_published_accuracies():
+    assert published.accuracy("PST-BLN", "oulu") == (79.79, 78.74)
+    assert published.accuracy("ST-GCN", "afew") == (None, 28.17)
+    assert published.accuracy("ST-BLN", "buhmap") == (None, None)
