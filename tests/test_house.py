@@ -128,7 +128,7 @@ def test_only_parallel_says_pmap():
 
 
 @pytest.mark.parametrize("path", sources("fer_jax"), ids=lambda path: path.stem)
-def test_the_core_needs_no_heavy_package(path):
+def test_core_needs_no_heavy_package(path):
     heads = {name.split(".")[0] for name in imports(path)}
     assert "preprocess" not in heads
     if path.name == "detector.py":  # which asks for dlib when a face is looked for

@@ -32,7 +32,7 @@ def test_agrees_with_scikit_learn():
     )
 
 
-def test_a_sure_mistake_costs_a_finite_amount():
+def test_sure_mistake_costs_a_finite_amount():
     loss = metrics.negative_log_likelihood(np.array([[1.0, 0.0]]), [1])
     assert loss == pytest.approx(-np.log(1e-12))
 

@@ -26,7 +26,7 @@ def shown():
         yield progress, clock, lambda: file.getvalue().splitlines()
 
 
-def test_a_line_at_the_start_and_at_the_end(shown):
+def test_line_at_the_start_and_at_the_end(shown):
     progress, clock, lines = shown
     work = progress.start("fold00", 40)
     clock.seconds += 5
@@ -48,7 +48,7 @@ def test_one_line_a_minute_however_many_updates(shown):
     ]
 
 
-def test_a_long_step_is_not_silent(shown):
+def test_long_step_is_not_silent(shown):
     progress, clock, lines = shown
     progress.start("compiling")
     for _ in range(3):
@@ -59,7 +59,7 @@ def test_a_long_step_is_not_silent(shown):
                            "0:03:03  compiling ..."]  # fmt: skip
 
 
-def test_the_heartbeat_speaks_by_itself_and_ends(monkeypatch):
+def test_heartbeat_speaks_by_itself_and_ends(monkeypatch):
     monkeypatch.setattr(progress_room, "SILENCE", 0.0)
     spoken, before = threading.Event(), threading.active_count()
 
@@ -86,7 +86,7 @@ def test_resumed_steps_do_not_count_as_pace(shown):
     assert str(work) == "fold00: 92/100, 0:01:20 left" and work.speed == 0.1
 
 
-def test_the_next_part_is_counted_anew(shown):
+def test_next_part_is_counted_anew(shown):
     progress, clock, lines = shown
     work = progress.start("reading a.mp4")
     work.update(7)
@@ -96,7 +96,7 @@ def test_the_next_part_is_counted_anew(shown):
     assert lines()[-1] == "0:00:00  drawing a.mp4: 0/7, done"
 
 
-def test_a_terminal_gets_a_bar_and_no_lines():
+def test_terminal_gets_a_bar_and_no_lines():
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=100, _environ={"TERM": "xterm"})
     with Progress(console) as progress:

@@ -67,7 +67,7 @@ def test_another_checkout_times_a_row(tmp_path, files, expected):
         assert [other.step(), other.step()] == [expected, expected]
 
 
-def test_a_checkout_that_cannot_time_a_row_says_so(tmp_path, capfd):
+def test_checkout_that_cannot_time_a_row_says_so(tmp_path, capfd):
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "speed.py").write_text(OLD)
     with (

@@ -286,7 +286,7 @@ def test_threshold_by_hand():
     assert uncertainty.abstain_threshold([0.1, 0.2], [False, False], 0.5) == float("-inf")
 
 
-def test_the_package_loads_only_what_is_used():
+def test_package_loads_only_what_is_used():
     code = (
         "import sys; from fer_jax import uncertainty; loaded = set(sys.modules); "
         "uncertainty.risk_coverage; "

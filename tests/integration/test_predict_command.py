@@ -126,7 +126,7 @@ def test_sideways_and_upright_agree(bundle, clips):
     assert np.abs(upright.to_numpy() - turned.to_numpy()).max() < 0.1
 
 
-def test_the_same_command_gives_the_same_numbers(bundle, clips):
+def test_same_command_gives_the_same_numbers(bundle, clips):
     predictor = fer_jax.load_model(bundle)
     clip = clips / "openface.csv"
     first, again = (predict_clips(predictor, clip, passes=8, seed=3) for _ in range(2))

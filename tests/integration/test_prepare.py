@@ -74,7 +74,7 @@ def test_synthetic_data_set_is_ready_to_train_on(tmp_path, capsys):
     assert report_of(out)["counts"]["kept"] == 21
 
 
-def test_the_same_command_again_reads_nothing_and_another_is_refused(tmp_path, capsys):
+def test_same_command_again_reads_nothing_and_another_is_refused(tmp_path, capsys):
     out = tmp_path / "synthetic"
     arguments = ["synthetic", "--out", str(out), "--subjects", "3", "--clips-per-subject", "2"]
     assert main(arguments) == 0
@@ -225,7 +225,7 @@ def test_people_in_two_splits_are_noted(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("split", [None, "validation"])
-def test_the_next_command_fits_the_data(tmp_path, capsys, monkeypatch, split):
+def test_next_command_fits_the_data(tmp_path, capsys, monkeypatch, split):
     monkeypatch.chdir(ROOT)
     rows = [("a.csv", "p1", "joy", ""), ("b.csv", "p2", "fear", split or "")]
     prepare_faces(tmp_path, rows, ("path", "subject", "label", "split"), out="my study")
@@ -237,7 +237,7 @@ def test_the_next_command_fits_the_data(tmp_path, capsys, monkeypatch, split):
     ]  # fmt: skip
 
 
-def test_a_known_data_set_keeps_its_config(tmp_path, capsys, monkeypatch):
+def test_known_data_set_keeps_its_config(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     prepare_faces(tmp_path, [("a.csv", "p1", "joy"), ("b.csv", "p2", "fear")], out="ckplus")
     assert capsys.readouterr().out.split("Next:")[1].split() == [
@@ -246,7 +246,7 @@ def test_a_known_data_set_keeps_its_config(tmp_path, capsys, monkeypatch):
     ]  # fmt: skip
 
 
-def test_an_interrupted_dry_run_ends_quietly(monkeypatch, capsys):
+def test_interrupted_dry_run_ends_quietly(monkeypatch, capsys):
     def interrupted(source, options):
         raise KeyboardInterrupt
 
@@ -255,7 +255,7 @@ def test_an_interrupted_dry_run_ends_quietly(monkeypatch, capsys):
     assert capsys.readouterr().out.strip() == "Stopped."
 
 
-def test_a_longer_list_costs_only_its_new_clips(tmp_path):
+def test_longer_list_costs_only_its_new_clips(tmp_path):
     for name in ("a", "b", "c"):
         write_face_csv(tmp_path / f"{name}.csv")
     rows = [("a.csv", "p1", "joy"), ("b.csv", "p2", "fear")]
@@ -285,7 +285,7 @@ def test_starting_up_imports_nothing_heavy():
         (["synthetic", "--subjects", "1"], "make at least 3"),
     ],
 )
-def test_a_wrong_command_says_what_to_do(tmp_path, capsys, arguments, message):
+def test_wrong_command_says_what_to_do(tmp_path, capsys, arguments, message):
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
@@ -321,7 +321,7 @@ def wait_for_clips(out, number: int, process) -> int:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_goes_on_where_it_was(tmp_path, sent):
+def test_stopped_run_goes_on_where_it_was(tmp_path, sent):
     pytest.importorskip("dlib")
     out = tmp_path / "out"
     arguments = ["manifest", "--source", slow_source(tmp_path), "--out", out, "--workers", "1"]
@@ -433,7 +433,7 @@ def test_pictures_are_cropped_and_landmark_files_are_drawn_first(tmp_path, capsy
 
 
 @pytest.mark.parametrize("size", ["16", "1000", "big", "-64", "6.4"])
-def test_an_impossible_crop_size_is_refused_at_once(capsys, size):
+def test_impossible_crop_size_is_refused_at_once(capsys, size):
     with pytest.raises(SystemExit):
         main(["synthetic", "--out", "nowhere", f"--crops={size}"])
     assert "give 32 to 512 pixels" in " ".join(capsys.readouterr().err.split())

@@ -165,7 +165,7 @@ def predictions(windows=24, seed=0, faceless=(5, 6, 7), threshold=1.2):
     return table
 
 
-def test_a_timeline_names_answers_and_what_was_withheld():
+def test_timeline_names_answers_and_what_was_withheld():
     pictures = [np.full((60, 60, 3), 30 * index, np.uint8) for index in range(8)]
     figure = draw_timeline(
         "classification", predictions(), RAVDESS_CLASSES, 1.2, pictures, "clip.mp4"
@@ -175,14 +175,14 @@ def test_a_timeline_names_answers_and_what_was_withheld():
     assert figure.axes[-1].get_xlim() == (0.0, 12.5)
 
 
-def test_a_clip_of_one_window_without_threshold():
+def test_clip_of_one_window_without_threshold():
     figure = draw_timeline("classification", predictions(windows=1), RAVDESS_CLASSES)
     texts = check_legible(figure)
     assert not any("threshold" in text for text in texts)
     assert figure.axes[-1].get_xlim() == (0.0, 1.0)
 
 
-def test_a_threshold_that_lets_nothing_through():
+def test_threshold_that_lets_nothing_through():
     table = predictions(threshold=-np.inf)
     texts = check_legible(draw_timeline("classification", table, RAVDESS_CLASSES, float("-inf")))
     assert "unsure" in texts and not any("threshold" in text for text in texts)
@@ -253,7 +253,7 @@ def unit_predictions(windows=40, units=BP4D_ACTION_UNITS, faceless=(30, 31), thr
     return pd.DataFrame(rows)
 
 
-def test_a_timeline_of_action_units_says_what_is_present_and_what_unsure():
+def test_timeline_of_action_units_says_what_is_present_and_what_unsure():
     pictures = [np.full((60, 60, 3), 30 * index, np.uint8) for index in range(8)]
     figure = draw_timeline(
         "action_units", unit_predictions(), BP4D_ACTION_UNITS, None, pictures, "clip.mp4"

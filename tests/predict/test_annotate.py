@@ -57,7 +57,7 @@ def test_small_pictures_grow_and_their_landmarks_with_them():
     assert np.abs(spot.astype(int) - annotate.SURE).max() < 40
 
 
-def test_a_longer_bar_for_a_larger_probability():
+def test_longer_bar_for_a_larger_probability():
     images = [
         annotate.draw_frame(picture(640, 360), None, row(chance=chance), CLASSES, None)
         for chance in (0.4, 0.8)
@@ -73,7 +73,7 @@ def test_many_classes_and_long_names_fit():
     assert image.shape[0] == 360
 
 
-def test_a_single_class_leaves_nothing_to_be_unsure_of(tmp_path):
+def test_single_class_leaves_nothing_to_be_unsure_of(tmp_path):
     only = row() | {"happiness": 1.0, "entropy": 0.0, "mutual_information": 0.0}
     for threshold in (None, 0.0, 1.2):
         image = annotate.draw_frame(picture(640, 360), None, only, CLASSES[3:4], threshold)
@@ -99,7 +99,7 @@ def table(*rows):
     return content
 
 
-def test_the_video_reads_back_frame_for_frame(tmp_path):
+def test_video_reads_back_frame_for_frame(tmp_path):
     source, spool = clip([picture(640, 360)] * 20)
     rows = table(row(abstained=True), row(start=1.0, end=2.0))
     seen = []
@@ -135,7 +135,7 @@ def test_figure_without_video(tmp_path):
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_file_that_cannot_be_written_is_named(tmp_path):
+def test_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     source, spool = clip([picture(640, 360)])
     with pytest.raises(OSError, match="file"):

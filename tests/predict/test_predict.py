@@ -62,7 +62,7 @@ def test_landmark_files_need_no_detector(predictor, tmp_path, monkeypatch):
     assert table["clip"].unique().tolist() == [str(path)]
 
 
-def test_a_landmark_file_keeps_its_time(predictor, tmp_path):
+def test_landmark_file_keeps_its_time(predictor, tmp_path):
     path = write_openface(tmp_path / "a.csv", frames=10, first=31)
     table = api.predict_clips(predictor, path)  # one path will do
     assert table[["start", "end"]].to_numpy().tolist() == [[3.0, 4.0]]
@@ -77,7 +77,7 @@ def test_frames_that_a_landmark_file_leaves_out_count_as_time(predictor, tmp_pat
     assert result["label"].tolist() == ["joy", "no face", "joy"]
 
 
-def test_the_frame_width_of_a_landmark_file_can_be_given(predictor, tmp_path):
+def test_frame_width_of_a_landmark_file_can_be_given(predictor, tmp_path):
     path = write_openface(tmp_path / "a.csv", x=400)
     narrow, wide = (api.predict_clips(predictor, path, width=w) for w in (640, 1280))
     np.testing.assert_allclose(narrow["joy"], 2 * wide["joy"], rtol=0.01)
@@ -99,7 +99,7 @@ def test_landmarks_of_another_scale_are_noted_once(predictor, tmp_path, scaled, 
     assert all(note in line for note, line in zip(notes, said, strict=True))
 
 
-def test_an_outlier_makes_no_huge_canvas(predictor, tmp_path):
+def test_outlier_makes_no_huge_canvas(predictor, tmp_path):
     table = pd.read_csv(write_openface(tmp_path / "a.csv"))
     table.loc[3, "x_0"], table.loc[4, "y_9"], table.loc[5, "y_9"] = 90_000, np.nan, 1e6
     table.to_csv(tmp_path / "a.csv", index=False)
@@ -252,7 +252,7 @@ def test_frames_work_for_models_of_landmarks_and_cost_no_crops(predictor, monkey
     assert not list(rows)
 
 
-def test_a_camera_answers_while_it_runs(crop_predictor):
+def test_camera_answers_while_it_runs(crop_predictor):
     taken = []
 
     def camera():
@@ -265,7 +265,7 @@ def test_a_camera_answers_while_it_runs(crop_predictor):
     assert next(rows)["start"] == 0.5 and len(taken) == 15
 
 
-def test_a_face_that_cannot_be_aligned_counts_as_not_seen(crop_predictor):
+def test_face_that_cannot_be_aligned_counts_as_not_seen(crop_predictor):
     rows = api.predict_frames(crop_predictor, [picture(51)] * 2, [POINTS, 0 * POINTS], fps=2)
     assert next(rows)["frames"] == 1
 
@@ -327,7 +327,7 @@ def test_says_when_nothing_can_abstain(monkeypatch, predictor, tmp_path, capsys)
     assert "no threshold" not in captured.err and "unsure (" in captured.out
 
 
-def test_the_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, tmp_path, capsys):
+def test_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, tmp_path, capsys):
     predictor.record = Record(dataset={"scaled": True})
     clips = [write_openface(tmp_path / f"{name}.csv") for name in "ab"]
     assert run(monkeypatch, predictor, *clips) == 0
@@ -336,13 +336,13 @@ def test_the_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, 
     assert "--width" not in capsys.readouterr().err
 
 
-def test_a_missing_bundle_is_one_line(tmp_path, capsys):
+def test_missing_bundle_is_one_line(tmp_path, capsys):
     clip = write_openface(tmp_path / "a.csv")
     assert predict.main([str(tmp_path / "nothing"), str(clip)]) == 1
     assert "no model bundle" in capsys.readouterr().err
 
 
-def test_an_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
+def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
     clips = [write_openface(tmp_path / f"{name}.csv") for name in "ab"]
     original = sources.open_source
 
@@ -423,7 +423,7 @@ def printed(monkeypatch, table, width):
     return stream.getvalue()
 
 
-def test_the_table_fits_its_terminal(monkeypatch, predictor, tmp_path):
+def test_table_fits_its_terminal(monkeypatch, predictor, tmp_path):
     path = write_openface(tmp_path / "[bold]a.csv", frames=400)
     table = api.predict_clips(predictor, [path])
     wide, narrow = (printed(monkeypatch, table, width) for width in (160, 100))

@@ -101,7 +101,7 @@ def test_only_one_window_is_held():
     assert most <= 22
 
 
-def test_the_face_that_is_largest_over_the_window_counts():
+def test_face_that_is_largest_over_the_window_counts():
     near, far = face(size=60), face(x=100, size=30)
     window = [{1: near, 0: far}, {0: far}, {0: far}, {}]
     track, detected = largest_face(window)
@@ -115,7 +115,7 @@ def test_nobody_in_the_window():
     assert track is None and detected.tolist() == [False, False]
 
 
-def test_the_landmarks_that_count_are_those_of_the_largest_face():
+def test_landmarks_that_count_are_those_of_the_largest_face():
     crowd = {1: face(x=64, size=60), 0: face(x=580, size=30)}
     table = predict([crowd] * 10 + [{0: face(x=580)}] * 10, options=Options(passes=12, stride=1.0))
     assert table["joy"].tolist() == pytest.approx([0.1, 0.9], abs=0.02)
@@ -156,7 +156,7 @@ def test_no_more_crops_are_held_than_a_window_has(stride, windows):
     assert len(cut) == 100 and max(held) <= 11  # ten frames a window, and the one that comes
 
 
-def test_the_spool_holds_landmarks_only():
+def test_spool_holds_landmarks_only():
     spool = io.BytesIO()
     frames = [{3: face(grey=90)}, {}] * 5
     predict_source(
@@ -174,7 +174,7 @@ def test_every_moment_belongs_to_the_nearest_window():
     np.testing.assert_allclose(borders([0.0], [0.4]), [0, 0.4])
 
 
-def test_a_table_row_for_every_window():
+def test_table_row_for_every_window():
     table = predict([{0: face(x=64 + 10 * index)} for index in range(25)])
     assert list(table) == columns(CLASSES)
     np.testing.assert_allclose(table["start"], [0, 0.5, 1.0, 1.5])
@@ -187,7 +187,7 @@ def test_a_table_row_for_every_window():
     assert ((table["mutual_information"] > 0) & (table["mutual_information"] < entropy)).all()
 
 
-def test_a_short_clip_is_one_window_and_keeps_its_place_in_time():
+def test_short_clip_is_one_window_and_keeps_its_place_in_time():
     table = predict([{0: face()}] * 4, first=30)
     assert table[["start", "end"]].to_numpy().tolist() == [[3.0, 3.4]]
 

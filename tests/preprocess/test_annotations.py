@@ -45,7 +45,7 @@ def test_columns_may_stand_in_any_order(tmp_path):
     assert coded_units(tmp_path / "a.csv") == ("AU12", "AU04")
 
 
-def test_of_openface_presence_is_read_not_intensity(tmp_path):
+def test_openface_presence_is_read_not_intensity(tmp_path):
     header = "frame, face_id, timestamp, confidence, success, AU01_r, AU12_r, AU01_c, AU12_c\n"
     (tmp_path / "a.csv").write_text(header + "1, 0, 0.0, 0.98, 1, 0.2, 3.1, 0.00, 1.00\n")
     units = coded_units(tmp_path / "a.csv")
@@ -161,7 +161,7 @@ def test_codes_of_a_manifest_reach_the_data_set(tmp_path, capsys):
     capsys.readouterr()
 
 
-def test_a_drawn_person_keeps_the_codes(tmp_path, capsys):
+def test_drawn_person_keeps_the_codes(tmp_path, capsys):
     pytest.importorskip("dlib")
     write_landmarks(tmp_path / "face.csv", [3, 4])
     (tmp_path / "units.csv").write_text("frame,AU01\n4,1\n")
@@ -176,7 +176,7 @@ def test_a_drawn_person_keeps_the_codes(tmp_path, capsys):
     capsys.readouterr()
 
 
-def test_a_manifest_without_codes_has_no_field_of_them(tmp_path, capsys):
+def test_manifest_without_codes_has_no_field_of_them(tmp_path, capsys):
     write_landmarks(tmp_path / "face.csv", [1, 2])
     (tmp_path / "list.csv").write_text(HEADER + "face.csv,p,joy,\n")
     arguments = ["manifest", "--source", str(tmp_path / "list.csv"), "--out", str(tmp_path / "out")]

@@ -74,7 +74,7 @@ def test_zeros_in_front_and_the_folder_of_images_vary(tmp_path, digits, folder):
 
 
 @pytest.mark.parametrize("folder", ["AU_OCC", "AUCoding", "AUCoding/AU_OCC", "codes/aucoding"])
-def test_the_folder_of_codes_has_several_names(tmp_path, folder):
+def test_folder_of_codes_has_several_names(tmp_path, folder):
     bp4d_task(tmp_path, "F001_T1", [1, 2])
     (tmp_path / "AU_OCC" / "F001_T1.csv").unlink()
     bp4d_codes(tmp_path, "F001_T1", {1: {}, 2: {}}, folder)
@@ -100,14 +100,14 @@ def test_codes_and_images_without_each_other_are_listed_with_the_reason(tmp_path
     assert "frames 2440 to 2441, the clip has 1 to 2" in str(clips["F001_T4"].problem)
 
 
-def test_an_image_of_a_frame_that_is_there_twice_is_not_guessed(tmp_path):
+def test_image_of_a_frame_that_is_there_twice_is_not_guessed(tmp_path):
     bp4d_task(tmp_path, "F001_T1", [1, 2])
     put(tmp_path / "Sequences" / "F001" / "T1" / "02.jpg")
     (clip,) = listed(bp4d, tmp_path).values()
     assert reason(clip) == "frame twice" and "0002.jpg and 02.jpg" in str(clip.problem)
 
 
-def test_an_action_unit_without_a_column_is_unknown(tmp_path):
+def test_action_unit_without_a_column_is_unknown(tmp_path):
     bp4d_task(tmp_path, "F001_T1", units=16)
     (clip,) = listed(bp4d, tmp_path).values()
     assert clip.note == "not coded, so unknown: AU17, AU23"
@@ -168,7 +168,7 @@ def test_tables_may_be_odd_or_hostile(tmp_path, content, wanted):
     np.testing.assert_array_equal(rows[2][:3], [0, np.nan, 1])
 
 
-def test_a_table_that_cannot_be_opened_is_listed(tmp_path):
+def test_table_that_cannot_be_opened_is_listed(tmp_path):
     bp4d_task(tmp_path, "F001_T1")
     bp4d_task(tmp_path, "F001_T2")
     (tmp_path / "AU_OCC" / "F001_T1.csv").unlink()

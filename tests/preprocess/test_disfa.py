@@ -66,7 +66,7 @@ def test_runs_of_one_emotion_are_clips_and_the_rest_is_counted(tmp_path):
     assert left_out.endswith("; 0 frames without a label or labels without a frame")
 
 
-def test_a_run_gives_its_own_frames_of_the_video(tmp_path):
+def test_run_gives_its_own_frames_of_the_video(tmp_path):
     person(tmp_path, "SN001", ROWS)
     frames = open_frames(listed(disfa, tmp_path)["SN001_0013-0023"].source)
     read = dict(frames)
@@ -75,7 +75,7 @@ def test_a_run_gives_its_own_frames_of_the_video(tmp_path):
     assert np.allclose(means, [5 * number for number in range(12, 23)], atol=6)
 
 
-def test_the_shorter_of_video_and_labels_ends_both(tmp_path):
+def test_shorter_of_video_and_labels_ends_both(tmp_path):
     person(tmp_path, "SN001", [HAPPY] * 30, frames=27)
     person(tmp_path, "SN002", [HAPPY] * 20, frames=24)
     clips = listed(disfa, tmp_path)
@@ -117,7 +117,7 @@ def test_files_that_are_not_of_the_folder_are_passed_over(tmp_path):
     assert reason(clip) == "no codes" and "no file of AU06 (SN001_au6.txt)" in str(clip.problem)
 
 
-def test_a_long_run_is_divided_and_no_part_is_short(tmp_path, monkeypatch):
+def test_long_run_is_divided_and_no_part_is_short(tmp_path, monkeypatch):
     monkeypatch.setattr(disfa, "_LONGEST", 20)
     person(tmp_path, "SN001", [HAPPY] * 49)
     person(tmp_path, "SN002", [HAPPY] * 50)
@@ -138,7 +138,7 @@ def test_parts_of_a_run_are_the_whole_of_it(count):
     assert all(len(part) == 300 for part in parts[:-1])
 
 
-def test_the_rules_have_options(tmp_path):
+def test_rules_have_options(tmp_path):
     rows = [{6: 1, 12: 1}] * 10 + [{4: 2, 17: 2}] * 10
     person(tmp_path, "SN001", rows)
     labels = {"happiness": (0, 10), "anger": (10, 10)}
@@ -151,7 +151,7 @@ def test_the_rules_have_options(tmp_path):
         assert list(found) == [(name, *labels[name]) for name in wanted]
 
 
-def test_the_camera_can_be_chosen(tmp_path):
+def test_camera_can_be_chosen(tmp_path):
     person(tmp_path, "SN001", [HAPPY] * 10)
     with pytest.raises(SourceError, match="no folder of videos of the right camera"):
         listed(disfa, tmp_path, camera="right")
@@ -180,7 +180,7 @@ def test_people_of_whom_something_is_missing_are_listed(tmp_path):
     assert "has no file of AU05 (SN002_au5.txt)" in str(clips["SN002"].problem)
 
 
-def test_a_video_without_a_run_is_listed(tmp_path):
+def test_video_without_a_run_is_listed(tmp_path):
     person(tmp_path, "SN001", ([HAPPY] * 9 + [{}] * 9) * 2 + [TALK] * 20)
     (clip,) = listed(disfa, tmp_path).values()
     assert reason(clip) == "no emotion" and "no run of 10 frames" in str(clip.problem)
@@ -233,7 +233,7 @@ def test_codes_are_intensities_by_position_in_the_video(tmp_path):
     np.testing.assert_allclose(rows[1], [0.2, *[0] * 10, 1.0], rtol=1e-6)
 
 
-def test_a_tree_that_is_another_names_the_layout(tmp_path):
+def test_tree_that_is_another_names_the_layout(tmp_path):
     person(tmp_path, "SN001", [HAPPY] * 10)
     (tmp_path / "ActionUnit_Labels" / "SN001").rename(tmp_path / "ActionUnit_Labels" / "one")
     with pytest.raises(SourceError, match="no folder of action unit labels") as seen:

@@ -72,13 +72,13 @@ def test_presence_begins_at_an_intensity_but_neutral_stays_nothing_at_all():
     assert named(frames, present=3) == ["", "", "", "neutral"]
 
 
-def test_a_raised_chin_is_anger_where_that_is_asked_for():
+def test_raised_chin_is_anger_where_that_is_asked_for():
     frames = [all_at(4, 17), all_at(4, 17, 6, 12), all_at(1, 4, 17), all_at(4, 15, 17)]
     assert named(frames) == ["", "happiness", "", "sadness"]
     assert named(frames, chin_anger=True) == ["anger", "anger", "", "sadness"]
 
 
-def test_an_unknown_unit_leaves_a_frame_without_emotion():
+def test_unknown_unit_leaves_a_frame_without_emotion():
     assert named([[float("nan"), *[0] * 11], all_at(9)[:-1] + [float("nan")]]) == ["", ""]
     assert emfacs(np.zeros((2, 3, 12))).shape == (2, 3) and emfacs(np.zeros((0, 12))).shape == (0,)
 
@@ -99,7 +99,7 @@ def _by_hand(on) -> set[str]:
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=12, max_size=12), min_size=1, max_size=8))
-def test_the_first_rule_that_fits_or_none_whatever_stands_beside(frames):
+def test_first_rule_that_fits_or_none_whatever_stands_beside(frames):
     together = named(frames)
     assert together == [named([frame])[0] for frame in frames]
     for row, emotion in zip(frames, together, strict=True):

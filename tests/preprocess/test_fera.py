@@ -21,7 +21,7 @@ def frames(request):
     return {"folders": ("2.jpg", "0010.jpg", "1.jpg"), "videos": None}[request.param]
 
 
-def test_the_table_says_who_plays_what(tmp_path, frames):
+def test_table_says_who_plays_what(tmp_path, frames):
     fera_recording(tmp_path, "a", frames)
     fera_recording(tmp_path, "B.2", frames)
     fera_recording(tmp_path, "x-Relief-3", frames)
@@ -42,7 +42,7 @@ def test_the_table_says_who_plays_what(tmp_path, frames):
 
 
 @pytest.mark.parametrize("name", ["Subjects.CSV", "SUBJECTS.csv"])
-def test_the_table_is_found_in_any_case(tmp_path, name):
+def test_table_is_found_in_any_case(tmp_path, name):
     fera_recording(tmp_path, "p1-joy-1", None)
     put(tmp_path / name, "recording,subject,emotion\np1-joy-1,someone,anger\n")
     put(tmp_path / f"._{name}", "\0")
@@ -82,7 +82,7 @@ def test_without_a_table_names_of_recordings_or_images_say_it(tmp_path):
     }
 
 
-def test_of_the_test_recordings_those_with_an_emotion_are_read(tmp_path):
+def test_test_recordings_those_with_an_emotion_are_read(tmp_path):
     for folder in ("training", "test"):
         for name in ("001", "002"):
             fera_recording(tmp_path, name, None, folder)
@@ -107,7 +107,7 @@ def test_of_the_test_recordings_those_with_an_emotion_are_read(tmp_path):
         ("p1-joy-1", "p1-joy-1,p1,joy\nP1-joy-1.avi,p2,joy", "listed twice"),
     ],
 )
-def test_a_recording_of_which_too_little_is_known_is_listed(tmp_path, name, row, wanted):
+def test_recording_of_which_too_little_is_known_is_listed(tmp_path, name, row, wanted):
     fera_recording(tmp_path, name, None)
     fera_recording(tmp_path, "good", None)
     table(tmp_path, *filter(None, [row]), "good,p1,anger")
@@ -153,7 +153,7 @@ def test_rows_without_a_recording_are_listed(tmp_path):
         (b"recording,subject,emotion\na,\xff,joy\n", "is no CSV in UTF-8"),
     ],
 )
-def test_a_table_that_cannot_be_read_stops_with_its_name(tmp_path, content, words):
+def test_table_that_cannot_be_read_stops_with_its_name(tmp_path, content, words):
     fera_recording(tmp_path, "a", None)
     (tmp_path / "subjects.csv").write_bytes(content)
     with pytest.raises(SourceError, match=rf"subjects.csv .*{words}"):

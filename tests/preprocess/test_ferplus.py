@@ -106,7 +106,7 @@ def usable(clips) -> dict:
     return {clip_id: clip for clip_id, clip in clips.items() if not clip.problem}
 
 
-def test_a_table_is_joined_by_row(tmp_path):
+def test_table_is_joined_by_row(tmp_path):
     write_labels(tmp_path)
     write_table(tmp_path, pictures := images())
     clips = listed(ferplus, tmp_path)
@@ -162,7 +162,7 @@ def test_named_images_are_joined_by_name(tmp_path, form):
         assert clips[clip_id].source.pixels == pictures[rows[clip_id]].tobytes()
 
 
-def test_the_table_goes_before_folders_and_these_before_archives(tmp_path):
+def test_table_goes_before_folders_and_these_before_archives(tmp_path):
     first, second, third = (list(np.full((len(ROWS), 48, 48), n, np.uint8)) for n in (1, 2, 3))
     write_labels(tmp_path)
     write_archive(tmp_path / "images.zip", third)
@@ -180,7 +180,7 @@ def rows_of_one_name(second: str) -> list:
     return rows
 
 
-def test_a_name_in_two_rows_belongs_to_the_first_from_its_number_on(tmp_path):
+def test_name_in_two_rows_belongs_to_the_first_from_its_number_on(tmp_path):
     rows = rows_of_one_name("1,0,0,0,0,0,0,0,9,0")  # unknown, which does not count
     write_labels(tmp_path, rows)
     write_archive(tmp_path / "images.zip", pictures := images(rows), rows)
@@ -191,7 +191,7 @@ def test_a_name_in_two_rows_belongs_to_the_first_from_its_number_on(tmp_path):
     assert "row 10 bears the name of row 2" in str(clips["fer0000002_row00010"].problem)
 
 
-def test_a_name_in_two_rows_with_different_votes_belongs_to_neither(tmp_path):
+def test_name_in_two_rows_with_different_votes_belongs_to_neither(tmp_path):
     rows = rows_of_one_name("0,1,0,0,0,0,0,0,0,0")
     write_labels(tmp_path, rows)
     write_archive(tmp_path / "images.zip", pictures := images(rows), rows)
@@ -279,7 +279,7 @@ def test_names_are_found_whatever_their_case(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(100_000, 100_000), (40_000, 40_000), (30_000, 30_000), (0, 48)])
-def test_an_absurd_image_costs_itself_only(tmp_path, size):
+def test_absurd_image_costs_itself_only(tmp_path, size):
     write_labels(tmp_path)
     write_named(tmp_path, images())
     content = bytearray(png(images()[0]))
@@ -292,7 +292,7 @@ def test_an_absurd_image_costs_itself_only(tmp_path, size):
     assert len(usable(clips)) == len(KEPT) - 2
 
 
-def test_a_damaged_archive_costs_its_image_only(tmp_path):
+def test_damaged_archive_costs_its_image_only(tmp_path):
     write_labels(tmp_path)
     write_archive(path := tmp_path / "images.zip", images())
     content = bytearray(path.read_bytes())
@@ -305,7 +305,7 @@ def test_a_damaged_archive_costs_its_image_only(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["STORED", "DEFLATED", "BZIP2", "LZMA", "short", "unknown"])
-def test_a_member_that_cannot_be_unpacked_costs_itself_only(tmp_path, kind):
+def test_member_that_cannot_be_unpacked_costs_itself_only(tmp_path, kind):
     method = getattr(zipfile, f"ZIP_{kind}", zipfile.ZIP_STORED)
     write_labels(tmp_path)
     with zipfile.ZipFile(path := tmp_path / "images.zip", "w", method) as archive:
@@ -475,7 +475,7 @@ def test_missing_images_of_the_release_are_noted(tmp_path):
 
 
 @pytest.mark.parametrize("size", [32, 48, 64])
-def test_an_image_is_the_crop(size):
+def test_image_is_the_crop(size):
     image = images()[0]
     sequence = Still(image.tobytes()).face(size)
     stored = cv2.imdecode(sequence.crops, cv2.IMREAD_UNCHANGED)
@@ -570,7 +570,7 @@ def test_dimensions_and_ratings_can_be_chosen(ready):
         load(ready[0], words=(("anger", "cross"),))
 
 
-def test_the_class_with_most_votes_can_be_learnt_too(ready):
+def test_class_with_most_votes_can_be_learnt_too(ready):
     clips = load_clips(ready[0], 1, "last", "ferplus", crop_size=0)
     assert clips.classes == emotion_ratings.FERPLUS_EMOTIONS
     assert clips.labels[clips.clip_ids.index("fer0000009")] == 5
@@ -595,7 +595,7 @@ def test_augmentation_does_without_landmarks(ready):
     assert points.shape == (2, 1, 68, 2) and np.isnan(points).all()
 
 
-def test_the_command_lists_and_drops(tmp_path, capsys):
+def test_command_lists_and_drops(tmp_path, capsys):
     write_labels(tmp_path)
     write_table(tmp_path, images(same=[(0, 7)]))
     assert main(["ferplus", "--source", str(tmp_path), "--dry-run", "--drop-duplicates"]) == 0
@@ -606,7 +606,7 @@ def test_the_command_lists_and_drops(tmp_path, capsys):
     assert "validation 2 of 3,579" in shown  # nothing is missing but what was asked for
 
 
-def test_the_real_votes_are_those_of_the_specification(real_data):
+def test_real_votes_are_those_of_the_specification(real_data):
     path = real_data / "fer2013new.csv"
     if not path.exists():
         pytest.skip(f"there is no {path}")
@@ -624,7 +624,7 @@ def test_the_real_votes_are_those_of_the_specification(real_data):
     np.testing.assert_allclose(spread[2], 1.242, atol=6e-4)
 
 
-def test_the_real_images_are_joined_to_their_votes(real_data):
+def test_real_images_are_joined_to_their_votes(real_data):
     if not (real_data / "ferplus_images.zip").exists():
         pytest.skip(f"there is no ferplus_images.zip in {real_data}")
     clips = listed(ferplus, real_data)

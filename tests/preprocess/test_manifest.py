@@ -59,7 +59,7 @@ def test_manifest_with_byte_order_mark_and_without_split(tmp_path):
         ("a.mp4,p1,joy,train,many", "impossible fps"),
     ],
 )
-def test_a_bad_row_is_listed_with_its_problem(tmp_path, row, reason):
+def test_bad_row_is_listed_with_its_problem(tmp_path, row, reason):
     text = f"path,subject,label,split,fps\nb.mp4,p0,joy,,\n{row}\n"
     good, bad = listed(tmp_path, text)
     assert good.problem is None
@@ -74,12 +74,12 @@ def test_splits_have_other_names(tmp_path):
     assert [clip.split for clip in clips] == ["train", "validation", "validation"]
 
 
-def test_a_misspelt_split_is_told_the_names(tmp_path):
+def test_misspelt_split_is_told_the_names(tmp_path):
     (clip,) = listed(tmp_path, "path,subject,label,split\na.mp4,p1,joy,tset\n")
     assert "line 2: 'tset' is not one of train, validation, test" in str(clip.problem)
 
 
-def test_a_comma_in_a_label_needs_quotes(tmp_path):
+def test_comma_in_a_label_needs_quotes(tmp_path):
     text = 'path,subject,label\na.mp4,p1,calm, now\nb.mp4,p1,"calm, now"\nü x.mp4,p1,joy, ,\n'
     torn, quoted, padded = listed(tmp_path, text)
     assert torn.problem.reason == "too many cells" and "quote" in str(torn.problem)
@@ -136,7 +136,7 @@ def test_landmark_files_of_a_manifest_are_drawn_when_asked(tmp_path):
     assert empty == [5, 8]  # the face that was lost is not drawn
 
 
-def test_the_same_subject_looks_the_same_in_every_clip_and_every_run(tmp_path):
+def test_same_subject_looks_the_same_in_every_clip_and_every_run(tmp_path):
     for name in ("a", "b"):
         write_landmarks(tmp_path / f"{name}.csv")
     mine, again, other = (
@@ -157,14 +157,14 @@ def test_the_same_subject_looks_the_same_in_every_clip_and_every_run(tmp_path):
     assert done.stdout.strip() == str(pixels(mine)[0].astype(int).sum()), done.stderr
 
 
-def test_a_leap_of_the_tracker_is_not_drawn(tmp_path):
+def test_leap_of_the_tracker_is_not_drawn(tmp_path):
     points = write_landmarks(tmp_path / "a.csv", wild=[3])
     assert np.abs(points[3]).max() > 10_000
     images = pixels(DrawnPerson(tmp_path / "a.csv", "p"))
     assert [image.std() > 20 for image in images] == [number != 3 for number in range(8)]
 
 
-def test_a_landmark_file_without_a_face_cannot_be_drawn(tmp_path):
+def test_landmark_file_without_a_face_cannot_be_drawn(tmp_path):
     write_landmarks(tmp_path / "a.csv", lost=range(8))
     with pytest.raises(ClipError, match="no face: none in 8 frames"):
         DrawnPerson(tmp_path / "a.csv", "p").frames()

@@ -54,7 +54,7 @@ def test_codes_are_classes(tmp_path):
 
 
 @pytest.mark.parametrize("value", [" 4\t", "4.0", "04", "Happiness", " HAPPINESS"])
-def test_a_label_may_be_written_otherwise(tmp_path, value):
+def test_label_may_be_written_otherwise(tmp_path, value):
     mmi_session(tmp_path, 1, emotion=value)
     assert only(tmp_path).label == "happiness"
 
@@ -68,7 +68,7 @@ def test_other_labels_and_none_are_no_label(tmp_path, value):
     assert "S001-001.xml" in clips["1/S001-001"].problem.detail
 
 
-def test_a_video_without_an_xml_has_no_label(tmp_path):
+def test_video_without_an_xml_has_no_label(tmp_path):
     mmi_session(tmp_path, 1)
     (tmp_path / "Sessions" / "1" / "S001-001.xml").unlink()
     assert str(only(tmp_path).problem).startswith("no label: there is no S001-001.xml beside")
@@ -186,7 +186,7 @@ def test_sessions_come_in_the_order_of_their_numbers(tmp_path):
     ]
 
 
-def test_an_include_list_names_sessions_or_clips(tmp_path):
+def test_include_list_names_sessions_or_clips(tmp_path):
     for number, video in (("0012", "S001-001"), ("13", "S001-002"), ("14", "S002-001")):
         mmi_session(tmp_path, number, video)
     mmi_session(tmp_path, "14", "S002-002")
@@ -213,7 +213,7 @@ def test_an_include_list_names_sessions_or_clips(tmp_path):
         (b"77\nS999-001\n", r"nothing that .*list.txt lists is under .*sessions 3 to 12"),
     ],
 )
-def test_an_include_list_that_cannot_be_used(tmp_path, content, words):
+def test_include_list_that_cannot_be_used(tmp_path, content, words):
     for number in (3, 12):
         mmi_session(tmp_path, number)
     if content is not None:
@@ -258,7 +258,7 @@ def error_of(landmarks, truth) -> float:
 
 
 @pytest.mark.parametrize("frontal", ["left", "right"])
-def test_the_frontal_half_is_kept(tmp_path, two_views, frontal):
+def test_frontal_half_is_kept(tmp_path, two_views, frontal):
     front, side, truth = two_views
     views = (front, side) if frontal == "left" else (side, front)
     sequence, notes = read_half(tmp_path, [np.hstack(pair) for pair in zip(*views, strict=True)])
@@ -297,7 +297,7 @@ def test_two_views_without_a_face(tmp_path, two_views):
         read_half(tmp_path, blank)
 
 
-def test_a_half_streams(tmp_path, two_views):
+def test_half_streams(tmp_path, two_views):
     front, side, _ = two_views
     pairs = [np.hstack(pair) for pair in zip(front, side, strict=True)]
     mmi_session(tmp_path, 1, view="2", frames=pairs * 5)
@@ -310,7 +310,7 @@ def test_a_half_streams(tmp_path, two_views):
     assert numbers == list(range(5 * FRAMES)) and most <= 2
 
 
-def test_the_landmark_model_of_the_command_line_is_used(tmp_path, two_views):
+def test_landmark_model_of_the_command_line_is_used(tmp_path, two_views):
     mmi_session(tmp_path, 1, view="2", frames=two_views[1][:1])
     options = options_of(mmi, landmark_model=tmp_path / "mine.dat")
     (clip,) = mmi.clips(tmp_path, options)
@@ -318,7 +318,7 @@ def test_the_landmark_model_of_the_command_line_is_used(tmp_path, two_views):
         clip.source.frames()
 
 
-def test_a_changed_video_is_another_source(tmp_path):
+def test_changed_video_is_another_source(tmp_path):
     mmi_session(tmp_path / "a", 1, view="2")
     clip = only(tmp_path / "a")
     assert pickle.loads(pickle.dumps(clip.source)) == clip.source

@@ -92,7 +92,7 @@ def test_half_written_and_unknown_failures_are_read_again(tmp_path):
     assert [times_read(tmp_path, name) for name in "ab"] == [2, 2]
 
 
-def test_the_number_of_workers_changes_nothing(tmp_path):
+def test_number_of_workers_changes_nothing(tmp_path):
     clips = clips_of(tmp_path, a="", b="clip", ccc="", dddd="", e="")
     one, three = (run(clips, tmp_path / str(n), workers=n) for n in (1, 3))
     for name, (outcome, file) in one.items():
@@ -129,7 +129,7 @@ class Wrapped:
     path: pathlib.Path = dataclasses.field(repr=False)
 
 
-def test_a_changed_file_behind_a_source_is_another_clip(tmp_path):
+def test_changed_file_behind_a_source_is_another_clip(tmp_path):
     clip = Clip("a", "p", "joy", Wrapped(tmp_path / "a.csv"))
     assert run([clip], tmp_path / "cache")["a"][0].reason == "missing file"
     clip.source.path.write_text("one")
@@ -138,7 +138,7 @@ def test_a_changed_file_behind_a_source_is_another_clip(tmp_path):
     assert pipeline.cache_file(clip, tmp_path, "") != before
 
 
-def test_a_new_frame_in_a_folder_is_another_clip(tmp_path):
+def test_new_frame_in_a_folder_is_another_clip(tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()
     (folder / "1.png").write_text("one")
@@ -148,12 +148,12 @@ def test_a_new_frame_in_a_folder_is_another_clip(tmp_path):
     assert pipeline.cache_file(clip, tmp_path, "") != before
 
 
-def test_a_file_that_went_away_is_listed(tmp_path):
+def test_file_that_went_away_is_listed(tmp_path):
     clip = Clip("a", "p", "joy", tmp_path / "gone.csv")
     assert run([clip], tmp_path / "cache")["a"][0].reason == "missing file"
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
-def test_a_damaged_cache_file_is_no_outcome(tmp_path, content):
+def test_damaged_cache_file_is_no_outcome(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
     assert pipeline.load_outcome(tmp_path / "x.npz") is None

@@ -132,7 +132,7 @@ def test_order_is_that_of_the_list_over_several_batches(tmp_path):
     assert ids == [f"čłip {number}" for number in range(1, 200, 3)]
 
 
-def test_the_graph_stands_on_the_training_frames_with_a_face(tmp_path):
+def test_graph_stands_on_the_training_frames_with_a_face(tmp_path):
     write(tmp_path)
     frames = [
         centre(inner(sequence.landmarks[sequence.detected].astype(np.float64)))
@@ -171,7 +171,7 @@ def test_landmarks_that_make_no_face_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_leaves_the_earlier_data_set(tmp_path):
+def test_failed_write_leaves_the_earlier_data_set(tmp_path):
     write(tmp_path, note="first")
 
     def breaking():
@@ -188,7 +188,7 @@ def test_a_failed_write_leaves_the_earlier_data_set(tmp_path):
     assert not list(tmp_path.glob(".writing*"))
 
 
-def test_a_smaller_data_set_leaves_nothing_of_the_larger(tmp_path):
+def test_smaller_data_set_leaves_nothing_of_the_larger(tmp_path):
     write(tmp_path, units=2)
     (tmp_path / "notes.txt").write_text("mine")
     store.write_dataset(
@@ -232,7 +232,7 @@ def test_crops_are_not_given_up_unasked(tmp_path):
         store.check_target(tmp_path, {**REQUEST, "crop_size": 0}, overwrite=False)
 
 
-def test_a_directory_with_other_things_is_not_used(tmp_path):
+def test_directory_with_other_things_is_not_used(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(SourceError, match=r"thesis\.tex"):
         store.check_target(tmp_path, REQUEST, overwrite=False)

@@ -39,7 +39,7 @@ def test_windows_end_at_their_frame_and_never_look_ahead(detected, frames):
             frame_selection.select_frames(detected, frames, "windows")
 
 
-def test_a_jump_in_the_numbers_of_the_frames_is_an_edge():
+def test_jump_in_the_numbers_of_the_frames_is_an_edge():
     windows = frame_selection.window_frames([True] * 6, 3, np.array([7, 8, 9, 40, 41, 42]))
     assert windows.tolist()[2:] == [[0, 1, 2], [3, 3, 3], [3, 3, 4], [3, 4, 5]]
 
@@ -56,7 +56,7 @@ def windows(prepared_crops):
     )
 
 
-def test_a_window_is_labelled_at_its_last_frame(prepared_crops, windows):
+def test_window_is_labelled_at_its_last_frame(prepared_crops, windows):
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(prepared_crops))
@@ -101,7 +101,7 @@ def test_some_units_can_be_chosen(prepared):
         load.load_clips(prepared, 2, "windows", classes=("AU99",), **options)
 
 
-def test_a_set_without_action_units_says_so(tmp_path, prepared):
+def test_set_without_action_units_says_so(tmp_path, prepared):
     import json
     import shutil
 
@@ -123,7 +123,7 @@ def test_thinned_folds_keep_every_so_many_windows_of_a_recording():
     np.testing.assert_array_equal(thin.validation, [0, 2, 4, 5, 7])
 
 
-def test_the_loss_is_the_cross_entropy_of_the_known_units():
+def test_loss_is_the_cross_entropy_of_the_known_units():
     logits = jnp.array([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [1.0, 1.0, 1.0]])
     label = jnp.array([[1.0, 0.0, UNKNOWN], [UNKNOWN, 1.0, UNKNOWN], [UNKNOWN] * 3])
     p = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
@@ -156,7 +156,7 @@ def test_f1_is_that_of_scikit_learn(seed):
     np.testing.assert_allclose(np.nan_to_num(f1), expected)
 
 
-def test_the_interval_holds_the_mean_and_narrows_with_more_people():
+def test_interval_holds_the_mean_and_narrows_with_more_people():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, (600, 3)).astype(float)
     predicted = np.where(rng.random((600, 3)) < 0.8, truth, 1 - truth) == 1
@@ -171,7 +171,7 @@ def test_the_interval_holds_the_mean_and_narrows_with_more_people():
     assert np.isnan(metrics.f1_interval(predicted, truth, np.zeros(600))).all()
 
 
-def test_a_unit_is_an_event_of_its_own():
+def test_unit_is_an_event_of_its_own():
     samples = np.array([[[0.9, 0.5]], [[0.1, 0.5]]])
     summary = summarise_units(samples)
     np.testing.assert_allclose(summary.mean, [[0.5, 0.5]])

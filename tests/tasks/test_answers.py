@@ -38,7 +38,7 @@ def summary(*chances, scatter=0.01, passes=20):
     return summarise_units(samples[:, None])
 
 
-def test_the_label_names_what_is_present_and_trusted():
+def test_label_names_what_is_present_and_trusted():
     row = KIND.row(summary(0.1, 0.95, 0.9), UNITS, CERTAIN)
     assert row["label"] == "AU06+AU12" and present_units(row) == ["AU06", "AU12"]
     assert KIND.row(summary(0.1, 0.2, 0.3), UNITS, CERTAIN)["label"] == "none"
@@ -55,7 +55,7 @@ def test_every_unit_has_its_own_threshold():
     assert nothing["abstained"] and nothing["label"] == "none"
 
 
-def test_a_row_holds_the_figures_of_each_unit():
+def test_row_holds_the_figures_of_each_unit():
     said = summary(0.2, 0.5, 0.97, scatter=0.02)
     row = KIND.row(said, UNITS, (None,) * 3)
     for number, unit in enumerate(UNITS):
@@ -92,7 +92,7 @@ def test_frames_follow_each_other_as_in_training(length, frames):
     assert [frame // 2 for frame in fast] == chosen and fast[-1] == 2 * length - 1
 
 
-def test_a_slow_clip_repeats_frames():
+def test_slow_clip_repeats_frames():
     assert at_equal_steps([0, 1], 0.5, 4) == [0, 0, 1, 1]
     assert at_equal_steps([5], 1.0, 3) == [5, 5, 5]
 
@@ -138,7 +138,7 @@ def said_of(positions, options=None, fps=10.0, predictor=None):
     return predict_source(predictor or unit_predictor(), source, options, say=lambda text: None)
 
 
-def test_a_table_row_for_every_window_of_action_units():
+def test_table_row_for_every_window_of_action_units():
     table = said_of([20] * 8 + [620] * 4, Options(passes=12, stride=0.1))
     assert list(table) == columns(UNITS, "action_units")
     np.testing.assert_allclose(table["end"], np.arange(4, 13) / 10)
@@ -151,14 +151,14 @@ def test_half_a_window_is_the_default_stride():
     np.testing.assert_allclose(said_of([20] * 10)["end"], [0.4, 0.6, 0.8, 1.0])
 
 
-def test_a_faster_clip_is_seen_at_the_pace_of_training():
+def test_faster_clip_is_seen_at_the_pace_of_training():
     at_training_rate = said_of([20, 180, 340, 500])
     faster = said_of([20, 20, 180, 180, 340, 340, 500, 500], fps=20.0)
     assert len(at_training_rate) == len(faster) == 1
     pd.testing.assert_frame_equal(at_training_rate, faster)
 
 
-def test_a_longer_window_is_asked_for_and_spread_over():
+def test_longer_window_is_asked_for_and_spread_over():
     options = Options(passes=12, window=1.2)
     table = said_of([20] * 2 + [300] + [20] * 8 + [620], options)
     assert table["AU06"].tolist() == pytest.approx([300 / 640], abs=0.01)  # frame 3 of 12
@@ -210,7 +210,7 @@ def run(monkeypatch, predictor, *arguments):
     return predict.main(["bundle", *map(str, arguments)])
 
 
-def test_the_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys):
+def test_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys):
     clip = write_openface(tmp_path / "a.csv", [20] * 6 + [370] * 6)
     out = tmp_path / "table.csv"
     assert run(monkeypatch, unit_predictor(), clip, "--out", out) == 0
@@ -225,7 +225,7 @@ def test_the_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys
     assert "no threshold" not in said.err and "3  AU01  AU06  AU12" in said.out
 
 
-def test_the_terminal_table_of_many_units_fits(monkeypatch):
+def test_terminal_table_of_many_units_fits(monkeypatch):
     units = tuple(f"AU{number:02}" for number in range(1, 19))
     sure = KIND.row(summary(*[0.9] * 18), units, (0.69,) * 18)
     mixed = KIND.row(summary(*[0.9] * 9, *[0.6] * 9), units, (0.5,) * 18)

@@ -44,7 +44,7 @@ def table_of(rows, names=PLANE):
     return pd.DataFrame(rows, columns=columns(names, TASK))
 
 
-def test_a_row_holds_values_intervals_and_the_nearest_word():
+def test_row_holds_values_intervals_and_the_nearest_word():
     said = row(8.0, 6.4, 6.6, names=NAMES, threshold=0.2)
     deviation = 0.2 * np.linspace(-1, 1, 11).std()
     assert said["label"] == "happy" and said["valence"] == pytest.approx(8)
@@ -57,7 +57,7 @@ def test_a_row_holds_values_intervals_and_the_nearest_word():
 
 
 @pytest.mark.parametrize("width", [84, 110, 160])
-def test_the_terminal_table_fits(width, monkeypatch):
+def test_terminal_table_fits(width, monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
     monkeypatch.setattr("sys.stdout", stream)
@@ -93,7 +93,7 @@ def plane_of(image):
     return image[64:280]
 
 
-def test_the_point_lies_where_the_values_are():
+def test_point_lies_where_the_values_are():
     calm = {"scatter": 0.0, "residual": 0.0}
     low, right, up = (
         centre_of(plane_of(panel(row(*values, **calm))), SURE)
@@ -104,7 +104,7 @@ def test_the_point_lies_where_the_values_are():
     assert right[0] - low[0] == pytest.approx(low[1] - up[1], abs=2)  # one scale
 
 
-def test_the_ellipse_grows_with_the_interval():
+def test_ellipse_grows_with_the_interval():
     def drawn(residual):
         image = plane_of(panel(row(5, 5, residual=residual))).astype(int)
         tinted = (image[..., 1] - image[..., 0] > 40) & (image[..., 1] > 90)
@@ -113,7 +113,7 @@ def test_the_ellipse_grows_with_the_interval():
     assert drawn(1.0) / drawn(0.25) == pytest.approx(2, rel=0.15)
 
 
-def test_the_trail_fades_into_the_past():
+def test_trail_fades_into_the_past():
     one = row(7, 3, start=1.0, scatter=0.0, residual=0.0)
     trail = [row(2 + 0.4 * n, 3, start=0.1 * n) for n in range(10)]
     bare = plane_of(panel(one)).astype(int)
@@ -127,7 +127,7 @@ def test_the_trail_fades_into_the_past():
     assert gap.shape == panel(one).shape  # a moment without a face leaves a gap
 
 
-def test_a_row_knows_the_seconds_before_it():
+def test_row_knows_the_seconds_before_it():
     rows = [row(start=0.5 * n) for n in range(12)]
     before = [len(one["before"]) for one in annotate._with_trails(rows)]
     assert before == [0, 1, 2, 3, 4, 5, 6, 6, 6, 6, 6, 6]  # three seconds
@@ -189,7 +189,7 @@ def test_timeline_of_some_dimensions_is_legible(names):
     assert "a.mp4" in texts and set(names) <= set(texts)
 
 
-def test_the_way_stops_where_there_is_no_face():
+def test_way_stops_where_there_is_no_face():
     table = way(12, gap=(4, 5))
     figure = draw_timeline(table, PLANE)
     axes = figure.axes[0]
@@ -203,7 +203,7 @@ def test_the_way_stops_where_there_is_no_face():
     np.testing.assert_allclose(sorted(e.width for e in ellipses), sorted(widths))
 
 
-def test_a_lane_shows_value_and_interval():
+def test_lane_shows_value_and_interval():
     table = way(6, gap=(4,))
     lane = draw_timeline(table, PLANE).axes[2]  # behind the plane and the scale of time
     interval, passes, value = (patch.get_data() for patch in lane.patches[:3])

@@ -19,7 +19,7 @@ def example(seed=0, count=300):
     return 0.8 * labels + rng.normal(0.5, 1, (count, 2)), labels
 
 
-def test_the_residuals_of_the_specification():
+def test_residuals_of_the_specification():
     """Section 5: (.6, .8) is right at T = 1, (1.2, .9) is not."""
     labels = np.array([[5.0, 4.0], [6.0, 3.0]])
     distance = metrics.distances(labels + [[0.6, -0.8], [-1.2, 0.9]], labels)
@@ -75,7 +75,7 @@ def test_what_does_not_vary_has_no_correlation():
     assert metrics.ccc(labels, labels) == pytest.approx(1)
 
 
-def test_a_weight_stands_for_repetition():
+def test_weight_stands_for_repetition():
     predicted, labels = example(count=5)
     order = np.array([0, 0, 0, 3, 4, 4])
     weight = np.bincount(order, minlength=5)[None] / len(order)
@@ -96,7 +96,7 @@ def test_no_smaller_threshold_reaches_the_share(distance, share):
     assert metrics.accuracy_at(distance, threshold) < share
 
 
-def test_the_interval_of_the_bootstrap():
+def test_interval_of_the_bootstrap():
     """Of a mean it is that of the normal distribution; copies of an image add no witness."""
     rng = np.random.default_rng(1)
     distance = rng.normal(0, 1, 400)
@@ -109,7 +109,7 @@ def test_the_interval_of_the_bootstrap():
     assert np.isnan(metrics.bootstrap_interval(mean, distance, groups=np.zeros(400))).all()
 
 
-def test_an_interval_has_a_place_for_each_dimension():
+def test_interval_has_a_place_for_each_dimension():
     predicted, labels = example(count=60)
     people = np.arange(60) % 15
     low, high = metrics.bootstrap_interval(metrics.ccc, predicted, labels, groups=people)

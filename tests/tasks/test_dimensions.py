@@ -25,7 +25,7 @@ TASK = TASKS["dimensional"]
 NAMES = ("valence", "arousal")
 
 
-def test_the_loss_of_the_paper():
+def test_loss_of_the_paper():
     """Equation 2 with a = 2: e^2 + 2|e|, here of (.6, -.8) and (1.2, .9)."""
     labels = np.array([[5.0, 4.0], [6.0, 3.0]], np.float32)
     values = labels + np.array([[0.6, -0.8], [1.2, 0.9]], np.float32)
@@ -38,7 +38,7 @@ def test_the_loss_of_the_paper():
     np.testing.assert_array_equal(TASK.score(jnp.array(labels + 1), batch), [0, 0])
 
 
-def test_a_perfect_prediction_has_a_finite_gradient():
+def test_perfect_prediction_has_a_finite_gradient():
     labels = jnp.array([[5.0, 4.0]])
     gradient = jax.grad(lambda v: TASK.loss(v, {"label": labels}).sum())
     assert (np.abs(gradient(labels)) <= 1).all()
@@ -58,7 +58,7 @@ def test_what_the_passes_say():
     np.testing.assert_allclose(wider.half_width(), [[1.6449 * 2, 1.6449 / 2]], atol=1e-3)
 
 
-def test_the_nearest_word():
+def test_nearest_word():
     for word, place in emotion_ratings.places(NAMES).items():
         assert place == WORD_RATINGS[word][:2]
         assert emotion_ratings.nearest(np.array(place) + [0.05, 0.02], NAMES) == word
@@ -112,7 +112,7 @@ def test_intervals_hold_what_they_promise(folds, validation, source):
         assert (np.array(alone["width"]) < row["width"]).all()
 
 
-def test_a_fold_is_not_judged_by_its_own_residuals():
+def test_fold_is_not_judged_by_its_own_residuals():
     scored = scored_images(folds=2, validation=False)
     labels = scored.labels.copy()
     labels[scored.folds == 1] += 3  # errors of one fold, to be seen in the intervals of the other
@@ -122,7 +122,7 @@ def test_a_fold_is_not_judged_by_its_own_residuals():
     assert 4 < residual.min() < 6
 
 
-def test_a_repeat_of_an_image_is_no_other_image():
+def test_repeat_of_an_image_is_no_other_image():
     """Two repeats of two folds: those of the first half of the images are far off."""
     scored = scored_images(count=800, folds=4, validation=False)
     indices = np.tile(np.arange(400), 2)
@@ -193,7 +193,7 @@ def test_doubt_tells_where_errors_are():
     assert selective["area_under_risk_coverage"] < 1 - overall
 
 
-def test_a_doubt_in_the_wrong_order_gives_no_threshold():
+def test_doubt_in_the_wrong_order_gives_no_threshold():
     """A single image that happens to be right is no reason to answer its like only."""
     scored = scored_images(count=300)
     labels, summary = scored.validation
@@ -211,7 +211,7 @@ def test_images_come_from_the_best_to_the_worst():
     assert (np.diff(distance[report.order(scored)]) >= 0).all()
 
 
-def test_the_table_of_predictions_names_its_columns():
+def test_table_of_predictions_names_its_columns():
     scored = scored_images(count=20)
     folds = [Fold("holdout", None, None)]
     table = scores.predictions(clips_of(scored), folds, scored)
@@ -255,7 +255,7 @@ def test_votes_are_of_whole_recordings():
         validate.check(config)
 
 
-def test_a_still_stands_for_a_moment_of_a_video():
+def test_still_stands_for_a_moment_of_a_video():
     def seconds(frames, rule, known=np.nan):
         data = types.SimpleNamespace(frames=frames, frame_rule=rule, train_on=())
         clips = Clips([""], [""], ["train"], np.zeros(1), None, np.array([known]), (), None)

@@ -13,7 +13,7 @@ from fer_jax.tasks.dimensions.scores import at_levels
 from fer_jax.tasks.evaluation import Scored, held_out_folds
 
 
-def test_a_table_keeps_empty_cells_and_marks_missing_numbers():
+def test_table_keeps_empty_cells_and_marks_missing_numbers():
     numbers = [report_lines.number(value, 2) for value in (0.125, None, np.nan)]
     lines = report_lines.table("unit | a | b | c", [("AU01", *numbers), ("paper", "", "1", "")])
     assert lines == [
@@ -24,7 +24,7 @@ def test_a_table_keeps_empty_cells_and_marks_missing_numbers():
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])
-def test_the_sentence_on_abstaining_names_what_was_chosen(threshold):
+def test_sentence_on_abstaining_names_what_was_chosen(threshold):
     row = {"target_accuracy": 0.9, "threshold": threshold, "chosen_on": "validation",
            "coverage": 0.75, "accuracy": None}  # fmt: skip
     line = report_lines.abstaining_line(row, "the entropy", "above {:.3f} nats", "clips", " (x)")
@@ -51,7 +51,7 @@ def test_tables_say_what_the_curves_show():
         assert curves[name].reliability[-1] == error and curves[name].reliability[2].sum() == 40
 
 
-def test_a_fold_is_held_out_with_all_repeats_of_its_clips():
+def test_fold_is_held_out_with_all_repeats_of_its_clips():
     scored = types.SimpleNamespace(
         folds=np.array([0, 0, 1, 1, 2, 2, 3, 3]), indices=np.array([0, 1, 2, 3, 0, 2, 1, 3])
     )

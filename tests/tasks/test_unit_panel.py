@@ -60,7 +60,7 @@ def test_bars_grow_with_the_probability_and_fade_where_unsure():
     assert share(absent, panel.PALE) > 0.05
 
 
-def test_the_whiskers_are_the_deviation_over_the_passes():
+def test_whiskers_are_the_deviation_over_the_passes():
     def bright(scatter):
         image = drawn(row([0.7] * len(UNITS), scatter=scatter))
         return share(bars(image)[:, :150], TEXT)
