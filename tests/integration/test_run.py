@@ -16,6 +16,7 @@ from rich.console import Console
 
 import fer_jax
 from fer_jax import systems
+from fer_jax.commands.train import main
 from fer_jax.data import load
 from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.training import epoch_log, parallel
@@ -35,17 +36,21 @@ def whole(finished_run):
     return finished_run("landmarks")
 
 
-def start(prepared, workdir):
-    """Starts the command that trains the landmark run, in a process of its own."""
+def arguments(prepared, workdir):
+    """What the command is given to train the landmark run."""
     fields = {
         "data.path": prepared, "data.frames": 4, "model.widths": "(4, 4)", "train.epochs": EPOCHS,
         "train.batch_size": 8, "train.checkpoint_epochs": 1, "evaluation.passes": 8,
         "optimizer.learning_rate": 0.02,
     }  # fmt: skip
     overrides = [f"--config.{name}={value}" for name, value in fields.items()]
+    return ["--config", "configs/stbln_synthetic.py", "--workdir", str(workdir), *overrides]
+
+
+def start(*arguments):
+    """Starts the command in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "run.py", "--config", "configs/stbln_synthetic.py", "--workdir",
-         str(workdir), *overrides],
+        [sys.executable, "run.py", *arguments],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -109,15 +114,18 @@ def test_bundle_repeats_predictions_of_run(whole):
     assert np.abs(summary.mean - table[[f"p_{n}" for n in clips.classes]]).to_numpy().max() < 0.5
 
 
-def test_command_killed_and_interrupted_resumes_to_same_numbers(whole, tmp_path):
-    process = start(whole.prepared, tmp_path)
+def test_command_killed_and_interrupted_resumes_to_same_numbers(
+    whole, tmp_path, monkeypatch, capsys
+):
+    command = arguments(whole.prepared, tmp_path)
+    process = start(*command)
     wait_for_epochs(process, tmp_path, 2)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     done = len(epochs_of(tmp_path))
     assert done < EPOCHS and not (tmp_path / "metrics.json").exists()
 
-    process = start(whole.prepared, tmp_path)
+    process = start(*command)
     wait_for_epochs(process, tmp_path, min(done + 2, EPOCHS - 1))
     process.send_signal(signal.SIGINT)
     shown, _ = process.communicate()
@@ -125,9 +133,14 @@ def test_command_killed_and_interrupted_resumes_to_same_numbers(whole, tmp_path)
     assert "interrupted: the same command continues from the last checkpoint" in shown
     assert "Traceback" not in shown
 
-    train(CONFIGS["landmarks"](whole.prepared), tmp_path)
+    monkeypatch.chdir(ROOT)
+    assert main(command) == 0
+    shown = capsys.readouterr().out
     assert epochs_of(tmp_path) == epochs_of(whole.workdir)
     assert metrics_of(tmp_path) == whole.metrics
+    for row in whole.metrics["readings"].values():
+        assert f"{row['accuracy_mean_of_folds']:.4f}" in shown
+    assert f"report: {tmp_path}/report.md" in shown
     ours, theirs = (folder / "predictions.csv" for folder in (tmp_path, whole.workdir))
     assert ours.read_text() == theirs.read_text()
 
