@@ -90,7 +90,7 @@ def crossed(databases, tmp_path_factory):
 
 def test_report_compares_known_and_unseen_datasets(crossed):
     metrics = crossed.metrics
-    assert "left out of synthetic_studio, of classes not learnt: contempt 3" in crossed.shown
+    assert "left out of synthetic_studio, of classes not trained on: contempt 3" in crossed.shown
     rows = metrics["databases"]["rows"]
     assert [rows[f"synthetic_{name}"]["known"] for name in DATABASES] == [False, True, True]
     assert rows["synthetic_studio"]["clips"] == 18  # 3 people, 6 classes that the others show

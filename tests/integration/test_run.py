@@ -195,7 +195,7 @@ def test_subject_folds_and_repeats_then_bundle_of_all_clips(repeated):
     assert metrics["selective"]["chosen_on"] == "the other folds"
     weights = (workdir / "folds" / "all.msgpack").read_bytes()
     assert (workdir / "model" / "weights.msgpack").read_bytes() == weights
-    assert fer_jax.load_model(workdir / "model").frames == 4
+    assert fer_jax.load_model(workdir / "model").spec.frames == 4
 
 
 def test_runs_side_by_side_resume_when_their_logs_differ(repeated, prepared, tmp_path, monkeypatch):
