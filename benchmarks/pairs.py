@@ -103,7 +103,7 @@ def _st_bln(frames: int = 4, edges: int = 309, widths=st_bln.WIDTHS, dropout: fl
         make,
         lambda: st_bln.STBLN(edges, CLASSES, widths=widths, dropout=dropout),
         lambda rng, batch: 10 * rng.standard_normal((batch, frames, edges, 2), np.float32),
-        _nodes_to_mirror,
+        lambda x: (channels_first(x),),
     )
 
 
@@ -126,7 +126,7 @@ def _baseline(kind: str) -> Callable[..., Pair]:
             make,
             lambda: graph_baselines.make_mirror(kind, graph.edges, nodes, CLASSES, widths=widths),
             lambda rng, batch: 10 * rng.standard_normal((batch, frames, nodes, 2), np.float32),
-            _nodes_to_mirror,
+            lambda x: (channels_first(x),),
         )
 
     return make_pair
@@ -225,11 +225,6 @@ def _bilinear_head(compact="full", side=14) -> Pair:
         task="dimensional",
         channels_last=torch.channels_last,
     )
-
-
-def _nodes_to_mirror(x: np.ndarray) -> tuple[torch.Tensor]:
-    """`[B, T, V, 2] -> [B, 2, T, V]`."""
-    return (channels_first(x),)
 
 
 SYSTEMS: dict[str, Callable[..., Pair]] = {

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.torch_mirrors.st_bln import STRIDED_LAYERS, WIDTHS
+from benchmarks.torch_mirrors.st_bln import STRIDED_LAYERS, WIDTHS, init_conv
 from benchmarks.torch_mirrors.weights import NORM_LEAVES
 
 SUBSETS = 3
@@ -70,13 +70,13 @@ class GraphConv(nn.Module):
         self.P = nn.Parameter(torch.full((SUBSETS, nodes, nodes), 1e-6))
         self.conv = nn.ModuleList(nn.Conv2d(fan_in, fan_out, 1) for _ in range(SUBSETS))
         for conv in self.conv:
-            _init_conv(conv, math.sqrt(2 / (fan_out * fan_in * SUBSETS)))
+            init_conv(conv, math.sqrt(2 / (fan_out * fan_in * SUBSETS)))
         self.adaptive = adaptive
         if adaptive:
             for name in ("theta", "phi"):
                 convs = nn.ModuleList(nn.Conv2d(fan_in, fan_out // 4, 1) for _ in range(SUBSETS))
                 for conv in convs:
-                    _init_conv(conv)
+                    init_conv(conv)
                 self.add_module(name, convs)
 
     def forward(self, x):
@@ -101,7 +101,7 @@ class OriginalGraphConv(nn.Module):
         self.register_buffer("a", spatial_partition(pairs, nodes, centre), persistent=False)
         self.M = nn.Parameter(torch.ones(SUBSETS, nodes, nodes))
         self.conv = nn.Conv2d(fan_in, SUBSETS * fan_out, 1)
-        _init_conv(self.conv, math.sqrt(2 / (fan_out * fan_in * SUBSETS)))
+        init_conv(self.conv, math.sqrt(2 / (fan_out * fan_in * SUBSETS)))
 
     def forward(self, x):
         n, _, t, v = x.shape
@@ -313,17 +313,8 @@ def _conv_and_norm(fan_in, fan_out, kernel, stride, bias=True):
     conv = nn.Conv2d(
         fan_in, fan_out, (kernel, 1), stride=(stride, 1), padding=(kernel // 2, 0), bias=bias
     )
-    _init_conv(conv)
+    init_conv(conv)
     return conv, nn.BatchNorm2d(fan_out)
-
-
-def _init_conv(conv, std=None):
-    if std is None:
-        nn.init.kaiming_normal_(conv.weight, mode="fan_out")
-    else:
-        nn.init.normal_(conv.weight, std=std)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
 
 
 def _classifier(features, classes):

@@ -44,7 +44,7 @@ class Projection(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(fan_in, fan_out, 1, stride=(stride, 1))
         self.bn = nn.BatchNorm2d(fan_out)
-        _init_conv(self.conv)
+        init_conv(self.conv)
 
     def forward(self, x):
         return self.bn(self.conv(x))
@@ -58,7 +58,7 @@ class SpatioTemporalBilinearLayer(nn.Module):
         self.u = nn.Parameter(torch.randn(subsets, edges, edges) / math.sqrt(edges))
         self.conv = nn.ModuleList(nn.Conv2d(fan_in, fan_out, 1) for _ in range(subsets))
         for conv in self.conv:
-            _init_conv(conv, std=math.sqrt(2 / (fan_out * fan_in * subsets)))
+            init_conv(conv, std=math.sqrt(2 / (fan_out * fan_in * subsets)))
         self.bn_s = nn.BatchNorm2d(fan_out)
         nn.init.constant_(self.bn_s.weight, BILINEAR_GAMMA)
         self.residual_s = _residual(fan_in, fan_out)
@@ -67,7 +67,7 @@ class SpatioTemporalBilinearLayer(nn.Module):
         self.temporal = nn.Conv2d(
             fan_out, fan_out, (kernel, 1), stride=(stride, 1), padding=(padding, 0)
         )
-        _init_conv(self.temporal)
+        init_conv(self.temporal)
         self.bn_t = nn.BatchNorm2d(fan_out)
         self.residual_t = None if first else _residual(fan_in, fan_out, stride)
 
@@ -209,12 +209,13 @@ def _residual(fan_in, fan_out, stride=1):
     return Projection(fan_in, fan_out, stride)
 
 
-def _init_conv(conv, std=None):
+def init_conv(conv, std=None):
     if std is None:
         nn.init.kaiming_normal_(conv.weight, mode="fan_out")
     else:
         nn.init.normal_(conv.weight, std=std)
-    nn.init.zeros_(conv.bias)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
 
 
 def torch_names(tree: dict) -> dict[str, np.ndarray]:
