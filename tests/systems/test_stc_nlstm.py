@@ -1,134 +1,22 @@
-"""STC-NLSTM: one function with its PyTorch mirror, its nestings, layers, options, dropout."""
-
-import functools
+"""STC-NLSTM: bins of its pyramid, order of its states, sums, frames, sides."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax import uncertainty
 from fer_jax.layers.conv3d import max_pool_frames
-from fer_jax.systems import build
-from fer_jax.systems.stc_nlstm.network import NESTINGS, STCNLSTM, mspp, pyramid
+from fer_jax.systems.stc_nlstm.network import NESTINGS, mspp, pyramid
+from tests.quick import quick
+from tests.systems.toys import CLASSES, CLIPS, TOYS, draw, make, outputs, variables
 
-CLIPS, FRAMES, SIDE, CLASSES, HIDDEN = 3, 4, 16, 4, 5
-CHANNELS = (4, 3, 5, 3, 4)
-VARIANTS = {
-    "nested": {},
-    "sum": {"channels": (4,) * 5},
-    "last": {},
-    "none": {},
-    "two layers": {"channels": (3, 4)},
-}
+NAMES = {nesting: f"stc_nlstm {nesting}".removesuffix(" nested") for nesting in NESTINGS}
 
 
-def small_model(variant="nested", **options):
-    fields = {"channels": CHANNELS, "hidden": HIDDEN, **VARIANTS[variant]}
-    nesting = variant if variant in NESTINGS else "nested"
-    return STCNLSTM(CLASSES, nesting=nesting, **{**fields, **options})
-
-
-def clips(count=CLIPS, seed=1, side=SIDE):
-    rng = np.random.default_rng(seed)
-    return rng.uniform(-1, 1, (count, FRAMES, side, side, 3)).astype(np.float32)
-
-
-@functools.cache
-def variables_of(variant="nested"):
-    """Random weights that let every part reach the logits."""
-    init = functools.partial(small_model(variant).init, train=False)
-    shapes = jax.eval_shape(init, jax.random.key(0), clips())
-    rng = np.random.default_rng(0)
-
-    def fill(path, leaf):
-        name = path[-1].key
-        if name in ("var", "scale"):
-            values = rng.uniform(0.5, 1.5, leaf.shape)
-        elif name in ("mean", "bias"):
-            values = rng.normal(0, 0.2, leaf.shape)
-        else:
-            values = rng.normal(0, np.sqrt(2 / np.prod(leaf.shape[:-1])), leaf.shape)
-        return values.astype(np.float32)
-
-    return jax.tree_util.tree_map_with_path(fill, shapes)
-
-
-def logits_of(inputs, variant="nested", variables=None, **options):
-    apply = functools.partial(small_model(variant, **options).apply, train=False)
-    return np.asarray(jax.jit(apply)(variables or variables_of(variant), inputs))
-
-
-@functools.cache
-def trained_once(variant, train, **options):
-    """Logits, gradients of the cross-entropy and statistics of one pass."""
-    model, variables = small_model(variant, **options), variables_of(variant)
-
-    def loss(params):
-        logits, updates = model.apply(
-            {**variables, "params": params}, clips(), train=train, mutable=["batch_stats"]
-        )
-        chosen = jax.nn.log_softmax(logits)[jnp.arange(CLIPS), jnp.arange(CLIPS)]
-        return -chosen.mean(), (logits, updates["batch_stats"])
-
-    gradients, (logits, stats) = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
-    return logits, gradients, stats
-
-
-# Parity with PyTorch
-
-
-@pytest.fixture(scope="module")
-def torch():
-    """PyTorch on one thread: arrays here are tiny, threads that wait for each other cost most."""
-    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.parametrize(
-    ("variant", "train"),
-    [
-        ("nested", False),
-        ("nested", True),
-        ("sum", True),
-        ("last", True),
-        ("none", True),
-        ("two layers", True),
-    ],
-)
-def test_logits_gradients_and_statistics_are_those_of_pytorch(variant, train, torch):
-    from benchmarks.torch_mirrors import stc_nlstm as mirrors
-    from benchmarks.torch_mirrors.weights import channels_first, load
-
-    model = small_model(variant)
-    mirror = mirrors.STCNLSTM(
-        CLASSES, model.channels, HIDDEN, model.nesting, frames=FRAMES, side=SIDE
-    )
-    mirror = load(variables_of(variant), mirror).train(train)
-    logits, gradients, stats = trained_once(variant, train)
-    expected = mirror(channels_first(clips()))
-    torch.nn.functional.cross_entropy(expected, torch.arange(CLIPS)).backward()
-    np.testing.assert_allclose(logits, expected.detach(), rtol=0, atol=1e-4)
-
-    trained = {key: p.grad.numpy() for key, p in mirror.named_parameters() if p.requires_grad}
-    ours = mirrors.torch_names(gradients)
-    assert set(ours) == set(trained)
-    largest = max(np.abs(value).max() for value in trained.values())
-    for key, value in trained.items():
-        assert np.abs(ours[key] - value).max() < 1e-4 * largest, key
-    for key, value in mirrors.torch_names(stats).items():
-        buffer = mirror.state_dict()[key].numpy()
-        np.testing.assert_allclose(value, buffer, rtol=1e-4, atol=1e-5, err_msg=key)
-
-
-def test_mirror_trains_as_many_parameters(torch):
-    from benchmarks.torch_mirrors import stc_nlstm as mirrors
-
-    trained = [p.numel() for p in mirrors.STCNLSTM(6).parameters() if p.requires_grad]
-    assert sum(trained) == 15_462_790
+@pytest.fixture(autouse=True)
+def plain_convolutions(monkeypatch):
+    """Those of an accelerator, which compile faster: tests of layers compare them with a CPU's."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
 
 
 # MSPP
@@ -163,139 +51,58 @@ def test_pooled_maps_are_read_only_where_they_hold_the_same_values(side):
 # Nestings
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_gradient_reaches_every_parameter(variant):
-    logits, gradients, _ = trained_once(variant, train=True)
-    assert logits.shape == (CLIPS, CLASSES)
-    dead = set()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(gradients):
-        if not np.abs(leaf).max() > 1e-7:
-            dead.add("/".join(part.key for part in path))
-    # BatchNorm takes the mean away, and with it the bias in front of it.
-    assert dead <= {"layer1/conv/bias", "layer2/conv/bias"}
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_clips_do_not_touch_each_other(variant):
-    logits, order = logits_of(clips(), variant), np.array([2, 0, 1])
-    assert np.abs(logits - logits[order]).max() > 1e-3
-    np.testing.assert_allclose(
-        logits_of(clips()[order], variant), logits[order], rtol=1e-4, atol=1e-5
-    )
-
-
-@jax.jit
-def by_hand(inputs):
-    """Representations from the states of the layers: as the model has it, in the two orders."""
-    model = small_model().bind(variables_of())
-    rows = [mspp(maps) for maps, _ in model.layers(inputs)]
-    states = [getattr(model, f"t_lstm{n}")(row) for n, row in enumerate(rows, 1)]
-    r = model.before_dropout(inputs)
-    orders = [model.c_lstm(jnp.stack(each, 1)) for each in (states, states[::-1])]
-    return r, *orders, model.after_dropout(r)
-
-
 def test_states_go_from_shallow_to_deep():
-    r, shallow_first, deep_first, logits = by_hand(clips())
-    assert r.shape == (CLIPS, HIDDEN)
+    """The representation from the states of the layers: as the network has it, and turned."""
+
+    def by_hand(inputs):
+        model = make("stc_nlstm").bind(variables("stc_nlstm"))
+        rows = [mspp(maps) for maps, _ in model.layers(inputs)]
+        states = [getattr(model, f"t_lstm{n}")(row) for n, row in enumerate(rows, 1)]
+        r = model.before_dropout(inputs)
+        orders = [model.c_lstm(jnp.stack(each, 1)) for each in (states, states[::-1])]
+        return r, *orders, model.after_dropout(r)
+
+    inputs = draw("stc_nlstm")
+    r, shallow_first, deep_first, logits = quick(by_hand)(inputs)
+    assert r.shape == (CLIPS, TOYS["stc_nlstm"].fields["hidden"])
     np.testing.assert_allclose(shallow_first, r, rtol=1e-4, atol=1e-5)
     assert np.abs(deep_first - r).max() > 1e-3
-    np.testing.assert_allclose(logits, logits_of(clips()), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits, outputs("stc_nlstm", inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_a_sum_of_pyramids():
-    @jax.jit
+    name = "stc_nlstm sum"
+
     def summed(inputs):
-        model = small_model("sum").bind(variables_of("sum"))
+        model = make(name).bind(variables(name))
         return model.after_dropout(model.t_lstm(sum(mspp(f) for f, _ in model.layers(inputs))))
 
-    np.testing.assert_allclose(summed(clips()), logits_of(clips(), "sum"), rtol=1e-4, atol=1e-5)
+    found = quick(summed)(draw(name))
+    np.testing.assert_allclose(found, outputs(name, draw(name)), rtol=1e-4, atol=1e-5)
 
 
-def test_frames_are_told_apart_by_their_place():
-    for variant in NESTINGS:
-        turned = logits_of(clips()[:, ::-1], variant)
-        assert np.abs(turned - logits_of(clips(), variant)).max() > 1e-3, variant
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_frames_are_told_apart_by_their_place(name):
+    inputs = draw(name)
+    assert np.abs(outputs(name, inputs[:, ::-1]) - outputs(name, inputs)).max() > 1e-3
 
 
-def test_crops_whose_side_the_bins_do_not_divide():
+def test_bins_need_not_divide_the_side_of_a_crop():
     """The pyramid has one length for every side; without it a model is tied to its crops."""
-    assert logits_of(clips(side=20)).shape == (CLIPS, CLASSES)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"nesting": "deep"}, "nesting=deep: use one of"),
-        ({"nesting": "sum", "channels": (4, 5)}, "the layers of a sum have one width"),
-    ],
-)
-def test_what_does_not_fit_is_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        STCNLSTM(CLASSES, **fields).init(jax.random.key(0), clips(), train=False)
-
-
-# Dropout
+    inputs = jnp.zeros((CLIPS, 4, 20, 20, 3))
+    apply = make("stc_nlstm").apply
+    found = jax.eval_shape(lambda x: apply(variables("stc_nlstm"), x, train=False), inputs)
+    assert found.shape == (CLIPS, CLASSES)
 
 
 def test_dropout_stands_before_the_classifier():
     """With all representations equal to one, what is dropped shows in the logits themselves."""
-    model, rngs = small_model(dropout=0.5), {"dropout": jax.random.key(0)}
-    params = {**variables_of()["params"]}
-    params["head"] = {"kernel": jnp.ones((HIDDEN, CLASSES)), "bias": jnp.zeros(CLASSES)}
+    model, rngs = make("stc_nlstm", dropout=0.5), {"dropout": jax.random.key(0)}
+    hidden, own = model.hidden, variables("stc_nlstm")
+    head = {"kernel": jnp.ones((hidden, CLASSES)), "bias": jnp.zeros(CLASSES)}
     logits = model.apply(
-        {**variables_of(), "params": params},
-        jnp.ones((200, HIDDEN)),
-        dropout=True,
-        rngs=rngs,
-        method=model.after_dropout,
-    )
-    assert set(np.unique(logits)) <= {2.0 * n for n in range(HIDDEN + 1)}
-    assert 0.4 < logits.mean() / (2 * HIDDEN) < 0.6
-
-
-def test_dropout_follows_its_switch():
-    model, rngs = small_model(dropout=0.5), {"dropout": jax.random.key(0)}
-    apply = jax.jit(
-        functools.partial(model.apply, variables_of(), train=False, rngs=rngs),
-        static_argnames="dropout",
-    )
-    off, on = apply(clips()), apply(clips(), dropout=True)
-    assert np.abs(on - off).max() > 1e-3
-    np.testing.assert_allclose(off, logits_of(clips()), rtol=1e-4, atol=1e-5)
-
-
-def test_what_comes_before_dropout_is_computed_once():
-    model = small_model(dropout=0.5)
-
-    def once(variables, inputs):
-        return uncertainty.sample(model, variables, inputs, jax.random.key(3), passes=8)
-
-    samples = jax.jit(once)(variables_of(), clips())
-    assert samples.shape == (8, CLIPS, CLASSES)
-    assert samples.std(0).max() > 1e-3
-    equations = jax.make_jaxpr(once)(variables_of(), clips()).jaxpr.eqns
-    loops = [str(each) for each in equations if each.primitive.name == "scan"]
-    assert loops and not any("conv_general_dilated" in loop for loop in loops)
-
-
-# Options
-
-
-def test_remat_changes_nothing():
-    stored, again = trained_once("nested", True), trained_once("nested", True, remat=True)
-    for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(stored), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
-
-
-def test_half_precision_is_of_the_convolutions_alone():
-    logits, half = logits_of(clips()), logits_of(clips(), dtype="bfloat16")
-    assert half.dtype == np.float32
-    assert 1e-6 < np.abs(half - logits).max() < 0.1 * np.abs(logits).max()
-
-
-def test_build_makes_it_for_any_number_of_frames():
-    fields = {"name": "stc_nlstm", "channels": [4, 3], "hidden": 8, "nesting": "last"}
-    model = build(fields, CLASSES, None, FRAMES)
-    assert model == STCNLSTM(CLASSES, (4, 3), 8, "last")
-    assert (model.inputs, model.pixels) == ("frames", "symmetric")
+        {**own, "params": {**own["params"], "head": head}}, jnp.ones((200, hidden)),
+        dropout=True, rngs=rngs, method=model.after_dropout,
+    )  # fmt: skip
+    assert set(np.unique(logits)) <= {2.0 * n for n in range(hidden + 1)}
+    assert 0.4 < logits.mean() / (2 * hidden) < 0.6

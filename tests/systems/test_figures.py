@@ -1,4 +1,6 @@
-"""Where frames get their features from and what they weigh: on networks whose answer is known."""
+"""Figures of the systems: feature maps, weights of frames, filters, where the answer is known."""
+
+import types
 
 import jax
 import numpy as np
@@ -6,10 +8,18 @@ import pytest
 
 from fer_jax.faces import landmarks as lm
 from fer_jax.plotting import images
+from fer_jax.systems.bilinear_cnn import figures as face_figures
+from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 from fer_jax.systems.fer_gcn import figures
 from fer_jax.systems.fer_gcn.network import FERGCN
+from fer_jax.systems.inception_resnet_3d import figures as filter_figures
+from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
+from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 
 FRAMES, SIDE = 3, 16
+
+
+# FER-GCN
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +119,64 @@ def test_heat_maps_on_one_scale_have_a_colour_bar():
         assert over.get_clim() == (0, 1)
         np.testing.assert_array_equal(under.get_array(), 70)  # grey, so that colours are the maps'
     np.testing.assert_array_equal(axes[0].images[0].get_array(), crops[0])
+
+
+# Bilinear CNN
+
+
+def test_maps_are_high_where_there_is_something():
+    module = BilinearCNN(classes=2, stages=((3, 1), (4, 1)), features=2, pixels="symmetric")
+    inputs = np.zeros((2, 1, SIDE, SIDE, 3), np.float32)
+    inputs[0, 0, 2:6, 9:13] = inputs[1, 0, 10:14, 2:6] = 1.0  # a bright square in black
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))
+    positive = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.1, np.float32), dict(shapes))
+    maps = face_figures.feature_maps(module, positive, inputs)
+    every = module.apply(positive, inputs, method="maps")
+    np.testing.assert_allclose(maps["largest"], np.asarray(every).max(-1), rtol=1e-5)
+    np.testing.assert_allclose(maps["mean"], np.asarray(every).mean(-1), rtol=1e-5)
+    scale = SIDE / every.shape[-2]
+    for place, (row, column) in enumerate(((3.5, 10.5), (11.5, 3.5))):
+        for values in maps.values():
+            found = np.unravel_index(values[place, 0].argmax(), values[place, 0].shape)
+            middle = (np.array(found) + 0.5) * scale - 0.5
+            assert np.abs(middle - [row, column]).max() <= scale
+
+
+# 3D Inception-ResNet
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Draws the second of two clips, whose landmarks leave a corner out."""
+    rng = np.random.default_rng(0)
+    inputs = {
+        "frames": rng.uniform(-1, 1, (2, 3, 96, 96, 3)).astype(np.float32),
+        "landmarks": rng.uniform(0, 96 / 2, (2, 3, 68, 2)).astype(np.float32),
+    }
+    monkeypatch.setattr(
+        filter_figures, "take", lambda _, numbers: {k: v[numbers] for k, v in inputs.items()}
+    )
+    clips = types.SimpleNamespace(clip_ids=["a", "b"])
+
+    def draw(**options):
+        module = InceptionResNet3D(4, **options)
+        return list(filter_figures.figures(module, lambda batch: batch, None, clips, [], [1, 0]))
+
+    return inputs, draw
+
+
+@pytest.mark.parametrize("outside", [0.0, 0.7])
+def test_the_figure_shows_the_weights_and_their_scale(drawn, outside):
+    inputs, draw = drawn
+    ((name, figure, caption),) = draw(outside=outside)
+    assert name == "landmark_filters" and "colour bar" in caption
+    *axes, bar = figure.axes
+    assert bar.get_ylabel() == "weight of the shortcut" and bar.get_ylim() == (0, 1)
+    for row, cells in ((1, 12), (2, 5)):
+        expected = shortcut_filters(inputs["landmarks"][1:], 96, cells, outside)[0, ..., 0]
+        shown = [each.images[-1].get_array() for each in axes[3 * row : 3 * row + 3]]
+        np.testing.assert_allclose(shown, expected, atol=1e-6)
+
+
+def test_without_landmarks_nothing_is_drawn(drawn):
+    assert drawn[1](landmarks=False) == []

@@ -9,6 +9,7 @@ import pytest
 from fer_jax.layers import cpu_im2col
 from fer_jax.layers.conv3d import Conv3D, convolve_3d, paddings
 from fer_jax.layers.cpu_im2col import convolve_frames
+from tests.quick import quick
 
 # Clips, frames, height, width, channels in and out; kernel, stride, padding.
 CASES = {
@@ -59,7 +60,7 @@ def assert_close(ours, theirs):
 @pytest.mark.parametrize("case", CASES)
 def test_values_and_derivatives(case):
     ours, theirs, arguments = functions(case)
-    found = jax.jit(lambda *a: [derivatives(f, *a) for f in (ours, theirs)])(*arguments)
+    found = quick(lambda *a: [derivatives(f, *a) for f in (ours, theirs)])(*arguments)
     assert_close(*found)
 
 
@@ -85,7 +86,7 @@ def test_runs_side_by_side_in_a_loop(case):
 
         return jax.lax.scan(step, 0 * many[1], None, length=2)[0], *gradients(*many)
 
-    found = jax.jit(lambda *many: [trained(function, *many) for function in (ours, theirs)])
+    found = quick(lambda *many: [trained(function, *many) for function in (ours, theirs)])
     assert_close(*found(*many))
 
 
@@ -106,14 +107,14 @@ def test_layer_on_a_cpu_computes_what_it_does_on_an_accelerator(case, monkeypatc
     layer = Conv3D(features, "float32", kernel, stride, padding)
     x, variables = normal(0, *sizes), {"kernel": normal(1, *kernel, sizes[-1], features)}
     variables = {"params": {**variables, "bias": normal(2, features)}}
-    on_cpu = layer.apply(variables, x)
+    on_cpu = quick(layer.apply)(variables, x)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert_close([on_cpu], [layer.apply(variables, x)])
 
 
 def test_half_precision_stays_half():
     ours, _, (x, kernel, _) = functions("halved")
-    half = ours(x.astype(jax.numpy.bfloat16), kernel.astype(jax.numpy.bfloat16))
+    half = quick(ours)(x.astype(jax.numpy.bfloat16), kernel.astype(jax.numpy.bfloat16))
     assert half.dtype == "bfloat16"
-    whole = ours(x, kernel)
+    whole = quick(ours)(x, kernel)
     assert np.abs(np.float32(half) - whole).max() < 2e-2 * np.abs(whole).max()

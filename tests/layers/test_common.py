@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fer_jax.layers import common
+from tests.quick import quick
 
 RATE = 0.2
 
@@ -41,8 +42,9 @@ def test_batch_norm_is_that_of_pytorch():
     ours, theirs = common.BatchNorm(), torch.nn.BatchNorm1d(3)
     variables = ours.init(jax.random.key(0), x, train=False)
     rows = torch.from_numpy(np.array(x).reshape(-1, 3))
+    train = quick(lambda own, x: ours.apply(own, x, train=True, mutable=["batch_stats"]))
     for _ in range(3):
-        y, updates = ours.apply(variables, x, train=True, mutable=["batch_stats"])
+        y, updates = train(variables, x)
         variables = {**variables, **updates}
         np.testing.assert_allclose(y.reshape(-1, 3), theirs(rows).detach(), rtol=1e-3, atol=1e-4)
     stats = variables["batch_stats"]
@@ -183,7 +185,7 @@ def test_a_batch_in_parts_draws_the_same_masks(batch_axis, parts):
     drop = common.Dropout(RATE, batch_axis, axis_name="parts")
     cut = jnp.stack(jnp.split(x, parts, axis=batch_axis))
     apply = jax.vmap(lambda x: drop.apply({}, x, active=True, rngs=rngs), axis_name="parts")
-    joined = jnp.concatenate(list(apply(cut)), axis=batch_axis)
+    joined = jnp.concatenate(list(quick(apply)(cut)), axis=batch_axis)
     np.testing.assert_array_equal(joined, whole)
 
 

@@ -16,6 +16,7 @@ from fer_jax.layers.conv3d import (
     mean_pool_3,
 )
 from fer_jax.layers.cpu_winograd import convolve_on_cpu
+from tests.quick import quick
 
 # Patches serve few channels, tiles many; clips, frames, height, width, channels in and out.
 SIZES = [(2, 4, 6, 5, 3, 4), (2, 3, 8, 7, 9, 2), (2, 1, 4, 4, 8, 12), (1, 2, 1, 3, 1, 5)]
@@ -32,9 +33,16 @@ def assert_close(ours, theirs, tolerance=1e-5):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol)
 
 
-def derivatives(function, x, kernel, cotangent):
-    y, pull = jax.vjp(function, x, kernel)
-    return y, *pull(cotangent)
+def derivatives(function, *arguments):
+    """Value and derivatives; the last argument is the cotangent."""
+    y, pull = jax.vjp(function, *arguments[:-1])
+    return y, *pull(arguments[-1])
+
+
+def pooled(function, x):
+    """Value and derivative of a pooling."""
+    shape = jax.eval_shape(function, x).shape
+    return quick(lambda x, cotangent: derivatives(function, x, cotangent))(x, normal(1, *shape))
 
 
 @pytest.mark.parametrize(("clips", "frames", "height", "width", "fan_in", "fan_out"), SIZES)
@@ -42,7 +50,7 @@ def test_values_and_derivatives(clips, frames, height, width, fan_in, fan_out):
     x, kernel = normal(0, clips, frames, height, width, fan_in), normal(1, 3, 3, 3, fan_in, fan_out)
     cotangent = normal(2, clips, frames, height, width, fan_out)
 
-    @jax.jit
+    @quick
     def both(*arguments):
         return [derivatives(f, *arguments) for f in (convolve_on_cpu, convolve_3d)]
 
@@ -69,7 +77,7 @@ def test_inside_a_loop(channels):
             y, x_gradient, kernel_gradient = derivatives(function, inputs[0], kernel, inputs[1])
             return total + kernel_gradient, (y, x_gradient)
 
-        return jax.jit(lambda: jax.lax.scan(step, 0 * kernel, (x, cotangent)))()
+        return quick(lambda: jax.lax.scan(step, 0 * kernel, (x, cotangent)))()
 
     ours, theirs = (jax.tree.leaves(summed(f)) for f in (convolve_on_cpu, convolve_3d))
     for each, expected in zip(ours, theirs, strict=True):
@@ -81,7 +89,8 @@ def test_runs_side_by_side(channels):
     x, kernel = normal(0, 3, 1, 3, 5, 5, channels), normal(1, 3, 3, 3, 3, channels, 4)
 
     def gradients(function):
-        return jax.vmap(jax.grad(lambda x, k: (function(x, k) ** 2).sum(), (0, 1)))(x, kernel)
+        total = jax.grad(lambda x, k: (function(x, k) ** 2).sum(), (0, 1))
+        return quick(jax.vmap(total))(x, kernel)
 
     for ours, theirs in zip(gradients(convolve_on_cpu), gradients(convolve_3d), strict=True):
         assert_close(ours, theirs)
@@ -90,32 +99,34 @@ def test_runs_side_by_side(channels):
 def test_layer_on_a_cpu_computes_what_it_does_on_an_accelerator(monkeypatch):
     layer, x = Conv3D(4), normal(0, 2, 3, 6, 5, 3)
     variables = {"params": {"kernel": normal(1, 3, 3, 3, 3, 4), "bias": normal(2, 4)}}
-    on_cpu = layer.apply(variables, x)
+    on_cpu = quick(layer.apply)(variables, x)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert_close(on_cpu, layer.apply(variables, x))
+    assert_close(on_cpu, layer.clone().apply(variables, x))
 
 
 def test_a_frame_reaches_its_neighbours_alone():
     x = np.zeros((2, 6, 9, 9, 1), np.float32)
     x[1, 2, 4, 5] = 1
-    touched = np.argwhere(convolve_on_cpu(x, np.ones((3, 3, 3, 1, 1), np.float32)) > 0.5)
+    y = quick(convolve_on_cpu)(x, np.ones((3, 3, 3, 1, 1), np.float32))
+    touched = np.argwhere(y > 0.5)
     assert touched.min(0).tolist() == [1, 1, 3, 4, 0]
     assert touched.max(0).tolist() == [1, 3, 5, 6, 0]
 
 
 def test_initial_kernel_is_glorots():
-    kernel = Conv3D(16).init(jax.random.key(0), normal(0, 1, 1, 2, 2, 8))["params"]["kernel"]
+    init = quick(Conv3D(16).init)
+    kernel = init(jax.random.key(0), normal(0, 1, 1, 2, 2, 8))["params"]["kernel"]
     limit = np.sqrt(6 / (27 * (8 + 16)))
     assert 0.98 * limit < np.abs(kernel).max() <= limit
 
 
 def test_half_precision_is_of_the_product_alone():
     layer, x = Conv3D(8, "bfloat16"), normal(0, 1, 2, 9, 9, 4)
-    variables = layer.init(jax.random.key(0), x)
+    variables = quick(layer.init)(jax.random.key(0), x)
     assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {"float32"}
-    y = layer.apply(variables, x)
+    y = quick(layer.apply)(variables, x)
     assert y.dtype == "bfloat16"
-    expected = Conv3D(8).apply(variables, x)
+    expected = quick(Conv3D(8).apply)(variables, x)
     assert_close(np.asarray(y, np.float32), expected, 2e-2)
 
 
@@ -125,24 +136,9 @@ def test_half_precision_is_of_the_product_alone():
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 3)])
 def test_pooling(size):
     x = normal(0, 2, 3, *size, 4)
-    y, pull = jax.vjp(max_pool_frames, x)
-
-    def plain(x):
-        return nn.max_pool(x, (1, 2, 2), (1, 2, 2))
-
-    expected, pull_expected = jax.vjp(plain, x)
-    np.testing.assert_array_equal(y, expected)
-    cotangent = normal(1, *y.shape)
-    np.testing.assert_array_equal(pull(cotangent)[0], pull_expected(cotangent)[0])
-
-
-def test_the_first_of_equal_pixels_gets_the_gradient():
-    pixels = [[1, 1, 0, 2], [1, 1, 2, 2], [0, 0, 0, 0], [0, 3, 3, 3]]
-    x = np.float32(pixels)[..., None]
-    gradient = jax.grad(lambda x: max_pool_frames(x).sum())(x)[..., 0]
-    np.testing.assert_array_equal(
-        gradient, [[1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0]]
-    )
+    plain = pooled(lambda x: nn.max_pool(x, (1, 2, 2), (1, 2, 2)), x)
+    for ours, theirs in zip(pooled(max_pool_frames, x), plain, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
@@ -150,33 +146,35 @@ def test_the_first_of_equal_pixels_gets_the_gradient():
 def test_overlapping_pooling(size, padding):
     """Equal pixels among them: the gradient goes to the first of these, as XLA's."""
     x = np.round(normal(0, 2, 3, *size, 4) - 2, 1)  # below zero: padding is minus infinity
-    y, pull = jax.vjp(lambda x: max_pool_3(x, padding), x)
-
-    def plain(x):
-        return nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding)
-
-    expected, pull_expected = jax.vjp(plain, x)
+    y, gradient = pooled(lambda x: max_pool_3(x, padding), x)
+    expected, other = pooled(lambda x: nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding), x)
     np.testing.assert_array_equal(y, expected)
-    cotangent = normal(1, *y.shape)
-    np.testing.assert_allclose(pull(cotangent)[0], pull_expected(cotangent)[0], atol=1e-6)
+    np.testing.assert_allclose(gradient, other, atol=1e-6)
+
+
+def test_first_of_equal_pixels_gets_the_gradient():
+    pixels = [[1, 1, 0, 2], [1, 1, 2, 2], [0, 0, 0, 0], [0, 3, 3, 3]]
+    x = np.float32(pixels)[..., None]
+    gradient = quick(jax.grad(lambda x: max_pool_frames(x).sum()))(x)[..., 0]
+    np.testing.assert_array_equal(
+        gradient, [[1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0]]
+    )
 
 
 def test_mean_pooling_leaves_the_padding_out():
     x = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4, 1)
-    found = np.asarray(mean_pool_3(x))[0, 0, :, :, 0]
+    found = np.asarray(quick(mean_pool_3)(x))[0, 0, :, :, 0]
     assert found[1, 1] == 5 and found[0, 0] == 2.5 and found[2, 3] == 8.5
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1, -2])
 def test_largest_along_an_axis_and_its_derivative(axis):
-    x = np.random.default_rng(0).normal(size=(3, 4, 5, 2)).astype(np.float32)
-    y, pull = jax.vjp(lambda x: largest(x, axis), x)
+    x = normal(0, 3, 4, 5, 2)
+    y, gradient = pooled(lambda x: largest(x, axis), x)
     np.testing.assert_array_equal(y, x.max(axis))
-    cotangent = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
-    expected = jax.vjp(lambda x: jnp.max(x, axis), x)[1](cotangent)[0]
-    np.testing.assert_allclose(pull(cotangent)[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient, pooled(lambda x: jnp.max(x, axis), x)[1], rtol=1e-6)
 
 
 def test_largest_of_equal_values_passes_its_derivative_to_the_first():
-    gradient = jax.grad(lambda x: largest(x, 1).sum())(jnp.ones((2, 3)))
+    gradient = quick(jax.grad(lambda x: largest(x, 1).sum()))(jnp.ones((2, 3)))
     np.testing.assert_array_equal(gradient, [[1, 0, 0], [1, 0, 0]])

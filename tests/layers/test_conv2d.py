@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fer_jax.layers.conv2d import Conv2D, convolve_2d, convolve_2d_on_cpu, max_pool_3
 from fer_jax.layers.conv3d import max_pool_frames
+from tests.quick import quick
 
 
 def normal(seed, *shape):
@@ -20,6 +21,15 @@ def assert_close(ours, theirs, tolerance=1e-5):
     assert ours.shape == theirs.shape
     atol = tolerance * max(np.abs(theirs).max(initial=0), 1)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol)
+
+
+FORMS = (convolve_2d_on_cpu, convolve_2d)
+
+
+def pulled(function, *arguments):
+    """Value and derivatives; the last argument is the cotangent."""
+    y, pull = jax.vjp(function, *arguments[:-1])
+    return y, *pull(arguments[-1])
 
 
 @pytest.mark.parametrize(
@@ -34,11 +44,14 @@ def assert_close(ours, theirs, tolerance=1e-5):
 )
 def test_written_derivatives_are_those_of_jax(size, sides, padding):
     x, kernel = normal(0, 2, *size, 3), normal(1, *sides, 3, 4)
-    y, pull = jax.vjp(lambda x, k: convolve_2d_on_cpu(x, k, padding), x, kernel)
-    expected, pull_expected = jax.vjp(lambda x, k: convolve_2d(x, k, padding), x, kernel)
-    assert_close(y, expected)
-    cotangent = normal(2, *y.shape)
-    for ours, theirs in zip(pull(cotangent), pull_expected(cotangent), strict=True):
+    shape = jax.eval_shape(lambda x, k: convolve_2d(x, k, padding), x, kernel).shape
+    cotangent = normal(2, *shape)
+
+    @quick
+    def both(*arguments):
+        return [pulled(lambda x, k, f=f: f(x, k, padding), *arguments, cotangent) for f in FORMS]
+
+    for ours, theirs in zip(*both(x, kernel), strict=True):
         assert_close(ours, theirs)
 
 
@@ -51,9 +64,9 @@ def test_written_derivatives_under_vmap():
         def total(x, kernel):
             return (function(x, kernel, padding) ** 2).sum()
 
-        return jax.vmap(jax.grad(total, (0, 1)))(x, kernel)
+        return quick(jax.vmap(jax.grad(total, (0, 1))))(x, kernel)
 
-    for ours, theirs in zip(gradients(convolve_2d_on_cpu), gradients(convolve_2d), strict=True):
+    for ours, theirs in zip(*map(gradients, FORMS), strict=True):
         assert_close(ours, theirs)
 
 
@@ -73,7 +86,7 @@ def test_any_size_side_and_stride(height, width, side, stride):
     def plain(params, x):
         return convolve_2d(x, params["kernel"], padding, stride) + params["bias"]
 
-    @jax.jit
+    @quick
     def value_and_derivatives(params, x):
         results = []
         for function in (lambda params, x: layer.apply({"params": params}, x), plain):
@@ -90,25 +103,25 @@ def test_any_size_side_and_stride(height, width, side, stride):
 def test_a_cpu_computes_what_an_accelerator_does(side, stride, size, monkeypatch):
     x, layer = normal(0, 1, *size, 2), Conv2D(3, side, stride)
     variables = {"params": {"kernel": normal(1, side, side, 2, 3), "bias": normal(2, 3)}}
-    on_cpu = layer.apply(variables, x)
+    on_cpu = quick(layer.apply)(variables, x)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert_close(on_cpu, layer.apply(variables, x))
 
 
 def test_bias_is_left_out_where_it_is_not_wanted():
     layer, x = Conv2D(3, use_bias=False), normal(0, 1, 4, 4, 2)
-    variables = layer.init(jax.random.key(0), x)
-    assert set(variables["params"]) == {"kernel"}
-    assert not layer.apply(variables, 0 * x).any()
+    assert set(jax.eval_shape(layer.init, jax.random.key(0), x)["params"]) == {"kernel"}
+    variables = {"params": {"kernel": normal(1, 3, 3, 2, 3)}}
+    assert not quick(layer.apply)(variables, 0 * x).any()
 
 
 def test_half_precision_is_of_the_product_alone():
     layer, x = Conv2D(8, dtype="bfloat16"), normal(0, 2, 9, 9, 4)
-    variables = layer.init(jax.random.key(0), x)
+    variables = quick(layer.init)(jax.random.key(0), x)
     assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {"float32"}
-    y = layer.apply(variables, x)
+    y = quick(layer.apply)(variables, x)
     assert y.dtype == "bfloat16"
-    expected = Conv2D(8).apply(variables, x)
+    expected = quick(Conv2D(8).apply)(variables, x)
     assert_close(np.asarray(y, np.float32), expected, 2e-2)
     assert np.abs(np.asarray(y, np.float32) - expected).max() > 1e-6
 
@@ -116,31 +129,19 @@ def test_half_precision_is_of_the_product_alone():
 # Pooling
 
 
-@pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 3)])
-def test_pooling_of_two(size):
-    x = normal(0, 2, *size, 3)
-    np.testing.assert_array_equal(max_pool_frames(x), nn.max_pool(x, (2, 2), (2, 2)))
-
-
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 3), (1, 1)])
 def test_pooling_of_three(size):
-    x = np.abs(normal(0, 2, *size, 3))
-    expected = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
-    np.testing.assert_array_equal(max_pool_3(x), expected)
-
-
-@pytest.mark.parametrize("size", [(8, 8), (7, 9)])
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (max_pool_frames, lambda x: nn.max_pool(x, (2, 2), (2, 2))),
-        (max_pool_3, lambda x: nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))),
-    ],
-    ids=["two", "three"],
-)
-def test_gradient_goes_to_the_largest_pixel(ours, theirs, size):
     x = np.abs(normal(0, 2, *size, 3)) + 0.1
-    y, pull = jax.vjp(ours, x)
-    cotangent = normal(1, *y.shape)
-    expected = jax.vjp(theirs, x)[1](cotangent)[0]
-    np.testing.assert_allclose(pull(cotangent)[0], expected, rtol=1e-6, atol=1e-6)
+    plain = lambda x: nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))  # noqa: E731
+    cotangent = normal(1, *jax.eval_shape(plain, x).shape)
+    both = quick(lambda x: [pulled(pool, x, cotangent) for pool in (max_pool_3, plain)])
+    (y, gradient), (expected, other) = both(x)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_allclose(gradient, other, rtol=1e-6, atol=1e-6)
+
+
+def test_pooling_takes_images_as_it_takes_frames():
+    x = normal(0, 2, 7, 9, 3)
+    np.testing.assert_array_equal(
+        quick(max_pool_frames)(x), quick(lambda x: nn.max_pool(x, (2, 2), (2, 2)))(x)
+    )

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from fer_jax.data.augment import mirror_in_crop
-from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
+from fer_jax.systems.inception_resnet_3d import landmark_filters
 
 SIZE = 96
+shortcut_filters = jax.jit(landmark_filters.shortcut_filters, static_argnums=(1, 2, 3))
 
 
 def landmarks(clips=2, frames=3, seed=0, low=-5.0, high=SIZE + 5.0):
@@ -56,6 +57,13 @@ def test_inner_corners_of_the_mouth_do_not_count():
     np.testing.assert_array_equal(*filters)
     moved[:, :, 61] = 90
     assert np.abs(shortcut_filters(moved, SIZE, 38) - filters[0]).max() > 0.5
+
+
+def test_a_landmark_in_every_cell_gives_ones():
+    cells = 7
+    middles = (np.stack(np.meshgrid(*[np.arange(cells)] * 2), -1).reshape(-1, 2) + 0.5) * 7
+    points = np.resize(middles, (1, 1, 68, 2))  # 49 cells, some twice: so those left out
+    np.testing.assert_array_equal(shortcut_filters(points, 7 * cells, cells), 1)
 
 
 def test_frames_without_landmarks_take_the_nearest():

@@ -1,0 +1,106 @@
+"""Bilinear pooling: its written-out derivative, the slope of the authors, scaled features."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector, scale_to_unit
+
+
+def features(count=3, positions=7, channels=8, seed=0):
+    """As behind a ReLU: half are zero, and channel 2 is everywhere."""
+    x = np.random.default_rng(seed).normal(size=(count, positions, channels))
+    x = np.maximum(x, 0).astype(np.float32)
+    x[:, :, 2] = 0
+    return jnp.asarray(x)
+
+
+def plain_vector(x, triangle, reference_grad, eps=1e-8):
+    """The definition, whose derivative JAX finds itself."""
+    y = jnp.einsum("bnc,bnd->bcd", x, x)
+    if triangle:
+        rows, columns = np.triu_indices(x.shape[-1])
+        y = y[:, rows, columns]
+    y = y.reshape(len(x), -1)
+    safe = jnp.where(y == 0, 1.0, y)
+    roots = jnp.where(y == 0, 0.0, jnp.sign(y) * jnp.sqrt(jnp.abs(safe) + eps))
+    if triangle:
+        roots *= np.where(rows == columns, 1, np.sqrt(2))
+    return roots / (jnp.sqrt((roots**2).sum(1, keepdims=True)) + 1e-5)
+
+
+@pytest.mark.parametrize("triangle", [False, True])
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_derivative_is_that_of_the_definition(triangle, signed):
+    x = features() - (0.3 if signed else 0.0)
+    expected, pull = jax.vjp(lambda x: plain_vector(x, triangle, False), x)
+    found, own_pull = jax.vjp(lambda x: bilinear_vector(x, triangle), x)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert (found.min() < 0) == signed
+    cotangent = np.random.default_rng(1).normal(size=found.shape).astype(np.float32)
+    np.testing.assert_allclose(own_pull(cotangent)[0], pull(cotangent)[0], atol=2e-5)
+
+
+@pytest.mark.parametrize("triangle", [False, True])
+def test_the_authors_slope(triangle):
+    """Autograd of PyTorch with the authors' backward pass in place of that of the root."""
+    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
+
+    class Root(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, y):
+            ctx.save_for_backward(y)
+            return y.sign() * y.abs().sqrt()
+
+        @staticmethod
+        def backward(ctx, cotangent):
+            (y,) = ctx.saved_tensors
+            return cotangent * 0.5 / (y.abs().sqrt() + 0.1)
+
+    x = features() - 0.2
+    tensor = torch.from_numpy(np.array(x)).requires_grad_()
+    y = torch.einsum("bnc,bnd->bcd", tensor, tensor)
+    rows, columns = np.triu_indices(8)
+    y = y[:, rows, columns] if triangle else y.flatten(1)
+    roots = Root.apply(y)
+    if triangle:
+        roots = roots * torch.from_numpy(np.where(rows == columns, 1, np.sqrt(2))).float()
+    expected = roots / (roots.norm(dim=1, keepdim=True) + 1e-5)
+    found, pull = jax.vjp(lambda x: bilinear_vector(x, triangle, True), x)
+    np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-6)
+    cotangent = np.random.default_rng(1).normal(size=found.shape).astype(np.float32)
+    expected.backward(torch.from_numpy(cotangent))
+    np.testing.assert_allclose(pull(cotangent)[0], tensor.grad.numpy(), atol=1e-5)
+
+
+def test_the_accelerators_way_computes_the_same(monkeypatch):
+    x = features()
+    cotangent = np.random.default_rng(1).normal(size=(3, 64)).astype(np.float32)
+
+    def run(x, cotangent):
+        found, pull = jax.vjp(bilinear_vector, x)
+        return found, pull(cotangent)[0]
+
+    expected = jax.jit(run)(x, cotangent)
+    assert "scan" in str(jax.make_jaxpr(run)(x, cotangent))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    x, cotangent = x[:2], cotangent[:2]  # another shape: nothing is taken from a cache
+    assert "scan" not in str(jax.make_jaxpr(run)(x, cotangent))
+    for mine, other in zip(jax.jit(run)(x, cotangent), expected, strict=True):
+        np.testing.assert_allclose(mine, other[:2], atol=1e-6)
+
+
+def test_features_are_scaled_to_a_matrix_of_norm_one():
+    x = 300 * features()
+    unit = scale_to_unit(x)
+    norms = jnp.linalg.norm(jnp.einsum("bnc,bnd->bcd", unit, unit), axis=(1, 2))
+    np.testing.assert_allclose(norms, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("reference_grad", [False, True])
+@pytest.mark.parametrize("triangle", [False, True])
+def test_derivatives_at_zero_activations_are_finite(triangle, reference_grad):
+    for pool in (lambda x: bilinear_vector(x, triangle, reference_grad), scale_to_unit):
+        y, pull = jax.vjp(pool, jnp.zeros((2, 4, 3)))
+        assert np.isfinite(y).all() and np.isfinite(pull(jnp.ones_like(y))[0]).all()
