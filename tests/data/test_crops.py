@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from fer_jax.data import crops, frame_selection, load, model_inputs
+from fer_jax.data import crops, frame_selection, load
 from fer_jax.data.clips import batches, hold_crops, take
-from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.training.program import Program
 
 FRAMES = 5
@@ -88,34 +87,6 @@ def test_a_set_without_crops_says_how_to_get_them(prepared):
 def test_landmark_models_do_not_read_the_crops(prepared_crops):
     clips = load.load_clips(prepared_crops, FRAMES, "middles", "synthetic")
     assert clips.crops is None and "landmarks" in take(clips, np.arange(2))
-
-
-def test_frame_inputs_take_the_middle_and_scale_it(in_memory):
-    frames = in_memory.crops.frames[:2]
-    inputs = model_inputs.frame_inputs(frames, 28, "imagenet")
-    assert inputs.shape == (2, FRAMES, 28, 28, 3) and inputs.dtype == np.float32
-    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    expected = (frames[:, :, 2:30, 2:30] / 255.0 - mean) / deviation
-    np.testing.assert_allclose(inputs, expected, atol=1e-5)
-    assert model_inputs.frame_inputs(frames, 0, "imagenet").shape[-2] == 32
-
-
-@pytest.mark.parametrize("crop_size", [24, 27, 0])
-def test_landmarks_stay_on_the_face_when_the_middle_is_taken(crop_size):
-    """A bright pixel at every landmark is there again, and nothing else is bright."""
-    rng = np.random.default_rng(0)
-    places = rng.choice(20 * 20, (2, 3, 68))  # in the middle 20 x 20 of 32 x 32
-    points = np.stack([6 + places % 20, 6 + places // 20], -1)  # column, row
-    frames = np.zeros((2, 3, 32, 32, 3), np.uint8)
-    clip, frame = np.arange(2)[:, None, None], np.arange(3)[:, None]
-    frames[clip, frame, points[..., 1], points[..., 0]] = 255
-    batch = {"frames": frames, "crop_landmarks": points.astype(np.float32)}
-    found = model_inputs.batch_inputs(batch, InceptionResNet3D(4), None, crop_size=crop_size)
-    size = crop_size or 32
-    assert found["frames"].shape == (2, 3, size, size, 3)
-    columns, rows = np.moveaxis(found["landmarks"].astype(int), -1, 0)
-    np.testing.assert_allclose(found["frames"][clip, frame, rows, columns], 1.0)
-    assert (found["frames"] > 0).sum() == (frames > 0).sum()
 
 
 @pytest.mark.parametrize("steps", [1000, 63, 73, 1])

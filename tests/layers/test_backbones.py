@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from fer_jax.layers.backbones import VGG16, ResNet50
+from tests.quick import quick
+from tests.systems.toys import random_variables
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
@@ -45,35 +47,34 @@ def shapes_of(model):
     return jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), inputs)
 
 
-def random_variables(model, seed=0):
-    """Weights that keep the scale of the activations, and BatchNorms that have seen something."""
-    rng = np.random.default_rng(seed)
-
-    def fill(path, leaf):
-        if path[-1].key in ("mean", "bias"):
-            values = rng.normal(0, 0.1, leaf.shape)
-        elif path[-1].key in ("var", "scale"):
-            values = rng.uniform(0.5, 1.5, leaf.shape)
-        else:
-            values = rng.normal(0, np.sqrt(2 / np.prod(leaf.shape[:-1])), leaf.shape)
-        return values.astype(np.float32)
-
-    return jax.tree_util.tree_map_with_path(fill, shapes_of(model))
-
-
 @functools.cache
 def pair(name, full):
     """The Flax model, random variables, and the mirror with the same."""
     flax, mirror, stages, _ = (FULL if full else SMALL)[name]
     model = flax() if stages is None else flax(stages)
-    variables = random_variables(model)
+    variables = random_variables(model, np.zeros((1, 64, 64, 3), np.float32))
     return model, variables, load(variables, mirror() if stages is None else mirror(stages))
 
 
-def forward(model, variables, x, train):
-    apply = functools.partial(model.apply, train=train, mutable=["batch_stats"])
-    y, updates = jax.jit(apply)(variables, x)
-    return np.moveaxis(np.asarray(y), -1, 1), mirrors.torch_names(updates["batch_stats"])
+@functools.cache
+def forward(name, full, dtype="float32"):
+    """Output, axes as PyTorch has them, and statistics: in inference and in training."""
+    model, variables, _ = pair(name, full)
+    model = model.clone(dtype=dtype)
+
+    @quick
+    def both(variables, x):
+        apply = functools.partial(model.apply, variables, x, mutable=["batch_stats"])
+        return apply(train=False), apply(train=True)
+
+    def named(y, updates):
+        return np.moveaxis(np.asarray(y), -1, 1), mirrors.torch_names(updates["batch_stats"])
+
+    return [named(*each) for each in both(variables, inputs_of(name, full))]
+
+
+def inputs_of(name, full):
+    return images(2, FULL[name][-1]) if full else images(3, SMALL[name][-1])
 
 
 def difference(ours, theirs):
@@ -91,9 +92,8 @@ def statistics(mirror):
 
 @pytest.mark.parametrize("name", FULL)
 def test_full_network_is_the_mirror(name):
-    model, variables, mirror = pair(name, full=True)
-    x = images(2, FULL[name][-1])
-    y, stats = forward(model, variables, x, train=False)
+    _, _, mirror = pair(name, full=True)
+    x, ((y, stats), _) = inputs_of(name, True), forward(name, full=True)
     with torch.no_grad():
         expected = mirror.eval()(mirrors.channels_first(x)).numpy()
     assert difference(y, expected) < 1e-4
@@ -103,9 +103,8 @@ def test_full_network_is_the_mirror(name):
 @pytest.mark.parametrize("name", FULL)
 def test_full_network_normalises_its_batch_as_the_mirror_does(name):
     """8 or 18 values make the last statistics: rounding grows, in PyTorch's own products too."""
-    model, variables, mirror = pair(name, full=True)
-    x = images(2, FULL[name][-1])
-    y, stats = forward(model, variables, x, train=True)
+    _, _, mirror = pair(name, full=True)
+    x, (_, (y, stats)) = inputs_of(name, True), forward(name, full=True)
     results = {}
     for precision in (torch.float32, torch.float64):
         twin = copy.deepcopy(mirror).to(precision).train()
@@ -129,7 +128,7 @@ def small_gradients(name, train, remat=False):
     weight = np.random.default_rng(2).normal(size=expected.shape).astype(np.float32)
     (expected * torch.from_numpy(weight)).sum().backward()
 
-    @jax.jit
+    @quick
     def run(params):
         def loss(params):
             y, updates = model.apply(
@@ -175,11 +174,11 @@ def test_gradient_reaches_every_parameter(name):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_transposed_kernel_would_be_noticed(name):
-    model, variables, mirror = pair(name, full=False)
-    x = images(3, SMALL[name][-1])
-    y, _ = forward(model, variables, x[:, ::-1], train=False)
+    _, _, mirror = pair(name, full=False)
+    y = forward(name, full=False)[0][0]
     with torch.no_grad():
-        assert difference(y, mirror.eval()(mirrors.channels_first(x)).numpy()) > 1e-2
+        turned = mirror.eval()(mirrors.channels_first(inputs_of(name, False)[:, ::-1])).numpy()
+    assert difference(y, turned) > 1e-2
 
 
 # Sizes
@@ -239,10 +238,9 @@ def test_shapes(model, size, out):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_half_precision_is_near(name):
-    model, variables, _ = pair(name, full=False)
-    x = images(3, SMALL[name][-1])
-    y, stats = forward(model, variables, x, train=True)
-    half, half_stats = forward(model.clone(dtype="bfloat16"), variables, x, train=True)
+    (_, (y, stats)), (_, (half, half_stats)) = (
+        forward(name, False, dtype) for dtype in ("float32", "bfloat16")
+    )
     assert half.dtype == "bfloat16"
     assert 1e-4 < difference(half.astype(np.float32), y) < 0.1
     for key, value in half_stats.items():

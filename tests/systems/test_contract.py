@@ -1,6 +1,5 @@
 """What every system promises: its mirror's function, gradients, dropout, precision, errors."""
 
-import dataclasses
 import functools
 
 import jax
@@ -25,7 +24,6 @@ from tests.systems.toys import (
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
-from benchmarks import pairs  # noqa: E402
 from benchmarks.torch_mirrors import (  # noqa: E402
     bilinear_cnn,
     densenet,
@@ -35,12 +33,8 @@ from benchmarks.torch_mirrors import (  # noqa: E402
     st_bln,
     stc_nlstm,
 )
+from benchmarks.torch_mirrors.weights import channels_first, load, names_of  # noqa: E402
 
-TITLES = {
-    "st_bln": "ST-BLN", "st_gcn": "ST-GCN", "agcn": "AGCN", "dgnn": "DGNN", "fer_gcn": "FER-GCN",
-    "stc_nlstm": "STC-NLSTM", "inception_resnet_3d": "3D Inception-ResNet",
-    "bilinear_cnn": "bilinear CNN",
-}  # fmt: skip
 EVERY_TOY = pytest.mark.parametrize("name", TOYS)
 EVERY_SYSTEM = pytest.mark.parametrize("name", SYSTEMS)
 REMAT = [name for name in SYSTEMS if hasattr(SYSTEMS[name].network, "remat")]
@@ -58,40 +52,37 @@ def plain_convolutions(request, monkeypatch):
         monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
 
 
-def pair_of(name: str) -> pairs.Pair:
-    """A toy and its mirror."""
+def mirror_of(name: str) -> torch.nn.Module:
+    """The mirror of a toy, with first weights of its own."""
     toy = TOYS[name]
-    fields = dict(toy.fields)
-    frames, side = toy.shape[:2]
+    (frames, side), fields = toy.shape[:2], dict(toy.fields)
+    match toy.system:
+        case "st_bln":
+            return st_bln.STBLN(side, CLASSES, dropout=0.0, **fields)
+        case "st_gcn" | "agcn" | "dgnn":
+            kind = "original" if fields.pop("original", False) else toy.system
+            return graph_baselines.make_mirror(kind, EDGES, fields.pop("nodes"), CLASSES, **fields)
+        case "fer_gcn":
+            return fer_gcn.FERGCN(CLASSES, frames, **fields)
+        case "stc_nlstm":
+            return stc_nlstm.STCNLSTM(CLASSES, **fields, frames=frames, side=side)
+        case "densenet":
+            return densenet.DenseNet(CLASSES, **fields)
+        case "inception_resnet_3d":
+            fields.pop("landmarks", None)
+            return inception_resnet_3d.InceptionResNet3D(CLASSES, **fields)
+        case "bilinear_cnn":
+            return bilinear_cnn.BilinearCNN(CLASSES, dropout=0.0, **fields)
 
-    def make_mirror():
-        match toy.system:
-            case "st_bln":
-                return st_bln.STBLN(side, CLASSES, dropout=0.0, **fields)
-            case "st_gcn" | "agcn" | "dgnn":
-                kind = "original" if fields.pop("original", False) else toy.system
-                nodes = fields.pop("nodes")
-                return graph_baselines.make_mirror(kind, EDGES, nodes, CLASSES, **fields)
-            case "fer_gcn":
-                return fer_gcn.FERGCN(CLASSES, frames, **fields)
-            case "stc_nlstm":
-                return stc_nlstm.STCNLSTM(CLASSES, **fields, frames=frames, side=side)
-            case "densenet":
-                return densenet.DenseNet(CLASSES, **fields)
-            case "inception_resnet_3d":
-                fields.pop("landmarks", None)
-                return inception_resnet_3d.InceptionResNet3D(CLASSES, **fields)
-            case "bilinear_cnn":
-                return bilinear_cnn.BilinearCNN(CLASSES, dropout=0.0, **fields)
 
-    if toy.system == "densenet":
-        channels_first = lambda x: (fer_gcn.channels_first(x),)  # noqa: E731
-        return pairs.Pair(None, make_mirror, None, channels_first, densenet.torch_names)
-    size = {"side": side} if toy.system == "inception_resnet_3d" else {}
-    pair = dataclasses.replace(pairs.SYSTEMS[TITLES[toy.system]](**size), make_mirror=make_mirror)
-    if fields.get("landmarks", True):
-        return pair
-    return dataclasses.replace(pair, to_mirror=lambda x: (pair.to_mirror(x)[0], None, None))
+def to_mirror(name: str, inputs) -> tuple:
+    """Inputs as the mirror takes them: volumes, frames one after another, or faces and filters."""
+    if name.startswith("inception_resnet_3d"):
+        filters = make(name).filters(inputs) if make(name).landmarks else {"A": None, "B": None}
+        arrays = (inputs["frames"], filters["A"], filters["B"])
+        return tuple(None if each is None else channels_first(each) for each in arrays)
+    by_frame = TOYS[name].system in ("fer_gcn", "densenet", "bilinear_cnn")
+    return (channels_first(inputs, 2 if by_frame else 1),)
 
 
 def weights_like(outputs):
@@ -149,8 +140,9 @@ def test_every_system_has_a_toy():
 
 @EVERY_TOY
 def test_outputs_gradients_and_statistics_are_those_of_the_mirror(name):
-    pair, (inference, training, gradients, stats) = pair_of(name), computed(name)
-    mirror, inputs = pair.loaded_mirror(variables(name)), pair.to_mirror(draw(name))
+    inference, training, gradients, stats = computed(name)
+    mirror, inputs = load(variables(name), mirror_of(name)), to_mirror(name, draw(name))
+    names = names_of(mirror)
     with torch.no_grad():
         expected = mirror.eval()(*inputs).numpy()
     if expected.ndim == 3:  # of frames
@@ -164,13 +156,13 @@ def test_outputs_gradients_and_statistics_are_those_of_the_mirror(name):
     expected = expected.detach().numpy()
     np.testing.assert_allclose(training, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
     theirs = {key: p.grad.numpy() for key, p in mirror.named_parameters() if p.requires_grad}
-    ours = pair.names(gradients)
+    ours = names(gradients)
     assert set(ours) == set(theirs)
     largest = max(np.abs(value).max() for value in theirs.values())
     for key, value in theirs.items():
         assert np.abs(ours[key] - value).max() < 1e-4 * largest, key
     buffers = {key: value.numpy() for key, value in mirror.named_buffers() if "running" in key}
-    stats = pair.names(stats)
+    stats = names(stats)
     assert set(stats) == set(buffers)
     for key, value in buffers.items():
         np.testing.assert_allclose(stats[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
@@ -181,7 +173,7 @@ def test_weights_that_do_not_fit_the_mirror_are_refused(name):
     params = dict(variables(name)["params"])
     del params[sorted(params)[-1]]
     with pytest.raises(RuntimeError, match="Missing key"):
-        pair_of(name).loaded_mirror({**variables(name), "params": params})
+        load({**variables(name), "params": params}, mirror_of(name))
 
 
 # Gradients, clips

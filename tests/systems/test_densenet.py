@@ -15,7 +15,7 @@ from tests.systems.toys import CLASSES, draw, make, outputs, random_variables, v
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
 from benchmarks.torch_mirrors import densenet as mirrors  # noqa: E402
-from benchmarks.torch_mirrors.fer_gcn import channels_first  # noqa: E402
+from benchmarks.torch_mirrors.weights import channels_first, load  # noqa: E402
 
 
 def shapes_of(classes):
@@ -40,16 +40,16 @@ def test_parameters_have_the_published_size_and_names_of_torchvision():
         "features.norm5.bias": (1024,), "classifier.weight": (1000, 1024),
     }  # fmt: skip
     assert some.items() <= named.items()
-    mirrors.load(zeros, mirrors.DenseNet(1000))  # a missing, unknown or misshapen leaf is an error
+    load(zeros, mirrors.DenseNet(1000))  # a missing, unknown or misshapen leaf is an error
 
 
 def test_full_network_is_the_mirror():
     model, x = DenseNet(6), np.random.default_rng(1).normal(size=(1, 2, 64, 64, 3))
     x = x.astype(np.float32)
     own = random_variables(model, x)
-    mirror = mirrors.load(own, mirrors.DenseNet(6)).eval()
+    mirror = load(own, mirrors.DenseNet(6)).eval()
     with torch.no_grad():
-        expected = mirror(channels_first(x)).softmax(-1).mean(1).numpy()
+        expected = mirror(channels_first(x, 2)).softmax(-1).mean(1).numpy()
     apply = quick(functools.partial(model.apply, train=False))
     np.testing.assert_allclose(jax.nn.softmax(apply(own, x)), expected, atol=1e-4)
     assert np.ptp(expected) > 0.01

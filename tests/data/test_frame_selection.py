@@ -1,20 +1,100 @@
-"""Recordings cut into pieces: which frames, what becomes of the rest, what a predictor is given."""
+"""Choosing frames: rules, thinning, pieces of recordings and what a predictor is given of them."""
 
 import types
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import stbln_synthetic
 from fer_jax.data import folds, load
 from fer_jax.data.clips import hold_crops
-from fer_jax.data.frame_selection import piece_frames, select_frames
+from fer_jax.data.frame_selection import piece_frames, select_frames, thin_frames
 from fer_jax.experiments import validate
 from fer_jax.experiments.bundle import InputSpec
 from fer_jax.predict.windows import Options, predict_windows
 from fer_jax.tasks import TASKS
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 20),
+       st.sampled_from(["ends", "last", "middles", "padded", "uniform"]))  # fmt: skip
+def test_chosen_frames_have_a_face_and_keep_their_order(detected, frames, rule):
+    if not any(detected):
+        with pytest.raises(ValueError, match="no frame of this clip has a face"):
+            select_frames(detected, frames, rule)
+        return
+    chosen = select_frames(detected, frames, rule)
+    assert chosen.shape == (frames,)
+    assert np.asarray(detected)[chosen].all()
+    assert (np.diff(chosen) >= 0).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 40))
+def test_uniform_frames_are_evenly_spread(length, frames):
+    chosen = select_frames(np.ones(length, bool), frames, "uniform")
+    if length >= frames:
+        assert len(set(chosen)) == frames
+        assert np.ptp(np.diff(chosen)) <= 1 if frames > 1 else True
+    else:  # every frame is there, and as often as any other, give or take one
+        counts = np.bincount(chosen, minlength=length)
+        assert counts.min() >= 1 and np.ptp(counts) <= 1
+
+
+@pytest.mark.parametrize(
+    ("length", "frames", "rule", "expected"),
+    [
+        (20, 5, "padded", [0, 5, 10, 14, 19]),  # of the STC-NLSTM specification, section 6
+        (3, 5, "padded", [0, 1, 2, 2, 2]),
+        (5, 5, "padded", [0, 1, 2, 3, 4]),
+        (4, 1, "last", [3]),
+        (7, 3, "last", [4, 5, 6]),
+        (2, 4, "last", [0, 0, 0, 1]),
+    ],
+)
+def test_frames_that_a_rule_chooses(length, frames, rule, expected):
+    assert select_frames(np.ones(length, bool), frames, rule).tolist() == expected
+    spread = np.arange(2 * length) % 2 == 1  # a face in every other frame
+    chosen = select_frames(spread, frames, rule)
+    assert chosen.tolist() == [2 * number + 1 for number in expected]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 60), st.integers(2, 30))
+def test_padded_and_last_keep_the_peak_at_the_end(length, frames):
+    for rule in ("padded", "last"):
+        assert select_frames(np.ones(length, bool), frames, rule)[-1] == length - 1
+
+
+def test_thinning_leaves_one_frame_a_tenth_of_a_second():
+    kept = np.flatnonzero(thin_frames(np.ones(25, bool), 25.0, 10.0))
+    assert kept.tolist() == [0, 3, 5, 8, 10, 13, 15, 18, 20, 23]
+    detected = np.ones(25, bool)
+    detected[[0, 5, 6]] = False
+    kept = np.flatnonzero(thin_frames(detected, 25.0, 10.0))
+    assert kept.tolist() == [1, 3, 7, 8, 10, 13, 15, 18, 20, 23]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=80), st.floats(1, 60), st.floats(0.1, 90))
+def test_thinning_leaves_faces_and_never_none(detected, fps, frames_per_second):
+    kept = thin_frames(detected, fps, frames_per_second)
+    assert kept.any() == any(detected) and not (kept & ~np.array(detected)).any()
+    if frames_per_second >= fps:
+        assert kept.tolist() == detected
+    assert kept.sum() <= len(detected) / fps * frames_per_second + 1
+    for nothing in ((0.0, frames_per_second), (fps, 0.0), (float("nan"), 10.0)):
+        assert thin_frames(detected, *nothing).tolist() == detected
+
+
+def test_unknown_rule_is_named():
+    with pytest.raises(ValueError, match="'random' is unknown: use 'apex_pieces', 'ends', "):
+        select_frames([True], 4, "random")
+
+
+# Recordings cut into pieces
 
 LONG = (st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 9))
 

@@ -1,0 +1,37 @@
+"""Batches of clips in memory: gathered, shuffled, padded."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_jax.data.clips import epoch_numbers, padded_parts, take
+
+
+def test_take_gathers_any_shape(make_clips):
+    clips = make_clips()
+    batch = take(clips, np.array([[3, 1], [0, 2]]))
+    assert batch["landmarks"].shape == (2, 2, 4, 68, 2)
+    np.testing.assert_array_equal(batch["label"], clips.labels[[[3, 1], [0, 2]]])
+    assert batch["weight"].tolist() == [[1, 1], [1, 1]]
+
+
+def test_an_epoch_shuffles_and_draws_nothing_twice():
+    train = np.arange(100, 123)
+    first = epoch_numbers(train, 4, 5, (0, 1))
+    assert first.shape == (4, 5) and len(set(first.flat)) == 20 and set(first.flat) <= set(train)
+    np.testing.assert_array_equal(first, epoch_numbers(train, 4, 5, (0, 1)))
+    other = epoch_numbers(train, 4, 5, (0, 2))
+    assert (first != other).any() and set(first.flat) != set(other.flat)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=4), st.integers(1, 16))
+def test_padding_keeps_order_and_weighs_nothing(counts, batch_size):
+    parts = [np.arange(200, 200 + count) for count in counts]
+    chosen, weight = padded_parts(parts, batch_size)
+    shape = (len(counts), -(-max(counts) // batch_size), batch_size)
+    assert chosen.shape == weight.shape == shape
+    for part, numbers, weights in zip(parts, chosen, weight, strict=True):
+        assert numbers[weights > 0].tolist() == part.tolist()
+        assert weights.sum() == len(part)
+        assert set(numbers.flat) <= (set(part) or {0})
