@@ -59,7 +59,7 @@ def angle_of(clips):
     return np.rad2deg(np.arctan2(offset[..., 1], offset[..., 0]))
 
 
-def test_variants_come_in_the_shares_of_the_paper(drawn):
+def test_augment_clip_draws_the_variants_of_the_paper(drawn):
     clip, clips = drawn
     clips = np.asarray(clips)
     plain, mirrored = np.asarray(clip), np.asarray(augment.mirror(clip))
@@ -79,7 +79,7 @@ def test_variants_come_in_the_shares_of_the_paper(drawn):
     assert same_side.mean() == pytest.approx(0.5, abs=0.03)
 
 
-def test_rotation_is_uniform_one_angle_a_clip(drawn):
+def test_rotation_draws_one_uniform_angle_per_clip(drawn):
     clip, clips = drawn
     angles = angle_of(np.asarray(clips))
     np.testing.assert_allclose(angles[:, 0], angles[:, 1], atol=0.2)  # both frames alike
@@ -89,7 +89,7 @@ def test_rotation_is_uniform_one_angle_a_clip(drawn):
     assert turned.std() == pytest.approx(2 * DEGREES / 12**0.5, rel=0.1)
 
 
-def test_noise_has_the_asked_deviation_in_every_coordinate():
+def test_noise_has_its_standard_deviation():
     clip = faces(1)[0]
     keys = jax.random.split(jax.random.key(1), 600)
     clips = jax.jit(jax.vmap(lambda key: augment.augment_clip(key, clip, NOISE, 0.0)))(keys)
@@ -102,7 +102,7 @@ def test_noise_has_the_asked_deviation_in_every_coordinate():
     assert noisy.mean() ** 0.5 == pytest.approx(NOISE, rel=0.2)
 
 
-def test_same_key_same_clip_other_key_other_clip():
+def test_augment_clip_depends_on_its_key():
     clip = faces(1)[0]
     draw = jax.jit(lambda key: augment.augment_clip(key, clip, NOISE, DEGREES))
     first = draw(jax.random.key(0))
@@ -159,7 +159,7 @@ def test_mirrored_crops_swap_left_and_right():
     np.testing.assert_allclose(augment.mirror_in_crop(mirrored, 48), points, 1e-5)
 
 
-def test_all_frames_of_a_clip_are_changed_alike():
+def test_augment_crops_changes_all_frames_alike():
     images, points = dotted(frames=1)
     images, points = np.repeat(images, 5, 0), np.repeat(points, 5, 0)
     for seed in range(4):
@@ -207,7 +207,7 @@ def test_contrast_spreads_a_clip_about_its_own_mean():
     assert len(factors) > 5 and 0.6 <= min(factors) < 0.9 and 1.1 < max(factors) <= 1.4
 
 
-def test_half_of_the_crops_are_mirrored_and_every_place_is_cut_out():
+def test_crops_are_mirrored_half_the_time_and_cut_everywhere():
     image = np.zeros((1, 6, 6, 3), np.uint8)
     image[0, :, :, 0] = np.arange(6) * 10
     image[0, :, :, 1] = np.arange(6)[:, None] * 10
@@ -266,7 +266,7 @@ def test_landmarks_turn_with_the_crops_of_one_angle():
         np.testing.assert_allclose(dot(image), point, atol=0.35)
 
 
-def test_every_one_of_the_fourteen_variants_comes():
+def test_augment_crops_draws_all_fourteen_variants():
     image = jnp.asarray(np.random.default_rng(0).integers(0, 255, (1, 12, 12, 3)), jnp.uint8)
     points = np.zeros((1, 68, 2), np.float32)
     options = {"angles": ANGLES, "brightness": 0.0, "contrast": 0.0}
@@ -296,7 +296,7 @@ def test_light_that_is_off_changes_nothing_and_is_not_computed():
     assert cost["off"] < images.size < cost["on"]
 
 
-def test_no_rotation_leaves_crops_alone_and_a_quarter_turn_is_exact():
+def test_rotate_crops_by_nothing_and_by_a_quarter():
     images, points = dotted(side=21)
     same, still = augment.rotate_crops(images, points, 0.0)
     np.testing.assert_array_equal(same, images)

@@ -15,7 +15,7 @@ def test_take_gathers_any_shape(make_clips):
     assert batch["weight"].tolist() == [[1, 1], [1, 1]]
 
 
-def test_an_epoch_shuffles_and_draws_nothing_twice():
+def test_epoch_numbers_shuffle_without_repeats():
     train = np.arange(100, 123)
     first = epoch_numbers(train, 4, 5, (0, 1))
     assert first.shape == (4, 5) and len(set(first.flat)) == 20 and set(first.flat) <= set(train)
@@ -26,7 +26,7 @@ def test_an_epoch_shuffles_and_draws_nothing_twice():
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=4), st.integers(1, 16))
-def test_padding_keeps_order_and_weighs_nothing(counts, batch_size):
+def test_padded_parts_keep_the_order_and_weigh_nothing(counts, batch_size):
     parts = [np.arange(200, 200 + count) for count in counts]
     chosen, weight = padded_parts(parts, batch_size)
     shape = (len(counts), -(-max(counts) // batch_size), batch_size)

@@ -25,10 +25,10 @@ def recorded(prepared_crops):
     return load.load_clips(prepared_crops, FRAMES, "middles", "synthetic", crop_size=0)
 
 
-def test_crops_fill_the_memory_they_may_take_and_no_more(in_memory, recorded):
-    assert isinstance(in_memory.crops.frames, crops.Shared)
-    assert isinstance(recorded.crops.frames, crops.Recorded)
-    assert in_memory.crops.frames.shape == recorded.crops.frames.shape == (21, FRAMES, 32, 32, 3)
+def test_hold_crops_respects_the_memory_limit(in_memory, recorded):
+    assert isinstance(in_memory.frames, crops.Shared)
+    assert isinstance(recorded.frames, crops.Recorded)
+    assert in_memory.frames.shape == recorded.frames.shape == (21, FRAMES, 32, 32, 3)
     assert in_memory.clip_bytes == recorded.clip_bytes == FRAMES * 32 * 32 * 3
     held = recorded.crops.frames.held_bytes
     assert held == in_memory.crops.frames.values.nbytes <= 21 * in_memory.clip_bytes
@@ -79,7 +79,7 @@ def test_take_reads_recorded_clips_of_any_shape(in_memory, recorded):
         np.testing.assert_array_equal(take(recorded, numbers)[name], value)
 
 
-def test_a_set_without_crops_says_how_to_get_them(prepared):
+def test_missing_crops_name_the_command(prepared):
     with pytest.raises(load.NotPreparedError, match="prepared without face crops.*--crops 256"):
         load.load_clips(prepared, FRAMES, "middles", "synthetic", crop_size=224)
 
@@ -91,7 +91,7 @@ def test_landmark_models_do_not_read_the_crops(prepared_crops):
 
 @pytest.mark.parametrize("steps", [1000, 63, 73, 1])
 @pytest.mark.parametrize("limit", [1, 10, 30, 10_000])
-def test_calls_hold_a_bounded_number_of_clips(in_memory, steps, limit):
+def test_steps_a_call_respect_the_memory_limit(in_memory, steps, limit):
     """However long an epoch is, the clips of one compiled call stay under the limit."""
     step_bytes = 8 * in_memory.clip_bytes
     program = Program(
@@ -104,13 +104,13 @@ def test_calls_hold_a_bounded_number_of_clips(in_memory, steps, limit):
     assert not larger, "more would have fitted"
 
 
-def test_a_damaged_crop_names_its_clip(recorded, monkeypatch):
+def test_damaged_crop_names_its_clip(recorded, monkeypatch):
     monkeypatch.setattr(crops, "_decode", lambda content: None)
     with pytest.raises(RuntimeError, match="a crop of .*s000_0000.* is damaged"):
         recorded.crops.frames.clip(0)
 
 
-def test_an_interrupt_while_decoding_waits_for_nothing(recorded, monkeypatch):
+def test_interrupt_stops_decoding(recorded, monkeypatch):
     decoded = []
 
     def decoded_(self, place, frames):

@@ -32,7 +32,7 @@ def recorded(clips, path, size=32, framing=ALIGNED):
     return dataclasses.replace(clips, crops=Crops(frames, clips.landmarks / 10, framing))
 
 
-def test_the_classes_are_those_learnt_under_common_names(make_clips):
+def test_join_takes_the_training_classes_under_common_names(make_clips):
     clips = make_clips()
     joined = cross_database.join(
         {
@@ -52,7 +52,7 @@ def test_the_classes_are_those_learnt_under_common_names(make_clips):
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.sampled_from(NAMES), min_size=3, max_size=3, unique=True),
                 min_size=2, max_size=4))  # fmt: skip
-def test_every_clip_is_learnt_scored_or_counted(make_clips, vocabularies):
+def test_join_trains_evaluates_or_counts_every_clip(make_clips, vocabularies):
     *learnt, tested = [named(make_clips(), *names) for names in vocabularies]
     learnt = {f"set{number}": clips for number, clips in enumerate(learnt)}
     shown = {labels.canonical(name) for clips in learnt.values() for name in clips.classes}
@@ -77,7 +77,7 @@ def test_every_clip_is_learnt_scored_or_counted(make_clips, vocabularies):
     assert homes == set(learnt)  # people of every data set are held out
 
 
-def test_without_groups_everyone_is_learnt_from(make_clips):
+def test_cross_database_without_groups_trains_on_everyone(make_clips):
     joined = cross_database.join({"a": make_clips()}, ("b", make_clips()))
     (fold,) = data_folds.cross_database(joined.subjects, joined.splits, 0)
     assert fold.validation is None and len(fold.train) == len(fold.evaluate) == 24
@@ -95,16 +95,17 @@ def test_crops_stay_with_their_clips(make_clips):
         cross_database.join({"a": first}, ("b", recorded(make_clips(), "two", 64)))
 
 
-def test_faces_must_lie_alike_in_all_crops(make_clips):
-    first, second = (recorded(make_clips(), name, framing=FER2013) for name in ("one", "two"))
-    assert cross_database.join({"a": first}, ("b", second)).crops.framing == FER2013
+def test_crops_of_other_framings_are_refused(make_clips):
+    first, second = recorded(make_clips(), "one"), recorded(make_clips(), "two")
+    first, second = (dataclasses.replace(clips, framing=FER2013) for clips in (first, second))
+    assert cross_database.join({"a": first}, ("b", second)).framing == FER2013
     aligned = recorded(make_clips(), "two")
     with pytest.raises(ValueError, match=r"a 2\.74 eye .* at 0\.593 .*, b 2\.5 eye .* 0\.5 of"):
         cross_database.join({"a": first}, ("b", aligned))
 
 
-def test_what_cannot_be_crossed_is_refused():
-    good = ir3d_cross.get_config("ckplus")
+def test_config_of_an_impossible_cross_is_refused():
+    good = ir3d_cross_ckplus.get_config()
     validate.check(good)
     for field, value, message in (
         ("data.train_on", (), "need each other"),
@@ -139,7 +140,7 @@ def scored_run(make_clips, doubt):
     return clips, [fold], evaluation.join_folds(clips, [fold], [result], names, summarise)
 
 
-def test_the_report_says_how_doubt_rises(make_clips):
+def test_report_compares_uncertainty_of_known_and_unseen_datasets(make_clips):
     config = base.get_config()
     config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
     clips, folds, scored = scored_run(make_clips, 0.5)
@@ -156,7 +157,7 @@ def test_the_report_says_how_doubt_rises(make_clips):
     assert len(uncertainty_curves(rows).axes) == 2
 
 
-def test_equal_doubt_separates_nothing(make_clips):
+def test_equal_uncertainty_separates_nothing(make_clips):
     config = base.get_config()
     config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
     clips, folds, scored = scored_run(make_clips, 0.99)

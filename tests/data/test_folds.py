@@ -15,7 +15,7 @@ PEOPLE = st.lists(
 
 @settings(max_examples=80, deadline=None)
 @given(PEOPLE, st.data())
-def test_folds_share_no_subject_and_score_every_clip_once(people, data):
+def test_folds_share_no_subject_and_evaluate_every_clip_once(people, data):
     names = sorted(set(people))
     k = data.draw(st.sampled_from([0, *range(2, len(names) + 1)]))
     mode = data.draw(st.sampled_from(["strided", "balanced"]))
@@ -62,7 +62,7 @@ def test_wrong_number_of_folds_is_refused(k):
         subject_folds(["a", "b", "c"], k)
 
 
-def test_one_subject_cannot_be_left_out():
+def test_single_subject_is_refused():
     with pytest.raises(ValueError, match="every clip shows the same subject"):
         subject_folds(["a", "a"], 0)
 
@@ -72,7 +72,7 @@ def test_unknown_mode_is_named():
         subject_folds(["a", "b"], 2, "random")
 
 
-def test_holdout_scores_test_and_keeps_validation():
+def test_holdout_evaluates_test_and_keeps_validation():
     (fold,) = holdout(["train", "test", "validation", "train"])
     assert (fold.train.tolist(), fold.evaluate.tolist()) == ([0, 3], [1])
     assert fold.validation.tolist() == [2]
@@ -83,7 +83,7 @@ def test_holdout_scores_test_and_keeps_validation():
 
 
 @pytest.mark.parametrize("splits", [["train", "train"], ["test"], []])
-def test_holdout_without_parts_says_what_to_do(splits):
+def test_holdout_without_parts_names_the_field(splits):
     with pytest.raises(ValueError, match="protocol.name=subject_kfold"):
         holdout(splits)
 
@@ -102,7 +102,7 @@ def test_make_folds_reads_the_config():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 9), st.integers(1, 4), st.sampled_from(["strided", "block", "balanced"]))
-def test_repeats_score_every_clip_as_often(people, repeats, mode):
+def test_repeats_evaluate_every_clip_equally_often(people, repeats, mode):
     subjects = [f"s{number}" for number in range(people) for _ in range(1 + number % 3)]
     folds = subject_kfold(subjects, 2, mode, 0, repeats)
     assert len({fold.name for fold in folds}) == len(folds) == 2 * repeats
@@ -115,7 +115,7 @@ def test_repeats_score_every_clip_as_often(people, repeats, mode):
         np.testing.assert_array_equal(once.evaluate, again.evaluate)
 
 
-def test_repeats_divide_differently_and_say_which():
+def test_repeats_divide_differently_under_their_own_names():
     subjects = [f"s{number:02d}" for number in range(40)]
     folds = subject_kfold(subjects, 4, repeats=3)
     assert [fold.name for fold in folds[3:5]] == ["repeat0_fold03", "repeat1_fold00"]
@@ -127,7 +127,7 @@ def test_repeats_divide_differently_and_say_which():
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 90), st.integers(1, 4), st.integers(0, 5), st.data())
-def test_by_sequence_scores_every_clip_once_a_repeat(count, repeats, seed, data):
+def test_by_sequence_evaluates_every_clip_once_per_repeat(count, repeats, seed, data):
     k = data.draw(st.sampled_from([0, *range(2, min(count, 12) + 1)]))
     folds = by_sequence(count, k, seed, repeats)
     assert len({fold.name for fold in folds}) == len(folds) == repeats * (k or count)
@@ -169,7 +169,7 @@ def test_make_folds_divides_by_sequence():
     ]
 
 
-def test_a_holdout_cannot_be_repeated():
+def test_repeated_holdout_is_refused():
     config = base.get_config().protocol
     config.update(name="holdout", repeats=2)
     with pytest.raises(ValueError, match="repeats=2: a holdout has one division"):

@@ -20,7 +20,7 @@ from fer_jax.tasks import TASKS
 @settings(max_examples=120, deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 20),
        st.sampled_from(["ends", "last", "middles", "padded", "uniform"]))  # fmt: skip
-def test_chosen_frames_have_a_face_and_keep_their_order(detected, frames, rule):
+def test_select_frames_takes_detected_frames_in_order(detected, frames, rule):
     if not any(detected):
         with pytest.raises(ValueError, match="no frame of this clip has a face"):
             select_frames(detected, frames, rule)
@@ -100,7 +100,7 @@ LONG = (st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 9))
 
 
 @given(*LONG)
-def test_pieces_are_the_frames_with_a_face_in_their_order_each_once(detected, frames):
+def test_pieces_use_every_detected_frame_once_in_order(detected, frames):
     valid = np.flatnonzero(detected)
     pieces = piece_frames(detected, frames)
     assert list(pieces) == list(range(len(valid) // frames))
@@ -111,7 +111,7 @@ def test_pieces_are_the_frames_with_a_face_in_their_order_each_once(detected, fr
 
 
 @given(*LONG)
-def test_apex_pieces_are_those_of_the_middle_third_or_the_one_nearest_to_it(detected, frames):
+def test_apex_pieces_lie_in_the_middle_third_or_nearest_to_it(detected, frames):
     every, apex = piece_frames(detected, frames), piece_frames(detected, frames, "apex_pieces")
     assert bool(apex) == bool(every)
     assert all(np.array_equal(piece, every[number]) for number, piece in apex.items())
@@ -124,7 +124,7 @@ def test_apex_pieces_are_those_of_the_middle_third_or_the_one_nearest_to_it(dete
     assert len(apex) <= 1 and all(off[number] == min(off.values()) for number in apex)
 
 
-def test_worked_pieces():
+def test_pieces_of_worked_examples():
     pieces = piece_frames([True] * 60, 10)
     assert [piece[[0, -1]].tolist() for piece in pieces.values()] == [
         [0, 9], [10, 19], [20, 29], [30, 39], [40, 49], [50, 59],
@@ -139,7 +139,7 @@ def test_worked_pieces():
 
 
 @pytest.mark.parametrize("rule", ["last", "pieces", "apex_pieces"])
-def test_of_one_window_the_last_frames_are_taken_the_first_again_in_front(rule):
+def test_piece_rules_take_the_last_frames_of_a_window(rule):
     assert select_frames([True] * 12, 10, rule).tolist() == list(range(2, 12))
     assert select_frames([True] * 4, 6, rule).tolist() == [0, 0, 0, 1, 2, 3]
     assert select_frames([False, True, True, False], 4, rule).tolist() == [1, 1, 1, 2]
@@ -151,7 +151,7 @@ def loaded(request, prepared_crops):
     return whole, load.load_clips(prepared_crops, 10, request.param, crop_size=0)
 
 
-def test_each_piece_is_an_example_that_shares_no_frame(loaded):
+def test_load_clips_makes_each_piece_an_example_of_its_own(loaded):
     whole, pieces = loaded
     recordings = [clip_id.rpartition("#")[0] for clip_id in pieces.clip_ids]
     assert set(recordings) == set(whole.clip_ids) and len(pieces) > len(whole)
@@ -171,7 +171,7 @@ def test_each_piece_is_an_example_that_shares_no_frame(loaded):
         np.testing.assert_array_equal(held.crops.frames[number], pieces.crops.frames.clip(number))
 
 
-def test_pieces_say_how_long_they_are_and_where_they_end(loaded):
+def test_pieces_know_their_length_and_end(loaded):
     whole, pieces = loaded
     fps = 10 / pieces.seconds[0]
     np.testing.assert_allclose(pieces.seconds, 10 / fps)
@@ -180,7 +180,7 @@ def test_pieces_say_how_long_they_are_and_where_they_end(loaded):
     assert pieces.ends.max() <= whole.seconds.max() + 1e-4
 
 
-def test_no_piece_is_thinned_out(loaded):
+def test_thinned_keeps_every_piece(loaded):
     _, pieces = loaded
     everything = np.arange(len(pieces))
     fold = folds.Fold("holdout", everything, everything)
@@ -208,7 +208,7 @@ def test_recordings_too_short_for_a_piece_are_counted(prepared):
         ({"data.frames_per_second": 5.0}, "thins clips, not"),
     ],
 )
-def test_what_pieces_cannot_be_is_refused(rule, fields, words):
+def test_config_that_pieces_contradict_is_refused(rule, fields, words):
     config = stbln_synthetic.get_config()
     config.update_from_flattened_dict({"data.frame_rule": rule})
     validate.check(config)
@@ -218,7 +218,7 @@ def test_what_pieces_cannot_be_is_refused(rule, fields, words):
 
 
 @pytest.mark.parametrize(("fps", "steps"), [(20.0, 1), (60.0, 3)])
-def test_a_video_is_predicted_in_windows_of_frames_at_the_pace_of_training(fps, steps, monkeypatch):
+def test_predict_windows_samples_pieces_at_the_training_rate(fps, steps, monkeypatch):
     """T frames that follow each other; of a video three times as fast, every third."""
     seen = []
     predictor = types.SimpleNamespace(

@@ -10,13 +10,13 @@ from fer_jax.faces import landmarks as lm
 from fer_jax.synthetic.clips import CLASSES, make_clip
 
 
-def test_scaling_goes_to_a_frame_500_wide():
+def test_scale_to_reference_makes_frames_500_wide():
     points = np.full((1, 2), 320.0)
     assert load.scale_to_reference(points, 640).tolist() == [[250.0, 250.0]]
     assert load.scale_to_reference(points, 0) is points
 
 
-def test_prepared_data_comes_back(prepared):
+def test_load_clips_returns_what_was_prepared(prepared):
     clips = load.load_clips(prepared, 4, "uniform", "synthetic")
     assert len(clips) == 42 and len(set(clips.subjects)) == 6
     assert clips.clip_ids == sorted(clips.clip_ids)
@@ -33,7 +33,7 @@ def test_prepared_data_comes_back(prepared):
     np.testing.assert_array_equal(clips.graph.edges, lm.load_graph(prepared / "graph.json").edges)
 
 
-def test_classes_that_are_not_kept_leave(prepared):
+def test_load_clips_keeps_the_chosen_classes(prepared):
     every = load.load_clips(prepared, 4, "uniform", "synthetic")
     kept = load.load_clips(prepared, 4, "uniform", classes=("surprise", "anger"))
     assert kept.classes == ("anger", "surprise")
@@ -51,7 +51,7 @@ def test_classes_that_are_not_kept_leave(prepared):
         load.load_clips(prepared, 4, "uniform", classes=("joy",))
 
 
-def test_frames_are_chosen_from_the_thinned_clip(prepared):
+def test_load_clips_thins_before_it_chooses_frames(prepared):
     """Synthetic clips have 25 frames a second: of two a second there are four in 40 to 60."""
     clips = load.load_clips(prepared, 12, "padded", frames_per_second=2.0)
     different = [len(np.unique(clip, axis=0)) for clip in clips.landmarks]
@@ -72,7 +72,7 @@ def test_frames_are_chosen_from_the_thinned_clip(prepared):
         ("manifest", ["path,subject,label", "python -m preprocess manifest --source"]),
     ],
 )
-def test_missing_data_says_what_how_and_where(tmp_path, dataset, words):
+def test_missing_data_names_source_and_command(tmp_path, dataset, words):
     with pytest.raises(load.NotPreparedError) as caught:
         load.load_clips(tmp_path / "nothing", 4, "ends", dataset)
     for word in [*words, f"{dataset} is not prepared in {tmp_path / 'nothing'}"]:
@@ -97,7 +97,7 @@ def test_missing_crops_are_in_the_command(tmp_path, dataset, size, command):
     assert command.format(path) in str(caught.value)
 
 
-def test_a_graph_that_is_damaged_is_named(prepared, tmp_path):
+def test_damaged_graph_is_named(prepared, tmp_path):
     import shutil
 
     copy = tmp_path / "copy"

@@ -8,7 +8,7 @@ from fer_jax.data.model_inputs import batch_inputs, frame_inputs, model_inputs
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 
 
-def test_model_inputs_do_not_depend_on_where_the_face_is(make_clips):
+def test_model_inputs_ignore_the_place_of_the_face(make_clips):
     clips = make_clips()
     inputs = model_inputs(clips.landmarks, clips.graph.edges)
     assert inputs.shape == (*clips.landmarks.shape[:2], len(clips.graph.edges), 2)
@@ -16,7 +16,7 @@ def test_model_inputs_do_not_depend_on_where_the_face_is(make_clips):
     np.testing.assert_allclose(moved, inputs, atol=1e-3)
 
 
-def test_motion_features_do_not_depend_on_the_shape_of_the_face(make_clips):
+def test_motion_features_ignore_the_shape_of_the_face(make_clips):
     clips = make_clips()
     inputs = model_inputs(clips.landmarks, clips.graph.edges, features="motion")
     assert not inputs[:, 0].any() and inputs[:, 1:].any()

@@ -42,7 +42,7 @@ anywhere = st.builds(
 
 @settings(max_examples=50, deadline=None)
 @given(landmarks=anywhere, size=st.sampled_from(SIZES))
-def test_eyes_are_level_and_the_same_distance_apart_in_every_crop(landmarks, size):
+def test_crop_transform_levels_the_eyes_at_one_distance(landmarks, size):
     matrix = crop_transform(landmarks, size)
     inside = landmarks @ matrix[:, :2].T + matrix[:, 2]
     right, left = middle_of(inside, RIGHT_EYE), middle_of(inside, LEFT_EYE)
@@ -56,7 +56,7 @@ def test_eyes_are_level_and_the_same_distance_apart_in_every_crop(landmarks, siz
 
 @settings(max_examples=25, deadline=None)
 @given(landmarks=anywhere, size=st.sampled_from(SIZES))
-def test_a_crop_knows_its_landmarks_wherever_the_face_is(landmarks, size):
+def test_cut_crop_returns_the_landmarks_inside(landmarks, size):
     image = np.full((90, 120, 3), 200, np.uint8)
     crop, inside = cut_crop(image, landmarks, size)
     assert crop.shape == (size, size, 3) and crop.dtype == np.uint8
@@ -74,7 +74,7 @@ def test_a_crop_knows_its_landmarks_wherever_the_face_is(landmarks, size):
     size=st.sampled_from(SIZES),
     framing=st.builds(Framing, st.floats(1.5, 5), st.floats(0.2, 0.8)) | st.just(FER2013),
 )
-def test_a_framing_says_where_eyes_and_mouth_are(landmarks, size, framing):
+def test_framing_places_eyes_and_mouth(landmarks, size, framing):
     _, inside = cut_crop(np.zeros((90, 120, 3), np.uint8), landmarks, size, framing)
     right, left = middle_of(inside, RIGHT_EYE), middle_of(inside, LEFT_EYE)
     np.testing.assert_allclose(left - right, [size / framing.eye_distances, 0], atol=1e-3 * size)
@@ -83,7 +83,7 @@ def test_a_framing_says_where_eyes_and_mouth_are(landmarks, size, framing):
     np.testing.assert_allclose((centre + 0.5) / size, [0.5, framing.height], atol=1e-3)
 
 
-def test_pixels_move_with_the_framing():
+def test_framing_moves_pixels():
     """A larger square that is cut around the same face holds the smaller one."""
     image = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
     face = placed(25.6)
@@ -95,7 +95,7 @@ def test_pixels_move_with_the_framing():
     assert cut.side == pytest.approx(96, rel=1e-5)
 
 
-def test_a_face_that_already_fits_is_copied_pixel_by_pixel():
+def test_fitting_face_is_copied_pixel_by_pixel():
     image = np.random.default_rng(0).integers(0, 256, (120, 130, 3), np.uint8)
     face = placed(25.6, middle=(0, 0))
     offset = ((middle_of(face, RIGHT_EYE) + middle_of(face, LEFT_EYE)) / 2 +
@@ -108,7 +108,7 @@ def test_a_face_that_already_fits_is_copied_pixel_by_pixel():
 
 @pytest.mark.parametrize("degrees", [0, 17, -40, 170])
 @pytest.mark.parametrize(("distance", "size"), [(20, 96), (60, 150), (60, 64), (130, 48)])
-def test_pixels_are_where_the_landmarks_say(degrees, distance, size):
+def test_crop_pixels_lie_at_their_landmarks(degrees, distance, size):
     face = placed(distance, degrees, middle=(401.3, 377.8))
     spread = max(1.5, 1.2 * distance / (0.4 * size))  # a dot of about a pixel of the crop
     y, x = np.mgrid[:800, :800]
@@ -139,7 +139,7 @@ def test_outside_the_image_is_black(distance, size, degrees):
     assert (crop[inside] > 252).all()
 
 
-def test_a_face_outside_the_image_is_all_black():
+def test_face_outside_the_image_is_black():
     crop, inside = cut_crop(np.full((50, 60, 3), 255, np.uint8), placed(20), 64)
     assert not crop.any()
     assert inside[30].min() > 0 and inside[30].max() < 64
@@ -147,7 +147,7 @@ def test_a_face_outside_the_image_is_all_black():
 
 @pytest.mark.parametrize("degrees", [0, 30])
 @pytest.mark.parametrize("distance", [60, 130, 300])
-def test_a_large_face_does_not_alias(distance, degrees):
+def test_large_face_does_not_alias(distance, degrees):
     rows, columns = np.mgrid[:1300, :1300]
     checked = np.where((rows + columns) % 2, 255, 0).astype(np.uint8)
     image = np.repeat(checked[..., None], 3, axis=2)
@@ -156,7 +156,7 @@ def test_a_large_face_does_not_alias(distance, degrees):
     assert crop.std() < 25  # sampled at single points it would be above 100
 
 
-def test_a_strip_wider_than_opencv_can_warp():
+def test_cut_crop_of_a_strip_wider_than_opencv_can_warp():
     image = np.zeros((60, 40_000, 3), np.uint8)
     image[:, 39_000:] = 255
     crop, _ = cut_crop(image, placed(20, middle=(39_500, 25)), 32)
@@ -168,12 +168,12 @@ def test_a_strip_wider_than_opencv_can_warp():
     [np.zeros((68, 2)), placed(0.5), np.full((68, 2), np.nan), np.zeros((51, 2))],
     ids=["origin", "one pixel", "not finite", "51 points"],
 )
-def test_what_cannot_be_aligned_is_refused(landmarks):
+def test_landmarks_that_cannot_be_aligned_are_refused(landmarks):
     with pytest.raises(ValueError, match="crop"):
         cut_crop(np.zeros((99, 99, 3), np.uint8), landmarks, 64)
 
 
-def test_files_hold_colours_and_stand_one_after_another():
+def test_pack_concatenates_files_in_colour():
     red, blue = np.zeros((2, 40, 40, 3), np.uint8)
     red[..., 0], blue[..., 2] = 220, 180
     files = [encode_jpeg(red), b"", encode_jpeg(blue)]
@@ -198,7 +198,7 @@ class Seen:
             yield number, image, [tracker.Face(t, p.astype(np.float32), s) for t, p, s in found]
 
 
-def test_the_crops_are_those_of_the_main_face(monkeypatch):
+def test_read_clip_crops_the_main_face(monkeypatch):
     image = np.zeros((200, 400, 3), np.uint8)
     image[:, :200, 0], image[:, 200:, 2] = 200, 200  # red left, blue right
     small, large = placed(20, middle=(80, 90)), placed(30, 10, middle=(320, 90))
@@ -223,7 +223,7 @@ def test_the_crops_are_those_of_the_main_face(monkeypatch):
         assert not sequence.landmarks[frame].any() and not sequence.crop_landmarks[frame].any()
 
 
-def test_without_crops_nothing_is_cut(monkeypatch):
+def test_read_clip_without_crops_cuts_nothing(monkeypatch):
     image = np.zeros((200, 200, 3), np.uint8)
     frames = [(image, [(0, placed(20, middle=(80, 90)), 40)])] * 2
     monkeypatch.setattr(read.tracker, "follow", lambda *_, **__: Seen(frames))
@@ -233,7 +233,7 @@ def test_without_crops_nothing_is_cut(monkeypatch):
     assert notes == {"other_faces": 0, "rotation": 0, "note": ""}
 
 
-def test_landmarks_alone_cannot_be_cropped(tmp_path):
+def test_crops_of_landmarks_alone_are_refused(tmp_path):
     clip = Clip("clip", "someone", "joy", tmp_path / "a.csv")
     with pytest.raises(ClipError, match=r"no pictures: .*--render"):
         read.read_clip(clip, None, 64)

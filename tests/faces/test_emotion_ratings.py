@@ -14,7 +14,7 @@ def votes(**given):
     return [[given.get(emotion, 0) for emotion in ORDER]]
 
 
-def test_emotions_stand_in_the_order_of_the_file():
+def test_emotions_keep_the_order_of_the_file():
     assert FERPLUS_EMOTIONS == ORDER
     assert DIMENSIONS == ("valence", "arousal", "dominance")
 
@@ -30,7 +30,7 @@ def test_emotions_stand_in_the_order_of_the_file():
         (votes(fear=5, contempt=5), (3.305, 6.12, 4.175)),
     ],
 )
-def test_worked_examples(row, wanted):
+def test_vad_of_worked_examples(row, wanted):
     np.testing.assert_allclose(vad(row), [wanted], rtol=1e-6)
     assert vad(row).dtype == np.float32
 
@@ -48,11 +48,11 @@ def test_worked_examples(row, wanted):
         ("contempt", (3.85, 5.28, 5.13)),
     ],
 )
-def test_each_emotion_has_its_rating(emotion, rating):
+def test_vad_of_one_emotion_is_its_rating(emotion, rating):
     np.testing.assert_allclose(vad(votes(**{emotion: 10})), [rating], rtol=1e-6)
 
 
-def test_a_row_without_votes_is_unknown_and_leaves_the_others_alone():
+def test_vad_without_votes_is_unknown():
     rated = vad(votes(happiness=3) + votes() + votes(sadness=1))
     assert np.isnan(rated).all(1).tolist() == [False, True, False]
     np.testing.assert_allclose(rated[2], (1.61, 4.13, 3.45), rtol=1e-6)
@@ -60,18 +60,18 @@ def test_a_row_without_votes_is_unknown_and_leaves_the_others_alone():
 
 
 @pytest.mark.parametrize("words", [{"anger": "anger"}, [("anger", "anger")], (("anger", "anger"),)])
-def test_another_word_can_stand_for_an_emotion(words):
+def test_vad_takes_other_words_for_an_emotion(words):
     np.testing.assert_allclose(vad(votes(anger=2), words), [(2.34, 7.63, 5.50)], rtol=1e-6)
     np.testing.assert_allclose(vad(votes(anger=2)), [(2.85, 7.17, 5.55)], rtol=1e-6)
 
 
-def test_dominance_of_neutral_can_be_set():
+def test_vad_takes_another_dominance_of_neutral():
     row = votes(neutral=1, happiness=1)
     np.testing.assert_allclose(vad(row, (), 3.45), [(6.855, 4.97, 5.04)], rtol=1e-6)
     np.testing.assert_allclose(vad(row), [(6.855, 4.97, 6.22)], rtol=1e-6)
 
 
-def test_what_is_not_rated_is_named():
+def test_unrated_emotions_and_words_are_named():
     with pytest.raises(ValueError, match="no emotion 'joy' is rated, but neutral, happiness"):
         vad(votes(), {"joy": "happy"})
     with pytest.raises(ValueError, match="no word 'cross' is rated, but happy, surprised"):

@@ -61,7 +61,7 @@ def clouds(low=4, high=12):
 
 @settings(max_examples=60, deadline=None)
 @given(clouds(), st.data())
-def test_any_graph_is_simple_and_joins_every_node_to_the_master(points, data):
+def test_make_graph_is_simple_and_joins_every_node_to_the_master(points, data):
     points = np.asarray(points, float)
     master = data.draw(st.integers(0, len(points) - 1))
     try:

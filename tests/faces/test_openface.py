@@ -22,7 +22,7 @@ def face(rows: int, **first) -> dict:
     return {**first, **points}
 
 
-def test_coordinates_land_where_they_belong(tmp_path):
+def test_read_openface_places_coordinates(tmp_path):
     columns = face(4, frame=[1, 2, 3, 5], timestamp=[0.0, 0.033, 0.067, 0.133], success=[1] * 4)
     sequence, others = read_openface(write(tmp_path / "a.csv", columns), frame_size=(1280, 720))
     assert sequence.landmarks.shape == (4, 68, 2)
@@ -51,21 +51,21 @@ def test_without_success_the_confidence_decides(tmp_path):
     assert sequence.detected.tolist() == [True, False, True]
 
 
-def test_bare_coordinates_are_enough(tmp_path):
+def test_read_openface_needs_coordinates_only(tmp_path):
     sequence, _ = read_openface(write(tmp_path / "a.csv", face(3)), fps=29.97)
     assert sequence.detected.all()
     assert sequence.frame_index.tolist() == [0, 1, 2]
     assert sequence.fps == 29.97
 
 
-def test_the_face_of_most_frames_is_kept(tmp_path):
+def test_read_openface_keeps_the_face_of_most_frames(tmp_path):
     columns = face(5, frame=[1, 1, 2, 3, 3], face_id=[0, 1, 1, 0, 1])
     sequence, others = read_openface(write(tmp_path / "a.csv", columns))
     assert sequence.frame_index.tolist() == [1, 2, 3]
     assert others == 1
 
 
-def test_unknown_columns_do_not_matter(tmp_path):
+def test_read_openface_ignores_unknown_columns(tmp_path):
     columns = {"gaze_0_x": [0.1, 0.2], **face(2), "AU01_r": ["a", "b"]}
     assert len(read_openface(write(tmp_path / "a.csv", columns))[0].detected) == 2
 
@@ -79,7 +79,7 @@ def test_unknown_columns_do_not_matter(tmp_path):
         ((", ".join(POINTS) + "\n").encode(), "no frames"),
     ],
 )
-def test_what_is_no_landmark_file_says_so(tmp_path, content, reason):
+def test_file_without_landmarks_is_refused(tmp_path, content, reason):
     path = tmp_path / "a.csv"
     path.write_bytes(content)
     with pytest.raises(ClipError) as caught:
@@ -88,7 +88,7 @@ def test_what_is_no_landmark_file_says_so(tmp_path, content, reason):
     assert str(path) in caught.value.detail
 
 
-def test_points_that_no_frame_reaches_are_no_face(tmp_path):
+def test_points_beyond_any_frame_are_no_face(tmp_path):
     columns = face(3)
     columns["x_3"][1], columns["y_3"][2] = 1e6, -1e300
     sequence, _ = read_openface(write(tmp_path / "a.csv", columns))
@@ -96,12 +96,12 @@ def test_points_that_no_frame_reaches_are_no_face(tmp_path):
 
 
 @pytest.mark.parametrize("number", [-1, 1e12, "inf"])
-def test_impossible_frame_numbers(tmp_path, number):
+def test_impossible_frame_numbers_are_refused(tmp_path, number):
     path = write(tmp_path / "a.csv", face(2, frame=[1, number], timestamp=[0.0, 0.1]))
     with pytest.raises(ClipError, match="column frame goes from"):
         read_openface(path)
 
 
-def test_missing_file(tmp_path):
+def test_missing_openface_file_is_named(tmp_path):
     with pytest.raises(ClipError, match="does not exist"):
         read_openface(tmp_path / "none.csv")

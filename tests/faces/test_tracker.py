@@ -55,7 +55,7 @@ def error_of(landmarks, truth) -> float:
     return float(distance / eye_distance(truth).mean())
 
 
-def test_landmarks_are_where_they_were_drawn(face):
+def test_read_clip_finds_the_drawn_landmarks(face):
     images, truth = face
     sequence, notes = read_clip(clip_of(images))
     assert sequence.detected.all()
@@ -101,7 +101,7 @@ def test_tilted_head_is_followed(face):
     assert error_of(found[-1].landmarks, points[-1]) < 0.1
 
 
-def test_a_face_that_leaves_is_not_seen_any_more_and_keeps_its_number(face):
+def test_track_ends_with_its_face_and_keeps_its_number(face):
     images, _ = face
     nothing = [blank(images[0])] * 7
     tracker = Tracker()
@@ -116,12 +116,12 @@ def test_two_tracks_never_share_a_face(face):
     assert [f.track for f in tracker.step(face[0][1])] == [0]
 
 
-def test_no_face_is_an_error_that_says_so(face):
+def test_clip_without_a_face_is_refused(face):
     with pytest.raises(ClipError, match="no face: none in 3 frames"):
         read_clip(clip_of([blank(face[0][0])] * 3))
 
 
-def test_the_largest_face_is_kept_and_the_others_are_counted(face):
+def test_read_clip_keeps_the_largest_face_and_counts_the_others(face):
     import cv2
 
     images, truth = face
@@ -138,7 +138,7 @@ def test_the_largest_face_is_kept_and_the_others_are_counted(face):
     assert not sequence.detected[:3].any()
 
 
-def test_a_face_is_found_anew_after_a_cut(face):
+def test_tracker_finds_the_face_again_after_a_cut(face):
     images, truth = face
     shifted = [np.roll(image, 60, axis=1) for image in images[6:]]
     tracker = Tracker()
@@ -170,14 +170,14 @@ class Streamed(FrameSource):
 
 
 @pytest.mark.parametrize("crop_size", [0, 32])
-def test_frames_are_not_held(face, crop_size):
+def test_read_clip_streams_frames(face, crop_size):
     source = Streamed(face[0][0], 60)
     sequence, _ = read_clip(Clip("clip", "someone", "joy", source), None, crop_size)
     assert len(sequence.detected) == 60
     assert source.most[0] <= 3
 
 
-def test_following_gives_frames_and_faces(face):
+def test_follow_yields_frames_and_faces(face):
     followed = follow(Given(face[0]))
     numbers = [number for number, image, found in followed if image.shape == (256, 256, 3)]
     assert numbers == list(range(FRAMES))
@@ -185,11 +185,11 @@ def test_following_gives_frames_and_faces(face):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 300), (48, 48, 3), (5, 4000, 3)])
-def test_odd_frames_do_no_harm(shape):
+def test_tracker_accepts_odd_frames(shape):
     assert Tracker().step(np.zeros(shape, np.uint8)) == []
 
 
-def test_a_missing_model_is_explained(monkeypatch, tmp_path):
+def test_missing_model_is_explained(monkeypatch, tmp_path):
     monkeypatch.setenv(detector.MODEL_VARIABLE, str(tmp_path / "none.dat"))
     with pytest.raises(detector.LandmarkModelError, match="none.dat does not exist"):
         Tracker()
@@ -210,7 +210,7 @@ def test_missing_dlib_is_explained(monkeypatch):
         Tracker()
 
 
-def test_a_wrong_model_is_explained(tmp_path):
+def test_wrong_model_is_explained(tmp_path):
     (tmp_path / "wrong.dat").write_bytes(b"not a model")
     with pytest.raises(detector.LandmarkModelError, match="not a dlib shape model"):
         Tracker(tmp_path / "wrong.dat")

@@ -48,7 +48,7 @@ def test_video_gives_every_frame_in_order(tmp_path, name, codec):
 
 
 @pytest.mark.parametrize(("name", "codec"), [("clip.avi", "XVID"), ("clip.mp4", "mp4v")])
-def test_a_part_of_a_video_is_those_frames_of_it(tmp_path, name, codec):
+def test_video_part_yields_its_frames(tmp_path, name, codec):
     path = write_video(tmp_path / name, count=40, codec=codec)
     whole = dict(open_frames(path))
     for first, count in ((0, 5), (1, 1), (13, 20), (38, 2)):
@@ -59,7 +59,7 @@ def test_a_part_of_a_video_is_those_frames_of_it(tmp_path, name, codec):
         assert all(np.array_equal(image, whole[number]) for number, image in read.items())
 
 
-def test_a_part_behind_the_end_of_a_video_says_so(tmp_path):
+def test_video_part_behind_the_end_is_refused(tmp_path):
     path = write_video(tmp_path / "clip.avi", count=20)
     with pytest.raises(ClipError, match="no frame can be decoded from frame 30 on"):
         open_frames(VideoPart(path, 30, 5))
@@ -116,7 +116,7 @@ def test_folder_without_usable_numbers_counts_positions(tmp_path):
     assert [number for number, _ in open_frames(folder)] == [0, 1, 2]
 
 
-def test_unreadable_frame_is_skipped_and_told(tmp_path):
+def test_unreadable_frame_is_skipped_and_counted(tmp_path):
     folder = write_folder(tmp_path / "clip", ["1.png", "2.png", "3.png"])
     (folder / "2.png").write_bytes(b"no image")
     frames = open_frames(folder)
@@ -160,7 +160,7 @@ def hostile(tmp_path) -> dict:
         ("folder", "no frames"),
     ],
 )
-def test_what_cannot_be_read_says_so_and_where(tmp_path, capfd, name, reason):
+def test_unreadable_source_is_named_with_its_reason(tmp_path, capfd, name, reason):
     path = hostile(tmp_path)[name]
     with pytest.raises(ClipError) as caught:
         open_frames(path)

@@ -10,29 +10,11 @@ import pytest
 from fer_jax.data.model_inputs import frame_inputs
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector
+from tests.golden.sizes import shape_of, size, variables_of
 
 
-def size(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-@functools.cache
 def params(classes=3, **options):
-    model = BilinearCNN(classes, **options)
-    inputs = jax.ShapeDtypeStruct((1, 1, 224, 224, 3), jnp.float32)
-    init = functools.partial(model.init, train=False)
-    return jax.eval_shape(init, jax.random.key(0), inputs)["params"]
-
-
-def maps(trunk, pooling):
-    model = BilinearCNN(3, trunk=trunk, pooling=pooling)
-    inputs = jax.ShapeDtypeStruct((2, 1, 224, 224, 3), jnp.float32)
-
-    def found(key, inputs):
-        variables = model.init(key, inputs, train=False)
-        return model.apply(variables, inputs, method=model.maps)
-
-    return jax.eval_shape(found, jax.random.key(0), inputs).shape[2:]
+    return variables_of(BilinearCNN(classes, **options), 1, 1, 224, 224, 3)["params"]
 
 
 # Section 3
@@ -49,7 +31,8 @@ def maps(trunk, pooling):
     ],
 )
 def test_where_the_trunks_end(trunk, pooling, shape):
-    assert maps(trunk, pooling) == shape
+    model = BilinearCNN(3, trunk=trunk, pooling=pooling)
+    assert shape_of(model, model.maps, 2, 1, 224, 224, 3).shape[2:] == shape
 
 
 # Section 3.1

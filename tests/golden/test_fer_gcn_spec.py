@@ -11,6 +11,8 @@ from fer_jax.data.frame_selection import select_frames
 from fer_jax.systems.fer_gcn import network
 from fer_jax.systems.fer_gcn.network import FERGCN, fuse, intensity_weights, propagate
 from fer_jax.training.program import count_parameters
+from tests.golden.sizes import size, variables_of
+from tests.quick import quick
 
 STAGES = ((4, 1),)
 A = np.float32([[0.9, 0.2, 0.7], [0.1, 0.8, 0.9], [0, 0.1, 1.4]])
@@ -28,7 +30,7 @@ def clips(frames=16, seed=0):
 
 @functools.cache
 def initial_variables():
-    return jax.jit(functools.partial(small_model().init, train=False))(jax.random.key(0), clips())
+    return quick(functools.partial(small_model().init, train=False))(jax.random.key(0), clips())
 
 
 # Section 3
@@ -37,12 +39,18 @@ def initial_variables():
 def test_at_first_the_frames_are_independent():
     variables = initial_variables()
     np.testing.assert_array_equal(variables["params"]["A"], np.eye(16))
-    model = small_model().bind(variables)
-    features = model.embed(model.maps(clips()))
+
+    @quick
+    def run(variables, inputs):
+        model = small_model().bind(variables)
+        features = model.embed(model.maps(inputs))
+        return features, model.graph(features)
+
+    features, found = run(variables, clips())
     kernel = variables["params"]["graph_modules_0"]["kernel"]
     product = np.asarray(features) @ np.asarray(kernel)
     expected = np.where(product > 0, product, 0.2 * product)
-    np.testing.assert_allclose(model.graph(features), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_example_of_three_frames():
@@ -63,7 +71,7 @@ def test_at_first_fusion_is_the_mean():
     np.testing.assert_array_equal(weights, np.full(16, 0.0625, np.float32))
     variables = initial_variables()
     forward = [
-        jax.jit(functools.partial(small_model(fusion=fusion).apply, train=False))
+        quick(functools.partial(small_model(fusion=fusion).apply, train=False))
         for fusion in (True, False)
     ]
     fused, mean = (function(variables, clips()) for function in forward)
@@ -91,8 +99,8 @@ def test_no_gradient_flows_through_the_fusion(monkeypatch):
             logits = bound.head(fuse(weights, x))
         return -jnp.take_along_axis(jax.nn.log_softmax(logits), label[:, None], 1).mean()
 
-    through_graph = jax.jit(jax.grad(loss))(adjacency, intensity_weights(adjacency))
-    found = jax.jit(jax.grad(loss))(adjacency)
+    through_graph = quick(jax.grad(loss))(adjacency, intensity_weights(adjacency))
+    found = quick(jax.grad(loss))(adjacency)
     assert np.abs(found).max() > 1e-4
     np.testing.assert_allclose(found, through_graph, rtol=1e-4, atol=1e-8)
 
@@ -100,7 +108,7 @@ def test_no_gradient_flows_through_the_fusion(monkeypatch):
         return jax.nn.softmax(adjacency.mean(axis=0))
 
     monkeypatch.setattr(network, "intensity_weights", flowing)
-    leaking = jax.jit(jax.grad(lambda adjacency: loss(adjacency)))(adjacency)
+    leaking = quick(jax.grad(lambda adjacency: loss(adjacency)))(adjacency)
     assert np.abs(leaking - through_graph).max() > 1e-2 * np.abs(through_graph).max()
 
 
@@ -108,14 +116,7 @@ def test_no_gradient_flows_through_the_fusion(monkeypatch):
 
 
 def counts(classes, **options):
-    model = FERGCN(classes, **options)
-    inputs = jax.ShapeDtypeStruct((1, 16, 224, 224, 3), jnp.float32)
-    init = functools.partial(model.init, train=False)
-    return jax.eval_shape(init, jax.random.key(0), inputs)["params"]
-
-
-def size(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+    return variables_of(FERGCN(classes, **options), 1, 16, 224, 224, 3)["params"]
 
 
 def test_parameters_of_the_default():

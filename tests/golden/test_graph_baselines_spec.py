@@ -11,6 +11,7 @@ from fer_jax.systems import build
 from fer_jax.systems.graph_baselines.dgnn import DirectedLayer, incidence
 from fer_jax.systems.graph_baselines.st_gcn import GraphLayer, partition, spatial_partition
 from fer_jax.training.program import count_parameters
+from tests.golden.sizes import variables_of
 
 EXAMPLE = ((0, 2), (1, 2))
 
@@ -75,9 +76,7 @@ def test_incidence_counts_repeats_and_self_loops():
 
 def params_of(fields, edges, classes):
     model = build(fields, classes, reference_graph(edges))
-    inputs = jnp.zeros((1, 4, 51, 2))
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), inputs, train=False))
-    return shapes["params"]
+    return variables_of(model, 1, 4, 51, 2)["params"]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,9 @@ from fer_jax.data.model_inputs import frame_inputs
 from fer_jax.systems.inception_resnet_3d import landmark_filters
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.training.program import count_parameters
+from tests.golden.sizes import size
 
 shortcut_filters = jax.jit(landmark_filters.shortcut_filters, static_argnums=(1, 2, 3))
-
-
-def size(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 @functools.cache

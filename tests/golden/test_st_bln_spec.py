@@ -10,6 +10,7 @@ from fer_jax.data import folds, frame_selection
 from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln.network import STBLL, STBLN
 from fer_jax.training.program import count_parameters
+from tests.golden.sizes import variables_of
 
 # Section 2: six points, the fifth is the master node.
 POINTS = np.array([[0, 0], [4, 0], [4, 4], [0, 4], [2, 2], [7, 2]], float)
@@ -54,9 +55,7 @@ def test_graph_of_a_usual_face():
 
 def counts(edges, classes, widths=(8, 16, 16, 32, 32, 64, 64), **options):
     model = STBLN(classes=classes, widths=widths, **options)
-    inputs = jnp.zeros((1, 4, edges, 2))
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), inputs, train=False))
-    return count_parameters(shapes["params"])
+    return count_parameters(variables_of(model, 1, 4, edges, 2)["params"])
 
 
 @pytest.mark.parametrize(

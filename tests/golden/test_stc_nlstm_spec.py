@@ -1,7 +1,5 @@
 """Worked examples and parameter counts of the STC-NLSTM specification that concern the model."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,22 +8,11 @@ import pytest
 from fer_jax.data.model_inputs import frame_inputs
 from fer_jax.systems.stc_nlstm.network import STCNLSTM, mspp
 from fer_jax.training.program import count_parameters
+from tests.golden.sizes import shape_of, size, variables_of
 
 
-def shape_of(tree):
-    return jax.tree.map(lambda leaf: leaf.shape, tree)
-
-
-def size(tree):
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-@functools.cache
 def params(classes=6, frames=18, **options):
-    model = STCNLSTM(classes, **options)
-    inputs = jax.ShapeDtypeStruct((1, frames, 64, 64, 3), jnp.float32)
-    init = functools.partial(model.init, train=False)
-    return jax.eval_shape(init, jax.random.key(0), inputs)["params"]
+    return variables_of(STCNLSTM(classes, **options), 1, frames, 64, 64, 3)["params"]
 
 
 # Section 2
@@ -34,13 +21,7 @@ def params(classes=6, frames=18, **options):
 def test_sizes_of_the_maps():
     """Time never shrinks; maps are taken before pooling."""
     model = STCNLSTM(6)
-    inputs = jax.ShapeDtypeStruct((2, 18, 64, 64, 3), jnp.float32)
-
-    def found(key, inputs):
-        variables = model.init(key, inputs, train=False)
-        return model.apply(variables, inputs, method=model.layers)
-
-    pairs = jax.eval_shape(found, jax.random.key(0), inputs)
+    pairs = shape_of(model, model.layers, 2, 18, 64, 64, 3)
     for place, sides in enumerate([(64, 32, 16, 16, 8), (32, 16, 16, 8, 8)]):
         shapes = [(2, 18, side, side, 64) for side in sides]
         assert [pair[place].shape for pair in pairs] == shapes
@@ -95,7 +76,7 @@ def test_parameters_of_the_default():
 
 @pytest.mark.parametrize("frames", [12, 22])
 def test_any_number_of_frames(frames):
-    assert shape_of(params(frames=frames)) == shape_of(params())
+    assert jax.tree.map(jnp.shape, params(frames=frames)) == jax.tree.map(jnp.shape, params())
 
 
 # Section 5

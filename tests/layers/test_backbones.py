@@ -173,7 +173,7 @@ def test_gradient_reaches_every_parameter(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_transposed_kernel_would_be_noticed(name):
+def test_transposed_kernel_would_be_noticed(name):
     _, _, mirror = pair(name, full=False)
     y = forward(name, full=False)[0][0]
     with torch.no_grad():

@@ -177,7 +177,7 @@ def test_gradient_passes_kept_elements_only():
 
 @pytest.mark.parametrize("batch_axis", [0, 1])
 @pytest.mark.parametrize("parts", [2, 8])
-def test_a_batch_in_parts_draws_the_same_masks(batch_axis, parts):
+def test_dropout_of_a_batch_in_parts_draws_the_same_masks(batch_axis, parts):
     shape = (16, 6, 5) if batch_axis == 0 else (6, 16, 5)
     x = jnp.ones(shape)
     rngs = {"dropout": jax.random.key(5)}
@@ -189,12 +189,12 @@ def test_a_batch_in_parts_draws_the_same_masks(batch_axis, parts):
     np.testing.assert_array_equal(joined, whole)
 
 
-def test_a_longer_batch_leaves_the_first_masks_as_they_are():
+def test_dropout_masks_do_not_depend_on_the_batch_size():
     short, long = (masks(jax.random.split(jax.random.key(0), 1), (n, 300))[0] for n in (4, 9))
     np.testing.assert_array_equal(long[:4], short)
 
 
-def test_layers_of_a_model_draw_other_masks():
+def test_dropout_layers_draw_masks_of_their_own():
     import flax.linen as nn
 
     class Two(nn.Module):
@@ -210,7 +210,7 @@ def test_layers_of_a_model_draw_other_masks():
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.5, 0.9])
-def test_other_rates(rate):
+def test_dropout_rates(rate):
     y = common.Dropout(rate).apply(
         {}, jnp.ones((100, 1000)), active=True, rngs={"dropout": jax.random.key(0)}
     )

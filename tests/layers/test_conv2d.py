@@ -77,7 +77,7 @@ def test_written_derivatives_under_vmap():
     stride=st.integers(1, 3),
 )
 @settings(max_examples=12, deadline=None)
-def test_any_size_side_and_stride(height, width, side, stride):
+def test_conv2d_of_any_size_side_and_stride(height, width, side, stride):
     layer = Conv2D(3, side, stride)
     x, cotangent = normal(0, 2, height, width, 2), normal(3, 2, -(-height // stride), width, 3)
     params = {"kernel": normal(1, side, side, 2, 3), "bias": normal(2, 3)}
@@ -100,7 +100,7 @@ def test_any_size_side_and_stride(height, width, side, stride):
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
 @pytest.mark.parametrize(("side", "stride"), [(3, 2), (7, 2), (3, 1), (1, 2)])
-def test_a_cpu_computes_what_an_accelerator_does(side, stride, size, monkeypatch):
+def test_conv2d_is_the_same_on_a_cpu_and_an_accelerator(side, stride, size, monkeypatch):
     x, layer = normal(0, 1, *size, 2), Conv2D(3, side, stride)
     variables = {"params": {"kernel": normal(1, side, side, 2, 3), "bias": normal(2, 3)}}
     on_cpu = quick(layer.apply)(variables, x)
@@ -108,7 +108,7 @@ def test_a_cpu_computes_what_an_accelerator_does(side, stride, size, monkeypatch
     assert_close(on_cpu, layer.apply(variables, x))
 
 
-def test_bias_is_left_out_where_it_is_not_wanted():
+def test_conv2d_without_bias():
     layer, x = Conv2D(3, use_bias=False), normal(0, 1, 4, 4, 2)
     assert set(jax.eval_shape(layer.init, jax.random.key(0), x)["params"]) == {"kernel"}
     variables = {"params": {"kernel": normal(1, 3, 3, 2, 3)}}

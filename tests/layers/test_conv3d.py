@@ -60,14 +60,14 @@ def test_values_and_derivatives(clips, frames, height, width, fan_in, fan_out):
 
 @pytest.mark.parametrize("size", [(2, 4, 6, 6, 2, 3), (4, 6, 6, 6, 8, 3)])
 @pytest.mark.parametrize("bytes_at_once", [1, 2**15, 2**17])
-def test_in_parts_of_any_size(bytes_at_once, size, monkeypatch):
+def test_values_and_derivatives_in_parts_of_any_size(bytes_at_once, size, monkeypatch):
     """One frame, some frames, some clips at a time."""
     monkeypatch.setattr(cpu_winograd, "_BYTES_AT_ONCE", bytes_at_once)
     test_values_and_derivatives(*size)
 
 
 @pytest.mark.parametrize("channels", [2, 8])
-def test_inside_a_loop(channels):
+def test_derivatives_inside_a_loop(channels):
     """Training runs in one."""
     x, kernel = normal(0, 3, 1, 4, 6, 6, channels), normal(1, 3, 3, 3, channels, 3)
     cotangent = normal(2, 3, 1, 4, 6, 6, 3)
@@ -85,7 +85,7 @@ def test_inside_a_loop(channels):
 
 
 @pytest.mark.parametrize("channels", [2, 8])
-def test_runs_side_by_side(channels):
+def test_derivatives_under_vmap(channels):
     x, kernel = normal(0, 3, 1, 3, 5, 5, channels), normal(1, 3, 3, 3, 3, channels, 4)
 
     def gradients(function):
@@ -96,7 +96,7 @@ def test_runs_side_by_side(channels):
         assert_close(ours, theirs)
 
 
-def test_layer_on_a_cpu_computes_what_it_does_on_an_accelerator(monkeypatch):
+def test_conv3d_is_the_same_on_a_cpu_and_an_accelerator(monkeypatch):
     layer, x = Conv3D(4), normal(0, 2, 3, 6, 5, 3)
     variables = {"params": {"kernel": normal(1, 3, 3, 3, 3, 4), "bias": normal(2, 4)}}
     on_cpu = quick(layer.apply)(variables, x)
@@ -104,7 +104,7 @@ def test_layer_on_a_cpu_computes_what_it_does_on_an_accelerator(monkeypatch):
     assert_close(on_cpu, layer.clone().apply(variables, x))
 
 
-def test_a_frame_reaches_its_neighbours_alone():
+def test_convolution_reaches_neighbouring_frames_alone():
     x = np.zeros((2, 6, 9, 9, 1), np.float32)
     x[1, 2, 4, 5] = 1
     y = quick(convolve_on_cpu)(x, np.ones((3, 3, 3, 1, 1), np.float32))

@@ -66,7 +66,7 @@ def test_values_and_derivatives(case):
 
 @pytest.mark.parametrize("bytes_at_once", [1, 2**12, 2**15])
 @pytest.mark.parametrize("case", ["stem", "reduction", "one row"])
-def test_in_parts_of_any_size(case, bytes_at_once, monkeypatch):
+def test_values_and_derivatives_in_parts_of_any_size(case, bytes_at_once, monkeypatch):
     """One frame, some frames, some clips at a time."""
     monkeypatch.setattr(cpu_im2col, "_BYTES_AT_ONCE", bytes_at_once)
     test_values_and_derivatives(case)
@@ -90,7 +90,7 @@ def test_runs_side_by_side_in_a_loop(case):
     assert_close(*found(*many))
 
 
-def test_a_gradient_is_wanted_of_the_kernel_alone():
+def test_kernel_gradient_alone_costs_less():
     """Nobody asks for that of the pixels: it costs nothing."""
     ours, _, (x, kernel, cotangent) = functions("halved")
 
@@ -102,7 +102,7 @@ def test_a_gradient_is_wanted_of_the_kernel_alone():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_layer_on_a_cpu_computes_what_it_does_on_an_accelerator(case, monkeypatch):
+def test_conv3d_is_the_same_on_a_cpu_and_an_accelerator(case, monkeypatch):
     (*sizes, features), kernel, stride, padding = CASES[case]
     layer = Conv3D(features, "float32", kernel, stride, padding)
     x, variables = normal(0, *sizes), {"kernel": normal(1, *kernel, sizes[-1], features)}

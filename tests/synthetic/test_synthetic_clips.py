@@ -61,7 +61,7 @@ def test_clips_do_not_depend_on_order_or_on_each_other():
     assert not same(make_clip(6, 0, 3), whole["s000_0003"])
 
 
-def test_the_embedded_default_is_what_it_was():
+def test_embedded_dataset_is_reproducible():
     """Numbers of the first version: published results and prepared sets stand on them."""
     clip = make_clip(3, 2, 5, difficulty=0.4)
     assert (clip.clip_id, clip.label, len(clip.landmarks)) == ("s002_0005", "sadness", 50)
@@ -152,7 +152,7 @@ def test_neutral_face_without_asymmetry_is_its_own_mirror_image():
         np.testing.assert_allclose(shape, mirrored, atol=1e-6)
 
 
-def test_every_unit_moves_the_face_and_moves_both_sides_alike():
+def test_action_units_move_both_sides_alike():
     fields = face_model.DISPLACEMENTS
     assert (np.abs(fields).max(axis=(1, 2)) > 0.02).all()
     np.testing.assert_allclose(fields, fields[:, MIRROR_68] * [-1, 1], atol=1e-7)
@@ -174,14 +174,14 @@ def test_frontal_projection_keeps_the_shape_and_yaw_moves_the_nose():
     assert nose > eyes + 5
 
 
-def test_identities_differ_and_stay():
+def test_identities_differ_and_are_reproducible():
     first, second = make_identity(0, 1), make_identity(0, 2)
     assert np.abs(first.shape - second.shape).max() > 0.03
     assert np.array_equal(first.shape, make_identity(0, 1).shape)
     assert first.appearance == make_identity(0, 1).appearance != second.appearance
 
 
-def test_rendering_is_an_rgb_frame_a_time_and_reproducible():
+def test_render_is_reproducible_in_rgb():
     clip = make_clip(0, 0, 3, frames=6)
     frames = list(render(clip.true_landmarks[:3], clip.identity, seed=4))
     assert len(frames) == 3

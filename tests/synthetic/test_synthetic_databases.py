@@ -42,7 +42,7 @@ def options(*arguments):
     return parser.parse_args(arguments)
 
 
-def test_each_lacks_a_class_that_no_other_has():
+def test_databases_each_have_a_class_of_their_own():
     """So every direction of a cross-database experiment has clips to leave out."""
     canonical = {name: set(database.classes.values()) for name, database in DATABASES.items()}
     own = {
@@ -92,7 +92,7 @@ def test_clips_are_of_their_database(database):
 
 
 @EVERY
-def test_a_clip_can_be_made_again_alone(database):
+def test_make_clip_repeats_a_clip_of_the_dataset(database):
     clips = list(make_dataset(subjects=2, clips_per_subject=2, database=database))
     again = make_clip(0, 1, 1, database=database)
     assert np.array_equal(again.landmarks, clips[3].landmarks)
@@ -154,7 +154,7 @@ def test_pictures_differ_in_colour_light_and_detail():
     assert rough["film"] > 2 * rough["studio"] > 4 * rough["cartoon"]
 
 
-def test_the_lamp_of_the_film_stands_on_one_side():
+def test_lamp_of_the_film_lights_one_side():
     for name, darker in (("film", True), ("studio", False)):
         database = DATABASES[name]
         clip = make_clip(0, 2, 0, database=database)
@@ -197,7 +197,7 @@ def test_rendered_clips_of_a_database_look_like_it():
     assert np.ptp(image, axis=-1).max() == 0
 
 
-def test_databases_are_other_requests_and_other_finished_clips(tmp_path):
+def test_databases_have_requests_and_caches_of_their_own(tmp_path):
     requests, files = [], set()
     for name in (None, *DATABASES):
         own = ["--database", name] if name else []
@@ -209,7 +209,7 @@ def test_databases_are_other_requests_and_other_finished_clips(tmp_path):
     assert len(files) == 4 * 5
 
 
-def test_what_is_left_out_is_the_same_request_as_what_it_stands_for(tmp_path):
+def test_request_fills_in_defaults(tmp_path):
     said = ["--subjects", "30", "--clips-per-subject", "28"]
     requests = []
     for arguments in ([], said):
@@ -225,7 +225,7 @@ def test_dry_run_shows_the_classes_of_the_database(capsys):
     assert "relief" in text and "joy" in text and "happiness" not in text
 
 
-def test_an_unknown_database_is_refused_with_the_known_ones(capsys):
+def test_unknown_database_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         command.main(["synthetic", "--database", "disk", "--dry-run"])
     assert "studio" in capsys.readouterr().err

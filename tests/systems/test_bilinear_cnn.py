@@ -29,7 +29,7 @@ def maps_of(model, own, inputs):
     return np.asarray(quick(functools.partial(model.apply, method=model.maps))(own, inputs))
 
 
-def test_low_rank_is_an_explicit_matrix():
+def test_low_rank_pooling_is_an_explicit_matrix():
     """Each output is the product of W = U+ U+' - U- U-' and X'X."""
     name = "bilinear_cnn low_rank"
     x, own = draw(name)[:, :1], variables(name)
@@ -48,7 +48,7 @@ def test_low_rank_is_an_explicit_matrix():
 
 
 @pytest.mark.parametrize("name", [TOY, RESNET])
-def test_a_face_and_its_mirror_image_are_averaged(name):
+def test_mirrored_averages_a_face_and_its_mirror_image(name):
     x = draw(name)
     expected = (outputs(name, x) + outputs(name, x[..., ::-1, :])) / 2
     assert np.abs(outputs(name, x) - expected).max() > 1e-3 * np.abs(expected).max()
@@ -63,7 +63,7 @@ def test_a_face_and_its_mirror_image_are_averaged(name):
     assert trained(True) == trained(False)
 
 
-def test_an_mc_sample_is_one_network_for_all_images_of_a_clip():
+def test_mc_sample_is_one_network_for_all_images_of_a_clip():
     """Else the samples would agree more, the more images the mean is taken of."""
     model, x = make(TOY, dropout=0.5), draw(TOY)[:1, :1]
     x = (x + x[..., ::-1, :]) / 2  # its own mirror image
@@ -125,7 +125,7 @@ def test_outputs_begin_near_the_label_mean(variant):
 # Fields
 
 
-def test_faces_are_enlarged():
+def test_size_enlarges_faces_by_bicubic_interpolation():
     """As Pillow's bicubic resampling, whose kernel is that of MATLAB."""
     from PIL import Image
 

@@ -71,7 +71,7 @@ def test_training_sees_frames_and_inference_their_mean():
     np.testing.assert_allclose(backwards, jnp.log(clip), atol=1e-4)
 
 
-def test_the_mean_of_frames_survives_extreme_logits():
+def test_mean_over_frames_survives_extreme_logits():
     logits = jnp.array([[[200.0, -200.0], [0.0, 0.0]]])
     np.testing.assert_allclose(jax.nn.softmax(mean_over_frames(logits)), [[0.75, 0.25]], rtol=1e-6)
 
@@ -89,6 +89,6 @@ def test_monte_carlo_dropout_draws_for_every_frame():
     assert 0 < samples.std(0).max() < 0.5 * single.std(0).max()
 
 
-def test_pooling_takes_means_and_floors_odd_sides():
+def test_mean_pool_2_floors_odd_sides():
     x = jnp.arange(30.0).reshape(1, 5, 3, 2)
     assert mean_pool_2(x)[0, :, 0, 0].tolist() == [4.0, 16.0] and mean_pool_2(x).shape[2] == 1

@@ -29,14 +29,14 @@ def test_lstm_runs_both_ways_as_pytorch_does():
     np.testing.assert_allclose(layer.apply({"params": params}, x), expected, rtol=0, atol=1e-5)
 
 
-def test_frames_are_told_apart_by_their_place_unless_there_is_no_graph():
+def test_frame_order_matters_with_a_graph_only():
     order, inputs = np.array([3, 0, 4, 1, 2]), draw("fer_gcn")
     for name in ("fer_gcn", "fer_gcn cnn"):
         changed = np.abs(outputs(name, inputs) - outputs(name, inputs[:, order])).max()
         assert changed > 1e-3 if name == "fer_gcn" else changed < 1e-5
 
 
-def test_a_row_of_the_adjacency_is_what_a_frame_takes_in():
+def test_adjacency_row_is_what_a_frame_takes_in():
     """Frame 0 takes in frame 2 alone: only a change in frame 2 reaches it."""
     module = GraphModule(FEATURES)
     adjacency = jnp.zeros((FRAMES, FRAMES)).at[0, 2].set(1.0)
@@ -50,7 +50,7 @@ def test_a_row_of_the_adjacency_is_what_a_frame_takes_in():
     assert touched.tolist() == [False, False, True, False, False]
 
 
-def test_parts_together_are_the_model():
+def test_parts_for_figures_make_the_network():
     inputs = draw("fer_gcn")
 
     @jax.jit

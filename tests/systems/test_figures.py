@@ -45,7 +45,7 @@ def bright_spots():
     return inputs
 
 
-def test_features_come_from_where_there_is_something(network):
+def test_feature_maps_find_the_bright_spot(network):
     maps = figures.feature_maps(*network, bright_spots())
     assert maps["before"].shape == (FRAMES, SIDE // 2, SIDE // 2)
     for frame, heat in enumerate(maps["before"]):
@@ -54,12 +54,12 @@ def test_features_come_from_where_there_is_something(network):
         assert heat.min() >= 0 and heat[:, 0].max() == 0
 
 
-def test_a_graph_that_changes_nothing_leaves_the_maps(network):
+def test_feature_maps_behind_an_identity_graph_are_those_before(network):
     maps = figures.feature_maps(*network, bright_spots())
     np.testing.assert_allclose(maps["after"], maps["before"], rtol=1e-5)
 
 
-def test_a_frame_that_is_not_taken_in_has_no_map_behind_the_graph(network):
+def test_feature_maps_of_an_ignored_frame_vanish(network):
     module, variables = network
     adjacency = np.eye(FRAMES, dtype=np.float32)
     adjacency[1, 1], adjacency[1, 0] = 0.0, 1.0  # frame 1 sees frame 0 instead of itself
@@ -69,13 +69,13 @@ def test_a_frame_that_is_not_taken_in_has_no_map_behind_the_graph(network):
     np.testing.assert_allclose(maps["after"][2], maps["before"][2], rtol=1e-5)
 
 
-def test_weights_are_those_of_the_columns():
+def test_frame_weights_are_those_of_the_columns():
     adjacency = np.array([[0.9, 0.2, 0.7], [0.1, 0.8, 0.9], [0.0, 0.1, 1.4]])
     weights = figures.frame_weights({"A": adjacency})
     np.testing.assert_allclose(weights, [0.2512, 0.2597, 0.4892], atol=1e-4)
 
 
-def test_motion_is_that_of_the_features_not_of_the_head():
+def test_landmark_motion_ignores_the_head():
     face = 50 * lm.MEAN_FACE
     shifted = np.stack([face, face + [30, -4]])
     np.testing.assert_allclose(figures.landmark_motion(shifted[None]), [0, 0], atol=1e-6)
@@ -86,7 +86,7 @@ def test_motion_is_that_of_the_features_not_of_the_head():
     )
 
 
-def test_the_figure_shows_weights_as_shares():
+def test_intensity_figure_shows_shares():
     weights = np.array([[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]])
     figure = figures.weight_curve(weights, [0.0, 0.1, 0.2])
     upper, lower = figure.axes
@@ -124,7 +124,7 @@ def test_heat_maps_on_one_scale_have_a_colour_bar():
 # Bilinear CNN
 
 
-def test_maps_are_high_where_there_is_something():
+def test_feature_maps_of_bilinear_cnn_find_the_bright_square():
     module = BilinearCNN(classes=2, stages=((3, 1), (4, 1)), features=2, pixels="symmetric")
     inputs = np.zeros((2, 1, SIDE, SIDE, 3), np.float32)
     inputs[0, 0, 2:6, 9:13] = inputs[1, 0, 10:14, 2:6] = 1.0  # a bright square in black
@@ -166,7 +166,7 @@ def drawn(monkeypatch):
 
 
 @pytest.mark.parametrize("outside", [0.0, 0.7])
-def test_the_figure_shows_the_weights_and_their_scale(drawn, outside):
+def test_filter_figure_shows_the_weights_and_their_scale(drawn, outside):
     inputs, draw = drawn
     ((name, figure, caption),) = draw(outside=outside)
     assert name == "landmark_filters" and "colour bar" in caption
@@ -178,5 +178,5 @@ def test_the_figure_shows_the_weights_and_their_scale(drawn, outside):
         np.testing.assert_allclose(shown, expected, atol=1e-6)
 
 
-def test_without_landmarks_nothing_is_drawn(drawn):
+def test_filter_figure_needs_landmarks(drawn):
     assert drawn[1](landmarks=False) == []

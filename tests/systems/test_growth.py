@@ -62,7 +62,7 @@ arrays = small.flatmap(
     st.dictionaries(st.sampled_from("abcd"), arrays, max_size=4),
     st.lists(small, min_size=5, max_size=5),
 )
-def test_old_leaves_land_in_the_leading_corner_and_the_rest_is_new(old, more):
+def test_grow_copies_old_leaves_into_the_leading_corner(old, more):
     new = {"outside": np.full((2, 2), 7.0, np.float32)}
     for (name, leaf), (rows, columns) in zip(old.items(), more, strict=False):
         new[name] = np.full((leaf.shape[0] + rows - 1, leaf.shape[1] + columns - 1), -99.0)
@@ -79,7 +79,7 @@ def test_old_leaves_land_in_the_leading_corner_and_the_rest_is_new(old, more):
 
 
 @given(st.dictionaries(st.sampled_from("abcd"), arrays))
-def test_equal_shapes_take_the_old_values_and_growing_again_changes_nothing(old):
+def test_grow_to_equal_shapes_is_idempotent(old):
     fresh = jax.tree.map(np.zeros_like, old)
     once = grow(old, fresh)
     twice = grow(old, once)
@@ -97,7 +97,7 @@ def test_equal_shapes_take_the_old_values_and_growing_again_changes_nothing(old)
         ((2, 2), None, r"\['params'\]\['head'\] \(2, 2\) .* is missing"),
     ],
 )
-def test_a_leaf_that_does_not_fit_is_named(shape, room, message):
+def test_grow_names_a_leaf_that_does_not_fit(shape, room, message):
     new = {"params": {"other": np.zeros(1)} | ({"head": np.zeros(room)} if room else {})}
     with pytest.raises(ValueError, match=message):
         grow({"params": {"head": np.ones(shape)}}, new)
@@ -105,7 +105,7 @@ def test_a_leaf_that_does_not_fit_is_named(shape, room, message):
 
 # The last layer reads another width than it has: no residual convolution comes or goes.
 @pytest.mark.parametrize(("widths", "last"), [((3,), 5), ((3, 4), 5), ((4, 3), 5), ((4, 4, 3), 6)])
-def test_a_wider_network_with_zeros_in_the_new_slices_is_the_old_function(widths, last):
+def test_widening_with_zeros_keeps_the_function(widths, last):
     old, forward = network(widths)
     new, forward_wider = network((*widths[:-1], last))
     grown = grow(shed(old, new, deeper=False), jax.tree.map(np.zeros_like, new))
@@ -134,7 +134,7 @@ def test_widening_copies_everything_and_draws_the_rest():
     assert "['batch_stats']['layer2']['temporal_norm']['var']" in enlarged
 
 
-def test_a_new_layer_gets_a_new_head_and_leaves_the_others_as_they_were():
+def test_deepening_draws_layer_and_head_and_keeps_the_rest():
     (old, _), (new, _) = network((4, 3)), network((4, 3, 5))
     grown, fresh, kept = (
         leaves(tree) for tree in (grow(shed(old, new, deeper=True), new), new, old)
@@ -145,7 +145,7 @@ def test_a_new_layer_gets_a_new_head_and_leaves_the_others_as_they_were():
     assert any("layer3" in name for name in grown)
 
 
-def test_residual_convolutions_go_with_equal_widths_and_come_back_fresh():
+def test_residual_convolutions_come_and_go_with_the_widths():
     narrow, equal, wide = (network((4, width))[0] for width in (3, 4, 5))
     with pytest.raises(ValueError, match="'layer2'.*'r.*is missing in the new one"):
         grow(narrow, equal)
@@ -157,7 +157,7 @@ def test_residual_convolutions_go_with_equal_widths_and_come_back_fresh():
             np.testing.assert_array_equal(convolution[leaf], leaves(wide)[leaf])
 
 
-def test_fitting_shapes_of_a_deep_net_with_a_stride_keep_the_second_residual():
+def test_widening_a_strided_layer_keeps_the_second_residual():
     # Layer 5 halves the time: its R2 is a convolution even where the widths are equal.
     narrow, equal = network((3, 3, 3, 3, 2))[0], network((3, 3, 3, 3, 3))[0]
     grown = leaves(grow(shed(narrow, equal, deeper=False), equal))
@@ -171,7 +171,7 @@ def test_fitting_shapes_of_a_deep_net_with_a_stride_keep_the_second_residual():
 
 @settings(max_examples=200)
 @given(st.data(), st.integers(1, 4), st.integers(1, 4))
-def test_whatever_the_losses_the_rule_keeps_its_promises(data, layers, blocks):
+def test_rule_keeps_its_promises_for_any_losses(data, layers, blocks):
     rule = Rule(max_layers=layers, max_blocks=blocks, width_threshold=0.01, depth_threshold=0.05)
     losses = {}
 
@@ -205,7 +205,7 @@ def run_rule(losses, **fields):
     return list(decide(lambda topology, _: losses[topology], Rule(**fields)))
 
 
-def test_a_fall_of_exactly_the_threshold_is_enough():
+def test_rule_accepts_a_fall_of_exactly_the_threshold():
     losses = {(5,): 1.0, (10,): 0.75, (15,): 0.75, (10, 5): 0.5625, (10, 10): 0.5}
     fields = {"width_threshold": 0.25, "depth_threshold": 0.25, "max_layers": 2}
     decisions = run_rule(losses, **fields)
@@ -216,13 +216,13 @@ def test_a_fall_of_exactly_the_threshold_is_enough():
     assert "max_layers=2 reached" in decisions[-1].note
 
 
-def test_the_first_layer_stays_however_bad():
+def test_rule_keeps_the_first_layer():
     losses = {(5,): 1.0, (10,): 2.0, (5, 5): 1.0, (5, 10): 3.0}
     decisions = run_rule(losses)
     assert decisions[-1].kept == (5,) and decisions[-1].layer == "dropped"
 
 
-def test_a_loss_of_zero_ends_the_growth_and_says_so():
+def test_rule_ends_at_a_loss_of_zero():
     losses = {(5,): 0.0, (10,): 0.0, (5, 5): 0.0, (5, 10): 0.0}
     decisions = run_rule(losses)
     assert decisions[-1].kept == (5,)
@@ -233,12 +233,12 @@ def test_a_loss_of_zero_ends_the_growth_and_says_so():
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -0.5])
-def test_a_loss_that_cannot_be_compared_is_named_with_its_topology(bad):
+def test_rule_names_the_topology_of_a_bad_loss(bad):
     with pytest.raises(ValueError, match=r"loss of \{10\} is .*lower --config.optimizer.learning"):
         run_rule({(5,): 1.0, (10,): bad})
 
 
-def test_caps_end_a_layer_and_the_network():
+def test_rule_stops_at_its_caps():
     decisions = list(
         decide(lambda topology, _: 1 / sum(topology), Rule(max_layers=2, max_blocks=3))
     )
@@ -254,7 +254,7 @@ def test_caps_end_a_layer_and_the_network():
     ("old", "new"),
     [((), (3,)), ((4, 3), (4, 5)), ((4, 3), (4, 4)), ((4, 3), (4, 3, 5)), ((4,), (4,))],
 )
-def test_a_stage_begins_with_the_grown_parent(make_clips, old, new):
+def test_first_state_is_the_grown_parent(make_clips, old, new):
     """Only what the parent does not fill is drawn, and equals growing into a whole new network."""
     clips = make_clips()
     config = base.get_config()
@@ -288,8 +288,8 @@ def test_a_stage_begins_with_the_grown_parent(make_clips, old, new):
     assert state.step == 0
 
 
-def test_the_found_config_says_everything(tmp_path):
-    config = st_bln.get_config("manifest")
+def test_found_config_is_complete(tmp_path):
+    config = base.get_config()
     config.name = "grown"
     config.model.widths = (10, 5)
     config.search.enabled = True
@@ -306,13 +306,13 @@ def test_the_found_config_says_everything(tmp_path):
     assert found == config
 
 
-def test_compiling_is_reported_as_a_share_of_the_search():
+def test_compile_share_of_the_search():
     rows = [{"seconds": 6.0, "compile_seconds": 1.0}, {"seconds": 12.0, "compile_seconds": 1.0}]
     assert search_report.compile_share(rows) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("dataset", ["synthetic", "buhmap", "manifest", "ckplus", "oulu", "afew"])
-def test_a_config_differs_from_the_fixed_network_in_the_search_only(dataset):
+@pytest.mark.parametrize("dataset", ["synthetic", "buhmap", "ckplus", "oulu", "afew"])
+def test_pst_bln_config_differs_from_st_bln_in_the_search_only(dataset):
     grown, fixed = (
         importlib.import_module(f"configs.{kind}_{dataset}").get_config()
         for kind in ("pstbln", "stbln")

@@ -45,7 +45,7 @@ def test_convolutions_without_batch_norm_have_biases():
     assert set(with_norm["linear"]) == {"kernel", "bias"} and "linear_norm" not in with_norm
 
 
-def test_a_filter_of_zeros_leaves_the_residual_alone():
+def test_filter_weighs_the_shortcut_alone():
     """Weights multiply the input of the block, not its residual and not its output."""
 
     @quick
@@ -75,7 +75,7 @@ def cornered_faces():
 
 
 @pytest.mark.parametrize("outside", [0.0, 0.3, 1.0])
-def test_filters_to_look_at_are_those_of_the_landmarks(outside):
+def test_filters_for_figures_are_those_of_the_landmarks(outside):
     inputs = cornered_faces()
     filters = make(NAME, outside=outside).filters(inputs)
     for name, cells in zip("AB", CELLS, strict=True):
@@ -84,7 +84,7 @@ def test_filters_to_look_at_are_those_of_the_landmarks(outside):
         assert np.unique(filters[name]).size > 3 and (filters[name] == outside).any()
 
 
-def test_filters_to_look_at_are_those_that_weigh_the_shortcuts():
+def test_filters_for_figures_are_those_that_weigh_the_shortcuts():
     """The blocks by hand, with these weights, yield the maps of the model."""
 
     @quick
@@ -115,7 +115,7 @@ def test_shortcuts_pass_whole_without_landmarks():
 # Frames and clips
 
 
-def test_order_of_the_frames_matters_unless_they_are_still():
+def test_frame_order_matters_unless_frames_are_still():
     turned = {name: leaf[:, ::-1] for name, leaf in draw(NAME).items()}
     assert np.abs(outputs(NAME, turned) - outputs(NAME, draw(NAME))).max() > 1e-3
     still = outputs(STILL, draw(STILL))

@@ -34,7 +34,7 @@ def by_hand(points, side, outside):
 
 
 @pytest.mark.parametrize(("side", "outside"), [(12, 0.0), (40, 0.25), (40, 1.0), (5, 0.0)])
-def test_cells_of_any_grid(side, outside):
+def test_filter_is_that_computed_cell_by_cell(side, outside):
     points = landmarks()
     points[:, :, 8:] = points[:, :, :1] + 3  # room for cells outside all windows
     found = shortcut_filters(points, SIZE, side, outside)
@@ -43,13 +43,13 @@ def test_cells_of_any_grid(side, outside):
             np.testing.assert_allclose(each[..., 0], by_hand(own, side, outside), atol=1e-6)
 
 
-def test_columns_are_x_and_rows_are_y():
+def test_filter_columns_are_x_and_rows_are_y():
     points = np.zeros((1, 1, 68, 2), np.float32) + [90, 2]
     found = np.asarray(shortcut_filters(points, SIZE, 12))[0, 0, :, :, 0]
     assert np.unravel_index(found.argmax(), found.shape) == (0, 11)
 
 
-def test_inner_corners_of_the_mouth_do_not_count():
+def test_filter_leaves_out_the_inner_corners_of_the_mouth():
     points = np.zeros((1, 1, 68, 2), np.float32)
     moved = points.copy()
     moved[:, :, [60, 64]] = 90
@@ -59,14 +59,14 @@ def test_inner_corners_of_the_mouth_do_not_count():
     assert np.abs(shortcut_filters(moved, SIZE, 38) - filters[0]).max() > 0.5
 
 
-def test_a_landmark_in_every_cell_gives_ones():
+def test_filter_of_landmarks_in_every_cell_is_one():
     cells = 7
     middles = (np.stack(np.meshgrid(*[np.arange(cells)] * 2), -1).reshape(-1, 2) + 0.5) * 7
     points = np.resize(middles, (1, 1, 68, 2))  # 49 cells, some twice: so those left out
     np.testing.assert_array_equal(shortcut_filters(points, 7 * cells, cells), 1)
 
 
-def test_frames_without_landmarks_take_the_nearest():
+def test_filter_of_frames_without_landmarks_is_the_nearest():
     points = landmarks(clips=3, frames=6)
     whole = np.asarray(shortcut_filters(points, SIZE, 12))
     points[0, [0, 1, 3, 4, 5]] = np.nan  # only frame 2 is left
@@ -79,7 +79,7 @@ def test_frames_without_landmarks_take_the_nearest():
 
 
 @pytest.mark.parametrize("side", [12, 5])
-def test_a_mirrored_face_has_the_mirrored_filter(side):
+def test_filter_of_a_mirrored_face_is_mirrored(side):
     points = np.floor(landmarks(low=0, high=SIZE)) + 0.5  # no landmark on the edge of a pixel
     points[..., 0] -= 0.5  # pixels: x and size - 1 - x lie in mirrored cells
     if side == 5:  # cells of 19.2 pixels: stay away from their edges

@@ -32,7 +32,7 @@ def plain_vector(x, triangle, reference_grad, eps=1e-8):
 
 @pytest.mark.parametrize("triangle", [False, True])
 @pytest.mark.parametrize("signed", [False, True])
-def test_the_derivative_is_that_of_the_definition(triangle, signed):
+def test_bilinear_vector_derivative_is_that_of_the_definition(triangle, signed):
     x = features() - (0.3 if signed else 0.0)
     expected, pull = jax.vjp(lambda x: plain_vector(x, triangle, False), x)
     found, own_pull = jax.vjp(lambda x: bilinear_vector(x, triangle), x)
@@ -43,7 +43,7 @@ def test_the_derivative_is_that_of_the_definition(triangle, signed):
 
 
 @pytest.mark.parametrize("triangle", [False, True])
-def test_the_authors_slope(triangle):
+def test_bilinear_vector_has_the_authors_slope(triangle):
     """Autograd of PyTorch with the authors' backward pass in place of that of the root."""
     torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
@@ -74,7 +74,7 @@ def test_the_authors_slope(triangle):
     np.testing.assert_allclose(pull(cotangent)[0], tensor.grad.numpy(), atol=1e-5)
 
 
-def test_the_accelerators_way_computes_the_same(monkeypatch):
+def test_bilinear_vector_is_the_same_on_an_accelerator(monkeypatch):
     x = features()
     cotangent = np.random.default_rng(1).normal(size=(3, 64)).astype(np.float32)
 

@@ -70,7 +70,7 @@ def test_states_go_from_shallow_to_deep():
     np.testing.assert_allclose(logits, outputs("stc_nlstm", inputs), rtol=1e-4, atol=1e-5)
 
 
-def test_a_sum_of_pyramids():
+def test_sum_nesting_adds_the_pyramids():
     name = "stc_nlstm sum"
 
     def summed(inputs):
@@ -82,12 +82,12 @@ def test_a_sum_of_pyramids():
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_frames_are_told_apart_by_their_place(name):
+def test_frame_order_matters(name):
     inputs = draw(name)
     assert np.abs(outputs(name, inputs[:, ::-1]) - outputs(name, inputs)).max() > 1e-3
 
 
-def test_bins_need_not_divide_the_side_of_a_crop():
+def test_crop_sides_need_not_divide_by_the_bins():
     """The pyramid has one length for every side; without it a model is tied to its crops."""
     inputs = jnp.zeros((CLIPS, 4, 20, 20, 3))
     apply = make("stc_nlstm").apply

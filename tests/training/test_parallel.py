@@ -162,7 +162,7 @@ def test_devices_get_their_examples_in_order(monkeypatch):
     assert parallel.shard(numbers).tolist() == [[[[4, 5], [12, 13]]], [[[6, 7], [14, 15]]]]
 
 
-def test_a_batch_that_cannot_be_shared_says_what_to_set(monkeypatch):
+def test_split_of_an_odd_batch_names_the_field(monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 8)
     monkeypatch.setattr(jax, "local_device_count", lambda: 8)
     message = "batch of 12 clips cannot be shared by 8 devices: set --config.train.batch_size"

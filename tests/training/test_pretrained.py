@@ -73,7 +73,7 @@ def message_of(source, name="vgg16"):
 
 
 @pytest.mark.parametrize("origin", CLASSIFIERS)
-def test_a_file_gives_the_function_of_the_pytorch_network(origin, tmp_path):
+def test_load_backbone_gives_the_function_of_the_pytorch_network(origin, tmp_path):
     name, classifier = CLASSIFIERS[origin]
     weights = random_weights(name)
     assert any(key.endswith("num_batches_tracked") for key in weights)
@@ -89,7 +89,7 @@ def test_a_file_gives_the_function_of_the_pytorch_network(origin, tmp_path):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_leaf_is_taken_from_the_file(name, tmp_path):
+def test_load_backbone_takes_every_leaf_from_the_file(name, tmp_path):
     weights = random_weights(name)
     variables = load_backbone(saved(tmp_path, weights), shapes_of(name))
     back = mirrors.torch_names(variables["params"]) | mirrors.torch_names(variables["batch_stats"])
@@ -103,7 +103,7 @@ def test_every_leaf_is_taken_from_the_file(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_a_file_of_a_whole_network_gives_the_function_of_a_part(name, tmp_path):
+def test_load_backbone_of_a_whole_network_gives_the_function_of_a_part(name, tmp_path):
     if name == "vgg16":
         mirror = whole = cut_mirrors.VGG16(CUT[name].stages)
         classifier = "classifier.0.weight"
@@ -129,7 +129,7 @@ def test_a_file_of_a_whole_network_gives_the_function_of_a_part(name, tmp_path):
     assert np.abs(y - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-def test_only_what_is_cut_off_may_be_more(tmp_path):
+def test_leaves_beyond_the_cut_are_refused(tmp_path):
     """Of another block conv3 is missed, and nothing in a file may go without a place."""
     weights = random_weights("resnet50")
     weights["layer3.0.conv4.weight"] = weights.pop("layer3.0.conv3.weight")
@@ -177,7 +177,7 @@ def test_half_precision_files_become_single(dtype, tmp_path):
     np.testing.assert_allclose(kernel, expected, rtol=1e-2)
 
 
-def test_a_home_folder_is_found(tmp_path, monkeypatch):
+def test_load_backbone_expands_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     saved(tmp_path, random_weights("vgg16"))
     load_backbone("~/model.safetensors", shapes_of("vgg16"))
@@ -198,14 +198,14 @@ def test_missing_unknown_and_misshapen_leaves_are_named(tmp_path):
     assert "misshapen: features.3.weight (4, 4, 5, 5) instead of (4, 4, 3, 3)" in message
 
 
-def test_the_weights_of_another_network_are_told_in_few_words(tmp_path):
+def test_weights_of_another_network_are_listed_briefly(tmp_path):
     message = message_of(saved(tmp_path, random_weights("resnet50")))
     assert "missing: features.0.bias, features.0.weight, features.1.bias, " in message
     assert "unknown: bn1.bias, " in message
     assert len(message.replace(str(tmp_path), "")) < 500
 
 
-def test_a_file_that_is_none_says_how_to_make_one(tmp_path):
+def test_pytorch_file_names_the_conversion(tmp_path):
     checkpoint = tmp_path / "vgg16_bn.pth"
     torch.save({"features.0.weight": torch.zeros(3)}, checkpoint)
     message = message_of(str(checkpoint))
@@ -213,13 +213,13 @@ def test_a_file_that_is_none_says_how_to_make_one(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
-def test_damaged_files(content, tmp_path):
+def test_damaged_safetensors_are_refused(content, tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     assert "is no safetensors file" in message_of(str(path))
 
 
-def test_a_file_cut_short(tmp_path):
+def test_file_cut_short_is_refused(tmp_path):
     path = tmp_path / "model.safetensors"
     saved(tmp_path, random_weights("vgg16"))
     path.write_bytes(path.read_bytes()[:-100])
@@ -229,7 +229,7 @@ def test_a_file_cut_short(tmp_path):
 @pytest.mark.parametrize(
     "source", ["weights/model.safetensors", "weights/vgg16.pth", "model", "a/b/c", "../vgg16"]
 )
-def test_what_is_no_repo_id_is_not_asked_for(source, monkeypatch):
+def test_path_that_does_not_exist_is_not_downloaded(source, monkeypatch):
     monkeypatch.setattr(initial_weights, "_download", lambda repo: pytest.fail("asked the network"))
     message = message_of(source)
     assert f"pretrained weights {source} do not exist" in message
@@ -237,7 +237,7 @@ def test_what_is_no_repo_id_is_not_asked_for(source, monkeypatch):
         assert known in message
 
 
-def test_a_folder_is_no_repo_id(tmp_path, monkeypatch):
+def test_folder_is_no_repo_id(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights" / "vgg16").mkdir(parents=True)
     assert "weights/vgg16 is no bundle" in message_of("weights/vgg16")
@@ -252,7 +252,7 @@ def hub():
 
 
 @pytest.mark.parametrize("repo", ["timm/vgg16_bn.tv_in1k", "someone/vgg"])
-def test_a_repo_id_is_downloaded_once_asked_for(repo, hub, tmp_path, monkeypatch):
+def test_repo_id_is_downloaded(repo, hub, tmp_path, monkeypatch):
     path, asked = saved(tmp_path, random_weights("vgg16")), []
 
     def download(repo_id, filename):
@@ -265,7 +265,7 @@ def test_a_repo_id_is_downloaded_once_asked_for(repo, hub, tmp_path, monkeypatch
     assert variables["params"]["stage1"]["conv1"]["kernel"].shape == (3, 3, 3, 4)
 
 
-def test_offline_the_message_says_how_to_go_on(hub, monkeypatch, tmp_path):
+def test_offline_message_names_the_alternative(hub, monkeypatch, tmp_path):
     """The package's own answer, with an empty cache and the network forbidden to it."""
     from huggingface_hub import constants
 
@@ -278,7 +278,7 @@ def test_offline_the_message_says_how_to_go_on(hub, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "first line\nsecond line"])
-def test_any_error_of_the_download_is_told_in_a_line(text, hub, monkeypatch):
+def test_download_error_is_one_line(text, hub, monkeypatch):
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     def refuse(*_):
@@ -293,7 +293,7 @@ def test_any_error_of_the_download_is_told_in_a_line(text, hub, monkeypatch):
     ("package", "source"),
     [("safetensors", "model.safetensors"), ("huggingface_hub", "timm/vgg16_bn.tv_in1k")],
 )
-def test_a_missing_package_is_named(package, source, monkeypatch, tmp_path):
+def test_missing_package_is_named(package, source, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.safetensors").touch()
     for name in list(sys.modules):

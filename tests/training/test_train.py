@@ -87,7 +87,7 @@ def assert_same(first, second):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_same_seed_same_run_and_another_seed_another(setting):
+def test_fit_depends_on_its_seed_alone(setting):
     first, rows = setting.fit(2)
     second, again = setting.fit(2)
     assert_same(first, second)
@@ -97,7 +97,7 @@ def test_same_seed_same_run_and_another_seed_another(setting):
     assert without_speed(other) != without_speed(rows)
 
 
-def test_every_epoch_and_every_seed_draws_with_another_key(setting):
+def test_train_epoch_draws_keys_by_epoch_and_seed(setting):
     keys = []
 
     def spy(states, batches, run_keys):
@@ -111,7 +111,7 @@ def test_every_epoch_and_every_seed_draws_with_another_key(setting):
     assert len(set(keys)) == 12  # 2 runs, 3 epochs, 2 steps
 
 
-def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
+def test_fit_of_runs_side_by_side_is_that_of_each_alone(make_clips, monkeypatch):
     clips = make_clips()
     numbers = np.arange(24)
     folds = [
@@ -153,7 +153,7 @@ def test_runs_side_by_side_are_the_runs_alone(make_clips, monkeypatch):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=max(tolerance, 1e-6))
 
 
-def test_memory_of_the_training_call_grows_with_the_runs(setting):
+def test_compile_ahead_measures_memory_by_runs(setting):
     needs = [
         program.compile_ahead(setting.program, setting.states(*range(count)), setting.clips)[1]
         for count in (1, 4)
@@ -162,7 +162,7 @@ def test_memory_of_the_training_call_grows_with_the_runs(setting):
     assert needs[0] > weights and needs[1] >= needs[0] + 3 * weights
 
 
-def test_resumed_run_is_the_uninterrupted_one(setting):
+def test_resume_repeats_the_uninterrupted_run(setting):
     whole, rows = setting.fit(4)
     half, history = setting.fit(2)
     half = jax.tree.map(np.asarray, half)  # as it comes from a checkpoint
@@ -171,7 +171,7 @@ def test_resumed_run_is_the_uninterrupted_one(setting):
     assert without_speed(history) == without_speed(rows)
 
 
-def test_all_folds_share_one_compilation(make_clips):
+def test_folds_share_one_compilation(make_clips):
     setting = Setting(make_clips(), small_config(), smallest=12)
     numbers = np.arange(24)
     setting.fit(1, learnt=numbers[:12], scored=numbers[12:20])
@@ -189,12 +189,12 @@ def test_after_epoch_sees_every_epoch(setting):
     assert seen == [(steps, 1), (2 * steps, 2), (3 * steps, 3)]
 
 
-def test_nothing_to_score_leaves_no_score(setting):
+def test_fit_without_evaluation_clips_logs_no_evaluation(setting):
     _, history = setting.fit(1, scored=np.zeros(0, int))
     assert "evaluation_accuracy" not in history[0] and "train_loss" in history[0]
 
 
-def test_two_kinds_of_motion_are_learnt_by_heart(make_clips):
+def test_fit_learns_two_kinds_of_motion(make_clips):
     clips = make_clips(classes=2, noise=0.3)
     config = small_config(**{"optimizer.learning_rate": 0.05})
     setting = Setting(clips, config, smallest=24, dropout=0.0)
@@ -212,7 +212,7 @@ def test_two_kinds_of_motion_are_learnt_by_heart(make_clips):
 # Padding
 
 
-def test_scores_do_not_depend_on_the_padding(setting):
+def test_predict_does_not_depend_on_the_padding(setting):
     state, _ = setting.fit(1)
     numbers = np.arange(13)  # one whole batch of 8, five clips and three to fill
     logits = setting.logits(state, numbers)
@@ -226,7 +226,7 @@ def test_scores_do_not_depend_on_the_padding(setting):
         np.testing.assert_allclose(alone[0], logits[number], rtol=1e-4, atol=1e-5)
 
 
-def test_a_clip_of_weight_zero_teaches_nothing(setting):
+def test_train_step_ignores_clips_of_weight_zero(setting):
     chosen = np.arange(8)[None, None]
     weight = np.array([[[1, 1, 1, 1, 1, 1, 0, 0]]], np.float32)
     batch = take(setting.clips, chosen, weight)
@@ -298,7 +298,7 @@ def test_optimizer_is_adam_of_pytorch():
     np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-5)
 
 
-def test_the_first_recipe_keeps_its_state():
+def test_optimizer_state_of_the_default_recipe():
     """Checkpoints of earlier runs hold this structure."""
     params = {"conv": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}}
     rule = optax.sgd(optax.constant_schedule(0.1), 0.9, nesterov=False)
@@ -320,7 +320,7 @@ def one_update(params, gradient, **fields):
     return optimizer.update(gradient, optimizer.init(params), params)[0]
 
 
-def test_decay_of_kernels_leaves_biases_norms_and_graphs_alone():
+def test_decay_of_kernels_skips_biases_norms_and_graphs():
     names = {
         "conv": ("kernel", "bias"), "norm": ("scale", "bias"),
         "lstm": ("kernel", "recurrent", "bias"), "block": ("U", "A", "theta_kernel", "theta_bias"),
@@ -336,7 +336,7 @@ def test_decay_of_kernels_leaves_biases_norms_and_graphs_alone():
             np.testing.assert_allclose(leaf, expected, err_msg=f"{decay} {path}")
 
 
-def test_every_parameter_of_the_recurrent_system_is_decayed_or_not_as_it_should():
+def test_decay_of_kernels_takes_every_matrix_of_stc_nlstm():
     module = SYSTEMS["stc_nlstm"].network(classes=3, channels=(2, 2), hidden=2)
     inputs = jnp.zeros((1, 2, 16, 16, 3))
     params = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))["params"]
@@ -345,7 +345,7 @@ def test_every_parameter_of_the_recurrent_system_is_decayed_or_not_as_it_should(
     assert matrices == decayed and any(jax.tree.leaves(decayed))
 
 
-def test_the_whole_gradient_is_clipped_with_its_decay():
+def test_clipping_takes_the_gradient_with_its_decay():
     params = {"kernel": jnp.array([4.0, 0.0]), "bias": jnp.array([1.0])}
     gradient = {"kernel": jnp.array([1.0, 8.0]), "bias": jnp.array([4.0])}
     fields = {"optimizer.weight_decay": 0.5, "optimizer.decay": "kernels"}
@@ -372,7 +372,7 @@ def rates(losses=(1.0,) * 20, **fields):
     return np.array(steps)
 
 
-def test_the_rate_falls_where_the_loss_no_longer_does():
+def test_plateau_schedule_follows_the_loss():
     """Epochs of 4 steps: their means fall once, then stay for 2 epochs, and for 2 more."""
     losses = [5.0, 3.0, 5.0, 3.0, *[2.0, 4.0] * 2, *[3.0] * 16]
     fields = {
@@ -394,7 +394,7 @@ def test_schedules():
     assert both.argmax() == 8 and both[-1] < 0.01
 
 
-def test_the_learning_rate_falls_in_steps():
+def test_step_schedule():
     fields = {"optimizer.schedule": "steps", "optimizer.drop_factor": 0.01}
     by_epoch = rates(**fields, **{"optimizer.drop_at": (3,)})  # 4 steps an epoch
     np.testing.assert_allclose(by_epoch, [0.1] * 12 + [0.001] * 8, rtol=1e-5)
@@ -421,7 +421,7 @@ def test_unknown_choices_are_named(field, words):
 # Errors and sizes
 
 
-def test_a_loss_that_is_no_number_names_step_batch_and_clips(make_clips):
+def test_fit_with_a_nan_loss_names_step_batch_and_clips(make_clips):
     setting = Setting(make_clips(), small_config(**{"optimizer.learning_rate": 1e30}))
     saved = []
     with pytest.raises(loop.NonFiniteLossError) as caught:
@@ -432,7 +432,7 @@ def test_a_loss_that_is_no_number_names_step_batch_and_clips(make_clips):
     assert len(saved) < 5  # the epoch that went wrong was not saved
 
 
-def test_the_first_bad_step_is_named(make_clips):
+def test_check_finite_names_the_first_bad_step(make_clips):
     chosen, fold = np.arange(12).reshape(3, 4), Fold("fold07", np.arange(12), np.arange(0))
     loop.check_finite(np.array([1.0, 2.0, 3.0]), 2, chosen, make_clips(), fold)
     with pytest.raises(loop.NonFiniteLossError) as caught:
@@ -457,7 +457,7 @@ def test_too_few_clips_for_the_devices(make_clips, monkeypatch):
         Setting(make_clips(), small_config(), smallest=7)
 
 
-def test_copies_draw_every_clip_so_often(make_clips, monkeypatch):
+def test_copies_draw_every_clip_equally_often(make_clips, monkeypatch):
     setting = Setting(make_clips(), small_config(**{"train.copies": 4}))
     drawn = []
     monkeypatch.setattr(
@@ -470,7 +470,7 @@ def test_copies_draw_every_clip_so_often(make_clips, monkeypatch):
 
 
 @pytest.mark.parametrize("parts_given", [2, 4])
-def test_a_batch_in_parts_gives_the_same_step(parts_given):
+def test_train_step_of_a_batch_in_parts_is_that_of_the_whole(parts_given):
     """No BatchNorm and no dropout: the sum over the parts is the whole batch's gradient."""
 
     class Plain(nn.Module):
