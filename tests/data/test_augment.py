@@ -1,5 +1,7 @@
 """Augmentation: a true mirror, a turn about the nose, the shares of the paper's 14 variants."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from fer_jax.data import augment
 from fer_jax.faces import landmarks as lm
+from tests.quick import quick
 
 NOISE, DEGREES = 10.0, 18.0
 
@@ -35,11 +38,12 @@ def test_mirror_of_a_symmetric_face_is_itself():
 
 def test_rotation_turns_about_the_nose_and_keeps_distances():
     clip = faces()
-    turned = augment.rotate(clip, jnp.asarray(90.0))
+    turned = quick(augment.rotate)(clip, 90.0)
     nose = clip[..., lm.NOSE_68, None, :]
     x, y = np.moveaxis(np.asarray(clip - nose), -1, 0)
     np.testing.assert_allclose(turned - nose, np.stack([-y, x], -1), atol=1e-3)
-    back = augment.rotate(augment.rotate(clip, jnp.asarray(17.0)), jnp.asarray(-17.0))
+    turn = quick(augment.rotate)
+    back = turn(turn(clip, 17.0), -17.0)
     np.testing.assert_allclose(back, clip, atol=1e-3)
 
 
@@ -49,7 +53,7 @@ def drawn():
     face = 60 * lm.MEAN_FACE + np.linspace(0, 4, 68)[:, None]  # not symmetric
     clip = jnp.asarray(np.stack([face, face]), jnp.float32)
     keys = jax.random.split(jax.random.key(0), 4000)
-    draw = jax.jit(jax.vmap(lambda key: augment.augment_clip(key, clip, 0.01, DEGREES)))
+    draw = quick(jax.vmap(lambda key: augment.augment_clip(key, clip, 0.01, DEGREES)))
     return clip, draw(keys)
 
 
@@ -92,7 +96,7 @@ def test_rotation_draws_one_uniform_angle_per_clip(drawn):
 def test_noise_has_its_standard_deviation():
     clip = faces(1)[0]
     keys = jax.random.split(jax.random.key(1), 600)
-    clips = jax.jit(jax.vmap(lambda key: augment.augment_clip(key, clip, NOISE, 0.0)))(keys)
+    clips = quick(jax.vmap(lambda key: augment.augment_clip(key, clip, NOISE, 0.0)))(keys)
     distance = jnp.minimum(
         jnp.square(clips - clip).mean((1, 2, 3)),
         jnp.square(augment.mirror(clips) - clip).mean((1, 2, 3)),
@@ -104,7 +108,7 @@ def test_noise_has_its_standard_deviation():
 
 def test_augment_clip_depends_on_its_key():
     clip = faces(1)[0]
-    draw = jax.jit(lambda key: augment.augment_clip(key, clip, NOISE, DEGREES))
+    draw = quick(lambda key: augment.augment_clip(key, clip, NOISE, DEGREES))
     first = draw(jax.random.key(0))
     np.testing.assert_array_equal(first, draw(jax.random.key(0)))
     assert len({float(draw(jax.random.key(seed)).sum()) for seed in range(6)}) > 3
@@ -115,7 +119,7 @@ def test_time_reverse_plays_backwards_instead_of_mirroring():
     clip = clip + jnp.arange(len(clip))[:, None, None]
     keys = jax.random.split(jax.random.key(0), 40)
     draw = jax.vmap(lambda key: augment.augment_clip(key, clip, 0.0, 0.0, time_reverse=True))
-    drawn = np.asarray(draw(keys))
+    drawn = np.asarray(quick(draw)(keys))
     backwards = (np.abs(drawn - clip[::-1]) < 1e-3).all((1, 2, 3))
     forwards = (np.abs(drawn - clip) < 1e-3).all((1, 2, 3))
     assert (backwards ^ forwards).all() and 0.2 < backwards.mean() < 0.8
@@ -141,12 +145,15 @@ def dot(image):
     return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
 
 
+crop_and_turn = quick(
+    functools.partial(augment.augment_crops, size=40, degrees=15.0, brightness=0.0, contrast=0.0)
+)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_crops_and_landmarks_move_together(seed):
     images, points = dotted(seed=seed)
-    frames, moved = augment.augment_crops(
-        jax.random.key(seed), images, points, size=40, degrees=15.0, brightness=0.0, contrast=0.0
-    )
+    frames, moved = crop_and_turn(jax.random.key(seed), images, points)
     assert frames.shape == (3, 40, 40, 3) and frames.dtype == np.float32
     for image, point in zip(frames, moved[:, 8], strict=True):
         np.testing.assert_allclose(dot(image), point, atol=0.35)
@@ -162,10 +169,9 @@ def test_mirrored_crops_swap_left_and_right():
 def test_augment_crops_changes_all_frames_alike():
     images, points = dotted(frames=1)
     images, points = np.repeat(images, 5, 0), np.repeat(points, 5, 0)
+    change = quick(functools.partial(augment.augment_crops, size=40, degrees=10.0))
     for seed in range(4):
-        frames, moved = augment.augment_crops(
-            jax.random.key(seed), images, points, size=40, degrees=10.0
-        )
+        frames, moved = change(jax.random.key(seed), images, points)
         for frame in range(1, 5):
             np.testing.assert_array_equal(frames[frame], frames[0])
             np.testing.assert_array_equal(moved[frame], moved[0])
@@ -174,20 +180,17 @@ def test_augment_crops_changes_all_frames_alike():
 def test_light_changes_within_its_range_and_clips_differ():
     images = np.full((2, 8, 8, 3), 100, np.uint8)
     points = np.zeros((2, 68, 2), np.float32)
-    levels = [
-        float(augment.augment_crops(jax.random.key(seed), images, points)[0].mean())
-        for seed in range(40)
-    ]
-    assert 80 <= min(levels) < 90 and 110 < max(levels) <= 120
+    draw = quick(jax.vmap(lambda key: augment.augment_crops(key, images, points)[0].mean()))
+    levels = draw(jax.random.split(jax.random.key(0), 40))
+    assert 80 <= levels.min() < 90 and 110 < levels.max() <= 120
 
 
 def test_light_stays_within_0_to_255():
     bright, points = np.full((1, 8, 8, 3), 250, np.uint8), np.zeros((1, 68, 2), np.float32)
-    frames = [
-        augment.augment_crops(jax.random.key(seed), bright, points, brightness=0.5, contrast=0.0)[0]
-        for seed in range(20)
-    ]
-    assert max(float(f.max()) for f in frames) == 255 and min(float(f.min()) for f in frames) > 100
+    light = functools.partial(augment.augment_crops, brightness=0.5, contrast=0.0)
+    draw = quick(jax.vmap(lambda key: light(key, bright, points)[0]))
+    frames = draw(jax.random.split(jax.random.key(0), 20))
+    assert frames.max() == 255 and frames.min() > 100
 
 
 def test_contrast_spreads_a_clip_about_its_own_mean():
@@ -195,11 +198,10 @@ def test_contrast_spreads_a_clip_about_its_own_mean():
     levels = rng.integers(60, 180, (2, 16, 16, 3)).astype(np.uint8)
     levels[1] = levels[0] // 2 + 40  # frames of other means: one mean for the clip, not a frame
     points = np.zeros((2, 68, 2), np.float32)
-    factors = set()
+    options = {"flip": False, "brightness": 0.0, "contrast": 0.4}
+    spread, factors = quick(functools.partial(augment.augment_crops, **options)), set()
     for seed in range(8):
-        frames, _ = augment.augment_crops(
-            jax.random.key(seed), levels, points, flip=False, brightness=0.0, contrast=0.4
-        )
+        frames, _ = spread(jax.random.key(seed), levels, points)
         mean = levels.astype(float).mean()
         ratio = (np.asarray(frames) - mean) / (levels - mean)
         np.testing.assert_allclose(ratio, np.median(ratio), rtol=1e-2, atol=1e-3)
@@ -212,7 +214,7 @@ def test_crops_are_mirrored_half_the_time_and_cut_everywhere():
     image[0, :, :, 0] = np.arange(6) * 10
     image[0, :, :, 1] = np.arange(6)[:, None] * 10
     points = np.zeros((1, 68, 2), np.float32)
-    cut = jax.jit(
+    cut = quick(
         jax.vmap(
             lambda key: augment.augment_crops(
                 key, image, points, size=4, brightness=0.0, contrast=0.0
@@ -229,6 +231,7 @@ def test_crops_are_mirrored_half_the_time_and_cut_everywhere():
     }
 
 
+rotate = quick(augment.rotate_crops)
 ANGLES = (-7.5, -5.0, -2.5, 0.0, 2.5, 5.0, 7.5)
 
 
@@ -243,7 +246,7 @@ def test_angles_are_drawn_from_the_list_alike_for_all_frames():
         _, moved = augment.augment_crops(key, image, points, **options)
         return moved[:, 54] - moved[:, 48]
 
-    across = np.asarray(jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(0), 2800)))
+    across = np.asarray(quick(jax.vmap(draw))(jax.random.split(jax.random.key(0), 2800)))
     degrees = np.rad2deg(np.arctan2(across[..., 1], across[..., 0]))
     np.testing.assert_allclose(degrees[:, 0], degrees[:, 1], atol=1e-3)
     nearest = np.abs(degrees[:, :1] - ANGLES)
@@ -255,10 +258,9 @@ def test_angles_are_drawn_from_the_list_alike_for_all_frames():
 def test_landmarks_turn_with_the_crops_of_one_angle():
     images, points = dotted()
     options = {"flip": False, "brightness": 0.0, "contrast": 0.0}
-    frames, moved = augment.augment_crops(
-        jax.random.key(0), images, points, angles=(30.0,), **options
-    )
-    expected, at = augment.rotate_crops(images, points, 30.0)
+    change = quick(functools.partial(augment.augment_crops, angles=(30.0,), **options))
+    frames, moved = change(jax.random.key(0), images, points)
+    expected, at = rotate(images, points, 30.0)
     np.testing.assert_allclose(frames, expected, atol=1e-4)
     np.testing.assert_allclose(moved, at, atol=1e-4)
     assert np.abs(moved - points).max() > 1
@@ -270,9 +272,9 @@ def test_augment_crops_draws_all_fourteen_variants():
     image = jnp.asarray(np.random.default_rng(0).integers(0, 255, (1, 12, 12, 3)), jnp.uint8)
     points = np.zeros((1, 68, 2), np.float32)
     options = {"angles": ANGLES, "brightness": 0.0, "contrast": 0.0}
-    draw = jax.jit(jax.vmap(lambda key: augment.augment_crops(key, image, points, **options)[0]))
+    draw = quick(jax.vmap(lambda key: augment.augment_crops(key, image, points, **options)[0]))
     drawn = np.asarray(draw(jax.random.split(jax.random.key(0), 400)))[:, 0]
-    wanted = [np.asarray(augment.rotate_crops(image, points, angle)[0])[0] for angle in ANGLES]
+    wanted = [np.asarray(rotate(image, points, angle)[0])[0] for angle in ANGLES]
     wanted += [turned[:, ::-1] for turned in wanted]
     distance = np.array([[np.abs(each - other).max() for other in wanted] for each in drawn])
     assert distance.min(1).max() < 1e-2
@@ -283,13 +285,14 @@ def test_light_that_is_off_changes_nothing_and_is_not_computed():
     images, points = dotted()
     images[0, 0, 0] = 255
     options = {"flip": False, "brightness": 0.0, "contrast": 0.0}
-    frames, moved = augment.augment_crops(jax.random.key(0), images, points, **options)
+    change = quick(functools.partial(augment.augment_crops, **options))
+    frames, moved = change(jax.random.key(0), images, points)
     np.testing.assert_array_equal(frames, images)
     np.testing.assert_array_equal(moved, points)
     cost = {}
     for name, light in (("off", 0.0), ("on", 0.2)):
         options = {"flip": False, "brightness": light, "contrast": light}
-        lowered = jax.jit(
+        lowered = quick(
             lambda key, options=options: augment.augment_crops(key, images, points, **options)[0]
         ).lower(jax.random.key(0))
         cost[name] = lowered.compile().cost_analysis().get("flops", 0.0)
@@ -298,10 +301,10 @@ def test_light_that_is_off_changes_nothing_and_is_not_computed():
 
 def test_rotate_crops_by_nothing_and_by_a_quarter():
     images, points = dotted(side=21)
-    same, still = augment.rotate_crops(images, points, 0.0)
+    same, still = rotate(images, points, 0.0)
     np.testing.assert_array_equal(same, images)
     np.testing.assert_allclose(still, points, atol=1e-5)
-    turned, moved = augment.rotate_crops(images, points, 90.0)
+    turned, moved = rotate(images, points, 90.0)
     np.testing.assert_allclose(turned, np.rot90(images, -1, (1, 2)), atol=1e-3)
     for image, point in zip(turned, moved[:, 8], strict=True):
         np.testing.assert_allclose(dot(image), point, atol=1e-3)

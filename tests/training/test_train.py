@@ -20,6 +20,7 @@ from fer_jax.tasks import TASKS
 from fer_jax.training import loop, parallel, program
 from fer_jax.training.evaluate import predict_logits
 from fer_jax.training.optimizer import make_optimizer
+from tests.quick import quick
 
 TASK = TASKS["classification"]
 
@@ -34,11 +35,13 @@ def small_config(**fields):
 class Setting:
     """One compiled program on tiny clips, shared by the tests of this file."""
 
-    def __init__(self, clips, config, smallest=18, dropout=0.2):
+    def __init__(self, clips, config, smallest=18, dropout=0.2, widths=(4, 6)):
         self.clips, self.traces = clips, 0
         self.folds = [Fold("fold00", np.arange(smallest), np.arange(smallest, len(clips)))]
-        self.module = STBLN(classes=len(clips.classes), widths=(4, 6), dropout=dropout)
-        self.program = program.make_program(self.module, TASK, config, self.features, self.folds)
+        self.module = STBLN(classes=len(clips.classes), widths=widths, dropout=dropout)
+        self.program = training_program.make_program(
+            self.module, TASK, config, self.features, self.folds
+        )
 
     def features(self, batch):
         self.traces += 1  # runs only while JAX traces
@@ -87,6 +90,11 @@ def assert_same(first, second):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def without_training(states, batches, keys):
+    """In place of the compiled call: nothing changes."""
+    return states, {name: np.zeros(keys.shape) for name in ("loss", "accuracy")}
+
+
 def test_fit_depends_on_its_seed_alone(setting):
     first, rows = setting.fit(2)
     second, again = setting.fit(2)
@@ -102,7 +110,7 @@ def test_train_epoch_draws_keys_by_epoch_and_seed(setting):
 
     def spy(states, batches, run_keys):
         keys.extend(map(tuple, jax.random.key_data(run_keys).reshape(-1, 2).tolist()))
-        return states, {"loss": np.zeros((2, 2)), "accuracy": np.zeros((2, 2))}
+        return without_training(states, batches, run_keys)
 
     spied = dataclasses.replace(setting.program, train=spy)
     runs = [program.Run(setting.folds[0], seed) for seed in (0, 1)]
@@ -111,19 +119,18 @@ def test_train_epoch_draws_keys_by_epoch_and_seed(setting):
     assert len(set(keys)) == 12  # 2 runs, 3 epochs, 2 steps
 
 
-def test_fit_of_runs_side_by_side_is_that_of_each_alone(make_clips, monkeypatch):
-    clips = make_clips()
+def test_fit_of_runs_side_by_side_is_that_of_each_alone(setting, monkeypatch):
+    clips = setting.clips
     numbers = np.arange(24)
     folds = [
         Fold("fold00", numbers[:18], numbers[18:]),
         Fold("fold01", numbers[6:], numbers[:6]),
         Fold("all", numbers, numbers[:0]),
     ]
-    alone = Setting(clips, small_config())
     rows, weights = [], []
     for seed, fold in enumerate(folds):
-        states, history = alone.fit(
-            2, states=alone.states(seed), learnt=fold.train, scored=fold.evaluate, seed=seed
+        states, history = setting.fit(
+            2, states=setting.states(seed), learnt=fold.train, scored=fold.evaluate, seed=seed
         )
         rows.append(without_speed(history))
         weights.append(program.unstack(states, 0))
@@ -153,7 +160,8 @@ def test_fit_of_runs_side_by_side_is_that_of_each_alone(make_clips, monkeypatch)
                 np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=max(tolerance, 1e-6))
 
 
-def test_compile_ahead_measures_memory_by_runs(setting):
+def test_compile_ahead_measures_memory_by_runs(make_clips):
+    setting = Setting(make_clips(), small_config(), widths=(4,))
     needs = [
         program.compile_ahead(setting.program, setting.states(*range(count)), setting.clips)[1]
         for count in (1, 4)
@@ -171,11 +179,9 @@ def test_resume_repeats_the_uninterrupted_run(setting):
     assert without_speed(history) == without_speed(rows)
 
 
-def test_folds_share_one_compilation(make_clips):
-    setting = Setting(make_clips(), small_config(), smallest=12)
-    numbers = np.arange(24)
-    setting.fit(1, learnt=numbers[:12], scored=numbers[12:20])
-    traces = setting.traces
+def test_folds_share_one_compilation(setting):
+    setting.fit(1)
+    traces, numbers = setting.traces, np.arange(24)
     setting.fit(1, learnt=numbers[5:], scored=numbers[:5], seed=9)
     assert setting.traces == traces > 0
 
@@ -218,82 +224,96 @@ def test_predict_does_not_depend_on_the_padding(setting):
     logits = setting.logits(state, numbers)
     assert logits.shape == (13, 3)
     inputs = model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
-    own = program.unstack(state.variables, 0)
-    direct = setting.module.apply(own, inputs, train=False)
+    own = training_program.unstack(state.variables, 0)
+    direct = quick(lambda own, x: setting.module.apply(own, x, train=False))(own, inputs)
     np.testing.assert_allclose(logits, direct, rtol=1e-4, atol=1e-5)
     for number in (0, 12):
         alone = setting.logits(state, np.array([number]))
         np.testing.assert_allclose(alone[0], logits[number], rtol=1e-4, atol=1e-5)
 
 
-def test_train_step_ignores_clips_of_weight_zero(setting):
-    chosen = np.arange(8)[None, None]
-    weight = np.array([[[1, 1, 1, 1, 1, 1, 0, 0]]], np.float32)
-    batch = take(setting.clips, chosen, weight)
-    other = {**batch, "label": batch["label"].copy()}
-    other["label"][..., 6:] = (batch["label"][..., 6:] + 1) % 3
-    key = jax.random.key(0)[None, None]
-    results = [
-        setting.program.train(setting.states(), parallel.shard(b), key) for b in (batch, other)
-    ]
+class Plain(nn.Module):
+    """Without BatchNorm and dropout a sum over parts is the whole batch's gradient."""
+
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x, *, train, dropout=None):
+        return nn.Dense(3)(nn.tanh(nn.Dense(5)(x.reshape(len(x), -1))))
+
+
+def plain_batch():
+    """Eight clips, two of which weigh nothing."""
+    rng = np.random.default_rng(0)
+    weight = np.array([1, 1, 1, 0, 1, 1, 0, 1], np.float32)
+    x, label = rng.normal(size=(8, 4)).astype(np.float32), rng.integers(0, 3, 8)
+    return {"x": x, "weight": weight, "label": label.astype(np.int32)}
+
+
+def plain_step(batch, parts=1):
+    """States and metrics of one step."""
+    step = training_program.make_train_step(
+        Plain(), TASK, optax.sgd(0.1), lambda batch: batch["x"], parts=parts
+    )
+    states = training_program.create_train_states(Plain(), optax.sgd(0.1), batch["x"], [0])
+    batches = parallel.split({name: leaf[None, None] for name, leaf in batch.items()})
+    return parallel.scan_steps(step)(states, batches, jax.random.split(jax.random.key(1), (1, 1)))
+
+
+def test_train_step_ignores_clips_of_weight_zero():
+    batch = plain_batch()
+    label = np.where(batch["weight"] > 0, batch["label"], (batch["label"] + 1) % 3)
+    results = [plain_step(batch), plain_step({**batch, "label": label.astype(np.int32)})]
     assert_same(*results)
-    full = {**batch, "weight": np.ones_like(weight)}
-    _, metrics = setting.program.train(setting.states(), parallel.shard(full), key)
+    _, metrics = plain_step({**batch, "weight": np.ones(8, np.float32)})
     assert metrics["loss"] != results[0][1]["loss"]
 
 
-def test_loss_is_the_mean_over_the_weighted_clips(make_clips):
-    clips = make_clips()
-    setting = Setting(clips, small_config(), dropout=0.0)
-    weight = np.array([[[1, 0, 1, 1, 0, 1, 1, 1]]], np.float32)
-    batch = take(clips, np.arange(8)[None, None], weight)
-    states = setting.states()
-    inputs = model_inputs(clips.landmarks[:8], clips.graph.edges)
-    own = program.unstack(states.variables, 0)
-    logits, _ = setting.module.apply(own, inputs, train=True, mutable=["batch_stats"])
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, clips.labels[:8])
-    _, metrics = setting.program.train(states, parallel.shard(batch), jax.random.key(0)[None, None])
-    expected = float((losses * weight[0, 0]).sum() / weight.sum())
-    assert float(metrics["loss"][0, 0]) == pytest.approx(expected, rel=1e-4)
+def test_loss_is_the_mean_over_the_weighted_clips():
+    batch = plain_batch()
+    states = training_program.create_train_states(Plain(), optax.sgd(0.1), batch["x"], [0])
+    own = training_program.unstack(states.variables, 0)
+    losses = optax.softmax_cross_entropy_with_integer_labels(
+        Plain().apply(own, batch["x"], train=True), batch["label"]
+    )
+    expected = float((losses * batch["weight"]).sum() / batch["weight"].sum())
+    assert float(plain_step(batch)[1]["loss"][0, 0]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_train_step_of_a_batch_in_parts_is_that_of_the_whole(parts):
+    (whole, metrics), (divided, same_metrics) = (plain_step(plain_batch(), n) for n in (1, parts))
+    for ours, theirs in zip(jax.tree.leaves(whole), jax.tree.leaves(divided), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    for name, values in metrics.items():
+        np.testing.assert_allclose(values, same_metrics[name], rtol=1e-5)
 
 
 # Optimiser
 
 
-@pytest.mark.parametrize("nesterov", [False, True])
-def test_optimizer_is_sgd_of_pytorch(nesterov):
+@pytest.mark.parametrize(
+    ("fields", "name", "options"),
+    [
+        ({}, "SGD", {"momentum": 0.9, "weight_decay": 5e-4}),
+        ({"nesterov": True}, "SGD", {"momentum": 0.9, "weight_decay": 5e-4, "nesterov": True}),
+        ({"name": "adam", "weight_decay": 0.01}, "Adam", {"weight_decay": 0.01}),
+    ],
+    ids=["sgd", "nesterov", "adam"],
+)
+def test_optimizer_is_that_of_pytorch(fields, name, options):
     torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
-    config = small_config(**{"optimizer.nesterov": nesterov}).optimizer
+    config = small_config(**{f"optimizer.{key}": value for key, value in fields.items()}).optimizer
     optimizer = make_optimizer(config, steps_per_epoch=5, epochs=2)
     ours = jnp.array([1.0, -2.0, 3.0])
     theirs = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
-    reference = torch.optim.SGD(
-        [theirs], lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=nesterov
-    )
-    state = optimizer.init(ours)
+    reference = getattr(torch.optim, name)([theirs], lr=0.1, **options)
+    state, update = optimizer.init(ours), quick(optimizer.update)
     for _ in range(5):
-        gradient = jax.grad(lambda x: (x**4).sum() / 40)(ours)
-        updates, state = optimizer.update(gradient, state, ours)
+        updates, state = update(ours**3 / 10, state, ours)
         ours = optax.apply_updates(ours, updates)
         reference.zero_grad()
         ((theirs**4).sum() / 40).backward()
-        reference.step()
-    np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-5)
-
-
-def test_optimizer_is_adam_of_pytorch():
-    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
-    config = small_config(**{"optimizer.name": "adam", "optimizer.weight_decay": 0.01}).optimizer
-    optimizer = make_optimizer(config, steps_per_epoch=5, epochs=2)
-    ours = jnp.array([1.0, -2.0, 3.0])
-    theirs = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
-    reference = torch.optim.Adam([theirs], lr=0.1, weight_decay=0.01)
-    state = optimizer.init(ours)
-    for _ in range(5):
-        updates, state = optimizer.update(4 * ours**3, state, ours)
-        ours = optax.apply_updates(ours, updates)
-        reference.zero_grad()
-        (theirs**4).sum().backward()
         reference.step()
     np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-5)
 
@@ -365,11 +385,13 @@ def rates(losses=(1.0,) * 20, **fields):
         **{"optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, **fields}
     ).optimizer
     optimizer = make_optimizer(config, steps_per_epoch=4, epochs=5)
-    state, steps = optimizer.init(jnp.zeros(())), []
-    for loss in losses:
-        update, state = optimizer.update(jnp.ones(()), state, jnp.zeros(()), value=jnp.array(loss))
-        steps.append(-float(update))
-    return np.array(steps)
+
+    def step(state, loss):
+        update, state = optimizer.update(jnp.ones(()), state, jnp.zeros(()), value=loss)
+        return state, -update
+
+    run = quick(lambda losses: jax.lax.scan(step, optimizer.init(jnp.zeros(())), losses)[1])
+    return np.asarray(run(jnp.asarray(losses, jnp.float32)))
 
 
 def test_plateau_schedule_follows_the_loss():
@@ -421,15 +443,15 @@ def test_unknown_choices_are_named(field, words):
 # Errors and sizes
 
 
-def test_fit_with_a_nan_loss_names_step_batch_and_clips(make_clips):
-    setting = Setting(make_clips(), small_config(**{"optimizer.learning_rate": 1e30}))
-    saved = []
+def test_fit_with_a_nan_loss_names_step_batch_and_clips(setting):
+    states, saved = setting.states(), []
+    broken = states.replace(params=jax.tree.map(lambda leaf: leaf + jnp.inf, states.params))
     with pytest.raises(loop.NonFiniteLossError) as caught:
-        setting.fit(5, after_epoch=lambda states, histories: saved.append(len(histories[0])))
+        setting.fit(5, broken, after_epoch=lambda states, histories: saved.append(1))
     text = str(caught.value)
-    assert "the loss is nan at step" in text or "the loss is inf at step" in text
+    assert "the loss is nan at step" in text
     assert "of 2; its first clips: clip0" in text and "learning_rate" in text
-    assert len(saved) < 5  # the epoch that went wrong was not saved
+    assert not saved  # the epoch that went wrong
 
 
 def test_check_finite_names_the_first_bad_step(make_clips):
@@ -459,46 +481,16 @@ def test_too_few_clips_for_the_devices(make_clips, monkeypatch):
 
 def test_copies_draw_every_clip_equally_often(make_clips, monkeypatch):
     setting = Setting(make_clips(), small_config(**{"train.copies": 4}))
-    drawn = []
+    drawn, take = [], clip_data.take
     monkeypatch.setattr(
-        "fer_jax.data.clips.take",
+        clip_data,
+        "take",
         lambda clips, numbers, *rest: drawn.append(numbers) or take(clips, numbers),
     )
-    setting.fit(1, scored=np.zeros(0, int))
+    program = dataclasses.replace(setting.program, train=without_training)
+    loop.train_epoch(program, None, setting.clips, [loop.Run(setting.folds[0], 0)], 1)
     counts = np.bincount(drawn[0].ravel(), minlength=18)
     assert drawn[0].shape == (1, 9, 8) and (counts == 4).all()
-
-
-@pytest.mark.parametrize("parts_given", [2, 4])
-def test_train_step_of_a_batch_in_parts_is_that_of_the_whole(parts_given):
-    """No BatchNorm and no dropout: the sum over the parts is the whole batch's gradient."""
-
-    class Plain(nn.Module):
-        axis_name: str | None = None
-
-        @nn.compact
-        def __call__(self, x, *, train, dropout=None):
-            return nn.Dense(3)(nn.tanh(nn.Dense(5)(x.reshape(len(x), -1))))
-
-    module, optimizer = Plain(), optax.sgd(0.1)
-    rng = np.random.default_rng(0)
-    weight = np.array([1, 1, 1, 0, 1, 1, 0, 1], np.float32)
-    batch = {"x": rng.normal(size=(8, 4)).astype(np.float32), "weight": weight}
-    batch["label"] = rng.integers(0, 3, 8).astype(np.int32)
-    results = []
-    for parts in (1, parts_given):
-        step = program.make_train_step(
-            module, TASK, optimizer, lambda batch: batch["x"], parts=parts
-        )
-        states = program.create_train_states(module, optimizer, batch["x"], [0])
-        batches = parallel.shard({name: leaf[None, None] for name, leaf in batch.items()})
-        keys = jax.random.split(jax.random.key(1), (1, 1))
-        results.append(parallel.scan_steps(step)(states, batches, keys))
-    (whole, metrics), (divided, same_metrics) = results
-    for ours, theirs in zip(jax.tree.leaves(whole), jax.tree.leaves(divided), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-    for name, values in metrics.items():
-        np.testing.assert_allclose(values, same_metrics[name], rtol=1e-5)
 
 
 def test_parts_that_do_not_divide_a_batch_are_refused(make_clips):
