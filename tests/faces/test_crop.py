@@ -111,10 +111,10 @@ def test_fitting_face_is_copied_pixel_by_pixel():
 def test_crop_pixels_lie_at_their_landmarks(degrees, distance, size):
     face = placed(distance, degrees, middle=(401.3, 377.8))
     spread = max(1.5, 1.2 * distance / (0.4 * size))  # a dot of about a pixel of the crop
-    y, x = np.mgrid[:800, :800]
+    pixels = np.arange(800)
     for point in (8, 19, 30, 36, 45, 54, 62):
-        dot = np.exp(-((x - face[point, 0]) ** 2 + (y - face[point, 1]) ** 2) / (2 * spread**2))
-        image = np.repeat((255 * dot).astype(np.uint8)[..., None], 3, axis=2)
+        column, row = (np.exp(-((pixels - at) ** 2) / (2 * spread**2)) for at in face[point])
+        image = np.repeat((255 * np.outer(row, column)).astype(np.uint8)[..., None], 3, axis=2)
         crop, inside = cut_crop(image, face, size)
         weight = crop[..., 0].astype(float)
         rows, columns = np.mgrid[:size, :size]
