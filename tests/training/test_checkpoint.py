@@ -18,6 +18,8 @@ from fer_jax.faces import landmarks
 from fer_jax.faces.landmarks import ALIGNED, Framing
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.training import checkpoint
+from tests.quick import quick
+from tests.systems.toys import random_variables
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = {"name": "st_bln", "widths": [4, 6], "classes": 3, "dropout": 0.3}
@@ -27,8 +29,7 @@ MODEL = {"name": "st_bln", "widths": [4, 6], "classes": 3, "dropout": 0.3}
 def variables(small_graph):
     module = STBLN(classes=3, widths=(4, 6), dropout=0.3)
     inputs = np.zeros((1, 4, len(small_graph.edges), 2), np.float32)
-    variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
-    return jax.tree.map(np.asarray, dict(variables))
+    return random_variables(module, inputs)
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +136,8 @@ def test_predictor_samples_and_summarises(bundle, make_clips, variables):
     assert (predictor.samples(clips.landmarks[:5], passes=6, seed=1) != samples).any()
     # Dropout off goes with the recalibrated statistics, dropout on with those of training.
     plain = predictor.deterministic(clips.landmarks[:5])
-    logits = predictor.module.apply(
-        predictor.recalibrated, predictor.features(clips.landmarks[:5]), train=False
-    )
+    apply = quick(lambda own, x: predictor.module.apply(own, x, train=False))
+    logits = apply(predictor.recalibrated, predictor.features(clips.landmarks[:5]))
     np.testing.assert_allclose(plain, jax.nn.softmax(logits, -1), rtol=1e-4, atol=1e-6)
 
 
@@ -262,9 +262,12 @@ def test_reference_graph_survives_the_bundle(tmp_path):
     graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE), "reference")
     module = STBLN(classes=3, widths=(4, 6), dropout=0.3)
     inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
-    variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
-    spec = InputSpec(4, "ends", "position", graph, window_seconds=1.0)
-    plain_bundle(variables, spec).write(tmp_path)
+    variables = random_variables(module, inputs)
+    checkpoint.save_bundle(
+        tmp_path, name="x", model=MODEL, variables=variables,
+        recalibrated_stats=variables["batch_stats"], classes=("a", "b", "c"), frames=4,
+        frame_rule="ends", features="position", graph=graph, window_seconds=1.0,
+    )  # fmt: skip
     loaded = fer_jax.load_model(tmp_path)
     assert (
         loaded.spec.graph.mode == "reference" and loaded.spec.graph.edges.shape == graph.edges.shape
