@@ -56,7 +56,7 @@ _STC_SILENT = ("layer1/conv/bias", "layer2/conv/bias")
 _IR3D = {"divisor": 16, "hidden": 5}
 _VGG = {"trunk": "vgg16", "stages": [[4, 1], [8, 2]]}
 _RESNET = {"trunk": "resnet50", "stages": [[3, 1], [8, 2]]}
-_CROPS, _STC_CROPS, _IR3D_CROPS = (5, 12, 12, 3), (4, 16, 16, 3), (3, 99, 99, 3)
+_CROPS, _STC_CROPS, _IR3D_CROPS = (5, 13, 13, 3), (4, 16, 16, 3), (3, 99, 99, 3)
 
 
 def _fer_gcn(**fields) -> Toy:
