@@ -35,6 +35,7 @@ from benchmarks.torch_mirrors import (  # noqa: E402
 )
 from benchmarks.torch_mirrors.weights import channels_first, load, names_of  # noqa: E402
 
+IN_VOLUMES = ("stc_nlstm", "inception_resnet_3d")
 EVERY_TOY = pytest.mark.parametrize("name", TOYS)
 EVERY_SYSTEM = pytest.mark.parametrize("name", SYSTEMS)
 REMAT = [name for name in SYSTEMS if hasattr(SYSTEMS[name].network, "remat")]
@@ -49,7 +50,7 @@ IN_PARTS = [name for name in DROPPING if hasattr(make(name), "before_dropout")]
 def plain_convolutions(request, monkeypatch):
     """Those of an accelerator, which compile faster, where variants have those of a CPU already."""
     name = request.node.callspec.params.get("name", "") if hasattr(request.node, "callspec") else ""
-    if name.startswith("inception_resnet_3d") or " " in name:
+    if " " in name or name in IN_VOLUMES and "on_a_cpu" not in request.node.name:
         monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
 
 
@@ -150,7 +151,7 @@ def test_outputs_gradients_and_statistics_are_those_of_the_mirror(name):
         dimensional = TOYS[name].system == "bilinear_cnn"
         expected = expected.mean(1) if dimensional else np.asarray(mean_over_frames(expected))
     np.testing.assert_allclose(inference, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
-    assert np.ptp(expected, axis=0).max() > 1e-2
+    assert np.ptp(expected, axis=0).max() > 1e-3
 
     expected = mirror.train()(*inputs)
     (expected * torch.from_numpy(weights_like(training))).sum().backward()
@@ -258,6 +259,16 @@ def test_half_precision_is_of_the_products_alone(name):
     init = functools.partial(make(name, dtype="bfloat16").init, train=False)
     leaves = jax.tree.leaves(jax.eval_shape(init, jax.random.key(0), draw(name, 1)))
     assert {leaf.dtype.name for leaf in leaves} == {"float32"}
+
+
+@pytest.mark.parametrize("name", IN_VOLUMES)
+def test_convolutions_on_a_cpu_give_the_same_outputs(name, monkeypatch):
+    """Their derivatives are compared in tests/layers."""
+    apply = make(name).apply
+    found = quick(lambda own, x: apply(own, x, train=False))(variables(name), draw(name))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    expected = outputs(name, draw(name))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 # Building from a config

@@ -7,6 +7,7 @@ import pytest
 
 from fer_jax.layers.lstm import BiLSTM
 from fer_jax.systems.fer_gcn.network import GraphModule
+from tests.quick import quick
 from tests.systems.toys import CLIPS, draw, make, outputs, variables
 
 FRAMES, FEATURES = 5, 6
@@ -41,19 +42,19 @@ def test_adjacency_row_is_what_a_frame_takes_in():
     module = GraphModule(FEATURES)
     adjacency = jnp.zeros((FRAMES, FRAMES)).at[0, 2].set(1.0)
     x = np.random.default_rng(0).normal(size=(1, FRAMES, FEATURES)).astype(np.float32)
-    variables = module.init(jax.random.key(0), adjacency, x)
+    own = quick(module.init)(jax.random.key(0), adjacency, x)
 
     def first(x):
-        return module.apply(variables, adjacency, x, method=module.graph)[0, 0].sum()
+        return module.apply(own, adjacency, x, method=module.graph)[0, 0].sum()
 
-    touched = np.abs(jax.grad(first)(x)[0]).sum(-1) > 0
+    touched = np.abs(quick(jax.grad(first))(x)[0]).sum(-1) > 0
     assert touched.tolist() == [False, False, True, False, False]
 
 
 def test_parts_for_figures_make_the_network():
     inputs = draw("fer_gcn")
 
-    @jax.jit
+    @quick
     def parts(inputs):
         bound = make("fer_gcn").bind(variables("fer_gcn"))
         maps = bound.maps(inputs)

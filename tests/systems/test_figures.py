@@ -15,6 +15,7 @@ from fer_jax.systems.fer_gcn.network import FERGCN
 from fer_jax.systems.inception_resnet_3d import figures as filter_figures
 from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
+from tests.quick import quick
 
 FRAMES, SIDE = 3, 16
 
@@ -27,7 +28,7 @@ def network():
     """One stage of positive kernels and a graph that changes nothing."""
     module = FERGCN(classes=2, frames=FRAMES, features=4, modules=1, stages=((4, 1),))
     inputs = np.zeros((1, FRAMES, SIDE, SIDE, 3), np.float32)
-    variables = jax.jit(lambda: module.init(jax.random.key(0), inputs, train=False))()
+    variables = quick(lambda: module.init(jax.random.key(0), inputs, train=False))()
     variables = jax.tree.map(np.array, dict(variables))
     params = variables["params"]
     convolution = params["backbone"]["stage1"]["conv1"]

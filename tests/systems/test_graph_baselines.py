@@ -119,9 +119,9 @@ def test_nodes_and_channels_mix_in_either_order(widths):
 
 def adaptive_output(x, change):
     conv = AdaptiveGraphConv(8, EDGES, NODES)
-    variables = jax.jit(conv.init)(jax.random.key(0), x)
+    variables = quick(conv.init)(jax.random.key(0), x)
     params = {name: change(leaf) for name, leaf in variables["params"].items()}
-    return jax.jit(conv.apply)({"params": params}, x), params
+    return quick(conv.apply)({"params": params}, x), params
 
 
 def test_softmax_runs_over_the_gathered_nodes():

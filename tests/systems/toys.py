@@ -78,8 +78,8 @@ def _bilinear(**fields) -> Toy:
 
 TOYS = {
     "st_bln": Toy("st_bln", {"widths": _WIDTHS}, (4, 7, 2), _ST_BLN_SILENT),
-    "st_bln before": Toy(
-        "st_bln", {"widths": _WIDTHS, "dropout_place": "before"}, (16, 7, 2), _ST_BLN_SILENT
+    "st_bln before": Toy(  # some layers are narrower than what they read
+        "st_bln", {"widths": [6, 4, 6, 4, 4], "dropout_place": "before"}, (16, 7, 2), _ST_BLN_SILENT
     ),
     "st_gcn": Toy("st_gcn", _GRAPH, (16, NODES, 2), _GRAPH_SILENT),
     "st_gcn original": Toy(
@@ -92,9 +92,9 @@ TOYS = {
     "fer_gcn mean": _fer_gcn(modules=1, fusion=False),
     "fer_gcn deep": _fer_gcn(modules=3),
     "stc_nlstm": _stc(),
-    "stc_nlstm sum": _stc(nesting="sum", channels=[4] * 5),
-    "stc_nlstm last": _stc(nesting="last"),
-    "stc_nlstm none": _stc(nesting="none"),
+    "stc_nlstm sum": _stc(nesting="sum", channels=[4] * 3),
+    "stc_nlstm last": _stc(nesting="last", channels=[4, 3, 5]),
+    "stc_nlstm none": _stc(nesting="none", channels=[4, 3, 5]),
     "stc_nlstm two layers": _stc(channels=[3, 4]),
     # odd numbers of channels to halve
     "densenet": Toy("densenet", {"blocks": [2, 3], "growth": 3, "initial": 5}, (3, 37, 37, 3)),
