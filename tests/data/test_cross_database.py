@@ -105,7 +105,7 @@ def test_crops_of_other_framings_are_refused(make_clips):
 
 
 def test_config_of_an_impossible_cross_is_refused():
-    good = ir3d_cross_ckplus.get_config()
+    good = ir3d_cross.get_config("ckplus")
     validate.check(good)
     for field, value, message in (
         ("data.train_on", (), "need each other"),

@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from fer_jax.data import frame_selection, load
+from fer_jax.data import frame_selection, load, records
 from fer_jax.faces import landmarks as lm
 from fer_jax.synthetic.clips import CLASSES, make_clip
 
 
 def test_scale_to_reference_makes_frames_500_wide():
     points = np.full((1, 2), 320.0)
-    assert load.scale_to_reference(points, 640).tolist() == [[250.0, 250.0]]
-    assert load.scale_to_reference(points, 0) is points
+    assert records.scale_to_reference(points, 640).tolist() == [[250.0, 250.0]]
+    assert records.scale_to_reference(points, 0) is points
 
 
 def test_load_clips_returns_what_was_prepared(prepared):

@@ -319,10 +319,10 @@ def test_wrong_fields_are_named(fields, message):
     [
         ("st_bln", {"dropout_place": "middle"}, "place is 'after' or 'before', not 'middle'"),
         ("st_bln", {"u_init": "ones"}, r"u_init is one of \['const_1e-6', .* not 'ones'"),
-        ("st_bln", {"kernel_size": 4}, "kernel_size is odd, not 4"),
-        ("agcn", {"kernel_size": 4}, "kernel_size is odd, not 4"),
+        ("st_bln", {"kernel_size": 4}, "kernel_size=4: it must be odd"),
+        ("agcn", {"kernel_size": 4}, "kernel_size=4: it must be odd"),
         ("dgnn", {"nodes": 51}, r"inputs are \[B, T, 51, 2\] node coordinates, not \(3, 4, 6, 2\)"),
-        ("st_gcn original", {"centre": 16}, r"centre=16 is not among the nodes 0..5"),
+        ("st_gcn original", {"centre": 16}, "centre=16: it must lie in 0 to 5"),
         ("fer_gcn", {"features": 5}, "features is even .* not 5"),
         ("stc_nlstm", {"nesting": "deep"}, "nesting 'deep' is unknown"),
         ("stc_nlstm", {"nesting": "sum"}, "the layers of a sum have one width"),

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import base
-from configs.recipes import st_bln
 from fer_jax.data.folds import holdout
 from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln import growth, search_report

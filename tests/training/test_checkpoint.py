@@ -12,7 +12,6 @@ import pytest
 
 import fer_jax
 from fer_jax.data.model_inputs import model_inputs
-from fer_jax.experiments import bundle as bundles
 from fer_jax.experiments.bundle import Bundle, InputSpec, Record
 from fer_jax.faces import landmarks
 from fer_jax.faces.landmarks import ALIGNED, Framing

@@ -15,8 +15,8 @@ from fer_jax.data.folds import Fold
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
-from fer_jax.training import loop, parallel
-from fer_jax.training import program as training_program
+from fer_jax.training import loop, parallel, program
+from fer_jax.training.evaluate import predict_logits
 from tests.quick import quick
 
 TASK = TASKS["classification"]
@@ -36,9 +36,7 @@ class Setting:
         self.clips, self.traces = clips, 0
         self.folds = [Fold("fold00", np.arange(smallest), np.arange(smallest, len(clips)))]
         self.module = STBLN(classes=len(clips.classes), widths=widths, dropout=dropout)
-        self.program = training_program.make_program(
-            self.module, TASK, config, self.features, self.folds
-        )
+        self.program = program.make_program(self.module, TASK, config, self.features, self.folds)
 
     def features(self, batch):
         self.traces += 1  # runs only while JAX traces
@@ -221,7 +219,7 @@ def test_predict_does_not_depend_on_the_padding(setting):
     logits = setting.logits(state, numbers)
     assert logits.shape == (13, 3)
     inputs = model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
-    own = training_program.unstack(state.variables, 0)
+    own = program.unstack(state.variables, 0)
     direct = quick(lambda own, x: setting.module.apply(own, x, train=False))(own, inputs)
     np.testing.assert_allclose(logits, direct, rtol=1e-4, atol=1e-5)
     for number in (0, 12):
@@ -249,11 +247,11 @@ def plain_batch():
 
 def plain_step(batch, parts=1):
     """States and metrics of one step."""
-    step = training_program.make_train_step(
+    step = program.make_train_step(
         Plain(), TASK, optax.sgd(0.1), lambda batch: batch["x"], parts=parts
     )
-    states = training_program.create_train_states(Plain(), optax.sgd(0.1), batch["x"], [0])
-    batches = parallel.split({name: leaf[None, None] for name, leaf in batch.items()})
+    states = program.create_train_states(Plain(), optax.sgd(0.1), batch["x"], [0])
+    batches = parallel.shard({name: leaf[None, None] for name, leaf in batch.items()})
     return parallel.scan_steps(step)(states, batches, jax.random.split(jax.random.key(1), (1, 1)))
 
 
@@ -268,8 +266,8 @@ def test_train_step_ignores_clips_of_weight_zero():
 
 def test_loss_is_the_mean_over_the_weighted_clips():
     batch = plain_batch()
-    states = training_program.create_train_states(Plain(), optax.sgd(0.1), batch["x"], [0])
-    own = training_program.unstack(states.variables, 0)
+    states = program.create_train_states(Plain(), optax.sgd(0.1), batch["x"], [0])
+    own = program.unstack(states.variables, 0)
     losses = optax.softmax_cross_entropy_with_integer_labels(
         Plain().apply(own, batch["x"], train=True), batch["label"]
     )
@@ -327,14 +325,13 @@ def test_too_few_clips_for_the_devices(make_clips, monkeypatch):
 
 def test_copies_draw_every_clip_equally_often(make_clips, monkeypatch):
     setting = Setting(make_clips(), small_config(**{"train.copies": 4}))
-    drawn, take = [], clip_data.take
+    drawn = []
     monkeypatch.setattr(
-        clip_data,
-        "take",
+        "fer_jax.data.clips.take",
         lambda clips, numbers, *rest: drawn.append(numbers) or take(clips, numbers),
     )
-    program = dataclasses.replace(setting.program, train=without_training)
-    loop.train_epoch(program, None, setting.clips, [loop.Run(setting.folds[0], 0)], 1)
+    still = dataclasses.replace(setting.program, train=without_training)
+    loop.train_epoch(still, None, setting.clips, [program.Run(setting.folds[0], 0)], 1)
     counts = np.bincount(drawn[0].ravel(), minlength=18)
     assert drawn[0].shape == (1, 9, 8) and (counts == 4).all()
 

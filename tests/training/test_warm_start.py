@@ -25,10 +25,12 @@ def given():
     return network(3, seed=1)
 
 
-def test_initial_outputs_are_taken_by_name(bundle):
-    given, path = bundle
-    assert warm_start.is_bundle(path) and not warm_start.is_bundle("timm/vgg16_bn.tv_in1k")
-    taken, note = warm_start.load_weights(path, ("arousal", "valence"), network(2))
+def taken_over(given, classes, width=5):
+    return take_over(given, CLASSES, lambda outputs: network(outputs, width=width), classes)
+
+
+def test_outputs_are_taken_by_name(given):
+    taken, new = taken_over(given, ("arousal", "valence"))
     np.testing.assert_array_equal(
         taken["params"]["last"]["kernel"], given["params"]["last"]["kernel"][:, [1, 0]]
     )
@@ -41,21 +43,26 @@ def test_initial_outputs_are_taken_by_name(bundle):
     assert not new
 
 
-def test_initial_outputs_of_other_names_are_new(bundle):
-    taken, note = warm_start.load_weights(bundle[1], ("anger", "fear", "joy"), network(3))
-    assert "head" not in taken["params"] and set(taken["params"]) == {"trunk", "extra"}
-    assert note.endswith("new are head/kernel, head/bias")
+def test_outputs_of_other_names_are_new_though_there_are_as_many(given):
+    taken, new = taken_over(given, ("anger", "fear", "joy"))
+    assert "last" not in taken["params"] and set(taken["params"]) == {"trunk", "extra"}
+    assert new == ["last/kernel", "last/bias"]
 
 
-def test_initial_layers_of_another_size_are_new(bundle):
-    taken, note = warm_start.load_weights(bundle[1], CLASSES, network(3, width=7))
-    assert set(taken["params"]) == {"trunk", "head"} and set(taken["params"]["head"]) == {"bias"}
-    assert "extra/kernel, head/kernel" in note
+def test_layers_of_another_size_are_new(given):
+    taken, new = taken_over(given, CLASSES, width=7)
+    assert set(taken["params"]) == {"trunk", "last"} and set(taken["params"]["last"]) == {"bias"}
+    assert new == ["extra/kernel", "last/kernel"]
 
 
-def test_bundle_with_nothing_in_common_is_refused(bundle, tmp_path):
-    with pytest.raises(PretrainedError, match="no weights of .* have the name and shape"):
-        warm_start.load_weights(bundle[1], CLASSES, {"params": {"other": np.zeros(2)}})
-    (tmp_path / "weights.msgpack").unlink()
-    with pytest.raises(PretrainedError, match="cannot be read"):
-        warm_start.load_weights(bundle[1], CLASSES, network(3))
+def test_nothing_in_common_is_taken(given):
+    taken, _ = take_over(
+        given, CLASSES, lambda outputs: {"params": {"other": np.zeros(2)}}, CLASSES
+    )
+    assert not taken
+
+
+def test_a_bundle_without_weights_or_anything_in_common_is_an_error(tmp_path):
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(ValueError, match="cannot be read.*no weights.msgpack"):
+        setup._from_bundle(tmp_path, None, None)
