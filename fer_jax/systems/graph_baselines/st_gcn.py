@@ -324,7 +324,8 @@ class STGCN(GraphNetwork):
     @nn.nowrap
     def check(self) -> None:
         check_layers(self)
-        fields.within(self, "centre", 0, self.nodes - 1)
+        if self.original:
+            fields.within(self, "centre", 0, self.nodes - 1)
 
     def layer_options(self) -> dict:
         if self.original:
