@@ -1,5 +1,7 @@
 """A system and a dataset, added as CONTRIBUTING says: one file, one table row, one config."""
 
+import sys
+
 import flax.linen as nn
 import pytest
 
@@ -47,7 +49,8 @@ class MyNetwork(nn.Module):
 
 
 def test_new_system_trains_and_predicts(prepared, tmp_path, monkeypatch):
-    monkeypatch.setitem(systems.SYSTEMS, "mine", systems.System(MyNetwork))
+    monkeypatch.setitem(sys.modules, "fer_jax.systems.mine", sys.modules[__name__])
+    monkeypatch.setitem(systems.SYSTEMS, "mine", systems.System("mine.MyNetwork"))
     put(tmp_path / "mine_synthetic.py", CONFIG)
     config = load_config(str(tmp_path / "mine_synthetic.py"))
     config.data.path = str(prepared)
