@@ -20,7 +20,7 @@ Ours:    small: a small VGG from scratch on faces of 48 pixels. The others begin
          --config.pretrained=runs/bilinear_vgg16_bilinear_vad/model
 Cost:    100 epochs of 28,559 faces of 224 pixels: a GPU; small: under an hour on 2 CPU cores
          (docs/results.md).
-The paper's dominance labels are not those of its norms (docs/data.md): ours deviate less.
+The paper's dominance labels are not those of its norms (docs/data/datasets.md): ours deviate less.
 """
 
 from configs.recipes import bilinear_cnn

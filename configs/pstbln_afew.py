@@ -1,6 +1,6 @@
 """PST-BLN on AFEW: searches the topology on the training split. It needs a GPU.
 
-Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data.md)
+Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data/datasets.md)
 Run:     python run.py --config configs/pstbln_afew.py
 Then:    python run.py --config runs/pstbln_afew/found.py (trains what was found from scratch)
 Paper:   33.33 with MC dropout, 30.15 without (PST-BLN, table I; scored on 252 clips); found

@@ -1,6 +1,6 @@
 """PST-BLN on Oulu-CASIA VIS strong: searches the topology on the training subjects of fold 1.
 
-Prepare: python -m preprocess oulu --source DIR --out data/oulu (docs/data.md)
+Prepare: python -m preprocess oulu --source DIR --out data/oulu (docs/data/datasets.md)
 Run:     python run.py --config configs/pstbln_oulu.py
 Then:    python run.py --config runs/pstbln_oulu/found.py (trains what was found in all ten folds)
 Paper:   79.79 with MC dropout, 78.74 without, 7.59k parameters without U (PST-BLN, table II).

@@ -1,6 +1,6 @@
 """ST-BLN on AFEW (7 classes, 773 training and 383 validation clips), trained on train.
 
-Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data.md)
+Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data/datasets.md)
 Run:     python run.py --config configs/stbln_afew.py
 Paper:   36.11 with MC dropout, 34.13 without (ST-BLN, table I; scored on 252 clips).
 The paper's own recipe for AFEW: 150 frames, rate 0.01, batches of 64, 300 epochs, augmented clips.

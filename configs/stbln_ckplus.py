@@ -1,6 +1,6 @@
 """ST-BLN on CK+ (7 classes, 327 clips, 118 subjects), 10 subject folds.
 
-Prepare: python -m preprocess ckplus --source DIR --out data/ckplus (docs/data.md)
+Prepare: python -m preprocess ckplus --source DIR --out data/ckplus (docs/data/datasets.md)
 Run:     python run.py --config configs/stbln_ckplus.py
 Paper:   95.47 with MC dropout, 93.19 without (ST-BLN, table III).
 """

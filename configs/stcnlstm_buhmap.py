@@ -1,7 +1,7 @@
 """A small STC-NLSTM on videos drawn from BUHMAP's real motion (8 classes), 3 subject folds.
 
 Prepare: python -m preprocess manifest --source MANIFEST.csv --render --crops 64 \\
-             --out data/buhmap_crops (docs/data.md)
+             --out data/buhmap_crops (docs/data/datasets.md)
 Run:     python run.py --config configs/stcnlstm_buhmap.py
 Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
 Paper:   none. Motion and labels are BUHMAP's; the people are drawn.

@@ -12,8 +12,8 @@ PAGES = (
     "CONTRIBUTING.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 )
-# Configs and extras that the pages name before they are there: to be deleted when they are.
-COMING = {"bilinear_ferplus", "stbln_manifest", "train", "docs"}
+# An extra that the pages name before it is there: to be deleted when it is.
+COMING = {"docs"}
 _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
