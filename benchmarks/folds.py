@@ -36,13 +36,13 @@ def make_clips() -> Clips:
     shape = landmarks.inner(landmarks.MEAN_FACE) * 60
     moved = rng.normal(0, 2, (CLIPS, FRAMES, 68, 2)) + landmarks.MEAN_FACE * 60 + 250
     return Clips(
-        clip_ids=[f"clip{number:03d}" for number in range(CLIPS)],
-        subjects=[f"s{number * SUBJECTS // CLIPS:03d}" for number in range(CLIPS)],
+        clip_ids=[f"clip{index:03d}" for index in range(CLIPS)],
+        subjects=[f"s{index * SUBJECTS // CLIPS:03d}" for index in range(CLIPS)],
         splits=["train"] * CLIPS,
         labels=rng.integers(0, CLASSES, CLIPS).astype(np.int32),
         landmarks=moved.astype(np.float32),
         seconds=np.ones(CLIPS, np.float32),
-        classes=tuple(f"class{number}" for number in range(CLASSES)),
+        classes=tuple(f"class{index}" for index in range(CLASSES)),
         graph=landmarks.make_graph(shape),
     )
 
@@ -61,7 +61,7 @@ class Folds:
 
         self.clips = clips
         self.program = program.make_program(module, task, config, features, folds)
-        runs = [program.Run(fold, number) for number, fold in enumerate(folds)]
+        runs = [program.Run(fold, index) for index, fold in enumerate(folds)]
         self.groups = [runs[first : first + together] for first in range(0, count, together)]
         shape = np.zeros((1, FRAMES, len(clips.graph.edges), 2))
         self.states = [
@@ -75,10 +75,10 @@ class Folds:
     def epoch(self) -> float:
         """Trains and scores one more epoch of every fold; returns the seconds it took."""
         started = time.perf_counter()
-        for number, runs in enumerate(self.groups):
-            histories = self.histories[number]
-            schedule, states = loop.Schedule(len(histories[0]) + 1), self.states[number]
-            (self.states[number],) = loop.train_epochs(
+        for index, runs in enumerate(self.groups):
+            histories = self.histories[index]
+            schedule, states = loop.Schedule(len(histories[0]) + 1), self.states[index]
+            (self.states[index],) = loop.train_epochs(
                 self.program, states, self.clips, runs, schedule, histories
             )
         jax.block_until_ready(self.states)

@@ -40,7 +40,7 @@ BATCH = 64
 
 
 def load(path: pathlib.Path, model) -> Clips:
-    """Opens the data set with the labels that a bundle was trained on."""
+    """Opens the dataset with the labels that a bundle was trained on."""
     if model is None:
         return load_clips(path, 1, "middles", crop_size=0, target="votes")
     rated = model.record.config["data"]
@@ -120,14 +120,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=pathlib.Path, help="prepared by: python -m preprocess ferplus")
-    parser.add_argument("--bundle", help="folder model/ of a run on this data set")
+    parser.add_argument("--bundle", help="folder model/ of a run on this dataset")
     parser.add_argument("--images", type=int, help="so many, drawn at random (default: all)")
     options = parser.parse_args()
     model = fer_jax.load_model(options.bundle) if options.bundle else None
     clips = load(options.data, model)
-    numbers = np.flatnonzero(np.asarray(clips.splits) == "validation")
-    numbers = np.random.default_rng(0).permutation(numbers)[: options.images]
-    images = [clips.crops.frames.clip(number)[0] for number in numbers]
+    indices = np.flatnonzero(np.asarray(clips.splits) == "validation")
+    indices = np.random.default_rng(0).permutation(indices)[: options.images]
+    images = [clips.crops.frames.clip(index)[0] for index in indices]
     faces = [find(image) for image in track(images, "searching", transient=True)]
     seen = [place for place, face in enumerate(faces) if face is not None]
     print(f"a face in {len(seen)} of {len(images)} validation images\n")
@@ -136,7 +136,7 @@ def main() -> None:
     images, landmarks = (np.stack([each[place] for place in seen]) for each in (images, faces))
     print_placements(landmarks, images.shape[1])
     if model is not None:
-        print_scores(model, images, landmarks, clips.labels[numbers[seen]])
+        print_scores(model, images, landmarks, clips.labels[indices[seen]])
 
 
 if __name__ == "__main__":

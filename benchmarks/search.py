@@ -39,7 +39,7 @@ def make_clips() -> clips.Clips:
     """Faces that move at random, as many as a fold of CK+ learns from."""
     rng = np.random.default_rng(0)
     faces = 60 * landmarks.MEAN_FACE + rng.normal(0, 3, (CLIPS, FRAMES, 68, 2))
-    names = [f"clip{number:03d}" for number in range(CLIPS)]
+    names = [f"clip{index:03d}" for index in range(CLIPS)]
     return clips.Clips(
         clip_ids=names,
         subjects=names,
@@ -47,7 +47,7 @@ def make_clips() -> clips.Clips:
         labels=np.arange(CLIPS, dtype=np.int32) % CLASSES,
         landmarks=faces.astype(np.float32),
         seconds=np.ones(CLIPS, np.float32),
-        classes=tuple(f"class{number}" for number in range(CLASSES)),
+        classes=tuple(f"class{index}" for index in range(CLASSES)),
         graph=landmarks.make_graph(landmarks.centre(landmarks.inner(landmarks.MEAN_FACE))),
     )
 

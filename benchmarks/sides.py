@@ -66,7 +66,7 @@ class Ours:
         self.pair, self.size, self.steps = pair, batch, steps
         self.keys = jax.random.split(jax.random.key(1), (1, steps))
         self.module = module = pair.make(dtype, remat)
-        train = {"batch_size": batch, "batch_parts": parts, "epochs": 1, "copies": 1}
+        train = {"batch_size": batch, "microbatches": parts, "epochs": 1, "repeats_per_epoch": 1}
         config = ConfigDict({"train": train, "optimizer": OPTIMIZER})
         fold = Fold("all", np.arange(batch), np.arange(0))
         self.program = program.make_program(
@@ -135,7 +135,7 @@ class Ours:
         variables = program.unstack(self.variables, 0)
         inputs = jax.device_put(self.pair.batch(self.size)[0])
         forward = uncertainty.stochastic(self.module)
-        sample = functools.partial(uncertainty.mc_dropout, forward, passes=SAMPLES)
+        sample = functools.partial(uncertainty.mc_dropout, forward, mc_samples=SAMPLES)
         return functools.partial(jax.jit(sample), variables, inputs)
 
     def _batches(self):

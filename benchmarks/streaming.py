@@ -55,7 +55,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", nargs="?", default="configs/fergcn_synthetic.py")
-    parser.add_argument("--path", default="", help="prepared data set, default: the config's")
+    parser.add_argument("--path", default="", help="prepared dataset, default: the config's")
     parser.add_argument("--epochs", type=int, default=3, help="2 or more (default 3)")
     options = parser.parse_args()
     print("| crops | clips/s | waiting for clips (goal: under 10%) | memory, GiB |")

@@ -110,8 +110,8 @@ def openface_sequences(folder: pathlib.Path, frames: int, limit: int):
     """Yields a few frames of every clip of a folder of OpenFace CSVs, with drawn identities."""
     files = sorted(folder.rglob("*.csv"))
     files = [file for file in files if file.name != "manifest.csv"]
-    for number in track(range(0, len(files), max(1, len(files) // limit)), "real sequences"):
-        with files[number].open(newline="") as handle:
+    for index in track(range(0, len(files), max(1, len(files) // limit)), "real sequences"):
+        with files[index].open(newline="") as handle:
             rows = list(csv.DictReader(handle, skipinitialspace=True))
         rows = [row for row in rows if row["success"] == "1"]
         if not rows:
@@ -119,8 +119,8 @@ def openface_sequences(folder: pathlib.Path, frames: int, limit: int):
         points = np.array([[[row[f"{a}_{i}"] for a in "xy"] for i in range(68)] for row in rows])
         points = fit_to_frame(points.astype(np.float64))
         pick = np.linspace(0, len(points) - 1, frames).round().astype(int)
-        label = files[number].stem.split("_", 1)[-1].rsplit("_r", 1)[0]
-        yield label, points[pick], make_identity(0, number % 30), number
+        label = files[index].stem.split("_", 1)[-1].rsplit("_r", 1)[0]
+        yield label, points[pick], make_identity(0, index % 30), index
 
 
 def summarise(result: dict, where=slice(None)) -> list[str]:

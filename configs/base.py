@@ -61,27 +61,27 @@ def get_config(**sections: dict) -> ConfigDict:
             "weight_decay": 5e-4,
             "decay": "all",  # parameters, or "kernels": no biases, norms and graph matrices
             "clip_norm": 0.0,  # largest norm of the whole gradient; 0: any
-            # or "cosine"; "steps": falls at each of drop_at; "plateau": where the training loss
+            # or "cosine"; "steps": falls at each milestone; "plateau": where the training loss
             # has not fallen for `patience` epochs
             "schedule": "constant",
-            "drop_at": (),
+            "lr_milestones": (),
             "patience": 10,
-            "drop_factor": 0.1,
-            "drop_unit": "epoch",  # or "step", of the optimiser
+            "lr_factor": 0.1,
+            "lr_milestone_unit": "epoch",  # or "step", of the optimiser
             "warmup_epochs": 0.0,
         }
     )
     config.train = ConfigDict(
         {
             "batch_size": 128,
-            "batch_parts": 1,  # into which a batch is divided to save memory; gradients are summed
-            "copies": 1,  # times each clip is repeated per epoch
+            "microbatches": 1,  # into which a batch is divided to save memory; gradients are summed
+            "repeats_per_epoch": 1,  # times each clip is repeated per epoch
             "epochs": 400,
-            "checkpoint_epochs": 10,
-            "evaluation_epochs": 1,  # epochs from one evaluation to the next
+            "checkpoint_every_epochs": 10,
+            "eval_every_epochs": 1,  # epochs from one evaluation to the next
             # "best": the weights with the lowest loss on the validation clips, where the protocol
             # has such beside those that it scores
-            "keep": "last",
+            "select_checkpoint": "last",
         }
     )
     config.protocol = ConfigDict(
@@ -95,7 +95,7 @@ def get_config(**sections: dict) -> ConfigDict:
     )
     config.evaluation = ConfigDict(
         {
-            "passes": 100,  # of Monte Carlo dropout
+            "mc_samples": 100,  # of Monte Carlo dropout
             "target_accuracy": 0.9,  # of the predictions not abstained from; sets the threshold
         }
     )

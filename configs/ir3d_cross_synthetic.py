@@ -16,10 +16,10 @@ from configs.recipes import inception_resnet_3d
 NAMES = ("studio", "film", "cartoon")
 
 
-def get_config(scored: str = "studio"):
-    base.choose(dict.fromkeys(NAMES), scored)
-    others = [f"synthetic_{name}" for name in NAMES if name != scored]
-    config = inception_resnet_3d.get_cross(f"synthetic_{scored}", others)
-    if scored == "studio":
+def get_config(evaluated: str = "studio"):
+    base.choose(dict.fromkeys(NAMES), evaluated)
+    others = [f"synthetic_{name}" for name in NAMES if name != evaluated]
+    config = inception_resnet_3d.get_cross(f"synthetic_{evaluated}", others)
+    if evaluated == "studio":
         config.name = "ir3d_cross_synthetic"
     return inception_resnet_3d.shrink(config)

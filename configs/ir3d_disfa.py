@@ -6,7 +6,7 @@ Run:     python run.py --config configs/ir3d_disfa.py
 Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
 Paper:   58.00 +- 5.77 (51.35 without landmarks)
 Cost:    a clip takes 109 GMAC forwards: a GPU. If it does not fit: --config.model.dtype=bfloat16,
-         --config.model.remat=True, --config.train.batch_parts=4 (docs/speed.md)
+         --config.model.remat=True, --config.train.microbatches=4 (docs/speed.md)
 """
 
 from configs.recipes import inception_resnet_3d

@@ -6,7 +6,7 @@ Run:     python run.py --config configs/ir3d_fera.py
 Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
 Paper:   77.42 +- 3.67 (67.74 without landmarks, 49.64 the 2-D network)
 Cost:    a clip takes 109 GMAC forwards: a GPU. If it does not fit: --config.model.dtype=bfloat16,
-         --config.model.remat=True, --config.train.batch_parts=4 (docs/speed.md)
+         --config.model.remat=True, --config.train.microbatches=4 (docs/speed.md)
 """
 
 from configs.recipes import inception_resnet_3d

@@ -6,7 +6,7 @@ Run:     python run.py --config configs/ir3d_mmi.py
 Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
 Paper:   77.50 +- 1.76 (67.50 without landmarks, 55.83 the 2-D network)
 Cost:    a clip takes 109 GMAC forwards: a GPU. If it does not fit: --config.model.dtype=bfloat16,
-         --config.model.remat=True, --config.train.batch_parts=4 (docs/speed.md)
+         --config.model.remat=True, --config.train.microbatches=4 (docs/speed.md)
 A video begins and ends neutral, and those clips bear its label too, as in the paper;
 --config.data.frame_rule=apex_pieces leaves them out.
 """

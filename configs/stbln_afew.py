@@ -14,7 +14,7 @@ def get_config():
     config.data.frames, config.data.frame_rule = 150, "uniform"
     config.optimizer.learning_rate = 0.01
     config.train.batch_size, config.train.epochs = 64, 300
-    config.train.copies = 14
+    config.train.repeats_per_epoch = 14
     config.augment.enabled = True
     config.protocol.name = "holdout"
     return config

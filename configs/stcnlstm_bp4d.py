@@ -17,6 +17,6 @@ def get_config(variant: str = "full"):
     config = stc_nlstm.get_config("bp4d", variant, frames=18)
     config.task = "action_units"
     config.data.frame_rule = "windows"
-    config.train.evaluation_epochs = 25  # an evaluation takes eight times the windows of an epoch
+    config.train.eval_every_epochs = 25  # an evaluation takes eight times the windows of an epoch
     config.protocol.name, config.protocol.repeats = "holdout", 1
     return config

@@ -17,5 +17,5 @@ def get_config(variant: str = "full"):
     config.data.frames = 6
     config.data.window_strides = (20, 10)
     config.optimizer.learning_rate = 0.001
-    config.train.epochs, config.optimizer.drop_at = 20, (16,)
+    config.train.epochs, config.optimizer.lr_milestones = 20, (16,)
     return config

@@ -97,8 +97,8 @@ def f1_interval(
     if len(names) < 2:
         return float("nan"), float("nan")
     counts = [
-        unit_counts(predicted[group == number], labels[group == number])
-        for number in range(len(names))
+        unit_counts(predicted[group == index], labels[group == index])
+        for index in range(len(names))
     ]
     rng = np.random.default_rng(0)
     weight = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)

@@ -73,7 +73,7 @@ def _parser(prog: str = _PROG) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_argument("--source", type=pathlib.Path, help="where the data lies")
-        command.add_argument("--out", type=pathlib.Path, help="directory of the prepared data set")
+        command.add_argument("--out", type=pathlib.Path, help="directory of the prepared dataset")
         command.add_argument(
             "--crops",
             type=_crop_size,
@@ -91,7 +91,7 @@ def _parser(prog: str = _PROG) -> argparse.ArgumentParser:
             "--dry-run", action="store_true", help="list what would be read and stop"
         )
         command.add_argument(
-            "--overwrite", action="store_true", help="replace another data set in --out"
+            "--overwrite", action="store_true", help="replace another dataset in --out"
         )
         command.add_argument(
             "--landmark-model",

@@ -70,12 +70,12 @@ def read_codes(codes: Codes) -> dict[int, np.ndarray]:
             raise ClipError(
                 "torn codes", f"{where}: {len(cells)} cells, the first line has {width}"
             )
-        number = _frame_number(cells[frame], where)
-        if number in rows:
-            raise ClipError("frame coded twice", f"{where}: frame {number} was coded before")
-        rows[number] = np.full(len(codes.units), np.nan, np.float32)
+        index = _frame_number(cells[frame], where)
+        if index in rows:
+            raise ClipError("frame coded twice", f"{where}: frame {index} was coded before")
+        rows[index] = np.full(len(codes.units), np.nan, np.float32)
         for place, column in places:
-            rows[number][place] = _value(cells[column], codes.units[place], where)
+            rows[index][place] = _value(cells[column], codes.units[place], where)
     if not rows:
         raise ClipError("no codes", f"{codes.path} has a first line and no rows")
     return rows
@@ -104,12 +104,12 @@ def unequal_lengths(codes: Codes) -> str:
     )
 
 
-def units_at(rows: dict[int, np.ndarray], numbers: Iterable[int], codes: Codes) -> np.ndarray:
+def units_at(rows: dict[int, np.ndarray], indices: Iterable[int], codes: Codes) -> np.ndarray:
     """Puts codes beside frames.
 
     Args:
       rows: of `read_codes`.
-      numbers: of the T frames, as their source knows them.
+      indices: of the T frames, as their source knows them.
       codes: whose rows they are.
 
     Returns:
@@ -118,28 +118,28 @@ def units_at(rows: dict[int, np.ndarray], numbers: Iterable[int], codes: Codes) 
     Raises:
       ClipError: there are codes, and none of these frames.
     """
-    numbers = [int(number) for number in numbers]
-    if rows and not rows.keys() & set(numbers):
+    indices = [int(index) for index in indices]
+    if rows and not rows.keys() & set(indices):
         raise ClipError(
             "codes of other frames",
             f"{codes.path} codes frames {min(rows)} to {max(rows)}, the clip has "
-            f"{min(numbers)} to {max(numbers)}",
+            f"{min(indices)} to {max(indices)}",
         )
     unknown = np.full(len(codes.units), np.nan, np.float32)
-    return np.stack([rows.get(number, unknown) for number in numbers])
+    return np.stack([rows.get(index, unknown) for index in indices])
 
 
-def left_over(rows: dict[int, np.ndarray], numbers: Iterable[int]) -> str:
+def left_over(rows: dict[int, np.ndarray], indices: Iterable[int]) -> str:
     """Says which coded frames are not among a clip's, as where one counts from 1, one from 0.
 
     Args:
       rows: of `read_codes`.
-      numbers: of the clip's frames, as their source knows them.
+      indices: of the clip's frames, as their source knows them.
 
     Returns:
       A note, empty where there are none.
     """
-    gone = sorted(rows.keys() - {int(number) for number in numbers})
+    gone = sorted(rows.keys() - {int(index) for index in indices})
     return f"{len(gone)} coded frames are not in the clip (the first: {gone[0]})" if gone else ""
 
 
@@ -186,9 +186,9 @@ def _intensities(path: pathlib.Path) -> list[float]:
         where = f"{path}, line {line}"
         if len(cells) != 2:
             raise ClipError("torn codes", f"{where}: {len(cells)} cells, not frame and intensity")
-        number = _frame_number(cells[0], where)
-        if number != len(values) + 1:
-            detail = f"{where}: frame {number}, expected {len(values) + 1}"
+        index = _frame_number(cells[0], where)
+        if index != len(values) + 1:
+            detail = f"{where}: frame {index}, expected {len(values) + 1}"
             raise ClipError("impossible frame number", detail)
         text = cells[1].strip()
         if text not in map(str, range(_STRONGEST + 1)):
@@ -241,12 +241,12 @@ def _columns(path: pathlib.Path, lines: Iterator) -> tuple[int, dict[str, int], 
 
 def _frame_number(text: str, where: str) -> int:
     try:
-        number = float(text)
+        index = float(text)
     except ValueError:
-        number = -1.0
-    if not 0 <= number <= _LAST or number != int(number):
+        index = -1.0
+    if not 0 <= index <= _LAST or index != int(index):
         raise ClipError("impossible frame number", f"{where}: {text[:20]!r} numbers no frame")
-    return int(number)
+    return int(index)
 
 
 def _value(text: str, unit: str, where: str) -> float:

@@ -41,22 +41,22 @@ class FaceSource:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One labelled clip of a data set, before anything is read.
+    """One labelled clip of a dataset, before anything is read.
 
     Attributes:
-      clip_id: unique within the data set.
+      clip_id: unique within the dataset.
       subject: who is seen; folds never split a subject.
       label: class name.
       source: a video, a folder of frames, a still image, an OpenFace CSV; a tuple of frame files;
         or a picklable `LandmarkSource`, `FaceSource` or `faces.video.FrameSource` of the dataset's
         own; where it has a `path`, a change of that file makes it another source.
-      split: "train", "validation", "test" or a name of the data set's own.
+      split: "train", "validation", "test" or a name of the dataset's own.
       fps: frames a second, where the source does not say (folders of frames).
       frame_size: width and height, where the source does not say (OpenFace CSV).
       problem: why the clip cannot be used, found while listing; None when it can.
       note: what was noticed while listing, but is no reason to drop the clip.
       codes: of the frames' action units, where they are not in the source itself.
-      votes: how many raters chose each emotion, in the order of the data set's `VOTES`, or None.
+      votes: how many raters chose each emotion, in the order of the dataset's `VOTES`, or None.
     """
 
     clip_id: str

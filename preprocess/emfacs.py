@@ -1,4 +1,4 @@
-"""EMFACS: the emotion that the action units of a frame show, for data sets that code no emotion."""
+"""EMFACS: the emotion that the action units of a frame show, for datasets that code no emotion."""
 
 from __future__ import annotations
 

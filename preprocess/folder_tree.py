@@ -127,7 +127,7 @@ def layout_error(name: str, source, missing: str, layout: str) -> SourceError:
     """Makes the error for a folder that is not laid out as expected.
 
     Args:
-      name: of the data set.
+      name: of the dataset.
       source: what the user named.
       missing: what was not found.
       layout: the official layout, lines.
@@ -172,9 +172,9 @@ def official_note(kept: list[Clip], official: dict[str, dict[str, int]], whole: 
     """
     found = collections.Counter((clip.split, clip.label) for clip in kept)
     other = [
-        f"{split} {label} {found[split, label]} instead of {number}"
-        for split, numbers in official.items()
-        for label, number in numbers.items()
-        if found[split, label] != number
+        f"{split} {label} {found[split, label]} instead of {index}"
+        for split, indices in official.items()
+        for label, index in indices.items()
+        if found[split, label] != index
     ]
     return [f"not the official number of clips ({whole}): {', '.join(other)}"] if other else []

@@ -1,4 +1,4 @@
-"""Reads all clips of a data set in parallel; what is finished is kept and not read again."""
+"""Reads all clips of a dataset in parallel; what is finished is kept and not read again."""
 
 from __future__ import annotations
 

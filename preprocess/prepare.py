@@ -41,7 +41,7 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
     """
     dataset = DATASETS[options.dataset]
     if options.out is None and not options.dry_run:
-        raise SourceError("--out is missing: name the directory of the prepared data set")
+        raise SourceError("--out is missing: name the directory of the prepared dataset")
     clips = _without_doubles(dataset.clips(options.source, options))
     if options.crops:
         clips = [dataclasses.replace(c, problem=c.problem or no_pictures(c)) for c in clips]
@@ -72,7 +72,7 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
 
 
 def make_request(options: argparse.Namespace, model: pathlib.Path | None) -> dict:
-    """What makes two preparations the same: data set, source, its own options, crops, the model."""
+    """What makes two preparations the same: dataset, source, its own options, crops, the model."""
     return {
         "dataset": options.dataset,
         "source": str(options.source.resolve()) if options.source else None,
@@ -99,16 +99,16 @@ def _read(clips: list[Clip], options, model, console: Console):
     outcomes: list = [None] * len(clips)
     files: list = [None] * len(clips)
     kept = dropped = 0
-    reading = pipeline.read_all(
+    inference_mode = pipeline.read_all(
         clips,
         options.out / store.CACHE,
         workers=options.workers,
         model_path=model,
         crop_size=options.crops,
     )
-    with contextlib.closing(reading), Progress(console) as progress:
+    with contextlib.closing(inference_mode), Progress(console) as progress:
         work = progress.start("reading clips", len(clips))
-        for position, outcome, file in reading:
+        for position, outcome, file in inference_mode:
             outcomes[position], files[position] = outcome, file
             kept, dropped = kept + (not outcome.reason), dropped + bool(outcome.reason)
             rate = f"{work.speed:.1f} clips/s, " if work.speed else ""
@@ -118,7 +118,7 @@ def _read(clips: list[Clip], options, model, console: Console):
 
 
 def _action_units(dataset, clips: list[Clip]) -> tuple[str, ...] | None:
-    """Names of the action units: those of the data set, else those that its clips have codes of."""
+    """Names of the action units: those of the dataset, else those that its clips have codes of."""
     coded = (clip.codes.units for clip in clips if clip.codes)
     return getattr(dataset, "ACTION_UNITS", None) or next(coded, None)
 

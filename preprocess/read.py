@@ -83,7 +83,7 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
     if clip.codes:  # by number: frames that cannot be decoded are not in the sequence
         units = units_at(coded, sequence.frame_index, clip.codes)
         sequence = dataclasses.replace(sequence, action_units=units)
-        if not isinstance(source, tuple):  # of files that a data set chose by their codes
+        if not isinstance(source, tuple):  # of files that a dataset chose by their codes
             gone = left_over(coded, sequence.frame_index)
             notes["note"] = "; ".join(filter(None, (notes["note"], gone)))
     return sequence, notes
@@ -99,28 +99,28 @@ class _Seen(NamedTuple):
 
 def _read_frames(clip: Clip, model_path, crop_size: int) -> tuple[Sequence, dict]:
     followed = tracker.follow(clip.source, model_path=model_path)
-    numbers: list[int] = []
+    indices: list[int] = []
     tracks: dict[int, list[_Seen]] = {}
-    for number, image, found in followed:
+    for index, image, found in followed:
         for face in found:
             # Whom the clip is about shows only in the end, so everybody is cut out.
             crop = _cut(image, face, crop_size) if crop_size else None
             if crop or not crop_size:
-                tracks.setdefault(face.track, []).append(_Seen(len(numbers), face, crop))
-        numbers.append(number)
+                tracks.setdefault(face.track, []).append(_Seen(len(indices), face, crop))
+        indices.append(index)
     frames = followed.frames
     main = max(tracks, key=lambda t: sum(s.face.side**2 for s in tracks[t]), default=None)
     kept = tracks.get(main, [])
-    lasting = [t for t in tracks if len(tracks[t]) >= min(tracker.FLEETING, len(numbers))]
+    lasting = [t for t in tracks if len(tracks[t]) >= min(tracker.FLEETING, len(indices))]
     notes = {
         "other_faces": len(set(lasting) - {main}),
         "rotation": frames.rotation,
         "note": frames.shortfall(),
     }
     sequence = Sequence(
-        landmarks=_over_time(len(numbers), [(s.position, s.face.landmarks) for s in kept]),
-        detected=np.isin(np.arange(len(numbers)), [s.position for s in kept]),
-        frame_index=np.array(numbers, np.int32),
+        landmarks=_over_time(len(indices), [(s.position, s.face.landmarks) for s in kept]),
+        detected=np.isin(np.arange(len(indices)), [s.position for s in kept]),
+        frame_index=np.array(indices, np.int32),
         fps=frames.fps or clip.fps,
         frame_size=frames.size,
         action_units=getattr(clip.source, "action_units", None),

@@ -23,15 +23,15 @@ def make_report(
     """Builds `report.json`.
 
     Args:
-      request: data set, source and options, what makes two preparations the same.
+      request: dataset, source and options, what makes two preparations the same.
       clips, outcomes: one each, in the same order.
       classes: class names in the order of their ids.
-      own_notes: function of the data set's own, from the clips kept to notes on them.
+      own_notes: function of the dataset's own, from the clips kept to notes on them.
 
     Returns:
       `request`, `preprocess_version`, `counts` (clips seen, kept, dropped, read now, reused from
       an earlier run), `dropped` (reason -> clips), `classes` and `splits` (clips kept in each),
-      `subjects` kept, `notes` on the data set as a whole, and `clips`: one row each with
+      `subjects` kept, `notes` on the dataset as a whole, and `clips`: one row each with
       everything that was noticed (`crop_side` and `crop_bytes` only with crops).
     """
     kept = [clip for clip, outcome in zip(clips, outcomes, strict=True) if not outcome.reason]
@@ -64,9 +64,9 @@ def make_report(
 def _lost_classes(clips: list[Clip], kept: dict[str, int], classes) -> list[str]:
     listed = collections.Counter(clip.label for clip in clips if clip.label)
     return [
-        f"class {name}: no clip is left, {number} dropped"
+        f"class {name}: no clip is left, {index} dropped"
         + ("; it stays in the list of classes" if name in classes else "")
-        for name, number in sorted(listed.items())
+        for name, index in sorted(listed.items())
         if not kept[name]
     ]
 
@@ -159,10 +159,10 @@ def print_summary(console: Console, report: dict) -> None:
     if rows and (crop_size := report["request"].get("crop_size")):
         table.add_row("crops", _crops(rows, crop_size))
     for what, key in (("turned upright", "rotation"), ("with other faces", "other_faces")):
-        if number := sum(bool(row[key]) for row in rows):
-            table.add_row(what, f"{number} clips")
-    for reason, number in sorted(report["dropped"].items(), key=lambda item: -item[1]):
-        table.add_row(f"dropped: {reason}", f"{number} clips", style="yellow")
+        if index := sum(bool(row[key]) for row in rows):
+            table.add_row(what, f"{index} clips")
+    for reason, index in sorted(report["dropped"].items(), key=lambda item: -item[1]):
+        table.add_row(f"dropped: {reason}", f"{index} clips", style="yellow")
     console.print(table)
     dropped = _rarest_first([r for r in report["clips"] if r["reason"]], lambda row: row["reason"])
     _print_problems(
@@ -189,7 +189,7 @@ def _rarest_first(clips: list, reason) -> list:
 
 
 def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in counts.items())
+    return ", ".join(f"{name} {index}" for name, index in counts.items())
 
 
 def _print_problems(console: Console, rows: list[tuple[str, str]], word: str) -> None:

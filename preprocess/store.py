@@ -1,4 +1,4 @@
-"""Writes the prepared data set: TFDS over ArrayRecord shards, without TensorFlow."""
+"""Writes the prepared dataset: TFDS over ArrayRecord shards, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from . import PREPROCESS_VERSION
 from .clip import Clip, SourceError
 
 NAME = "landmarks"
-CACHE = ".clips"  # finished clips, in the data set's directory
+CACHE = ".clips"  # finished clips, in the dataset's directory
 INFO = "dataset_info.json"  # written last: a directory with it is complete
 _OWN_FILES = (
     INFO, "features.json", "metadata.json", "label.labels.txt", "graph.json", "report.json",
@@ -55,7 +55,7 @@ def write_dataset(
     """Writes shards, graph and report; the directory changes only once everything is written.
 
     Args:
-      out: the data set's directory; what else lies in it stays.
+      out: the dataset's directory; what else lies in it stays.
       examples: function without arguments that gives an iterator of `(clip, sequence)`; it is
         called twice, so nothing is held.
       splits: names of the splits that get examples.
@@ -92,7 +92,7 @@ def _move_in(partial: pathlib.Path, out: pathlib.Path) -> None:
 
 
 def own_files(out: pathlib.Path) -> list[pathlib.Path]:
-    """Lists the files of a prepared data set in `out`; nothing else in there is ever touched."""
+    """Lists the files of a prepared dataset in `out`; nothing else in there is ever touched."""
     named = [out / name for name in _OWN_FILES if (out / name).exists()]
     return named + list(out.glob(f"{NAME}-*.array_record*"))
 
@@ -112,7 +112,7 @@ def check_target(out: pathlib.Path, request: dict, overwrite: bool) -> None:
         if foreign and not (out / CACHE).exists():
             raise SourceError(
                 f"--out {out} holds other things ({', '.join(sorted(foreign)[:3])}): name an empty "
-                "or new directory, or add --overwrite to put the data set beside them"
+                "or new directory, or add --overwrite to put the dataset beside them"
             )
         return
     earlier, request = _said(read_report(out).get("request")), _said(request)
@@ -120,7 +120,7 @@ def check_target(out: pathlib.Path, request: dict, overwrite: bool) -> None:
         names = earlier.keys() | request.keys()
         changed = sorted(k for k in names if earlier.get(k) != request.get(k)) if earlier else ()
         raise SourceError(
-            f"{out} already holds a data set that was prepared otherwise (other "
+            f"{out} already holds a dataset that was prepared otherwise (other "
             f"{', '.join(changed) or 'program'}): name another --out, or add --overwrite"
         )
 
@@ -135,7 +135,7 @@ def _said(request: dict | None) -> dict:
 
 
 def read_report(out: pathlib.Path) -> dict:
-    """Returns `report.json` of a prepared data set, empty when there is none to read."""
+    """Returns `report.json` of a prepared dataset, empty when there is none to read."""
     try:
         return json.loads((out / "report.json").read_text())
     except (OSError, ValueError):
@@ -160,11 +160,11 @@ def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
     try:
         return make_graph(total / frames)
     except ValueError as error:
-        raise SourceError(f"the landmarks of this data set make no face: {error}") from error
+        raise SourceError(f"the landmarks of this dataset make no face: {error}") from error
 
 
 def _info(directory, classes, action_units, crop_size: int, votes, framing: Framing, request: dict):
-    """Describes the data set to TFDS: `DatasetInfo`."""
+    """Describes the dataset to TFDS: `DatasetInfo`."""
     import tensorflow_datasets as tfds
 
     identity = tfds.core.dataset_info.DatasetIdentity(

@@ -55,7 +55,7 @@ def small_graph() -> landmarks.Graph:
 
 @pytest.fixture(scope="session")
 def make_clips(small_graph):
-    """Function that makes a data set in memory: each class moves another part of the face."""
+    """Function that makes a dataset in memory: each class moves another part of the face."""
 
     def make(subjects=4, clips_per_subject=6, frames=4, classes=3, noise=0.5, graph=small_graph):
         rng = np.random.default_rng(0)
@@ -68,11 +68,11 @@ def make_clips(small_graph):
         for face, label in zip(faces, labels, strict=True):
             face[:, moving[label], 1] += 8 * ramp
         faces += rng.normal(0, noise, faces.shape)
-        people = [f"s{number // clips_per_subject}" for number in range(count)]
-        held_out = max(1, subjects // 4)
-        last = [f"s{number}" for number in range(subjects - held_out, subjects)]
+        people = [f"s{index // clips_per_subject}" for index in range(count)]
+        evaluation = max(1, subjects // 4)
+        last = [f"s{index}" for index in range(subjects - evaluation, subjects)]
         return clips.Clips(
-            clip_ids=[f"clip{number:03d}" for number in range(count)],
+            clip_ids=[f"clip{index:03d}" for index in range(count)],
             subjects=people,
             splits=["test" if person in last else "train" for person in people],
             labels=labels,

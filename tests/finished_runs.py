@@ -66,7 +66,7 @@ def landmarks_config(prepared, **fields) -> ConfigDict:
     """ST-BLN on landmarks, in memory."""
     small = {
         "data.frames": 4, "model.widths": (4, 4), "train.epochs": 2, "train.batch_size": 8,
-        "evaluation.passes": 8,
+        "evaluation.mc_samples": 8,
     }  # fmt: skip
     return with_fields(stbln_synthetic.get_config(), prepared, small | fields)
 
@@ -75,7 +75,7 @@ def crops_config(prepared, variant="full", **fields) -> ConfigDict:
     """FER-GCN on face crops."""
     small = {
         "data.frames": 4, "data.crop_size": 28, "model.stages": ((4, 1), (6, 1)),
-        "model.features": 8, "train.epochs": 2, "train.batch_size": 4, "evaluation.passes": 8,
+        "model.features": 8, "train.epochs": 2, "train.batch_size": 4, "evaluation.mc_samples": 8,
     }  # fmt: skip
     return with_fields(fergcn_synthetic.get_config(variant), prepared, small | fields)
 
@@ -83,12 +83,12 @@ def crops_config(prepared, variant="full", **fields) -> ConfigDict:
 _WINDOWS = {
     "task": "action_units", "data.frame_rule": "windows", "data.frames": 3,
     "data.window_strides": (12, 6), "train.batch_size": 8, "train.epochs": 1,
-    "evaluation.passes": 3, "protocol.name": "holdout",
+    "evaluation.mc_samples": 3, "protocol.name": "holdout",
 }  # fmt: skip
 UNIT_MODELS = {
     "stc_nlstm": (stcnlstm_synthetic_units, {
         "model.channels": (2, 2), "model.hidden": 3, "data.crop_size": 0, "train.epochs": 2,
-        "optimizer.drop_at": (1,), "train.evaluation_epochs": 2,
+        "optimizer.lr_milestones": (1,), "train.eval_every_epochs": 2,
     }),
     "fer_gcn": (fergcn_synthetic, {
         "model.stages": ((2, 1), (2, 1)), "model.features": 4, "model.modules": 1,
@@ -113,7 +113,7 @@ def dimensions_config(prepared, **fields) -> ConfigDict:
         "name": "tiny", "method": "VGG16 bilinear", "task": "dimensional",
         "data.dataset": "ferplus", "data.frames": 1, "data.frame_rule": "middles",
         "data.classes": ("valence", "arousal"), "train.batch_size": 8, "train.epochs": 6,
-        "optimizer.learning_rate": 0.02, "protocol.name": "holdout", "evaluation.passes": 4,
+        "optimizer.learning_rate": 0.02, "protocol.name": "holdout", "evaluation.mc_samples": 4,
     }  # fmt: skip
     return with_fields(config, prepared, small | fields)
 
@@ -121,7 +121,11 @@ def dimensions_config(prepared, **fields) -> ConfigDict:
 CONFIGS = {
     "landmarks": lambda prepared: landmarks_config(
         prepared,
-        **{"train.epochs": EPOCHS, "train.checkpoint_epochs": 1, "optimizer.learning_rate": 0.02},
+        **{
+            "train.epochs": EPOCHS,
+            "train.checkpoint_every_epochs": 1,
+            "optimizer.learning_rate": 0.02,
+        },
     ),
     "crops": lambda prepared: crops_config(
         prepared, **{"data.crops_in_memory_gb": 0.0, "train.batch_size": 2}

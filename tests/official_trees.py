@@ -25,17 +25,17 @@ def put(path: pathlib.Path, content: str = "") -> None:
     path.write_text(content)
 
 
-def ckplus_sequence(root, sequence: str, numbers, label="3.0000000e+00", labels="Emotion"):
+def ckplus_sequence(root, sequence: str, indices, label="3.0000000e+00", labels="Emotion"):
     """Writes one sequence; `label` None leaves out its folder, "folder" leaves that empty."""
-    person, number = sequence.split("_")
-    for frame in numbers:
-        put(root / "cohn-kanade-images" / person / number / f"{sequence}_{frame:08d}.png")
+    person, index = sequence.split("_")
+    for frame in indices:
+        put(root / "cohn-kanade-images" / person / index / f"{sequence}_{frame:08d}.png")
     if label is None:
         return
-    folder = root / labels / person / number
+    folder = root / labels / person / index
     folder.mkdir(parents=True)
     if label != "folder":
-        put(folder / f"{sequence}_{numbers[-1]:08d}_emotion.txt", f"   {label}\n")
+        put(folder / f"{sequence}_{indices[-1]:08d}_emotion.txt", f"   {label}\n")
 
 
 def oulu_tree(root, people=("P001", "P080"), frames=("000.jpeg", "001.jpeg")):
@@ -51,19 +51,19 @@ def oulu_tree(root, people=("P001", "P080"), frames=("000.jpeg", "001.jpeg")):
 def afew_tree(root):
     """Writes one clip of each class and split, and a second happy one to train on."""
     for split in ("Train_AFEW", "Val_AFEW"):
-        for number, emotion in enumerate(AFEW_FOLDERS):
-            put(root / split / emotion / f"{number:09d}.avi")
+        for index, emotion in enumerate(AFEW_FOLDERS):
+            put(root / split / emotion / f"{index:09d}.avi")
     put(root / "Train_AFEW" / "Happy" / "000046280.avi")
 
 
 def mmi_session(
-    root, number, video="S001-001", emotion="4", person=None, view="0", frames=(), suffix=".avi"
+    root, index, video="S001-001", emotion="4", person=None, view="0", frames=(), suffix=".avi"
 ):
     """Writes one session, its video empty unless `frames` are given.
 
     None leaves out: `person` and `emotion` their Metatag, `view` session.xml.
     """
-    folder = root / "Sessions" / str(number)
+    folder = root / "Sessions" / str(index)
     tags = {"Duration": "3", "Emotion": emotion, "SubjectID": person}
     lines = [f'  <Metatag Name="{k}" Value="{v}"/>' for k, v in tags.items() if v is not None]
     head = '<?xml version="1.0" encoding="ISO-8859-1"?>\n'
@@ -90,12 +90,12 @@ def bp4d_codes(root, clip_id: str, rows: dict[int, dict[int, int]], folder="AU_O
     put(root / folder / f"{clip_id}.csv", "\n".join(lines) + "\n")
 
 
-def bp4d_task(root, clip_id: str, numbers=(1, 2), folder="Sequences", digits=4, **codes):
+def bp4d_task(root, clip_id: str, indices=(1, 2), folder="Sequences", digits=4, **codes):
     """Writes a task of empty images, all of them coded."""
     subject, task = clip_id.split("_")
-    for number in numbers:
-        put(root / folder / subject / task / f"{number:0{digits}d}.jpg")
-    bp4d_codes(root, clip_id, {number: {} for number in numbers}, **codes)
+    for index in indices:
+        put(root / folder / subject / task / f"{index:0{digits}d}.jpg")
+    bp4d_codes(root, clip_id, {index: {} for index in indices}, **codes)
 
 
 def fera_recording(root, name: str, frames=("0001.jpg", "0002.jpg"), folder="training"):
@@ -131,14 +131,14 @@ def ferplus_tree(root):
     images = ["emotion,pixels,Usage"]
     votes = [f"Usage,Image name,{','.join(FERPLUS_EMOTIONS)},unknown,NF"]
     parts = (usage for usage, count in FERPLUS_PARTS.items() for _ in range(count))
-    for number, usage in enumerate(parts):
-        happy = number % 2
+    for index, usage in enumerate(parts):
+        happy = index % 2
         pixels = np.clip(rng.normal(70 + 110 * happy, 25, 48 * 48), 0, 255).astype(int)
         images.append(f"0,{' '.join(map(str, pixels))},{usage}")
         own = [0] * 10
-        own[FERPLUS_EMOTIONS.index("happiness" if happy else "sadness")] = 9 - number % 3
-        own[0] += 1 + number % 3
-        votes.append(f"{usage},fer{number:07d}.png,{','.join(map(str, own))}")
+        own[FERPLUS_EMOTIONS.index("happiness" if happy else "sadness")] = 9 - index % 3
+        own[0] += 1 + index % 3
+        votes.append(f"{usage},fer{index:07d}.png,{','.join(map(str, own))}")
     put(root / "fer2013.csv", "\n".join(images) + "\n")
     put(root / "fer2013new.csv", "\n".join(votes) + "\n")
 
@@ -151,14 +151,14 @@ def drawn(subject: int, frames: int) -> list:
 
 def blank(count: int) -> list:
     """Makes frames without a face, each of another brightness."""
-    return [np.full((32, 48, 3), 5 * number % 250, np.uint8) for number in range(count)]
+    return [np.full((32, 48, 3), 5 * index % 250, np.uint8) for index in range(count)]
 
 
-def write_landmarks(path, numbers) -> None:
+def write_landmarks(path, indices) -> None:
     """Writes an OpenFace CSV with these frame numbers."""
-    points = make_clip(0, 0, 1, frames=max(len(numbers), 2)).landmarks[: len(numbers)]
+    points = make_clip(0, 0, 1, frames=max(len(indices), 2)).landmarks[: len(indices)]
     names = ["frame", *(f" {axis}_{k}" for axis in "xy" for k in range(68))]
-    table = np.column_stack([numbers, points.transpose(0, 2, 1).reshape(len(numbers), 136)])
+    table = np.column_stack([indices, points.transpose(0, 2, 1).reshape(len(indices), 136)])
     np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.4f")
 
 
@@ -197,7 +197,7 @@ def prepare(name: str, source, out, *more: str) -> dict:
 
 
 def examples(out) -> dict:
-    """Returns the rows of a prepared data set, by clip id."""
+    """Returns the rows of a prepared dataset, by clip id."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(out)

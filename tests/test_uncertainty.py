@@ -119,7 +119,7 @@ def sampler(request):
     if request.param == "user":  # a fresh BatchNorm in inference mode scales nothing
         inputs = (inputs - inputs.mean(0)) / inputs.std(0)
 
-    def sample(passes=12, chunk=0, seed=0, rate=0.5):
+    def sample(mc_samples=12, chunk=0, seed=0, rate=0.5):
         if request.param == "user":
             model = UserModel(rate)
         else:
@@ -127,7 +127,12 @@ def sampler(request):
         variables = model.init(jax.random.key(0), inputs, train=False)
         run = jax.jit(
             lambda key: uncertainty.mc_dropout(
-                uncertainty.stochastic(model), variables, inputs, key, passes=passes, chunk=chunk
+                uncertainty.stochastic(model),
+                variables,
+                inputs,
+                key,
+                mc_samples=mc_samples,
+                chunk=chunk,
             )
         )
         plain = jax.nn.softmax(model.apply(variables, inputs, train=False), -1)
@@ -147,7 +152,7 @@ def test_passes_are_distributions_that_differ(sampler):
 
 
 def test_without_dropout_all_passes_are_the_plain_prediction(sampler):
-    samples, plain = sampler(passes=3, rate=0.0)
+    samples, plain = sampler(mc_samples=3, rate=0.0)
     np.testing.assert_allclose(samples, np.broadcast_to(plain, samples.shape), atol=1e-6)
     np.testing.assert_array_equal(samples, samples[:1].repeat(3, 0))
 
@@ -159,7 +164,7 @@ def test_chunks_do_not_change_the_passes(sampler):
 
 
 def test_prime_number_of_passes(sampler):
-    assert sampler(passes=7, chunk=3)[0].shape[0] == 7
+    assert sampler(mc_samples=7, chunk=3)[0].shape[0] == 7
 
 
 PROBABILITIES = st.tuples(st.integers(1, 8), st.integers(1, 5), st.integers(2, 9)).flatmap(
@@ -250,23 +255,23 @@ SCORED = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_s
 
 @settings(max_examples=100, deadline=None)
 @given(SCORED, st.randoms(use_true_random=False))
-def test_order_of_the_clips_does_not_matter_even_with_ties(scored, random):
-    shuffled = random.sample(scored, len(scored))
+def test_order_of_the_clips_does_not_matter_even_with_ties(evaluated, random):
+    shuffled = random.sample(evaluated, len(evaluated))
     first, second = (
         uncertainty.risk_coverage(*(np.array(column) for column in zip(*rows, strict=True)))
-        for rows in (scored, shuffled)
+        for rows in (evaluated, shuffled)
     )
     np.testing.assert_array_equal(first, second)
     coverage, risk = first
-    assert len(coverage) == len({doubt for doubt, _ in scored})
+    assert len(coverage) == len({doubt for doubt, _ in evaluated})
     assert coverage[-1] == 1 and (np.diff(coverage) > 0).all()
-    assert risk[-1] == pytest.approx(np.mean([not right for _, right in scored]))
+    assert risk[-1] == pytest.approx(np.mean([not right for _, right in evaluated]))
 
 
 @settings(max_examples=100, deadline=None)
 @given(SCORED, st.sampled_from([0.0, 0.5, 0.8, 1.0]))
-def test_threshold_reaches_the_target_and_is_the_largest_that_does(scored, target):
-    doubt, correct = (np.array(column) for column in zip(*scored, strict=True))
+def test_threshold_reaches_the_target_and_is_the_largest_that_does(evaluated, target):
+    doubt, correct = (np.array(column) for column in zip(*evaluated, strict=True))
     threshold = uncertainty.abstain_threshold(doubt, correct, target)
     coverage, accuracy = uncertainty.selective_accuracy(doubt, correct, threshold)
     larger = [value for value in np.unique(doubt) if value > threshold]

@@ -9,7 +9,7 @@ Rows run in the order of their worth, in a process of their own that ends with a
 or takes too long; the next row gets a new one. Results are written as they come, to
 OUT/results.jsonl, and as a table to OUT/table.md, which is printed last.
 
-Needs jax, flax, optax, numpy, ml_collections, and PyTorch for the mirrors. No data set is read.
+Needs jax, flax, optax, numpy, ml_collections, and PyTorch for the mirrors. No dataset is read.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def measure(small: bool) -> Iterator[dict]:
     for devices in (count,) if small else sorted({1, count}):
         flags = os.environ.get("XLA_FLAGS", "")
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        visible = visible if visible[0] else [str(number) for number in range(count)]
+        visible = visible if visible[0] else [str(index) for index in range(count)]
         env = {
             **os.environ,
             "CUDA_VISIBLE_DEVICES": ",".join(visible[:devices]),

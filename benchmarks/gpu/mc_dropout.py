@@ -25,21 +25,23 @@ def by_chunk(system: str, batch: int, frames: int, small: bool) -> Iterator[dict
     x, _ = pair.batch(2 if small else batch)
     x, variables = jax.device_put((x, variables))
     forward = uncertainty.stochastic(module)
-    passes = 10 if small else PASSES
+    mc_samples = 10 if small else PASSES
     chunks = (1, 0) if small else (*CHUNKS, 0)
 
     def compile_chunk(chunk):
         def sample(variables, x, key):
-            return uncertainty.mc_dropout(forward, variables, x, key, passes=passes, chunk=chunk)
+            return uncertainty.mc_dropout(
+                forward, variables, x, key, mc_samples=mc_samples, chunk=chunk
+            )
 
         return jax.jit(sample).lower(variables, x, jax.random.key(0)).compile()
 
     programs = sides.side_by_side(functools.partial(compile_chunk, chunk) for chunk in chunks)
     for chunk, sample in zip(chunks, programs, strict=True):
         seconds = []
-        for number in range(2 if small else 4):
+        for index in range(2 if small else 4):
             started = time.perf_counter()
-            jax.block_until_ready(sample(variables, x, jax.random.key(number)))
+            jax.block_until_ready(sample(variables, x, jax.random.key(index)))
             seconds.append(time.perf_counter() - started)
         median = statistics.median(seconds[1:])
         yield {

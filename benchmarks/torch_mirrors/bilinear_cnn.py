@@ -23,11 +23,11 @@ class VGG16(nn.Module):
     def __init__(self, stages=VGG16_STAGES, last_pool=False):
         super().__init__()
         layers, fan_in = [], 3
-        for number, (width, convolutions) in enumerate(stages, 1):
+        for index, (width, convolutions) in enumerate(stages, 1):
             for _ in range(convolutions):
                 layers += [nn.Conv2d(fan_in, width, 3, padding=1), nn.ReLU(inplace=True)]
                 fan_in = width
-            if last_pool or number < len(stages):
+            if last_pool or index < len(stages):
                 layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.channels = fan_in
@@ -152,11 +152,11 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
 
 def _vgg_names(tree: dict) -> dict[str, np.ndarray]:
     """`stage2/conv1` is the fifth module of `features` if the first stage has two convolutions."""
-    named, number = {}, 0
+    named, index = {}, 0
     for stage in range(1, len(tree) + 1):
         layers = tree[f"stage{stage}"]
         for convolution in range(1, len(layers) + 1):
-            named |= named_leaves(f"features.{number}", layers[f"conv{convolution}"])
-            number += 2  # convolution, ReLU
-        number += 1  # pooling
+            named |= named_leaves(f"features.{index}", layers[f"conv{convolution}"])
+            index += 2  # convolution, ReLU
+        index += 1  # pooling
     return named

@@ -52,14 +52,14 @@ class DenseNet(nn.Module):
         self.features.add_module("relu0", nn.ReLU())
         self.features.add_module("pool0", nn.MaxPool2d(3, 2, padding=1))
         width = initial
-        for number, layers in enumerate(blocks, 1):
+        for index, layers in enumerate(blocks, 1):
             block = nn.Sequential()
             for layer in range(1, layers + 1):
                 block.add_module(f"denselayer{layer}", DenseLayer(width, growth))
                 width += growth
-            self.features.add_module(f"denseblock{number}", block)
-            if number < len(blocks):
-                self.features.add_module(f"transition{number}", Transition(width))
+            self.features.add_module(f"denseblock{index}", block)
+            if index < len(blocks):
+                self.features.add_module(f"transition{index}", Transition(width))
                 width //= 2
         self.features.add_module("norm5", nn.BatchNorm2d(width))
         self.classifier = nn.Linear(width, classes)

@@ -74,13 +74,13 @@ class ResNet50(nn.Module):
         self.conv1, self.bn1 = _conv(3, fan_in, 7, 2), nn.BatchNorm2d(fan_in)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
         self.stages = []
-        for number, (width, blocks) in enumerate(stages, 1):
+        for index, (width, blocks) in enumerate(stages, 1):
             layer = []
             for block in range(blocks):
-                layer.append(Bottleneck(fan_in, width, 2 if number > 1 and block == 0 else 1))
+                layer.append(Bottleneck(fan_in, width, 2 if index > 1 and block == 0 else 1))
                 fan_in = 4 * width
-            self.add_module(f"layer{number}", nn.Sequential(*layer))
-            self.stages.append(f"layer{number}")
+            self.add_module(f"layer{index}", nn.Sequential(*layer))
+            self.stages.append(f"layer{index}")
 
     def forward(self, x):
         x = self.maxpool(F.relu(self.bn1(self.conv1(x)), inplace=True))
@@ -161,12 +161,12 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
 def _vgg_numbers(tree: dict):
     """Yields the places of convolutions and norms in `features`; batch_stats have norms only."""
     with_convolutions = "conv1" in tree["stage1"]
-    number = 0
+    index = 0
     for stage in tree.values():
         for _ in range(sum(name.startswith("norm") for name in stage)):
-            yield from (number, number + 1) if with_convolutions else (number + 1,)
-            number += 3  # convolution, norm, ReLU
-        number += 1  # pooling
+            yield from (index, index + 1) if with_convolutions else (index + 1,)
+            index += 3  # convolution, norm, ReLU
+        index += 1  # pooling
 
 
 def _graph_module(prefix: str, part: dict) -> dict[str, np.ndarray]:

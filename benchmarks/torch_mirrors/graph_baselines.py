@@ -179,9 +179,9 @@ class DirectedLayer(nn.Module):
     def __init__(self, pairs, nodes, fan_in, fan_out, *, stride, kernel, first):
         super().__init__()
         s, t = torch.zeros(nodes, len(pairs)), torch.zeros(nodes, len(pairs))
-        for number, (source, target) in enumerate(pairs):
-            s[source, number] = 1
-            t[target, number] = 1
+        for index, (source, target) in enumerate(pairs):
+            s[source, index] = 1
+            t[target, index] = 1
         degree = (s + t).sum(1, keepdim=True)
         self.S = nn.Parameter(s / degree + 1e-6)
         self.T = nn.Parameter(t / degree + 1e-6)

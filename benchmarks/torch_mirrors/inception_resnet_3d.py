@@ -62,8 +62,8 @@ class Block(nn.Module):
     def __init__(self, fan_in, widths, sizes, frames, factorised, norm, linear, same, fans=()):
         super().__init__()
         self.branches = nn.ModuleList()
-        for number, (branch, kernels) in enumerate(zip(widths, sizes, strict=True)):
-            units, channels = nn.ModuleList(), fans[number] if fans else fan_in
+        for index, (branch, kernels) in enumerate(zip(widths, sizes, strict=True)):
+            units, channels = nn.ModuleList(), fans[index] if fans else fan_in
             for width, size in zip(branch, kernels, strict=True):
                 stride, size = (2, size[1]) if size[0] == "half" else (1, size)
                 taps = frames if size[0] == size[1] else factorised
@@ -74,24 +74,24 @@ class Block(nn.Module):
         if linear:
             self.linear = nn.Conv3d(self.out, fan_in, 1)
 
-    def run(self, number, x):
-        for unit in self.branches[number]:
+    def run(self, index, x):
+        for unit in self.branches[index]:
             x = unit(x)
         return x
 
     def join(self, x):
-        return torch.cat([self.run(number, x) for number in range(len(self.branches))], 1)
+        return torch.cat([self.run(index, x) for index in range(len(self.branches))], 1)
 
 
 class Stem(Block):
     def forward(self, x):
-        for number, unit in enumerate(self.branches[0]):
-            x = max_pool(unit(x), True) if number == 2 else unit(x)
+        for index, unit in enumerate(self.branches[0]):
+            x = max_pool(unit(x), True) if index == 2 else unit(x)
         if len(self.branches) == 1:
             return x
         x = max_pool(x, True)
         mean = F.avg_pool3d(x, (1, 3, 3), 1, (0, 1, 1), count_include_pad=False)
-        branches = [self.run(number, x) for number in (1, 2, 3)]
+        branches = [self.run(index, x) for index in (1, 2, 3)]
         return torch.cat([*branches, self.run(4, mean)], 1)
 
 

@@ -176,13 +176,13 @@ def train_step(model, optimizer, x, y):
 
 
 @torch.no_grad()
-def mc_dropout(model, x, passes):
+def mc_dropout(model, x, mc_samples):
     """Samples class probabilities with dropout active and BatchNorm on its stored statistics.
 
     Args:
       model: the network; its training flag is as before on return.
       x: [N, C, T, E] edge features, pixels.
-      passes: number of stochastic forward passes S.
+      mc_samples: number of stochastic forward passes S.
 
     Returns:
       [S, N, classes] softmax probabilities.
@@ -192,7 +192,7 @@ def mc_dropout(model, x, passes):
     was_training = model.training
     model.eval()
     model.dropout.train()
-    probabilities = torch.stack([model(x).softmax(dim=-1) for _ in range(passes)])
+    probabilities = torch.stack([model(x).softmax(dim=-1) for _ in range(mc_samples)])
     model.train(was_training)
     return probabilities
 

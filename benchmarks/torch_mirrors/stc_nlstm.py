@@ -53,16 +53,16 @@ class STCNLSTM(nn.Module):
     def __init__(self, classes, channels=WIDTHS, hidden=128, nesting="nested", frames=18, side=64):
         super().__init__()
         self.nesting, layers, lengths = nesting, [], []
-        for number, (fan_in, width) in enumerate(zip((3, *channels), channels, strict=False), 1):
-            layers.append(Layer(fan_in, width, number in NORMED))
+        for index, (fan_in, width) in enumerate(zip((3, *channels), channels, strict=False), 1):
+            layers.append(Layer(fan_in, width, index in NORMED))
             lengths.append(width * sum(n * n for n in BINS))
         self.layers = nn.ModuleList(layers)
         if nesting == "nested":
             self.t_lstms = nn.ModuleList(TwoLevelLSTM(length, hidden) for length in lengths)
             self.c_lstm = TwoLevelLSTM(hidden, hidden)
         elif nesting == "none":
-            for number in range(1, len(channels)):
-                side = side // 2 if number in POOLED else side
+            for index in range(1, len(channels)):
+                side = side // 2 if index in POOLED else side
             self.units = nn.Linear(frames * side * side * channels[-1], UNITS)
         else:
             self.t_lstm = TwoLevelLSTM(lengths[-1], hidden)
@@ -70,10 +70,10 @@ class STCNLSTM(nn.Module):
 
     def forward(self, x):
         maps = []
-        for number, layer in enumerate(self.layers, 1):
+        for index, layer in enumerate(self.layers, 1):
             maps.append(layer(x))
             x = maps[-1]
-            if number in POOLED and number < len(self.layers):
+            if index in POOLED and index < len(self.layers):
                 pooled = F.max_pool2d(_frames(x), 2)
                 x = pooled.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
         if self.nesting == "none":
@@ -98,12 +98,12 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
     named = {}
     for name, part in tree.items():
         if name.startswith("layer"):
-            number = int(name.removeprefix("layer")) - 1
+            index = int(name.removeprefix("layer")) - 1
             for block, leaves in part.items():
-                named |= named_leaves(f"layers.{number}.{block}", leaves)
+                named |= named_leaves(f"layers.{index}.{block}", leaves)
         elif "lstm" in name:
-            number = name.removeprefix("t_lstm")
-            prefix = f"t_lstms.{int(number) - 1}" if number.isdigit() else name
+            index = name.removeprefix("t_lstm")
+            prefix = f"t_lstms.{int(index) - 1}" if index.isdigit() else name
             for level, leaves in part.items():
                 place = int(level.removeprefix("level")) - 1
                 for leaf, array in leaves.items():

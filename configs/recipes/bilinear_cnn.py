@@ -57,10 +57,10 @@ def get_config(trunk: str, pooling: str, dimensions: str) -> ConfigDict:
     config.data.classes = DIMENSIONS[dimensions]
     config.optimizer.update(
         {"learning_rate": 0.001, "weight_decay": 5e-4, "schedule": "steps",
-         "drop_at": (20, 40, 60, 80), "drop_factor": 0.5}
+         "lr_milestones": (20, 40, 60, 80), "lr_factor": 0.5}
     )  # fmt: skip
     config.train.batch_size, config.train.epochs = 50, 100
-    config.train.checkpoint_epochs, config.train.keep = 1, "best"
+    config.train.checkpoint_every_epochs, config.train.select_checkpoint = 1, "best"
     config.protocol.name = "holdout"
     return config
 
@@ -73,6 +73,6 @@ def get_small(pooling: str, dimensions: str) -> ConfigDict:
         {"stages": ((24, 2), (48, 2), (96, 2)), "batch_norm": True, "size": 0,
          "pixels": "symmetric", "features": 128}
     )  # fmt: skip
-    config.optimizer.update({"name": "adam", "drop_at": (6, 8), "drop_factor": 0.2})
+    config.optimizer.update({"name": "adam", "lr_milestones": (6, 8), "lr_factor": 0.2})
     config.train.epochs = 10
     return config

@@ -53,7 +53,7 @@ def get_config(dataset: str, variant: str = "full") -> ConfigDict:
     config.data.crop_size = 224
     config.optimizer.learning_rate, config.optimizer.weight_decay = 0.001, 5e-5
     config.train.batch_size, config.train.epochs = 4, 120
-    config.train.checkpoint_epochs = 1
+    config.train.checkpoint_every_epochs = 1
     return config
 
 

@@ -59,7 +59,7 @@ def get_config(dataset: str, variant: str = "full") -> ConfigDict:
     config.data.frames, config.data.frame_rule = 10, RULES.get(dataset, "uniform")
     config.optimizer.learning_rate, config.optimizer.weight_decay = 0.01, 1e-4
     config.train.batch_size, config.train.epochs = 8, 100
-    config.train.checkpoint_epochs = 1
+    config.train.checkpoint_every_epochs = 1
     config.protocol.folds = 5
     return config
 
@@ -90,5 +90,5 @@ def shrink(config: ConfigDict) -> ConfigDict:
     config.data.crop_size = 96
     config.model.divisor = 8
     config.optimizer.name, config.optimizer.learning_rate = "adam", 0.001
-    config.train.epochs, config.train.evaluation_epochs = 12, 3
+    config.train.epochs, config.train.eval_every_epochs = 12, 3
     return config

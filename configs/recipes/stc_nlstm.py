@@ -57,7 +57,7 @@ def get_config(dataset: str, variant: str = "full", frames: int = 22) -> ConfigD
         config.data.frames, config.data.frame_rule = PEAKS.get(dataset, (1, "middles"))
     config.optimizer.update(
         {"learning_rate": 0.0025, "weight_decay": 0.0015, "decay": "kernels", "clip_norm": 5.0,
-         "schedule": "steps", "drop_at": (300,), "drop_factor": 0.01}
+         "schedule": "steps", "lr_milestones": (300,), "lr_factor": 0.01}
     )  # fmt: skip
     config.train.batch_size, config.train.epochs = 64, 500
     config.protocol.repeats = 4
@@ -77,7 +77,7 @@ def get_small(dataset: str, variant: str = "full") -> ConfigDict:
     config.optimizer.name = "adam"  # begins to learn earlier
     # at 0.001 networks without BatchNorm do not begin to learn from some first weights
     config.optimizer.learning_rate = 0.001 if variant == "densenet" else 0.0003
-    config.optimizer.drop_at, config.optimizer.drop_factor = (24,), 0.1
+    config.optimizer.lr_milestones, config.optimizer.lr_factor = (24,), 0.1
     config.train.batch_size, config.train.epochs = 8, 30
     config.protocol.repeats = 1
     return config

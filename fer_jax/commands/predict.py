@@ -36,7 +36,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--out", type=path, help="table of all windows, .csv or .json")
     add("--annotate", type=path, metavar="MP4", help="annotated video; a folder for several clips")
     add("--figure", type=path, metavar="PNG", help="timeline figure; a folder for several clips")
-    add("--passes", type=_positive(int), default=100, help="with dropout, a window (default 100)")
+    add(
+        "--mc-samples",
+        type=_positive(int),
+        default=100,
+        help="with dropout, a window (default 100)",
+    )
     add("--window", type=_positive(float), metavar="SECONDS",
         help="default: that of the clips or windows the model was trained on (median); 0.2 for "
         "models of still images")  # fmt: skip

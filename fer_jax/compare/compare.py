@@ -114,7 +114,7 @@ def _scores(metrics: dict, task: str) -> dict:
     if task == "dimensional":
         return _near(metrics)
     scores = {}
-    for name, row in metrics["readings"].items():
+    for name, row in metrics["inference_modes"].items():
         low, high = row["interval_95_folds"]
         if low is None:
             low, high = row["interval_95_pooled"]
@@ -129,7 +129,7 @@ def _scores(metrics: dict, task: str) -> dict:
 
 def _near(metrics: dict) -> dict:
     """The same of valence, arousal and dominance: accuracy at T, and errors of each dimension."""
-    table = metrics["readings"]
+    table = metrics["inference_modes"]
     scores = {}
     for name, row in table.items():
         low, high = row["interval_95_people"]
@@ -152,7 +152,7 @@ def _near(metrics: dict) -> dict:
     return scores
 
 
-def measure(predictor: Predictor, passes: int = 100) -> dict:
+def measure(predictor: Predictor, mc_samples: int = 100) -> dict:
     """Cost of a trained model: `gflops` a clip, `ms` and `ms_mcd` a clip, one clip at a time.
 
     The operations are those of the compiled network (a multiplication and an addition are two).
@@ -163,7 +163,9 @@ def measure(predictor: Predictor, passes: int = 100) -> dict:
     inputs = predictor.features(stack_faces(faces, predictor.module.inputs))
     plain = jax.jit(functools.partial(predictor.module.apply, train=False))
     cost = plain.lower(predictor.recalibrated, inputs).cost_analysis()
-    stochastic = jax.jit(functools.partial(uncertainty.sample, predictor.module, passes=passes))
+    stochastic = jax.jit(
+        functools.partial(uncertainty.sample, predictor.module, mc_samples=mc_samples)
+    )
     key = jax.random.key(0)
     has_dropout = bool(getattr(predictor.module, "dropout", 0.0))
     return {

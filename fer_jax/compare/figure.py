@@ -34,15 +34,16 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
     several = len({row["dataset"] for row in rows}) > 1
     names = [f"{row['method']} ({row['dataset']})" if several else row["method"] for row in rows]
     places = np.arange(len(rows))
-    readings = (
+    inference_modes = (
         ("mc_dropout", "MC dropout", MAIN, "o", -0.2),
         ("recalibrated", "dropout off, recalibrated", OTHER, "s", 0.0),
         ("stored", "dropout off, stored", QUIET, "D", 0.2),
     )
-    for reading, label, colour, marker, shift in readings:
-        shown = [n for n, row in enumerate(rows) if reading != "mc_dropout" or row["ms_mcd"]]
+    for inference_mode, label, colour, marker, shift in inference_modes:
+        shown = [n for n, row in enumerate(rows) if inference_mode != "mc_dropout" or row["ms_mcd"]]
         centre, low, high = (
-            np.array([100 * rows[n][reading + end] for n in shown]) for end in ("", "_low", "_high")
+            np.array([100 * rows[n][inference_mode + end] for n in shown])
+            for end in ("", "_low", "_high")
         )
         left.errorbar(
             centre, places[shown] + shift, xerr=np.maximum([centre - low, high - centre], 0),
@@ -61,10 +62,10 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
     _spread(middle, parts[0] + parts[1])
     dress(middle, x="parameters", grid="x")
     right.plot([row["ms"] for row in rows], places, "s", color=OTHER, label="one pass")
-    passes = [(row["ms_mcd"], n) for n, row in enumerate(rows) if row["ms_mcd"]]
-    if passes:
-        right.plot(*np.array(passes).T, "o", color=MAIN, label="100 passes")
-    _spread(right, [row["ms"] for row in rows] + [ms for ms, _ in passes])
+    mc_samples = [(row["ms_mcd"], n) for n, row in enumerate(rows) if row["ms_mcd"]]
+    if mc_samples:
+        right.plot(*np.array(mc_samples).T, "o", color=MAIN, label="100 passes")
+    _spread(right, [row["ms"] for row in rows] + [ms for ms, _ in mc_samples])
     dress(right, x="ms a clip", grid="x")
     for axes, below in zip(panels, legends, strict=True):
         below.axis("off")

@@ -10,7 +10,7 @@ from fer_jax.compare import figure
 from fer_jax.experiments import report
 from fer_jax.tasks import report_lines
 from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE
-from fer_jax.tasks.report_lines import number
+from fer_jax.tasks.report_lines import index
 
 _NOTES = """
 MCD: Monte Carlo dropout. {scored} Without: dropout off, BatchNorm statistics as
@@ -44,7 +44,7 @@ def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     measured = any("errors" in row for row in rows)
     notes = _NOTES.format(
-        scored=_MEASURED if measured else _CLASSIFIED,
+        evaluated=_MEASURED if measured else _CLASSIFIED,
         more=_ERRORS if measured else _SEARCHED,
         repeats=repeats,
         environment=", ".join(f"{name} {value}" for name, value in report.environment().items()),
@@ -55,9 +55,9 @@ def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
 
 
 def markdown(rows: list[dict]) -> str:
-    """The table of one or several data sets, and one of the errors of dimensions."""
+    """The table of one or several datasets, and one of the errors of dimensions."""
     headings = (
-        "data set | method | with MCD, % | without, % | recalibrated, % | "
+        "dataset | method | with MCD, % | without, % | recalibrated, % | "
         "paper with / without | parameters | without graph matrices | GFLOPs a clip | "
         "training, s | ms a clip | ms with 100 passes"
     )
@@ -76,13 +76,13 @@ def _cells(row: dict) -> list[str]:
         "-" if mcd is None else _percent(row, "mc_dropout"),
         _percent(row, "stored"),
         _percent(row, "recalibrated"),
-        " / ".join(number(value, 2) for value in papers),
+        " / ".join(index(value, 2) for value in papers),
         f"{row['params_total']:,}",
         f"{row['params_without_graph']:,}",
         f"{row['gflops']:.3f}",
         training,
         f"{row['ms']:.1f}",
-        number(mcd, 0),
+        index(mcd, 0),
     ]
 
 
@@ -98,7 +98,7 @@ def _error_lines(rows: list[dict]) -> list[str]:
             paper = " / ".join(f"{own[key]:.3f}" for key in keys if key in own)
             errors = (own[key] for key in ("rmse", "label_deviation", "mae", "pearson", "ccc"))
             cells.append([
-                _name(row), name, *(number(value, 3) for value in errors), f"{own['inside']:.1%}",
+                _name(row), name, *(index(value, 3) for value in errors), f"{own['inside']:.1%}",
                 f"{own['width']:.2f}", paper or "-",
             ])  # fmt: skip
     return ["", *report_lines.table(headings, cells)] if cells else []
@@ -110,6 +110,6 @@ def _name(row: dict) -> str:
     return row["method"] + widths + (f" ({row['backbone']})" if row["backbone"] else "")
 
 
-def _percent(row: dict, reading: str) -> str:
-    value, low, high = (100 * row[f"{reading}{end}"] for end in ("", "_low", "_high"))
+def _percent(row: dict, inference_mode: str) -> str:
+    value, low, high = (100 * row[f"{inference_mode}{end}"] for end in ("", "_low", "_high"))
     return f"{value:.1f} ({low:.1f} to {high:.1f})"

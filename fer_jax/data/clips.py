@@ -127,37 +127,37 @@ def hold_crops(clips: Clips, most: int) -> Clips:
     return dataclasses.replace(clips, crops=held)
 
 
-def take(clips: Clips, numbers: np.ndarray, weight: np.ndarray | None = None) -> dict:
-    """Gathers a batch; `numbers` may have any shape, which becomes the leading axes."""
+def take(clips: Clips, indices: np.ndarray, weight: np.ndarray | None = None) -> dict:
+    """Gathers a batch; `indices` may have any shape, which becomes the leading axes."""
     if not clips.streamed:
-        frames = None if clips.crops is None else clips.crops.frames[numbers]
-        return _batch(clips, numbers, weight, frames)
-    decoded = np.stack([clips.crops.frames.clip(number) for number in numbers.reshape(-1)])
-    return _batch(clips, numbers, weight, decoded)
+        frames = None if clips.crops is None else clips.crops.frames[indices]
+        return _batch(clips, indices, weight, frames)
+    decoded = np.stack([clips.crops.frames.clip(index) for index in indices.reshape(-1)])
+    return _batch(clips, indices, weight, decoded)
 
 
-def _batch(clips: Clips, numbers: np.ndarray, weight, frames: np.ndarray | None) -> dict:
+def _batch(clips: Clips, indices: np.ndarray, weight, frames: np.ndarray | None) -> dict:
     if weight is None:
-        weight = np.ones(numbers.shape, np.float32)
-    batch = {"label": clips.labels[numbers], "weight": weight}
+        weight = np.ones(indices.shape, np.float32)
+    batch = {"label": clips.labels[indices], "weight": weight}
     if frames is None:
-        return {**batch, "landmarks": clips.landmarks[numbers]}
-    frames = frames.reshape(*numbers.shape, *clips.crops.frames.shape[1:])
-    return {**batch, "frames": frames, "crop_landmarks": clips.crops.landmarks[numbers]}
+        return {**batch, "landmarks": clips.landmarks[indices]}
+    frames = frames.reshape(*indices.shape, *clips.crops.frames.shape[1:])
+    return {**batch, "frames": frames, "crop_landmarks": clips.crops.landmarks[indices]}
 
 
-def batches(clips: Clips, numbers: np.ndarray, weight=None, hop: int = 1) -> Iterator[dict]:
+def batches(clips: Clips, indices: np.ndarray, weight=None, hop: int = 1) -> Iterator[dict]:
     """Gathers the K batches of R runs, `hop` at a time; recorded crops are decoded ahead.
 
     Args:
-      numbers: `[R, K, B]` clips; `hop` divides K.
+      indices: `[R, K, B]` clips; `hop` divides K.
       weight: the same shape.
 
     Yields:
       `take` of `[R, hop, B]`.
     """
-    parts = [slice(first, first + hop) for first in range(0, numbers.shape[1], hop)]
-    order = [numbers[:, part] for part in parts]
+    parts = [slice(first, first + hop) for first in range(0, indices.shape[1], hop)]
+    order = [indices[:, part] for part in parts]
     weights = [None if weight is None else weight[:, part] for part in parts]
     if not clips.streamed:
         yield from (take(clips, *each) for each in zip(order, weights, strict=True))
@@ -168,7 +168,7 @@ def batches(clips: Clips, numbers: np.ndarray, weight=None, hop: int = 1) -> Ite
         yield _batch(clips, chosen, own, frames)
 
 
-def epoch_numbers(train: np.ndarray, steps: int, batch_size: int, seed: tuple) -> np.ndarray:
+def epoch_indices(train: np.ndarray, steps: int, batch_size: int, seed: tuple) -> np.ndarray:
     """Shuffles the training clips into `[steps, batch_size]`; what does not fill a step waits.
 
     The incomplete last batch is left out, as in the published code; every epoch leaves out others.

@@ -38,8 +38,8 @@ class Shared:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def __getitem__(self, numbers) -> np.ndarray:
-        return self.values[self.chosen[numbers]]
+    def __getitem__(self, indices) -> np.ndarray:
+        return self.values[self.chosen[indices]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,21 +70,21 @@ class Recorded:
         """Size of all crops in memory."""
         return sum(map(len, self._needed.values())) * self.size**2 * 3
 
-    def take(self, numbers) -> Recorded:
+    def take(self, indices) -> Recorded:
         """Those of some clips."""
         return dataclasses.replace(
             self,
-            places=tuple(self.places[number] for number in numbers),
-            chosen=tuple(self.chosen[number] for number in numbers),
+            places=tuple(self.places[index] for index in indices),
+            chosen=tuple(self.chosen[index] for index in indices),
         )
 
-    def clip(self, number: int) -> np.ndarray:
+    def clip(self, index: int) -> np.ndarray:
         """Decodes one clip: `[T, S, S, 3]` uint8 RGB.
 
         Raises:
           RuntimeError: a crop is damaged; names the recording.
         """
-        return self._decoded(self.places[number], self.chosen[number])
+        return self._decoded(self.places[index], self.chosen[index])
 
     def all(self) -> Shared:
         """Decodes every clip, under a progress bar where it takes long."""
@@ -109,8 +109,8 @@ class Recorded:
         return Shared(values, np.stack(chosen))
 
     def _decoded(self, place: tuple[str, str, int], frames: np.ndarray) -> np.ndarray:
-        path, split, number = place
-        record = self._sources[path, split][number]
+        path, split, index = place
+        record = self._sources[path, split][index]
         bounds, content = record["crop_offsets"], record["crops"]
         parts = [_decode(content[bounds[t] : bounds[t + 1]]) for t in frames]
         if any(part is None for part in parts):
@@ -161,12 +161,12 @@ def _decode(content: np.ndarray) -> np.ndarray | None:
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def stream(crops: Recorded, numbers: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def stream(crops: Recorded, indices: np.ndarray, size: int) -> Iterator[np.ndarray]:
     """Decodes clips ahead of their use, in the order given, in threads of Grain.
 
     Args:
       crops: where they lie.
-      numbers: `[M]` clips.
+      indices: `[M]` clips.
       size: clips handed over at a time; twice as many are kept ready.
 
     Yields:
@@ -175,7 +175,7 @@ def stream(crops: Recorded, numbers: np.ndarray, size: int) -> Iterator[np.ndarr
     with needs("train"):
         import grain
 
-    clips = grain.MapDataset.source([int(number) for number in numbers]).map(crops.clip)
+    clips = grain.MapDataset.source([int(index) for index in indices]).map(crops.clip)
     threads = _cores()
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(2 * size, threads))
     return iter(clips.to_iter_dataset(options).batch(size, drop_remainder=True))

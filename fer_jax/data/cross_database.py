@@ -33,13 +33,13 @@ def join(trained_on: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
 
     Source: 3D Inception-ResNet specification, section 9.
     """
-    name, scored = tested
+    name, evaluated = tested
     classes = tuple(sorted({label for clips in trained_on.values() for label in _labels(clips)}))
-    counts = collections.Counter(label for label in _labels(scored) if label not in classes)
-    parts = {**trained_on, name: keep(scored, np.isin(_labels(scored), classes))}
+    counts = collections.Counter(label for label in _labels(evaluated) if label not in classes)
+    parts = {**trained_on, name: keep(evaluated, np.isin(_labels(evaluated), classes))}
     if not len(parts[name]):
         raise ValueError(
-            f"{name} shows {', '.join(sorted(counts))}, none of which the data sets to learn from "
+            f"{name} shows {', '.join(sorted(counts))}, none of which the datasets to learn from "
             f"({', '.join(trained_on)}) show: {', '.join(classes)}"
         )
     _check_sizes(parts)
@@ -83,16 +83,16 @@ def _joined_crops(every: list[Clips]) -> Crops | None:
 
 def keep(clips: Clips, chosen: np.ndarray) -> Clips:
     """Leaves the clips out that are not chosen, `[N]` bool."""
-    numbers = np.flatnonzero(chosen)
+    indices = np.flatnonzero(chosen)
     fields = {
-        name: [getattr(clips, name)[number] for number in numbers]
+        name: [getattr(clips, name)[index] for index in indices]
         for name in ("clip_ids", "subjects", "splits")
     }
     for name in ("labels", "landmarks", "seconds", "ranks", "ends"):
         values = getattr(clips, name)
-        fields[name] = None if values is None else values[numbers]
+        fields[name] = None if values is None else values[indices]
     if clips.crops is not None:
-        frames, landmarks = clips.crops.frames.take(numbers), clips.crops.landmarks[numbers]
+        frames, landmarks = clips.crops.frames.take(indices), clips.crops.landmarks[indices]
         fields["crops"] = dataclasses.replace(clips.crops, frames=frames, landmarks=landmarks)
     return dataclasses.replace(clips, **fields)
 
@@ -119,7 +119,7 @@ def _check_sizes(parts: dict[str, Clips]) -> None:
             for name, shape in sizes.items()
         )
         raise ValueError(
-            f"the data sets do not go together ({listed}): prepare all with the same --crops"
+            f"the datasets do not go together ({listed}): prepare all with the same --crops"
         )
 
 
@@ -134,6 +134,6 @@ def _check_framings(parts: dict[str, Clips]) -> None:
             for name, framing in framings.items()
         )
         raise ValueError(
-            f"the data sets do not go together, for faces lie otherwise in their crops ({listed}): "
+            f"the datasets do not go together, for faces lie otherwise in their crops ({listed}): "
             f"leave one out, or cut all from their recordings with {prepare_command()}"
         )

@@ -26,7 +26,7 @@ class Fold:
     validation: np.ndarray | None = None
     repeat: int = 0
 
-    def scored(self) -> list[np.ndarray]:
+    def evaluated(self) -> list[np.ndarray]:
         """The parts that predictions are made for."""
         return [part for part in (self.evaluate, self.validation) if part is not None]
 
@@ -79,7 +79,7 @@ def subject_folds(
     k = k or len(names)
     if not 2 <= k <= len(names):
         raise ValueError(
-            f"{k} subject folds need 2 to {len(names)} subjects; this data set has {len(names)}: "
+            f"{k} subject folds need 2 to {len(names)} subjects; this dataset has {len(names)}: "
             f"set --config.protocol.folds"
         )
     if mode == "strided":
@@ -118,13 +118,13 @@ def subject_kfold(
     for repeat in range(repeats):
         prefix = f"repeat{repeat}_" if repeats > 1 else ""
         groups = _shuffled_folds(subjects, k, mode, seed, repeat)
-        scored = np.zeros(len(subjects), int)
-        for number, group in enumerate(groups):
-            held_out = np.isin(subjects, group)
-            scored += held_out
-            train, evaluate = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-            folds.append(Fold(f"{prefix}fold{number:02d}", train, evaluate, repeat=repeat))
-        if not (scored == 1).all():
+        evaluated = np.zeros(len(subjects), int)
+        for index, group in enumerate(groups):
+            evaluation = np.isin(subjects, group)
+            evaluated += evaluation
+            train, evaluate = np.flatnonzero(~evaluation), np.flatnonzero(evaluation)
+            folds.append(Fold(f"{prefix}fold{index:02d}", train, evaluate, repeat=repeat))
+        if not (evaluated == 1).all():
             raise AssertionError("the folds do not score every clip exactly once")
     return folds
 
@@ -160,17 +160,17 @@ def by_sequence(count: int, k: int, seed: int = 0, repeats: int = 1) -> list[Fol
     k = k or count
     if not 2 <= k <= count:
         raise ValueError(
-            f"{k} folds need 2 to {count} clips; this data set has {count}: "
+            f"{k} folds need 2 to {count} clips; this dataset has {count}: "
             f"set --config.protocol.folds"
         )
     everything, folds = np.arange(count), []
     for repeat in range(repeats):
         prefix = f"repeat{repeat}_" if repeats > 1 else ""
         order = np.random.default_rng((seed, repeat)).permutation(count)
-        for number in range(k):
-            evaluate = np.sort(order[number::k])
+        for index in range(k):
+            evaluate = np.sort(order[index::k])
             train = np.setdiff1d(everything, evaluate)
-            folds.append(Fold(f"{prefix}fold{number:02d}", train, evaluate, repeat=repeat))
+            folds.append(Fold(f"{prefix}fold{index:02d}", train, evaluate, repeat=repeat))
     return folds
 
 
@@ -186,12 +186,12 @@ def thinned(fold: Fold, ranks, strides: Sequence[int]) -> Fold:
     def every(part, stride: int):
         return None if part is None else part[np.asarray(ranks)[part] % stride == 0]
 
-    train, scored = strides
+    train, evaluated = strides
     return dataclasses.replace(
         fold,
         train=every(fold.train, train),
-        evaluate=every(fold.evaluate, scored),
-        validation=every(fold.validation, scored),
+        evaluate=every(fold.evaluate, evaluated),
+        validation=every(fold.validation, evaluated),
     )
 
 
@@ -212,8 +212,8 @@ def cross_database(subjects, splits, k: int, mode: str = "strided", seed: int = 
     train, test = (np.flatnonzero(splits == name) for name in ("train", "test"))
     if not k:
         return [Fold("cross_database", train, test)]
-    held_out = np.isin(subjects[train], subject_folds(subjects[train], k, mode, seed)[0])
-    return [Fold("cross_database", train[~held_out], test, train[held_out])]
+    evaluation = np.isin(subjects[train], subject_folds(subjects[train], k, mode, seed)[0])
+    return [Fold("cross_database", train[~evaluation], test, train[evaluation])]
 
 
 def make_folds(config, subjects, splits) -> list[Fold]:

@@ -65,7 +65,7 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
     )
 
 
-def window_frames(detected, frames: int, numbers=None) -> np.ndarray:
+def window_frames(detected, frames: int, indices=None) -> np.ndarray:
     """Chooses the window of T frames that ends at each frame of a clip.
 
     For a frame without a face stands the last one before it that has one. At an edge, the beginning
@@ -74,7 +74,7 @@ def window_frames(detected, frames: int, numbers=None) -> np.ndarray:
     Args:
       detected: `[L]` bool, frames in which a face was found.
       frames: T.
-      numbers: `[L]` by which the source knows the frames; None: there is no jump.
+      indices: `[L]` by which the source knows the frames; None: there is no jump.
 
     Returns:
       `[L, T]` int frame indices; -1 throughout where a window shows no face at all.
@@ -83,8 +83,8 @@ def window_frames(detected, frames: int, numbers=None) -> np.ndarray:
     """
     detected, every = np.asarray(detected, bool), np.arange(len(detected))
     jumps = np.zeros(len(detected), bool)
-    if numbers is not None and len(detected) > 1:
-        steps = np.diff(numbers)
+    if indices is not None and len(detected) > 1:
+        steps = np.diff(indices)
         jumps[1:] = steps > steps.min()
     edge = np.maximum.accumulate(np.where(jumps, every, 0))
     wanted = np.maximum(every[:, None] + np.arange(1 - frames, 1), edge[:, None])
@@ -112,12 +112,12 @@ def piece_frames(detected, frames: int, rule: str = "pieces") -> dict[int, np.nd
     """
     valid, length = np.flatnonzero(np.asarray(detected, bool)), len(detected)
     pieces = valid[: len(valid) // frames * frames].reshape(-1, frames)
-    numbers = np.arange(len(pieces))
+    indices = np.arange(len(pieces))
     if rule == "apex_pieces" and len(pieces):
         inside = (3 * pieces[:, 0] >= length) & (3 * pieces[:, -1] < 2 * length)
         off_middle = np.abs(pieces[:, 0] + pieces[:, -1] - (length - 1))
-        numbers = numbers[inside] if inside.any() else off_middle.argmin(keepdims=True)
-    return {int(number): pieces[number] for number in numbers}
+        indices = indices[inside] if inside.any() else off_middle.argmin(keepdims=True)
+    return {int(index): pieces[index] for index in indices}
 
 
 def thin_frames(detected, fps: float, frames_per_second: float) -> np.ndarray:

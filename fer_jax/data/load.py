@@ -117,7 +117,7 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
         )
     if target == "action_units" and not metadata.get("action_units"):
         raise NotPreparedError(
-            f"{path} names no action units: --config.task=action_units needs a data set that does, "
+            f"{path} names no action units: --config.task=action_units needs a dataset that does, "
             f"e.g. bp4d, synthetic or your own (docs/data/own_clips.md)"
         )
     if target == "votes" and not metadata.get("votes"):
@@ -155,9 +155,9 @@ def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target
         records = builder.as_data_source(split)
         if len(records) > _MANY:
             records = track(records, f"reading {split}", len(records))
-        for number, example in enumerate(records):
+        for index, example in enumerate(records):
             clip_rows = rows_of_record(example, frames, rule, frames_per_second, target)
-            rows += [{**row, "split": split, "place": (split, number)} for row in clip_rows]
+            rows += [{**row, "split": split, "place": (split, index)} for row in clip_rows]
             if rule == "windows":
                 labelled += int(np.isfinite(example[target]).any(-1).sum())
             short += rule in PIECES and not clip_rows
@@ -191,7 +191,7 @@ def _keep_classes(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str,
     rows = [
         {**row, "label": np.int32(kept.index(row["label"]))} for row in rows if row["label"] in kept
     ]
-    return rows, tuple(names[number] for number in kept)
+    return rows, tuple(names[index] for index in kept)
 
 
 def _rated(rows: list[dict], words, neutral_dominance: float | None) -> list[dict]:
@@ -206,7 +206,7 @@ def _keep_values(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, 
     """Leaves out other action units or dimensions, and the clips of which none is known then."""
     rows = [{**row, "label": row["label"][kept]} for row in rows]
     rows = [row for row in rows if not np.isnan(row["label"]).all()]
-    return rows, tuple(names[number] for number in kept)
+    return rows, tuple(names[index] for index in kept)
 
 
 def _known(kept: Sequence[str], names, path) -> list[int]:
@@ -216,4 +216,4 @@ def _known(kept: Sequence[str], names, path) -> list[int]:
         raise ValueError(
             f"--config.data.classes: {path} has no {unknown[0]!r}, but {', '.join(names)}"
         )
-    return [number for number, name in enumerate(names) if name in kept]
+    return [index for index, name in enumerate(names) if name in kept]

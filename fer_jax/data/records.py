@@ -62,11 +62,11 @@ def _at(chosen, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _windows(example, detected, frames: int, target: str) -> Iterator[dict]:
     """What the windows of a recording that show a face have of their own."""
-    name, numbers, ends = _text(example["clip_id"]), example["frame_index"], _ends(example)
-    for frame, chosen in enumerate(window_frames(detected, frames, numbers)):
+    name, indices, ends = _text(example["clip_id"]), example["frame_index"], _ends(example)
+    for frame, chosen in enumerate(window_frames(detected, frames, indices)):
         if chosen[0] >= 0:
             yield {
-                "clip_id": f"{name}@{numbers[frame]}",
+                "clip_id": f"{name}@{indices[frame]}",
                 "chosen": chosen,
                 "end": ends[frame],
                 "label": _label(example, target, frame),
@@ -76,9 +76,9 @@ def _windows(example, detected, frames: int, target: str) -> Iterator[dict]:
 def _pieces(example, detected, frames: int, rule: str, target: str) -> Iterator[dict]:
     """What the pieces of a recording have of their own."""
     name, ends = _text(example["clip_id"]), _ends(example)
-    for number, chosen in piece_frames(detected, frames, rule).items():
+    for index, chosen in piece_frames(detected, frames, rule).items():
         yield {
-            "clip_id": f"{name}#{number}",
+            "clip_id": f"{name}#{index}",
             "chosen": chosen,
             "end": ends[chosen[-1]],
             "label": _label(example, target, chosen[-1]),
@@ -87,8 +87,8 @@ def _pieces(example, detected, frames: int, rule: str, target: str) -> Iterator[
 
 def _ends(example) -> np.ndarray:
     """Seconds into the recording at which each of its frames ends, `[L]`; NaN where not known."""
-    numbers, fps = example["frame_index"], float(example["fps"])
-    return (numbers - numbers[0] + 1) / fps if fps > 0 else np.full(len(numbers), np.nan)
+    indices, fps = example["frame_index"], float(example["fps"])
+    return (indices - indices[0] + 1) / fps if fps > 0 else np.full(len(indices), np.nan)
 
 
 def _label(example, target: str, frame: int):

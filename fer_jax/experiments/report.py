@@ -45,13 +45,15 @@ def write(
     history = pd.DataFrame(read_history(workdir.log))
     # A model without dropout has one pass, which is the stored reading.
     names = [
-        n for n in evaluation.READINGS if n != "mc_dropout" or config.model.get("dropout", 0.0)
+        n
+        for n in evaluation.INFERENCE_MODES
+        if n != "mc_dropout" or config.model.get("dropout", 0.0)
     ]
-    scored = evaluation.join_folds(clips, folds, results, names, task.summarise)
-    own, curves = kind.content(config, clips, folds, scored, history)
+    evaluated = evaluation.join_folds(clips, folds, results, names, task.summarise)
+    own, curves = kind.content(config, clips, folds, evaluated, history)
     content = {
         "name": config.name,
-        "clips_scored": len(scored.indices),
+        "clips_evaluated": len(evaluated.indices),
         "left_out": {"faceless": clips.left_out.faceless, "short": clips.left_out.short},
         "params_total": parameters[0],
         "params_without_U": parameters[1],
@@ -63,16 +65,16 @@ def write(
     # JSON knows no NaN (the interval of a single fold, say)
     valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
     workdir.metrics.write_text(json.dumps(valid, indent=1) + "\n")
-    kind.table(clips, folds, scored).to_csv(workdir.predictions, index=False)
+    kind.table(clips, folds, evaluated).to_csv(workdir.predictions, index=False)
     drawn = [
         ("learning", learning_curves(history[history["fold"] != "all"], loss=kind.LOSS),
          "Loss and accuracy over the epochs"),
     ]  # fmt: skip
-    drawn = itertools.chain(kind.figures(clips, scored, content, curves), drawn)
+    drawn = itertools.chain(kind.figures(clips, evaluated, content, curves), drawn)
     if own_figures is not None:
         # repeats of a cross-validation score a clip again
-        numbers = list(dict.fromkeys(scored.indices[kind.order(scored)].tolist()))
-        drawn = itertools.chain(drawn, own_figures(numbers))
+        indices = list(dict.fromkeys(evaluated.indices[kind.order(evaluated)].tolist()))
+        drawn = itertools.chain(drawn, own_figures(indices))
     captions = {}
     for name, figure, caption in drawn:
         file = workdir.figure(name)
@@ -100,7 +102,7 @@ def left_out(config, clips: Clips) -> list[str]:
 def headline(task: str, metrics: dict) -> list[str]:
     """One line a reading, for the terminal."""
     say = TASKS[task].report.headline
-    return [f"{name:13s} {say(row)}" for name, row in metrics["readings"].items()]
+    return [f"{name:13s} {say(row)}" for name, row in metrics["inference_modes"].items()]
 
 
 def environment() -> dict:
@@ -126,7 +128,7 @@ def _report(config, clips, content, lines, captions) -> str:
     text = [
         f"# {config.name}",
         "",
-        f"{content['clips_scored']} predictions scored, {len(clips)} {clips.kind}, "
+        f"{content['clips_evaluated']} predictions scored, {len(clips)} {clips.kind}, "
         f"{len(set(clips.subjects))} subjects, {TASKS[config.task].names}: "
         f"{', '.join(clips.classes)}.",
         f"Model {config.model.name}: {content['params_total']:,} parameters, "

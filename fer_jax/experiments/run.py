@@ -80,8 +80,8 @@ def run_experiment(
         console.print(line)
     for fold in experiment.folds:
         shown = TASKS[config.task].labelled(clips.labels[fold.train], len(clips.classes))
-        for number in np.flatnonzero(~shown):
-            console.print(f"{fold.name}: no training clip shows {clips.classes[number]}")
+        for index in np.flatnonzero(~shown):
+            console.print(f"{fold.name}: no training clip shows {clips.classes[index]}")
     runs = _runs(experiment)
     pending = [run for run in runs if not experiment.workdir.result(run.fold.name).exists()]
     if len(pending) < len(runs):
@@ -116,7 +116,7 @@ def _runs(experiment: Experiment) -> list[Run]:
         everything = np.arange(len(clips))
         fold = folds.Fold("all", everything, everything[:0])
         trained.append(folds.thinned(fold, clips.ranks, config.data.window_strides))
-    return [Run(fold, config.seed * 1000 + number) for number, fold in enumerate(trained)]
+    return [Run(fold, config.seed * 1000 + index) for index, fold in enumerate(trained)]
 
 
 def _seen(clips: Clips) -> str:
@@ -193,9 +193,10 @@ def _run_group(experiment: Experiment, runs: list[Run], progress: Progress, star
 
     schedule = loop.Schedule(
         epochs=config.train.epochs,
-        eval_every_epochs=config.train.evaluation_epochs,
-        checkpoint_every_epochs=config.train.checkpoint_epochs,
-        select_best=config.train.keep == "best" and runs[0].fold.validation is not None,
+        eval_every_epochs=config.train.eval_every_epochs,
+        checkpoint_every_epochs=config.train.checkpoint_every_epochs,
+        select_best=config.train.select_checkpoint == "best"
+        and runs[0].fold.validation is not None,
     )
     states = fresh_states(program, clips, [run.seed for run in runs], experiment.start.variables)
     files = experiment.workdir.training("-".join(ends))
@@ -225,13 +226,13 @@ def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
         parts["validation"] = [run.fold.validation for run in runs]
     results, recalibrated = experiment.evaluate(variables, clips, runs, parts)
     columns = [
-        {f"{part}_{name}": value for part in parts for name, value in results[part][number].items()}
+        {f"{part}_{name}": value for part in parts for name, value in results[part][index].items()}
         | {"train_memory_bytes": experiment.memory}
-        for number in range(len(runs))
+        for index in range(len(runs))
     ]
-    for number, (run, column) in enumerate(zip(runs, columns, strict=True)):
+    for index, (run, column) in enumerate(zip(runs, columns, strict=True)):
         own, stats = (
-            jax.tree.map(np.asarray, unstack(tree, number))
+            jax.tree.map(np.asarray, unstack(tree, index))
             for tree in (variables, recalibrated["batch_stats"])
         )
         checkpoint.save_weights(experiment.workdir.weights(run.fold.name), own, stats)

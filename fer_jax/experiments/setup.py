@@ -140,7 +140,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
         program=program,
         model=model,
         parameters=count_parameters(shapes.params),
-        evaluate=make_evaluate(program, config.evaluation.passes),
+        evaluate=make_evaluate(program, config.evaluation.mc_samples),
         start=start,
     )
 

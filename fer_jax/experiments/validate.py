@@ -19,7 +19,7 @@ _RANGES = (
     ("optimizer.weight_decay", 0.0, math.inf),
     ("optimizer.warmup_epochs", 0.0, math.inf),
     ("optimizer.clip_norm", 0.0, math.inf),
-    ("optimizer.drop_factor", 0.0, 1.0),
+    ("optimizer.lr_factor", 0.0, 1.0),
     ("augment.noise", 0.0, math.inf),
     ("augment.degrees", 0.0, 180.0),
     ("augment.brightness", 0.0, 1.0),
@@ -30,9 +30,10 @@ _RANGES = (
     ("evaluation.target_accuracy", 0.0, 1.0),
 )
 _COUNTS = (
-    "data.frames", "train.batch_size", "train.batch_parts", "train.copies", "train.epochs",
-    "train.checkpoint_epochs", "train.evaluation_epochs", "optimizer.patience",
-    "evaluation.passes", "protocol.repeats",
+    "data.frames", "train.batch_size", "train.microbatches", "train.repeats_per_epoch",
+    "train.epochs",
+    "train.checkpoint_every_epochs", "train.eval_every_epochs", "optimizer.patience",
+    "evaluation.mc_samples", "protocol.repeats",
 )  # fmt: skip
 
 
@@ -58,17 +59,21 @@ def _check_values(config: ConfigDict) -> None:
             raise ValueError(
                 f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
             )
-    drops = config.optimizer.drop_at
+    drops = config.optimizer.lr_milestones
     if config.optimizer.schedule == "steps" and not (drops and all(map(_is_count, drops))):
         raise ValueError(
-            f"--config.optimizer.drop_at={tuple(drops)}: give each {config.optimizer.drop_unit} at "
-            f"which the learning rate falls, e.g. --config.optimizer.drop_at='(300,)'"
+            f"--config.optimizer.lr_milestones={tuple(drops)}: give each "
+            f"{config.optimizer.lr_milestone_unit} at "
+            f"which the learning rate falls, e.g. --config.optimizer.lr_milestones='(300,)'"
         )
     angles = config.augment.get("angles", ())
     if not all(isinstance(angle, (int, float)) and abs(angle) <= 180 for angle in angles):
         raise ValueError(f"--config.augment.angles={tuple(angles)}: degrees lie in -180 to 180")
-    if config.train.keep not in ("last", "best"):
-        raise ValueError(f"--config.train.keep={config.train.keep}: use 'last' or 'best'")
+    if config.train.select_checkpoint not in ("last", "best"):
+        raise ValueError(
+            f"--config.train.select_checkpoint={config.train.select_checkpoint}: use "
+            f"'last' or 'best'"
+        )
     strides = config.data.window_strides
     if len(strides) != 2 or not all(map(_is_count, strides)):
         raise ValueError(
@@ -99,11 +104,11 @@ def _check_words(config: ConfigDict) -> None:
 
 
 def _check_databases(config: ConfigDict) -> None:
-    """Refuses what cannot be learnt from several data sets."""
+    """Refuses what cannot be learnt from several datasets."""
     train_on, crossed = config.data.train_on, config.protocol.name == "cross_database"
     if crossed != bool(train_on):
         raise ValueError(
-            "--config.protocol.name=cross_database and --config.data.train_on, the data sets to "
+            "--config.protocol.name=cross_database and --config.data.train_on, the datasets to "
             "learn from, need each other: give both or neither"
         )
     if not crossed:
@@ -114,7 +119,7 @@ def _check_databases(config: ConfigDict) -> None:
             entry = ()
         if len(entry) != 3:
             raise ValueError(
-                "--config.data.train_on: give (dataset, path, frame_rule) of each data set to "
+                "--config.data.train_on: give (dataset, path, frame_rule) of each dataset to "
                 """learn from, e.g. '(("ckplus", "data/ckplus_crops", "last"),)'"""
             )
         names.append(entry[0])
@@ -123,7 +128,7 @@ def _check_databases(config: ConfigDict) -> None:
     if double:
         raise ValueError(
             f"--config.data.train_on: {double[0]} is there twice, learnt from or tested, or its "
-            f"name holds a slash: every data set needs a name of its own"
+            f"name holds a slash: every dataset needs a name of its own"
         )
     folders = [pathlib.Path(place).expanduser().resolve() for place in places]
     double = [place for place, own in zip(places, folders, strict=True) if folders.count(own) > 1]

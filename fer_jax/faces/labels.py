@@ -6,7 +6,7 @@ EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 CKPLUS_CLASSES = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 OULU_CLASSES = EMOTIONS
 MMI_CLASSES = EMOTIONS
-# Other names of the same classes, where data sets are joined.
+# Other names of the same classes, where datasets are joined.
 _SAME = {
     "angry": "anger", "disgusted": "disgust", "fearful": "fear", "happy": "happiness",
     "joy": "happiness", "sad": "sadness", "surprised": "surprise",
@@ -36,5 +36,5 @@ DISFA_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 5, 6, 9, 12, 15
 
 
 def canonical(name: str) -> str:
-    """The name of a class that all data sets share: "joy" and "happy" are "happiness"."""
+    """The name of a class that all datasets share: "joy" and "happy" are "happiness"."""
     return _SAME.get(name.lower(), name.lower())

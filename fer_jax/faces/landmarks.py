@@ -103,7 +103,7 @@ FER2013 = Framing(eye_distances=2.74, height=0.593)
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """The landmark graph of a data set, built once and then frozen.
+    """The landmark graph of a dataset, built once and then frozen.
 
     Attributes:
       edges: `[E, 2]` int32, source and target node of every edge.
@@ -166,7 +166,7 @@ def edge_features(landmarks, edges):
 
 
 def save_graph(graph: Graph, path) -> None:
-    """Writes a graph as JSON (`graph.json` of a prepared data set)."""
+    """Writes a graph as JSON (`graph.json` of a prepared dataset)."""
     content = {
         "mode": graph.mode,
         "nodes": len(graph.reference_shape),

@@ -41,9 +41,9 @@ def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, 
     possible = (np.abs(values) < _FARTHEST).all(1)  # not so where a value is NaN
     detected = possible & (values != 0).any(1) & _trusted(table)
     landmarks = np.where(detected[:, None, None], landmarks, 0).astype(np.float32)
-    numbers = _frame_numbers(table)
+    indices = _frame_numbers(table)
     fps = _rate(table) or fps
-    return Sequence(landmarks, detected, numbers, fps, tuple(frame_size)), others
+    return Sequence(landmarks, detected, indices, fps, tuple(frame_size)), others
 
 
 def _read_table(path: pathlib.Path):
@@ -80,14 +80,14 @@ def _trusted(table) -> np.ndarray:
 def _frame_numbers(table) -> np.ndarray:
     if "frame" not in table or table["frame"].isna().any():
         return np.arange(len(table), dtype=np.int32)
-    numbers = table["frame"].to_numpy(np.float64)
-    if numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max:
+    indices = table["frame"].to_numpy(np.float64)
+    if indices.min() < 0 or indices.max() > np.iinfo(np.int32).max:
         raise ClipError(
             "impossible frame numbers",
-            f"column frame goes from {numbers.min():g} to {numbers.max():g}: number frames from 0 "
+            f"column frame goes from {indices.min():g} to {indices.max():g}: number frames from 0 "
             "or 1, or leave the column out",
         )
-    return numbers.astype(np.int32)
+    return indices.astype(np.int32)
 
 
 def _rate(table) -> float:
@@ -95,9 +95,9 @@ def _rate(table) -> float:
     if "timestamp" not in table:
         return 0.0
     time = table["timestamp"].to_numpy(np.float64)
-    numbers = _frame_numbers(table)[np.isfinite(time)]
+    indices = _frame_numbers(table)[np.isfinite(time)]
     time = time[np.isfinite(time)]
     # from end to end: single steps are rounded to a millisecond
-    if len(time) < 2 or time[-1] <= time[0] or numbers[-1] <= numbers[0]:
+    if len(time) < 2 or time[-1] <= time[0] or indices[-1] <= indices[0]:
         return 0.0
-    return round(float((numbers[-1] - numbers[0]) / (time[-1] - time[0])), 2)
+    return round(float((indices[-1] - indices[0]) / (time[-1] - time[0])), 2)

@@ -164,8 +164,8 @@ class Followed:
     tracker: Tracker
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray, list[Face]]]:
-        for number, image in self.frames:
-            yield number, image, self.tracker.step(image)
+        for index, image in self.frames:
+            yield index, image, self.tracker.step(image)
 
 
 def follow(source, rotation: int | None = None, model_path=None) -> Followed:

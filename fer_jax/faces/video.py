@@ -47,12 +47,12 @@ class Frames:
     unreadable: int = 0
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        for number, image in self.images:
+        for index, image in self.images:
             if image is None:
                 self.unreadable += 1
                 continue
             self.read += 1
-            yield number, _turned(image, self.rotation)
+            yield index, _turned(image, self.rotation)
 
     def shortfall(self) -> str:
         """Says where the source broke off, once it has been read; empty when it is whole."""
@@ -164,26 +164,26 @@ def _open_video(path: pathlib.Path, rotation: int, first: int = 0, count: int = 
     return Frames(fps, _size(image, rotation), announced, rotation, images)
 
 
-def _decode(capture, image, number: int) -> Iterator[tuple[int, np.ndarray]]:
+def _decode(capture, image, index: int) -> Iterator[tuple[int, np.ndarray]]:
     ok = True
     try:
         while ok:
-            yield number, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-            number += 1
+            yield index, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            index += 1
             ok, image = capture.read()
     finally:
         capture.release()
 
 
 def _open_images(paths: list[pathlib.Path], rotation: int) -> Frames:
-    numbers = [frame_number(path, position) for position, path in enumerate(paths)]
-    if len(set(numbers)) < len(numbers):
-        numbers = list(range(len(paths)))
+    indices = [frame_number(path, position) for position, path in enumerate(paths)]
+    if len(set(indices)) < len(indices):
+        indices = list(range(len(paths)))
     first = next((image for image in map(_read_image, paths) if image is not None), None)
     if first is None:
         where = paths[0] if len(paths) == 1 else paths[0].parent
         raise ClipError("unreadable", f"no image of {where} can be decoded")
-    images = ((number, _read_image(path)) for number, path in zip(numbers, paths, strict=True))
+    images = ((index, _read_image(path)) for index, path in zip(indices, paths, strict=True))
     return Frames(0.0, _size(first, rotation), len(paths), rotation, images)
 
 

@@ -31,10 +31,10 @@ class VGGStage(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        for number in range(self.convolutions):
-            x = Conv2D(self.features, dtype=self.dtype, name=f"conv{number + 1}")(x)
+        for index in range(self.convolutions):
+            x = Conv2D(self.features, dtype=self.dtype, name=f"conv{index + 1}")(x)
             if self.batch_norm:
-                x = BatchNorm(self.axis_name, name=f"norm{number + 1}")(x, train=train)
+                x = BatchNorm(self.axis_name, name=f"norm{index + 1}")(x, train=train)
             x = nn.relu(x)
         return max_pool_frames(x) if self.pool else x
 
@@ -63,11 +63,11 @@ class VGG16(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         make = nn.remat(VGGStage, static_argnums=(2,)) if self.remat else VGGStage
-        for number, (features, convolutions) in enumerate(self.stages, 1):
-            pool = self.last_pool or number < len(self.stages)
+        for index, (features, convolutions) in enumerate(self.stages, 1):
+            pool = self.last_pool or index < len(self.stages)
             stage = make(
                 features, convolutions, self.dtype, self.axis_name, self.batch_norm, pool,
-                name=f"stage{number}",
+                name=f"stage{index}",
             )  # fmt: skip
             x = stage(x, train)
         return x

@@ -13,7 +13,7 @@ It must have
     so that MC dropout keeps BatchNorm in inference mode.
 
 It may have
-  edges, frames: fields that the data set: the landmark graph, the number of frames T.
+  edges, frames: fields that the dataset: the landmark graph, the number of frames T.
   dropout: field, rate from 0 to 0.95. Without it, or at 0, no MC dropout is reported.
   dtype: field, "float32" or "bfloat16".
   check(): refuses values of its fields without meaning by a `layers.fields.FieldError`; decorate it
@@ -74,7 +74,7 @@ def make_network(
     if "frames" in own and frames is not None:
         given["frames"] = frames
     if fields.get("classes", classes) != classes:
-        raise ValueError(f"the model has another number of classes than the data set's {classes}")
+        raise ValueError(f"the model has another number of classes than the dataset's {classes}")
     return _make(network, fields, classes=classes, **given)
 
 

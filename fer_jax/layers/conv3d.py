@@ -111,8 +111,8 @@ def _first_largest(arrays: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
     """The largest of several arrays, place by place, and the number of the first that has it."""
     kind = jnp.int8 if len(arrays) < 128 else jnp.int32
     value, place = arrays[0], jnp.zeros(arrays[0].shape, kind)
-    for number, each in enumerate(arrays[1:], 1):
-        place = jnp.where(each > value, kind(number), place)
+    for index, each in enumerate(arrays[1:], 1):
+        place = jnp.where(each > value, kind(index), place)
         value = jnp.maximum(value, each)
     return value, place
 
@@ -156,9 +156,9 @@ def _pool_3_backward(padding, saved, cotangent):
     gradient = 0
     for i, j in itertools.product(range(2), repeat=2):  # the window of a pixel, or one before it
         row, column = parity + 2 * i, parity + 2 * j  # of a pixel in that window
-        number = jnp.where(row < 3, 3 * row, 9)[:, None] + jnp.where(column < 3, column, 9)
+        index = jnp.where(row < 3, 3 * row, 9)[:, None] + jnp.where(column < 3, column, 9)
         window = (..., slice(1 - i, rows + 2 - i), slice(1 - j, columns + 2 - j), slice(None))
-        here = place[window][:, :, :, None, :, None] == number[:, None, :, None]
+        here = place[window][:, :, :, None, :, None] == index[:, None, :, None]
         gradient += jnp.where(here, cotangent[window][:, :, :, None, :, None], 0)
     *leading, _, _, _, _, channels = gradient.shape
     gradient = gradient.reshape(*leading, 2 * (rows + 1), 2 * (columns + 1), channels)

@@ -64,8 +64,8 @@ def _convolve(x, kernel, strides, padding):
     windows = _Windows.of(x, taps, padding, ends)
     matrix = kernel.transpose(1, 2, 0, 3, 4).reshape(height, width, -1, features)
 
-    def outputs(number):
-        frames = windows.take(number)
+    def outputs(index):
+        frames = windows.take(index)
         if height == width == 1:
             return frames[:, :, :: strides[0], :: strides[1]] @ matrix[0, 0]
         y = jax.lax.conv_general_dilated(
@@ -136,8 +136,8 @@ def _kernel_gradient(x, cotangent, kernel, strides, padding) -> jax.Array:
         last = (columns - 1) * strides[1] + 1
         return side_by_side([frames[..., tap : tap + last : strides[1], :] for tap in range(width)])
 
-    def products(number):
-        frames, own = windows.take(number), windows.parts.take(cotangent, number)
+    def products(index):
+        frames, own = windows.take(index), windows.parts.take(cotangent, index)
         if strides[0] > 1:
             last = (rows - 1) * strides[0] + 1
             touched = [frames[:, :, row : row + last : strides[0]] for row in range(height)]
@@ -207,10 +207,10 @@ class _Windows(NamedTuple):
             x = jnp.pad(x, ((0, 0), (taps // 2, taps // 2), (0, 0), (0, 0), (0, 0)))
         return cls(x, parts, taps, (padding[0][0], padding[1][0]), tuple(ends))
 
-    def take(self, number) -> jax.Array:
+    def take(self, index) -> jax.Array:
         """`[b, t, *ends, K C]`, written into place as `side_by_side` does."""
         whole, (top, left) = self.parts.across == 1, self.starts
-        part = self.parts.take(self.x, number, around=0 if whole else self.taps - 1)
+        part = self.parts.take(self.x, index, around=0 if whole else self.taps - 1)
         part = part[:, :, : self.ends[0] - top, : self.ends[1] - left]
         clips, _, rows, columns, channels = part.shape
         frames = self.parts.frames

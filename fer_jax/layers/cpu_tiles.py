@@ -18,11 +18,11 @@ class Parts(NamedTuple):
     across: int
     count: int
 
-    def take(self, x: jax.Array, number, around: int = 0) -> jax.Array:
+    def take(self, x: jax.Array, index, around: int = 0) -> jax.Array:
         """Takes a part of `[B, T, ...]`, and `around` frames more."""
         if self.count == 1:
             return x
-        start = (number // self.across * self.clips, number % self.across * self.frames)
+        start = (index // self.across * self.clips, index % self.across * self.frames)
         sizes = (self.clips, self.frames + around, *x.shape[2:])
         return jax.lax.dynamic_slice(x, (*start, *[0] * (x.ndim - 2)), sizes)
 
@@ -40,8 +40,8 @@ class Parts(NamedTuple):
         shapes = jax.eval_shape(function, 0)
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
-        def step(total, number):
-            return jax.tree.map(jnp.add, total, function(number)), None
+        def step(total, index):
+            return jax.tree.map(jnp.add, total, function(index)), None
 
         return jax.lax.scan(step, zeros, jnp.arange(self.count))[0]
 
@@ -61,9 +61,9 @@ def cut(shape: Sequence[int], item_bytes: float, limit: int) -> Parts:
     return Parts(b, t, frames // t, clips // b * (frames // t))
 
 
-def _divisor(number: int, limit: int) -> int:
+def _divisor(index: int, limit: int) -> int:
     """Largest divisor of a number within a limit, at least 1."""
-    return max(n for n in range(1, max(1, min(number, limit)) + 1) if number % n == 0)
+    return max(n for n in range(1, max(1, min(index, limit)) + 1) if index % n == 0)
 
 
 def frames_around(x: jax.Array, taps: int) -> jax.Array:
@@ -91,5 +91,5 @@ def over_rows(left: jax.Array, right: jax.Array) -> jax.Array:
     The wider side should stand to the right, as XLA:CPU turns the left one.
     """
     left, right = (each.reshape(-1, each.shape[-1]) for each in (left, right))
-    numbers = (((0,), (0,)), ((), ()))
-    return jax.lax.dot_general(left, right, numbers, preferred_element_type=jnp.float32)
+    indices = (((0,), (0,)), ((), ()))
+    return jax.lax.dot_general(left, right, indices, preferred_element_type=jnp.float32)

@@ -41,8 +41,8 @@ def convolve_on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
     parts, padded = _cut(x, method), _pad(x, len(kernel))
     matrices = method.matrices(kernel.astype(jnp.float32))
 
-    def outputs(number):
-        window = parts.take(padded, number, around=len(kernel) - 1).astype(jnp.float32)
+    def outputs(index):
+        window = parts.take(padded, index, around=len(kernel) - 1).astype(jnp.float32)
         rows = method.spread(window)
         return method.gather([*map(jnp.matmul, rows, matrices)], x.shape[2:4])
 
@@ -69,12 +69,12 @@ def _kernel_gradient(x, cotangent, kernel) -> jax.Array:
     matrices = [jnp.zeros(each.shape) for each in jax.eval_shape(method.matrices, zeros)]
     turned = matrices[0].shape[0] > matrices[0].shape[1]
 
-    def products(number):
-        window = parts.take(padded, number, around=len(kernel) - 1).astype(jnp.float32)
+    def products(index):
+        window = parts.take(padded, index, around=len(kernel) - 1).astype(jnp.float32)
         rows = method.spread(window)
         shapes = jax.eval_shape(lambda: [*map(jnp.matmul, rows, matrices)])
         scatter = jax.linear_transpose(lambda y: method.gather(y, x.shape[2:4]), shapes)
-        cotangents = scatter(parts.take(cotangent, number).astype(jnp.float32))[0]
+        cotangents = scatter(parts.take(cotangent, index).astype(jnp.float32))[0]
         sides = (cotangents, rows) if turned else (rows, cotangents)
         return [*map(over_rows, *sides)]
 

@@ -17,9 +17,9 @@ TITLE, TEXT, SMALL = 12, 10, 8.5  # points
 DPI = 150
 
 
-def class_colours(number: int) -> list[str]:
+def class_colours(count: int) -> list[str]:
     """Returns one colour a class; they repeat beyond nine, so never let colour alone tell."""
-    return [PALETTE[index % len(PALETTE)] for index in range(number)]
+    return [PALETTE[index % len(PALETTE)] for index in range(count)]
 
 
 def make_figure(width: float, height: float) -> Figure:

@@ -75,10 +75,10 @@ def _frames(source: Source, table: pd.DataFrame, task: str, spool, advance) -> I
 def _with_trails(rows: list[dict]) -> list[dict]:
     """Adds to each row, as `before`, the rows of the last seconds before it, oldest first."""
     trailed, first = [], 0
-    for number, row in enumerate(rows):
+    for index, row in enumerate(rows):
         while rows[first]["start"] < row["start"] - TRAIL_SECONDS:
             first += 1
-        trailed.append({**row, "before": rows[first:number]})
+        trailed.append({**row, "before": rows[first:index]})
     return trailed
 
 

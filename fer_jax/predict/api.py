@@ -20,7 +20,7 @@ def predict_clips(
     predictor,
     paths,
     *,
-    passes: int = 100,
+    mc_samples: int = 100,
     window: float | None = None,
     stride: float | None = None,
     threshold: float | None = None,
@@ -42,7 +42,7 @@ def predict_clips(
       predictor: what `fer_jax.load_model` returns.
       paths: videos, folders of frames, still images; for models of landmarks also OpenFace CSV
         files; one or many.
-      passes: number of MC samples a window.
+      mc_samples: number of MC samples a window.
       window: seconds; default: the median length of the clips (or windows of clips) the model was
         trained on, 0.2 for one of still images.
       stride: seconds from one window to the next; default: half a window. A shorter clip is one
@@ -71,7 +71,7 @@ def predict_clips(
       passes), low_valence and high_valence (where 90% of the labels shall lie), then doubt (root
       mean variance over the dimensions), frames and abstained.
     """
-    options = Options(passes, window, stride, threshold, seed, fps, width, landmark_model)
+    options = Options(mc_samples, window, stride, threshold, seed, fps, width, landmark_model)
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
     tables = [
@@ -86,7 +86,7 @@ def predict_frames(
     landmarks: Iterable | None = None,
     *,
     fps: float = UNKNOWN_FPS,
-    passes: int = 100,
+    mc_samples: int = 100,
     window: float | None = None,
     stride: float | None = None,
     threshold: float | None = None,
@@ -105,7 +105,7 @@ def predict_frames(
       landmarks: `[68, 2]` of every image, pixels, None or NaN where there is no face; default:
         faces are found and followed, and the largest of every window counts.
       fps: images a second.
-      passes, window, stride, threshold, seed, landmark_model: see `predict_clips`.
+      mc_samples, window, stride, threshold, seed, landmark_model: see `predict_clips`.
 
     Yields:
       A row of `predict_clips` without its clip, as a dict.
@@ -114,7 +114,7 @@ def predict_frames(
       ValueError: an image or landmarks of another shape, or not as many landmarks as images.
       ClipProblem: what finds faces is not installed.
     """
-    options = Options(passes, window, stride, threshold, seed, fps, 0, landmark_model)
+    options = Options(mc_samples, window, stride, threshold, seed, fps, 0, landmark_model)
     images = sources.checked(images)
     head = list(itertools.islice(images, 1))
     width = head[0].shape[1] if head else 0

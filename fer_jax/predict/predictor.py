@@ -112,14 +112,14 @@ class Predictor:
         inputs = model_inputs.batch_inputs(batch, self.module, None, crop_size=self.spec.crop_size)
         return jax.tree.map(jnp.asarray, inputs)
 
-    def samples(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
+    def samples(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
         """Probabilities, or values, `[S, B, C]` of S MC samples, see `features`."""
         inputs = self.features(clips, frame_width)
-        return np.asarray(self._sampled(passes)(self.variables, inputs, jax.random.key(seed)))
+        return np.asarray(self._sampled(mc_samples)(self.variables, inputs, jax.random.key(seed)))
 
-    def predict(self, clips, *, passes: int = 100, seed: int = 0, frame_width: int = 0):
+    def predict(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
         """MC dropout: `uncertainty.Summary` or, of dimensions, `Spread` of B clips."""
-        samples = self.samples(clips, passes=passes, seed=seed, frame_width=frame_width)
+        samples = self.samples(clips, mc_samples=mc_samples, seed=seed, frame_width=frame_width)
         summary = TASKS[self.task].summarise(samples)
         intervals = self.record.metrics.get("intervals")  # measured of dimensions only
         if intervals is None:
@@ -143,14 +143,14 @@ class Predictor:
     def _compiled(self) -> dict:
         return {}
 
-    def _sampled(self, passes: int):
-        if passes not in self._compiled:
-            self._compiled[passes] = jax.jit(
+    def _sampled(self, mc_samples: int):
+        if mc_samples not in self._compiled:
+            self._compiled[mc_samples] = jax.jit(
                 functools.partial(
                     uncertainty.sample,
                     self.module,
-                    passes=passes,
+                    mc_samples=mc_samples,
                     probabilities=TASKS[self.task].probabilities,
                 )
             )
-        return self._compiled[passes]
+        return self._compiled[mc_samples]

@@ -73,16 +73,16 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
     from fer_jax.faces.openface import read_openface
 
     sequence, others = read_openface(path, options.fps, (options.width, 0))
-    numbers = sequence.frame_index - sequence.frame_index.min()
-    length = int(numbers.max()) + 1
+    indices = sequence.frame_index - sequence.frame_index.min()
+    length = int(indices.max()) + 1
     if length > _LONGEST_CLIP:
         raise ClipProblem(
-            f"its {len(numbers)} rows number frames over a range of {length}: mend the column "
+            f"its {len(indices)} rows number frames over a range of {length}: mend the column "
             "frame, or leave it out"
         )
     known = {
-        int(number): {0: Face(points)}
-        for number, points, seen in zip(numbers, sequence.landmarks, sequence.detected, strict=True)
+        int(index): {0: Face(points)}
+        for index, points, seen in zip(indices, sequence.landmarks, sequence.detected, strict=True)
         if seen
     }
 
@@ -95,7 +95,7 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
     remarks = [f"{others} other faces in the file, the one seen most counts"] if others else []
     return Source(
         path=str(path),
-        faces=(known.get(number, {}) for number in range(length)),
+        faces=(known.get(index, {}) for index in range(length)),
         pictures=pictures,
         fps=sequence.fps or options.fps,
         width=sequence.frame_size[0],
@@ -169,8 +169,8 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
     """
     cut = _cut(predictor)
     if landmarks is not None:
-        for number, (image, points) in enumerate(zip(images, landmarks, strict=True)):
-            yield _faces(image, _known(points, number), cut)
+        for index, (image, points) in enumerate(zip(images, landmarks, strict=True)):
+            yield _faces(image, _known(points, index), cut)
         return
     from fer_jax.faces.detector import LandmarkModelError
     from fer_jax.faces.tracker import Tracker
@@ -189,19 +189,19 @@ def checked(images: Iterable) -> Iterator[np.ndarray]:
     Raises:
       ValueError: one is not `[H, W, 3]` uint8.
     """
-    for number, image in enumerate(images):
+    for index, image in enumerate(images):
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(
-                f"image {number} is {image.dtype} {list(image.shape)}: give RGB [H, W, 3] of uint8"
+                f"image {index} is {image.dtype} {list(image.shape)}: give RGB [H, W, 3] of uint8"
             )
         yield image
 
 
-def _known(points, number: int) -> dict[int, np.ndarray]:
+def _known(points, index: int) -> dict[int, np.ndarray]:
     points = np.full((68, 2), np.nan) if points is None else np.asarray(points, np.float32)
     if points.shape != (68, 2):
         raise ValueError(
-            f"landmarks of image {number} are {list(points.shape)}: give [68, 2], or None"
+            f"landmarks of image {index} are {list(points.shape)}: give [68, 2], or None"
         )
     return {0: points} if np.isfinite(points).all() else {}

@@ -54,9 +54,9 @@ def drawn_files(options) -> list[dict[str, pathlib.Path]]:
 
 def _free_name(folder: pathlib.Path, clip: pathlib.Path, suffix: str, taken: set[str]):
     stem = f"{clip.resolve().stem}_{'annotated' if suffix == '.mp4' else 'timeline'}"
-    path, number = folder / f"{stem}{suffix}", 2
+    path, index = folder / f"{stem}{suffix}", 2
     while str(path) in taken:
-        path, number = folder / f"{stem}_{number}{suffix}", number + 1
+        path, index = folder / f"{stem}_{index}{suffix}", index + 1
     return path
 
 

@@ -42,7 +42,7 @@ class ClipProblem(Exception):
 class Options:
     """How clips are read and predicted; see `predict_clips`."""
 
-    passes: int = 100
+    mc_samples: int = 100
     window: float | None = None
     stride: float | None = None
     threshold: float | None = None
@@ -245,7 +245,7 @@ def _predict_window(
     # One window at a time: the passes fill the processor, and no row depends on its neighbours.
     summary = predictor.predict(
         stack_faces(chosen, predictor.module.inputs),
-        passes=options.passes,
+        mc_samples=options.mc_samples,
         seed=options.seed,
         frame_width=width,
     )

@@ -1,4 +1,4 @@
-"""The embedded default data set: parametric faces that show emotions, with known action units.
+"""The embedded default dataset: parametric faces that show emotions, with known action units.
 
 Every clip depends on `(seed, subject, index)` and the database alone, so the same seed gives the
 same clips in any order and in any number of processes. Nothing is downloaded and nothing is stored.
@@ -109,7 +109,7 @@ def _rng(seed: int, database: Database, *stream: int) -> np.random.Generator:
 
 
 def make_identity(seed: int, subject: int, database: Database = EMBEDDED) -> Identity:
-    """Draws the person `subject` of the data set `seed`: face, habits, appearance."""
+    """Draws the person `subject` of the dataset `seed`: face, habits, appearance."""
     rng = _rng(seed, database, _IDENTITY, subject)
     deviations = np.clip(rng.standard_normal(len(PROPORTIONS)), -2, 2)
     proportions = dict(zip(PROPORTIONS, deviations * list(PROPORTIONS.values()), strict=True))
@@ -191,7 +191,7 @@ def make_clip(
     """Makes clip `index` of a subject; classes take turns over the index.
 
     Args:
-      seed: the data set.
+      seed: the dataset.
       subject: number of the person.
       index: number of the clip; its label is `database.labels[index % C]`.
       difficulty: 0 (easy) to 1 (hard): more pose, noise, talking and stray action units, weaker
@@ -272,9 +272,9 @@ def splits(subjects: int, database: Database = EMBEDDED) -> dict[str, list[str]]
     if subjects < 3:
         raise ValueError(f"{subjects} subjects cannot be divided in three: make at least 3")
     names = [f"{database.prefix}{subject:03d}" for subject in range(subjects)]
-    held_out = max(1, round(0.2 * subjects))
+    evaluation = max(1, round(0.2 * subjects))
     return {
-        "train": names[: subjects - 2 * held_out],
-        "validation": names[subjects - 2 * held_out : subjects - held_out],
-        "test": names[subjects - held_out :],
+        "train": names[: subjects - 2 * evaluation],
+        "validation": names[subjects - 2 * evaluation : subjects - evaluation],
+        "test": names[subjects - evaluation :],
     }

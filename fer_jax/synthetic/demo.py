@@ -17,7 +17,7 @@ def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0
     Args:
       out: directory, created when missing; files are named SUBJECT_INDEX_CLASS.mp4.
       count: clips; each shows another class.
-      subjects, seed: of the data set that `python -m preprocess synthetic` prepares.
+      subjects, seed: of the dataset that `python -m preprocess synthetic` prepares.
 
     Returns:
       The paths written.
@@ -25,11 +25,11 @@ def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0
     out.mkdir(parents=True, exist_ok=True)
     people = clips.splits(subjects)["test"]
     paths = []
-    for number in range(count):
-        subject = int(people[number % len(people)][1:])
-        clip = clips.make_clip(seed, subject, number, difficulty=clips.DEFAULT_DIFFICULTY)
+    for index in range(count):
+        subject = int(people[index % len(people)][1:])
+        clip = clips.make_clip(seed, subject, index, difficulty=clips.DEFAULT_DIFFICULTY)
         path = out / f"{clip.clip_id}_{clip.label}.mp4"
-        frames = clips.render(clip.true_landmarks, clip.identity, seed=number)
+        frames = clips.render(clip.true_landmarks, clip.identity, seed=index)
         clips.write_video(path, frames, clip.fps)
         paths.append(str(path))
     return paths

@@ -13,7 +13,7 @@ from fer_jax.uncertainty import calibration, selective
 if TYPE_CHECKING:
     import pandas as pd
 
-READINGS = {
+INFERENCE_MODES = {
     "stored": "dropout off, stored BatchNorm statistics",
     "recalibrated": "dropout off, recalibrated BatchNorm statistics",
     "mc_dropout": "MC dropout",
@@ -66,8 +66,8 @@ class Curves(NamedTuple):
     risk: tuple
 
 
-def readings(results: dict) -> dict[str, np.ndarray]:
-    """Probabilities `[N, C]` of each reading, keyed as `READINGS`."""
+def inference_modes(results: dict) -> dict[str, np.ndarray]:
+    """Probabilities `[N, C]` of each reading, keyed as `INFERENCE_MODES`."""
     return {
         "stored": results["stored"],
         "recalibrated": results["recalibrated"],
@@ -89,7 +89,7 @@ def join_folds(clips, folds, results: list[dict], names, summarise) -> Scored:
         for result in results
     ]
     samples = np.concatenate([fold["samples"] for fold in per_fold], axis=1)
-    per_fold = [readings(fold) for fold in per_fold]
+    per_fold = [inference_modes(fold) for fold in per_fold]
     indices = np.concatenate([fold.evaluate for fold in folds])
     validation = None
     if folds[0].validation is not None:
@@ -106,12 +106,12 @@ def join_folds(clips, folds, results: list[dict], names, summarise) -> Scored:
     )
 
 
-def held_out_folds(scored: Scored) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def evaluation_folds(evaluated: Scored) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields, for each fold, masks `[N]` of its predictions and of those for other clips."""
-    for fold in np.unique(scored.folds):
-        own = scored.folds == fold
+    for fold in np.unique(evaluated.folds):
+        own = evaluated.folds == fold
         # Repeats score a clip again: its other predictions are not of other clips.
-        yield own, ~np.isin(scored.indices, scored.indices[own])
+        yield own, ~np.isin(evaluated.indices, evaluated.indices[own])
 
 
 def reliability_curve(probabilities, labels) -> tuple:
@@ -126,7 +126,7 @@ def risk_curve(uncertainty, correct) -> tuple:
     return (*curve, selective.area_under(*curve))
 
 
-def choose_threshold(target: float, scored: Scored, measure: Callable) -> dict:
+def choose_threshold(target: float, evaluated: Scored, measure: Callable) -> dict:
     """Chooses the uncertainty above which to abstain, on clips that it is not scored on.
 
     With a validation set the threshold comes from it. In a cross-validation each fold's comes
@@ -135,7 +135,7 @@ def choose_threshold(target: float, scored: Scored, measure: Callable) -> dict:
 
     Args:
       target: accuracy that the clips below the threshold shall reach.
-      scored: the predictions.
+      evaluated: the predictions.
       measure: `(labels, summary) -> ` uncertainty `[N]`, NaN where a prediction does not count, and
         whether each is correct, `[N]` bool.
     """
@@ -146,14 +146,14 @@ def choose_threshold(target: float, scored: Scored, measure: Callable) -> dict:
         few = (uncertainty <= threshold).sum() < LEAST_COVERAGE * counts.sum()
         return np.inf if few or not np.isfinite(threshold) else threshold
 
-    uncertainty, correct = measure(scored.labels, scored.summary)
-    if scored.validation is not None:
-        threshold = threshold_of(*measure(*scored.validation))
+    uncertainty, correct = measure(evaluated.labels, evaluated.summary)
+    if evaluated.validation is not None:
+        threshold = threshold_of(*measure(*evaluated.validation))
         covered = uncertainty <= threshold
         chosen_on = "validation"
-    elif scored.folds[-1] > 0:
+    elif evaluated.folds[-1] > 0:
         covered = np.zeros(len(uncertainty), bool)
-        for own, rest in held_out_folds(scored):
+        for own, rest in evaluation_folds(evaluated):
             covered[own] = uncertainty[own] <= threshold_of(uncertainty[rest], correct[rest])
         threshold = threshold_of(uncertainty, correct)
         chosen_on = "the other folds"
@@ -179,9 +179,9 @@ def best_epoch_accuracy(history: pd.DataFrame, folds) -> dict | None:
     """Mean over folds of the best epoch's accuracy: chosen on the clips it is scored on."""
     if "evaluation_accuracy" not in history:
         return None
-    scored = history[history["fold"].isin([fold.name for fold in folds])]
-    best = scored.groupby("fold")["evaluation_accuracy"].max()
-    return {"accuracy_mean_of_folds": float(best.mean()), "reading": "stored"}
+    evaluated = history[history["fold"].isin([fold.name for fold in folds])]
+    best = evaluated.groupby("fold")["evaluation_accuracy"].max()
+    return {"accuracy_mean_of_folds": float(best.mean()), "inference_mode": "stored"}
 
 
 def kept_epoch(history: pd.DataFrame, folds) -> int | None:
@@ -197,12 +197,12 @@ def epoch_of_lowest_loss(history: list[dict]) -> int | None:
     return min(losses, key=lambda epoch: (np.isnan(losses[epoch]), losses[epoch]), default=None)
 
 
-def identity(clips, folds, scored: Scored) -> dict:
+def identity(clips, folds, evaluated: Scored) -> dict:
     """Columns of a table of predictions: which clip, whose, of which fold."""
     return {
-        "clip": [clips.clip_ids[n] for n in scored.indices],
-        "subject": [clips.subjects[n] for n in scored.indices],
-        "fold": [folds[index].name for index in scored.folds],
+        "clip": [clips.clip_ids[n] for n in evaluated.indices],
+        "subject": [clips.subjects[n] for n in evaluated.indices],
+        "fold": [folds[index].name for index in evaluated.folds],
     }
 
 

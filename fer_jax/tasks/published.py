@@ -29,7 +29,7 @@ ACCURACY = {
     "DenseNet": {"ckplus": (None, 97.6), "oulu": (None, 87.28), "mmi": (None, 77.68)},
     "STC-NLSTM": {"ckplus": (None, 99.8), "oulu": (None, 93.45), "mmi": (None, 84.53)},
     # 3D Inception-ResNet paper (Hasani & Mahoor, CVPRW 2017), tables 1 and 2: 5 subject folds (one
-    # division without landmarks; the 2D column is quoted there), and across data sets.
+    # division without landmarks; the 2D column is quoted there), and across datasets.
     "2D Inception-ResNet": {"ckplus": (None, 85.77), "mmi": (None, 55.83), "fera": (None, 49.64)},
     "3D Inception-ResNet": {
         "ckplus": (None, 89.50), "mmi": (None, 67.50), "fera": (None, 67.74),
@@ -90,7 +90,7 @@ def errors(method: str, dataset: str, dimensions) -> dict | None:
 
     Args:
       method: name as in the configs, e.g. "VGG16 bilinear".
-      dataset: name under which the data set is prepared.
+      dataset: name under which the dataset is prepared.
       dimensions: names, in the order of the model.
 
     Returns:
@@ -115,6 +115,6 @@ def accuracy(method: str, dataset: str) -> tuple[float | None, float | None]:
 
     Args:
       method: name as in the papers, e.g. "PST-BLN".
-      dataset: name under which the data set is prepared, e.g. "ckplus".
+      dataset: name under which the dataset is prepared, e.g. "ckplus".
     """
     return ACCURACY.get(method, {}).get(dataset, (None, None))

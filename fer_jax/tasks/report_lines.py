@@ -22,7 +22,7 @@ def table(headings: str, rows: Iterable[Sequence[str]]) -> list[str]:
     return [line(headings), "|" + "---|" * len(headings), *map(line, rows)]
 
 
-def number(value: float | None, digits: int = 4) -> str:
+def index(value: float | None, digits: int = 4) -> str:
     """A number of a table, "-" where there is none."""
     return "-" if value is None or np.isnan(value) else f"{value:.{digits}f}"
 
@@ -52,7 +52,7 @@ def single_pass_line(single: dict | None, text: str) -> str:
     """Says what single samples reach; `text` is formatted with the row `single`."""
     if single is None:
         return "The model has no dropout: there is one pass."
-    return f"Single passes with dropout ({single['passes']}): {text.format(**single)}."
+    return f"Single passes with dropout ({single['mc_samples']}): {text.format(**single)}."
 
 
 def abstaining_line(row: dict, measure: str, rule: str, examples: str, note: str = "") -> str:

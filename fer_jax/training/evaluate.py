@@ -65,7 +65,7 @@ def _scored(task: Task, logits, labels):
 
 def _padded_logits(program: Program, variables, clips: Clips, parts):
     """Logits `[R, N, C]`, their clips and weights `[R, N]`, all runs filled to the same N."""
-    chosen, weight = padded_parts(parts, program.scored_size)
+    chosen, weight = padded_parts(parts, program.evaluated_size)
     keys = jax.random.split(jax.random.key(0), len(parts))
     logits = _map_clips(program, program.logits, variables, clips, chosen, weight, keys)
     return logits, chosen.reshape(len(parts), -1), weight.reshape(len(parts), -1)
@@ -84,18 +84,18 @@ def _map_clips(program: Program, function, variables, clips: Clips, chosen, weig
     runs, count, size = chosen.shape
     hop = program.steps_a_call(runs, count, size)
     parts = []
-    for number, batch in enumerate(batches(clips, chosen, weight, hop)):
-        first = np.full(runs, number * hop, np.int32)
+    for index, batch in enumerate(batches(clips, chosen, weight, hop)):
+        first = np.full(runs, index * hop, np.int32)
         parts.append(parallel.unshard(function(variables, parallel.shard(batch), keys, first)))
     return np.concatenate(parts, 1)
 
 
-def make_evaluate(program: Program, passes: int) -> Callable:
+def make_evaluate(program: Program, mc_samples: int) -> Callable:
     """Compiles the evaluation once for all runs.
 
     Args:
       program: the compiled functions of training.
-      passes: number S of MC samples; a model without dropout gets one.
+      mc_samples: number S of MC samples; a model without dropout gets one.
 
     Returns:
       `evaluate(variables, clips, runs, parts) -> (results, recalibrated)`: variables of R runs and,
@@ -103,14 +103,14 @@ def make_evaluate(program: Program, passes: int) -> Callable:
       each part and run are `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`,
       probabilities.
     """
-    passes = passes if getattr(program.module, "dropout", 0.0) else 1
+    mc_samples = mc_samples if getattr(program.module, "dropout", 0.0) else 1
     task = program.task
     spread = program.module.clone(axis_name=parallel.AXIS)
 
     def sampled(variables, batch, key):
         inputs = program.features(batch)
         samples = uncertainty.sample(
-            spread, variables, inputs, key, passes=passes, probabilities=task.probabilities
+            spread, variables, inputs, key, mc_samples=mc_samples, probabilities=task.probabilities
         )
         return samples.swapaxes(0, 1)
 
@@ -118,7 +118,7 @@ def make_evaluate(program: Program, passes: int) -> Callable:
 
     def samples(variables, clips: Clips, part, seed: int) -> np.ndarray:
         """`[S, N, C]` of one run alone: its samples fill a device already."""
-        chosen, weight = padded_parts([part], program.scored_size)
+        chosen, weight = padded_parts([part], program.evaluated_size)
         own, key = stack([variables]), jax.random.key(seed)[None]
         drawn = _map_clips(program, draw, own, clips, chosen, weight, key)
         return drawn[0, : len(part)].swapaxes(0, 1)
@@ -139,13 +139,13 @@ def make_evaluate(program: Program, passes: int) -> Callable:
             again = predict_logits(program, recalibrated, clips, part)
         return [
             {
-                "stored": np.asarray(task.probabilities(stored[number])),
-                "recalibrated": np.asarray(task.probabilities(again[number])),
-                "samples": samples(unstack(variables, number), clips, own, runs[number].seed),
+                "stored": np.asarray(task.probabilities(stored[index])),
+                "recalibrated": np.asarray(task.probabilities(again[index])),
+                "samples": samples(unstack(variables, index), clips, own, runs[index].seed),
             }
             if len(own)
             else {}
-            for number, own in enumerate(part)
+            for index, own in enumerate(part)
         ]
 
     return evaluate
@@ -175,7 +175,7 @@ def _make_recalibrate(program: Program) -> Callable:
         return uncertainty.recalibrate_batch_norm(statistics, variables, one_by_one)
 
     def recalibrate(variables, clips: Clips, runs: list[Run]):
-        stats = [one(unstack(variables, number), clips, run) for number, run in enumerate(runs)]
+        stats = [one(unstack(variables, index), clips, run) for index, run in enumerate(runs)]
         return {**variables, "batch_stats": stack(stats)}
 
     return recalibrate

@@ -174,7 +174,7 @@ def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _listed(names: list[str]) -> str:
-    names = sorted(names, key=lambda name: re.sub(r"\d+", lambda number: number[0].zfill(3), name))
+    names = sorted(names, key=lambda name: re.sub(r"\d+", lambda index: index[0].zfill(3), name))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
@@ -201,11 +201,11 @@ def _vgg_number(modules: list[str], params: dict) -> int:
     """Place of a layer in torchvision's `features`: convolution, (norm,) ReLU; a pool a stage."""
     stage, layer = int(modules[0].removeprefix("stage")), modules[1]
     apart = 3 if "norm1" in params["stage1"] else 2  # from one convolution to the next
-    number = 0
+    index = 0
     for earlier in range(1, stage):
         convolutions = sum(name.startswith("conv") for name in params[f"stage{earlier}"])
-        number += apart * convolutions + 1
-    return number + apart * (int(layer[4:]) - 1) + layer.startswith("norm")
+        index += apart * convolutions + 1
+    return index + apart * (int(layer[4:]) - 1) + layer.startswith("norm")
 
 
 def _cut_off(params: dict) -> tuple[str, ...]:

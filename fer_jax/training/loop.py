@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax.data.clips import Clips, batches, epoch_numbers
+from fer_jax.data.clips import Clips, batches, epoch_indices
 from fer_jax.data.folds import Fold
 from fer_jax.tasks.evaluation import epoch_of_lowest_loss
 from fer_jax.training import checkpoint, parallel
@@ -116,9 +116,9 @@ def fit(
 
 def _save_best(files: Files, runs: list[Run], states: TrainState, histories: Histories) -> None:
     """Keeps the weights of the runs whose last epoch is the best so far."""
-    for number, (run, history) in enumerate(zip(runs, histories, strict=True)):
+    for index, (run, history) in enumerate(zip(runs, histories, strict=True)):
         if epoch_of_lowest_loss(history) == len(history):
-            own = unstack(states.variables, number)
+            own = unstack(states.variables, index)
             checkpoint.save_weights(files.best_weights(run), own, {})
 
 
@@ -150,18 +150,18 @@ def train_epochs(
         started = time.perf_counter()
         states, metrics, waited = train_epoch(program, states, clips, runs, epoch)
         seconds = time.perf_counter() - started
-        scored = {"train": metrics}
+        evaluated = {"train": metrics}
         if epoch % schedule.eval_every_epochs == 0 or epoch == schedule.epochs:
             parts = {"evaluation": [run.fold.evaluate for run in runs]}
             if schedule.select_best:
                 parts["validation"] = [run.fold.validation for run in runs]
             for name, part in parts.items():
-                scored[name] = mean_scores(program, states.variables, clips, part)
-        for number, history in enumerate(histories):
+                evaluated[name] = mean_scores(program, states.variables, clips, part)
+        for index, history in enumerate(histories):
             row = {
                 f"{part}_{name}": value
-                for part, values in scored.items()
-                for name, value in values[number].items()
+                for part, values in evaluated.items()
+                for name, value in values[index].items()
             }
             row["clips_per_second"] = len(runs) * program.steps * program.batch_size / seconds
             row["seconds"] = seconds / len(runs)
@@ -185,21 +185,21 @@ def train_epoch(program: Program, states, clips: Clips, runs: list[Run], epoch: 
     hop = program.steps_a_call(len(runs), program.steps, program.batch_size)
     parts, waited = [], 0.0
     calls = batches(clips, chosen, hop=hop)
-    for number in range(program.steps // hop):
+    for index in range(program.steps // hop):
         asked = time.perf_counter()
         sharded = parallel.shard(next(calls))
         waited += time.perf_counter() - asked
-        first = number * hop
+        first = index * hop
         states, part = program.train(states, sharded, keys[:, first : first + hop])
         if parts:  # the call before must have ended: two at most hold their clips in memory
             parts[-1] = jax.tree.map(np.asarray, parts[-1])
         parts.append(part)
     metrics = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
-    for number, run in enumerate(runs):
-        check_finite(metrics["loss"][number], epoch, chosen[number], clips, run.fold)
+    for index, run in enumerate(runs):
+        check_finite(metrics["loss"][index], epoch, chosen[index], clips, run.fold)
     means = [
-        {name: float(values[number].mean()) for name, values in metrics.items()}
-        for number in range(len(runs))
+        {name: float(values[index].mean()) for name, values in metrics.items()}
+        for index in range(len(runs))
     ]
     return states, means, waited
 
@@ -210,7 +210,7 @@ def check_finite(losses, epoch: int, chosen, clips: Clips, fold: Fold) -> None:
     if not len(bad):
         return
     first, steps = int(bad[0]), len(losses)
-    names = ", ".join(clips.clip_ids[number] for number in chosen[first][:5])
+    names = ", ".join(clips.clip_ids[index] for index in chosen[first][:5])
     raise NonFiniteLossError(
         f"the loss is {losses[first]} at step {(epoch - 1) * steps + first + 1} "
         f"({fold.name}, epoch {epoch}, batch {first + 1} of {steps}; its first clips: {names}). "
@@ -230,4 +230,4 @@ def _shuffled(program: Program, run: Run, epoch: int) -> np.ndarray:
     train = run.fold.train
     repeats = -(-program.steps * program.batch_size // len(train))
     order = np.tile(train, repeats)
-    return epoch_numbers(order, program.steps, program.batch_size, (run.seed, epoch))
+    return epoch_indices(order, program.steps, program.batch_size, (run.seed, epoch))

@@ -20,7 +20,7 @@ def make_optimizer(
       config: `config.optimizer`: name ("sgd" or "adam"), learning_rate, momentum (Adam: of the
         first moment), nesterov, weight_decay, decay ("all" parameters or "kernels"), clip_norm
         (largest norm of the whole gradient, 0: any), and what `_schedule` reads. With the schedule
-        "plateau" an update takes the loss as `value`, and steps shrink by drop_factor whenever the
+        "plateau" an update takes the loss as `value`, and steps shrink by lr_factor whenever the
         mean loss of an epoch has not fallen for `patience` epochs.
       steps_per_epoch, epochs: length of the schedule.
 
@@ -45,7 +45,7 @@ def make_optimizer(
     if config.schedule == "plateau":
         shrink = [
             optax.contrib.reduce_on_plateau(
-                config.drop_factor, config.patience, accumulation_size=steps_per_epoch
+                config.lr_factor, config.patience, accumulation_size=steps_per_epoch
             )
         ]
     return optax.with_extra_args_support(optax.chain(decay, *clip, rule, *shrink))
@@ -61,7 +61,7 @@ def _schedule(config, steps_per_epoch: int, epochs: int) -> optax.Schedule:
 
     Args:
       config: `config.optimizer`: learning_rate, warmup_epochs, schedule ("constant", "plateau",
-        "cosine", or "steps": times drop_factor at each of drop_at, counted in drop_unit, "epoch" or
+        "cosine", or "steps": times lr_factor at each of lr_milestones, in lr_milestone_unit, "epoch" or
         "step").
       steps_per_epoch, epochs: length of the schedule.
     """
@@ -73,10 +73,12 @@ def _schedule(config, steps_per_epoch: int, epochs: int) -> optax.Schedule:
         schedule = optax.cosine_decay_schedule(config.learning_rate, rest)
     elif config.schedule == "steps":
         units = {"epoch": steps_per_epoch, "step": 1}
-        if config.drop_unit not in units:
-            raise ValueError(f"drop unit {config.drop_unit!r} is unknown: use 'epoch' or 'step'")
-        unit = units[config.drop_unit]
-        drops = {at * unit - warmup: config.drop_factor for at in config.drop_at}
+        if config.lr_milestone_unit not in units:
+            raise ValueError(
+                f"lr_milestone_unit {config.lr_milestone_unit!r} is unknown: use 'epoch' or 'step'"
+            )
+        unit = units[config.lr_milestone_unit]
+        drops = {at * unit - warmup: config.lr_factor for at in config.lr_milestones}
         schedule = optax.piecewise_constant_schedule(config.learning_rate, drops)
     else:
         raise ValueError(

@@ -126,8 +126,8 @@ def map_batches(function: Callable) -> Callable:
     """
 
     def mapped(variables, batches, key, first):
-        def body(number, batch):
-            return number + 1, function(variables, batch, jax.random.fold_in(key, number))
+        def body(index, batch):
+            return index + 1, function(variables, batch, jax.random.fold_in(key, index))
 
         return jax.lax.scan(body, first, batches)[1]
 

@@ -83,7 +83,7 @@ class Program:
       train: `(states, batches, keys) -> (states, metrics)`, see `parallel.scan_steps`.
       logits: `(variables, batches, keys, first) -> [D, R, K, B / D, C]`, dropout off.
       batch_size, steps: clips a step, steps an epoch.
-      scored_size: clips of a batch that is scored.
+      evaluated_size: clips of a batch that is scored.
       clip_bytes: size of a clip in memory.
       max_call_bytes: of the clips that one call hands to the devices.
     """
@@ -96,7 +96,7 @@ class Program:
     logits: Callable
     batch_size: int
     steps: int
-    scored_size: int
+    evaluated_size: int
     clip_bytes: int
     max_call_bytes: int
 
@@ -230,14 +230,14 @@ def make_program(
     batch_size = min(config.train.batch_size, smallest // devices * devices)
     if not batch_size:
         raise ValueError(f"{smallest} training clips are too few for {devices} devices")
-    parts = config.train.batch_parts
+    parts = config.train.microbatches
     if batch_size % (devices * parts):
         raise ValueError(
-            f"--config.train.batch_parts={parts} does not divide the {batch_size // devices} clips "
-            f"of a batch on each device"
+            f"--config.train.microbatches={parts} does not divide the {batch_size // devices} "
+            f"clips of a batch on a device"
         )
-    steps = smallest * config.train.copies // batch_size
-    largest = max(1, *(len(part) for fold in folds for part in fold.scored()))
+    steps = smallest * config.train.repeats_per_epoch // batch_size
+    largest = max(1, *(len(part) for fold in folds for part in fold.evaluated()))
     optimizer = make_optimizer(config.optimizer, steps, config.train.epochs)
     step = make_train_step(module, task, optimizer, features, augment, parts)
 
@@ -256,7 +256,7 @@ def make_program(
         logits=parallel.map_batches(logits),
         batch_size=batch_size,
         steps=steps,
-        scored_size=min(batch_size, -(-largest // devices) * devices),
+        evaluated_size=min(batch_size, -(-largest // devices) * devices),
         clip_bytes=clip_bytes,
         max_call_bytes=max_call_bytes,
     )

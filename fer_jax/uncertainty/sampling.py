@@ -25,7 +25,7 @@ def stochastic(module: nn.Module) -> Callable:
 
 
 def sample(
-    module: nn.Module, variables, inputs, key: jax.Array, *, passes: int = 100,
+    module: nn.Module, variables, inputs, key: jax.Array, *, mc_samples: int = 100,
     probabilities: Callable = jax.nn.softmax,
 ):  # fmt: skip
     """MC dropout of one of this package's models: probabilities `[S, B, C]`.
@@ -35,12 +35,12 @@ def sample(
 
     Args:
       module, variables, inputs: the model and what it takes.
-      key, passes, probabilities: see `mc_dropout`.
+      key, mc_samples, probabilities: see `mc_dropout`.
     """
     if not hasattr(module, "before_dropout"):
         forward = stochastic(module)
         return mc_dropout(
-            forward, variables, inputs, key, passes=passes, probabilities=probabilities
+            forward, variables, inputs, key, mc_samples=mc_samples, probabilities=probabilities
         )
 
     def rest(variables, inputs, key):
@@ -48,11 +48,13 @@ def sample(
         return module.apply(variables, inputs, dropout=True, rngs=rngs, method=module.after_dropout)
 
     kept = module.apply(variables, inputs, method=module.before_dropout)
-    return mc_dropout(rest, variables, kept, key, passes=passes, probabilities=probabilities)
+    return mc_dropout(
+        rest, variables, kept, key, mc_samples=mc_samples, probabilities=probabilities
+    )
 
 
 def mc_dropout(
-    forward: Callable, variables, inputs, key: jax.Array, *, passes: int = 100, chunk: int = 0,
+    forward: Callable, variables, inputs, key: jax.Array, *, mc_samples: int = 100, chunk: int = 0,
     probabilities: Callable = jax.nn.softmax,
 ) -> jax.Array:  # fmt: skip
     """Passes the same inputs through a network many times, with other dropout masks each time.
@@ -62,7 +64,7 @@ def mc_dropout(
       variables: what `forward` takes; MC dropout wants the BatchNorm statistics of training.
       inputs: array, or a tree of them, with leading axis B.
       key: split into one key a pass.
-      passes: S.
+      mc_samples: S.
       chunk: passes evaluated side by side; 0: as many as keep the inputs under `CHUNK_BYTES`.
       probabilities: applied to the logits, over the last axis.
 
@@ -75,14 +77,14 @@ def mc_dropout(
     room = CHUNK_BYTES["cpu" if jax.default_backend() == "cpu" else "other"]
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(inputs))
     limit = chunk or max(1, room // max(size, 1))
-    side_by_side = max(n for n in range(1, min(limit, passes) + 1) if passes % n == 0)
+    side_by_side = max(n for n in range(1, min(limit, mc_samples) + 1) if mc_samples % n == 0)
 
     def one_pass(pass_key):
         return probabilities(forward(variables, inputs, pass_key))
 
-    keys = jax.random.split(key, passes)
+    keys = jax.random.split(key, mc_samples)
     if side_by_side == 1:
         return jax.lax.map(one_pass, keys)
     keys = keys.reshape(-1, side_by_side)
     passed = jax.lax.map(jax.vmap(one_pass), keys)
-    return passed.reshape(passes, *passed.shape[2:])
+    return passed.reshape(mc_samples, *passed.shape[2:])

@@ -66,10 +66,10 @@ def notes(kept: list[Clip]) -> list[str]:
     frames, left_out, tables = collections.Counter(), 0, []
     for clip in kept:
         with contextlib.suppress(ClipError):  # moved away since it was read
-            numbers = [_number(path) for path in clip.source]
-            tables.append(units_at(read_codes(clip.codes), numbers, clip.codes))
-            left_out += len(_images(clip.source[0].parent)) - len(numbers)
-            frames[clip.split] += len(numbers)
+            indices = [_number(path) for path in clip.source]
+            tables.append(units_at(read_codes(clip.codes), indices, clip.codes))
+            left_out += len(_images(clip.source[0].parent)) - len(indices)
+            frames[clip.split] += len(indices)
     counts = ", ".join(f"{frames[s]:,} in {s} (FERA 2015: {_FRAMES[s]:,})" for s in _FRAMES)
     return [
         "classes are tasks, not emotions: use the action units",
@@ -153,5 +153,5 @@ def _coded_frames(table: pathlib.Path, folder: pathlib.Path) -> tuple[tuple, str
         raise ClipError("no action units", f"{table} codes none of {', '.join(ACTION_UNITS)}")
     missing = f"{len(gone)} coded frames have no image (the first: {gone[0]})" if gone else ""
     unknown = f"not coded, so unknown: {', '.join(uncoded)}" if uncoded else ""
-    frames = tuple(path for number, path in images.items() if number in rows)
+    frames = tuple(path for index, path in images.items() if index in rows)
     return frames, "; ".join(filter(None, (missing, unknown)))

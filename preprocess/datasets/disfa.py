@@ -165,7 +165,7 @@ def _clips(subject: str, video: pathlib.Path, codes: Codes, options) -> Iterator
     labels = emfacs(intensities, options.present, options.chin_anger)
     runs = [run for run in _runs(labels) if labels[run.start] >= 0]
     short = [len(run) for run in runs if len(run) < _SHORTEST]
-    counts = {name: int((labels == number).sum()) for number, name in enumerate(DISFA_CLASSES)}
+    counts = {name: int((labels == index).sum()) for index, name in enumerate(DISFA_CLASSES)}
     tally = Tally(
         labelled=collections.Counter(counts),
         unlabelled=int((labels < 0).sum()),

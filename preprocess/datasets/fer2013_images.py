@@ -55,8 +55,8 @@ class Still(FaceSource):
           size: side of the crop, pixels; 0 for none.
         """
         unknown = np.full((1, 68, 2), np.nan, np.float32)
-        seen, number = np.ones(1, bool), np.zeros(1, np.int32)
-        sequence = Sequence(unknown, seen, number, 0.0, (SIDE, SIDE))
+        seen, index = np.ones(1, bool), np.zeros(1, np.int32)
+        sequence = Sequence(unknown, seen, index, 0.0, (SIDE, SIDE))
         if not size:
             return sequence
         image = np.frombuffer(self.pixels, np.uint8).reshape(SIDE, SIDE)
@@ -90,7 +90,7 @@ def read_table(path: pathlib.Path) -> list[tuple[str, bytes | ClipError]]:
     """
     rows = read_cells(path, ["usage", "pixels"])
     counted = enumerate(track(rows, f"reading {TABLE}", 35_887))
-    return [(usage, _pixels(text, f"row {number} of {path}")) for number, (usage, text) in counted]
+    return [(usage, _pixels(text, f"row {index} of {path}")) for index, (usage, text) in counted]
 
 
 def _pixels(text: str, where: str) -> bytes | ClipError:

@@ -52,13 +52,13 @@ class Row(NamedTuple):
     """A row of the file of votes.
 
     Attributes:
-      number: counted from 0, as in fer2013.csv.
+      index: counted from 0, as in fer2013.csv.
       usage: Training, PublicTest or PrivateTest.
       name: of the image, lower case; empty where FER+ leaves it out.
       votes: as written, in the order of `VOTES`.
     """
 
-    number: int
+    index: int
     usage: str
     name: str
     votes: tuple[str, ...]
@@ -143,15 +143,15 @@ def read_labels(path: pathlib.Path) -> list[Row]:
     """
     cells = fer2013_images.read_cells(path, ["usage", "image name", *VOTES])
     rows = [
-        Row(number, usage, name.lower(), tuple(votes))
-        for number, (usage, name, *votes) in enumerate(cells)
+        Row(index, usage, name.lower(), tuple(votes))
+        for index, (usage, name, *votes) in enumerate(cells)
     ]
     if not rows:
         raise SourceError(f"{path} holds no votes: take it from github.com/microsoft/FERPlus")
     for row in rows:
         if row.usage not in _SPLITS:
             raise SourceError(
-                f"{path}: the usage of row {row.number} is {row.usage!r}, not {', '.join(_SPLITS)}"
+                f"{path}: the usage of row {row.index} is {row.usage!r}, not {', '.join(_SPLITS)}"
             )
     return rows
 
@@ -166,14 +166,14 @@ def _owners(rows: list[Row]) -> dict[str, int]:
 
     def distance(row: Row) -> tuple[bool, int]:
         match = fer2013_images.NAME.fullmatch(row.name)
-        number = int(match[1]) if match else row.number
-        return number > row.number, row.number - number
+        index = int(match[1]) if match else row.index
+        return index > row.index, row.index - index
 
     owners: dict[str, Row] = {}
     for row in rows:
         if row.name:
             owners[row.name] = min(owners.get(row.name, row), row, key=distance)
-    return {name: row.number for name, row in owners.items()}
+    return {name: row.index for name, row in owners.items()}
 
 
 def _images(base, source, rows: list[Row], owners: dict[str, int]) -> list[bytes | ClipError]:
@@ -213,7 +213,7 @@ def _of_table(path: pathlib.Path, rows: list[Row]) -> list[bytes | ClipError]:
     for row, (usage, _) in zip(rows, table, strict=True):
         if usage != row.usage:
             raise SourceError(
-                f"row {row.number} of {path} is for {usage!r}, that of {_LABELS} for "
+                f"row {row.index} of {path} is for {usage!r}, that of {_LABELS} for "
                 f"{row.usage!r}: they are joined row by row, so take both in their official order"
             )
     return [pixels for _, pixels in table]
@@ -224,17 +224,17 @@ def _of_name(row: Row, named: dict, owners: dict, unclear: set, where: str) -> b
         text = f"several rows with different votes bear the name {row.name}, and it has one picture"
         return ClipError("name of several rows", text)
     owner = owners.get(row.name)
-    if owner != row.number:
-        text = f"row {row.number} bears the name of row {owner}, {row.name}"
+    if owner != row.index:
+        text = f"row {row.index} bears the name of row {owner}, {row.name}"
         return ClipError("name of another row", text)
     missing = ClipError("no image", f"there is no {row.name} in {where}")
     return named.get(row.name, missing)
 
 
 def _clip(row: Row, owners: dict[str, int], image: bytes | ClipError) -> Clip:
-    clip_id = row.name.removesuffix(".png") or f"row{row.number:05d}"
-    if owners.get(row.name, row.number) != row.number:
-        clip_id += f"_row{row.number:05d}"
+    clip_id = row.name.removesuffix(".png") or f"row{row.index:05d}"
+    if owners.get(row.name, row.index) != row.index:
+        clip_id += f"_row{row.index:05d}"
     split, label = _SPLITS[row.usage], ""
     try:
         votes = _votes(row)
@@ -252,7 +252,7 @@ def _votes(row: Row) -> tuple[float, ...]:
     Raises:
       ClipError: FER+ leaves the image out, or the votes are no counts, too many, or all 0.
     """
-    where = f"row {row.number} of {_LABELS}"
+    where = f"row {row.index} of {_LABELS}"
     if not row.name:
         raise ClipError("no image name", f"{where}: FER+ leaves it out")
     votes = tuple(float(vote) if _COUNT.fullmatch(vote) else math.nan for vote in row.votes)

@@ -43,7 +43,7 @@ class FrontalHalf(FrameSource):
         frames = open_frames(self.path)
         width, height = frames.size
         size = (width // 2, height) if half in ("left", "right") else (width, height // 2)
-        images = ((number, _cut(image, half)) for number, image in frames.images)
+        images = ((index, _cut(image, half)) for index, image in frames.images)
         return dataclasses.replace(frames, size=size, images=images)
 
 

@@ -75,8 +75,8 @@ class DrawnPerson(FrameSource):
         seen = sequence.detected.copy()
         seen[seen] = near
         empty = np.full((side, side, 3), person.appearance.background, np.uint8)
-        for number, shown in zip(sequence.frame_index, seen, strict=True):
-            yield int(number), next(faces) if shown else empty
+        for index, shown in zip(sequence.frame_index, seen, strict=True):
+            yield int(index), next(faces) if shown else empty
 
 
 def add_options(parser) -> None:

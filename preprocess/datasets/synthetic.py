@@ -158,9 +158,9 @@ def clips(source, options) -> Iterator[Clip]:
     if getattr(options, "crops", 0):
         options.render = True
     kind = Rendered if options.render else Tracked
-    for number, subject in enumerate(sorted(of_subject)):
+    for person, subject in enumerate(sorted(of_subject)):
         for index in range(options.clips_per_subject):
-            drawn = kind(options.seed, number, index, options.difficulty, options.database)
+            drawn = kind(options.seed, person, index, options.difficulty, options.database)
             label = database.labels[index % len(database.labels)]
             clip_id = f"{subject}_{index:04d}"
             yield Clip(clip_id, subject, label, drawn, of_subject[subject])

@@ -68,7 +68,7 @@ def test_core_predicts_without_the_extras(finished_run, tmp_path):
     assert run(code, face).returncode == 0
     out = tmp_path / "table.csv"
     bundle = finished_run("landmarks").bundle
-    done = run(BLOCKED, "predict", bundle, face, "--passes", "2", "--out", out)
+    done = run(BLOCKED, "predict", bundle, face, "--mc-samples", "2", "--out", out)
     assert done.returncode == 0, done.stderr
     assert out.stat().st_size > 0
 

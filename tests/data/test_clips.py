@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_jax.data.clips import epoch_numbers, padded_parts, take
+from fer_jax.data.clips import epoch_indices, padded_parts, take
 
 
 def test_take_gathers_any_shape(make_clips):
@@ -17,10 +17,10 @@ def test_take_gathers_any_shape(make_clips):
 
 def test_epoch_numbers_shuffle_without_repeats():
     train = np.arange(100, 123)
-    first = epoch_numbers(train, 4, 5, (0, 1))
+    first = epoch_indices(train, 4, 5, (0, 1))
     assert first.shape == (4, 5) and len(set(first.flat)) == 20 and set(first.flat) <= set(train)
-    np.testing.assert_array_equal(first, epoch_numbers(train, 4, 5, (0, 1)))
-    other = epoch_numbers(train, 4, 5, (0, 2))
+    np.testing.assert_array_equal(first, epoch_indices(train, 4, 5, (0, 1)))
+    other = epoch_indices(train, 4, 5, (0, 2))
     assert (first != other).any() and set(first.flat) != set(other.flat)
 
 
@@ -31,7 +31,7 @@ def test_padded_parts_keep_the_order_and_weigh_nothing(counts, batch_size):
     chosen, weight = padded_parts(parts, batch_size)
     shape = (len(counts), -(-max(counts) // batch_size), batch_size)
     assert chosen.shape == weight.shape == shape
-    for part, numbers, weights in zip(parts, chosen, weight, strict=True):
-        assert numbers[weights > 0].tolist() == part.tolist()
+    for part, indices, weights in zip(parts, chosen, weight, strict=True):
+        assert indices[weights > 0].tolist() == part.tolist()
         assert weights.sum() == len(part)
-        assert set(numbers.flat) <= (set(part) or {0})
+        assert set(indices.flat) <= (set(part) or {0})

@@ -40,43 +40,43 @@ def test_crops_are_those_of_the_record(prepared_crops, in_memory):
     """The chosen frames of a clip, decoded here without the loader."""
     source = tfds.builder_from_directory(str(prepared_crops)).as_data_source("test")
     record = source[3]
-    number = in_memory.clip_ids.index(record["clip_id"].decode())
+    index = in_memory.clip_ids.index(record["clip_id"].decode())
     chosen = frame_selection.select_frames(record["detected"], FRAMES, "middles")
     for place, frame in enumerate(chosen):
         start, end = record["crop_offsets"][frame : frame + 2]
         image = cv2.imdecode(record["crops"][start:end], cv2.IMREAD_COLOR)[..., ::-1]
-        np.testing.assert_array_equal(in_memory.crops.frames[number, place], image)
+        np.testing.assert_array_equal(in_memory.crops.frames[index, place], image)
     np.testing.assert_array_equal(
-        in_memory.crops.landmarks[number], record["crop_landmarks"][chosen]
+        in_memory.crops.landmarks[index], record["crop_landmarks"][chosen]
     )
 
 
 @pytest.mark.parametrize("hop", [1, 2, 3, 6])
 def test_streaming_gives_the_batches_of_the_memory(in_memory, recorded, hop):
     rng = np.random.default_rng(0)
-    numbers = rng.integers(0, 21, (2, 6, 4))
+    indices = rng.integers(0, 21, (2, 6, 4))
     weight = rng.integers(0, 2, (2, 6, 4)).astype(np.float32)
     both = zip(
-        batches(in_memory, numbers, weight, hop),
-        batches(recorded, numbers, weight, hop),
+        batches(in_memory, indices, weight, hop),
+        batches(recorded, indices, weight, hop),
         strict=True,
     )
     count = 0
-    for number, (kept, streamed) in enumerate(both):
-        part = slice(number * hop, (number + 1) * hop)
+    for index, (kept, streamed) in enumerate(both):
+        part = slice(index * hop, (index + 1) * hop)
         assert kept.keys() == streamed.keys() == {"label", "weight", "frames", "crop_landmarks"}
         for name in kept:
             np.testing.assert_array_equal(kept[name], streamed[name], err_msg=name)
-        np.testing.assert_array_equal(kept["label"], in_memory.labels[numbers[:, part]])
-        np.testing.assert_array_equal(kept["frames"], in_memory.crops.frames[numbers[:, part]])
+        np.testing.assert_array_equal(kept["label"], in_memory.labels[indices[:, part]])
+        np.testing.assert_array_equal(kept["frames"], in_memory.crops.frames[indices[:, part]])
         count += 1
     assert count == 6 // hop
 
 
 def test_take_reads_recorded_clips_of_any_shape(in_memory, recorded):
-    numbers = np.array([[20, 3], [7, 7]])
-    for name, value in take(in_memory, numbers).items():
-        np.testing.assert_array_equal(take(recorded, numbers)[name], value)
+    indices = np.array([[20, 3], [7, 7]])
+    for name, value in take(in_memory, indices).items():
+        np.testing.assert_array_equal(take(recorded, indices)[name], value)
 
 
 def test_missing_crops_name_the_command(prepared):
@@ -95,7 +95,7 @@ def test_steps_a_call_respect_the_memory_limit(in_memory, steps, limit):
     """However long an epoch is, the clips of one compiled call stay under the limit."""
     step_bytes = 8 * in_memory.clip_bytes
     program = Program(
-        *[None] * 6, batch_size=8, steps=steps, scored_size=8, clip_bytes=in_memory.clip_bytes,
+        *[None] * 6, batch_size=8, steps=steps, evaluated_size=8, clip_bytes=in_memory.clip_bytes,
         max_call_bytes=limit * step_bytes,
     )  # fmt: skip
     hop = program.steps_a_call(1, steps, 8)

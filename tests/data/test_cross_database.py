@@ -1,4 +1,4 @@
-"""Several data sets as one: classes, what is left out, folds, what the report says of each."""
+"""Several datasets as one: classes, what is left out, folds, what the report says of each."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ def named(clips, *classes):
 
 
 def recorded(clips, path, size=32, framing=ALIGNED):
-    places = tuple((path, "train", number) for number in range(len(clips)))
+    places = tuple((path, "train", index) for index in range(len(clips)))
     frames = crops.Recorded(places, tuple(np.arange(4) for _ in places), size)
     return dataclasses.replace(clips, crops=Crops(frames, clips.landmarks / 10, framing))
 
@@ -54,7 +54,7 @@ def test_join_takes_the_training_classes_under_common_names(make_clips):
                 min_size=2, max_size=4))  # fmt: skip
 def test_join_trains_evaluates_or_counts_every_clip(make_clips, vocabularies):
     *learnt, tested = [named(make_clips(), *names) for names in vocabularies]
-    learnt = {f"set{number}": clips for number, clips in enumerate(learnt)}
+    learnt = {f"set{index}": clips for index, clips in enumerate(learnt)}
     shown = {labels.canonical(name) for clips in learnt.values() for name in clips.classes}
     try:
         joined = cross_database.join(learnt, ("other", tested))
@@ -74,7 +74,7 @@ def test_join_trains_evaluates_or_counts_every_clip(make_clips, vocabularies):
     homes = {
         str(name) for name in cross_database.of_clips(np.take(joined.clip_ids, fold.validation))
     }
-    assert homes == set(learnt)  # people of every data set are held out
+    assert homes == set(learnt)  # people of every dataset are held out
 
 
 def test_cross_database_without_groups_trains_on_everyone(make_clips):
@@ -89,7 +89,7 @@ def test_crops_stay_with_their_clips(make_clips):
     joined = cross_database.join({"a": first}, ("b", second))
     assert joined.crops.frames.shape == (40, 4, 32, 32, 3)
     kept = np.flatnonzero(second.labels != 1)
-    assert joined.crops.frames.places[24:] == tuple(("two", "train", number) for number in kept)
+    assert joined.crops.frames.places[24:] == tuple(("two", "train", index) for index in kept)
     np.testing.assert_array_equal(joined.crops.landmarks[24:], second.crops.landmarks[kept])
     with pytest.raises(ValueError, match="a 4 frames of 32 pixels, b 4 frames of 64 pixels"):
         cross_database.join({"a": first}, ("b", recorded(make_clips(), "two", 64)))
@@ -120,20 +120,20 @@ def test_config_of_an_impossible_cross_is_refused():
             validate.check(config)
 
 
-def scored_run(make_clips, doubt):
-    """A run whose classifier is sure of known data sets and says `doubt` to the unseen one."""
+def evaluated_run(make_clips, doubt):
+    """A run whose classifier is sure of known datasets and says `doubt` to the unseen one."""
     clips = cross_database.join({"a": make_clips(), "b": make_clips()}, ("c", make_clips()))
     (fold,) = data_folds.cross_database(clips.subjects, clips.splits, 4)
 
-    def samples(numbers, confidence):
-        truth = np.eye(3)[clips.labels[numbers]]
+    def samples(indices, confidence):
+        truth = np.eye(3)[clips.labels[indices]]
         return np.stack([truth * confidence + (1 - confidence) / 3] * 2)
 
     result = {}
-    for part, numbers, confidence in (
+    for part, indices, confidence in (
         ("evaluate", fold.evaluate, doubt), ("validation", fold.validation, 0.99)
     ):  # fmt: skip
-        drawn = samples(numbers, confidence)
+        drawn = samples(indices, confidence)
         result |= {f"{part}_samples": drawn, f"{part}_stored": drawn[0]}
         result[f"{part}_recalibrated"] = drawn[0]
     names = ["stored", "recalibrated", "mc_dropout"]
@@ -143,13 +143,13 @@ def scored_run(make_clips, doubt):
 def test_report_compares_uncertainty_of_known_and_unseen_datasets(make_clips):
     config = base.get_config()
     config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
-    clips, folds, scored = scored_run(make_clips, 0.5)
-    content = database_report.content(config, clips, folds, scored, threshold=0.3)
+    clips, folds, evaluated = evaluated_run(make_clips, 0.5)
+    content = database_report.content(config, clips, folds, evaluated, threshold=0.3)
     rows = content["rows"]
     assert list(rows) == ["a", "b", "c"] and [rows[n]["known"] for n in rows] == [True, True, False]
     assert rows["a"]["clips"] == 6 and rows["c"]["clips"] == 24
     assert rows["c"]["entropy"] == pytest.approx(0.8676, abs=1e-4)  # of (2/3, 1/6, 1/6), nats
-    assert rows["a"]["answered"] == 1 and rows["c"]["answered"] == 0
+    assert rows["a"]["coverage"] == 1 and rows["c"]["coverage"] == 0
     assert content["separation"]["entropy"] == 1.0
     text = "\n".join(database_report.lines(content))
     assert "| c (unseen) | 24 | 1.0000 |" in text
@@ -160,7 +160,7 @@ def test_report_compares_uncertainty_of_known_and_unseen_datasets(make_clips):
 def test_equal_uncertainty_separates_nothing(make_clips):
     config = base.get_config()
     config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
-    clips, folds, scored = scored_run(make_clips, 0.99)
-    content = database_report.content(config, clips, folds, scored, threshold=None)
+    clips, folds, evaluated = evaluated_run(make_clips, 0.99)
+    content = database_report.content(config, clips, folds, evaluated, threshold=None)
     assert content["separation"]["entropy"] == pytest.approx(0.5)
-    assert content["rows"]["c"]["answered"] is None
+    assert content["rows"]["c"]["coverage"] is None

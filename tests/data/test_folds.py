@@ -9,7 +9,7 @@ from configs import base
 from fer_jax.data.folds import by_sequence, holdout, make_folds, subject_folds, subject_kfold
 
 PEOPLE = st.lists(
-    st.integers(0, 15).map(lambda number: f"p{number}"), min_size=4, max_size=80
+    st.integers(0, 15).map(lambda index: f"p{index}"), min_size=4, max_size=80
 ).filter(lambda people: len(set(people)) >= 2)
 
 
@@ -32,7 +32,7 @@ def test_folds_share_no_subject_and_evaluate_every_clip_once(people, data):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 40), st.data())
 def test_blocks_are_runs_of_subjects(count, data):
-    names = [f"{number:03d}" for number in range(count)]
+    names = [f"{index:03d}" for index in range(count)]
     k = data.draw(st.integers(2, count))
     try:
         groups = subject_folds(names, k, "block")
@@ -44,7 +44,7 @@ def test_blocks_are_runs_of_subjects(count, data):
 
 
 def test_balanced_folds_have_equal_loads():
-    people = sum(([f"p{number}"] * (number + 1) for number in range(12)), [])
+    people = sum(([f"p{index}"] * (index + 1) for index in range(12)), [])
     groups = subject_folds(people, 3, "balanced", seed=0)
     loads = [sum(people.count(name) for name in group) for group in groups]
     assert max(loads) - min(loads) <= 1
@@ -103,11 +103,11 @@ def test_make_folds_reads_the_config():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 9), st.integers(1, 4), st.sampled_from(["strided", "block", "balanced"]))
 def test_repeats_evaluate_every_clip_equally_often(people, repeats, mode):
-    subjects = [f"s{number}" for number in range(people) for _ in range(1 + number % 3)]
+    subjects = [f"s{index}" for index in range(people) for _ in range(1 + index % 3)]
     folds = subject_kfold(subjects, 2, mode, 0, repeats)
     assert len({fold.name for fold in folds}) == len(folds) == 2 * repeats
-    scored = np.concatenate([fold.evaluate for fold in folds])
-    assert np.bincount(scored, minlength=len(subjects)).tolist() == [repeats] * len(subjects)
+    evaluated = np.concatenate([fold.evaluate for fold in folds])
+    assert np.bincount(evaluated, minlength=len(subjects)).tolist() == [repeats] * len(subjects)
     for fold in folds:
         assert not {subjects[n] for n in fold.train} & {subjects[n] for n in fold.evaluate}
     first = subject_kfold(subjects, 2, mode)
@@ -116,7 +116,7 @@ def test_repeats_evaluate_every_clip_equally_often(people, repeats, mode):
 
 
 def test_repeats_divide_differently_under_their_own_names():
-    subjects = [f"s{number:02d}" for number in range(40)]
+    subjects = [f"s{index:02d}" for index in range(40)]
     folds = subject_kfold(subjects, 4, repeats=3)
     assert [fold.name for fold in folds[3:5]] == ["repeat0_fold03", "repeat1_fold00"]
     parts = {tuple(fold.evaluate) for fold in folds}

@@ -58,7 +58,7 @@ def test_frames_that_a_rule_chooses(length, frames, rule, expected):
     assert select_frames(np.ones(length, bool), frames, rule).tolist() == expected
     spread = np.arange(2 * length) % 2 == 1  # a face in every other frame
     chosen = select_frames(spread, frames, rule)
-    assert chosen.tolist() == [2 * number + 1 for number in expected]
+    assert chosen.tolist() == [2 * index + 1 for index in expected]
 
 
 @settings(max_examples=60, deadline=None)
@@ -114,14 +114,14 @@ def test_pieces_use_every_detected_frame_once_in_order(detected, frames):
 def test_apex_pieces_lie_in_the_middle_third_or_nearest_to_it(detected, frames):
     every, apex = piece_frames(detected, frames), piece_frames(detected, frames, "apex_pieces")
     assert bool(apex) == bool(every)
-    assert all(np.array_equal(piece, every[number]) for number, piece in apex.items())
+    assert all(np.array_equal(piece, every[index]) for index, piece in apex.items())
     third = len(detected) / 3
     inside = {n for n, p in every.items() if p[0] >= third and p[-1] < 2 * third}
     if inside:
         assert set(apex) == inside
         return
     off = {n: abs((p[0] + p[-1]) / 2 - (len(detected) - 1) / 2) for n, p in every.items()}
-    assert len(apex) <= 1 and all(off[number] == min(off.values()) for number in apex)
+    assert len(apex) <= 1 and all(off[index] == min(off.values()) for index in apex)
 
 
 def test_pieces_of_worked_examples():
@@ -156,7 +156,7 @@ def test_load_clips_makes_each_piece_an_example_of_its_own(loaded):
     recordings = [clip_id.rpartition("#")[0] for clip_id in pieces.clip_ids]
     assert set(recordings) == set(whole.clip_ids) and len(pieces) > len(whole)
     assert len(set(pieces.clip_ids)) == len(pieces) and not pieces.left_out.short
-    own = {name: number for number, name in enumerate(whole.clip_ids)}
+    own = {name: index for index, name in enumerate(whole.clip_ids)}
     for field in ("labels", "subjects", "splits"):
         ours, theirs = getattr(pieces, field), getattr(whole, field)
         assert list(ours) == [theirs[own[name]] for name in recordings]
@@ -167,8 +167,8 @@ def test_load_clips_makes_each_piece_an_example_of_its_own(loaded):
     assert len(set(frames)) == len(frames)
     held = hold_crops(pieces, 2**30)
     assert held.crops.frames.values.nbytes == len(pieces) * pieces.clip_bytes
-    for number in (0, len(pieces) - 1):
-        np.testing.assert_array_equal(held.crops.frames[number], pieces.crops.frames.clip(number))
+    for index in (0, len(pieces) - 1):
+        np.testing.assert_array_equal(held.crops.frames[index], pieces.crops.frames.clip(index))
 
 
 def test_pieces_know_their_length_and_end(loaded):
@@ -232,8 +232,8 @@ def test_predict_windows_samples_pieces_at_the_training_rate(fps, steps, monkeyp
     points = np.random.default_rng(0).normal(size=(68, 2))
 
     def faces():
-        for number in range(30):
-            points[0, 0] = number
+        for index in range(30):
+            points[0, 0] = index
             yield {0: types.SimpleNamespace(landmarks=points.copy(), crop=None)}
 
     options = Options(stride=0.25)

@@ -1,4 +1,4 @@
-"""Opening a prepared data set: what comes back, what is missing, what is damaged."""
+"""Opening a prepared dataset: what comes back, what is missing, what is damaged."""
 
 import json
 
@@ -24,12 +24,12 @@ def test_load_clips_returns_what_was_prepared(prepared):
     assert clips.classes == tuple(CLASSES)
     np.testing.assert_array_equal(np.bincount(clips.labels), [6] * 7)
     made = make_clip(0, 2, 3)
-    number = clips.clip_ids.index(made.clip_id)
-    assert clips.classes[clips.labels[number]] == made.label
+    index = clips.clip_ids.index(made.clip_id)
+    assert clips.classes[clips.labels[index]] == made.label
     chosen = frame_selection.select_frames(np.ones(len(made.landmarks), bool), 4, "uniform")
     expected = made.landmarks[chosen] * 500 / made.frame_size[0]
-    np.testing.assert_allclose(clips.landmarks[number], expected, rtol=1e-6)
-    assert clips.seconds[number] == pytest.approx(len(made.landmarks) / made.fps)
+    np.testing.assert_allclose(clips.landmarks[index], expected, rtol=1e-6)
+    assert clips.seconds[index] == pytest.approx(len(made.landmarks) / made.fps)
     np.testing.assert_array_equal(clips.graph.edges, lm.load_graph(prepared / "graph.json").edges)
 
 
@@ -42,11 +42,11 @@ def test_load_clips_keeps_the_chosen_classes(prepared):
         for clip, label in zip(every.clip_ids, every.labels, strict=True)
         if every.classes[label] in kept.classes
     }
-    for number, clip in enumerate(kept.clip_ids):
+    for index, clip in enumerate(kept.clip_ids):
         original = every.clip_ids.index(clip)
-        assert kept.classes[kept.labels[number]] == every.classes[every.labels[original]]
-        np.testing.assert_array_equal(kept.landmarks[number], every.landmarks[original])
-        assert kept.subjects[number] == every.subjects[original]
+        assert kept.classes[kept.labels[index]] == every.classes[every.labels[original]]
+        np.testing.assert_array_equal(kept.landmarks[index], every.landmarks[original])
+        assert kept.subjects[index] == every.subjects[original]
     with pytest.raises(ValueError, match="has no 'joy', but anger, disgust"):
         load.load_clips(prepared, 4, "uniform", classes=("joy",))
 

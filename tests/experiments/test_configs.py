@@ -217,8 +217,12 @@ def test_stc_nlstm_follows_its_paper():
     config = importlib.import_module("configs.stcnlstm_ckplus").get_config()
     optimizer = config.optimizer
     assert (optimizer.learning_rate, optimizer.weight_decay) == (0.0025, 0.0015)
-    assert optimizer.learning_rate * optimizer.drop_factor == pytest.approx(0.000025)
-    assert (optimizer.schedule, optimizer.drop_at, optimizer.decay) == ("steps", (300,), "kernels")
+    assert optimizer.learning_rate * optimizer.lr_factor == pytest.approx(0.000025)
+    assert (optimizer.schedule, optimizer.lr_milestones, optimizer.decay) == (
+        "steps",
+        (300,),
+        "kernels",
+    )
     assert (config.train.batch_size, config.train.epochs, config.model.dropout) == (64, 500, 0.0)
     assert (config.protocol.folds, config.protocol.repeats) == (10, 4)
     assert len(config.augment.angles) * 2 == 14 and config.augment.flip
@@ -248,14 +252,14 @@ def test_st_bln_follows_its_paper():
     assert config.optimizer.to_dict() == {
         "name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": False,
         "weight_decay": 5e-4, "decay": "all", "clip_norm": 0.0, "schedule": "constant",
-        "drop_at": (), "patience": 10, "drop_factor": 0.1, "drop_unit": "epoch",
+        "lr_milestones": (), "patience": 10, "lr_factor": 0.1, "lr_milestone_unit": "epoch",
         "warmup_epochs": 0.0,
     }  # fmt: skip
     assert (config.train.batch_size, config.train.epochs) == (128, 400)
-    assert config.protocol.folds == 10 and config.evaluation.passes == 100
+    assert config.protocol.folds == 10 and config.evaluation.mc_samples == 100
     afew = importlib.import_module("configs.stbln_afew").get_config()
     assert (afew.optimizer.learning_rate, afew.train.batch_size) == (0.01, 64)
-    assert (afew.train.epochs, afew.train.copies) == (300, 14)
+    assert (afew.train.epochs, afew.train.repeats_per_epoch) == (300, 14)
     assert afew.data.frames == 150 and afew.augment.enabled
     assert not config.augment.enabled and not config.search.enabled
     found = pst_bln.grown(st_bln.get_config("oulu"))
@@ -363,8 +367,8 @@ def test_the_networks_of_the_bilinear_cnn_paper(trunk, pooling, dimensions):
     assert load("bilinear_ferplus", f"{dimensions},{trunk},{pooling}") == config
     assert published.errors(config.method, "ferplus", config.data.classes)
     assert config.task == "dimensional" and len(config.data.classes) == len(dimensions)
-    assert (config.optimizer.learning_rate, config.optimizer.drop_factor) == (0.001, 0.5)
-    assert config.optimizer.drop_at == (20, 40, 60, 80) and config.train.epochs == 100
+    assert (config.optimizer.learning_rate, config.optimizer.lr_factor) == (0.001, 0.5)
+    assert config.optimizer.lr_milestones == (20, 40, 60, 80) and config.train.epochs == 100
     assert config.train.batch_size == 50 and config.protocol.name == "holdout"
     model = build(config.model.to_dict(), len(dimensions), None, config.data.frames)
     assert (model.trunk, model.pooling, model.size, model.dropout) == (trunk, pooling, 224, 0.3)

@@ -24,19 +24,27 @@ def test_configs_are_valid_before_they_are_changed(config):
     ("config", "fields", "words"),
     [
         (STBLN, {"train.epochs": 0}, "config.train.epochs=0: it must be 1 or more"),
-        (STBLN, {"evaluation.passes": -1}, "config.evaluation.passes=-1: it must be 1 or more"),
+        (
+            STBLN,
+            {"evaluation.mc_samples": -1},
+            "config.evaluation.mc_samples=-1: it must be 1 or more",
+        ),
         (FERGCN, {"data.frames": 0}, "must be 1 or more"),
         (FERGCN, {"data.crop_size": -5}, "crop_size=-5: it must lie in 0"),
         (FERGCN, {"augment.contrast": 1.5}, "contrast=1.5: it must lie in 0"),
         (STCNLSTM, {"optimizer.clip_norm": -1.0}, "clip_norm=-1.0: it must lie in 0.0 to inf"),
-        (STCNLSTM, {"optimizer.drop_factor": 1.5}, "drop_factor=1.5: it must lie in 0.0 to 1.0"),
+        (STCNLSTM, {"optimizer.lr_factor": 1.5}, "lr_factor=1.5: it must lie in 0.0 to 1.0"),
         (
             STCNLSTM,
-            {"optimizer.drop_at": ()},
-            r"drop_at=\(\): give each epoch .* falls, e.g. .*'\(300,\)'",
+            {"optimizer.lr_milestones": ()},
+            r"lr_milestones=\(\): give each epoch .* falls, e.g. .*'\(300,\)'",
         ),
-        (STCNLSTM, {"optimizer.drop_at": (3, -1)}, r"drop_at=\(3, -1\): give each epoch"),
-        (STCNLSTM, {"optimizer.drop_at": (2.5,)}, r"drop_at=\(2.5,\): give each epoch"),
+        (
+            STCNLSTM,
+            {"optimizer.lr_milestones": (3, -1)},
+            r"lr_milestones=\(3, -1\): give each epoch",
+        ),
+        (STCNLSTM, {"optimizer.lr_milestones": (2.5,)}, r"lr_milestones=\(2.5,\): give each epoch"),
         (STCNLSTM, {"data.frames_per_second": -10.0}, "frames_per_second=-10.0: it must lie in 0"),
         (STCNLSTM, {"augment.angles": (5.0, 200.0)}, r"angles=\(5.0, 200.0\): degrees lie in -180"),
         (STBLN, {**WINDOWS, "data.window_strides": (9,)}, "window_strides=.9,.: give the windows"),
@@ -70,5 +78,5 @@ def test_value_without_meaning_is_refused(config, fields, words):
 
 def test_value_that_nothing_reads_may_be_anything():
     config = STBLN()
-    config.optimizer.drop_at = (-1,)  # the schedule is another
+    config.optimizer.lr_milestones = (-1,)  # the schedule is another
     validate.check(config)

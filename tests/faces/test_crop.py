@@ -194,8 +194,8 @@ class Seen:
         self.frames = Frames(25.0, (width, height), len(frames), 0, iter(()))
 
     def __iter__(self):
-        for number, (image, found) in enumerate(self.given):
-            yield number, image, [tracker.Face(t, p.astype(np.float32), s) for t, p, s in found]
+        for index, (image, found) in enumerate(self.given):
+            yield index, image, [tracker.Face(t, p.astype(np.float32), s) for t, p, s in found]
 
 
 def test_read_clip_crops_the_main_face(monkeypatch):

@@ -55,8 +55,8 @@ def test_eye_distance_of_a_batch():
 
 
 def clouds(low=4, high=12):
-    number = st.integers(-50, 50)
-    return st.lists(st.tuples(number, number), min_size=low, max_size=high)
+    index = st.integers(-50, 50)
+    return st.lists(st.tuples(index, index), min_size=low, max_size=high)
 
 
 @settings(max_examples=60, deadline=None)

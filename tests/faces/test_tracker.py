@@ -167,11 +167,11 @@ class Streamed(FrameSource):
         return Frames(25.0, (256, 256), self.count, 0, self._images())
 
     def _images(self):
-        for number in range(self.count):
+        for index in range(self.count):
             copy = self.image.copy()
-            self.alive[number] = copy
+            self.alive[index] = copy
             self.most[0] = max(self.most[0], len(self.alive))
-            yield number, copy
+            yield index, copy
 
 
 @pytest.mark.parametrize("crop_size", [0, 32])
@@ -184,8 +184,8 @@ def test_read_clip_streams_frames(face, crop_size):
 
 def test_follow_yields_frames_and_faces(face):
     followed = follow(Given(face[0]))
-    numbers = [number for number, image, found in followed if image.shape == (256, 256, 3)]
-    assert numbers == list(range(FRAMES))
+    indices = [index for index, image, found in followed if image.shape == (256, 256, 3)]
+    assert indices == list(range(FRAMES))
     assert followed.frames.rotation == 0
 
 

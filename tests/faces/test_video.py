@@ -14,7 +14,7 @@ SIZE = (64, 48)  # width, height
 
 def images(count: int) -> list[np.ndarray]:
     """Frames whose brightness tells their position, with a white corner at the top left."""
-    frames = [np.full((SIZE[1], SIZE[0], 3), 10 + 5 * number, np.uint8) for number in range(count)]
+    frames = [np.full((SIZE[1], SIZE[0], 3), 10 + 5 * index, np.uint8) for index in range(count)]
     for frame in frames:
         frame[:12, :12] = 255
     return frames
@@ -40,7 +40,7 @@ def test_video_gives_every_frame_in_order(tmp_path, name, codec):
     frames = open_frames(write_video(tmp_path / name, codec=codec))
     assert (frames.fps, frames.size, frames.announced) == (25, SIZE, 20)
     read = list(frames)
-    assert [number for number, _ in read] == list(range(20))
+    assert [index for index, _ in read] == list(range(20))
     assert all(image.shape == (48, 64, 3) and image.dtype == np.uint8 for _, image in read)
     brightness = [image[30, 40].mean() for _, image in read]
     assert np.allclose(brightness, [10 + 5 * n for n in range(20)], atol=4)
@@ -56,7 +56,7 @@ def test_video_part_yields_its_frames(tmp_path, name, codec):
         assert (frames.fps, frames.size, frames.announced) == (25, SIZE, count)
         read = dict(frames)
         assert list(read) == list(range(first, first + count)) and frames.shortfall() == ""
-        assert all(np.array_equal(image, whole[number]) for number, image in read.items())
+        assert all(np.array_equal(image, whole[index]) for index, image in read.items())
 
 
 def test_video_part_behind_the_end_is_refused(tmp_path):
@@ -64,7 +64,7 @@ def test_video_part_behind_the_end_is_refused(tmp_path):
     with pytest.raises(ClipError, match="no frame can be decoded from frame 30 on"):
         open_frames(VideoPart(path, 30, 5))
     frames = open_frames(VideoPart(path, 15, 10))
-    assert [number for number, _ in frames] == [15, 16, 17, 18, 19]
+    assert [index for index, _ in frames] == [15, 16, 17, 18, 19]
     assert frames.shortfall() == "cut off after frame 5 of 10"
     with pytest.raises(ClipError, match="No such file"):
         open_frames(VideoPart(tmp_path / "gone.avi", 0, 5))
@@ -107,20 +107,20 @@ def test_folder_is_sorted_by_number_and_may_have_gaps(tmp_path):
     folder = write_folder(tmp_path / "S005_001", ["f_2.png", "f_10.png", "f_9.png", "f_30.png"])
     (folder / "notes.txt").write_text("not a frame")
     frames = open_frames(folder)
-    assert [number for number, _ in frames] == [2, 9, 10, 30]
+    assert [index for index, _ in frames] == [2, 9, 10, 30]
     assert frames.fps == 0
 
 
 def test_folder_without_usable_numbers_counts_positions(tmp_path):
     folder = write_folder(tmp_path / "odd", ["a1.png", "b1.png", "c.png"])
-    assert [number for number, _ in open_frames(folder)] == [0, 1, 2]
+    assert [index for index, _ in open_frames(folder)] == [0, 1, 2]
 
 
 def test_unreadable_frame_is_skipped_and_counted(tmp_path):
     folder = write_folder(tmp_path / "clip", ["1.png", "2.png", "3.png"])
     (folder / "2.png").write_bytes(b"no image")
     frames = open_frames(folder)
-    assert [number for number, _ in frames] == [1, 3]
+    assert [index for index, _ in frames] == [1, 3]
     assert frames.shortfall() == "1 unreadable frames skipped"
 
 
@@ -170,8 +170,8 @@ def test_unreadable_source_is_named_with_its_reason(tmp_path, capfd, name, reaso
 
 
 @pytest.mark.parametrize(
-    ("name", "number"),
+    ("name", "index"),
     [("S005_001_00000011.png", 11), ("007.jpg", 7), ("x.png", -1), ("3a.png", 3)],
 )
-def test_frame_number(tmp_path, name, number):
-    assert frame_number(tmp_path / name, -1) == number
+def test_frame_number(tmp_path, name, index):
+    assert frame_number(tmp_path / name, -1) == index

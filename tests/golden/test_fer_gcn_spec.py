@@ -128,7 +128,7 @@ def test_parameters_of_the_default():
     assert size(params["head"]) == 1_799
     module = params["graph_modules_1"]
     assert (size(module["kernel"]), size(module["bilstm"])) == (65_536, 394_240)
-    kernels = [params[f"graph_modules_{number}"]["kernel"] for number in (0, 1)]
+    kernels = [params[f"graph_modules_{index}"]["kernel"] for index in (0, 1)]
     assert size(params["A"]) + size(kernels) == 131_328
     assert count_parameters(params) == (15_776_071, 15_776_071 - 256)
 

@@ -17,7 +17,7 @@ EXAMPLE = ((0, 2), (1, 2))
 
 
 def reference_graph(edges):
-    """As many edges as the published code has for a data set; only their number counts."""
+    """As many edges as the published code has for a dataset; only their number counts."""
     graph = landmarks.make_graph(landmarks.inner(landmarks.MEAN_FACE), "reference")
     return landmarks.Graph(graph.edges[:edges], graph.reference_shape, "reference")
 

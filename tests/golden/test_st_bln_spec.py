@@ -1,4 +1,4 @@
-"""Worked examples and published numbers of the specifications of ST-BLN and of the data sets."""
+"""Worked examples and published numbers of the specifications of ST-BLN and of the datasets."""
 
 import jax
 import jax.numpy as jnp
@@ -141,7 +141,7 @@ def test_mean_and_variance_of_three_passes():
     np.testing.assert_allclose(summary.mutual_information, [total - np.mean(each)])
 
 
-# Data sets, section 0: subject folds
+# Datasets, section 0: subject folds
 
 
 def test_strided_folds_of_the_example():
@@ -153,7 +153,7 @@ def test_strided_folds_of_the_example():
     ("subjects", "sizes"), [(118, [12] * 9 + [10]), (80, [8] * 10)], ids=["CK+", "Oulu-CASIA"]
 )
 def test_block_sizes_of_the_published_code(subjects, sizes):
-    names = [f"S{number:03d}" for number in range(subjects)]
+    names = [f"S{index:03d}" for index in range(subjects)]
     groups = folds.subject_folds(names, 10, "block")
     assert [len(group) for group in groups] == sizes
 

@@ -28,7 +28,7 @@ def test_sizes_of_the_maps():
 
 
 def test_parameters_of_the_convolutions():
-    layers = [params()[f"layer{number}"] for number in range(1, 6)]
+    layers = [params()[f"layer{index}"] for index in range(1, 6)]
     assert [size(layer["conv"]) for layer in layers] == [5_248] + [110_656] * 4
     assert [size(layer.get("norm", {})) for layer in layers] == [128, 128, 0, 0, 0]
     assert size(layers) == 448_128
@@ -65,7 +65,7 @@ def test_order_within_a_level_is_row_column_channel():
 
 def test_parameters_of_the_default():
     assert size(params()) == 15_462_790
-    modules = [params()[f"t_lstm{number}"] for number in range(1, 6)]
+    modules = [params()[f"t_lstm{index}"] for index in range(1, 6)]
     assert [size(module["level1"]) for module in modules] == [2_818_560] * 5
     assert [size(module["level2"]) for module in modules] == [131_584] * 5
     assert size(modules) == 14_750_720

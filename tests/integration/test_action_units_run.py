@@ -21,8 +21,8 @@ from tests.finished_runs import (
 def test_report_and_bundle_of_action_units(model, finished_run, prepared_crops, tmp_path):
     if model == "stc_nlstm":
         run = finished_run("action_units")
-        scored = ["evaluation_accuracy" in epoch for epoch in epochs_of(run.workdir)]
-        assert scored == [False, True]  # as `train.evaluation_epochs` says
+        evaluated = ["evaluation_accuracy" in epoch for epoch in epochs_of(run.workdir)]
+        assert evaluated == [False, True]  # as `train.eval_every_epochs` says
     else:
         with some_units_unknown():
             fields = {"data.classes": ("AU01", "AU02", "AU12")}
@@ -31,14 +31,14 @@ def test_report_and_bundle_of_action_units(model, finished_run, prepared_crops, 
     found, table = run.metrics, run.table
     count = 18 if model == "stc_nlstm" else 3
     assert f"{count} action units" in run.shown and "no training clip shows AU02" in run.shown
-    assert len(table) == found["clips_scored"]
+    assert len(table) == found["clips_evaluated"]
     assert table["AU02"].isna().all() and 0 < table["AU01"].isna().sum() < len(table)
     units = [name for name in table if name.startswith("AU")]
     probabilities = table[[f"p_mc_dropout_{unit}" for unit in units]]
     counts = metrics.unit_counts(probabilities.to_numpy() > 0.5, table[units].to_numpy())
     f1 = metrics.mean_f1(metrics.f1_scores(counts))
-    assert found["readings"]["mc_dropout"]["f1_mean"] == pytest.approx(f1)
-    known = found["readings"]["mc_dropout"]["units"]
+    assert found["inference_modes"]["mc_dropout"]["f1_mean"] == pytest.approx(f1)
+    known = found["inference_modes"]["mc_dropout"]["units"]
     assert known["AU01"]["known"] == table["AU01"].notna().sum() and known["AU02"]["known"] == 0
     assert f"{f1:.4f}" in run.report and "| AU02 | 0 |" in run.report
     assert {"f1", "reliability", "risk_coverage", "timeline", "learning"} <= run.figures

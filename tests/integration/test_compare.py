@@ -28,13 +28,13 @@ def run(monkeypatch, *arguments):
 def small_agcn(prepared):
     return with_fields(agcn.get_config("synthetic"), prepared, {
         "data.frames": 4, "model.widths": (4,), "train.batch_size": 8, "train.epochs": 1,
-        "evaluation.passes": 4,
+        "evaluation.mc_samples": 4,
     })  # fmt: skip
 
 
 def small_search(prepared):
     config = with_fields(pstbln_synthetic.get_config(), prepared, {
-        "data.frames": 4, "train.batch_size": 8, "train.epochs": 1, "evaluation.passes": 4,
+        "data.frames": 4, "train.batch_size": 8, "train.epochs": 1, "evaluation.mc_samples": 4,
         "search.epochs": 1, "search.block_size": 2, "search.max_layers": 1, "search.max_blocks": 1,
     })  # fmt: skip
     return config
@@ -58,7 +58,7 @@ def test_methods_are_run_measured_and_tabled(finished_run, tmp_path, monkeypatch
     assert table["ms_mcd"].isna().tolist() == [False, True, False]
     assert table["search_seconds"].isna().tolist() == [True, True, False]
     assert table["stored"].between(0, 1).all()
-    accuracy = done.metrics["readings"]["stored"]["accuracy_mean_of_folds"]
+    accuracy = done.metrics["inference_modes"]["stored"]["accuracy_mean_of_folds"]
     assert table["stored"][0] == pytest.approx(accuracy)
     assert table["mc_dropout"].isna().tolist() == [False, True, False]
     report = (runs / made[1].name / "report.md").read_text()

@@ -24,9 +24,9 @@ def streamed(finished_run):
 
 
 def test_run_draws_figures_of_fer_gcn(streamed):
-    assert {"intensity_weights", "feature_maps", "confusion", "passes"} <= streamed.figures
+    assert {"intensity_weights", "feature_maps", "confusion", "mc_samples"} <= streamed.figures
     assert "Backbone trained from random weights." in streamed.report
-    assert streamed.metrics["single_pass"]["passes"] == 8
+    assert streamed.metrics["single_pass"]["mc_samples"] == 8
     lines = (streamed.workdir / "metrics.jsonl").read_text().splitlines()
     assert all(0 <= json.loads(line)["waited_for_clips"] < 1 for line in lines)
 
@@ -36,22 +36,22 @@ def test_bundle_repeats_predictions_of_run(streamed):
     assert predictor.takes_crops
     assert (predictor.spec.prepared_size, predictor.spec.crop_size) == (32, 28)
     clips = hold_crops(load.load_clips(streamed.prepared, 4, "middles", crop_size=0), 2**30)
-    scored = np.flatnonzero(np.array(clips.splits) == "test")
-    probabilities = predictor.deterministic(clips.crops.frames[scored])
-    names = [clips.classes[number] for number in probabilities.argmax(-1)]
+    evaluated = np.flatnonzero(np.array(clips.splits) == "test")
+    probabilities = predictor.deterministic(clips.crops.frames[evaluated])
+    names = [clips.classes[index] for index in probabilities.argmax(-1)]
     table = streamed.table.set_index("clip")
-    listed = table.loc[[clips.clip_ids[number] for number in scored], "predicted_recalibrated"]
+    listed = table.loc[[clips.clip_ids[index] for index in evaluated], "predicted_recalibrated"]
     assert names == list(listed)
-    summary = predictor.predict(clips.crops.frames[scored], passes=8)
+    summary = predictor.predict(clips.crops.frames[evaluated], mc_samples=8)
     np.testing.assert_allclose(summary.mean.sum(-1), 1, atol=1e-5)
     with pytest.raises(ValueError, match=r"takes face crops \[B, 4, 32, 32, 3\]"):
-        predictor.predict(clips.landmarks[scored])
+        predictor.predict(clips.landmarks[evaluated])
 
 
 def test_crops_in_memory_make_the_same_run(streamed, tmp_path):
     metrics, _ = train(crops_config(streamed.prepared, **{"train.batch_size": 2}), tmp_path)
     assert epochs_of(tmp_path) == epochs_of(streamed.workdir)
-    assert metrics["readings"] == streamed.metrics["readings"]
+    assert metrics["inference_modes"] == streamed.metrics["inference_modes"]
 
 
 def test_run_cut_in_a_streamed_epoch_resumes_to_same_numbers(streamed, tmp_path, monkeypatch):
@@ -60,8 +60,8 @@ def test_run_cut_in_a_streamed_epoch_resumes_to_same_numbers(streamed, tmp_path,
 
     def cut_short(*arguments):
         calls.append(arguments)
-        for number, frames in enumerate(stream(*arguments)):
-            if len(calls) == 3 and number == 1:  # epoch 1, its evaluation, epoch 2
+        for index, frames in enumerate(stream(*arguments)):
+            if len(calls) == 3 and index == 1:  # epoch 1, its evaluation, epoch 2
                 raise KeyboardInterrupt
             yield frames
 
@@ -73,7 +73,7 @@ def test_run_cut_in_a_streamed_epoch_resumes_to_same_numbers(streamed, tmp_path,
     assert [row["epoch"] for row in epochs_of(tmp_path)] == [1]
     resumed, _ = train(config, tmp_path)
     assert epochs_of(tmp_path) == epochs_of(streamed.workdir)
-    assert resumed["readings"] == streamed.metrics["readings"]
+    assert resumed["inference_modes"] == streamed.metrics["inference_modes"]
 
 
 def test_training_begins_with_pretrained_weights(prepared_crops, tmp_path):

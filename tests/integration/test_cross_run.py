@@ -31,9 +31,9 @@ def write_database(out, name):
     people = {each: split for split, names in splits(3, database).items() for each in names}
 
     def examples():
-        for number, person in enumerate(sorted(people)):
+        for subject, person in enumerate(sorted(people)):
             for index, label in enumerate(database.labels):
-                made = make_clip(0, number, index, frames=FRAMES, database=database)
+                made = make_clip(0, subject, index, frames=FRAMES, database=database)
                 cut = [cut_crop(image, points, SIZE) for points in made.landmarks]
                 files, offsets = pack([encode_jpeg(crop) for crop, _ in cut])
                 sequence = Sequence(
@@ -58,10 +58,10 @@ def databases(tmp_path_factory):
     return folder
 
 
-def across(config, databases, scored):
+def across(config, databases, evaluated):
     """Makes a config learn from the other two datasets."""
-    others = ir3d_cross_synthetic.get_config(scored).data
-    config.data.path = str(databases / scored)
+    others = ir3d_cross_synthetic.get_config(evaluated).data
+    config.data.path = str(databases / evaluated)
     config.data.train_on = tuple(
         (name, str(databases / name.removeprefix("synthetic_")), rule)
         for name, _, rule in others.train_on
@@ -75,8 +75,8 @@ def small_config(databases, **fields):
     config = across(ir3d_cross_synthetic.get_config("studio"), databases, "studio")
     config.update_from_flattened_dict(
         {"model.divisor": 32, "model.hidden": 8, "train.epochs": 1, "train.batch_size": 4,
-         "train.batch_parts": 2, "data.frames": 4, "protocol.folds": 3, "evaluation.passes": 4,
-         "train.evaluation_epochs": 1, "data.crop_size": 0} | fields
+         "train.microbatches": 2, "data.frames": 4, "protocol.folds": 3, "evaluation.mc_samples": 4,
+         "train.eval_every_epochs": 1, "data.crop_size": 0} | fields
     )  # fmt: skip
     return config
 
@@ -105,7 +105,7 @@ def test_report_compares_known_and_unseen_datasets(crossed):
     assert set(table["label"]) <= {"anger", "disgust", "fear", "happiness", "sadness", "surprise"}
     assert table["clip"].str.startswith("synthetic_studio/").all()
     config = json.loads((crossed.workdir / "config.json").read_text())
-    assert config["train"]["batch_parts"] == 2
+    assert config["train"]["microbatches"] == 2
 
 
 def test_bundle_predicts_a_video(crossed, face_video):
@@ -115,9 +115,9 @@ def test_bundle_predicts_a_video(crossed, face_video):
     dataset = json.loads((crossed.bundle / "model.json").read_text())["dataset"]
     assert dataset["name"] == "synthetic_film + synthetic_cartoon"
     total = int(re.search(r": (\d+) clips, ", crossed.shown).group(1))
-    assert dataset["clips"] == total - crossed.metrics["clips_scored"] > 36  # several of each
+    assert dataset["clips"] == total - crossed.metrics["clips_evaluated"] > 36  # several of each
     assert "happiness" in predictor.classes and "joy" not in predictor.classes
-    table = predict_clips(predictor, face_video, passes=4)
+    table = predict_clips(predictor, face_video, mc_samples=4)
     assert len(table) and not table["label"].eq("no face").any()
     assert table[list(predictor.classes)].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-4)
 

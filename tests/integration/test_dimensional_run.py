@@ -34,10 +34,10 @@ def finished(finished_run):
 def test_report_tells_errors_intervals_and_published_figures(finished):
     found, table, text = finished.metrics, finished.table, finished.report
     assert "2 dimensions" in finished.shown and "no training clip" not in finished.shown
-    assert len(table) == found["clips_scored"] == FERPLUS_PARTS["PrivateTest"]
+    assert len(table) == found["clips_evaluated"] == FERPLUS_PARTS["PrivateTest"]
     truth = table[["true_valence", "true_arousal"]].to_numpy()
     said = table[["valence", "arousal"]].to_numpy()
-    own = found["readings"]["mc_dropout"]
+    own = found["inference_modes"]["mc_dropout"]
     for column, dimension in enumerate(("valence", "arousal")):
         row = own["dimensions"][dimension]
         expected = metrics.rmse(said, truth)[column]
@@ -67,7 +67,7 @@ def test_report_tells_errors_intervals_and_published_figures(finished):
 
 def test_training_reduces_errors(finished):
     """Bright is happy: errors stay well below those of always saying the mean."""
-    row = finished.metrics["readings"]["recalibrated"]["dimensions"]["valence"]
+    row = finished.metrics["inference_modes"]["recalibrated"]["dimensions"]["valence"]
     assert row["rmse"] < 0.7 * row["label_deviation"] and row["pearson"] > 0.8
 
 
@@ -88,13 +88,13 @@ def test_bundle_repeats_predictions_of_run(finished):
     said = model.deterministic(clips.crops.frames[np.array([first])])[0]
     expected = table.loc[0, ["recalibrated_valence", "recalibrated_arousal"]].astype(float)
     np.testing.assert_allclose(said, expected, atol=1e-4)
-    summary = model.predict(clips.crops.frames[np.array([first])], passes=5)
+    summary = model.predict(clips.crops.frames[np.array([first])], mc_samples=5)
     np.testing.assert_allclose(summary.residual, found["intervals"]["residual_variance"])
 
 
 def test_best_weights_on_validation_are_kept(prepared_ferplus, tmp_path, monkeypatch):
     """Also by a run that was interrupted after its best epoch, and before the last."""
-    fields = {"train.keep": "best", "train.epochs": 5, "optimizer.learning_rate": 0.05,
+    fields = {"train.select_checkpoint": "best", "train.epochs": 5, "optimizer.learning_rate": 0.05,
               "model.dropout": 0.0}  # fmt: skip
     found, _ = train(dimensions_config(prepared_ferplus, **fields), tmp_path / "whole")
     history = pd.read_json(tmp_path / "whole" / "metrics.jsonl", lines=True)
@@ -117,7 +117,7 @@ def test_best_weights_on_validation_are_kept(prepared_ferplus, tmp_path, monkeyp
             raise KeyboardInterrupt
         return train_epoch(*arguments)
 
-    fields["train.checkpoint_epochs"] = 2
+    fields["train.checkpoint_every_epochs"] = 2
     config = dimensions_config(prepared_ferplus, **fields)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "train_epoch", until_the_last)
@@ -145,7 +145,7 @@ def test_compared_in_a_table(finished, tmp_path, monkeypatch, capsys):
     table = pd.read_csv(tmp_path / "runs" / "compare" / "compare.csv")
     assert table["method"].tolist() == ["VGG16 bilinear, VA", "mine, VA"]
     found = json.loads((tmp_path / "runs" / "mine" / "metrics.json").read_text())
-    row = found["readings"]["mc_dropout"]
+    row = found["inference_modes"]["mc_dropout"]
     assert table["mc_dropout"][1] == pytest.approx(row["accuracy"])
     assert table["errors_arousal_rmse"][1] == pytest.approx(row["dimensions"]["arousal"]["rmse"])
     assert table["errors_valence_paper_mae"].tolist()[0] == 0.61468
@@ -159,11 +159,11 @@ def test_compared_in_a_table(finished, tmp_path, monkeypatch, capsys):
 def test_cross_validation_has_no_validation_part(prepared_ferplus, tmp_path):
     """So intervals are measured on the other folds, and the last epoch is kept."""
     fields = {"protocol.name": "subject_kfold", "protocol.folds": 2, "train.epochs": 1,
-              "train.keep": "best"}  # fmt: skip
+              "train.select_checkpoint": "best"}  # fmt: skip
     found, _ = train(dimensions_config(prepared_ferplus, **fields), tmp_path)
-    assert found["clips_scored"] == sum(FERPLUS_PARTS.values())
+    assert found["clips_evaluated"] == sum(FERPLUS_PARTS.values())
     assert found["intervals"]["measured_on"] == "the other folds"
-    assert len(found["readings"]["stored"]["accuracy_folds"]) == 2
+    assert len(found["inference_modes"]["stored"]["accuracy_folds"]) == 2
     assert (tmp_path / "figures" / "feature_maps.png").exists()
     assert found["kept_epoch"] is None
     assert "Last epoch" in (tmp_path / "report.md").read_text()
@@ -196,8 +196,11 @@ def test_landmark_models_learn_dimensions(prepared, tmp_path, monkeypatch):
     fields |= {"train.epochs": 1, "data.features": "position"}
     found, shown = train(landmarks_config(prepared, **fields), tmp_path)
     assert "3 dimensions" in shown and found["single_pass"] is None
-    assert set(found["readings"]) == {"stored", "recalibrated"}
-    assert "passes" not in found["intervals"] and "one pass" in (tmp_path / "report.md").read_text()
+    assert set(found["inference_modes"]) == {"stored", "recalibrated"}
+    assert (
+        "mc_samples" not in found["intervals"]
+        and "one pass" in (tmp_path / "report.md").read_text()
+    )
     drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
     assert drawn == {"plane", "scatter", "thresholds", "intervals", "risk_coverage", "learning"}
 
@@ -207,7 +210,7 @@ def test_landmark_models_learn_dimensions(prepared, tmp_path, monkeypatch):
 
 def test_video_becomes_table_video_and_figure(finished, face_video, tmp_path, capsys):
     out, video, figure = (tmp_path / name for name in ("t.csv", "v.mp4", "f.png"))
-    command = [str(finished.bundle), str(face_video), "--passes", "4", "--out", str(out)]
+    command = [str(finished.bundle), str(face_video), "--mc-samples", "4", "--out", str(out)]
     assert predict_command.main([*command, "--annotate", str(video), "--figure", str(figure)]) == 0
     said = capsys.readouterr()
     assert "not drawn" not in said.err and "nearest word" in said.out
@@ -229,7 +232,7 @@ def test_still_image_is_predicted(finished, face_video, tmp_path, capsys):
     image = tmp_path / "still.png"
     cv2.imwrite(str(image), cv2.VideoCapture(str(face_video)).read()[1])
     figure = tmp_path / "f.png"
-    command = [str(finished.bundle), str(image), "--passes", "3", "--threshold", "0"]
+    command = [str(finished.bundle), str(image), "--mc-samples", "3", "--threshold", "0"]
     assert predict_command.main([*command, "--figure", str(figure)]) == 0
     said = capsys.readouterr()
     assert "with care" not in said.err and "unsure (" in said.out

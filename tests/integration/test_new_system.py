@@ -32,6 +32,6 @@ def test_least_system_trains_and_predicts(prepared, tmp_path, monkeypatch):
         config.model = ConfigDict({"name": "newcomer"})
         del config.search
     metrics = systems.run(config, tmp_path, Console(file=io.StringIO()))
-    assert "mc_dropout" not in metrics["readings"]
+    assert "mc_dropout" not in metrics["inference_modes"]
     model = fer_jax.load_model(tmp_path / "model")
     assert isinstance(model.module, Newcomer) and len(model.classes) == model.module.classes

@@ -24,7 +24,7 @@ def get_config():
     config.data.frames = 4
     config.train.batch_size, config.train.epochs = 8, 1
     config.protocol.name = "holdout"
-    config.evaluation.passes = 4
+    config.evaluation.mc_samples = 4
     with config.unlocked():
         config.model = ConfigDict({"name": "mine", "width": 4, "dropout": 0.5})
     return config
@@ -55,7 +55,7 @@ def test_new_system_trains_and_predicts(prepared, tmp_path, monkeypatch):
     config = load_config(str(tmp_path / "mine_synthetic.py"))
     config.data.path = str(prepared)
     run = FinishedRun(tmp_path / "run", prepared, train(config, tmp_path / "run")[1])
-    assert run.metrics["single_pass"]["passes"] == 4 and "Model mine" in run.report
+    assert run.metrics["single_pass"]["mc_samples"] == 4 and "Model mine" in run.report
     predictor = fer_jax.load_model(run.bundle)
     assert isinstance(predictor.module, MyNetwork) and predictor.module.width == 4
 

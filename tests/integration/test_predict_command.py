@@ -71,9 +71,9 @@ def clips(tmp_path_factory, face_video):
     whole = (folder / "face.mp4").read_bytes()
     (folder / "broken.mp4").write_bytes(whole[: len(whole) // 3])
     (folder / "frames").mkdir()
-    for number, frame in enumerate(frames[:12]):
+    for index, frame in enumerate(frames[:12]):
         bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(folder / "frames" / f"{number:03}.png"), bgr)
+        cv2.imwrite(str(folder / "frames" / f"{index:03}.png"), bgr)
     cv2.imwrite(str(folder / "still.png"), cv2.cvtColor(frames[15], cv2.COLOR_RGB2BGR))
     rows = {"frame": np.arange(1, 31), "timestamp": np.arange(30) / FPS, "success": 1}
     for axis, name in enumerate("xy"):
@@ -88,7 +88,7 @@ def test_every_kind_of_clip(bundle, clips, tmp_path, capsys):
     paths = [str(clips / name) for name in (*bad, *good)]
     out = tmp_path / "table.json"
     drawn = ["--annotate", str(tmp_path / "videos"), "--figure", str(tmp_path / "figures")]
-    options = ["--passes", "8", "--out", str(out), *drawn]
+    options = ["--mc-samples", "8", "--out", str(out), *drawn]
     assert main([str(bundle), *paths, *options]) == 0
     said = capsys.readouterr().err
     lines = [line for line in said.splitlines() if line.startswith("skipped")]
@@ -121,7 +121,7 @@ def test_every_kind_of_clip(bundle, clips, tmp_path, capsys):
 def test_sideways_and_upright_agree(bundle, clips):
     predictor = fer_jax.load_model(bundle)
     paths = [clips / "face.mp4", clips / "sideways.mp4"]
-    table = predict_clips(predictor, paths, passes=8, say=lambda text: None)
+    table = predict_clips(predictor, paths, mc_samples=8, say=lambda text: None)
     upright, turned = (table[table["clip"] == str(path)][list(CLASSES)] for path in paths)
     assert np.abs(upright.to_numpy() - turned.to_numpy()).max() < 0.1
 
@@ -129,9 +129,9 @@ def test_sideways_and_upright_agree(bundle, clips):
 def test_same_command_gives_the_same_numbers(bundle, clips):
     predictor = fer_jax.load_model(bundle)
     clip = clips / "openface.csv"
-    first, again = (predict_clips(predictor, clip, passes=8, seed=3) for _ in range(2))
+    first, again = (predict_clips(predictor, clip, mc_samples=8, seed=3) for _ in range(2))
     pd.testing.assert_frame_equal(first, again)
-    other = predict_clips(predictor, clip, passes=8, seed=4)
+    other = predict_clips(predictor, clip, mc_samples=8, seed=4)
     assert (first["entropy"] != other["entropy"]).any()
 
 
@@ -143,7 +143,7 @@ def test_crops_from_clips_to_table_video_and_figure(crop_bundle, clips, tmp_path
     paths = [str(clips / name) for name in (*bad, *good)]
     out = tmp_path / "table.json"
     drawn = ["--annotate", str(tmp_path / "videos"), "--figure", str(tmp_path / "figures")]
-    assert main([str(crop_bundle), *paths, "--passes", "8", "--out", str(out), *drawn]) == 0
+    assert main([str(crop_bundle), *paths, "--mc-samples", "8", "--out", str(out), *drawn]) == 0
     said = capsys.readouterr().err
     lines = [line for line in said.splitlines() if line.startswith("skipped")]
     assert len(lines) == 2 and "pictures of faces" in lines[0] and "nobody.mp4" in lines[1]
@@ -187,18 +187,18 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
     info = json.loads((bundle / "model.json").read_text())
     (bundle / "model.json").write_text(json.dumps({**info, "framing": framing._asdict()}))
     predictor, path = fer_jax.load_model(bundle), clips / "face.mp4"
-    options = {"passes": 8, "seed": 2, "window": 0.4}
+    options = {"mc_samples": 8, "seed": 2, "window": 0.4}
     table = predict_clips(predictor, path, **options, say=lambda text: None)
     np.testing.assert_allclose(table["start"], [0, 0.2, 0.4, 0.6, 0.8])
 
     frames = [(image, found[0].landmarks) for _, image, found in follow(path) if found]
     assert len(cut) == len(frames) == 30 and max(held) <= 12
-    for number, row in table.iterrows():
-        start = 5 * number
+    for index, row in table.iterrows():
+        start = 5 * index
         chosen = start + predictor.select(np.ones(10, bool))
-        clip = np.stack([cut_crop(*frames[index], 32, framing)[0] for index in chosen])
-        np.testing.assert_array_equal(seen[number], clip)
-        summary = answer(predictor, clip[None], passes=8, seed=2)
+        clip = np.stack([cut_crop(*frames[each], 32, framing)[0] for each in chosen])
+        np.testing.assert_array_equal(seen[index], clip)
+        summary = answer(predictor, clip[None], mc_samples=8, seed=2)
         np.testing.assert_allclose(row[list(CLASSES)].astype(float), summary.mean[0], rtol=1e-6)
         assert row["entropy"] == pytest.approx(summary.entropy[0])
     assert (seen[0] != seen[-1]).any()  # the windows differ, so the above can fail
@@ -211,17 +211,17 @@ def test_frames_in_memory_give_the_rows_of_their_clip(bundle, crop_bundle, clips
     path = clips / "face.mp4"
     for model in (fer_jax.load_model(bundle), fer_jax.load_model(crop_bundle)):
         images = [image for _, image in open_frames(path)]
-        rows = pd.DataFrame(predict_frames(model, images, fps=FPS, passes=8))
-        table = predict_clips(model, path, passes=8, say=lambda text: None)
+        rows = pd.DataFrame(predict_frames(model, images, fps=FPS, mc_samples=8))
+        table = predict_clips(model, path, mc_samples=8, say=lambda text: None)
         pd.testing.assert_frame_equal(rows, table.drop(columns="clip"))
-        one = next(predict_frames(model, images[15:16], passes=8))
+        one = next(predict_frames(model, images[15:16], mc_samples=8))
         assert one["frames"] == 1 and one["label"] in CLASSES
 
 
 def test_as_a_module(bundle, clips, tmp_path):
     command = [sys.executable, "-m", "fer_jax.predict", str(bundle), str(clips / "openface.csv")]
     done = subprocess.run(
-        [*command, "--passes", "4", "--out", str(tmp_path / "t.csv")],
+        [*command, "--mc-samples", "4", "--out", str(tmp_path / "t.csv")],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -233,13 +233,13 @@ def test_as_a_module(bundle, clips, tmp_path):
 def test_real_videos(bundle, crop_bundle, real_data):
     videos = sorted((real_data / "videos").iterdir())
     said = []
-    table = predict_clips(fer_jax.load_model(bundle), videos, passes=4, say=said.append)
+    table = predict_clips(fer_jax.load_model(bundle), videos, mc_samples=4, say=said.append)
     skipped = [line for line in said if line.startswith("skipped")]
     assert len(skipped) == 1 and "corrupt_truncated_half" in skipped[0]
     assert table["clip"].nunique() == len(videos) - 1
     noface = table[table["clip"].str.contains("face_noface")]
     assert noface["label"].iloc[0] != "no face" and noface["label"].iloc[-1] == "no face"
     (video,) = (path for path in videos if "face_noface" in path.name)
-    looked = predict_clips(fer_jax.load_model(crop_bundle), video, passes=4)
+    looked = predict_clips(fer_jax.load_model(crop_bundle), video, mc_samples=4)
     assert looked["label"].iloc[0] in CLASSES and looked["label"].iloc[-1] == "no face"
     assert looked["frames"].tolist() == noface["frames"].tolist()

@@ -19,7 +19,7 @@ from fer_jax.synthetic.clips import ACTION_UNITS, make_clip, render
 from fer_jax.systems import build
 
 FPS, FRAMES = 25.0, 4
-UNITS = tuple(f"AU{number:02d}" for number in ACTION_UNITS)
+UNITS = tuple(f"AU{index:02d}" for index in ACTION_UNITS)
 
 
 def make_bundle(path, model, inputs, **more):
@@ -79,7 +79,7 @@ def test_action_units_from_landmarks_to_table_video_and_figure(
 ):
     out, video, figure = (tmp_path / name for name in ("t.json", "v.mp4", "f.png"))
     drawn = ["--annotate", str(video), "--figure", str(figure)]
-    options = ["--passes", "6", "--stride", "0.04", "--out", str(out), *drawn]
+    options = ["--mc-samples", "6", "--stride", "0.04", "--out", str(out), *drawn]
     assert main([str(bundle), str(landmark_file), *options]) == 0
     said = capsys.readouterr()
     assert "not drawn" not in said.err
@@ -110,10 +110,12 @@ def test_action_units_from_landmarks_to_table_video_and_figure(
 def test_units_are_predicted_of_the_windows_that_were_trained_on(bundle, clip):
     """A row is what the model says of the training window that ends at the row's last frame."""
     model, images = fer_jax.load_model(bundle), render(clip.true_landmarks, clip.identity)
-    rows = predict_frames(model, images, clip.landmarks, fps=FPS, stride=1 / FPS, passes=6, seed=3)
+    rows = predict_frames(
+        model, images, clip.landmarks, fps=FPS, stride=1 / FPS, mc_samples=6, seed=3
+    )
     windows = clip.landmarks[window_frames(np.ones(20, bool), FRAMES)]
     for row, window in zip(rows, windows[FRAMES - 1 :], strict=True):
-        said = model.predict(window[None], passes=6, seed=3, frame_width=clip.frame_size[0])
+        said = model.predict(window[None], mc_samples=6, seed=3, frame_width=clip.frame_size[0])
         np.testing.assert_allclose([row[unit] for unit in UNITS], said.mean[0], rtol=1e-6)
         deviation = [row[f"std_{unit}"] for unit in UNITS]
         np.testing.assert_allclose(deviation, said.variance[0] ** 0.5, rtol=1e-6)
@@ -123,7 +125,7 @@ def test_units_of_crops(crop_bundle, landmark_file, clip):
     model = fer_jax.load_model(crop_bundle)
     assert predict_clips(model, landmark_file, say=lambda text: None).empty  # no pictures
     images = render(clip.true_landmarks, clip.identity)
-    table = pd.DataFrame(predict_frames(model, images, clip.true_landmarks, fps=FPS, passes=6))
+    table = pd.DataFrame(predict_frames(model, images, clip.true_landmarks, fps=FPS, mc_samples=6))
     assert list(table) == columns(UNITS, "action_units")[1:]
     np.testing.assert_allclose(table["start"], np.arange(0, 17, 2) / FPS)
     assert table[[*UNITS]].std().max() > 1e-5

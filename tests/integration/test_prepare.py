@@ -103,9 +103,9 @@ def hostile_source(folder):
     (folder / "long.avi").write_bytes(whole[: len(whole) // 2])
     write_video(folder / "empty_room.avi", [np.full_like(frames[0], 90)] * 5, clip.fps)
     (folder / "frames").mkdir()
-    for number in (3, 7, 10):
-        image = cv2.cvtColor(frames[number], cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(folder / "frames" / f"f{number}.png"), image)
+    for index in (3, 7, 10):
+        image = cv2.cvtColor(frames[index], cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / "frames" / f"f{index}.png"), image)
     (folder / "frames" / "f5.png").write_bytes(b"broken")
     cv2.imwrite(str(folder / "still.png"), cv2.cvtColor(frames[6], cv2.COLOR_RGB2BGR))
     write_face_csv(folder / "face.csv")
@@ -306,15 +306,15 @@ def slow_source(folder, clips=6):
     clip = make_clip(0, 0, 1, frames=10)
     frames = list(render(clip.true_landmarks, clip.identity)) * 8
     write_video(folder / "0.avi", frames, clip.fps)
-    for number in range(1, clips):
-        (folder / f"{number}.avi").write_bytes((folder / "0.avi").read_bytes())
+    for index in range(1, clips):
+        (folder / f"{index}.avi").write_bytes((folder / "0.avi").read_bytes())
     return write_manifest(folder, [(f"{n}.avi", f"p{n}", "ab"[n % 2]) for n in range(clips)])
 
 
-def wait_for_clips(out, number: int, process) -> int:
+def wait_for_clips(out, index: int, process) -> int:
     for _ in range(400):
         finished = len(list(out.glob(".clips/*.npz")))
-        if finished >= number or process.poll() is not None:
+        if finished >= index or process.poll() is not None:
             return finished
         time.sleep(0.05)
     raise TimeoutError("no clip was finished in 20 seconds")

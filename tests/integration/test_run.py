@@ -40,7 +40,7 @@ def arguments(prepared, workdir):
     """What the command is given to train the landmark run."""
     fields = {
         "data.path": prepared, "data.frames": 4, "model.widths": "(4, 4)", "train.epochs": EPOCHS,
-        "train.batch_size": 8, "train.checkpoint_epochs": 1, "evaluation.passes": 8,
+        "train.batch_size": 8, "train.checkpoint_every_epochs": 1, "evaluation.mc_samples": 8,
         "optimizer.learning_rate": 0.02,
     }  # fmt: skip
     overrides = [f"--config.{name}={value}" for name, value in fields.items()]
@@ -70,7 +70,7 @@ def test_run_writes_workdir(whole):
              "model/model.json", "model/weights.msgpack", "folds/holdout.npz"]  # fmt: skip
     for file in files:
         assert (whole.workdir / file).stat().st_size > 0, file
-    expected = {"confusion", "learning", "passes", "reliability", "risk_coverage"}
+    expected = {"confusion", "learning", "mc_samples", "reliability", "risk_coverage"}
     assert expected | {"clip_least_certain"} <= whole.figures
     assert any((whole.workdir / "checkpoints" / "holdout").iterdir())
     assert list((whole.workdir / "tensorboard" / "holdout").glob("events.*"))
@@ -83,18 +83,18 @@ def test_run_writes_workdir(whole):
 def test_run_metrics_agree_with_table_report_and_log(whole):
     metrics, table = whole.metrics, whole.table
     clips = load.load_clips(whole.prepared, 4, "uniform")
-    scored = zip(clips.clip_ids, clips.splits, strict=True)
-    assert metrics["clips_scored"] == len(table) == clips.splits.count("test")
-    assert set(table["clip"]) == {name for name, split in scored if split == "test"}
-    assert set(metrics["readings"]) == {"stored", "recalibrated", "mc_dropout"}
-    for name, row in metrics["readings"].items():
+    evaluated = zip(clips.clip_ids, clips.splits, strict=True)
+    assert metrics["clips_evaluated"] == len(table) == clips.splits.count("test")
+    assert set(table["clip"]) == {name for name, split in evaluated if split == "test"}
+    assert set(metrics["inference_modes"]) == {"stored", "recalibrated", "mc_dropout"}
+    for name, row in metrics["inference_modes"].items():
         accuracy = (table[f"predicted_{name}"] == table["label"]).mean()
         assert row["accuracy_pooled"] == pytest.approx(accuracy)
         assert f"{row['accuracy_pooled']:.4f}" in whole.report
     chances = table[[f"p_{name}" for name in clips.classes]].to_numpy()
     np.testing.assert_allclose(chances.sum(1), 1, atol=1e-3)
     assert metrics["selective"]["chosen_on"] == "validation"
-    assert metrics["single_pass"]["passes"] == 8
+    assert metrics["single_pass"]["mc_samples"] == 8
     rows = epochs_of(whole.workdir)
     assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
     assert {"train_loss", "train_accuracy", "evaluation_accuracy"} <= set(rows[0])
@@ -107,10 +107,10 @@ def test_bundle_repeats_predictions_of_run(whole):
     clips = load.load_clips(whole.prepared, predictor.spec.frames, predictor.spec.frame_rule)
     assert predictor.classes == clips.classes
     table = whole.table
-    numbers = [clips.clip_ids.index(name) for name in table["clip"]]
-    plain = predictor.deterministic(clips.landmarks[numbers])
+    indices = [clips.clip_ids.index(name) for name in table["clip"]]
+    plain = predictor.deterministic(clips.landmarks[indices])
     assert [clips.classes[k] for k in plain.argmax(-1)] == list(table["predicted_recalibrated"])
-    summary = predictor.predict(clips.landmarks[numbers], passes=8)
+    summary = predictor.predict(clips.landmarks[indices], mc_samples=8)
     assert np.abs(summary.mean - table[[f"p_{n}" for n in clips.classes]]).to_numpy().max() < 0.5
 
 
@@ -138,7 +138,7 @@ def test_command_killed_and_interrupted_resumes_to_same_numbers(
     shown = capsys.readouterr().out
     assert epochs_of(tmp_path) == epochs_of(whole.workdir)
     assert metrics_of(tmp_path) == whole.metrics
-    for row in whole.metrics["readings"].values():
+    for row in whole.metrics["inference_modes"].values():
         assert f"{row['accuracy_mean_of_folds']:.4f}" in shown
     assert f"report: {tmp_path}/report.md" in shown
     ours, theirs = (folder / "predictions.csv" for folder in (tmp_path, whole.workdir))
@@ -168,7 +168,7 @@ def test_workdir_of_another_config_is_refused(prepared, tmp_path):
 
 REPEATED = {
     "protocol.name": "subject_kfold", "protocol.folds": 2, "protocol.repeats": 2,
-    "train.checkpoint_epochs": 1, "model.widths": (4,),
+    "train.checkpoint_every_epochs": 1, "model.widths": (4,),
 }  # fmt: skip
 
 
@@ -181,8 +181,8 @@ def repeated(prepared, tmp_path_factory):
 
 def test_subject_folds_and_repeats_then_bundle_of_all_clips(repeated):
     workdir, metrics, _ = repeated
-    row = metrics["readings"]["mc_dropout"]
-    assert metrics["clips_scored"] == 84 and len(row["accuracy_folds"]) == 4
+    row = metrics["inference_modes"]["mc_dropout"]
+    assert metrics["clips_evaluated"] == 84 and len(row["accuracy_folds"]) == 4
     assert row["accuracy_mean_of_folds"] == pytest.approx(
         np.mean(list(row["accuracy_folds"].values()))
     )

@@ -18,7 +18,7 @@ from tests.finished_runs import epochs_of, metrics_of, train, with_fields
 EPOCHS, STAGES = 4, 4  # two layers of at most two blocks: always four stages
 FIELDS = {
     "data.frames": 4, "model.subsets": 1, "model.kernel_size": 3, "train.epochs": 4,
-    "train.batch_size": 8, "train.checkpoint_epochs": 2, "evaluation.passes": 4,
+    "train.batch_size": 8, "train.checkpoint_every_epochs": 2, "evaluation.mc_samples": 4,
     "optimizer.learning_rate": 0.02, "search.epochs": EPOCHS, "search.block_size": 2,
     "search.max_layers": 2, "search.max_blocks": 2,
 }  # fmt: skip
@@ -72,13 +72,13 @@ def test_search_trains_on_training_split_and_scores_held_out_subjects(whole, pre
     count = clips.splits.count("train")
     assert f"{count} training clips of holdout (of 42)" in " ".join(shown.split())
     table = pd.read_csv(workdir / "predictions.csv")
-    held_out = {n for n, s in zip(clips.clip_ids, clips.splits, strict=True) if s == "test"}
-    assert set(table["clip"]) == held_out
+    evaluation = {n for n, s in zip(clips.clip_ids, clips.splits, strict=True) if s == "test"}
+    assert set(table["clip"]) == evaluation
     assert [row["epoch"] for row in epochs_of(workdir)] == [1, 2, 3, 4]
     predictor = fer_jax.load_model(workdir / "model")
     assert list(predictor.module.widths) == stages_of(workdir)[-1]["topology"]
-    numbers = [clips.clip_ids.index(name) for name in table["clip"]]
-    chosen = predictor.deterministic(clips.landmarks[numbers]).argmax(-1)
+    indices = [clips.clip_ids.index(name) for name in table["clip"]]
+    chosen = predictor.deterministic(clips.landmarks[indices]).argmax(-1)
     assert [clips.classes[k] for k in chosen] == list(table["predicted_recalibrated"])
 
 
@@ -138,7 +138,7 @@ def test_search_uses_first_fold_alone(prepared, tmp_path):
               "train.epochs": 1, "search.max_layers": 1, "search.max_blocks": 1}  # fmt: skip
     metrics, _ = train(small_config(prepared, **fields), tmp_path)
     table = pd.read_csv(tmp_path / "predictions.csv")
-    assert metrics["clips_scored"] == len(table) == 14
+    assert metrics["clips_evaluated"] == len(table) == 14
     assert set(table["fold"]) == {"fold00"}
     text = (tmp_path / "found.py").read_text()
     assert "config.protocol.name = 'subject_kfold'" in text and "config.protocol.folds = 3" in text

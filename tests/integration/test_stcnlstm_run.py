@@ -19,13 +19,13 @@ SMALL = {
 def test_run_by_recipe_of_paper(variant, repeats, prepared_crops, tmp_path):
     fields = {
         "data.crop_size": 0, "data.classes": ("fear", "surprise"), "train.epochs": 2,
-        "train.batch_size": 2, "optimizer.drop_at": (1,), "evaluation.passes": 4,
+        "train.batch_size": 2, "optimizer.lr_milestones": (1,), "evaluation.mc_samples": 4,
         "protocol.name": "by_sequence", "protocol.folds": 2, "protocol.repeats": repeats,
     } | SMALL[variant]  # fmt: skip
     config = with_fields(stcnlstm_synthetic.get_config(variant), prepared_crops, fields)
     run = FinishedRun(tmp_path, prepared_crops, train(config, tmp_path)[1])
-    assert run.metrics["clips_scored"] == repeats * 6  # two clips of each of three people
-    assert run.metrics["single_pass"]["passes"] == 4
+    assert run.metrics["clips_evaluated"] == repeats * 6  # two clips of each of three people
+    assert run.metrics["single_pass"]["mc_samples"] == 4
     rows, table = epochs_of(tmp_path), run.table
     assert len(rows) == 2 * (2 * repeats + 1)
     assert all(np.isfinite(row["train_loss"]) for row in rows)
@@ -38,5 +38,5 @@ def test_run_by_recipe_of_paper(variant, repeats, prepared_crops, tmp_path):
         crop_size=0, classes=("fear", "surprise"),
     )  # fmt: skip
     frames = hold_crops(clips, 2**30).crops.frames
-    assert predictor.predict(frames, passes=3).mean.shape == (6, 2)
+    assert predictor.predict(frames, mc_samples=3).mean.shape == (6, 2)
     np.testing.assert_allclose(predictor.deterministic(frames).sum(-1), 1, atol=1e-5)

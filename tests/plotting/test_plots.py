@@ -158,8 +158,8 @@ def predictions(windows=24, seed=0, faceless=(5, 6, 7), threshold=1.2):
     table["agreement"], table["frames"] = 0.9, 25
     table["abstained"] = table["entropy"] > threshold
     gone = [index for index in faceless if index < windows]
-    numbers = [*RAVDESS_CLASSES, "entropy", "mutual_information", "agreement"]
-    table.loc[gone, numbers] = np.nan
+    indices = [*RAVDESS_CLASSES, "entropy", "mutual_information", "agreement"]
+    table.loc[gone, indices] = np.nan
     table.loc[gone, "label"], table.loc[gone, "frames"] = "no face", 0
     table.loc[gone, "abstained"] = True
     return table
@@ -244,12 +244,12 @@ def test_growth_curve_of_a_long_search_stays_legible():
 def unit_predictions(windows=40, units=BP4D_ACTION_UNITS, faceless=(30, 31), threshold=0.5):
     rng, kind = np.random.default_rng(0), TASKS["action_units"]
     rows = []
-    for number in range(windows):
+    for index in range(windows):
         chances = np.clip(rng.beta(0.5, 0.5, len(units)), 0.02, 0.98)
         samples = np.clip(chances + 0.02 * rng.standard_normal((9, len(units))), 0, 1)
         row = kind.row(summarise_units(samples[:, None]), units, (threshold,) * len(units))
-        place = {"start": 0.08 * number, "end": 0.08 * number + 0.16, "frames": 4}
-        rows.append(place | (kind.blank_row(units) | {"frames": 0} if number in faceless else row))
+        place = {"start": 0.08 * index, "end": 0.08 * index + 0.16, "frames": 4}
+        rows.append(place | (kind.blank_row(units) | {"frames": 0} if index in faceless else row))
     return pd.DataFrame(rows)
 
 
@@ -264,7 +264,7 @@ def test_timeline_of_action_units_says_what_is_present_and_what_unsure():
 
 
 def test_timeline_of_many_action_units_is_legible():
-    units = tuple(f"AU{number:02}" for number in range(1, 19))
+    units = tuple(f"AU{index:02}" for index in range(1, 19))
     check_legible(draw_timeline("action_units", unit_predictions(600, units), units))
 
 

@@ -26,9 +26,9 @@ def row(label="happiness", chance=0.7, abstained=False, start=0.0, end=1.0):
 
 
 def faceless(start=0.0, end=1.0):
-    numbers = dict.fromkeys((*CLASSES, "entropy", "mutual_information", "agreement"), np.nan)
+    indices = dict.fromkeys((*CLASSES, "entropy", "mutual_information", "agreement"), np.nan)
     return (
-        row(start=start, end=end) | numbers | {"label": "no face", "frames": 0, "abstained": True}
+        row(start=start, end=end) | indices | {"label": "no face", "frames": 0, "abstained": True}
     )
 
 

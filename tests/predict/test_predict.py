@@ -26,9 +26,9 @@ CLASSES = ("anger", "joy", "calm")
 def predictor():
     """Says joy the further right the face is; 12 passes that differ a little."""
 
-    def answer(landmarks, *, passes, seed, frame_width):
+    def answer(landmarks, *, mc_samples, seed, frame_width):
         joy = np.clip(landmarks[..., 0].mean() / (frame_width or 640), 0.05, 0.95)
-        joy = joy + np.linspace(-0.04, 0.04, passes)[:, None]
+        joy = joy + np.linspace(-0.04, 0.04, mc_samples)[:, None]
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
@@ -113,8 +113,8 @@ def test_outlier_makes_no_huge_canvas(predictor, tmp_path):
 def test_frame_numbers_out_of_all_bounds_skip_the_clip(predictor, tmp_path):
     table = pd.read_csv(write_openface(tmp_path / "a.csv"))
     good = write_openface(tmp_path / "good.csv")
-    for number, message in ((2_000_000_000, "mend the column frame"), (1e15, "impossible frame")):
-        table["frame"] = [*range(1, 25), number]
+    for index, message in ((2_000_000_000, "mend the column frame"), (1e15, "impossible frame")):
+        table["frame"] = [*range(1, 25), index]
         table.to_csv(tmp_path / "a.csv", index=False)
         said = []
         result = api.predict_clips(predictor, [tmp_path / "a.csv", good], say=said.append)
@@ -185,9 +185,9 @@ def test_rows_do_not_depend_on_what_else_is_predicted(predictor, tmp_path):
 def crop_predictor(predictor):
     """Says joy the brighter the crops are."""
 
-    def answer(crops, *, passes, seed, frame_width):
+    def answer(crops, *, mc_samples, seed, frame_width):
         assert crops.shape == (1, 4, 32, 32, 3) and crops.dtype == np.uint8
-        joy = np.full((passes, 1), np.clip(crops.mean() / 255, 0.05, 0.95))
+        joy = np.full((mc_samples, 1), np.clip(crops.mean() / 255, 0.05, 0.95))
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     predictor.takes_crops, predictor.module.inputs = True, "frames"
@@ -359,7 +359,7 @@ def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--passes", "0"),
+        ("--mc-samples", "0"),
         ("--window", "-1"),
         ("--stride", "x"),
         ("--fps", "inf"),

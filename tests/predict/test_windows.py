@@ -30,14 +30,14 @@ CLASSES = ("anger", "joy", "calm")
 def fake_predictor(threshold=0.9, window_seconds=1.0, takes_crops=False):
     """Says joy the further right the face is, or the brighter its crop; passes differ a little."""
 
-    def predict(clip, *, passes, seed, frame_width):
+    def predict(clip, *, mc_samples, seed, frame_width):
         if takes_crops:
             assert clip.shape == (1, 4, 8, 8, 3) and clip.dtype == np.uint8
             joy = clip.mean() / 255
         else:
             assert clip.shape == (1, 4, 68, 2)
             joy = clip[..., 0].mean() / max(frame_width, 1)
-        joy = np.clip(joy, 0.05, 0.95) + np.linspace(-0.04, 0.04, passes)[:, None]
+        joy = np.clip(joy, 0.05, 0.95) + np.linspace(-0.04, 0.04, mc_samples)[:, None]
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
@@ -61,7 +61,7 @@ def source(frames, **more):
 
 
 def predict(frames, predictor=None, options=None, **more):
-    predictor, options = predictor or fake_predictor(), options or Options(passes=12)
+    predictor, options = predictor or fake_predictor(), options or Options(mc_samples=12)
     return predict_source(predictor, source(frames, **more), options, say=lambda text: None)
 
 
@@ -117,7 +117,9 @@ def test_nobody_in_the_window():
 
 def test_landmarks_that_count_are_those_of_the_largest_face():
     crowd = {1: face(x=64, size=60), 0: face(x=580, size=30)}
-    table = predict([crowd] * 10 + [{0: face(x=580)}] * 10, options=Options(passes=12, stride=1.0))
+    table = predict(
+        [crowd] * 10 + [{0: face(x=580)}] * 10, options=Options(mc_samples=12, stride=1.0)
+    )
     assert table["joy"].tolist() == pytest.approx([0.1, 0.9], abs=0.02)
     assert table.attrs["faces"] == [1, 0]
 
@@ -126,14 +128,14 @@ def test_crops_of_the_largest_face_are_predicted():
     small, large = face(size=20, grey=250), face(size=60, grey=25)
     frames = [{0: small, 1: large}] * 10 + [{0: small}] * 10
     predictor = fake_predictor(takes_crops=True)
-    table = predict(frames, predictor, Options(passes=12, stride=1.0))
+    table = predict(frames, predictor, Options(mc_samples=12, stride=1.0))
     assert table["joy"].tolist() == pytest.approx([25 / 255, 0.95], abs=0.01)
     assert table["frames"].tolist() == [10, 10]
 
 
 def test_crops_of_the_chosen_frames_are_predicted():
     bright = {0, 3, 6, 9}  # what four of ten frames at equal intervals are
-    frames = [{0: face(grey=200 if number in bright else 20)} for number in range(10)]
+    frames = [{0: face(grey=200 if index in bright else 20)} for index in range(10)]
     table = predict(frames, fake_predictor(takes_crops=True))
     assert table["joy"].tolist() == pytest.approx([200 / 255])
 
@@ -151,7 +153,7 @@ def test_no_more_crops_are_held_than_a_window_has(stride, windows):
             del one
 
     predictor = fake_predictor(takes_crops=True)
-    table = predict(frames(), predictor, Options(passes=12, stride=stride))
+    table = predict(frames(), predictor, Options(mc_samples=12, stride=stride))
     assert len(table) == windows
     assert len(cut) == 100 and max(held) <= 11  # ten frames a window, and the one that comes
 
@@ -160,7 +162,7 @@ def test_spool_holds_landmarks_only():
     spool = io.BytesIO()
     frames = [{3: face(grey=90)}, {}] * 5
     predict_source(
-        fake_predictor(takes_crops=True), source(frames), Options(passes=12), print, spool=spool
+        fake_predictor(takes_crops=True), source(frames), Options(mc_samples=12), print, spool=spool
     )
     spool.seek(0)
     written = [pickle.load(spool) for _ in frames]
@@ -193,7 +195,7 @@ def test_short_clip_is_one_window_and_keeps_its_place_in_time():
 
 
 def test_windows_without_a_face_keep_their_row():
-    table = predict([{0: face(x=580)}] * 10 + [{}] * 10, options=Options(passes=12, stride=1.0))
+    table = predict([{0: face(x=580)}] * 10 + [{}] * 10, options=Options(mc_samples=12, stride=1.0))
     assert table["label"].tolist()[1] == "no face"
     assert table["frames"].tolist() == [10, 0]
     assert table["abstained"].tolist() == [False, True]
@@ -212,7 +214,7 @@ def test_no_face_at_all_is_a_problem():
      (0.1, 2.0, False), (float("-inf"), None, True)],
 )  # fmt: skip
 def test_abstains_above_the_threshold(own, asked, abstains):
-    options = Options(passes=12, threshold=asked)
+    options = Options(mc_samples=12, threshold=asked)
     table = predict([{0: face(x=500)}] * 10, fake_predictor(threshold=own), options)
     assert table["abstained"].tolist() == [abstains]
     assert table["label"].tolist() == ["joy"]  # the label stays, marked as unsure

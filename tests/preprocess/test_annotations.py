@@ -113,7 +113,7 @@ def test_codes_of_a_manifest_reach_the_data_set(tmp_path, capsys):
     write_landmarks(tmp_path / "face.csv", [1, 2, 4])
     write_landmarks(tmp_path / "torn.csv", [1, 2, 4])
     write_landmarks(tmp_path / "other.csv", [1, 2, 4])
-    frames = [tmp_path / "frames" / f"f{number}.png" for number in (5, 6, 7)]
+    frames = [tmp_path / "frames" / f"f{index}.png" for index in (5, 6, 7)]
     write_faces(frames, 0)
     frames[0].write_bytes(b"no image")
     write_faces([tmp_path / "still.png"], 1)

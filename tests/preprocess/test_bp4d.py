@@ -87,8 +87,8 @@ def test_codes_and_images_without_each_other_are_listed_with_the_reason(tmp_path
     for clip_id in ("F001_T1", "F001_T2", "F001_T3", "F001_T4"):
         bp4d_task(tmp_path, clip_id)
     (tmp_path / "AU_OCC" / "F001_T1.csv").unlink()
-    for number in (2, 3):
-        folder = tmp_path / "Sequences" / "F001" / f"T{number}"
+    for index in (2, 3):
+        folder = tmp_path / "Sequences" / "F001" / f"T{index}"
         for path in folder.iterdir():
             path.unlink()
     (tmp_path / "Sequences" / "F001" / "T2").rmdir()
@@ -209,10 +209,10 @@ def test_other_than_the_official_clips_are_noted(tmp_path):
 def faces_tree(root):
     """Writes two tasks of an odd and an even person, 3 drawn frames each, differently padded."""
     for subject, digits in (("F001", 4), ("M002", 1)):
-        for task, numbers in (("T1", [9, 10, 11]), ("T6", [100, 101, 105])):
+        for task, indices in (("T1", [9, 10, 11]), ("T6", [100, 101, 105])):
             folder = root / "Sequences" / subject / task
-            write_faces([folder / f"{n:0{digits}d}.jpg" for n in numbers], int(subject[-1]))
-            codes = {n: {1: int(n % 2 == 1), 12: 1, 23: 9} for n in numbers}
+            write_faces([folder / f"{n:0{digits}d}.jpg" for n in indices], int(subject[-1]))
+            codes = {n: {1: int(n % 2 == 1), 12: 1, 23: 9} for n in indices}
             bp4d_codes(root, f"{subject}_{task}", codes)
 
 
@@ -267,7 +267,7 @@ def test_changed_codes_or_images_are_read_again(tmp_path, capsys):
     root, out = tmp_path / "BP4D", tmp_path / "out"
     faces_tree(root)
     prepare("bp4d", root, out)
-    bp4d_codes(root, "F001_T1", {number: {2: 1, 4: 9} for number in (9, 10, 11)})
+    bp4d_codes(root, "F001_T1", {index: {2: 1, 4: 9} for index in (9, 10, 11)})
     image = root / "Sequences" / "M002" / "T1" / "10.jpg"
     os.utime(image, ns=(0, image.stat().st_mtime_ns + 10**9))
     report = prepare("bp4d", root, out)

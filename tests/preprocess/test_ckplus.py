@@ -32,8 +32,8 @@ def test_subjects_have_several_sequences(tmp_path):
 
 def test_frames_are_in_order_of_their_numbers(tmp_path):
     folder = tmp_path / "cohn-kanade-images" / "S005" / "001"
-    numbers = [9, 10, 2, 101, 40409]
-    ckplus_sequence(tmp_path, "S005_001", [*numbers, 1_000_000])
+    indices = [9, 10, 2, 101, 40409]
+    ckplus_sequence(tmp_path, "S005_001", [*indices, 1_000_000])
     (folder / "S005_001_00000010.png").rename(folder / "S005_001_00000010.PNG")
     put(folder / "S005_001_12.jpg")  # not padded: the name alone would put it last
     clip = listed(ckplus, tmp_path)["S005_001"]
@@ -91,7 +91,7 @@ def test_stray_files_are_no_frames(tmp_path):
         for name in strays:
             put(place / name)
     clip = listed(ckplus, tmp_path)["S005_001"]
-    assert clip.source == tuple(folder / f"S005_001_0000000{number}.png" for number in (1, 2))
+    assert clip.source == tuple(folder / f"S005_001_0000000{index}.png" for index in (1, 2))
 
 
 @pytest.mark.parametrize("labels", ["Emotion", "Emotion_labels", "emotion_labels/Emotion"])
@@ -109,8 +109,8 @@ def test_missing_folder_is_named(tmp_path):
 
 
 def test_listing_shows_unknown_label_among_many_without(tmp_path, capsys):
-    for number in range(1, 21):
-        ckplus_sequence(tmp_path, f"S005_{number:03d}", [1], "folder")
+    for index in range(1, 21):
+        ckplus_sequence(tmp_path, f"S005_{index:03d}", [1], "folder")
     ckplus_sequence(tmp_path, "S999_001", [1], "9.0")
     assert main(["ckplus", "--source", str(tmp_path), "--dry-run"]) == 0
     assert "listed: S999_001: unknown label" in capsys.readouterr().out

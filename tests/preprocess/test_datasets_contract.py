@@ -268,10 +268,10 @@ def test_dataset_that_is_not_prepared_says_how(name):
 def test_other_than_the_official_number_of_clips_is_noted(name):
     dataset, case = DATASETS[name], CASES[name]
     clips = [
-        Clip(f"{split} {label} {number}", f"p{number % 7}", label, None, split)
+        Clip(f"{split} {label} {index}", f"p{index % 7}", label, None, split)
         for split, counts in case.official.items()
         for label, count in zip(dataset.CLASSES, counts, strict=True)
-        for number in range(count)
+        for index in range(count)
     ]
     assert not any("official" in note for note in dataset.notes(clips))
     (note,) = (note for note in dataset.notes(clips[:-1]) if "official" in note)

@@ -72,7 +72,7 @@ def test_run_gives_its_own_frames_of_the_video(tmp_path):
     read = dict(frames)
     assert list(read) == list(range(12, 23)) and frames.announced == 11
     means = [image.mean() for image in read.values()]
-    assert np.allclose(means, [5 * number for number in range(12, 23)], atol=6)
+    assert np.allclose(means, [5 * index for index in range(12, 23)], atol=6)
 
 
 def test_shorter_of_video_and_labels_ends_both(tmp_path):
@@ -162,8 +162,8 @@ def test_camera_can_be_chosen(tmp_path):
 
 
 def test_people_of_whom_something_is_missing_are_listed(tmp_path):
-    for number in range(1, 7):
-        person(tmp_path, f"SN{number:03d}", [HAPPY] * 10)
+    for index in range(1, 7):
+        person(tmp_path, f"SN{index:03d}", [HAPPY] * 10)
     labels, videos = tmp_path / "ActionUnit_Labels", tmp_path / "Videos_LeftCamera"
     for path in (labels / "SN001").iterdir():
         path.unlink()

@@ -111,7 +111,7 @@ def test_table_is_joined_by_row(tmp_path):
     write_table(tmp_path, pictures := images())
     clips = listed(ferplus, tmp_path)
     assert usable(clips).keys() == KEPT and len(clips) == len(ROWS)
-    rows = {clip_id: number for number, clip_id in enumerate(clips)}
+    rows = {clip_id: index for index, clip_id in enumerate(clips)}
     for clip_id in KEPT:
         assert clips[clip_id].source.pixels == pictures[rows[clip_id]].tobytes()
     assert rows["fer0000004_row00003"] == 3 and rows["fer0000004"] == 5
@@ -157,7 +157,7 @@ def test_named_images_are_joined_by_name(tmp_path, form):
     clips = listed(ferplus, tmp_path)
     assert usable(clips).keys() == KEPT - {"fer0000004_row00003"}
     assert reason(clips["fer0000004_row00003"]) == "name of another row"
-    rows = {clip_id: number for number, clip_id in enumerate(clips)}
+    rows = {clip_id: index for index, clip_id in enumerate(clips)}
     for clip_id in usable(clips):
         assert clips[clip_id].source.pixels == pictures[rows[clip_id]].tobytes()
 
@@ -175,7 +175,7 @@ def test_table_goes_before_folders_and_these_before_archives(tmp_path):
 
 def rows_of_one_name(second: str) -> list:
     """Twelve rows, of which row 10 bears the name of row 2, as two of the four of FER+."""
-    rows = [("Training", f"fer{number:07d}.png", "1,0,0,0,0,0,0,0,0,0") for number in range(12)]
+    rows = [("Training", f"fer{index:07d}.png", "1,0,0,0,0,0,0,0,0,0") for index in range(12)]
     rows[10] = ("Training", "fer0000002.png", second)
     return rows
 
@@ -241,7 +241,7 @@ def test_what_files_lack_is_taken_from_the_archives(tmp_path):
     write_archive(tmp_path / "one.zip", pictures[2:3], ROWS[2:3])
     clips = listed(ferplus, tmp_path)
     assert usable(clips).keys() == KEPT - {"fer0000004_row00003"}
-    rows = {clip_id: number for number, clip_id in enumerate(clips)}
+    rows = {clip_id: index for index, clip_id in enumerate(clips)}
     for clip_id in KEPT - {"fer0000004", "fer0000004_row00003"}:
         assert clips[clip_id].source.pixels == pictures[rows[clip_id]].tobytes()
     write_archive(tmp_path / "other.zip", other, ROWS)
@@ -495,7 +495,7 @@ def test_image_is_the_crop(size):
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory):
-    """The miniature data set, prepared by the command: folder and report."""
+    """The miniature dataset, prepared by the command: folder and report."""
     source = tmp_path_factory.mktemp("source")
     write_labels(source)
     write_table(source, images(same=[(0, 7)]))
@@ -532,7 +532,7 @@ def test_votes_are_loaded_as_valence_arousal_and_dominance(ready):
     clips = hold_crops(load(ready[0]), 2**30)
     assert clips.classes == ("valence", "arousal", "dominance")
     assert clips.labels.shape == (9, 3) and clips.labels.dtype == np.float32
-    place = {clip_id: number for number, clip_id in enumerate(clips.clip_ids)}
+    place = {clip_id: index for index, clip_id in enumerate(clips.clip_ids)}
     np.testing.assert_allclose(clips.labels[place["fer0000000"]], (3.706, 5.028, 5.202), rtol=1e-6)
     np.testing.assert_allclose(clips.labels[place["fer0000003"]], (8.21, 6.49, 6.63), rtol=1e-6)
     batch = take(clips, np.arange(9))
@@ -549,7 +549,7 @@ def test_faces_lie_as_fer2013_cut_them(ready, tmp_path):
     file = older / "metadata.json"
     metadata = json.loads(file.read_text())
     assert metadata.pop("framing") == FER2013._asdict()
-    file.write_text(json.dumps(metadata))  # prepared before data sets said it
+    file.write_text(json.dumps(metadata))  # prepared before datasets said it
     assert load(older).crops.framing == FER2013
     file.write_text(json.dumps({**metadata, "dataset": "manifest"}))
     assert load(older).crops.framing == ALIGNED

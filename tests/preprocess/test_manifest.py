@@ -109,8 +109,8 @@ def write_landmarks(path, lost=(), wild=()) -> np.ndarray:
     points[list(lost)] = 0
     points[list(wild)] *= 40
     names = ["frame", "timestamp", *(f" {axis}_{k}" for axis in "xy" for k in range(68))]
-    numbers = np.arange(3, 11)
-    table = np.column_stack([numbers, numbers / 12.5, points.transpose(0, 2, 1).reshape(8, 136)])
+    indices = np.arange(3, 11)
+    table = np.column_stack([indices, indices / 12.5, points.transpose(0, 2, 1).reshape(8, 136)])
     np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.4f")
     return points
 
@@ -132,7 +132,7 @@ def test_landmark_files_of_a_manifest_are_drawn_when_asked(tmp_path):
     images = dict(frames)
     assert list(images) == list(range(3, 11))
     assert all(image.shape == (256, 256, 3) for image in images.values())
-    empty = [number for number, image in images.items() if image.std(axis=(0, 1)).max() == 0]
+    empty = [index for index, image in images.items() if image.std(axis=(0, 1)).max() == 0]
     assert empty == [5, 8]  # the face that was lost is not drawn
 
 
@@ -161,7 +161,7 @@ def test_leap_of_the_tracker_is_not_drawn(tmp_path):
     points = write_landmarks(tmp_path / "a.csv", wild=[3])
     assert np.abs(points[3]).max() > 10_000
     images = pixels(DrawnPerson(tmp_path / "a.csv", "p"))
-    assert [image.std() > 20 for image in images] == [number != 3 for number in range(8)]
+    assert [image.std() > 20 for image in images] == [index != 3 for index in range(8)]
 
 
 def test_landmark_file_without_a_face_cannot_be_drawn(tmp_path):

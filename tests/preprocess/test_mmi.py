@@ -134,8 +134,8 @@ def test_nobody_knows_who_it_is(tmp_path):
 
 
 def test_views_are_read_from_session_xml(tmp_path):
-    for number, view in enumerate(("0", " 0.0", "1", "2", "3", "side", None, "")):
-        mmi_session(tmp_path, number, view=view)
+    for index, view in enumerate(("0", " 0.0", "1", "2", "3", "side", None, "")):
+        mmi_session(tmp_path, index, view=view)
     clips = list(listed(mmi, tmp_path).values())
     assert [reason(clip) for clip in clips] == [
         "", "", "profile view", "", "unknown view", "unknown view", "", "",
@@ -175,8 +175,8 @@ def test_sessions_of_stills_are_listed_with_the_reason(tmp_path):
 
 
 def test_sessions_come_in_the_order_of_their_numbers(tmp_path):
-    for number in ("10", "9", "0100", "2000"):
-        mmi_session(tmp_path, number)
+    for index in ("10", "9", "0100", "2000"):
+        mmi_session(tmp_path, index)
     put(tmp_path / "Sessions" / "index" / "S001-001.avi")
     assert [clip_id.split("/")[0] for clip_id in listed(mmi, tmp_path)] == [
         "9",
@@ -187,8 +187,8 @@ def test_sessions_come_in_the_order_of_their_numbers(tmp_path):
 
 
 def test_include_list_names_sessions_or_clips(tmp_path):
-    for number, video in (("0012", "S001-001"), ("13", "S001-002"), ("14", "S002-001")):
-        mmi_session(tmp_path, number, video)
+    for index, video in (("0012", "S001-001"), ("13", "S001-002"), ("14", "S002-001")):
+        mmi_session(tmp_path, index, video)
     mmi_session(tmp_path, "14", "S002-002")
     put(tmp_path / "Sessions" / "15" / "S003-001.jpg")
     put(tmp_path / "list.txt", "\ufeff# of the paper\n12\n\n14/s002-002\n 0015 # stills\n16\n")
@@ -214,8 +214,8 @@ def test_include_list_names_sessions_or_clips(tmp_path):
     ],
 )
 def test_include_list_that_cannot_be_used(tmp_path, content, words):
-    for number in (3, 12):
-        mmi_session(tmp_path, number)
+    for index in (3, 12):
+        mmi_session(tmp_path, index)
     if content is not None:
         (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(SourceError, match=words):
@@ -301,13 +301,13 @@ def test_half_streams(tmp_path, two_views):
     front, side, _ = two_views
     pairs = [np.hstack(pair) for pair in zip(front, side, strict=True)]
     mmi_session(tmp_path, 1, view="2", frames=pairs * 5)
-    alive, most, numbers = weakref.WeakValueDictionary(), 0, []
-    for number, image in only(tmp_path).source.frames():
+    alive, most, indices = weakref.WeakValueDictionary(), 0, []
+    for index, image in only(tmp_path).source.frames():
         assert image.base is None  # holds no whole frame
-        alive[number] = image
+        alive[index] = image
         most = max(most, len(alive))
-        numbers.append(number)
-    assert numbers == list(range(5 * FRAMES)) and most <= 2
+        indices.append(index)
+    assert indices == list(range(5 * FRAMES)) and most <= 2
 
 
 def test_landmark_model_of_the_command_line_is_used(tmp_path, two_views):

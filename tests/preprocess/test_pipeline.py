@@ -33,8 +33,8 @@ class Made(LandmarkSource):
         frames = 3 + len(self.name)
         points = np.random.default_rng(frames).uniform(1, 200, (frames, 68, 2)).astype(np.float32)
         seen = np.full(frames, self.trouble != "faceless")
-        numbers = np.arange(frames, dtype=np.int32)
-        return Sequence(points, seen, numbers, 25.0, (320, 240), np.full((frames, 2), 0.5))
+        indices = np.arange(frames, dtype=np.int32)
+        return Sequence(points, seen, indices, 25.0, (320, 240), np.full((frames, 2), 0.5))
 
 
 def clips_of(folder, **trouble) -> list[Clip]:
@@ -124,7 +124,7 @@ def test_another_file_is_another_clip(tmp_path):
 
 @dataclasses.dataclass(frozen=True)
 class Wrapped:
-    """A source of a data set's own that reads a file."""
+    """A source of a dataset's own that reads a file."""
 
     path: pathlib.Path = dataclasses.field(repr=False)
 

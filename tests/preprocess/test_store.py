@@ -1,4 +1,4 @@
-"""The prepared data set: what goes in comes out, and nothing is overwritten by accident."""
+"""The prepared dataset: what goes in comes out, and nothing is overwritten by accident."""
 
 import dataclasses
 import json
@@ -20,21 +20,21 @@ REQUEST = {"dataset": "manifest", "source": "/data/list.csv", "options": {"song"
 
 def examples(count=9, units=None):
     rng = np.random.default_rng(0)
-    for number in range(count):
-        frames = 2 + number
+    for index in range(count):
+        frames = 2 + index
         points = (100 + 40 * MEAN_FACE + rng.normal(0, 1, (frames, 68, 2))).astype(np.float32)
         detected = np.arange(frames) != 1
         points[~detected] = 0
         clip = Clip(
-            clip_id=f"čłip {number}",
-            subject=f"person/{number % 3}",
-            label=CLASSES[number % 4],
+            clip_id=f"čłip {index}",
+            subject=f"person/{index % 3}",
+            label=CLASSES[index % 4],
             source=None,
-            split=("train", "test", "other_set")[number % 3],
+            split=("train", "test", "other_set")[index % 3],
         )
-        numbers = np.arange(frames, dtype=np.int32) * 2
+        indices = np.arange(frames, dtype=np.int32) * 2
         more = None if units is None else rng.uniform(0, 1, (frames, units))
-        yield clip, Sequence(points, detected, numbers, 12.5, (640, 480), more)
+        yield clip, Sequence(points, detected, indices, 12.5, (640, 480), more)
 
 
 def write(out, count=9, units=None, **report):
@@ -129,7 +129,7 @@ def test_class_and_unit_names_are_kept(tmp_path):
 def test_order_is_that_of_the_list_over_several_batches(tmp_path):
     write(tmp_path, count=200)
     ids = [row["clip_id"].decode() for row in read(tmp_path)["test"]]
-    assert ids == [f"čłip {number}" for number in range(1, 200, 3)]
+    assert ids == [f"čłip {index}" for index in range(1, 200, 3)]
 
 
 def test_graph_stands_on_the_training_frames_with_a_face(tmp_path):

@@ -1,4 +1,4 @@
-"""The embedded data set: reproducible clips with the action units their labels promise."""
+"""The embedded dataset: reproducible clips with the action units their labels promise."""
 
 import dataclasses
 
@@ -26,8 +26,8 @@ CORE = {
 }
 
 
-def unit(clip, number):
-    return clip.action_units[:, ACTION_UNITS.index(number)]
+def unit(clip, index):
+    return clip.action_units[:, ACTION_UNITS.index(index)]
 
 
 def same(first, second):

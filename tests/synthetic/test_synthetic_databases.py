@@ -26,8 +26,8 @@ EVERY = pytest.mark.parametrize("database", DATABASES.values(), ids=DATABASES)
 PAIRS = list(itertools.combinations([EMBEDDED, *DATABASES.values()], 2))
 
 
-def unit(clip, number):
-    return clip.action_units[:, ACTION_UNITS.index(number)]
+def unit(clip, index):
+    return clip.action_units[:, ACTION_UNITS.index(index)]
 
 
 def drawn(clip, database, frame=0, seed=1):

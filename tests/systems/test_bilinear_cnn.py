@@ -69,7 +69,7 @@ def test_mc_sample_is_one_network_for_all_images_of_a_clip():
     x = (x + x[..., ::-1, :]) / 2  # its own mirror image
 
     def samples(model, images):
-        sample = functools.partial(uncertainty.sample, model, passes=8)
+        sample = functools.partial(uncertainty.sample, model, mc_samples=8)
         return quick(sample)(variables(TOY), images, jax.random.key(3))
 
     one = samples(model, x)

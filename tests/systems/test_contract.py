@@ -223,16 +223,19 @@ def test_dropout_follows_its_switch(name):
 @pytest.mark.parametrize("name", IN_PARTS)
 def test_what_comes_before_dropout_is_computed_once(name):
     """The samples are those of the whole network with the same keys."""
-    model, key, passes = make(name, dropout=0.5), jax.random.key(3), 4
+    model, key, mc_samples = make(name, dropout=0.5), jax.random.key(3), 4
     softmax = TOYS[name].system != "bilinear_cnn"
-    options = {"passes": passes, "probabilities": jax.nn.softmax if softmax else lambda y: y}
+    options = {
+        "mc_samples": mc_samples,
+        "probabilities": jax.nn.softmax if softmax else lambda y: y,
+    }
 
     def once(own, inputs):
         return uncertainty.sample(model, own, inputs, key, **options)
 
     samples = quick(once)(variables(name), draw(name))
     assert samples.std(0).max() > 1e-3
-    for ours, own in zip(samples, jax.random.split(key, passes), strict=True):
+    for ours, own in zip(samples, jax.random.split(key, mc_samples), strict=True):
         whole = options["probabilities"](dropping(name)(draw(name), own)[0])
         np.testing.assert_allclose(ours, whole, rtol=1e-4, atol=1e-5)
     equations = jax.make_jaxpr(once)(variables(name), draw(name)).jaxpr.eqns
@@ -306,7 +309,7 @@ def test_config_builds_the_network(name, inputs, pixels):
         ({}, "model None is unknown"),
         ({"name": "agcn", "subsets": 3}, r"'agcn' has no field 'subsets' to set: it has \['dropou"),
         ({"name": "dgnn", "edges": []}, "'dgnn' has no field 'edges' to set"),
-        ({"name": "dgnn", "classes": 4}, "another number of classes than the data set's 3"),
+        ({"name": "dgnn", "classes": 4}, "another number of classes than the dataset's 3"),
     ],
 )
 def test_wrong_fields_are_named(fields, message):

@@ -81,7 +81,7 @@ def test_monte_carlo_dropout_draws_for_every_frame():
     x = np.repeat(draw("densenet", 2)[:, :1], 64, 1)  # 64 times the same frame
     one = outputs("densenet", x[:, :1])
     np.testing.assert_allclose(outputs("densenet", x), one, atol=1e-4)
-    sample = functools.partial(uncertainty.sample, model, passes=6)
+    sample = functools.partial(uncertainty.sample, model, mc_samples=6)
     samples = quick(sample)(own, x, jax.random.key(0))
     assert samples.shape == (6, 2, CLASSES)
     np.testing.assert_allclose(samples.sum(-1), 1, atol=1e-5)

@@ -102,7 +102,7 @@ def test_heat_maps_lie_over_the_crops():
     rows = [("before", np.zeros((4, 2, 2))), ("after", np.ones((4, 2, 2)))]
     figure = images.heat_maps(crops, rows, "title", shown=3)
     assert len(figure.axes) == 9
-    top, first, second = (figure.axes[number] for number in (0, 3, 6))
+    top, first, second = (figure.axes[index] for index in (0, 3, 6))
     assert (len(top.images), len(first.images), len(second.images)) == (1, 2, 2)
     assert first.images[1].get_array().max() == 0 and second.images[1].get_array().min() == 1
     assert tuple(first.images[1].get_extent()) == (-0.5, 7.5, 7.5, -0.5)
@@ -155,7 +155,7 @@ def drawn(monkeypatch):
         "landmarks": rng.uniform(0, 96 / 2, (2, 3, 68, 2)).astype(np.float32),
     }
     monkeypatch.setattr(
-        filter_figures, "take", lambda _, numbers: {k: v[numbers] for k, v in inputs.items()}
+        filter_figures, "take", lambda _, indices: {k: v[indices] for k, v in inputs.items()}
     )
     clips = types.SimpleNamespace(clip_ids=["a", "b"])
 

@@ -20,8 +20,8 @@ def by_hand(points, side, outside):
     """Filter of one frame, cell by cell."""
     found = np.full((side, side), outside)
     weights = {}
-    for number, (x, y) in enumerate(points):
-        if number in (60, 64):
+    for index, (x, y) in enumerate(points):
+        if index in (60, 64):
             continue
         row, column = (int(min(side - 1, max(0, np.floor(v * side / SIZE)))) for v in (y, x))
         for r in range(max(0, row - 3), min(side, row + 4)):

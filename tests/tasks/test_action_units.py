@@ -85,8 +85,8 @@ def test_overlapping_windows_hold_a_frame_once(windows):
         == windows.crops.frames.held_bytes
         < 1.1 * held.clip_bytes * len(windows) / 3
     )
-    for number in (0, 7, len(windows) - 1):
-        np.testing.assert_array_equal(held.crops.frames[number], windows.crops.frames.clip(number))
+    for index in (0, 7, len(windows) - 1):
+        np.testing.assert_array_equal(held.crops.frames[index], windows.crops.frames.clip(index))
     assert hold_crops(windows, windows.crops.frames.held_bytes - 1) is windows
 
 
@@ -202,8 +202,8 @@ def _scored(rng, people=6, windows=40):
 
 
 def test_each_unit_abstains_where_it_is_unsure():
-    scored = _scored(np.random.default_rng(0))
-    chosen = abstaining(0.99, ("AU01", "AU02", "AU04"), scored)
+    evaluated = _scored(np.random.default_rng(0))
+    chosen = abstaining(0.99, ("AU01", "AU02", "AU04"), evaluated)
     for unit in ("AU01", "AU02"):
         row = chosen["units"][unit]
         assert row["chosen_on"] == "the other folds"

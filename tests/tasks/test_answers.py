@@ -33,8 +33,8 @@ KIND = TASKS["action_units"]
 CERTAIN = (0.69, 0.69, 0.69)  # nats; ln 2, that of guessing, is 0.693
 
 
-def summary(*chances, scatter=0.01, passes=20):
-    samples = np.array(chances) + scatter * np.linspace(-1, 1, passes)[:, None]
+def summary(*chances, scatter=0.01, mc_samples=20):
+    samples = np.array(chances) + scatter * np.linspace(-1, 1, mc_samples)[:, None]
     return summarise_units(samples[:, None])
 
 
@@ -58,9 +58,9 @@ def test_every_unit_has_its_own_threshold():
 def test_row_holds_the_figures_of_each_unit():
     said = summary(0.2, 0.5, 0.97, scatter=0.02)
     row = KIND.row(said, UNITS, (None,) * 3)
-    for number, unit in enumerate(UNITS):
+    for index, unit in enumerate(UNITS):
         p = row[unit]
-        assert p == pytest.approx(said.mean[0, number])
+        assert p == pytest.approx(said.mean[0, index])
         assert row[f"entropy_{unit}"] == pytest.approx(-p * np.log(p) - (1 - p) * np.log(1 - p))
         assert row[f"std_{unit}"] == pytest.approx(0.02 * np.linspace(-1, 1, 20).std())
     assert row["agreement_AU12"] == 1 and row["agreement_AU06"] == 0.5
@@ -109,14 +109,14 @@ def test_every_frame_belongs_to_the_answer_about_it():
 def unit_predictor(threshold=(0.6, 0.6, None), takes_crops=False, seconds=0.4):
     """Says AU12 where the last frame is far right (or bright), AU06 where the first one is."""
 
-    def answer(clip, *, passes, seed, frame_width):
+    def answer(clip, *, mc_samples, seed, frame_width):
         assert len(clip) == 1 and clip.shape[1] == 4
         values = clip[..., 0].mean((0, 2)) / (frame_width or 640)
         if takes_crops:
             assert clip.shape == (1, 4, 32, 32, 3) and clip.dtype == np.uint8
             values = clip.mean((0, 2, 3, 4)) / 255
         chances = np.clip([0.02, values[0], values[-1]], 0.02, 0.98)
-        return summarise_units(chances + 0.01 * np.linspace(-1, 1, passes)[:, None, None])
+        return summarise_units(chances + 0.01 * np.linspace(-1, 1, mc_samples)[:, None, None])
 
     return types.SimpleNamespace(
         task="action_units", classes=UNITS, threshold=threshold, predict=answer, record=Record(),
@@ -134,12 +134,12 @@ def face(x):
 def said_of(positions, options=None, fps=10.0, predictor=None):
     faces = [{} if x is None else {0: face(x)} for x in positions]
     source = Source("clip.mp4", faces, lambda: iter(()), fps, 640, 0)
-    options = options or Options(passes=12)
+    options = options or Options(mc_samples=12)
     return predict_source(predictor or unit_predictor(), source, options, say=lambda text: None)
 
 
 def test_table_row_for_every_window_of_action_units():
-    table = said_of([20] * 8 + [620] * 4, Options(passes=12, stride=0.1))
+    table = said_of([20] * 8 + [620] * 4, Options(mc_samples=12, stride=0.1))
     assert list(table) == columns(UNITS, "action_units")
     np.testing.assert_allclose(table["end"], np.arange(4, 13) / 10)
     assert table["label"].tolist() == ["none"] * 5 + ["AU12"] * 3 + ["AU06+AU12"]
@@ -159,14 +159,14 @@ def test_faster_clip_is_seen_at_the_pace_of_training():
 
 
 def test_longer_window_is_asked_for_and_spread_over():
-    options = Options(passes=12, window=1.2)
+    options = Options(mc_samples=12, window=1.2)
     table = said_of([20] * 2 + [300] + [20] * 8 + [620], options)
     assert table["AU06"].tolist() == pytest.approx([300 / 640], abs=0.01)  # frame 3 of 12
     assert table[["start", "end"]].to_numpy().tolist() == [[0.0, 1.2]]
 
 
 def test_units_of_windows_without_a_face_keep_their_row():
-    table = said_of([620] * 4 + [None] * 4, Options(passes=12, stride=0.4))
+    table = said_of([620] * 4 + [None] * 4, Options(mc_samples=12, stride=0.4))
     assert table["label"].tolist() == ["AU06+AU12", NO_FACE]
     assert table.loc[1, ["AU01", "std_AU06", "entropy_AU12"]].isna().all()
     assert table["abstained_AU12"].tolist() == table["abstained"].tolist() == [False, True]
@@ -226,7 +226,7 @@ def test_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys):
 
 
 def test_terminal_table_of_many_units_fits(monkeypatch):
-    units = tuple(f"AU{number:02}" for number in range(1, 19))
+    units = tuple(f"AU{index:02}" for index in range(1, 19))
     sure = KIND.row(summary(*[0.9] * 18), units, (0.69,) * 18)
     mixed = KIND.row(summary(*[0.9] * 9, *[0.6] * 9), units, (0.5,) * 18)
     doubtful = KIND.row(summary(*[0.6] * 18), units, (0.5,) * 18)

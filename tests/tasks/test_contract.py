@@ -31,15 +31,15 @@ ALWAYS, NEVER = -1.0, None  # thresholds: everything is unsure, nothing is
 every_task = pytest.mark.parametrize("name", TASKS)
 
 
-def samples_of(name, seed=0, passes=9):
+def samples_of(name, seed=0, mc_samples=9):
     """Outputs of the passes for one window, `[S, 1, C]`."""
     rng, count = np.random.default_rng(seed), len(NAMES[name])
     if name == "classification":
-        return rng.dirichlet([0.3] * count, passes)[:, None]
+        return rng.dirichlet([0.3] * count, mc_samples)[:, None]
     if name == "action_units":
         likely = np.clip(rng.beta(0.5, 0.5, count), 0.02, 0.98)
-        return np.clip(likely + 0.02 * rng.standard_normal((passes, 1, count)), 0, 1)
-    return rng.uniform(2, 8, count) + 0.2 * rng.standard_normal((passes, 1, count))
+        return np.clip(likely + 0.02 * rng.standard_normal((mc_samples, 1, count)), 0, 1)
+    return rng.uniform(2, 8, count) + 0.2 * rng.standard_normal((mc_samples, 1, count))
 
 
 def threshold_of(name, threshold):
@@ -208,11 +208,11 @@ def test_report_shows_every_figure_and_reading(kind, finished_run):
     named = re.findall(r"!\[.*\]\(figures/(\w+)\.png\)", run.report)
     assert len(named) == len(set(named)) >= 5 and set(named) == run.figures
     content = json.loads((run.workdir / "metrics.json").read_text())
-    assert run.report.startswith(f"# {content['name']}\n\n{content['clips_scored']} predictions")
+    assert run.report.startswith(f"# {content['name']}\n\n{content['clips_evaluated']} predictions")
     task = json.loads((run.workdir / "config.json").read_text())["task"]
     lines = report.headline(task, content)
-    assert [line.split()[0] for line in lines] == list(content["readings"])
-    assert {"stored", "recalibrated", "mc_dropout"} == set(content["readings"])
+    assert [line.split()[0] for line in lines] == list(content["inference_modes"])
+    assert {"stored", "recalibrated", "mc_dropout"} == set(content["inference_modes"])
     assert "risk-coverage curve" in run.report
 
 
@@ -221,5 +221,5 @@ def test_table_has_a_row_for_every_scored_clip(kind, finished_run):
     run = finished_run(kind)
     table, metrics = run.table, run.metrics
     assert list(table)[:3] == ["clip", "subject", "fold"]
-    assert len(table) == metrics["clips_scored"] == table["clip"].nunique()
+    assert len(table) == metrics["clips_evaluated"] == table["clip"].nunique()
     assert metrics["params_total"] >= metrics["params_without_U"] > 0

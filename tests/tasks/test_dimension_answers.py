@@ -30,8 +30,8 @@ TASK = "dimensional"
 
 def row(*values, names=PLANE, scatter=0.2, threshold=None, start=0.0, frames=5, residual=0.25):
     values = np.array(values or [5.0] * len(names))
-    passes = values + scatter * np.linspace(-1, 1, 11)[:, None]
-    spread = summarise_dimensions(passes[:, None], [residual] * len(names))
+    mc_samples = values + scatter * np.linspace(-1, 1, 11)[:, None]
+    spread = summarise_dimensions(mc_samples[:, None], [residual] * len(names))
     said = KIND.row(spread, names, threshold)
     return {"clip": "clip.mp4", "start": start, "end": start + 0.2, "frames": frames} | said
 
@@ -48,7 +48,7 @@ def test_row_holds_values_intervals_and_the_nearest_word():
     said = row(8.0, 6.4, 6.6, names=NAMES, threshold=0.2)
     deviation = 0.2 * np.linspace(-1, 1, 11).std()
     assert said["label"] == "happy" and said["valence"] == pytest.approx(8)
-    assert [said["std_arousal"], said["doubt"]] == pytest.approx([deviation] * 2)
+    assert [said["std_arousal"], said["uncertainty"]] == pytest.approx([deviation] * 2)
     half = 1.6449 * np.sqrt(deviation**2 + 0.25)
     assert said["low_dominance"] == pytest.approx(6.6 - half, abs=1e-3)
     assert said["high_dominance"] == pytest.approx(6.6 + half, abs=1e-3)
@@ -206,10 +206,10 @@ def test_way_stops_where_there_is_no_face():
 def test_lane_shows_value_and_interval():
     table = way(6, gap=(4,))
     lane = draw_timeline(table, PLANE).axes[2]  # behind the plane and the scale of time
-    interval, passes, value = (patch.get_data() for patch in lane.patches[:3])
+    interval, mc_samples, value = (patch.get_data() for patch in lane.patches[:3])
     np.testing.assert_allclose(interval.values, table["high_valence"])
     np.testing.assert_allclose(interval.baseline, table["low_valence"])
-    np.testing.assert_allclose(passes.values, table["valence"] + table["std_valence"])
+    np.testing.assert_allclose(mc_samples.values, table["valence"] + table["std_valence"])
     np.testing.assert_allclose(value.values, table["valence"])
 
 
@@ -234,11 +234,11 @@ def test_accuracy_at_every_threshold_is_drawn():
 def test_calibration_of_intervals_is_drawn():
     levels = np.arange(1, 10) / 10
     kinds = {
-        "passes": {name: levels / 2 for name in NAMES},
+        "mc_samples": {name: levels / 2 for name in NAMES},
         "predictive": {name: levels for name in NAMES},
     }
     figure = figures.interval_calibration(levels, kinds)
-    assert {*NAMES, "passes", "predictive"} <= set(check_legible(figure))
+    assert {*NAMES, "mc_samples", "predictive"} <= set(check_legible(figure))
     np.testing.assert_allclose(figure.axes[2].lines[1].get_ydata(), levels / 2)
 
 

@@ -71,7 +71,7 @@ def test_nearest_word():
 # --- scored images --------------------------------------------------------------------------
 
 
-def scored_images(count=1200, folds=1, passes=40, validation=True, noise=0.4, seed=0):
+def evaluated_images(count=1200, folds=1, mc_samples=40, validation=True, noise=0.4, seed=0):
     """Passes scatter by each image's own amount; the labels by that and by `noise` besides."""
     rng = np.random.default_rng(seed)
 
@@ -79,7 +79,7 @@ def scored_images(count=1200, folds=1, passes=40, validation=True, noise=0.4, se
         own = rng.uniform(0.1, 0.8, (count, 1))
         true = rng.uniform(2, 8, (count, 2))
         centre = true + rng.normal(0, 1, (count, 2)) * np.sqrt(own**2 + noise**2)
-        return true.astype(np.float32), centre + own * rng.normal(0, 1, (passes, count, 2))
+        return true.astype(np.float32), centre + own * rng.normal(0, 1, (mc_samples, count, 2))
 
     labels, samples = part()
     held = part() if validation else None
@@ -99,69 +99,71 @@ def scored_images(count=1200, folds=1, passes=40, validation=True, noise=0.4, se
     [(1, True, "validation"), (4, False, "the other folds"), (1, False, "optimistic")],
 )
 def test_intervals_hold_what_they_promise(folds, validation, source):
-    scored = scored_images(folds=folds, validation=validation)
-    found = scores.intervals(NAMES, scored)
+    evaluated = evaluated_images(folds=folds, validation=validation)
+    found = scores.intervals(NAMES, evaluated)
     assert source in found["measured_on"]
     np.testing.assert_allclose(found["residual_variance"], 0.4**2, rtol=0.2)
     for name in NAMES:
         row = found["predictive"][name]
         np.testing.assert_allclose(row["coverage"], found["levels"], atol=0.035)
         assert (np.diff(row["width"]) > 0).all()
-        alone = found["passes"][name]  # they do not know of the noise in the labels
+        alone = found["mc_samples"][name]  # they do not know of the noise in the labels
         assert (np.array(alone["coverage"]) < np.array(found["levels"]) - 0.04).all()
         assert (np.array(alone["width"]) < row["width"]).all()
 
 
 def test_fold_is_not_judged_by_its_own_residuals():
-    scored = scored_images(folds=2, validation=False)
-    labels = scored.labels.copy()
-    labels[scored.folds == 1] += 3  # errors of one fold, to be seen in the intervals of the other
-    summary, residual, _ = scores.with_residuals(dataclasses.replace(scored, labels=labels))
-    assert summary.residual[scored.folds == 0].min() > 8
-    assert summary.residual[scored.folds == 1].max() < 0.3
+    evaluated = evaluated_images(folds=2, validation=False)
+    labels = evaluated.labels.copy()
+    labels[evaluated.folds == 1] += (
+        3  # errors of one fold, to be seen in the intervals of the other
+    )
+    summary, residual, _ = scores.with_residuals(dataclasses.replace(evaluated, labels=labels))
+    assert summary.residual[evaluated.folds == 0].min() > 8
+    assert summary.residual[evaluated.folds == 1].max() < 0.3
     assert 4 < residual.min() < 6
 
 
 def test_repeat_of_an_image_is_no_other_image():
     """Two repeats of two folds: those of the first half of the images are far off."""
-    scored = scored_images(count=800, folds=4, validation=False)
+    evaluated = evaluated_images(count=800, folds=4, validation=False)
     indices = np.tile(np.arange(400), 2)
-    labels = scored.labels + 3 * (indices < 200)[:, None]
-    scored = dataclasses.replace(scored, indices=indices, labels=labels)
-    residual = scores.with_residuals(scored)[0].residual
+    labels = evaluated.labels + 3 * (indices < 200)[:, None]
+    evaluated = dataclasses.replace(evaluated, indices=indices, labels=labels)
+    residual = scores.with_residuals(evaluated)[0].residual
     assert residual[indices < 200].max() < 0.3 and residual[indices >= 200].min() > 8
 
 
 def test_passes_that_scatter_more_than_the_errors_leave_no_residual():
-    scored = scored_images(noise=0.0)
-    calm = dataclasses.replace(scored, labels=scored.summary.mean.clip(1, 9), validation=None)
+    evaluated = evaluated_images(noise=0.0)
+    calm = dataclasses.replace(evaluated, labels=evaluated.summary.mean.clip(1, 9), validation=None)
     found = scores.intervals(NAMES, calm)
     assert found["residual_variance"] == [0, 0]
     assert found["predictive"]["valence"]["coverage"] == [1, 1, 1, 1]
 
 
-def clips_of(scored, **more):
-    count = len(scored.labels)
+def clips_of(evaluated, **more):
+    count = len(evaluated.labels)
     return types.SimpleNamespace(
         classes=NAMES, clip_ids=[f"fer{n:07d}" for n in range(count)], frames=None,
         subjects=[f"p{n}" for n in range(count)], **more,
     )  # fmt: skip
 
 
-def content_of(scored, target=0.95):
+def content_of(evaluated, target=0.95):
     evaluation = types.SimpleNamespace(target_accuracy=target)
     own = types.SimpleNamespace(dataset="ferplus")
     config = types.SimpleNamespace(evaluation=evaluation, method="mine", data=own)
-    folds = [Fold(f"fold{n}", None, None) for n in range(scored.folds[-1] + 1)]
-    clips, history = clips_of(scored), pd.DataFrame({"fold": []})
-    return clips, folds, *report.content(config, clips, folds, scored, history)
+    folds = [Fold(f"fold{n}", None, None) for n in range(evaluated.folds[-1] + 1)]
+    clips, history = clips_of(evaluated), pd.DataFrame({"fold": []})
+    return clips, folds, *report.content(config, clips, folds, evaluated, history)
 
 
 def test_readings_tell_errors_and_what_the_labels_allow():
-    scored = scored_images(count=300)
-    _, _, found, _ = content_of(scored)
-    own = found["readings"]["mc_dropout"]
-    error = scored.summary.mean - scored.labels
+    evaluated = evaluated_images(count=300)
+    _, _, found, _ = content_of(evaluated)
+    own = found["inference_modes"]["mc_dropout"]
+    error = evaluated.summary.mean - evaluated.labels
     distance = np.sqrt((error**2).mean(1))
     assert own["accuracy"] == (distance < 1).mean()
     low, high = own["interval_95_people"]
@@ -171,7 +173,7 @@ def test_readings_tell_errors_and_what_the_labels_allow():
     )
     assert (distance <= own["threshold_for_kaggle"]).mean() == pytest.approx(0.7116, abs=0.004)
     row = own["dimensions"]["arousal"]
-    assert row["label_deviation"] == pytest.approx(scored.labels[:, 1].std(), rel=1e-5)
+    assert row["label_deviation"] == pytest.approx(evaluated.labels[:, 1].std(), rel=1e-5)
     assert row["rmse"] == pytest.approx(np.sqrt((error[:, 1] ** 2).mean()))
     for key in ("rmse", "mae", "pearson", "ccc"):
         low, high = row[f"{key}_interval_95"]
@@ -184,9 +186,9 @@ def test_readings_tell_errors_and_what_the_labels_allow():
 
 def test_doubt_tells_where_errors_are():
     """Abstaining above the threshold of the validation part keeps its promise elsewhere."""
-    scored = scored_images(count=2000, passes=20)
-    selective, _ = scores.abstaining(0.97, scored)
-    overall = (metrics.distances(scored.summary.mean, scored.labels) < 1).mean()
+    evaluated = evaluated_images(count=2000, mc_samples=20)
+    selective, _ = scores.abstaining(0.97, evaluated)
+    overall = (metrics.distances(evaluated.summary.mean, evaluated.labels) < 1).mean()
     assert selective["chosen_on"] == "validation" and overall < 0.96
     assert selective["accuracy"] == pytest.approx(0.97, abs=0.01)
     assert 0.3 < selective["coverage"] < 0.95
@@ -195,56 +197,56 @@ def test_doubt_tells_where_errors_are():
 
 def test_doubt_in_the_wrong_order_gives_no_threshold():
     """A single image that happens to be right is no reason to answer its like only."""
-    scored = scored_images(count=300)
-    labels, summary = scored.validation
+    evaluated = evaluated_images(count=300)
+    labels, summary = evaluated.validation
     far = metrics.distances(summary.mean, labels)
     doubt = np.where(np.arange(len(far)) == far.argmin(), -1.0, -far)  # one right, then the worst
-    wrong = dataclasses.replace(scored, validation=(labels, summary._replace(doubt=doubt)))
+    wrong = dataclasses.replace(evaluated, validation=(labels, summary._replace(doubt=doubt)))
     found, _ = scores.abstaining(0.99, wrong)
     assert found["threshold"] is None and found["coverage"] == 1.0
     assert found["error_of_all"] == pytest.approx(1 - found["accuracy"])
 
 
 def test_images_come_from_the_best_to_the_worst():
-    scored = scored_images(count=50)
-    distance = np.linalg.norm(scored.summary.mean - scored.labels, axis=1)
-    assert (np.diff(distance[report.order(scored)]) >= 0).all()
+    evaluated = evaluated_images(count=50)
+    distance = np.linalg.norm(evaluated.summary.mean - evaluated.labels, axis=1)
+    assert (np.diff(distance[report.order(evaluated)]) >= 0).all()
 
 
 def test_table_of_predictions_names_its_columns():
-    scored = scored_images(count=20)
+    evaluated = evaluated_images(count=20)
     folds = [Fold("holdout", None, None)]
-    table = scores.predictions(clips_of(scored), folds, scored)
+    table = scores.predictions(clips_of(evaluated), folds, evaluated)
     assert list(table)[:3] == ["clip", "subject", "fold"]
     for name in NAMES:
-        residual = scores.with_residuals(scored)[1][NAMES.index(name)]
+        residual = scores.with_residuals(evaluated)[1][NAMES.index(name)]
         half = 1.6449 * np.sqrt(table[f"std_{name}"] ** 2 + residual)
         for end, way in (("low", -1), ("high", 1)):  # the scale ends at 1 and 9
             expected = np.clip(table[name] + way * half, 1, 9)
             np.testing.assert_allclose(table[f"{end}_{name}"], expected, atol=1e-3)
-    np.testing.assert_allclose(table["true_arousal"], scored.labels[:, 1], atol=1e-4)
-    np.testing.assert_allclose(table["stored_valence"], scored.samples[0, :, 0], atol=1e-4)
-    error = table[[*NAMES]].to_numpy() - scored.labels
+    np.testing.assert_allclose(table["true_arousal"], evaluated.labels[:, 1], atol=1e-4)
+    np.testing.assert_allclose(table["stored_valence"], evaluated.samples[0, :, 0], atol=1e-4)
+    error = table[[*NAMES]].to_numpy() - evaluated.labels
     np.testing.assert_allclose(table["distance"], np.sqrt((error**2).mean(1)), atol=1e-4)
 
 
 def test_without_dropout_there_is_one_reading_and_no_pass():
-    scored = scored_images(count=40, passes=1)
-    scored = dataclasses.replace(scored, probabilities={"stored": scored.samples[0]})
-    _, _, found, _ = content_of(scored)
-    assert found["single_pass"] is None and "passes" not in found["intervals"]
+    evaluated = evaluated_images(count=40, mc_samples=1)
+    evaluated = dataclasses.replace(evaluated, probabilities={"stored": evaluated.samples[0]})
+    _, _, found, _ = content_of(evaluated)
+    assert found["single_pass"] is None and "mc_samples" not in found["intervals"]
     assert "one pass" in "\n".join(report.lines(found))
 
 
 def test_one_image_of_each_kind_is_no_failure():
     """Constant labels and predictions: no correlation, no interval, but a report."""
-    scored = scored_images(count=3)
+    evaluated = evaluated_images(count=3)
     constant = np.full((3, 2), 5.0)
-    scored = dataclasses.replace(
-        scored, labels=constant, probabilities={"stored": constant, "mc_dropout": constant}
+    evaluated = dataclasses.replace(
+        evaluated, labels=constant, probabilities={"stored": constant, "mc_dropout": constant}
     )
-    found = content_of(scored)[2]
-    assert np.isnan(found["readings"]["stored"]["dimensions"]["valence"]["pearson"])
+    found = content_of(evaluated)[2]
+    assert np.isnan(found["inference_modes"]["stored"]["dimensions"]["valence"]["pearson"])
     assert "| - |" in "\n".join(report.lines(found))
 
 

@@ -8,14 +8,14 @@ import pytest
 from fer_jax import uncertainty
 from fer_jax.data.folds import Fold
 from fer_jax.tasks import report_lines
-from fer_jax.tasks.classification.scores import score_readings
+from fer_jax.tasks.classification.scores import score_inference_modes
 from fer_jax.tasks.dimensions.scores import at_levels
-from fer_jax.tasks.evaluation import Scored, held_out_folds
+from fer_jax.tasks.evaluation import Scored, evaluation_folds
 
 
 def test_table_keeps_empty_cells_and_marks_missing_numbers():
-    numbers = [report_lines.number(value, 2) for value in (0.125, None, np.nan)]
-    lines = report_lines.table("unit | a | b | c", [("AU01", *numbers), ("paper", "", "1", "")])
+    indices = [report_lines.index(value, 2) for value in (0.125, None, np.nan)]
+    lines = report_lines.table("unit | a | b | c", [("AU01", *indices), ("paper", "", "1", "")])
     assert lines == [
         "| unit | a | b | c |", "|---|---|---|---|", "| AU01 | 0.12 | - | - |", "| paper | | 1 | |",
     ]  # fmt: skip
@@ -39,9 +39,9 @@ def test_tables_say_what_the_curves_show():
     rng = np.random.default_rng(0)
     samples, labels = rng.dirichlet([1, 1, 1], (5, 40)), rng.integers(0, 3, 40)
     probabilities = {"stored": samples[0], "mc_dropout": samples.mean(0)}
-    scored = Scored(np.arange(40), np.zeros(40, int), labels, probabilities, samples,
+    evaluated = Scored(np.arange(40), np.zeros(40, int), labels, probabilities, samples,
                     uncertainty.summarise(samples), None)  # fmt: skip
-    table, curves = score_readings([Fold("holdout", None, None)], scored)
+    table, curves = score_inference_modes([Fold("holdout", None, None)], evaluated)
     for name, values in probabilities.items():
         doubt, correct = uncertainty.entropy(values), values.argmax(-1) == labels
         assert table[name]["area_under_risk_coverage"] == curves[name].risk[-1]
@@ -52,18 +52,18 @@ def test_tables_say_what_the_curves_show():
 
 
 def test_fold_is_held_out_with_all_repeats_of_its_clips():
-    scored = types.SimpleNamespace(
+    evaluated = types.SimpleNamespace(
         folds=np.array([0, 0, 1, 1, 2, 2, 3, 3]), indices=np.array([0, 1, 2, 3, 0, 2, 1, 3])
     )
-    own, rest = list(held_out_folds(scored))[2]  # clips 0 and 2, in the second repeat
+    own, rest = list(evaluation_folds(evaluated))[2]  # clips 0 and 2, in the second repeat
     assert np.flatnonzero(own).tolist() == [4, 5]
     assert np.flatnonzero(rest).tolist() == [1, 3, 6, 7]
 
 
 def test_levels_of_intervals_are_picked_by_value():
     found = {"levels": [0.5, 0.7, 0.9], "measured_on": "validation",
-             "passes": {"valence": {"coverage": [1, 2, 3], "width": [4, 5, 6]}}}  # fmt: skip
+             "mc_samples": {"valence": {"coverage": [1, 2, 3], "width": [4, 5, 6]}}}  # fmt: skip
     picked = at_levels(found, (0.9, 0.5))
     assert picked["levels"] == [0.9, 0.5] and picked["measured_on"] == "validation"
-    assert picked["passes"] == {"valence": {"coverage": [3, 1], "width": [6, 4]}}
+    assert picked["mc_samples"] == {"valence": {"coverage": [3, 1], "width": [6, 4]}}
     assert found["levels"] == [0.5, 0.7, 0.9]

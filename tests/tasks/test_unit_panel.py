@@ -22,8 +22,8 @@ KIND = TASKS["action_units"]
 
 def row(chances=None, threshold=None, start=0.0, end=0.4, scatter=0.0, units=UNITS):
     chances = np.full(len(units), 0.1) if chances is None else np.asarray(chances, float)
-    passes = np.clip(chances + scatter * np.linspace(-1, 1, 10)[:, None], 0, 1)[:, None]
-    said = KIND.row(summarise_units(passes), units, (threshold,) * len(units))
+    mc_samples = np.clip(chances + scatter * np.linspace(-1, 1, 10)[:, None], 0, 1)[:, None]
+    said = KIND.row(summarise_units(mc_samples), units, (threshold,) * len(units))
     return {"clip": "clip.mp4", "start": start, "end": end, "frames": 4} | said
 
 
@@ -69,7 +69,7 @@ def test_whiskers_are_the_deviation_over_the_passes():
 
 
 def test_many_units_and_many_present_ones_fit():
-    units = tuple(f"AU{number:02}" for number in range(1, 42))
+    units = tuple(f"AU{index:02}" for index in range(1, 42))
     image = drawn(row([0.9] * 41, units=units), units, width=320, height=240)
     assert image.shape[0] == 360
     assert (image[:, -6:] == image[0, -1]).all()  # the margin stays free

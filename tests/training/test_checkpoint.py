@@ -43,7 +43,7 @@ def bundle(variables, small_graph, tmp_path_factory):
         variables=variables,
         recalibrated_stats=jax.tree.map(lambda leaf: leaf + 0.5, variables["batch_stats"]),
         threshold=0.75,
-        record=Record(metrics={"readings": {}}, dataset={"name": "tiny", "clips": 24}),
+        record=Record(metrics={"inference_modes": {}}, dataset={"name": "tiny", "clips": 24}),
     ).write(path)
     return path
 
@@ -125,14 +125,14 @@ def test_load_model_restores_the_bundle(bundle, variables, small_graph):
 
 def test_predictor_samples_and_summarises(bundle, make_clips, variables):
     predictor, clips = fer_jax.load_model(bundle), make_clips()
-    summary = predictor.predict(clips.landmarks[:5], passes=6)
+    summary = predictor.predict(clips.landmarks[:5], mc_samples=6)
     assert summary.mean.shape == (5, 3) and summary.entropy.shape == (5,)
     np.testing.assert_allclose(summary.mean.sum(-1), 1, rtol=1e-5)
-    samples = predictor.samples(clips.landmarks[:5], passes=6)
+    samples = predictor.samples(clips.landmarks[:5], mc_samples=6)
     np.testing.assert_allclose(samples.mean(0), summary.mean, rtol=1e-5)
     assert np.ptp(samples, axis=0).max() > 0
-    np.testing.assert_array_equal(predictor.samples(clips.landmarks[:5], passes=6), samples)
-    assert (predictor.samples(clips.landmarks[:5], passes=6, seed=1) != samples).any()
+    np.testing.assert_array_equal(predictor.samples(clips.landmarks[:5], mc_samples=6), samples)
+    assert (predictor.samples(clips.landmarks[:5], mc_samples=6, seed=1) != samples).any()
     # Dropout off goes with the recalibrated statistics, dropout on with those of training.
     plain = predictor.deterministic(clips.landmarks[:5])
     apply = quick(lambda own, x: predictor.module.apply(own, x, train=False))
@@ -237,7 +237,7 @@ import fer_jax
 predictor = fer_jax.load_model(sys.argv[1])
 face = 60 * fer_jax.faces.landmarks.MEAN_FACE + 250
 clip = np.stack([face] * predictor.spec.frames)[None]
-print(predictor.predict(clip, passes=4).mean.shape, predictor.deterministic(clip).shape)
+print(predictor.predict(clip, mc_samples=4).mean.shape, predictor.deterministic(clip).shape)
 """
 
 

@@ -49,15 +49,15 @@ class Setting:
         )
 
     def fit(
-        self, epochs, states=None, histories=None, learnt=None, scored=None, seed=3,
+        self, epochs, states=None, histories=None, learnt=None, evaluated=None, seed=3,
         after_epoch=None, **options,
     ):  # fmt: skip
-        numbers = np.arange(len(self.clips))
-        learnt = numbers[:18] if learnt is None else learnt
-        scored = numbers[18:] if scored is None else scored
+        indices = np.arange(len(self.clips))
+        learnt = indices[:18] if learnt is None else learnt
+        evaluated = indices[18:] if evaluated is None else evaluated
         histories = [[]] if histories is None else histories
         states = self.states() if states is None else states
-        runs = [program.Run(Fold("fold00", learnt, scored), seed)]
+        runs = [program.Run(Fold("fold00", learnt, evaluated), seed)]
         schedule = loop.Schedule(epochs, **options)
         for states in loop.train_epochs(  # noqa: B020
             self.program, states, self.clips, runs, schedule, histories
@@ -66,8 +66,8 @@ class Setting:
                 after_epoch(states, histories)
         return states, histories[0]
 
-    def logits(self, states, numbers):
-        return predict_logits(self.program, states.variables, self.clips, [numbers])[0]
+    def logits(self, states, indices):
+        return predict_logits(self.program, states.variables, self.clips, [indices])[0]
 
 
 @pytest.fixture(scope="module")
@@ -116,16 +116,16 @@ def test_train_epoch_draws_keys_by_epoch_and_seed(setting):
 
 def test_fit_of_runs_side_by_side_is_that_of_each_alone(setting, monkeypatch):
     clips = setting.clips
-    numbers = np.arange(24)
+    indices = np.arange(24)
     folds = [
-        Fold("fold00", numbers[:18], numbers[18:]),
-        Fold("fold01", numbers[6:], numbers[:6]),
-        Fold("all", numbers, numbers[:0]),
+        Fold("fold00", indices[:18], indices[18:]),
+        Fold("fold01", indices[6:], indices[:6]),
+        Fold("all", indices, indices[:0]),
     ]
     rows, weights = [], []
     for seed, fold in enumerate(folds):
         states, history = setting.fit(
-            2, states=setting.states(seed), learnt=fold.train, scored=fold.evaluate, seed=seed
+            2, states=setting.states(seed), learnt=fold.train, evaluated=fold.evaluate, seed=seed
         )
         rows.append(without_speed(history))
         weights.append(program.unstack(states, 0))
@@ -144,12 +144,12 @@ def test_fit_of_runs_side_by_side_is_that_of_each_alone(setting, monkeypatch):
         )
         *_, states = epochs
         assert "evaluation_loss" not in histories[2][0]
-        for number in range(3):
-            for ours, theirs in zip(without_speed(histories[number]), rows[number], strict=True):
+        for index in range(3):
+            for ours, theirs in zip(without_speed(histories[index]), rows[index], strict=True):
                 assert ours == pytest.approx(theirs, rel=max(tolerance, 1e-6))
             for ours, theirs in zip(
-                jax.tree.leaves(program.unstack(states, number)),
-                jax.tree.leaves(weights[number]),
+                jax.tree.leaves(program.unstack(states, index)),
+                jax.tree.leaves(weights[index]),
                 strict=True,
             ):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=max(tolerance, 1e-6))
@@ -176,8 +176,8 @@ def test_resume_repeats_the_uninterrupted_run(setting):
 
 def test_folds_share_one_compilation(setting):
     setting.fit(1)
-    traces, numbers = setting.traces, np.arange(24)
-    setting.fit(1, learnt=numbers[5:], scored=numbers[:5], seed=9)
+    traces, indices = setting.traces, np.arange(24)
+    setting.fit(1, learnt=indices[5:], evaluated=indices[:5], seed=9)
     assert setting.traces == traces > 0
 
 
@@ -191,7 +191,7 @@ def test_after_epoch_sees_every_epoch(setting):
 
 
 def test_fit_without_evaluation_clips_logs_no_evaluation(setting):
-    _, history = setting.fit(1, scored=np.zeros(0, int))
+    _, history = setting.fit(1, evaluated=np.zeros(0, int))
     assert "evaluation_accuracy" not in history[0] and "train_loss" in history[0]
 
 
@@ -200,7 +200,7 @@ def test_fit_learns_two_kinds_of_motion(make_clips):
     config = small_config(**{"optimizer.learning_rate": 0.05})
     setting = Setting(clips, config, smallest=24, dropout=0.0)
     everything = np.arange(len(clips))
-    state, history = setting.fit(25, learnt=everything, scored=everything)
+    state, history = setting.fit(25, learnt=everything, evaluated=everything)
     assert history[-1]["train_accuracy"] == 1.0
     assert history[-1]["evaluation_accuracy"] == 1.0
     assert history[-1]["train_loss"] < 0.1 < history[0]["train_loss"]
@@ -215,16 +215,16 @@ def test_fit_learns_two_kinds_of_motion(make_clips):
 
 def test_predict_does_not_depend_on_the_padding(setting):
     state, _ = setting.fit(1)
-    numbers = np.arange(13)  # one whole batch of 8, five clips and three to fill
-    logits = setting.logits(state, numbers)
+    indices = np.arange(13)  # one whole batch of 8, five clips and three to fill
+    logits = setting.logits(state, indices)
     assert logits.shape == (13, 3)
     inputs = model_inputs(setting.clips.landmarks[:13], setting.clips.graph.edges)
     own = program.unstack(state.variables, 0)
     direct = quick(lambda own, x: setting.module.apply(own, x, train=False))(own, inputs)
     np.testing.assert_allclose(logits, direct, rtol=1e-4, atol=1e-5)
-    for number in (0, 12):
-        alone = setting.logits(state, np.array([number]))
-        np.testing.assert_allclose(alone[0], logits[number], rtol=1e-4, atol=1e-5)
+    for index in (0, 12):
+        alone = setting.logits(state, np.array([index]))
+        np.testing.assert_allclose(alone[0], logits[index], rtol=1e-4, atol=1e-5)
 
 
 class Plain(nn.Module):
@@ -312,7 +312,7 @@ def test_check_finite_names_the_first_bad_step(make_clips):
     [(8, 1, 18, (8, 2)), (64, 1, 18, (18, 1)), (8, 14, 18, (8, 31)), (5, 1, 5, (5, 1))],
 )
 def test_size_and_number_of_steps(make_clips, batch_size, copies, smallest, expected):
-    config = small_config(**{"train.batch_size": batch_size, "train.copies": copies})
+    config = small_config(**{"train.batch_size": batch_size, "train.repeats_per_epoch": copies})
     made = Setting(make_clips(), config, smallest).program
     assert (made.batch_size, made.steps) == expected
 
@@ -324,11 +324,11 @@ def test_too_few_clips_for_the_devices(make_clips, monkeypatch):
 
 
 def test_copies_draw_every_clip_equally_often(make_clips, monkeypatch):
-    setting = Setting(make_clips(), small_config(**{"train.copies": 4}))
+    setting = Setting(make_clips(), small_config(**{"train.repeats_per_epoch": 4}))
     drawn = []
     monkeypatch.setattr(
         "fer_jax.data.clips.take",
-        lambda clips, numbers, *rest: drawn.append(numbers) or take(clips, numbers),
+        lambda clips, indices, *rest: drawn.append(indices) or take(clips, indices),
     )
     still = dataclasses.replace(setting.program, train=without_training)
     loop.train_epoch(still, None, setting.clips, [program.Run(setting.folds[0], 0)], 1)
@@ -337,5 +337,5 @@ def test_copies_draw_every_clip_equally_often(make_clips, monkeypatch):
 
 
 def test_parts_that_do_not_divide_a_batch_are_refused(make_clips):
-    with pytest.raises(ValueError, match="batch_parts=3 does not divide the 8 clips"):
-        Setting(make_clips(), small_config(**{"train.batch_parts": 3}))
+    with pytest.raises(ValueError, match="microbatches=3 does not divide the 8 clips"):
+        Setting(make_clips(), small_config(**{"train.microbatches": 3}))

@@ -118,7 +118,7 @@ def rates(losses=(1.0,) * 20, **fields):
 def test_plateau_schedule_follows_the_loss():
     """Epochs of 4 steps: their means fall once, then stay for 2 epochs, and for 2 more."""
     losses = [5.0, 3.0, 5.0, 3.0, *[2.0, 4.0] * 2, *[3.0] * 16]
-    found = rates(losses, schedule="plateau", patience=2, drop_factor=0.5)
+    found = rates(losses, schedule="plateau", patience=2, lr_factor=0.5)
     np.testing.assert_allclose(found, [0.1] * 15 + [0.05] * 8 + [0.025], rtol=1e-6)
 
 
@@ -133,12 +133,12 @@ def test_schedules():
 
 
 def test_step_schedule():
-    fields = {"schedule": "steps", "drop_factor": 0.01}
-    by_epoch = rates(**fields, drop_at=(3,))  # 4 steps an epoch
+    fields = {"schedule": "steps", "lr_factor": 0.01}
+    by_epoch = rates(**fields, lr_milestones=(3,))  # 4 steps an epoch
     np.testing.assert_allclose(by_epoch, [0.1] * 12 + [0.001] * 8, rtol=1e-5)
-    by_step = rates(**fields, drop_at=(3, 7), drop_unit="step")
+    by_step = rates(**fields, lr_milestones=(3, 7), lr_milestone_unit="step")
     np.testing.assert_allclose(by_step, [0.1] * 3 + [1e-3] * 4 + [1e-5] * 13, rtol=1e-5)
-    warm = rates(**fields, drop_at=(3,), warmup_epochs=1.0)
+    warm = rates(**fields, lr_milestones=(3,), warmup_epochs=1.0)
     np.testing.assert_allclose(warm, [0, 0.025, 0.05, 0.075, *by_epoch[4:]], rtol=1e-5)
 
 
@@ -148,7 +148,7 @@ def test_step_schedule():
         ("schedule", "'other' is unknown: use 'constant', 'cosine', 'steps' or 'plateau'"),
         ("name", "optimiser 'other' is unknown: use 'sgd' or 'adam'"),
         ("decay", "decay 'other' is unknown: use 'all' or 'kernels'"),
-        ("drop_unit", "drop unit 'other' is unknown: use 'epoch' or 'step'"),
+        ("lr_milestone_unit", "lr_milestone_unit 'other' is unknown: use 'epoch' or 'step'"),
     ],
 )
 def test_unknown_choices_are_named(field, words):

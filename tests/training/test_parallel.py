@@ -31,21 +31,21 @@ def trained(clips: Clips) -> dict[str, np.ndarray]:
     config.train.batch_size = 16
     config.train.epochs = 3
     config.optimizer.learning_rate = 0.05
-    numbers = np.arange(len(clips))
-    learnt, scored = numbers[: len(clips) - 11], numbers[len(clips) - 11 :]
-    run = Run(Fold("fold00", learnt, scored), seed=5)
+    indices = np.arange(len(clips))
+    learnt, evaluated = indices[: len(clips) - 11], indices[len(clips) - 11 :]
+    run = Run(Fold("fold00", learnt, evaluated), seed=5)
     module, change = networks(clips)
 
     def features(batch):
         return model_inputs.batch_inputs(batch, module, clips.graph.edges, crop_size=16)
 
     program = make_program(module, TASKS["classification"], config, features, [run.fold], change)
-    inputs = jax.eval_shape(features, take(clips, numbers[:1]))
+    inputs = jax.eval_shape(features, take(clips, indices[:1]))
     states = create_train_states(module, program.optimizer, inputs, [0])
     history = []
     *_, states = loop.train_epochs(program, states, clips, [run], loop.Schedule(3), [history])
-    results, recalibrated = evaluate.make_evaluate(program, passes=6)(
-        states.variables, clips, [run], {"evaluate": [scored]}
+    results, recalibrated = evaluate.make_evaluate(program, mc_samples=6)(
+        states.variables, clips, [run], {"evaluate": [evaluated]}
     )
     leaves = {
         jax.tree_util.keystr(path): np.asarray(leaf)
@@ -157,9 +157,9 @@ def test_devices_get_their_examples_in_order(monkeypatch):
     monkeypatch.setattr(jax, "device_count", lambda: 4)
     monkeypatch.setattr(jax, "local_device_count", lambda: 2)
     monkeypatch.setattr(jax, "process_index", lambda: 1)
-    numbers = np.arange(16).reshape(1, 2, 8)
+    indices = np.arange(16).reshape(1, 2, 8)
     # The second of two processes: devices 2 and 3, the second half of every batch.
-    assert parallel.shard(numbers).tolist() == [[[[4, 5], [12, 13]]], [[[6, 7], [14, 15]]]]
+    assert parallel.shard(indices).tolist() == [[[[4, 5], [12, 13]]], [[[6, 7], [14, 15]]]]
 
 
 def test_split_of_an_odd_batch_names_the_field(monkeypatch):

@@ -34,7 +34,7 @@ def figures(
       module: the model.
       features: `batch -> model inputs`.
       workdir: of the run, with the weights of its folds.
-      clips, folds: the data set, and what was scored.
+      clips, folds: the dataset, and what was scored.
       indices: scored clips, the best prediction first.
 
     Yields:
@@ -51,7 +51,7 @@ def figures(
     labelled = "" if clips.labels.ndim == 1 else f" (labelled: {', '.join(clips.classes)})"
     groups = {f"Best predictions{labelled}": best, "Worst predictions": worst}
     figure = images.face_rows(
-        {title: [shown[number] for number in group] for title, group in groups.items()}, MAPS
+        {title: [shown[index] for index in group] for title, group in groups.items()}, MAPS
     )
     caption = "Feature maps of the last convolution, mean and largest of the channels (figure 8)"
     yield "feature_maps", figure, caption
@@ -66,8 +66,8 @@ def _faces(module, variables: dict, features, clips, indices: list[int]) -> list
     frames = batch["frames"][:, middle]
     pictures = model_inputs.middle(frames, min(inputs.shape[-2], frames.shape[-2]))
     faces = []
-    for place, number in enumerate(indices):
-        label = clips.labels[number]
+    for place, index in enumerate(indices):
+        label = clips.labels[index]
         text = " ".join(f"{value:.1f}" for value in label) if label.ndim else clips.classes[label]
         own = [maps[name][place, middle] for name in MAPS]
         faces.append(images.Shown(pictures[place], text, own))

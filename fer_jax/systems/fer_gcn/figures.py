@@ -35,7 +35,7 @@ def figures(
       module: the model; without any graph module nothing is drawn.
       features: `batch -> model inputs`.
       workdir: of the run, with the weights of its folds.
-      clips, folds: the data set, and what was scored.
+      clips, folds: the dataset, and what was scored.
       indices: clips; the frames of the first are shown.
 
     Yields:
@@ -43,26 +43,26 @@ def figures(
     """
     if not module.modules:
         return
-    number = indices[0]
+    index = indices[0]
     trained = {fold.name: workdir.weights(fold.name) for fold in folds}
     if module.fusion:
         weights = [
             frame_weights(checkpoint.load_weights(file)[0]["params"]) for file in trained.values()
         ]
-        scored = np.unique(np.concatenate([fold.evaluate for fold in folds]))
-        figure = weight_curve(weights, landmark_motion(clips.landmarks[scored]))
+        evaluated = np.unique(np.concatenate([fold.evaluate for fold in folds]))
+        figure = weight_curve(weights, landmark_motion(clips.landmarks[evaluated]))
         caption = "Weight of each step, and how far faces have moved by then (FER-GCN, figure 4)"
         yield "intensity_weights", figure, caption
-    fold = next(fold for fold in folds if number in fold.evaluate)
+    fold = next(fold for fold in folds if index in fold.evaluate)
     variables, _ = checkpoint.load_weights(trained[fold.name])
-    batch = take(clips, np.array([number]))
+    batch = take(clips, np.array([index]))
     inputs = features(batch)
     maps = feature_maps(module, variables, inputs[0])
     shown = model_inputs.middle(batch["frames"][0], inputs.shape[-2])
     rows = [("before the graph", maps["before"]), ("after the graph", maps["after"])]
-    title = f"Where the features come from: {clips.clip_ids[number]}"
+    title = f"Where the features come from: {clips.clip_ids[index]}"
     if clips.labels.ndim == 1:
-        title += f", {clips.classes[clips.labels[number]]}"
+        title += f", {clips.classes[clips.labels[index]]}"
     caption = "Where each frame's features come from (FER-GCN, figure 3)"
     yield "feature_maps", images.heat_maps(shown, rows, title), caption
 

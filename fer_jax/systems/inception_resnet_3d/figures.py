@@ -29,7 +29,7 @@ def figures(
       module: the model; without landmarks there is nothing to draw.
       features: `batch -> model inputs`.
       workdir, folds: of the run; not used, as filters do not depend on the weights.
-      clips: the data set.
+      clips: the dataset.
       indices: scored clips, the most certain first.
 
     Yields:
@@ -37,14 +37,14 @@ def figures(
     """
     if not module.landmarks:
         return
-    number = int(indices[0])
-    inputs = jax.tree.map(np.asarray, features(take(clips, np.array([number]))))
+    index = int(indices[0])
+    inputs = jax.tree.map(np.asarray, features(take(clips, np.array([index]))))
     shown = np.clip((inputs["frames"][0] + 1) * 127.5, 0, 255).astype(np.uint8)  # "symmetric"
     rows = [
         (f"block {name}, {weights.shape[2]}x{weights.shape[2]}", np.asarray(weights[0, ..., 0]))
         for name, weights in module.filters(inputs).items()
     ]
-    title = f"Landmark filters: {clips.clip_ids[number]}"
+    title = f"Landmark filters: {clips.clip_ids[index]}"
     caption = (
         "What the shortcuts of blocks A and B let pass, on the scale of the colour bar: their "
         "weight, 1 all, 0 nothing (3D Inception-ResNet paper's figure 3)"

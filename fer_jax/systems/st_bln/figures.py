@@ -71,7 +71,7 @@ def _outcomes(stages: Sequence[Mapping]) -> list[str]:
     names = {"new layer": "layer begins", "accepted": "block accepted"}
     outcomes = [names.get(stage["decision"], stage["decision"]) for stage in stages]
     dropped = {len(stage["topology"]) for stage in stages if stage.get("layer") == "dropped"}
-    for number, stage in enumerate(stages):
-        if len(stage["topology"]) in dropped and outcomes[number] != "rejected":
-            outcomes[number] = "of a dropped layer"
+    for index, stage in enumerate(stages):
+        if len(stage["topology"]) in dropped and outcomes[index] != "rejected":
+            outcomes[index] = "of a dropped layer"
     return outcomes

@@ -45,7 +45,7 @@ class Stage:
     """One training run of the search.
 
     Attributes:
-      number: counted from 1.
+      index: counted from 1.
       topology, parent: what is trained, and whose weights it begins with (() for none).
       epochs: how long.
       fold: the clips it is trained on and the name it is logged under; nothing is scored during
@@ -53,7 +53,7 @@ class Stage:
       files: where its checkpoints and logs go.
     """
 
-    number: int
+    index: int
     topology: Topology
     parent: Topology
     epochs: int
@@ -79,7 +79,7 @@ def run_search(setting: Experiment, console: Console) -> dict:
         **{field.name: config.search[field.name] for field in dataclasses.fields(growth.Rule)}
     )
     rows = search_report.read_rows(setting.workdir)
-    numbers = itertools.count(1)
+    indices = itertools.count(1)
     measured = {}
     clips = setting.clips
     console.print(
@@ -92,12 +92,12 @@ def run_search(setting: Experiment, console: Console) -> dict:
         work = progress.start("search")
 
         def loss(topology: Topology, parent: Topology) -> float:
-            number = next(numbers)
-            if number <= len(rows):
-                return _replayed(rows[number - 1], topology, setting.workdir)
-            name = f"stage{number:02d}"
+            index = next(indices)
+            if index <= len(rows):
+                return _replayed(rows[index - 1], topology, setting.workdir)
+            name = f"stage{index:02d}"
             stage = Stage(
-                number=number,
+                index=index,
                 topology=topology,
                 parent=parent,
                 epochs=config.search.epochs,
@@ -109,12 +109,12 @@ def run_search(setting: Experiment, console: Console) -> dict:
             measured.update(measures)
             return measures["loss"]
 
-        for number, decision in enumerate(growth.decide(loss, rule), 1):
-            if number > len(rows):
-                rows.append({"stage": number, **dataclasses.asdict(decision), **measured})
+        for index, decision in enumerate(growth.decide(loss, rule), 1):
+            if index > len(rows):
+                rows.append({"stage": index, **dataclasses.asdict(decision), **measured})
                 search_report.write_rows(setting.workdir, rows)
-            console.print(search_report.line(rows[number - 1]), soft_wrap=True)
-        metrics = _finish(setting, decision.kept, rows[:number], work, console)
+            console.print(search_report.line(rows[index - 1]), soft_wrap=True)
+        metrics = _finish(setting, decision.kept, rows[:index], work, console)
         work.finish()
     return metrics
 
@@ -138,7 +138,7 @@ def train_stage(setting: Experiment, stage: Stage, work: Work):
     """
     config, clips = setting.config, setting.clips
     run, name = Run(stage.fold, stage_seed(config, stage)), show(stage.topology)
-    work.restart(f"stage {stage.number} {name}", stage.epochs)
+    work.restart(f"stage {stage.index} {name}", stage.epochs)
     work.update(figures="compiling")
     started = time.perf_counter()
     program = make_stage_program(setting, stage)
@@ -154,13 +154,15 @@ def train_stage(setting: Experiment, stage: Stage, work: Work):
         (history,) = histories
         work.update(len(history), f"loss {history[-1]['train_loss']:.4f}")
 
-    schedule = loop.Schedule(stage.epochs, checkpoint_every_epochs=config.train.checkpoint_epochs)
+    schedule = loop.Schedule(
+        stage.epochs, checkpoint_every_epochs=config.train.checkpoint_every_epochs
+    )
     try:
         states, (history,) = loop.fit(
             program, states, clips, [run], schedule, stage.files, after_epoch
         )
     except loop.NonFiniteLossError as error:
-        raise loop.NonFiniteLossError(f"stage {stage.number} {name}: {error}") from error
+        raise loop.NonFiniteLossError(f"stage {stage.index} {name}: {error}") from error
     total, without_graph = count_parameters(unstack(states.params, 0))
     measures = {
         "loss": history[-1]["train_loss"],
@@ -174,7 +176,7 @@ def train_stage(setting: Experiment, stage: Stage, work: Work):
 
 
 def stage_seed(config: ConfigDict, stage: Stage) -> int:
-    return config.seed * 1000 + stage.number
+    return config.seed * 1000 + stage.index
 
 
 def make_stage_program(setting: Experiment, stage: Stage) -> Program:
@@ -218,7 +220,7 @@ def _fine_tune(found: Experiment, topology: Topology, rows: list[dict], work: Wo
     """Trains the found network once more, now scored every epoch, and evaluates it."""
     config, fold = found.config, found.folds[0]
     stage = Stage(
-        number=len(rows) + 1,
+        index=len(rows) + 1,
         topology=topology,
         parent=topology,
         epochs=config.train.epochs,
@@ -226,13 +228,13 @@ def _fine_tune(found: Experiment, topology: Topology, rows: list[dict], work: Wo
         files=found.workdir.training(fold.name),
     )
     program, states, measures = train_stage(found, stage, work)
-    row = {"stage": stage.number, "topology": topology, "parent": topology, **measures}
+    row = {"stage": stage.index, "topology": topology, "parent": topology, **measures}
     rows = [*rows, {**row, "decision": "fine-tuned", "kept": topology}]
     search_report.write_rows(found.workdir, rows)
     tuned = dataclasses.replace(
         found,
         program=program,
-        evaluate=make_evaluate(program, config.evaluation.passes),
+        evaluate=make_evaluate(program, config.evaluation.mc_samples),
         memory=measures["memory_bytes"],
     )
     evaluate_runs(tuned, [Run(fold, stage_seed(config, stage))], states)

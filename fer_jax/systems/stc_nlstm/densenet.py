@@ -82,8 +82,8 @@ class DenseBlocks(nn.Module):
             if block > 1:
                 name = f"transition{block - 1}"
                 x = Transition(self.dtype, self.axis_name, name=name)(x, train)
-            for number in range(1, layers + 1):
-                name = f"block{block}_layer{number}"
+            for index in range(1, layers + 1):
+                name = f"block{block}_layer{index}"
                 x = layer(self.growth, self.dtype, self.axis_name, name=name)(x, train)
         return nn.relu(BatchNorm(self.axis_name, name="last_norm")(x, train=train))
 

@@ -145,13 +145,13 @@ class STCNLSTM(nn.Module):
         glorot = nn.initializers.glorot_uniform()
         layer = nn.remat(Layer, static_argnums=(2,)) if self.remat else Layer
         count = len(self.channels)
-        for number, features in enumerate(self.channels, 1):
-            norm, pool = number in NORMED, number in POOLED and number < count
+        for index, features in enumerate(self.channels, 1):
+            norm, pool = index in NORMED, index in POOLED and index < count
             made = layer(features, norm, pool, self.dtype, self.axis_name)
-            setattr(self, f"layer{number}", made)
+            setattr(self, f"layer{index}", made)
         if self.nesting == "nested":
-            for number in range(1, count + 1):
-                setattr(self, f"t_lstm{number}", TwoLevelLSTM(self.hidden))
+            for index in range(1, count + 1):
+                setattr(self, f"t_lstm{index}", TwoLevelLSTM(self.hidden))
             self.c_lstm = TwoLevelLSTM(self.hidden)
         elif self.nesting == "none":
             self.units = Dense(UNITS, kernel_init=glorot)
@@ -165,8 +165,8 @@ class STCNLSTM(nn.Module):
     ) -> list[tuple[jax.Array, jax.Array]]:
         """The maps of each layer, f_1 to f_l, and what it hands on: the same, or pooled."""
         pairs, x = [], inputs
-        for number in range(1, len(self.channels) + 1):
-            pairs.append(getattr(self, f"layer{number}")(x, train))
+        for index in range(1, len(self.channels) + 1):
+            pairs.append(getattr(self, f"layer{index}")(x, train))
             x = pairs[-1][1]
         return pairs
 
@@ -180,7 +180,7 @@ class STCNLSTM(nn.Module):
         rows = [pyramid(*pair) for pair in pairs]
         if self.nesting == "sum":
             return self.t_lstm(sum(rows))
-        states = [getattr(self, f"t_lstm{number}")(row) for number, row in enumerate(rows, 1)]
+        states = [getattr(self, f"t_lstm{index}")(row) for index, row in enumerate(rows, 1)]
         return self.c_lstm(jnp.stack(states, 1))
 
     def after_dropout(self, x: jax.Array, *, dropout: bool = False) -> jax.Array:

@@ -26,24 +26,24 @@ from fer_jax.plotting.style import (
 _COLUMNS = 4  # panels beside each other
 
 
-def f1(readings: Mapping[str, Mapping[str, Mapping]]) -> Figure:
+def f1(inference_modes: Mapping[str, Mapping[str, Mapping]]) -> Figure:
     """Draws the F1 of each action unit by reading, over the share of windows that show it.
 
     Args:
-      readings: name of a reading -> action unit -> `{"known", "f1", "base_rate"}`; without the
+      inference_modes: mode -> action unit -> `{"known", "f1", "base_rate"}`; without the
         latter two where no label is known.
     """
-    units = list(next(iter(readings.values())))
+    units = list(next(iter(inference_modes.values())))
     figure = make_figure(max(6.4, 1.6 + 0.62 * len(units)), 4.2)
     axes = figure.add_subplot()
-    place, width = np.arange(len(units)), 0.8 / len(readings)
-    for number, (name, rows) in enumerate(readings.items()):
+    place, width = np.arange(len(units)), 0.8 / len(inference_modes)
+    for index, (name, rows) in enumerate(inference_modes.items()):
         values = [rows[unit].get("f1", np.nan) for unit in units]
-        left = place - 0.4 + (number + 0.5) * width
-        colour = (QUIET, OTHER, MAIN)[number % 3]
+        left = place - 0.4 + (index + 0.5) * width
+        colour = (QUIET, OTHER, MAIN)[index % 3]
         mean = np.nan_to_num(values).mean()
         axes.bar(left, values, 0.92 * width, color=colour, label=f"{name}: mean {mean:.3f}")
-    rates = [next(iter(readings.values()))[unit].get("base_rate", np.nan) for unit in units]
+    rates = [next(iter(inference_modes.values()))[unit].get("base_rate", np.nan) for unit in units]
     axes.hlines(
         rates, place - 0.42, place + 0.42, color=ALERT, linewidth=2.2, label="share of windows"
     )
@@ -105,13 +105,13 @@ def _panels(curves: Mapping[str, tuple], draw, x: str, y: str, title: str, name)
     rows = -(-len(curves) // columns)
     figure = make_figure(2.4 * columns + 0.4, 2.1 * rows + 0.6)
     panels = figure.subplots(rows, columns, squeeze=False)
-    for number, axes in enumerate(panels.flat):
-        if number >= len(curves):
+    for index, axes in enumerate(panels.flat):
+        if index >= len(curves):
             axes.set_axis_off()
-    for number, (unit, curve) in enumerate(curves.items()):
-        axes, last = panels.flat[number], number + columns >= len(curves)
+    for index, (unit, curve) in enumerate(curves.items()):
+        axes, last = panels.flat[index], index + columns >= len(curves)
         draw(axes, curve)
-        dress(axes, x=x if last else "", y=y if number % columns == 0 else "", grid="both")
+        dress(axes, x=x if last else "", y=y if index % columns == 0 else "", grid="both")
         set_panel_title(axes, name(unit, curve))
     set_title(figure, title)
     return figure
@@ -135,9 +135,9 @@ def timeline(
     figure = make_figure(8.0, 1.2 + 0.52 * len(units))
     panels = figure.subplots(len(units), 1, sharex=True, squeeze=False)[:, 0]
     step = np.median(np.diff(seconds)) if len(seconds) > 1 else 1.0
-    for number, (axes, name) in enumerate(zip(panels, units, strict=True)):
+    for index, (axes, name) in enumerate(zip(panels, units, strict=True)):
         if labels is not None:
-            truth = np.asarray(labels)[:, number]
+            truth = np.asarray(labels)[:, index]
             style = {"step": "mid", "linewidth": 0, "alpha": 0.35}
             axes.fill_between(
                 seconds, 0, 1, where=truth == 1, color=OTHER, label="present", **style
@@ -146,18 +146,18 @@ def timeline(
                 seconds, 0, 1, where=np.isnan(truth), color=QUIET, label="not known", **style
             )
         if deviation is not None:
-            half = np.asarray(deviation)[:, number]
-            bounds = np.clip([mean[:, number] - half, mean[:, number] + half], 0, 1)
+            half = np.asarray(deviation)[:, index]
+            bounds = np.clip([mean[:, index] - half, mean[:, index] + half], 0, 1)
             band = "± standard deviation of the passes"
             axes.fill_between(seconds, *bounds, color=MAIN, alpha=0.3, linewidth=0, label=band)
-        axes.plot(seconds, mean[:, number], color=MAIN, linewidth=1.3, label="probability")
+        axes.plot(seconds, mean[:, index], color=MAIN, linewidth=1.3, label="probability")
         axes.axhline(PRESENT, color=QUIET, linewidth=0.8, linestyle=":")
         dress(axes)
         axes.set_ylim(0, 1)
         axes.set_yticks([])
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=SMALL, color=INK)
-        axes.spines[["left", "bottom"]].set_visible(number == len(units) - 1)
-        axes.tick_params(bottom=number == len(units) - 1)
+        axes.spines[["left", "bottom"]].set_visible(index == len(units) - 1)
+        axes.tick_params(bottom=index == len(units) - 1)
     panels[-1].set_xlim(seconds[0] - step / 2, seconds[-1] + step / 2)
     panels[-1].xaxis.set_major_locator(MaxNLocator(9))
     panels[-1].set_xlabel(unit, fontsize=SMALL, color=INK)

@@ -65,15 +65,15 @@ def _draw_unit(panel: Panel, row: dict, unit: str, spacing: float, faceless: boo
     panel.y += spacing
     start, end = panel.left + 50 * scale, panel.right - 72 * scale
     if faceless:
-        fill, ink, number = RAIL, FAINT, "–"
+        fill, ink, index = RAIL, FAINT, "–"
     else:
         chance, deviation = row[unit], row[f"std_{unit}"]
-        number = f"{100 * chance:.0f} ± {100 * deviation:.0f} %"
+        index = f"{100 * chance:.0f} ± {100 * deviation:.0f} %"
         claimed = SURE if chance > PRESENT else PALE
         unsure = row[f"abstained_{unit}"]
         fill, ink = (FADED, FAINT) if unsure else (claimed, TEXT if chance > PRESENT else FAINT)
     draw.text((panel.left, middle), unit, ink, writing, "lm")
-    draw.text((panel.right, middle), number, ink, writing, "rm")
+    draw.text((panel.right, middle), index, ink, writing, "rm")
     draw.rectangle((start, middle - half, end, middle + half), RAIL)
     if faceless:
         return

@@ -9,8 +9,8 @@ import numpy as np
 from fer_jax.tasks import report_lines
 from fer_jax.tasks.action_units import scores
 from fer_jax.tasks.action_units.figures import f1, reliability, risk_coverage, timeline
-from fer_jax.tasks.evaluation import READINGS, Scored
-from fer_jax.tasks.report_lines import number
+from fer_jax.tasks.evaluation import INFERENCE_MODES, Scored
+from fer_jax.tasks.report_lines import index
 
 LOSS = "cross-entropy (nats)"
 table = scores.predictions
@@ -21,53 +21,53 @@ def headline(row: dict) -> str:
     return f"mean F1 {row['f1_mean']:.4f}"
 
 
-def content(config, clips, folds, scored: Scored, history) -> tuple[dict, dict]:
+def content(config, clips, folds, evaluated: Scored, history) -> tuple[dict, dict]:
     """Returns the figures for metrics.json, and the `Curves` of each reading and action unit."""
-    readings, curves = scores.score_readings(clips, folds, scored)
+    inference_modes, curves = scores.score_inference_modes(clips, folds, evaluated)
     return {
-        "readings": readings,
-        "single_pass": scores.single_pass(scored),
-        "selective": scores.abstaining(config.evaluation.target_accuracy, clips.classes, scored),
+        "inference_modes": inference_modes,
+        "single_pass": scores.single_pass(evaluated),
+        "selective": scores.abstaining(config.evaluation.target_accuracy, clips.classes, evaluated),
     }, curves
 
 
-def order(scored: Scored) -> np.ndarray:
+def order(evaluated: Scored) -> np.ndarray:
     """Indices of the predictions, those first whose action units are the most certain."""
-    return scored.summary.entropy.sum(1).argsort(kind="stable")
+    return evaluated.summary.entropy.sum(1).argsort(kind="stable")
 
 
-def figures(clips, scored: Scored, content: dict, curves: dict) -> Iterator[tuple]:
+def figures(clips, evaluated: Scored, content: dict, curves: dict) -> Iterator[tuple]:
     """Draws the figures: names, figures, captions."""
-    rows = {READINGS[name]: row["units"] for name, row in content["readings"].items()}
+    rows = {INFERENCE_MODES[name]: row["units"] for name, row in content["inference_modes"].items()}
     yield "f1", f1(rows), "F1 of each action unit, and how often it is present"
-    source = scored.source
-    own = curves["mc_dropout" if scored.has_dropout else "stored"]
+    source = evaluated.source
+    own = curves["mc_dropout" if evaluated.has_dropout else "stored"]
     figure = reliability({unit: unit_curves.reliability for unit, unit_curves in own.items()})
     yield "reliability", figure, f"Confidence against accuracy of each action unit, {source}"
     figure = risk_coverage({unit: unit_curves.risk for unit, unit_curves in own.items()})
     yield "risk_coverage", figure, f"Error among the windows answered, entropy, {source}"
-    name, indices = _liveliest(clips, scored)
+    name, indices = _liveliest(clips, evaluated)
     if len(indices) > 1:
-        seconds = clips.ends[scored.indices[indices]]
+        seconds = clips.ends[evaluated.indices[indices]]
         timed = bool(np.isfinite(seconds).all())
-        summary = scored.summary
+        summary = evaluated.summary
         figure = timeline(
             clips.classes,
-            seconds if timed else clips.ranks[scored.indices[indices]],
+            seconds if timed else clips.ranks[evaluated.indices[indices]],
             summary.mean[indices],
-            summary.variance[indices] ** 0.5 if scored.has_dropout else None,
-            scored.labels[indices],
+            summary.variance[indices] ** 0.5 if evaluated.has_dropout else None,
+            evaluated.labels[indices],
             title=f"Action units of {name}",
             unit="seconds" if timed else "windows",
         )
         yield "timeline", figure, "Action units of one recording over time"
 
 
-def _liveliest(clips, scored: Scored) -> tuple[str, np.ndarray]:
+def _liveliest(clips, evaluated: Scored) -> tuple[str, np.ndarray]:
     """The recording in which most changes, and the indices of its predictions in their order."""
-    first = scored.folds == 0  # repeats score a recording again
-    names = np.array([clips.clip_ids[n].rsplit("@", 1)[0] for n in scored.indices[first]])
-    changes, ends = np.abs(np.diff(scored.labels[first], axis=0)), names[1:] == names[:-1]
+    first = evaluated.folds == 0  # repeats score a recording again
+    names = np.array([clips.clip_ids[n].rsplit("@", 1)[0] for n in evaluated.indices[first]])
+    changes, ends = np.abs(np.diff(evaluated.labels[first], axis=0)), names[1:] == names[:-1]
     changes = np.nan_to_num(changes).sum(1) * ends
     best = max(np.unique(names), key=lambda name: changes[names[1:] == name].sum())
     return str(best), np.flatnonzero(first)[names == best]
@@ -75,36 +75,36 @@ def _liveliest(clips, scored: Scored) -> tuple[str, np.ndarray]:
 
 def lines(content: dict) -> list[str]:
     """Text and tables of report.md."""
-    shown = "mc_dropout" if "mc_dropout" in content["readings"] else "recalibrated"
+    shown = "mc_dropout" if "mc_dropout" in content["inference_modes"] else "recalibrated"
     return [
         *report_lines.table(
             "reading | mean F1 | 95% interval | of the units seen",
             [
                 (
-                    READINGS[name],
-                    number(row["f1_mean"]),
+                    INFERENCE_MODES[name],
+                    index(row["f1_mean"]),
                     report_lines.interval(row["interval_95_people"]),
-                    number(row["f1_mean_of_units_seen"]),
+                    index(row["f1_mean_of_units_seen"]),
                 )
-                for name, row in content["readings"].items()
+                for name, row in content["inference_modes"].items()
             ],
         ),
         "",
         "F1 over all scored windows; a unit that neither is present nor predicted counts as 0 in "
         "the mean, and is left out of the units seen. Interval: people drawn with replacement.",
         "",
-        *_repeat_lines(content["readings"]),
+        *_repeat_lines(content["inference_modes"]),
         report_lines.single_pass_line(
             content["single_pass"], "mean F1 {f1_mean:.4f} +- {f1_std:.4f}"
         ),
         "",
-        f"Each action unit, {READINGS[shown]}; answered: windows whose entropy stays under the "
-        f"unit's threshold.",
+        f"Each action unit, {INFERENCE_MODES[shown]}; coverage: share of windows whose "
+        f"entropy is under the unit's threshold.",
         "",
         *report_lines.table(
             "unit | windows | present | F1 | precision | recall | accuracy | ECE | NLL | "
             "AURC | threshold, nats | answered | accuracy of these",
-            _unit_rows(content["readings"][shown]["units"], content["selective"]["units"]),
+            _unit_rows(content["inference_modes"][shown]["units"], content["selective"]["units"]),
         ),
         "",
         f"{report_lines.MEASURES} {_threshold_line(content['selective']['units'])}",
@@ -128,8 +128,8 @@ def _unit_rows(units: dict, selective: dict) -> Iterator[list[str]]:
             "area_under_risk_coverage",
         )
         cells = [unit, str(row["known"]), f"{row['base_rate']:.1%}"]
-        cells += [number(row[name], 3) for name in names]
-        cells += [number(own["threshold"], 3), f"{own['coverage']:.1%}", number(own["accuracy"], 3)]
+        cells += [index(row[name], 3) for name in names]
+        cells += [index(own["threshold"], 3), f"{own['coverage']:.1%}", index(own["accuracy"], 3)]
         yield cells
 
 
@@ -148,7 +148,7 @@ def _repeat_lines(table: dict) -> list[str]:
         values, trials = row["f1_repeats"], list(row["f1_folds"].values())
         if len(trials) > 1:
             lines.append(
-                f"- {READINGS[name]}, {len(values)} repeats, {len(trials)} folds: "
+                f"- {INFERENCE_MODES[name]}, {len(values)} repeats, {len(trials)} folds: "
                 f"{np.mean(trials):.4f} +- {np.std(trials, ddof=1):.4f} (mean and deviation of the "
                 f"folds' mean F1)"
             )

@@ -51,27 +51,29 @@ def unsure_units(row: dict, units) -> list[str]:
     return [unit for unit in units if row[f"abstained_{unit}"]]
 
 
-def score_readings(clips, folds, scored: Scored) -> tuple[dict, dict[str, dict[str, Curves]]]:
+def score_inference_modes(
+    clips, folds, evaluated: Scored
+) -> tuple[dict, dict[str, dict[str, Curves]]]:
     """Returns F1 and calibration of each reading, by action unit and as a mean, and its curves."""
-    subjects = np.asarray(clips.subjects)[scored.indices]
+    subjects = np.asarray(clips.subjects)[evaluated.indices]
     table, curves = {}, {}
-    for name, probabilities in scored.probabilities.items():
+    for name, probabilities in evaluated.probabilities.items():
         predicted = probabilities > PRESENT
-        f1 = metrics.f1_scores(metrics.unit_counts(predicted, scored.labels))
+        f1 = metrics.f1_scores(metrics.unit_counts(predicted, evaluated.labels))
         by_fold = [
             float(metrics.mean_f1(metrics.f1_scores(metrics.unit_counts(*part))))
-            for part in _parts(predicted, scored, len(folds))
+            for part in _parts(predicted, evaluated, len(folds))
         ]
         repeats = folds[-1].repeat + 1
         found = {
-            unit: _score_unit(probabilities[:, column], scored.labels[:, column])
+            unit: _score_unit(probabilities[:, column], evaluated.labels[:, column])
             for column, unit in enumerate(clips.classes)
         }
         curves[name] = {unit: own for unit, (_, own) in found.items() if own is not None}
         table[name] = {
             "f1_mean": float(metrics.mean_f1(f1)),
             "f1_mean_of_units_seen": float(np.nanmean(f1)) if np.isfinite(f1).any() else None,
-            "interval_95_people": metrics.f1_interval(predicted, scored.labels, subjects),
+            "interval_95_people": metrics.f1_interval(predicted, evaluated.labels, subjects),
             "f1_folds": {fold.name: value for fold, value in zip(folds, by_fold, strict=True)},
             "f1_repeats": np.reshape(by_fold, (repeats, -1)).mean(1).tolist(),
             "units": {unit: row for unit, (row, _) in found.items()},
@@ -79,10 +81,10 @@ def score_readings(clips, folds, scored: Scored) -> tuple[dict, dict[str, dict[s
     return table, curves
 
 
-def _parts(predicted, scored: Scored, folds: int):
+def _parts(predicted, evaluated: Scored, folds: int):
     for index in range(folds):
-        own = scored.folds == index
-        yield predicted[own], scored.labels[own]
+        own = evaluated.folds == index
+        yield predicted[own], evaluated.labels[own]
 
 
 def _score_unit(probability, labels) -> tuple[dict, Curves | None]:
@@ -114,22 +116,24 @@ def _score_unit(probability, labels) -> tuple[dict, Curves | None]:
     return row, curves
 
 
-def single_pass(scored: Scored) -> dict | None:
+def single_pass(evaluated: Scored) -> dict | None:
     """Mean F1 of the single samples of MC dropout; None without dropout."""
-    if not scored.has_dropout:
+    if not evaluated.has_dropout:
         return None
     values = [
-        float(metrics.mean_f1(metrics.f1_scores(metrics.unit_counts(one > PRESENT, scored.labels))))
-        for one in scored.samples
+        float(
+            metrics.mean_f1(metrics.f1_scores(metrics.unit_counts(one > PRESENT, evaluated.labels)))
+        )
+        for one in evaluated.samples
     ]
     return {
-        "passes": len(values),
+        "mc_samples": len(values),
         "f1_mean": float(np.mean(values)),
         "f1_std": float(np.std(values)),
     }
 
 
-def abstaining(target: float, units, scored: Scored) -> dict:
+def abstaining(target: float, units, evaluated: Scored) -> dict:
     """Threshold on the entropy of each action unit, see `evaluation.choose_threshold`."""
 
     def of_unit(column: int) -> dict:
@@ -138,20 +142,20 @@ def abstaining(target: float, units, scored: Scored) -> dict:
             uncertainty = np.where(known, summary.entropy[:, column], np.nan)
             return uncertainty, (summary.mean[:, column] > PRESENT) == (labels[:, column] == 1)
 
-        return evaluation.choose_threshold(target, scored, measure)
+        return evaluation.choose_threshold(target, evaluated, measure)
 
     rows = {unit: of_unit(column) for column, unit in enumerate(units)}
     return {"threshold": [row["threshold"] for row in rows.values()], "units": rows}
 
 
-def predictions(clips, folds, scored: Scored):
+def predictions(clips, folds, evaluated: Scored):
     """One row a scored window: who, truth (empty: unknown), probabilities, uncertainty."""
-    table, summary = evaluation.identity(clips, folds, scored), scored.summary
-    for number, unit in enumerate(clips.classes):
-        table[unit] = scored.labels[:, number]
-        for reading, probabilities in scored.probabilities.items():
-            table[f"p_{reading}_{unit}"] = probabilities[:, number]
-        table[f"std_{unit}"] = summary.variance[:, number] ** 0.5
+    table, summary = evaluation.identity(clips, folds, evaluated), evaluated.summary
+    for index, unit in enumerate(clips.classes):
+        table[unit] = evaluated.labels[:, index]
+        for inference_mode, probabilities in evaluated.probabilities.items():
+            table[f"p_{inference_mode}_{unit}"] = probabilities[:, index]
+        table[f"std_{unit}"] = summary.variance[:, index] ** 0.5
         for name in UNCERTAINTY:
-            table[f"{name}_{unit}"] = getattr(summary, name)[:, number]
+            table[f"{name}_{unit}"] = getattr(summary, name)[:, index]
     return evaluation.as_table(table)

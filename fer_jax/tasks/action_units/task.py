@@ -56,8 +56,8 @@ class ActionUnits(Task):
 
     def row(self, summary, units, thresholds) -> dict:
         row, present = {}, []
-        for number, (unit, threshold) in enumerate(zip(units, thresholds, strict=True)):
-            one = {name: float(values[0, number]) for name, values in summary._asdict().items()}
+        for index, (unit, threshold) in enumerate(zip(units, thresholds, strict=True)):
+            one = {name: float(values[0, index]) for name, values in summary._asdict().items()}
             entropy = max(0.0, one["entropy"])
             abstained = threshold is not None and entropy > threshold
             row |= {

@@ -20,8 +20,8 @@ def draw_timeline(
     edges = borders(rows["start"], rows["end"], rows["end"])
     figure, (axes,) = make_timeline([0.5 + 0.38 * len(units)], thumbnails, title)
     faceless = (rows["frames"] == 0).to_numpy()
-    for number, unit in enumerate(units):
-        _draw_lane(axes, rows, unit, len(units) - 1 - number, edges, ~faceless)
+    for index, unit in enumerate(units):
+        _draw_lane(axes, rows, unit, len(units) - 1 - index, edges, ~faceless)
     shade(axes, edges, faceless, FACELESS, "no face")
     axes.set_yticks(np.arange(len(units))[::-1] + _HEIGHT / 2, units)
     axes.set_ylim(-0.04, len(units))  # a line at 0 is seen whole

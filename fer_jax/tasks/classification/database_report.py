@@ -15,7 +15,7 @@ _SHARES = np.linspace(0, 1, 101)  # of the clips, at which quantiles are kept
 _MEASURES = ("entropy", "mutual_information")  # nats
 
 
-def content(config, clips, folds, scored: Scored, threshold) -> dict | None:
+def content(config, clips, folds, evaluated: Scored, threshold) -> dict | None:
     """Accuracy and uncertainty by dataset; None where a single one was trained on and scored.
 
     Known datasets are those trained on, represented by clips of held-out subjects.
@@ -27,9 +27,9 @@ def content(config, clips, folds, scored: Scored, threshold) -> dict | None:
         return None
     from sklearn.metrics import roc_auc_score
 
-    parts = [(scored.indices, scored.labels, scored.summary, False)]
-    if scored.validation is not None:
-        parts.insert(0, (folds[0].validation, *scored.validation, True))
+    parts = [(evaluated.indices, evaluated.labels, evaluated.summary, False)]
+    if evaluated.validation is not None:
+        parts.insert(0, (folds[0].validation, *evaluated.validation, True))
     rows, values, known = {}, {name: [] for name in _MEASURES}, []
     for indices, labels, summary, seen in parts:
         names = cross_database.of_clips([clips.clip_ids[index] for index in indices])
@@ -56,7 +56,7 @@ def _row(chosen, labels, summary, seen: bool, threshold) -> dict:
         "accuracy": float((summary.mean.argmax(-1) == labels)[chosen].mean()),
         "confidence": float(summary.mean[chosen].max(-1).mean()),
         "agreement": float(summary.agreement[chosen].mean()),
-        "answered": covered,
+        "coverage": covered,
         **{name: float(values.mean()) for name, values in measures.items()},
         "quantiles": {
             name: np.quantile(values, _SHARES).tolist() for name, values in measures.items()
@@ -69,14 +69,14 @@ def lines(content: dict | None) -> list[str]:
     if content is None:
         return []
     text = report_lines.table(
-        "data set | clips | accuracy | mean confidence | mean entropy, nats | "
+        "dataset | clips | accuracy | mean confidence | mean entropy, nats | "
         "mean mutual information, nats | agreement | answered",
         [_line(name, row) for name, row in content["rows"].items()],
     )
     left = content["classes_left_out"]
     if left:
         listed = ", ".join(f"{name} ({count} clips)" for name, count in left.items())
-        text += ["", f"Left out of the unseen data set, of classes not learnt: {listed}."]
+        text += ["", f"Left out of the unseen dataset, of classes not learnt: {listed}."]
     return [*text, "", _rise(content), ""]
 
 
@@ -85,8 +85,8 @@ def _line(name: str, row: dict) -> list[str]:
     return [
         f"{name} ({'learnt from; people held out' if row['known'] else 'unseen'})",
         str(row["clips"]),
-        *(report_lines.number(row[key]) for key in keys),
-        "-" if row["answered"] is None else f"{row['answered']:.1%}",
+        *(report_lines.index(row[key]) for key in keys),
+        "-" if row["coverage"] is None else f"{row['answered']:.1%}",
     ]
 
 
@@ -94,7 +94,7 @@ def _rise(content: dict) -> str:
     rows, separation = content["rows"].values(), content["separation"]
     if not separation:
         return (
-            "Nobody of the data sets learnt from was held out (--config.protocol.folds=0), so "
+            "Nobody of the datasets learnt from was held out (--config.protocol.folds=0), so "
             "there is nothing to compare the doubt with."
         )
 
@@ -105,9 +105,9 @@ def _rise(content: dict) -> str:
         )
 
     parts = [
-        f"mean {name.replace('_', ' ')} {mean(name, True):.4f} on known data sets, "
+        f"mean {name.replace('_', ' ')} {mean(name, True):.4f} on known datasets, "
         f"{mean(name, False):.4f} on the unseen one, ranking an unseen clip above a known one with "
         f"probability {area:.3f} (area under the ROC curve)"
         for name, area in separation.items()
     ]
-    return f"Doubt on known and unseen data sets: {'; '.join(parts)}."
+    return f"Doubt on known and unseen datasets: {'; '.join(parts)}."

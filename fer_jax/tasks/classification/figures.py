@@ -90,9 +90,9 @@ def pass_accuracies(
     values, counts = np.unique(accuracies.round(6), return_counts=True)
     if len(values) <= 24:  # accuracies are multiples of one clip: bins would cut between them
         width = 0.85 * np.diff(values).min() if len(values) > 1 else 0.002
-        axes.bar(values, counts, width=width, color=OTHER, label=_passes(accuracies))
+        axes.bar(values, counts, width=width, color=OTHER, label=_mc_samples(accuracies))
     else:
-        axes.hist(accuracies, bins=20, color=OTHER, label=_passes(accuracies), rwidth=0.94)
+        axes.hist(accuracies, bins=20, color=OTHER, label=_mc_samples(accuracies), rwidth=0.94)
     lines = (
         (ensemble, f"ensemble of all passes: {ensemble:.1%}", MAIN, "-"),
         (deterministic, "without dropout, stored statistics", ALERT, "--"),
@@ -114,7 +114,7 @@ def pass_accuracies(
     return figure
 
 
-def _passes(accuracies: np.ndarray) -> str:
+def _mc_samples(accuracies: np.ndarray) -> str:
     mean, deviation = accuracies.mean(), accuracies.std()
     return f"{len(accuracies)} single passes: {mean:.1%} ± {deviation:.1%} (standard deviation)"
 
@@ -203,12 +203,12 @@ def uncertainty_curves(rows: Mapping[str, Mapping]) -> Figure:
     measures = {"entropy": "entropy (nats)", "mutual_information": "mutual information (nats)"}
     figure = make_figure(9.0, 4.2)
     for axes, (measure, label) in zip(figure.subplots(1, 2), measures.items(), strict=True):
-        for number, (name, row) in enumerate(rows.items()):
+        for index, (name, row) in enumerate(rows.items()):
             role = "known, new people" if row["known"] else "unseen"
             quantiles = row["quantiles"][measure]
             axes.plot(
                 [0, *quantiles], [0, *np.linspace(0, 1, len(quantiles))],
-                color=PALETTE[(number + 1) % len(PALETTE)] if row["known"] else ALERT,
+                color=PALETTE[(index + 1) % len(PALETTE)] if row["known"] else ALERT,
                 linestyle="-" if row["known"] else "--", linewidth=2, label=f"{name} ({role})",
             )  # fmt: skip
         dress(axes, x=label, y="share of the clips", title=label.partition(" (")[0], grid="both")

@@ -57,8 +57,8 @@ def _draw_bar(
     if chance * (end - start) >= 1:
         box = start, middle - half, start + chance * (end - start), middle + half
         panel.draw.rectangle(box, colour)
-    number = "–" if faceless else f"{100 * chance:.0f} %"
-    panel.draw.text((panel.right, middle), number, shown, writing, "rm")
+    index = "–" if faceless else f"{100 * chance:.0f} %"
+    panel.draw.text((panel.right, middle), index, shown, writing, "rm")
     panel.y += spacing
 
 
@@ -78,7 +78,7 @@ def _draw_gauge(panel: Panel, row: dict, threshold: float | None, most: float, c
         x = panel.left + np.clip(threshold / most, 0, 1) * length
         mark = (x, top - 3 * panel.scale, x, bottom + 3 * panel.scale)
         panel.draw.line(mark, TEXT, max(1, round(2 * panel.scale)))
-    passes = f"{100 * row['agreement']:.0f} % of passes agree"
+    mc_samples = f"{100 * row['agreement']:.0f} % of passes agree"
     information = f"mutual inf. {row['mutual_information']:.2f}"
-    panel.text(panel.left, bottom + 8 * panel.scale, passes, 11.5, FAINT)
+    panel.text(panel.left, bottom + 8 * panel.scale, mc_samples, 11.5, FAINT)
     panel.text(panel.right, bottom + 8 * panel.scale, information, 11.5, FAINT, anchor="ra")

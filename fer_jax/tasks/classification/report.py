@@ -16,7 +16,7 @@ from fer_jax.tasks.classification.figures import (
     pass_accuracies,
     uncertainty_curves,
 )
-from fer_jax.tasks.evaluation import READINGS, Scored
+from fer_jax.tasks.evaluation import INFERENCE_MODES, Scored
 
 LOSS = "cross-entropy (nats)"
 table = scores.predictions
@@ -27,42 +27,44 @@ def headline(row: dict) -> str:
     return f"accuracy {row['accuracy_mean_of_folds']:.4f}"
 
 
-def content(config, clips, folds, scored: Scored, history) -> tuple[dict, dict]:
+def content(config, clips, folds, evaluated: Scored, history) -> tuple[dict, dict]:
     """Returns the figures for metrics.json, and the `Curves` of each reading."""
-    readings, curves = scores.score_readings(folds, scored)
-    selective = scores.abstaining(config.evaluation.target_accuracy, scored)
+    inference_modes, curves = scores.score_inference_modes(folds, evaluated)
+    selective = scores.abstaining(config.evaluation.target_accuracy, evaluated)
     return {
-        "readings": readings,
+        "inference_modes": inference_modes,
         "kept_epoch": evaluation.kept_epoch(history, folds),
         "best_epoch": evaluation.best_epoch_accuracy(history, folds),
-        "single_pass": scores.single_pass(scored),
+        "single_pass": scores.single_pass(evaluated),
         "selective": selective,
-        "databases": database_report.content(config, clips, folds, scored, selective["threshold"]),
+        "databases": database_report.content(
+            config, clips, folds, evaluated, selective["threshold"]
+        ),
     }, curves
 
 
-def order(scored: Scored) -> np.ndarray:
+def order(evaluated: Scored) -> np.ndarray:
     """Indices of the predictions, from the most certainly right to the most certainly wrong."""
-    wrong = scored.summary.mean.argmax(-1) != scored.labels
-    entropy = scored.summary.entropy
+    wrong = evaluated.summary.mean.argmax(-1) != evaluated.labels
+    entropy = evaluated.summary.entropy
     return np.lexsort((np.where(wrong, -entropy, entropy), wrong))
 
 
-def figures(clips, scored: Scored, content: dict, curves: dict) -> Iterator[tuple]:
+def figures(clips, evaluated: Scored, content: dict, curves: dict) -> Iterator[tuple]:
     """Draws the figures: names, figures, captions."""
-    summary, labels, table = scored.summary, scored.labels, content["readings"]
-    has_dropout, source = scored.has_dropout, scored.source
+    summary, labels, table = evaluated.summary, evaluated.labels, content["inference_modes"]
+    has_dropout, source = evaluated.has_dropout, evaluated.source
     matrix = metrics.confusion_matrix(summary.mean, labels)
     yield "confusion", confusion_matrix(matrix, clips.classes), f"Confusion, {source}"
     if has_dropout:
         figure = pass_accuracies(
-            (scored.samples.argmax(-1) == labels).mean(-1),
+            (evaluated.samples.argmax(-1) == labels).mean(-1),
             metrics.accuracy(summary.mean, labels),
             table["stored"]["accuracy_pooled"],
             table["recalibrated"]["accuracy_pooled"],
         )
         caption = "Accuracies of the single passes and of their ensemble (ST-BLN paper's figure 2)"
-        yield "passes", figure, caption
+        yield "mc_samples", figure, caption
     own = curves["mc_dropout" if has_dropout else "stored"]
     figure = reliability(*own.reliability)
     yield "reliability", figure, f"Confidence against accuracy, {source}"
@@ -78,29 +80,29 @@ def figures(clips, scored: Scored, content: dict, curves: dict) -> Iterator[tupl
     yield "risk_coverage", risk_coverage(risks), "Error among the clips answered"
     if content["databases"] is not None:
         figure = uncertainty_curves(content["databases"]["rows"])
-        yield "databases", figure, f"Doubt on each data set, {source}"
+        yield "databases", figure, f"Doubt on each dataset, {source}"
     if has_dropout:
-        yield from _clip_figures(clips, scored)
+        yield from _clip_figures(clips, evaluated)
 
 
-def _clip_figures(clips, scored: Scored) -> Iterator[tuple]:
-    for kind, index in _telling_clips(scored).items():
-        number, words = scored.indices[index], kind.replace("_", " ")
+def _clip_figures(clips, evaluated: Scored) -> Iterator[tuple]:
+    for kind, index in _telling_clips(evaluated).items():
+        clip, words = evaluated.indices[index], kind.replace("_", " ")
         figure = class_distributions(
-            scored.samples[:, index],
+            evaluated.samples[:, index],
             clips.classes,
-            clips.classes[scored.labels[index]],
-            clips.landmarks[number],
-            f"{clips.clip_ids[number]} ({words})",
+            clips.classes[evaluated.labels[index]],
+            clips.landmarks[clip],
+            f"{clips.clip_ids[clip]} ({words})",
         )
         caption = f"Predictions of the passes for one clip: {words} (figure 3 there)"
         yield f"clip_{kind}", figure, caption
 
 
-def _telling_clips(scored: Scored) -> dict[str, int]:
+def _telling_clips(evaluated: Scored) -> dict[str, int]:
     """One clip each: surely right, unsure, surely wrong (where there is one)."""
-    correct = scored.summary.mean.argmax(-1) == scored.labels
-    order = np.argsort(scored.summary.entropy, kind="stable")
+    correct = evaluated.summary.mean.argmax(-1) == evaluated.labels
+    order = np.argsort(evaluated.summary.entropy, kind="stable")
     chosen = {"least_certain": int(order[-1])}
     if correct.any():
         chosen["most_certain"] = int(order[correct[order]][0])
@@ -119,13 +121,13 @@ def lines(content: dict) -> list[str]:
         "reading | accuracy, mean of folds | 95% interval | accuracy, pooled | "
         "95% interval | ECE | NLL | AURC"
     )
-    rows = [_reading_row(name, row) for name, row in content["readings"].items()]
+    rows = [_reading_row(name, row) for name, row in content["inference_modes"].items()]
     return [
         *report_lines.table(headings, rows),
         "",
         report_lines.MEASURES,
         "",
-        *_repeat_lines(content["readings"]),
+        *_repeat_lines(content["inference_modes"]),
         f"{kept} {chosen}",
         "",
         report_lines.single_pass_line(
@@ -145,14 +147,14 @@ def lines(content: dict) -> list[str]:
 
 def _reading_row(name: str, row: dict) -> list[str]:
     return [
-        READINGS[name],
-        report_lines.number(row["accuracy_mean_of_folds"]),
+        INFERENCE_MODES[name],
+        report_lines.index(row["accuracy_mean_of_folds"]),
         report_lines.interval(row["interval_95_folds"]),
-        report_lines.number(row["accuracy_pooled"]),
+        report_lines.index(row["accuracy_pooled"]),
         report_lines.interval(row["interval_95_pooled"]),
-        report_lines.number(row["expected_calibration_error"]),
-        report_lines.number(row["negative_log_likelihood"]),
-        report_lines.number(row["area_under_risk_coverage"]),
+        report_lines.index(row["expected_calibration_error"]),
+        report_lines.index(row["negative_log_likelihood"]),
+        report_lines.index(row["area_under_risk_coverage"]),
     ]
 
 
@@ -163,12 +165,12 @@ def _repeat_lines(table: dict) -> list[str]:
         values, trials = row["accuracy_repeats"], list(row["accuracy_folds"].values())
         if len(trials) > len(values) == 1:
             lines.append(
-                f"- {READINGS[name]}, {len(trials)} folds: {np.mean(trials):.4f} +- "
+                f"- {INFERENCE_MODES[name]}, {len(trials)} folds: {np.mean(trials):.4f} +- "
                 f"{np.std(trials, ddof=1):.4f} (mean and deviation over folds)"
             )
         if len(values) > 1:
             lines.append(
-                f"- {READINGS[name]}, {len(values)} repeats: {np.mean(values):.4f} +- "
+                f"- {INFERENCE_MODES[name]}, {len(values)} repeats: {np.mean(values):.4f} +- "
                 f"{np.std(values, ddof=1):.4f} (mean of folds, mean and deviation over repeats); "
                 f"{len(trials)} trials: +- {np.std(trials, ddof=1):.4f} (deviation over all folds)"
             )

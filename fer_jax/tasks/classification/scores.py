@@ -11,14 +11,16 @@ from fer_jax.tasks.evaluation import Curves, Scored
 from fer_jax.uncertainty.summaries import entropy
 
 
-def score_readings(folds, scored: Scored) -> tuple[dict, dict[str, Curves]]:
+def score_inference_modes(folds, evaluated: Scored) -> tuple[dict, dict[str, Curves]]:
     """Returns accuracy and calibration of each reading, over folds and pooled, and its curves."""
     repeats = folds[-1].repeat + 1  # they score the same clips again
     table, curves = {}, {}
-    for name, probabilities in scored.probabilities.items():
-        labels = scored.labels
+    for name, probabilities in evaluated.probabilities.items():
+        labels = evaluated.labels
         accuracies = [
-            metrics.accuracy(probabilities[scored.folds == fold], labels[scored.folds == fold])
+            metrics.accuracy(
+                probabilities[evaluated.folds == fold], labels[evaluated.folds == fold]
+            )
             for fold in range(len(folds))
         ]
         by_repeat = np.reshape(accuracies, (repeats, -1))
@@ -45,36 +47,38 @@ def score_readings(folds, scored: Scored) -> tuple[dict, dict[str, Curves]]:
     return table, curves
 
 
-def single_pass(scored: Scored) -> dict | None:
+def single_pass(evaluated: Scored) -> dict | None:
     """Accuracies of the single samples and of their ensembles; None without dropout."""
-    if not scored.has_dropout:
+    if not evaluated.has_dropout:
         return None
-    samples, labels = scored.samples, scored.labels
+    samples, labels = evaluated.samples, evaluated.labels
     accuracies = (samples.argmax(-1) == labels).mean(-1)
     logits = np.log(np.maximum(samples, 1e-30)).mean(0)
     return {
-        "passes": len(samples),
+        "mc_samples": len(samples),
         "accuracy_mean": float(accuracies.mean()),
         "accuracy_std": float(accuracies.std()),
         "accuracy_of_one": float(accuracies[0]),
-        "ensemble_of_probabilities": metrics.accuracy(scored.summary.mean, labels),
+        "ensemble_of_probabilities": metrics.accuracy(evaluated.summary.mean, labels),
         "ensemble_of_log_probabilities": metrics.accuracy(logits, labels),
     }
 
 
-def abstaining(target: float, scored: Scored) -> dict:
+def abstaining(target: float, evaluated: Scored) -> dict:
     """Threshold on the entropy, see `evaluation.choose_threshold`."""
     return evaluation.choose_threshold(
-        target, scored, lambda labels, summary: (summary.entropy, summary.mean.argmax(-1) == labels)
+        target,
+        evaluated,
+        lambda labels, summary: (summary.entropy, summary.mean.argmax(-1) == labels),
     )
 
 
-def predictions(clips, folds, scored: Scored):
+def predictions(clips, folds, evaluated: Scored):
     """One row a scored clip: who, truth, every reading's label, probabilities, uncertainty."""
-    names, summary = np.asarray(clips.classes), scored.summary
-    table = {**evaluation.identity(clips, folds, scored), "label": names[scored.labels]}
-    for reading, probabilities in scored.probabilities.items():
-        table[f"predicted_{reading}"] = names[probabilities.argmax(-1)]
+    names, summary = np.asarray(clips.classes), evaluated.summary
+    table = {**evaluation.identity(clips, folds, evaluated), "label": names[evaluated.labels]}
+    for inference_mode, probabilities in evaluated.probabilities.items():
+        table[f"predicted_{inference_mode}"] = names[probabilities.argmax(-1)]
     table |= {f"p_{name}": summary.mean[:, i] for i, name in enumerate(clips.classes)}
     table |= {f"std_{name}": summary.variance[:, i] ** 0.5 for i, name in enumerate(clips.classes)}
     table |= {name: getattr(summary, name) for name in UNCERTAINTY}

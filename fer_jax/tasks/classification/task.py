@@ -53,8 +53,8 @@ class Classification(Task):
         }
 
     def blank_row(self, classes) -> dict:
-        numbers = dict.fromkeys((*classes, *UNCERTAINTY), math.nan)
-        return numbers | {"label": NO_FACE, "abstained": True}
+        indices = dict.fromkeys((*classes, *UNCERTAINTY), math.nan)
+        return indices | {"label": NO_FACE, "abstained": True}
 
     def terminal_columns(self, classes, room: int) -> list[Column]:
         """Every class, or the likeliest three, or the likeliest, as there is room."""

@@ -91,7 +91,7 @@ def _is_dark(colour: str) -> bool:
     return float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114))) < 0.55
 
 
-def _draw_uncertainty(axes, rows, edges, threshold, number: int) -> None:
+def _draw_uncertainty(axes, rows, edges, threshold, index: int) -> None:
     """Entropy, and the part of it that is mutual information."""
     entropy = rows["entropy"].fillna(0).to_numpy(float)
     information = rows["mutual_information"].fillna(0).to_numpy(float)
@@ -101,6 +101,6 @@ def _draw_uncertainty(axes, rows, edges, threshold, number: int) -> None:
     if threshold is not None and np.isfinite(threshold):
         label = f"threshold {threshold:.2f} nats"
         axes.axhline(threshold, color=ALERT, linestyle="--", linewidth=1.6, label=label)
-    axes.set_ylim(0, 1.05 * np.log(max(number, 2)))  # of a single class it is 0
+    axes.set_ylim(0, 1.05 * np.log(max(index, 2)))  # of a single class it is 0
     dress(axes, x="time (s)", y="uncertainty\n(nats)", grid="y")
     axes.yaxis.set_major_locator(MaxNLocator(4))

@@ -87,12 +87,12 @@ def scatter(dimensions: Sequence[str], labels, predicted, notes: Sequence[str]) 
     """
     figure = make_figure(3.4 * len(dimensions) + 0.4, 4.3)
     panels = figure.subplots(1, len(dimensions), squeeze=False)[0]
-    for number, (axes, name) in enumerate(zip(panels, dimensions, strict=True)):
+    for index, (axes, name) in enumerate(zip(panels, dimensions, strict=True)):
         ends = emotion_ratings.SCALE
         axes.plot(ends, ends, "--", color=QUIET, linewidth=1.2, zorder=1)
-        _draw_points(axes, np.asarray(labels)[:, number], np.asarray(predicted)[:, number])
-        dress(axes, x=f"{name}, label", y="predicted" if number == 0 else "")
-        set_panel_title(axes, notes[number])
+        _draw_points(axes, np.asarray(labels)[:, index], np.asarray(predicted)[:, index])
+        dress(axes, x=f"{name}, label", y="predicted" if index == 0 else "")
+        set_panel_title(axes, notes[index])
         axes.set_aspect("equal")
         axes.set_xlim(ends)
         axes.set_ylim(ends)
@@ -119,8 +119,8 @@ def threshold_accuracy(
     axes = figure.add_subplot()
     styles = zip((QUIET, OTHER, MAIN), ("-", "--", "-"), ("s", "^", "o"), strict=True)
     last = len(curves) - 1
-    for number, ((name, shares), style) in enumerate(zip(curves.items(), styles, strict=False)):
-        colour, line, marker = style if number < last else (MAIN, "-", "o")
+    for index, ((name, shares), style) in enumerate(zip(curves.items(), styles, strict=False)):
+        colour, line, marker = style if index < last else (MAIN, "-", "o")
         axes.plot(
             thresholds, shares, line, color=colour, marker=marker, markersize=4, label=name,
             clip_on=False,
@@ -148,7 +148,7 @@ def interval_calibration(levels, kinds: Mapping[str, Mapping[str, Sequence[float
     dimensions = list(next(iter(kinds.values())))
     figure = make_figure(3.3 * len(dimensions) + 0.4, 4.3)
     panels = figure.subplots(1, len(dimensions), squeeze=False)[0]
-    for number, (axes, dimension) in enumerate(zip(panels, dimensions, strict=True)):
+    for index, (axes, dimension) in enumerate(zip(panels, dimensions, strict=True)):
         axes.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1.2, label="perfectly calibrated")
         looks = ((MAIN, "o"), (ALERT, "s"))
         for (name, rows), (colour, marker) in zip(kinds.items(), looks, strict=False):
@@ -156,7 +156,7 @@ def interval_calibration(levels, kinds: Mapping[str, Mapping[str, Sequence[float
                 levels, rows[dimension], color=colour, marker=marker, markersize=3.5,
                 linewidth=1.6, label=name, clip_on=False,
             )  # fmt: skip
-        y = "labels inside" if number == 0 else ""
+        y = "labels inside" if index == 0 else ""
         dress(axes, x="nominal share", y=y, grid="both")
         set_panel_title(axes, dimension)
         axes.set_aspect("equal")

@@ -30,7 +30,7 @@ _LOW, _HIGH = emotion_ratings.SCALE
 def draw_panel(row: Mapping, dimensions, threshold, height: int, scale: float) -> np.ndarray:
     """Draws the nearest word, the plane, a line each, see `Task.draw_panel`."""
     names = [f"{part}{name}" for name in dimensions for part in ("", "low_", "high_")]
-    names += ["label", "start", "end", "doubt", "abstained"]
+    names += ["label", "start", "end", "uncertainty", "abstained"]
     trail = ()
     if emotion_ratings.has_plane(dimensions):
         trail = tuple(
@@ -97,9 +97,9 @@ class _Plane:
         draw.text((self.left + gap, top + gap), "arousal ↑", FAINT, writing, "la")
 
     def draw_trail(self, trail: tuple) -> None:
-        for number, values in enumerate(trail):
+        for index, values in enumerate(trail):
             if np.isfinite(values).all():
-                fresh = 0.15 + 0.6 * (number + 1) / len(trail)
+                fresh = 0.15 + 0.6 * (index + 1) / len(trail)
                 self._disc(*self.place(*values), 2.2 * self.panel.scale, mixed(SURE, fresh))
 
     def draw_point(self, row: dict, colour) -> None:
@@ -124,8 +124,8 @@ def _draw_line(panel: Panel, row: dict, name: str, colour, faceless: bool) -> No
     start, end = panel.left + 78 * scale, panel.right - 38 * scale
     ink = FAINT if faceless else TEXT
     draw.text((panel.left, middle), name, ink, writing, "lm")
-    number = "–" if faceless else f"{row[name]:.2f}"
-    draw.text((panel.right, middle), number, ink, writing, "rm")
+    index = "–" if faceless else f"{row[name]:.2f}"
+    draw.text((panel.right, middle), index, ink, writing, "rm")
     draw.rectangle((start, middle - 3 * scale, end, middle + 3 * scale), RAIL)
     if faceless:
         return

@@ -20,8 +20,8 @@ from fer_jax.tasks.dimensions.figures import (
     threshold_accuracy,
 )
 from fer_jax.tasks.dimensions.scores import TOLERANCE
-from fer_jax.tasks.evaluation import READINGS, Scored
-from fer_jax.tasks.report_lines import interval, number
+from fer_jax.tasks.evaluation import INFERENCE_MODES, Scored
+from fer_jax.tasks.report_lines import index, interval
 
 LOSS = "squared + 2 x absolute error"
 table = scores.predictions
@@ -36,31 +36,31 @@ def headline(row: dict) -> str:
     return f"accuracy at T = {TOLERANCE:g} {row['accuracy']:.4f}, RMSE {errors}"
 
 
-def content(config, clips, folds, scored: Scored, history) -> tuple[dict, dict]:
+def content(config, clips, folds, evaluated: Scored, history) -> tuple[dict, dict]:
     """Returns the figures for metrics.json, and the curves `intervals` and `risk`."""
-    intervals = scores.intervals(clips.classes, scored, scores.DRAWN_LEVELS)
-    selective, risk = scores.abstaining(config.evaluation.target_accuracy, scored)
+    intervals = scores.intervals(clips.classes, evaluated, scores.DRAWN_LEVELS)
+    selective, risk = scores.abstaining(config.evaluation.target_accuracy, evaluated)
     return {
-        "readings": scores.score_readings(clips, folds, scored),
+        "inference_modes": scores.score_inference_modes(clips, folds, evaluated),
         "paper": published.errors(config.method, config.data.dataset, clips.classes),
         "kept_epoch": evaluation.kept_epoch(history, folds),
         "best_epoch": evaluation.best_epoch_accuracy(history, folds),
-        "single_pass": scores.single_pass(scored),
+        "single_pass": scores.single_pass(evaluated),
         "intervals": scores.at_levels(intervals),
         "selective": selective,
     }, {"intervals": intervals, "risk": risk}
 
 
-def order(scored: Scored) -> np.ndarray:
+def order(evaluated: Scored) -> np.ndarray:
     """Indices of the predictions, from the best to the worst."""
-    return metrics.distances(scored.summary.mean, scored.labels).argsort(kind="stable")
+    return metrics.distances(evaluated.summary.mean, evaluated.labels).argsort(kind="stable")
 
 
-def figures(clips, scored: Scored, content: dict, curves: dict) -> Iterator[tuple]:
+def figures(clips, evaluated: Scored, content: dict, curves: dict) -> Iterator[tuple]:
     """Draws the figures: names, figures, captions."""
-    dimensions, summary, labels = clips.classes, scored.summary, scored.labels
-    source = scored.source
-    own = content["readings"]["mc_dropout" if scored.has_dropout else "stored"]
+    dimensions, summary, labels = clips.classes, evaluated.summary, evaluated.labels
+    source = evaluated.source
+    own = content["inference_modes"]["mc_dropout" if evaluated.has_dropout else "stored"]
     if emotion_ratings.has_plane(dimensions):
         columns = [dimensions.index(name) for name in emotion_ratings.PLANE]
         panels = {"labels": labels[:, columns], "predictions": summary.mean[:, columns]}
@@ -72,7 +72,9 @@ def figures(clips, scored: Scored, content: dict, curves: dict) -> Iterator[tupl
     ]
     figure = scatter(dimensions, labels, summary.mean, notes)
     yield "scatter", figure, f"Predictions against labels, {source}"
-    shares = {READINGS[n]: row["accuracy_curve"] for n, row in content["readings"].items()}
+    shares = {
+        INFERENCE_MODES[n]: row["accuracy_curve"] for n, row in content["inference_modes"].items()
+    }
     figure = threshold_accuracy(scores.THRESHOLDS, shares, TOLERANCE, scores.KAGGLE)
     yield "thresholds", figure, "Accuracy at every threshold (bilinear CNN paper's figure 6)"
     found = curves["intervals"]
@@ -86,16 +88,22 @@ def figures(clips, scored: Scored, content: dict, curves: dict) -> Iterator[tupl
     figure = risk_coverage({f"deviation over the passes ({source})": curves["risk"]})
     yield "risk_coverage", figure, f"Share beyond T = {TOLERANCE:g} among the images answered"
     if clips.crops is not None:
-        yield "faces", _best_and_worst(clips, scored), "Best and worst predictions (figures 7, 8)"
+        yield (
+            "faces",
+            _best_and_worst(clips, evaluated),
+            "Best and worst predictions (figures 7, 8)",
+        )
 
 
-def _best_and_worst(clips, scored: Scored):
+def _best_and_worst(clips, evaluated: Scored):
     """Faces with their labels and predictions."""
-    best, worst = images.best_and_worst(order(scored))
+    best, worst = images.best_and_worst(order(evaluated))
 
     def shown(index: int) -> images.Shown:
-        frames = take(clips, scored.indices[[index]])["frames"][0]
-        values = zip(scored.labels[index], scored.summary.mean[index], clips.classes, strict=True)
+        frames = take(clips, evaluated.indices[[index]])["frames"][0]
+        values = zip(
+            evaluated.labels[index], evaluated.summary.mean[index], clips.classes, strict=True
+        )
         text = "\n".join(f"{name[0].upper()} {own:.1f} → {said:.1f}" for own, said, name in values)
         return images.Shown(frames[len(frames) // 2], text)
 
@@ -113,16 +121,16 @@ def lines(content: dict) -> list[str]:
     paper, best = content["paper"], content["best_epoch"]
     rows = [
         (
-            READINGS[name],
-            number(row["accuracy"]),
+            INFERENCE_MODES[name],
+            index(row["accuracy"]),
             interval(row["interval_95_people"]),
-            number(row["threshold_for_kaggle"], 3),
+            index(row["threshold_for_kaggle"], 3),
         )
-        for name, row in content["readings"].items()
+        for name, row in content["inference_modes"].items()
     ]
     if paper is not None:
-        threshold = number(paper["threshold_for_kaggle"], 3)
-        rows.append(("paper (test images)", number(paper["accuracy"]), "", threshold))
+        threshold = index(paper["threshold_for_kaggle"], 3)
+        rows.append(("paper (test images)", index(paper["accuracy"]), "", threshold))
     epochs = report_lines.kept_epoch_line(content["kept_epoch"])
     if best is not None:
         epochs += f" {report_lines.best_epoch_line(best, 'images')}"
@@ -138,7 +146,7 @@ def lines(content: dict) -> list[str]:
         "challenge. Intervals: people drawn with replacement (where the source names none, every "
         "image is its own).",
         "",
-        *_error_rows(content["readings"], paper),
+        *_error_rows(content["inference_modes"], paper),
         "",
         "Errors are on the scale of the labels, 1 to 9. Whoever always says the labels' mean has "
         "their deviation as RMSE: errors of other labels compare by it only.",
@@ -157,17 +165,19 @@ def lines(content: dict) -> list[str]:
     ]
 
 
-def _error_rows(readings: dict, paper: dict | None) -> list[str]:
+def _error_rows(inference_modes: dict, paper: dict | None) -> list[str]:
     rows = []
-    for dimension in next(iter(readings.values()))["dimensions"]:
-        for name, reading in readings.items():
-            row = reading["dimensions"][dimension]
-            cells = [number(row["rmse"]), interval(row["rmse_interval_95"])]
-            cells += [number(row[key]) for key in ("label_deviation", "mae", "pearson", "ccc")]
-            rows.append((dimension, READINGS[name], *cells, interval(row["ccc_interval_95"])))
+    for dimension in next(iter(inference_modes.values()))["dimensions"]:
+        for name, inference_mode in inference_modes.items():
+            row = inference_mode["dimensions"][dimension]
+            cells = [index(row["rmse"]), interval(row["rmse_interval_95"])]
+            cells += [index(row[key]) for key in ("label_deviation", "mae", "pearson", "ccc")]
+            rows.append(
+                (dimension, INFERENCE_MODES[name], *cells, interval(row["ccc_interval_95"]))
+            )
         if paper is not None:
             own = paper["dimensions"][dimension]
-            cells = number(own["rmse"]), "", "", number(own["mae"]), number(own["pearson"]), "", ""
+            cells = index(own["rmse"]), "", "", index(own["mae"]), index(own["pearson"]), "", ""
             rows.append((dimension, "paper (test images)", *cells))
     headings = (
         "dimension | reading | RMSE | 95% interval | labels' deviation | MAE | r | "

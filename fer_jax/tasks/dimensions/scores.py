@@ -27,7 +27,7 @@ THRESHOLDS = np.round(np.arange(0, 2.05, 0.1), 1)
 KAGGLE = 0.7116
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # shares of labels that intervals shall hold, in the report
 DRAWN_LEVELS = tuple(step / 20 for step in range(1, 20))  # and in its figure
-KINDS = {"passes": "of the passes alone", "predictive": "with the residual variance"}
+KINDS = {"mc_samples": "of the passes alone", "predictive": "with the residual variance"}
 
 
 class Spread(NamedTuple):
@@ -69,22 +69,22 @@ def summarise_dimensions(values, residual=None) -> Spread:
     return Spread(samples.mean(0), variance, np.sqrt(variance.mean(-1)), residual)
 
 
-def score_readings(clips, folds, scored: Scored) -> dict:
+def score_inference_modes(clips, folds, evaluated: Scored) -> dict:
     """Errors of each reading, by dimension and over all of them."""
-    subjects = np.asarray(clips.subjects)[scored.indices]
-    deviation = scored.labels.std(0, dtype=np.float64)
+    subjects = np.asarray(clips.subjects)[evaluated.indices]
+    deviation = evaluated.labels.std(0, dtype=np.float64)
     table = {}
-    for name, predicted in scored.probabilities.items():
-        distance = metrics.distances(predicted, scored.labels)
+    for name, predicted in evaluated.probabilities.items():
+        distance = metrics.distances(predicted, evaluated.labels)
         low, high = metrics.bootstrap_interval(
-            _all_errors, predicted, scored.labels, groups=subjects
+            _all_errors, predicted, evaluated.labels, groups=subjects
         )  # [4, D] and, in a row of its own, the accuracy
-        found = {key: function(predicted, scored.labels) for key, function in ERRORS.items()}
+        found = {key: function(predicted, evaluated.labels) for key, function in ERRORS.items()}
         table[name] = {
             "accuracy": float(metrics.accuracy_at(distance, TOLERANCE)),
             "interval_95_people": (float(low[-1, 0]), float(high[-1, 0])),
             "accuracy_folds": {
-                fold.name: float(metrics.accuracy_at(distance[scored.folds == index], TOLERANCE))
+                fold.name: float(metrics.accuracy_at(distance[evaluated.folds == index], TOLERANCE))
                 for index, fold in enumerate(folds)
             },
             "accuracy_curve": [float(metrics.accuracy_at(distance, t)) for t in THRESHOLDS],
@@ -108,35 +108,35 @@ def _all_errors(predicted, labels, weight) -> np.ndarray:
     return np.stack([*errors, np.broadcast_to(right[:, None], errors[0].shape)], 1)
 
 
-def single_pass(scored: Scored) -> dict | None:
+def single_pass(evaluated: Scored) -> dict | None:
     """Accuracy of the single samples of MC dropout; None without dropout."""
-    if not scored.has_dropout:
+    if not evaluated.has_dropout:
         return None
     near = [
-        float(metrics.accuracy_at(metrics.distances(one, scored.labels), TOLERANCE))
-        for one in scored.samples
+        float(metrics.accuracy_at(metrics.distances(one, evaluated.labels), TOLERANCE))
+        for one in evaluated.samples
     ]
     return {
-        "passes": len(near),
+        "mc_samples": len(near),
         "accuracy_mean": float(np.mean(near)),
         "accuracy_std": float(np.std(near)),
     }
 
 
-def with_residuals(scored: Scored) -> tuple[Spread, np.ndarray, str]:
+def with_residuals(evaluated: Scored) -> tuple[Spread, np.ndarray, str]:
     """Adds the residual variance, measured on other images than those it is scored on.
 
     Returns:
       The summary with `residual [N, D]`, the residual variance `[D]` of the bundle, and where it
       was measured.
     """
-    summary, labels = scored.summary, scored.labels
-    if scored.validation is not None:
-        residual = _residual_variance(*scored.validation)
+    summary, labels = evaluated.summary, evaluated.labels
+    if evaluated.validation is not None:
+        residual = _residual_variance(*evaluated.validation)
         each, source = np.broadcast_to(residual, labels.shape), "validation"
-    elif scored.folds[-1] > 0:
+    elif evaluated.folds[-1] > 0:
         each, source = np.empty(labels.shape), "the other folds"
-        for own, rest in evaluation.held_out_folds(scored):
+        for own, rest in evaluation.evaluation_folds(evaluated):
             each[own] = _residual_variance(labels[rest], summary, rest)
         residual = _residual_variance(labels, summary)
     else:
@@ -152,25 +152,25 @@ def _residual_variance(labels, summary: Spread, where=slice(None)) -> np.ndarray
     return np.maximum(squares.mean(0), 0.0)
 
 
-def intervals(dimensions, scored: Scored, levels=LEVELS) -> dict:
+def intervals(dimensions, evaluated: Scored, levels=LEVELS) -> dict:
     """Counts how often intervals hold the label, and how wide they are.
 
     Args:
       dimensions: names.
-      scored: the predictions.
+      evaluated: the predictions.
       levels: shares of the labels that the intervals shall hold.
 
     Returns:
-      `residual_variance` by dimension, `measured_on`, `levels`, and for "passes" (quantiles of the
-      samples; only of a model with dropout) and "predictive" (`Spread.half_width`) the `coverage`
+      `residual_variance` by dimension, `measured_on`, `levels`, and for "mc_samples" (quantiles of
+      the samples; only of a model with dropout) and "predictive" (`Spread.half_width`) the `coverage`
       and the mean `width` of each dimension at every level.
     """
-    summary, residual, source = with_residuals(scored)
+    summary, residual, source = with_residuals(evaluated)
     kinds = {"predictive": [summary.interval(level) for level in levels]}
-    if scored.has_dropout:
+    if evaluated.has_dropout:
         ends = [0.5 + way * level / 2 for level in levels for way in (-1, 1)]
-        bounds = np.quantile(scored.samples, ends, axis=0)
-        kinds["passes"] = list(zip(bounds[::2], bounds[1::2], strict=True))
+        bounds = np.quantile(evaluated.samples, ends, axis=0)
+        kinds["mc_samples"] = list(zip(bounds[::2], bounds[1::2], strict=True))
     return {
         "residual_variance": residual.tolist(),
         "measured_on": source,
@@ -179,7 +179,9 @@ def intervals(dimensions, scored: Scored, levels=LEVELS) -> dict:
         kind: {
             dimension: {
                 "coverage": [
-                    float(((low <= scored.labels) & (scored.labels <= high))[:, column].mean())
+                    float(
+                        ((low <= evaluated.labels) & (evaluated.labels <= high))[:, column].mean()
+                    )
                     for low, high in pairs
                 ],
                 "width": [float((high - low)[:, column].mean()) for low, high in pairs],
@@ -202,7 +204,7 @@ def at_levels(found: dict, levels=LEVELS) -> dict:
     return picked
 
 
-def abstaining(target: float, scored: Scored) -> tuple[dict, tuple]:
+def abstaining(target: float, evaluated: Scored) -> tuple[dict, tuple]:
     """Threshold on `Spread.doubt`, see `evaluation.choose_threshold`, and `Curves.risk`.
 
     A prediction within `TOLERANCE` is correct.
@@ -211,29 +213,29 @@ def abstaining(target: float, scored: Scored) -> tuple[dict, tuple]:
     def measure(labels, summary):
         return summary.doubt, metrics.distances(summary.mean, labels) < TOLERANCE
 
-    uncertainty, correct = measure(scored.labels, scored.summary)
+    uncertainty, correct = measure(evaluated.labels, evaluated.summary)
     curve = evaluation.risk_curve(uncertainty, correct)
     return {
-        **evaluation.choose_threshold(target, scored, measure),
+        **evaluation.choose_threshold(target, evaluated, measure),
         "area_under_risk_coverage": curve[-1],
         "error_of_all": float(1 - correct.mean()),
     }, curve
 
 
-def predictions(clips, folds, scored: Scored):
+def predictions(clips, folds, evaluated: Scored):
     """One row a scored image: who, truth, prediction, uncertainty, distance from the truth."""
-    summary = with_residuals(scored)[0]
+    summary = with_residuals(evaluated)[0]
     low, high = summary.interval()
-    columns = {"true_": scored.labels, "": summary.mean, "std_": summary.variance**0.5}
+    columns = {"true_": evaluated.labels, "": summary.mean, "std_": summary.variance**0.5}
     columns |= {"low_": low, "high_": high}
     columns |= {
-        f"{reading}_": values
-        for reading, values in scored.probabilities.items()
-        if reading != "mc_dropout"
+        f"{inference_mode}_": values
+        for inference_mode, values in evaluated.probabilities.items()
+        if inference_mode != "mc_dropout"
     }
-    table = evaluation.identity(clips, folds, scored)
+    table = evaluation.identity(clips, folds, evaluated)
     for prefix, values in columns.items():
         table |= {f"{prefix}{name}": values[:, n] for n, name in enumerate(clips.classes)}
-    table["doubt"] = summary.doubt
-    table["distance"] = metrics.distances(summary.mean, scored.labels)
+    table["uncertainty"] = summary.doubt
+    table["distance"] = metrics.distances(summary.mean, evaluated.labels)
     return evaluation.as_table(table)

@@ -45,7 +45,7 @@ class Dimensions(Task):
 
     def columns(self, names) -> list[str]:
         around = (f"{part}_{name}" for part in ("std", "low", "high") for name in names)
-        return [*names, "label", *around, "doubt"]
+        return [*names, "label", *around, "uncertainty"]
 
     def row(self, summary, names, threshold) -> dict:
         mean, deviation = summary.mean[0], summary.variance[0] ** 0.5
@@ -59,7 +59,7 @@ class Dimensions(Task):
         doubt = float(summary.doubt[0])
         return row | {
             "label": emotion_ratings.nearest(mean, names),
-            "doubt": doubt,
+            "uncertainty": doubt,
             "abstained": threshold is not None and doubt > threshold,
         }
 
@@ -86,5 +86,5 @@ class Dimensions(Task):
         return [
             Column("nearest word", label, right=False),
             *map(value, names),
-            *([Column("doubt", lambda row: f"{row['doubt']:.2f}")] if whole else []),
+            *([Column("uncertainty", lambda row: f"{row['doubt']:.2f}")] if whole else []),
         ]
