@@ -42,7 +42,7 @@ $(TEST)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/pip install --quiet --upgrade pip
 	$(TEST)/bin/pip install --quiet "$(TORCH)"
-	$(TEST)/bin/pip install --quiet --editable ".[train,preprocess,notebook,dev]"
+	$(TEST)/bin/pip install --quiet --editable ".[train,preprocess,notebook,docs,dev]"
 	touch $@
 
 clean:

@@ -61,8 +61,8 @@ def _schedule(config, steps_per_epoch: int, epochs: int) -> optax.Schedule:
 
     Args:
       config: `config.optimizer`: learning_rate, warmup_epochs, schedule ("constant", "plateau",
-        "cosine", or "steps": times lr_factor at each of lr_milestones, in lr_milestone_unit, "epoch" or
-        "step").
+        "cosine", or "steps": times lr_factor at each of lr_milestones, which count in
+        lr_milestone_unit, "epoch" or "step").
       steps_per_epoch, epochs: length of the schedule.
     """
     warmup = round(config.warmup_epochs * steps_per_epoch)

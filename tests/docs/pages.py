@@ -12,8 +12,6 @@ PAGES = (
     "CONTRIBUTING.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 )
-# An extra that the pages name before it is there: to be deleted when it is.
-COMING = {"docs"}
 _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 

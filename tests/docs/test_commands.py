@@ -20,7 +20,7 @@ import preprocess.__main__
 from fer_jax.experiments import configs
 from fer_jax.systems import SYSTEMS
 from preprocess.datasets import DATASETS
-from tests.docs.pages import COMING, PAGES, ROOT, commands, read
+from tests.docs.pages import PAGES, ROOT, commands, read
 
 SAME = {  # in a clone, and installed
     "preprocess": "prepare", "run.py": "train", "fer_jax.predict": "predict",
@@ -153,7 +153,7 @@ def test_no_other_commands():
             case ["make", target]:
                 assert target in targets
             case ["pip", "install", "-e", what]:
-                assert set(re.findall(r"\w+", what)) <= set(extras) | COMING
+                assert set(re.findall(r"\w+", what)) <= set(extras)
             case [program, *rest] if program.startswith(".venv-test/bin/"):
                 files = [word for word in rest if word.startswith("tests/")]
                 assert all((ROOT / file).exists() for file in files)

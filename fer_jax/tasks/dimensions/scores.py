@@ -161,9 +161,9 @@ def intervals(dimensions, evaluated: Scored, levels=LEVELS) -> dict:
       levels: shares of the labels that the intervals shall hold.
 
     Returns:
-      `residual_variance` by dimension, `measured_on`, `levels`, and for "mc_samples" (quantiles of
-      the samples; only of a model with dropout) and "predictive" (`Spread.half_width`) the `coverage`
-      and the mean `width` of each dimension at every level.
+      `residual_variance` by dimension, `measured_on`, `levels`, and the `coverage` and mean
+      `width` of each dimension at every level, for "mc_samples" (quantiles of the samples; only for
+      a model with dropout) and "predictive" (`Spread.half_width`).
     """
     summary, residual, source = with_residuals(evaluated)
     kinds = {"predictive": [summary.interval(level) for level in levels]}
