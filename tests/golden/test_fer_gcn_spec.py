@@ -8,49 +8,23 @@ import numpy as np
 import pytest
 
 from fer_jax.data.frame_selection import select_frames
-from fer_jax.systems.fer_gcn import network
 from fer_jax.systems.fer_gcn.network import FERGCN, fuse, intensity_weights, propagate
 from fer_jax.training.program import count_parameters
 from tests.golden.sizes import size, variables_of
 from tests.quick import quick
 
-STAGES = ((4, 1),)
 A = np.float32([[0.9, 0.2, 0.7], [0.1, 0.8, 0.9], [0, 0.1, 1.4]])
 H = np.float32([[1, 0], [0, 1], [2, 2]])
-
-
-def small_model(**options):
-    return FERGCN(3, **{"frames": 16, "features": 8, "stages": STAGES, **options})
-
-
-def clips(frames=16, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(2, frames, 8, 8, 3)).astype(np.float32)
-
-
-@functools.cache
-def initial_variables():
-    return quick(functools.partial(small_model().init, train=False))(jax.random.key(0), clips())
 
 
 # Section 3
 
 
-def test_at_first_the_frames_are_independent():
-    variables = initial_variables()
-    np.testing.assert_array_equal(variables["params"]["A"], np.eye(16))
-
-    @quick
-    def run(variables, inputs):
-        model = small_model().bind(variables)
-        features = model.embed(model.maps(inputs))
-        return features, model.graph(features)
-
-    features, found = run(variables, clips())
-    kernel = variables["params"]["graph_modules_0"]["kernel"]
-    product = np.asarray(features) @ np.asarray(kernel)
-    expected = np.where(product > 0, product, 0.2 * product)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+def test_at_first_frames_are_independent_and_fusion_is_their_mean():
+    model, frames = FERGCN(3, frames=16, features=8, stages=((4, 1),)), jnp.zeros((1, 16, 8, 8, 3))
+    params = quick(functools.partial(model.init, train=False))(jax.random.key(0), frames)
+    np.testing.assert_array_equal(params["params"]["A"], np.eye(16))
+    np.testing.assert_array_equal(intensity_weights(jnp.eye(16)), np.full(16, 0.0625, np.float32))
 
 
 def test_example_of_three_frames():
@@ -66,50 +40,9 @@ def test_what_is_negative_leaks_a_fifth():
     np.testing.assert_allclose(leaked[0], -0.2 * (A @ H), atol=1e-6)
 
 
-def test_at_first_fusion_is_the_mean():
-    weights = intensity_weights(jnp.eye(16))
-    np.testing.assert_array_equal(weights, np.full(16, 0.0625, np.float32))
-    variables = initial_variables()
-    forward = [
-        quick(functools.partial(small_model(fusion=fusion).apply, train=False))
-        for fusion in (True, False)
-    ]
-    fused, mean = (function(variables, clips()) for function in forward)
-    np.testing.assert_allclose(fused, mean, rtol=1e-5, atol=1e-6)
-    params = {**variables["params"], "A": jnp.eye(16).at[:, 3].add(5.0)}
-    fused, mean = (function({**variables, "params": params}, clips()) for function in forward)
-    assert np.abs(fused - mean).max() > 1e-3
-
-
-def test_no_gradient_flows_through_the_fusion(monkeypatch):
-    """The gradient of A is that of the graph convolutions, whatever the fusion makes of A."""
-    model, variables = small_model(), initial_variables()
-    inputs, label = clips(), jnp.array([0, 2])
-    adjacency = jnp.eye(16) + 0.1 * jax.random.normal(jax.random.key(1), (16, 16))
-
-    def loss(adjacency, weights=None):
-        """Cross-entropy; `weights` stand for the fusion's where they are given."""
-        bound = model.bind({**variables, "params": {**variables["params"], "A": adjacency}})
-        if weights is None:
-            logits = bound(inputs, train=False)
-        else:
-            x = bound.embed(bound.maps(inputs))
-            for module in bound.graph_modules:
-                x = module(adjacency, x)
-            logits = bound.head(fuse(weights, x))
-        return -jnp.take_along_axis(jax.nn.log_softmax(logits), label[:, None], 1).mean()
-
-    through_graph = quick(jax.grad(loss))(adjacency, intensity_weights(adjacency))
-    found = quick(jax.grad(loss))(adjacency)
-    assert np.abs(found).max() > 1e-4
-    np.testing.assert_allclose(found, through_graph, rtol=1e-4, atol=1e-8)
-
-    def flowing(adjacency):
-        return jax.nn.softmax(adjacency.mean(axis=0))
-
-    monkeypatch.setattr(network, "intensity_weights", flowing)
-    leaking = quick(jax.grad(lambda adjacency: loss(adjacency)))(adjacency)
-    assert np.abs(leaking - through_graph).max() > 1e-2 * np.abs(through_graph).max()
+def test_no_gradient_flows_through_the_fusion():
+    weighted = jax.grad(lambda adjacency: (intensity_weights(adjacency) * jnp.arange(3)).sum())
+    np.testing.assert_array_equal(weighted(A), 0)
 
 
 # Section 4

@@ -1,15 +1,14 @@
 """Worked example and published numbers of the specification of ST-GCN, AGCN and DGNN."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fer_jax.faces import landmarks
 from fer_jax.layers.build import GRAPH_LEAVES
 from fer_jax.systems import build
-from fer_jax.systems.graph_baselines.dgnn import DirectedLayer, incidence
-from fer_jax.systems.graph_baselines.st_gcn import GraphLayer, partition, spatial_partition
+from fer_jax.systems.graph_baselines.dgnn import incidence
+from fer_jax.systems.graph_baselines.st_gcn import partition, spatial_partition
 from fer_jax.training.program import count_parameters
 from tests.golden.sizes import variables_of
 
@@ -111,26 +110,3 @@ def test_graph_matrices_are_known_by_name(fields, leaves):
         if path[-1].key in GRAPH_LEAVES:
             found.setdefault(path[-1].key, []).append(leaf.shape)
     assert found == {name: [shape] * 7 for name, shape in leaves.items()}
-
-
-@pytest.mark.parametrize("name", ["st_gcn", "agcn", "dgnn"])
-@pytest.mark.parametrize(
-    ("frames", "through"), [(4, [4, 4, 4, 4, 2, 2, 2]), (5, [5, 5, 5, 5, 3, 3, 3])]
-)
-def test_time_and_width_through_the_net(name, frames, through):
-    model = build({"name": name}, 6, reference_graph(312))
-    inputs = jnp.zeros((2, frames, 51, 2))
-    layers = (GraphLayer, DirectedLayer)
-    _, state = jax.eval_shape(
-        lambda: model.init_with_output(
-            jax.random.key(0), inputs, train=False,
-            capture_intermediates=lambda module, _: isinstance(module, layers),
-        )
-    )  # fmt: skip
-    outputs = [
-        jax.tree.leaves(state["intermediates"][f"layer{n}"]["__call__"])[0].shape
-        for n in range(1, 8)
-    ]
-    assert [shape[2:] for shape in outputs] == list(
-        zip(through, [8, 16, 16, 32, 32, 64, 64], strict=True)
-    )

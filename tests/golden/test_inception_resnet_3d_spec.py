@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax.data.model_inputs import frame_inputs
 from fer_jax.systems.inception_resnet_3d import landmark_filters
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.training.program import count_parameters
@@ -17,48 +16,48 @@ shortcut_filters = jax.jit(landmark_filters.shortcut_filters, static_argnums=(1,
 
 
 @functools.cache
-def shapes(side=299, **fields):
-    """Variables, maps of the six blocks and logits of two clips of ten frames."""
+def params_of(**fields):
+    """Shapes of the parameters, whose sizes no number of frames or pixels changes."""
+    return shapes("init", 49, 1, **fields)["params"]
+
+
+def shapes(method, side, frames=10, **fields):
+    """What a method of the network returns for two clips; inputs are shapes, too."""
     model = InceptionResNet3D(6, **fields)
     inputs = {
-        "frames": jax.ShapeDtypeStruct((2, 10, side, side, 3), jnp.float32),
-        "landmarks": jax.ShapeDtypeStruct((2, 10, 68, 2), jnp.float32),
+        "frames": jax.ShapeDtypeStruct((2, frames, side, side, 3), jnp.float32),
+        "landmarks": jax.ShapeDtypeStruct((2, frames, 68, 2), jnp.float32),
     }
-
-    def found(key, inputs):
-        variables = model.init(key, inputs, train=False)
-        maps = model.apply(variables, inputs, method=model.maps)
-        return variables, maps, model.apply(variables, inputs, train=False)
-
+    init = functools.partial(model.init, train=False)
+    if method == "init":
+        return jax.eval_shape(init, jax.random.key(0), inputs)
+    found = lambda key, x: model.init_with_output(key, x, method=method)[0]  # noqa: E731
     return jax.eval_shape(found, jax.random.key(0), inputs)
 
 
 # Sections 2 and 3
 
 
-def test_sizes_of_the_maps():
+@pytest.mark.parametrize(
+    ("fields", "side", "sizes"),
+    [
+        ({}, 299, [(38, 256), (38, 256), (18, 896), (18, 896), (8, 1792), (8, 1792)]),
+        ({"divisor": 8}, 96, [(12, 32), (12, 32), (5, 112), (5, 112), (2, 224), (2, 224)]),
+        (
+            {"version": "v2"}, 299,
+            [(38, 320), (38, 320), (18, 1088), (18, 1088), (8, 2080), (8, 2080)],
+        ),
+    ],
+)  # fmt: skip
+def test_sizes_of_the_maps(fields, side, sizes):
     """Time never shrinks; 299 pixels become 38, 18 and 8."""
-    _, maps, logits = shapes()
-    sizes = [(38, 256), (38, 256), (18, 896), (18, 896), (8, 1792), (8, 1792)]
+    maps = shapes("maps", side, **fields)
     assert [each.shape for each in maps] == [(2, 10, s, s, c) for s, c in sizes]
-    assert logits.shape == (2, 6)
-
-
-def test_sizes_of_the_small_network():
-    _, maps, _ = shapes(side=96, divisor=8)
-    sizes = [(12, 32), (12, 32), (5, 112), (5, 112), (2, 224), (2, 224)]
-    assert [each.shape for each in maps] == [(2, 10, s, s, c) for s, c in sizes]
-
-
-def test_sizes_of_the_second_version():
-    channels = [each.shape[-1] for each in shapes(version="v2")[1]]
-    assert channels == [320, 320, 1088, 1088, 2080, 2080]
 
 
 def test_kernels_span_three_frames_unless_they_have_one_pixel():
-    params = shapes()[0]["params"]
     kernels = {}
-    for block, parts in params.items():
+    for block, parts in params_of().items():
         for name, leaves in parts.items():
             if name.endswith("conv") or name == "linear":
                 kernels[f"{block}/{name}"] = leaves["kernel"].shape[:3]
@@ -85,7 +84,7 @@ def test_kernels_span_three_frames_unless_they_have_one_pixel():
     ],
 )
 def test_parameters(version, factorised, total):
-    params = shapes(version=version, factorised=factorised)[0]["params"]
+    params = params_of(version=version, factorised=factorised)
     assert count_parameters(params) == (total, total)
     assert size(params["head"]) == 1_206
     assert size(params["lstm"]) == {"v1": 1_594_400, "v2": 1_824_800}[version]
@@ -123,12 +122,3 @@ def test_a_landmark_in_the_corner():
     np.testing.assert_allclose(found[17, :6], [1, 0.9, 0.8, 0.7, 0, 0], atol=1e-6)
     np.testing.assert_allclose(found[14, :5], [0.7, 0.6, 0.5, 0.4, 0], atol=1e-6)
     assert np.count_nonzero(found) == 16 and not found[:14].any()
-
-
-# Section 6
-
-
-def test_pixels_lie_between_minus_one_and_one():
-    frames = np.uint8([[[[[0, 255, 51]]]]])
-    scaled = frame_inputs(frames, 0, InceptionResNet3D.pixels)
-    np.testing.assert_allclose(scaled.reshape(-1), [-1, 1, -0.6], atol=1e-6)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fer_jax.data.model_inputs import frame_inputs
+from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.systems.stc_nlstm.network import STCNLSTM, mspp
 from fer_jax.training.program import count_parameters
 from tests.golden.sizes import shape_of, size, variables_of
@@ -97,7 +98,8 @@ def test_parameters_with_one_lstm(nesting):
 # Section 6
 
 
-def test_pixels_lie_between_minus_one_and_one():
+@pytest.mark.parametrize("network", [STCNLSTM, InceptionResNet3D])
+def test_pixels_lie_between_minus_one_and_one(network):
     frames = np.uint8([[[[[0, 255, 51]]]]])
-    scaled = frame_inputs(frames, 0, STCNLSTM.pixels)
+    scaled = frame_inputs(frames, 0, network.pixels)
     np.testing.assert_allclose(scaled.reshape(-1), [-1, 1, -0.6], atol=1e-6)

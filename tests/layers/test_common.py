@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fer_jax.layers import common
+from tests.layers.compare import assert_same
 from tests.quick import quick
 
 RATE = 0.2
@@ -18,16 +19,10 @@ def normal(seed, *shape):
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])  # a GPU sums many rows in parts
-@pytest.mark.parametrize("shape", [(5,), (4, 5), (2, 3, 4, 5), (7, 3 * 1024, 5)])
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4, 5), (7, 3 * 1024, 5)])
 def test_channel_mix_and_its_derivative(shape, backend, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    x, kernel, cotangent = normal(0, *shape), normal(1, 5, 3), normal(2, *shape[:-1], 3)
-    for ours, plain in zip(
-        jax.vjp(common.channel_mix, x, kernel)[1](cotangent),
-        jax.vjp(jnp.matmul, x, kernel)[1](cotangent),
-        strict=True,
-    ):
-        np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-4)
+    assert_same(common.channel_mix, jnp.matmul, normal(0, *shape), normal(1, 5, 3), tolerance=1e-4)
 
 
 def test_channel_mix_under_vmap():
@@ -52,6 +47,20 @@ def test_batch_norm_is_that_of_pytorch():
     np.testing.assert_allclose(stats["var"], theirs.running_var, rtol=1e-4)
     y = ours.apply(variables, x, train=False)
     np.testing.assert_allclose(y.reshape(-1, 3), theirs.eval()(rows).detach(), rtol=1e-3, atol=1e-4)
+
+
+def test_batch_norm_of_half_precision_keeps_whole_statistics():
+    x, variables = normal(0, 8, 5, 3) + 9, common.BatchNorm().init(
+        jax.random.key(0), normal(0, 8, 5, 3), train=False
+    )  # fmt: skip
+    (y, stats), (half, half_stats) = (
+        common.BatchNorm().apply(variables, each, train=True, mutable=["batch_stats"])
+        for each in (x, x.astype("bfloat16"))
+    )
+    np.testing.assert_allclose(half.astype(np.float32), y, atol=0.1)
+    for ours, theirs in zip(jax.tree.leaves(half_stats), jax.tree.leaves(stats), strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_allclose(ours, theirs, rtol=0.02)
 
 
 def test_initialising_in_training_mode_stores_no_statistics():
@@ -79,13 +88,13 @@ def test_batch_norm_of_a_batch_in_parts_is_that_of_the_whole():
 # Dropout. A mask is 1 where an element is kept.
 
 
-def masks(keys, shape=(64, 40, 50), batch_axis=0):
-    drop = common.Dropout(RATE, batch_axis=batch_axis)
+def masks(keys, shape=(64, 40, 50)):
+    drop = common.Dropout(RATE)
 
     def mask(key):
         return drop.apply({}, jnp.ones(shape), active=True, rngs={"dropout": key}) > 0
 
-    return np.asarray(jax.jit(jax.vmap(mask))(keys))
+    return np.asarray(quick(jax.vmap(mask))(keys))
 
 
 @pytest.fixture(scope="module")
@@ -119,34 +128,22 @@ def test_share_of_kept_elements(many):
         assert shares.std() == pytest.approx(np.sqrt(RATE * (1 - RATE) / count), rel=0.6)
 
 
-def test_keys_are_independent(many):
-    assert_independent(many)
-
-
-def test_examples_are_independent(many):
-    assert_independent(many[0])
-    assert_independent(many[:, ::7].swapaxes(0, 1))
-
-
-def test_elements_are_independent(many):
-    assert_independent(many.reshape(-1, 2000)[:, :60].T)
+def test_masks_are_independent(many):
+    """Of keys, of examples, of elements; no pair of key and example repeats a mask."""
     flat = many.reshape(-1, 2000)
+    for rows in (many, many[0], many[:, ::7].swapaxes(0, 1), flat[:, :60].T):
+        assert_independent(rows)
     for lag in (1, 2, 16, 50, 256, 1024):  # also neighbours and powers of two
         product = (flat[:, :-lag] - (1 - RATE)) * (flat[:, lag:] - (1 - RATE))
         z = product.mean() / (RATE * (1 - RATE)) * np.sqrt(product.size)
         assert abs(z) < 5, lag
+    assert len(np.unique(np.packbits(flat, axis=-1), axis=0)) == len(flat)
 
 
 def test_consecutive_keys_and_steps_are_independent():
-    base = jax.random.key(7)
-    assert_independent(masks(jax.vmap(jax.random.key)(jnp.arange(12)), (8, 500)))
-    steps = jax.vmap(jax.random.fold_in, (None, 0))(base, jnp.arange(12))
-    assert_independent(masks(steps, (8, 500)))
-
-
-def test_pairs_of_keys_and_examples_do_not_repeat_a_mask(many):
-    rows = np.packbits(many.reshape(-1, 2000), axis=-1)
-    assert len(np.unique(rows, axis=0)) == len(rows)
+    steps = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(7), jnp.arange(12))
+    for keys in (jax.vmap(jax.random.key)(jnp.arange(12)), steps):
+        assert_independent(masks(keys, (8, 500)))
 
 
 def test_kept_elements_are_scaled_and_the_mean_stays():
@@ -175,8 +172,7 @@ def test_gradient_passes_kept_elements_only():
     np.testing.assert_array_equal(jax.grad(total)(x), jnp.where(kept, 2.0, 0.0))
 
 
-@pytest.mark.parametrize("batch_axis", [0, 1])
-@pytest.mark.parametrize("parts", [2, 8])
+@pytest.mark.parametrize(("batch_axis", "parts"), [(0, 8), (1, 2)])
 def test_dropout_of_a_batch_in_parts_draws_the_same_masks(batch_axis, parts):
     shape = (16, 6, 5) if batch_axis == 0 else (6, 16, 5)
     x = jnp.ones(shape)

@@ -1,5 +1,7 @@
 """Convolution over frames and pixels: that of a CPU against that of an accelerator; pooling."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -15,93 +17,71 @@ from fer_jax.layers.conv3d import (
     max_pool_frames,
     mean_pool_3,
 )
+from fer_jax.layers.cpu_tiles import Parts, cut
 from fer_jax.layers.cpu_winograd import convolve_on_cpu
+from tests.layers.compare import (
+    assert_close,
+    assert_same,
+    assert_same_on_accelerator,
+    both,
+    derivatives,
+    normal,
+)
 from tests.quick import quick
 
-# Patches serve few channels, tiles many; clips, frames, height, width, channels in and out.
-SIZES = [(2, 4, 6, 5, 3, 4), (2, 3, 8, 7, 9, 2), (2, 1, 4, 4, 8, 12), (1, 2, 1, 3, 1, 5)]
+# Patches serve few channels, tiles many; clips, frames, height, width, channels in.
+SIZES = [(2, 4, 6, 5, 3), (2, 3, 8, 7, 9), (2, 1, 4, 4, 8), (1, 2, 1, 3, 1)]
 
 
-def normal(seed, *shape):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def assert_close(ours, theirs, tolerance=1e-5):
-    """Compares to a share of the largest value: sums of many products round by that."""
-    assert ours.shape == theirs.shape
-    atol = tolerance * max(np.abs(theirs).max(initial=0), 1)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol)
-
-
-def derivatives(function, *arguments):
-    """Value and derivatives; the last argument is the cotangent."""
-    y, pull = jax.vjp(function, *arguments[:-1])
-    return y, *pull(arguments[-1])
-
-
-def pooled(function, x):
-    """Value and derivative of a pooling."""
-    shape = jax.eval_shape(function, x).shape
-    return quick(lambda x, cotangent: derivatives(function, x, cotangent))(x, normal(1, *shape))
-
-
-@pytest.mark.parametrize(("clips", "frames", "height", "width", "fan_in", "fan_out"), SIZES)
-def test_values_and_derivatives(clips, frames, height, width, fan_in, fan_out):
-    x, kernel = normal(0, clips, frames, height, width, fan_in), normal(1, 3, 3, 3, fan_in, fan_out)
-    cotangent = normal(2, clips, frames, height, width, fan_out)
-
-    @quick
-    def both(*arguments):
-        return [derivatives(f, *arguments) for f in (convolve_on_cpu, convolve_3d)]
-
-    for ours, theirs in zip(*both(x, kernel, cotangent), strict=True):
-        assert_close(ours, theirs)
-
-
-@pytest.mark.parametrize("size", [(2, 4, 6, 6, 2, 3), (4, 6, 6, 6, 8, 3)])
-@pytest.mark.parametrize("bytes_at_once", [1, 2**15, 2**17])
-def test_values_and_derivatives_in_parts_of_any_size(bytes_at_once, size, monkeypatch):
-    """One frame, some frames, some clips at a time."""
-    monkeypatch.setattr(cpu_winograd, "_BYTES_AT_ONCE", bytes_at_once)
-    test_values_and_derivatives(*size)
+@pytest.mark.parametrize("size", SIZES)
+def test_values_and_derivatives(size):
+    assert_same(convolve_on_cpu, convolve_3d, normal(0, *size), normal(1, 3, 3, 3, size[-1], 4))
 
 
 @pytest.mark.parametrize("channels", [2, 8])
-def test_derivatives_inside_a_loop(channels):
-    """Training runs in one."""
-    x, kernel = normal(0, 3, 1, 4, 6, 6, channels), normal(1, 3, 3, 3, channels, 3)
-    cotangent = normal(2, 3, 1, 4, 6, 6, 3)
+@pytest.mark.parametrize("frames", [1, 2, 4])
+def test_values_and_derivatives_in_parts_of_any_size(frames, channels, monkeypatch):
+    """One frame, some frames, one clip at a time."""
+    parts = Parts(1, frames, 4 // frames, 2 * 4 // frames)
+    monkeypatch.setattr(cpu_winograd, "cut", lambda *_: parts)
+    test_values_and_derivatives((2, 4, 6, 5, channels))
 
-    def summed(function):
-        def step(total, inputs):
-            y, x_gradient, kernel_gradient = derivatives(function, inputs[0], kernel, inputs[1])
-            return total + kernel_gradient, (y, x_gradient)
 
-        return quick(lambda: jax.lax.scan(step, 0 * kernel, (x, cotangent)))()
+def test_parts_are_as_large_as_the_limit_allows():
+    frame = 4 * 5 * 6 * 3
+    for limit, parts in [
+        (1, (1, 1, 4, 24)), (2 * frame, (1, 2, 2, 12)), (3.9 * frame, (1, 2, 2, 12)),
+        (8 * frame, (2, 4, 1, 3)), (23 * frame, (3, 4, 1, 2)), (24 * frame, (6, 4, 1, 1)),
+    ]:  # fmt: skip
+        assert cut((6, 4, 5, 6, 3), 4, limit) == parts
 
-    ours, theirs = (jax.tree.leaves(summed(f)) for f in (convolve_on_cpu, convolve_3d))
-    for each, expected in zip(ours, theirs, strict=True):
+
+@pytest.mark.parametrize("channels", [2, 8])
+def test_derivatives_of_runs_side_by_side_in_a_loop(channels):
+    """As runs are trained."""
+    x, kernel = normal(0, 2, 3, 1, 3, 4, 5, channels), normal(1, 3, 3, 3, 3, channels, 3)
+
+    def trained(function, x, kernel):
+        def step(total, x):
+            y, pixels, taps = jax.vmap(functools.partial(derivatives, function))(x, kernel)
+            return total + taps, (y, pixels)
+
+        return jax.tree.leaves(jax.lax.scan(step, 0 * kernel, x))
+
+    run = quick(lambda *a: [trained(f, *a) for f in (convolve_on_cpu, convolve_3d)])
+    found = run(x, kernel)
+    for each, expected in zip(*found, strict=True):
         assert_close(each, expected)
 
 
-@pytest.mark.parametrize("channels", [2, 8])
-def test_derivatives_under_vmap(channels):
-    x, kernel = normal(0, 3, 1, 3, 5, 5, channels), normal(1, 3, 3, 3, 3, channels, 4)
+def test_conv3d_is_the_same_on_a_cpu_and_an_accelerator():
+    """Of many channels out; other kernels: test_cpu_im2col."""
+    x, layer = normal(0, 2, 3, 6, 5, 3), Conv3D(9)
 
-    def gradients(function):
-        total = jax.grad(lambda x, k: (function(x, k) ** 2).sum(), (0, 1))
-        return quick(jax.vmap(total))(x, kernel)
+    def apply(x, kernel):
+        return layer.apply({"params": {"kernel": kernel, "bias": normal(2, 9)}}, x)
 
-    for ours, theirs in zip(gradients(convolve_on_cpu), gradients(convolve_3d), strict=True):
-        assert_close(ours, theirs)
-
-
-def test_conv3d_is_the_same_on_a_cpu_and_an_accelerator(monkeypatch):
-    layer, x = Conv3D(4), normal(0, 2, 3, 6, 5, 3)
-    variables = {"params": {"kernel": normal(1, 3, 3, 3, 3, 4), "bias": normal(2, 4)}}
-    on_cpu = quick(layer.apply)(variables, x)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert_close(on_cpu, layer.clone().apply(variables, x))
+    assert_same_on_accelerator(apply, x, normal(1, 3, 3, 3, 3, 9))
 
 
 def test_convolution_reaches_neighbouring_frames_alone():
@@ -135,9 +115,10 @@ def test_half_precision_is_of_the_product_alone():
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 3)])
 def test_pooling(size):
-    x = normal(0, 2, 3, *size, 4)
-    plain = pooled(lambda x: nn.max_pool(x, (1, 2, 2), (1, 2, 2)), x)
-    for ours, theirs in zip(pooled(max_pool_frames, x), plain, strict=True):
+    plain = lambda x: nn.max_pool(x, (1, 2, 2), (1, 2, 2))  # noqa: E731
+    for ours, theirs in zip(
+        *both(max_pool_frames, plain, normal(0, 2, 3, *size, 4)), strict=True
+    ):  # fmt: skip
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -146,10 +127,8 @@ def test_pooling(size):
 def test_overlapping_pooling(size, padding):
     """Equal pixels among them: the gradient goes to the first of these, as XLA's."""
     x = np.round(normal(0, 2, 3, *size, 4) - 2, 1)  # below zero: padding is minus infinity
-    y, gradient = pooled(lambda x: max_pool_3(x, padding), x)
-    expected, other = pooled(lambda x: nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding), x)
-    np.testing.assert_array_equal(y, expected)
-    np.testing.assert_allclose(gradient, other, atol=1e-6)
+    plain = lambda x: nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding)  # noqa: E731
+    assert_same(lambda x: max_pool_3(x, padding), plain, x, tolerance=1e-6)
 
 
 def test_first_of_equal_pixels_gets_the_gradient():
@@ -169,10 +148,7 @@ def test_mean_pooling_leaves_the_padding_out():
 
 @pytest.mark.parametrize("axis", [0, 1, -1, -2])
 def test_largest_along_an_axis_and_its_derivative(axis):
-    x = normal(0, 3, 4, 5, 2)
-    y, gradient = pooled(lambda x: largest(x, axis), x)
-    np.testing.assert_array_equal(y, x.max(axis))
-    np.testing.assert_allclose(gradient, pooled(lambda x: jnp.max(x, axis), x)[1], rtol=1e-6)
+    assert_same(lambda x: largest(x, axis), lambda x: jnp.max(x, axis), normal(0, 3, 4, 5, 2))
 
 
 def test_largest_of_equal_values_passes_its_derivative_to_the_first():

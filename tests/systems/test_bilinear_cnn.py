@@ -22,7 +22,7 @@ from tests.systems.toys import (
     variables,
 )
 
-TOY, RESNET = "bilinear_cnn", "bilinear_cnn global resnet50"
+TOY, RESNET = "bilinear_cnn", "bilinear_cnn global"
 
 
 def maps_of(model, own, inputs):
@@ -80,7 +80,7 @@ def test_mc_sample_is_one_network_for_all_images_of_a_clip():
 
 def test_dropout_stands_behind_the_extra_layer():
     """Rate 1 - 1e-9 leaves the output's bias alone, whatever comes before."""
-    apply = functools.partial(make(TOY, dropout=1 - 1e-9).apply, train=True)
+    apply = functools.partial(make(TOY).clone(dropout=1 - 1e-9).apply, train=True)
     y = quick(lambda own, x: apply(own, x, rngs={"dropout": jax.random.key(0)}))(
         variables(TOY), draw(TOY)
     )

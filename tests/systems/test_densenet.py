@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax import uncertainty
 from fer_jax.systems.stc_nlstm.densenet import DenseNet, mean_over_frames, mean_pool_2
 from tests.quick import quick
-from tests.systems.toys import CLASSES, draw, make, outputs, random_variables, variables
+from tests.systems.toys import make, random_variables, variables
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 
@@ -58,19 +57,6 @@ def test_full_network_is_the_mirror():
 # Frames and clips
 
 
-def test_training_sees_frames_and_inference_their_mean():
-    x, own = draw("densenet"), variables("densenet")
-    apply = functools.partial(make("densenet").apply, train=True, mutable=["batch_stats"])
-    assert jax.eval_shape(apply, own, x)[0].shape == (3, 3, CLASSES)
-    clip = jax.nn.softmax(outputs("densenet", x))
-    assert clip.shape == (3, CLASSES)
-    alone = [jax.nn.softmax(outputs("densenet", x[:, t : t + 1])) for t in range(3)]
-    np.testing.assert_allclose(clip, np.mean(alone, 0), atol=1e-5)
-    assert np.ptp(np.array(alone), axis=0).max() > 1e-3
-    backwards = outputs("densenet", x[:, ::-1])
-    np.testing.assert_allclose(backwards, jnp.log(clip), atol=1e-4)
-
-
 def test_mean_over_frames_survives_extreme_logits():
     logits = jnp.array([[[200.0, -200.0], [0.0, 0.0]]])
     np.testing.assert_allclose(jax.nn.softmax(mean_over_frames(logits)), [[0.75, 0.25]], rtol=1e-6)
@@ -78,15 +64,15 @@ def test_mean_over_frames_survives_extreme_logits():
 
 def test_monte_carlo_dropout_draws_for_every_frame():
     model, own = make("densenet", dropout=0.5), variables("densenet")
-    x = np.repeat(draw("densenet", 2)[:, :1], 64, 1)  # 64 times the same frame
-    one = outputs("densenet", x[:, :1])
-    np.testing.assert_allclose(outputs("densenet", x), one, atol=1e-4)
-    sample = functools.partial(uncertainty.sample, model, mc_samples=6)
-    samples = quick(sample)(own, x, jax.random.key(0))
-    assert samples.shape == (6, 2, CLASSES)
-    np.testing.assert_allclose(samples.sum(-1), 1, atol=1e-5)
-    single = quick(sample)(own, x[:, :1], jax.random.key(0))
-    assert 0 < samples.std(0).max() < 0.5 * single.std(0).max()
+    rows = np.ones((2, 64, own["params"]["head"]["kernel"].shape[0]), np.float32)  # equal frames
+
+    def sample(key, rows):
+        return model.apply(own, rows, dropout=True, rngs={"dropout": key}, method="of_frames")
+
+    drawn = jax.vmap(sample, (0, None))(jax.random.split(jax.random.key(0), 6), rows)
+    assert np.ptp(drawn, axis=2).max() > 1e-3
+    single, whole = (jax.nn.softmax(mean_over_frames(y)) for y in (drawn[:, :, :1], drawn))
+    assert 0 < whole.std(0).max() < 0.5 * single.std(0).max()
 
 
 def test_mean_pool_2_floors_odd_sides():

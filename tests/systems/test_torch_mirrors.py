@@ -27,24 +27,10 @@ def random_batch(clips=4, frames=4):
         (stc_nlstm.STCNLSTM, 6, 15_462_790),
         (inception_resnet_3d.InceptionResNet3D, 6, 20_436_502),
     ],
-    ids=["FER-GCN", "STC-NLSTM", "3D Inception-ResNet"],
 )
 def test_mirror_trains_as_many_parameters_as_published(network, classes, count):
     assert sum(p.numel() for p in network(classes).parameters() if p.requires_grad) == count
-
-
-@pytest.mark.parametrize(
-    ("edges", "classes", "widths", "total", "without_u"),
-    [
-        (312, 7, mirror.WIDTHS, 2_176_575, 132_351),
-        (309, 6, mirror.WIDTHS, 2_137_375, 132_274),
-        (303, 7, mirror.WIDTHS, 2_060_304, 132_315),
-        (312, 7, (15, 10, 15, 5, 5, 10), 1_762_942, 10_750),
-    ],
-)
-def test_published_parameter_counts_of_st_bln(edges, classes, widths, total, without_u):
-    model = mirror.STBLN(edges, classes, widths=widths)
-    assert mirror.count_parameters(model) == (total, without_u)
+    assert mirror.count_parameters(mirror.STBLN(312, 7)) == (2_176_575, 132_351)
 
 
 def test_training_lowers_the_loss():
@@ -64,17 +50,12 @@ def test_mc_dropout_leaves_the_model_as_it_was(training):
     assert probabilities.shape == (5, 4, 3)
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(5, 4))
     assert (probabilities.std(dim=0) > 0).all()
+    certain = small_model(dropout=0.0)
+    once = certain.eval()(x).softmax(-1)
+    torch.testing.assert_close(mirror.mc_dropout(certain, x, 3), once.expand(3, -1, -1))
     assert model.training == model.dropout.training == training
     for name, buffer in model.named_buffers():
         assert torch.equal(buffer, before[name]), name
-
-
-def test_without_dropout_all_passes_agree():
-    x = random_batch()[0]
-    model = small_model(dropout=0.0)
-    probabilities = mirror.mc_dropout(model, x, 3)
-    assert torch.equal(probabilities, probabilities[:1].expand(3, -1, -1))
-    torch.testing.assert_close(probabilities[0], model.eval()(x).softmax(-1))
 
 
 def test_wrong_options_are_named():

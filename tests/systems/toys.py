@@ -81,6 +81,7 @@ TOYS = {
     "st_bln before": Toy(  # some layers are narrower than what they read
         "st_bln", {"widths": [6, 4, 6, 4, 4], "dropout_place": "before"}, (16, 7, 2), _ST_BLN_SILENT
     ),
+    "st_bln full": Toy("st_bln", {}, (4, 309, 2), _ST_BLN_SILENT),  # of Oulu-CASIA
     "st_gcn": Toy("st_gcn", _GRAPH, (16, NODES, 2), _GRAPH_SILENT),
     "st_gcn original": Toy(
         "st_gcn", {**_GRAPH, "original": True, "centre": CENTRE}, (5, NODES, 2), _GRAPH_SILENT
@@ -89,27 +90,28 @@ TOYS = {
     "dgnn": Toy("dgnn", _GRAPH, (4, NODES, 2), _GRAPH_SILENT + _LINEAR),
     "fer_gcn": _fer_gcn(),
     "fer_gcn cnn": _fer_gcn(modules=0, fusion=False),
-    "fer_gcn mean": _fer_gcn(modules=1, fusion=False),
-    "fer_gcn deep": _fer_gcn(modules=3),
+    "fer_gcn mean": _fer_gcn(modules=3, fusion=False),
     "stc_nlstm": _stc(),
     "stc_nlstm sum": _stc(nesting="sum", channels=[4] * 3),
-    "stc_nlstm last": _stc(nesting="last", channels=[4, 3, 5]),
+    "stc_nlstm last": _stc(nesting="last", channels=[3, 4]),
     "stc_nlstm none": _stc(nesting="none", channels=[4, 3, 5]),
-    "stc_nlstm two layers": _stc(channels=[3, 4]),
     # odd numbers of channels to halve
     "densenet": Toy("densenet", {"blocks": [2, 3], "growth": 3, "initial": 5}, (3, 37, 37, 3)),
     "inception_resnet_3d": _ir3d(),
-    "inception_resnet_3d v2": _ir3d(version="v2", residual_scale=[0.2, 0.1, 0.3]),
     "inception_resnet_3d still": _ir3d(still=True),
-    "inception_resnet_3d bare": _ir3d(batch_norm=False, factorised=1, landmarks=False),
+    "inception_resnet_3d bare": _ir3d(
+        version="v2",
+        residual_scale=[0.2, 0.1, 0.3],
+        batch_norm=False,
+        factorised=1,
+        landmarks=False,
+    ),
     # 8 channels at the pooling, of both trunks and all that stands behind them
     "bilinear_cnn": _bilinear(**_VGG, features=5),
-    "bilinear_cnn linear": _bilinear(**_VGG, features=0),
-    "bilinear_cnn triangle": _bilinear(**_RESNET, features=5, compact="triangle"),
+    "bilinear_cnn triangle": _bilinear(**_RESNET, features=0, compact="triangle"),
     "bilinear_cnn reduced": _bilinear(**_VGG, compact="reduced", reduced=3),
     "bilinear_cnn low_rank": _bilinear(**_VGG, compact="low_rank", rank=4),
-    "bilinear_cnn global": _bilinear(**_VGG, pooling="global"),
-    "bilinear_cnn global resnet50": _bilinear(**_RESNET, pooling="global"),
+    "bilinear_cnn global": _bilinear(**_RESNET, pooling="global"),
 }
 
 
