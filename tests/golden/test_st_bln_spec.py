@@ -1,14 +1,12 @@
 """Worked examples and published numbers of the specifications of ST-BLN and of the datasets."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fer_jax import uncertainty
 from fer_jax.data import folds, frame_selection
 from fer_jax.faces import landmarks
-from fer_jax.systems.st_bln.network import STBLL, STBLN
+from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.training.program import count_parameters
 from tests.golden.sizes import variables_of
 
@@ -74,31 +72,6 @@ def test_published_parameter_counts(edges, classes, widths, total, without_u):
 
 def test_one_bilinear_map_instead_of_three():
     assert counts(312, 7, subsets=1)[1] == 115_727
-
-
-@pytest.mark.parametrize(
-    ("frames", "through"),
-    [
-        (4, [4, 4, 4, 4, 2, 2, 2]),
-        (5, [5, 5, 5, 5, 3, 3, 3]),
-        (150, [150, 150, 150, 150, 75, 75, 75]),
-    ],
-)
-def test_time_through_the_net(frames, through):
-    model = STBLN(classes=6)
-    inputs = jnp.zeros((2, frames, 5, 2))
-
-    def run():
-        is_layer = lambda module, _: isinstance(module, STBLL)  # noqa: E731
-        return model.init_with_output(
-            jax.random.key(0), inputs, train=False, capture_intermediates=is_layer
-        )
-
-    logits, state = jax.eval_shape(run)
-    assert logits.shape == (2, 6)
-    outputs = [state["intermediates"][f"layer{n}"]["__call__"][0].shape for n in range(1, 8)]
-    assert [shape[2] for shape in outputs] == through  # [E, B, T, F]
-    assert [shape[3] for shape in outputs] == [8, 16, 16, 32, 32, 64, 64]
 
 
 # Section 3: frame selection

@@ -1,5 +1,6 @@
 """The command that measures on a GPU, at toy sizes on a CPU."""
 
+import contextlib
 import functools
 import os
 import pathlib
@@ -154,31 +155,27 @@ def test_a_row_that_takes_too_long_is_stopped_with_all_that_it_started(process):
 
 def test_a_command_that_is_ended_leaves_no_process(tmp_path):
     call = [sys.executable, "-m", "benchmarks.gpu", "--small", "--out", str(tmp_path)]
+
+    def children(parent):
+        return pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+
+    def command_line(process):
+        with contextlib.suppress(OSError):
+            return pathlib.Path(f"/proc/{process}/cmdline").read_text()
+        return ""  # it has ended
+
     with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "[ceilings of the device]\n"
-        children = _children(process.pid)
-        while not any("spawn_main" in _command(child) for child in children):
-            children = _children(process.pid)
+        while not any("spawn_main" in command_line(child) for child in children(process.pid)):
+            time.sleep(0.05)
+        started = children(process.pid)
         time.sleep(0.3)  # until the command knows the process that it has started
         process.terminate()
         process.stdout.read()
     deadline = time.monotonic() + 10
-    while any(map(_command, children)):
+    while any(map(command_line, started)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def _command(process: str) -> str:
-    """The command line of a process; empty when it has ended."""
-    try:
-        return pathlib.Path(f"/proc/{process}/cmdline").read_text()
-    except OSError:
-        return ""
-
-
-def _children(parent: int) -> list[str]:
-    task = pathlib.Path(f"/proc/{parent}/task/{parent}/children")
-    return task.read_text().split()
 
 
 def test_results_of_a_row_that_is_run_again_replace_the_old(tmp_path):

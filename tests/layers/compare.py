@@ -51,3 +51,14 @@ def assert_same_on_accelerator(function, *arguments, tolerance=1e-5):
 
     for mine, other in zip(*quick(run)(*arguments), strict=True):
         assert_close(mine, other, tolerance)
+
+
+def assert_half_precision(layer, x):
+    """Compares a layer in bfloat16 with itself in float32: half is the product alone."""
+    variables = layer.init(jax.random.key(0), x)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {"float32"}
+    y = quick(layer.clone(dtype="bfloat16").apply)(variables, x)
+    assert y.dtype == "bfloat16"
+    expected = quick(layer.apply)(variables, x)
+    assert_close(np.asarray(y, np.float32), expected, 2e-2)
+    assert np.abs(np.asarray(y, np.float32) - expected).max() > 1e-6

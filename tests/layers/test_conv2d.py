@@ -7,7 +7,13 @@ import pytest
 
 from fer_jax.layers.conv2d import Conv2D, convolve_2d, convolve_2d_on_cpu, max_pool_3
 from fer_jax.layers.conv3d import max_pool_frames
-from tests.layers.compare import assert_close, assert_same, assert_same_on_accelerator, both, normal
+from tests.layers.compare import (
+    assert_half_precision,
+    assert_same,
+    assert_same_on_accelerator,
+    both,
+    normal,
+)
 from tests.quick import quick
 
 
@@ -59,14 +65,7 @@ def test_conv2d_without_bias():
 
 
 def test_half_precision_is_of_the_product_alone():
-    layer, x = Conv2D(8, dtype="bfloat16"), normal(0, 2, 9, 9, 4)
-    variables = quick(layer.init)(jax.random.key(0), x)
-    assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {"float32"}
-    y = quick(layer.apply)(variables, x)
-    assert y.dtype == "bfloat16"
-    expected = quick(Conv2D(8).apply)(variables, x)
-    assert_close(np.asarray(y, np.float32), expected, 2e-2)
-    assert np.abs(np.asarray(y, np.float32) - expected).max() > 1e-6
+    assert_half_precision(Conv2D(8), normal(0, 2, 9, 9, 4))
 
 
 # Pooling

@@ -21,6 +21,7 @@ from fer_jax.layers.cpu_tiles import Parts, cut
 from fer_jax.layers.cpu_winograd import convolve_on_cpu
 from tests.layers.compare import (
     assert_close,
+    assert_half_precision,
     assert_same,
     assert_same_on_accelerator,
     both,
@@ -100,14 +101,9 @@ def test_initial_kernel_is_glorots():
     assert 0.98 * limit < np.abs(kernel).max() <= limit
 
 
-def test_half_precision_is_of_the_product_alone():
-    layer, x = Conv3D(8, "bfloat16"), normal(0, 1, 2, 9, 9, 4)
-    variables = quick(layer.init)(jax.random.key(0), x)
-    assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {"float32"}
-    y = quick(layer.apply)(variables, x)
-    assert y.dtype == "bfloat16"
-    expected = quick(Conv3D(8).apply)(variables, x)
-    assert_close(np.asarray(y, np.float32), expected, 2e-2)
+@pytest.mark.parametrize("features", [4, 16])
+def test_half_precision_is_of_the_product_alone(features):
+    assert_half_precision(Conv3D(features), normal(0, 1, 2, 9, 9, 4))
 
 
 # Pooling

@@ -1,4 +1,4 @@
-"""DenseNet: its published size, frames as examples, pooling."""
+"""DenseNet: its published size, frames as examples."""
 
 import functools
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax.systems.stc_nlstm.densenet import DenseNet, mean_over_frames, mean_pool_2
+from fer_jax.systems.stc_nlstm.densenet import DenseNet, mean_over_frames
 from tests.quick import quick
 from tests.systems.toys import make, random_variables, variables
 
@@ -73,8 +73,3 @@ def test_monte_carlo_dropout_draws_for_every_frame():
     assert np.ptp(drawn, axis=2).max() > 1e-3
     single, whole = (jax.nn.softmax(mean_over_frames(y)) for y in (drawn[:, :, :1], drawn))
     assert 0 < whole.std(0).max() < 0.5 * single.std(0).max()
-
-
-def test_mean_pool_2_floors_odd_sides():
-    x = jnp.arange(30.0).reshape(1, 5, 3, 2)
-    assert mean_pool_2(x)[0, :, 0, 0].tolist() == [4.0, 16.0] and mean_pool_2(x).shape[2] == 1

@@ -43,12 +43,6 @@ def test_filter_is_that_computed_cell_by_cell(side, outside):
             np.testing.assert_allclose(each[..., 0], by_hand(own, side, outside), atol=1e-6)
 
 
-def test_filter_columns_are_x_and_rows_are_y():
-    points = np.zeros((1, 1, 68, 2), np.float32) + [90, 2]
-    found = np.asarray(shortcut_filters(points, SIZE, 12))[0, 0, :, :, 0]
-    assert np.unravel_index(found.argmax(), found.shape) == (0, 11)
-
-
 def test_filter_leaves_out_the_inner_corners_of_the_mouth():
     points = np.zeros((1, 1, 68, 2), np.float32)
     moved = points.copy()
