@@ -11,8 +11,9 @@ from fer_jax.systems.inception_resnet_3d import landmark_filters
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
 from fer_jax.training.program import count_parameters
 from tests.golden.sizes import size
+from tests.quick import quick
 
-shortcut_filters = jax.jit(landmark_filters.shortcut_filters, static_argnums=(1, 2, 3))
+shortcut_filters = quick(landmark_filters.shortcut_filters, static_argnums=(1, 2, 3))
 
 
 @functools.cache

@@ -113,12 +113,12 @@ def test_fully_connected_layers_have_two_dropouts():
         assert (np.asarray(each) == 0).mean() > zeros + 0.05
 
 
-@pytest.mark.parametrize("variant", ["", " low_rank", " global"])
-def test_outputs_begin_near_the_label_mean(variant):
-    name = TOY + variant
-    model, x = make(name, label_mean=4.5), draw(name, 8)
-    own = quick(functools.partial(model.init, train=False))(jax.random.key(0), x)
-    assert np.abs(outputs(name, x, own, label_mean=4.5) - 4.5).max() < 2.0
+@pytest.mark.parametrize("options", [{}, {"compact": "low_rank"}, {"pooling": "global"}])
+def test_outputs_begin_near_the_label_mean(options):
+    options, x = {**options, "label_mean": 4.5}, draw(TOY, 8)
+    init = functools.partial(make(TOY, **options).init, train=False)
+    own = quick(init)(jax.random.key(0), x)
+    assert np.abs(outputs(TOY, x, own, **options) - 4.5).max() < 2.0
     np.testing.assert_array_equal(own["params"]["head"]["bias"], np.full(CLASSES, 4.5))
 
 

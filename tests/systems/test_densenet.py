@@ -71,5 +71,7 @@ def test_monte_carlo_dropout_draws_for_every_frame():
 
     drawn = jax.vmap(sample, (0, None))(jax.random.split(jax.random.key(0), 6), rows)
     assert np.ptp(drawn, axis=2).max() > 1e-3
-    single, whole = (jax.nn.softmax(mean_over_frames(y)) for y in (drawn[:, :, :1], drawn))
+    single, whole = (
+        jax.nn.softmax(jax.vmap(mean_over_frames)(y)) for y in (drawn[:, :, :1], drawn)
+    )
     assert 0 < whole.std(0).max() < 0.5 * single.std(0).max()

@@ -32,10 +32,10 @@ def test_mirror_starts_as_flax_does(kind):
     pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
     from benchmarks.torch_mirrors import graph_baselines
 
-    fields = dict(TOYS[kind].fields)
+    fields = {**TOYS[kind].fields, "widths": [8, 12]}
     name = "original" if fields.pop("original", False) else kind
     mirror = graph_baselines.make_mirror(name, EDGES, fields.pop("nodes"), CLASSES, **fields)
-    init = functools.partial(make(kind).init, train=False)
+    init = functools.partial(make(kind, widths=[8, 12]).init, train=False)
     own = quick(init)(jax.random.key(0), draw(kind))
     ours = graph_baselines.torch_names(jax.tree.map(np.asarray, own["params"]))
     theirs = {name: value.detach().numpy() for name, value in mirror.named_parameters()}
@@ -120,7 +120,7 @@ def test_nodes_and_channels_mix_in_either_order(widths):
 def test_attention_is_the_published_formula():
     x = np.random.default_rng(0).normal(0, 2, (3, NODES, 4, 2)).astype(np.float32)
     conv = AdaptiveGraphConv(8, EDGES, NODES)
-    params = jax.tree.map(lambda leaf: leaf + 0.3, conv.init(jax.random.key(0), x)["params"])
+    params = jax.tree.map(lambda leaf: leaf + 0.3, quick(conv.init)(jax.random.key(0), x)["params"])
     y = quick(conv.apply)({"params": params}, x)
     theta = np.einsum("bvtc,sck->sbvtk", x, params["theta_kernel"]) + 0.3
     phi = np.einsum("bvtc,sck->sbvtk", x, params["phi_kernel"]) + 0.3

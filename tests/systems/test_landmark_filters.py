@@ -6,9 +6,10 @@ import pytest
 
 from fer_jax.data.augment import mirror_in_crop
 from fer_jax.systems.inception_resnet_3d import landmark_filters
+from tests.quick import quick
 
 SIZE = 96
-shortcut_filters = jax.jit(landmark_filters.shortcut_filters, static_argnums=(1, 2, 3))
+shortcut_filters = quick(landmark_filters.shortcut_filters, static_argnums=(1, 2, 3))
 
 
 def landmarks(clips=2, frames=3, seed=0, low=-5.0, high=SIZE + 5.0):
@@ -85,5 +86,5 @@ def test_filter_of_a_mirrored_face_is_mirrored(side):
 
 
 def test_no_gradient_reaches_the_landmarks():
-    gradient = jax.grad(lambda points: shortcut_filters(points, SIZE, 12).sum())(landmarks())
+    gradient = quick(jax.grad(lambda points: shortcut_filters(points, SIZE, 12).sum()))(landmarks())
     np.testing.assert_array_equal(gradient, 0)

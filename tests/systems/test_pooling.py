@@ -1,12 +1,21 @@
 """Bilinear pooling: its written-out derivative, the slope of the authors, scaled features."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fer_jax.systems.bilinear_cnn.pooling import bilinear_vector, scale_to_unit
-from tests.layers.compare import assert_same, assert_same_on_accelerator, on_accelerator
+from tests.layers.compare import (
+    assert_same,
+    assert_same_on_accelerator,
+    derivatives,
+    normal,
+    on_accelerator,
+)
+from tests.quick import quick
 
 
 def features(count=3, positions=7, channels=8, seed=0):
@@ -65,11 +74,11 @@ def test_bilinear_vector_has_the_authors_slope(triangle):
     if triangle:
         roots = roots * torch.from_numpy(np.where(rows == columns, 1, np.sqrt(2))).float()
     expected = roots / (roots.norm(dim=1, keepdim=True) + 1e-5)
-    found, pull = jax.vjp(lambda x: bilinear_vector(x, triangle, True), x)
+    ours = lambda x: derivatives(lambda x: bilinear_vector(x, triangle, True), x)  # noqa: E731
+    found, gradient = quick(ours)(x)
     np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-6)
-    cotangent = np.random.default_rng(1).normal(size=found.shape).astype(np.float32)
-    expected.backward(torch.from_numpy(cotangent))
-    np.testing.assert_allclose(pull(cotangent)[0], tensor.grad.numpy(), atol=1e-5)
+    expected.backward(torch.from_numpy(normal(9, *found.shape)))
+    np.testing.assert_allclose(gradient, tensor.grad.numpy(), atol=1e-5)
 
 
 def test_bilinear_vector_is_the_same_on_an_accelerator():
@@ -87,9 +96,9 @@ def test_features_are_scaled_to_a_matrix_of_norm_one():
     np.testing.assert_allclose(norms, 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("reference_grad", [False, True])
-@pytest.mark.parametrize("triangle", [False, True])
-def test_derivatives_at_zero_activations_are_finite(triangle, reference_grad):
-    for pool in (lambda x: bilinear_vector(x, triangle, reference_grad), scale_to_unit):
-        y, pull = jax.vjp(pool, jnp.zeros((2, 4, 3)))
-        assert np.isfinite(y).all() and np.isfinite(pull(jnp.ones_like(y))[0]).all()
+def test_derivatives_at_zero_activations_are_finite():
+    pools = [scale_to_unit]
+    for triangle, reference_grad in itertools.product((False, True), repeat=2):
+        pools.append(lambda x, a=triangle, b=reference_grad: bilinear_vector(x, a, b))
+    found = quick(lambda x: [derivatives(pool, x) for pool in pools])(jnp.zeros((2, 4, 3)))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))

@@ -44,8 +44,8 @@ class Toy:
     silent: tuple[str, ...] = ()
 
 
-_WIDTHS = [4, 4, 6, 6, 6]  # the fifth layer halves the time
-_GRAPH = {"nodes": NODES, "widths": [4, 4, 8, 8, 8]}
+_GRAPH = {"nodes": NODES, "widths": [4, 4, 8, 8, 8]}  # the fifth layer halves the time
+_SHORT = {"nodes": NODES, "widths": [4, 8, 8]}
 _GRAPH_SILENT = ("graph/bias", "theta_bias", "down/bias", "residual/bias", "temporal/bias")
 _LINEAR = tuple(f"layer{n}/{name}_bias" for n in range(1, 6) for name in ("H_v", "H_e"))
 _ST_BLN_SILENT = ("bilinear/bias", "r1/bias", "r2/bias", "temporal/bias")
@@ -77,17 +77,16 @@ def _bilinear(**fields) -> Toy:
 
 
 TOYS = {
-    "st_bln": Toy("st_bln", {"widths": _WIDTHS}, (4, 7, 2), _ST_BLN_SILENT),
-    "st_bln before": Toy(  # some layers are narrower than what they read
-        "st_bln", {"widths": [6, 4, 6, 4, 4], "dropout_place": "before"}, (16, 7, 2), _ST_BLN_SILENT
-    ),
-    "st_bln full": Toy("st_bln", {}, (4, 309, 2), _ST_BLN_SILENT),  # of Oulu-CASIA
+    # some layers are narrower than what they read
+    "st_bln": Toy("st_bln", {"widths": [6, 4, 6, 4, 4]}, (16, 7, 2), _ST_BLN_SILENT),
+    # of full size, as for Oulu-CASIA
+    "st_bln before": Toy("st_bln", {"dropout_place": "before"}, (4, 309, 2), _ST_BLN_SILENT),
     "st_gcn": Toy("st_gcn", _GRAPH, (16, NODES, 2), _GRAPH_SILENT),
     "st_gcn original": Toy(
-        "st_gcn", {**_GRAPH, "original": True, "centre": CENTRE}, (5, NODES, 2), _GRAPH_SILENT
+        "st_gcn", {**_SHORT, "original": True, "centre": CENTRE}, (5, NODES, 2), _GRAPH_SILENT
     ),
-    "agcn": Toy("agcn", _GRAPH, (4, NODES, 2), _GRAPH_SILENT),
-    "dgnn": Toy("dgnn", _GRAPH, (4, NODES, 2), _GRAPH_SILENT + _LINEAR),
+    "agcn": Toy("agcn", _SHORT, (4, NODES, 2), _GRAPH_SILENT),
+    "dgnn": Toy("dgnn", _GRAPH, (5, NODES, 2), _GRAPH_SILENT + _LINEAR),
     "fer_gcn": _fer_gcn(),
     "fer_gcn cnn": _fer_gcn(modules=0, fusion=False),
     "fer_gcn mean": _fer_gcn(modules=3, fusion=False),
@@ -98,14 +97,8 @@ TOYS = {
     # odd numbers of channels to halve
     "densenet": Toy("densenet", {"blocks": [2, 3], "growth": 3, "initial": 5}, (3, 37, 37, 3)),
     "inception_resnet_3d": _ir3d(),
-    "inception_resnet_3d still": _ir3d(still=True),
-    "inception_resnet_3d bare": _ir3d(
-        version="v2",
-        residual_scale=[0.2, 0.1, 0.3],
-        batch_norm=False,
-        factorised=1,
-        landmarks=False,
-    ),
+    "inception_resnet_3d still": _ir3d(still=True, version="v2", residual_scale=[0.2, 0.1, 0.3]),
+    "inception_resnet_3d bare": _ir3d(batch_norm=False, factorised=1, landmarks=False),
     # 8 channels at the pooling, of both trunks and all that stands behind them
     "bilinear_cnn": _bilinear(**_VGG, features=5),
     "bilinear_cnn triangle": _bilinear(**_RESNET, features=0, compact="triangle"),
