@@ -30,18 +30,18 @@ from fer_jax.training import loop, program
 CLIPS, SUBJECTS, CLASSES, FRAMES, FOLDS, BATCH = 327, 118, 7, 4, 10, 128
 
 
-def make_clips() -> Clips:
-    """Random clips of the size of CK+."""
+def make_clips(count: int = CLIPS) -> Clips:
+    """Random clips, as many as CK+ has if no number is given."""
     rng = np.random.default_rng(0)
     shape = landmarks.inner(landmarks.MEAN_FACE) * 60
-    moved = rng.normal(0, 2, (CLIPS, FRAMES, 68, 2)) + landmarks.MEAN_FACE * 60 + 250
+    moved = rng.normal(0, 2, (count, FRAMES, 68, 2)) + landmarks.MEAN_FACE * 60 + 250
     return Clips(
-        clip_ids=[f"clip{index:03d}" for index in range(CLIPS)],
-        subjects=[f"s{index * SUBJECTS // CLIPS:03d}" for index in range(CLIPS)],
-        splits=["train"] * CLIPS,
-        labels=rng.integers(0, CLASSES, CLIPS).astype(np.int32),
+        clip_ids=[f"clip{index:03d}" for index in range(count)],
+        subjects=[f"s{index * SUBJECTS // CLIPS:03d}" for index in range(count)],
+        splits=["train"] * count,
+        labels=rng.integers(0, CLASSES, count).astype(np.int32),
         landmarks=moved.astype(np.float32),
-        seconds=np.ones(CLIPS, np.float32),
+        seconds=np.ones(count, np.float32),
         classes=tuple(f"class{index}" for index in range(CLASSES)),
         graph=landmarks.make_graph(shape),
     )
@@ -52,7 +52,7 @@ class Folds:
 
     def __init__(self, clips: Clips, together: int, count: int = FOLDS, widths=STBLN.widths):
         config = base.get_config()
-        config.train.batch_size = BATCH
+        config.train.batch_size = min(BATCH, len(clips.clip_ids) // 2)
         folds = subject_kfold(clips.subjects, count)
         module, task = STBLN(classes=CLASSES, widths=widths), TASKS["classification"]
 

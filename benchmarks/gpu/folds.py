@@ -15,7 +15,7 @@ GOAL = 5.0
 
 def measure(small: bool) -> Iterator[dict]:
     """Yields seconds of an epoch of all folds both ways, and how far their losses are apart."""
-    clips = folds.make_clips()
+    clips = folds.make_clips(16 if small else folds.CLIPS)
     count, widths = (2, (4,)) if small else (folds.FOLDS, STBLN.widths)
     ways = {
         "one after another": folds.Folds(clips, 1, count, widths),

@@ -23,11 +23,6 @@ from benchmarks.torch_mirrors.weights import load  # noqa: E402
 FULL = {"vgg16": (VGG16(), mirrors.VGG16, 32), "resnet50": (ResNet50(), mirrors.ResNet50, 43)}
 
 
-def shapes_of(model):
-    inputs = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
-    return jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), inputs)
-
-
 @functools.cache
 def pair(name):
     """Random variables, and the mirror with the same."""
@@ -47,20 +42,6 @@ def test_full_network_is_the_mirror(name, monkeypatch):
         expected = mirror.eval()(mirrors.channels_first(x)).numpy()
     atol = 1e-4 * np.abs(expected).max()
     np.testing.assert_allclose(np.moveaxis(y, -1, 1), expected, rtol=0, atol=atol)
-
-
-# Sizes
-
-
-@pytest.mark.parametrize(
-    ("model", "parameters", "statistics_count"),
-    [(VGG16(), 14_723_136, 2 * 4_224), (ResNet50(), 23_508_032, 2 * 26_560)],
-    ids=["vgg16", "resnet50"],
-)
-def test_parameter_counts(model, parameters, statistics_count):
-    shapes = shapes_of(model)
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == parameters
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["batch_stats"])) == statistics_count
 
 
 @pytest.mark.parametrize("name", FULL)
@@ -86,30 +67,12 @@ def test_names_are_those_of_torchvision(name):
 
 
 @pytest.mark.parametrize(
-    ("model", "size", "out"),
-    [
-        (VGG16(), 224, (2, 7, 7, 512)),
-        (VGG16(), 100, (2, 3, 3, 512)),
-        (VGG16(((16, 1), (32, 1), (64, 1), (64, 1))), 56, (2, 3, 3, 64)),
-        (ResNet50(), 224, (2, 7, 7, 2048)),
-        (ResNet50(), 100, (2, 4, 4, 2048)),
-    ],
-)
-def test_shapes(model, size, out):
-    inputs = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
-    apply = functools.partial(model.apply, train=False)
-    assert jax.eval_shape(apply, shapes_of(model), inputs).shape == out
-
-
-# Options
-
-
-@pytest.mark.parametrize(
     "model", [VGG16(((8, 2), (8, 3))), ResNet50(((4, 3), (8, 3)))], ids=["vgg16", "resnet50"]
 )
 def test_remat_keeps_less_for_the_way_back(model):
-    variables = shapes_of(model)
     inputs = jax.ShapeDtypeStruct((4, 64, 64, 3), jnp.float32)
+    init = functools.partial(model.init, train=False)
+    variables = jax.eval_shape(init, jax.random.key(0), inputs)
 
     def kept_bytes(model):
         def pull(params, x):

@@ -9,7 +9,6 @@ import pytest
 
 from fer_jax import uncertainty
 from fer_jax.data.model_inputs import PIXELS
-from fer_jax.systems import build
 from fer_jax.systems.bilinear_cnn.network import BilinearCNN
 from tests.quick import quick
 from tests.systems.toys import (
@@ -142,16 +141,12 @@ def test_size_enlarges_faces_by_bicubic_interpolation():
     np.testing.assert_array_equal(same, expected)  # nothing to enlarge
 
 
-def test_pixels_are_a_field():
-    assert build({"name": TOY, "pixels": "symmetric"}, 2, None).pixels == "symmetric"
-    assert build({"name": TOY}, 2, None).pixels in PIXELS
-
-
-def test_batch_norm_is_an_option_of_vgg16():
+def test_pixels_and_batch_norm_are_fields():
     def shapes(**options):
         init = functools.partial(make(TOY, **options).init, train=False)
         return jax.eval_shape(init, jax.random.key(0), jnp.asarray(draw(TOY)))
 
+    assert make(TOY, pixels="symmetric").pixels == "symmetric" and make(TOY).pixels in PIXELS
     assert "batch_stats" not in shapes()
     stage = shapes(batch_norm=True)["batch_stats"]["backbone"]["stage2"]
     assert set(stage) == {"norm1", "norm2"}

@@ -316,13 +316,6 @@ def test_wrong_fields_are_named(fields, message):
         build(fields, CLASSES, GRAPH)
 
 
-def test_number_of_nodes_is_checked():
-    message = r"inputs are \[B, T, 51, 2\] node coordinates, not \(3, 4, 6, 2\)"
-    with pytest.raises(ValueError, match=message):
-        init = functools.partial(make("dgnn", nodes=51).init, train=False)
-        jax.eval_shape(init, jax.random.key(0), draw("dgnn"))
-
-
 @pytest.mark.parametrize(
     ("name", "edges", "message"),
     [
@@ -337,6 +330,10 @@ def test_wrong_edges_are_named(name, edges, message):
         jax.eval_shape(lambda: model.init(jax.random.key(0), draw(name), train=False))
 
 
-def test_another_number_of_frames_is_refused():
+def test_wrong_sizes_of_inputs_are_named():
     with pytest.raises(ValueError, match="was made for 5 frames, not 4"):
         outputs("fer_gcn", draw("fer_gcn")[:, :4])
+    message = r"inputs are \[B, T, 51, 2\] node coordinates, not \(3, 5, 6, 2\)"
+    with pytest.raises(ValueError, match=message):
+        init = functools.partial(make("dgnn", nodes=51).init, train=False)
+        jax.eval_shape(init, jax.random.key(0), draw("dgnn"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fer_jax.systems.stc_nlstm.densenet import DenseNet, mean_over_frames
+from tests.golden.sizes import size, variables_of
 from tests.quick import quick
 from tests.systems.toys import make, random_variables, variables
 
@@ -17,15 +18,9 @@ from benchmarks.torch_mirrors import densenet as mirrors  # noqa: E402
 from benchmarks.torch_mirrors.weights import channels_first, load  # noqa: E402
 
 
-def shapes_of(classes):
-    inputs = jax.ShapeDtypeStruct((1, 1, 32, 32, 3), jnp.float32)
-    init = functools.partial(DenseNet(classes).init, train=False)
-    return jax.eval_shape(init, jax.random.key(0), inputs)
-
-
 def test_parameters_have_the_published_size_and_names_of_torchvision():
-    shapes = shapes_of(1000)
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == 7_978_856
+    shapes = variables_of(DenseNet(1000), 1, 1, 32, 32, 3)
+    assert size(shapes["params"]) == 7_978_856
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
     named = {key: value.shape for key, value in mirrors.torch_names(zeros["params"]).items()}
     named |= {key: value.shape for key, value in mirrors.torch_names(zeros["batch_stats"]).items()}
