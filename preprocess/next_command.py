@@ -1,52 +1,54 @@
-"""The command that trains on what was prepared: the dataset's own config, or one that fits any."""
+"""The command that trains on what was prepared: the dataset's own config, or that of own clips."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import pathlib
 import shlex
 
 from fer_jax.installation import train_command
 
-# Pixels of the crops that a system's configs expect, and those of its small ones.
+# Side of the crops that a system's configs expect, pixels, and that of its small configs.
 _CROPS = {"stcnlstm": 64, "fergcn": 256, "ir3d": 299}
 _SMALL_CROPS = {"stcnlstm": 64, "fergcn": 64, "ir3d": 96}
-# Datasets with small configs; of a manifest these are BUHMAP's, which take any of its kind.
-_SMALL = ("synthetic", "manifest", "buhmap")
-_ANY = "buhmap"
+_SMALL = ("synthetic", "manifest", "buhmap")  # datasets with small configs
+_FOLDS = {"stbln": 0, "stcnlstm": 3, "fergcn": 3, "ir3d": 5}  # of SYSTEM_manifest
 
 
 def next_command(
     options: argparse.Namespace, dataset, summary: dict, coded: bool, configs: list[str]
 ) -> str:
-    """Returns the command that trains.
+    """Returns the command that trains on a prepared dataset.
 
     Args:
       options: of the preparation.
       dataset: its module, see `datasets`.
       summary: of `report.make_report`.
-      coded: the clips have codes of action units.
-      configs: names of the configs there are.
+      coded: whether the clips have codes of action units.
+      configs: names of the configs that exist.
     """
-    path = f" --config.data.path={shlex.quote(str(options.out))}"
+    path = f"--config.data.path={shlex.quote(str(options.out))}"
     if config := getattr(dataset, "CONFIG", ""):
-        return f"{train_command()} --config {config}{path}"
+        return f"{train_command()} --config {config} {path}"
     own = _own_config(options, dataset, configs)
-    system, known = own or (_systems(options)[0], _ANY)
-    command = f"{train_command()} --config {system}_{known}"
-    if not own:
-        command += f" --config.name={shlex.quote(options.out.resolve().name)}"
-    command += path
-    if own and hasattr(dataset, "config_flags"):
-        command += "".join(f" {flag}" for flag in dataset.config_flags(options, system))
+    system, known = own or (_systems(options)[0], "manifest")
     expected = _SMALL_CROPS if known in _SMALL else _CROPS
-    if options.crops and options.crops != expected[system]:
-        command += " --config.data.crop_size=0"
-    return command if own else command + _task_flags(options, summary, coded)
+    size = ["--config.data.crop_size=0"] if options.crops not in (0, expected.get(system)) else []
+    if own:
+        flags = getattr(dataset, "config_flags", lambda options, system: [])(options, system)
+        parts = ["_".join(own), path, *flags, *size]
+    else:
+        name = options.out.resolve().name.replace(",", "_")  # a comma would begin a variant
+        if options.out == pathlib.Path("data", name):
+            path = ""
+        config = shlex.quote(f"{system}_manifest:{name}")
+        parts = [config, path, *size, *_task_flags(options, system, summary, coded)]
+    return " ".join([train_command(), "--config", *filter(None, parts)])
 
 
 def _systems(options: argparse.Namespace) -> tuple[str, ...]:
-    """Systems that take what was prepared, the one whose own size of crops is nearest first."""
+    """Returns the systems that take what was prepared; the nearest crop size comes first."""
     if not options.crops:
         return ("stbln",)
     systems = ("fergcn", "stcnlstm") if options.crops >= 128 else ("stcnlstm", "fergcn")
@@ -55,24 +57,23 @@ def _systems(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _own_config(options, dataset, configs: list[str]) -> tuple[str, str] | None:
-    """System and dataset of the config that is called as the dataset or as its folder."""
+    """Returns system and dataset of the config named after the dataset or its folder, if any."""
     if not getattr(dataset, "has_own_configs", lambda options: True)(options):
         return None
-    # the configs of any manifest are named with its folder
+    # a manifest in data/ckplus is trained on with the configs of CK+
     known = [n for n in (options.dataset, options.out.resolve().name) if n != "manifest"]
     pairs = ((s, k) for k, s in itertools.product(known, _systems(options)))
     return next((pair for pair in pairs if "_".join(pair) in configs), None)
 
 
-def _task_flags(options: argparse.Namespace, summary: dict, coded: bool) -> str:
-    """What a config of BUHMAP is told of other data: its labels and how to divide its people."""
-    flags = ""
+def _task_flags(options, system: str, summary: dict, coded: bool) -> list[str]:
+    """Returns what a config of own clips must be told: the task and how to divide the people."""
+    flags = []
     if coded:
-        flags = " --config.task=action_units --config.data.frame_rule=windows"
-        # its motion input does not see what is held throughout a window
-        flags += "" if options.crops else " --config.data.features=position"
+        flags = ["--config.task=action_units", "--config.data.frame_rule=windows"]
+        # motion does not show a unit that is held throughout a window
+        flags += [] if options.crops else ["--config.data.features=position"]
     if "train" in summary["splits"] and len(summary["splits"]) > 1:
-        return f"{flags} --config.protocol.name=holdout"
-    # else people are left out in turn: of crops in 3 parts, which two people do not make
-    few = options.crops and summary["subjects"] < 3
-    return f"{flags} --config.protocol.folds=0" if few else flags
+        return [*flags, "--config.protocol.name=holdout"]
+    few = summary["subjects"] < _FOLDS[system]  # then each person is left out in turn
+    return [*flags, "--config.protocol.folds=0"] if few else flags

@@ -231,7 +231,7 @@ def test_next_command_fits_the_data(tmp_path, capsys, monkeypatch, split):
     prepare_faces(tmp_path, rows, ("path", "subject", "label", "split"), out="my study")
     command = capsys.readouterr().out.split("Next:")[1]
     assert shlex.split(command) == [
-        "python", "run.py", "--config", "stbln_buhmap", "--config.name=my study",
+        "python", "run.py", "--config", "stbln_manifest:my study",
         f"--config.data.path={tmp_path / 'my study'}",
         *(["--config.protocol.name=holdout"] if split else []),
     ]  # fmt: skip

@@ -134,7 +134,7 @@ def test_codes_of_a_manifest_reach_the_data_set(tmp_path, capsys):
     (tmp_path / "list.csv").write_text(HEADER + "".join(rows))
     out = tmp_path / "out"
     report = prepare("manifest", tmp_path / "list.csv", out)
-    assert "stbln_buhmap" in (command := capsys.readouterr().out.split("Next:")[1])
+    assert "stbln_manifest:out" in (command := capsys.readouterr().out.split("Next:")[1])
     assert command.strip().endswith(
         "--config.task=action_units --config.data.frame_rule=windows "
         "--config.data.features=position"

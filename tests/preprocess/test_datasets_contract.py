@@ -310,7 +310,7 @@ def test_files_that_cannot_be_read_cost_their_clips_only(name, tmp_path, capsys,
     monkeypatch.chdir(ROOT)
     report = prepare(name, source, out)
     shown = capsys.readouterr().out
-    (config,) = re.findall(r"--config (\w+) ", shown.split("Next:")[1])
+    (config,) = re.findall(r"--config (\w+)", shown.split("Next:")[1])
     assert config in configs.names()
     assert report["counts"]["kept"] == kept and report["counts"]["seen"] == count
     assert sum(report["dropped"].values()) == count - kept

@@ -47,55 +47,69 @@ def printed(monkeypatch, dataset, *arguments, splits=("train",), subjects=9, cod
         ("bp4d", 256, "stcnlstm_bp4d", True),
         ("synthetic", 64, "stcnlstm_synthetic", False),
         ("synthetic", 256, "fergcn_synthetic", True),
-        ("manifest", 64, "stcnlstm_buhmap", False),
-        ("manifest", 96, "ir3d_buhmap", False),
-        ("manifest", 256, "fergcn_buhmap", True),
+        ("manifest", 64, "stcnlstm_manifest:x y", False),
+        ("manifest", 96, "ir3d_manifest:x y", False),
+        ("manifest", 256, "fergcn_manifest:x y", True),
     ],
 )
 def test_crops_of_any_size_get_a_config_that_takes_them(
     monkeypatch, dataset, crops, config, as_prepared
 ):
     name, flags = printed(monkeypatch, dataset, "--out", "data/x y", "--crops", str(crops))
-    assert name == config and "--config.data.path=data/x y" in flags
-    assert ("--config.data.crop_size=0" in flags) == as_prepared
-    size = importlib.import_module(f"configs.{config}").get_config().data.crop_size
-    assert as_prepared or SEEN * crops <= size <= crops  # what `run.py` accepts
+    module, *variant = config.split(":")
+    path = [] if variant else ["--config.data.path=data/x y"]
+    assert name == config and flags == path + ["--config.data.crop_size=0"] * as_prepared
+    config = importlib.import_module(f"configs.{module}").get_config(*variant)
+    assert config.data.path == "data/x y" or not variant
+    assert as_prepared or SEEN * crops <= config.data.crop_size <= crops  # what `run.py` accepts
 
 
 def test_landmarks_get_a_config_of_landmarks(monkeypatch):
     assert printed(monkeypatch, "ckplus", "--out", "x")[0] == "stbln_ckplus"
-    assert printed(monkeypatch, "mmi", "--out", "x")[0] == "stbln_buhmap"
+    assert printed(monkeypatch, "mmi", "--out", "x")[0] == "stbln_manifest:x"
+
+
+@pytest.mark.parametrize(
+    ("out", "config", "flags"),
+    [
+        ("data/my_study", "stbln_manifest:my_study", []),
+        ("./data/my study", "stbln_manifest:my study", []),
+        ("/d/my_study", "stbln_manifest:my_study", ["--config.data.path=/d/my_study"]),
+        ("data/one,two", "stbln_manifest:one_two", ["--config.data.path=data/one,two"]),
+        ("data/ckplus", "stbln_ckplus", ["--config.data.path=data/ckplus"]),
+    ],
+)
+def test_own_study_is_named_by_its_folder(monkeypatch, out, config, flags):
+    assert printed(monkeypatch, "manifest", "--out", out) == (config, flags)
 
 
 def test_action_units_of_landmarks_are_no_motion(monkeypatch):
-    name, flags = printed(monkeypatch, "manifest", "--out", "x", coded=True)
-    wanted = ["--config.name=x", "--config.data.path=x", *UNITS, "--config.data.features=position"]
-    assert name == "stbln_buhmap" and flags == wanted
+    name, flags = printed(monkeypatch, "manifest", "--out", "data/x", coded=True)
+    wanted = [*UNITS, "--config.data.features=position"]
+    assert name == "stbln_manifest:x" and flags == wanted
     splits = ("train", "validation")
-    name, flags = printed(monkeypatch, "bp4d", "--out", "x", splits=splits, coded=True)
-    assert name == "stbln_buhmap" and flags == [*wanted, "--config.protocol.name=holdout"]
+    name, flags = printed(monkeypatch, "bp4d", "--out", "data/x", splits=splits, coded=True)
+    assert name == "stbln_manifest:x" and flags == [*wanted, "--config.protocol.name=holdout"]
 
 
 def test_action_units_of_crops(monkeypatch):
     arguments = ("--out", "x", "--crops", "64")
     name, flags = printed(monkeypatch, "manifest", *arguments, coded=True)
-    assert name == "stcnlstm_buhmap"
-    assert flags == ["--config.name=x", "--config.data.path=x", *UNITS]
+    assert name == "stcnlstm_manifest:x" and flags == ["--config.data.path=x", *UNITS]
     name, flags = printed(monkeypatch, "bp4d", *arguments, coded=True)
     assert (name, flags) == ("stcnlstm_bp4d", ["--config.data.path=x"])
+    whole = ("--source", "s", "--whole-videos")  # its own configs are trained on emotions
+    name, flags = printed(monkeypatch, "disfa", *arguments, *whole, coded=True)
+    assert name == "stcnlstm_manifest:x" and set(UNITS) <= set(flags)
 
 
-@pytest.mark.parametrize(("subjects", "few"), [(2, True), (3, False)])
-def test_two_people_are_left_out_in_turn(monkeypatch, subjects, few):
-    arguments = ("manifest", "--out", "x", "--crops", "64")
+@pytest.mark.parametrize(
+    ("crops", "subjects", "few"), [(64, 2, True), (64, 3, False), (96, 4, True), (96, 5, False)]
+)
+def test_fewer_people_than_folds_are_left_out_in_turn(monkeypatch, crops, subjects, few):
+    arguments = ("manifest", "--out", "x", "--crops", str(crops))
     _, flags = printed(monkeypatch, *arguments, subjects=subjects)
     assert ("--config.protocol.folds=0" in flags) == few
-
-
-def test_disfas_units_are_not_learnt_with_its_config_of_emotions(monkeypatch):
-    arguments = ("--source", "s", "--out", "x", "--crops", "64", "--whole-videos")
-    name, flags = printed(monkeypatch, "disfa", *arguments, coded=True)
-    assert name == "stcnlstm_buhmap" and set(UNITS) <= set(flags)
 
 
 def test_synthetic_clips_that_end_at_rest_are_cut_about_their_apex(monkeypatch):
