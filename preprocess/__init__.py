@@ -1,3 +1,3 @@
-"""From videos, images and landmark files to a prepared dataset: `python -m preprocess`."""
+"""Turns videos, images and landmark files into a prepared dataset: `python -m preprocess`."""
 
-PREPROCESS_VERSION = 1  # raise it when a source would give other landmarks: clips are redone
+PREPROCESS_VERSION = 1  # raise it when landmarks change: finished clips are then read again

@@ -2,7 +2,7 @@
 
     {prog} DATASET --source DIR --out DIR
 
-A run that was stopped resumes when the same command is given again.
+The same command given again resumes a run that was stopped.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _stopped(options: argparse.Namespace) -> str:
     finished = len(list((options.out / store.CACHE).glob("*.npz")))
     return (
         f"Stopped. {finished} finished clips are kept in {options.out}; give the same command "
-        "again to go on."
+        "again to resume."
     )
 
 
@@ -72,7 +72,7 @@ def _parser(prog: str = _PROG) -> argparse.ArgumentParser:
             description=dataset.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_argument("--source", type=pathlib.Path, help="where the data lies")
+        command.add_argument("--source", type=pathlib.Path, help="where the data is")
         command.add_argument("--out", type=pathlib.Path, help="directory of the prepared dataset")
         command.add_argument(
             "--crops",
@@ -110,14 +110,14 @@ def _cores() -> int:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of processes")
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of processes")
     return int(text)
 
 
 def _crop_size(text: str) -> int:
     if not text.isdigit() or not crop.SMALLEST <= int(text) <= crop.LARGEST:
         raise argparse.ArgumentTypeError(
-            f"{text} is not the side of a crop: give {crop.SMALLEST} to {crop.LARGEST} pixels"
+            f"{text} is not a valid crop side: give {crop.SMALLEST} to {crop.LARGEST} pixels"
         )
     return int(text)
 

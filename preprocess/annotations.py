@@ -1,6 +1,5 @@
-"""Action units of a clip's frames, coded in a CSV: a row a frame, a column an action unit.
-
-Or in a folder with a file for each action unit, as DISFA has them.
+"""Codes of a clip's action units: a CSV with one row per frame and one column per action unit,
+or a folder with one file per action unit, as in DISFA.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from fer_jax.faces.sequence import ClipError
 from . import folder_tree
 from .clip import Codes
 
-_UNIT = re.compile(r"(?:AU)?0*([1-9]\d?)(?:_c)?", re.IGNORECASE)  # _c: presence, of OpenFace
+_UNIT = re.compile(r"(?:AU)?0*([1-9]\d?)(?:_c)?", re.IGNORECASE)  # _c: OpenFace's presence
 _UNKNOWN = 9.0
 _STRONGEST = 5  # intensity E
-_LAST = np.iinfo(np.int32).max  # frame number
+_LAST = np.iinfo(np.int32).max  # largest frame number
 _FORM = "its first line must name columns like frame,AU01,AU02"
 
 
 def coded_units(path: pathlib.Path) -> tuple[str, ...]:
-    """Reads which action units a CSV codes: names like AU01, in the order of its columns.
+    """Returns the action units that a CSV codes: names like AU01, in the order of its columns.
 
     Raises:
-      ClipError: the file cannot be read, or its first line names no action unit, or one twice.
+      ClipError: the file cannot be read, or its first line names no action unit or one twice.
     """
     return tuple(_columns(path, _lines(path))[1])
 
@@ -38,31 +37,32 @@ def coded_units(path: pathlib.Path) -> tuple[str, ...]:
 def read_codes(codes: Codes) -> dict[int, np.ndarray]:
     """Reads the codes of all frames.
 
-    The frame number stands in the column `frame`, else in the first; a column of an action unit is
-    named `AU01`, `AU1`, `1` or, as OpenFace's presence, `AU01_c`; other columns are ignored, also
-    OpenFace's intensity `AU01_r` (0 to 5). A value is 0 to 1; 9, nan or an empty cell mean unknown,
-    as does a column that is not there.
+    A CSV has the frame number in the column `frame`, or else in the first column. The column of an
+    action unit is named `AU01`, `AU1`, `1` or, for OpenFace's presence, `AU01_c`; other columns,
+    such as OpenFace's intensity `AU01_r` (0 to 5), are ignored. Values are 0 to 1; 9, nan, an empty
+    cell and a missing column mean unknown.
 
-    A folder `SN001` holds a file for each action unit, named like `SN001_au1.txt`; its lines are
-    frame and intensity, 0 to 5, and count from 1, so that line 1 is the frame at position 0 of a
-    video.
+    A folder `SN001` has one file per action unit, named like `SN001_au1.txt`. Its lines are frame
+    and intensity, 0 to 5, and count from 1: line 1 is the frame at position 0 of the video.
 
     Returns:
-      frame number -> `[A]` float32 in the order of `codes.units`, NaN where unknown; of a folder
-      as many frames as its shortest file has, intensities as 0 to 1.
+      frame number -> `[A]` float32 in the order of `codes.units`, NaN where unknown. A folder gives
+      as many frames as its shortest file has, with intensities scaled to 0 to 1.
 
     Raises:
-      ClipError: the file cannot be read, has no rows, a row that is torn, two of one frame, or a
-        value that is none.
+      ClipError: the file cannot be read or has no rows, a row is incomplete or repeats a frame, or
+        a value is impossible.
     """
     if codes.path is None:
         return {}
-    if codes.path.is_dir() and codes.path.suffix.lower() != ".csv":  # that is a table gone wrong
+    if (
+        codes.path.is_dir() and codes.path.suffix.lower() != ".csv"
+    ):  # a folder named .csv is an error
         columns = [_intensities(_file_of(codes.path, unit)) for unit in codes.units]
         return dict(enumerate(np.array(list(zip(*columns, strict=False)), np.float32)))
     lines = _lines(codes.path)
     frame, columns, width = _columns(codes.path, lines)
-    places = [(place, columns[name]) for place, name in enumerate(codes.units) if name in columns]
+    coded = [(unit, columns[name]) for unit, name in enumerate(codes.units) if name in columns]
     rows: dict[int, np.ndarray] = {}
     for line, cells in lines:
         where = f"{codes.path}, line {line}"
@@ -70,28 +70,28 @@ def read_codes(codes: Codes) -> dict[int, np.ndarray]:
             raise ClipError(
                 "torn codes", f"{where}: {len(cells)} cells, the first line has {width}"
             )
-        index = _frame_number(cells[frame], where)
-        if index in rows:
-            raise ClipError("frame coded twice", f"{where}: frame {index} was coded before")
-        rows[index] = np.full(len(codes.units), np.nan, np.float32)
-        for place, column in places:
-            rows[index][place] = _value(cells[column], codes.units[place], where)
+        number = _frame_number(cells[frame], where)
+        if number in rows:
+            raise ClipError("frame coded twice", f"{where}: frame {number} was coded before")
+        rows[number] = np.full(len(codes.units), np.nan, np.float32)
+        for unit, column in coded:
+            rows[number][unit] = _value(cells[column], codes.units[unit], where)
     if not rows:
-        raise ClipError("no codes", f"{codes.path} has a first line and no rows")
+        raise ClipError("no codes", f"{codes.path} has a header and no rows")
     return rows
 
 
 def unequal_lengths(codes: Codes) -> str:
-    """Says that the files of a folder do not code as many frames as each other.
+    """Notes that the files of a folder differ in length.
 
     Args:
-      codes: of a folder that `read_codes` can read.
+      codes: a folder that `read_codes` can read.
 
     Returns:
-      A note with the shortest and the longest file, empty where all are equally long.
+      A note with the shortest and the longest file, empty if all are equally long.
 
     Raises:
-      ClipError: a file is not there or cannot be read.
+      ClipError: a file is missing or cannot be read.
     """
     paths = [_file_of(codes.path, unit) for unit in codes.units]
     frames = {path.name: sum(1 for _ in _lines(path)) for path in paths}
@@ -99,76 +99,75 @@ def unequal_lengths(codes: Codes) -> str:
     if frames[shortest] == frames[longest]:
         return ""
     return (
-        f"{shortest} codes {frames[shortest]} frames, {longest} {frames[longest]}: those behind "
+        f"{shortest} codes {frames[shortest]} frames, {longest} {frames[longest]}: frames beyond "
         f"the shortest are left out"
     )
 
 
-def units_at(rows: dict[int, np.ndarray], indices: Iterable[int], codes: Codes) -> np.ndarray:
-    """Puts codes beside frames.
+def units_at(rows: dict[int, np.ndarray], numbers: Iterable[int], codes: Codes) -> np.ndarray:
+    """Returns the codes of a clip's frames.
 
     Args:
-      rows: of `read_codes`.
-      indices: of the T frames, as their source knows them.
-      codes: whose rows they are.
+      rows: codes by frame number, see `read_codes`.
+      numbers: frame numbers of the T frames, `Sequence.frame_index`.
+      codes: where the rows were read.
 
     Returns:
       `[T, A]` float32, NaN for frames without codes.
 
     Raises:
-      ClipError: there are codes, and none of these frames.
+      ClipError: there are codes, but none for these frames.
     """
-    indices = [int(index) for index in indices]
-    if rows and not rows.keys() & set(indices):
+    numbers = [int(number) for number in numbers]
+    if rows and not rows.keys() & set(numbers):
         raise ClipError(
             "codes of other frames",
             f"{codes.path} codes frames {min(rows)} to {max(rows)}, the clip has "
-            f"{min(indices)} to {max(indices)}",
+            f"{min(numbers)} to {max(numbers)}",
         )
     unknown = np.full(len(codes.units), np.nan, np.float32)
-    return np.stack([rows.get(index, unknown) for index in indices])
+    return np.stack([rows.get(number, unknown) for number in numbers])
 
 
-def left_over(rows: dict[int, np.ndarray], indices: Iterable[int]) -> str:
-    """Says which coded frames are not among a clip's, as where one counts from 1, one from 0.
+def left_over(rows: dict[int, np.ndarray], numbers: Iterable[int]) -> str:
+    """Notes coded frames that a clip lacks, for example if one counts from 1, the other from 0.
 
     Args:
-      rows: of `read_codes`.
-      indices: of the clip's frames, as their source knows them.
+      rows: codes by frame number, see `read_codes`.
+      numbers: frame numbers of the clip, `Sequence.frame_index`.
 
     Returns:
-      A note, empty where there are none.
+      A note, empty if there are none.
     """
-    gone = sorted(rows.keys() - {int(index) for index in indices})
+    gone = sorted(rows.keys() - {int(number) for number in numbers})
     return f"{len(gone)} coded frames are not in the clip (the first: {gone[0]})" if gone else ""
 
 
 def base_rates(units: Series[str], tables: Iterable[np.ndarray]) -> list[str]:
-    """Says how often each action unit is present among the frames in which it is known.
+    """Notes how often each action unit is present among the frames in which it is known.
 
     Args:
-      units: A names.
-      tables: `[T, A]` codes, one a clip; a unit counts as present from `labels.PRESENT_INTENSITY`
-        on.
+      units: names of the A action units.
+      tables: `[T, A]` codes of each clip; a unit is present from `labels.PRESENT_INTENSITY` on.
 
     Returns:
-      One note; none without codes.
+      One note, or none without codes.
     """
     known, present = np.zeros(len(units), int), np.zeros(len(units), int)
     for table in tables:
         known += np.isfinite(table).sum(0)
-        present += (table >= PRESENT_INTENSITY).sum(0)  # not so where it is NaN
+        present += (table >= PRESENT_INTENSITY).sum(0)  # False for NaN
     if not known.any():
         return []
     shares = [
         f"{name} {there / of:.3f}" if of else f"{name} never known"
         for name, there, of in zip(units, present, known, strict=True)
     ]
-    return [f"share of frames with an action unit, of those where it is known: {', '.join(shares)}"]
+    return [f"share of frames with an action unit among those coded for it: {', '.join(shares)}"]
 
 
 def _file_of(folder: pathlib.Path, unit: str) -> pathlib.Path:
-    """Finds the file of one action unit, which bears the name of its folder."""
+    """Finds the file of one action unit, whose name begins with that of its folder."""
     name = f"{folder.name}_au{int(unit.removeprefix('AU'))}.txt"
     try:
         files = [path for path in folder_tree.entries(folder) if path.name.lower() == name.lower()]
@@ -180,15 +179,15 @@ def _file_of(folder: pathlib.Path, unit: str) -> pathlib.Path:
 
 
 def _intensities(path: pathlib.Path) -> list[float]:
-    """Reads the file of one action unit: intensity 0 to 1 of every frame."""
+    """Reads the file of one action unit: the intensity of every frame, 0 to 1."""
     values: list[float] = []
     for line, cells in _lines(path):
         where = f"{path}, line {line}"
         if len(cells) != 2:
             raise ClipError("torn codes", f"{where}: {len(cells)} cells, not frame and intensity")
-        index = _frame_number(cells[0], where)
-        if index != len(values) + 1:
-            detail = f"{where}: frame {index}, expected {len(values) + 1}"
+        number = _frame_number(cells[0], where)
+        if number != len(values) + 1:
+            detail = f"{where}: frame {number}, expected {len(values) + 1}"
             raise ClipError("impossible frame number", detail)
         text = cells[1].strip()
         if text not in map(str, range(_STRONGEST + 1)):
@@ -200,7 +199,7 @@ def _intensities(path: pathlib.Path) -> list[float]:
 
 
 def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
-    """Gives line numbers and cells; blank lines are passed over."""
+    """Yields line numbers and cells; skips blank lines."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -210,11 +209,11 @@ def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     except OSError as error:
         raise ClipError("unreadable codes", f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ClipError("unreadable codes", f"{path} is no CSV in UTF-8 ({error})") from error
+        raise ClipError("unreadable codes", f"{path} is not a CSV in UTF-8 ({error})") from error
 
 
 def _columns(path: pathlib.Path, lines: Iterator) -> tuple[int, dict[str, int], int]:
-    """Reads the first line: column of the frame number, columns of action units, width."""
+    """Parses the first line: column of the frame number, columns of action units, width."""
     names = [cell.strip() for cell in next(lines, (0, []))[1]]
     while names and not names[-1]:
         names.pop()
@@ -230,7 +229,7 @@ def _columns(path: pathlib.Path, lines: Iterator) -> tuple[int, dict[str, int], 
         if not match or column == frame:
             continue
         unit = f"AU{int(match[1]):02d}"
-        if unit in columns:  # so it is where the first line already holds codes
+        if unit in columns:  # as in a file without a header
             raise ClipError("action unit twice", f"{path} names {unit} twice: {_FORM}")
         columns[unit] = column
     if not columns:
@@ -241,12 +240,12 @@ def _columns(path: pathlib.Path, lines: Iterator) -> tuple[int, dict[str, int], 
 
 def _frame_number(text: str, where: str) -> int:
     try:
-        index = float(text)
+        number = float(text)
     except ValueError:
-        index = -1.0
-    if not 0 <= index <= _LAST or index != int(index):
-        raise ClipError("impossible frame number", f"{where}: {text[:20]!r} numbers no frame")
-    return int(index)
+        number = -1.0
+    if not 0 <= number <= _LAST or number != int(number):
+        raise ClipError("impossible frame number", f"{where}: {text[:20]!r} is no frame number")
+    return int(number)
 
 
 def _value(text: str, unit: str, where: str) -> float:

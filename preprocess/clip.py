@@ -1,4 +1,4 @@
-"""What goes through preparation: a clip (who, what label, where) and its codes; an error."""
+"""A clip of a dataset before it is read: subject, label, source and codes of action units."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from fer_jax.faces.sequence import ClipError, Sequence
 
 
 class SourceError(Exception):
-    """A source that holds nothing to prepare; the text says what was expected where."""
+    """There is nothing to prepare in a source; the message says what was expected where."""
 
 
 class Codes(NamedTuple):
-    """Where the action units of a clip's frames are coded, see `annotations.py`.
+    """Where the action units of a clip are coded, see `annotations.py`.
 
     Attributes:
-      path: a CSV, or a folder with a file for each action unit; None where all are unknown.
+      path: a CSV, or a folder with one file per action unit; None if all are unknown.
       units: names of the action units, in the order of the columns of `Sequence.action_units`.
     """
 
@@ -33,7 +33,7 @@ class LandmarkSource:
 
 
 class FaceSource:
-    """A picture that is a face crop already, held in memory: never cached."""
+    """A picture in memory that already is a face crop; it is never cached."""
 
     def face(self, size: int) -> Sequence:
         raise NotImplementedError
@@ -51,11 +51,11 @@ class Clip:
         or a picklable `LandmarkSource`, `FaceSource` or `faces.video.FrameSource` of the dataset's
         own; where it has a `path`, a change of that file makes it another source.
       split: "train", "validation", "test" or a name of the dataset's own.
-      fps: frames a second, where the source does not say (folders of frames).
-      frame_size: width and height, where the source does not say (OpenFace CSV).
-      problem: why the clip cannot be used, found while listing; None when it can.
-      note: what was noticed while listing, but is no reason to drop the clip.
-      codes: of the frames' action units, where they are not in the source itself.
+      fps: frames per second, used if the source has none (folders of frames).
+      frame_size: width and height, pixels, used if the source has none (OpenFace CSV).
+      problem: why the clip cannot be used, found while listing; None if it can.
+      note: an observation made while listing that is no reason to drop the clip.
+      codes: action units of the frames, if they are not in the source itself.
       votes: how many raters chose each emotion, in the order of the dataset's `VOTES`, or None.
     """
 

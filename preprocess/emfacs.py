@@ -1,4 +1,4 @@
-"""EMFACS: the emotion that the action units of a frame show, for datasets that code no emotion."""
+"""EMFACS: the emotion shown by a frame's action units, for datasets that code no emotion."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 from fer_jax.faces.labels import DISFA_ACTION_UNITS, DISFA_CLASSES
 
 _NUMBERS = tuple(int(unit.removeprefix("AU")) for unit in DISFA_ACTION_UNITS)
-# Action units that an emotion shows: all of these, one at least of those, none of the last. The
-# first rule that fits wins; 7, 16 and 23 of the usual table are not coded in DISFA.
-CHIN_ANGER = ("anger", (4, 17), (), (1, 2, 9, 15))  # only where it is asked for
+# Emotion, units that must all be present, units of which one must be present, units that must be
+# absent. The first rule that fits wins; 7, 16 and 23 of the usual table are not coded in DISFA.
+CHIN_ANGER = ("anger", (4, 17), (), (1, 2, 9, 15))  # optional
 EMFACS_RULES = (
     ("fear", (1, 2, 4, 5), (20, 25, 26), ()),
     ("surprise", (1, 2), (5, 26), (4,)),
@@ -23,16 +23,16 @@ EMFACS_RULES = (
 
 
 def emfacs(intensities, present: float = 1, chin_anger: bool = False) -> np.ndarray:
-    """Names the emotion that the action units of a frame show, if they show one.
+    """Returns the emotion shown by the action units of each frame.
 
     Args:
-      intensities: `[..., 12]` of DISFA_ACTION_UNITS, 0 to 5; NaN where unknown.
+      intensities: `[..., 12]`, 0 to 5, in the order of DISFA_ACTION_UNITS; NaN where unknown.
       present: intensity from which a unit counts as present, above 0.
-      chin_anger: a frown with a raised chin is anger, too.
+      chin_anger: whether a frown with a raised chin is anger, too.
 
     Returns:
-      `[...]` int32 numbers of DISFA_CLASSES; neutral where all units are 0; -1 where no rule fits
-      or a unit is unknown.
+      `[...]` int32 indices into DISFA_CLASSES: neutral if all units are 0, -1 if no rule fits or a
+      unit is unknown.
 
     Source: 3D Inception-ResNet specification, section 8.
     """

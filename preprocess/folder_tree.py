@@ -1,7 +1,7 @@
-"""Official directory trees: where their folders lie, which files are frames, what to say if not.
+"""Official directory trees: finds their folders and frames, and explains what is missing.
 
 Names are compared without case. Hidden files (`.DS_Store`, the `._` files of macOS), `__MACOSX` and
-whatever else a tree does not name are passed over.
+everything that a tree does not name are ignored.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from fer_jax.faces.video import IMAGE_SUFFIXES
 
 from .clip import Clip, SourceError
 
-_SHOWN = 6  # entries of a folder in an error
-_DEPTH = 2  # folders below the source in which a tree is looked for
+_SHOWN = 6  # entries of a folder in an error message
+_DEPTH = 2  # levels below the source that are searched for a tree
 
 
 def entries(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Lists what a folder holds, sorted, without what the system has put there."""
+    """Lists the contents of a folder, sorted, without hidden files and `__MACOSX`."""
     named = [p for p in folder.iterdir() if not p.name.startswith(".") and p.name != "__MACOSX"]
     return sorted(named)
 
 
 def folders(folder: pathlib.Path, pattern: str = ".*") -> list[pathlib.Path]:
-    """Lists the folders in a folder whose whole name matches `pattern`, sorted."""
+    """Lists the subfolders whose whole name matches `pattern`, sorted."""
     named = re.compile(pattern, re.IGNORECASE)
     return [path for path in entries(folder) if named.fullmatch(path.name) and path.is_dir()]
 
 
 def bases(source, inner: set[str], name: str, layout: str) -> Iterator[pathlib.Path]:
-    """Gives the folders in which the tree may lie: the source, and where it was entered too deep.
+    """Yields the source, then its parents while it is itself a folder of the tree.
 
     Args:
-      source: what the user named.
-      inner: names of folders of the tree, lower case; a source of such a name is left upwards.
+      source: the folder given by the user.
+      inner: names of folders within the tree, lower case.
       name, layout: see `layout_error`.
 
     Raises:
-      SourceError: the source is no folder.
+      SourceError: the source is not a folder.
     """
     if source is None:
         raise SourceError(f"--source is missing: name the folder of {name}.\n{layout}")
     source = pathlib.Path(source).absolute()
     if not source.is_dir():
-        what = "is a file, no folder" if source.exists() else "does not exist"
+        what = "is a file, not a folder" if source.exists() else "does not exist"
         raise SourceError(f"--source {source} {what}.\n{layout}")
     yield source
     while source.name.casefold() in inner:
@@ -57,20 +57,20 @@ def bases(source, inner: set[str], name: str, layout: str) -> Iterator[pathlib.P
 
 
 def levels(base: pathlib.Path) -> Iterator[list[pathlib.Path]]:
-    """Gives the folders in which a tree may lie: `base`, then those in it, then those in these."""
+    """Yields the folders that may contain a tree, level by level: `base`, then its subfolders."""
     level = [base]
     yield level
     for _ in range(_DEPTH):
         below = []
         for folder in level:
-            with contextlib.suppress(OSError):  # some folder beside the tree
+            with contextlib.suppress(OSError):  # a folder outside the tree
                 below += folders(folder)
         yield below
         level = below
 
 
 def find(base: pathlib.Path, fits: Callable[[pathlib.Path], bool]) -> list[pathlib.Path]:
-    """Returns the uppermost folders that fit: `base`, else in it, else in the folders in it."""
+    """Returns the folders for which `fits` is true on the uppermost level that has any."""
     for level in levels(base):
         fitting = []
         for folder in level:
@@ -83,7 +83,7 @@ def find(base: pathlib.Path, fits: Callable[[pathlib.Path], bool]) -> list[pathl
 
 
 def the_one(found: list[pathlib.Path], what: str) -> pathlib.Path:
-    """Returns the only folder that was found.
+    """Returns the only folder found.
 
     Raises:
       SourceError: there are several.
@@ -91,21 +91,21 @@ def the_one(found: list[pathlib.Path], what: str) -> pathlib.Path:
     if len(found) > 1:
         where = ", ".join(map(str, found))
         raise SourceError(
-            f"{what} is there {len(found)} times ({where}): keep one, or name it as --source"
+            f"{what} exists {len(found)} times ({where}): keep one, or name it as --source"
         )
     return found[0]
 
 
 def frames(folder: pathlib.Path, pattern: str, example: str) -> tuple[pathlib.Path, ...]:
-    """Lists the images of a sequence by their numbers, which may have gaps.
+    """Lists the images of a sequence in the order of their numbers, which may have gaps.
 
     Args:
       folder: the sequence.
-      pattern: of the name without suffix; its first group is the number.
-      example: such a name, for the message.
+      pattern: matches a name without suffix; its first group is the frame number.
+      example: such a name, for the error message.
 
     Raises:
-      ClipError: no such image, or the folder cannot be read.
+      ClipError: there is no such image, or the folder cannot be read.
     """
     named = re.compile(pattern, re.IGNORECASE)
     numbered = []
@@ -124,13 +124,13 @@ def frames(folder: pathlib.Path, pattern: str, example: str) -> tuple[pathlib.Pa
 
 
 def layout_error(name: str, source, missing: str, layout: str) -> SourceError:
-    """Makes the error for a folder that is not laid out as expected.
+    """Returns the error for a folder that does not have the expected layout.
 
     Args:
-      name: of the dataset.
-      source: what the user named.
+      name: the dataset.
+      source: the folder given by the user.
       missing: what was not found.
-      layout: the official layout, lines.
+      layout: a description of the official layout, several lines.
     """
     source = pathlib.Path(source).absolute()
     return SourceError(
@@ -140,7 +140,7 @@ def layout_error(name: str, source, missing: str, layout: str) -> SourceError:
 
 
 def _content(source: pathlib.Path) -> str:
-    """What lies in a folder, and in the folders in it, shortened."""
+    """Lists the contents of a folder and of its subfolders, shortened."""
     try:
         shown = [_entry(path) for path in entries(source)[: _SHOWN + 1]]
     except OSError as error:
@@ -163,18 +163,18 @@ def _shortened(names: list[str], most: int = _SHOWN) -> str:
 
 
 def official_note(kept: list[Clip], official: dict[str, dict[str, int]], whole: str) -> list[str]:
-    """Says where the clips are not as many as the official ones; nothing when they are.
+    """Notes where the number of clips differs from the release.
 
     Args:
       kept: clips that are used.
-      official: split -> class -> clips of the release.
+      official: split -> class -> number of clips in the release.
       whole: the official size in words.
     """
     found = collections.Counter((clip.split, clip.label) for clip in kept)
     other = [
-        f"{split} {label} {found[split, label]} instead of {index}"
-        for split, indices in official.items()
-        for label, index in indices.items()
-        if found[split, label] != index
+        f"{split} {label} {found[split, label]} instead of {count}"
+        for split, counts in official.items()
+        for label, count in counts.items()
+        if found[split, label] != count
     ]
     return [f"not the official number of clips ({whole}): {', '.join(other)}"] if other else []

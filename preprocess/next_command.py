@@ -67,7 +67,7 @@ def _own_config(options, dataset, configs: list[str]) -> tuple[str, str] | None:
 
 
 def _task_flags(options, system: str, summary: dict, coded: bool) -> list[str]:
-    """Returns what a config of own clips must be told: the task and how to divide the people."""
+    """Returns the flags that a config of own clips needs: its task and how to divide subjects."""
     flags = []
     if coded:
         flags = ["--config.task=action_units", "--config.data.frame_rule=windows"]
@@ -75,5 +75,5 @@ def _task_flags(options, system: str, summary: dict, coded: bool) -> list[str]:
         flags += [] if options.crops else ["--config.data.features=position"]
     if "train" in summary["splits"] and len(summary["splits"]) > 1:
         return [*flags, "--config.protocol.name=holdout"]
-    few = summary["subjects"] < _FOLDS[system]  # then each person is left out in turn
+    few = summary["subjects"] < _FOLDS[system]  # then leave one subject out
     return [*flags, "--config.protocol.folds=0"] if few else flags

@@ -1,4 +1,4 @@
-"""Reads all clips of a dataset in parallel; what is finished is kept and not read again."""
+"""Reads all clips of a dataset in parallel; caches finished clips, so that a run can resume."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from . import PREPROCESS_VERSION
 from .clip import Clip
 from .read import is_face, read_clip
 
-_FAILED = "failed"  # not kept: the next run may fare better
+_FAILED = "failed"  # not cached: the next run may succeed
 _ARRAYS = ("landmarks", "detected", "frame_index", "action_units")
 _ARRAYS += ("crops", "crop_offsets", "crop_landmarks")
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a clip.
+    """The result of reading a clip.
 
     Attributes:
-      reason: why it was dropped, empty when it was kept; the same words for all of a kind.
-      detail: what is wrong with this one.
-      frames, detected: frames read, and those with a face.
-      other_faces: people seen besides the one that was kept.
+      reason: why it was dropped, empty if it was kept; the same words for every such clip.
+      detail: what is wrong with this clip.
+      frames, detected: number of frames read, and of those with a face.
+      other_faces: number of people seen besides the one kept.
       rotation: degrees by which frames were turned clockwise to be upright; landmarks refer to
         the turned frame.
-      note: what was noticed but did not prevent use.
-      crop_side: of the squares that were cut out, source pixels, the middle one; 0 without crops.
-      crop_bytes: of the JPEG files.
-      reused: finished by an earlier run.
+      note: an observation that did not prevent use.
+      crop_side: median side of the squares cut out, source pixels; 0 without crops.
+      crop_bytes: total size of the JPEG files.
+      reused: whether an earlier run finished it.
     """
 
     reason: str = ""
@@ -71,10 +71,10 @@ class _Job:
 
 
 def cache_file(clip: Clip, cache: pathlib.Path, model: str, crop_size: int = 0) -> pathlib.Path:
-    """Names the file that holds a clip once it is read; another source or crop, another name.
+    """Returns the cache file of a clip; its name changes with the source and the crop size.
 
     Raises:
-      ClipError: the source is not there.
+      ClipError: the source does not exist.
     """
     identity = [PREPROCESS_VERSION, model, clip.clip_id, clip.fps, clip.frame_size]
     source = clip.source
@@ -85,7 +85,7 @@ def cache_file(clip: Clip, cache: pathlib.Path, model: str, crop_size: int = 0) 
         identity.append(repr(source))
         if isinstance(path := getattr(source, "path", None), pathlib.Path):
             identity.append(_state(path))
-    # Neither is said where there is none: clips finished before there were any stay valid.
+    # Added only if present, so that clips cached without crops or codes keep their names.
     if crop_size:
         identity.append(["crops", crop_size])
     if clip.codes:
@@ -95,7 +95,7 @@ def cache_file(clip: Clip, cache: pathlib.Path, model: str, crop_size: int = 0) 
 
 
 def _state(path: pathlib.Path) -> list:
-    """Name, size and time of a file, or of all files in a folder."""
+    """Returns name, size and time of a file, or of all files in a folder."""
     try:
         if path.is_dir():
             return [_state(file) for file in sorted(path.iterdir()) if file.is_file()]
@@ -113,19 +113,19 @@ def read_all(
     model_path=None,
     crop_size: int = 0,
 ) -> Iterator[tuple[int, Outcome, pathlib.Path | None]]:
-    """Reads clips and gives `(position, outcome, file)` as each is finished, in any order.
+    """Reads clips and yields `(position, outcome, file)` as each is finished, in any order.
 
-    A clip that is a face in memory is read here and now, and its file is None.
+    A clip that is a face in memory is read in this process, and its file is None.
 
     Args:
-      clips: what to read.
-      cache: directory of finished clips; those found there are given first, as they were.
-      workers: processes.
+      clips: the clips to read.
+      cache: directory of finished clips; these are yielded first, without reading them again.
+      workers: number of processes.
       model_path: a dlib 68-point model, see `detector.landmark_model`.
       crop_size: side of the face crops, pixels; 0 for none.
 
     Raises:
-      detector.LandmarkModelError: a clip needs dlib or its model and it is missing.
+      detector.LandmarkModelError: a clip needs dlib, but dlib or its model is missing.
     """
     cache.mkdir(parents=True, exist_ok=True)
     model = repr(_state(pathlib.Path(model_path))[:2]) if model_path else ""
@@ -151,7 +151,7 @@ def read_all(
 
 
 def load_outcome(file: pathlib.Path) -> Outcome | None:
-    """Returns the outcome of a finished clip, None when it is not finished or cannot be read."""
+    """Returns the outcome of a finished clip, None if it is not finished or cannot be read."""
     try:
         with file.open("rb") as stream, np.load(stream) as content:
             return Outcome(**json.loads(str(content["outcome"])))
@@ -171,7 +171,7 @@ def _save(file: pathlib.Path, outcome: Outcome, sequence: Sequence | None) -> No
     content = {"outcome": json.dumps(dataclasses.asdict(outcome))}
     if sequence is not None:
         content |= {k: v for k, v in vars(sequence).items() if v is not None}
-    # A clip is finished only under its final name: a kill leaves nothing half-written there.
+    # Renamed when complete: a kill leaves no half-written file under the final name.
     handle, partial = tempfile.mkstemp(suffix=".partial", dir=file.parent)
     with os.fdopen(handle, "wb") as stream:
         np.savez(stream, **content)
@@ -192,14 +192,14 @@ def _read(clip: Clip, model_path, crop_size: int) -> tuple[Outcome, Sequence | N
         return Outcome(error.reason, error.detail), None
     except LandmarkModelError:
         raise
-    except Exception as error:  # whatever a damaged file provokes must not end the run
+    except Exception as error:  # a damaged file must not end the run
         return Outcome(_FAILED, f"{type(error).__name__}: {error}"), None
     frames, detected = len(sequence.detected), int(sequence.detected.sum())
     return Outcome(frames=frames, detected=detected, **notes), sequence
 
 
 def _in_processes(jobs: dict[int, _Job], workers: int) -> Iterator[tuple[int, Outcome]]:
-    """Reads clips in worker processes; one that kills its worker is found and dropped."""
+    """Reads clips in worker processes; drops a clip that kills its worker."""
     waiting = collections.deque(jobs)
     while waiting:
         running: dict[futures.Future, int] = {}
@@ -219,7 +219,7 @@ def _in_processes(jobs: dict[int, _Job], workers: int) -> Iterator[tuple[int, Ou
 
 
 def _alone(job: _Job) -> Outcome:
-    """Reads a clip that may have killed its worker in a process of its own."""
+    """Reads a clip that may have killed its worker, alone in a new process."""
     try:
         with _pool(1) as pool:
             return _submit(pool, job).result()
@@ -236,14 +236,14 @@ def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
         yield pool
         pool.shutdown()
     finally:
-        # After an interrupt the clips under way are given up: the next run reads them again.
+        # After an interrupt, unfinished clips are abandoned: the next run reads them again.
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
 
 
 def _submit(pool: futures.ProcessPoolExecutor, job: _Job) -> futures.Future:
-    """Hands over a job; a worker that this starts never hears of an interrupt, its parent does."""
+    """Submits a job; a worker started by this ignores SIGINT, which the parent handles."""
     if threading.current_thread() is not threading.main_thread():
         return pool.submit(_read_job, job)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

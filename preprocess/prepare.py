@@ -1,4 +1,4 @@
-"""Prepares one dataset: lists its clips, reads them and stores what training needs."""
+"""Prepares one dataset: lists its clips, reads them and writes the prepared dataset."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from .clip import Clip, SourceError
 from .datasets import DATASETS
 from .read import needs_detection, no_pictures, read_clip
 
-# Flags that every dataset has; the others are its own.
+# Options common to all datasets; the others belong to one dataset.
 _COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops")
 
 
 def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] | None:
-    """Prepares what a command line asks for.
+    """Prepares a dataset.
 
     Args:
-      options: of the command line, with the flags of its dataset.
-      console: where progress is shown.
+      options: options of the command line, those of the dataset included.
+      console: shows progress.
 
     Returns:
-      The summary of `report.make_report`, and whether clips have codes of action units; None where
-      only the clips are listed.
+      The summary of `report.make_report`, and whether clips have codes of action units; None if
+      the clips were only listed.
 
     Raises:
       SourceError, LandmarkModelError, NotInstalledError, OSError: nothing was written.
@@ -52,7 +52,7 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
     if options.dry_run:
         report.print_listing(console, clips, classes, own_notes)
         return None
-    with needs("preprocess"):  # to write the shards; reading the clips may take hours
+    with needs("preprocess"):  # before reading clips, which may take hours
         import tensorflow_datasets  # noqa: F401
     model = None
     if any(map(needs_detection, clips)):
@@ -72,7 +72,7 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
 
 
 def make_request(options: argparse.Namespace, model: pathlib.Path | None) -> dict:
-    """What makes two preparations the same: dataset, source, its own options, crops, the model."""
+    """Returns what identifies a preparation: dataset, source, options, crop size, model."""
     return {
         "dataset": options.dataset,
         "source": str(options.source.resolve()) if options.source else None,
@@ -83,7 +83,7 @@ def make_request(options: argparse.Namespace, model: pathlib.Path | None) -> dic
 
 
 def _without_doubles(clips) -> list[Clip]:
-    """Marks clips whose id was used before."""
+    """Marks clips whose id is already taken as unusable."""
     by_id: dict[str, Clip] = {}
     for clip in clips:
         if clip.clip_id in by_id:
@@ -99,16 +99,16 @@ def _read(clips: list[Clip], options, model, console: Console):
     outcomes: list = [None] * len(clips)
     files: list = [None] * len(clips)
     kept = dropped = 0
-    inference_mode = pipeline.read_all(
+    reading = pipeline.read_all(
         clips,
         options.out / store.CACHE,
         workers=options.workers,
         model_path=model,
         crop_size=options.crops,
     )
-    with contextlib.closing(inference_mode), Progress(console) as progress:
+    with contextlib.closing(reading), Progress(console) as progress:
         work = progress.start("reading clips", len(clips))
-        for position, outcome, file in inference_mode:
+        for position, outcome, file in reading:
             outcomes[position], files[position] = outcome, file
             kept, dropped = kept + (not outcome.reason), dropped + bool(outcome.reason)
             rate = f"{work.speed:.1f} clips/s, " if work.speed else ""
@@ -118,13 +118,13 @@ def _read(clips: list[Clip], options, model, console: Console):
 
 
 def _action_units(dataset, clips: list[Clip]) -> tuple[str, ...] | None:
-    """Names of the action units: those of the dataset, else those that its clips have codes of."""
+    """Returns the action units of the dataset, or else those that its clips code."""
     coded = (clip.codes.units for clip in clips if clip.codes)
     return getattr(dataset, "ACTION_UNITS", None) or next(coded, None)
 
 
 def _sequence(clip: Clip, file: pathlib.Path | None, crop_size: int) -> Sequence:
-    """What was read of a clip; without a file it is read once more."""
+    """Returns the sequence of a clip; without a cache file it is read again."""
     return pipeline.load_sequence(file) if file else read_clip(clip, crop_size=crop_size)[0]
 
 
@@ -146,7 +146,7 @@ def _store(options, clips, outcomes, files, classes, summary) -> None:
         framing=getattr(DATASETS[options.dataset], "FRAMING", ALIGNED),
         report=summary,
     )
-    # Finished clips stay, so that a longer list later only costs its new clips.
+    # Finished clips stay, so that a longer list later reads only its new clips.
     current = {file for file in files if file}
     for file in (out / store.CACHE).iterdir():
         if file not in current:

@@ -1,4 +1,4 @@
-"""Reads one clip: whatever its source is, out comes a landmark sequence and what was noticed."""
+"""Reads one clip of any kind of source into a landmark sequence, with notes for the report."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .clip import Clip, FaceSource, LandmarkSource
 
 
 def needs_detection(clip: Clip) -> bool:
-    """Tells whether faces have to be found in this clip's frames."""
+    """Returns whether faces have to be detected in this clip's frames."""
     source = clip.source
     known = isinstance(source, LandmarkSource) or is_face(clip) or _is_csv(source)
     return clip.problem is None and not known
 
 
 def is_face(clip: Clip) -> bool:
-    """Tells whether the source is a face crop in memory, which costs less to read than to keep."""
+    """Returns whether the source is a face crop in memory, cheaper to read than to cache."""
     return isinstance(clip.source, FaceSource)
 
 
@@ -35,21 +35,21 @@ def _is_csv(source) -> bool:
 
 
 def no_pictures(clip: Clip) -> ClipError | None:
-    """Says why no crops can be cut from this clip, None where they can."""
+    """Returns why no crops can be cut from this clip, None if they can."""
     if clip.problem or needs_detection(clip) or is_face(clip):
         return None
     return ClipError(
         "no pictures",
-        "landmarks alone cannot be cropped: list the video, or leave --crops out, or have a video "
+        "landmarks alone cannot be cropped: list the video, or omit --crops, or have a video "
         f"drawn ({prepare_command()} manifest --render)",
     )
 
 
 def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence, dict]:
-    """Reads a clip and finds the landmarks of the person it is about.
+    """Reads a clip and finds the landmarks of its main person.
 
     Args:
-      clip: what to read, see `Clip.source`.
+      clip: the clip, see `Clip.source`.
       model_path: a dlib 68-point model, see `detector.landmark_model`.
       crop_size: side of the face crops, pixels; 0 for none.
 
@@ -59,15 +59,15 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
       and `crop_bytes`, see `pipeline.Outcome`.
 
     Raises:
-      ClipError: the source or its codes cannot be read, it shows no face, or holds no pictures to
-        crop.
-      detector.LandmarkModelError: a video is to be read and dlib or its model is missing.
+      ClipError: the source or its codes cannot be read, there is no face, or there are no pictures
+        to crop.
+      detector.LandmarkModelError: a video needs dlib, but dlib or its model is missing.
     """
     notes = {"other_faces": 0, "rotation": 0, "note": ""}
     source = clip.source
     if crop_size and (problem := no_pictures(clip)):
         raise problem
-    coded = read_codes(clip.codes) if clip.codes else {}  # before the search for faces: it is long
+    coded = read_codes(clip.codes) if clip.codes else {}  # before the slow search for faces
     if is_face(clip):
         sequence = source.face(crop_size)
         if crop_size:
@@ -80,17 +80,17 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
         sequence, notes = _read_frames(clip, model_path, crop_size)
     if not sequence.detected.any():
         raise ClipError("no face", f"none in {len(sequence.detected)} frames")
-    if clip.codes:  # by number: frames that cannot be decoded are not in the sequence
+    if clip.codes:  # by frame number: frames that cannot be decoded are not in the sequence
         units = units_at(coded, sequence.frame_index, clip.codes)
         sequence = dataclasses.replace(sequence, action_units=units)
-        if not isinstance(source, tuple):  # of files that a dataset chose by their codes
+        if not isinstance(source, tuple):  # a tuple was already chosen by the codes
             gone = left_over(coded, sequence.frame_index)
             notes["note"] = "; ".join(filter(None, (notes["note"], gone)))
     return sequence, notes
 
 
 class _Seen(NamedTuple):
-    """A face at a position in the clip; of its pixels only the encoded crop is held."""
+    """A face at a position in the clip; only its encoded crop is held, no other pixels."""
 
     position: int
     face: tracker.Face
@@ -103,7 +103,7 @@ def _read_frames(clip: Clip, model_path, crop_size: int) -> tuple[Sequence, dict
     tracks: dict[int, list[_Seen]] = {}
     for index, image, found in followed:
         for face in found:
-            # Whom the clip is about shows only in the end, so everybody is cut out.
+            # The main person is known only at the end, so every face is cut out.
             crop = _cut(image, face, crop_size) if crop_size else None
             if crop or not crop_size:
                 tracks.setdefault(face.track, []).append(_Seen(len(indices), face, crop))
@@ -132,11 +132,11 @@ def _cut(image: np.ndarray, face: tracker.Face, crop_size: int) -> Crop | None:
     try:
         return make_crop(image, face.landmarks, crop_size)
     except ValueError:
-        return None  # eyes in one point: what cannot be aligned counts as not detected
+        return None  # eyes coincide: what cannot be aligned counts as not detected
 
 
 def _over_time(frames: int, points: list[tuple[int, np.ndarray]]) -> np.ndarray:
-    """Puts landmarks at their frames, `[T, 68, 2]`; 0 elsewhere."""
+    """Returns landmarks of all frames, `[T, 68, 2]`; 0 where there is no face."""
     landmarks = np.zeros((frames, 68, 2), np.float32)
     for position, face in points:
         landmarks[position] = face

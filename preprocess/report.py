@@ -1,4 +1,4 @@
-"""What became of every clip: `report.json` and the tables a user sees."""
+"""The outcome of every clip: `report.json` and the tables on the screen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import PREPROCESS_VERSION
 from .clip import Clip
 from .pipeline import Outcome
 
-_SHOWN = 10  # rows of a list on the screen; the report has them all
+_SHOWN = 10  # rows of a list on the screen; report.json has all
 
 
 def make_report(
@@ -23,16 +23,16 @@ def make_report(
     """Builds `report.json`.
 
     Args:
-      request: dataset, source and options, what makes two preparations the same.
-      clips, outcomes: one each, in the same order.
+      request: what identifies a preparation, see `prepare.make_request`.
+      clips, outcomes: in the same order.
       classes: class names in the order of their ids.
-      own_notes: function of the dataset's own, from the clips kept to notes on them.
+      own_notes: function of the dataset that returns notes on the clips kept.
 
     Returns:
       `request`, `preprocess_version`, `counts` (clips seen, kept, dropped, read now, reused from
       an earlier run), `dropped` (reason -> clips), `classes` and `splits` (clips kept in each),
-      `subjects` kept, `notes` on the dataset as a whole, and `clips`: one row each with
-      everything that was noticed (`crop_side` and `crop_bytes` only with crops).
+      `subjects` (kept), `notes` on the whole dataset, and `clips`: one row per clip with its
+      outcome (`crop_side` and `crop_bytes` only with crops).
     """
     kept = [clip for clip, outcome in zip(clips, outcomes, strict=True) if not outcome.reason]
     reused = sum(outcome.reused for outcome in outcomes)
@@ -64,21 +64,21 @@ def make_report(
 def _lost_classes(clips: list[Clip], kept: dict[str, int], classes) -> list[str]:
     listed = collections.Counter(clip.label for clip in clips if clip.label)
     return [
-        f"class {name}: no clip is left, {index} dropped"
+        f"class {name}: no clip is left, {count} dropped"
         + ("; it stays in the list of classes" if name in classes else "")
-        for name, index in sorted(listed.items())
+        for name, count in sorted(listed.items())
         if not kept[name]
     ]
 
 
 def _notes(clips: list[Clip], own_notes) -> list[str]:
-    """Says what stands in the way of training on these clips, or of trusting the result."""
+    """Notes what prevents training on these clips, or trusting the result."""
     notes = list(own_notes(clips)) if own_notes else []
     labels, splits = {clip.label for clip in clips}, {clip.split for clip in clips}
-    if len(labels) == 1 and not any(clip.codes for clip in clips):  # of these, units can be learnt
+    if len(labels) == 1 and not any(clip.codes for clip in clips):  # units need no classes
         notes.append(f"one class only ({labels.pop()}): training needs at least two")
     if clips and "train" not in splits:
-        notes.append("no clip is in the split train; the graph stands on a mean face")
+        notes.append("no clip is in the split train; the graph is that of a mean face")
     found: dict[str, set[str]] = {}
     for clip in clips:
         found.setdefault(clip.subject, set()).add(clip.split)
@@ -87,8 +87,8 @@ def _notes(clips: list[Clip], own_notes) -> list[str]:
         shown = ", ".join(f"{name} ({', '.join(torn[name])})" for name in list(torn)[:_SHOWN])
         more = f" and {len(torn) - _SHOWN} more" if len(torn) > _SHOWN else ""
         notes.append(
-            f"people in more than one split: {shown}{more}; scores will tell how well a model "
-            "knows these people, not how it does on strangers"
+            f"people in more than one split: {shown}{more}; scores will show how well a model "
+            "knows these people, not how well it generalises to others"
         )
     return notes
 
@@ -99,7 +99,7 @@ def _enlarged(outcomes: list[Outcome], crop_size: int) -> list[str]:
         return []
     return [
         f"crops are enlarged: in half of the clips the square around the face has "
-        f"{np.median(sides):.0f} pixels or fewer; --crops {crop_size} shows no more than that"
+        f"{np.median(sides):.0f} pixels or fewer; --crops {crop_size} adds no detail"
     ]
 
 
@@ -112,7 +112,7 @@ def _row(clip: Clip, outcome: Outcome, with_crops: bool) -> dict:
 
 
 def print_listing(console: Console, clips: list[Clip], classes, own_notes=None) -> None:
-    """Shows what a run would read: clips per class and split, people, and rows with problems."""
+    """Prints what a run would read: clips per class and split, people, and problems."""
     usable = [clip for clip in clips if not clip.problem]
     splits = list(dict.fromkeys(clip.split for clip in usable))
     count = collections.Counter((clip.label, clip.split) for clip in usable)
@@ -144,13 +144,13 @@ def _size(clips: list[Clip], split: str, what: str) -> int:
 
 
 def print_summary(console: Console, report: dict) -> None:
-    """Shows what was kept, what was dropped and why, and what was noticed."""
+    """Prints what was kept, what was dropped and why, and the notes."""
     rows = [row for row in report["clips"] if row["kept"]]
     counts = report["counts"]
     table = Table(show_header=False)
     table.add_row("clips", f"{counts['kept']} kept, {counts['dropped']} dropped")
     if counts["reused"]:
-        table.add_row("of them", f"{counts['reused']} finished earlier, not read again")
+        table.add_row("reused", f"{counts['reused']} clips finished earlier, not read again")
     table.add_row("splits", Text(_listed(report["splits"])))
     table.add_row("classes", Text(_listed(report["classes"])))
     table.add_row("people", str(report["subjects"]))
@@ -159,10 +159,10 @@ def print_summary(console: Console, report: dict) -> None:
     if rows and (crop_size := report["request"].get("crop_size")):
         table.add_row("crops", _crops(rows, crop_size))
     for what, key in (("turned upright", "rotation"), ("with other faces", "other_faces")):
-        if index := sum(bool(row[key]) for row in rows):
-            table.add_row(what, f"{index} clips")
-    for reason, index in sorted(report["dropped"].items(), key=lambda item: -item[1]):
-        table.add_row(f"dropped: {reason}", f"{index} clips", style="yellow")
+        if count := sum(bool(row[key]) for row in rows):
+            table.add_row(what, f"{count} clips")
+    for reason, count in sorted(report["dropped"].items(), key=lambda item: -item[1]):
+        table.add_row(f"dropped: {reason}", f"{count} clips", style="yellow")
     console.print(table)
     dropped = _rarest_first([r for r in report["clips"] if r["reason"]], lambda row: row["reason"])
     _print_problems(
@@ -183,13 +183,13 @@ def _crops(rows: list[dict], crop_size: int) -> str:
 
 
 def _rarest_first(clips: list, reason) -> list:
-    """Sorts by how often the reason occurs: hundreds without a label must not hide a broken one."""
+    """Sorts clips by rarity of their reason, so that many without labels do not hide one broken."""
     count = collections.Counter(map(reason, clips))
     return sorted(clips, key=lambda clip: count[reason(clip)])
 
 
 def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {index}" for name, index in counts.items())
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _print_problems(console: Console, rows: list[tuple[str, str]], word: str) -> None:
@@ -200,5 +200,5 @@ def _print_problems(console: Console, rows: list[tuple[str, str]], word: str) ->
 
 
 def _print(console: Console, line: str, style: str = "") -> None:
-    """Prints a line that holds names of the user's: brackets and colons in them mean nothing."""
+    """Prints a line with names chosen by the user, in which brackets are not markup."""
     console.print(Text(line, style), soft_wrap=True)

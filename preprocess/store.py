@@ -29,14 +29,14 @@ from . import PREPROCESS_VERSION
 from .clip import Clip, SourceError
 
 NAME = "landmarks"
-CACHE = ".clips"  # finished clips, in the dataset's directory
-INFO = "dataset_info.json"  # written last: a directory with it is complete
+CACHE = ".clips"  # cache of finished clips, in the dataset's directory
+INFO = "dataset_info.json"  # written last: its presence means that the dataset is complete
 _OWN_FILES = (
     INFO, "features.json", "metadata.json", "label.labels.txt", "graph.json", "report.json",
 )  # fmt: skip
 _PARTIAL = ".writing-"
 _EXAMPLES_PER_SHARD = 1024
-# Least clips and frames held at a time; the writer renews its metadata with every batch.
+# Least clips and frames in a batch; the writer rewrites its metadata with every batch.
 _BATCH, _BATCH_FRAMES = 8, 1000
 
 
@@ -52,19 +52,19 @@ def write_dataset(
     votes: Series[str] = (),
     framing: Framing = ALIGNED,
 ) -> None:
-    """Writes shards, graph and report; the directory changes only once everything is written.
+    """Writes shards, graph and report; `out` changes only once everything is written.
 
     Args:
-      out: the dataset's directory; what else lies in it stays.
-      examples: function without arguments that gives an iterator of `(clip, sequence)`; it is
-        called twice, so nothing is held.
-      splits: names of the splits that get examples.
+      out: the dataset's directory; other files in it stay.
+      examples: function without arguments that returns an iterator of `(clip, sequence)`; called
+        twice, so that no sequences are held.
+      splits: names of the splits that have examples.
       classes: class names in the order of their ids.
-      action_units: names of the columns of `Sequence.action_units`, None without them.
+      action_units: names of the columns of `Sequence.action_units`, or None.
       report: becomes `report.json`.
-      crop_size: side of the crops that every sequence has, pixels; 0 when none has any.
-      votes: names of the emotions of `Clip.votes`; empty without them.
-      framing: how faces lie in the crops.
+      crop_size: side of the crops, pixels; 0 without crops.
+      votes: names of the emotions of `Clip.votes`; empty without votes.
+      framing: position and size of faces in the crops.
     """
     for left_by_a_kill in out.glob(f"{_PARTIAL}*"):
         shutil.rmtree(left_by_a_kill, ignore_errors=True)
@@ -92,16 +92,16 @@ def _move_in(partial: pathlib.Path, out: pathlib.Path) -> None:
 
 
 def own_files(out: pathlib.Path) -> list[pathlib.Path]:
-    """Lists the files of a prepared dataset in `out`; nothing else in there is ever touched."""
+    """Lists the files of a prepared dataset in `out`; other files there are never touched."""
     named = [out / name for name in _OWN_FILES if (out / name).exists()]
     return named + list(out.glob(f"{NAME}-*.array_record*"))
 
 
 def check_target(out: pathlib.Path, request: dict, overwrite: bool) -> None:
-    """Refuses to replace what another request prepared, or a directory with other things in it.
+    """Refuses to replace the dataset of another request, or to write among foreign files.
 
     Raises:
-      SourceError: and how to go on.
+      SourceError: `out` is not free for this request; the message says what to do.
     """
     if out.exists() and not out.is_dir():
         raise SourceError(f"--out {out} is a file: name a directory")
@@ -111,31 +111,31 @@ def check_target(out: pathlib.Path, request: dict, overwrite: bool) -> None:
         foreign = [p.name for p in out.iterdir() if not p.name.startswith(".")]
         if foreign and not (out / CACHE).exists():
             raise SourceError(
-                f"--out {out} holds other things ({', '.join(sorted(foreign)[:3])}): name an empty "
-                "or new directory, or add --overwrite to put the dataset beside them"
+                f"--out {out} contains other files ({', '.join(sorted(foreign)[:3])}): name an "
+                "empty or new directory, or add --overwrite to put the dataset beside them"
             )
         return
-    earlier, request = _said(read_report(out).get("request")), _said(request)
+    earlier, request = _without_empty(read_report(out).get("request")), _without_empty(request)
     if earlier != request:
         names = earlier.keys() | request.keys()
         changed = sorted(k for k in names if earlier.get(k) != request.get(k)) if earlier else ()
         raise SourceError(
-            f"{out} already holds a dataset that was prepared otherwise (other "
+            f"{out} already contains a dataset that was prepared differently (other "
             f"{', '.join(changed) or 'program'}): name another --out, or add --overwrite"
         )
 
 
-def _said(request: dict | None) -> dict:
-    """Leaves out what a request does not ask for, which older programs could not even name."""
-    said = {
-        key: _said(value) if isinstance(value, dict) else value
+def _without_empty(request: dict | None) -> dict:
+    """Drops options that are off, which earlier versions may not have written."""
+    pairs = {
+        key: _without_empty(value) if isinstance(value, dict) else value
         for key, value in (request or {}).items()
     }
-    return {key: value for key, value in said.items() if value}
+    return {key: value for key, value in pairs.items() if value}
 
 
 def read_report(out: pathlib.Path) -> dict:
-    """Returns `report.json` of a prepared dataset, empty when there is none to read."""
+    """Returns `report.json` of a prepared dataset, empty if there is none or it is unreadable."""
     try:
         return json.loads((out / "report.json").read_text())
     except (OSError, ValueError):
@@ -145,7 +145,7 @@ def read_report(out: pathlib.Path) -> dict:
 def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
     """Makes the graph of the mean of the centred 51 points over all detected training frames.
 
-    A set without any, or without landmarks, gets the graph of the fixed mean face. Without official
+    Without training frames or landmarks it is the graph of the fixed mean face. Without official
     splits all clips are in `train`. Source: ST-BLN specification, section 2.4.
     """
     total, frames = np.zeros((51, 2)), 0
@@ -160,11 +160,11 @@ def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
     try:
         return make_graph(total / frames)
     except ValueError as error:
-        raise SourceError(f"the landmarks of this dataset make no face: {error}") from error
+        raise SourceError(f"the landmarks of this dataset form no face: {error}") from error
 
 
 def _info(directory, classes, action_units, crop_size: int, votes, framing: Framing, request: dict):
-    """Describes the dataset to TFDS: `DatasetInfo`."""
+    """Returns the `DatasetInfo` that describes the dataset to TFDS."""
     import tensorflow_datasets as tfds
 
     identity = tfds.core.dataset_info.DatasetIdentity(
@@ -210,7 +210,7 @@ def _features(classes, action_units, crop_size: int, votes) -> dict:
     if votes:
         features["votes"] = tensor(shape=(len(votes),), dtype=np.float32)
     if crop_size:
-        # As numbers, each byte would be an integer of a protocol buffer: larger, slower to read.
+        # Unencoded, each byte becomes a protocol-buffer integer: larger and slower to read.
         features["crops"] = tensor(shape=(None,), dtype=np.uint8, encoding="bytes")
         features["crop_offsets"] = tensor(shape=(None,), dtype=np.int64)
         features["crop_landmarks"] = tensor(shape=(None, 68, 2), dtype=np.float32)

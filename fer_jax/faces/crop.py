@@ -9,31 +9,31 @@ import numpy as np
 
 from fer_jax.faces.landmarks import ALIGNED, LEFT_EYE, MOUTH, RIGHT_EYE, Framing, eye_distance
 
-SMALLEST, LARGEST = 32, 512  # sides that can be asked for, pixels
+SMALLEST, LARGEST = 32, 512  # allowed sides, pixels
 QUALITY = 95  # of the JPEG files, 0..100
-_CLOSEST = 1.0  # pixels between the eyes; below, there is no direction to align by
-# Image pixels per crop pixel that are left to bilinear sampling: fewer blur, more would alias.
+_CLOSEST = 1.0  # least eye distance, pixels; below, the direction is undefined
+# Image pixels per crop pixel left to bilinear sampling: fewer would blur, more would alias.
 _FINEST = 1.5
 
 
 def crop_transform(landmarks: np.ndarray, size: int, framing: Framing = ALIGNED) -> np.ndarray:
-    """Returns the similarity that takes source pixels to the pixels of an aligned crop.
+    """Returns the similarity transform from source pixels to the pixels of an aligned crop.
 
-    The line through the eye centres becomes level, and as long as the framing says: 0.4 `size` of
-    an aligned crop. The point halfway between the eyes' middle and the mouth's centre comes to the
-    middle column, at the framing's height: to the middle of an aligned crop. Whole numbers are
-    pixel centres in both, so the crop covers -0.5 to size - 0.5.
+    The eye centres become level, at the distance that the framing sets (0.4 `size` for an aligned
+    crop). The point halfway between the eyes and the mouth moves to the middle column, at the
+    height that the framing sets (the middle of an aligned crop). Integers are pixel centres in
+    both, so the crop covers -0.5 to size - 0.5.
 
     Args:
       landmarks: `[68, 2]`, pixels of the source.
       size: side of the crop, pixels.
-      framing: how the face lies in it.
+      framing: position and size of the face in it.
 
     Returns:
       `[2, 3]` float64, `crop point = matrix @ (x, y, 1)`.
 
     Raises:
-      ValueError: landmarks of another shape or not finite, or eyes less than a pixel apart.
+      ValueError: landmarks have another shape or are not finite, or eyes coincide.
 
     Source: STC-NLSTM specification, section on faces (side 2.5 eye distances).
     """
@@ -48,24 +48,24 @@ def crop_transform(landmarks: np.ndarray, size: int, framing: Framing = ALIGNED)
     cosine, sine = across / distance * (size / (framing.eye_distances * distance))
     turn = np.array([[cosine, sine], [-sine, cosine]])
     centre = ((right + left) / 2 + points[MOUTH].mean(0)) / 2
-    place = np.array([0.5, framing.height]) * size - 0.5
-    return np.column_stack([turn, place - turn @ centre])
+    target = np.array([0.5, framing.height]) * size - 0.5
+    return np.column_stack([turn, target - turn @ centre])
 
 
 def cut_crop(
     image: np.ndarray, landmarks: np.ndarray, size: int, framing: Framing = ALIGNED
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts one face out of a frame, aligned as `crop_transform` says.
+    """Cuts one face out of a frame, aligned by `crop_transform`.
 
     Args:
       image: `[H, W, 3]` uint8.
       landmarks: `[68, 2]`, pixels of the image; they may lie outside of it.
       size: side of the crop, pixels.
-      framing: how the face lies in it; a model's own is `Predictor.framing`.
+      framing: position and size of the face in it; that of a model is `Predictor.framing`.
 
     Returns:
-      The crop, `[size, size, 3]` uint8, black where the image does not reach, and the landmarks in
-      it, `[68, 2]` float32, pixels of the crop.
+      The crop, `[size, size, 3]` uint8, black outside the image, and its landmarks, `[68, 2]`
+      float32, pixels of the crop.
 
     Raises:
       ValueError: as `crop_transform`.
@@ -83,9 +83,9 @@ def cut_crop(
 
 
 def _around(image: np.ndarray, matrix: np.ndarray, size: int):
-    """Takes the part of the image that a crop shows, averaged down where it is much finer.
+    """Returns the part of the image that a crop shows, averaged down if it is much finer.
 
-    Sampling a large face at a few points would alias.
+    Sampling a large face at few points would alias.
 
     Returns:
       The part, and scale `[2]` and corner `[2]` with `image point = scale * part point + corner`.
@@ -107,12 +107,12 @@ def _around(image: np.ndarray, matrix: np.ndarray, size: int):
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """A crop as it is held until the clip is over.
+    """A crop as it is held until the clip has been read.
 
     Attributes:
-      jpeg: the file.
+      jpeg: content of a JPEG file.
       landmarks: `[68, 2]` float32, pixels of the crop.
-      side: of the square that was cut, pixels of the source.
+      side: side of the square that was cut, pixels of the source.
     """
 
     jpeg: bytes
@@ -136,10 +136,10 @@ def encode_jpeg(image: np.ndarray) -> bytes:
 
 
 def pack(files: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Puts the files of a clip one after another.
+    """Concatenates the image files of a clip.
 
     Args:
-      files: one a frame, empty where there is none.
+      files: one per frame, empty if there is none.
 
     Returns:
       The bytes, `[N]` uint8, and T + 1 offsets, int64: frame t is `bytes[offsets[t]:offsets[t+1]]`.

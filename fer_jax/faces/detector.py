@@ -1,4 +1,4 @@
-"""The dlib side: where faces are in one frame, and 68 landmarks on each."""
+"""Detects faces in one frame and fits 68 landmarks to each, with dlib."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ SEARCH_WIDTH = 500  # pixels; the published systems detect at this width
 MODEL_VARIABLE = "FER_JAX_LANDMARK_MODEL"
 MODEL_NAME = "shape_predictor_68_face_landmarks.dat"
 
-# The detector's box in units of the fitted mean face's eye distance, from its centroid: a fit over
-# 660 detected faces of ten people; the detector's own boxes scatter by 8% around it.
+# The detector's box relative to the fitted mean face, in eye distances from its centroid: fitted to
+# 660 detected faces of ten people; the detector's boxes scatter by 8% around it.
 _BOX_SIDE = 2.2
 _BOX_CENTRE = -0.125j
-# The cut-out in which the detector confirms a face, pixels. Measured there: faces score 0.4 and
-# more, background -0.6 and less; the boxes of well-fitted faces lie within 2% of the expected one.
+# The patch in which the detector confirms a face, pixels. Measured there: faces score at least 0.4,
+# background at most -0.6; boxes of well-fitted faces are within 2% of the expected one.
 _CROP, _CROP_FACE = 120, 88
-_FIT_CROP, _FIT_FACE = 384, 240  # pixels, the upright cut-out that landmarks are fitted in
+_FIT_CROP, _FIT_FACE = 384, 240  # pixels, the upright patch in which landmarks are fitted
 _ROLLED, _TURNS_TO_UPRIGHT = np.radians(10), 3
-_SMALLEST_EYE_DISTANCE = 4  # pixels of the shrunken frame
+_SMALLEST_EYE_DISTANCE = 4  # pixels of the reduced frame
 
 
 class LandmarkModelError(RuntimeError):
-    """dlib or its landmark model is not installed; the text says how to get it."""
+    """dlib or its landmark model is not installed; the message says how to install it."""
 
 
 def landmark_model(path=None) -> pathlib.Path:
-    """Finds the 68-point model: `path`, else $FER_JAX_LANDMARK_MODEL, else the installed package.
+    """Finds the 68-point model: `path`, or $FER_JAX_LANDMARK_MODEL, or the installed package.
 
     Raises:
       LandmarkModelError: there is none.
@@ -45,7 +45,7 @@ def landmark_model(path=None) -> pathlib.Path:
         if not pathlib.Path(named).is_file():
             raise LandmarkModelError(f"landmark model {named} does not exist")
         return pathlib.Path(named)
-    # The package itself cannot be imported any more (it needs pkg_resources); its files serve.
+    # The package cannot be imported any more (it needs pkg_resources), but its files can be used.
     try:
         files = importlib.metadata.files("face_recognition_models") or []
     except importlib.metadata.PackageNotFoundError:
@@ -55,8 +55,8 @@ def landmark_model(path=None) -> pathlib.Path:
             return pathlib.Path(file.locate())
     raise LandmarkModelError(
         f"no 68-point landmark model is installed. Get one: {how_to_install('preprocess')} (the "
-        "model is for non-commercial use only, as the 300-W faces it was trained on), or set "
-        f"{MODEL_VARIABLE} to a dlib .dat file of your own"
+        "model is for non-commercial use only, like the 300-W faces it was trained on), or set "
+        f"{MODEL_VARIABLE} to your own dlib .dat file"
     )
 
 
@@ -76,26 +76,26 @@ def _dlib_models(model_path: pathlib.Path):
 
 
 def shrink(image: np.ndarray) -> tuple[np.ndarray, float]:
-    """Makes a frame gray and at most SEARCH_WIDTH wide; returns it and source pixels per pixel."""
+    """Returns a gray frame at most SEARCH_WIDTH wide, and source pixels per pixel of it."""
     gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     height, width = gray.shape
     scale = width / SEARCH_WIDTH
     if scale <= 1:
         return np.ascontiguousarray(gray), 1.0
     size = SEARCH_WIDTH, max(1, round(height / scale))
-    # area averaging costs three times as much and matters only where pixels would be skipped
+    # area averaging costs three times as much and matters only if pixels would be skipped
     method = cv2.INTER_AREA if scale > 2 else cv2.INTER_LINEAR
     return cv2.resize(gray, size, interpolation=method), scale
 
 
 @dataclasses.dataclass
 class Fit:
-    """Landmarks of one face in a shrunken frame and the mean face fitted to them.
+    """Landmarks of one face in a reduced frame and the mean face fitted to them.
 
     Attributes:
-      points: `[68]` complex, x + iy, pixels of the shrunken frame.
+      points: `[68]` complex, x + iy, pixels of the reduced frame.
       centroid: their mean.
-      turn: eye distance and roll of the face, as one complex factor of the mean face.
+      turn: eye distance and roll of the face as a complex factor on the mean face.
     """
 
     points: np.ndarray
@@ -104,7 +104,7 @@ class Fit:
 
     @property
     def side(self) -> float:
-        """Side of the box that dlib's detector would give."""
+        """Side of the box that dlib's detector would return."""
         return _BOX_SIDE * abs(self.turn)
 
 
@@ -113,14 +113,14 @@ _MEAN -= _MEAN.mean()
 
 
 def _fit_mean_face(points: np.ndarray) -> Fit:
-    """Least-squares similarity of the mean face to `points [68]`, complex."""
+    """Fits the mean face to `points [68]`, complex, by least squares."""
     centroid = points.mean()
     turn = np.vdot(_MEAN, points - centroid) / np.vdot(_MEAN, _MEAN).real
     return Fit(points, complex(centroid), complex(turn))
 
 
 class Detector:
-    """dlib's frontal face detector and 68-point predictor on shrunken gray frames."""
+    """dlib's frontal face detector and 68-point predictor on reduced gray frames."""
 
     def __init__(self, model_path=None):
         self._detect, self._predict, self._rectangle = _dlib_models(landmark_model(model_path))
@@ -139,10 +139,10 @@ class Detector:
         return fit
 
     def fit(self, gray: np.ndarray, near: Fit) -> Fit:
-        """Fits 68 landmarks to a face close to where it was.
+        """Fits 68 landmarks to a face near its last position.
 
-        The predictor was trained on upright boxes and fails on a head tilted by more than 20
-        degrees, so it gets the face upright; the fixed size also spares it whole-pixel landmarks.
+        The predictor was trained on upright boxes and fails if a head is tilted by more than 20
+        degrees, so the face is turned upright first; the fixed size gives subpixel landmarks.
         """
         upright, corner, step = _upright(gray, near, _FIT_CROP, _FIT_FACE)
         low, high = (_FIT_CROP - _FIT_FACE) // 2, (_FIT_CROP + _FIT_FACE) // 2
@@ -150,7 +150,7 @@ class Detector:
         return _fit_mean_face(corner + step * points)
 
     def agrees(self, gray: np.ndarray, fit: Fit) -> bool:
-        """Tells whether the detector sees a face where the landmarks say there is one."""
+        """Returns whether the detector finds a face at the landmarks."""
         if abs(fit.turn) < _SMALLEST_EYE_DISTANCE:
             return False
         upright, _, _ = _upright(gray, fit, _CROP, _CROP_FACE)
@@ -158,7 +158,7 @@ class Detector:
 
 
 def _upright(gray: np.ndarray, fit: Fit, size: int, face: int):
-    """Cuts a face out upright and `face` pixels large in the middle of `size` pixels.
+    """Cuts out a face, upright and `face` pixels large, in the middle of `size` pixels.
 
     Returns:
       The `[size, size]` crop, and corner and step with `frame point = corner + step * crop point`.
@@ -172,7 +172,7 @@ def _upright(gray: np.ndarray, fit: Fit, size: int, face: int):
 
 
 def _in_place(box) -> bool:
-    """Tells whether a box in the confirming cut-out is where its face should be."""
+    """Returns whether a box in the confirmation patch is at the expected position."""
     offset = complex(box.left() + box.right(), box.top() + box.bottom()) / 2 - _CROP / 2 * (1 + 1j)
     return abs(offset) < 0.2 * _CROP_FACE and 0.75 < box.width() / _CROP_FACE < 1.33
 

@@ -1,4 +1,4 @@
-"""Valence, arousal and dominance of the emotions: ratings of words, and labels made of votes."""
+"""Valence, arousal and dominance of emotions: ratings of words, and labels from votes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-# The columns of votes in fer2013new.csv of FER+, in their order; after them come unknown and NF
-# (not a face), which are no emotions.
+# The columns of votes in fer2013new.csv of FER+, in order. Two more columns are not emotions:
+# unknown, and NF (not a face).
 FERPLUS_EMOTIONS = (
     "neutral",
     "happiness",
@@ -45,9 +45,13 @@ EMOTION_WORDS = {
     "contempt": "contempt",
 }
 
-SCALE = (1.0, 9.0)  # of the ratings, from its lowest to its highest
+SCALE = (1.0, 9.0)  # lowest and highest possible rating
 PLANE = DIMENSIONS[:2]
-WRITTEN_BELOW = ("fear", "contempt", "neutral")  # their place in the plane; others above it
+WRITTEN_BELOW = (
+    "fear",
+    "contempt",
+    "neutral",
+)  # words written below their point in the plane; others above
 
 
 def vad(
@@ -58,16 +62,16 @@ def vad(
     """Averages the ratings of emotions by the votes for them.
 
     Args:
-      votes: `[N, 8]` of FERPLUS_EMOTIONS; unknown and NF are left out.
-      words: emotion -> word of WORD_RATINGS, where it is not that of EMOTION_WORDS.
-      neutral_dominance: 1 to 9, instead of that of the word; 3.45 gives dominance the spread that
-        the published figures imply.
+      votes: `[N, 8]` in the order of FERPLUS_EMOTIONS, without unknown and NF.
+      words: emotion -> word of WORD_RATINGS that replaces the word of EMOTION_WORDS.
+      neutral_dominance: replaces the dominance of neutral, 1 to 9; 3.45 gives dominance the spread
+        that the published figures imply.
 
     Returns:
-      `[N, 3]` float32, 1 to 9, in the order of DIMENSIONS; NaN where there is no vote.
+      `[N, 3]` float32, 1 to 9, in the order of DIMENSIONS; NaN for rows without votes.
 
     Raises:
-      ValueError: unknown emotion or word, votes of another shape.
+      ValueError: unknown emotion or word, or votes of another shape.
 
     Source: bilinear CNN specification, sections 2.3 to 2.5 (Zhou et al., equation 1).
     """
@@ -90,8 +94,8 @@ def vad(
     return means.astype(np.float32)
 
 
-def places(dimensions: Sequence[str]) -> dict[str, tuple[float, ...]]:
-    """Mean ratings of the eight words, 1 to 9, in the order of `dimensions` (of DIMENSIONS).
+def word_points(dimensions: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Returns the mean ratings of the eight words, 1 to 9, in the order of `dimensions`.
 
     Source: bilinear CNN specification, section 2.4.
     """
@@ -103,12 +107,12 @@ def places(dimensions: Sequence[str]) -> dict[str, tuple[float, ...]]:
 
 
 def nearest(values, dimensions: Sequence[str]) -> str:
-    """The word whose ratings lie nearest to values `[D]`; no model is trained on words."""
-    rated = places(dimensions)
+    """Returns the word whose ratings are nearest to values `[D]`; no model is trained on words."""
+    rated = word_points(dimensions)
     gaps = np.linalg.norm(np.array([*rated.values()]) - np.asarray(values), axis=-1)
     return list(rated)[int(gaps.argmin())]
 
 
 def has_plane(dimensions: Sequence[str]) -> bool:
-    """Tells whether both axes of the plane of valence and arousal are among the dimensions."""
+    """Returns whether valence and arousal are both among the dimensions."""
     return set(PLANE) <= set(dimensions)

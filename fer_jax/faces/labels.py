@@ -1,4 +1,4 @@
-"""Class vocabularies and their orders: the one place for names of emotions and action units."""
+"""Names of emotions and action units, in the order of each dataset."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 CKPLUS_CLASSES = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 OULU_CLASSES = EMOTIONS
 MMI_CLASSES = EMOTIONS
-# Other names of the same classes, where datasets are joined.
+# Other names of the same classes, for experiments across datasets.
 _SAME = {
     "angry": "anger", "disgusted": "disgust", "fearful": "fear", "happy": "happiness",
     "joy": "happiness", "sad": "sadness", "surprised": "surprise",
@@ -25,10 +25,10 @@ RAVDESS_CLASSES = (
     "surprised",
 )
 
-# Of FERA 2015, in its order (STC-NLSTM specification, section 9).
+# The action units of FERA 2015, in its order (STC-NLSTM specification, section 9).
 BP4D_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23))
-# Intensity from which an action unit counts as present, where it is coded as 0..1 (A to E: 0.2 to
-# 1.0): B, as DISFA's users count it.
+# Intensity from which an action unit counts as present on a scale of 0..1 (A to E: 0.2 to 1.0): B,
+# as is usual for DISFA.
 PRESENT_INTENSITY = 0.4
 PRESENT = 0.5  # probability above which an action unit is predicted
 
@@ -36,5 +36,5 @@ DISFA_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 5, 6, 9, 12, 15
 
 
 def canonical(name: str) -> str:
-    """The name of a class that all datasets share: "joy" and "happy" are "happiness"."""
+    """Returns the name of a class shared by all datasets: "happiness" for "joy" and "happy"."""
     return _SAME.get(name.lower(), name.lower())

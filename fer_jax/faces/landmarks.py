@@ -1,4 +1,4 @@
-"""The 68-point face: layout, mirror pairs, centring, the Delaunay graph and its edge features.
+"""The 68-point face: layout, mirror pairs, centring, Delaunay graph and edge features.
 
 Source: specification of ST-BLN, sections 2 and 6 (Heidari & Iosifidis, MMSP 2021, section III-A).
 """
@@ -83,12 +83,12 @@ def centre(landmarks):
 
 
 class Framing(NamedTuple):
-    """Where the face is in a crop; from left to right it is always in the middle.
+    """Position and size of the face in a crop; horizontally it is always in the middle.
 
     Attributes:
-      eye_distances: side of the square, in distances of the eye centres.
-      height: share of the side, from the top, at which the point halfway between the eyes' middle
-        and the mouth's centre lies.
+      eye_distances: side of the square in eye distances.
+      height: height of the point halfway between eyes and mouth, as a fraction of the side from
+        the top.
     """
 
     eye_distances: float = 2.5
@@ -96,8 +96,8 @@ class Framing(NamedTuple):
 
 
 ALIGNED = Framing()  # the crops of `python -m preprocess`
-# The median face of FER-2013, whose images are crops as they are; `python -m benchmarks.framing
-# data/ferplus` measures it.
+# The median face of FER-2013, whose images are used as crops unchanged; measured by `python -m
+# benchmarks.framing data/ferplus`.
 FER2013 = Framing(eye_distances=2.74, height=0.593)
 
 
@@ -108,7 +108,7 @@ class Graph:
     Attributes:
       edges: `[E, 2]` int32, source and target node of every edge.
       reference_shape: `[V, 2]` float32, the shape that was triangulated (pixels, centred).
-      mode: "clean" (unique edges) or "reference" (three edges a triangle, repeated, plus self
+      mode: "clean" (unique edges) or "reference" (three edges per triangle, repeated, plus a self
         loop, as in the published code; only its sizes 303/309/312 matter).
     """
 
@@ -121,7 +121,7 @@ def make_graph(reference_shape, mode: str = "clean", master: int = MASTER) -> Gr
     """Triangulates a reference shape and connects every node to the master node.
 
     Args:
-      reference_shape: `[V, 2]` points; any scale, the triangulation does not depend on it.
+      reference_shape: `[V, 2]` points of any scale.
       mode: "clean" or "reference", see `Graph`.
       master: index of the node that is connected to all others.
 
@@ -130,11 +130,11 @@ def make_graph(reference_shape, mode: str = "clean", master: int = MASTER) -> Gr
       master edges, from the other node to the master.
 
     Raises:
-      ValueError: unknown mode, or points that span no triangle.
+      ValueError: unknown mode, or the points span no triangle.
 
     Source: ST-BLN specification, section 2.4.
     """
-    from scipy.spatial import Delaunay, QhullError  # slow to import, and seldom needed
+    from scipy.spatial import Delaunay, QhullError  # slow to import, rarely needed
 
     shape = np.asarray(reference_shape, np.float64)
     if mode not in ("clean", "reference"):

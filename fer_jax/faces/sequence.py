@@ -6,15 +6,15 @@ import dataclasses
 
 import numpy as np
 
-UNKNOWN_FPS = 25.0  # frames a second of sources that do not say
+UNKNOWN_FPS = 25.0  # frames per second assumed for sources without a rate
 
 
 class ClipError(Exception):
-    """A clip that cannot be used. It is listed in the report and never ends the run.
+    """A clip cannot be used: it is listed in the report, and the run continues.
 
     Attributes:
-      reason: a few words, the same for all clips of this kind; reports count by it.
-      detail: what is wrong with this clip, for the person who has to mend it.
+      reason: a few words, the same for all such clips; reports count by it.
+      detail: what is wrong with this clip, for the person who fixes it.
     """
 
     def __init__(self, reason: str, detail: str = ""):
@@ -31,16 +31,16 @@ class Sequence:
     """Landmarks over time.
 
     Attributes:
-      landmarks: `[T, 68, 2]` float32, pixels of the upright source frame; 0 where not detected, NaN
-        where there is a face but nobody has looked for its points.
+      landmarks: `[T, 68, 2]` float32, pixels of the upright source frame; 0 if not detected, NaN
+        for a face whose landmarks were not searched.
       detected: `[T]` bool.
-      frame_index: `[T]` int32, the number by which the source knows the frame.
-      fps: frames a second; 0 when the source does not say.
-      frame_size: width and height of the upright source frame, pixels; 0 when unknown.
+      frame_index: `[T]` int32, the frame's number in the source.
+      fps: frames per second; 0 if unknown.
+      frame_size: width and height of the upright source frame, pixels; 0 if unknown.
       action_units: `[T, A]` float32 intensities 0..1, NaN where unknown, or None.
-      crops: the image files (JPEG or PNG) of all frames one after another, `[N]` uint8, or None.
+      crops: concatenated image files (JPEG or PNG) of all frames, `[N]` uint8, or None.
       crop_offsets: `[T + 1]` int64; frame t is `crops[crop_offsets[t] : crop_offsets[t + 1]]`,
-        empty where not detected.
+        empty if not detected.
       crop_landmarks: `[T, 68, 2]` float32, pixels of the crop; 0 or NaN as `landmarks`.
     """
 

@@ -1,8 +1,8 @@
-"""Following faces: searched once, then fitted from frame to frame; streaming, for any source.
+"""Tracks faces from frame to frame in a stream of frames.
 
-A full search of every frame costs ten times what following does. So a face is searched once; in
-the next frame its landmarks are fitted from where the last ones were, and the detector only has to
-agree on a small upright cut-out of them. Where it does not, the frame is searched again.
+Searching every frame costs ten times as much as tracking. So a face is searched once; in the next
+frame its landmarks are fitted from their last position, and the detector only confirms them in a
+small upright patch. If it does not, the frame is searched again.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 from fer_jax.faces.detector import Detector, Fit, shrink
 from fer_jax.faces.video import Frames, open_frames
 
-FLEETING = 3  # frames; a face seen in fewer is not worth mentioning
-_SEARCH_EVERY = 30  # frames, for faces that come in while one is followed
-_LOOK_CLOSER_EVERY = 5  # frames without a face, for faces smaller than 80 pixels of SEARCH_WIDTH
-_MOST_FACES = 4  # followed at a time
-_SIZE_CHANGE = 1.6  # a face that comes back larger or smaller than this is someone else
-_SURE = 0.5  # detector score that decides which way is up
+FLEETING = 3  # frames; faces seen in fewer are not reported
+_SEARCH_EVERY = 30  # frames, for faces that enter while one is tracked
+_LOOK_CLOSER_EVERY = 5  # frames without a face; finds faces below 80 pixels of SEARCH_WIDTH
+_MOST_FACES = 4  # tracked at a time
+_SIZE_CHANGE = 1.6  # a larger change of size between frames means another person
+_SURE = 0.5  # detector score that settles which way is up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Face:
     """A face in one frame.
 
     Attributes:
-      track: number of the face within the clip; the same face keeps it over time.
-      landmarks: `[68, 2]` float32, pixels of the frame that was given.
-      side: side of the detector's box, pixels of the frame that was given.
+      track: index of the track within the clip, constant for one face.
+      landmarks: `[68, 2]` float32, pixels of the frame.
+      side: side of the detector's box, pixels of the frame.
     """
 
     track: int
@@ -39,7 +39,7 @@ class Face:
 
 
 class Tracker:
-    """Follows the faces of one clip frame by frame; holds nothing but their last landmarks.
+    """Tracks the faces of one clip frame by frame; holds only their last landmarks.
 
     Args:
       model_path: a dlib 68-point model, see `detector.landmark_model`.
@@ -49,12 +49,12 @@ class Tracker:
         self._detector = Detector(model_path)
         self._live: dict[int, Fit] = {}
         self._lost: dict[int, Fit] = {}
-        self._weight: dict[int, float] = {}  # summed areas: the size of a track
+        self._weight: dict[int, float] = {}  # summed areas: the weight of a track
         self._since_search = _SEARCH_EVERY
         self._without_face = 0
 
     def step(self, image: np.ndarray) -> list[Face]:
-        """Takes the next frame, `[H, W, 3]` uint8 RGB or `[H, W]` gray, returns its faces."""
+        """Returns the faces in the next frame, `[H, W, 3]` uint8 RGB or `[H, W]` gray."""
         gray, scale = shrink(image)
         before = set(self._live)
         self._live = self._followed(gray)
@@ -75,11 +75,11 @@ class Tracker:
         return faces
 
     def main(self, faces: list[Face]) -> Face | None:
-        """Returns the face of the track that has been largest so far, None without a face."""
+        """Returns the face of the track with the largest weight so far, None without a face."""
         return max(faces, key=lambda face: self._weight[face.track], default=None)
 
     def _followed(self, gray) -> dict[int, Fit]:
-        """Fits the faces of the last frame in this one; returns those still confirmed."""
+        """Fits the faces of the last frame in this one; returns those the detector confirms."""
         kept: dict[int, Fit] = {}
         for track, last in self._live.items():
             fit = self._detector.fit(gray, last)
@@ -103,7 +103,7 @@ class Tracker:
                 self._live[self._identify(fit)] = fit
 
     def _identify(self, fit: Fit) -> int:
-        """Numbers a face that was found: the nearest lost track of like size, else a new one."""
+        """Returns the track of a new face: the nearest lost one of similar size, else a new one."""
         known = {t: f for t, f in self._lost.items() if t not in self._live}
         known = {t: f for t, f in known.items() if _size_ratio(f, fit) < _SIZE_CHANGE}
         if not known:
@@ -120,9 +120,9 @@ def _size_ratio(one: Fit, other: Fit) -> float:
 
 
 def upright_rotation(source, model_path=None, probes: int = 20, every: int = 5) -> int:
-    """Returns by how many degrees clockwise a clip must be turned to bring faces upright.
+    """Returns by how many degrees clockwise a clip must be turned to make faces upright.
 
-    Looks at every fifth of the first hundred frames; 0 when no face settles it.
+    Examines every fifth of the first hundred frames; 0 if no face is found.
 
     Raises:
       ClipError: as `open_frames`.
@@ -146,7 +146,7 @@ def upright_rotation(source, model_path=None, probes: int = 20, every: int = 5) 
 
 
 def best_score(detector: Detector, image, rotation: int, closer: bool = False) -> float:
-    """Best detector score in a frame turned clockwise; `closer` upsamples when there is none."""
+    """Returns the best detector score in a turned frame; `closer` upsamples if there is none."""
     gray, _ = shrink(np.ascontiguousarray(np.rot90(image, -rotation // 90)))
     found = detector.search(gray) or (detector.search(gray, closer=True) if closer else [])
     return max((score for _, score in found), default=-1.0)
@@ -154,10 +154,10 @@ def best_score(detector: Detector, image, rotation: int, closer: bool = False) -
 
 @dataclasses.dataclass
 class Followed:
-    """A clip whose faces are followed while it is read.
+    """A clip whose faces are tracked while it is read.
 
-    Iterating gives `(number, image, faces)`: frame number, `[H, W, 3]` uint8 RGB upright, and the
-    faces in it. `tracker.main(faces)` picks the person the clip is about.
+    Iterating yields `(frame_index, image, faces)`: the frame's number in the source, `[H, W, 3]`
+    uint8 RGB upright, and its faces. `tracker.main(faces)` selects the main person.
     """
 
     frames: Frames
@@ -169,11 +169,11 @@ class Followed:
 
 
 def follow(source, rotation: int | None = None, model_path=None) -> Followed:
-    """Opens a clip and follows the faces in it; memory does not grow with its length.
+    """Opens a clip and tracks the faces in it; memory does not grow with its length.
 
     Args:
-      source: what `open_frames` takes.
-      rotation: degrees clockwise to turn frames by; None finds it out.
+      source: a source for `open_frames`.
+      rotation: degrees clockwise to turn frames by; None detects it.
       model_path: a dlib 68-point model, see `detector.landmark_model`.
 
     Raises:

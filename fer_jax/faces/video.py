@@ -1,4 +1,4 @@
-"""Frames in: videos, folders of frames and still images as one stream of RGB frames."""
+"""Reads videos, folders of frames and still images as a stream of RGB frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 
-# Decoders print every damaged packet; what matters of it ends up in the report.
+# Decoders print every damaged packet; the report has what matters.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2
 import numpy as np
@@ -24,18 +24,18 @@ _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_C
 
 @dataclasses.dataclass
 class Frames:
-    """A stream of frames, read once and never held.
+    """A stream of frames that can be read once.
 
-    Iterating gives `(number, image)`: the number by which the source knows the frame (position in
-    the video from 0, or the number at the end of the file name) and `[H, W, 3]` uint8 RGB.
+    Iterating yields `(frame_index, image)`: the frame's number in the source (position in the video
+    from 0, or the number at the end of the file name) and `[H, W, 3]` uint8 RGB.
 
     Attributes:
-      fps: frames a second, 0 when the source does not say.
+      fps: frames per second, 0 if unknown.
       size: width and height of a frame, pixels, after rotation.
-      announced: how many frames the source claims to hold; 0 when it does not say.
-      rotation: degrees by which the stored pixels are turned clockwise.
-      read: frames given so far.
-      unreadable: frames skipped so far because they could not be decoded.
+      announced: number of frames according to the source; 0 if unknown.
+      rotation: degrees clockwise by which the stored frames are turned.
+      read: frames yielded so far.
+      unreadable: frames skipped so far because they cannot be decoded.
     """
 
     fps: float
@@ -55,15 +55,15 @@ class Frames:
             yield index, _turned(image, self.rotation)
 
     def shortfall(self) -> str:
-        """Says where the source broke off, once it has been read; empty when it is whole."""
-        # Containers estimate their count from the duration: a small difference means nothing.
+        """Describes missing frames of a source that has been read; empty if it is complete."""
+        # Containers estimate the count from the duration: ignore small differences.
         if self.read + self.unreadable < self.announced - max(2, self.announced // 50):
             return f"cut off after frame {self.read} of {self.announced}"
         return f"{self.unreadable} unreadable frames skipped" if self.unreadable else ""
 
 
 class FrameSource:
-    """A source that opens its own frames."""
+    """A source with its own way to open frames."""
 
     def frames(self) -> Frames:
         raise NotImplementedError
@@ -71,23 +71,23 @@ class FrameSource:
 
 @dataclasses.dataclass(frozen=True)
 class VideoPart(FrameSource):
-    """Frames of a video that follow each other, a source of frames.
+    """Consecutive frames of a video.
 
-    The decoder is sent to the first of them, so that a long video is not decoded again for each of
-    its parts. It finds a frame by its time: exact where all frames last equally long.
+    The decoder seeks the first frame, so that a long video is not decoded again for each part. It
+    seeks by time, which is exact if all frames have the same duration.
 
     Attributes:
       path: the video.
       first: position of the first frame, from 0.
-      count: of the frames.
+      count: number of frames.
     """
 
-    path: pathlib.Path = dataclasses.field(repr=False)  # the same wherever the tree lies
+    path: pathlib.Path = dataclasses.field(repr=False)  # caches must not depend on the folder
     first: int
     count: int
 
     def frames(self) -> Frames:
-        """Opens the part as `open_frames` opens a video; frames keep their numbers in the video.
+        """Opens the part like `open_frames`; frames keep their index in the video.
 
         Raises:
           ClipError: the video cannot be read, or ends before this part.
@@ -98,14 +98,14 @@ class VideoPart(FrameSource):
 def open_frames(source, rotation: int = 0) -> Frames:
     """Opens a video, a folder of frames, a list of frame files, a still image or a `FrameSource`.
 
-    The rotation a container or an EXIF header asks for is applied.
+    Applies the rotation of the container or the EXIF header.
 
     Args:
-      source: a path, or a sequence of paths of frames in their order.
-      rotation: degrees (0, 90, 180, 270) by which frames are turned clockwise after that.
+      source: a path, a list of frame files in order, or a `FrameSource`.
+      rotation: degrees clockwise (0, 90, 180, 270) by which frames are then turned.
 
     Raises:
-      ClipError: nothing there, not a video or image, or nothing in it can be decoded.
+      ClipError: the source is missing, not a video or image, or cannot be decoded.
     """
     if isinstance(source, FrameSource):
         frames = source.frames()
@@ -127,7 +127,7 @@ def open_frames(source, rotation: int = 0) -> Frames:
 
 
 def frame_number(path: pathlib.Path, default: int) -> int:
-    """Returns the number at the end of a frame's file name, `default` when there is none."""
+    """Returns the number at the end of a frame's file name, `default` if there is none."""
     digits = re.search(r"(\d{1,9})\D*$", path.stem)
     return int(digits.group(1)) if digits else default
 
@@ -137,13 +137,13 @@ def _natural_order(path: pathlib.Path) -> tuple:
 
 
 def _is_text(path: pathlib.Path) -> bool:
-    """Tells text from video: the decoder would draw a text file's letters as a film."""
+    """Returns whether a file is text, which the decoder would render as a video of letters."""
     with path.open("rb") as file:
         return b"\0" not in file.read(4096)
 
 
 def _open_video(path: pathlib.Path, rotation: int, first: int = 0, count: int = 0) -> Frames:
-    """Opens a video at a frame; `count`: how many to read, 0 for all that follow."""
+    """Opens a video at frame `first`; reads `count` frames, 0 for all."""
     capture, ok, image = cv2.VideoCapture(), False, None
     try:
         if not _is_text(path) and capture.open(str(path), cv2.CAP_FFMPEG):
@@ -154,8 +154,8 @@ def _open_video(path: pathlib.Path, rotation: int, first: int = 0, count: int = 
         raise ClipError("unreadable", f"{path}: {error}") from error
     if not ok:
         capture.release()
-        place = f" from frame {first} on" if first else ""
-        what = f"is no video, or broken: no frame can be decoded{place}"
+        start = f" from frame {first} on" if first else ""
+        what = f"is not a video, or is damaged: no frame can be decoded{start}"
         raise ClipError("unreadable", f"{path} {what}")
     fps = capture.get(cv2.CAP_PROP_FPS)
     announced = count or max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
@@ -189,7 +189,7 @@ def _open_images(paths: list[pathlib.Path], rotation: int) -> Frames:
 
 def _read_image(path: pathlib.Path) -> np.ndarray | None:
     try:
-        # imread refuses some non-ASCII names on Windows; decoding bytes does not.
+        # imread fails on some non-ASCII names on Windows.
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):
         return None

@@ -1,1 +1,1 @@
-"""Synthetic people: faces that move, drawn as video."""
+"""Synthetic people: moving faces and their videos."""

@@ -1,4 +1,4 @@
-"""How frames look: the manner of drawing, and what lens, film and compression do to a picture."""
+"""The look of frames: style of drawing, and effects of lens, film and compression."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 
 from fer_jax.synthetic.canvas import opencv
 
-_SPARE = 64  # pixels by which the sheet of grain is larger than a frame, to be shifted about
+_SPARE = 64  # pixels by which the grain pattern exceeds a frame, so that it can be shifted
 
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """What tells the pictures of one studio from those of another; the default is a plain drawing.
+    """The style of the pictures of one database; the default is a plain drawing.
 
     Attributes:
-      backdrop: rows and columns of its patches of brightness.
-      contrast: standard deviation of their brightness, a share.
-      brightness: of the backdrop, a factor.
+      backdrop: rows and columns of patches of brightness in the background.
+      contrast: relative standard deviation of their brightness.
+      brightness: factor on the brightness of the background.
       shade_step: steps between the tones of the face's shading, of 256; 0 is smooth.
-      outline: width of the ink around the shapes, eye distances; 0 is none.
-      side_light: how much of the light misses the side of the face that is turned away from the
-        lamp, -1..1; above 0 the lamp stands left of the image.
-      blur: of the lens, pixels.
-      vignette: how much light is lost at the corners, 0..1.
+      outline: width of inked outlines, eye distances; 0 is none.
+      side_light: loss of light on the side of the face away from the lamp, -1..1; above 0 the lamp
+        is on the left of the image.
+      blur: blur of the lens, pixels.
+      vignette: loss of light at the corners, 0..1.
       grain: standard deviation of the noise, of 256.
-      grey: without colour.
-      resolution: pixels that are kept along each axis, a share.
-      jpeg: quality of the frames' compression, 1..100; 0 is none.
+      grey: whether frames are without colour.
+      resolution: fraction of the pixels kept along each axis.
+      jpeg: JPEG quality of the frames, 1..100; 0 is none.
     """
 
     backdrop: tuple[int, int] = (5, 5)
@@ -56,12 +56,12 @@ def in_steps(shade: np.ndarray, step: int) -> np.ndarray:
 
 
 def side_light(width: int, height: int, middle, right, missing: float) -> np.ndarray:
-    """Brightness under a lamp beside a face, `[height, width]` uint8, 128 where it is full.
+    """Returns the light of a lamp beside a face, `[height, width]` uint8; 128 is full light.
 
     Args:
-      width, height: of the frame, pixels.
-      middle: `[2]`, where light turns to shadow, pixels.
-      right: `[2]`, the head's right in the image, its length one over the eye distance.
+      width, height: size of the frame, pixels.
+      middle: `[2]`, point at which light turns to shadow, pixels.
+      right: `[2]`, direction of the head's right in the image, of length 1 / eye distance.
       missing: `Style.side_light`.
     """
     away = np.sign(missing) * np.asarray(right)
@@ -71,7 +71,7 @@ def side_light(width: int, height: int, middle, right, missing: float) -> np.nda
 
 
 def make_backdrop(width: int, height: int, colour, style: Style, rng) -> np.ndarray:
-    """Paints what is behind the person, `[height, width, 3]` uint8, around a colour (RGB)."""
+    """Paints the background, `[height, width, 3]` uint8, in shades of a colour (RGB)."""
     cv2 = opencv()
     patches = np.asarray(colour) * (1 + style.contrast * rng.standard_normal((*style.backdrop, 1)))
     patches = np.clip(patches * style.brightness, 0, 255).astype(np.uint8)
@@ -79,12 +79,12 @@ def make_backdrop(width: int, height: int, colour, style: Style, rng) -> np.ndar
 
 
 def make_camera(width: int, height: int, style: Style, rng) -> Callable[[np.ndarray], np.ndarray]:
-    """Makes a camera: a function that takes a drawn frame and returns it as recorded.
+    """Returns a camera: a function from a drawn frame to the recorded frame.
 
     Args:
-      width, height: of the frames, pixels.
+      width, height: size of the frames, pixels.
       style: see `Style`.
-      rng: of the grain; also drawn from at every frame.
+      rng: random generator of the grain, used at every frame.
     """
     cv2 = opencv()
     sheet = (height + _SPARE, width + _SPARE, 3)
@@ -112,7 +112,7 @@ def _vignette(width: int, height: int, lost: float) -> np.ndarray:
 
 
 def _compress(image: np.ndarray, style: Style) -> np.ndarray:
-    """Fewer pixels, then the losses of JPEG, then the frame's size again."""
+    """Reduces the resolution, applies JPEG, and restores the size."""
     cv2 = opencv()
     height, width = image.shape[:2]
     if style.resolution < 1:

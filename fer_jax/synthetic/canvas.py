@@ -33,7 +33,7 @@ def opencv():
 
 @functools.lru_cache(maxsize=32)
 def _spline(points: int, between: int = 6) -> np.ndarray:
-    """Matrix that turns control points into a Catmull-Rom curve through them."""
+    """Returns the matrix from control points to a Catmull-Rom curve through them."""
     rows = []
     for segment in range(points - 1):
         for t in np.arange(between) / between:
@@ -52,7 +52,7 @@ def _spline(points: int, between: int = 6) -> np.ndarray:
 
 
 def curve(*points: np.ndarray) -> np.ndarray:
-    """Returns a smooth curve `[N, 2]` through points `[n, 2]`, given in one or several pieces."""
+    """Returns a smooth curve `[N, 2]` through points `[n, 2]`, given as one or several arrays."""
     return curves(points[0] if len(points) == 1 else np.concatenate(points))
 
 

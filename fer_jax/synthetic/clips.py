@@ -1,7 +1,7 @@
-"""The embedded default dataset: parametric faces that show emotions, with known action units.
+"""Generates clips: parametric faces that show emotions, with known action units.
 
-Every clip depends on `(seed, subject, index)` and the database alone, so the same seed gives the
-same clips in any order and in any number of processes. Nothing is downloaded and nothing is stored.
+A clip depends only on `(seed, subject, index)` and the database, so the same seed gives the same
+clips in any order and in any number of processes. Nothing is downloaded or stored.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ __all__ = [
 DEFAULT_DIFFICULTY = 0.1
 FRAME_SIZE = FRAME
 _IDENTITY, _CLIP = 0, 1  # streams of the seed
-_ONE_SIDED = 0.9  # balance of an expression of half a face
+_ONE_SIDED = 0.9  # balance of a unilateral expression
 _BLINK = ACTION_UNITS.index(45)
-# What people do without meaning an emotion; together with weak sadness the neutral class's trap.
+# Movements without emotional meaning, which make neutral hard to tell from weak sadness.
 _STRAY = tuple(ACTION_UNITS.index(unit) for unit in (1, 2, 4, 7, 12, 14, 15, 17, 23))
 
 
@@ -62,8 +62,8 @@ class Identity:
       subject: "s003".
       shape: `[68, 3]` float32, the resting face in face units (`face_model`).
       expressiveness: `[A]`, factor on the intensity of each action unit.
-      balance: `[A]`, -1..1, above 0 the left side of the face moves more.
-      tempo: factor on the speed of onsets and offsets.
+      balance: `[A]`, -1..1; above 0 the left side of the face moves more.
+      tempo: factor on the speed of onset and offset.
       appearance: colours and hair, for `render`.
     """
 
@@ -77,18 +77,18 @@ class Identity:
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticClip:
-    """One clip with everything that is known about it.
+    """One clip with its ground truth.
 
     Attributes:
       clip_id: "s003_0007".
       subject: "s003".
       label: one of the classes of its database.
-      landmarks: `[T, 68, 2]` float32, pixels, as a tracker would report them (noisy).
-      true_landmarks: `[T, 68, 2]` float32, pixels, without tracker noise; render these.
+      landmarks: `[T, 68, 2]` float32, pixels, with the noise of a tracker.
+      true_landmarks: `[T, 68, 2]` float32, pixels, without noise; for rendering.
       action_units: `[T, A]` float32 intensities of `ACTION_UNITS`, 0..1.
-      mixture: `[C]` float32, share of each class in the expression; one 1 unless ambiguous.
+      mixture: `[C]` float32, share of each class in the expression; one-hot unless ambiguous.
       fps: frames per second.
-      identity: who it is.
+      identity: the person.
       frame_size: (width, height) of the frame, pixels.
     """
 
@@ -109,14 +109,14 @@ def _rng(seed: int, database: Database, *stream: int) -> np.random.Generator:
 
 
 def make_identity(seed: int, subject: int, database: Database = EMBEDDED) -> Identity:
-    """Draws the person `subject` of the dataset `seed`: face, habits, appearance."""
+    """Draws person `subject` of dataset `seed`: face, habits, appearance."""
     rng = _rng(seed, database, _IDENTITY, subject)
     deviations = np.clip(rng.standard_normal(len(PROPORTIONS)), -2, 2)
     proportions = dict(zip(PROPORTIONS, deviations * list(PROPORTIONS.values()), strict=True))
     units = len(ACTION_UNITS)
     balance = np.clip(0.12 * rng.standard_normal(units), -0.4, 0.4)
     balance[_BLINK] = 0.0
-    # A resting face looks a little angry, sad or amused before it shows anything.
+    # A resting face looks slightly angry, sad or amused.
     resting = np.zeros(units)
     resting[list(_STRAY)] = np.maximum(0.12 * rng.standard_normal(len(_STRAY)), 0)
     shape = express(neutral_shape(proportions), resting[None], balance)[0]
@@ -132,10 +132,7 @@ def make_identity(seed: int, subject: int, database: Database = EMBEDDED) -> Ide
 
 
 def _mixture(rng, shown: list[str], index: int, difficulty: float) -> tuple[np.ndarray, float]:
-    """Draws the share of each class and the intensity of the expression of clip `index`.
-
-    `shown`: the expressions of the database's classes.
-    """
+    """Draws the share of each class and the intensity of clip `index`; `shown`: expressions."""
     own = index % len(shown)
     share = np.zeros(len(shown))
     share[own] = 1.0
@@ -167,13 +164,13 @@ def _apex(rng, shown: list[str], share, intensity: float, difficulty: float) -> 
 
 
 def _express(rng, expression: str, identity: Identity, units: np.ndarray) -> np.ndarray:
-    """Moves the face, `[T, 68, 3]`, one side of it alone where the expression is unilateral."""
+    """Returns the moving face, `[T, 68, 3]`; of unilateral expressions, only one side moves."""
     balance = identity.balance
     if expression in UNILATERAL:
         moved = [ACTION_UNITS.index(unit) for unit in UNILATERAL[expression]]
         balance, units = balance.copy(), units.copy()
         balance[moved] = _ONE_SIDED if rng.random() < 0.5 else -_ONE_SIDED
-        units[:, moved] /= 1 + _ONE_SIDED  # an intensity is that of the side that moves
+        units[:, moved] /= 1 + _ONE_SIDED  # intensity refers to the moving side
     return express(identity.shape, units, balance)
 
 
@@ -188,25 +185,25 @@ def make_clip(
     identity: Identity | None = None,
     database: Database = EMBEDDED,
 ) -> SyntheticClip:
-    """Makes clip `index` of a subject; classes take turns over the index.
+    """Makes clip `index` of a subject; classes alternate over the index.
 
     Args:
-      seed: the dataset.
-      subject: number of the person.
-      index: number of the clip; its label is `database.labels[index % C]`.
+      seed: seed of the dataset.
+      subject: index of the person.
+      index: index of the clip; its label is `database.labels[index % C]`.
       difficulty: 0 (easy) to 1 (hard): more pose, noise, talking and stray action units, weaker
         expressions, more clips that blend two emotions.
-      frames: length; drawn from the database's range when left out.
-      fps: frames per second; those of the database's camera when left out.
-      identity: the person, when already made by `make_identity(seed, subject, database)`.
-      database: people, camera, time course and classes; one of `DATABASES`, or the embedded one.
+      frames: length; default: drawn from the database's range.
+      fps: frames per second; default: that of the database's camera.
+      identity: the person, if already made by `make_identity(seed, subject, database)`.
+      database: people, camera, time course and classes: `EMBEDDED` or one of `DATABASES`.
 
     Returns:
-      The clip. The face starts at rest, has its apex around the middle and relaxes, or ends at the
-      apex where the database says so.
+      The clip. The face starts at rest, reaches its apex around the middle and relaxes, or ends at
+      the apex if `database.ends_at_apex`.
 
     Raises:
-      ValueError: difficulty outside 0..1 or fewer than 2 frames.
+      ValueError: difficulty is outside 0..1, or there are fewer than 2 frames.
     """
     if not 0 <= difficulty <= 1:
         raise ValueError(f"difficulty is {difficulty}: give a number from 0 (easy) to 1 (hard)")
@@ -250,9 +247,9 @@ def make_dataset(
     seed: int = 0,
     database: Database = EMBEDDED,
 ) -> Iterator[SyntheticClip]:
-    """Yields every clip, subject by subject; as many as the database has unless told otherwise.
+    """Yields every clip, subject by subject; default sizes are those of the database.
 
-    Classes are balanced when their number divides the clips of each subject.
+    Classes are balanced if their number divides the clips per subject.
     """
     subjects = database.subjects if subjects is None else subjects
     clips = database.clips_per_subject if clips_per_subject is None else clips_per_subject
@@ -264,13 +261,15 @@ def make_dataset(
 
 
 def splits(subjects: int, database: Database = EMBEDDED) -> dict[str, list[str]]:
-    """Divides the subjects 60:20:20 into train, validation and test; no one is in two of them.
+    """Divides the subjects 60:20:20 into disjoint splits train, validation and test.
 
     Raises:
       ValueError: fewer than 3 subjects.
     """
     if subjects < 3:
-        raise ValueError(f"{subjects} subjects cannot be divided in three: make at least 3")
+        raise ValueError(
+            f"{subjects} subjects cannot be divided into three splits: make at least 3"
+        )
     names = [f"{database.prefix}{subject:03d}" for subject in range(subjects)]
     evaluation = max(1, round(0.2 * subjects))
     return {

@@ -1,8 +1,8 @@
-"""Three synthetic databases beside the embedded default, for cross-database experiments.
+"""Three synthetic databases beside the default, for cross-database experiments.
 
-They differ in what sets real databases apart: people, drawing, light, camera, film, time course and
-the list of classes. Each has one class that the two others lack (contempt, neutral, relief), and
-`cartoon` calls happiness joy.
+They differ as real databases do: in people, drawing, light, camera, film, time course and classes.
+Each has one class that the others lack (contempt, neutral, relief), and `cartoon` calls happiness
+joy.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from fer_jax.synthetic.face_model import CLASSES
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """Where the camera stands; the default looks straight at the face.
+    """Position of the camera; the default is in front of the face.
 
     Attributes:
       frame_size: (width, height), pixels.
       fps: frames per second.
-      scale: smallest and largest size of a face, pixels of a face unit (`face_model`).
-      yaw, pitch: degrees by which people look past it; yaw above 0 to the right of the image, pitch
-        above 0 below it, so that the camera looks down on them.
-      position: of the head's centre of rotation, shares of width and height.
+      scale: smallest and largest size of a face, pixels per face unit (`face_model`).
+      yaw, pitch: degrees by which people look past the camera: yaw above 0 to the right of the
+        image, pitch above 0 below it, so that the camera looks down on them.
+      position: the head's centre of rotation, as fractions of width and height.
     """
 
     frame_size: tuple[int, int] = (256, 256)
@@ -37,15 +37,15 @@ class Camera:
 
 @dataclasses.dataclass(frozen=True)
 class Database:
-    """One synthetic database; the default is the embedded one.
+    """One synthetic database; its defaults are those of `EMBEDDED`.
 
     Attributes:
-      stream: what its people and clips are drawn by beside the seed; no two databases share it.
-      prefix: of the names of its people.
-      subjects, clips_per_subject: how many, where nothing else is asked for.
-      classes: name of a class -> the expression that is shown, of `face_model.RECIPES`.
-      frames: shortest and longest clip.
-      ends_at_apex: the clip stops while the expression is held; else the face relaxes.
+      stream: distinguishes the random numbers of databases with the same seed.
+      prefix: of its subject names.
+      subjects, clips_per_subject: default numbers.
+      classes: class name -> expression in `face_model.RECIPES`.
+      frames: lengths of the shortest and longest clip.
+      ends_at_apex: whether clips end at the apex; else the face relaxes.
       camera: see `Camera`.
       style: see `camera.Style`.
     """

@@ -1,4 +1,4 @@
-"""Writes a few rendered clips of synthetic people whom no model has learnt from.
+"""Writes a few rendered clips of synthetic people of the test split, for a first prediction.
 
 python -m fer_jax.synthetic.demo --out data/clips
 """
@@ -12,15 +12,15 @@ from fer_jax.synthetic import clips
 
 
 def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0) -> list[str]:
-    """Renders one clip each of the first `count` people of the test split.
+    """Renders `count` clips of people of the test split, who take turns.
 
     Args:
       out: directory, created when missing; files are named SUBJECT_INDEX_CLASS.mp4.
-      count: clips; each shows another class.
-      subjects, seed: of the dataset that `python -m preprocess synthetic` prepares.
+      count: number of clips; the class changes from clip to clip.
+      subjects, seed: of the dataset prepared by `python -m preprocess synthetic`.
 
     Returns:
-      The paths written.
+      The paths of the files.
     """
     out.mkdir(parents=True, exist_ok=True)
     people = clips.splits(subjects)["test"]

@@ -1,8 +1,8 @@
 """Draws one face over its 68 landmarks: filled shapes, soft shading, folds of the skin.
 
-All lengths are in eye distances; every shape hangs on the landmarks alone, so real sequences can
-be drawn as well as synthetic ones. Edges are placed where a detector trained on photographs sees
-them, which is a few hundredths of an eye distance off the landmark in places.
+All lengths are in eye distances; every shape depends only on the landmarks, so real sequences can
+be drawn as well as synthetic ones. Edges are drawn where a detector trained on photographs expects
+them, which can be a few hundredths of an eye distance away from the landmark.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Appearance:
       hairline: height of the hairline above the eyes.
       crown: height of the top of the head above the eyes.
       hair_length: how far the hair falls below the ears; 0 is short.
-      parting: -1..1, where the hair parts.
-      brow_thickness: of the brow at its inner end.
+      parting: position of the parting, -1..1.
+      brow_thickness: thickness of the brow at its inner end.
     """
 
     skin: tuple[float, float, float]
@@ -45,7 +45,7 @@ class Appearance:
 
 @dataclasses.dataclass(frozen=True)
 class _Frame:
-    """One face: landmarks `[68, 2]`, eye distance and the head's right and down unit vectors."""
+    """One face: landmarks `[68, 2]`, eye distance, unit vectors to the head's right and down."""
 
     points: np.ndarray
     unit: float
@@ -56,7 +56,7 @@ class _Frame:
     def of(cls, points: np.ndarray) -> _Frame:
         across = points[LEFT_EYE].mean(0) - points[RIGHT_EYE].mean(0)
         right = across / max(np.linalg.norm(across), 1e-6)
-        # A turned head brings the eyes together; the size of the head stays.
+        # In a turned head the eyes are closer together, but the head keeps its size.
         long_way = np.linalg.norm(points[27] - points[8]) / 1.68
         unit = max(float(np.linalg.norm(across)), 0.85 * float(long_way), 1.0)
         return cls(points, unit, right, np.array([-right[1], right[0]]))
@@ -66,7 +66,7 @@ class _Frame:
 
 
 def _cranium(face: _Frame, height: float, wider: float) -> np.ndarray:
-    """Arc over the head from the right to the left ear, `[N, 2]`; height above the eyes."""
+    """Returns an arc over the head from ear to ear, `[N, 2]`; `height` is above the eyes."""
     p = face.points
     middle, half = (p[0] + p[16]) / 2, (p[16] - p[0]) / 2
     angle = np.linspace(np.pi, 0, 21)[:, None]
@@ -76,7 +76,7 @@ def _cranium(face: _Frame, height: float, wider: float) -> np.ndarray:
 
 
 def _draw_back(pen: Pen, face: _Frame, look: Appearance):
-    """Hair behind the head, shoulders, neck and ears."""
+    """Draws hair behind the head, shoulders, neck and ears."""
     p = face.points
     outer = _cranium(face, look.crown, 0.10)
     if look.hair_length > 0:
@@ -104,13 +104,13 @@ def _draw_head(pen: Pen, face: _Frame, look: Appearance):
 
 
 def _contour(face: _Frame) -> np.ndarray:
-    """Jaw line to draw: detectors place the chin a little below the edge they see."""
+    """Returns the jaw line to draw: detectors find the chin slightly below the visible edge."""
     lower = np.sin(np.linspace(0, np.pi, 17))[:, None]
     return face.points[:17] - 0.04 * face.unit * lower * face.down
 
 
 def _draw_hair(pen: Pen, face: _Frame, look: Appearance):
-    """Hair from a wavy hairline over the crown, with strands that fall from the parting."""
+    """Draws hair from a wavy hairline over the crown, with strands from the parting."""
     p = face.points
     outer, inner = _cranium(face, look.crown, 0.10), _cranium(face, look.hairline, -0.10)
     along = np.linspace(-1, 1, len(inner))[:, None]
@@ -126,7 +126,7 @@ def _draw_hair(pen: Pen, face: _Frame, look: Appearance):
 
 
 def _draw_strands(pen: Pen, root, outer, inner, look: Appearance):
-    """Thin lines of five shades from the parting to three depths between scalp and hairline."""
+    """Draws thin lines of five shades from the parting to three depths above the hairline."""
     depth = np.array([0.15, 0.5, 0.85])[:, None, None]
     end = inner + (outer - inner) * depth
     bend = (root + end) / 2 + 0.3 * (outer - end)
@@ -136,7 +136,7 @@ def _draw_strands(pen: Pen, root, outer, inner, look: Appearance):
 
 
 def _soft_shade(width: int, height: int, face: _Frame, light: float) -> np.ndarray:
-    """Broad light and shadow, 128 neutral; drawn at half size because it is blurred anyway."""
+    """Returns soft light and shadow, 128 is neutral; drawn at half size, as it is blurred."""
     cv2 = opencv()
     p, unit = face.points / 2, face.unit / 2
     face = _Frame(p, unit, face.right, face.down)
@@ -168,7 +168,7 @@ def _soft_shade(width: int, height: int, face: _Frame, light: float) -> np.ndarr
 
 
 def _draw_ink(pen: Pen, face: _Frame, look: Appearance, width: float):
-    """Inked outlines of hair, jaw, nose and lips; `width` in eye distances."""
+    """Draws inked outlines of hair, jaw, nose and lips; `width` in eye distances."""
     p, ink, width = face.points, tone(look.hair, 0.3), width * face.unit
     pen.line(_cranium(face, look.crown, 0.10), ink, width)
     pen.line(curve(_contour(face)), ink, width)
@@ -178,7 +178,7 @@ def _draw_ink(pen: Pen, face: _Frame, look: Appearance, width: float):
 
 
 def _draw_brows(pen: Pen, face: _Frame, look: Appearance):
-    """Brows hang from their landmarks: annotators and detectors mark the upper edge."""
+    """Draws brows below their landmarks, which mark the upper edge."""
     taper = np.array([0.35, 0.75, 1.0, 1.05, 0.8])
     for row, thickness in ((face.points[17:22], taper), (face.points[22:27], taper[::-1])):
         width = (thickness * look.brow_thickness * face.unit)[:, None] * face.down
@@ -187,7 +187,7 @@ def _draw_brows(pen: Pen, face: _Frame, look: Appearance):
 
 
 def _draw_eye(pen: Pen, face: _Frame, eye: np.ndarray, look: Appearance):
-    """One eye `[6, 2]`: white, iris and pupil within the lids, lid lines and crease."""
+    """Draws one eye `[6, 2]`: white, iris and pupil within the lids, lid lines and crease."""
     cv2 = pen.cv2
     outer = 0 if eye[0] @ face.right < face.points[27] @ face.right else 3
     eye = eye.copy()
@@ -271,7 +271,7 @@ def _draw_mouth(pen: Pen, face: _Frame, look: Appearance):
 
 
 def _draw_creases(pen: Pen, face: _Frame, look: Appearance):
-    """Skin folds that deepen with the expression: forehead, between the brows, beside the mouth."""
+    """Draws skin folds that deepen with the expression: forehead, brows, beside the mouth."""
     p, unit = face.points, face.unit
     left_right = (p[22] - p[21]) @ face.right / unit
     frown = np.clip((0.36 - left_right) / 0.12, 0, 1)
@@ -301,7 +301,7 @@ def _crease(pen: Pen, line: np.ndarray, look: Appearance, depth: float, unit: fl
 def draw_face(
     points: np.ndarray, look: Appearance, background, light: float, style: Style
 ) -> np.ndarray:
-    """Draws one face on a copy of `background [H, W, 3]`; points `[68, 2]` are its pixels."""
+    """Draws one face on a copy of `background [H, W, 3]`; points `[68, 2]` in its pixels."""
     cv2 = opencv()
     height, width = background.shape[:2]
     face = _Frame.of(points)

@@ -1,7 +1,7 @@
-"""The parametric face: neutral shape in 3-D, action units as displacements, emotions as recipes.
+"""The parametric face: 3-D neutral shape, action units as displacements, emotions as recipes.
 
-All geometry is in face units: the distance of the eye centres of the mean face is 1, the origin
-lies between the eyes, x runs to the right of the image, y down, z towards the camera.
+All geometry is in face units: the eye distance of the mean face is 1, the origin is between the
+eyes, x points to the right of the image, y down, z towards the camera.
 
 Source: Facial Action Coding System for what each unit moves; EMFACS for the combinations.
 """
@@ -74,8 +74,8 @@ _DISPLACEMENT = {
 
 ACTION_UNITS = tuple(_DISPLACEMENT)
 
-# Per emotion: action unit -> (probability, lowest, highest share of the clip's intensity). Units
-# with probability 1 are the core of the emotion. The combinations overlap on purpose.
+# Emotion -> action unit -> (probability, lowest, highest share of the clip's intensity). Units with
+# probability 1 are the core of the emotion. The combinations overlap on purpose.
 RECIPES = {
     "anger": {4: (1.0, 0.7, 1.0), 5: (0.6, 0.4, 0.8), 7: (0.9, 0.5, 1.0), 23: (1.0, 0.5, 1.0),
               17: (0.4, 0.3, 0.6), 10: (0.25, 0.2, 0.5)},
@@ -95,10 +95,10 @@ RECIPES = {
                  26: (0.85, 0.4, 1.0)},
 }  # fmt: skip
 
-# Action units that an expression shows on one side of the face alone.
+# Action units that an expression shows on one side of the face only.
 UNILATERAL = {"contempt": (12, 14)}
 
-# The emotion a weak expression is most easily taken for, used to blend ambiguous clips.
+# Emotions most easily confused with a weak expression, used to blend ambiguous clips.
 CONFUSABLE = {
     "anger": ("disgust", "sadness"),
     "contempt": ("happiness", "disgust"),
@@ -136,7 +136,7 @@ def _mean_shape() -> np.ndarray:
     line = flat[60:, 1].copy()  # a resting mouth is closed
     flat[61:64, 1] += 0.45 * (line[[7, 6, 5]] - line[1:4])
     flat[[67, 66, 65], 1] -= 0.45 * (line[[7, 6, 5]] - line[1:4])
-    flat[17:27, 1] += 0.05  # brows of a resting face lie lower
+    flat[17:27, 1] += 0.05  # brows of a resting face are lower
     flat[[21, 22], 1] -= 0.015
     flat[[0, 16], 1] -= 0.04
     flat[[1, 15], 1] -= 0.015
@@ -151,11 +151,11 @@ SIDE = np.sign(np.where(np.abs(MEAN_FACE[:, 0]) < 1e-3, 0.0, MEAN_FACE[:, 0])).a
 
 
 def neutral_shape(proportions: dict[str, float]) -> np.ndarray:
-    """Shapes the mean face by an identity's proportions; the result is mirror symmetric.
+    """Returns the mean face with an identity's proportions; the result is mirror symmetric.
 
     Args:
-      proportions: deviation of every entry of `PROPORTIONS` (0 is the mean face): of a ratio for
-        sizes, in face units for `eye_tilt`, `brow_height`, `brow_arch` and `mouth_height`.
+      proportions: deviation of every entry of `PROPORTIONS` (0 is the mean face): relative for
+        sizes, face units for `eye_tilt`, `brow_height`, `brow_arch` and `mouth_height`.
 
     Returns:
       `[68, 3]` float32, face units.
@@ -186,11 +186,11 @@ def neutral_shape(proportions: dict[str, float]) -> np.ndarray:
 
 
 def express(shape, intensities, balance) -> np.ndarray:
-    """Moves a neutral face by its action units.
+    """Returns a neutral face moved by its action units.
 
     Args:
       shape: `[68, 3]` neutral face, face units.
-      intensities: `[T, A]` of `ACTION_UNITS`, 0..1.
+      intensities: `[T, A]`, 0..1, in the order of `ACTION_UNITS`.
       balance: `[A]`, -1..1; above 0 the left side of the face (right of the image) moves more.
 
     Returns:
@@ -207,20 +207,20 @@ def express(shape, intensities, balance) -> np.ndarray:
 
 
 def _keep_apart(shape: np.ndarray, upper, lower, least: float) -> None:
-    """Pushes two rows of points apart, in place, where they come closer than `least` (y)."""
+    """Moves two rows of points apart, in place, where they are closer than `least` in y."""
     missing = np.maximum(least - (shape[:, lower, 1] - shape[:, upper, 1]), 0) / 2
     shape[:, upper, 1] -= missing
     shape[:, lower, 1] += missing
 
 
 def project(shape, angles, scale, position) -> np.ndarray:
-    """Turns the head and projects it to the image by weak perspective.
+    """Rotates the head and projects it to the image by weak perspective.
 
     Args:
       shape: `[T, 68, 3]`, face units.
-      angles: `[T, 3]` yaw, pitch, roll in radians; 0 looks into the camera.
+      angles: `[T, 3]` yaw, pitch, roll, radians; 0 faces the camera.
       scale: pixels of one face unit; a number or `[T, 1, 1]`.
-      position: `[T, 2]` pixels, where the head's centre of rotation lands.
+      position: `[T, 2]`, the head's centre of rotation, pixels.
 
     Returns:
       `[T, 68, 2]` float32, pixels.

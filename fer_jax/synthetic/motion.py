@@ -1,4 +1,4 @@
-"""How an expression and a head move through a clip: time courses, pose and the tracker's errors."""
+"""Motion over a clip: time courses of action units, head pose and errors of the tracker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _smoothstep(x: np.ndarray) -> np.ndarray:
 
 
 def rise_and_fall(rng, frames: int, units: int, tempo: float) -> np.ndarray:
-    """Onset, apex and offset of every action unit, `[T, A]`, 0..1; apex around the middle."""
+    """Returns onset, apex and offset of every action unit, `[T, A]`, 0..1; apex in the middle."""
     time = np.linspace(0, 1, frames)[:, None]
     start = rng.uniform(0.06, 0.18) + rng.uniform(0, 0.06, units)
     rise = np.clip(rng.uniform(0.10, 0.20, units) / tempo, 0.06, 0.24)
@@ -27,7 +27,7 @@ def rise_and_fall(rng, frames: int, units: int, tempo: float) -> np.ndarray:
 
 
 def rise_and_hold(rng, frames: int, units: int, tempo: float) -> np.ndarray:
-    """Onset of every action unit, `[T, A]`, 0..1, and its apex, at which the clip ends."""
+    """Returns the onset of every action unit, `[T, A]`, 0..1, up to its apex at the end."""
     time = np.linspace(0, 1, frames)[:, None]
     start = rng.uniform(0.04, 0.16) + rng.uniform(0, 0.08, units)
     rise = np.clip(rng.uniform(0.35, 0.55, units) / tempo, 0.2, 0.6)
@@ -35,7 +35,7 @@ def rise_and_hold(rng, frames: int, units: int, tempo: float) -> np.ndarray:
 
 
 def _wander(rng, frames: int, fps: float, shape: tuple[int, ...], slowest=0.1, fastest=0.6):
-    """Slow random motion `[T, *shape]` of about unit variance: three sines of random phase."""
+    """Returns slow random motion `[T, *shape]` of about unit variance: three random sines."""
     time = (np.arange(frames) / fps).reshape(-1, *(1 for _ in shape), 1)
     frequency = rng.uniform(slowest, fastest, (*shape, 3))
     phase = rng.uniform(0, 2 * np.pi, (*shape, 3))
@@ -44,7 +44,7 @@ def _wander(rng, frames: int, fps: float, shape: tuple[int, ...], slowest=0.1, f
 
 
 def nuisance(rng, frames: int, fps: float, difficulty: float) -> np.ndarray:
-    """Talking and blinking, which say nothing about the emotion: `[T, A]`."""
+    """Returns action units of talking and blinking, unrelated to the emotion: `[T, A]`."""
     units = np.zeros((frames, len(ACTION_UNITS)))
     time = np.arange(frames)
     if rng.random() < 0.2 + 0.4 * difficulty:
@@ -59,7 +59,7 @@ def nuisance(rng, frames: int, fps: float, difficulty: float) -> np.ndarray:
 
 
 def pose(rng, frames: int, camera: Camera, difficulty: float) -> tuple[np.ndarray, ...]:
-    """Head angles `[T, 3]` (radians), scale `[T, 1, 1]` and position `[T, 2]` (pixels)."""
+    """Returns head angles `[T, 3]` (radians), scale `[T, 1, 1]`, position `[T, 2]` (pixels)."""
     fps = camera.fps
     spread = np.array([4.0 + 9 * difficulty, 3.0 + 5 * difficulty, 2.0 + 5 * difficulty])
     angles = np.clip(rng.standard_normal(3), -1.8, 1.8) * spread
@@ -72,7 +72,7 @@ def pose(rng, frames: int, camera: Camera, difficulty: float) -> tuple[np.ndarra
 
 
 def tracker_noise(rng, frames: int, fps: float, scale: np.ndarray, difficulty: float):
-    """White and slowly varying errors of a landmark tracker, `[T, 68, 2]`, pixels."""
+    """Returns white and slowly varying errors of a landmark tracker, `[T, 68, 2]`, pixels."""
     level = (0.004 + 0.016 * difficulty) * scale
     white = rng.standard_normal((frames, 68, 2))
     return level * (white + _wander(rng, frames, fps, (68, 2), 0.2, 1.0))

@@ -1,4 +1,4 @@
-"""Renders landmark sequences, synthetic or real, as short RGB videos of drawn people."""
+"""Renders landmark sequences, synthetic or real, as RGB videos of drawn people."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _blend(first, second, share: float) -> tuple[float, float, float]:
 
 
 def make_appearance(rng: np.random.Generator) -> Appearance:
-    """Draws colours and hair of one person."""
+    """Draws random colours and hair of one person."""
     skin = _pick(rng, _SKIN, 0.05)
     hair = _pick(rng, _HAIR, 0.15)
     lips = _blend(skin * [0.86, 0.58, 0.56], (176, 72, 78), rng.uniform(0.1, 0.4))
@@ -64,24 +64,24 @@ def render(
 
     Args:
       landmarks: `[T, 68, 2]` pixels; synthetic or real (see `fit_to_frame`).
-      identity: who; anything with an `appearance`.
+      identity: the person; anything with an `appearance`.
       frame_size: (width, height) of the frame that the landmarks refer to, pixels.
-      size: height of the frames to draw, pixels; that of `frame_size` when left out.
-      seed: of the light, the background and the camera noise; same seed, same frames.
-      style: how they look, see `camera.Style`.
+      size: height of the drawn frames, pixels; default: that of `frame_size`.
+      seed: of light, background and camera noise.
+      style: the look of the frames.
 
     Yields:
       `[H, W, 3]` uint8 RGB frames.
 
     Raises:
-      ValueError: landmarks of another shape, or not finite.
+      ValueError: landmarks have another shape or are not finite.
       ImportError: OpenCV is missing.
     """
     landmarks = np.asarray(landmarks, np.float64)
     if landmarks.ndim != 3 or landmarks.shape[1:] != (68, 2):
         raise ValueError(f"render needs landmarks [T, 68, 2], got {landmarks.shape}")
     if not np.isfinite(landmarks).all():
-        raise ValueError("render got landmarks that are not finite: leave out undetected frames")
+        raise ValueError("render got landmarks that are not finite: omit undetected frames")
     scale = 1.0 if size is None else size / frame_size[1]
     width, height = (round(side * scale) for side in frame_size)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 2]))
@@ -94,14 +94,14 @@ def render(
 
 
 def fit_to_frame(landmarks, *, eye_pixels: float = 56.0) -> np.ndarray:
-    """Moves and scales a real sequence into the 256 x 256 frame, the same way for all frames.
+    """Fits a real sequence into the 256 x 256 frame by one shift and scale for all frames.
 
     Args:
       landmarks: `[T, 68, 2]`, pixels of any video.
-      eye_pixels: mean distance of the eye centres afterwards.
+      eye_pixels: median distance of the eye centres afterwards.
 
     Returns:
-      `[T, 68, 2]` float32, pixels of the frame; all motion of the head is kept.
+      `[T, 68, 2]` float32, pixels of the frame; the motion of the head is kept.
     """
     landmarks = np.asarray(landmarks, np.float64)
     scale = eye_pixels / max(float(np.median(eye_distance(landmarks))), 1e-6)

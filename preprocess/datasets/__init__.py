@@ -1,19 +1,19 @@
-"""The datasets that can be prepared: one file and one row each.
+"""The datasets that can be prepared: one file and one row of the table each.
 
 A dataset is a module with
-  `clips(source, options) -> Iterator[Clip]`: lists the clips under `--source`, reads none of them;
-    raises `SourceError` where the source is not what it expects;
-and, where it needs them,
-  `CLASSES`: class names in the order of their ids (else the names found, sorted);
-  `class_names(options)`: the same where they depend on the options;
-  `ACTION_UNITS`: names of the columns of `Sequence.action_units` (else those of `Clip.codes`);
+  `clips(source, options) -> Iterator[Clip]`: lists the clips under `--source` without reading them;
+    raises `SourceError` if the source does not have the expected layout;
+and, if needed,
+  `CLASSES`: class names in the order of their ids (default: the labels found, sorted);
+  `class_names(options)`: the same if they depend on the options;
+  `ACTION_UNITS`: columns of `Sequence.action_units` (default: those of `Clip.codes`);
   `VOTES`: names of the emotions of `Clip.votes`;
-  `FRAMING`: how faces lie in crops that are not cut here (else aligned);
-  `notes(kept) -> list[str]`: what to say about all clips that are kept, e.g. too few of a class;
-  `add_options(parser)`: flags of its own; they are part of what makes a preparation the same;
-  `CONFIG`: name of the one config that takes it (else those called SYSTEM_NAME are looked for);
-  `has_own_configs(options) -> bool`: whether those take what the options prepare (else they do);
-  `config_flags(options, system) -> list[str]`: what else such a config has to be told.
+  `FRAMING`: how faces lie in crops that are not cut here (default: aligned);
+  `notes(kept) -> list[str]`: notes on the clips kept, e.g. too few of a class;
+  `add_options(parser)`: its own flags, which are part of what identifies a preparation;
+  `CONFIG`: name of the only config that takes it (default: those named SYSTEM_DATASET);
+  `has_own_configs(options) -> bool`: whether those fit what the options prepare (default: yes);
+  `config_flags(options, system) -> list[str]`: more flags that such a config needs.
 Its docstring is its help text.
 """
 

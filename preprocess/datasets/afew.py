@@ -1,12 +1,12 @@
-"""AFEW (EmotiW challenge): film clips, 773 to train on and 383 to validate on.
+"""AFEW (EmotiW challenge): film clips, 773 for training and 383 for validation.
 
 --source names the folder that holds the unpacked official archives:
 
   Train_AFEW/Angry/000046280.avi   (split train)
   Val_AFEW/Angry/000149120.avi     (split validation)
 
-The folders may be called Train and Val. AFEW does not say who is seen: every clip is a subject of
-its own, so keep to its split. The unlabelled test clips and the aligned faces are not read.
+The folders may also be named Train and Val. AFEW does not identify people: every clip counts as a
+subject of its own, so use its split. The unlabelled test clips and the aligned faces are not read.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def clips(source, options) -> Iterator[Clip]:
 
 
 def notes(kept: list[Clip]) -> list[str]:
-    """Says that people are not known, and where the clips are not those of the release."""
-    unknown = "AFEW does not say who is seen: each clip counts as a subject of its own"
+    """Notes that subjects are unknown, and where the number of clips differs from the release."""
+    unknown = "AFEW does not identify people: each clip counts as a subject of its own"
     whole = "773 in train, 383 in validation"
     return [unknown, *folder_tree.official_note(kept, _OFFICIAL, whole)]
 

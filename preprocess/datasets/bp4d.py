@@ -1,11 +1,11 @@
-"""BP4D as FERA 2015 divides it: 11 action units, frame by frame, of 41 people in 8 tasks.
+"""BP4D with the partition of FERA 2015: 11 action units per frame, 41 people, 8 tasks.
 
 --source names the folder that holds the unpacked downloads:
 
-  AU_OCC/F001_T1.csv            (occurrence codes; the folder may be called AUCoding)
-  Sequences/F001/T1/2440.jpg    (images; subjects may lie in any folder, or in the source itself)
+  AU_OCC/F001_T1.csv            (occurrence codes; the folder may also be named AUCoding)
+  Sequences/F001/T1/2440.jpg    (images; subjects may be in any folder, or in the source itself)
 
-A clip is a task of a person, cut down to its coded frames. People with odd numbers are in split
+A clip is one task of one person, reduced to its coded frames. People with odd numbers are in split
 train, the others in split validation. 9 means unknown. There is no emotion: the class is the task.
 """
 
@@ -60,21 +60,21 @@ def clips(source, options) -> Iterator[Clip]:
 
 
 def notes(kept: list[Clip]) -> list[str]:
-    """Says what the classes are, which frames there are, and how often each unit is present."""
+    """Notes what the classes are, how many frames are coded, and how often each unit is present."""
     official = {split: dict.fromkeys(CLASSES, people) for split, people in _PEOPLE.items()}
     whole = "328: 8 tasks of 21 people in train, of 20 in validation"
     frames, left_out, tables = collections.Counter(), 0, []
     for clip in kept:
         with contextlib.suppress(ClipError):  # moved away since it was read
-            indices = [_number(path) for path in clip.source]
-            tables.append(units_at(read_codes(clip.codes), indices, clip.codes))
-            left_out += len(_images(clip.source[0].parent)) - len(indices)
-            frames[clip.split] += len(indices)
+            numbers = [_number(path) for path in clip.source]
+            tables.append(units_at(read_codes(clip.codes), numbers, clip.codes))
+            left_out += len(_images(clip.source[0].parent)) - len(numbers)
+            frames[clip.split] += len(numbers)
     counts = ", ".join(f"{frames[s]:,} in {s} (FERA 2015: {_FRAMES[s]:,})" for s in _FRAMES)
     return [
         "classes are tasks, not emotions: use the action units",
         *folder_tree.official_note(kept, official, whole),
-        f"coded frames: {counts}; {left_out:,} images without a code are left out",
+        f"coded frames: {counts}; {left_out:,} images without codes are left out",
         *base_rates(ACTION_UNITS, tables),
     ]
 
@@ -111,7 +111,7 @@ def _tables(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _holds_images(folder: pathlib.Path) -> bool:
-    """Tells images from what else lies in folders of people and tasks, as 3D landmarks do."""
+    """Returns whether the folder has images: other files, e.g. 3D landmarks, have the same tree."""
     return any(_is_frame(path) for task in _tasks(folder) for path in task.iterdir())
 
 
@@ -136,22 +136,22 @@ def _number(path: pathlib.Path) -> int:
 
 
 def _coded_frames(table: pathlib.Path, folder: pathlib.Path) -> tuple[tuple, str]:
-    """Returns the images of the coded frames in their order, and a note on what is missing.
+    """Returns the images of the coded frames in order, and a note on what is missing.
 
     Raises:
-      ClipError: codes or images cannot be read, are ambiguous, or do not belong together.
+      ClipError: codes or images cannot be read, are ambiguous, or do not match.
     """
     codes = Codes(table, ACTION_UNITS)
     rows, images = read_codes(codes), {}
     for path in _images(folder):
         if (other := images.setdefault(_number(path), path)) != path:
             raise ClipError("frame twice", f"{folder}: {other.name} and {path.name}")
-    units_at(rows, images, codes)  # raises where they have no frame in common
+    units_at(rows, images, codes)  # raises if no frame has both
     gone = sorted(rows.keys() - images.keys())
     uncoded = [name for name in ACTION_UNITS if name not in coded_units(table)]
     if len(uncoded) == len(ACTION_UNITS):
         raise ClipError("no action units", f"{table} codes none of {', '.join(ACTION_UNITS)}")
     missing = f"{len(gone)} coded frames have no image (the first: {gone[0]})" if gone else ""
     unknown = f"not coded, so unknown: {', '.join(uncoded)}" if uncoded else ""
-    frames = tuple(path for index, path in images.items() if index in rows)
+    frames = tuple(path for number, path in images.items() if number in rows)
     return frames, "; ".join(filter(None, (missing, unknown)))

@@ -3,10 +3,10 @@
 --source names the folder that holds the unpacked official archives:
 
   cohn-kanade-images/S005/001/S005_001_00000011.png
-  Emotion/S005/001/S005_001_00000011_emotion.txt   (the folder may be called Emotion_labels)
+  Emotion/S005/001/S005_001_00000011_emotion.txt   (or Emotion_labels/S005/...)
 
-All 7 classes are read, contempt included. Of the 593 sequences 266 have no emotion file; they are
-dropped as `no label`. Landmarks are found with dlib; the AAM landmarks of the release are not read.
+All 7 classes are read, contempt included. 266 of the 593 sequences have no emotion file and are
+dropped as `no label`. dlib finds the landmarks; the AAM landmarks of the release are not read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..clip import Clip
 
 CLASSES = CKPLUS_CLASSES
 _COUNTS = dict(zip(CLASSES, (45, 18, 59, 25, 69, 28, 83), strict=True))
-_CODES = dict(enumerate(CLASSES, 1))  # 0, neutral, is never given to a sequence
+_CODES = dict(enumerate(CLASSES, 1))  # 0, neutral, is not used for sequences
 _IMAGES = {"cohn-kanade-images", "extended-cohn-kanade-images"}
 _LABELS = {"emotion", "emotion_labels"}
 _SUFFIX = "_emotion.txt"
@@ -51,7 +51,7 @@ def clips(source, options) -> Iterator[Clip]:
 
 
 def notes(kept: list[Clip]) -> list[str]:
-    """Says where the sequences are not those of the release."""
+    """Notes where the number of sequences differs from the release."""
     return folder_tree.official_note(kept, {"train": _COUNTS}, "327 labelled of 593 sequences")
 
 
@@ -86,10 +86,10 @@ def _sequences(folder: pathlib.Path) -> set[tuple[str, str]]:
 
 
 def _label(folder: pathlib.Path) -> tuple[str, str]:
-    """Reads the class of a sequence and the name of the frame that its label file is named after.
+    """Returns the class of a sequence and the frame that its label file is named after.
 
     Raises:
-      ClipError: there is no label, or none that means a class.
+      ClipError: there is no label, or it is not a class.
     """
     try:
         inside = folder_tree.entries(folder) if folder.is_dir() else []
@@ -110,5 +110,5 @@ def _label(folder: pathlib.Path) -> tuple[str, str]:
 
 
 def _peak_note(peak: str, last: str) -> str:
-    """The label names the peak frame, the last one; another last frame hints at lost files."""
+    """Notes a last frame that is not the labelled peak, which suggests that files are missing."""
     return "" if peak.upper() == last.upper() else f"ends with frame {last}, its label is of {peak}"

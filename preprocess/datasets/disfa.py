@@ -1,12 +1,12 @@
-"""DISFA: 27 people who watch films; emotions by EMFACS from the intensities of 12 action units.
+"""DISFA: 27 people watching films; emotions derived by EMFACS from 12 action units.
 
 --source names the folder that holds the unpacked downloads:
 
   Videos_LeftCamera/LeftVideoSN001_comp.avi      (or Videos_RightCamera/RightVideo...)
   ActionUnit_Labels/SN001/SN001_au1.txt          (lines of frame and intensity, 0 to 5)
 
-A clip is a run of at least 10 frames that show one emotion. Frames that fit no rule are left out;
-notes say how many. To learn action units: --whole-videos.
+A clip is a run of at least 10 frames that show one emotion. Frames that fit no rule are left out
+and counted in a note. For training on action units: --whole-videos.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from ..emfacs import emfacs
 
 _WHOLE = "video"  # the class of whole videos
 _PEOPLE = 27
-_SHORTEST = 10  # frames, of the clips of the paper
-# Frames; of a longer one, which a model that streams crops reads anew for each of its pieces, parts
-# are made. 300 is a multiple of 10.
+_SHORTEST = 10  # frames; the shortest clip of the paper
+# Frames; a longer run is divided, because a model that streams crops reads the whole clip for each
+# piece. A multiple of 10.
 _LONGEST = 300
 _SUBJECT = r"SN\d{3}"
 _INNER = {"videos_leftcamera", "videos_rightcamera", "actionunit_labels", "landmark_points"}
@@ -45,12 +45,12 @@ _LAYOUT = """Expected, unpacked from what the owners of DISFA hand out:
 
 
 class Tally(NamedTuple):
-    """What became of the frames of a video.
+    """Numbers of frames of a video by what was done with them.
 
     Attributes:
       labelled: emotion -> frames.
-      unlabelled: frames that no rule fits.
-      in_short_runs, short_runs: labelled frames that are left out, and their runs.
+      unlabelled: frames that fit no rule.
+      in_short_runs, short_runs: labelled frames that are left out, and the number of their runs.
       beyond: frames without a label, or labels without a frame, at the end.
     """
 
@@ -63,7 +63,7 @@ class Tally(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Run(VideoPart):
-    """Frames of one emotion that follow each other, and what became of their video's frames."""
+    """Consecutive frames of one emotion, with the tally of their video."""
 
     tally: Tally = dataclasses.field(repr=False)
 
@@ -87,17 +87,17 @@ def add_options(parser) -> None:
     parser.add_argument(
         "--whole-videos",
         action="store_true",
-        help="for action units: a clip is a whole video with their intensities, without emotion",
+        help="for action units: each clip is a whole video with intensities, without emotion",
     )
 
 
 def class_names(options) -> tuple[str, ...]:
-    """Names the classes: emotions, else the one of whole videos."""
+    """Returns the class names: emotions, or the only class of whole videos."""
     return (_WHOLE,) if options.whole_videos else DISFA_CLASSES
 
 
 def has_own_configs(options) -> bool:
-    """Its configs learn emotions, which whole videos do not have."""
+    """Returns False for whole videos, which lack the emotions that its configs need."""
     return not options.whole_videos
 
 
@@ -122,7 +122,7 @@ def clips(source, options) -> Iterator[Clip]:
 
 
 def notes(kept: list[Clip]) -> list[str]:
-    """Says which emotions or action units the frames show, and which frames are left out."""
+    """Notes which emotions or action units the frames show, and which frames are left out."""
     people = len({clip.subject for clip in kept})
     few = [f"{people} people instead of {_PEOPLE}"] if people != _PEOPLE else []
     tables = []
@@ -141,9 +141,9 @@ def _frames_note(tallies: Collection[Tally]) -> list[str]:
     shown = ", ".join(f"{name} {labelled[name]:,}" for name in DISFA_CLASSES)
     total = labelled.total()
     return [
-        f"frames by emotion, of {len(tallies)} videos: {shown}; in all {total:,} of "
+        f"frames by emotion in {len(tallies)} videos: {shown}; in all {total:,} of "
         f"{total + unlabelled:,} (the paper: about 89,000 of 130,800)",
-        f"left out: {unlabelled:,} frames that no rule fits; {short:,} in {runs:,} runs of fewer "
+        f"left out: {unlabelled:,} frames that fit no rule; {short:,} in {runs:,} runs of fewer "
         f"than {_SHORTEST}; {beyond:,} frames without a label or labels without a frame",
     ]
 
@@ -183,13 +183,13 @@ def _clips(subject: str, video: pathlib.Path, codes: Codes, options) -> Iterator
 
 
 def _runs(labels: np.ndarray) -> Iterator[range]:
-    """Gives the frames of equal labels that follow each other."""
+    """Yields the runs of consecutive equal labels."""
     edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
     return (range(start, stop) for start, stop in zip(edges, edges[1:], strict=False))
 
 
 def _divided(run: range) -> Iterator[range]:
-    """Divides a run into parts of `_LONGEST`; what is left is a part, or goes with the last one."""
+    """Divides a run into parts of `_LONGEST`; a remainder below `_SHORTEST` joins the last part."""
     while len(run) >= _SHORTEST:
         size = _LONGEST if len(run) >= _LONGEST + _SHORTEST else len(run)
         yield run[:size]

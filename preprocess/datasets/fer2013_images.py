@@ -27,9 +27,9 @@ from ..clip import FaceSource, SourceError
 SIDE = 48  # pixels
 TABLE = "fer2013.csv"
 NAME = re.compile(r"fer(\d{7})\.png", re.IGNORECASE)
-_SLOW = 5000  # images whose reading is worth a progress bar
+_SLOW = 5000  # more images than this are read under a progress bar
 _TWICE = "image twice"
-# What files, archives and images raise that are damaged, depending on where.
+# Errors raised by damaged files, archives and images.
 _DAMAGE = (
     OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
     cv2.error,
@@ -42,14 +42,14 @@ class Still(FaceSource):
 
     Attributes:
       pixels: the 48 x 48 gray values, row by row.
-      copies: of a training image, the splits of the other usable images with the same pixels.
+      copies: for a training image, the splits of other usable images with the same pixels.
     """
 
     pixels: bytes = dataclasses.field(repr=False)
     copies: tuple[str, ...] = ()
 
     def face(self, size: int) -> Sequence:
-        """Makes one frame of it, of which no landmarks are known.
+        """Returns it as a sequence of one frame without landmarks.
 
         Args:
           size: side of the crop, pixels; 0 for none.
@@ -63,14 +63,14 @@ class Still(FaceSource):
         if size != SIDE:
             kind = cv2.INTER_CUBIC if size > SIDE else cv2.INTER_AREA
             image = cv2.resize(image, (size, size), interpolation=kind)
-        # PNG, so that the pixels stay what they are
+        # PNG is lossless
         packed, offsets = crop.pack([cv2.imencode(".png", image)[1].tobytes()])
         cut = {"crops": packed, "crop_offsets": offsets, "crop_landmarks": unknown}
         return dataclasses.replace(sequence, **cut)
 
 
 def find_table(base: pathlib.Path) -> pathlib.Path | None:
-    """Finds fer2013.csv; None where there is none.
+    """Finds fer2013.csv; returns None if there is none.
 
     Raises:
       SourceError: there are several.
@@ -83,7 +83,7 @@ def read_table(path: pathlib.Path) -> list[tuple[str, bytes | ClipError]]:
     """Reads fer2013.csv.
 
     Returns:
-      One a row: its usage, and its pixels or why they cannot be used.
+      For each row its usage, and its pixels or why they cannot be used.
 
     Raises:
       SourceError: the file cannot be read, or lacks a column.
@@ -104,11 +104,11 @@ def _pixels(text: str, where: str) -> bytes | ClipError:
 
 
 def read_cells(path: pathlib.Path, columns: list[str]) -> Iterator[list[str]]:
-    """Gives the cells of some columns of a CSV, row by row; missing cells are empty.
+    """Yields the cells of some columns of a CSV, row by row; missing cells are empty.
 
     Args:
-      path: the CSV; blanks around its column names and their case do not matter.
-      columns: lower case.
+      path: the CSV; case and surrounding blanks of its column names do not matter.
+      columns: names in lower case.
 
     Raises:
       SourceError: the file cannot be read, or lacks a column.
@@ -119,20 +119,20 @@ def read_cells(path: pathlib.Path, columns: list[str]) -> Iterator[list[str]]:
             header = [name.strip().casefold() for name in next(rows, [])]
             if missing := [name for name in columns if name not in header]:
                 raise SourceError(f"{path} has no column {', '.join(missing)}")
-            places = [header.index(name) for name in columns]
+            indices = [header.index(name) for name in columns]
             for cells in filter(None, rows):
-                yield [cells[place].strip() if place < len(cells) else "" for place in places]
+                yield [cells[k].strip() if k < len(cells) else "" for k in indices]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path} cannot be read: {error}") from error
 
 
 def read_named(base: pathlib.Path) -> tuple[dict[str, bytes | ClipError], list[str]]:
-    """Reads the images that are files, and those in archives that are no files or damaged ones.
+    """Reads images from files, then from archives those that are missing or damaged as files.
 
-    An image may lie in several places if its pixels are the same in all of them.
+    An image may occur several times if its pixels are the same each time.
 
     Args:
-      base: the folder in which they lie, directly or in folders.
+      base: the folder that holds files or archives, directly or in subfolders.
 
     Returns:
       Name in lower case -> pixels, or why they cannot be used; and the archives that cannot be
@@ -162,7 +162,7 @@ def read_named(base: pathlib.Path) -> tuple[dict[str, bytes | ClipError], list[s
 def _paths(base: pathlib.Path) -> list[pathlib.Path]:
     paths = []
     for folder in itertools.chain.from_iterable(folder_tree.levels(base)):
-        with contextlib.suppress(OSError):  # some folder beside the tree
+        with contextlib.suppress(OSError):  # a folder outside the tree
             paths += folder_tree.entries(folder)
     return paths
 
@@ -171,20 +171,20 @@ def _is_image(path: pathlib.Path) -> bool:
     return bool(NAME.fullmatch(path.name))
 
 
-def _read_into(images: dict[str, bytes | ClipError], places: list) -> None:
-    """Adds images to those that are known; `places` are paths, each with what reads its bytes."""
-    shown = track(places, "reading images", len(places)) if len(places) > _SLOW else places
+def _read_into(images: dict[str, bytes | ClipError], found: list) -> None:
+    """Adds images; `found` are pairs of a path and a function that returns its bytes."""
+    shown = track(found, "reading images", len(found)) if len(found) > _SLOW else found
     for path, read in shown:
         name, image = path.name.lower(), _image(path, read)
         images[name] = _joined(images[name], image, path) if name in images else image
 
 
 def _joined(known: bytes | ClipError, new: bytes | ClipError, path: pathlib.Path):
-    """Says which of two images of one name counts: the usable one, neither where both differ."""
+    """Chooses between two images of one name: the usable one, neither if both differ."""
     if known == new or isinstance(new, ClipError):
         return known
     if isinstance(known, bytes):
-        return ClipError(_TWICE, f"{path} and another image of its name have different pixels")
+        return ClipError(_TWICE, f"{path} and another image of the same name have different pixels")
     return known if known.reason == _TWICE else new
 
 
@@ -195,7 +195,7 @@ def _image(path: pathlib.Path, read: Callable[[], bytes]) -> bytes | ClipError:
     except _DAMAGE as error:
         return ClipError("unreadable", f"{path}: {_what(error)}")
     if image is None:
-        return ClipError("unreadable", f"{path} is no image")
+        return ClipError("unreadable", f"{path} is not an image")
     if image.shape != (SIDE, SIDE):
         size = f"{image.shape[1]} x {image.shape[0]}"
         return ClipError("other size", f"{path} has {size} pixels, not {SIDE} x {SIDE}")
@@ -203,5 +203,5 @@ def _image(path: pathlib.Path, read: Callable[[], bytes]) -> bytes | ClipError:
 
 
 def _what(error: Exception) -> str:
-    """Says in one line what is wrong; some errors have no text."""
+    """Returns the error in one line; some errors have no text."""
     return " ".join(str(error).split()) or type(error).__name__

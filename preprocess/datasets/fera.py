@@ -1,16 +1,16 @@
-"""GEMEP-FERA 2011, emotion sub-challenge: 155 portrayals by 7 actors to train on.
+"""GEMEP-FERA 2011, emotion sub-challenge: 155 training portrayals by 7 actors.
 
 --source names the folder that holds the unpacked downloads and a table of your own:
 
   training/RECORDING/*.jpg or training/RECORDING.avi   (split train)
   test/RECORDING/*.jpg or test/RECORDING.avi           (split test)
   subjects.csv                                         (first line: recording,subject,emotion;
-                                                        semicolons may stand for the commas)
+                                                        separated by commas or semicolons)
 
-The files do not say for certain who plays: the table does. An emotion left empty there is the
-second part of the recording's name between hyphens (..-anger-..), else of its images' names. With
-no table, the first part is taken for the actor. Test recordings are read where the table has their
-emotion.
+File names do not reliably identify the actors, so list them in the table. An emotion left empty
+there is taken from the second part of the recording's name between hyphens (..-anger-..), or else
+from its images' names. Without a table, the first part is taken as the actor. Test recordings are
+read if the table has their emotion.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LAYOUT = f"""Expected, unpacked from what the organisers of FERA 2011 hand out 
 
 
 def clips(source, options) -> Iterator[Clip]:
-    """Lists the recordings; one of unknown actor or emotion is listed with its problem."""
+    """Lists the recordings; one with unknown actor or emotion is listed with its problem."""
     training = _training(source)
     table = _table([training, training.parent, pathlib.Path(source)])
     rows = dict(table or {})
@@ -57,18 +57,18 @@ def clips(source, options) -> Iterator[Clip]:
             yield _clip(clip_id, path, split, row, listed=table is not None)
     for row in rows.values():
         name = row["recording"]
-        problem = ClipError("not in the tree", f"{_TABLE} lists {name}, it is not there")
+        problem = ClipError("not in the tree", f"{_TABLE} lists {name}, which does not exist")
         yield Clip(name, row["subject"], row["emotion"], None, problem=problem)
 
 
 def notes(kept: list[Clip]) -> list[str]:
-    """Says where recordings or actors are not those of the release."""
+    """Notes where recordings or actors differ from the release."""
     actors = {clip.subject for clip in kept if clip.split == "train"}
     other = (
-        f"{len(actors)} actors in train instead of the release's {_ACTORS}: folds of people mean "
-        f"nothing where {_TABLE} does not say who plays"
+        f"{len(actors)} actors in train instead of the release's {_ACTORS}: subject folds are "
+        f"meaningless unless {_TABLE} names the actors"
     )
-    whole = "155 recordings to train on"
+    whole = "155 training recordings"
     official = folder_tree.official_note(kept, {"train": _COUNTS}, whole)
     return official + ([other] if len(actors) != _ACTORS else [])
 
@@ -90,7 +90,7 @@ def _holds_recordings(folder: pathlib.Path) -> bool:
 
 
 def _recordings(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Lists videos and folders by name; of both of one name the video."""
+    """Lists videos and folders by name; a video takes precedence over a folder of its name."""
     found = {path.name: path for path in folder_tree.folders(folder)}
     videos = [path for path in folder_tree.entries(folder) if path.suffix.lower() in _VIDEOS]
     found |= {path.stem: path for path in videos if path.is_file()}
@@ -102,10 +102,10 @@ def _images(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _table(folders: list[pathlib.Path]) -> dict[str, dict[str, str]] | None:
-    """Reads the table: what recordings are compared by -> its row; None where there is none.
+    """Reads the table: key of a recording, see `_key`, -> row; None if there is no table.
 
     Raises:
-      SourceError: it cannot be read or has no such columns.
+      SourceError: it cannot be read or lacks a column.
     """
     path = _table_file(folders)
     if path is None:
@@ -115,7 +115,9 @@ def _table(folders: list[pathlib.Path]) -> dict[str, dict[str, str]] | None:
         with path.open(newline="", encoding="utf-8-sig") as file:
             head = file.readline()
             file.seek(0)
-            cut = ";" if ";" in head and "," not in head else ","  # ";": of some spreadsheets
+            cut = (
+                ";" if ";" in head and "," not in head else ","
+            )  # some spreadsheets write semicolons
             reader = csv.DictReader(file, delimiter=cut, skipinitialspace=True, restval="")
             reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
             if missing := {"recording", "subject"} - {*reader.fieldnames}:
@@ -131,13 +133,13 @@ def _table(folders: list[pathlib.Path]) -> dict[str, dict[str, str]] | None:
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path} is no CSV in UTF-8 ({error}): save it as such") from error
+        raise SourceError(f"{path} is not a CSV in UTF-8 ({error}): save it as such") from error
     rows.pop("", None)
     return rows
 
 
 def _table_file(folders: list[pathlib.Path]) -> pathlib.Path | None:
-    """Finds the table, its name in any case, in the first folder that has it."""
+    """Finds the table, whatever the case of its name, in the first folder that has it."""
     for folder in folders:
         try:
             named = [path for path in folder_tree.entries(folder) if path.name.casefold() == _TABLE]
@@ -153,13 +155,13 @@ def _table_file(folders: list[pathlib.Path]) -> pathlib.Path | None:
 
 
 def _key(name: str) -> str:
-    """What recordings are compared by: without case and suffix, any slashes."""
+    """Returns the key of a recording: lower case, no suffix, forward slashes."""
     path = pathlib.PurePosixPath(name.replace("\\", "/").casefold())
     return str(path.with_suffix("") if path.suffix in _VIDEOS else path) if name else ""
 
 
 def _clip(clip_id: str, path: pathlib.Path, split: str, row: dict | None, listed: bool) -> Clip:
-    """Says who plays what."""
+    """Makes the clip of a recording from its row of the table or its name."""
     row = row or {}
     subject, emotion = row.get("subject", ""), row.get("emotion", "").lower()
     try:
@@ -184,7 +186,7 @@ def _clip(clip_id: str, path: pathlib.Path, split: str, row: dict | None, listed
 
 
 def _named(path: pathlib.Path) -> tuple[str, str]:
-    """First and second part of a recording's name, else of its images', if that is an emotion."""
+    """Returns actor and emotion from the name of a recording, or else of its first image."""
     names = [path.stem] if path.is_file() else [path.name, *(p.stem for p in _images(path)[:1])]
     parts = [[*name.split("-"), ""][:2] for name in names]
     first, second = next((p for p in parts if p[1].lower() in CLASSES), parts[0])

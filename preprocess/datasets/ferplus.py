@@ -1,18 +1,18 @@
-"""FER-2013 with the votes of FER+: 35,711 gray stills of faces, each seen by ten people.
+"""FER-2013 with the votes of FER+: 35,711 gray stills of faces, each rated by ten people.
 
---source names a folder that holds, itself or in folders of its own, the votes
+--source names a folder that holds, directly or in subfolders, the votes
 
   fer2013new.csv              (github.com/microsoft/FERPlus)
 
-and the images, in the table if that is there, else in files, and what is no file in archives:
+and the images, in a table, or else in files, or else in archives:
 
-  fer2013.csv                 (of the Kaggle challenge; joined row by row)
+  fer2013.csv                 (from the Kaggle challenge; joined row by row)
   FER2013Train/fer0000000.png, FER2013Valid/..., FER2013Test/...   (joined by name)
   any .zip that holds such images
 
-Training, PublicTest and PrivateTest become split train, validation and test. The images are faces
-already, 48 pixels a side: they become the crops as they are (another --crops resizes them), and no
-landmarks are looked for. The class is the emotion with most votes; the votes themselves are kept.
+Training, PublicTest and PrivateTest become the splits train, validation and test. The images are
+already faces of 48 pixels a side and become the crops unchanged (another --crops resizes them),
+without landmarks. The class is the emotion with most votes; the votes are stored, too.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ CONFIG = "bilinear_ferplus:small"
 _LABELS = "fer2013new.csv"
 _SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 _OFFICIAL = {"train": 28_559, "validation": 3_579, "test": 3_573}  # with a name and a vote
-_COUNT = re.compile(r"[0-9]{1,3}(\.0*)?")  # with a point where a table program has saved it
-_MOST = 100  # votes of a row; FER+ asked ten people
+_COUNT = re.compile(r"[0-9]{1,3}(\.0*)?")  # spreadsheets may add a point
+_MOST = 100  # votes in a row; FER+ asked ten people
 _INNER = {"fer2013train", "fer2013valid", "fer2013test"}
-_LAYOUT = f"""Expected, in the folder or in folders of its own:
+_LAYOUT = f"""Expected, in the folder or in its subfolders:
   {_LABELS} (github.com/microsoft/FERPlus) and
   {fer2013_images.TABLE} (Kaggle, Challenges in Representation Learning: unpacked), or
   FER2013Train/fer0000000.png, FER2013Valid/, FER2013Test/, or a .zip that holds them"""
@@ -54,7 +54,7 @@ class Row(NamedTuple):
     Attributes:
       index: counted from 0, as in fer2013.csv.
       usage: Training, PublicTest or PrivateTest.
-      name: of the image, lower case; empty where FER+ leaves it out.
+      name: file name of the image, lower case; empty if FER+ leaves it out.
       votes: as written, in the order of `VOTES`.
     """
 
@@ -69,12 +69,12 @@ def add_options(parser) -> None:
     parser.add_argument(
         "--drop-duplicates",
         action="store_true",
-        help="drop the validation and test images that are among the training images too",
+        help="drop validation and test images that are also training images",
     )
 
 
 def clips(source, options) -> Iterator[Clip]:
-    """Lists every row; images are read, since only pixels tell which of them are there twice."""
+    """Lists every row; reads the images, because only pixels show duplicates."""
     for base in folder_tree.bases(source, _INNER, "FER+", _LAYOUT):
         if found := folder_tree.find(base, lambda folder: (folder / _LABELS).is_file()):
             break
@@ -97,10 +97,10 @@ def clips(source, options) -> Iterator[Clip]:
 
 
 def notes(kept: list[Clip]) -> list[str]:
-    """Says what FER-2013 does not tell, which images are there twice, and how many are missing."""
+    """Notes what is unknown, how many images are duplicates, and how many are missing."""
     size = collections.Counter(clip.split for clip in kept)
     trained = _trained(kept)
-    # the training images know of their copies, which may have been dropped
+    # training images list their copies, which may have been dropped
     copies = {c.source.pixels: c.source.copies for c in kept if c.split == "train"}
     twice = collections.Counter(split for splits in copies.values() for split in splits)
     left = collections.Counter(
@@ -108,9 +108,9 @@ def notes(kept: list[Clip]) -> list[str]:
     )
     size += twice - left
     texts = [
-        "FER-2013 does not say who is seen: each image counts as a subject of its own",
-        "classes are the emotion with most votes, for orientation; the votes are kept beside them",
-        "no landmarks: only models of face crops can learn from these images",
+        "FER-2013 does not identify people: each image counts as a subject of its own",
+        "the class is the emotion with most votes, for orientation; the votes are stored, too",
+        "no landmarks: only models of face crops can be trained on these images",
     ]
     texts += [
         f"{twice[split]:,} of {size[split]:,} images in {split} have the pixels of one in train; "
@@ -127,7 +127,7 @@ def _trained(clips: list[Clip]) -> set[bytes]:
 
 
 def _copies(clips: list[Clip]) -> dict[bytes, tuple[str, ...]]:
-    """Finds the usable images of validation and test by their pixels: pixels -> splits."""
+    """Returns the splits of usable validation and test images by their pixels."""
     splits: dict[bytes, tuple[str, ...]] = {}
     for clip in clips:
         if clip.problem is None and clip.split != "train":
@@ -139,7 +139,7 @@ def read_labels(path: pathlib.Path) -> list[Row]:
     """Reads `fer2013new.csv`.
 
     Raises:
-      SourceError: it cannot be read, lacks a column, or a row has an unknown usage.
+      SourceError: it cannot be read, lacks a column, or has an unknown usage.
     """
     cells = fer2013_images.read_cells(path, ["usage", "image name", *VOTES])
     rows = [
@@ -147,7 +147,7 @@ def read_labels(path: pathlib.Path) -> list[Row]:
         for index, (usage, name, *votes) in enumerate(cells)
     ]
     if not rows:
-        raise SourceError(f"{path} holds no votes: take it from github.com/microsoft/FERPlus")
+        raise SourceError(f"{path} contains no votes: get it from github.com/microsoft/FERPlus")
     for row in rows:
         if row.usage not in _SPLITS:
             raise SourceError(
@@ -157,17 +157,17 @@ def read_labels(path: pathlib.Path) -> list[Row]:
 
 
 def _owners(rows: list[Row]) -> dict[str, int]:
-    """Which row a name belongs to: name -> row number.
+    """Returns the row that each name belongs to: name -> row index.
 
-    Four rows bear the name of another. Names never run ahead of their rows, and fall up to 85
-    behind, so a name belongs to the first row from its number on (bilinear CNN specification,
-    section 2.1).
+    Four rows have the name of another row. The number in a name is never above its row index, and
+    at most 85 below it, so a name belongs to the first row from its number on (bilinear CNN
+    specification, section 2.1).
     """
 
     def distance(row: Row) -> tuple[bool, int]:
         match = fer2013_images.NAME.fullmatch(row.name)
-        index = int(match[1]) if match else row.index
-        return index > row.index, row.index - index
+        number = int(match[1]) if match else row.index
+        return number > row.index, row.index - number
 
     owners: dict[str, Row] = {}
     for row in rows:
@@ -177,10 +177,10 @@ def _owners(rows: list[Row]) -> dict[str, int]:
 
 
 def _images(base, source, rows: list[Row], owners: dict[str, int]) -> list[bytes | ClipError]:
-    """Gives the pixels of each row, or why they cannot be used.
+    """Returns the pixels of each row, or why they cannot be used.
 
     Raises:
-      SourceError: there are no images, or they are those of other rows.
+      SourceError: there are no images, or they do not match the rows.
     """
     if table := fer2013_images.find_table(base):
         return _of_table(table, rows)
@@ -196,11 +196,11 @@ def _images(base, source, rows: list[Row], owners: dict[str, int]) -> list[bytes
 
 
 def _unclear(rows: list[Row]) -> set[str]:
-    """Finds the names of which it matters whose picture their file shows."""
-    told = collections.defaultdict(set)
+    """Returns the names that several rows with different usage or votes share."""
+    meanings = collections.defaultdict(set)
     for row in rows:
-        told[row.name].add((row.usage, row.votes))
-    return {name for name, several in told.items() if name and len(several) > 1}
+        meanings[row.name].add((row.usage, row.votes))
+    return {name for name, several in meanings.items() if name and len(several) > 1}
 
 
 def _of_table(path: pathlib.Path, rows: list[Row]) -> list[bytes | ClipError]:
@@ -208,24 +208,26 @@ def _of_table(path: pathlib.Path, rows: list[Row]) -> list[bytes | ClipError]:
     if len(table) != len(rows):
         raise SourceError(
             f"{path} has {len(table):,} rows, {_LABELS} {len(rows):,}: they are joined row by row, "
-            "so take both whole (35,887 rows)"
+            "so both must be complete (35,887 rows)"
         )
     for row, (usage, _) in zip(rows, table, strict=True):
         if usage != row.usage:
             raise SourceError(
                 f"row {row.index} of {path} is for {usage!r}, that of {_LABELS} for "
-                f"{row.usage!r}: they are joined row by row, so take both in their official order"
+                f"{row.usage!r}: they are joined row by row, so both need their official order"
             )
     return [pixels for _, pixels in table]
 
 
 def _of_name(row: Row, named: dict, owners: dict, unclear: set, where: str) -> bytes | ClipError:
-    if row.name in unclear:  # the file shows one of them; only fer2013.csv has all
-        text = f"several rows with different votes bear the name {row.name}, and it has one picture"
+    if row.name in unclear:  # the file shows only one of them; fer2013.csv has all
+        text = (
+            f"several rows with different votes have the name {row.name}, but there is one picture"
+        )
         return ClipError("name of several rows", text)
     owner = owners.get(row.name)
     if owner != row.index:
-        text = f"row {row.index} bears the name of row {owner}, {row.name}"
+        text = f"row {row.index} has the name of row {owner}, {row.name}"
         return ClipError("name of another row", text)
     missing = ClipError("no image", f"there is no {row.name} in {where}")
     return named.get(row.name, missing)
@@ -247,18 +249,18 @@ def _clip(row: Row, owners: dict[str, int], image: bytes | ClipError) -> Clip:
 
 
 def _votes(row: Row) -> tuple[float, ...]:
-    """Reads how many people saw each of the eight emotions.
+    """Returns the votes for each of the eight emotions.
 
     Raises:
-      ClipError: FER+ leaves the image out, or the votes are no counts, too many, or all 0.
+      ClipError: FER+ leaves the image out, or the votes are not counts, too many, or all 0.
     """
     where = f"row {row.index} of {_LABELS}"
     if not row.name:
         raise ClipError("no image name", f"{where}: FER+ leaves it out")
     votes = tuple(float(vote) if _COUNT.fullmatch(vote) else math.nan for vote in row.votes)
-    if not sum(votes) <= _MOST:  # NaN neither
-        what = f"no counts of {_MOST} people at most: {', '.join(row.votes)[:80]}"
+    if not sum(votes) <= _MOST:  # also true for NaN
+        what = f"not counts of at most {_MOST} people: {', '.join(row.votes)[:80]}"
         raise ClipError("impossible votes", f"{where}: {what}")
     if not any(votes):
-        raise ClipError("no votes", f"{where}: nobody saw one of the eight emotions")
+        raise ClipError("no votes", f"{where}: no votes for the eight emotions")
     return votes

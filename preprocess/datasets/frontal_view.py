@@ -1,4 +1,4 @@
-"""A video with two views of a face in each frame: the half that shows it from the front."""
+"""The frontal half of a video that shows two views of a face in each frame."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.tracker import best_score
 from fer_jax.faces.video import Frames, FrameSource, open_frames
 
-_PROBES, _PROBE_EVERY = 6, 12  # frames: the first three seconds decide which half is frontal
-_SURE = 0.5  # mean detector score from which no other way to split a frame is tried
-# How two views can lie in a stored frame: side by side, with heads upright, lying or inverted; or
-# one above the other, where the whole frame lies on its side. Turns upright: degrees clockwise.
+_PROBES, _PROBE_EVERY = 6, 12  # frames probed: the first three seconds decide which half is frontal
+_SURE = 0.5  # mean detector score above which no other way to split a frame is tried
+# Layouts of two views in a stored frame, with degrees clockwise to turn upright: side by side, with
+# heads upright, lying or inverted; or one above the other, if the whole frame lies on its side.
 _SPLITS = [(("left", "right"), turn) for turn in (0, 90, 270, 180)]
 _SPLITS += [(("top", "bottom"), turn) for turn in (90, 270)]
 
 
 @dataclasses.dataclass(frozen=True)
 class FrontalHalf(FrameSource):
-    """The frontal half of a video, a source of frames; which half that is, is found out.
+    """The frontal half of a video; the half is detected when frames are read.
 
     Attributes:
       path: the video.
       model: a dlib 68-point model, see `detector.landmark_model`.
     """
 
-    path: pathlib.Path = dataclasses.field(repr=False)  # the same wherever the tree lies
+    path: pathlib.Path = dataclasses.field(repr=False)  # caches must not depend on the folder
     model: pathlib.Path | None = dataclasses.field(default=None, repr=False)
 
     def frames(self) -> Frames:
@@ -49,7 +49,7 @@ class FrontalHalf(FrameSource):
 
 @functools.lru_cache(maxsize=4)  # a clip is opened several times in a row
 def _frontal(video: FrontalHalf) -> str:
-    """Finds the half in which the frontal detector is surest of a face over some frames."""
+    """Finds the half in which the frontal detector scores highest over some frames."""
     probed = []
     for position, (_, image) in enumerate(open_frames(video.path)):
         if position % _PROBE_EVERY == 0:
@@ -60,7 +60,7 @@ def _frontal(video: FrontalHalf) -> str:
     best, best_mean = "", 0.0
     for halves, turn in _SPLITS:
         for half in halves:
-            # a frame without a face counts as 0: often found and well found both weigh
+            # a frame without a face counts as 0, so the rate of detection matters, too
             scores = [best_score(detector, _cut(image, half), turn) for image in probed]
             mean = float(np.maximum(scores, 0.0).mean())
             if mean > best_mean:

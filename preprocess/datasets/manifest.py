@@ -3,9 +3,9 @@
 A path is relative to the CSV and names a video, a folder of frames, a still image or an OpenFace
 CSV. Optional columns: split (train, validation or test; val and dev mean validation), fps (for
 folders of frames), width and height (of the video behind an OpenFace CSV), action_units (a CSV
-with the first line frame,AU01,AU02,... and values 0 to 1, relative to the manifest too; clips need
-not code the same units).
---crops needs pictures: of an OpenFace CSV, --render draws them.
+with the first line frame,AU01,AU02,... and values 0 to 1, also relative to the manifest; clips may
+code different units).
+--crops needs pictures; --render draws them for an OpenFace CSV.
 A value that contains a comma needs quotes.
 """
 
@@ -37,15 +37,15 @@ _REST = "cells without a column"
 
 @dataclasses.dataclass(frozen=True)
 class DrawnPerson(FrameSource):
-    """A video of a drawn person who moves as an OpenFace CSV says; the face has to be found in it.
+    """A drawn video of a person with the motion of an OpenFace CSV; its face has to be detected.
 
     Attributes:
       path: the CSV.
-      subject: who moves; the same subject looks the same in all clips.
-      fps: frames a second, where the CSV does not say.
+      subject: the person, who looks the same in all clips.
+      fps: frames per second, used if the CSV has no timestamps.
     """
 
-    path: pathlib.Path = dataclasses.field(repr=False)  # the same wherever the files lie
+    path: pathlib.Path = dataclasses.field(repr=False)  # caches must not depend on the folder
     subject: str
     fps: float = 0.0
 
@@ -63,13 +63,13 @@ class DrawnPerson(FrameSource):
         return Frames(sequence.fps, (side, side), length, 0, self._images(sequence))
 
     def _images(self, sequence: Sequence) -> Iterator[tuple[int, np.ndarray]]:
-        """Draws every frame; one whose face was lost stays empty, so that it is lost here too."""
+        """Draws every frame; one without a detected face stays empty."""
         digest = hashlib.sha256(self.subject.encode()).digest()
         seed = int.from_bytes(digest[:4], "big")
         person = make_identity(seed, 0)
         side = FRAME_SIZE
         points = fit_to_frame(sequence.landmarks[sequence.detected])
-        # a tracker's leap to far outside would take seconds to draw
+        # a point far outside the frame would take seconds to draw
         near = np.abs(points - side / 2).max((1, 2)) < 2 * side
         faces = render(points[near], person, seed=seed)
         seen = sequence.detected.copy()
@@ -83,8 +83,8 @@ def add_options(parser) -> None:
     parser.add_argument(
         "--render",
         action="store_true",
-        help="draw people over the OpenFace CSVs, as video, and find the landmarks in it; videos "
-        "and images are read as they are",
+        help="draw the OpenFace CSVs as video and detect the landmarks in it; videos and images "
+        "are read as they are",
     )
 
 
@@ -108,7 +108,7 @@ def clips(source, options) -> Iterator[Clip]:
 
 
 def notes(kept: list[Clip]) -> list[str]:
-    """Says how often each action unit is present, where any are coded."""
+    """Notes how often each action unit is present, if any are coded."""
     tables = []
     for clip in kept:
         with contextlib.suppress(ClipError):  # moved away since it was read
@@ -136,11 +136,11 @@ def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
                 rest = "".join(row.get(_REST, ())).strip()
                 yield reader.line_num, {**dict.fromkeys(OPTIONAL, ""), **cells, _REST: rest}
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{source} is no CSV in UTF-8 ({error}): save it as such") from error
+        raise SourceError(f"{source} is not a CSV in UTF-8 ({error}): save it as such") from error
 
 
 def _clip(folder: pathlib.Path, line: int, row: dict[str, str], seen: set) -> Clip:
-    if row[_REST]:  # every cell after an unquoted comma has slipped into the wrong column
+    if row[_REST]:  # an unquoted comma shifts all later cells
         raise ClipError("too many cells", f"line {line}: quote values that contain commas")
     for name in REQUIRED:
         if not row[name]:
@@ -167,12 +167,12 @@ def _clip(folder: pathlib.Path, line: int, row: dict[str, str], seen: set) -> Cl
 def _codes(folder: pathlib.Path, name: str, line: int) -> Codes:
     path = folder / name
     if not path.is_file():
-        raise ClipError("missing file", f"line {line}: there is no file {path}")
+        raise ClipError("missing file", f"line {line}: {path} does not exist")
     return Codes(path, coded_units(path))
 
 
 def _with_units(clip: Clip, units: tuple[str, ...]) -> Clip:
-    """Gives a clip the action units of all clips; those that it does not code are unknown."""
+    """Extends the action units of a clip to those of all clips; uncoded units are unknown."""
     codes = clip.codes or Codes(None, units)
     uncoded = [unit for unit in units if unit not in codes.units]
     note = f"not coded, so unknown: {', '.join(uncoded)}" if uncoded else clip.note
@@ -191,5 +191,7 @@ def _number(row: dict[str, str], column: str, line: int) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < 100_000:
-        raise ClipError(f"impossible {column}", f"line {line}: {row[column]!r} is no such number")
+        raise ClipError(
+            f"impossible {column}", f"line {line}: {row[column]!r} is not a valid number"
+        )
     return value

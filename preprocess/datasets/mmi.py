@@ -1,4 +1,4 @@
-"""MMI: 205 labelled frontal sequences of about 30 people, with the peak in the middle.
+"""MMI: 205 labelled frontal sequences of about 30 people, with the apex in the middle.
 
 --source names the folder that holds the unpacked downloads:
 
@@ -6,8 +6,8 @@
   Sessions/1767/S031-001.xml   (emotion and subject)
   Sessions/1767/session.xml    (view)
 
-Sessions of stills, without one of the six emotions or in profile are dropped with the reason. Where
-a frame shows both views side by side, the half in which a frontal face is found is kept.
+Sessions of stills, in profile or without one of the six emotions are dropped with the reason. If a
+frame shows both views side by side, the half with a frontal face is kept.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def add_options(parser) -> None:
     parser.add_argument(
         "--include",
         metavar="FILE",
-        help="read only what this file lists: a session number or a clip (1767/S031-001) a line",
+        help="read only what this file lists: one session number or clip (1767/S031-001) a line",
     )
 
 
@@ -57,16 +57,18 @@ def clips(source, options) -> Iterator[Clip]:
                 yield _clip(clip_id, session, video, options.landmark_model)
     if wanted and len(missing) == len(wanted):
         raise SourceError(
-            f"nothing that {options.include} lists is under {sessions[0].parent} (sessions "
+            f"nothing that {options.include} lists is in {sessions[0].parent} (sessions "
             f"{sessions[0].name} to {sessions[-1].name}): list session numbers or clips, one a line"
         )
     for name in missing.values():
-        problem = ClipError("not in the tree", f"{options.include} lists {name}, it is not there")
+        problem = ClipError(
+            "not in the tree", f"{options.include} lists {name}, which does not exist"
+        )
         yield Clip(name, "", "", None, problem=problem)
 
 
 def notes(kept: list[Clip]) -> list[str]:
-    """Says where the sequences are not those that the papers use."""
+    """Notes where the number of sequences differs from the papers."""
     whole = "205 labelled frontal sequences; --include names yours"
     return folder_tree.official_note(kept, {"train": _COUNTS}, whole)
 
@@ -74,7 +76,7 @@ def notes(kept: list[Clip]) -> list[str]:
 def _sessions(source) -> list[pathlib.Path]:
     """Finds the folders of all sessions, in the order of their numbers.
 
-    A download in parts has several folders Sessions; they are read together.
+    A download in parts has several folders named Sessions, which are read together.
     """
     for base in folder_tree.bases(source, {"sessions"}, "MMI", _LAYOUT):
         found = folder_tree.find(base, _holds_sessions)
@@ -92,13 +94,13 @@ def _holds_sessions(folder: pathlib.Path) -> bool:
 
 
 def _wanted(file: str) -> dict[str, str]:
-    """Reads an include-list: what clips are compared with -> what is written there."""
+    """Reads an include list: key, see `_key`, -> the name as written."""
     try:
         lines = pathlib.Path(file).read_text("utf-8-sig").splitlines()
     except OSError as error:
         raise SourceError(f"--include {file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"--include {file} is no text in UTF-8: save it as such") from error
+        raise SourceError(f"--include {file} is not a text in UTF-8: save it as such") from error
     names = [line.partition("#")[0].strip() for line in lines]
     wanted = {_key(name): name for name in names if name}
     if not wanted:
@@ -107,7 +109,7 @@ def _wanted(file: str) -> dict[str, str]:
 
 
 def _key(name: str) -> str:
-    """What names are compared by: without case, suffix and the zeros before a session number."""
+    """Returns the key of a name: lower case, no suffix, no zeros before a session number."""
     name = name.casefold().removesuffix(".avi")
     return re.sub(r"^0+(?=\d+(/|$))", "", name)
 
@@ -116,7 +118,7 @@ def _videos(session: pathlib.Path) -> list[pathlib.Path]:
     try:
         return [path for path in folder_tree.entries(session) if path.suffix.lower() == ".avi"]
     except OSError:
-        return []  # `_no_video` says why
+        return []  # `_no_video` gives the reason
 
 
 def _no_video(session: pathlib.Path) -> ClipError:
@@ -129,7 +131,7 @@ def _no_video(session: pathlib.Path) -> ClipError:
 
 
 def _clip(clip_id: str, session, video: pathlib.Path | None, model) -> Clip:
-    """Reads who and what a video shows and from where."""
+    """Makes the clip of a video: reads its subject, label and view."""
     subject, label = _named(video) if video else "", ""
     try:
         if video is None:
@@ -152,7 +154,7 @@ def _source(video: pathlib.Path, view: float, model):
 
 
 def _metatags(video: pathlib.Path) -> dict[str, set[str]]:
-    """Reads the values of every Metatag of a video's own XML, by name, lower case."""
+    """Reads the values of every Metatag of a video's XML by its name in lower case."""
     path = _beside(video, f"{video.stem}.xml")
     if path is None:
         raise ClipError("no label", f"there is no {video.stem}.xml beside {video}")
@@ -176,14 +178,14 @@ def _elements(path: pathlib.Path, name: str, reason: str) -> list[dict[str, str]
     """Returns the attributes of all elements of a name, whatever their case and namespace.
 
     Raises:
-      ClipError: for `reason`, the file is no XML or cannot be read.
+      ClipError: with `reason`, the file is not XML or cannot be read.
     """
     try:
         root = ElementTree.parse(path).getroot()
     except OSError as error:
         raise ClipError(reason, f"{path}: {error.strerror}") from error
-    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter: encodings
-        raise ClipError(reason, f"{path} is no XML: {error}") from error
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: encoding
+        raise ClipError(reason, f"{path} is not XML: {error}") from error
     named = [tag for tag in root.iter() if str(tag.tag).rpartition("}")[2].casefold() == name]
     return [{key.casefold(): value for key, value in tag.attrib.items()} for tag in named]
 
@@ -214,15 +216,16 @@ def _number(text: str) -> float | None:
 
 
 def _subject(video: pathlib.Path, tags: dict[str, set[str]]) -> tuple[str, str]:
-    """Returns who is seen, and a note where the XML and the file name differ in that."""
+    """Returns the subject, and a note if the XML and the file name differ."""
     named = _named(video)
-    told = {_person(text) for text in tags["subjectid"]}
-    if len(told) > 1 or not (told or named):
-        detail = "several: " + ", ".join(sorted(told)) if told else "no SubjectID, no S000- in name"
+    tagged = {_person(text) for text in tags["subjectid"]}
+    if len(tagged) > 1 or not (tagged or named):
+        several = "several: " + ", ".join(sorted(tagged))
+        detail = several if tagged else "no SubjectID, no S000- in name"
         raise ClipError("unknown subject", f"{video.stem}.xml: {detail}")
-    subject = told.pop() if told else named
+    subject = tagged.pop() if tagged else named
     differ = named and subject != named
-    return subject, f"SubjectID is {subject}, the file name says {named}" if differ else ""
+    return subject, f"SubjectID is {subject}, the file name has {named}" if differ else ""
 
 
 def _named(video: pathlib.Path) -> str:
@@ -231,26 +234,26 @@ def _named(video: pathlib.Path) -> str:
 
 
 def _person(text: str) -> str:
-    """Writes 1, 001, s1 and S001 alike: nobody may be two people to the folds."""
+    """Returns S001 for 1, 001, s1 and S001, so that folds see one person."""
     match = re.fullmatch(r"S?0*(\d+)", text, re.IGNORECASE)
     return f"S{int(match[1]):03d}" if match else text
 
 
 def _view(video: pathlib.Path) -> tuple[float, str]:
-    """Returns the view, and a note where it is not known.
+    """Returns the view, and a note if it is unknown.
 
     Raises:
-      ClipError: session.xml is broken or names a view that is not known.
+      ClipError: session.xml is broken or has an unknown view.
     """
     path = _beside(video, "session.xml")
     if path is None:
-        return _FRONTAL, "no session.xml: taken as frontal"
+        return _FRONTAL, "no session.xml: assumed frontal"
     tracks = [t for t in _elements(path, "track", "unreadable view") if t.get("view", "").strip()]
     own = [t for t in tracks if video.name.casefold() in map(str.casefold, t.values())]
     views = {t["view"].strip() for t in own or tracks}
     if len(views) != 1:
         what = "several views" if views else "no view"
-        return _FRONTAL, f"session.xml names {what} for {video.name}: taken as frontal"
+        return _FRONTAL, f"session.xml names {what} for {video.name}: assumed frontal"
     text = views.pop()
     view = _number(text)
     if view not in (_FRONTAL, _PROFILE, _BOTH):

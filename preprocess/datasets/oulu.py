@@ -1,11 +1,11 @@
 """Oulu-CASIA NIR&VIS: visible light, strong illumination; 480 sequences of 80 people.
 
 --source names OriginalImg, a pre-processed set (B_..., C_...) with the same tree, or the folder
-above them, where OriginalImg is taken if it is there:
+above them, in which OriginalImg takes precedence:
 
   OriginalImg/VL/Strong/P001/Anger/000.jpeg
 
-Near infrared (NI, NIR) and the lights Weak and Dark are not read.
+Near infrared (NI, NIR) and the illuminations Weak and Dark are not read.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def clips(source, options) -> Iterator[Clip]:
 
 
 def notes(kept: list[Clip]) -> list[str]:
-    """Says where the sequences are not those of the release."""
+    """Notes where the number of sequences differs from the release."""
     official = {"train": dict.fromkeys(CLASSES, _PEOPLE)}
     return folder_tree.official_note(kept, official, "480 sequences in VL/Strong, 80 of each class")
 
@@ -52,7 +52,7 @@ def _people(source) -> pathlib.Path:
     """Finds the folder VL/Strong."""
     for base in folder_tree.bases(source, _INNER, "Oulu-CASIA", _LAYOUT):
         found = folder_tree.find(base, lambda folder: bool(_strong(folder)))
-        # The cropped sets hide part of the face from the detector: the originals come first.
+        # The detector fails on the cropped sets, which lack part of the face: prefer the originals.
         original = [folder for folder in found if folder.name.casefold() == "originalimg"]
         if found:
             return _strong(folder_tree.the_one(original or found, "VL/Strong"))[0]

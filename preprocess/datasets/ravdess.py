@@ -16,7 +16,7 @@ FPS = 29.97
 WHERE = (
     "Get it: Zenodo record 3255102 (https://zenodo.org/record/3255102), archive "
     "FacialTracking_Actors_01-24.zip (417 MB, 2,452 CSV files named like 01-01-03-02-01-01-12.csv; "
-    "licence CC BY-NC-SA 4.0, see the record). Unpack it and give the folder as --source."
+    "licence CC BY-NC-SA 4.0, see the record). Unpack it and name the folder as --source."
 )
 _EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 _NAME = re.compile(r"\d\d-(?P<channel>\d\d)-(?P<emotion>0[1-8])-\d\d-\d\d-\d\d-(?P<actor>\d\d)")
@@ -28,12 +28,12 @@ def add_options(parser) -> None:
 
 
 def clips(source, options) -> Iterator[Clip]:
-    """Lists the CSV files named by RAVDESS's seven numbers, anywhere under the source."""
+    """Lists the CSV files with RAVDESS names (seven numbers), anywhere under the source."""
     if source is None:
         raise SourceError(f"--source is missing. {WHERE}")
     source = pathlib.Path(source)
     if not source.is_dir():
-        raise SourceError(f"--source {source} is no folder. {WHERE}")
+        raise SourceError(f"--source {source} is not a folder. {WHERE}")
     found = False
     for path in sorted(source.rglob("*.csv"), key=lambda path: path.name):
         name = _NAME.fullmatch(path.stem)

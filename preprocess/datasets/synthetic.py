@@ -1,7 +1,7 @@
-"""The embedded default: parametric faces with known action units; needs no --source.
+"""Synthetic faces with known action units, generated here; needs no --source.
 
---database makes another database instead, with people, drawing, light, camera and classes of its
-own, for experiments across databases:
+--database generates another database, with its own people, drawing, light, camera and classes, for
+cross-database experiments:
 
   studio    in colour from the front, rest to apex; contempt, no neutral (as CK+)
   film      grey, grainy, lit and seen from the side, rest to apex to rest; neutral (as DISFA)
@@ -22,25 +22,25 @@ from fer_jax.synthetic import clips as synthetic_clips
 
 from ..clip import Clip, LandmarkSource, SourceError
 
-# Databases whose clips end at rest: their last frames show nothing.
+# Databases whose clips end at rest: their last frames show no expression.
 _THERE_AND_BACK = ("film", "cartoon")
 ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in synthetic_clips.ACTION_UNITS)
 
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-    """A synthetic clip that is made when it is needed.
+    """A synthetic clip, generated when it is read.
 
     Attributes:
       seed, subject, index, difficulty: see `fer_jax.synthetic.clips.make_clip`.
-      database: name of one of `fer_jax.synthetic.clips.DATABASES`, None for the embedded one.
+      database: a name in `fer_jax.synthetic.clips.DATABASES`, None for the default.
     """
 
     seed: int
     subject: int
     index: int
     difficulty: float
-    # Not in the text that names a finished clip: the clip's id, also in that name, tells it.
+    # Not in the repr, which names cache files: the clip's id already identifies the database.
     database: str | None = dataclasses.field(default=None, repr=False)
 
     def make(self) -> synthetic_clips.SyntheticClip:
@@ -54,7 +54,7 @@ class Drawn:
 
 
 class Tracked(Drawn, LandmarkSource):
-    """Its landmarks as the generator's own tracker reports them."""
+    """Source of its landmarks, with the noise of a simulated tracker."""
 
     def load(self) -> Sequence:
         clip = self.make()
@@ -70,7 +70,7 @@ class Tracked(Drawn, LandmarkSource):
 
 
 class Rendered(Drawn, FrameSource):
-    """Its rendered video, in which the face still has to be found."""
+    """Source of its rendered video, in which the face has to be detected."""
 
     @property
     def action_units(self) -> np.ndarray:
@@ -97,13 +97,13 @@ def add_options(parser) -> None:
     parser.add_argument(
         "--database",
         choices=tuple(synthetic_clips.DATABASES),
-        help="one of three that differ in people, looks, camera and classes (default: none)",
+        help="one of three that differ in people, appearance, camera and classes (default: none)",
     )
     parser.add_argument("--subjects", type=int, help=f"people (default {_sizes('subjects')})")
     parser.add_argument(
         "--clips-per-subject",
         type=int,
-        help=f"clips of each person (default {_sizes('clips_per_subject')})",
+        help=f"clips per person (default {_sizes('clips_per_subject')})",
     )
     parser.add_argument(
         "--difficulty",
@@ -111,11 +111,11 @@ def add_options(parser) -> None:
         default=synthetic_clips.DEFAULT_DIFFICULTY,
         help=f"0 easy to 1 hard (default {synthetic_clips.DEFAULT_DIFFICULTY})",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
     parser.add_argument(
         "--render",
         action="store_true",
-        help="draw the faces as video and find the landmarks in it, instead of taking known ones; "
+        help="draw the faces as video and detect the landmarks in it, instead of using known ones; "
         "--crops implies it",
     )
 
@@ -126,12 +126,12 @@ def _sizes(field: str) -> str:
 
 
 def class_names(options) -> tuple[str, ...]:
-    """The classes of the database that is asked for."""
+    """Returns the classes of the chosen database."""
     return _database(options.database).labels
 
 
 def config_flags(options, system: str) -> list[str]:
-    """Flags for the config of the embedded faces where another database was prepared."""
+    """Returns flags for the config of the default database if another one was prepared."""
     if options.database not in _THERE_AND_BACK:
         return []
     flags = [f"--config.name={shlex.quote(options.out.resolve().name)}"]
@@ -142,9 +142,9 @@ def config_flags(options, system: str) -> list[str]:
 
 
 def clips(source, options) -> Iterator[Clip]:
-    """Lists the clips of `options.subjects` people; splits are disjoint in people."""
+    """Lists the clips of `options.subjects` people; no person is in two splits."""
     database = _database(options.database)
-    # What is not said is set, so that both ways to ask are the same request.
+    # Defaults are filled in, so that giving them explicitly is the same request.
     if options.subjects is None:
         options.subjects = database.subjects
     if options.clips_per_subject is None:

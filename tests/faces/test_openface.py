@@ -98,7 +98,7 @@ def test_points_beyond_any_frame_are_no_face(tmp_path):
 @pytest.mark.parametrize("index", [-1, 1e12, "inf"])
 def test_impossible_frame_numbers_are_refused(tmp_path, index):
     path = write(tmp_path / "a.csv", face(2, frame=[1, index], timestamp=[0.0, 0.1]))
-    with pytest.raises(ClipError, match="column frame goes from"):
+    with pytest.raises(ClipError, match="column frame ranges from"):
         read_openface(path)
 
 

@@ -87,7 +87,7 @@ def test_same_command_again_reads_nothing_and_another_is_refused(tmp_path, capsy
     assert {f.name: f.stat().st_mtime_ns for f in (out / ".clips").iterdir()} == files
     assert examples(out).keys() == before.keys()
     assert main([*arguments, "--seed", "1"]) == 1
-    assert "prepared otherwise (other options)" in " ".join(capsys.readouterr().err.split())
+    assert "prepared differently (other options)" in " ".join(capsys.readouterr().err.split())
     assert main([*arguments, "--seed", "1", "--overwrite"]) == 0
     assert report_of(out)["counts"]["reused"] == 0
     assert len(list((out / ".clips").iterdir())) == 6
@@ -388,7 +388,7 @@ def test_rendered_faces_are_found_and_cropped(tmp_path, capsys):
     capsys.readouterr()
     for other in (["--crops", "64"], ["--render"]):
         assert main([*arguments, *other]) == 1
-        assert "prepared otherwise (other crop_size)" in " ".join(capsys.readouterr().err.split())
+        assert "prepared differently (other crop_size)" in " ".join(capsys.readouterr().err.split())
 
 
 def redness(crop, point) -> float:

@@ -43,4 +43,4 @@ def test_missing_split_is_named(tmp_path):
 
 def test_note_says_that_subjects_are_unknown():
     (note,) = (n for n in afew.notes([Clip("a", "a", "fear", None)]) if "official" not in n)
-    assert "does not say who is seen" in note
+    assert "does not identify people" in note

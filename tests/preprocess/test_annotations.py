@@ -93,7 +93,7 @@ def test_clips_may_code_different_units(tmp_path):
         ("frame,AU01,AU01_c\n0,1,1\n", "action unit twice", "names AU01 twice"),
         ("frame,AU01_r,AU12_r\n0,1,0\n", "no action units", "frame,AU01,AU02"),
         ("", "no codes", "b.csv is empty"),
-        (None, "missing file", "line 3: there is no file"),
+        (None, "missing file", "b.csv does not exist"),
     ],
 )
 def test_codes_that_do_not_fit_are_listed_with_the_reason(tmp_path, content, wanted, words):

@@ -63,7 +63,7 @@ def test_only_frames_with_code_and_image_are_read(tmp_path):
     assert clip.note == "2 coded frames have no image (the first: 777)"
     (note,) = (note for note in bp4d.notes([clip]) if note.startswith("coded frames"))
     assert "3 in train (FERA 2015: 75,586), 0 in validation (FERA 2015: 71,261)" in note
-    assert note.endswith("3 images without a code are left out")
+    assert note.endswith("3 images without codes are left out")
 
 
 @pytest.mark.parametrize("digits", [1, 3, 8])
@@ -184,7 +184,7 @@ def test_what_is_missing_of_the_tree_is_named(tmp_path):
     assert "no folder of images" not in str(caught.value)
     bp4d_task(tmp_path / "b", "F001_T1", folder="one")
     bp4d_task(tmp_path / "b", "F001_T1", folder="two")
-    with pytest.raises(SourceError, match=r"BP4D folder of images is there 2 times .*/one, .*/two"):
+    with pytest.raises(SourceError, match=r"BP4D folder of images exists 2 times .*/one, .*/two"):
         listed(bp4d, tmp_path / "b")
     for path in (tmp_path / "b").rglob("*.jpg"):
         path.unlink()

@@ -118,7 +118,7 @@ CASES = {
     "ckplus": Case(
         ckplus_tree, ("S005_001", "S010_004", 2),
         ("cohn-kanade-images/S005/001/S005_001_00000011.png", "_emotion.txt"),
-        ("cohn-kanade-images", "Emotion"), "CK+ folder of images is there 2 times",
+        ("cohn-kanade-images", "Emotion"), "CK+ folder of images exists 2 times",
         lambda root: ckplus_sequence(root, "S005_002", [1, 2], None), "no label",
         "the owners of the Cohn-Kanade database",
         {"train": (45, 18, 59, 25, 69, 28, 83)}, "327 labelled of 593 sequences",
@@ -126,13 +126,13 @@ CASES = {
     "oulu": Case(
         lambda root: oulu_tree(root / "OriginalImg", ["P001"]), ("P001_Anger", "P001_Surprise", 6),
         ("OriginalImg/VL/Strong/P001/Anger/000.jpeg", "P080"),
-        ("OriginalImg", "OriginalImg/VL", "OriginalImg/VL/Strong"), "VL/Strong is there 2 times",
+        ("OriginalImg", "OriginalImg/VL", "OriginalImg/VL/Strong"), "VL/Strong exists 2 times",
         None, "", "the University of Oulu", {"train": (80,) * 6}, "480 sequences",
     ),
     "afew": Case(
         afew_tree, ("Train_AFEW/Angry/000000000", "Val_AFEW/Surprise/000000006", 15),
         ("Train_AFEW/Angry/000046280.avi", "Val_AFEW/Angry/"), ("Train_AFEW", "Val_AFEW/Happy"),
-        "AFEW train is there 2 times", None, "", "the EmotiW organisers",
+        "AFEW train exists 2 times", None, "", "the EmotiW organisers",
         {"train": (133, 74, 81, 150, 144, 117, 74), "validation": (64, 40, 46, 63, 63, 61, 46)},
         "773 in train",
     ),
@@ -146,27 +146,27 @@ CASES = {
     "bp4d": Case(
         bp4d_tree, ("F001_T1", "M002_T6", 2),
         ("AU_OCC/F001_T1.csv", "Sequences/F001/T1/2440.jpg", "Binghamton University"),
-        ("AU_OCC", "Sequences"), "BP4D folder of occurrence codes is there 2 times",
+        ("AU_OCC", "Sequences"), "BP4D folder of occurrence codes exists 2 times",
         bp4d_without_codes, "no codes", "Binghamton University",
     ),
     "fera": Case(
         fera_tree, ("training/p0-joy-1", "training/p1-anger-2", 2),
         ("training/RECORDING/*.jpg", "subjects.csv"), ("training",),
-        "GEMEP-FERA training is there 2 times",
+        "GEMEP-FERA training exists 2 times",
         lambda root: fera_recording(root, "p2"), "unknown emotion", "the owners of GEMEP-FERA",
-        {"train": (32, 31, 30, 31, 31)}, "155 recordings to train on",
+        {"train": (32, 31, 30, 31, 31)}, "155 training recordings",
     ),
     "disfa": Case(
         disfa_tree, ("SN001_0001-0012", "SN032_0001-0012", 2),
         ("Videos_LeftCamera/LeftVideoSN001_comp.avi", "SN001_au1.txt"),
         ("ActionUnit_Labels", "Videos_LeftCamera"),
-        "DISFA videos of the left camera is there 2 times",
+        "DISFA videos of the left camera exists 2 times",
         lambda root: disfa_video(root, "SN033", blank(12)), "no codes", "the owners of DISFA",
     ),
     "ferplus": Case(
         ferplus_tree, ("fer0000000", "fer0000048", 49),
         ("FER2013Train/fer0000000.png", "fer2013.csv (Kaggle"), (),
-        "fer2013new.csv of FER+ is there 2 times",
+        "fer2013new.csv of FER+ exists 2 times",
         ferplus_without_votes, "no votes", "github.com/microsoft/FERPlus",
     ),
 }  # fmt: skip
@@ -249,8 +249,8 @@ def test_other_tree_shows_what_was_expected_and_what_was_found(name, tmp_path, c
 @with_cases
 def test_missing_source_shows_the_layout(name, tmp_path):
     put(tmp_path / "archive.zip")
-    cases = {None: "--source is missing", tmp_path / "no": "does not exist|is no folder"}
-    cases[tmp_path / "archive.zip"] = "is a file, no folder|is no folder"
+    cases = {None: "--source is missing", tmp_path / "no": "does not exist|is not a folder"}
+    cases[tmp_path / "archive.zip"] = "is a file, not a folder|is not a folder"
     for source, words in cases.items():
         with pytest.raises(SourceError, match=words) as caught:
             listed(DATASETS[name], source)

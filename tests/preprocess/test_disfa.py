@@ -60,9 +60,7 @@ def test_runs_of_one_emotion_are_clips_and_the_rest_is_counted(tmp_path):
     assert people == "2 people instead of 27"
     assert "disgust 0, fear 0, happiness 21, neutral 22, sadness 19" in shown
     assert "in all 62 of 77 (the paper: about 89,000 of 130,800)" in shown
-    assert left_out.startswith(
-        "left out: 15 frames that no rule fits; 9 in 1 runs of fewer than 10"
-    )
+    assert left_out.startswith("left out: 15 frames that fit no rule; 9 in 1 runs of fewer than 10")
     assert left_out.endswith("; 0 frames without a label or labels without a frame")
 
 
@@ -93,7 +91,7 @@ def test_files_of_unequal_length_are_noted(tmp_path):
     path = tmp_path / "ActionUnit_Labels" / "SN001" / "SN001_au26.txt"
     path.write_text("".join(f"{line},0\n" for line in range(1, 13)))
     wanted = (
-        "SN001_au26.txt codes 12 frames, SN001_au1.txt 60: those behind the shortest are left out"
+        "SN001_au26.txt codes 12 frames, SN001_au1.txt 60: frames beyond the shortest are left out"
     )
     for whole in (False, True):
         short, good = listed(disfa, tmp_path, whole_videos=whole).values()

@@ -150,7 +150,7 @@ def test_rows_without_a_recording_are_listed(tmp_path):
         (b"recording,emotion\na,joy\n", "no column subject: its first line must be"),
         (b"", "no column recording and no column subject"),
         (b"recording\tsubject\temotion\na\tp1\tjoy\n", ".*separated by commas or semicolons"),
-        (b"recording,subject,emotion\na,\xff,joy\n", "is no CSV in UTF-8"),
+        (b"recording,subject,emotion\na,\xff,joy\n", "is not a CSV in UTF-8"),
     ],
 )
 def test_table_that_cannot_be_read_stops_with_its_name(tmp_path, content, words):

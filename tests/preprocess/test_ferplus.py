@@ -174,7 +174,7 @@ def test_table_goes_before_folders_and_these_before_archives(tmp_path):
 
 
 def rows_of_one_name(second: str) -> list:
-    """Twelve rows, of which row 10 bears the name of row 2, as two of the four of FER+."""
+    """Twelve rows, of which row 10 has the name of row 2, as two of the four of FER+."""
     rows = [("Training", f"fer{index:07d}.png", "1,0,0,0,0,0,0,0,0,0") for index in range(12)]
     rows[10] = ("Training", "fer0000002.png", second)
     return rows
@@ -188,7 +188,7 @@ def test_name_in_two_rows_belongs_to_the_first_from_its_number_on(tmp_path):
     assert clips["fer0000002"].label == "neutral" and not clips["fer0000002"].problem
     assert clips["fer0000002"].source.pixels == pictures[10].tobytes()  # the later one is left
     assert reason(clips["fer0000002_row00010"]) == "name of another row"
-    assert "row 10 bears the name of row 2" in str(clips["fer0000002_row00010"].problem)
+    assert "row 10 has the name of row 2" in str(clips["fer0000002_row00010"].problem)
 
 
 def test_name_in_two_rows_with_different_votes_belongs_to_neither(tmp_path):
@@ -423,7 +423,7 @@ def test_sources_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(SourceError, match="cannot be read"):
         listed(ferplus, tmp_path)
     write_labels(tmp_path, [])
-    with pytest.raises(SourceError, match="holds no votes"):
+    with pytest.raises(SourceError, match="contains no votes"):
         listed(ferplus, tmp_path)
 
 

@@ -93,7 +93,7 @@ def test_comma_in_a_label_needs_quotes(tmp_path):
         (b"file,subject,label\na,b,c\n", "no column path"),
         (b"path\na\n", "no column subject and no column label"),
         (b"", "no column path"),
-        (b"path,subject,label\n\xff\xfe\xfa,b,c\n", "no CSV in UTF-8"),
+        (b"path,subject,label\n\xff\xfe\xfa,b,c\n", "is not a CSV in UTF-8"),
     ],
 )
 def test_what_is_no_manifest_says_what_one_is(tmp_path, content, message):

@@ -104,7 +104,7 @@ def test_broken_xml_drops_that_clip_only(tmp_path, content):
     put(tmp_path / "Sessions" / "2" / "session.xml", content)
     reasons = [reason(clip) for clip in listed(mmi, tmp_path).values()]
     assert reasons == ["unreadable label", "unreadable view", ""]
-    assert "S001-001.xml is no XML" in listed(mmi, tmp_path)["1/S001-001"].problem.detail
+    assert "S001-001.xml is not XML" in listed(mmi, tmp_path)["1/S001-001"].problem.detail
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_broken_xml_drops_that_clip_only(tmp_path, content):
         ("S031-004", None, "S031", ""),
         ("s031-004", "31", "S031", ""),
         ("S031-004", " S31 ", "S031", ""),
-        ("S031-004", "032", "S032", "SubjectID is S032, the file name says S031"),
+        ("S031-004", "032", "S032", "SubjectID is S032, the file name has S031"),
         ("film", "7", "S007", ""),
         ("film", "Anna", "Anna", ""),
     ],
@@ -142,8 +142,8 @@ def test_views_are_read_from_session_xml(tmp_path):
     ]  # fmt: skip
     assert [type(clip.source) is FrontalHalf for clip in clips].index(True) == 3
     assert needs_detection(clips[3]) and clips[2].label == "happiness"
-    assert clips[6].note == "no session.xml: taken as frontal"
-    assert clips[7].note == "session.xml names no view for S001-001.avi: taken as frontal"
+    assert clips[6].note == "no session.xml: assumed frontal"
+    assert clips[7].note == "session.xml names no view for S001-001.avi: assumed frontal"
     assert all(clips[k].source.name == "S001-001.avi" for k in (0, 1, 6, 7))
 
 
@@ -159,7 +159,7 @@ def test_every_video_of_a_session_is_looked_at(tmp_path):
     }  # fmt: skip
     put(tmp_path / "Sessions" / "5" / "session.xml", "<a><track view='0'/><track view='1'/></a>")
     unclear = listed(mmi, tmp_path)["5/S002-002"]
-    assert unclear.note == "session.xml names several views for S002-002.avi: taken as frontal"
+    assert unclear.note == "session.xml names several views for S002-002.avi: assumed frontal"
 
 
 def test_sessions_of_stills_are_listed_with_the_reason(tmp_path):
@@ -208,7 +208,7 @@ def test_include_list_names_sessions_or_clips(tmp_path):
     ("content", "words"),
     [
         (None, "cannot be read: No such file"),
-        (b"\xff\xfe\x00", "is no text in UTF-8"),
+        (b"\xff\xfe\x00", "is not a text in UTF-8"),
         (b"# nothing\n\n", "is empty"),
         (b"77\nS999-001\n", r"nothing that .*list.txt lists is under .*sessions 3 to 12"),
     ],
@@ -358,7 +358,7 @@ def test_mmi_from_tree_to_data_set(tmp_path, capsys, two_views):
     assert any("205 labelled" in note for note in report["notes"])
     rows = {row["clip_id"]: row for row in report["clips"]}
     assert rows["1/S001-001"]["rotation"] == 90 and rows["2/S002-001"]["rotation"] == 0
-    assert rows["3/S003-001"]["note"] == "no session.xml: taken as frontal"
+    assert rows["3/S003-001"]["note"] == "no session.xml: assumed frontal"
     stored = examples(tmp_path / "out")
     labels = {clip_id: MMI_CLASSES[row["label"]] for clip_id, row in stored.items()}
     assert labels == {"1/S001-001": "surprise", "2/S002-001": "happiness", "3/S003-001": "anger"}

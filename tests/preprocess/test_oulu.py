@@ -57,5 +57,5 @@ def test_originals_come_before_processed_sets(tmp_path):
         "B_OriginalImg"
     }
     (tmp_path / "OriginalImg").rename(tmp_path / ".hidden")
-    with pytest.raises(SourceError, match=r"is there 2 times .*B_OriginalImg.*--source"):
+    with pytest.raises(SourceError, match=r"exists 2 times .*B_OriginalImg.*--source"):
         listed(oulu, tmp_path)

@@ -163,7 +163,7 @@ def test_landmarks_that_make_no_face_are_refused(tmp_path):
         clip = Clip("a", "p", CLASSES[0], None)
         yield clip, Sequence(line, np.ones(1, bool), np.zeros(1, np.int32), 25.0, (9, 9))
 
-    with pytest.raises(SourceError, match="make no face"):
+    with pytest.raises(SourceError, match="form no face"):
         store.write_dataset(
             tmp_path, flat, splits=["train"], classes=CLASSES, action_units=None,
             report={"request": REQUEST},
@@ -210,7 +210,7 @@ def test_another_data_set_is_not_overwritten_unless_told(tmp_path):
     write(tmp_path)
     store.check_target(tmp_path, REQUEST, overwrite=False)
     other = {**REQUEST, "source": "/data/other.csv"}
-    with pytest.raises(SourceError, match=r"prepared otherwise \(other source\).*--overwrite"):
+    with pytest.raises(SourceError, match=r"prepared differently \(other source\).*--overwrite"):
         store.check_target(tmp_path, other, overwrite=False)
     store.check_target(tmp_path, other, overwrite=True)
 

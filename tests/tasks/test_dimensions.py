@@ -59,10 +59,10 @@ def test_what_the_passes_say():
 
 
 def test_nearest_word():
-    for word, place in emotion_ratings.places(NAMES).items():
+    for word, place in emotion_ratings.word_points(NAMES).items():
         assert place == WORD_RATINGS[word][:2]
         assert emotion_ratings.nearest(np.array(place) + [0.05, 0.02], NAMES) == word
-    assert len(emotion_ratings.places(NAMES)) == 8
+    assert len(emotion_ratings.word_points(NAMES)) == 8
     assert emotion_ratings.nearest([7.5, 6.2], ("valence", "dominance")) == "surprised"
     assert emotion_ratings.has_plane(("valence", "arousal", "dominance"))
     assert not emotion_ratings.has_plane(("valence", "dominance"))

@@ -30,7 +30,7 @@ _CROWD = 500  # points beyond which their density is drawn
 
 def draw_words(axes, size: float = SMALL) -> None:
     """Marks where the words of the emotions lie, on axes of valence and arousal."""
-    for word, (valence, arousal) in emotion_ratings.places(emotion_ratings.PLANE).items():
+    for word, (valence, arousal) in emotion_ratings.word_points(emotion_ratings.PLANE).items():
         axes.plot(valence, arousal, "+", color=ALERT, markersize=6, markeredgewidth=1.3, zorder=4)
         below = word in emotion_ratings.WRITTEN_BELOW
         text = axes.annotate(

@@ -85,7 +85,7 @@ class _Plane:
         draw.line((self.left, centre[1], self.left + self.side, centre[1]), RAIL, thin)
         draw.line((centre[0], top, centre[0], self.bottom), RAIL, thin)
         writing = font(round(10 * scale), False)
-        for word, values in emotion_ratings.places(emotion_ratings.PLANE).items():
+        for word, values in emotion_ratings.word_points(emotion_ratings.PLANE).items():
             x, y = self.place(*values)
             self._disc(x, y, 1.6 * scale, FAINT)
             below = word in emotion_ratings.WRITTEN_BELOW
