@@ -96,6 +96,28 @@ def the_one(found: list[pathlib.Path], what: str) -> pathlib.Path:
     return found[0]
 
 
+def parts(
+    source, inner: set[str], name: str, layout: str, wanted: dict[str, tuple[Callable, str]]
+) -> list[pathlib.Path]:
+    """Finds the folder of each part of a tree.
+
+    Args:
+      source, inner, name, layout: see `bases`.
+      wanted: part in words -> whether a folder is that part, and an example of its content.
+
+    Raises:
+      SourceError: a part is missing, or exists several times.
+    """
+    missing: list[str] = []
+    for base in bases(source, inner, name, layout):
+        found = {what: find(base, fits) for what, (fits, _) in wanted.items()}
+        if all(found.values()):
+            return [the_one(folders, f"{name} folder of {what}") for what, folders in found.items()]
+        missing = missing or [what for what in found if not found[what]]
+    text = " and ".join(f"no folder of {what} (with {wanted[what][1]})" for what in missing)
+    raise layout_error(name, source, text, layout)
+
+
 def frames(folder: pathlib.Path, pattern: str, example: str) -> tuple[pathlib.Path, ...]:
     """Lists the images of a sequence in the order of their numbers, which may have gaps.
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS
+from fer_jax.faces.landmarks import eye_distance
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from preprocess.__main__ import main
 from preprocess.clip import Clip
@@ -25,17 +26,16 @@ def put(path: pathlib.Path, content: str = "") -> None:
     path.write_text(content)
 
 
-def ckplus_sequence(root, sequence: str, indices, label="3.0000000e+00", labels="Emotion"):
+def ckplus_sequence(root, sequence: str, frames, label="3.0000000e+00", labels="Emotion"):
     """Writes one sequence; `label` None leaves out its folder, "folder" leaves that empty."""
-    person, index = sequence.split("_")
-    for frame in indices:
-        put(root / "cohn-kanade-images" / person / index / f"{sequence}_{frame:08d}.png")
+    folder = sequence.replace("_", "/")
+    for frame in frames:
+        put(root / "cohn-kanade-images" / folder / f"{sequence}_{frame:08d}.png")
     if label is None:
         return
-    folder = root / labels / person / index
-    folder.mkdir(parents=True)
+    (root / labels / folder).mkdir(parents=True)
     if label != "folder":
-        put(folder / f"{sequence}_{indices[-1]:08d}_emotion.txt", f"   {label}\n")
+        put(root / labels / folder / f"{sequence}_{frames[-1]:08d}_emotion.txt", f"   {label}\n")
 
 
 def oulu_tree(root, people=("P001", "P080"), frames=("000.jpeg", "001.jpeg")):
@@ -57,13 +57,13 @@ def afew_tree(root):
 
 
 def mmi_session(
-    root, index, video="S001-001", emotion="4", person=None, view="0", frames=(), suffix=".avi"
+    root, session, video="S001-001", emotion="4", person=None, view="0", frames=(), suffix=".avi"
 ):
     """Writes one session, its video empty unless `frames` are given.
 
     None leaves out: `person` and `emotion` their Metatag, `view` session.xml.
     """
-    folder = root / "Sessions" / str(index)
+    folder = root / "Sessions" / str(session)
     tags = {"Duration": "3", "Emotion": emotion, "SubjectID": person}
     lines = [f'  <Metatag Name="{k}" Value="{v}"/>' for k, v in tags.items() if v is not None]
     head = '<?xml version="1.0" encoding="ISO-8859-1"?>\n'
@@ -79,9 +79,9 @@ def mmi_session(
 
 
 def bp4d_codes(root, clip_id: str, rows: dict[int, dict[int, int]], folder="AU_OCC", units=47):
-    """Writes a table of codes: `rows` gives codes of action units by frame, 0 where not given.
+    """Writes a table of codes: `rows` maps frame -> action unit -> code, 0 if not given.
 
-    As in the release a column stands for every number up to `units`, 9 in those of no unit.
+    As in the release, every number up to `units` has a column, which holds 9 if it is no unit.
     """
     lines = [",".join(map(str, range(units + 1)))]
     for frame, codes in rows.items():
@@ -90,16 +90,16 @@ def bp4d_codes(root, clip_id: str, rows: dict[int, dict[int, int]], folder="AU_O
     put(root / folder / f"{clip_id}.csv", "\n".join(lines) + "\n")
 
 
-def bp4d_task(root, clip_id: str, indices=(1, 2), folder="Sequences", digits=4, **codes):
+def bp4d_task(root, clip_id: str, frames=(1, 2), folder="Sequences", digits=4, **codes):
     """Writes a task of empty images, all of them coded."""
     subject, task = clip_id.split("_")
-    for index in indices:
-        put(root / folder / subject / task / f"{index:0{digits}d}.jpg")
-    bp4d_codes(root, clip_id, {index: {} for index in indices}, **codes)
+    for frame in frames:
+        put(root / folder / subject / task / f"{frame:0{digits}d}.jpg")
+    bp4d_codes(root, clip_id, {frame: {} for frame in frames}, **codes)
 
 
 def fera_recording(root, name: str, frames=("0001.jpg", "0002.jpg"), folder="training"):
-    """Writes a recording as a folder of empty images; as an empty video where `frames` is None."""
+    """Writes a recording as a folder of empty images, or as an empty video if `frames` is None."""
     if frames is None:
         put(root / folder / f"{name}.avi")
         return
@@ -108,7 +108,7 @@ def fera_recording(root, name: str, frames=("0001.jpg", "0002.jpg"), folder="tra
 
 
 def disfa_labels(root, subject: str, rows: list[dict[int, int]]):
-    """Writes a file for each action unit: `rows` gives intensities by unit, 0 where not given."""
+    """Writes one file per action unit: `rows` give intensities by unit, 0 if not given."""
     for unit in DISFA_UNITS:
         lines = [f"{line},{row.get(unit, 0)}" for line, row in enumerate(rows, 1)]
         path = root / "ActionUnit_Labels" / subject / f"{subject}_au{unit}.txt"
@@ -125,22 +125,34 @@ def disfa_video(root, subject: str, frames, camera="Left"):
 FERPLUS_PARTS = {"Training": 24, "PublicTest": 12, "PrivateTest": 13}
 
 
+def ferplus_votes(folder, rows, names=(*FERPLUS_EMOTIONS, "unknown", "NF")):
+    """Writes the file of votes; `rows` are usage, image name and votes, separated by commas."""
+    lines = [",".join(["Usage", "Image name", *names]), *map(",".join, rows)]
+    put(folder / "fer2013new.csv", "\n".join(lines) + "\n")
+
+
+def ferplus_table(folder, rows, images):
+    """Writes FER-2013's table of images; `rows` begin with the usage."""
+    lines = ["emotion,pixels,Usage"]
+    for (usage, *_), image in zip(rows, images, strict=True):
+        lines.append(f"0,{' '.join(map(str, image.ravel()))},{usage}")
+    put(folder / "fer2013.csv", "\n".join(lines) + "\n")
+
+
 def ferplus_tree(root):
     """Writes FER-2013's table and the votes: happy faces are bright, sad ones dark."""
     rng = np.random.default_rng(0)
-    images = ["emotion,pixels,Usage"]
-    votes = [f"Usage,Image name,{','.join(FERPLUS_EMOTIONS)},unknown,NF"]
+    images, rows = [], []
     parts = (usage for usage, count in FERPLUS_PARTS.items() for _ in range(count))
     for index, usage in enumerate(parts):
         happy = index % 2
-        pixels = np.clip(rng.normal(70 + 110 * happy, 25, 48 * 48), 0, 255).astype(int)
-        images.append(f"0,{' '.join(map(str, pixels))},{usage}")
+        images.append(np.clip(rng.normal(70 + 110 * happy, 25, 48 * 48), 0, 255).astype(int))
         own = [0] * 10
         own[FERPLUS_EMOTIONS.index("happiness" if happy else "sadness")] = 9 - index % 3
         own[0] += 1 + index % 3
-        votes.append(f"{usage},fer{index:07d}.png,{','.join(map(str, own))}")
-    put(root / "fer2013.csv", "\n".join(images) + "\n")
-    put(root / "fer2013new.csv", "\n".join(votes) + "\n")
+        rows.append((usage, f"fer{index:07d}.png", ",".join(map(str, own))))
+    ferplus_table(root, rows, images)
+    ferplus_votes(root, rows)
 
 
 def drawn(subject: int, frames: int) -> list:
@@ -150,16 +162,29 @@ def drawn(subject: int, frames: int) -> list:
 
 
 def blank(count: int) -> list:
-    """Makes frames without a face, each of another brightness."""
+    """Makes frames without a face that differ in brightness."""
     return [np.full((32, 48, 3), 5 * index % 250, np.uint8) for index in range(count)]
 
 
-def write_landmarks(path, indices) -> None:
-    """Writes an OpenFace CSV with these frame numbers."""
-    points = make_clip(0, 0, 1, frames=max(len(indices), 2)).landmarks[: len(indices)]
-    names = ["frame", *(f" {axis}_{k}" for axis in "xy" for k in range(68))]
-    table = np.column_stack([indices, points.transpose(0, 2, 1).reshape(len(indices), 136)])
-    np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.4f")
+def write_openface(path, points, **columns) -> pathlib.Path:
+    """Writes an OpenFace CSV: columns such as frame and timestamp, then `points [T, 68, 2]`."""
+    names = [*columns, *(f"{axis}_{k}" for axis in "xy" for k in range(68))]
+    first = [np.broadcast_to(values, len(points)) for values in columns.values()]
+    table = np.column_stack([*first, np.reshape(np.swapaxes(points, 1, 2), (len(points), 136))])
+    np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.6f")
+    return path
+
+
+def write_landmarks(path, numbers) -> None:
+    """Writes an OpenFace CSV of a face with these frame numbers."""
+    points = make_clip(0, 0, 1, frames=max(len(numbers), 2)).landmarks[: len(numbers)]
+    write_openface(path, points, frame=numbers)
+
+
+def error_of(landmarks, truth) -> float:
+    """Returns the RMSE of landmarks in eye distances."""
+    distance = np.sqrt(((landmarks - truth) ** 2).sum(-1).mean())
+    return float(distance / eye_distance(truth).mean())
 
 
 def write_faces(paths, subject: int) -> None:
@@ -170,7 +195,7 @@ def write_faces(paths, subject: int) -> None:
 
 
 def options_of(dataset, **changes) -> argparse.Namespace:
-    """Returns the options of the command line that nobody has set, but for `changes`."""
+    """Returns the default options of the command line with `changes`."""
     parser = argparse.ArgumentParser()
     getattr(dataset, "add_options", lambda parser: None)(parser)
     common = {"crops": 0, "landmark_model": None}

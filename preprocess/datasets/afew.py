@@ -11,6 +11,7 @@ subject of its own, so use its split. The unlabelled test clips and the aligned 
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Iterator
 
@@ -51,18 +52,13 @@ def notes(kept: list[Clip]) -> list[str]:
 
 def _roots(source) -> dict[str, pathlib.Path]:
     """Finds the folder of each split."""
-    missing = []
-    names = set().union(*_SPLITS.values(), _FOLDERS)
-    for base in folder_tree.bases(source, names, "AFEW", _LAYOUT):
-        found = {
-            split: folder_tree.find(base, lambda folder, names=names: _holds_classes(folder, names))
-            for split, names in _SPLITS.items()
-        }
-        if all(found.values()):
-            return {split: folder_tree.the_one(found[split], f"AFEW {split}") for split in found}
-        missing = missing or [split for split in found if not found[split]]
-    text = " and ".join(f"no folder of split {split} (with Angry/ and so on)" for split in missing)
-    raise folder_tree.layout_error("AFEW", source, text, _LAYOUT)
+    wanted = {
+        f"split {split}": (functools.partial(_holds_classes, names=names), "Angry/ and so on")
+        for split, names in _SPLITS.items()
+    }
+    inner = set().union(*_SPLITS.values(), _FOLDERS)
+    roots = folder_tree.parts(source, inner, "AFEW", _LAYOUT, wanted)
+    return dict(zip(_SPLITS, roots, strict=True))
 
 
 def _holds_classes(folder: pathlib.Path, names: set[str]) -> bool:

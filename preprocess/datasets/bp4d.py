@@ -79,26 +79,13 @@ def notes(kept: list[Clip]) -> list[str]:
     ]
 
 
-def _parts(source) -> tuple[pathlib.Path, pathlib.Path]:
+def _parts(source) -> list[pathlib.Path]:
     """Finds the folders of codes and of images."""
-    missing = {}
-    for base in folder_tree.bases(source, _INNER, "BP4D", _LAYOUT):
-        found = {
-            "occurrence codes": folder_tree.find(base, _holds_tables),
-            "images": folder_tree.find(base, _holds_images),
-        }
-        if all(found.values()):
-            codes, images = (
-                folder_tree.the_one(found[what], f"BP4D folder of {what}") for what in found
-            )
-            return codes, images
-        missing = missing or [what for what in found if not found[what]]
-    example = {
-        "occurrence codes": "AU_OCC/ or AUCoding/ with F001_T1.csv",
-        "images": "F001/T1/ with 2440.jpg",
+    wanted = {
+        "occurrence codes": (_holds_tables, "F001_T1.csv, named AU_OCC or AUCoding"),
+        "images": (_holds_images, "F001/T1/2440.jpg"),
     }
-    text = " and ".join(f"no folder of {what} ({example[what]} and so on)" for what in missing)
-    raise folder_tree.layout_error("BP4D", source, text, _LAYOUT)
+    return folder_tree.parts(source, _INNER, "BP4D", _LAYOUT, wanted)
 
 
 def _holds_tables(folder: pathlib.Path) -> bool:

@@ -11,6 +11,7 @@ dropped as `no label`. dlib finds the landmarks; the AAM landmarks of the releas
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Iterator
 
@@ -55,22 +56,13 @@ def notes(kept: list[Clip]) -> list[str]:
     return folder_tree.official_note(kept, {"train": _COUNTS}, "327 labelled of 593 sequences")
 
 
-def _parts(source) -> tuple[pathlib.Path, pathlib.Path]:
+def _parts(source) -> list[pathlib.Path]:
     """Finds the folders of images and of labels."""
-    missing = {}
-    for base in folder_tree.bases(source, _IMAGES | _LABELS, "CK+", _LAYOUT):
-        found = {
-            what: folder_tree.find(base, lambda folder, names=names: _holds_people(folder, names))
-            for what, names in (("images", _IMAGES), ("emotion labels", _LABELS))
-        }
-        if all(found.values()):
-            images, labels = (
-                folder_tree.the_one(found[what], f"CK+ folder of {what}") for what in found
-            )
-            return images, labels
-        missing = missing or [what for what in found if not found[what]]
-    text = " and ".join(f"no folder of {what} (with S005/ and so on)" for what in missing)
-    raise folder_tree.layout_error("CK+", source, text, _LAYOUT)
+    wanted = {
+        what: (functools.partial(_holds_people, names=names), "S005/ and so on")
+        for what, names in (("images", _IMAGES), ("emotion labels", _LABELS))
+    }
+    return folder_tree.parts(source, _IMAGES | _LABELS, "CK+", _LAYOUT, wanted)
 
 
 def _holds_people(folder: pathlib.Path, names: set[str]) -> bool:

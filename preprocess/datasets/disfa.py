@@ -196,22 +196,14 @@ def _divided(run: range) -> Iterator[range]:
         run = run[size:]
 
 
-def _parts(source, camera: str) -> tuple[pathlib.Path, pathlib.Path]:
+def _parts(source, camera: str) -> list[pathlib.Path]:
     """Finds the folders of videos and of labels."""
-    missing = {}
-    for base in folder_tree.bases(source, _INNER, "DISFA", _LAYOUT):
-        found = {
-            f"videos of the {camera} camera": folder_tree.find(
-                base, lambda f: bool(_videos(f, camera))
-            ),
-            "action unit labels": folder_tree.find(base, _holds_labels),
-        }
-        if all(found.values()):
-            videos, labels = (folder_tree.the_one(found[what], f"DISFA {what}") for what in found)
-            return videos, labels
-        missing = missing or [what for what in found if not found[what]]
-    text = " and ".join(f"no folder of {what}" for what in missing)
-    raise folder_tree.layout_error("DISFA", source, text, _LAYOUT)
+    example = f"{camera.title()}VideoSN001_comp.avi"
+    wanted = {
+        f"videos of the {camera} camera": (lambda folder: bool(_videos(folder, camera)), example),
+        "action unit labels": (_holds_labels, "SN001/SN001_au1.txt"),
+    }
+    return folder_tree.parts(source, _INNER, "DISFA", _LAYOUT, wanted)
 
 
 def _videos(folder: pathlib.Path, camera: str) -> dict[str, list[pathlib.Path]]:

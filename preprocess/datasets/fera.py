@@ -75,12 +75,8 @@ def notes(kept: list[Clip]) -> list[str]:
 
 def _training(source) -> pathlib.Path:
     """Finds the folder of training recordings."""
-    for base in folder_tree.bases(source, _INNER, "GEMEP-FERA", _LAYOUT):
-        found = folder_tree.find(base, _holds_recordings)
-        if found:
-            return folder_tree.the_one(found, "GEMEP-FERA training")
-    missing = "no folder training with recordings (folders of images, or videos)"
-    raise folder_tree.layout_error("GEMEP-FERA", source, missing, _LAYOUT)
+    wanted = {"training recordings": (_holds_recordings, "folders of images, or videos")}
+    return folder_tree.parts(source, _INNER, "GEMEP-FERA", _LAYOUT, wanted)[0]
 
 
 def _holds_recordings(folder: pathlib.Path) -> bool:

@@ -85,12 +85,11 @@ def clips(source, options) -> Iterator[Clip]:
     images = _images(base, source, rows, owners)
     listed = [_clip(row, owners, image) for row, image in zip(rows, images, strict=True)]
     trained, copies = _trained(listed), _copies(listed)
-    drop = getattr(options, "drop_duplicates", False)
     for clip in listed:
         if clip.problem is None and clip.split == "train":
             again = copies.get(clip.source.pixels, ())
             clip = dataclasses.replace(clip, source=dataclasses.replace(clip.source, copies=again))
-        elif clip.problem is None and drop and clip.source.pixels in trained:
+        elif clip.problem is None and options.drop_duplicates and clip.source.pixels in trained:
             problem = ClipError("duplicate image", "a training image has the same pixels")
             clip = dataclasses.replace(clip, problem=problem)
         yield clip

@@ -1,4 +1,4 @@
-"""Aligned face crops: where the eyes end up, what lies outside, pixels that follow the points."""
+"""Aligned face crops: position of the eyes, black borders, pixels that match their landmarks."""
 
 import cv2
 import numpy as np
@@ -26,8 +26,10 @@ def placed(distance=60.0, degrees=0.0, middle=(150.0, 140.0), noise=0.0, seed=0)
     return distance * face @ turn.T + middle
 
 
-def middle_of(landmarks, points) -> np.ndarray:
-    return landmarks[points].mean(0)
+def eyes_and_centre(face) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the vector between the eyes and the point halfway between eyes and mouth."""
+    right, left = face[RIGHT_EYE].mean(0), face[LEFT_EYE].mean(0)
+    return left - right, ((right + left) / 2 + face[48:68].mean(0)) / 2
 
 
 anywhere = st.builds(
@@ -44,10 +46,8 @@ anywhere = st.builds(
 @given(landmarks=anywhere, size=st.sampled_from(SIZES))
 def test_crop_transform_levels_the_eyes_at_one_distance(landmarks, size):
     matrix = crop_transform(landmarks, size)
-    inside = landmarks @ matrix[:, :2].T + matrix[:, 2]
-    right, left = middle_of(inside, RIGHT_EYE), middle_of(inside, LEFT_EYE)
-    np.testing.assert_allclose(left - right, [0.4 * size, 0], atol=1e-6 * size)
-    centre = ((right + left) / 2 + middle_of(inside, slice(48, 68))) / 2
+    across, centre = eyes_and_centre(landmarks @ matrix[:, :2].T + matrix[:, 2])
+    np.testing.assert_allclose(across, [0.4 * size, 0], atol=1e-6 * size)
     np.testing.assert_allclose(centre, (size - 1) / 2, atol=1e-6 * size)
     # nothing is stretched or mirrored
     (a, b), (c, d) = matrix[:, :2]
@@ -61,11 +61,9 @@ def test_cut_crop_returns_the_landmarks_inside(landmarks, size):
     crop, inside = cut_crop(image, landmarks, size)
     assert crop.shape == (size, size, 3) and crop.dtype == np.uint8
     assert inside.dtype == np.float32
-    np.testing.assert_allclose(
-        np.linalg.norm(inside[16] - inside[0]) / np.linalg.norm(landmarks[16] - landmarks[0]),
-        0.4 * size / np.hypot(*(middle_of(landmarks, LEFT_EYE) - middle_of(landmarks, RIGHT_EYE))),
-        rtol=1e-4,
-    )
+    scale = np.linalg.norm(inside[16] - inside[0]) / np.linalg.norm(landmarks[16] - landmarks[0])
+    across, _ = eyes_and_centre(landmarks)
+    np.testing.assert_allclose(scale, 0.4 * size / np.hypot(*across), rtol=1e-4)
 
 
 @settings(max_examples=25, deadline=None)
@@ -76,10 +74,9 @@ def test_cut_crop_returns_the_landmarks_inside(landmarks, size):
 )
 def test_framing_places_eyes_and_mouth(landmarks, size, framing):
     _, inside = cut_crop(np.zeros((90, 120, 3), np.uint8), landmarks, size, framing)
-    right, left = middle_of(inside, RIGHT_EYE), middle_of(inside, LEFT_EYE)
-    np.testing.assert_allclose(left - right, [size / framing.eye_distances, 0], atol=1e-3 * size)
-    centre = ((right + left) / 2 + middle_of(inside, slice(48, 68))) / 2
-    # the crop begins half a pixel before the centre of its first
+    across, centre = eyes_and_centre(inside)
+    np.testing.assert_allclose(across, [size / framing.eye_distances, 0], atol=1e-3 * size)
+    # the crop begins half a pixel before the centre of its first pixel
     np.testing.assert_allclose((centre + 0.5) / size, [0.5, framing.height], atol=1e-3)
 
 
@@ -98,8 +95,7 @@ def test_framing_moves_pixels():
 def test_fitting_face_is_copied_pixel_by_pixel():
     image = np.random.default_rng(0).integers(0, 256, (120, 130, 3), np.uint8)
     face = placed(25.6, middle=(0, 0))
-    offset = ((middle_of(face, RIGHT_EYE) + middle_of(face, LEFT_EYE)) / 2 +
-              middle_of(face, slice(48, 68))) / 2  # fmt: skip
+    offset = eyes_and_centre(face)[1]
     # the middle of 64 pixels that start at column 40 and row 30 is between two pixels
     crop, inside = cut_crop(image, face - offset + [40 + 31.5, 30 + 31.5], 64)
     np.testing.assert_array_equal(crop, image[30:94, 40:104])
@@ -186,7 +182,7 @@ def test_pack_concatenates_files_in_colour():
 
 
 class Seen:
-    """What `tracker.follow` gives, of faces whose places are known."""
+    """What `tracker.follow` returns, for faces at known positions."""
 
     def __init__(self, frames):
         height, width = frames[0][0].shape[:2]
@@ -217,8 +213,8 @@ def test_read_clip_crops_the_main_face(monkeypatch):
         start, end = sequence.crop_offsets[frame : frame + 2]
         crop = cv2.imdecode(sequence.crops[start:end], cv2.IMREAD_COLOR)
         assert crop[20, 20, 0] > 190 and crop[20, 20, 2] < 10
-        eyes = [middle_of(sequence.crop_landmarks[frame], e) for e in (RIGHT_EYE, LEFT_EYE)]
-        np.testing.assert_allclose(eyes[1] - eyes[0], [16, 0], atol=1e-3)
+        across, _ = eyes_and_centre(sequence.crop_landmarks[frame])
+        np.testing.assert_allclose(across, [16, 0], atol=1e-3)
     for frame in (0, 2):
         assert not sequence.landmarks[frame].any() and not sequence.crop_landmarks[frame].any()
 

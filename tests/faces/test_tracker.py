@@ -1,4 +1,4 @@
-"""Finding and following faces with the real detector, on rendered faces whose points are known."""
+"""Detecting and tracking rendered faces with known points, by the real detector."""
 
 import dataclasses
 import sys
@@ -7,7 +7,6 @@ import weakref
 import numpy as np
 import pytest
 
-from fer_jax.faces.landmarks import eye_distance
 from fer_jax.synthetic.clips import make_clip, render
 
 pytest.importorskip("dlib", reason="needs the extra: pip install 'fer_jax[preprocess]'")
@@ -18,6 +17,7 @@ from fer_jax.faces.tracker import Tracker, follow
 from fer_jax.faces.video import Frames, FrameSource
 from preprocess.clip import Clip
 from preprocess.read import read_clip
+from tests.official_trees import error_of
 
 FRAMES = 12
 
@@ -51,12 +51,6 @@ def clip_of(images) -> Clip:
 def blank(like: np.ndarray) -> np.ndarray:
     noise = np.random.default_rng(0).normal(0, 12, like.shape)
     return np.clip(np.full(like.shape, 128) + noise, 0, 255).astype(np.uint8)
-
-
-def error_of(landmarks, truth) -> float:
-    """RMSE in eye distances."""
-    distance = np.sqrt(((landmarks - truth) ** 2).sum(-1).mean())
-    return float(distance / eye_distance(truth).mean())
 
 
 @pytest.mark.parametrize("subject", [0, 3])
@@ -152,16 +146,12 @@ def test_tracker_finds_the_face_again_after_a_cut(face):
     assert error_of(found[7].landmarks, truth[7] + [60, 0]) < 0.1
 
 
-@dataclasses.dataclass(frozen=True)
 class Streamed(FrameSource):
     """A source that counts how many of its frames are held at the same time."""
 
-    image: np.ndarray
-    count: int
-    alive: weakref.WeakValueDictionary = dataclasses.field(
-        default_factory=weakref.WeakValueDictionary
-    )
-    most: list = dataclasses.field(default_factory=lambda: [0])
+    def __init__(self, image, count: int):
+        self.image, self.count, self.most = image, count, 0
+        self.alive = weakref.WeakValueDictionary()
 
     def frames(self) -> Frames:
         return Frames(25.0, (256, 256), self.count, 0, self._images())
@@ -170,7 +160,7 @@ class Streamed(FrameSource):
         for index in range(self.count):
             copy = self.image.copy()
             self.alive[index] = copy
-            self.most[0] = max(self.most[0], len(self.alive))
+            self.most = max(self.most, len(self.alive))
             yield index, copy
 
 
@@ -179,7 +169,7 @@ def test_read_clip_streams_frames(face, crop_size):
     source = Streamed(face[0][0], 60)
     sequence, _ = read_clip(Clip("clip", "someone", "joy", source), None, crop_size)
     assert len(sequence.detected) == 60
-    assert source.most[0] <= 3
+    assert source.most <= 3
 
 
 def test_follow_yields_frames_and_faces(face):
@@ -194,7 +184,15 @@ def test_tracker_accepts_odd_frames(shape):
     assert Tracker().step(np.zeros(shape, np.uint8)) == []
 
 
-def test_missing_model_is_explained(monkeypatch, tmp_path):
+def test_missing_model_or_dlib_is_explained(monkeypatch, tmp_path):
+    (tmp_path / "wrong.dat").write_bytes(b"not a model")
+    with pytest.raises(detector.LandmarkModelError, match="not a dlib shape model"):
+        Tracker(tmp_path / "wrong.dat")
+    detector._dlib_models.cache_clear()
+    with monkeypatch.context() as context:
+        context.setitem(sys.modules, "dlib", None)
+        with pytest.raises(detector.LandmarkModelError, match=r"pip install .*\[preprocess\]"):
+            Tracker()
     monkeypatch.setenv(detector.MODEL_VARIABLE, str(tmp_path / "none.dat"))
     with pytest.raises(detector.LandmarkModelError, match="none.dat does not exist"):
         Tracker()
@@ -206,16 +204,3 @@ def test_missing_model_is_explained(monkeypatch, tmp_path):
     monkeypatch.setattr(detector.importlib.metadata, "files", not_installed)
     with pytest.raises(detector.LandmarkModelError, match="non-commercial"):
         detector.landmark_model()
-
-
-def test_missing_dlib_is_explained(monkeypatch):
-    detector._dlib_models.cache_clear()
-    monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(detector.LandmarkModelError, match=r"pip install .*\[preprocess\]"):
-        Tracker()
-
-
-def test_wrong_model_is_explained(tmp_path):
-    (tmp_path / "wrong.dat").write_bytes(b"not a model")
-    with pytest.raises(detector.LandmarkModelError, match="not a dlib shape model"):
-        Tracker(tmp_path / "wrong.dat")

@@ -13,7 +13,7 @@ SIZE = (64, 48)  # width, height
 
 
 def images(count: int) -> list[np.ndarray]:
-    """Frames whose brightness tells their position, with a white corner at the top left."""
+    """Frames whose brightness depends on their position, with a white top left corner."""
     frames = [np.full((SIZE[1], SIZE[0], 3), 10 + 5 * index, np.uint8) for index in range(count)]
     for frame in frames:
         frame[:12, :12] = 255
@@ -133,35 +133,23 @@ def test_truncated_video_is_read_up_to_the_break(tmp_path):
     assert frames.shortfall() == f"cut off after frame {read} of 40"
 
 
-def hostile(tmp_path) -> dict:
-    files = {
-        "missing": tmp_path / "missing.mp4",
-        "empty": tmp_path / "empty.mp4",
-        "text": tmp_path / "text.mp4",
-        "plain": tmp_path / "notes.txt",
-        "image": tmp_path / "broken.jpg",
-        "folder": tmp_path / "folder",
-    }
-    files["empty"].touch()
-    for name in ("text", "plain", "image"):
-        files[name].write_text("this is a line of text\n" * 500)
-    files["folder"].mkdir()
-    return files
-
-
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    ("name", "content", "reason"),
     [
-        ("missing", "missing file"),
-        ("empty", "unreadable"),
-        ("text", "unreadable"),
-        ("plain", "unreadable"),
-        ("image", "unreadable"),
-        ("folder", "no frames"),
+        ("missing.mp4", None, "missing file"),
+        ("empty.mp4", "", "unreadable"),
+        ("text.mp4", "this is a line of text\n" * 500, "unreadable"),
+        ("notes.txt", "this is a line of text\n" * 500, "unreadable"),
+        ("broken.jpg", "this is a line of text\n" * 500, "unreadable"),
+        ("folder", "folder", "no frames"),
     ],
 )
-def test_unreadable_source_is_named_with_its_reason(tmp_path, capfd, name, reason):
-    path = hostile(tmp_path)[name]
+def test_unreadable_source_is_named_with_its_reason(tmp_path, capfd, name, content, reason):
+    path = tmp_path / name
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_text(content)
     with pytest.raises(ClipError) as caught:
         open_frames(path)
     assert caught.value.reason == reason
@@ -170,8 +158,8 @@ def test_unreadable_source_is_named_with_its_reason(tmp_path, capfd, name, reaso
 
 
 @pytest.mark.parametrize(
-    ("name", "index"),
+    ("name", "number"),
     [("S005_001_00000011.png", 11), ("007.jpg", 7), ("x.png", -1), ("3a.png", 3)],
 )
-def test_frame_number(tmp_path, name, index):
-    assert frame_number(tmp_path / name, -1) == index
+def test_frame_number(tmp_path, name, number):
+    assert frame_number(tmp_path / name, -1) == number

@@ -18,6 +18,7 @@ import pytest
 from fer_jax.faces.landmarks import LEFT_EYE, RIGHT_EYE, load_graph
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from preprocess.__main__ import main
+from tests.official_trees import examples, write_openface
 
 tfds = pytest.importorskip("tensorflow_datasets")
 ROOT = pathlib.Path(__file__).parents[2]
@@ -25,12 +26,6 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def report_of(out) -> dict:
     return json.loads((out / "report.json").read_text())
-
-
-def examples(out) -> dict:
-    builder = tfds.builder_from_directory(out)
-    rows = [r for s in builder.info.splits for r in builder.as_data_source(split=s)]
-    return {row["clip_id"].decode(): row for row in rows}
 
 
 def write_manifest(folder, rows, columns=("path", "subject", "label")):
@@ -41,11 +36,7 @@ def write_manifest(folder, rows, columns=("path", "subject", "label")):
 
 
 def write_face_csv(path, frames=6):
-    landmarks = make_clip(0, 0, 1, frames=max(frames, 2)).landmarks[:frames]
-    names = [f" {axis}_{k}" for axis in "xy" for k in range(68)]
-    table = landmarks.transpose(0, 2, 1).reshape(frames, 136)
-    np.savetxt(path, table, delimiter=",", header=",".join(names), comments="")
-    return path
+    return write_openface(path, make_clip(0, 0, 1, frames=max(frames, 2)).landmarks[:frames])
 
 
 def command(*arguments, **options):

@@ -18,6 +18,7 @@ from fer_jax.faces.landmarks import FER2013, MEAN_FACE
 from fer_jax.predict import api, sources, tables
 from fer_jax.predict.windows import ClipProblem, Options, columns
 from fer_jax.uncertainty import summarise
+from tests.official_trees import write_openface
 
 CLASSES = ("anger", "joy", "calm")
 
@@ -39,22 +40,17 @@ def predictor():
     )  # fmt: skip
 
 
-def write_openface(path, frames=25, first=1, lost=(), x=500.0, face_id=None):
-    rows = {"frame": np.arange(first, first + frames)}
-    if face_id is not None:
-        rows["face_id"] = face_id
-    rows["timestamp"] = (rows["frame"] - 1) / 10
-    rows["success"] = [int(index not in lost) for index in range(frames)]
-    points = MEAN_FACE * 40 + [x, 240]
-    for axis, name in enumerate("xy"):
-        rows |= {f"{name}_{index}": points[index, axis] for index in range(68)}
-    pd.DataFrame(rows).to_csv(path, index=False)
-    return path
+def write_faces(path, frames=25, first=1, lost=(), x=500.0, **columns):
+    numbers = np.arange(first, first + frames)
+    success = [int(index not in lost) for index in range(frames)]
+    points = np.tile(MEAN_FACE * 40 + [x, 240], (frames, 1, 1))
+    columns |= {"frame": numbers, "timestamp": (numbers - 1) / 10, "success": success}
+    return write_openface(path, points, **columns)
 
 
 def test_landmark_files_need_no_detector(predictor, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
-    path = write_openface(tmp_path / "a.csv")
+    path = write_faces(tmp_path / "a.csv")
     table = api.predict_clips(predictor, [path])
     assert list(table) == columns(CLASSES)
     np.testing.assert_allclose(table["start"], [0, 0.5, 1.0, 1.5])
@@ -63,13 +59,13 @@ def test_landmark_files_need_no_detector(predictor, tmp_path, monkeypatch):
 
 
 def test_landmark_file_keeps_its_time(predictor, tmp_path):
-    path = write_openface(tmp_path / "a.csv", frames=10, first=31)
+    path = write_faces(tmp_path / "a.csv", frames=10, first=31)
     table = api.predict_clips(predictor, path)  # one path will do
     assert table[["start", "end"]].to_numpy().tolist() == [[3.0, 4.0]]
 
 
 def test_frames_that_a_landmark_file_leaves_out_count_as_time(predictor, tmp_path):
-    table = pd.read_csv(write_openface(tmp_path / "a.csv", frames=30))
+    table = pd.read_csv(write_faces(tmp_path / "a.csv", frames=30))
     table.drop(index=range(10, 20)).to_csv(tmp_path / "a.csv", index=False)
     result = api.predict_clips(predictor, [tmp_path / "a.csv"], stride=1.0)
     np.testing.assert_allclose(result["end"], [1, 2, 3])
@@ -78,7 +74,7 @@ def test_frames_that_a_landmark_file_leaves_out_count_as_time(predictor, tmp_pat
 
 
 def test_frame_width_of_a_landmark_file_can_be_given(predictor, tmp_path):
-    path = write_openface(tmp_path / "a.csv", x=400)
+    path = write_faces(tmp_path / "a.csv", x=400)
     narrow, wide = (api.predict_clips(predictor, path, width=w) for w in (640, 1280))
     np.testing.assert_allclose(narrow["joy"], 2 * wide["joy"], rtol=0.01)
     pd.testing.assert_frame_equal(narrow, api.predict_clips(predictor, path))
@@ -91,7 +87,7 @@ def test_frame_width_of_a_landmark_file_can_be_given(predictor, tmp_path):
 )  # fmt: skip
 def test_landmarks_of_another_scale_are_noted_once(predictor, tmp_path, scaled, width, notes):
     predictor.record = Record(dataset={} if scaled is None else {"scaled": scaled})
-    paths = [write_openface(tmp_path / name) for name in ("a.csv", "b.csv")]
+    paths = [write_faces(tmp_path / name) for name in ("a.csv", "b.csv")]
     said = []
     table = api.predict_clips(predictor, paths, width=width, say=said.append)
     assert table["clip"].nunique() == 2
@@ -100,7 +96,7 @@ def test_landmarks_of_another_scale_are_noted_once(predictor, tmp_path, scaled, 
 
 
 def test_outlier_makes_no_huge_canvas(predictor, tmp_path):
-    table = pd.read_csv(write_openface(tmp_path / "a.csv"))
+    table = pd.read_csv(write_faces(tmp_path / "a.csv"))
     table.loc[3, "x_0"], table.loc[4, "y_9"], table.loc[5, "y_9"] = 90_000, np.nan, 1e6
     table.to_csv(tmp_path / "a.csv", index=False)
     source = sources.open_source(predictor, tmp_path / "a.csv", Options(), print)
@@ -111,8 +107,8 @@ def test_outlier_makes_no_huge_canvas(predictor, tmp_path):
 
 
 def test_frame_numbers_out_of_all_bounds_skip_the_clip(predictor, tmp_path):
-    table = pd.read_csv(write_openface(tmp_path / "a.csv"))
-    good = write_openface(tmp_path / "good.csv")
+    table = pd.read_csv(write_faces(tmp_path / "a.csv"))
+    good = write_faces(tmp_path / "good.csv")
     for index, message in ((2_000_000_000, "mend the column frame"), (1e15, "impossible frame")):
         table["frame"] = [*range(1, 25), index]
         table.to_csv(tmp_path / "a.csv", index=False)
@@ -127,8 +123,8 @@ def test_bad_clips_are_named_and_the_rest_goes_on(predictor, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video at all")
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty folder").mkdir()
-    write_openface(tmp_path / "blind.csv", lost=range(25))
-    good = write_openface(tmp_path / "good.csv")
+    write_faces(tmp_path / "blind.csv", lost=range(25))
+    good = write_faces(tmp_path / "good.csv")
     bad = ("text.csv", "broken.mp4", "notes.txt", "empty folder", "blind.csv", "missing.mp4")
     said = []
     paths = [*(tmp_path / name for name in bad), good]
@@ -169,8 +165,8 @@ def write_video(path, frames, size=(64, 48)):
 
 
 def test_rows_do_not_depend_on_what_else_is_predicted(predictor, tmp_path):
-    one = write_openface(tmp_path / "one.csv", x=400)
-    two = write_openface(tmp_path / "two.csv", x=300)
+    one = write_faces(tmp_path / "one.csv", x=400)
+    two = write_faces(tmp_path / "two.csv", x=300)
     alone = api.predict_clips(predictor, [one])
     together = api.predict_clips(predictor, [two, one])
     pd.testing.assert_frame_equal(
@@ -198,7 +194,7 @@ def crop_predictor(predictor):
 
 
 def test_landmarks_alone_cannot_be_looked_at(monkeypatch, crop_predictor, tmp_path, capsys):
-    path = write_openface(tmp_path / "a.csv")
+    path = write_faces(tmp_path / "a.csv")
     said = []
     assert api.predict_clips(crop_predictor, [path], say=said.append).empty
     (line,) = said
@@ -297,7 +293,7 @@ def run(monkeypatch, predictor, *arguments):
 
 
 def test_tables_are_saved_as_csv_and_json(monkeypatch, predictor, tmp_path, capsys):
-    clip = write_openface(tmp_path / "a.csv", frames=30, lost=range(10, 30))
+    clip = write_faces(tmp_path / "a.csv", frames=30, lost=range(10, 30))
     for name in ("out/table.csv", "out/table.json"):
         assert run(monkeypatch, predictor, clip, "--stride", 1, "--out", tmp_path / name) == 0
     table = pd.read_csv(tmp_path / "out/table.csv")
@@ -309,7 +305,7 @@ def test_tables_are_saved_as_csv_and_json(monkeypatch, predictor, tmp_path, caps
 
 
 def test_exit_code_tells_whether_anything_was_predicted(monkeypatch, predictor, tmp_path, capsys):
-    good = write_openface(tmp_path / "a.csv")
+    good = write_faces(tmp_path / "a.csv")
     assert run(monkeypatch, predictor, good, tmp_path / "missing.mp4") == 0
     assert "missing.mp4" in capsys.readouterr().err
     assert run(monkeypatch, predictor, tmp_path / "missing.mp4") == 1
@@ -318,7 +314,7 @@ def test_exit_code_tells_whether_anything_was_predicted(monkeypatch, predictor, 
 
 def test_says_when_nothing_can_abstain(monkeypatch, predictor, tmp_path, capsys):
     predictor.threshold = None
-    clip = write_openface(tmp_path / "a.csv", x=200)
+    clip = write_faces(tmp_path / "a.csv", x=200)
     run(monkeypatch, predictor, clip)
     captured = capsys.readouterr()
     assert "no threshold" in captured.err and "unsure" not in captured.out
@@ -329,7 +325,7 @@ def test_says_when_nothing_can_abstain(monkeypatch, predictor, tmp_path, capsys)
 
 def test_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, tmp_path, capsys):
     predictor.record = Record(dataset={"scaled": True})
-    clips = [write_openface(tmp_path / f"{name}.csv") for name in "ab"]
+    clips = [write_faces(tmp_path / f"{name}.csv") for name in "ab"]
     assert run(monkeypatch, predictor, *clips) == 0
     assert capsys.readouterr().err.count("--width") == 1
     assert run(monkeypatch, predictor, *clips, "--width", 640) == 0
@@ -337,13 +333,13 @@ def test_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, tmp_
 
 
 def test_missing_bundle_is_one_line(tmp_path, capsys):
-    clip = write_openface(tmp_path / "a.csv")
+    clip = write_faces(tmp_path / "a.csv")
     assert predict.main([str(tmp_path / "nothing"), str(clip)]) == 1
     assert "no model bundle" in capsys.readouterr().err
 
 
 def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
-    clips = [write_openface(tmp_path / f"{name}.csv") for name in "ab"]
+    clips = [write_faces(tmp_path / f"{name}.csv") for name in "ab"]
     original = sources.open_source
 
     def interrupted(predictor, path, *rest):
@@ -424,7 +420,7 @@ def printed(monkeypatch, table, width):
 
 
 def test_table_fits_its_terminal(monkeypatch, predictor, tmp_path):
-    path = write_openface(tmp_path / "[bold]a.csv", frames=400)
+    path = write_faces(tmp_path / "[bold]a.csv", frames=400)
     table = api.predict_clips(predictor, [path])
     wide, narrow = (printed(monkeypatch, table, width) for width in (160, 100))
     assert "calm" in wide and "[bold]a.csv" in wide

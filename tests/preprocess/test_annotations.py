@@ -1,9 +1,8 @@
-"""Action units of your own data: a CSV beside each clip, matched by frame number."""
+"""Action units of own clips: a CSV per clip, matched by frame number."""
 
 import numpy as np
 import pytest
 
-from preprocess.__main__ import main
 from preprocess.annotations import base_rates, coded_units, left_over, read_codes, units_at
 from preprocess.clip import Codes
 from preprocess.datasets import manifest
@@ -11,6 +10,7 @@ from tests.official_trees import (
     examples,
     options_of,
     prepare,
+    put,
     reason,
     write_faces,
     write_landmarks,
@@ -22,6 +22,14 @@ HEADER = "path,subject,label,action_units\n"
 def listed(folder, text: str) -> list:
     (folder / "list.csv").write_text(text)
     return list(manifest.clips(folder / "list.csv", options_of(manifest)))
+
+
+def put_all(folder, **codes):
+    """Writes empty videos, each with a CSV of its codes, or without if None."""
+    for name, text in codes.items():
+        put(folder / f"{name}.mp4")
+        if text is not None:
+            put(folder / f"{name}.csv", text)
 
 
 def test_codes_are_matched_by_frame_number_not_by_row():
@@ -61,10 +69,7 @@ def test_coded_frames_that_the_clip_does_not_have_are_noted():
 
 
 def test_rows_of_a_manifest_have_codes(tmp_path):
-    for name in ("a.mp4", "b.mp4", "c.mp4"):
-        (tmp_path / name).touch()
-    (tmp_path / "a.csv").write_text("frame,AU12,AU01\n0,1,0\n")
-    (tmp_path / "b.csv").write_text("frame,AU1,12\n0,1,0\n")
+    put_all(tmp_path, a="frame,AU12,AU01\n0,1,0\n", b="frame,AU1,12\n0,1,0\n", c=None)
     text = HEADER + "c.mp4,p,joy,\na.mp4,p,joy,a.csv\nb.mp4,p,joy,b.csv\n"
     units = ("AU01", "AU12")
     paths = [None, tmp_path / "a.csv", tmp_path / "b.csv"]
@@ -74,11 +79,9 @@ def test_rows_of_a_manifest_have_codes(tmp_path):
 
 
 def test_clips_may_code_different_units(tmp_path):
-    headers = {"a": "frame,AU12,AU10", "b": "frame,AU2,AU12", "c": "frame,AU02,AU10,AU12"}
-    for name, header in headers.items():
-        (tmp_path / f"{name}.mp4").touch()
-        (tmp_path / f"{name}.csv").write_text(f"{header}\n0,1,0{',1' * (name == 'c')}\n")
-    clips = listed(tmp_path, HEADER + "".join(f"{n}.mp4,p,joy,{n}.csv\n" for n in headers))
+    codes = {"a": "AU12,AU10\n0,1,0", "b": "AU2,AU12\n0,1,0", "c": "AU02,AU10,AU12\n0,1,0,1"}
+    put_all(tmp_path, **{name: f"frame,{text}\n" for name, text in codes.items()})
+    clips = listed(tmp_path, HEADER + "".join(f"{n}.mp4,p,joy,{n}.csv\n" for n in codes))
     assert {clip.codes.units for clip in clips} == {("AU02", "AU10", "AU12")}
     unknown = [clip.note.removeprefix("not coded, so unknown: ") for clip in clips]
     assert unknown == ["AU02", "AU10", ""]
@@ -97,41 +100,30 @@ def test_clips_may_code_different_units(tmp_path):
     ],
 )
 def test_codes_that_do_not_fit_are_listed_with_the_reason(tmp_path, content, wanted, words):
-    for name in ("a.mp4", "b.mp4"):
-        (tmp_path / name).touch()
-    (tmp_path / "a.csv").write_text("frame,AU01,AU12\n0,1,0\n")
-    if content is not None:
-        (tmp_path / "b.csv").write_text(content)
+    put_all(tmp_path, a="frame,AU01,AU12\n0,1,0\n", b=content)
     good, other = listed(tmp_path, HEADER + "a.mp4,p,joy,a.csv\nb.mp4,p,joy,b.csv\n")
     assert reason(good) == "" and reason(other) == wanted
     assert words in str(other.problem)
 
 
-def test_codes_of_a_manifest_reach_the_data_set(tmp_path, capsys):
+def test_codes_of_a_manifest_reach_the_dataset(tmp_path, capsys):
     pytest.importorskip("dlib")
     tfds = pytest.importorskip("tensorflow_datasets")
-    write_landmarks(tmp_path / "face.csv", [1, 2, 4])
-    write_landmarks(tmp_path / "torn.csv", [1, 2, 4])
-    write_landmarks(tmp_path / "other.csv", [1, 2, 4])
-    frames = [tmp_path / "frames" / f"f{index}.png" for index in (5, 6, 7)]
+    for name in ("face", "torn", "other"):
+        write_landmarks(tmp_path / f"{name}.csv", [1, 2, 4])
+    frames = [tmp_path / "frames" / f"f{number}.png" for number in (5, 6, 7)]
     write_faces(frames, 0)
     frames[0].write_bytes(b"no image")
     write_faces([tmp_path / "still.png"], 1)
-    (tmp_path / "u").mkdir()
-    (tmp_path / "u" / "face.csv").write_text("frame,AU01,AU12\n4,0.25,1\n1,,9\n3,1,1\n")
-    (tmp_path / "u" / "frames.csv").write_text("frame,AU12,AU01\n5,0,0\n6,1,0\n7,0.5,nan\n")
-    (tmp_path / "u" / "torn.csv").write_text("frame,AU01,AU12\n1,0,0\n2,0\n")
-    (tmp_path / "u" / "other.csv").write_text("frame,AU01,AU12\n1001,0,0\n")
-    rows = [
-        f"{name},p{k},{'ab'[k % 2]},{f'u/{codes}.csv' if codes else ''}\n"
-        for k, (name, codes) in enumerate(
-            [
-                ("face.csv", "face"), ("frames", "frames"), ("torn.csv", "torn"),
-                ("other.csv", "other"), ("still.png", ""),
-            ]
-        )
-    ]  # fmt: skip
-    (tmp_path / "list.csv").write_text(HEADER + "".join(rows))
+    put(tmp_path / "u" / "face.csv", "frame,AU01,AU12\n4,0.25,1\n1,,9\n3,1,1\n")
+    put(tmp_path / "u" / "frames.csv", "frame,AU12,AU01\n5,0,0\n6,1,0\n7,0.5,nan\n")
+    put(tmp_path / "u" / "torn.csv", "frame,AU01,AU12\n1,0,0\n2,0\n")
+    put(tmp_path / "u" / "other.csv", "frame,AU01,AU12\n1001,0,0\n")
+    rows = (
+        "face.csv,p0,a,u/face.csv\nframes,p1,b,u/frames.csv\ntorn.csv,p2,a,u/torn.csv\n"
+        "other.csv,p3,b,u/other.csv\nstill.png,p4,a,\n"
+    )
+    put(tmp_path / "list.csv", HEADER + rows)
     out = tmp_path / "out"
     report = prepare("manifest", tmp_path / "list.csv", out)
     assert "stbln_manifest:out" in (command := capsys.readouterr().out.split("Next:")[1])
@@ -178,8 +170,7 @@ def test_drawn_person_keeps_the_codes(tmp_path, capsys):
 
 def test_manifest_without_codes_has_no_field_of_them(tmp_path, capsys):
     write_landmarks(tmp_path / "face.csv", [1, 2])
-    (tmp_path / "list.csv").write_text(HEADER + "face.csv,p,joy,\n")
-    arguments = ["manifest", "--source", str(tmp_path / "list.csv"), "--out", str(tmp_path / "out")]
-    assert main(arguments) == 0
+    put(tmp_path / "list.csv", HEADER + "face.csv,p,joy,\n")
+    prepare("manifest", tmp_path / "list.csv", tmp_path / "out")
     assert "action_units" not in examples(tmp_path / "out")["face.csv"]
     capsys.readouterr()

@@ -1,7 +1,7 @@
 """BP4D on miniature trees in the official layout: codes, partition, frames, what is missing."""
 
 import os
-import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +10,9 @@ from preprocess.__main__ import main
 from preprocess.annotations import read_codes
 from preprocess.clip import Clip, Codes, SourceError
 from preprocess.datasets import bp4d
+from tests.conftest import ROOT
 from tests.official_trees import (
+    BP4D_UNITS,
     STRAY,
     bp4d_codes,
     bp4d_task,
@@ -22,8 +24,7 @@ from tests.official_trees import (
     write_faces,
 )
 
-ROOT = pathlib.Path(__file__).parents[2]
-UNITS = ["AU01", "AU02", "AU04", "AU06", "AU07", "AU10", "AU12", "AU14", "AU15", "AU17", "AU23"]
+UNITS = [f"AU{unit:02d}" for unit in BP4D_UNITS]
 
 
 def frames_of(clip: Clip) -> list[int]:
@@ -45,12 +46,12 @@ def test_odd_people_train_and_even_ones_validate(tmp_path):
 
 
 def test_codes_stand_in_the_column_of_their_number(tmp_path):
-    for place, unit in enumerate((1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23)):
+    for column, unit in enumerate(BP4D_UNITS):
         bp4d_task(tmp_path, "M002_T4")
         bp4d_codes(tmp_path, "M002_T4", {1: {unit: 1}, 2: {unit: 9}})
         first, second = read_codes(listed(bp4d, tmp_path)["M002_T4"].codes).values()
-        assert first.tolist() == np.eye(11)[place].tolist()
-        assert np.flatnonzero(np.isnan(second)).tolist() == [place] and np.nansum(second) == 0
+        assert first.tolist() == np.eye(11)[column].tolist()
+        assert np.flatnonzero(np.isnan(second)).tolist() == [column] and np.nansum(second) == 0
 
 
 def test_only_frames_with_code_and_image_are_read(tmp_path):
@@ -66,8 +67,9 @@ def test_only_frames_with_code_and_image_are_read(tmp_path):
     assert note.endswith("3 images without codes are left out")
 
 
-@pytest.mark.parametrize("digits", [1, 3, 8])
-@pytest.mark.parametrize("folder", ["Sequences", "2D+3D", "images/2D", "."])
+@pytest.mark.parametrize(
+    ("folder", "digits"), [("Sequences", 8), ("2D+3D", 1), ("images/2D", 3), (".", 1)]
+)
 def test_zeros_in_front_and_the_folder_of_images_vary(tmp_path, digits, folder):
     bp4d_task(tmp_path, "F001_T1", [9, 10, 101], folder=folder, digits=digits)
     assert frames_of(listed(bp4d, tmp_path)["F001_T1"]) == [9, 10, 101]
@@ -87,11 +89,9 @@ def test_codes_and_images_without_each_other_are_listed_with_the_reason(tmp_path
     for clip_id in ("F001_T1", "F001_T2", "F001_T3", "F001_T4"):
         bp4d_task(tmp_path, clip_id)
     (tmp_path / "AU_OCC" / "F001_T1.csv").unlink()
-    for index in (2, 3):
-        folder = tmp_path / "Sequences" / "F001" / f"T{index}"
-        for path in folder.iterdir():
-            path.unlink()
-    (tmp_path / "Sequences" / "F001" / "T2").rmdir()
+    for task in ("T2", "T3"):
+        shutil.rmtree(tmp_path / "Sequences" / "F001" / task)
+    (tmp_path / "Sequences" / "F001" / "T3").mkdir()
     bp4d_codes(tmp_path, "F001_T4", {2440: {}, 2441: {}})
     clips = listed(bp4d, tmp_path)
     assert [reason(clip) for clip in clips.values()] == [
@@ -151,12 +151,18 @@ GOOD = b"0,1,2,4\n1,0,0,1\n2,0,9,1\n"
         (GOOD + b"3,0,\xff,1\n", "unreadable codes"),
         (bytes(range(256)) * 20, "unreadable codes"),
         (b"0,1\n1,0\n2,\"" + b"x" * 200_000, "unreadable codes"),
+        (None, "unreadable codes"),  # a folder of this name
     ],
 )  # fmt: skip
 def test_tables_may_be_odd_or_hostile(tmp_path, content, wanted):
     bp4d_task(tmp_path, "F001_T1")
     bp4d_task(tmp_path, "F001_T2")
-    (tmp_path / "AU_OCC" / "F001_T1.csv").write_bytes(content)
+    table = tmp_path / "AU_OCC" / "F001_T1.csv"
+    if content is None:
+        table.unlink()
+        table.mkdir()
+    else:
+        table.write_bytes(content)
     odd, good = listed(bp4d, tmp_path).values()
     assert reason(odd) == wanted and reason(good) == ""
     if wanted:
@@ -168,39 +174,27 @@ def test_tables_may_be_odd_or_hostile(tmp_path, content, wanted):
     np.testing.assert_array_equal(rows[2][:3], [0, np.nan, 1])
 
 
-def test_table_that_cannot_be_opened_is_listed(tmp_path):
+def test_folders_without_images_are_no_images(tmp_path):
     bp4d_task(tmp_path, "F001_T1")
-    bp4d_task(tmp_path, "F001_T2")
-    (tmp_path / "AU_OCC" / "F001_T1.csv").unlink()
-    (tmp_path / "AU_OCC" / "F001_T1.csv").mkdir()
-    assert [reason(c) for c in listed(bp4d, tmp_path).values()] == ["unreadable codes", ""]
-
-
-def test_what_is_missing_of_the_tree_is_named(tmp_path):
-    bp4d_task(tmp_path / "a", "F001_T1")
-    (tmp_path / "a" / "AU_OCC").rename(tmp_path / "a" / "AU_INT")
-    with pytest.raises(SourceError, match="no folder of occurrence codes") as caught:
-        listed(bp4d, tmp_path / "a")
-    assert "no folder of images" not in str(caught.value)
-    bp4d_task(tmp_path / "b", "F001_T1", folder="one")
-    bp4d_task(tmp_path / "b", "F001_T1", folder="two")
-    with pytest.raises(SourceError, match=r"BP4D folder of images exists 2 times .*/one, .*/two"):
-        listed(bp4d, tmp_path / "b")
-    for path in (tmp_path / "b").rglob("*.jpg"):
-        path.unlink()
-    with pytest.raises(SourceError, match="no folder of images") as caught:
-        listed(bp4d, tmp_path / "b")
-    assert "occurrence codes (" not in str(caught.value)
+    (tmp_path / "Sequences" / "F001" / "T1" / "0001.jpg").rename(tmp_path / "0001.jpg")
+    (tmp_path / "Sequences" / "F001" / "T1" / "0002.jpg").unlink()
+    with pytest.raises(SourceError, match="no folder of images"):
+        listed(bp4d, tmp_path)
+    for folder in ("one", "two"):
+        bp4d_task(tmp_path, "F001_T1", folder=folder)
+    with pytest.raises(SourceError, match="BP4D folder of images exists 2 times .*/one, .*/two"):
+        listed(bp4d, tmp_path)
 
 
 def test_other_than_the_official_clips_are_noted(tmp_path):
-    people = [f"F{n:03d}" for n in range(1, 24)] + [f"M{n:03d}" for n in range(1, 19)]
-    ids = [(person, task) for person in people for task in bp4d.CLASSES]
-    split = {0: "validation", 1: "train"}
-    gone = tmp_path / "gone"  # so that it cannot count frames, which is no reason to fail
+    gone = tmp_path / "gone"  # frames cannot be counted, which is no reason to fail
     own = {"source": (gone / "1.jpg",), "codes": Codes(gone / "F001_T1.csv", bp4d.ACTION_UNITS)}
-    whole = [Clip(f"{p}_{t}", p, t, split=split[int(p[1:]) % 2], **own) for p, t in ids]
-    assert len(whole) == 328
+    whole = [
+        Clip(f"{split} {person} {task}", f"{split} {person}", task, split=split, **own)
+        for split, people in (("train", 21), ("validation", 20))
+        for person in range(people)
+        for task in bp4d.CLASSES
+    ]
     assert not any("official" in note for note in bp4d.notes(whole))
     (note,) = (note for note in bp4d.notes(whole[:-1]) if "official" in note)
     assert note.endswith("of 20 in validation): validation T8 19 instead of 20")
@@ -216,7 +210,7 @@ def faces_tree(root):
             bp4d_codes(root, f"{subject}_{task}", codes)
 
 
-def test_bp4d_from_tree_to_data_set(tmp_path, capsys, monkeypatch):
+def test_bp4d_from_tree_to_dataset(tmp_path, capsys, monkeypatch):
     pytest.importorskip("dlib")
     tfds = pytest.importorskip("tensorflow_datasets")
     root, out = tmp_path / "BP4D", tmp_path / "out"

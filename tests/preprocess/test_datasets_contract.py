@@ -1,7 +1,8 @@
-"""What holds for every dataset with an official tree: counts, doubles, labels, roots, bad files."""
+"""Every dataset with an official tree: counts, duplicates, labels, roots, parts, bad files."""
 
 import pathlib
 import re
+import shutil
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -42,16 +43,17 @@ class Case(NamedTuple):
     """A dataset with an official tree.
 
     Attributes:
-      tree: writes two clips or more, whose files are empty.
-      clips: the ids of the first and the last, and how many there are.
+      tree: writes two or more clips with empty files.
+      clips: ids of the first and the last clip, and their number.
       layout: words of the layout that an error shows.
-      entered: a folder of the tree that somebody may name as the source.
-      double: what is said of a tree that is there twice.
-      unlabelled: adds a clip without a label, None where the folder or the name is the label.
+      entered: folders of the tree that may be named as the source.
+      double: error about a tree that exists twice.
+      unlabelled: adds a clip without a label, None if the folder or the name is the label.
       reason: why that clip cannot be used.
-      owner: who hands the data out.
-      official: clips of the release, split -> number of each class.
+      owner: who distributes the data.
+      official: clips of the release, split -> number in each class.
       whole: words of the note on another number.
+      parts: folder -> name of this part in the error if it is missing.
     """
 
     tree: Callable
@@ -64,6 +66,7 @@ class Case(NamedTuple):
     owner: str
     official: dict = {}
     whole: str = ""
+    parts: dict = {}
 
 
 def ckplus_tree(root):
@@ -122,6 +125,7 @@ CASES = {
         lambda root: ckplus_sequence(root, "S005_002", [1, 2], None), "no label",
         "the owners of the Cohn-Kanade database",
         {"train": (45, 18, 59, 25, 69, 28, 83)}, "327 labelled of 593 sequences",
+        {"cohn-kanade-images": "images", "Emotion": "emotion labels"},
     ),
     "oulu": Case(
         lambda root: oulu_tree(root / "OriginalImg", ["P001"]), ("P001_Anger", "P001_Surprise", 6),
@@ -132,9 +136,9 @@ CASES = {
     "afew": Case(
         afew_tree, ("Train_AFEW/Angry/000000000", "Val_AFEW/Surprise/000000006", 15),
         ("Train_AFEW/Angry/000046280.avi", "Val_AFEW/Angry/"), ("Train_AFEW", "Val_AFEW/Happy"),
-        "AFEW train exists 2 times", None, "", "the EmotiW organisers",
+        "AFEW folder of split train exists 2 times", None, "", "the EmotiW organisers",
         {"train": (133, 74, 81, 150, 144, 117, 74), "validation": (64, 40, 46, 63, 63, 61, 46)},
-        "773 in train",
+        "773 in train", {"Train_AFEW": "split train", "Val_AFEW": "split validation"},
     ),
     "mmi": Case(
         mmi_tree, ("9/S002-001", "10/S001-001", 2), ("Sessions/1767/S031-001.avi",),
@@ -148,20 +152,24 @@ CASES = {
         ("AU_OCC/F001_T1.csv", "Sequences/F001/T1/2440.jpg", "Binghamton University"),
         ("AU_OCC", "Sequences"), "BP4D folder of occurrence codes exists 2 times",
         bp4d_without_codes, "no codes", "Binghamton University",
+        parts={"AU_OCC": "occurrence codes", "Sequences": "images"},
     ),
     "fera": Case(
         fera_tree, ("training/p0-joy-1", "training/p1-anger-2", 2),
         ("training/RECORDING/*.jpg", "subjects.csv"), ("training",),
-        "GEMEP-FERA training exists 2 times",
+        "GEMEP-FERA folder of training recordings exists 2 times",
         lambda root: fera_recording(root, "p2"), "unknown emotion", "the owners of GEMEP-FERA",
         {"train": (32, 31, 30, 31, 31)}, "155 training recordings",
+        {"training": "training recordings"},
     ),
     "disfa": Case(
         disfa_tree, ("SN001_0001-0012", "SN032_0001-0012", 2),
         ("Videos_LeftCamera/LeftVideoSN001_comp.avi", "SN001_au1.txt"),
         ("ActionUnit_Labels", "Videos_LeftCamera"),
-        "DISFA videos of the left camera exists 2 times",
+        "DISFA folder of videos of the left camera exists 2 times",
         lambda root: disfa_video(root, "SN033", blank(12)), "no codes", "the owners of DISFA",
+        parts={"Videos_LeftCamera": "videos of the left camera",
+               "ActionUnit_Labels": "action unit labels"},
     ),
     "ferplus": Case(
         ferplus_tree, ("fer0000000", "fer0000048", 49),
@@ -213,8 +221,10 @@ def test_tree_that_is_there_twice_is_not_read_twice(name, tmp_path):
         CASES[name].tree(tmp_path / part)
     dataset = DATASETS[name]
     if CASES[name].double != "duplicate clip":
-        with pytest.raises(SourceError, match=re.escape(CASES[name].double)):
+        with pytest.raises(SourceError, match=re.escape(CASES[name].double)) as caught:
             list(dataset.clips(tmp_path, options_of(dataset)))
+        assert all(str(tmp_path / part) in str(caught.value) for part in ("one", "two"))
+        assert "keep one, or name it as --source" in str(caught.value)
         return
     clips = _without_doubles(dataset.clips(tmp_path, options_of(dataset)))
     reasons = [reason(clip) for clip in clips]
@@ -244,6 +254,17 @@ def test_other_tree_shows_what_was_expected_and_what_was_found(name, tmp_path, c
     if name != "ravdess":  # whose files may lie anywhere
         assert "Zip/ (one.zip, two.zip), images/ (happy/), train.csv" in shown
     assert ".hidden" not in shown and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "part"), [(n, p) for n, c in CASES.items() for p in c.parts])
+def test_missing_part_of_the_tree_is_named(name, part, tmp_path):
+    CASES[name].tree(tmp_path)
+    shutil.rmtree(tmp_path / part)
+    with pytest.raises(SourceError, match="is not the .* tree: no folder of") as caught:
+        listed(DATASETS[name], tmp_path)
+    for folder, words in CASES[name].parts.items():
+        assert (f"no folder of {words} (with" in str(caught.value)) == (folder == part)
+    assert CASES[name].layout[0] in str(caught.value)
 
 
 @with_cases
@@ -297,7 +318,7 @@ def show_face(clip: Clip) -> int:
 
 @with_cases
 def test_files_that_cannot_be_read_cost_their_clips_only(name, tmp_path, capsys, monkeypatch):
-    """Of a tree of empty files one clip is given a face; listed, prepared, prepared again."""
+    """One clip of a tree of empty files gets a face; the tree is listed and prepared twice."""
     pytest.importorskip("dlib")
     dataset, source, out = DATASETS[name], tmp_path / "set", tmp_path / "out"
     CASES[name].tree(source)

@@ -1,5 +1,7 @@
 """DISFA on miniature trees in the official layout: runs of emotions, labels, what is missing."""
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,10 +81,6 @@ def test_shorter_of_video_and_labels_ends_both(tmp_path):
     clips = listed(disfa, tmp_path)
     assert list(ranges(clips)) == ["SN001_0001-0027", "SN002_0001-0020"]
     assert "; 7 frames without a label or" in disfa.notes(list(clips.values()))[-1]
-    disfa_labels(tmp_path, "SN001", [HAPPY] * 30)
-    path = tmp_path / "ActionUnit_Labels" / "SN001" / "SN001_au26.txt"
-    path.write_text("".join(f"{line},0\n" for line in range(1, 13)))  # the shortest file counts
-    assert "SN001_0001-0012" in listed(disfa, tmp_path)
 
 
 def test_files_of_unequal_length_are_noted(tmp_path):
@@ -99,8 +97,8 @@ def test_files_of_unequal_length_are_noted(tmp_path):
         assert (good.subject, good.source.count, good.note) == ("SN002", 60, "")
 
 
-def test_files_that_are_not_of_the_folder_are_passed_over(tmp_path):
-    """Whatever their order: those of a Mac, of somebody else, of another unit, of a copy."""
+def test_other_files_in_the_folder_are_ignored(tmp_path):
+    """Hidden files of macOS, files of another person or unit, copies."""
     person(tmp_path, "SN001", [HAPPY] * 12)
     folder = tmp_path / "ActionUnit_Labels" / "SN001"
     other = "".join(f"{line},5\n" for line in range(1, 4))
@@ -119,13 +117,8 @@ def test_long_run_is_divided_and_no_part_is_short(tmp_path, monkeypatch):
     monkeypatch.setattr(disfa, "_LONGEST", 20)
     person(tmp_path, "SN001", [HAPPY] * 49)
     person(tmp_path, "SN002", [HAPPY] * 50)
-    assert [count for _, _, count in ranges(listed(disfa, tmp_path)).values()] == [
-        20,
-        29,
-        20,
-        20,
-        10,
-    ]
+    counts = [count for _, _, count in ranges(listed(disfa, tmp_path)).values()]
+    assert counts == [20, 29, 20, 20, 10]
 
 
 @given(st.integers(10, 2000))
@@ -159,13 +152,11 @@ def test_camera_can_be_chosen(tmp_path):
         assert clip.source.path.name == f"{camera.title()}VideoSN001_comp.avi"
 
 
-def test_people_of_whom_something_is_missing_are_listed(tmp_path):
+def test_people_with_missing_files_are_listed(tmp_path):
     for index in range(1, 7):
         person(tmp_path, f"SN{index:03d}", [HAPPY] * 10)
     labels, videos = tmp_path / "ActionUnit_Labels", tmp_path / "Videos_LeftCamera"
-    for path in (labels / "SN001").iterdir():
-        path.unlink()
-    (labels / "SN001").rmdir()
+    shutil.rmtree(labels / "SN001")
     (labels / "SN002" / "SN002_au5.txt").unlink()
     (videos / "LeftVideoSN003_comp.avi").unlink()
     (videos / "LeftVideoSN004_comp.avi").write_bytes(b"\0" * 5000)
@@ -231,15 +222,7 @@ def test_codes_are_intensities_by_position_in_the_video(tmp_path):
     np.testing.assert_allclose(rows[1], [0.2, *[0] * 10, 1.0], rtol=1e-6)
 
 
-def test_tree_that_is_another_names_the_layout(tmp_path):
-    person(tmp_path, "SN001", [HAPPY] * 10)
-    (tmp_path / "ActionUnit_Labels" / "SN001").rename(tmp_path / "ActionUnit_Labels" / "one")
-    with pytest.raises(SourceError, match="no folder of action unit labels") as seen:
-        listed(disfa, tmp_path)
-    assert "Expected" in str(seen.value) and "SN001_au1.txt" in str(seen.value)
-
-
-def test_disfa_from_tree_to_data_sets(tmp_path, capsys):
+def test_disfa_from_tree_to_datasets(tmp_path, capsys):
     pytest.importorskip("dlib")
     tfds = pytest.importorskip("tensorflow_datasets")
     root, out, units = tmp_path / "DISFA", tmp_path / "out", tmp_path / "units"

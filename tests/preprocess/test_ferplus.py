@@ -1,6 +1,5 @@
-"""FER-2013 with FER+ on miniature sources: table, folders, archives, odd rows; votes learnt."""
+"""FER-2013 with FER+ on miniature sources: table, folders, archives, odd rows, loaded votes."""
 
-import csv
 import functools
 import json
 import shutil
@@ -31,13 +30,18 @@ from preprocess.__main__ import main
 from preprocess.clip import SourceError
 from preprocess.datasets import ferplus
 from preprocess.datasets.fer2013_images import Still
-from tests.official_trees import examples, listed, prepare, put, reason
-
-HEADER = (
-    "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+from tests.official_trees import (
+    examples,
+    ferplus_table,
+    ferplus_votes,
+    listed,
+    prepare,
+    put,
+    reason,
 )
+
 FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
-# Row 1 is left out, so that names lag behind; row 3 bears the name of row 5; row 4 has 9 votes.
+# Row 1 is left out, so that names lag behind; row 3 has the name of row 5; row 4 has 9 votes.
 ROWS = (
     ("Training", "fer0000000.png", "4,0,0,1,3,2,0,0,0,0"),
     ("Training", "", "0,0,0,0,0,0,0,0,0,10"),
@@ -58,79 +62,68 @@ KEPT = {
 
 
 def images(rows=ROWS, same=()) -> list[np.ndarray]:
-    """Random images, one a row; `same` pairs the numbers of rows that have the same."""
+    """Random images, one per row; `same` pairs the indices of rows with the same image."""
     made = list(np.random.default_rng(0).integers(0, 256, (len(rows), 48, 48), dtype=np.uint8))
     for first, second in same:
         made[second] = made[first]
     return made
 
 
-def write_labels(folder, rows=ROWS, header=HEADER):
-    put(folder / "fer2013new.csv", "\n".join([header, *map(",".join, rows)]) + "\n")
-
-
-def write_table(folder, pictures, rows=ROWS):
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "fer2013.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["emotion", "pixels", "Usage"])
-        for (usage, *_), image in zip(rows, pictures, strict=True):
-            table.writerow([0, " ".join(map(str, image.ravel())), usage])
+@pytest.fixture
+def source(tmp_path):
+    """A folder with the votes and the table of images."""
+    ferplus_votes(tmp_path, ROWS)
+    ferplus_table(tmp_path, ROWS, images())
+    return tmp_path
 
 
 def png(image) -> bytes:
     return cv2.imencode(".png", image)[1].tobytes()
 
 
+def named(pictures, rows=ROWS) -> dict[str, bytes]:
+    """Files of the images under their names in FER+, so that the later of two is left."""
+    pairs = zip(rows, pictures, strict=True)
+    return {f"{FOLDERS[usage]}/{name}": png(im) for (usage, name, _), im in pairs if name}
+
+
 def write_named(folder, pictures, rows=ROWS):
-    """Writes the images as FER+ does: each under its name, so that the later of two is left."""
-    for (usage, name, _), image in zip(rows, pictures, strict=True):
-        path = folder / FOLDERS[usage] / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if name:
-            path.write_bytes(png(image))
+    for name, content in named(pictures, rows).items():
+        put(folder / name)
+        (folder / name).write_bytes(content)
 
 
 def write_archive(path, pictures, rows=ROWS):
     with zipfile.ZipFile(path, "w") as archive:
-        for name, (usage, image) in {
-            name: (usage, image)
-            for (usage, name, _), image in zip(rows, pictures, strict=True)
-            if name
-        }.items():
-            archive.writestr(f"{FOLDERS[usage]}/{name}", png(image))
-            archive.writestr(f"__MACOSX/{FOLDERS[usage]}/._{name}", b"of the system")
+        for name, content in named(pictures, rows).items():
+            archive.writestr(name, content)
+            archive.writestr(f"__MACOSX/._{name}", b"of the system")
 
 
 def usable(clips) -> dict:
     return {clip_id: clip for clip_id, clip in clips.items() if not clip.problem}
 
 
-def test_table_is_joined_by_row(tmp_path):
-    write_labels(tmp_path)
-    write_table(tmp_path, pictures := images())
-    clips = listed(ferplus, tmp_path)
-    assert usable(clips).keys() == KEPT and len(clips) == len(ROWS)
-    rows = {clip_id: index for index, clip_id in enumerate(clips)}
-    for clip_id in KEPT:
+def assert_pictures(clips, pictures, ids):
+    """Asserts that clips show the pictures of their rows."""
+    rows = {clip_id: row for row, clip_id in enumerate(clips)}
+    for clip_id in ids:
         assert clips[clip_id].source.pixels == pictures[rows[clip_id]].tobytes()
-    assert rows["fer0000004_row00003"] == 3 and rows["fer0000004"] == 5
+
+
+def test_table_is_joined_by_row(source):
+    clips = listed(ferplus, source)
+    assert usable(clips).keys() == KEPT and len(clips) == len(ROWS)
+    assert_pictures(clips, images(), KEPT)
+    assert list(clips)[3:6:2] == ["fer0000004_row00003", "fer0000004"]
     assert clips["fer0000003"].votes == (0, 9, 0, 0, 0, 0, 0, 0)
     assert clips["fer0000001"].votes == (6, 0, 1, 1, 0, 0, 0, 0)
     assert reason(clips["row00001"]) == "no image name"
     assert reason(clips["fer0000005"]) == "no votes"
     assert len({clip.subject for clip in clips.values()}) == len(ROWS)
-
-
-def test_splits_and_classes(tmp_path):
-    write_labels(tmp_path)
-    write_table(tmp_path, images())
-    clips = listed(ferplus, tmp_path)
-    assert [clip.split for clip in clips.values()] == ["train"] * 7 + ["validation"] * 2 + [
-        "test"
-    ] * 2
-    shown = {clip_id: clips[clip_id].label for clip_id in sorted(KEPT)}
-    assert list(shown.values()) == [
+    splits = [clip.split for clip in clips.values()]
+    assert splits == ["train"] * 7 + ["validation"] * 2 + ["test"] * 2
+    assert [clips[clip_id].label for clip_id in sorted(KEPT)] == [
         "neutral", "neutral", "happiness", "anger", "anger", "surprise", "fear", "happiness",
         "disgust",
     ]  # fmt: skip
@@ -140,41 +133,34 @@ def test_splits_and_classes(tmp_path):
 @pytest.mark.parametrize("form", ["folders", "deeper", "archive", "archives"])
 def test_named_images_are_joined_by_name(tmp_path, form):
     pictures = images()
-    if form == "folders":
-        write_labels(tmp_path)
-        write_named(tmp_path, pictures)
-    elif form == "deeper":  # as in the repository of FER+
-        write_labels(tmp_path)
-        write_named(tmp_path / "data", pictures)
+    ferplus_votes(tmp_path / "FERPlus" if form == "archive" else tmp_path, ROWS)
+    if form in ("folders", "deeper"):  # "data" as in the repository of FER+
+        write_named(tmp_path / ("data" if form == "deeper" else ""), pictures)
     elif form == "archive":
-        write_labels(tmp_path / "FERPlus")
         write_archive(tmp_path / "any name.ZIP", pictures)
         put(tmp_path / "other.zip", "no archive")
     else:
-        write_labels(tmp_path)
         write_archive(tmp_path / "a.zip", pictures[:7], ROWS[:7])
         write_archive(tmp_path / "b.zip", pictures[7:], ROWS[7:])
     clips = listed(ferplus, tmp_path)
     assert usable(clips).keys() == KEPT - {"fer0000004_row00003"}
     assert reason(clips["fer0000004_row00003"]) == "name of another row"
-    rows = {clip_id: index for index, clip_id in enumerate(clips)}
-    for clip_id in usable(clips):
-        assert clips[clip_id].source.pixels == pictures[rows[clip_id]].tobytes()
+    assert_pictures(clips, pictures, usable(clips))
 
 
 def test_table_goes_before_folders_and_these_before_archives(tmp_path):
     first, second, third = (list(np.full((len(ROWS), 48, 48), n, np.uint8)) for n in (1, 2, 3))
-    write_labels(tmp_path)
+    ferplus_votes(tmp_path, ROWS)
     write_archive(tmp_path / "images.zip", third)
     assert listed(ferplus, tmp_path)["fer0000000"].source.pixels == bytes([3]) * 2304
     write_named(tmp_path, second)
     assert listed(ferplus, tmp_path / "FER2013Train")["fer0000000"].source.pixels[0] == 2
-    write_table(tmp_path / "fer2013", first)
+    ferplus_table(tmp_path / "fer2013", ROWS, first)
     assert listed(ferplus, tmp_path)["fer0000000"].source.pixels[0] == 1
 
 
 def rows_of_one_name(second: str) -> list:
-    """Twelve rows, of which row 10 has the name of row 2, as two of the four of FER+."""
+    """Twelve rows; row 10 has the name of row 2, as in two of the four cases of FER+."""
     rows = [("Training", f"fer{index:07d}.png", "1,0,0,0,0,0,0,0,0,0") for index in range(12)]
     rows[10] = ("Training", "fer0000002.png", second)
     return rows
@@ -182,7 +168,7 @@ def rows_of_one_name(second: str) -> list:
 
 def test_name_in_two_rows_belongs_to_the_first_from_its_number_on(tmp_path):
     rows = rows_of_one_name("1,0,0,0,0,0,0,0,9,0")  # unknown, which does not count
-    write_labels(tmp_path, rows)
+    ferplus_votes(tmp_path, rows)
     write_archive(tmp_path / "images.zip", pictures := images(rows), rows)
     clips = listed(ferplus, tmp_path)
     assert clips["fer0000002"].label == "neutral" and not clips["fer0000002"].problem
@@ -193,23 +179,23 @@ def test_name_in_two_rows_belongs_to_the_first_from_its_number_on(tmp_path):
 
 def test_name_in_two_rows_with_different_votes_belongs_to_neither(tmp_path):
     rows = rows_of_one_name("0,1,0,0,0,0,0,0,0,0")
-    write_labels(tmp_path, rows)
+    ferplus_votes(tmp_path, rows)
     write_archive(tmp_path / "images.zip", pictures := images(rows), rows)
     clips = listed(ferplus, tmp_path)
     for clip_id in ("fer0000002", "fer0000002_row00010"):
         assert reason(clips[clip_id]) == "name of several rows"
     assert "fer0000002.png" in str(clips["fer0000002"].problem)
     assert len(usable(clips)) == 10
-    write_table(tmp_path, pictures, rows)  # which has the picture of each
+    ferplus_table(tmp_path, rows, pictures)  # which has the picture of each
     clips = listed(ferplus, tmp_path)
     assert len(usable(clips)) == 12
-    for clip_id, row, label in (("fer0000002", 2, 0), ("fer0000002_row00010", 10, 1)):
-        assert clips[clip_id].source.pixels == pictures[row].tobytes()
-        assert clips[clip_id].label == ferplus.CLASSES[label]
+    assert_pictures(clips, pictures, ("fer0000002", "fer0000002_row00010"))
+    assert clips["fer0000002"].label == "neutral"
+    assert clips["fer0000002_row00010"].label == "happiness"
 
 
 def test_missing_and_broken_images_are_dropped_with_the_reason(tmp_path):
-    write_labels(tmp_path)
+    ferplus_votes(tmp_path, ROWS)
     write_named(tmp_path, images())
     train = tmp_path / "FER2013Train"
     (train / "fer0000000.png").unlink()
@@ -230,7 +216,7 @@ def test_missing_and_broken_images_are_dropped_with_the_reason(tmp_path):
 
 
 def test_what_files_lack_is_taken_from_the_archives(tmp_path):
-    write_labels(tmp_path)
+    ferplus_votes(tmp_path, ROWS)
     pictures, other = images(), list(np.full((len(ROWS), 48, 48), 9, np.uint8))
     write_named(tmp_path, pictures[:4], ROWS[:4])  # partly unpacked
     (tmp_path / "FER2013Train" / "fer0000001.png").write_bytes(b"torn")
@@ -241,9 +227,7 @@ def test_what_files_lack_is_taken_from_the_archives(tmp_path):
     write_archive(tmp_path / "one.zip", pictures[2:3], ROWS[2:3])
     clips = listed(ferplus, tmp_path)
     assert usable(clips).keys() == KEPT - {"fer0000004_row00003"}
-    rows = {clip_id: index for index, clip_id in enumerate(clips)}
-    for clip_id in KEPT - {"fer0000004", "fer0000004_row00003"}:
-        assert clips[clip_id].source.pixels == pictures[rows[clip_id]].tobytes()
+    assert_pictures(clips, pictures, KEPT - {"fer0000004", "fer0000004_row00003"})
     write_archive(tmp_path / "other.zip", other, ROWS)
     clips = listed(ferplus, tmp_path)
     assert not clips["fer0000000"].problem and not clips["fer0000008"].problem  # these are files
@@ -252,7 +236,7 @@ def test_what_files_lack_is_taken_from_the_archives(tmp_path):
 
 
 def test_archives_that_cannot_be_read_are_named(tmp_path):
-    write_labels(tmp_path)
+    ferplus_votes(tmp_path, ROWS)
     write_archive(tmp_path / "a.zip", images())
     whole = (tmp_path / "a.zip").read_bytes()
     (tmp_path / "a.zip").write_bytes(whole[: len(whole) // 2])
@@ -266,7 +250,7 @@ def test_archives_that_cannot_be_read_are_named(tmp_path):
 
 
 def test_names_are_found_whatever_their_case(tmp_path):
-    write_labels(tmp_path, [(usage, name.upper(), votes) for usage, name, votes in ROWS])
+    ferplus_votes(tmp_path, [(usage, name.upper(), votes) for usage, name, votes in ROWS])
     write_named(tmp_path, images()[:7], ROWS[:7])
     train = tmp_path / "FER2013Train"
     (train / "fer0000000.png").rename(train / "fer0000000.PNG")
@@ -280,7 +264,7 @@ def test_names_are_found_whatever_their_case(tmp_path):
 
 @pytest.mark.parametrize("size", [(100_000, 100_000), (40_000, 40_000), (30_000, 30_000), (0, 48)])
 def test_absurd_image_costs_itself_only(tmp_path, size):
-    write_labels(tmp_path)
+    ferplus_votes(tmp_path, ROWS)
     write_named(tmp_path, images())
     content = bytearray(png(images()[0]))
     content[16:24] = struct.pack(">II", *size)
@@ -293,7 +277,7 @@ def test_absurd_image_costs_itself_only(tmp_path, size):
 
 
 def test_damaged_archive_costs_its_image_only(tmp_path):
-    write_labels(tmp_path)
+    ferplus_votes(tmp_path, ROWS)
     write_archive(path := tmp_path / "images.zip", images())
     content = bytearray(path.read_bytes())
     start = content.find(png(images()[0]))
@@ -307,7 +291,7 @@ def test_damaged_archive_costs_its_image_only(tmp_path):
 @pytest.mark.parametrize("kind", ["STORED", "DEFLATED", "BZIP2", "LZMA", "short", "unknown"])
 def test_member_that_cannot_be_unpacked_costs_itself_only(tmp_path, kind):
     method = getattr(zipfile, f"ZIP_{kind}", zipfile.ZIP_STORED)
-    write_labels(tmp_path)
+    ferplus_votes(tmp_path, ROWS)
     with zipfile.ZipFile(path := tmp_path / "images.zip", "w", method) as archive:
         for (_, name, _), image in list(zip(ROWS, images(), strict=True))[7:]:
             archive.writestr(name, png(image))
@@ -332,25 +316,18 @@ def test_member_that_cannot_be_unpacked_costs_itself_only(tmp_path, kind):
 @pytest.mark.parametrize(
     ("pixels", "detail"),
     [
-        ("1 2 3", "3 of 2304"),
-        ("", "0 of 2304"),
-        (" ".join(["7"] * 2305), "2305 of 2304"),
-        (" ".join(["7"] * 2303 + ["x"]), "invalid literal"),
-        (" ".join(["7"] * 2303 + ["256"]), "range"),
-        (" ".join(["7"] * 2303 + ["-1"]), "range"),
+        ("1 2 3", "3 of 2304"), ("", "0 of 2304"), ("7 " * 2305, "2305 of 2304"),
+        ("7 " * 2303 + "x", "invalid literal"), ("7 " * 2303 + "256", "range"),
+        ("7 " * 2303 + "-1", "range"),
     ],
-)
-def test_torn_pixels_cost_their_row_only(tmp_path, pixels, detail):
-    write_labels(tmp_path)
-    write_table(tmp_path, images())
-    lines = (tmp_path / "fer2013.csv").read_text().splitlines()
+)  # fmt: skip
+def test_torn_pixels_cost_their_row_only(source, pixels, detail):
+    lines = (source / "fer2013.csv").read_text().splitlines()
     lines[1] = f"0,{pixels},Training"
-    put(tmp_path / "fer2013.csv", "\n".join(lines))
-    clips = listed(ferplus, tmp_path)
-    assert reason(clips["fer0000000"]) == "torn pixels"
-    assert "row 0 of" in str(clips["fer0000000"].problem) and detail in str(
-        clips["fer0000000"].problem
-    )
+    put(source / "fer2013.csv", "\n".join(lines))
+    clips = listed(ferplus, source)
+    problem = str(clips["fer0000000"].problem)
+    assert problem.startswith("torn pixels: row 0 of") and detail in problem
     assert usable(clips).keys() == KEPT - {"fer0000000"}
 
 
@@ -362,116 +339,86 @@ def test_torn_pixels_cost_their_row_only(tmp_path, pixels, detail):
         "4,97,0,0,0,0,0,0,0,0", f"{'9' * 5000},0,0,1,3,2,0,0,0,0",
     ],
 )  # fmt: skip
-def test_impossible_votes_cost_their_row_only(tmp_path, cells):
-    write_labels(tmp_path, [(*ROWS[0][:2], cells), *ROWS[1:]])
-    write_table(tmp_path, images())
-    clips = listed(ferplus, tmp_path)
+def test_impossible_votes_cost_their_row_only(source, cells):
+    ferplus_votes(source, [(*ROWS[0][:2], cells), *ROWS[1:]])
+    clips = listed(ferplus, source)
     assert reason(clips["fer0000000"]) == "impossible votes"
     assert len(str(clips["fer0000000"].problem)) < 200
     assert usable(clips).keys() == KEPT - {"fer0000000"}
 
 
 @pytest.mark.parametrize("ending", [".0", ".", ".000"])
-def test_votes_may_be_written_with_a_point(tmp_path, ending):
-    more = [(usage, name, votes.replace(",", f"{ending},")) for usage, name, votes in ROWS]
-    write_labels(tmp_path, more)
-    write_table(tmp_path, images())
-    clips = listed(ferplus, tmp_path)
+def test_votes_may_be_written_with_a_point(source, ending):
+    ferplus_votes(source, [(*row[:2], row[2].replace(",", f"{ending},")) for row in ROWS])
+    clips = listed(ferplus, source)
     assert usable(clips).keys() == KEPT
     assert clips["fer0000000"].votes == (4, 0, 0, 1, 3, 2, 0, 0)
     assert clips["fer0000008"].votes == (0, 10, 0, 0, 0, 0, 0, 0)
 
 
-def test_columns_of_votes_are_found_by_their_names(tmp_path):
-    names = HEADER.split(",")
+def test_columns_of_votes_are_found_by_their_names(source):
+    lines = (source / "fer2013new.csv").read_text().splitlines()
+    header, *rows = (line.split(",") for line in lines)
     order = [11, 0, 9, 1, *range(2, 9), 10]
-    lines = [",".join([*row[:2], row[2]]).split(",") for row in ROWS]
-    put(
-        tmp_path / "fer2013new.csv",
-        "\ufeff"
-        + "\r\n".join(
-            ",".join(cells[place] for place in order)
-            for cells in [[f" {name.upper()} " for name in names], *lines]
-        ),
-    )
-    write_table(tmp_path, images())
-    clips = listed(ferplus, tmp_path)
+    table = [[f" {name.upper()} " for name in header], *rows]
+    text = "\r\n".join(",".join(cells[column] for column in order) for cells in table)
+    put(source / "fer2013new.csv", f"\ufeff{text}")
+    clips = listed(ferplus, source)
     assert usable(clips).keys() == KEPT
     assert clips["fer0000000"].votes == (4, 0, 0, 1, 3, 2, 0, 0)
     assert clips["fer0000007"].votes == (0, 0, 0, 0, 0, 0, 8, 2)
 
 
-def test_sources_that_do_not_fit_are_refused(tmp_path):
-    write_labels(tmp_path)
-    with pytest.raises(SourceError, match=r"no images \(fer2013.csv, fer0000000.png"):
-        listed(ferplus, tmp_path)
-    write_table(tmp_path, images()[:-1], ROWS[:-1])
-    with pytest.raises(SourceError, match=r"has 10 rows, fer2013new.csv 11: .* row by row"):
-        listed(ferplus, tmp_path)
-    other = [ROWS[0], ("PublicTest", *ROWS[1][1:]), *ROWS[2:]]
-    write_table(tmp_path, images(), other)
-    with pytest.raises(SourceError, match=r"row 1 of .* is for 'PublicTest', .* 'Training'"):
-        listed(ferplus, tmp_path)
-    write_table(tmp_path, images())
-    write_labels(tmp_path, [("Test", *ROWS[0][1:])])
-    with pytest.raises(SourceError, match="the usage of row 0 is 'Test', not Training"):
-        listed(ferplus, tmp_path)
-    write_labels(tmp_path, header=HEADER.replace("fear", "fright"))
-    with pytest.raises(SourceError, match="has no column fear"):
-        listed(ferplus, tmp_path)
-    (tmp_path / "fer2013new.csv").write_bytes(bytes(range(256)))
-    with pytest.raises(SourceError, match="cannot be read"):
-        listed(ferplus, tmp_path)
-    write_labels(tmp_path, [])
-    with pytest.raises(SourceError, match="contains no votes"):
-        listed(ferplus, tmp_path)
+def test_sources_that_do_not_fit_are_refused(source):
+    def refused(message):
+        with pytest.raises(SourceError, match=message):
+            listed(ferplus, source)
+
+    (source / "fer2013.csv").unlink()
+    refused(r"no images \(fer2013.csv, fer0000000.png")
+    ferplus_table(source, ROWS[:-1], images()[:-1])
+    refused(r"has 10 rows, fer2013new.csv 11: .* row by row")
+    ferplus_table(source, [ROWS[0], ("PublicTest", *ROWS[1][1:]), *ROWS[2:]], images())
+    refused(r"row 1 of .* is for 'PublicTest', .* 'Training'")
+    ferplus_table(source, ROWS, images())
+    ferplus_votes(source, [("Test", *ROWS[0][1:])])
+    refused("the usage of row 0 is 'Test', not Training")
+    ferplus_votes(source, ROWS, [*ferplus.VOTES[:6], "fright", "contempt"])
+    refused("has no column fear")
+    (source / "fer2013new.csv").write_bytes(bytes(range(256)))
+    refused("cannot be read")
+    ferplus_votes(source, [])
+    refused("contains no votes")
 
 
-class Options:
-    drop_duplicates = True
+def test_images_that_are_in_train_too_are_counted_and_can_be_dropped(source, capsys):
+    # row 6 has no votes and is not trained on, so its copy may be tested
+    ferplus_table(source, ROWS, images(same=[(0, 2), (0, 7), (3, 9), (6, 10)]))
+    for drop, verb in ((False, "leaves"), (True, "has left")):
+        clips = listed(ferplus, source, drop_duplicates=drop)
+        dropped = [name for name, clip in clips.items() if reason(clip) == "duplicate image"]
+        assert dropped == (["fer0000006", "fer0000008"] if drop else [])
+        assert len(usable(clips)) == len(KEPT) - len(dropped)
+        notes = ferplus.notes(list(usable(clips).values()))
+        assert [note for note in notes if "pixels of one in train" in note] == [
+            f"1 of 2 images in {split} have the pixels of one in train; --drop-duplicates {verb} "
+            "them out"
+            for split in ("validation", "test")
+        ]
+        assert notes[-1].startswith("not all")  # without counting what was dropped on purpose
+        assert notes[-1].endswith("train 5 of 28,559, validation 2 of 3,579, test 2 of 3,573")
+    assert main(["ferplus", "--source", str(source), "--dry-run", "--drop-duplicates"]) == 0
+    shown = capsys.readouterr().out
+    assert "7 of 11 clips would be read" in shown and "validation 2 of 3,579" in shown
+    assert "fer0000006: duplicate image: a training image has the same pixels" in shown
 
 
-def test_images_that_are_in_train_too_are_counted_and_can_be_dropped(tmp_path):
-    write_labels(tmp_path)
-    # of row 6, which has no votes and is not trained on, the same may be tested
-    write_table(tmp_path, images(same=[(0, 2), (0, 7), (3, 9), (6, 10)]))
-    clips = listed(ferplus, tmp_path)
-    kept = list(usable(clips).values())
-    told = [note for note in ferplus.notes(kept) if "pixels of one in train" in note]
-    assert [note.split(" have")[0] for note in told] == [
-        "1 of 2 images in validation", "1 of 2 images in test",
-    ]  # fmt: skip
-    assert all("--drop-duplicates leaves them out" in note for note in told)
-    fewer = {clip.clip_id: reason(clip) for clip in ferplus.clips(tmp_path, Options)}
-    assert [name for name, why in fewer.items() if why == "duplicate image"] == [
-        "fer0000006", "fer0000008",
-    ]  # fmt: skip
-    assert len([name for name, why in fewer.items() if not why]) == len(KEPT) - 2
-    notes = ferplus.notes([c for c in ferplus.clips(tmp_path, Options) if not c.problem])
-    told = [note for note in notes if "pixels of one in train" in note]
-    assert [note.split(" have")[0] for note in told] == [
-        "1 of 2 images in validation", "1 of 2 images in test",
-    ]  # fmt: skip
-    assert all("--drop-duplicates has left them out" in note for note in told)
-    assert notes[-1].endswith("train 5 of 28,559, validation 2 of 3,579, test 2 of 3,573")
-
-
-def test_images_that_are_there_once_are_not_counted(tmp_path):
-    write_labels(tmp_path)
-    write_table(tmp_path, images(same=[(0, 2), (7, 9), (6, 10)]))  # 6 has no votes
-    for options in (None, Options):
-        clips = list(ferplus.clips(tmp_path, options))
-        assert len([clip for clip in clips if not clip.problem]) == len(KEPT)
-        notes = ferplus.notes([clip for clip in clips if not clip.problem])
-        assert not [note for note in notes if "pixels" in note]
-
-
-def test_missing_images_of_the_release_are_noted(tmp_path):
-    write_labels(tmp_path)
-    write_table(tmp_path, images())
-    (note,) = (n for n in ferplus.notes(list(usable(listed(ferplus, tmp_path)).values()))
-               if n.startswith("not all"))  # fmt: skip
-    assert note.endswith("train 5 of 28,559, validation 2 of 3,579, test 2 of 3,573")
+@pytest.mark.parametrize("drop", [False, True])
+def test_images_that_are_there_once_are_not_counted(source, drop):
+    ferplus_table(source, ROWS, images(same=[(0, 2), (7, 9), (6, 10)]))  # 6 has no votes
+    clips = usable(listed(ferplus, source, drop_duplicates=drop))
+    assert len(clips) == len(KEPT)
+    assert not [note for note in ferplus.notes(list(clips.values())) if "pixels" in note]
 
 
 @pytest.mark.parametrize("size", [32, 48, 64])
@@ -479,15 +426,11 @@ def test_image_is_the_crop(size):
     image = images()[0]
     sequence = Still(image.tobytes()).face(size)
     stored = cv2.imdecode(sequence.crops, cv2.IMREAD_UNCHANGED)
-    assert stored.shape == (size, size) and sequence.crop_offsets.tolist() == [
-        0,
-        len(sequence.crops),
-    ]
-    if size == 48:
-        np.testing.assert_array_equal(stored, image)
-    if size == 64:
-        wanted = cv2.resize(image, (64, 64), interpolation=cv2.INTER_CUBIC)
-        np.testing.assert_array_equal(stored, wanted)
+    assert stored.shape == (size, size)
+    assert sequence.crop_offsets.tolist() == [0, len(sequence.crops)]
+    if size >= 48:
+        wanted = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
+        np.testing.assert_array_equal(stored, wanted if size > 48 else image)
     assert sequence.detected.tolist() == [True]
     assert np.isnan(sequence.landmarks).all() and np.isnan(sequence.crop_landmarks).all()
     assert Still(image.tobytes()).face(0).crops is None
@@ -497,13 +440,13 @@ def test_image_is_the_crop(size):
 def ready(tmp_path_factory):
     """The miniature dataset, prepared by the command: folder and report."""
     source = tmp_path_factory.mktemp("source")
-    write_labels(source)
-    write_table(source, images(same=[(0, 7)]))
+    ferplus_votes(source, ROWS)
+    ferplus_table(source, ROWS, images(same=[(0, 7)]))
     out = tmp_path_factory.mktemp("out") / "ferplus"
     return out, prepare("ferplus", source, out)
 
 
-def test_from_table_to_data_set(ready):
+def test_from_table_to_dataset(ready):
     out, report = ready
     assert report["counts"] == {"seen": 11, "kept": 9, "dropped": 2, "read": 11, "reused": 0}
     assert report["dropped"] == {"no image name": 1, "no votes": 1}
@@ -570,13 +513,13 @@ def test_dimensions_and_ratings_can_be_chosen(ready):
         load(ready[0], words=(("anger", "cross"),))
 
 
-def test_class_with_most_votes_can_be_learnt_too(ready):
+def test_class_with_most_votes_can_be_a_target(ready):
     clips = load_clips(ready[0], 1, "last", "ferplus", crop_size=0)
     assert clips.classes == emotion_ratings.FERPLUS_EMOTIONS
     assert clips.labels[clips.clip_ids.index("fer0000009")] == 5
 
 
-def test_what_the_data_cannot_teach_is_said(ready, prepared):
+def test_missing_landmarks_and_votes_are_named(ready, prepared):
     with pytest.raises(NotPreparedError, match="has pictures and no landmarks"):
         load_clips(ready[0], 1, "last", "ferplus", target="votes")
     with pytest.raises(NotPreparedError, match="has no votes of several people"):
@@ -593,17 +536,6 @@ def test_augmentation_does_without_landmarks(ready):
     frames, points = change(keys, batch["frames"], batch["crop_landmarks"])
     assert frames.shape == (2, 1, 44, 44, 3) and np.isfinite(frames).all() and frames.std() > 20
     assert points.shape == (2, 1, 68, 2) and np.isnan(points).all()
-
-
-def test_command_lists_and_drops(tmp_path, capsys):
-    write_labels(tmp_path)
-    write_table(tmp_path, images(same=[(0, 7)]))
-    assert main(["ferplus", "--source", str(tmp_path), "--dry-run", "--drop-duplicates"]) == 0
-    shown = capsys.readouterr().out
-    assert "8 of 11 clips would be read" in shown
-    assert "fer0000006: duplicate image: a training image has the same pixels" in shown
-    assert "1 of 2 images in validation have the pixels of one in train" in shown
-    assert "validation 2 of 3,579" in shown  # nothing is missing but what was asked for
 
 
 def test_real_votes_are_those_of_the_specification(real_data):

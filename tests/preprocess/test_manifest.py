@@ -14,11 +14,7 @@ from preprocess.clip import SourceError
 from preprocess.datasets import manifest
 from preprocess.datasets.manifest import DrawnPerson
 from tests.conftest import ROOT
-from tests.official_trees import options_of
-
-
-def options(render=False):
-    return options_of(manifest, render=render)
+from tests.official_trees import options_of, write_openface
 
 
 def listed(tmp_path, text: str, encoding="utf-8", **chosen):
@@ -26,7 +22,7 @@ def listed(tmp_path, text: str, encoding="utf-8", **chosen):
         (tmp_path / name).touch()
     path = tmp_path / "manifest.csv"
     path.write_text(text, encoding=encoding)
-    return list(manifest.clips(path, options(**chosen)))
+    return list(manifest.clips(path, options_of(manifest, **chosen)))
 
 
 def test_manifest_rows(tmp_path):
@@ -37,11 +33,6 @@ def test_manifest_rows(tmp_path):
     assert (first.split, first.fps, first.source) == ("train", 0, tmp_path / "a.mp4")
     assert (second.label, second.split, second.fps) == ("calm now", "test", 12.5)
     assert first.problem is second.problem is None
-
-
-def test_manifest_with_byte_order_mark_and_without_split(tmp_path):
-    (clip,) = listed(tmp_path, "path,subject,label\na.mp4,p1,joy\n", "utf-8-sig")
-    assert clip.split == "train"
 
 
 @pytest.mark.parametrize(
@@ -67,15 +58,13 @@ def test_bad_row_is_listed_with_its_problem(tmp_path, row, reason):
     assert "line 3" in f"{bad.clip_id} {bad.problem}"
 
 
-def test_splits_have_other_names(tmp_path):
-    given = {"a.mp4": "Train", "b.mp4": "VAL", "ü x.mp4": "dev"}
-    text = "".join(f"{name},p,joy,{split}\n" for name, split in given.items())
-    clips = listed(tmp_path, "path,subject,label,split\n" + text)
+def test_splits_have_several_names(tmp_path):
+    (clip,) = listed(tmp_path, "path,subject,label\na.mp4,p1,joy\n", "utf-8-sig")
+    assert clip.split == "train"
+    header = "path,subject,label,split\n"
+    clips = listed(tmp_path, f"{header}a.mp4,p,joy,Train\nb.mp4,p,joy,VAL\nü x.mp4,p,joy,dev\n")
     assert [clip.split for clip in clips] == ["train", "validation", "validation"]
-
-
-def test_misspelt_split_is_told_the_names(tmp_path):
-    (clip,) = listed(tmp_path, "path,subject,label,split\na.mp4,p1,joy,tset\n")
+    (clip,) = listed(tmp_path, f"{header}a.mp4,p1,joy,tset\n")
     assert "line 2: 'tset' is not one of train, validation, test" in str(clip.problem)
 
 
@@ -100,7 +89,7 @@ def test_what_is_no_manifest_says_what_one_is(tmp_path, content, message):
     path = tmp_path / "manifest.csv"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):
-        list(manifest.clips(path, options()))
+        list(manifest.clips(path, options_of(manifest)))
 
 
 def write_landmarks(path, lost=(), wild=()) -> np.ndarray:
@@ -108,10 +97,8 @@ def write_landmarks(path, lost=(), wild=()) -> np.ndarray:
     points = 4 * make_clip(0, 0, 3, frames=8).true_landmarks + 700
     points[list(lost)] = 0
     points[list(wild)] *= 40
-    names = ["frame", "timestamp", *(f" {axis}_{k}" for axis in "xy" for k in range(68))]
-    indices = np.arange(3, 11)
-    table = np.column_stack([indices, indices / 12.5, points.transpose(0, 2, 1).reshape(8, 136)])
-    np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.4f")
+    numbers = np.arange(3, 11)
+    write_openface(path, points, frame=numbers, timestamp=numbers / 12.5)
     return points
 
 
@@ -173,4 +160,4 @@ def test_landmark_file_without_a_face_cannot_be_drawn(tmp_path):
 @pytest.mark.parametrize("source", [None, "/does/not/exist"])
 def test_missing_source(source):
     with pytest.raises(SourceError, match="source|exist"):
-        list(manifest.clips(source, options()))
+        list(manifest.clips(source, options_of(manifest)))

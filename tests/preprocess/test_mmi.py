@@ -1,4 +1,4 @@
-"""MMI on miniature trees in the official layout: labels, views, include-lists, two-view videos."""
+"""MMI on miniature trees in the official layout: labels, views, include lists, two views."""
 
 import os
 import pickle
@@ -10,7 +10,6 @@ import pytest
 
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.faces.labels import MMI_CLASSES
-from fer_jax.faces.landmarks import eye_distance
 from fer_jax.faces.sequence import ClipError
 from fer_jax.synthetic.clips import make_clip, render
 from fer_jax.synthetic.face_model import project
@@ -23,6 +22,7 @@ from preprocess.read import needs_detection, read_clip
 from tests.official_trees import (
     STRAY,
     drawn,
+    error_of,
     examples,
     listed,
     mmi_session,
@@ -53,25 +53,18 @@ def test_codes_are_classes(tmp_path):
     assert (first.subject, first.split, first.note) == ("S001", "train", "")
 
 
-@pytest.mark.parametrize("value", [" 4\t", "4.0", "04", "Happiness", " HAPPINESS"])
-def test_label_may_be_written_otherwise(tmp_path, value):
-    mmi_session(tmp_path, 1, emotion=value)
-    assert only(tmp_path).label == "happiness"
-
-
-@pytest.mark.parametrize("value", [None, "", "  ", "0", "7", "1.5", "-1", "nan", "boredom", "1;4"])
-def test_other_labels_and_none_are_no_label(tmp_path, value):
-    mmi_session(tmp_path, 1, emotion=value)
-    mmi_session(tmp_path, 2, "S002-001")
-    clips = listed(mmi, tmp_path)
-    assert reason(clips["1/S001-001"]) == "no label" and not reason(clips["2/S002-001"])
-    assert "S001-001.xml" in clips["1/S001-001"].problem.detail
-
-
-def test_video_without_an_xml_has_no_label(tmp_path):
-    mmi_session(tmp_path, 1)
-    (tmp_path / "Sessions" / "1" / "S001-001.xml").unlink()
-    assert str(only(tmp_path).problem).startswith("no label: there is no S001-001.xml beside")
+def test_labels_are_codes_or_names(tmp_path):
+    for session, value in enumerate((" 4\t", "4.0", "04", "Happiness", " HAPPINESS")):
+        mmi_session(tmp_path / "good", session, emotion=value)
+    assert {clip.label for clip in listed(mmi, tmp_path / "good").values()} == {"happiness"}
+    values = (None, "", "  ", "0", "7", "1.5", "-1", "nan", "boredom", "1;4")
+    for session, value in enumerate(values):
+        mmi_session(tmp_path / "bad", session, emotion=value)
+    for clip in listed(mmi, tmp_path / "bad").values():
+        assert reason(clip) == "no label" and "S001-001.xml" in clip.problem.detail
+    (tmp_path / "bad" / "Sessions" / "1" / "S001-001.xml").unlink()
+    problem = listed(mmi, tmp_path / "bad")["1/S001-001"].problem
+    assert str(problem).startswith("no label: there is no S001-001.xml beside")
 
 
 def test_names_of_xml_are_compared_without_case_and_namespace(tmp_path):
@@ -124,7 +117,7 @@ def test_subject_by_xml_then_by_file_name(tmp_path, video, person, subject, note
     assert (clip.subject, clip.note, reason(clip)) == (subject, note, "")
 
 
-def test_nobody_knows_who_it_is(tmp_path):
+def test_unknown_subject_is_listed(tmp_path):
     mmi_session(tmp_path, 1, "film")
     assert reason(only(tmp_path)) == "unknown subject"
     mmi_session(tmp_path, 1, "film", emotion=None)
@@ -134,8 +127,8 @@ def test_nobody_knows_who_it_is(tmp_path):
 
 
 def test_views_are_read_from_session_xml(tmp_path):
-    for index, view in enumerate(("0", " 0.0", "1", "2", "3", "side", None, "")):
-        mmi_session(tmp_path, index, view=view)
+    for session, view in enumerate(("0", " 0.0", "1", "2", "3", "side", None, "")):
+        mmi_session(tmp_path, session, view=view)
     clips = list(listed(mmi, tmp_path).values())
     assert [reason(clip) for clip in clips] == [
         "", "", "profile view", "", "unknown view", "unknown view", "", "",
@@ -147,7 +140,7 @@ def test_views_are_read_from_session_xml(tmp_path):
     assert all(clips[k].source.name == "S001-001.avi" for k in (0, 1, 6, 7))
 
 
-def test_every_video_of_a_session_is_looked_at(tmp_path):
+def test_every_video_of_a_session_is_listed(tmp_path):
     mmi_session(tmp_path, 5, "S002-001", "3")
     mmi_session(tmp_path, 5, "S002-002", "6")
     put(tmp_path / "Sessions" / "5" / "S002-003.avi")
@@ -175,20 +168,16 @@ def test_sessions_of_stills_are_listed_with_the_reason(tmp_path):
 
 
 def test_sessions_come_in_the_order_of_their_numbers(tmp_path):
-    for index in ("10", "9", "0100", "2000"):
-        mmi_session(tmp_path, index)
+    for session in ("10", "9", "0100", "2000"):
+        mmi_session(tmp_path, session)
     put(tmp_path / "Sessions" / "index" / "S001-001.avi")
-    assert [clip_id.split("/")[0] for clip_id in listed(mmi, tmp_path)] == [
-        "9",
-        "10",
-        "0100",
-        "2000",
-    ]
+    sessions = [clip_id.split("/")[0] for clip_id in listed(mmi, tmp_path)]
+    assert sessions == ["9", "10", "0100", "2000"]
 
 
 def test_include_list_names_sessions_or_clips(tmp_path):
-    for index, video in (("0012", "S001-001"), ("13", "S001-002"), ("14", "S002-001")):
-        mmi_session(tmp_path, index, video)
+    for session, video in (("0012", "S001-001"), ("13", "S001-002"), ("14", "S002-001")):
+        mmi_session(tmp_path, session, video)
     mmi_session(tmp_path, "14", "S002-002")
     put(tmp_path / "Sessions" / "15" / "S003-001.jpg")
     put(tmp_path / "list.txt", "\ufeff# of the paper\n12\n\n14/s002-002\n 0015 # stills\n16\n")
@@ -198,10 +187,8 @@ def test_include_list_names_sessions_or_clips(tmp_path):
     }  # fmt: skip
     assert f"{tmp_path / 'list.txt'} lists 16" in str(clips["16"].problem)
     put(tmp_path / "list.txt", "S001-002\r\nS002-001.avi")
-    assert list(listed(mmi, tmp_path, include=str(tmp_path / "list.txt"))) == [
-        "13/S001-002",
-        "14/S002-001",
-    ]
+    clips = listed(mmi, tmp_path, include=str(tmp_path / "list.txt"))
+    assert list(clips) == ["13/S001-002", "14/S002-001"]
 
 
 @pytest.mark.parametrize(
@@ -210,12 +197,12 @@ def test_include_list_names_sessions_or_clips(tmp_path):
         (None, "cannot be read: No such file"),
         (b"\xff\xfe\x00", "is not a text in UTF-8"),
         (b"# nothing\n\n", "is empty"),
-        (b"77\nS999-001\n", r"nothing that .*list.txt lists is under .*sessions 3 to 12"),
+        (b"77\nS999-001\n", r"nothing that .*list.txt lists is in .*sessions 3 to 12"),
     ],
 )
 def test_include_list_that_cannot_be_used(tmp_path, content, words):
-    for index in (3, 12):
-        mmi_session(tmp_path, index)
+    for session in (3, 12):
+        mmi_session(tmp_path, session)
     if content is not None:
         (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(SourceError, match=words):
@@ -251,12 +238,6 @@ def read_half(root, frames):
     return read_clip(only(root))
 
 
-def error_of(landmarks, truth) -> float:
-    """RMSE in eye distances."""
-    distance = np.sqrt(((landmarks - truth) ** 2).sum(-1).mean())
-    return float(distance / eye_distance(truth).mean())
-
-
 @pytest.mark.parametrize("frontal", ["left", "right"])
 def test_frontal_half_is_kept(tmp_path, two_views, frontal):
     front, side, truth = two_views
@@ -271,11 +252,10 @@ def test_frontal_half_is_kept(tmp_path, two_views, frontal):
 @pytest.mark.parametrize("what", ["heads", "frame"])
 def test_two_views_that_lie_on_their_side(tmp_path, two_views, what, turned):
     front, side, truth = two_views
-    if what == "heads":  # the camera was turned, its two pictures stand side by side
-        pairs = zip(side, front, strict=True)
+    pairs = zip(side, front, strict=True)
+    if what == "heads":  # both cameras were turned, their pictures are side by side
         frames = [np.hstack([np.rot90(view, turned) for view in pair]) for pair in pairs]
     else:  # the finished frame was turned
-        pairs = zip(side, front, strict=True)
         frames = [np.rot90(np.hstack(pair), turned).copy() for pair in pairs]
     sequence, notes = read_half(tmp_path, frames)
     assert notes["rotation"] == 90 * turned and notes["other_faces"] == 0
@@ -338,7 +318,7 @@ def test_changed_video_is_another_source(tmp_path):
     assert cached(tmp_path / "a") != before
 
 
-def test_mmi_from_tree_to_data_set(tmp_path, capsys, two_views):
+def test_mmi_from_tree_to_dataset(tmp_path, capsys, two_views):
     front, side, truth = two_views
     root = tmp_path / "mmi"
     lying = [np.rot90(image).copy() for image in drawn(0, 4)]

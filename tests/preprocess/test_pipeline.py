@@ -1,4 +1,4 @@
-"""Many clips at once: finished ones are kept, bad ones are listed, none stops the others."""
+"""Reading many clips: finished ones are cached, bad ones listed, and none stops the others."""
 
 import dataclasses
 import os
@@ -11,11 +11,12 @@ import pytest
 from fer_jax.faces.sequence import ClipError, Sequence
 from preprocess import pipeline
 from preprocess.clip import Clip, LandmarkSource
+from tests.official_trees import put
 
 
 @dataclasses.dataclass(frozen=True)
 class Made(LandmarkSource):
-    """A source that gives landmarks, or trouble, and leaves a trace of having been read."""
+    """A source of landmarks, or of trouble, that records when it is read."""
 
     folder: str
     name: str
@@ -52,7 +53,7 @@ def times_read(folder, name: str) -> int:
     return len(trace.read_text()) if trace.exists() else 0
 
 
-def test_trouble_is_told_and_the_rest_goes_on(tmp_path):
+def test_failures_are_listed_and_other_clips_read(tmp_path):
     clips = clips_of(tmp_path, a="", bb="clip", c="error", d="kill", e="faceless", ffff="")
     listed = Clip("g", "p", "joy", None, problem=ClipError("empty label", "line 7"))
     done = run([*clips, listed], tmp_path / "cache")
@@ -139,18 +140,12 @@ def test_changed_file_behind_a_source_is_another_clip(tmp_path):
 
 
 def test_new_frame_in_a_folder_is_another_clip(tmp_path):
-    folder = tmp_path / "frames"
-    folder.mkdir()
-    (folder / "1.png").write_text("one")
-    clip = Clip("a", "p", "joy", folder)
-    before = pipeline.cache_file(clip, tmp_path, "")
-    (folder / "2.png").write_text("two")
-    assert pipeline.cache_file(clip, tmp_path, "") != before
-
-
-def test_file_that_went_away_is_listed(tmp_path):
-    clip = Clip("a", "p", "joy", tmp_path / "gone.csv")
+    clip = Clip("a", "p", "joy", tmp_path / "frames")
     assert run([clip], tmp_path / "cache")["a"][0].reason == "missing file"
+    put(clip.source / "1.png", "one")
+    before = pipeline.cache_file(clip, tmp_path, "")
+    put(clip.source / "2.png", "two")
+    assert pipeline.cache_file(clip, tmp_path, "") != before
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])

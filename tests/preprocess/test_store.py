@@ -1,4 +1,4 @@
-"""The prepared dataset: what goes in comes out, and nothing is overwritten by accident."""
+"""The prepared dataset: examples survive the round trip; nothing is overwritten by accident."""
 
 import dataclasses
 import json
@@ -37,16 +37,22 @@ def examples(count=9, units=None):
         yield clip, Sequence(points, detected, indices, 12.5, (640, 480), more)
 
 
-def write(out, count=9, units=None, **report):
-    out.mkdir(exist_ok=True)
+def write(out, count=9, units=None, made=None, splits=("train", "test", "other_set"), **report):
+    """Writes `examples`, or what `made` yields; `report` are further fields of report.json."""
+    crop_size = report.pop("crop_size", 0)
     store.write_dataset(
         out,
-        lambda: examples(count, units),
-        splits=["train", "test", "other_set"],
+        made or (lambda: examples(count, units)),
+        splits=splits,
         classes=CLASSES,
         action_units=None if units is None else [f"AU{n}" for n in range(units)],
         report={"request": REQUEST, **report},
+        crop_size=crop_size,
     )
+
+
+def of_split(split):
+    return lambda: (example for example in examples() if example[0].split == split)
 
 
 def read(out) -> dict:
@@ -88,13 +94,9 @@ def with_crops(sequence: Sequence) -> Sequence:
 
 
 def test_crops_go_in_and_come_out(tmp_path):
-    store.write_dataset(
+    write(
         tmp_path,
-        lambda: ((clip, with_crops(sequence)) for clip, sequence in examples()),
-        splits=["train", "test", "other_set"],
-        classes=CLASSES,
-        action_units=None,
-        report={"request": REQUEST},
+        made=lambda: ((clip, with_crops(sequence)) for clip, sequence in examples()),
         crop_size=64,
     )
     rows = {row["clip_id"].decode(): row for split in read(tmp_path).values() for row in split}
@@ -110,16 +112,11 @@ def test_crops_go_in_and_come_out(tmp_path):
     assert metadata["framing"] == {"eye_distances": 2.5, "height": 0.5}
 
 
-def test_without_crops_there_is_no_field_of_them(tmp_path):
-    write(tmp_path)
-    row = read(tmp_path)["train"][0]
-    assert not [name for name in row if "crop" in name]
-    assert json.loads((tmp_path / "metadata.json").read_text())["crop_size"] == 0
-
-
 def test_class_and_unit_names_are_kept(tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
     write(tmp_path, units=2)
+    assert not [name for name in read(tmp_path)["train"][0] if "crop" in name]
+    assert json.loads((tmp_path / "metadata.json").read_text())["crop_size"] == 0
     info = tfds.builder_from_directory(tmp_path).info
     assert info.features["label"].names == CLASSES
     assert info.metadata["action_units"] == ["AU0", "AU1"]
@@ -145,14 +142,7 @@ def test_graph_stands_on_the_training_frames_with_a_face(tmp_path):
 
 
 def test_without_training_clips_the_graph_is_that_of_the_mean_face(tmp_path):
-    store.write_dataset(
-        tmp_path,
-        lambda: (e for e in examples() if e[0].split == "test"),
-        splits=["test"],
-        classes=CLASSES,
-        action_units=None,
-        report={"request": REQUEST},
-    )
+    write(tmp_path, made=of_split("test"), splits=["test"])
     graph = load_graph(tmp_path / "graph.json")
     np.testing.assert_allclose(graph.reference_shape, centre(inner(MEAN_FACE)), atol=1e-6)
 
@@ -164,14 +154,11 @@ def test_landmarks_that_make_no_face_are_refused(tmp_path):
         yield clip, Sequence(line, np.ones(1, bool), np.zeros(1, np.int32), 25.0, (9, 9))
 
     with pytest.raises(SourceError, match="form no face"):
-        store.write_dataset(
-            tmp_path, flat, splits=["train"], classes=CLASSES, action_units=None,
-            report={"request": REQUEST},
-        )  # fmt: skip
+        write(tmp_path, made=flat, splits=["train"])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failed_write_leaves_the_earlier_data_set(tmp_path):
+def test_failed_write_leaves_the_earlier_dataset(tmp_path):
     write(tmp_path, note="first")
 
     def breaking():
@@ -179,34 +166,23 @@ def test_failed_write_leaves_the_earlier_data_set(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        store.write_dataset(
-            tmp_path, breaking, splits=["train", "test", "other_set"], classes=CLASSES,
-            action_units=None, report={"request": REQUEST},
-        )  # fmt: skip
+        write(tmp_path, made=breaking)
     assert len(read(tmp_path)["train"]) == 3
     assert store.read_report(tmp_path)["note"] == "first"
     assert not list(tmp_path.glob(".writing*"))
 
 
-def test_smaller_data_set_leaves_nothing_of_the_larger(tmp_path):
+def test_smaller_dataset_leaves_nothing_of_the_larger(tmp_path):
     write(tmp_path, units=2)
     (tmp_path / "notes.txt").write_text("mine")
-    store.write_dataset(
-        tmp_path,
-        lambda: (e for e in examples() if e[0].split == "train"),
-        splits=["train"],
-        classes=CLASSES,
-        action_units=None,
-        report={"request": REQUEST},
-    )
+    write(tmp_path, made=of_split("train"), splits=["train"])
     assert list(read(tmp_path)) == ["train"]
-    assert {p.name for p in tmp_path.glob("*.array_record*")} == {
-        "landmarks-train.array_record-00000"
-    }
+    shards = [path.name for path in tmp_path.glob("*.array_record*")]
+    assert shards == ["landmarks-train.array_record-00000"]
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_another_data_set_is_not_overwritten_unless_told(tmp_path):
+def test_another_dataset_is_not_overwritten_without_the_flag(tmp_path):
     write(tmp_path)
     store.check_target(tmp_path, REQUEST, overwrite=False)
     other = {**REQUEST, "source": "/data/other.csv"}
@@ -215,21 +191,16 @@ def test_another_data_set_is_not_overwritten_unless_told(tmp_path):
     store.check_target(tmp_path, other, overwrite=True)
 
 
-def test_what_an_older_program_prepared_is_the_same_until_more_is_asked_for(tmp_path):
-    write(tmp_path)  # its request knows neither crops nor the option to draw
+def test_request_of_an_older_version_is_the_same_until_an_option_changes(tmp_path):
+    write(tmp_path)  # its request has neither crop_size nor render
     plain = {**REQUEST, "options": {"song": False, "render": False}, "crop_size": 0}
     store.check_target(tmp_path, plain, overwrite=False)
     for more, name in (({"crop_size": 64}, "crop_size"), ({"options": {"render": 1}}, "options")):
         with pytest.raises(SourceError, match=rf"other {name}\).*--overwrite"):
             store.check_target(tmp_path, plain | more, overwrite=False)
-
-
-def test_crops_are_not_given_up_unasked(tmp_path):
-    tmp_path.joinpath(store.INFO).touch()
-    made = {"request": {**REQUEST, "crop_size": 64}}
-    tmp_path.joinpath("report.json").write_text(json.dumps(made))
+    (tmp_path / "report.json").write_text(json.dumps({"request": {**REQUEST, "crop_size": 64}}))
     with pytest.raises(SourceError, match=r"other crop_size"):
-        store.check_target(tmp_path, {**REQUEST, "crop_size": 0}, overwrite=False)
+        store.check_target(tmp_path, plain, overwrite=False)
 
 
 def test_directory_with_other_things_is_not_used(tmp_path):

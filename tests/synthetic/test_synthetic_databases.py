@@ -1,6 +1,5 @@
 """The three synthetic databases: own people, looks, cameras and classes; one face model."""
 
-import argparse
 import itertools
 
 import numpy as np
@@ -21,13 +20,14 @@ from fer_jax.synthetic.clips import (
 from preprocess import __main__ as command
 from preprocess import pipeline, prepare
 from preprocess.datasets import synthetic as prepared
+from tests.official_trees import options_of
 
 EVERY = pytest.mark.parametrize("database", DATABASES.values(), ids=DATABASES)
 PAIRS = list(itertools.combinations([EMBEDDED, *DATABASES.values()], 2))
 
 
-def unit(clip, index):
-    return clip.action_units[:, ACTION_UNITS.index(index)]
+def intensity(clip, unit):
+    return clip.action_units[:, ACTION_UNITS.index(unit)]
 
 
 def drawn(clip, database, frame=0, seed=1):
@@ -36,14 +36,8 @@ def drawn(clip, database, frame=0, seed=1):
     return next(render(landmarks, clip.identity, seed=seed, **manner))
 
 
-def options(*arguments):
-    parser = argparse.ArgumentParser()
-    prepared.add_options(parser)
-    return parser.parse_args(arguments)
-
-
 def test_databases_each_have_a_class_of_their_own():
-    """So every direction of a cross-database experiment has clips to leave out."""
+    """Every direction of a cross-database experiment then has clips to leave out."""
     canonical = {name: set(database.classes.values()) for name, database in DATABASES.items()}
     own = {
         name: shown - set().union(*(canonical[other] for other in canonical if other != name))
@@ -87,8 +81,8 @@ def test_clips_are_of_their_database(database):
         assert (clip.true_landmarks.max((0, 1)) < [width, height]).all()
         frame = drawn(clip, database)
         assert frame.shape == (height, width, 3) and frame.dtype == np.uint8
-        for number, (probability, _, _) in face_model.RECIPES[database.classes[clip.label]].items():
-            assert probability < 1 or unit(clip, number).max() > 0.15
+        for unit, (probability, _, _) in face_model.RECIPES[database.classes[clip.label]].items():
+            assert probability < 1 or intensity(clip, unit).max() > 0.15
 
 
 @EVERY
@@ -103,7 +97,7 @@ def test_studio_ends_at_the_apex_and_the_others_relax():
     for name, database in DATABASES.items():
         for subject in range(4):
             index = list(database.classes.values()).index("happiness")
-            smile = unit(make_clip(0, subject, index, database=database, difficulty=0.0), 12)
+            smile = intensity(make_clip(0, subject, index, database=database, difficulty=0.0), 12)
             assert smile[0] < 0.05 and smile.max() > 0.4
             held = smile[-1] > 0.98 * smile.max()
             assert held if name == "studio" else smile[-1] < 0.25 * smile.max()
@@ -114,7 +108,7 @@ def test_contempt_lifts_one_corner_of_the_mouth():
     for subject, label in itertools.product(range(8), ratios):
         index = database.labels.index(label)
         clip = make_clip(0, subject, index, database=database, difficulty=0.0)
-        assert unit(clip, 14 if label == "contempt" else 12)[-1] > 0.3
+        assert intensity(clip, 14 if label == "contempt" else 12)[-1] > 0.3
         faces = clip.true_landmarks[[0, -1]]
         faces = faces - faces[:, 27:36].mean(1, keepdims=True)
         right, left = np.linalg.norm(faces[1] - faces[0], axis=-1)[[48, 54]]
@@ -174,7 +168,7 @@ def test_frames_can_be_drawn_at_another_size():
 
 @pytest.mark.parametrize("name", DATABASES)
 def test_preparation_lists_the_database_that_is_asked_for(name):
-    chosen = options("--database", name, "--subjects", "3")
+    chosen = options_of(prepared, database=name, subjects=3)
     clips = list(prepared.clips(None, chosen))
     database = DATABASES[name]
     assert len(clips) == 3 * database.clips_per_subject
@@ -190,7 +184,7 @@ def test_preparation_lists_the_database_that_is_asked_for(name):
 
 
 def test_rendered_clips_of_a_database_look_like_it():
-    chosen = options("--database", "film", "--subjects", "3", "--render")
+    chosen = options_of(prepared, database="film", subjects=3, render=True)
     frames = next(iter(prepared.clips(None, chosen))).source.frames()
     _, image = next(iter(frames))
     assert frames.size == (360, 288) and image.shape == (288, 360, 3)
@@ -219,13 +213,10 @@ def test_request_fills_in_defaults(tmp_path):
     assert requests[0] == requests[1]
 
 
-def test_dry_run_shows_the_classes_of_the_database(capsys):
+def test_command_knows_the_databases(capsys):
     assert command.main(["synthetic", "--database", "cartoon", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "relief" in text and "joy" in text and "happiness" not in text
-
-
-def test_unknown_database_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         command.main(["synthetic", "--database", "disk", "--dry-run"])
     assert "studio" in capsys.readouterr().err

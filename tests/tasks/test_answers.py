@@ -27,6 +27,7 @@ from fer_jax.predict.windows import (
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.action_units.scores import present_units, summarise_units, unsure_units
 from fer_jax.tasks.base import NO_FACE
+from tests.official_trees import write_openface
 
 UNITS = ("AU01", "AU06", "AU12")
 KIND = TASKS["action_units"]
@@ -195,14 +196,10 @@ def test_units_of_crops_of_faces_as_they_come():
 # --- the command line -----------------------------------------------------------------------
 
 
-def write_openface(path, positions):
-    rows = {"frame": np.arange(1, len(positions) + 1), "success": 1}
-    rows["timestamp"] = np.arange(len(positions)) / 10
+def write_faces(path, positions):
     points = np.stack([face(x).landmarks for x in positions])
-    for axis, name in enumerate("xy"):
-        rows |= {f"{name}_{index}": points[:, index, axis] for index in range(68)}
-    pd.DataFrame(rows).to_csv(path, index=False)
-    return path
+    steps = np.arange(len(positions))
+    return write_openface(path, points, frame=steps + 1, success=1, timestamp=steps / 10)
 
 
 def run(monkeypatch, predictor, *arguments):
@@ -211,7 +208,7 @@ def run(monkeypatch, predictor, *arguments):
 
 
 def test_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys):
-    clip = write_openface(tmp_path / "a.csv", [20] * 6 + [370] * 6)
+    clip = write_faces(tmp_path / "a.csv", [20] * 6 + [370] * 6)
     out = tmp_path / "table.csv"
     assert run(monkeypatch, unit_predictor(), clip, "--out", out) == 0
     said = capsys.readouterr()
