@@ -82,10 +82,7 @@ def _parser(prog: str = _PROG) -> argparse.ArgumentParser:
             help="also store aligned face crops, squares of this side (default: landmarks only)",
         )
         command.add_argument(
-            "--workers",
-            type=_positive,
-            default=_cores(),
-            help="processes (default: one a core)",
+            "--workers", type=_positive, default=_cores(), help="processes (default: one a core)"
         )
         command.add_argument(
             "--dry-run", action="store_true", help="list what would be read and stop"

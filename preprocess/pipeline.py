@@ -106,12 +106,7 @@ def _state(path: pathlib.Path) -> list:
 
 
 def read_all(
-    clips: list[Clip],
-    cache: pathlib.Path,
-    *,
-    workers: int,
-    model_path=None,
-    crop_size: int = 0,
+    clips: list[Clip], cache: pathlib.Path, *, workers: int, model_path=None, crop_size: int = 0
 ) -> Iterator[tuple[int, Outcome, pathlib.Path | None]]:
     """Reads clips and yields `(position, outcome, file)` as each is finished, in any order.
 

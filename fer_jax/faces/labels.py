@@ -14,16 +14,7 @@ _SAME = {
 AFEW_CLASSES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 FERA_CLASSES = ("anger", "fear", "joy", "relief", "sadness")
 DISFA_CLASSES = AFEW_CLASSES
-RAVDESS_CLASSES = (
-    "angry",
-    "calm",
-    "disgust",
-    "fearful",
-    "happy",
-    "neutral",
-    "sad",
-    "surprised",
-)
+RAVDESS_CLASSES = ("angry", "calm", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
 
 # The action units of FERA 2015, in its order (STC-NLSTM specification, section 9).
 BP4D_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23))

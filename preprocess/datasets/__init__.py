@@ -17,19 +17,7 @@ and, if needed,
 Its docstring is its help text.
 """
 
-from . import (
-    afew,
-    bp4d,
-    ckplus,
-    disfa,
-    fera,
-    ferplus,
-    manifest,
-    mmi,
-    oulu,
-    ravdess,
-    synthetic,
-)
+from . import afew, bp4d, ckplus, disfa, fera, ferplus, manifest, mmi, oulu, ravdess, synthetic
 
 DATASETS = {
     "synthetic": synthetic,

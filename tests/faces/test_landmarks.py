@@ -120,8 +120,7 @@ def test_graph_survives_its_file(tmp_path, mode):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "{}", "[]", '{"edges": [[0, 1, 2]], "reference_shape": [[0, 0]], "mode": "clean"}'],
+    "text", ["", "{}", "[]", '{"edges": [[0, 1, 2]], "reference_shape": [[0, 0]], "mode": "clean"}']
 )
 def test_damaged_graph_file_is_named(tmp_path, text):
     (tmp_path / "graph.json").write_text(text)
