@@ -301,4 +301,4 @@ def test_package_loads_only_what_is_used():
     assert shown.stdout.strip() == "set()"
     assert all(hasattr(uncertainty, name) for name in uncertainty.__all__)
     with pytest.raises(AttributeError, match="no attribute 'doubt'"):
-        uncertainty.doubt  # noqa: B018
+        uncertainty.uncertainty  # noqa: B018

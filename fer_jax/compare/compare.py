@@ -132,7 +132,7 @@ def _near(metrics: dict) -> dict:
     table = metrics["inference_modes"]
     scores = {}
     for name, row in table.items():
-        low, high = row["interval_95_people"]
+        low, high = row["interval_95_subjects"]
         scores |= {name: row["accuracy"], f"{name}_low": low, f"{name}_high": high}
     own = table.get("mc_dropout", table["stored"])["dimensions"]
     found, paper = metrics["intervals"], metrics["paper"]

@@ -10,10 +10,10 @@ from fer_jax.compare import figure
 from fer_jax.experiments import report
 from fer_jax.tasks import report_lines
 from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE
-from fer_jax.tasks.report_lines import index
+from fer_jax.tasks.report_lines import number
 
 _NOTES = """
-MCD: Monte Carlo dropout. {scored} Without: dropout off, BatchNorm statistics as
+MCD: Monte Carlo dropout. {evaluated} Without: dropout off, BatchNorm statistics as
 stored; recalibrated: re-estimated without dropout. Graph matrices: the learnable ones over nodes
 or edges. Training: all folds that are scored. Milliseconds: the network alone, one clip at a time,
 median of {repeats}. {more} Measured on: {environment}.
@@ -76,13 +76,13 @@ def _cells(row: dict) -> list[str]:
         "-" if mcd is None else _percent(row, "mc_dropout"),
         _percent(row, "stored"),
         _percent(row, "recalibrated"),
-        " / ".join(index(value, 2) for value in papers),
+        " / ".join(number(value, 2) for value in papers),
         f"{row['params_total']:,}",
         f"{row['params_without_graph']:,}",
         f"{row['gflops']:.3f}",
         training,
         f"{row['ms']:.1f}",
-        index(mcd, 0),
+        number(mcd, 0),
     ]
 
 
@@ -98,7 +98,7 @@ def _error_lines(rows: list[dict]) -> list[str]:
             paper = " / ".join(f"{own[key]:.3f}" for key in keys if key in own)
             errors = (own[key] for key in ("rmse", "label_deviation", "mae", "pearson", "ccc"))
             cells.append([
-                _name(row), name, *(index(value, 3) for value in errors), f"{own['inside']:.1%}",
+                _name(row), name, *(number(value, 3) for value in errors), f"{own['inside']:.1%}",
                 f"{own['width']:.2f}", paper or "-",
             ])  # fmt: skip
     return ["", *report_lines.table(headings, cells)] if cells else []

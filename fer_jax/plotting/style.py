@@ -18,13 +18,39 @@ DPI = 150
 
 
 def class_colours(count: int) -> list[str]:
-    """Returns one colour a class; they repeat beyond nine, so never let colour alone tell."""
+    """Returns one colour a class; they repeat beyond nine, so colour is never the only cue."""
     return [PALETTE[index % len(PALETTE)] for index in range(count)]
 
 
 def make_figure(width: float, height: float) -> Figure:
     """An empty figure; width and height in inches."""
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+
+
+def make_grid(
+    rows: int, columns: int, size: tuple[float, float], *, top: float = 0.75, right: float = 0.2,
+    gaps: tuple[float, float] = (0.5, 0.55), left: float = 0.75, bottom: float = 0.55,
+):  # fmt: skip
+    """Makes a figure of equal axes with fixed margins, which saves the search for a layout.
+
+    Args:
+      rows, columns: of the grid.
+      size: width and height of an axes, inches.
+      top, right, left, bottom: margins, inches.
+      gaps: between columns and between rows, inches.
+
+    Returns:
+      The figure, and its axes `[rows, columns]`.
+    """
+    (wide, high), (across, down) = size, gaps
+    width = left + columns * (wide + across) - across + right
+    height = bottom + rows * (high + down) - down + top
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    margins = {
+        "left": left / width, "right": 1 - right / width, "bottom": bottom / height,
+        "top": 1 - top / height, "wspace": across / wide, "hspace": down / high,
+    }  # fmt: skip
+    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=margins)
 
 
 def dress(axes, *, x: str = "", y: str = "", title: str = "", grid: str | None = None) -> None:

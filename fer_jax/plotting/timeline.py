@@ -1,4 +1,4 @@
-"""What the timelines of all tasks share: windows over time, pictures above, shaded windows."""
+"""What the timelines of all tasks share: steps over time, pictures above, shaded windows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 
 from fer_jax.plotting.style import make_figure, set_title
 
@@ -62,6 +63,19 @@ def draw_thumbnails(axes, thumbnails: Sequence[np.ndarray]) -> None:
     axes.set_axis_off()
 
 
+def draw_steps(axes, values, edges, colour: str, baseline=None, **looks) -> None:
+    """Draws values `[W]` as a line of steps, or as an area above a baseline.
+
+    Does what `axes.stairs` does but leaves the limits of the axes alone, whose update takes far
+    longer than the drawing.
+    """
+    if baseline is None:
+        looks |= {"fill": False, "edgecolor": colour}
+    else:
+        looks |= {"fill": True, "facecolor": colour, "linewidth": 0}
+    axes.add_artist(StepPatch(values, edges, baseline=baseline, **looks))
+
+
 def shade_withheld(axes, rows: pd.DataFrame, edges) -> None:
     """Shades the windows whose prediction is withheld, and those without a face."""
     faceless = (rows["frames"] == 0).to_numpy()
@@ -72,13 +86,6 @@ def shade_withheld(axes, rows: pd.DataFrame, edges) -> None:
 def shade(axes, edges, mask, colour: str, label: str) -> None:
     """Shades the windows of a mask `[W]` bool, the whole height of the axes."""
     for index in np.flatnonzero(mask):
-        axes.axvspan(
-            edges[index],
-            edges[index + 1],
-            color=colour,
-            alpha=0.55,
-            linewidth=0,
-            zorder=0,
-            label=label,
-        )
+        looks = {"color": colour, "alpha": 0.55, "linewidth": 0, "zorder": 0, "label": label}
+        axes.axvspan(edges[index], edges[index + 1], **looks)
         label = None

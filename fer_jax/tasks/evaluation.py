@@ -1,4 +1,4 @@
-"""What the scores of all tasks share: joined folds, curves, thresholds, chosen epochs."""
+"""What the scores of all tasks share: joined folds, curves, thresholds, selected epochs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ INFERENCE_MODES = {
     "recalibrated": "dropout off, recalibrated BatchNorm statistics",
     "mc_dropout": "MC dropout",
 }
-LEAST_COVERAGE = 0.01  # share of the clips: whether fewer are right is chance
+LEAST_COVERAGE = 0.01  # share of the clips; the accuracy on fewer is left to chance
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
-    """The predictions of a run for the clips it is scored on, fold after fold.
+class Evaluated:
+    """The predictions of a run for its evaluation clips, fold after fold.
 
     Attributes:
-      indices: `[N]` clips; repeats score a clip again.
+      indices: `[N]` clips; repeats evaluate a clip again.
       folds: `[N]` index of each one's fold in the list of folds.
       labels: `[N, ...]`.
-      probabilities: `[N, C]` of each reading.
-      samples: `[S, N, C]` of MC dropout.
+      probabilities: inference mode -> `[N, C]`.
+      samples: `[S, N, C]` of MC dropout; a model without dropout has one.
       summary: `Task.summarise` of the samples.
       validation: labels and summary of the clips on which thresholds are chosen, or None.
     """
@@ -45,17 +45,21 @@ class Scored:
 
     @property
     def has_dropout(self) -> bool:
-        """Whether the samples differ; a model without dropout has one."""
         return "mc_dropout" in self.probabilities
 
     @property
+    def mode(self) -> str:
+        """The inference mode that the summary belongs to."""
+        return "mc_dropout" if self.has_dropout else "stored"
+
+    @property
     def source(self) -> str:
-        """Where the summary comes from, for captions."""
+        """The same in words, for captions."""
         return "MC dropout" if self.has_dropout else "dropout off"
 
 
 class Curves(NamedTuple):
-    """Curves of one reading, computed once for tables and figures.
+    """Curves of one inference mode, computed once for tables and figures.
 
     Attributes:
       reliability: confidence `[K]`, accuracy `[K]`, count `[K]`, calibration error.
@@ -67,7 +71,7 @@ class Curves(NamedTuple):
 
 
 def inference_modes(results: dict) -> dict[str, np.ndarray]:
-    """Probabilities `[N, C]` of each reading, keyed as `INFERENCE_MODES`."""
+    """Probabilities `[N, C]` of each inference mode, keyed as `INFERENCE_MODES`."""
     return {
         "stored": results["stored"],
         "recalibrated": results["recalibrated"],
@@ -75,13 +79,13 @@ def inference_modes(results: dict) -> dict[str, np.ndarray]:
     }
 
 
-def join_folds(clips, folds, results: list[dict], names, summarise) -> Scored:
+def join_folds(clips, folds, results: list[dict], names, summarise) -> Evaluated:
     """Joins what `evaluate.make_evaluate` returned for each fold.
 
     Args:
-      clips, folds: the dataset, and the folds that are scored.
+      clips, folds: the dataset, and its evaluated folds.
       results: one dict of arrays a fold, `evaluate_...` and `validation_...`.
-      names: of the readings to keep.
+      names: of the inference modes to keep.
       summarise: `Task.summarise`.
     """
     per_fold = [
@@ -93,9 +97,10 @@ def join_folds(clips, folds, results: list[dict], names, summarise) -> Scored:
     indices = np.concatenate([fold.evaluate for fold in folds])
     validation = None
     if folds[0].validation is not None:
-        held = clips.labels[folds[0].validation]
-        validation = held, summarise(results[0]["validation_samples"])
-    return Scored(
+        validation = clips.labels[folds[0].validation], summarise(
+            results[0]["validation_samples"]
+        )
+    return Evaluated(
         indices=indices,
         folds=np.repeat(np.arange(len(folds)), [len(fold.evaluate) for fold in folds]),
         labels=clips.labels[indices],
@@ -106,11 +111,11 @@ def join_folds(clips, folds, results: list[dict], names, summarise) -> Scored:
     )
 
 
-def evaluation_folds(evaluated: Scored) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def evaluation_folds(evaluated: Evaluated) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields, for each fold, masks `[N]` of its predictions and of those for other clips."""
     for fold in np.unique(evaluated.folds):
         own = evaluated.folds == fold
-        # Repeats score a clip again: its other predictions are not of other clips.
+        # A clip that a repeat evaluates again is the same clip.
         yield own, ~np.isin(evaluated.indices, evaluated.indices[own])
 
 
@@ -126,12 +131,12 @@ def risk_curve(uncertainty, correct) -> tuple:
     return (*curve, selective.area_under(*curve))
 
 
-def choose_threshold(target: float, evaluated: Scored, measure: Callable) -> dict:
-    """Chooses the uncertainty above which to abstain, on clips that it is not scored on.
+def choose_threshold(target: float, evaluated: Evaluated, measure: Callable) -> dict:
+    """Chooses the uncertainty above which to abstain, on other clips than those it is evaluated on.
 
     With a validation set the threshold comes from it. In a cross-validation each fold's comes
-    from the other folds, and the bundle's from all. Where no share of the clips, or less than one
-    in a hundred, reaches the target accuracy there is no threshold (None) and nothing abstains.
+    from the other folds, and the bundle's from all. Without any coverage of at least
+    `LEAST_COVERAGE` that reaches the target there is no threshold (None) and nothing abstains.
 
     Args:
       target: accuracy that the clips below the threshold shall reach.
@@ -160,7 +165,7 @@ def choose_threshold(target: float, evaluated: Scored, measure: Callable) -> dic
     else:
         threshold = threshold_of(uncertainty, correct)
         covered = uncertainty <= threshold
-        chosen_on = "the scored clips themselves (optimistic: there is no other set)"
+        chosen_on = "the evaluation clips themselves (optimistic: there is no other split)"
     return {
         "target_accuracy": target,
         "threshold": float(threshold) if np.isfinite(threshold) else None,
@@ -170,13 +175,31 @@ def choose_threshold(target: float, evaluated: Scored, measure: Callable) -> dic
     }
 
 
+def single_samples(evaluated: Evaluated, score: Callable, name: str) -> dict | None:
+    """Mean and deviation of a score over the single MC samples; None without dropout.
+
+    Args:
+      evaluated: the predictions.
+      score: `[N, C]`, one sample -> its score.
+      name: of the score.
+    """
+    if not evaluated.has_dropout:
+        return None
+    values = [float(score(sample)) for sample in evaluated.samples]
+    return {
+        "mc_samples": len(values),
+        f"{name}_mean": float(np.mean(values)),
+        f"{name}_std": float(np.std(values)),
+    }
+
+
 def train_seconds(history: pd.DataFrame, folds) -> float:
-    """Time of all epochs of the scored folds, without compiling and scoring."""
+    """Time of all epochs of the evaluated folds, without compilation and evaluation."""
     return float(history[history["fold"].isin([fold.name for fold in folds])]["seconds"].sum())
 
 
 def best_epoch_accuracy(history: pd.DataFrame, folds) -> dict | None:
-    """Mean over folds of the best epoch's accuracy: chosen on the clips it is scored on."""
+    """Mean over folds of the best epoch's accuracy, chosen on the evaluation clips."""
     if "evaluation_accuracy" not in history:
         return None
     evaluated = history[history["fold"].isin([fold.name for fold in folds])]
@@ -184,21 +207,21 @@ def best_epoch_accuracy(history: pd.DataFrame, folds) -> dict | None:
     return {"accuracy_mean_of_folds": float(best.mean()), "inference_mode": "stored"}
 
 
-def kept_epoch(history: pd.DataFrame, folds) -> int | None:
-    """The epoch whose weights are scored if the validation loss chose it, else None: the last."""
+def selected_epoch(history: pd.DataFrame, folds) -> int | None:
+    """The epoch that the validation loss selected; None: the last one is evaluated."""
     rows = history[history["fold"] == folds[0].name].to_dict("records")
     return epoch_of_lowest_loss(rows)
 
 
 def epoch_of_lowest_loss(history: list[dict]) -> int | None:
-    """The first epoch with the lowest loss on the validation clips, None where none was scored."""
+    """The first epoch with the lowest validation loss, None without any."""
     losses = {row["epoch"]: row["validation_loss"] for row in history if "validation_loss" in row}
     # comparisons with NaN are always false, so NaN must sort last
     return min(losses, key=lambda epoch: (np.isnan(losses[epoch]), losses[epoch]), default=None)
 
 
-def identity(clips, folds, evaluated: Scored) -> dict:
-    """Columns of a table of predictions: which clip, whose, of which fold."""
+def identity(clips, folds, evaluated: Evaluated) -> dict:
+    """Columns of predictions.csv that all tasks share: clip, subject, fold."""
     return {
         "clip": [clips.clip_ids[n] for n in evaluated.indices],
         "subject": [clips.subjects[n] for n in evaluated.indices],

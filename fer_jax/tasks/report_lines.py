@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+
+from fer_jax.tasks.evaluation import INFERENCE_MODES
 
 MEASURES = (
     "ECE: expected calibration error (15 bins). NLL: negative log likelihood, nats. "
@@ -13,7 +15,7 @@ MEASURES = (
 
 
 def table(headings: str, rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table; its headings are divided by " | "."""
+    """Makes a Markdown table; " | " separates its headings."""
     headings = headings.split(" | ")
 
     def line(cells: Sequence[str]) -> str:
@@ -22,37 +24,61 @@ def table(headings: str, rows: Iterable[Sequence[str]]) -> list[str]:
     return [line(headings), "|" + "---|" * len(headings), *map(line, rows)]
 
 
-def index(value: float | None, digits: int = 4) -> str:
-    """A number of a table, "-" where there is none."""
+def number(value: float | None, digits: int = 4) -> str:
+    """Formats a number of a table; "-" stands for a missing one."""
     return "-" if value is None or np.isnan(value) else f"{value:.{digits}f}"
 
 
 def interval(bounds: tuple[float, float]) -> str:
-    """An interval of a table, "-" where there is none."""
+    """Formats an interval of a table; "-" stands for a missing one."""
     low, high = bounds
     return "-" if np.isnan(low) else f"{low:.4f} to {high:.4f}"
 
 
-def kept_epoch_line(epoch: int | None) -> str:
-    """Says which epoch's weights are scored."""
-    if epoch is None:
-        return "Last epoch throughout."
-    return f"Weights of epoch {epoch}, whose loss on the validation part is the lowest."
+def fold_lines(modes: Mapping[str, Mapping], score: str) -> list[str]:
+    """Lists mean and standard deviation of a score over folds, and over repeats if there are any.
+
+    Args:
+      modes: inference mode -> row of metrics.json with `SCORE_folds` and `SCORE_repeats`.
+      score: "accuracy" or "f1".
+    """
+    lines = []
+    for name, row in modes.items():
+        repeats, folds = row[f"{score}_repeats"], list(row[f"{score}_folds"].values())
+        if len(folds) < 2:
+            continue
+        over_folds = f"{np.mean(folds):.4f} +- {np.std(folds, ddof=1):.4f} over {len(folds)} folds"
+        line = f"- {INFERENCE_MODES[name]}: {over_folds}"
+        if len(repeats) > 1:
+            line += f", +- {np.std(repeats, ddof=1):.4f} over {len(repeats)} repeats"
+        lines.append(f"{line} (mean and standard deviation)")
+    return [*lines, ""] if lines else []
 
 
-def best_epoch_line(best: dict, examples: str) -> str:
-    """Says what the best epochs reach; `examples` are "clips" or "images"."""
+def epoch_lines(selected: int | None, best: dict | None = None, examples: str = "clips") -> str:
+    """Says which epoch's weights are evaluated, and what the best epochs reach.
+
+    Args:
+      selected: the epoch that the validation loss selected; None: the last one counts.
+      best: of `evaluation.best_epoch_accuracy`.
+      examples: "clips" or "images".
+    """
+    text = "The weights of the last epoch are evaluated."
+    if selected is not None:
+        text = f"The weights of epoch {selected} are evaluated, which has the lowest validation loss."
+    if best is None:
+        return text
     return (
-        f"Best epoch of each fold (chosen on the {examples} it is scored on, hence optimistic; "
-        f"dropout off, stored statistics): {best['accuracy_mean_of_folds']:.4f}."
+        f"{text} Best epoch of each fold: {best['accuracy_mean_of_folds']:.4f} (dropout off, "
+        f"stored BatchNorm statistics; optimistic, as it is chosen on the evaluation {examples})."
     )
 
 
-def single_pass_line(single: dict | None, text: str) -> str:
-    """Says what single samples reach; `text` is formatted with the row `single`."""
+def single_samples_line(single: dict | None, text: str) -> str:
+    """Says what single MC samples reach; `text` is formatted with the row `single`."""
     if single is None:
-        return "The model has no dropout: there is one pass."
-    return f"Single passes with dropout ({single['mc_samples']}): {text.format(**single)}."
+        return "The model has no dropout, so there are no MC samples."
+    return f"Single MC samples ({single['mc_samples']}): {text.format(**single)}."
 
 
 def abstaining_line(row: dict, measure: str, rule: str, examples: str, note: str = "") -> str:
@@ -73,7 +99,7 @@ def abstaining_line(row: dict, measure: str, rule: str, examples: str, note: str
         )
     reached = "none" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
     return (
-        f"Selective prediction: abstaining {rule.format(row['threshold'])} (threshold for {target} "
-        f"accuracy, chosen on {row['chosen_on']}) answers {row['coverage']:.1%} of the {examples}, "
-        f"accuracy on them {reached}{note}."
+        f"Selective prediction: the model abstains {rule.format(row['threshold'])} (threshold for "
+        f"an accuracy of {target}, chosen on {row['chosen_on']}). Coverage {row['coverage']:.1%} "
+        f"of the {examples}, accuracy on them {reached}{note}."
     )

@@ -15,7 +15,7 @@ from fer_jax.experiments import validate
 from fer_jax.faces import labels
 from fer_jax.faces.landmarks import ALIGNED, FER2013
 from fer_jax.tasks import evaluation
-from fer_jax.tasks.classification import database_report
+from fer_jax.tasks.classification import cross_database_report
 from fer_jax.tasks.classification.figures import uncertainty_curves
 from fer_jax.uncertainty import summarise
 
@@ -144,14 +144,14 @@ def test_report_compares_uncertainty_of_known_and_unseen_datasets(make_clips):
     config = base.get_config()
     config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
     clips, folds, evaluated = evaluated_run(make_clips, 0.5)
-    content = database_report.content(config, clips, folds, evaluated, threshold=0.3)
+    content = cross_database_report.content(config, clips, folds, evaluated, threshold=0.3)
     rows = content["rows"]
     assert list(rows) == ["a", "b", "c"] and [rows[n]["known"] for n in rows] == [True, True, False]
     assert rows["a"]["clips"] == 6 and rows["c"]["clips"] == 24
     assert rows["c"]["entropy"] == pytest.approx(0.8676, abs=1e-4)  # of (2/3, 1/6, 1/6), nats
     assert rows["a"]["coverage"] == 1 and rows["c"]["coverage"] == 0
     assert content["separation"]["entropy"] == 1.0
-    text = "\n".join(database_report.lines(content))
+    text = "\n".join(cross_database_report.lines(content))
     assert "| c (unseen) | 24 | 1.0000 |" in text
     assert "0.8676 on the unseen one, ranking an unseen clip above a known one" in text
     assert len(uncertainty_curves(rows).axes) == 2
@@ -161,6 +161,6 @@ def test_equal_uncertainty_separates_nothing(make_clips):
     config = base.get_config()
     config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
     clips, folds, evaluated = evaluated_run(make_clips, 0.99)
-    content = database_report.content(config, clips, folds, evaluated, threshold=None)
+    content = cross_database_report.content(config, clips, folds, evaluated, threshold=None)
     assert content["separation"]["entropy"] == pytest.approx(0.5)
     assert content["rows"]["c"]["coverage"] is None

@@ -26,7 +26,7 @@ def streamed(finished_run):
 def test_run_draws_figures_of_fer_gcn(streamed):
     assert {"intensity_weights", "feature_maps", "confusion", "mc_samples"} <= streamed.figures
     assert "Backbone trained from random weights." in streamed.report
-    assert streamed.metrics["single_pass"]["mc_samples"] == 8
+    assert streamed.metrics["single_samples"]["mc_samples"] == 8
     lines = (streamed.workdir / "metrics.jsonl").read_text().splitlines()
     assert all(0 <= json.loads(line)["waited_for_clips"] < 1 for line in lines)
 

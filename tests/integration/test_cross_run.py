@@ -91,16 +91,16 @@ def crossed(databases, tmp_path_factory):
 def test_report_compares_known_and_unseen_datasets(crossed):
     metrics = crossed.metrics
     assert "left out of synthetic_studio, of classes not trained on: contempt 3" in crossed.shown
-    rows = metrics["databases"]["rows"]
+    rows = metrics["cross_database"]["rows"]
     assert [rows[f"synthetic_{name}"]["known"] for name in DATABASES] == [False, True, True]
     assert rows["synthetic_studio"]["clips"] == 18  # 3 people, 6 classes that the others show
-    assert metrics["databases"]["classes_left_out"] == {"contempt": 3}
-    assert 0 <= metrics["databases"]["separation"]["entropy"] <= 1
+    assert metrics["cross_database"]["classes_left_out"] == {"contempt": 3}
+    assert 0 <= metrics["cross_database"]["separation"]["entropy"] <= 1
     assert metrics["selective"]["chosen_on"] == "validation"
     for text in ("of classes not learnt: contempt (3 clips)", "Doubt on known and unseen",
                  "databases.png"):  # fmt: skip
         assert text in crossed.report
-    assert {"databases", "landmark_filters", "confusion"} <= crossed.figures
+    assert {"cross_database", "landmark_filters", "confusion"} <= crossed.figures
     table = crossed.table
     assert set(table["label"]) <= {"anger", "disgust", "fear", "happiness", "sadness", "surprise"}
     assert table["clip"].str.startswith("synthetic_studio/").all()
@@ -129,8 +129,8 @@ def test_without_held_out_subjects_nothing_is_compared(databases, tmp_path):
         {"protocol.folds": 0, "train.epochs": 1, "model.widths": (4,)}
     )
     metrics, _ = train(config, tmp_path)
-    assert metrics["databases"]["separation"] == {}
-    assert set(metrics["databases"]["classes_left_out"]) == {"relief"}
+    assert metrics["cross_database"]["separation"] == {}
+    assert set(metrics["cross_database"]["classes_left_out"]) == {"relief"}
     assert "there is nothing to compare" in (tmp_path / "report.md").read_text()
 
 

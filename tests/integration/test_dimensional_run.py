@@ -100,7 +100,7 @@ def test_best_weights_on_validation_are_kept(prepared_ferplus, tmp_path, monkeyp
     history = pd.read_json(tmp_path / "whole" / "metrics.jsonl", lines=True)
     best = history.loc[history["validation_loss"].idxmin()]
     assert best["epoch"] < 5 and best["validation_loss"] < 0.9 * history["validation_loss"].iloc[-1]
-    assert found["kept_epoch"] == best["epoch"]
+    assert found["selected_epoch"] == best["epoch"]
     table = pd.read_csv(tmp_path / "whole" / "predictions.csv")
     names = ["valence", "arousal"]
     error = (table[[f"stored_{n}" for n in names]].to_numpy()
@@ -165,7 +165,7 @@ def test_cross_validation_has_no_validation_part(prepared_ferplus, tmp_path):
     assert found["intervals"]["measured_on"] == "the other folds"
     assert len(found["inference_modes"]["stored"]["accuracy_folds"]) == 2
     assert (tmp_path / "figures" / "feature_maps.png").exists()
-    assert found["kept_epoch"] is None
+    assert found["selected_epoch"] is None
     assert "Last epoch" in (tmp_path / "report.md").read_text()
 
 
@@ -195,7 +195,7 @@ def test_landmark_models_learn_dimensions(prepared, tmp_path, monkeypatch):
     fields = {"task": "dimensional", "model.widths": (4,), "model.dropout": 0.0}
     fields |= {"train.epochs": 1, "data.features": "position"}
     found, shown = train(landmarks_config(prepared, **fields), tmp_path)
-    assert "3 dimensions" in shown and found["single_pass"] is None
+    assert "3 dimensions" in shown and found["single_samples"] is None
     assert set(found["inference_modes"]) == {"stored", "recalibrated"}
     assert (
         "mc_samples" not in found["intervals"]

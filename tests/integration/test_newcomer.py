@@ -55,7 +55,7 @@ def test_new_system_trains_and_predicts(prepared, tmp_path, monkeypatch):
     config = load_config(str(tmp_path / "mine_synthetic.py"))
     config.data.path = str(prepared)
     run = FinishedRun(tmp_path / "run", prepared, train(config, tmp_path / "run")[1])
-    assert run.metrics["single_pass"]["mc_samples"] == 4 and "Model mine" in run.report
+    assert run.metrics["single_samples"]["mc_samples"] == 4 and "Model mine" in run.report
     predictor = fer_jax.load_model(run.bundle)
     assert isinstance(predictor.module, MyNetwork) and predictor.module.width == 4
 

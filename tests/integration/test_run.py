@@ -94,7 +94,7 @@ def test_run_metrics_agree_with_table_report_and_log(whole):
     chances = table[[f"p_{name}" for name in clips.classes]].to_numpy()
     np.testing.assert_allclose(chances.sum(1), 1, atol=1e-3)
     assert metrics["selective"]["chosen_on"] == "validation"
-    assert metrics["single_pass"]["mc_samples"] == 8
+    assert metrics["single_samples"]["mc_samples"] == 8
     rows = epochs_of(whole.workdir)
     assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
     assert {"train_loss", "train_accuracy", "evaluation_accuracy"} <= set(rows[0])

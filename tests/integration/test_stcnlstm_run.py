@@ -25,7 +25,7 @@ def test_run_by_recipe_of_paper(variant, repeats, prepared_crops, tmp_path):
     config = with_fields(stcnlstm_synthetic.get_config(variant), prepared_crops, fields)
     run = FinishedRun(tmp_path, prepared_crops, train(config, tmp_path)[1])
     assert run.metrics["clips_evaluated"] == repeats * 6  # two clips of each of three people
-    assert run.metrics["single_pass"]["mc_samples"] == 4
+    assert run.metrics["single_samples"]["mc_samples"] == 4
     rows, table = epochs_of(tmp_path), run.table
     assert len(rows) == 2 * (2 * repeats + 1)
     assert all(np.isfinite(row["train_loss"]) for row in rows)

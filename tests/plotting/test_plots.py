@@ -76,7 +76,7 @@ def test_learning_curves_skip_epochs_that_were_not_evaluated():
 @pytest.mark.parametrize("clips", [80, 4000])
 def test_pass_accuracies_count_every_pass_and_mark_the_ensemble(rng, clips):
     accuracies = (rng.normal(0.32, 0.0118, 100) * clips).round() / clips
-    figure = figures.pass_accuracies(accuracies, 0.3611, 0.3413, 0.35)
+    figure = figures.sample_accuracies(accuracies, 0.3611, 0.3413, 0.35)
     texts = check_legible(figure)
     axes = figure.axes[0]
     assert sum(bar.get_height() for bar in axes.patches) == 100
@@ -86,7 +86,7 @@ def test_pass_accuracies_count_every_pass_and_mark_the_ensemble(rng, clips):
 
 
 def test_pass_accuracies_that_are_all_equal():
-    check_legible(figures.pass_accuracies(np.full(10, 0.75), 0.75))
+    check_legible(figures.sample_accuracies(np.full(10, 0.75), 0.75))
 
 
 def test_class_distributions_show_every_pass_and_the_true_class(rng):

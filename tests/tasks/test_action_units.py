@@ -190,7 +190,7 @@ def _scored(rng, people=6, windows=40):
     mean = np.where(sure, right, rng.uniform(0.4, 0.6, (count, 3)))
     labels[:, 2] = np.nan
     samples = np.clip(mean[None] + rng.normal(0, 0.01, (5, count, 3)), 0, 1)
-    return evaluation.Scored(
+    return evaluation.Evaluated(
         indices=np.arange(count),
         folds=np.arange(count) // (count // 2),
         labels=labels,

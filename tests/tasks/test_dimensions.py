@@ -19,7 +19,7 @@ from fer_jax.faces.emotion_ratings import WORD_RATINGS
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.dimensions import report, scores
 from fer_jax.tasks.dimensions.scores import summarise_dimensions
-from fer_jax.tasks.evaluation import Scored
+from fer_jax.tasks.evaluation import Evaluated
 
 TASK = TASKS["dimensional"]
 NAMES = ("valence", "arousal")
@@ -52,7 +52,7 @@ def test_what_the_passes_say():
     spread = TASKS["dimensional"].summarise(samples)
     np.testing.assert_allclose(spread.mean, [[2, 4]])
     np.testing.assert_allclose(spread.variance, [[1, 0]])
-    np.testing.assert_allclose(spread.doubt, np.sqrt([0.5]))
+    np.testing.assert_allclose(spread.uncertainty, np.sqrt([0.5]))
     np.testing.assert_allclose(spread.half_width(0.95), [[1.96, 0]], atol=1e-3)
     wider = spread._replace(residual=np.array([3.0, 0.25]))
     np.testing.assert_allclose(wider.half_width(), [[1.6449 * 2, 1.6449 / 2]], atol=1e-3)
@@ -83,7 +83,7 @@ def evaluated_images(count=1200, folds=1, mc_samples=40, validation=True, noise=
 
     labels, samples = part()
     held = part() if validation else None
-    return Scored(
+    return Evaluated(
         indices=np.arange(count),
         folds=np.arange(count) * folds // count,
         labels=labels,
@@ -166,7 +166,7 @@ def test_readings_tell_errors_and_what_the_labels_allow():
     error = evaluated.summary.mean - evaluated.labels
     distance = np.sqrt((error**2).mean(1))
     assert own["accuracy"] == (distance < 1).mean()
-    low, high = own["interval_95_people"]
+    low, high = own["interval_95_subjects"]
     assert low < own["accuracy"] < high
     np.testing.assert_allclose(
         own["accuracy_curve"], [(distance < t / 10).mean() for t in range(21)]
@@ -201,7 +201,7 @@ def test_doubt_in_the_wrong_order_gives_no_threshold():
     labels, summary = evaluated.validation
     far = metrics.distances(summary.mean, labels)
     doubt = np.where(np.arange(len(far)) == far.argmin(), -1.0, -far)  # one right, then the worst
-    wrong = dataclasses.replace(evaluated, validation=(labels, summary._replace(doubt=doubt)))
+    wrong = dataclasses.replace(evaluated, validation=(labels, summary._replace(uncertainty=uncertainty)))
     found, _ = scores.abstaining(0.99, wrong)
     assert found["threshold"] is None and found["coverage"] == 1.0
     assert found["error_of_all"] == pytest.approx(1 - found["accuracy"])
@@ -234,7 +234,7 @@ def test_without_dropout_there_is_one_reading_and_no_pass():
     evaluated = evaluated_images(count=40, mc_samples=1)
     evaluated = dataclasses.replace(evaluated, probabilities={"stored": evaluated.samples[0]})
     _, _, found, _ = content_of(evaluated)
-    assert found["single_pass"] is None and "mc_samples" not in found["intervals"]
+    assert found["single_samples"] is None and "mc_samples" not in found["intervals"]
     assert "one pass" in "\n".join(report.lines(found))
 
 

@@ -10,11 +10,11 @@ from fer_jax.data.folds import Fold
 from fer_jax.tasks import report_lines
 from fer_jax.tasks.classification.scores import score_inference_modes
 from fer_jax.tasks.dimensions.scores import at_levels
-from fer_jax.tasks.evaluation import Scored, evaluation_folds
+from fer_jax.tasks.evaluation import Evaluated, evaluation_folds
 
 
 def test_table_keeps_empty_cells_and_marks_missing_numbers():
-    indices = [report_lines.index(value, 2) for value in (0.125, None, np.nan)]
+    indices = [report_lines.number(value, 2) for value in (0.125, None, np.nan)]
     lines = report_lines.table("unit | a | b | c", [("AU01", *indices), ("paper", "", "1", "")])
     assert lines == [
         "| unit | a | b | c |", "|---|---|---|---|", "| AU01 | 0.12 | - | - |", "| paper | | 1 | |",
@@ -39,7 +39,7 @@ def test_tables_say_what_the_curves_show():
     rng = np.random.default_rng(0)
     samples, labels = rng.dirichlet([1, 1, 1], (5, 40)), rng.integers(0, 3, 40)
     probabilities = {"stored": samples[0], "mc_dropout": samples.mean(0)}
-    evaluated = Scored(np.arange(40), np.zeros(40, int), labels, probabilities, samples,
+    evaluated = Evaluated(np.arange(40), np.zeros(40, int), labels, probabilities, samples,
                     uncertainty.summarise(samples), None)  # fmt: skip
     table, curves = score_inference_modes([Fold("holdout", None, None)], evaluated)
     for name, values in probabilities.items():

@@ -8,19 +8,19 @@ from fer_jax import metrics
 from fer_jax.faces.labels import PRESENT
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.base import NO_FACE, UNCERTAINTY
-from fer_jax.tasks.evaluation import Curves, Scored
+from fer_jax.tasks.evaluation import Curves, Evaluated
 from fer_jax.uncertainty import calibration
 from fer_jax.uncertainty.summaries import Summary, entropy
 
-NO_UNIT = "none"  # label of a window of which no action unit is present and trusted
-_DRAWN_BINS = 10  # of a reliability curve
+NO_UNIT = "none"  # label of a window without an action unit that is present and certain
+_DRAWN_BINS = 10  # bins of a reliability curve
 
 
 def summarise_units(probabilities) -> Summary:
     """Summarises sampled probabilities of action units `[S, B, A]`: a `Summary` of each, `[B, A]`.
 
-    An action unit is an event of its own: its entropy is that of present against absent. The
-    samples are visited one at a time, so that windows of every frame of a dataset fit in memory.
+    The entropy of an action unit is that of present against absent. The samples are visited one at
+    a time, so that the windows of every frame of a dataset fit in memory.
     """
     mean = np.mean(probabilities, 0, dtype=np.float64)
     variance, within, votes = (np.zeros_like(mean) for _ in range(3))
@@ -42,7 +42,7 @@ def _event_entropy(p: np.ndarray) -> np.ndarray:
 
 
 def present_units(row: dict) -> list[str]:
-    """Names of the action units that are present and trusted in a row."""
+    """Names of the action units that a row calls present."""
     return [] if row["label"] in (NO_UNIT, NO_FACE) else row["label"].split("+")
 
 
@@ -52,18 +52,16 @@ def unsure_units(row: dict, units) -> list[str]:
 
 
 def score_inference_modes(
-    clips, folds, evaluated: Scored
+    clips, folds, evaluated: Evaluated
 ) -> tuple[dict, dict[str, dict[str, Curves]]]:
-    """Returns F1 and calibration of each reading, by action unit and as a mean, and its curves."""
+    """Returns F1 and calibration of each inference mode and action unit, and their curves."""
     subjects = np.asarray(clips.subjects)[evaluated.indices]
     table, curves = {}, {}
     for name, probabilities in evaluated.probabilities.items():
         predicted = probabilities > PRESENT
         f1 = metrics.f1_scores(metrics.unit_counts(predicted, evaluated.labels))
-        by_fold = [
-            float(metrics.mean_f1(metrics.f1_scores(metrics.unit_counts(*part))))
-            for part in _parts(predicted, evaluated, len(folds))
-        ]
+        own_folds = [evaluated.folds == index for index in range(len(folds))]
+        by_fold = [_mean_f1(predicted[own], evaluated.labels[own]) for own in own_folds]
         repeats = folds[-1].repeat + 1
         found = {
             unit: _score_unit(probabilities[:, column], evaluated.labels[:, column])
@@ -73,18 +71,12 @@ def score_inference_modes(
         table[name] = {
             "f1_mean": float(metrics.mean_f1(f1)),
             "f1_mean_of_units_seen": float(np.nanmean(f1)) if np.isfinite(f1).any() else None,
-            "interval_95_people": metrics.f1_interval(predicted, evaluated.labels, subjects),
+            "interval_95_subjects": metrics.f1_interval(predicted, evaluated.labels, subjects),
             "f1_folds": {fold.name: value for fold, value in zip(folds, by_fold, strict=True)},
             "f1_repeats": np.reshape(by_fold, (repeats, -1)).mean(1).tolist(),
             "units": {unit: row for unit, (row, _) in found.items()},
         }
     return table, curves
-
-
-def _parts(predicted, evaluated: Scored, folds: int):
-    for index in range(folds):
-        own = evaluated.folds == index
-        yield predicted[own], evaluated.labels[own]
 
 
 def _score_unit(probability, labels) -> tuple[dict, Curves | None]:
@@ -116,24 +108,18 @@ def _score_unit(probability, labels) -> tuple[dict, Curves | None]:
     return row, curves
 
 
-def single_pass(evaluated: Scored) -> dict | None:
-    """Mean F1 of the single samples of MC dropout; None without dropout."""
-    if not evaluated.has_dropout:
-        return None
-    values = [
-        float(
-            metrics.mean_f1(metrics.f1_scores(metrics.unit_counts(one > PRESENT, evaluated.labels)))
-        )
-        for one in evaluated.samples
-    ]
-    return {
-        "mc_samples": len(values),
-        "f1_mean": float(np.mean(values)),
-        "f1_std": float(np.std(values)),
-    }
+def single_samples(evaluated: Evaluated) -> dict | None:
+    """Mean F1 of the single MC samples; None without dropout."""
+    return evaluation.single_samples(
+        evaluated, lambda sample: _mean_f1(sample > PRESENT, evaluated.labels), "f1"
+    )
 
 
-def abstaining(target: float, units, evaluated: Scored) -> dict:
+def _mean_f1(predicted, labels) -> float:
+    return float(metrics.mean_f1(metrics.f1_scores(metrics.unit_counts(predicted, labels))))
+
+
+def abstaining(target: float, units, evaluated: Evaluated) -> dict:
     """Threshold on the entropy of each action unit, see `evaluation.choose_threshold`."""
 
     def of_unit(column: int) -> dict:
@@ -148,8 +134,8 @@ def abstaining(target: float, units, evaluated: Scored) -> dict:
     return {"threshold": [row["threshold"] for row in rows.values()], "units": rows}
 
 
-def predictions(clips, folds, evaluated: Scored):
-    """One row a scored window: who, truth (empty: unknown), probabilities, uncertainty."""
+def predictions(clips, folds, evaluated: Evaluated):
+    """Tabulates label (empty: unknown), probabilities and uncertainty of every unit by window."""
     table, summary = evaluation.identity(clips, folds, evaluated), evaluated.summary
     for index, unit in enumerate(clips.classes):
         table[unit] = evaluated.labels[:, index]

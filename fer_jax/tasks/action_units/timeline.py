@@ -1,6 +1,8 @@
-"""The figure of one clip: pictures, and the action units with their uncertainty over time."""
+"""Action units over time: the figure of one clip, and that of one labelled recording."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,9 +10,12 @@ from matplotlib.figure import Figure
 
 from fer_jax.faces.labels import PRESENT
 from fer_jax.plotting.style import MAIN, OTHER, PALE, QUIET, TEXT, dress, legend_below
-from fer_jax.plotting.timeline import FACELESS, UNSURE, borders, make_timeline, shade
+from fer_jax.plotting.timeline import FACELESS, UNSURE, borders, draw_steps, make_timeline, shade
 
 _HEIGHT = 0.86  # of a probability of 1 in a lane
+# Label, colour and opacity of shaded windows.
+_PRESENT, _UNSURE = ("present", OTHER, 0.35), ("unsure", UNSURE, 0.75)
+_LABELLED, _UNKNOWN = ("labelled present", OTHER, 0.35), ("label unknown", QUIET, 0.35)
 
 
 def draw_timeline(
@@ -18,15 +23,53 @@ def draw_timeline(
 ) -> Figure:
     """Draws a lane each action unit over time, see `Task.draw_timeline`."""
     edges = borders(rows["start"], rows["end"], rows["end"])
+    faceless = (rows["frames"] == 0).to_numpy()[:, None]
+    mean, deviation, unsure = (
+        rows[[f"{name}{unit}" for unit in units]].to_numpy(kind)
+        for name, kind in (("", float), ("std_", float), ("abstained_", bool))
+    )
+    mean, unsure = np.where(faceless, np.nan, mean), unsure & ~faceless
+    present = (np.nan_to_num(mean) > PRESENT) & ~unsure
+    shades = {_PRESENT: present, _UNSURE: unsure}
+    return _draw(units, edges, mean, deviation, shades, title, thumbnails, faceless[:, 0])
+
+
+def draw_recording(
+    units: Sequence[str], ends, mean, deviation, labels, title: str, unit: str
+) -> Figure:
+    """Draws the predictions and labels of one recording, a lane each action unit.
+
+    Args:
+      units: names.
+      ends: `[L]` when the windows end.
+      mean: `[L, A]` probabilities.
+      deviation: `[L, A]` over the MC samples; or None.
+      labels: `[L, A]` 1 present, 0 absent, NaN unknown.
+      title: which recording.
+      unit: of `ends`, on the axis of time.
+    """
+    ends = np.asarray(ends, float)
+    step = np.median(np.diff(ends))
+    edges = np.concatenate([ends[:1] - step, ends[1:] - np.diff(ends) / 2, ends[-1:]])
+    shades = {_LABELLED: labels == 1, _UNKNOWN: np.isnan(labels)}
+    return _draw(units, edges, mean, deviation, shades, title, unit=unit)
+
+
+def _draw(
+    units, edges, mean, deviation, shades: dict, title: str, thumbnails=None, faceless=None,
+    unit: str = "time (s)",
+) -> Figure:  # fmt: skip
     figure, (axes,) = make_timeline([0.5 + 0.38 * len(units)], thumbnails, title)
-    faceless = (rows["frames"] == 0).to_numpy()
-    for index, unit in enumerate(units):
-        _draw_lane(axes, rows, unit, len(units) - 1 - index, edges, ~faceless)
-    shade(axes, edges, faceless, FACELESS, "no face")
+    for index in range(len(units)):
+        half = None if deviation is None else deviation[:, index]
+        own = {looks: mask[:, index] for looks, mask in shades.items()}
+        _draw_lane(axes, len(units) - 1 - index, edges, mean[:, index], half, own)
+    if faceless is not None:
+        shade(axes, edges, faceless, FACELESS, "no face")
     axes.set_yticks(np.arange(len(units))[::-1] + _HEIGHT / 2, units)
-    axes.set_ylim(-0.04, len(units))  # a line at 0 is seen whole
+    axes.set_ylim(-0.04, len(units))  # so that a line at 0 is not cut
     axes.set_xlim(edges[0], edges[-1])
-    dress(axes, x="time (s)", title="probability of each action unit (lanes from 0 to 1)")
+    dress(axes, x=unit, title="probability of each action unit (lanes from 0 to 1)")
     axes.title.set_fontsize(TEXT)
     axes.tick_params(axis="y", length=0, labelsize=TEXT)
     axes.spines[["left", "bottom"]].set_visible(False)
@@ -34,24 +77,17 @@ def draw_timeline(
     return figure
 
 
-def _draw_lane(axes, rows: pd.DataFrame, unit: str, base: int, edges, seen) -> None:
-    """Probability and its deviation over the samples, shaded where present or unsure."""
-    mean = np.where(seen, rows[unit].to_numpy(float), np.nan)
-    half = rows[f"std_{unit}"].to_numpy(float)
-    unsure = rows[f"abstained_{unit}"].to_numpy(bool) & seen
-    present = (np.nan_to_num(mean) > PRESENT) & ~unsure
-    flat = {"fill": True, "linewidth": 0}
-    for mask, colour, alpha, name in (
-        (present, OTHER, 0.35, "present"), (unsure, UNSURE, 0.75, "unsure"),
-    ):  # fmt: skip
+def _draw_lane(axes, base: int, edges, mean, half, shades: dict) -> None:
+    """Probability and its deviation over the MC samples, above shaded windows."""
+    named = (lambda label: {"label": label}) if base == 0 else lambda label: {}
+    for (label, colour, alpha), mask in shades.items():
         top = np.where(mask, base + _HEIGHT, base)
-        label = name if base == 0 else None
-        axes.stairs(top, edges, baseline=base, color=colour, alpha=alpha, label=label, **flat)
-    low, high = (base + _HEIGHT * np.clip(mean + way * half, 0, 1) for way in (-1, 1))
-    named = {"label": "± standard deviation of the passes"} if base == 0 else {}
-    axes.stairs(high, edges, baseline=low, color=MAIN, alpha=0.3, **flat, **named)
-    named = {"label": "probability"} if base == 0 else {}
+        draw_steps(axes, top, edges, colour, base, alpha=alpha, **named(label))
+    if half is not None:
+        low, high = (base + _HEIGHT * np.clip(mean + way * half, 0, 1) for way in (-1, 1))
+        label = named("± standard deviation of the MC samples")
+        draw_steps(axes, high, edges, MAIN, low, alpha=0.3, **label)
     line = base + _HEIGHT * mean
-    axes.stairs(line, edges, baseline=None, color=MAIN, linewidth=1.3, **named)
+    draw_steps(axes, line, edges, MAIN, linewidth=1.3, **named("probability"))
     axes.axhline(base, color=PALE, linewidth=0.8, zorder=1)
     axes.axhline(base + _HEIGHT * PRESENT, color=QUIET, linewidth=0.7, linestyle=":", zorder=1)

@@ -66,7 +66,7 @@ def confusion_matrix(matrix, classes: Sequence[str], title: str = "Confusion mat
     return figure
 
 
-def pass_accuracies(
+def sample_accuracies(
     accuracies,
     ensemble: float,
     deterministic: float | None = None,

@@ -1,4 +1,4 @@
-"""Scores of a classifier: accuracy and calibration of its readings, its abstain threshold."""
+"""Scores of a classifier: accuracy and calibration by inference mode, its abstain threshold."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ import numpy as np
 from fer_jax import metrics
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.base import UNCERTAINTY
-from fer_jax.tasks.evaluation import Curves, Scored
+from fer_jax.tasks.evaluation import Curves, Evaluated
 from fer_jax.uncertainty.summaries import entropy
 
 
-def score_inference_modes(folds, evaluated: Scored) -> tuple[dict, dict[str, Curves]]:
-    """Returns accuracy and calibration of each reading, over folds and pooled, and its curves."""
-    repeats = folds[-1].repeat + 1  # they score the same clips again
-    table, curves = {}, {}
+def score_inference_modes(folds, evaluated: Evaluated) -> tuple[dict, dict[str, Curves]]:
+    """Returns accuracy and calibration of each inference mode, and its curves."""
+    repeats = folds[-1].repeat + 1  # they evaluate the same clips again
+    labels, table, curves = evaluated.labels, {}, {}
     for name, probabilities in evaluated.probabilities.items():
-        labels = evaluated.labels
-        accuracies = [
-            metrics.accuracy(
-                probabilities[evaluated.folds == fold], labels[evaluated.folds == fold]
-            )
-            for fold in range(len(folds))
-        ]
+        own_folds = [evaluated.folds == index for index in range(len(folds))]
+        accuracies = [metrics.accuracy(probabilities[own], labels[own]) for own in own_folds]
         by_repeat = np.reshape(accuracies, (repeats, -1))
         correct = probabilities.argmax(-1) == labels
         curves[name] = own = Curves(
@@ -47,24 +42,21 @@ def score_inference_modes(folds, evaluated: Scored) -> tuple[dict, dict[str, Cur
     return table, curves
 
 
-def single_pass(evaluated: Scored) -> dict | None:
-    """Accuracies of the single samples and of their ensembles; None without dropout."""
-    if not evaluated.has_dropout:
-        return None
+def single_samples(evaluated: Evaluated) -> dict | None:
+    """Accuracies of the single MC samples and of their ensembles; None without dropout."""
     samples, labels = evaluated.samples, evaluated.labels
-    accuracies = (samples.argmax(-1) == labels).mean(-1)
+    row = evaluation.single_samples(
+        evaluated, lambda sample: metrics.accuracy(sample, labels), "accuracy"
+    )
     logits = np.log(np.maximum(samples, 1e-30)).mean(0)
-    return {
-        "mc_samples": len(samples),
-        "accuracy_mean": float(accuracies.mean()),
-        "accuracy_std": float(accuracies.std()),
-        "accuracy_of_one": float(accuracies[0]),
+    return row and row | {
+        "accuracy_of_one": metrics.accuracy(samples[0], labels),
         "ensemble_of_probabilities": metrics.accuracy(evaluated.summary.mean, labels),
         "ensemble_of_log_probabilities": metrics.accuracy(logits, labels),
     }
 
 
-def abstaining(target: float, evaluated: Scored) -> dict:
+def abstaining(target: float, evaluated: Evaluated) -> dict:
     """Threshold on the entropy, see `evaluation.choose_threshold`."""
     return evaluation.choose_threshold(
         target,
@@ -73,8 +65,8 @@ def abstaining(target: float, evaluated: Scored) -> dict:
     )
 
 
-def predictions(clips, folds, evaluated: Scored):
-    """One row a scored clip: who, truth, every reading's label, probabilities, uncertainty."""
+def predictions(clips, folds, evaluated: Evaluated):
+    """Tabulates label, prediction of each inference mode, probabilities and uncertainty by clip."""
     names, summary = np.asarray(clips.classes), evaluated.summary
     table = {**evaluation.identity(clips, folds, evaluated), "label": names[evaluated.labels]}
     for inference_mode, probabilities in evaluated.probabilities.items():

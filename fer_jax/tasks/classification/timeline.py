@@ -8,25 +8,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fer_jax.plotting.style import (
-    ALERT,
-    INK,
-    OTHER,
-    PALE,
-    SMALL,
-    TEXT,
-    class_colours,
-    dress,
-    legend_below,
-)
-from fer_jax.plotting.timeline import (
-    FACELESS,
-    UNSURE,
-    WIDTH,
-    borders,
-    make_timeline,
-    shade_withheld,
-)
+from fer_jax.plotting.style import ALERT, INK, OTHER, PALE, SMALL, TEXT
+from fer_jax.plotting.style import class_colours, dress, legend_below
+from fer_jax.plotting.timeline import FACELESS, UNSURE, WIDTH, borders
+from fer_jax.plotting.timeline import draw_steps, make_timeline, shade_withheld
 
 
 def draw_timeline(
@@ -47,21 +32,21 @@ def draw_timeline(
 
 
 def _draw_classes(axes, rows, classes, edges) -> None:
-    """One lane a class, its height the probability, and the predictions in a strip above."""
+    """A lane each class, filled to its probability, under a strip of the predictions."""
     probabilities = np.nan_to_num(rows[list(classes)].to_numpy(float))
-    answered = ~rows["abstained"].to_numpy(bool)
+    covered = ~rows["abstained"].to_numpy(bool)
     for lane, colour in enumerate(class_colours(len(classes))):
         base = len(classes) - 1 - lane
         height = base + 0.86 * probabilities[:, lane]
-        answer = np.where(answered & (probabilities.argmax(1) == lane), height, base)
-        axes.stairs(height, edges, baseline=base, fill=True, color=colour, alpha=0.4, linewidth=0)
-        axes.stairs(answer, edges, baseline=base, fill=True, color=colour, linewidth=0)
+        predicted = np.where(covered & (probabilities.argmax(1) == lane), height, base)
+        draw_steps(axes, height, edges, colour, base, alpha=0.4)
+        draw_steps(axes, predicted, edges, colour, base)
         axes.axhline(base, color=PALE, linewidth=0.8, zorder=1)
     _draw_predictions(axes, rows, classes, edges)
     lanes = np.append(np.arange(len(classes))[::-1] + 0.36, len(classes) + 0.5)
-    axes.set_yticks(lanes, [*classes, "answer"])
+    axes.set_yticks(lanes, [*classes, "prediction"])
     axes.set_ylim(0, len(classes) + 0.85)
-    dress(axes, title="answer, and probability of each class (lanes from 0 to 1)")
+    dress(axes, title="prediction, and probability of each class (lanes from 0 to 1)")
     axes.title.set_fontsize(TEXT)
     axes.tick_params(axis="both", length=0, labelsize=TEXT)
     axes.get_yticklabels()[-1].set_fontweight("bold")
@@ -69,14 +54,14 @@ def _draw_classes(axes, rows, classes, edges) -> None:
 
 
 def _draw_predictions(axes, rows, classes, edges) -> None:
-    """One box a run of equal predictions, named where the name fits."""
+    """A box for each run of equal predictions, with the name where it fits."""
     colours = dict(zip(classes, class_colours(len(classes)), strict=True))
     withheld = rows["abstained"].to_numpy(bool) & (rows["frames"] > 0).to_numpy()
-    answers = np.where(withheld, "unsure", rows["label"].to_numpy(str))
-    starts = np.flatnonzero(np.append(True, answers[1:] != answers[:-1]))
-    for first, end in zip(starts, np.append(starts[1:], len(answers)), strict=True):
+    shown = np.where(withheld, "unsure", rows["label"].to_numpy(str))
+    starts = np.flatnonzero(np.append(True, shown[1:] != shown[:-1]))
+    for first, end in zip(starts, np.append(starts[1:], len(shown)), strict=True):
         left, width = edges[first], edges[end] - edges[first]
-        name = answers[first]
+        name = shown[first]
         colour = colours.get(name, UNSURE if name == "unsure" else FACELESS)
         box = {"height": 0.5, "color": colour, "linewidth": 0, "align": "edge"}
         axes.barh(len(classes) + 0.25, width, left=left, **box)
@@ -91,16 +76,16 @@ def _is_dark(colour: str) -> bool:
     return float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114))) < 0.55
 
 
-def _draw_uncertainty(axes, rows, edges, threshold, index: int) -> None:
-    """Entropy, and the part of it that is mutual information."""
+def _draw_uncertainty(axes, rows, edges, threshold, classes: int) -> None:
+    """Entropy, and its part that is mutual information."""
     entropy = rows["entropy"].fillna(0).to_numpy(float)
     information = rows["mutual_information"].fillna(0).to_numpy(float)
-    axes.stairs(entropy, edges, fill=True, color="#B9D7D3", label="entropy")
-    axes.stairs(information, edges, fill=True, color=OTHER, label="of which mutual information")
-    axes.stairs(entropy, edges, color=INK, linewidth=1.2, baseline=None)
+    draw_steps(axes, entropy, edges, "#B9D7D3", 0, label="entropy")
+    draw_steps(axes, information, edges, OTHER, 0, label="its part that is mutual information")
+    draw_steps(axes, entropy, edges, INK, linewidth=1.2)
     if threshold is not None and np.isfinite(threshold):
         label = f"threshold {threshold:.2f} nats"
         axes.axhline(threshold, color=ALERT, linestyle="--", linewidth=1.6, label=label)
-    axes.set_ylim(0, 1.05 * np.log(max(index, 2)))  # of a single class it is 0
+    axes.set_ylim(0, 1.05 * np.log(max(classes, 2)))  # a single class has entropy 0
     dress(axes, x="time (s)", y="uncertainty\n(nats)", grid="y")
     axes.yaxis.set_major_locator(MaxNLocator(4))

@@ -20,8 +20,8 @@ from fer_jax.tasks.dimensions.figures import (
     threshold_accuracy,
 )
 from fer_jax.tasks.dimensions.scores import TOLERANCE
-from fer_jax.tasks.evaluation import INFERENCE_MODES, Scored
-from fer_jax.tasks.report_lines import index, interval
+from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
+from fer_jax.tasks.report_lines import interval, number
 
 LOSS = "squared + 2 x absolute error"
 table = scores.predictions
@@ -36,27 +36,27 @@ def headline(row: dict) -> str:
     return f"accuracy at T = {TOLERANCE:g} {row['accuracy']:.4f}, RMSE {errors}"
 
 
-def content(config, clips, folds, evaluated: Scored, history) -> tuple[dict, dict]:
+def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, dict]:
     """Returns the figures for metrics.json, and the curves `intervals` and `risk`."""
     intervals = scores.intervals(clips.classes, evaluated, scores.DRAWN_LEVELS)
     selective, risk = scores.abstaining(config.evaluation.target_accuracy, evaluated)
     return {
         "inference_modes": scores.score_inference_modes(clips, folds, evaluated),
         "paper": published.errors(config.method, config.data.dataset, clips.classes),
-        "kept_epoch": evaluation.kept_epoch(history, folds),
+        "selected_epoch": evaluation.selected_epoch(history, folds),
         "best_epoch": evaluation.best_epoch_accuracy(history, folds),
-        "single_pass": scores.single_pass(evaluated),
+        "single_samples": scores.single_samples(evaluated),
         "intervals": scores.at_levels(intervals),
         "selective": selective,
     }, {"intervals": intervals, "risk": risk}
 
 
-def order(evaluated: Scored) -> np.ndarray:
+def order(evaluated: Evaluated) -> np.ndarray:
     """Indices of the predictions, from the best to the worst."""
     return metrics.distances(evaluated.summary.mean, evaluated.labels).argsort(kind="stable")
 
 
-def figures(clips, evaluated: Scored, content: dict, curves: dict) -> Iterator[tuple]:
+def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterator[tuple]:
     """Draws the figures: names, figures, captions."""
     dimensions, summary, labels = clips.classes, evaluated.summary, evaluated.labels
     source = evaluated.source
@@ -95,7 +95,7 @@ def figures(clips, evaluated: Scored, content: dict, curves: dict) -> Iterator[t
         )
 
 
-def _best_and_worst(clips, evaluated: Scored):
+def _best_and_worst(clips, evaluated: Evaluated):
     """Faces with their labels and predictions."""
     best, worst = images.best_and_worst(order(evaluated))
 
@@ -122,16 +122,16 @@ def lines(content: dict) -> list[str]:
     rows = [
         (
             INFERENCE_MODES[name],
-            index(row["accuracy"]),
-            interval(row["interval_95_people"]),
-            index(row["threshold_for_kaggle"], 3),
+            number(row["accuracy"]),
+            interval(row["interval_95_subjects"]),
+            number(row["threshold_for_kaggle"], 3),
         )
         for name, row in content["inference_modes"].items()
     ]
     if paper is not None:
-        threshold = index(paper["threshold_for_kaggle"], 3)
-        rows.append(("paper (test images)", index(paper["accuracy"]), "", threshold))
-    epochs = report_lines.kept_epoch_line(content["kept_epoch"])
+        threshold = number(paper["threshold_for_kaggle"], 3)
+        rows.append(("paper (test images)", number(paper["accuracy"]), "", threshold))
+    epochs = report_lines.kept_epoch_line(content["selected_epoch"])
     if best is not None:
         epochs += f" {report_lines.best_epoch_line(best, 'images')}"
     return [
@@ -154,8 +154,8 @@ def lines(content: dict) -> list[str]:
         "",
         epochs,
         "",
-        report_lines.single_pass_line(
-            content["single_pass"], "accuracy {accuracy_mean:.4f} +- {accuracy_std:.4f}"
+        report_lines.single_samples_line(
+            content["single_samples"], "accuracy {accuracy_mean:.4f} +- {accuracy_std:.4f}"
         ),
         "",
         *_interval_lines(content["intervals"]),
@@ -170,14 +170,14 @@ def _error_rows(inference_modes: dict, paper: dict | None) -> list[str]:
     for dimension in next(iter(inference_modes.values()))["dimensions"]:
         for name, inference_mode in inference_modes.items():
             row = inference_mode["dimensions"][dimension]
-            cells = [index(row["rmse"]), interval(row["rmse_interval_95"])]
-            cells += [index(row[key]) for key in ("label_deviation", "mae", "pearson", "ccc")]
+            cells = [number(row["rmse"]), interval(row["rmse_interval_95"])]
+            cells += [number(row[key]) for key in ("label_deviation", "mae", "pearson", "ccc")]
             rows.append(
                 (dimension, INFERENCE_MODES[name], *cells, interval(row["ccc_interval_95"]))
             )
         if paper is not None:
             own = paper["dimensions"][dimension]
-            cells = index(own["rmse"]), "", "", index(own["mae"]), index(own["pearson"]), "", ""
+            cells = number(own["rmse"]), "", "", number(own["mae"]), number(own["pearson"]), "", ""
             rows.append((dimension, "paper (test images)", *cells))
     headings = (
         "dimension | reading | RMSE | 95% interval | labels' deviation | MAE | r | "

@@ -9,7 +9,7 @@ import numpy as np
 from fer_jax import metrics
 from fer_jax.faces.emotion_ratings import SCALE
 from fer_jax.tasks import evaluation
-from fer_jax.tasks.evaluation import Scored
+from fer_jax.tasks.evaluation import Evaluated
 
 INTERVAL = 0.9  # share of the labels that the interval of a dimension shall hold
 # Root mean square error over the dimensions, on their scale of 1 to 9, below which a prediction
@@ -69,7 +69,7 @@ def summarise_dimensions(values, residual=None) -> Spread:
     return Spread(samples.mean(0), variance, np.sqrt(variance.mean(-1)), residual)
 
 
-def score_inference_modes(clips, folds, evaluated: Scored) -> dict:
+def score_inference_modes(clips, folds, evaluated: Evaluated) -> dict:
     """Errors of each reading, by dimension and over all of them."""
     subjects = np.asarray(clips.subjects)[evaluated.indices]
     deviation = evaluated.labels.std(0, dtype=np.float64)
@@ -82,7 +82,7 @@ def score_inference_modes(clips, folds, evaluated: Scored) -> dict:
         found = {key: function(predicted, evaluated.labels) for key, function in ERRORS.items()}
         table[name] = {
             "accuracy": float(metrics.accuracy_at(distance, TOLERANCE)),
-            "interval_95_people": (float(low[-1, 0]), float(high[-1, 0])),
+            "interval_95_subjects": (float(low[-1, 0]), float(high[-1, 0])),
             "accuracy_folds": {
                 fold.name: float(metrics.accuracy_at(distance[evaluated.folds == index], TOLERANCE))
                 for index, fold in enumerate(folds)
@@ -108,7 +108,7 @@ def _all_errors(predicted, labels, weight) -> np.ndarray:
     return np.stack([*errors, np.broadcast_to(right[:, None], errors[0].shape)], 1)
 
 
-def single_pass(evaluated: Scored) -> dict | None:
+def single_samples(evaluated: Evaluated) -> dict | None:
     """Accuracy of the single samples of MC dropout; None without dropout."""
     if not evaluated.has_dropout:
         return None
@@ -123,7 +123,7 @@ def single_pass(evaluated: Scored) -> dict | None:
     }
 
 
-def with_residuals(evaluated: Scored) -> tuple[Spread, np.ndarray, str]:
+def with_residuals(evaluated: Evaluated) -> tuple[Spread, np.ndarray, str]:
     """Adds the residual variance, measured on other images than those it is scored on.
 
     Returns:
@@ -152,7 +152,7 @@ def _residual_variance(labels, summary: Spread, where=slice(None)) -> np.ndarray
     return np.maximum(squares.mean(0), 0.0)
 
 
-def intervals(dimensions, evaluated: Scored, levels=LEVELS) -> dict:
+def intervals(dimensions, evaluated: Evaluated, levels=LEVELS) -> dict:
     """Counts how often intervals hold the label, and how wide they are.
 
     Args:
@@ -204,14 +204,14 @@ def at_levels(found: dict, levels=LEVELS) -> dict:
     return picked
 
 
-def abstaining(target: float, evaluated: Scored) -> tuple[dict, tuple]:
-    """Threshold on `Spread.doubt`, see `evaluation.choose_threshold`, and `Curves.risk`.
+def abstaining(target: float, evaluated: Evaluated) -> tuple[dict, tuple]:
+    """Threshold on `Spread.uncertainty`, see `evaluation.choose_threshold`, and `Curves.risk`.
 
     A prediction within `TOLERANCE` is correct.
     """
 
     def measure(labels, summary):
-        return summary.doubt, metrics.distances(summary.mean, labels) < TOLERANCE
+        return summary.uncertainty, metrics.distances(summary.mean, labels) < TOLERANCE
 
     uncertainty, correct = measure(evaluated.labels, evaluated.summary)
     curve = evaluation.risk_curve(uncertainty, correct)
@@ -222,7 +222,7 @@ def abstaining(target: float, evaluated: Scored) -> tuple[dict, tuple]:
     }, curve
 
 
-def predictions(clips, folds, evaluated: Scored):
+def predictions(clips, folds, evaluated: Evaluated):
     """One row a scored image: who, truth, prediction, uncertainty, distance from the truth."""
     summary = with_residuals(evaluated)[0]
     low, high = summary.interval()
@@ -236,6 +236,6 @@ def predictions(clips, folds, evaluated: Scored):
     table = evaluation.identity(clips, folds, evaluated)
     for prefix, values in columns.items():
         table |= {f"{prefix}{name}": values[:, n] for n, name in enumerate(clips.classes)}
-    table["uncertainty"] = summary.doubt
+    table["uncertainty"] = summary.uncertainty
     table["distance"] = metrics.distances(summary.mean, evaluated.labels)
     return evaluation.as_table(table)

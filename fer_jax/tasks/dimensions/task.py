@@ -44,23 +44,23 @@ class Dimensions(Task):
     # one window of a clip
 
     def columns(self, names) -> list[str]:
-        around = (f"{part}_{name}" for part in ("std", "low", "high") for name in names)
+        around = (f"{prefix}_{name}" for prefix in ("std", "low", "high") for name in names)
         return [*names, "label", *around, "uncertainty"]
 
     def row(self, summary, names, threshold) -> dict:
         mean, deviation = summary.mean[0], summary.variance[0] ** 0.5
         low, high = (ends[0] for ends in summary.interval())
-        parts = {"": mean, "std_": deviation, "low_": low, "high_": high}
+        columns = {"": mean, "std_": deviation, "low_": low, "high_": high}
         row = {
-            f"{part}{name}": float(value)
-            for part, values in parts.items()
+            f"{prefix}{name}": float(value)
+            for prefix, values in columns.items()
             for name, value in zip(names, values, strict=True)
         }
-        doubt = float(summary.doubt[0])
+        uncertainty = float(summary.uncertainty[0])
         return row | {
             "label": emotion_ratings.nearest(mean, names),
-            "uncertainty": doubt,
-            "abstained": threshold is not None and doubt > threshold,
+            "uncertainty": uncertainty,
+            "abstained": threshold is not None and uncertainty > threshold,
         }
 
     def blank_row(self, names) -> dict:
@@ -68,9 +68,9 @@ class Dimensions(Task):
         return row | {"label": NO_FACE, "abstained": True}
 
     def terminal_columns(self, names, room: int) -> list[Column]:
-        """Every dimension, as far as there is room with its interval and its whole name."""
+        """Every dimension; intervals, whole names and the uncertainty only if they fit."""
         letters = sum(map(len, names))
-        whole, intervals = (56 + letters + more * len(names) <= room for more in (3, 18))
+        whole, intervals = (63 + letters + more * len(names) <= room for more in (3, 18))
 
         def label(row: dict) -> str:
             return f"unsure ({row['label']})" if row["abstained"] else row["label"]
@@ -86,5 +86,5 @@ class Dimensions(Task):
         return [
             Column("nearest word", label, right=False),
             *map(value, names),
-            *([Column("uncertainty", lambda row: f"{row['doubt']:.2f}")] if whole else []),
+            *([Column("uncertainty", lambda row: f"{row['uncertainty']:.2f}")] if whole else []),
         ]

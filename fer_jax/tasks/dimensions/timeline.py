@@ -1,4 +1,4 @@
-"""The figure of one clip: pictures, its way through the plane, the dimensions over time."""
+"""The figure of one clip: pictures, its path in the plane, the dimensions over time."""
 
 from __future__ import annotations
 
@@ -14,24 +14,14 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import MultipleLocator
 
 from fer_jax.faces import emotion_ratings
-from fer_jax.plotting.style import (
-    INK,
-    MAIN,
-    OTHER,
-    QUIET,
-    SMALL,
-    TEXT,
-    dress,
-    dress_colour_bar,
-    make_figure,
-    set_panel_title,
-    set_title,
-)
-from fer_jax.plotting.timeline import PICTURES, WIDTH, borders, draw_thumbnails, shade_withheld
+from fer_jax.plotting.style import INK, MAIN, OTHER, QUIET, TEXT, dress, dress_colour_bar
+from fer_jax.plotting.style import legend_below, make_figure, set_panel_title, set_title
+from fer_jax.plotting.timeline import PICTURES, WIDTH, borders
+from fer_jax.plotting.timeline import draw_steps, draw_thumbnails, shade_withheld
 from fer_jax.tasks.dimensions.figures import draw_words, dress_plane
 from fer_jax.tasks.dimensions.scores import INTERVAL
 
-# Colours of time; the light end would not be seen on white.
+# Colours of time, without the light end, which would vanish on white.
 _COLOURS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
 _PLANE, _LANE = 4.2, 1.35  # inches
 
@@ -39,7 +29,7 @@ _PLANE, _LANE = 4.2, 1.35  # inches
 def draw_timeline(
     rows: pd.DataFrame, dimensions, threshold=None, thumbnails=None, title: str = ""
 ) -> Figure:
-    """Draws the way through the plane, and a lane each dimension, see `Task.draw_timeline`.
+    """Draws the path in the plane, and a lane each dimension, see `Task.draw_timeline`.
 
     Source: Zhou et al., arXiv 1805.01024, figure 1.
     """
@@ -47,12 +37,12 @@ def draw_timeline(
     body = max(_PLANE if has_plane else 0, 0.7 + _LANE * len(dimensions))
     heights = ([PICTURES] if thumbnails else []) + [body]
     figure = make_figure(WIDTH + (2.0 if has_plane else 0), sum(heights) + 0.6)
-    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    rows_of_figure = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     if thumbnails:
-        draw_thumbnails(parts[0].subplots(), thumbnails)
-    lanes = parts[-1]
+        draw_thumbnails(rows_of_figure[0].subplots(), thumbnails)
+    lanes = rows_of_figure[-1]
     if has_plane:
-        plane, lanes = parts[-1].subfigures(1, 2, width_ratios=(_PLANE, WIDTH + 2.0 - _PLANE))
+        plane, lanes = lanes.subfigures(1, 2, width_ratios=(_PLANE, WIDTH + 2.0 - _PLANE))
         _draw_plane(plane, rows)
     _draw_lanes(lanes, rows, dimensions)
     set_title(figure, title)
@@ -66,11 +56,11 @@ def _draw_plane(figure, rows: pd.DataFrame) -> None:
     seen = rows[rows["frames"] > 0]
     time = ((seen["start"] + seen["end"]) / 2).to_numpy(float)
     x, y = (seen[name].to_numpy(float) for name in emotion_ratings.PLANE)
-    # no line is drawn over moments without a face
+    # a gap marks windows without a face
     follows = np.diff(np.flatnonzero((rows["frames"] > 0).to_numpy())) == 1
     points = np.stack([x, y], -1)
-    parts = np.stack([points[:-1], points[1:]], 1)[follows]
-    lines = LineCollection(parts, cmap=_COLOURS, linewidth=1.6, alpha=0.8, zorder=2)
+    segments = np.stack([points[:-1], points[1:]], 1)[follows]
+    lines = LineCollection(segments, cmap=_COLOURS, linewidth=1.6, alpha=0.8, zorder=2)
     lines.set_array((time[:-1] + time[1:])[follows] / 2)
     limits = time[0], max(time[-1], time[0] + 1e-3)
     lines.set_clim(*limits)
@@ -88,7 +78,7 @@ def _draw_plane(figure, rows: pd.DataFrame) -> None:
         ellipse = Ellipse((low + high) / 2, *(high - low), fill=False, linestyle="--", color=colour)
         axes.add_patch(ellipse)
     dress_plane(axes)
-    words = f"dashed: {INTERVAL:.0%} intervals of each axis" + (
+    words = f"dashed: {INTERVAL:.0%} interval of each axis" + (
         ", first and last" if len(seen) > 1 else ""
     )
     words += "" if sure.all() else "; crosses: unsure"
@@ -99,22 +89,19 @@ def _draw_plane(figure, rows: pd.DataFrame) -> None:
 
 
 def _draw_lanes(figure, rows: pd.DataFrame, dimensions: Sequence[str]) -> None:
-    """A panel each dimension: value and interval, the samples' deviation within."""
+    """A panel each dimension: value, prediction interval and deviation over the MC samples."""
     panels = figure.subplots(len(dimensions), 1, sharex=True, squeeze=False)[:, 0]
     edges = borders(rows["start"], rows["end"])
-    flat = {"fill": True, "linewidth": 0}
     for axes, name in zip(panels, dimensions, strict=True):
         mean, low, high, deviation = (
             rows[f"{part}{name}"].to_numpy(float) for part in ("", "low_", "high_", "std_")
         )
-        label = f"interval for {INTERVAL:.0%} of the faces"
-        axes.stairs(high, edges, baseline=low, color=OTHER, alpha=0.25, label=label, **flat)
-        label = "± standard deviation of the passes"
-        axes.stairs(
-            mean + deviation, edges, baseline=mean - deviation, color=MAIN, alpha=0.3, label=label,
-            **flat,
-        )  # fmt: skip
-        axes.stairs(mean, edges, baseline=None, color=MAIN, linewidth=1.5, label="predicted")
+        label = f"{INTERVAL:.0%} prediction interval"
+        draw_steps(axes, high, edges, OTHER, low, alpha=0.25, label=label)
+        label = "± standard deviation of the MC samples"
+        bounds = mean + deviation, edges, MAIN, mean - deviation
+        draw_steps(axes, *bounds, alpha=0.3, label=label)
+        draw_steps(axes, mean, edges, MAIN, linewidth=1.5, label="prediction")
         axes.axhline(np.mean(emotion_ratings.SCALE), color=QUIET, linewidth=0.7, linestyle=":")
         shade_withheld(axes, rows, edges)
         dress(axes, y=name, grid="y")
@@ -122,7 +109,4 @@ def _draw_lanes(figure, rows: pd.DataFrame, dimensions: Sequence[str]) -> None:
         axes.yaxis.set_major_locator(MultipleLocator(2, offset=1))
     panels[-1].set_xlabel("time (s)", fontsize=TEXT, color=INK)
     panels[-1].set_xlim(edges[0], edges[-1])
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=3, fontsize=SMALL, frameon=False
-    )
+    legend_below(figure, panels[0], 3)

@@ -1,6 +1,6 @@
-"""Part of the report of a classifier that was trained on other datasets than it is scored on.
+"""Part of a classifier's report: evaluation on another dataset than those it was trained on.
 
-No other task is scored across databases, so only this folder has such a file.
+No other task is evaluated across datasets, so only this folder has such a file.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ import numpy as np
 
 from fer_jax.data import cross_database
 from fer_jax.tasks import report_lines
-from fer_jax.tasks.evaluation import Scored
+from fer_jax.tasks.evaluation import Evaluated
+from fer_jax.tasks.report_lines import number
 
 _SHARES = np.linspace(0, 1, 101)  # of the clips, at which quantiles are kept
 _MEASURES = ("entropy", "mutual_information")  # nats
 
 
-def content(config, clips, folds, evaluated: Scored, threshold) -> dict | None:
-    """Accuracy and uncertainty by dataset; None where a single one was trained on and scored.
+def content(config, clips, folds, evaluated: Evaluated, threshold) -> dict | None:
+    """Accuracy and uncertainty by dataset; None unless a run is evaluated across datasets.
 
-    Known datasets are those trained on, represented by clips of held-out subjects.
+    Known datasets are those trained on, represented by clips of their validation subjects.
 
     Args:
       threshold: abstain above this entropy, nats; None: never.
@@ -27,11 +28,11 @@ def content(config, clips, folds, evaluated: Scored, threshold) -> dict | None:
         return None
     from sklearn.metrics import roc_auc_score
 
-    parts = [(evaluated.indices, evaluated.labels, evaluated.summary, False)]
+    splits = [(evaluated.indices, evaluated.labels, evaluated.summary, False)]
     if evaluated.validation is not None:
-        parts.insert(0, (folds[0].validation, *evaluated.validation, True))
+        splits.insert(0, (folds[0].validation, *evaluated.validation, True))
     rows, values, known = {}, {name: [] for name in _MEASURES}, []
-    for indices, labels, summary, seen in parts:
+    for indices, labels, summary, seen in splits:
         names = cross_database.of_clips([clips.clip_ids[index] for index in indices])
         for name in np.unique(names):
             rows[str(name)] = _row(names == name, labels, summary, seen, threshold)
@@ -40,8 +41,8 @@ def content(config, clips, folds, evaluated: Scored, threshold) -> dict | None:
             values[name].append(getattr(summary, name))
     unseen = ~np.concatenate(known)
     separation = {
-        name: float(roc_auc_score(unseen, np.concatenate(parts)))
-        for name, parts in values.items()
+        name: float(roc_auc_score(unseen, np.concatenate(each)))
+        for name, each in values.items()
         if unseen.any() and not unseen.all()
     }
     return {"rows": rows, "separation": separation, "classes_left_out": clips.left_out.classes}
@@ -68,34 +69,33 @@ def lines(content: dict | None) -> list[str]:
     """Table and text of report.md."""
     if content is None:
         return []
+    keys = ("accuracy", "confidence", "entropy", "mutual_information", "agreement")
+    rows = [
+        (
+            f"{name} ({'trained on; validation subjects' if row['known'] else 'unseen'})",
+            str(row["clips"]),
+            *(number(row[key]) for key in keys),
+            "-" if row["coverage"] is None else f"{row['coverage']:.1%}",
+        )
+        for name, row in content["rows"].items()
+    ]
     text = report_lines.table(
         "dataset | clips | accuracy | mean confidence | mean entropy, nats | "
-        "mean mutual information, nats | agreement | answered",
-        [_line(name, row) for name, row in content["rows"].items()],
+        "mean mutual information, nats | agreement | coverage",
+        rows,
     )
-    left = content["classes_left_out"]
-    if left:
+    if left := content["classes_left_out"]:
         listed = ", ".join(f"{name} ({count} clips)" for name, count in left.items())
-        text += ["", f"Left out of the unseen dataset, of classes not learnt: {listed}."]
-    return [*text, "", _rise(content), ""]
+        text += ["", f"Clips of the unseen dataset left out, as no class was trained: {listed}."]
+    return [*text, "", _separation_line(content), ""]
 
 
-def _line(name: str, row: dict) -> list[str]:
-    keys = ("accuracy", "confidence", "entropy", "mutual_information", "agreement")
-    return [
-        f"{name} ({'learnt from; people held out' if row['known'] else 'unseen'})",
-        str(row["clips"]),
-        *(report_lines.index(row[key]) for key in keys),
-        "-" if row["coverage"] is None else f"{row['answered']:.1%}",
-    ]
-
-
-def _rise(content: dict) -> str:
+def _separation_line(content: dict) -> str:
     rows, separation = content["rows"].values(), content["separation"]
     if not separation:
         return (
-            "Nobody of the datasets learnt from was held out (--config.protocol.folds=0), so "
-            "there is nothing to compare the doubt with."
+            "The datasets trained on have no validation subjects (--config.protocol.folds=0), so "
+            "there is nothing to compare the uncertainty with."
         )
 
     def mean(measure: str, known: bool) -> float:
@@ -104,10 +104,10 @@ def _rise(content: dict) -> str:
             [row[measure] for row in chosen], weights=[row["clips"] for row in chosen]
         )
 
-    parts = [
+    each = [
         f"mean {name.replace('_', ' ')} {mean(name, True):.4f} on known datasets, "
         f"{mean(name, False):.4f} on the unseen one, ranking an unseen clip above a known one with "
         f"probability {area:.3f} (area under the ROC curve)"
         for name, area in separation.items()
     ]
-    return f"Doubt on known and unseen datasets: {'; '.join(parts)}."
+    return f"Uncertainty on known and unseen datasets: {'; '.join(each)}."
