@@ -9,15 +9,8 @@ import numpy as np
 # The columns of votes in fer2013new.csv of FER+, in order. Two more columns are not emotions:
 # unknown, and NF (not a face).
 FERPLUS_EMOTIONS = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-)
+    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
+)  # fmt: skip
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 # Mean ratings of words, 1 to 9, in the order of DIMENSIONS. Source: Bradley & Lang, Affective norms
@@ -35,15 +28,9 @@ WORD_RATINGS = {
     "neutral": (5.50, 3.45, 5.81),
 }
 EMOTION_WORDS = {
-    "neutral": "neutral",
-    "happiness": "happy",
-    "surprise": "surprised",
-    "sadness": "sad",
-    "anger": "angry",
-    "disgust": "disgusted",
-    "fear": "fear",
-    "contempt": "contempt",
-}
+    "neutral": "neutral", "happiness": "happy", "surprise": "surprised", "sadness": "sad",
+    "anger": "angry", "disgust": "disgusted", "fear": "fear", "contempt": "contempt",
+}  # fmt: skip
 
 SCALE = (1.0, 9.0)  # lowest and highest possible rating
 PLANE = DIMENSIONS[:2]

@@ -19,6 +19,7 @@ from fer_jax.synthetic.clips import (
 )
 from preprocess import __main__ as command
 from preprocess import pipeline, prepare
+from preprocess.clip import SourceError
 from preprocess.datasets import synthetic as prepared
 from tests.official_trees import options_of
 
@@ -166,21 +167,34 @@ def test_frames_can_be_drawn_at_another_size():
     assert frame.shape == (144, 180, 3)
 
 
-@pytest.mark.parametrize("name", DATABASES)
-def test_preparation_lists_the_database_that_is_asked_for(name):
-    chosen = options_of(prepared, database=name, subjects=3)
+@pytest.mark.parametrize("name", [None, *DATABASES])
+def test_preparation_lists_the_chosen_database(name):
+    chosen = options_of(prepared, database=name, subjects=5, seed=3)
     clips = list(prepared.clips(None, chosen))
-    database = DATABASES[name]
-    assert len(clips) == 3 * database.clips_per_subject
+    database = DATABASES[name] if name else EMBEDDED
+    assert len({clip.clip_id for clip in clips}) == 5 * database.clips_per_subject
     assert prepared.class_names(chosen) == database.labels
     assert {clip.label for clip in clips} == set(database.labels)
     assert {clip.split for clip in clips} == {"train", "validation", "test"}
-    made = clips[-1].source.make()
-    assert (made.clip_id, made.subject, made.label) == (
-        clips[-1].clip_id, clips[-1].subject, clips[-1].label,
-    )  # fmt: skip
+    assert len({(clip.subject, clip.split) for clip in clips}) == 5  # one split per person
+    made, last = clips[-1].source.make(), clips[-1]
+    assert (made.clip_id, made.subject, made.label) == (last.clip_id, last.subject, last.label)
     sequence = clips[0].source.load()
-    assert sequence.frame_size == database.camera.frame_size and sequence.action_units.max() <= 1
+    assert sequence.frame_size == database.camera.frame_size
+    assert sequence.action_units.shape == (len(sequence.landmarks), len(prepared.ACTION_UNITS))
+    assert sequence.action_units.max() <= 1
+
+
+def test_crops_are_cut_from_rendered_faces():
+    chosen = options_of(prepared, subjects=3, clips_per_subject=1, crops=64)
+    assert all(hasattr(clip.source, "frames") for clip in prepared.clips(None, chosen))
+    assert chosen.render  # --crops alone and with --render are the same request
+
+
+@pytest.mark.parametrize("arguments", [{"subjects": 2}, {"difficulty": 1.5}])
+def test_impossible_options_are_refused(arguments):
+    with pytest.raises(SourceError):
+        list(prepared.clips(None, options_of(prepared, **arguments)))
 
 
 def test_rendered_clips_of_a_database_look_like_it():
