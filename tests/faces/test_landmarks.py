@@ -24,7 +24,7 @@ def test_mirror_pairs_are_those_of_the_specification():
 
 
 @pytest.mark.parametrize("permutation", [lm.MIRROR_68, lm.MIRROR_51])
-def test_mirroring_twice_is_nothing(permutation):
+def test_mirroring_twice_is_the_identity(permutation):
     assert permutation[permutation].tolist() == list(range(len(permutation)))
 
 

@@ -1,4 +1,4 @@
-"""OpenFace CSV files as they come, and as they should not come."""
+"""OpenFace CSV files, valid and damaged."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ POINTS = [f"x_{k}" for k in range(68)] + [f"y_{k}" for k in range(68)]
 
 
 def write(path, columns: dict, separator=", "):
-    """Writes columns `{name: [value of each row]}`; values are taken as they are."""
+    """Writes columns `{name: [value of each row]}`; written unchanged."""
     lines = [separator.join(columns)]
     lines += [separator.join(map(str, row)) for row in zip(*columns.values(), strict=True)]
     path.write_text("\n".join(lines) + "\n")

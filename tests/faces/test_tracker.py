@@ -100,7 +100,7 @@ def test_tilted_head_is_followed(face):
     assert error_of(found[-1].landmarks, points[-1]) < 0.1
 
 
-def test_track_ends_with_its_face_and_keeps_its_number(face):
+def test_track_ends_with_its_face_and_keeps_its_index(face):
     images, _ = face
     nothing = [blank(images[0])] * 7
     tracker = Tracker()

@@ -46,7 +46,7 @@ def command(*arguments, **options):
     )  # fmt: skip
 
 
-def test_synthetic_data_set_is_ready_to_train_on(tmp_path, capsys):
+def test_synthetic_dataset_is_ready_to_train_on(tmp_path, capsys):
     out = tmp_path / "synthetic"
     arguments = ["synthetic", "--out", str(out), "--subjects", "3", "--clips-per-subject", "7"]
     assert main(arguments) == 0
@@ -228,7 +228,7 @@ def test_next_command_fits_the_data(tmp_path, capsys, monkeypatch, split):
     ]  # fmt: skip
 
 
-def test_known_data_set_keeps_its_config(tmp_path, capsys, monkeypatch):
+def test_known_dataset_keeps_its_config(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     prepare_faces(tmp_path, [("a.csv", "p1", "joy"), ("b.csv", "p2", "fear")], out="ckplus")
     assert capsys.readouterr().out.split("Next:")[1].split() == [

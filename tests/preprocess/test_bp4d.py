@@ -43,7 +43,7 @@ def test_odd_people_train_and_even_ones_validate(tmp_path):
     assert bp4d.CLASSES == ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8")
 
 
-def test_codes_stand_in_the_column_of_their_number(tmp_path):
+def test_codes_are_read_by_column(tmp_path):
     for column, unit in enumerate(BP4D_UNITS):
         bp4d_task(tmp_path, "M002_T4")
         bp4d_codes(tmp_path, "M002_T4", {1: {unit: 1}, 2: {unit: 9}})
@@ -98,7 +98,7 @@ def test_codes_and_images_without_each_other_are_listed_with_the_reason(tmp_path
     assert "frames 2440 to 2441, the clip has 1 to 2" in str(clips["F001_T4"].problem)
 
 
-def test_image_of_a_frame_that_is_there_twice_is_not_guessed(tmp_path):
+def test_two_images_of_a_frame_are_refused(tmp_path):
     bp4d_task(tmp_path, "F001_T1", [1, 2])
     put(tmp_path / "Sequences" / "F001" / "T1" / "02.jpg")
     (clip,) = listed(bp4d, tmp_path).values()
@@ -152,7 +152,7 @@ GOOD = b"0,1,2,4\n1,0,0,1\n2,0,9,1\n"
         (None, "unreadable codes"),  # a folder of this name
     ],
 )  # fmt: skip
-def test_tables_may_be_odd_or_hostile(tmp_path, content, wanted):
+def test_codes_of_a_table_are_checked(tmp_path, content, wanted):
     bp4d_task(tmp_path, "F001_T1")
     bp4d_task(tmp_path, "F001_T2")
     table = tmp_path / "AU_OCC" / "F001_T1.csv"

@@ -95,7 +95,7 @@ def test_folder_of_labels_has_several_names(tmp_path, labels):
     assert listed(ckplus, tmp_path)["S005_001"].label == "disgust"
 
 
-def test_listing_shows_unknown_label_among_many_without(tmp_path, capsys):
+def test_listing_shows_rare_problems_first(tmp_path, capsys):
     for index in range(1, 21):
         ckplus_sequence(tmp_path, f"S005_{index:03d}", [1], "folder")
     ckplus_sequence(tmp_path, "S999_001", [1], "9.0")

@@ -202,7 +202,7 @@ def test_tree_gives_its_clips(name, tmp_path):
 
 
 @with_cases
-def test_source_above_or_inside_the_tree_will_do(name, tmp_path, monkeypatch):
+def test_source_may_be_above_or_inside_the_tree(name, tmp_path, monkeypatch):
     root = tmp_path / "downloads" / "release"
     CASES[name].tree(root)
     put(tmp_path / "downloads" / "readme.txt")
@@ -216,7 +216,7 @@ def test_source_above_or_inside_the_tree_will_do(name, tmp_path, monkeypatch):
 
 
 @with_cases
-def test_tree_that_is_there_twice_is_not_read_twice(name, tmp_path):
+def test_tree_that_exists_twice_is_refused(name, tmp_path):
     for part in ("one", "two"):
         CASES[name].tree(tmp_path / part)
     dataset = DATASETS[name]

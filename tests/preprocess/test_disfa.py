@@ -198,7 +198,7 @@ GOOD = b"".join(b"%d,2\n" % line for line in range(1, 13))
         (GOOD + b"13,\xff\n", "unreadable codes"),
     ],
 )
-def test_labels_may_be_odd_or_hostile(tmp_path, content, wanted):
+def test_label_files_are_checked(tmp_path, content, wanted):
     person(tmp_path, "SN001", [{}] * 12)
     person(tmp_path, "SN002", [HAPPY] * 12)
     path = tmp_path / "ActionUnit_Labels" / "SN001" / "SN001_au9.txt"

@@ -1,4 +1,4 @@
-"""EMFACS on DISFA: worked frames, one rule at most, neutral only where nothing moves."""
+"""EMFACS on DISFA: worked frames, one rule at most, neutral only without any unit."""
 
 import numpy as np
 import pytest
@@ -65,14 +65,14 @@ def test_worked_frames(units, wanted):
     assert named([all_at(*units)]) == [wanted]
 
 
-def test_presence_begins_at_an_intensity_but_neutral_stays_nothing_at_all():
+def test_presence_threshold_does_not_change_neutral():
     frames = [frame(au6=1, au12=3), frame(au6=2, au12=2), frame(au25=1), frame()]
     assert named(frames) == ["happiness", "happiness", "", "neutral"]
     assert named(frames, present=2) == ["", "happiness", "", "neutral"]
     assert named(frames, present=3) == ["", "", "", "neutral"]
 
 
-def test_raised_chin_is_anger_where_that_is_asked_for():
+def test_raised_chin_is_anger_by_option():
     frames = [all_at(4, 17), all_at(4, 17, 6, 12), all_at(1, 4, 17), all_at(4, 15, 17)]
     assert named(frames) == ["", "happiness", "", "sadness"]
     assert named(frames, chin_anger=True) == ["anger", "anger", "", "sadness"]
@@ -99,7 +99,7 @@ def _by_hand(on) -> set[str]:
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=12, max_size=12), min_size=1, max_size=8))
-def test_first_rule_that_fits_or_none_whatever_stands_beside(frames):
+def test_first_fitting_rule_wins_frame_by_frame(frames):
     together = named(frames)
     assert together == [named([frame])[0] for frame in frames]
     for row, emotion in zip(frames, together, strict=True):

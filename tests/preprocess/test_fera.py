@@ -1,4 +1,4 @@
-"""GEMEP-FERA on miniature trees: recordings, who plays what, what is missing."""
+"""GEMEP-FERA on miniature trees: recordings, subjects and emotions, missing parts."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def table(root, *rows, head="recording,subject,emotion"):
     put(root / "subjects.csv", "\n".join([head, *rows]) + "\n")
 
 
-def said(clips: dict[str, Clip]) -> dict[str, tuple]:
+def usable(clips: dict[str, Clip]) -> dict[str, tuple]:
     """Subject, emotion and split of the clips that can be used."""
     return {k: (c.subject, c.label, c.split) for k, c in clips.items() if not c.problem}
 
@@ -21,7 +21,7 @@ def frames(request):
     return {"folders": ("2.jpg", "0010.jpg", "1.jpg"), "videos": None}[request.param]
 
 
-def test_table_says_who_plays_what(tmp_path, frames):
+def test_table_gives_subject_and_emotion(tmp_path, frames):
     fera_recording(tmp_path, "a", frames)
     fera_recording(tmp_path, "B.2", frames)
     fera_recording(tmp_path, "x-Relief-3", frames)
@@ -29,7 +29,7 @@ def test_table_says_who_plays_what(tmp_path, frames):
         put(tmp_path / "training" / name)
     table(tmp_path, "a,p1, joy", "training/b.2.avi ,p2,ANGER", "X-relief-3,p1,")
     clips = listed(fera, tmp_path)
-    assert said(clips) == {
+    assert usable(clips) == {
         "training/B.2": ("p2", "anger", "train"),
         "training/a": ("p1", "joy", "train"),
         "training/x-Relief-3": ("p1", "relief", "train"),
@@ -46,7 +46,7 @@ def test_table_is_found_in_any_case(tmp_path, name):
     fera_recording(tmp_path, "p1-joy-1", None)
     put(tmp_path / name, "recording,subject,emotion\np1-joy-1,someone,anger\n")
     put(tmp_path / f"._{name}", "\0")
-    assert said(listed(fera, tmp_path)) == {"training/p1-joy-1": ("someone", "anger", "train")}
+    assert usable(listed(fera, tmp_path)) == {"training/p1-joy-1": ("someone", "anger", "train")}
 
 
 def test_two_tables_in_one_folder_are_refused(tmp_path):
@@ -64,30 +64,30 @@ def test_semicolons_may_separate_the_table(tmp_path):
         fera_recording(tmp_path, name, None)
     rows = ["recording;subject;emotion", "a, b; p1;joy", "c;p2;fear"]
     (tmp_path / "subjects.csv").write_text("\r\n".join(rows), encoding="utf-8-sig")
-    assert said(listed(fera, tmp_path)) == {
+    assert usable(listed(fera, tmp_path)) == {
         "training/a, b": ("p1", "joy", "train"),
         "training/c": ("p2", "fear", "train"),
     }
 
 
-def test_without_a_table_names_of_recordings_or_images_say_it(tmp_path):
+def test_without_a_table_names_give_subject_and_emotion(tmp_path):
     fera_recording(tmp_path, "p3-sadness-1", None)
     fera_recording(tmp_path, "p4-Fear-2")
     fera_recording(tmp_path, "007", ("p5-joy-001.jpg", "p5-joy-002.jpg"))
     clips = listed(fera, tmp_path)
-    assert said(clips) == {
+    assert usable(clips) == {
         "training/007": ("p5", "joy", "train"),
         "training/p3-sadness-1": ("p3", "sadness", "train"),
         "training/p4-Fear-2": ("p4", "fear", "train"),
     }
 
 
-def test_test_recordings_those_with_an_emotion_are_read(tmp_path):
+def test_recordings_of_the_test_part_need_an_emotion(tmp_path):
     for folder in ("training", "test"):
         for name in ("001", "002"):
             fera_recording(tmp_path, name, None, folder)
     table(tmp_path, "001,p1,joy", "002,p2,fear", "test/002,p9,anger")
-    assert said(listed(fera, tmp_path)) == {
+    assert usable(listed(fera, tmp_path)) == {
         "training/001": ("p1", "joy", "train"),
         "training/002": ("p2", "fear", "train"),
         "test/002": ("p9", "anger", "test"),
@@ -107,7 +107,7 @@ def test_test_recordings_those_with_an_emotion_are_read(tmp_path):
         ("p1-joy-1", "p1-joy-1,p1,joy\nP1-joy-1.avi,p2,joy", "listed twice"),
     ],
 )
-def test_recording_of_which_too_little_is_known_is_listed(tmp_path, name, row, wanted):
+def test_incomplete_row_is_listed(tmp_path, name, row, wanted):
     fera_recording(tmp_path, name, None)
     fera_recording(tmp_path, "good", None)
     table(tmp_path, *filter(None, [row]), "good,p1,anger")
@@ -121,7 +121,7 @@ def test_recording_of_which_too_little_is_known_is_listed(tmp_path, name, row, w
             raise problem
 
 
-def test_names_that_say_too_little_are_listed(tmp_path):
+def test_incomplete_name_is_listed(tmp_path):
     for name in ("p1-joy-1", "nothing", "-joy-2", "p1-rage-3"):
         fera_recording(tmp_path, name)
     fera_recording(tmp_path, "p1-fear-4", ("picture.jpg",))
@@ -165,7 +165,7 @@ def test_table_may_lie_beside_the_source(tmp_path):
     for part in ("emotion", "au"):
         fera_recording(tmp_path / part, "p1-joy-1")
     # named too deep, and the table beside the source
-    assert said(listed(fera, tmp_path / "au" / "training"))
+    assert usable(listed(fera, tmp_path / "au" / "training"))
     table(tmp_path / "au" / "training", "p1-joy-1,someone,anger")
     (clip,) = listed(fera, tmp_path / "au").values()
     assert (clip.subject, clip.label) == ("someone", "anger")

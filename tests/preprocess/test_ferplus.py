@@ -148,7 +148,7 @@ def test_named_images_are_joined_by_name(tmp_path, form):
     assert_pictures(clips, pictures, usable(clips))
 
 
-def test_table_goes_before_folders_and_these_before_archives(tmp_path):
+def test_table_precedes_folders_and_folders_precede_archives(tmp_path):
     first, second, third = (list(np.full((len(ROWS), 48, 48), n, np.uint8)) for n in (1, 2, 3))
     ferplus_votes(tmp_path, ROWS)
     write_archive(tmp_path / "images.zip", third)
@@ -215,7 +215,7 @@ def test_missing_and_broken_images_are_dropped_with_the_reason(tmp_path):
     assert clips["fer0000000"].label == "neutral"  # so that a lost class is noticed
 
 
-def test_what_files_lack_is_taken_from_the_archives(tmp_path):
+def test_missing_files_are_read_from_archives(tmp_path):
     ferplus_votes(tmp_path, ROWS)
     pictures, other = images(), list(np.full((len(ROWS), 48, 48), 9, np.uint8))
     write_named(tmp_path, pictures[:4], ROWS[:4])  # partly unpacked
@@ -391,7 +391,7 @@ def test_sources_that_do_not_fit_are_refused(source):
     refused("contains no votes")
 
 
-def test_images_that_are_in_train_too_are_counted_and_can_be_dropped(source, capsys):
+def test_copies_of_training_images_are_counted_and_can_be_dropped(source, capsys):
     # row 6 has no votes and is not trained on, so its copy may be tested
     ferplus_table(source, ROWS, images(same=[(0, 2), (0, 7), (3, 9), (6, 10)]))
     for drop, verb in ((False, "leaves"), (True, "has left")):
@@ -414,7 +414,7 @@ def test_images_that_are_in_train_too_are_counted_and_can_be_dropped(source, cap
 
 
 @pytest.mark.parametrize("drop", [False, True])
-def test_images_that_are_there_once_are_not_counted(source, drop):
+def test_unique_images_are_not_counted(source, drop):
     ferplus_table(source, ROWS, images(same=[(0, 2), (7, 9), (6, 10)]))  # 6 has no votes
     clips = usable(listed(ferplus, source, drop_duplicates=drop))
     assert len(clips) == len(KEPT)
@@ -492,7 +492,7 @@ def test_faces_lie_as_fer2013_cut_them(ready, tmp_path):
     file = older / "metadata.json"
     metadata = json.loads(file.read_text())
     assert metadata.pop("framing") == FER2013._asdict()
-    file.write_text(json.dumps(metadata))  # prepared before datasets said it
+    file.write_text(json.dumps(metadata))  # prepared by a version without framing
     assert load(older).crops.framing == FER2013
     file.write_text(json.dumps({**metadata, "dataset": "manifest"}))
     assert load(older).crops.framing == ALIGNED

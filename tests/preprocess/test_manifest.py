@@ -73,7 +73,7 @@ def test_comma_in_a_label_needs_quotes(tmp_path):
     torn, quoted, padded = listed(tmp_path, text)
     assert torn.problem.reason == "too many cells" and "quote" in str(torn.problem)
     assert quoted.problem is None and quoted.label == "calm, now"
-    assert padded.problem is None  # empty cells at the end say nothing
+    assert padded.problem is None  # empty cells at the end are ignored
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_comma_in_a_label_needs_quotes(tmp_path):
         (b"path,subject,label\n\xff\xfe\xfa,b,c\n", "is not a CSV in UTF-8"),
     ],
 )
-def test_what_is_no_manifest_says_what_one_is(tmp_path, content, message):
+def test_other_files_are_refused_with_the_columns(tmp_path, content, message):
     path = tmp_path / "manifest.csv"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):

@@ -277,7 +277,7 @@ def test_two_views_without_a_face(tmp_path, two_views):
         read_half(tmp_path, blank)
 
 
-def test_half_streams(tmp_path, two_views):
+def test_half_is_streamed(tmp_path, two_views):
     front, side, _ = two_views
     pairs = [np.hstack(pair) for pair in zip(front, side, strict=True)]
     mmi_session(tmp_path, 1, view="2", frames=pairs * 5)

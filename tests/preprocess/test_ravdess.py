@@ -1,4 +1,4 @@
-"""RAVDESS: what the names of its files say."""
+"""RAVDESS: emotions, actors and channels in file names."""
 
 from fer_jax.faces.labels import RAVDESS_CLASSES
 from preprocess.datasets import ravdess

@@ -62,7 +62,7 @@ def read(out) -> dict:
 
 
 @pytest.mark.parametrize("units", [None, 3])
-def test_what_goes_in_comes_out(tmp_path, units):
+def test_examples_survive_the_round_trip(tmp_path, units):
     write(tmp_path, units=units)
     splits = read(tmp_path)
     assert {name: len(rows) for name, rows in splits.items()} == {
@@ -86,14 +86,14 @@ def test_what_goes_in_comes_out(tmp_path, units):
 
 
 def with_crops(sequence: Sequence) -> Sequence:
-    """Adds a "file" a frame, as long as its number, and landmarks in it."""
+    """Adds a "file" per frame, as long as its index, and landmarks in it."""
     files = [bytes([n]) * n if seen else b"" for n, seen in enumerate(sequence.detected)]
     packed, offsets = crop.pack(files)
     points = sequence.landmarks / 7
     return dataclasses.replace(sequence, crops=packed, crop_offsets=offsets, crop_landmarks=points)
 
 
-def test_crops_go_in_and_come_out(tmp_path):
+def test_crops_survive_the_round_trip(tmp_path):
     write(
         tmp_path,
         made=lambda: ((clip, with_crops(sequence)) for clip, sequence in examples()),
@@ -129,7 +129,7 @@ def test_order_is_that_of_the_list_over_several_batches(tmp_path):
     assert ids == [f"čłip {index}" for index in range(1, 200, 3)]
 
 
-def test_graph_stands_on_the_training_frames_with_a_face(tmp_path):
+def test_graph_is_made_of_training_frames_with_a_face(tmp_path):
     write(tmp_path)
     frames = [
         centre(inner(sequence.landmarks[sequence.detected].astype(np.float64)))

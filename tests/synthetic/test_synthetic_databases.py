@@ -197,7 +197,7 @@ def test_impossible_options_are_refused(arguments):
         list(prepared.clips(None, options_of(prepared, **arguments)))
 
 
-def test_rendered_clips_of_a_database_look_like_it():
+def test_rendered_clips_have_the_style_of_their_database():
     chosen = options_of(prepared, database="film", subjects=3, render=True)
     frames = next(iter(prepared.clips(None, chosen))).source.frames()
     _, image = next(iter(frames))
@@ -227,7 +227,7 @@ def test_request_fills_in_defaults(tmp_path):
     assert requests[0] == requests[1]
 
 
-def test_command_knows_the_databases(capsys):
+def test_command_shows_and_checks_the_database(capsys):
     assert command.main(["synthetic", "--database", "cartoon", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "relief" in text and "joy" in text and "happiness" not in text
