@@ -1,4 +1,4 @@
-"""How fer_jax is installed: from a clone or a wheel, which decides what its user types."""
+"""How fer_jax is installed: a clone or a wheel; commands in messages depend on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 _PACKAGE = pathlib.Path(__file__).resolve().parent
 _CLONE = _PACKAGE.parent
-# A wheel carries `preprocess` and `configs` inside of fer_jax; a clone has them beside it.
+# A wheel has `preprocess` and `configs` inside fer_jax; a clone has them beside it.
 IS_WHEEL = (_PACKAGE / "preprocess").is_dir()
 CONFIGS = (_PACKAGE if IS_WHEEL else _CLONE) / "configs"
 
@@ -18,17 +18,17 @@ class NotInstalledError(ImportError):
 
 
 def in_clone() -> bool:
-    """Whether the working directory is the clone, where `python run.py` works."""
+    """Tells whether the working directory is the clone, where `python run.py` works."""
     return not IS_WHEEL and pathlib.Path.cwd() == _CLONE
 
 
 def prepare_command() -> str:
-    """What prepares a dataset from the working directory."""
+    """The command that prepares a dataset, as typed in the working directory."""
     return "python -m preprocess" if in_clone() else "fer-jax prepare"
 
 
 def train_command() -> str:
-    """What trains an experiment from the working directory."""
+    """The command that trains an experiment, as typed in the working directory."""
     return "python run.py" if in_clone() else "fer-jax train"
 
 
@@ -41,7 +41,7 @@ def how_to_install(extra: str) -> str:
 
 @contextlib.contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Imports inside may fail where an extra was not installed.
+    """Turns a failed import inside the block into a message that names the extra.
 
     Raises:
       NotInstalledError: a package is missing.

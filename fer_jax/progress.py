@@ -1,4 +1,4 @@
-"""Shows how far long work is: a bar on a terminal, elsewhere a line at least every minute."""
+"""Shows the progress of long work: a bar on a terminal, else a line at least every minute."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterable, Iterator
 from rich import progress as bars
 from rich.console import Console
 
-SILENCE = 60.0  # seconds without a line, at most
+SILENCE = 60.0  # most seconds without a line
 
 
 class Progress:
-    """Shows several pieces of work; used as a context manager.
+    """Shows the progress of several pieces of work; a context manager.
 
-    Where the console is no terminal, lines have the time since the start, what is done, figures and
-    the time that remains: one when a piece of work begins, one when it ends, and one at least every
-    minute, also while a single step takes longer than that.
+    On a console that is no terminal it prints lines with the time since the start, the steps done,
+    figures and the remaining time: one at the start and the end of a piece of work, and one at least
+    every minute, also while a single step takes longer.
 
     Args:
-      console: where it is shown.
-      transient: removes the bars in the end.
-      clock: seconds.
+      console: shows the progress.
+      transient: removes the bars at the end.
+      clock: returns seconds.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Progress:
             self.bars.stop()
 
     def start(self, description: str, total: int | None = None) -> Work:
-        """Begins a piece of work; `total`: its steps, None where that is not known."""
+        """Starts a piece of work; `total`: number of its steps, None if unknown."""
         with self._lock:
             work = Work(self, description, total)
             self._working.append(work)
@@ -69,7 +69,7 @@ class Progress:
         self.line(work, ", done")
 
     def line(self, work: Work, suffix: str = "") -> None:
-        """Prints a line about a piece of work where there is no bar."""
+        """Prints a line about a piece of work if there are no bars."""
         if self.bars is None:
             self._spoke = self.clock()
             text = f"{duration(self._spoke - self.started)}  {work}{suffix}"
@@ -108,7 +108,7 @@ class Work:
         return f"{self.description}: {parts}" if parts else f"{self.description} ..."
 
     def _remaining(self) -> float | None:
-        """Seconds, at the pace since the first update: resumed steps and compiling do not count."""
+        """Seconds, by the speed since the first update: without resumed steps and compiling."""
         if not self.total or self._first is None or self.done <= self._first[1]:
             return None
         (began, before), (now, done) = self._first, self._last
@@ -116,13 +116,13 @@ class Work:
 
     @property
     def speed(self) -> float | None:
-        """Steps a second since the first update, None where there was none since."""
+        """Steps per second since the first update, None if there was none since."""
         if self._first is None or self._last[0] <= self._first[0]:
             return None
         return (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
 
     def update(self, done: int | None = None, figures: str | None = None) -> None:
-        """Tells the steps done so far, and figures to be shown with them."""
+        """Sets the number of steps done, and figures to show with them."""
         self.figures = self.figures if figures is None else figures
         if done is not None:
             self.done, self._last = done, (self._progress.clock(), done)
@@ -133,20 +133,20 @@ class Work:
             self._progress.bars.update(self._bar, completed=self.done, figures=self.figures)
 
     def restart(self, description: str, total: int | None = None) -> None:
-        """Goes on to the next part of the work, which is counted anew."""
+        """Starts the next part of the work, counting its steps from 0."""
         self._begin(description, total)
         if self._bar is not None:
             self._progress.bars.reset(self._bar, description=description, total=total, figures="")
 
     def finish(self, *, keep_bar: bool = False) -> None:
-        """Ends the work."""
+        """Ends the work; `keep_bar` leaves its bar on the terminal."""
         self._progress.close(self)
         if self._bar is not None and not keep_bar:
             self._progress.bars.remove_task(self._bar)
 
 
 def track(items: Iterable, description: str, total: int) -> Iterator:
-    """Gives items on and shows on stdout how many of them are done."""
+    """Yields items and shows their progress on stdout."""
     with Progress(Console(), transient=True) as progress:
         work = progress.start(description, total)
         for done, item in enumerate(items, 1):
@@ -168,6 +168,6 @@ def _make_bars(console: Console, transient: bool) -> bars.Progress:
 
 
 def duration(seconds: float) -> str:
-    """`3725 -> "1:02:05"`."""
+    """Formats seconds: `3725 -> "1:02:05"`."""
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

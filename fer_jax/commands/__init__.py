@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
+from collections.abc import Callable
 
 import fer_jax
 
@@ -18,7 +20,24 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one of the commands; returns its exit code."""
+    """Runs the program; returns its exit code."""
+    return start(_run, arguments)
+
+
+def start(command: Callable, *arguments) -> int:
+    """Runs a command; it ends without a traceback when its output is closed, as by `| head`."""
+    try:
+        try:
+            return command(*arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # the interpreter flushes stdout again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell reports a process ended by SIGPIPE
+
+
+def _run(arguments: list[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     # The first argument names the command, which parses the others: `--help` imports none of them.
     name = _parser().parse_args(arguments[:1]).command

@@ -2,8 +2,8 @@
 
     {prog} stbln_buhmap agcn:buhmap
 
-Every experiment is run first, or continued, as `fer-jax train --config CONFIG` would do it; a
-finished one is only read. A PST-BLN search counts as one method: the search is run, then what it
+Every experiment is run, or resumed, as by `fer-jax train --config CONFIG`; the results of a finished
+one are read. A PST-BLN search counts as one method: the search is run, then the network that it
 found is trained under the whole protocol.
 """
 
@@ -16,7 +16,7 @@ import pathlib
 def main(arguments: list[str] | None = None, prog: str = "python -m fer_jax.compare") -> int:
     """Runs the command line; returns the exit code."""
     options = _parser(prog).parse_args(arguments)
-    from fer_jax.compare.compare import compare  # brings JAX, see `fer_jax.commands.predict`
+    from fer_jax.compare.compare import compare  # imports jax, which --help does without
 
     compare(options)
     return 0

@@ -2,7 +2,7 @@
 
     fer-jax configs
 
-A name, such as stbln_afew, is what `fer-jax train --config` takes; so is the path of a file.
+`fer-jax train --config` takes a name, such as stbln_afew, or the path of a file.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     {prog} BUNDLE CLIP... --out table.csv --annotate out.mp4 --figure out.png
 
-A clip is a video or a folder of frames; for models of landmarks also a CSV of OpenFace. Long clips
-are read window by window. A still image works too, but its one frame stands for a whole clip: where
-the model was trained on motion, take the result with care.
+A clip is a video or a folder of frames; for landmark models also an OpenFace CSV. Long clips are
+read window by window. A still image works too, but shows no motion: take the result of a model
+trained on clips with care.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fer_jax.faces.sequence import UNKNOWN_FPS
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m fer_jax.predict") -> int:
-    """Runs the command line; returns the exit code: 0 when at least one clip was predicted."""
+    """Runs the command line; returns the exit code: 0 if at least one clip was predicted."""
     options = _parser(prog).parse_args(arguments)
     from fer_jax.predict import batch  # imports jax, which --help does without
 
@@ -32,28 +32,27 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add, path = parser.add_argument, pathlib.Path
     add("bundle", metavar="BUNDLE", help="folder of a trained model (model/ of a run)")
     add("clips", metavar="CLIP", nargs="+", type=path,
-        help="video, folder of frames; OpenFace CSV for models of landmarks")  # fmt: skip
+        help="video, folder of frames; OpenFace CSV for landmark models")  # fmt: skip
     add("--out", type=path, help="table of all windows, .csv or .json")
     add("--annotate", type=path, metavar="MP4", help="annotated video; a folder for several clips")
     add("--figure", type=path, metavar="PNG", help="timeline figure; a folder for several clips")
+    add("--mc-samples", type=_positive(int), default=100,
+        help="MC dropout samples per window (default 100)")  # fmt: skip
     add(
-        "--mc-samples",
-        type=_positive(int),
-        default=100,
-        help="with dropout, a window (default 100)",
+        "--window",
+        type=_positive(float),
+        metavar="SECONDS",
+        help="default: the median of the training clips or windows; 0.2 for models of still images",
     )
-    add("--window", type=_positive(float), metavar="SECONDS",
-        help="default: that of the clips or windows the model was trained on (median); 0.2 for "
-        "models of still images")  # fmt: skip
     add("--stride", type=_positive(float), metavar="SECONDS", help="default: half a window")
     add("--threshold", type=float, metavar="LIMIT",
-        help="abstain above this entropy, nats, or deviation of the passes from each other, of "
-        "dimensions (default: the model's own)")  # fmt: skip
+        help="abstain above this entropy, nats (of dimensions: uncertainty); default: the model's "
+        "own")  # fmt: skip
     add("--seed", type=int, default=0, help="of the dropout masks (default 0)")
     add("--fps", type=_positive(float), default=UNKNOWN_FPS,
-        help="frames a second of clips that do not say (default 25)")  # fmt: skip
+        help="frames per second of clips that do not state it (default 25)")  # fmt: skip
     add("--width", type=_positive(int, or_zero=True), default=0, metavar="PIXELS",
-        help="frame width of landmark CSVs; 0 leaves their scale (default)")  # fmt: skip
+        help="frame width of landmark CSVs; 0 (default) does not scale them")  # fmt: skip
     add("--landmark-model", type=path, metavar="DAT",
         help="dlib 68-point model; default: the installed one")  # fmt: skip
     return parser

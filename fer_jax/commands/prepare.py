@@ -1,4 +1,4 @@
-"""Prepares a dataset with the package `preprocess`, see there."""
+"""Prepares a dataset: the command of the package `preprocess`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from fer_jax import installation
 
 def main(arguments: list[str] | None = None, prog: str = "fer-jax prepare") -> int:
     """Runs the command line; returns the exit code."""
-    # In a clone it lies beside fer_jax, and `python -m preprocess` imports it by that name.
+    # a clone has it beside fer_jax, where `python -m preprocess` imports it by that name
     package = "fer_jax.preprocess" if installation.IS_WHEEL else "preprocess"
     return importlib.import_module(f"{package}.__main__").main(arguments, prog)

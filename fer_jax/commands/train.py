@@ -35,16 +35,16 @@ def _flags(argv: list[str]) -> flags.FlagValues:
     config_flags.DEFINE_config_file(
         "config",
         None,
-        "Experiment: a name such as stbln_afew, or a file. Without it all are listed",
+        "Experiment: a name such as stbln_afew, or a file; without it all names are listed",
         flag_values=own,
         sys_argv=argv,
     )
-    flags.DEFINE_string("workdir", None, "Where results go (default: runs/NAME)", flag_values=own)
+    flags.DEFINE_string("workdir", None, "Folder of results (default: runs/NAME)", flag_values=own)
     flags.DEFINE_string(
         "compilation_cache",
         os.environ.get("JAX_COMPILATION_CACHE_DIR"),
-        "Where compiled programs are kept between runs (default: ~/.cache/fer_jax/xla); empty: "
-        "nowhere",
+        "Folder that keeps compiled programs between runs (default: ~/.cache/fer_jax/xla); empty: "
+        "none",
         flag_values=own,
     )
     return own
@@ -62,7 +62,7 @@ def _run(config, workdir: str, cache: str | None) -> None:
     except FAILURES as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("\ninterrupted: the same command continues from the last checkpoint")
+        sys.exit("\ninterrupted: the same command resumes from the last checkpoint")
     print("\n".join(report.headline(config.task, metrics)))
     print(f"report: {Workdir(pathlib.Path(workdir)).report}")
 
@@ -77,7 +77,7 @@ def _parse(own: flags.FlagValues, argv: list[str]) -> None:
     except OSError as error:
         sys.exit(f"error: --config cannot be loaded: {str(error).splitlines()[-1].strip()}")
     except (AttributeError, KeyError, TypeError) as error:
-        while error.args and isinstance(error.args[0], KeyError):  # it holds the nearest name
+        while error.args and isinstance(error.args[0], KeyError):  # the inner one has the names
             error = error.args[0]
         reason = " ".join(str(error.args[0]).split())
         sys.exit(f"error: --config sets a field that does not exist: {reason}")
@@ -86,22 +86,22 @@ def _parse(own: flags.FlagValues, argv: list[str]) -> None:
 
 
 def _with_path(argv: list[str]) -> list[str]:
-    """Replaces a config's name by its path.
+    """Replaces the name of a config by its path.
 
-    Without a config, or with an unknown one, the program ends and lists what there is.
+    Without a config, or with an unknown one, the program ends with a list of all configs.
     """
     found, argv = False, list(argv)
-    for place, argument in enumerate(argv):
+    for index, argument in enumerate(argv):
         flag, equals, name = argument.partition("=")
         if flag.lstrip("-") != "config" or not flag.startswith("-"):
             continue
-        found, place = True, place if equals else place + 1
-        if place < len(argv):
+        found, index = True, index if equals else index + 1
+        if index < len(argv):
             try:
-                path = configs.find(name if equals else argv[place])
+                path = configs.find(name if equals else argv[index])
             except configs.ConfigNotFoundError as error:
                 sys.exit(f"error: --config: {error}")
-            argv[place] = f"{flag}={path}" if equals else path
+            argv[index] = f"{flag}={path}" if equals else path
     if not found:
         sys.exit(
             f"error: name a config, e.g. {argv[0]} --config stbln_synthetic\n\n{configs.listing()}"

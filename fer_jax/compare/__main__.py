@@ -2,7 +2,8 @@
 
 import sys
 
+from fer_jax.commands import start
 from fer_jax.commands.compare import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start(main))

@@ -1,1 +1,1 @@
-"""From a prepared dataset to batches."""
+"""Loads prepared datasets, divides them into folds and makes batches."""

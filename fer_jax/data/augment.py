@@ -1,6 +1,6 @@
-"""Augmentation of clips, on device inside the step: pure functions of (key, example).
+"""Augmentation of clips inside the compiled step: pure functions of (key, example).
 
-Whatever is drawn is drawn once a clip: all its frames are changed alike.
+Each random choice is drawn once per clip and applied to all its frames.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fer_jax.faces import landmarks as lm
 
 
 def mirror(landmarks: jax.Array) -> jax.Array:
-    """Mirrors faces about the vertical through the nose: x -> -x and left and right points swapped.
+    """Mirrors faces about the vertical through the nose: negates x, swaps left and right points.
 
     Args:
       landmarks: `[..., 68, 2]`, pixels.
@@ -27,7 +27,7 @@ def mirror(landmarks: jax.Array) -> jax.Array:
 
 
 def rotate(landmarks: jax.Array, degrees: jax.Array) -> jax.Array:
-    """Turns faces in the image plane about the nose of each frame."""
+    """Rotates faces in the image plane about the nose of each frame."""
     angle = jnp.deg2rad(degrees)
     turn = jnp.array([[jnp.cos(angle), jnp.sin(angle)], [-jnp.sin(angle), jnp.cos(angle)]])
     nose = landmarks[..., lm.NOSE_68, None, :]
@@ -43,16 +43,15 @@ def augment_clip(
 ) -> jax.Array:
     """Draws one of the paper's 14 variants of a clip.
 
-    The variants: the original and its mirror image, and three draws each of noisy, noisy and
-    rotated, and the mirror images of both. So half are mirrored, 12 of 14 carry noise and 6 of 14
-    are rotated.
+    The variants are the original, three noisy clips, three noisy and rotated clips, and the mirror
+    images of all seven: half of the draws are mirrored, 12 of 14 are noisy, 6 of 14 are rotated.
 
     Args:
-      key: of this clip in this step.
+      key: for this clip in this step.
       landmarks: `[T, 68, 2]`, pixels of a frame 500 wide.
       noise: standard deviation of the noise on every coordinate, pixels (paper: 10).
-      degrees: rotation is uniform in +- this, one angle a clip (paper: 18).
-      time_reverse: play the clip backwards instead of mirroring it, as the published code does.
+      degrees: the rotation is uniform in +- this (paper: 18).
+      time_reverse: plays the clip backwards instead of mirroring it, as the published code does.
 
     Source: ST-BLN specification, section 6.
     """
@@ -78,16 +77,16 @@ def augment_crops(
     brightness: float = 0.2,
     contrast: float = 0.2,
 ) -> tuple[jax.Array, jax.Array]:
-    """Turns, shifts, mirrors and relights the face crops of a clip, and their landmarks.
+    """Rotates, shifts, mirrors and relights the face crops of a clip, and moves their landmarks.
 
     Args:
-      key: of this clip in this step.
+      key: for this clip in this step.
       frames: `[T, S, S, 3]`, 0..255.
       landmarks: `[T, 68, 2]`, pixels of the crops.
-      size: side of the square that is cut out at a random place, pixels; 0 keeps S.
+      size: side of the square cut out at a random position, pixels; 0 keeps S.
       flip: mirrors half of the clips.
-      degrees: rotation about the middle is uniform in +- this; what comes in is black.
-      angles: degrees of which rotation takes one, each as often, instead.
+      degrees: the rotation about the centre is uniform in +- this; pixels from outside are black.
+      angles: draws the rotation from these degrees with equal probability instead.
       brightness, contrast: factors are uniform in 1 +- this; contrast is about the clip's mean.
 
     Returns:
@@ -95,7 +94,7 @@ def augment_crops(
 
     Source: FER-GCN specification, section 5; STC-NLSTM specification, section 6 (angles).
     """
-    place_key, flip_key, angle_key, bright_key, contrast_key = jax.random.split(key, 5)
+    corner_key, flip_key, angle_key, bright_key, contrast_key = jax.random.split(key, 5)
     if len(angles) or degrees:
         if len(angles):
             angle = jax.random.choice(angle_key, jnp.asarray(angles, jnp.float32))
@@ -104,7 +103,7 @@ def augment_crops(
         frames, landmarks = rotate_crops(frames, landmarks, angle)
     side = frames.shape[1]
     size = size or side
-    corner = jax.random.randint(place_key, (2,), 0, side - size + 1)  # row, column
+    corner = jax.random.randint(corner_key, (2,), 0, side - size + 1)  # row, column
     start = (0, corner[0], corner[1], 0)
     frames = jax.lax.dynamic_slice(frames, start, (len(frames), size, size, 3))
     landmarks = landmarks - corner[::-1]
@@ -125,13 +124,13 @@ def augment_crops(
 
 
 def mirror_in_crop(landmarks: jax.Array, size: int) -> jax.Array:
-    """Landmarks `[..., 68, 2]` of a mirrored crop `size` pixels wide, left and right swapped."""
+    """Mirrors landmarks `[..., 68, 2]` with their crop, `size` pixels wide."""
     flipped = landmarks * jnp.array([-1.0, 1.0]) + jnp.array([size - 1.0, 0.0])
     return flipped[..., lm.MIRROR_68, :]
 
 
 def rotate_crops(frames: jax.Array, landmarks: jax.Array, degrees: jax.Array):
-    """Turns crops and landmarks about the middle, clockwise as seen; bilinear, black outside.
+    """Rotates crops and landmarks clockwise about the centre; bilinear, black outside.
 
     Args:
       frames: `[T, S, S, 3]`.
@@ -150,8 +149,8 @@ def rotate_crops(frames: jax.Array, landmarks: jax.Array, degrees: jax.Array):
 
     def pixel(row, column):
         inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
-        place = jnp.clip(row, 0, side - 1) * side + jnp.clip(column, 0, side - 1)
-        return frames.reshape(len(frames), -1, 3)[:, place] * inside[..., None]
+        index = jnp.clip(row, 0, side - 1) * side + jnp.clip(column, 0, side - 1)
+        return frames.reshape(len(frames), -1, 3)[:, index] * inside[..., None]
 
     upper = pixel(top, left) * (1 - across) + pixel(top, left + 1) * across
     lower = pixel(top + 1, left) * (1 - across) + pixel(top + 1, left + 1) * across

@@ -18,10 +18,10 @@ class Crops:
     """Face crops of N clips.
 
     Attributes:
-      frames: `[N, T, S, S, 3]` uint8 RGB in memory, or `crops.Recorded` where they are decoded
-        while training.
+      frames: `[N, T, S, S, 3]` uint8 RGB in memory, or `crops.Recorded` to decode them while
+        training.
       landmarks: `[N, T, 68, 2]` float32, pixels of the crops.
-      framing: how faces lie in the crops.
+      framing: size and position of the faces in the crops.
     """
 
     frames: np.ndarray | crops.Shared | crops.Recorded
@@ -38,7 +38,7 @@ class Preparation(NamedTuple):
     """How a dataset was prepared.
 
     Attributes:
-      scaled: whether the source's frame widths were known, so that pixels could be rescaled.
+      scaled: landmarks are rescaled to frames 500 wide; false where a frame width was unknown.
       version: of the program that prepared it.
     """
 
@@ -48,12 +48,12 @@ class Preparation(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-    """What of a dataset cannot be used.
+    """Counts of what a dataset holds and training cannot use.
 
     Attributes:
       faceless: labelled windows that show no face.
-      short: recordings by dataset that have too few frames with a face for one piece.
-      classes: clips by class, where no training dataset shows the class (`cross_database`).
+      short: dataset -> recordings with too few frames with a face for one piece.
+      classes: class -> clips, for classes in no training dataset (`cross_database`).
     """
 
     faceless: int = 0
@@ -63,23 +63,23 @@ class LeftOut:
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
-    """A prepared dataset, T frames a clip.
+    """A prepared dataset with T frames per clip.
 
     Attributes:
-      clip_ids, subjects, splits: one string a clip.
-      labels: what is trained on: `[N]` int32 classes, or `[N, A]` float32 action units (1 present,
-        0 not, NaN unknown).
+      clip_ids, subjects, splits: one string per clip.
+      labels: `[N]` int32 classes, `[N, A]` float32 action units (1 present, 0 absent, NaN unknown)
+        or `[N, C]` float32 dimensions.
       landmarks: `[N, T, 68, 2]` float32, pixels of a frame 500 wide.
       seconds: `[N]` length of the whole clip.
-      classes: names of classes or action units, in the order of the labels.
+      classes: names of the classes, action units or dimensions, in the order of the labels.
       graph: the landmark graph.
-      crops: face crops, None for models of landmarks.
-      ranks: `[N]` which window of its recording it is, counted from 0; None: all are the first.
-      ends: `[N]` seconds into the recording at which it ends; NaN where that is not known.
+      crops: face crops, None for landmark models.
+      ranks: `[N]` index of each window within its recording; None: all are 0.
+      ends: `[N]` seconds into the recording at which each clip ends; NaN where unknown.
       preparation: how the dataset was prepared.
-      left_out: what of it is not among the clips.
+      left_out: counts of what is not among the clips.
 
-    Windows overlap: landmarks and crops are then `crops.Shared`.
+    Windows overlap, so their landmarks and crops are `crops.Shared`.
     """
 
     clip_ids: list[str]
@@ -101,12 +101,12 @@ class Clips:
 
     @property
     def kind(self) -> str:
-        """What they are called."""
+        """What a message calls them: "windows" or "clips"."""
         return "windows" if isinstance(self.landmarks, crops.Shared) else "clips"
 
     @property
     def clip_bytes(self) -> int:
-        """Size of what a model gets of a clip, before it is converted."""
+        """Size of a clip's landmarks or crops as they go to the devices."""
         if self.crops is None:
             return self.landmarks[0].nbytes
         if self.streamed:
@@ -120,7 +120,7 @@ class Clips:
 
 
 def hold_crops(clips: Clips, most: int) -> Clips:
-    """Decodes the crops into memory where all of them take no more than `most` bytes."""
+    """Decodes all crops into memory if they take at most `most` bytes."""
     if not clips.streamed or clips.crops.frames.held_bytes > most:
         return clips
     held = dataclasses.replace(clips.crops, frames=clips.crops.frames.all())
@@ -128,7 +128,7 @@ def hold_crops(clips: Clips, most: int) -> Clips:
 
 
 def take(clips: Clips, indices: np.ndarray, weight: np.ndarray | None = None) -> dict:
-    """Gathers a batch; `indices` may have any shape, which becomes the leading axes."""
+    """Gathers a batch; the shape of `indices` becomes its leading axes."""
     if not clips.streamed:
         frames = None if clips.crops is None else clips.crops.frames[indices]
         return _batch(clips, indices, weight, frames)
@@ -150,8 +150,10 @@ def batches(clips: Clips, indices: np.ndarray, weight=None, hop: int = 1) -> Ite
     """Gathers the K batches of R runs, `hop` at a time; recorded crops are decoded ahead.
 
     Args:
-      indices: `[R, K, B]` clips; `hop` divides K.
-      weight: the same shape.
+      clips: the dataset.
+      indices: `[R, K, B]` clip indices; `hop` divides K.
+      weight: `[R, K, B]`; None: all 1.
+      hop: batches per yield.
 
     Yields:
       `take` of `[R, hop, B]`.
@@ -169,19 +171,22 @@ def batches(clips: Clips, indices: np.ndarray, weight=None, hop: int = 1) -> Ite
 
 
 def epoch_indices(train: np.ndarray, steps: int, batch_size: int, seed: tuple) -> np.ndarray:
-    """Shuffles the training clips into `[steps, batch_size]`; what does not fill a step waits.
+    """Shuffles the training clips into `[steps, batch_size]`.
 
-    The incomplete last batch is left out, as in the published code; every epoch leaves out others.
+    It drops the incomplete last batch, as the published code does; each epoch drops other clips.
     """
     order = np.random.default_rng(seed).permutation(train)
     return order[: steps * batch_size].reshape(steps, batch_size)
 
 
 def padded_parts(parts, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Batches the clips of R runs in order, filled with weight 0: `([R, K, B], [R, K, B])`."""
+    """Batches the clips of R runs in order: clip indices and weights, both `[R, K, B]`.
+
+    Runs are padded to equal length with clips of weight 0.
+    """
     length = -(-max(map(len, parts)) // batch_size) * batch_size
     shape = (len(parts), -1, batch_size)
-    fillers = [part if len(part) else np.zeros(1, int) for part in parts]
-    chosen = np.stack([np.resize(np.asarray(part, int), length) for part in fillers])
+    sources = [part if len(part) else np.zeros(1, int) for part in parts]
+    chosen = np.stack([np.resize(np.asarray(part, int), length) for part in sources])
     weight = np.stack([np.arange(length) < len(part) for part in parts])
     return chosen.reshape(shape), weight.reshape(shape).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Face crops of a prepared dataset: decoded once into memory, or streamed while training."""
+"""Face crops of a prepared dataset, decoded once into memory or streamed while training."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import numpy as np
 from fer_jax.installation import needs
 from fer_jax.progress import track
 
-STREAMED_CALL_BYTES = 2**24  # clips of one compiled call, so that the next are decoded meanwhile
-_SLOW = 5000  # frames whose decoding is worth a progress bar
+STREAMED_CALL_BYTES = 2**24  # per compiled call: small, as the next clips are decoded meanwhile
+_SLOW = 5000  # frames from which decoding shows a progress bar
 
 
 @dataclasses.dataclass(frozen=True)
 class Shared:
-    """What clips have of each frame; a frame that several of them show is held once.
+    """An array `[N, T, ...]` of clips that share frames; it stores each frame once.
 
-    Indexing it by clips gathers their frames, as of an array `[N, T, ...]`.
+    Indexing by clips gathers their frames, as from an array.
 
     Attributes:
-      values: `[F, ...]` of every frame.
-      chosen: `[N, T]` frames of every clip.
+      values: `[F, ...]`, one per frame.
+      chosen: `[N, T]` frame indices of every clip.
     """
 
     values: np.ndarray
@@ -44,22 +44,22 @@ class Shared:
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """Crops that lie in the shards and are decoded when they are asked for.
+    """Crops in the shards of prepared datasets, decoded on demand.
 
     Attributes:
-      places: recording of every clip: path of the prepared dataset, split, index within it;
-        windows of one share it.
-      chosen: `[T]` frames of every clip.
+      records: record of every clip: path of the prepared dataset, split, index in the split;
+        windows of one recording have the same.
+      chosen: `[T]` frame indices of every clip.
       size: side of a crop, pixels.
     """
 
-    places: tuple[tuple[str, str, int], ...]
+    records: tuple[tuple[str, str, int], ...]
     chosen: tuple[np.ndarray, ...]
     size: int
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self.places), len(self.chosen[0]), self.size, self.size, 3)
+        return (len(self.records), len(self.chosen[0]), self.size, self.size, 3)
 
     @property
     def clip_bytes(self) -> int:
@@ -71,10 +71,10 @@ class Recorded:
         return sum(map(len, self._needed.values())) * self.size**2 * 3
 
     def take(self, indices) -> Recorded:
-        """Those of some clips."""
+        """Keeps the crops of some clips."""
         return dataclasses.replace(
             self,
-            places=tuple(self.places[index] for index in indices),
+            records=tuple(self.records[index] for index in indices),
             chosen=tuple(self.chosen[index] for index in indices),
         )
 
@@ -82,12 +82,12 @@ class Recorded:
         """Decodes one clip: `[T, S, S, 3]` uint8 RGB.
 
         Raises:
-          RuntimeError: a crop is damaged; names the recording.
+          RuntimeError: a crop is damaged; names the clip.
         """
-        return self._decoded(self.places[index], self.chosen[index])
+        return self._decoded(self.records[index], self.chosen[index])
 
     def all(self) -> Shared:
-        """Decodes every clip, under a progress bar where it takes long."""
+        """Decodes every clip, with a progress bar if there are many frames."""
         counts = [len(frames) for frames in self._needed.values()]
         starts = np.cumsum([0, *counts])
         values = np.empty((starts[-1], self.size, self.size, 3), np.uint8)
@@ -100,49 +100,48 @@ class Recorded:
             for start, part in zip(starts, parts, strict=False):
                 values[start : start + len(part)] = part
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt waits for nothing
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait
         start_of = dict(zip(self._needed, starts, strict=False))
         chosen = [
-            start_of[place] + np.searchsorted(self._needed[place], frames)
-            for place, frames in zip(self.places, self.chosen, strict=True)
+            start_of[record] + np.searchsorted(self._needed[record], frames)
+            for record, frames in zip(self.records, self.chosen, strict=True)
         ]
         return Shared(values, np.stack(chosen))
 
-    def _decoded(self, place: tuple[str, str, int], frames: np.ndarray) -> np.ndarray:
-        path, split, index = place
-        record = self._sources[path, split][index]
-        bounds, content = record["crop_offsets"], record["crops"]
+    def _decoded(self, record: tuple[str, str, int], frames: np.ndarray) -> np.ndarray:
+        path, split, index = record
+        example = self._sources[path, split][index]
+        bounds, content = example["crop_offsets"], example["crops"]
         parts = [_decode(content[bounds[t] : bounds[t + 1]]) for t in frames]
         if any(part is None for part in parts):
             raise RuntimeError(
-                f"a crop of {record['clip_id']} in {path} is damaged: prepare the data again"
+                f"a crop of {example['clip_id']} in {path} is damaged: prepare the data again"
             )
         return np.stack(parts)
 
     @functools.cached_property
     def _needed(self) -> dict:
-        """Frames of each recording that some clip shows, ascending."""
+        """Record -> ascending indices of the frames that its clips show."""
         needed: dict = {}
-        for place, frames in zip(self.places, self.chosen, strict=True):
-            needed.setdefault(place, []).append(frames)
-        return {place: np.unique(np.concatenate(parts)) for place, parts in needed.items()}
+        for record, frames in zip(self.records, self.chosen, strict=True):
+            needed.setdefault(record, []).append(frames)
+        return {record: np.unique(np.concatenate(parts)) for record, parts in needed.items()}
 
     @functools.cached_property
     def _sources(self) -> dict:
         with needs("train"):
             import tensorflow_datasets as tfds
 
-        parts = dict.fromkeys(place[:2] for place in self.places)
         return {
             (path, split): tfds.builder_from_directory(path).as_data_source(split)
-            for path, split in parts
+            for path, split in dict.fromkeys(record[:2] for record in self.records)
         }
 
 
 def concatenate(parts: list[Recorded]) -> Recorded:
-    """Puts the crops of several datasets one behind the other; they must be equally large."""
+    """Concatenates the crops of several datasets, which must have the same size."""
     return Recorded(
-        places=tuple(place for part in parts for place in part.places),
+        records=tuple(record for part in parts for record in part.records),
         chosen=tuple(frames for part in parts for frames in part.chosen),
         size=parts[0].size,
     )
@@ -162,12 +161,12 @@ def _decode(content: np.ndarray) -> np.ndarray | None:
 
 
 def stream(crops: Recorded, indices: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Decodes clips ahead of their use, in the order given, in threads of Grain.
+    """Decodes clips in order and ahead of their use, in Grain's threads.
 
     Args:
-      crops: where they lie.
-      indices: `[M]` clips.
-      size: clips handed over at a time; twice as many are kept ready.
+      crops: of the dataset.
+      indices: `[M]` clip indices.
+      size: clips per yield; twice as many are decoded ahead.
 
     Yields:
       `[size, T, S, S, 3]` uint8.

@@ -1,4 +1,4 @@
-"""Several prepared datasets as one: train on some, evaluate on another."""
+"""Joins several prepared datasets: trains on some, evaluates on another."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from fer_jax.installation import prepare_command
 SEPARATOR = "/"  # between the name of a dataset and that of a clip or a subject
 
 
-def join(trained_on: dict[str, Clips], tested: tuple[str, Clips]) -> Clips:
-    """Joins training datasets ("train") with the one for evaluation ("test").
+def join(trained_on: dict[str, Clips], evaluated_on: tuple[str, Clips]) -> Clips:
+    """Joins training datasets (split "train") with the one to evaluate on (split "test").
 
     The classes are the union of those in the training datasets, under the names of
-    `labels.canonical`, in alphabetical order. Clips of other classes in the tested set cannot be
-    told and are left out; `Clips.left_out` counts them.
+    `labels.canonical`, in alphabetical order. The evaluation dataset loses its clips of other
+    classes; `Clips.left_out` counts them.
 
     Args:
-      trained_on: clips of every training dataset, under its name.
-      tested: name and clips of the other one.
+      trained_on: name -> clips of every training dataset.
+      evaluated_on: name and clips of the dataset to evaluate on.
 
     Raises:
-      ValueError: the sets do not go together: crops of different sizes or in which faces lie
-        otherwise, different frames, or no common class.
+      ValueError: the datasets have no common class, or differ in the number of frames or in the
+        size or framing of their crops.
 
     Source: 3D Inception-ResNet specification, section 9.
     """
-    name, evaluated = tested
+    name, evaluated = evaluated_on
     classes = tuple(sorted({label for clips in trained_on.values() for label in _labels(clips)}))
     counts = collections.Counter(label for label in _labels(evaluated) if label not in classes)
     parts = {**trained_on, name: keep(evaluated, np.isin(_labels(evaluated), classes))}
     if not len(parts[name]):
         raise ValueError(
-            f"{name} shows {', '.join(sorted(counts))}, none of which the datasets to learn from "
+            f"{name} shows {', '.join(sorted(counts))}, none of which the training datasets "
             f"({', '.join(trained_on)}) show: {', '.join(classes)}"
         )
     _check_sizes(parts)
@@ -82,7 +82,7 @@ def _joined_crops(every: list[Clips]) -> Crops | None:
 
 
 def keep(clips: Clips, chosen: np.ndarray) -> Clips:
-    """Leaves the clips out that are not chosen, `[N]` bool."""
+    """Keeps the chosen clips, `[N]` bool."""
     indices = np.flatnonzero(chosen)
     fields = {
         name: [getattr(clips, name)[index] for index in indices]
@@ -97,13 +97,13 @@ def keep(clips: Clips, chosen: np.ndarray) -> Clips:
     return dataclasses.replace(clips, **fields)
 
 
-def of_clips(clip_ids: Sequence[str]) -> np.ndarray:
-    """Name of the dataset of every clip of `join`, `[N]`."""
+def dataset_names(clip_ids: Sequence[str]) -> np.ndarray:
+    """Name of each clip's dataset, `[N]`, from its id as `join` made it."""
     return np.array([clip_id.partition(SEPARATOR)[0] for clip_id in clip_ids])
 
 
 def _labels(clips: Clips) -> list[str]:
-    """Class of every clip, under the name that all datasets share."""
+    """Class of every clip, under its canonical name."""
     names = [canonical(name) for name in clips.classes]
     return [names[label] for label in clips.labels]
 
@@ -119,7 +119,7 @@ def _check_sizes(parts: dict[str, Clips]) -> None:
             for name, shape in sizes.items()
         )
         raise ValueError(
-            f"the datasets do not go together ({listed}): prepare all with the same --crops"
+            f"the datasets cannot be joined ({listed}): prepare all with the same --crops"
         )
 
 
@@ -134,6 +134,6 @@ def _check_framings(parts: dict[str, Clips]) -> None:
             for name, framing in framings.items()
         )
         raise ValueError(
-            f"the datasets do not go together, for faces lie otherwise in their crops ({listed}): "
+            f"the datasets cannot be joined, as their crops frame faces differently ({listed}): "
             f"leave one out, or cut all from their recordings with {prepare_command()}"
         )

@@ -13,11 +13,11 @@ class Fold:
     """Clip indices of one training run.
 
     Attributes:
-      name: "holdout", "fold03" or, of a repeated cross-validation, "repeat1_fold03".
+      name: "holdout", "fold03" or, in a repeated cross-validation, "repeat1_fold03".
       train: clips to train on.
-      evaluate: clips that are scored.
-      validation: clips on which thresholds are chosen; None where the protocol has no such set.
-      repeat: of a repeated cross-validation, counted from 0.
+      evaluate: clips to evaluate on.
+      validation: clips to choose thresholds on; None where the protocol has no such set.
+      repeat: index of the repeat of a cross-validation.
     """
 
     name: str
@@ -27,18 +27,18 @@ class Fold:
     repeat: int = 0
 
     def evaluated(self) -> list[np.ndarray]:
-        """The parts that predictions are made for."""
+        """The parts to predict: evaluation and, if there are any, validation clips."""
         return [part for part in (self.evaluate, self.validation) if part is not None]
 
 
 def holdout(splits: Sequence[str]) -> list[Fold]:
-    """Trains on `train`; scores `test` where there is one, else `validation`.
+    """Trains on split `train` and evaluates on `test`, or on `validation` if there is no `test`.
 
     Args:
       splits: the official split of every clip.
 
     Raises:
-      ValueError: the dataset has no part to score.
+      ValueError: the dataset has no split to train or evaluate on.
     """
     splits = np.asarray(splits)
     part = {name: np.flatnonzero(splits == name) for name in ("train", "validation", "test")}
@@ -63,7 +63,7 @@ def subject_folds(
       k: number of groups; 0 makes one group a subject (leave one subject out).
       mode: "strided" (subject i to group i mod k), "block" (runs of round(n / k), the last takes
         the rest) or "balanced" (greedy on the number of sequences, ties by seed).
-      seed: only for "balanced".
+      seed: for "balanced" only.
 
     Raises:
       ValueError: fewer subjects than groups, or an unknown mode.
@@ -73,7 +73,7 @@ def subject_folds(
     names, counts = np.unique(np.asarray(subjects, str), return_counts=True)
     if len(names) < 2:
         raise ValueError(
-            "every clip shows the same subject, which no subject fold can hold out: name more "
+            "every clip shows the same subject, so there are no subject folds: name more "
             "subjects, or add a column split and use --config.protocol.name=holdout"
         )
     k = k or len(names)
@@ -106,12 +106,12 @@ def subject_folds(
 def subject_kfold(
     subjects: Sequence[str], k: int, mode: str = "strided", seed: int = 0, repeats: int = 1
 ) -> list[Fold]:
-    """Cross-validation in which no subject is trained on and scored in the same fold.
+    """Cross-validation by subject: no fold trains and evaluates on the same subject.
 
     Args:
       subjects, k, mode, seed: see `subject_folds`.
-      repeats: number of divisions, each scored as a whole; from the second on the subjects are
-        shuffled first. Leaving one subject out, only the seeds of training differ.
+      repeats: number of cross-validations; all but the first shuffle the subjects. With one subject
+        left out at a time, repeats differ only in the seeds of training.
     """
     subjects = np.asarray(subjects, str)
     folds = []
@@ -125,12 +125,12 @@ def subject_kfold(
             train, evaluate = np.flatnonzero(~evaluation), np.flatnonzero(evaluation)
             folds.append(Fold(f"{prefix}fold{index:02d}", train, evaluate, repeat=repeat))
         if not (evaluated == 1).all():
-            raise AssertionError("the folds do not score every clip exactly once")
+            raise AssertionError("the folds do not evaluate every clip exactly once")
     return folds
 
 
 def _shuffled_folds(subjects, k: int, mode: str, seed: int, repeat: int) -> list[list[str]]:
-    """`subject_folds`, the subjects renamed at random in all repeats but the first."""
+    """`subject_folds`, with the subjects permuted in all repeats but the first."""
     if not repeat:
         return subject_folds(subjects, k, mode, seed)
     names = np.unique(subjects)
@@ -142,15 +142,15 @@ def _shuffled_folds(subjects, k: int, mode: str, seed: int, repeat: int) -> list
 
 
 def by_sequence(count: int, k: int, seed: int = 0, repeats: int = 1) -> list[Fold]:
-    """Cross-validation over the clips: a subject may be trained on and scored in the same fold.
+    """Cross-validation by clip: a fold may train and evaluate on the same subject.
 
-    Comparable to papers that divide sequences; higher than for new subjects.
+    For comparison with papers that divide sequences; accuracy is higher than for new subjects.
 
     Args:
-      count: of the clips.
-      k: number of groups, equally large give or take one; 0 leaves one clip out.
+      count: number of clips.
+      k: number of groups, whose sizes differ by at most one; 0 leaves one clip out at a time.
       seed: of the division.
-      repeats: number of random divisions, each scored as a whole.
+      repeats: number of cross-validations, each with its own random division.
 
     Raises:
       ValueError: fewer clips than groups.
@@ -178,9 +178,9 @@ def thinned(fold: Fold, ranks, strides: Sequence[int]) -> Fold:
     """Subsamples the windows of each recording: adjacent ones overlap and are nearly duplicates.
 
     Args:
-      fold: of all windows.
-      ranks: `[N]` which window of its recording each clip is, counted from 0.
-      strides: windows from one to the next, for training and for evaluation.
+      fold: over all windows.
+      ranks: `[N]` index of each window within its recording.
+      strides: for training and for evaluation.
     """
 
     def every(part, stride: int):
@@ -196,14 +196,14 @@ def thinned(fold: Fold, ranks, strides: Sequence[int]) -> Fold:
 
 
 def cross_database(subjects, splits, k: int, mode: str = "strided", seed: int = 0) -> list[Fold]:
-    """Trains on some datasets and scores another, as `cross_database.join` marks them.
+    """Trains on some datasets and evaluates on another, as `cross_database.join` splits them.
 
     Args:
       subjects: the subject of every clip.
       splits: "train" or "test" of every clip.
-      k: number of groups of the training subjects; one is the validation set: new people of known
-        datasets, a reference for the uncertainty about the other dataset. 0 trains on everyone, as
-        the paper does.
+      k: number of groups of the training subjects. The first group is the validation set: new
+        subjects of known datasets, a reference for the uncertainty on the other dataset. 0 trains
+        on all subjects, as the paper does.
       mode, seed: see `subject_folds`.
 
     Source: 3D Inception-ResNet specification, section 9.
@@ -217,7 +217,11 @@ def cross_database(subjects, splits, k: int, mode: str = "strided", seed: int = 
 
 
 def make_folds(config, subjects, splits) -> list[Fold]:
-    """Builds the folds that `config.protocol` names.
+    """Makes the folds of a protocol.
+
+    Args:
+      config: `config.protocol`.
+      subjects, splits: of every clip.
 
     Raises:
       ValueError: an unknown protocol, or one that does not fit the dataset.

@@ -1,11 +1,11 @@
-"""Which frames of a clip a model sees."""
+"""Chooses the frames of a clip that a model sees."""
 
 from __future__ import annotations
 
 import numpy as np
 
 PIECES = ("pieces", "apex_pieces")
-CUT = ("windows", *PIECES)  # rules that make several clips of a recording
+CUT = ("windows", *PIECES)  # rules that cut a recording into several clips
 
 
 def select_frames(detected, frames: int, rule: str) -> np.ndarray:
@@ -14,13 +14,13 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
     Args:
       detected: `[L]` bool, frames in which a face was found.
       frames: T.
-      rule: "ends": the first and the last T - 1 frames (CK+, Oulu-CASIA), the nearest frame with
-        a face standing in for one without; short clips repeat the first frame.
+      rule: "ends": the first and the last T - 1 frames (CK+, Oulu-CASIA); the nearest frame with
+        a face replaces one without; short clips repeat the first frame.
         "uniform": T frames at equal intervals among those with a face, from the first to the last
-        (AFEW); clips with fewer repeat frames in place.
+        (AFEW); shorter clips repeat frames in order.
         "middles": the middle frame of T equal parts of those with a face (FER-GCN).
-        "padded": as "uniform" where there are more than T frames with a face, else all of them and
-        the last one again (STC-NLSTM).
+        "padded": as "uniform" if more than T frames have a face, else all of them, with the last
+        one repeated (STC-NLSTM).
         "last": the last T frames with a face; short clips repeat the first of them.
         "windows": the last T frames, see `window_frames`.
         "pieces", "apex_pieces": as "last"; `piece_frames` cuts whole recordings.
@@ -68,16 +68,17 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
 def window_frames(detected, frames: int, indices=None) -> np.ndarray:
     """Chooses the window of T frames that ends at each frame of a clip.
 
-    For a frame without a face stands the last one before it that has one. At an edge, the beginning
-    of the clip or a jump in the numbers of its frames, the first frame behind it is repeated.
+    The last frame before it with a face replaces a frame without one. Windows do not reach back
+    over the beginning of the clip or a gap in the source's frame indices: they repeat the first
+    frame after it.
 
     Args:
       detected: `[L]` bool, frames in which a face was found.
       frames: T.
-      indices: `[L]` by which the source knows the frames; None: there is no jump.
+      indices: `[L]` frame indices in the source; None: there is no gap.
 
     Returns:
-      `[L, T]` int frame indices; -1 throughout where a window shows no face at all.
+      `[L, T]` int frame indices; all -1 for a window without any face.
 
     Source: STC-NLSTM specification, section 9.
     """
@@ -96,17 +97,17 @@ def window_frames(detected, frames: int, indices=None) -> np.ndarray:
 
 
 def piece_frames(detected, frames: int, rule: str = "pieces") -> dict[int, np.ndarray]:
-    """Cuts the frames with a face into pieces of T that follow each other; the rest is dropped.
+    """Cuts the frames with a face into consecutive pieces of T and drops the remainder.
 
     Args:
       detected: `[L]` bool, frames in which a face was found.
       frames: T.
-      rule: "pieces": all of them; "apex_pieces": those that lie in the middle third of the clip,
-        else the one nearest to its middle.
+      rule: "pieces": all pieces; "apex_pieces": those in the middle third of the clip, or if there
+        are none the one nearest to its middle.
 
     Returns:
-      Number of the piece, counted from 0 -> `[T]` int frame indices, ascending; empty where there
-      are fewer than T frames with a face.
+      Index of the piece -> `[T]` int frame indices, ascending; empty if fewer than T frames have a
+      face.
 
     Source: 3D Inception-ResNet specification, section 7.
     """
@@ -121,12 +122,12 @@ def piece_frames(detected, frames: int, rule: str = "pieces") -> dict[int, np.nd
 
 
 def thin_frames(detected, fps: float, frames_per_second: float) -> np.ndarray:
-    """Leaves the first frame with a face in every 1 / `frames_per_second` of a clip.
+    """Keeps the first frame with a face in every 1 / `frames_per_second` seconds of a clip.
 
     Args:
       detected: `[L]` bool, frames in which a face was found.
-      fps: of the clip; 0 where its source does not say, then nothing is left out.
-      frames_per_second: to be left; 0, or more than there are, leaves nothing out.
+      fps: frames per second of the clip; 0, unknown, keeps all frames with a face.
+      frames_per_second: to keep; 0, or more than `fps`, keeps all frames with a face.
 
     Returns:
       `[L]` bool, frames to choose from.
@@ -137,8 +138,8 @@ def thin_frames(detected, fps: float, frames_per_second: float) -> np.ndarray:
     if not 0 < frames_per_second < fps:
         return detected
     valid = np.flatnonzero(detected)
-    part = np.floor(valid * (frames_per_second / fps) + 1e-6)  # rounding must not fall below
-    _, first = np.unique(part, return_index=True)
+    interval = np.floor(valid * (frames_per_second / fps) + 1e-6)  # against rounding errors
+    _, first = np.unique(interval, return_index=True)
     kept = np.zeros_like(detected)
     kept[valid[first]] = True
     return kept

@@ -1,4 +1,4 @@
-"""Where datasets come from, and the command that prepares them."""
+"""Says where a dataset comes from, and which command prepares it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from fer_jax.installation import prepare_command
 
 
 def crops_flag(crop_size: int) -> str:
-    """Flag of `python -m preprocess` for crops out of which a model sees `crop_size` pixels."""
-    margin = crop_size // 7 if crop_size % 7 == 0 else 0  # 224 out of 256, 64 as they are
+    """The flag that prepares crops of which a model sees the middle `crop_size` pixels."""
+    margin = crop_size // 7 if crop_size % 7 == 0 else 0  # 224 of 256 pixels, all of 64
     return f"--crops {crop_size + margin if crop_size else 256}"
 
 
 def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> str:
-    """What is missing, how to get it and how to prepare it."""
+    """Says that a dataset is missing, how to get it and how to prepare it."""
     listed = (
         "list its clips in a CSV with the columns path,subject,label (and split), "
         "docs/data/own_clips.md"

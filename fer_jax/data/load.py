@@ -17,9 +17,8 @@ from fer_jax.faces.landmarks import ALIGNED, FER2013, Framing
 from fer_jax.installation import needs
 from fer_jax.progress import track
 
-_MANY = 2000  # records, whose reading is worth a progress bar
-# What a clip without a known target lacks.
-_KNOWN = {"label": "class", "action_units": "action unit", "votes": "vote"}
+_MANY = 2000  # records from which reading shows a progress bar
+_TARGET_NAMES = {"label": "class", "action_units": "action unit", "votes": "vote"}  # in messages
 
 
 class NotPreparedError(RuntimeError):
@@ -38,24 +37,24 @@ def load_clips(
     words: Sequence[tuple[str, str]] = (),
     neutral_dominance: float | None = None,
 ) -> Clips:
-    """Reads a prepared dataset: landmarks into memory, crops are decoded later.
+    """Reads a prepared dataset: landmarks into memory, crops to be decoded later.
 
     Args:
       path: directory that `python -m preprocess` wrote.
       frames, rule: see `frame_selection`.
-      dataset: name shown in the message when nothing is there.
-      crop_size: side of the face crops that a model will see, pixels (0: as prepared); None: it
-        sees none.
-      frames_per_second: what frames are chosen from, see `thin_frames`.
+      dataset: name for the message if nothing is there.
+      crop_size: side of the face crops that a model sees, pixels (0: as prepared); None for
+        landmark models.
+      frames_per_second: see `thin_frames`.
       classes: names of the classes, action units or dimensions to keep; empty keeps all.
-      target: what is trained on: "label", "action_units" of the last frame, or "votes" for emotions
-        as valence, arousal and dominance.
+      target: what to train on: "label", "action_units" of the last frame, or "votes" for emotions,
+        rated as valence, arousal and dominance.
       words, neutral_dominance: see `emotion_ratings.vad`.
 
     Raises:
-      NotPreparedError: nothing (or something else) is at `path`, or it has no crops, landmarks or
+      NotPreparedError: `path` holds no prepared dataset, or one without crops, landmarks or
         targets.
-      ValueError: a name in `classes` that the dataset does not have, or an unknown word.
+      ValueError: the dataset lacks a name in `classes`, or a word is unknown.
     """
     path = pathlib.Path(path)
     builder = _open(path, dataset, crop_size, target)
@@ -74,15 +73,7 @@ def load_clips(
     if classes:
         keep = _keep_classes if target == "label" else _keep_values
         rows, names = keep(rows, names, _known(classes, names, path))
-    if not rows:
-        raise NotPreparedError(
-            f"{path} holds no clip that shows a face and has a known "
-            f"{_KNOWN[target]}: see {path / 'report.json'}"
-        )
-    if crop_size is None and all(np.isnan(row["landmarks"]).all() for row in rows):
-        raise NotPreparedError(
-            f"{path} has pictures and no landmarks: choose a model that looks at face crops"
-        )
+    _check_rows(rows, path, target, crop_size)
     column = {name: [row[name] for row in rows] for name in rows[0]}
     return Clips(
         clip_ids=column["clip_id"],
@@ -94,7 +85,7 @@ def load_clips(
         classes=names,
         graph=lm.load_graph(path / "graph.json"),
         crops=None if crop_size is None else _crops(path, column, rule, metadata),
-        ranks=_ranks(column["place"]) if rule == "windows" else np.zeros(len(rows), int),
+        ranks=_ranks(column["record"]) if rule == "windows" else np.zeros(len(rows), int),
         ends=np.array(column["end"]),
         preparation=Preparation(all(column["scaled"]), int(metadata.get("preprocess_version", 0))),
         left_out=LeftOut(faceless, {dataset: short} if short else {}),
@@ -102,7 +93,7 @@ def load_clips(
 
 
 def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
-    """Opens the dataset with TFDS, if it has what is asked for."""
+    """Opens a dataset with TFDS, if it has the crops and targets asked for."""
     if not (path / "dataset_info.json").exists():
         raise NotPreparedError(how_to_prepare.not_prepared_message(path, dataset, crop_size))
     with needs("train"):
@@ -128,27 +119,40 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
     return builder
 
 
+def _check_rows(rows: list[dict], path: pathlib.Path, target: str, crop_size: int | None) -> None:
+    """Refuses a dataset without any clip that a model could train on."""
+    if not rows:
+        raise NotPreparedError(
+            f"{path} holds no clip that shows a face and has a known "
+            f"{_TARGET_NAMES[target]}: see {path / 'report.json'}"
+        )
+    if crop_size is None and all(np.isnan(row["landmarks"]).all() for row in rows):
+        raise NotPreparedError(
+            f"{path} has pictures and no landmarks: choose a model that looks at face crops"
+        )
+
+
 def _crops(path: pathlib.Path, column: dict, rule: str, metadata: dict) -> Crops:
-    places = tuple((str(path), *place) for place in column["place"])
+    records = tuple((str(path), *record) for record in column["record"])
     return Crops(
-        frames=crops.Recorded(places, tuple(column["chosen"]), metadata["crop_size"]),
+        frames=crops.Recorded(records, tuple(column["chosen"]), metadata["crop_size"]),
         landmarks=_points(column, "crop_landmarks", rule),
         framing=_framing(metadata),
     )
 
 
 def _framing(metadata: dict) -> Framing:
-    """How faces lie in the crops; older FER+ data do not say."""
+    """Framing of the crops; FER+ data of older versions do not state it."""
     if "framing" in metadata:
         return Framing(**metadata["framing"])
     return FER2013 if metadata.get("dataset") == "ferplus" else ALIGNED
 
 
 def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target: str):
-    """Rows of all clips in the order of their names, and how much is left out.
+    """Reads the rows of all clips, sorted by recording.
 
     Returns:
-      Rows, windows that show no face, recordings too short for a piece.
+      Rows, number of windows without a face, number of recordings too short for a piece.
     """
     rows, labelled, short = [], 0, 0
     for split in sorted(builder.info.splits):
@@ -157,7 +161,7 @@ def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target
             records = track(records, f"reading {split}", len(records))
         for index, example in enumerate(records):
             clip_rows = rows_of_record(example, frames, rule, frames_per_second, target)
-            rows += [{**row, "split": split, "place": (split, index)} for row in clip_rows]
+            rows += [{**row, "split": split, "record": (split, index)} for row in clip_rows]
             if rule == "windows":
                 labelled += int(np.isfinite(example[target]).any(-1).sum())
             short += rule in PIECES and not clip_rows
@@ -165,10 +169,10 @@ def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target
     return rows, max(0, labelled - len(rows)), short
 
 
-def _ranks(places: list) -> np.ndarray:
-    """Rank of each clip in its recording, from 0; clips of a recording are adjacent in `places`."""
-    starts = [place != before for place, before in zip(places, [None, *places[:-1]], strict=True)]
-    every = np.arange(len(places))
+def _ranks(records: list) -> np.ndarray:
+    """Index of each clip within its record; clips of a record are adjacent in `records`."""
+    starts = [own != before for own, before in zip(records, [None, *records[:-1]], strict=True)]
+    every = np.arange(len(records))
     return every - np.maximum.accumulate(np.where(starts, every, 0))
 
 
@@ -176,18 +180,18 @@ def _points(column: dict, name: str, rule: str) -> np.ndarray | crops.Shared:
     """Landmarks of the chosen frames, `[N, T, 68, 2]`; windows share those of their recording."""
     if rule != "windows":
         return np.stack(column[name])
-    recordings = dict(zip(column["place"], column[name], strict=True))
+    recordings = dict(zip(column["record"], column[name], strict=True))
     starts = np.cumsum([0, *map(len, recordings.values())])
     start = dict(zip(recordings, starts, strict=False))
     chosen = [
-        start[place] + frames
-        for place, frames in zip(column["place"], column["chosen"], strict=True)
+        start[record] + frames
+        for record, frames in zip(column["record"], column["chosen"], strict=True)
     ]
     return crops.Shared(np.concatenate(list(recordings.values())), np.stack(chosen))
 
 
 def _keep_classes(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, ...]]:
-    """Leaves out the clips of other classes and numbers those that are kept anew."""
+    """Drops the clips of other classes and renumbers the labels of the rest."""
     rows = [
         {**row, "label": np.int32(kept.index(row["label"]))} for row in rows if row["label"] in kept
     ]
@@ -195,7 +199,7 @@ def _keep_classes(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str,
 
 
 def _rated(rows: list[dict], words, neutral_dominance: float | None) -> list[dict]:
-    """Averages the votes of all clips to valence, arousal and dominance."""
+    """Turns the votes of all clips into valence, arousal and dominance."""
     if not rows:
         return rows
     values = vad(np.stack([row["label"] for row in rows]), words, neutral_dominance)
@@ -203,14 +207,14 @@ def _rated(rows: list[dict], words, neutral_dominance: float | None) -> list[dic
 
 
 def _keep_values(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, ...]]:
-    """Leaves out other action units or dimensions, and the clips of which none is known then."""
+    """Drops other action units or dimensions, and clips without any known value of the rest."""
     rows = [{**row, "label": row["label"][kept]} for row in rows]
     rows = [row for row in rows if not np.isnan(row["label"]).all()]
     return rows, tuple(names[index] for index in kept)
 
 
 def _known(kept: Sequence[str], names, path) -> list[int]:
-    """Indices of the names to keep, in the order of the dataset."""
+    """Indices of the names to keep, in the dataset's order."""
     unknown = [name for name in kept if name not in names]
     if unknown:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a model takes: edges or nodes of the landmark graph, scaled pixels of face crops."""
+"""Makes model inputs: edges or nodes of the landmark graph, scaled pixels of face crops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from fer_jax.faces import landmarks as lm
 
-# Mean and standard deviation of each colour, 0..255, by which a model wants its pixels scaled.
+# Mean and standard deviation per colour channel, 0..255, that standardise the pixels for a model.
 PIXELS = {
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "symmetric": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),  # -1..1
@@ -16,14 +16,14 @@ PIXELS = {
 
 
 def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "position"):
-    """Inputs of a landmark model: `[B, T, 68, 2] -> [B, T, E, 2]` or `[B, T, 51, 2]`, pixels.
+    """Makes landmark inputs: `[B, T, 68, 2] -> [B, T, E, 2]` or `[B, T, 51, 2]`, pixels.
 
     Args:
       landmarks: pixels; NumPy or JAX.
-      edges: `[E, 2]`.
-      inputs: of the model: "edges" (source minus target) or "nodes" (relative to the nose).
-      features: "position" (papers) or "motion": minus the same in the clip's first frame, which
-        takes the shape of the face out.
+      edges: `[E, 2]` node indices.
+      inputs: "edges" (source minus target) or "nodes" (relative to the nose).
+      features: "position" (papers) or "motion", which subtracts the clip's first frame and so
+        removes the shape of the face.
 
     Raises:
       ValueError: unknown inputs or features.
@@ -44,13 +44,13 @@ LUMINANCE = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.60
 
 
 def frame_inputs(frames, size: int, pixels: str, gray: bool = False):
-    """Inputs of an image model: `[B, T, S, S, 3] -> [B, T, size, size, 3]`, the middle, scaled.
+    """Crops the middle and standardises it: `[B, T, S, S, 3] -> [B, T, size, size, 3]`.
 
     Args:
       frames: 0..255, uint8 or float; NumPy or JAX.
       size: side of the square, pixels, at most S; 0 takes all.
       pixels: key of `PIXELS`, an attribute of the model.
-      gray: removes the colour, for models that were trained without.
+      gray: removes the colour, for models trained without.
 
     Raises:
       ValueError: unknown pixels.
@@ -71,16 +71,16 @@ def middle(frames, size: int):
 
 
 def takes_crops(module) -> bool:
-    """Whether a model, or its class, looks at face crops instead of landmarks alone."""
+    """Tells whether a model, or its class, takes face crops instead of landmarks alone."""
     return module.inputs in ("frames", "faces")
 
 
 def batch_inputs(batch: dict, module, edges, features: str = "position", crop_size: int = 0):
-    """What a model of this package takes of a batch.
+    """Makes the inputs of a model from a batch.
 
     Args:
-      batch: `landmarks`, `frames`, or `frames` and `crop_landmarks`, as the model's attribute
-        `inputs` says: "edges" or "nodes", "frames", "faces".
+      batch: `landmarks` if the model's attribute `inputs` is "edges" or "nodes", `frames` if it is
+        "frames", `frames` and `crop_landmarks` if it is "faces".
       module: the model.
       edges, features: see `model_inputs`.
       crop_size: see `frame_inputs`.
@@ -90,6 +90,6 @@ def batch_inputs(batch: dict, module, edges, features: str = "position", crop_si
         frames = frame_inputs(batch["frames"], crop_size, module.pixels, gray)
         if module.inputs == "frames":
             return frames
-        cut = (batch["frames"].shape[-2] - frames.shape[-2]) // 2  # as `middle` does
+        cut = (batch["frames"].shape[-2] - frames.shape[-2]) // 2  # as in `middle`
         return {"frames": frames, "landmarks": batch["crop_landmarks"] - cut}
     return model_inputs(batch["landmarks"], edges, module.inputs, features)

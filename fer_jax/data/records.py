@@ -1,4 +1,4 @@
-"""One record of a prepared dataset -> the clips, pieces or windows in it."""
+"""Turns one record of a prepared dataset into its clips, pieces or windows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ REFERENCE_WIDTH = 500.0  # published pixel figures (noise, mean shapes) refer to
 
 
 def scale_to_reference(landmarks, frame_width: int):
-    """Scales pixels of a source `frame_width` wide to a frame 500 wide (unknown width 0: as is)."""
+    """Scales pixels of a frame `frame_width` wide to a frame 500 wide; width 0 scales nothing."""
     return landmarks * (REFERENCE_WIDTH / frame_width) if frame_width else landmarks
 
 
 def rows_of_record(example, frames: int, rule: str, frames_per_second: float, target: str) -> list:
-    """One row a clip: the whole recording, every piece, or every window that shows a face.
+    """Makes one row per clip: the whole recording, each piece, or each window with a face.
 
-    Those without any known label are left out.
+    Clips without any known label get no row.
+
+    Args:
+      example: the record.
+      frames, rule, frames_per_second, target: see `load.load_clips`.
     """
     width, fps = int(example["frame_size"][0]), float(example["fps"])
     detected = thin_frames(example["detected"], fps, frames_per_second)
@@ -49,7 +53,7 @@ def rows_of_record(example, frames: int, rule: str, frames_per_second: float, ta
         label = _label(example, target, chosen[-1])
         parts = [{"clip_id": name, "chosen": chosen, "end": whole["seconds"], "label": label}]
     return [
-        # windows overlap: they get all frames of their recording, to share them
+        # overlapping windows share all frames of their recording
         {**whole, **part, **(arrays if rule == "windows" else _at(part["chosen"], arrays))}
         for part in parts
         if not np.isnan(part["label"]).all()
@@ -61,7 +65,7 @@ def _at(chosen, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _windows(example, detected, frames: int, target: str) -> Iterator[dict]:
-    """What the windows of a recording that show a face have of their own."""
+    """Yields the own fields of each window with a face."""
     name, indices, ends = _text(example["clip_id"]), example["frame_index"], _ends(example)
     for frame, chosen in enumerate(window_frames(detected, frames, indices)):
         if chosen[0] >= 0:
@@ -74,7 +78,7 @@ def _windows(example, detected, frames: int, target: str) -> Iterator[dict]:
 
 
 def _pieces(example, detected, frames: int, rule: str, target: str) -> Iterator[dict]:
-    """What the pieces of a recording have of their own."""
+    """Yields the own fields of each piece."""
     name, ends = _text(example["clip_id"]), _ends(example)
     for index, chosen in piece_frames(detected, frames, rule).items():
         yield {
@@ -86,13 +90,13 @@ def _pieces(example, detected, frames: int, rule: str, target: str) -> Iterator[
 
 
 def _ends(example) -> np.ndarray:
-    """Seconds into the recording at which each of its frames ends, `[L]`; NaN where not known."""
+    """Seconds into the recording at which each of its frames ends, `[L]`; NaN if unknown."""
     indices, fps = example["frame_index"], float(example["fps"])
     return (indices - indices[0] + 1) / fps if fps > 0 else np.full(len(indices), np.nan)
 
 
 def _label(example, target: str, frame: int):
-    """The class, votes `[8]`, or which action units a frame shows, `[A]`: 1 or 0; NaN: unknown."""
+    """The class, the votes `[8]`, or the action units of a frame, `[A]`: 1, 0 or NaN (unknown)."""
     if target == "label":
         return np.int32(example["label"])
     if target == "votes":

@@ -1,1 +1,1 @@
-"""From a config to a report."""
+"""Runs experiments: from a config to a report and a bundle."""

@@ -1,6 +1,6 @@
-"""The bundle: a trained model in a folder that users share, with all that is needed to use it.
+"""The bundle: a folder with a trained model and everything needed to use it.
 
-`model.json` says what it is, `weights.msgpack` holds the arrays.
+`model.json` describes the model, `weights.msgpack` holds its arrays.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class InputSpec:
     """How a clip becomes the input of a model.
 
     Attributes:
-      frames, frame_rule: how many frames of a clip the model takes and how they are chosen.
+      frames, frame_rule: number of frames per clip, and how they are chosen.
       features: "position" or "motion", see `data.model_inputs.model_inputs`.
       graph: the landmark graph.
       window_seconds: median length of the training clips.
-      frames_per_second: of a clip, from which frames are chosen; 0: from all.
+      frames_per_second: thins a clip before frames are chosen; 0 keeps all frames.
       crop_size: side of the face crops that the model sees, pixels; 0 for landmark models.
-      prepared_size: side of the crops it was trained on, from whose middle it sees `crop_size`.
-      framing: how faces lie in these crops; faces of frames must be cut in the same way.
+      prepared_size: side of the prepared crops, of which it sees the middle `crop_size` pixels.
+      framing: of the prepared crops; crops of new frames must have the same.
     """
 
     frames: int
@@ -45,7 +45,7 @@ class InputSpec:
 
     @classmethod
     def from_json(cls, info: dict) -> InputSpec:
-        """Reads the fields of `model.json`; older bundles lack those that have a default."""
+        """Reads the fields of `model.json`; older bundles lack those with a default."""
         optional = ("frames_per_second", "crop_size", "prepared_size")
         graph = info["graph"]
         return cls(
@@ -74,13 +74,13 @@ class InputSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """Where a model comes from; nothing is computed from the config.
+    """Where a model comes from.
 
     Attributes:
-      metrics: figures of the evaluation.
-      dataset: what it was trained on; `scaled` says whether landmarks were rescaled to frames 500
-        pixels wide, `preprocess_version` how they were found.
-      config: of the experiment.
+      metrics: of the evaluation.
+      dataset: what it was trained on; `scaled`: landmarks were rescaled to frames 500 pixels wide;
+        `preprocess_version`: of the program that prepared it.
+      config: of the experiment, for the record only.
     """
 
     metrics: dict = dataclasses.field(default_factory=dict)
@@ -100,8 +100,8 @@ class Bundle:
       spec: how a clip becomes the model's input.
       variables: `{"params", "batch_stats"}` as trained.
       recalibrated_stats: `batch_stats` re-estimated without dropout.
-      threshold: abstain where the entropy (of dimensions: the uncertainty) exceeds it, chosen on
-        validation clips, or None; of action units one each.
+      threshold: largest entropy (of dimensions: uncertainty) without abstaining, or None; for
+        action units one each.
       record: where the model comes from.
     """
 
@@ -138,12 +138,12 @@ class Bundle:
 
 
 def is_bundle(path) -> bool:
-    """Tells a bundle from other files and folders."""
+    """Tells whether a path is a bundle."""
     return (epath.Path(path) / _MODEL).exists()
 
 
 def read_bundle(path) -> Bundle:
-    """Reads what `Bundle.write` wrote, or older versions did.
+    """Reads a bundle of this or an older version.
 
     Args:
       path: directory, local or any that etils can read.
@@ -170,7 +170,7 @@ def read_bundle(path) -> Bundle:
 
 
 def damaged(path, error: Exception) -> ValueError:
-    """The error of a bundle whose files do not hold what they should."""
+    """Makes the error for a bundle with damaged files."""
     return ValueError(f"the bundle {path} is damaged ({error}): copy it again")
 
 

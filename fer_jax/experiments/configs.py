@@ -16,7 +16,7 @@ _SHARED = ("base", "__init__")  # no experiments of their own
 
 
 class ConfigNotFoundError(ValueError):
-    """There is no such config; the message lists what there is, the nearest name first."""
+    """There is no such config; the message lists all configs, the nearest name first."""
 
 
 def names() -> list[str]:
@@ -31,7 +31,7 @@ def find(name: str) -> str:
       name: `stbln_afew`, `stcnlstm_ckplus:stc`, or the path of a file.
 
     Raises:
-      ConfigNotFoundError: it is neither a name nor a file.
+      ConfigNotFoundError: there is no config of this name, and no such file.
     """
     _open_folder()
     file, colon, variant = name.partition(":")
@@ -45,14 +45,14 @@ def find(name: str) -> str:
 
 
 def _open_folder() -> None:
-    """Lets configs import each other as `configs`, which is what a clone has beside fer_jax."""
+    """Lets the configs of a wheel import each other as `configs`, as in a clone."""
     if IS_WHEEL and "configs" not in sys.modules:
         sys.modules["configs"] = package = types.ModuleType("configs")
         package.__path__ = [str(FOLDER)]
 
 
 def listing(order: list[str] | None = None) -> str:
-    """Each config's name, what it is, and below it its variants; `order` is that of the names."""
+    """Lists the configs with title and variants, in the given order of names or by name."""
     order = names() if order is None else order
     width = max(map(len, order), default=0)
     lines = []
@@ -64,7 +64,7 @@ def listing(order: list[str] | None = None) -> str:
 
 
 def describe(name: str) -> tuple[str, str]:
-    """Title of a config's docstring and what it says after "Variants:", "" where it has none."""
+    """Title of a config's docstring, and its text after "Variants:", "" if there is none."""
     document = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
     variants = re.search(r"^Variants: (.*)$", document, re.MULTILINE)
     return document.partition("\n")[0], variants.group(1) if variants else ""

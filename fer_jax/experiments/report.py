@@ -1,11 +1,11 @@
-"""Writes what a run leaves behind: metrics, tables, figures and the report."""
+"""Writes the results of a run: metrics, predictions, figures and the report."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import platform
+from collections.abc import Iterable, Iterator
 
 import jax
 import numpy as np
@@ -21,36 +21,33 @@ from fer_jax.training.epoch_log import read_history
 def write(
     workdir: Workdir, config, clips: Clips, folds: list[Fold], parameters, own_figures=None
 ) -> dict:
-    """Reads the folds' results and writes metrics, predictions, figures and the report.
+    """Reads the results of the folds and writes metrics, predictions, figures and the report.
 
     Args:
       workdir: of the run, with the results of its folds.
       config: of the run.
       clips: the dataset.
-      folds: those that are scored.
-      parameters: all, and without graph matrices.
-      own_figures: those of the model: takes the numbers of the scored clips, the best or clearest
-        first, the worst last, and yields names, figures and captions.
+      folds: those that were evaluated.
+      parameters: number of all, and without graph matrices.
+      own_figures: draws the figures of this network only, from the indices of the evaluated clips,
+        the best or clearest first; yields names, figures and captions. None: there are none.
 
     Returns:
       The metrics, as in metrics.json.
     """
-    import pandas as pd  # neither pandas nor Matplotlib is imported before a run is trained
-
-    from fer_jax.plotting.curves import learning_curves
+    import pandas as pd  # slow to import: not before a run is trained
 
     task = TASKS[config.task]
-    kind = task.report
     results = [dict(np.load(workdir.result(fold.name))) for fold in folds]
     history = pd.DataFrame(read_history(workdir.log))
-    # A model without dropout has one pass, which is the stored reading.
-    names = [
-        n
-        for n in evaluation.INFERENCE_MODES
-        if n != "mc_dropout" or config.model.get("dropout", 0.0)
+    # without dropout the one sample is the stored mode again
+    modes = [
+        mode
+        for mode in evaluation.INFERENCE_MODES
+        if mode != "mc_dropout" or config.model.get("dropout", 0.0)
     ]
-    evaluated = evaluation.join_folds(clips, folds, results, names, task.summarise)
-    own, curves = kind.content(config, clips, folds, evaluated, history)
+    evaluated = evaluation.join_folds(clips, folds, results, modes, task.summarise)
+    own, curves = task.report.content(config, clips, folds, evaluated, history)
     content = {
         "name": config.name,
         "clips_evaluated": len(evaluated.indices),
@@ -62,31 +59,42 @@ def write(
         "train_memory_bytes": max(int(result["train_memory_bytes"]) for result in results),
         "environment": environment(),
     }
-    # JSON knows no NaN (the interval of a single fold, say)
+    # JSON has no NaN (e.g. the interval of a single fold)
     valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
     workdir.metrics.write_text(json.dumps(valid, indent=1) + "\n")
-    kind.table(clips, folds, evaluated).to_csv(workdir.predictions, index=False)
-    drawn = [
-        ("learning", learning_curves(history[history["fold"] != "all"], loss=kind.LOSS),
-         "Loss and accuracy over the epochs"),
-    ]  # fmt: skip
-    drawn = itertools.chain(kind.figures(clips, evaluated, content, curves), drawn)
-    if own_figures is not None:
-        # repeats of a cross-validation score a clip again
-        indices = list(dict.fromkeys(evaluated.indices[kind.order(evaluated)].tolist()))
-        drawn = itertools.chain(drawn, own_figures(indices))
-    captions = {}
-    for name, figure, caption in drawn:
-        file = workdir.figure(name)
-        figure.savefig(file)
-        captions[file.relative_to(workdir.path).as_posix()] = caption
-    text = _report(config, clips, content, kind.lines(content), captions)
+    task.report.table(clips, folds, evaluated).to_csv(workdir.predictions, index=False)
+    figures = _figures(task.report, clips, evaluated, content, curves, history, own_figures)
+    captions = _save_figures(workdir, figures)
+    text = _report(config, clips, content, task.report.lines(content), captions)
     workdir.report.write_text(text)
     return valid
 
 
+def _figures(report, clips, evaluated, content, curves, history, own_figures) -> Iterator[tuple]:
+    """Yields names, figures and captions: of the task, the learning curves, of the network."""
+    from fer_jax.plotting.curves import learning_curves
+
+    yield from report.figures(clips, evaluated, content, curves)
+    learning = learning_curves(history[history["fold"] != "all"], loss=report.LOSS)
+    yield "learning", learning, "Loss and accuracy over the epochs"
+    if own_figures is not None:
+        # repeats of a cross-validation evaluate a clip again
+        order = evaluated.indices[report.order(evaluated)].tolist()
+        yield from own_figures(list(dict.fromkeys(order)))
+
+
+def _save_figures(workdir: Workdir, figures: Iterable[tuple]) -> dict[str, str]:
+    """Saves figures one by one: path in the work directory -> caption."""
+    captions = {}
+    for name, figure, caption in figures:
+        file = workdir.figure(name)
+        figure.savefig(file)
+        captions[file.relative_to(workdir.path).as_posix()] = caption
+    return captions
+
+
 def left_out(config, clips: Clips) -> list[str]:
-    """What of the dataset could not be used, for the terminal and the report."""
+    """Says what of the dataset could not be used, for the terminal and the report."""
     lines = []
     if faceless := clips.left_out.faceless:
         lines.append(f"{faceless} labelled frames are left out: their window shows no face.")
@@ -100,13 +108,13 @@ def left_out(config, clips: Clips) -> list[str]:
 
 
 def headline(task: str, metrics: dict) -> list[str]:
-    """One line a reading, for the terminal."""
+    """One line per inference mode, for the terminal."""
     say = TASKS[task].report.headline
     return [f"{name:13s} {say(row)}" for name, row in metrics["inference_modes"].items()]
 
 
 def environment() -> dict:
-    """Hardware class and versions that a figure was measured with."""
+    """Hardware and versions that figures were measured with."""
     device = jax.devices()[0]
     kind = device.device_kind if device.platform != "cpu" else f"{os.cpu_count()} CPU cores"
     return {
@@ -118,7 +126,7 @@ def environment() -> dict:
 
 
 def backbone_start(config) -> str:
-    """What a backbone was before training, empty for a model without one."""
+    """Initial weights of the backbone, in words; empty for a model without one."""
     if "stages" not in config.model:
         return ""
     return f"from {config.pretrained}" if config.pretrained else "from random weights"
@@ -128,7 +136,7 @@ def _report(config, clips, content, lines, captions) -> str:
     text = [
         f"# {config.name}",
         "",
-        f"{content['clips_evaluated']} predictions scored, {len(clips)} {clips.kind}, "
+        f"{content['clips_evaluated']} predictions evaluated, {len(clips)} {clips.kind}, "
         f"{len(set(clips.subjects))} subjects, {TASKS[config.task].names}: "
         f"{', '.join(clips.classes)}.",
         f"Model {config.model.name}: {content['params_total']:,} parameters, "

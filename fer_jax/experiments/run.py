@@ -1,4 +1,4 @@
-"""Runs an experiment: trains its folds, as many side by side as fit, scores and reports them."""
+"""Runs an experiment: trains its folds, as many side by side as fit, evaluates and reports."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from fer_jax.tasks import TASKS
 from fer_jax.training import checkpoint, loop, parallel
 from fer_jax.training.program import Run, compile_ahead, unstack
 
-# What keeps an experiment from being run; each message says what to do.
+# What may stop an experiment; each message says what to do.
 FAILURES = (
     SetupError, WorkdirError, NotPreparedError, NotInstalledError, loop.NonFiniteLossError,
 )  # fmt: skip
-MEMORY_SHARE = 0.8  # of a device's memory that runs side by side may take
+MEMORY_SHARE = 0.8  # of a device's memory, for runs side by side
 
 
 def keep_compiled(folder: str | None) -> None:
     """Keeps compiled programs between runs.
 
     Args:
-      folder: where; None for the place in the user's cache, "" for nowhere.
+      folder: where; None: in the user's cache, "": nowhere.
     """
     default = pathlib.Path.home() / ".cache/fer_jax/xla"
     jax.config.update(
@@ -47,13 +47,13 @@ def keep_compiled(folder: str | None) -> None:
 def run_experiment(
     experiment: Experiment, draw: Callable | None, console: Console, started: float
 ) -> dict:
-    """Trains and scores the folds of an experiment, and writes its report and its bundle.
+    """Trains and evaluates the folds of an experiment, writes its report and its bundle.
 
     Args:
-      experiment: of `setup.prepare`. Its work directory receives all results, see `Workdir`.
-      draw: `(module, features, workdir, clips, folds, numbers) -> ` names, figures and captions of
-        what only this network shows, or None.
-      console: where progress is shown.
+      experiment: of `setup.prepare`; its work directory receives all results.
+      draw: draws the figures of this network only: `(module, features, workdir, clips, folds,
+        indices) -> ` names, figures and captions. None: there are none.
+      console: shows the progress.
       started: `time.perf_counter()` at the start.
 
     Returns:
@@ -62,11 +62,39 @@ def run_experiment(
     Raises:
       loop.NonFiniteLossError: while training.
     """
-    config = experiment.config
-    clips, total = experiment.clips, experiment.parameters
+    _describe(experiment, console)
+    runs = _make_runs(experiment)
+    pending = [run for run in runs if not experiment.workdir.result(run.fold.name).exists()]
+    if len(pending) < len(runs):
+        console.print(f"done before: {', '.join(r.fold.name for r in runs if r not in pending)}")
+    with Progress(console) as progress:
+        # only small networks gain from running side by side
+        size, compiled = len(pending) if experiment.clips.crops is None else 1, {}
+        while pending:
+            group, ready = _largest_group(experiment, pending[:size], compiled, progress)
+            size = len(group)  # later groups start at a size that fits
+            _run_group(ready, group, progress, started)
+            pending = pending[len(group) :]
+        work = progress.start("report")
+        metrics = report.write(
+            experiment.workdir,
+            experiment.config,
+            experiment.clips,
+            experiment.folds,
+            experiment.parameters,
+            draw and _own_figures(experiment, draw),
+        )
+        write_bundle(experiment, runs[-1].fold.name, metrics)
+        work.finish()
+    return metrics
+
+
+def _describe(experiment: Experiment, console: Console) -> None:
+    """Prints the size of data and network, and what of the data cannot be used."""
+    config, clips, total = experiment.config, experiment.clips, experiment.parameters
     console.print(
         f"{config.name}: {len(clips)} {clips.kind}, {len(set(clips.subjects))} subjects, "
-        f"{len(clips.classes)} {TASKS[config.task].names}, {_seen(clips)}, "
+        f"{len(clips.classes)} {TASKS[config.task].names}, {_input_size(clips)}, "
         f"{clips.landmarks.shape[1]} frames; {jax.device_count()} x {jax.devices()[0].platform}\n"
         f"{config.model.name}: {total[0]:,} parameters, {total[1]:,} without graph matrices; "
         f"batch {experiment.program.batch_size}, {experiment.program.steps} steps an epoch"
@@ -82,34 +110,18 @@ def run_experiment(
         shown = TASKS[config.task].labelled(clips.labels[fold.train], len(clips.classes))
         for index in np.flatnonzero(~shown):
             console.print(f"{fold.name}: no training clip shows {clips.classes[index]}")
-    runs = _runs(experiment)
-    pending = [run for run in runs if not experiment.workdir.result(run.fold.name).exists()]
-    if len(pending) < len(runs):
-        console.print(f"done before: {', '.join(r.fold.name for r in runs if r not in pending)}")
-    with Progress(console) as progress:
-        # side by side pays for small networks only
-        size, compiled = len(pending) if clips.crops is None else 1, {}
-        while pending:
-            group, ready = _largest_group(experiment, pending[:size], compiled, progress)
-            size = len(group)  # what did not fit once is not compiled again
-            _run_group(ready, group, progress, started)
-            pending = pending[len(group) :]
-        work = progress.start("report")
-        metrics = report.write(
-            experiment.workdir,
-            config,
-            clips,
-            experiment.folds,
-            experiment.parameters,
-            draw and _own_figures(experiment, draw),
-        )
-        write_bundle(experiment, runs[-1].fold.name, metrics)
-        work.finish()
-    return metrics
 
 
-def _runs(experiment: Experiment) -> list[Run]:
-    """A run a fold, and for the bundle of a cross-validation one that trains on every clip."""
+def _input_size(clips: Clips) -> str:
+    """Size of the model's input per frame, in words."""
+    if clips.crops is None:
+        return f"{len(clips.graph.edges)} edges"
+    where = "decoded while training" if clips.streamed else "in memory"
+    return f"crops of {clips.crops.size} pixels {where}"
+
+
+def _make_runs(experiment: Experiment) -> list[Run]:
+    """One run per fold; a cross-validation has one more, on all clips, for the bundle."""
     config, clips = experiment.config, experiment.clips
     trained = list(experiment.folds)
     if len(trained) > 1:
@@ -119,26 +131,6 @@ def _runs(experiment: Experiment) -> list[Run]:
     return [Run(fold, config.seed * 1000 + index) for index, fold in enumerate(trained)]
 
 
-def _seen(clips: Clips) -> str:
-    """What a model sees of a frame."""
-    if clips.crops is None:
-        return f"{len(clips.graph.edges)} edges"
-    where = "decoded while training" if clips.streamed else "in memory"
-    return f"crops of {clips.crops.size} pixels {where}"
-
-
-def _own_figures(experiment: Experiment, draw: Callable) -> Callable:
-    """What `report.write` draws of this network only."""
-    return functools.partial(
-        draw,
-        experiment.program.module,
-        experiment.program.features,
-        experiment.workdir,
-        experiment.clips,
-        experiment.folds,
-    )
-
-
 def _largest_group(
     experiment: Experiment, runs: list[Run], compiled: dict, progress: Progress
 ) -> tuple[list[Run], Experiment]:
@@ -146,20 +138,19 @@ def _largest_group(
     for that group size.
 
     Args:
-      compiled: number of runs -> program and its memory; what is missing is added.
+      compiled: number of runs -> program and its memory; missing entries are added.
     """
     size, room = len(runs), parallel.device_memory() * MEMORY_SHARE
     while True:
         if size not in compiled:
             compiled[size] = _compile(experiment, runs[:size], progress)
-        fits = compiled[size][1] <= room
-        if size == 1 and not fits:
+        ready, memory = compiled[size]
+        if size == 1 and memory > room:
             remat = "" if experiment.clips.crops is None else " or set --config.model.remat=True"
             progress.console.print(
                 f"that is more than the device may take: lower --config.train.batch_size{remat}"
             )
-        if size == 1 or fits:
-            ready, memory = compiled[size]
+        if size == 1 or memory <= room:
             return runs[:size], dataclasses.replace(experiment, program=ready, memory=memory)
         size = -(-size // 2)
 
@@ -178,7 +169,7 @@ def _compile(experiment: Experiment, runs: list[Run], progress: Progress):
 
 
 def _run_group(experiment: Experiment, runs: list[Run], progress: Progress, started) -> None:
-    """Trains runs side by side, from their last checkpoint, and scores them."""
+    """Trains runs side by side, resuming from their last checkpoint, and evaluates them."""
     config, program, clips = experiment.config, experiment.program, experiment.clips
     names = [run.fold.name for run in runs]
     ends = list(dict.fromkeys([names[0], names[-1]]))
@@ -207,10 +198,10 @@ def _run_group(experiment: Experiment, runs: list[Run], progress: Progress, star
     work.finish(keep_bar=True)
 
 
-def _figures(histories: list[list[dict]]) -> str:
-    """Means over the runs of their last epoch."""
+def _figures(histories: loop.Histories) -> str:
+    """Mean figures of the last epoch over the runs, in words."""
     last = [history[-1] for history in histories]
-    shown = {"loss": "train_loss", "accuracy": "train_accuracy", "held out": "evaluation_accuracy"}
+    shown = {"loss": "train_loss", "accuracy": "train_accuracy", "eval": "evaluation_accuracy"}
     texts = []
     for text, name in shown.items():
         values = [row[name] for row in last if name in row]
@@ -219,24 +210,36 @@ def _figures(histories: list[list[dict]]) -> str:
 
 
 def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
-    """Scores trained runs and keeps what the report needs; a run then counts as done."""
+    """Evaluates trained runs and saves the results for the report; a run then counts as done."""
     clips, variables = experiment.clips, states.variables
     parts = {"evaluate": [run.fold.evaluate for run in runs]}
     if runs[0].fold.validation is not None:
         parts["validation"] = [run.fold.validation for run in runs]
     results, recalibrated = experiment.evaluate(variables, clips, runs, parts)
-    columns = [
-        {f"{part}_{name}": value for part in parts for name, value in results[part][index].items()}
-        | {"train_memory_bytes": experiment.memory}
-        for index in range(len(runs))
-    ]
-    for index, (run, column) in enumerate(zip(runs, columns, strict=True)):
+    for index, run in enumerate(runs):
         own, stats = (
             jax.tree.map(np.asarray, unstack(tree, index))
             for tree in (variables, recalibrated["batch_stats"])
         )
         checkpoint.save_weights(experiment.workdir.weights(run.fold.name), own, stats)
+        arrays = {
+            f"{part}_{name}": value
+            for part in parts
+            for name, value in results[part][index].items()
+        }
         file = experiment.workdir.result(run.fold.name)
         partial = file.with_suffix(f".partial{file.suffix}")
-        np.savez_compressed(partial, **column)
-        partial.rename(file)  # a run counts as done only when its file is whole
+        np.savez_compressed(partial, train_memory_bytes=experiment.memory, **arrays)
+        partial.rename(file)  # a run counts as done only when its file is complete
+
+
+def _own_figures(experiment: Experiment, draw: Callable) -> Callable:
+    """The figures of this network only, for `report.write`."""
+    return functools.partial(
+        draw,
+        experiment.program.module,
+        experiment.program.features,
+        experiment.workdir,
+        experiment.clips,
+        experiment.folds,
+    )

@@ -1,4 +1,4 @@
-"""From a config to a checked experiment: data, model, folds, compiled functions."""
+"""Turns a config into a checked experiment: data, folds, model, compiled functions."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ SEEN = 0.7  # share of a prepared crop's side that a model must see at least
 
 
 class SetupError(ValueError):
-    """The config does not fit itself or the data; the message names the field."""
+    """The config contradicts itself or the data; the message names the field."""
 
 
 class Start(NamedTuple):
-    """What of a network is not drawn at random: a part of its variables, and a note on it."""
+    """Initial weights that are read instead of drawn: a subtree of the variables, and a note."""
 
     variables: dict
     note: str = ""
@@ -51,17 +51,17 @@ class Start(NamedTuple):
 
 @dataclasses.dataclass
 class Experiment:
-    """All that the folds of a run share.
+    """What the folds of a run share.
 
     Attributes:
       config: of the run.
-      workdir: where its files are.
+      workdir: paths of its files.
       clips, folds: the data, and how they are divided.
       program: compiled functions.
       model: `{"name": of the system, **constructor fields}`.
-      parameters: all, and without graph matrices.
+      parameters: number of all, and without graph matrices.
       evaluate: see `training.evaluate.make_evaluate`.
-      start: the weights that training begins with.
+      start: initial weights.
       memory: of a training call on each device, bytes.
     """
 
@@ -78,13 +78,13 @@ class Experiment:
 
 
 def prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experiment:
-    """Checks a config against the data and builds everything, compiling nothing yet.
+    """Checks a config against the data and builds the experiment, compiling nothing yet.
 
-    The work directory is claimed last: a config that fails here leaves nothing behind.
+    It claims the work directory last: a config that fails here leaves nothing behind.
 
     Args:
       config: see configs/base.py.
-      workdir: where results go.
+      workdir: folder of the results.
       network: the class that `config.model` names.
 
     Raises:
@@ -103,33 +103,11 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
         raise ValueError(f"task {config.task!r} is unknown: use one of {sorted(TASKS)}")
     validate.check(config)
     check_network(config, network)
-    clips = _load(config, model_inputs.takes_crops(network))
-    if config.task == "classification" and len(clips.classes) < 2:
-        raise ValueError(f"{config.data.path} has one class ({clips.classes[0]}): nothing to learn")
-    if config.data.graph != clips.graph.mode:
-        graph = make_graph(clips.graph.reference_shape, config.data.graph)
-        clips = dataclasses.replace(clips, graph=graph)
-    folds = _folds(config, clips)
+    clips = _load_clips(config, model_inputs.takes_crops(network))
+    folds = _make_folds(config, clips)
     model = config.model.to_dict()
     module = make_network(network, model, len(clips.classes), clips.graph, config.data.frames)
-    if clips.crops is not None:
-        check_crops(config, clips.crops.size, getattr(module, "smallest_crop", 1))
-
-    def features(batch):
-        edges, size = clips.graph.edges, config.data.crop_size
-        return model_inputs.batch_inputs(batch, module, edges, config.data.features, size)
-
-    features(take(clips, np.arange(1)))  # an unknown kind fails here, not while training
-    program = make_program(
-        module,
-        TASKS[config.task],
-        config,
-        features,
-        folds,
-        make_augmentation(config, model_inputs.takes_crops(network)),
-        clips.clip_bytes,
-        MAX_CALL_BYTES if clips.crops is None else crops.STREAMED_CALL_BYTES,
-    )
+    program = _make_program(config, module, clips, folds)
     shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
     start = _load_start(config, program, clips, shapes)
     return Experiment(
@@ -145,43 +123,133 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
     )
 
 
-def _load(config: ConfigDict, crops_too: bool) -> Clips:
-    """Opens the dataset, or the datasets of a cross-database experiment."""
-    own = config.data
+def check_network(config: ConfigDict, network: type[nn.Module]) -> None:
+    """Refuses a network class, or fields of `config.model`, that cannot be trained.
+
+    Raises:
+      ValueError: names the field, or what the class lacks.
+    """
+    try:
+        module = check_fields(network, config.model.to_dict())
+    except FieldError as error:
+        raise ValueError(f"--config.model.{error}") from error
+    tasks = getattr(module, "tasks", ())
+    if tasks and config.task not in tasks:
+        raise ValueError(
+            f"--config.task={config.task} is not for {config.model.name} as --config.model sets "
+            f"it: use --config.task={tasks[0]}"
+        )
+
+
+def _load_clips(config: ConfigDict, with_crops: bool) -> Clips:
+    """Opens the dataset, or joins the datasets of a cross-database experiment."""
+    data = config.data
 
     def opened(dataset: str, path: str, rule: str) -> Clips:
         return load.load_clips(
             path,
-            own.frames,
+            data.frames,
             rule,
             dataset,
-            own.crop_size if crops_too else None,
-            frames_per_second=own.frames_per_second,
-            classes=own.classes,
+            data.crop_size if with_crops else None,
+            frames_per_second=data.frames_per_second,
+            classes=data.classes,
             target=TASKS[config.task].target,
-            words=own.words,
-            neutral_dominance=own.neutral_dominance or None,
+            words=data.words,
+            neutral_dominance=data.neutral_dominance or None,
         )
 
-    tested = opened(own.dataset, own.path, own.frame_rule)
-    if not own.train_on:
-        return tested
-    trained_on = {dataset: opened(dataset, path, rule) for dataset, path, rule in own.train_on}
-    return cross_database.join(trained_on, (own.dataset, tested))
+    clips = opened(data.dataset, data.path, data.frame_rule)
+    if data.train_on:
+        trained_on = {name: opened(name, path, rule) for name, path, rule in data.train_on}
+        clips = cross_database.join(trained_on, (data.dataset, clips))
+    if config.task == "classification" and len(clips.classes) < 2:
+        raise ValueError(f"{data.path} has one class only ({clips.classes[0]}): training needs two")
+    if data.graph == clips.graph.mode:
+        return clips
+    return dataclasses.replace(clips, graph=make_graph(clips.graph.reference_shape, data.graph))
 
 
-def _folds(config: ConfigDict, clips: Clips) -> list[Fold]:
-    """The folds of the protocol, with windows subsampled."""
+def _make_folds(config: ConfigDict, clips: Clips) -> list[Fold]:
+    """Makes the folds of the protocol, with windows subsampled."""
     strides = config.data.window_strides
     folds = [
         thinned(fold, clips.ranks, strides)
         for fold in make_folds(config.protocol, clips.subjects, clips.splits)
     ]
     for fold in folds:
-        for part, chosen in (("learn from", fold.train), ("score", fold.evaluate)):
+        for part, chosen in (("train", fold.train), ("evaluate", fold.evaluate)):
             if not len(chosen):
-                raise ValueError(f"{fold.name} has no clip of {config.data.path} to {part}")
+                raise ValueError(f"{fold.name} has no clip of {config.data.path} to {part} on")
     return folds
+
+
+def _make_program(config: ConfigDict, module: nn.Module, clips: Clips, folds) -> Program:
+    """Makes the program for a network, its clips and its folds."""
+    if clips.crops is not None:
+        check_crops(config, clips.crops.size, getattr(module, "smallest_crop", 1))
+
+    def features(batch):
+        edges, size = clips.graph.edges, config.data.crop_size
+        return model_inputs.batch_inputs(batch, module, edges, config.data.features, size)
+
+    features(take(clips, np.arange(1)))  # an unknown kind of features fails here
+    return make_program(
+        module,
+        TASKS[config.task],
+        config,
+        features,
+        folds,
+        make_augmentation(config, model_inputs.takes_crops(module)),
+        clips.clip_bytes,
+        MAX_CALL_BYTES if clips.crops is None else crops.STREAMED_CALL_BYTES,
+    )
+
+
+def check_crops(config: ConfigDict, prepared: int, smallest: int) -> None:
+    """Refuses crops smaller than the network needs, or a crop size that the dataset cannot give.
+
+    Args:
+      config: of the experiment.
+      prepared: side of the prepared crops, pixels.
+      smallest: side of the smallest crop that the network takes, pixels.
+    """
+    size = config.data.crop_size
+    if (size or prepared) < smallest:
+        raise ValueError(
+            f"{config.model.name} sees crops of {size or prepared} pixels and needs at least "
+            f"{smallest}: set --config.data.crop_size, prepare "
+            f"{how_to_prepare.crops_flag(smallest)}, or give it fewer layers that halve its maps"
+        )
+    if size and not SEEN * prepared <= size <= prepared:
+        raise ValueError(
+            f"--config.data.crop_size={size} does not fit the crops of {prepared} pixels in "
+            f"{config.data.path}: it must lie in {round(SEEN * prepared)} to {prepared}, or "
+            f"prepare them with {how_to_prepare.crops_flag(size)}"
+        )
+
+
+def make_augmentation(config: ConfigDict, of_crops: bool):
+    """Makes `(key, clip) -> clip` from `config.augment`; None if it is disabled.
+
+    Args:
+      config: of the experiment.
+      of_crops: augments face crops instead of landmarks.
+    """
+    options = config.augment.to_dict()
+    if not options.pop("enabled"):
+        return None
+
+    def augment_crops(key, clip):
+        frames, landmarks = augment.augment_crops(
+            key, clip["frames"], clip["crop_landmarks"], size=config.data.crop_size, **options
+        )
+        return {**clip, "frames": frames, "crop_landmarks": landmarks}
+
+    def augment_landmarks(key, clip):
+        return {**clip, "landmarks": augment.augment_clip(key, clip["landmarks"], **options)}
+
+    return augment_crops if of_crops else augment_landmarks
 
 
 def _load_start(config: ConfigDict, program: Program, clips: Clips, shapes) -> Start:
@@ -203,7 +271,7 @@ def _load_start(config: ConfigDict, program: Program, clips: Clips, shapes) -> S
 
 
 def _from_bundle(path: pathlib.Path, program: Program, clips: Clips) -> Start:
-    """Takes what the network has in common with that of a bundle."""
+    """Takes the weights that the network has in common with that of a bundle."""
     try:
         bundle = read_bundle(path)
     except FileNotFoundError as error:
@@ -224,78 +292,8 @@ def _from_bundle(path: pathlib.Path, program: Program, clips: Clips) -> Start:
     return Start(taken, f"begins with {count} of {count + len(new)} arrays of {path}{listed}")
 
 
-def check_network(config: ConfigDict, network: type[nn.Module]) -> None:
-    """Refuses a network class and fields of `config.model` that cannot be trained.
-
-    Raises:
-      ValueError: names the field, or what the class lacks.
-    """
-    try:
-        module = check_fields(network, config.model.to_dict())
-    except FieldError as error:
-        raise ValueError(f"--config.model.{error}") from error
-    tasks = getattr(module, "tasks", ())
-    if tasks and config.task not in tasks:
-        raise ValueError(
-            f"--config.task={config.task} is not for {config.model.name} as --config.model sets "
-            f"it: use --config.task={tasks[0]}"
-        )
-
-
-def check_crops(config: ConfigDict, prepared: int, smallest: int) -> None:
-    """Refuses crops of which a network would see too little, or more than there is.
-
-    Args:
-      prepared: side of the prepared crops, pixels.
-      smallest: side of a crop that the network needs, pixels.
-    """
-    size = config.data.crop_size
-    if (size or prepared) < smallest:
-        raise ValueError(
-            f"{config.model.name} sees crops of {size or prepared} pixels and needs at least "
-            f"{smallest}: set --config.data.crop_size, prepare "
-            f"{how_to_prepare.crops_flag(smallest)}, or give it fewer layers that halve its maps"
-        )
-    if size and not SEEN * prepared <= size <= prepared:
-        raise ValueError(
-            f"--config.data.crop_size={size} does not fit the crops of {prepared} pixels in "
-            f"{config.data.path}: it must lie in {round(SEEN * prepared)} to {prepared}, or "
-            f"prepare them with {how_to_prepare.crops_flag(size)}"
-        )
-
-
-def make_augmentation(config: ConfigDict, of_crops: bool):
-    """Returns `(key, clip) -> clip` as `config.augment` says, None where it is off.
-
-    Args:
-      of_crops: changes face crops instead of landmarks.
-    """
-    options = config.augment.to_dict()
-    if not options.pop("enabled"):
-        return None
-    if of_crops:
-
-        def change_crops(key, clip):
-            frames, landmarks = augment.augment_crops(
-                key, clip["frames"], clip["crop_landmarks"], size=config.data.crop_size, **options
-            )
-            return {**clip, "frames": frames, "crop_landmarks": landmarks}
-
-        return change_crops
-
-    def change_landmarks(key, clip):
-        return {**clip, "landmarks": augment.augment_clip(key, clip["landmarks"], **options)}
-
-    return change_landmarks
-
-
-def _input_shapes(program: Program, clips: Clips):
-    """Shapes of what the model takes of one clip."""
-    return jax.eval_shape(program.features, take(clips, np.arange(1)))
-
-
 def fresh_states(program: Program, clips: Clips, seeds, start: dict | None = None):
-    """States in which R runs begin, leading axis R; `start` replaces what was drawn."""
+    """Initial states of R runs, leading axis R; `start` replaces weights that were drawn."""
     inputs = _input_shapes(program, clips)
     states = create_train_states(program.module, program.optimizer, inputs, seeds)
     parts = {}
@@ -303,3 +301,8 @@ def fresh_states(program: Program, clips: Clips, seeds, start: dict | None = Non
         given = {path: jnp.stack([leaf] * len(seeds)) for path, leaf in flatten_dict(tree).items()}
         parts[name] = unflatten_dict(flatten_dict(getattr(states, name)) | given)
     return states.replace(**parts)
+
+
+def _input_shapes(program: Program, clips: Clips):
+    """Shapes of the model inputs of one clip."""
+    return jax.eval_shape(program.features, take(clips, np.arange(1)))

@@ -1,6 +1,6 @@
-"""Refuses values of a config that have no meaning, before any work.
+"""Refuses config values that make no sense, before any work.
 
-Section `model` is left to the network, see `layers.build.check`.
+The network checks section `model`, see `layers.build.check_fields`.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _COUNTS = (
 
 
 def check(config: ConfigDict) -> None:
-    """Checks the values of a config, and whether they go together.
+    """Checks the values of a config and their combinations.
 
     Raises:
-      ValueError: names the field, what is wrong and what is right.
+      ValueError: names the field, the fault and valid values.
     """
     _check_values(config)
     _check_combinations(config)
 
 
 def _check_values(config: ConfigDict) -> None:
-    """Refuses values that have the right type but no meaning."""
+    """Refuses values of the right type that make no sense."""
     for field in _COUNTS:
         section, name = field.split(".")
         if config[section][name] < 1:
@@ -63,8 +63,8 @@ def _check_values(config: ConfigDict) -> None:
     if config.optimizer.schedule == "steps" and not (drops and all(map(_is_count, drops))):
         raise ValueError(
             f"--config.optimizer.lr_milestones={tuple(drops)}: give each "
-            f"{config.optimizer.lr_milestone_unit} at "
-            f"which the learning rate falls, e.g. --config.optimizer.lr_milestones='(300,)'"
+            f"{config.optimizer.lr_milestone_unit} at which the learning rate falls, e.g. "
+            f"--config.optimizer.lr_milestones='(300,)'"
         )
     angles = config.augment.get("angles", ())
     if not all(isinstance(angle, (int, float)) and abs(angle) <= 180 for angle in angles):
@@ -77,8 +77,8 @@ def _check_values(config: ConfigDict) -> None:
     strides = config.data.window_strides
     if len(strides) != 2 or not all(map(_is_count, strides)):
         raise ValueError(
-            f"--config.data.window_strides={tuple(strides)}: give the windows from one to the next "
-            f"in training and in evaluation, e.g. '(9, 1)'"
+            f"--config.data.window_strides={tuple(strides)}: give the strides of the windows in "
+            f"training and in evaluation, e.g. '(9, 1)'"
         )
 
 
@@ -87,7 +87,7 @@ def _is_count(value) -> bool:
 
 
 def _check_words(config: ConfigDict) -> None:
-    """Refuses what cannot be read as words for emotions."""
+    """Refuses malformed words for emotions and ratings outside the scale."""
     for pair in config.data.words:
         if not isinstance(pair, (tuple, list)) or [type(each) for each in pair] != [str, str]:
             raise ValueError(
@@ -99,44 +99,41 @@ def _check_words(config: ConfigDict) -> None:
     if rating and not low <= rating <= high:
         raise ValueError(
             f"--config.data.neutral_dominance={rating}: ratings lie in {low:g} to {high:g}; 0 "
-            f"takes that of the word"
+            f"takes the rating of the word"
         )
 
 
 def _check_databases(config: ConfigDict) -> None:
-    """Refuses what cannot be learnt from several datasets."""
+    """Refuses cross-database experiments that cannot be trained or evaluated."""
     train_on, crossed = config.data.train_on, config.protocol.name == "cross_database"
     if crossed != bool(train_on):
         raise ValueError(
-            "--config.protocol.name=cross_database and --config.data.train_on, the datasets to "
-            "learn from, need each other: give both or neither"
+            "--config.protocol.name=cross_database and --config.data.train_on, the training "
+            "datasets, need each other: give both or neither"
         )
     if not crossed:
         return
-    names, places = [config.data.dataset], [config.data.path]
     for entry in train_on:
-        if not isinstance(entry, (tuple, list)) or not all(isinstance(each, str) for each in entry):
-            entry = ()
-        if len(entry) != 3:
+        if not isinstance(entry, (tuple, list)) or [type(each) for each in entry] != [str] * 3:
             raise ValueError(
-                "--config.data.train_on: give (dataset, path, frame_rule) of each dataset to "
-                """learn from, e.g. '(("ckplus", "data/ckplus_crops", "last"),)'"""
+                "--config.data.train_on: give (dataset, path, frame_rule) of each training "
+                """dataset, e.g. '(("ckplus", "data/ckplus_crops", "last"),)'"""
             )
-        names.append(entry[0])
-        places.append(entry[1])
-    double = [name for name in names if names.count(name) > 1 or "/" in name]
-    if double:
-        raise ValueError(
-            f"--config.data.train_on: {double[0]} is there twice, learnt from or tested, or its "
-            f"name holds a slash: every dataset needs a name of its own"
-        )
-    folders = [pathlib.Path(place).expanduser().resolve() for place in places]
-    double = [place for place, own in zip(places, folders, strict=True) if folders.count(own) > 1]
-    if double:
-        raise ValueError(
-            f"--config.data.train_on: {double[0]} is there twice, learnt from or tested: its "
-            f"people would be learnt from and scored"
-        )
+    names = [config.data.dataset, *(name for name, _, _ in train_on)]
+    for name in names:
+        if names.count(name) > 1 or "/" in name:
+            raise ValueError(
+                f"--config.data.train_on: {name} is there twice, or its name holds a slash: every "
+                f"dataset needs a name of its own"
+            )
+    paths = [config.data.path, *(path for _, path, _ in train_on)]
+    folders = [pathlib.Path(path).expanduser().resolve() for path in paths]
+    for path, folder in zip(paths, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise ValueError(
+                f"--config.data.train_on: {path} is there twice: training and evaluation would "
+                f"share subjects"
+            )
     if config.task != "classification" or config.data.classes or config.protocol.repeats != 1:
         raise ValueError(
             "--config.protocol.name=cross_database is for --config.task=classification, all "
@@ -145,7 +142,7 @@ def _check_databases(config: ConfigDict) -> None:
 
 
 def _check_combinations(config: ConfigDict) -> None:
-    """Refuses values that do not go together."""
+    """Refuses values that contradict each other."""
     _check_databases(config)
     _check_words(config)
     motion = config.data.features == "motion"
@@ -156,29 +153,29 @@ def _check_combinations(config: ConfigDict) -> None:
 
 
 def _check_rule(config: ConfigDict, rule: str, motion: bool) -> None:
-    """Refuses what does not go together with a frame rule."""
+    """Refuses values that contradict a frame rule."""
     if rule not in CUT:
         return
     if config.data.frames_per_second:
         raise ValueError(
-            f"--config.data.frames_per_second thins clips, not {rule}, whose frames follow each "
-            f"other: leave it 0 with --config.data.frame_rule={rule}"
+            f"--config.data.frames_per_second thins clips, not {rule}, whose frames are "
+            f"consecutive: leave it 0 with --config.data.frame_rule={rule}"
         )
     if config.protocol.name == "by_sequence":
         what = "windows that overlap those" if rule == "windows" else "pieces of recordings"
         raise ValueError(
-            f"--config.protocol.name=by_sequence would score {what} learnt from: use "
+            f"--config.protocol.name=by_sequence would evaluate on {what} trained on: use "
             f"'subject_kfold' or 'holdout'"
         )
     if rule != "windows":
         return
     if config.task != "action_units":
         raise ValueError(
-            "--config.data.frame_rule=windows makes many clips of one: it is for tasks whose "
-            "labels belong to frames (--config.task=action_units)"
+            "--config.data.frame_rule=windows cuts a recording into many clips: it is for tasks "
+            "whose labels belong to frames (--config.task=action_units)"
         )
     if motion:
         raise ValueError(
-            "--config.data.features=motion takes out what holds throughout a window: use "
+            "--config.data.features=motion removes what stays the same throughout a window: use "
             "--config.data.features=position with --config.data.frame_rule=windows"
         )

@@ -1,4 +1,4 @@
-"""The work directory of a run: where its files are, and whom it belongs to."""
+"""The work directory of a run: paths of its files, and the config that it belongs to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer_jax.data.clips import Clips
 from fer_jax.training.loop import Files
 
 _LOG = "metrics.jsonl"
-# Fields that change how a run is computed, not what comes out: a run may resume with others.
+# Fields that change how a run is computed but not its results: they may change on resuming.
 _SAME_RUN = (("data", "crops_in_memory_gb"), ("model", "remat"))
 
 
@@ -33,11 +33,11 @@ class Workdir:
     """Paths of the files of a run.
 
     Attributes:
-      path: of the folder, which need not exist.
-      log: a row an epoch of every run.
+      path: the folder, which need not exist.
+      log: one row per epoch and fold.
       model: folder of the bundle.
       search_rows, search_table: finished stages of a search.
-      found_config: of the network that a search found.
+      found_config: config of the network that a search found.
     """
 
     path: pathlib.Path
@@ -56,25 +56,25 @@ class Workdir:
         return str(self.path)
 
     def figure(self, name: str) -> pathlib.Path:
-        """File of a figure; its folder is made."""
+        """File of a figure; makes its folder."""
         folder = self.path / "figures"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{name}.png"
 
     def result(self, fold: str) -> pathlib.Path:
-        """What the report needs of a fold; a fold is done when this file exists."""
+        """Results of a fold for the report; a fold is done when this file exists."""
         return self.path / "folds" / f"{fold}.npz"
 
     def weights(self, fold: str) -> pathlib.Path:
-        """Weights that a fold was scored with."""
+        """Weights that a fold was evaluated with."""
         return self.path / "folds" / f"{fold}.msgpack"
 
     def training(self, group: str) -> Files:
-        """Checkpoints of runs that are trained side by side, and the logs of all runs."""
+        """Checkpoints of runs trained side by side, and the logs of all runs."""
         return _files(self.path, self.path, group)
 
     def stage_training(self, stage: str) -> Files:
-        """The same for a stage of a search, which has logs of its own."""
+        """The same for a stage of a search, whose logs are separate."""
         return _files(self.path, self.path / "search", stage)
 
     def search_weights(self, topology: tuple[int, ...]) -> pathlib.Path:
@@ -91,7 +91,7 @@ def _files(workdir: pathlib.Path, logs: pathlib.Path, group: str) -> Files:
 
 
 def _fingerprint(clips: Clips) -> str:
-    """Hash of the clips: names, splits, labels, landmarks (of crops their size and landmarks)."""
+    """Hash of the clips: names, splits, labels, landmarks; size and landmarks of their crops."""
     names = [clips.clip_ids, clips.subjects, clips.splits, clips.classes]
     digest = hashlib.sha256(json.dumps(names).encode())
     arrays = [clips.labels, clips.landmarks, clips.graph.edges]
@@ -105,10 +105,10 @@ def _fingerprint(clips: Clips) -> str:
 
 
 def claim(workdir: Workdir, config: ConfigDict, clips: Clips) -> Workdir:
-    """Writes config.json, or checks that the run found there is the same experiment.
+    """Writes config.json, or checks that the run in the work directory has the same config.
 
     Raises:
-      WorkdirError: it is another one.
+      WorkdirError: it has another one.
     """
     own = {**config.to_dict(), "data_fingerprint": _fingerprint(clips)}
     for section, name in _SAME_RUN:

@@ -1,4 +1,4 @@
-"""Makes the weights of a finished run a bundle."""
+"""Writes the bundle of a finished run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import UNKNOWN_FPS
 from fer_jax.training.checkpoint import load_weights
 
-STILL_SECONDS = 0.2  # of a video for which one of its frames stands
+STILL_SECONDS = 0.2  # of a video, represented by one frame to a model of still images
 
 
 def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
-    """Makes the weights of a fold the bundle of the run."""
+    """Writes the bundle of a run.
+
+    Args:
+      experiment: the finished run.
+      fold: name of the fold whose weights it takes.
+      metrics: of the report.
+    """
     config, clips = experiment.config, experiment.clips
     variables, stats = load_weights(experiment.workdir.weights(fold))
     dataset = {
@@ -58,20 +64,20 @@ def _input_spec(config: ConfigDict, clips: Clips) -> InputSpec:
 
 
 def _video_rule(config: ConfigDict) -> str:
-    """The frame rule for video; where datasets have several, one with consecutive frames."""
+    """The frame rule for video; of several datasets' rules one with consecutive frames."""
     rules = [rule for _, _, rule in config.data.train_on] or [config.data.frame_rule]
     return next((rule for rule in rules if rule in frame_selection.CUT), rules[0])
 
 
 def _trained_on(config: ConfigDict, clips: Clips) -> np.ndarray:
-    """Clips of the datasets that a bundle is trained on, `[N]` bool."""
+    """Clips of the training datasets, `[N]` bool."""
     if not config.data.train_on:
         return np.ones(len(clips), bool)
     return np.asarray(clips.splits) == "train"
 
 
 def _window_seconds(config: ConfigDict, clips: Clips) -> float:
-    """Median length of the training clips, or a default where no source states its frame rate."""
+    """Median length of the training clips, or a default if no source states its frame rate."""
     rule, seconds = _video_rule(config), clips.seconds[_trained_on(config, clips)]
     seconds = seconds[np.isfinite(seconds)]
     if len(seconds):

@@ -1,4 +1,4 @@
-"""Predicts clips and frames with a trained model: `predict_clips`, `predict_frames`."""
+"""Predicts clips and frames with a trained model."""
 
 _PUBLIC = ("predict_clips", "predict_frames")
 

@@ -1,4 +1,4 @@
-"""Draws predictions into a video: landmarks on the picture, a panel beside it."""
+"""Draws predictions: a video with landmarks and a panel, a timeline figure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from fer_jax.predict.windows import Source
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.dimensions.panel import TRAIL_SECONDS
 
-_THUMBNAILS, _THUMBNAIL = 8, 224  # how many in a figure; pixels of a side
+_THUMBNAILS, _THUMBNAIL = 8, 224  # number in a figure; side, pixels
 
 
 def draw_clip(
     source: Source, table: pd.DataFrame, classes, threshold, spool, *, task="classification",
     annotate=None, figure=None, advance=None,
 ) -> None:  # fmt: skip
-    """Draws a clip that has been predicted; its pictures are read a second time.
+    """Draws a predicted clip; its pictures are read a second time.
 
     Args:
       source: the clip.
-      table: what `predict_source` returned.
+      table: returned by `predict_source`.
       classes: names of classes, action units or dimensions.
-      threshold: entropy (nats; of dimensions: doubt) above which the model abstains, or None; of
-        action units one each.
-      spool: the file that `predict_source` filled, at its start.
+      threshold: entropy (nats; of dimensions: uncertainty) above which the model abstains, or None;
+        for action units one each.
+      spool: file filled by `predict_source`, positioned at its start.
       task: key of `tasks.TASKS`.
       annotate: mp4 file of the annotated video.
       figure: png file of the timeline.
@@ -58,7 +58,7 @@ def draw_clip(
 
 
 def _frames(source: Source, table: pd.DataFrame, task: str, spool, advance) -> Iterator[tuple]:
-    """Joins pictures, landmarks and the prediction for each moment."""
+    """Yields picture, landmarks and prediction of every frame."""
     rows = _with_trails(table.to_dict("records"))
     start, end, followed = table["start"], table["end"], table.attrs["faces"]
     edges = borders(start, end, TASKS[task].moments(start, end, source.fps))
@@ -73,7 +73,7 @@ def _frames(source: Source, table: pd.DataFrame, task: str, spool, advance) -> I
 
 
 def _with_trails(rows: list[dict]) -> list[dict]:
-    """Adds to each row, as `before`, the rows of the last seconds before it, oldest first."""
+    """Adds to each row the rows of the seconds before it, as `before`, oldest first."""
     trailed, first = [], 0
     for index, row in enumerate(rows):
         while rows[first]["start"] < row["start"] - TRAIL_SECONDS:
@@ -99,7 +99,7 @@ def _with_thumbnails(frames, thumbnails: list, wanted: np.ndarray, source: Sourc
 
 
 def _thumbnail(picture: np.ndarray, landmarks, row: Mapping) -> np.ndarray:
-    """Cuts out the face with its landmarks, or the middle of the picture without one."""
+    """Cuts out the face with its landmarks, or the middle of a picture without a face."""
     height, width = picture.shape[:2]
     centre, side = np.array([width, height]) / 2, min(width, height)
     if landmarks is not None:
@@ -126,14 +126,14 @@ def write_video(
     threshold: float | None | Sequence[float | None],
     task: str = "classification",
 ) -> int:
-    """Writes an annotated video (MPEG-4 part 2 in an mp4 file); frames are drawn as they come.
+    """Writes an annotated video (MPEG-4 part 2 in an mp4 file), drawing frame by frame.
 
     Args:
       path: the mp4 file.
-      frames: of every frame the picture `[H, W, 3]` uint8 RGB upright, the landmarks `[68, 2]` in
-        its pixels or None, and the row of `predict_clips` that speaks for it.
+      frames: for every frame the picture `[H, W, 3]` uint8 RGB upright, the landmarks `[68, 2]` in
+        its pixels or None, and the row of `predict_clips` for its time.
       classes: names, also keys of the rows.
-      fps: frames a second.
+      fps: frames per second.
       threshold, task: see `draw_clip`.
 
     Returns:
@@ -174,8 +174,8 @@ def draw_frame(
     """Draws one frame of the annotated video; arguments as `write_video`.
 
     Returns:
-      `[H', W', 3]` uint8 RGB with even sides: the picture, enlarged where it is small, and the
-      panel on its right.
+      `[H', W', 3]` uint8 RGB with even sides: the picture, enlarged if it is small, and the panel
+      to its right.
     """
     enlarged = max(1.0, LEAST_SIDE / min(picture.shape[:2]))
     width, height = (2 * round(side * enlarged / 2) for side in picture.shape[1::-1])

@@ -1,4 +1,4 @@
-"""Predicts expressions, action units or dimensions of emotion in clips and in frames."""
+"""Predicts expressions, action units or emotion dimensions in clips and frames."""
 
 from __future__ import annotations
 
@@ -30,46 +30,45 @@ def predict_clips(
     landmark_model=None,
     say: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
-    """Predicts clips window by window; what cannot be read is reported and skipped.
+    """Predicts clips window by window; reports and skips clips that cannot be read.
 
-    In every window the largest face counts. A window without any face keeps its row, with the label
-    "no face", NaN as numbers and `abstained` set, so that `~table.abstained` are the usable rows.
+    The largest face of a window is predicted. A window without a face has a row with the label
+    "no face", NaN values and `abstained` set, so `table[~table.abstained]` holds the usable rows.
 
     A model of action units predicts the last frame of a window, each unit by itself; a model of
     still images predicts the middle frame.
 
     Args:
-      predictor: what `fer_jax.load_model` returns.
-      paths: videos, folders of frames, still images; for models of landmarks also OpenFace CSV
-        files; one or many.
-      mc_samples: number of MC samples a window.
-      window: seconds; default: the median length of the clips (or windows of clips) the model was
-        trained on, 0.2 for one of still images.
-      stride: seconds from one window to the next; default: half a window. A shorter clip is one
-        window; the last window of a longer one ends with it.
-      threshold: entropy (nats; of dimensions: doubt) above which a prediction is marked as
-        abstained, the same for all action units; default: the bundle's own; nothing abstains where
-        that is None.
-      seed: of the dropout masks; every window gets the same ones, so a row does not depend on what
-        else is predicted.
-      fps: frames a second of sources that do not say (folders of frames).
-      width: of the frames behind OpenFace CSV files, pixels; the files do not say. With it their
-        landmarks are scaled as those of video are; 0 leaves them as they are.
-      landmark_model: a dlib 68-point model, which finds the faces; default: the installed one.
-      say: takes each message, one line; default prints to stderr.
+      predictor: of `fer_jax.load_model`.
+      paths: one or many videos, folders of frames or still images; for landmark models also
+        OpenFace CSV files.
+      mc_samples: number of MC samples per window.
+      window: seconds; default: the median length of the training clips (or windows), 0.2 for a
+        model of still images.
+      stride: seconds from one window to the next; default: half a window. The last window ends
+        with the clip; a clip shorter than a window is one window.
+      threshold: entropy (nats; of dimensions: uncertainty) above which a prediction abstains, the
+        same for all action units; default: that of the bundle. Without either nothing abstains.
+      seed: of the dropout masks, the same for every window: rows do not depend on each other.
+      fps: frames per second of sources that do not state it (folders of frames).
+      width: frame width of OpenFace CSV files, pixels, which the files do not state; it scales
+        their landmarks like those of video. 0 does not scale them.
+      landmark_model: the dlib 68-point model that finds faces; default: the installed one.
+      say: takes each message, one line; default: prints to stderr.
 
     Returns:
-      One row a window: clip, start, end (seconds), a probability for every class under its name,
-      label (of the largest probability, also where abstained), entropy and mutual_information
-      (nats), agreement (share of passes), frames (with the face), abstained.
-      For action units, such as AU06: AU06 (probability) for each, label (those present and trusted,
-      like "AU06+AU12", or "none"), for each std_AU06 (over the passes), entropy_AU06,
-      mutual_information_AU06, agreement_AU06 and abstained_AU06, then frames and abstained (all
-      units are).
-      For dimensions, such as valence: valence (1 to 9) for each, label (of eight words of emotions
-      the one whose mean ratings are nearest, for orientation), for each std_valence (over the
-      passes), low_valence and high_valence (where 90% of the labels shall lie), then doubt (root
-      mean variance over the dimensions), frames and abstained.
+      One row per window: clip, start, end (seconds), the columns of the task, frames (with the
+      face), abstained. The columns are for
+      classes: the probability of each under its name, label (the most likely class, also where
+        abstained), entropy and mutual_information (nats), agreement (share of MC samples);
+      action units, such as AU06: the probability of each (AU06), label (those present and not
+        abstained, like "AU06+AU12", or "none"), for each std_AU06 (over the MC samples),
+        entropy_AU06, mutual_information_AU06, agreement_AU06 and abstained_AU06; `abstained` is
+        set if all units abstain;
+      dimensions, such as valence: the value of each (1 to 9), label (for orientation: the one of
+        eight emotion words with the nearest mean ratings), for each std_valence (over the MC
+        samples), low_valence and high_valence (90% interval of the labels), then uncertainty
+        (root mean variance over the dimensions).
     """
     options = Options(mc_samples, window, stride, threshold, seed, fps, width, landmark_model)
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
@@ -93,18 +92,18 @@ def predict_frames(
     seed: int = 0,
     landmark_model=None,
 ) -> Iterator[dict]:
-    """Predicts frames as they come, from a camera or from memory.
+    """Predicts frames from a camera or from memory as they arrive.
 
-    Gives the rows of `predict_clips`, each as soon as the last frame of its window is there:
+    Yields each row of `predict_clips` as soon as its window is complete:
     `next(predict_frames(model, [image]))` is the prediction for one picture,
     `pandas.DataFrame(predict_frames(model, images, fps=30))` the table of a clip in memory.
 
     Args:
-      predictor: what `fer_jax.load_model` returns.
-      images: `[H, W, 3]` uint8 RGB, upright; taken one by one, not held.
-      landmarks: `[68, 2]` of every image, pixels, None or NaN where there is no face; default:
-        faces are found and followed, and the largest of every window counts.
-      fps: images a second.
+      predictor: of `fer_jax.load_model`.
+      images: `[H, W, 3]` uint8 RGB, upright; read one by one and not kept.
+      landmarks: `[68, 2]` of every image, pixels, None or NaN without a face; default: faces are
+        found and tracked, and the largest of each window is predicted.
+      fps: images per second.
       mc_samples, window, stride, threshold, seed, landmark_model: see `predict_clips`.
 
     Yields:
@@ -112,7 +111,7 @@ def predict_frames(
 
     Raises:
       ValueError: an image or landmarks of another shape, or not as many landmarks as images.
-      ClipProblem: what finds faces is not installed.
+      ClipProblem: the face detector is not installed.
     """
     options = Options(mc_samples, window, stride, threshold, seed, fps, 0, landmark_model)
     images = sources.checked(images)
@@ -125,7 +124,7 @@ def predict_frames(
 
 
 def join_tables(predictor, tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Puts the tables of clips one below the other, also where there is none."""
+    """Concatenates the tables of clips; an empty table if there are none."""
     if not tables:
         return pd.DataFrame(columns=columns(predictor.classes, predictor.task))
     return pd.concat(tables, ignore_index=True)
@@ -140,11 +139,11 @@ def _attempt(predictor, path, options: Options, say) -> pd.DataFrame | None:
 
 @contextlib.contextmanager
 def reported(path, say) -> Iterator[None]:
-    """Says what is wrong with a clip instead of ending the batch."""
+    """Reports a faulty clip instead of raising, so that the others are predicted."""
     try:
         yield
     except ClipProblem as problem:
         named = str(path) in str(problem)
         say(f"skipped: {problem}" if named else f"skipped: {path}: {problem}")
-    except Exception as error:  # whatever a damaged file provokes
+    except Exception as error:  # a damaged file may raise anything
         say(f"skipped: {path}: {type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Predicts and draws the clips of one command, under a progress bar."""
+"""Predicts and draws the clips of one command, with a progress bar."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def run(options: argparse.Namespace) -> int:
     """Predicts clips, prints and saves their table.
 
     Args:
-      options: of the command line, see `command`.
+      options: of the command line, see `fer_jax.commands.predict`.
 
     Returns:
-      The exit code: 0 when at least one clip was predicted.
+      The exit code: 0 if at least one clip was predicted.
     """
     console = Console(stderr=True)
     try:
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         _predict_all(predictor, options, targets, console, tables)
     except KeyboardInterrupt:
         stopped = True
-        console.print("stopped: what was finished is shown", style="yellow")
+        console.print("stopped: the finished clips are shown", style="yellow")
     table = join_tables(predictor, tables)
     if not tables:
         return _failed(console, "none of the clips could be predicted")
@@ -59,7 +59,7 @@ def _failed(console: Console, text) -> int:
 
 
 def _predict_all(predictor, options, targets, console: Console, tables: list) -> None:
-    """Predicts and draws clip by clip; `tables` grows as they finish."""
+    """Predicts and draws clip by clip, adding each table to `tables`."""
     how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
     warning = TASKS[predictor.task].threshold_warning(
         chosen_threshold(predictor, how), predictor.classes
@@ -100,14 +100,14 @@ def _predict_one(
 
 
 def _draw(predictor, source, table, options, target: dict, spool, advance, say) -> None:
-    """Writes the annotated video and the figure of one clip; a failure costs only these."""
+    """Writes the annotated video and the figure of one clip; reports a failure."""
     from fer_jax.predict import annotate
 
     classes, threshold = predictor.classes, chosen_threshold(predictor, options)
     drawn = {"task": predictor.task, "advance": advance, **target}
     try:
         annotate.draw_clip(source, table, classes, threshold, spool, **drawn)
-    except Exception as error:  # the predictions are there and stay
+    except Exception as error:  # the predictions are still valid
         say(f"not drawn: {source.path}: {error}")
         return
     for path in target.values():

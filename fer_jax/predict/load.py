@@ -1,4 +1,4 @@
-"""Opens a model bundle."""
+"""Loads a model bundle."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fer_jax.systems import SYSTEMS, build
 
 
 def load_model(path) -> Predictor:
-    """Opens a bundle.
+    """Loads a bundle.
 
     Args:
-      path: directory that `run.py` wrote as `model/`, local or any that etils can read.
+      path: directory `model/` of a run, local or any that etils can read.
 
     Raises:
       FileNotFoundError: there is no bundle.
@@ -51,10 +51,10 @@ def _predictor(bundle: Bundle) -> Predictor:
 
 
 def _check_tree(module: nn.Module, found: dict, spec: InputSpec) -> None:
-    """Compares weights with what the model needs, leaf by leaf.
+    """Compares the weights with the model's parameters, leaf by leaf.
 
     Raises:
-      ValueError: names the leaves that are missing, unknown or of another shape.
+      ValueError: leaves are missing, unknown or of another shape; names them.
     """
     frames, size = spec.frames, spec.crop_size
     batch = {

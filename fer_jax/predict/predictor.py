@@ -1,4 +1,4 @@
-"""A trained model with all that is needed to use it."""
+"""The predictor: a trained model with everything needed to use it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from fer_jax.tasks import TASKS
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """A trained model with all that is needed to use it.
+    """A trained model with everything needed to use it.
 
     Attributes:
       name: name of the experiment.
       task: key of `tasks.TASKS`: what the outputs mean.
       classes: names of classes, action units or dimensions.
       spec: how a clip becomes the model's input: frames, landmark graph, face crops.
-      threshold: abstain where the entropy (of dimensions: the uncertainty) exceeds it, chosen on
-        validation clips, or None; of action units one each.
+      threshold: largest entropy (of dimensions: uncertainty) without abstaining, or None; for
+        action units one each.
       module: the Flax module.
       variables: `{"params", "batch_stats"}` as trained; MC dropout uses them.
       recalibrated: the same with BatchNorm statistics re-estimated without dropout;
@@ -47,31 +47,31 @@ class Predictor:
     record: Record
 
     def __repr__(self) -> str:
-        """A line for notebooks: the weights would fill the page."""
+        """One line for notebooks, without the weights."""
         return (
             f"Predictor({self.name!r}: {type(self.module).__name__} for {self.task}, "
             f"{', '.join(self.classes)}; {self.spec.frames} frames, threshold {self.threshold})"
         )
 
     def select(self, detected, fps: float = 0.0) -> np.ndarray:
-        """Chooses the `[T]` frames of a clip of `fps` frames a second, see `frame_selection`."""
+        """Chooses the `[T]` frames of a clip with `fps` frames per second, see `frame_selection`."""
         detected = frame_selection.thin_frames(detected, fps, self.spec.frames_per_second)
         return frame_selection.select_frames(detected, self.spec.frames, self.spec.frame_rule)
 
     @property
     def takes_crops(self) -> bool:
-        """Whether the model looks at face crops instead of landmarks."""
+        """Whether the model takes face crops instead of landmarks alone."""
         return model_inputs.takes_crops(self.module)
 
     def features(self, clips, frame_width: int = 0) -> jax.Array:
-        """Model inputs of clips whose frames `select` chose.
+        """Makes the model inputs of clips whose frames `select` chose.
 
         Args:
-          clips: landmarks `[B, T, 68, 2]`, source pixels; for a model that `takes_crops`, face
-            crops `[B, T, S, S, 3]`, RGB, 0..255, as `fer_jax.faces.crop.cut_crop` makes them with
-            `spec.framing`; for one whose module takes "faces", `{"frames": crops, "crop_landmarks":
-            [B, T, 68, 2]}`, the landmarks in pixels of the crops, as it makes them too.
-          frame_width: width of the source frame, pixels; 0 leaves the scale of landmarks as it is.
+          clips: landmarks `[B, T, 68, 2]`, source pixels. For a model that `takes_crops`: face
+            crops `[B, T, S, S, 3]`, RGB, 0..255, made by `fer_jax.faces.crop.cut_crop` with
+            `spec.framing`. For a module that takes "faces": `{"frames": crops, "crop_landmarks":
+            [B, T, 68, 2]}`, the landmarks in pixels of the crops, also made by `cut_crop`.
+          frame_width: width of the source frame, pixels; 0 does not scale the landmarks.
 
         Raises:
           ValueError: another shape, or landmarks that are not finite.
@@ -118,16 +118,16 @@ class Predictor:
         return np.asarray(self._sampled(mc_samples)(self.variables, inputs, jax.random.key(seed)))
 
     def predict(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
-        """MC dropout: `uncertainty.Summary` or, of dimensions, `Spread` of B clips."""
+        """Predicts B clips by MC dropout: an `uncertainty.Summary` or, of dimensions, a `Spread`."""
         samples = self.samples(clips, mc_samples=mc_samples, seed=seed, frame_width=frame_width)
         summary = TASKS[self.task].summarise(samples)
-        intervals = self.record.metrics.get("intervals")  # measured of dimensions only
+        intervals = self.record.metrics.get("intervals")  # of dimensions only
         if intervals is None:
             return summary
         return summary._replace(residual=np.asarray(intervals["residual_variance"], float))
 
     def deterministic(self, clips, *, frame_width: int = 0) -> np.ndarray:
-        """Probabilities, or values, `[B, C]`, dropout off, recalibrated BatchNorm statistics."""
+        """Predicts `[B, C]` without dropout, with recalibrated BatchNorm statistics."""
         inputs = self.features(clips, frame_width)
         return np.asarray(self._plain(self.recalibrated, inputs))
 

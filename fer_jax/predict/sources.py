@@ -11,8 +11,8 @@ import numpy as np
 from fer_jax.faces.landmarks import Framing
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Options, Source
 
-_LARGEST_CANVAS = 4096  # pixels of a side, for drawing landmarks without their picture
-_LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers of a landmark file are mistakes
+_LARGEST_CANVAS = 4096  # side for drawing landmarks without a picture, pixels
+_LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers in a file are mistakes
 
 
 def open_source(predictor, path, options: Options, say) -> Source:
@@ -21,11 +21,11 @@ def open_source(predictor, path, options: Options, say) -> Source:
     Args:
       predictor, options: see `predict_clips`.
       path: video, folder of frames, still image or OpenFace CSV.
-      say: takes a note where landmarks are not of the scale that the model was trained on.
+      say: takes a note if the landmarks have another scale than those of training.
 
     Raises:
-      ClipProblem: it cannot be read, has no pictures that the model could look at, or what reads it
-        is not installed.
+      ClipProblem: the clip cannot be read, lacks the pictures that the model needs, or needs a
+        package that is not installed.
     """
     from fer_jax.faces.detector import LandmarkModelError
     from fer_jax.faces.sequence import ClipError
@@ -36,8 +36,8 @@ def open_source(predictor, path, options: Options, say) -> Source:
             source = _open_pictures(path, options, cut, predictor.spec.frames == 1)
         elif cut:
             raise ClipProblem(
-                "the model looks at pictures of faces, and a CSV holds landmarks only: give the "
-                "video or the folder of frames that they were found in"
+                "the model needs pictures of faces, and a CSV holds landmarks only: give the video "
+                "or the folder of frames that they were found in"
             )
         else:
             source = _open_landmarks(path, options)
@@ -49,7 +49,7 @@ def open_source(predictor, path, options: Options, say) -> Source:
 
 
 def _cut(predictor) -> tuple[int, Framing] | None:
-    """Side and framing of the crops that a model looks at, None for models of landmarks."""
+    """Side and framing of the crops that a model takes, None for landmark models."""
     spec = predictor.spec
     return (spec.prepared_size, spec.framing) if predictor.takes_crops else None
 
@@ -59,13 +59,12 @@ def _check_scale(predictor, source: Source, say) -> None:
     if scaled is True and not source.width:
         say(
             "note: the model was trained on landmarks scaled to frames 500 pixels wide; those of "
-            "CSV files are taken as they are: give the width of their frames (--width)"
+            "CSV files are not scaled: give the width of their frames (--width)"
         )
     if scaled is False and source.width:
         say(
-            "note: the model was trained on landmarks of frames of unknown width, taken as they "
-            "were; those predicted now are scaled to frames 500 pixels wide, so take the result "
-            "with care"
+            "note: the model was trained on unscaled landmarks, as the width of their frames was "
+            "unknown; these are scaled to frames 500 pixels wide, so take the result with care"
         )
 
 
@@ -77,7 +76,7 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
     length = int(indices.max()) + 1
     if length > _LONGEST_CLIP:
         raise ClipProblem(
-            f"its {len(indices)} rows number frames over a range of {length}: mend the column "
+            f"the frame numbers of its {len(indices)} rows span {length} frames: mend the column "
             "frame, or leave it out"
         )
     known = {
@@ -92,7 +91,7 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
         blank = np.full((height, width, 3), 48, np.uint8)
         return itertools.repeat(blank, length)
 
-    remarks = [f"{others} other faces in the file, the one seen most counts"] if others else []
+    remarks = [f"{others} other faces in the file, the one seen most is used"] if others else []
     return Source(
         path=str(path),
         faces=(known.get(index, {}) for index in range(length)),
@@ -123,9 +122,9 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
         still = path.is_file() and frames.read == 1
         noticed = {
             frames.shortfall(): bool(frames.shortfall()),
-            f"{people} faces, the largest of every window counts": people > 1,
+            f"{people} faces, the largest of each window is used": people > 1,
             f"turned by {frames.rotation} degrees to be upright": frames.rotation,
-            "a still image, no motion to go by: take the result with care": still and not stills,
+            "a still image shows no motion: take the result with care": still and not stills,
             f"{options.fps:g} frames a second assumed (--fps)": not frames.fps and not still,
         }
         return [remark for remark, holds in noticed.items() if holds]
@@ -144,7 +143,7 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
 def _faces(
     image: np.ndarray, landmarks: dict[int, np.ndarray], cut: tuple[int, Framing] | None
 ) -> Faces:
-    """Cuts the faces out while their frame is at hand; which of them counts shows only later."""
+    """Cuts out all faces of a frame: the largest of a window is known only later."""
     if cut is None:
         return {track: Face(points) for track, points in landmarks.items()}
     from fer_jax.faces.crop import cut_crop
@@ -154,18 +153,15 @@ def _faces(
         try:
             faces[track] = Face(points, *cut_crop(image, points, *cut))
         except ValueError:
-            continue  # eyes in one point: what cannot be aligned counts as not seen
+            continue  # both eyes in one point: a face that cannot be aligned counts as not seen
     return faces
 
 
 def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Options):
-    """Finds the faces of frames as they come; arguments and errors as `predict_frames`.
+    """Yields the faces of every frame; arguments and errors as in `predict_frames`.
 
     Args:
-      images: as `checked` gives them.
-
-    Yields:
-      The faces of every frame.
+      images: from `checked`.
     """
     cut = _cut(predictor)
     if landmarks is not None:
@@ -184,10 +180,10 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
 
 
 def checked(images: Iterable) -> Iterator[np.ndarray]:
-    """Gives images on one by one.
+    """Yields images one by one.
 
     Raises:
-      ValueError: one is not `[H, W, 3]` uint8.
+      ValueError: an image is not `[H, W, 3]` uint8.
     """
     for index, image in enumerate(images):
         image = np.asarray(image)

@@ -1,4 +1,4 @@
-"""What a prediction leaves behind: the names of its files, the table saved and shown."""
+"""Names the files of a prediction, saves and prints its table."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from fer_jax.tasks.base import NO_FACE, Column
 
 _FORMATS = (".csv", ".json")
 _ROWS_SHOWN = 60
-_PIPE_WIDTH = 160  # characters, where the output is no terminal
+_PIPE_WIDTH = 160  # characters, if the output is no terminal
 
 
 def drawn_files(options) -> list[dict[str, pathlib.Path]]:
-    """Names the files that are drawn of every clip, before any work is done.
+    """Names the files to draw for every clip, before any work.
 
     Args:
       options: parsed command line with `clips`, `out`, `annotate` and `figure`.
 
     Returns:
-      A clip's `annotate` and `figure` files, as far as they are wanted.
+      For each clip its `annotate` and `figure` files, if asked for.
 
     Raises:
-      ValueError: an output has no usable name or would replace a clip.
+      ValueError: an output has no usable name or would overwrite a clip.
     """
     if options.out is not None and options.out.suffix.lower() not in _FORMATS:
         raise ValueError(f"--out {options.out}: name a .csv or a .json file")
@@ -41,10 +41,10 @@ def drawn_files(options) -> list[dict[str, pathlib.Path]]:
             raise ValueError(f"--{kind} {target}: for several clips name a folder")
         if not as_folder and target.suffix.lower() != suffix:
             raise ValueError(f"--{kind} {target}: name a {suffix} file or a folder")
-        for place, clip in zip(targets, options.clips, strict=True):
+        for files, clip in zip(targets, options.clips, strict=True):
             taken = {str(other.get(kind)) for other in targets}
-            place[kind] = _free_name(target, clip, suffix, taken) if as_folder else target
-    written = {path.resolve() for place in targets for path in place.values()}
+            files[kind] = _free_name(target, clip, suffix, taken) if as_folder else target
+    written = {path.resolve() for files in targets for path in files.values()}
     written |= {options.out.resolve()} if options.out else set()
     for clip in options.clips:
         if clip.resolve() in written:
@@ -61,7 +61,7 @@ def _free_name(folder: pathlib.Path, clip: pathlib.Path, suffix: str, taken: set
 
 
 def save_table(table: pd.DataFrame, path: pathlib.Path) -> None:
-    """Writes the predictions; the suffix (one of csv, json) decides how. Numbers keep all digits.
+    """Writes the predictions as CSV or JSON, by the suffix; numbers keep all digits.
 
     Raises:
       OSError: the file cannot be written.
@@ -74,17 +74,17 @@ def save_table(table: pd.DataFrame, path: pathlib.Path) -> None:
 
 
 def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classification") -> None:
-    """Prints the predictions rounded; where the terminal is narrow, the most telling ones only."""
+    """Prints the predictions, rounded; a narrow terminal gets the most important columns only."""
     terminal = Console()
     width = terminal.width if terminal.is_terminal else _PIPE_WIDTH
     names = {path: pathlib.Path(path).name for path in table["clip"].unique()}
     if len(set(names.values())) < len(names):
         names = {path: path for path in names}
-    answers = TASKS[task].terminal_columns(classes, width - max(map(len, names.values())))
+    columns = TASKS[task].terminal_columns(classes, width - max(map(len, names.values())))
     shown = Table(header_style="bold", caption_style="default")
     shown.add_column("clip")
     shown.add_column("seconds", justify="right", no_wrap=True)
-    for column in answers:
+    for column in columns:
         justify = "right" if column.right else "left"
         shown.add_column(column.heading, justify=justify, no_wrap=True)
     shown.add_column("frames", justify="right", no_wrap=True)
@@ -93,7 +93,7 @@ def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classi
         if previous not in (None, row["clip"]):
             shown.add_section()
         seconds = f"{row['start']:.2f}–{row['end']:.2f}"
-        cells = [names[row["clip"]], seconds, *_cells(row, answers), str(row["frames"])]
+        cells = [names[row["clip"]], seconds, *_cells(row, columns), str(row["frames"])]
         shown.add_row(*cells, style=_style(row))
         previous = row["clip"]
     if len(table) > _ROWS_SHOWN:
@@ -107,7 +107,7 @@ def _style(row: dict) -> str | None:
     return "yellow" if row["abstained"] else None
 
 
-def _cells(row: dict, answers: Sequence[Column]) -> list[str]:
+def _cells(row: dict, columns: Sequence[Column]) -> list[str]:
     if row["label"] == NO_FACE:
-        return [NO_FACE, *["–"] * (len(answers) - 1)]
-    return [column.text(row) for column in answers]
+        return [NO_FACE, *["–"] * (len(columns) - 1)]
+    return [column.text(row) for column in columns]

@@ -1,4 +1,4 @@
-"""Sliding windows over a stream of faces, and the prediction for each."""
+"""Predicts a stream of faces in sliding windows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Face(NamedTuple):
 
     Attributes:
       landmarks: `[68, 2]`, pixels of the frame.
-      crop: `[S, S, 3]` uint8 RGB, None where the model takes landmarks alone.
+      crop: `[S, S, 3]` uint8 RGB, None for landmark models.
       crop_landmarks: `[68, 2]`, pixels of the crop.
     """
 
@@ -31,7 +31,7 @@ class Face(NamedTuple):
     crop_landmarks: np.ndarray | None = None
 
 
-Faces = dict[int, Face]  # by the number of the face, which stays the same over time
+Faces = dict[int, Face]  # faces of one frame by track, which stays the same over time
 
 
 class ClipProblem(Exception):
@@ -60,11 +60,11 @@ class Source:
       path: as given.
       faces: the faces of every frame, in order; read once.
       pictures: makes a new iterator over the frames, `[H, W, 3]` uint8 RGB upright.
-      fps: frames a second.
-      width: of a frame, pixels; 0 when unknown.
-      announced: how many frames there should be; 0 when unknown.
-      first: number of the first frame, where the clip was cut from a longer one.
-      remarks: gives what was noticed, once everything has been read.
+      fps: frames per second.
+      width: of a frame, pixels; 0: unknown.
+      announced: number of frames according to the file; 0: unknown.
+      first: index of the first frame, if the clip was cut from a longer one.
+      remarks: returns notes on the clip, after it has been read.
     """
 
     path: str
@@ -80,16 +80,15 @@ class Source:
 def sliding(frames: Iterable[Faces], length: int, stride: int) -> Iterator[tuple[int, list[Faces]]]:
     """Cuts a stream into windows of `length` frames, one every `stride` frames.
 
-    The last frames are always covered: by a window that ends with the stream, or, where the
-    stream is shorter than a window, by one window of everything there is.
+    The last window ends with the stream; a stream shorter than a window is one window.
 
     Args:
       frames: the faces of every frame.
-      length: frames of a window.
+      length: frames per window.
       stride: frames from one start to the next.
 
     Yields:
-      Position of the window's first frame, and the faces of its frames.
+      Index of the window's first frame, and the faces of its frames.
     """
     recent: collections.deque[Faces] = collections.deque(maxlen=length)
     seen, covered = 0, 0
@@ -104,13 +103,13 @@ def sliding(frames: Iterable[Faces], length: int, stride: int) -> Iterator[tuple
 
 
 def largest_face(window: list[Faces]) -> tuple[int | None, np.ndarray]:
-    """Picks the face that is largest over a window: the sum of its sizes over the frames.
+    """Picks the face with the largest sum of sizes over the frames of a window.
 
     Args:
       window: the faces of `L` frames.
 
     Returns:
-      Its number (None without any face), and in which frames it is seen, `[L]` bool.
+      Its track (None without any face), and the frames that show it, `[L]` bool.
     """
     size: dict[int, float] = {}
     for faces in window:
@@ -121,11 +120,11 @@ def largest_face(window: list[Faces]) -> tuple[int | None, np.ndarray]:
 
 
 def stack_faces(faces: Sequence[Face], inputs: str) -> np.ndarray | dict[str, np.ndarray]:
-    """Makes what `Predictor.features` takes of the T chosen faces of one clip.
+    """Stacks the T chosen faces of one clip for `Predictor.features`.
 
     Args:
       faces: of T frames.
-      inputs: what the network takes, its `inputs`.
+      inputs: attribute of the network.
     """
     if inputs == "faces":
         return {
@@ -137,16 +136,15 @@ def stack_faces(faces: Sequence[Face], inputs: str) -> np.ndarray | dict[str, np
 
 
 def at_equal_steps(window: list[Faces], step: float, frames: int) -> list[Faces]:
-    """Chooses T frames of a window, so that they follow each other as in training.
+    """Chooses T frames of a window at the frame rate of training, up to its last frame.
 
     Args:
       window: the faces of `L` frames.
-      step: frames from one to the next; not whole where the clip is faster or slower.
+      step: frames from one to the next; fractional if the clip's frame rate differs.
       frames: T.
 
     Returns:
-      The faces of T frames, the last one that of the window; the first frame of the window stands
-      in for those before it.
+      The faces of T frames; the first frame of the window replaces those before it.
     """
     back = np.round(np.arange(frames)[::-1] * step).astype(int)
     return [window[position] for position in np.maximum(len(window) - 1 - back, 0)]
@@ -167,38 +165,38 @@ def predict_source(
 
     Args:
       predictor, options: see `predict_clips`.
-      source: what `open_source` gave.
-      say: takes what was noticed, one line each.
+      source: of `open_source`.
+      say: takes each note, one line.
       advance: called after every frame.
-      spool: a binary file that gets the landmarks of every frame, for drawing them later.
+      spool: binary file for the landmarks of every frame, to draw them later.
 
     Returns:
-      The clip's rows of the table of `predict_clips`; `attrs["faces"]` holds the number of the face
-      that counts in each window.
+      The clip's rows of the table of `predict_clips`; `attrs["faces"]` holds the track of the face
+      predicted in each window.
 
     Raises:
       ClipProblem: no frame shows a face.
     """
-    rows, followed = [], []
+    rows, tracks = [], []
     frames = _watched(source.faces, advance, spool)
     for row, track in predict_windows(
         predictor, frames, options, fps=source.fps, width=source.width, first=source.first
     ):
         rows.append({"clip": source.path} | row)
-        followed.append(track)
+        tracks.append(track)
     if not any(row["frames"] for row in rows):
         raise ClipProblem("no face in it")
     for remark in source.remarks():
         say(f"note: {source.path}: {remark}")
     table = pd.DataFrame(rows, columns=columns(predictor.classes, predictor.task))
-    table.attrs["faces"] = followed
+    table.attrs["faces"] = tracks
     return table
 
 
 def _watched(frames: Iterable[Faces], advance, spool) -> Iterator[Faces]:
     for faces in frames:
         if spool is not None:
-            # without the crops, which would fill the disk: the pictures are read a second time
+            # without the crops, which would fill the disk: drawing reads the pictures again
             pickle.dump({track: face.landmarks for track, face in faces.items()}, spool)
         if advance is not None:
             advance()
@@ -208,18 +206,17 @@ def _watched(frames: Iterable[Faces], advance, spool) -> Iterator[Faces]:
 def predict_windows(
     predictor, frames: Iterable[Faces], options: Options, *, fps: float, width: int, first: int = 0
 ) -> Iterator[tuple[dict, int | None]]:
-    """Predicts a stream window by window, each as soon as its last frame is there.
+    """Predicts a stream window by window, each as soon as it is complete.
 
     Args:
       predictor, options: see `predict_clips`.
-      frames: the faces of every frame; no more than one window of them is held.
-      fps: frames a second.
-      width: of a frame, pixels; 0 when unknown.
-      first: number of the first frame.
+      frames: the faces of every frame; at most one window of them is held.
+      fps: frames per second.
+      width: of a frame, pixels; 0: unknown.
+      first: index of the first frame.
 
     Yields:
-      A row of the table of `predict_clips` without the clip's name, and the number of the face that
-      counts.
+      A row of the table of `predict_clips` without its clip, and the track of the predicted face.
     """
     spec, window = predictor.spec, options.window or predictor.spec.window_seconds
     stride = options.stride or window / 2
@@ -231,28 +228,28 @@ def predict_windows(
             faces = at_equal_steps(faces, window * fps / spec.frames, spec.frames)
         track, detected = largest_face(faces)
         row |= _predict_window(predictor, faces, track, detected, fps, width, options)
-        del faces  # or its crops would be held until the next window is full
+        del faces  # frees its crops before the next window fills
         yield row, track
 
 
 def _predict_window(
     predictor, window: list[Faces], track, detected, fps: float, width: int, options: Options
 ) -> dict:
-    row, answer = {"frames": int(detected.sum())}, TASKS[predictor.task]
+    row, task = {"frames": int(detected.sum())}, TASKS[predictor.task]
     if track is None:
-        return row | answer.blank_row(predictor.classes)
+        return row | task.blank_row(predictor.classes)
     chosen = [window[position][track] for position in predictor.select(detected, fps)]
-    # One window at a time: the passes fill the processor, and no row depends on its neighbours.
+    # One window at a time: its MC samples fill the processor, and rows stay independent.
     summary = predictor.predict(
         stack_faces(chosen, predictor.module.inputs),
         mc_samples=options.mc_samples,
         seed=options.seed,
         frame_width=width,
     )
-    return row | answer.row(summary, predictor.classes, chosen_threshold(predictor, options))
+    return row | task.row(summary, predictor.classes, chosen_threshold(predictor, options))
 
 
 def chosen_threshold(predictor, options: Options) -> float | None | tuple[float | None, ...]:
-    """Entropy (nats) above which predictions are withheld: the user's, else the bundle's."""
+    """The user's threshold, else the bundle's, above which predictions abstain."""
     own, asked = predictor.threshold, options.threshold
     return TASKS[predictor.task].abstain_threshold(own, asked, predictor.classes)

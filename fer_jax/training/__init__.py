@@ -1,1 +1,1 @@
-"""Trains runs: steps, devices, checkpoints, starting weights."""
+"""Trains runs: steps, devices, checkpoints, initial weights."""

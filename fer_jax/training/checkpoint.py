@@ -11,10 +11,10 @@ from flax import serialization
 
 
 class Checkpoints:
-    """The last training state of one fold, saved so that a kill loses what came after it only.
+    """The last checkpoint of one fold, from which training resumes.
 
     Args:
-      directory: created when missing; a newer checkpoint replaces the older one.
+      directory: created when missing; each checkpoint replaces the one before.
     """
 
     def __init__(self, directory):
@@ -59,8 +59,7 @@ def save_weights(file, variables: dict, recalibrated_stats: dict) -> None:
 
 
 def load_weights(file) -> tuple[dict, dict]:
-    """Reads what `save_weights` wrote: `(variables, recalibrated_stats)`."""
+    """Reads a file of `save_weights`: `(variables, recalibrated_stats)`."""
     weights = serialization.msgpack_restore(epath.Path(file).read_bytes())
-    return {name: weights[name] for name in ("params", "batch_stats")}, weights[
-        "recalibrated_stats"
-    ]
+    variables = {name: weights[name] for name in ("params", "batch_stats")}
+    return variables, weights["recalibrated_stats"]

@@ -9,13 +9,13 @@ from fer_jax.installation import needs
 
 
 class EpochLog:
-    """Appends one row an epoch to a file and to TensorBoard, without doubles on resuming.
+    """Appends one row per epoch to a file and to TensorBoard; a resumed run repeats no row.
 
     Args:
       file: JSON lines, shared by all folds.
-      tensorboard: folder that gets one folder a fold.
+      tensorboard: folder, with one subfolder per fold.
       fold: name of the fold.
-      history: rows of the epochs that were restored.
+      history: rows of the epochs before the checkpoint.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class EpochLog:
 
 
 def read_history(file: pathlib.Path) -> list[dict]:
-    """Returns the rows of an epoch log; a line that a kill cut short is left out."""
+    """Reads the rows of an epoch log, skipping lines that a kill cut short."""
     rows = []
     for line in file.read_text().splitlines() if file.exists() else ():
         try:

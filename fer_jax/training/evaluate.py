@@ -1,11 +1,11 @@
-"""Evaluates trained models: the three inference modes and the samples behind them.
+"""Evaluates trained models in three inference modes.
 
-Dropout in front of BatchNorm changes the statistics that BatchNorm stores, so one accuracy is
-not enough (ST-BLN specification, section 7). The inference modes are
+Dropout before BatchNorm changes the statistics that BatchNorm stores, so a single accuracy is not
+enough (ST-BLN specification, section 7). The inference modes are
 
 - stored: dropout off, BatchNorm statistics as stored in training;
 - recalibrated: dropout off, statistics re-estimated on the training clips without dropout;
-- mc_dropout: mean of S passes with dropout on, stored statistics.
+- mc_dropout: mean of S MC samples, drawn with dropout on and stored statistics.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fer_jax.training.program import Program, Run, stack, unstack
 
 
 def predict_logits(program: Program, variables: dict, clips: Clips, parts) -> list[np.ndarray]:
-    """Logits `[N, C]` of R runs: dropout off, BatchNorm statistics as in `variables`.
+    """Computes the logits `[N, C]` of R runs, dropout off, BatchNorm statistics of `variables`.
 
     Args:
       variables: of R runs, leading axis R.
@@ -35,15 +35,15 @@ def predict_logits(program: Program, variables: dict, clips: Clips, parts) -> li
 
 
 def mean_scores(program: Program, variables: dict, clips: Clips, parts) -> list[dict]:
-    """Scores the logits of `predict_logits`.
+    """Computes the mean loss and score of the logits of `predict_logits`.
 
     Returns:
-      `{"loss", "accuracy"}` of each run, means over its clips; {} for a run without any.
+      `{"loss", "accuracy"}` of each run, means over its clips; {} for a run without clips.
     """
     if not any(map(len, parts)):
         return [{} for _ in parts]
     logits, chosen, weight = _padded_logits(program, variables, clips, parts)
-    losses, scores = _scored(program.task, logits, clips.labels[chosen])
+    losses, scores = _losses_and_scores(program.task, logits, clips.labels[chosen])
     sums = {
         "loss": (np.asarray(losses) * weight).sum(-1),
         "accuracy": (np.asarray(scores) * weight).sum(-1),
@@ -55,7 +55,7 @@ def mean_scores(program: Program, variables: dict, clips: Clips, parts) -> list[
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _scored(task: Task, logits, labels):
+def _losses_and_scores(task: Task, logits, labels):
     def score(logits, labels):
         batch = {"label": labels}
         return task.loss(logits, batch), task.score(logits, batch)
@@ -64,7 +64,7 @@ def _scored(task: Task, logits, labels):
 
 
 def _padded_logits(program: Program, variables, clips: Clips, parts):
-    """Logits `[R, N, C]`, their clips and weights `[R, N]`, all runs filled to the same N."""
+    """Logits `[R, N, C]`, their clips and weights `[R, N]`, padded to the same N for all runs."""
     chosen, weight = padded_parts(parts, program.evaluated_size)
     keys = jax.random.split(jax.random.key(0), len(parts))
     logits = _map_clips(program, program.logits, variables, clips, chosen, weight, keys)
@@ -72,11 +72,11 @@ def _padded_logits(program: Program, variables, clips: Clips, parts):
 
 
 def _map_clips(program: Program, function, variables, clips: Clips, chosen, weight, keys):
-    """Applies what `parallel.map_batches` made to clips, as many a call as memory allows.
+    """Applies a function of `parallel.map_batches` to clips, as many per call as memory allows.
 
     Args:
       variables, keys: of R runs, leading axis R.
-      chosen, weight: `[R, K, B]` clip indices, and 0 where they are only filling.
+      chosen, weight: `[R, K, B]` clip indices, and weights that are 0 for padding.
 
     Returns:
       `[R, K * B, ...]`.
@@ -98,40 +98,25 @@ def make_evaluate(program: Program, mc_samples: int) -> Callable:
       mc_samples: number S of MC samples; a model without dropout gets one.
 
     Returns:
-      `evaluate(variables, clips, runs, parts) -> (results, recalibrated)`: variables of R runs and,
-      under the names of the parts, what they are scored on, R arrays of clip indices; results of
-      each part and run are `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`,
-      probabilities.
+      `evaluate(variables, clips, runs, parts) -> (results, recalibrated)`. It takes the variables
+      of R runs and a dict of parts, each R arrays of clip indices. For each part, results has
+      probabilities of every run: `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`.
     """
-    mc_samples = mc_samples if getattr(program.module, "dropout", 0.0) else 1
-    task = program.task
-    spread = program.module.clone(axis_name=parallel.AXIS)
-
-    def sampled(variables, batch, key):
-        inputs = program.features(batch)
-        samples = uncertainty.sample(
-            spread, variables, inputs, key, mc_samples=mc_samples, probabilities=task.probabilities
-        )
-        return samples.swapaxes(0, 1)
-
-    draw, recalibrate = parallel.map_batches(sampled), _make_recalibrate(program)
-
-    def samples(variables, clips: Clips, part, seed: int) -> np.ndarray:
-        """`[S, N, C]` of one run alone: its samples fill a device already."""
-        chosen, weight = padded_parts([part], program.evaluated_size)
-        own, key = stack([variables]), jax.random.key(seed)[None]
-        drawn = _map_clips(program, draw, own, clips, chosen, weight, key)
-        return drawn[0, : len(part)].swapaxes(0, 1)
+    task, recalibrate = program.task, _make_recalibrate(program)
+    draw_samples = _make_draw_samples(program, mc_samples)
 
     def evaluate(variables, clips: Clips, runs: list[Run], parts: dict):
         # a model without BatchNorm has nothing to re-estimate
         recalibrated = (
             recalibrate(variables, clips, runs) if variables["batch_stats"] else variables
         )
-        results = {name: score(variables, recalibrated, clips, runs, parts[name]) for name in parts}
+        results = {
+            name: evaluate_part(variables, recalibrated, clips, runs, part)
+            for name, part in parts.items()
+        }
         return results, recalibrated
 
-    def score(variables, recalibrated, clips: Clips, runs: list[Run], part):
+    def evaluate_part(variables, recalibrated, clips: Clips, runs: list[Run], part):
         if not any(map(len, part)):
             return [{} for _ in runs]
         stored = again = predict_logits(program, variables, clips, part)
@@ -141,7 +126,7 @@ def make_evaluate(program: Program, mc_samples: int) -> Callable:
             {
                 "stored": np.asarray(task.probabilities(stored[index])),
                 "recalibrated": np.asarray(task.probabilities(again[index])),
-                "samples": samples(unstack(variables, index), clips, own, runs[index].seed),
+                "samples": draw_samples(unstack(variables, index), clips, own, runs[index].seed),
             }
             if len(own)
             else {}
@@ -151,23 +136,49 @@ def make_evaluate(program: Program, mc_samples: int) -> Callable:
     return evaluate
 
 
-def _make_recalibrate(program: Program) -> Callable:
-    """Makes `recalibrate(variables, clips, runs)`: each run on its own training clips."""
-    module = program.module
+def _make_draw_samples(program: Program, mc_samples: int) -> Callable:
+    """Makes `draw_samples(variables, clips, part, seed) -> [S, N, C]` of one run."""
+    mc_samples = mc_samples if getattr(program.module, "dropout", 0.0) else 1
+    mapped = program.module.clone(axis_name=parallel.AXIS)
 
-    spread = module.clone(axis_name=parallel.AXIS)
+    def sampled(variables, batch, key):
+        samples = uncertainty.sample(
+            mapped,
+            variables,
+            program.features(batch),
+            key,
+            mc_samples=mc_samples,
+            probabilities=program.task.probabilities,
+        )
+        return samples.swapaxes(0, 1)
+
+    draw = parallel.map_batches(sampled)
+
+    def draw_samples(variables, clips: Clips, part, seed: int) -> np.ndarray:
+        # one run at a time: its samples fill a device already
+        chosen, weight = padded_parts([part], program.evaluated_size)
+        own, key = stack([variables]), jax.random.key(seed)[None]
+        drawn = _map_clips(program, draw, own, clips, chosen, weight, key)
+        return drawn[0, : len(part)].swapaxes(0, 1)
+
+    return draw_samples
+
+
+def _make_recalibrate(program: Program) -> Callable:
+    """Makes `recalibrate(variables, clips, runs)`, which uses each run's own training clips."""
+    mapped = program.module.clone(axis_name=parallel.AXIS)
 
     def one_batch(variables, batch):
         inputs = program.features(batch)
-        _, updates = spread.apply(
+        _, updates = mapped.apply(
             variables, inputs, train=True, dropout=False, mutable=["batch_stats"]
         )
         return updates.get("batch_stats", {})
 
     statistics = parallel.reduce_batch(one_batch)
 
-    def one(variables, clips: Clips, run: Run):
-        # Shuffled: clips come sorted, and a batch of one person or class would mislead BatchNorm.
+    def one_run(variables, clips: Clips, run: Run):
+        # Clips are sorted: without a shuffle a batch would hold one subject or class only.
         order = np.random.default_rng(run.seed).permutation(run.fold.train)
         whole = order[: len(order) // program.batch_size * program.batch_size]
         calls = batches(clips, whole.reshape(1, -1, program.batch_size))
@@ -175,7 +186,7 @@ def _make_recalibrate(program: Program) -> Callable:
         return uncertainty.recalibrate_batch_norm(statistics, variables, one_by_one)
 
     def recalibrate(variables, clips: Clips, runs: list[Run]):
-        stats = [one(unstack(variables, index), clips, run) for index, run in enumerate(runs)]
+        stats = [one_run(unstack(variables, index), clips, run) for index, run in enumerate(runs)]
         return {**variables, "batch_stats": stack(stats)}
 
     return recalibrate

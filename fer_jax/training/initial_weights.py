@@ -1,6 +1,6 @@
-"""Weights that training begins with: those of another network, or ImageNet's of a backbone.
+"""Initial weights from another network, or from a backbone trained on ImageNet.
 
-ImageNet weights come in a safetensors file with the names of torchvision or timm.
+ImageNet weights are read from a safetensors file with the names of torchvision or timm.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from fer_jax.installation import how_to_install
 
-# Leaves of the classifiers that a backbone does not have.
+# Weights in a file that a backbone has no leaf for.
 _CLASSIFIERS = re.compile(r"(classifier|fc|head|pre_logits)\.|.*\.num_batches_tracked$")
-_SHOWN = 8  # names of a kind in an error
+_SHOWN = 8  # names listed per kind of fault
 _ENDINGS = (".safetensors", ".bin", ".ckpt", ".h5", ".npz", ".pt", ".pth")  # never of a repo id
 
 
 class PretrainedError(ValueError):
-    """Weights cannot be found or do not fit; the message says which and what to do."""
+    """Weights are missing or do not fit; the message says which, and what to do."""
 
 
 def take_over(
     given: dict, given_classes: Sequence[str], shapes: Callable[[int], dict], classes: Sequence[str]
 ) -> tuple[dict, list[str]]:
-    """Takes what a network has in common with another one.
+    """Takes the weights that a network has in common with another one.
 
-    A leaf is taken where name and shape are the same; of the leaves that hold one column an output,
-    the columns of the outputs with the same names, if the other network has all of them. So a
-    network for valence and arousal begins with one for dominance too, and a network with more
-    classes begins with the trunk of a smaller one.
+    Leaves with the same name and shape are copied. Leaves with one column per output (the head) are
+    copied column by column, matched by the names of the outputs, if the other network has all of
+    them: a network for valence and arousal can start from one for valence, arousal and dominance.
+    Otherwise the head stays new.
 
     Args:
       given: `{"params", "batch_stats"}` of the other network.
@@ -42,7 +42,8 @@ def take_over(
       classes: names of the network's outputs.
 
     Returns:
-      A part of a tree like `shapes`, empty where nothing fits, and the names of the other leaves.
+      The leaves taken, as a subtree of `shapes` (empty where nothing fits), and the names of all
+      other leaves.
     """
     given, wanted = flatten_dict(given), flatten_dict(shapes(len(classes)))
     more = flatten_dict(shapes(len(classes) + 1))
@@ -58,7 +59,7 @@ def take_over(
 
 
 def _columns(array, given_classes: Sequence[str], classes: Sequence[str]):
-    """Puts the outputs in the order of `classes`, None where one is missing."""
+    """Reorders the columns to those of `classes`; None where one is missing."""
     if array.shape[-1] != len(given_classes) or not set(classes) <= set(given_classes):
         return None
     return array[..., [list(given_classes).index(name) for name in classes]]
@@ -69,7 +70,7 @@ def load_backbone(source: str, variables: dict) -> dict:
 
     Args:
       source: a `.safetensors` file, or a Hugging Face repo id such as `timm/vgg16_bn.tv_in1k`,
-        which is downloaded (and then found in the cache of huggingface_hub).
+        which is downloaded once and then read from the cache of huggingface_hub.
       variables: `{"params", "batch_stats"}` of a `backbones.VGG16` or `backbones.ResNet50`,
         arrays or shapes; the second may be empty.
 
@@ -77,7 +78,7 @@ def load_backbone(source: str, variables: dict) -> dict:
       A tree like `variables`, NumPy.
 
     Raises:
-      PretrainedError: nothing is there, or names the leaves that are missing, unknown or misshapen.
+      PretrainedError: there is no such file or repo, or leaves are missing, unknown or misshapen.
     """
     return convert(_read(source), variables, source)
 
@@ -137,7 +138,7 @@ def _download(repo: str) -> pathlib.Path:
 
 
 def convert(weights: dict[str, np.ndarray], variables: dict, source: str = "") -> dict:
-    """Renames and reorders PyTorch weights as the backbone wants them.
+    """Converts PyTorch weights to the names and axes of a backbone.
 
     Args:
       weights: name -> array, as in PyTorch (channels first).
@@ -194,13 +195,13 @@ def _torch_name(path: list[str], variables: dict) -> str:
     name = _LEAVES[collection, leaf]
     if "stem_conv" in variables["params"]:
         return f"{_resnet_module(modules)}.{name}"
-    return f"features.{_vgg_number(modules, variables['params'])}.{name}"
+    return f"features.{_vgg_index(modules, variables['params'])}.{name}"
 
 
-def _vgg_number(modules: list[str], params: dict) -> int:
-    """Place of a layer in torchvision's `features`: convolution, (norm,) ReLU; a pool a stage."""
+def _vgg_index(modules: list[str], params: dict) -> int:
+    """Index of a layer in torchvision's `features`: convolution, (norm,) ReLU; a pool per stage."""
     stage, layer = int(modules[0].removeprefix("stage")), modules[1]
-    apart = 3 if "norm1" in params["stage1"] else 2  # from one convolution to the next
+    apart = 3 if "norm1" in params["stage1"] else 2  # layers from one convolution to the next
     index = 0
     for earlier in range(1, stage):
         convolutions = sum(name.startswith("conv") for name in params[f"stage{earlier}"])
@@ -209,11 +210,11 @@ def _vgg_number(modules: list[str], params: dict) -> int:
 
 
 def _cut_off(params: dict) -> tuple[str, ...]:
-    """Beginnings of the names that a file has behind where `ResNet50` is cut."""
+    """Prefixes of the names in a file that lie beyond the cut of a cut `ResNet50`."""
     cut = [name for name, block in params.items() if "_block" in name and "conv3" not in block]
-    places = [_resnet_module([name, "conv3"]).removesuffix("conv3") for name in cut]
+    blocks = [_resnet_module([name, "conv3"]).removesuffix("conv3") for name in cut]
     layers = ("conv3.", "bn3.", "downsample.")
-    return tuple(place + layer for place in places for layer in layers)
+    return tuple(block + layer for block in blocks for layer in layers)
 
 
 def _resnet_module(modules: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The training loop: epoch by epoch, with logs and checkpoints, resuming where a run stopped."""
+"""The training loop: epochs with evaluation, logs, checkpoints and resume."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from fer_jax.training.epoch_log import EpochLog
 from fer_jax.training.evaluate import mean_scores
 from fer_jax.training.program import Program, Run, TrainState, stack, unstack
 
-Histories = list[list[dict]]  # of each run, one row an epoch
+Histories = list[list[dict]]  # one list of rows per run, one row per epoch
 
 
 class NonFiniteLossError(RuntimeError):
-    """The loss stopped being a number; the message names step and batch."""
+    """The loss is NaN or infinite; the message names step and batch."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How long to train, and what happens between epochs.
+    """How long to train, and how often to evaluate and to save a checkpoint.
 
     Attributes:
       epochs: last epoch, counted from 1.
-      eval_every_epochs: epochs between evaluations; the last epoch has one as well.
-      checkpoint_every_epochs: the same for checkpoints.
-      select_best: return the weights of the epoch with the lowest loss on the validation clips
-        instead of the last ones; every fold must have validation clips.
+      eval_every_epochs: epochs between evaluations; the last epoch always has one.
+      checkpoint_every_epochs: epochs between checkpoints; the last epoch always has one.
+      select_best: returns the weights of the epoch with the lowest validation loss instead of the
+        last ones; every fold must have validation clips.
     """
 
     epochs: int
@@ -51,7 +51,7 @@ class Files:
 
     Attributes:
       checkpoints: folder of the checkpoints of the runs that are trained side by side.
-      log: file with a row an epoch.
+      log: file with one row per epoch.
       tensorboard: folder.
     """
 
@@ -72,21 +72,21 @@ def fit(
     files: Files,
     after_epoch: Callable[[Histories], None],
 ) -> tuple[TrainState, Histories]:
-    """Trains R runs side by side, from their last checkpoint if there is one.
+    """Trains R runs side by side, resuming from their last checkpoint if there is one.
 
     Args:
       program, clips, runs: see `train_epochs`.
-      states: fresh ones, leading axis R.
+      states: initial states, leading axis R.
       schedule: epochs, evaluations and checkpoints.
       files: where checkpoints and logs go.
-      after_epoch: called with the histories, one list of rows a run.
+      after_epoch: called with the histories after each epoch.
 
     Returns:
       The last states, with the weights of the best epoch if the schedule selects it, and the
       histories.
 
     Raises:
-      NonFiniteLossError: while training.
+      NonFiniteLossError: see `check_finite`.
     """
     with contextlib.ExitStack() as opened:
         saved = opened.enter_context(contextlib.closing(checkpoint.Checkpoints(files.checkpoints)))
@@ -101,7 +101,7 @@ def fit(
             opened.enter_context(contextlib.closing(log))
         for trained in train_epochs(program, states, clips, runs, schedule, histories):
             states, epoch = trained, len(histories[0])
-            if schedule.select_best:  # before the checkpoint that knows of it
+            if schedule.select_best:  # before the checkpoint, whose history counts on this file
                 _save_best(files, runs, states, histories)
             if epoch % schedule.checkpoint_every_epochs == 0 or epoch == schedule.epochs:
                 saved.save(epoch, states, histories)
@@ -115,7 +115,7 @@ def fit(
 
 
 def _save_best(files: Files, runs: list[Run], states: TrainState, histories: Histories) -> None:
-    """Keeps the weights of the runs whose last epoch is the best so far."""
+    """Saves the weights of the runs whose last epoch is their best so far."""
     for index, (run, history) in enumerate(zip(runs, histories, strict=True)):
         if epoch_of_lowest_loss(history) == len(history):
             own = unstack(states.variables, index)
@@ -130,18 +130,18 @@ def train_epochs(
     schedule: Schedule,
     histories: Histories,
 ) -> Iterator[TrainState]:
-    """Trains R runs side by side from where their histories end to the last epoch.
+    """Trains R runs side by side, from the end of their histories to the last epoch.
 
     Args:
       program: compiled functions.
-      states: with a leading axis R; fresh, or restored together with `histories`; they are donated.
+      states: initial states, or those restored together with `histories`; leading axis R, donated.
       clips: the dataset.
-      runs: folds and seeds; a run alone gives the same numbers as among others.
-      schedule: epochs and evaluations; the validation clips are scored where it selects the best.
-      histories: one row an epoch for each run, equally long; this function appends to them.
+      runs: folds and seeds; a run gives the same numbers alone and beside others.
+      schedule: epochs and evaluations; if it selects the best epoch, validation clips count too.
+      histories: rows of each run, equally long; this function appends to them.
 
     Yields:
-      The states after each epoch, to be read before the next one begins.
+      The states after each epoch; the next epoch overwrites them.
 
     Raises:
       NonFiniteLossError: see `check_finite`.
@@ -150,32 +150,40 @@ def train_epochs(
         started = time.perf_counter()
         states, metrics, waited = train_epoch(program, states, clips, runs, epoch)
         seconds = time.perf_counter() - started
-        evaluated = {"train": metrics}
+        scores = {"train": metrics}
         if epoch % schedule.eval_every_epochs == 0 or epoch == schedule.epochs:
-            parts = {"evaluation": [run.fold.evaluate for run in runs]}
-            if schedule.select_best:
-                parts["validation"] = [run.fold.validation for run in runs]
-            for name, part in parts.items():
-                evaluated[name] = mean_scores(program, states.variables, clips, part)
+            scores |= _evaluate(program, states, clips, runs, schedule.select_best)
+        speed = {
+            "clips_per_second": len(runs) * program.steps * program.batch_size / seconds,
+            "seconds": seconds / len(runs),
+            "waited_for_clips": waited / seconds,
+        }
         for index, history in enumerate(histories):
             row = {
                 f"{part}_{name}": value
-                for part, values in evaluated.items()
+                for part, values in scores.items()
                 for name, value in values[index].items()
             }
-            row["clips_per_second"] = len(runs) * program.steps * program.batch_size / seconds
-            row["seconds"] = seconds / len(runs)
-            row["waited_for_clips"] = waited / seconds
-            history.append({"epoch": epoch, **row})
+            history.append({"epoch": epoch, **row, **speed})
         yield states
 
 
+def _evaluate(program: Program, states, clips: Clips, runs: list[Run], validate: bool) -> dict:
+    """Mean scores of each run on its evaluation clips, and if asked for on its validation clips."""
+    parts = {"evaluation": [run.fold.evaluate for run in runs]}
+    if validate:
+        parts["validation"] = [run.fold.validation for run in runs]
+    return {
+        name: mean_scores(program, states.variables, clips, part) for name, part in parts.items()
+    }
+
+
 def train_epoch(program: Program, states, clips: Clips, runs: list[Run], epoch: int):
-    """Runs one epoch of every run, in one compiled call unless its clips would fill the memory.
+    """Trains every run for one epoch, in as few compiled calls as the memory for clips allows.
 
     Returns:
-      The new states, `{"loss", "accuracy"}` of each run, means over the steps, and the seconds for
-      which clips were waited for.
+      The new states, the mean `{"loss", "accuracy"}` over the steps of each run, and the seconds
+      spent waiting for clips.
 
     Raises:
       NonFiniteLossError: see `check_finite`.
@@ -191,7 +199,7 @@ def train_epoch(program: Program, states, clips: Clips, runs: list[Run], epoch: 
         waited += time.perf_counter() - asked
         first = index * hop
         states, part = program.train(states, sharded, keys[:, first : first + hop])
-        if parts:  # the call before must have ended: two at most hold their clips in memory
+        if parts:  # waits for the call before, so that at most two hold their clips in memory
             parts[-1] = jax.tree.map(np.asarray, parts[-1])
         parts.append(part)
     metrics = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
@@ -220,7 +228,7 @@ def check_finite(losses, epoch: int, chosen, clips: Clips, fold: Fold) -> None:
 
 
 def _epoch_keys(seed: int, epoch: int, steps: int) -> jax.Array:
-    """One key a step `[steps]`, whatever number of steps a call takes."""
+    """Keys of the steps of an epoch, `[steps]`; they do not depend on the steps per call."""
     key = jax.random.fold_in(jax.random.key(seed), epoch)
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(steps))
 

@@ -12,16 +12,14 @@ from fer_jax.layers.build import is_kernel
 def make_optimizer(
     config, steps_per_epoch: int, epochs: int
 ) -> optax.GradientTransformationExtraArgs:
-    """SGD or Adam; weight decay is added to the gradient, which is then clipped.
-
-    So the decay is the derivative of a squared norm that the loss has beside its own terms.
+    """Makes SGD or Adam; weight decay is added to the gradient before clipping, as an L2 penalty.
 
     Args:
       config: `config.optimizer`: name ("sgd" or "adam"), learning_rate, momentum (Adam: of the
         first moment), nesterov, weight_decay, decay ("all" parameters or "kernels"), clip_norm
-        (largest norm of the whole gradient, 0: any), and what `_schedule` reads. With the schedule
-        "plateau" an update takes the loss as `value`, and steps shrink by lr_factor whenever the
-        mean loss of an epoch has not fallen for `patience` epochs.
+        (largest norm of the whole gradient, 0: any), and the fields that `_schedule` reads. With
+        the schedule "plateau" an update takes the loss as `value`, and the learning rate is
+        multiplied by lr_factor after `patience` epochs without a lower mean loss.
       steps_per_epoch, epochs: length of the schedule.
 
     Raises:
@@ -52,16 +50,16 @@ def make_optimizer(
 
 
 def _kernels(params: dict) -> dict:
-    """Which parameters are kernels, a tree of bool."""
+    """Marks the kernels among parameters: a tree of bool."""
     return jax.tree_util.tree_map_with_path(lambda path, _: is_kernel(path[-1].key), params)
 
 
 def _schedule(config, steps_per_epoch: int, epochs: int) -> optax.Schedule:
-    """Learning rate of each step.
+    """Makes the learning rate of each step.
 
     Args:
       config: `config.optimizer`: learning_rate, warmup_epochs, schedule ("constant", "plateau",
-        "cosine", or "steps": times lr_factor at each of lr_milestones, which count in
+        "cosine", or "steps": multiplied by lr_factor at each of lr_milestones, counted in
         lr_milestone_unit, "epoch" or "step").
       steps_per_epoch, epochs: length of the schedule.
     """

@@ -1,4 +1,4 @@
-"""Spreads a step over devices: the only file that uses pmap."""
+"""Runs steps on all devices: the only file that uses pmap."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ AXIS = "batch"  # name of the mapped device axis
 
 
 def shard(batches: dict) -> dict:
-    """Gives every local device its part: leaves `[R, K, B, ...] -> [D, R, K, B / D, ...]`.
+    """Splits batches over the local devices: leaves `[R, K, B, ...] -> [D, R, K, B / D, ...]`.
 
-    With several processes each keeps the part of its own devices; the order of the devices is the
-    order of the examples, so any number of devices sees the same batch.
+    Each of several processes keeps the shards of its own devices. Devices take the examples in
+    order, so any number of devices sees the same batch.
 
     Args:
       batches: K batches of B examples for each of R runs.
 
     Raises:
-      ValueError: the batch cannot be shared equally.
+      ValueError: the devices cannot share a batch equally.
     """
     devices, local = jax.device_count(), jax.local_device_count()
     first = jax.process_index() * local
@@ -51,7 +51,7 @@ def unshard(outputs) -> np.ndarray:
 
 
 def device_memory() -> int:
-    """Memory that one device may take, bytes: its own, or a share of the machine's."""
+    """Memory of one device, bytes: its own, or its share of the machine's."""
     device = jax.local_devices()[0]
     limit = (device.memory_stats() or {}).get("bytes_limit")
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -59,30 +59,30 @@ def device_memory() -> int:
 
 
 def compiler_options() -> dict | None:
-    """Options with which training calls are compiled.
+    """Compiler options of training calls.
 
-    On a GPU matrix products are left to cuBLAS, so that XLA does not generate kernels and measure
-    them against each other, which takes the compiler most of its time. The steps in the GPU table
-    of docs/speed.md were compiled with it; without it they have not been timed by a command.
+    On a GPU cuBLAS does the matrix products: XLA would spend most of the compile time on
+    generating kernels and timing them against each other. The steps in the GPU table of
+    docs/speed.md were compiled with these options; no command has timed them without.
     """
     return {"xla_gpu_enable_triton_gemm": False} if jax.default_backend() == "gpu" else None
 
 
-def abreast(function: Callable) -> Callable:
-    """Maps a function over the leading axis R of all its arguments: the runs of an experiment.
+def map_runs(function: Callable) -> Callable:
+    """Maps a function over the leading axis R, the runs of an experiment, of all its arguments.
 
-    On an accelerator the runs are one batched program. A CPU takes them one after another in the
-    same program: both ways do the same products, and small ones stay in its caches.
+    An accelerator computes the runs as one batched program. A CPU loops over them inside the
+    program: the products are the same, and small ones stay in its caches.
     """
     if jax.default_backend() == "cpu":
         return lambda *arguments: jax.lax.map(lambda each: function(*each), arguments)
     return jax.vmap(function)
 
 
-def total(tree):
+def sum_over_devices(tree):
     """Sums a tree over the devices, inside a mapped step.
 
-    A single device has nothing to add; XLA would copy the whole tree nevertheless.
+    On a single device it returns the tree: XLA would copy all of it for a `psum`.
     """
     return tree if jax.lax.axis_size(AXIS) == 1 else jax.lax.psum(tree, AXIS)
 
@@ -106,7 +106,7 @@ def scan_steps(step: Callable) -> Callable:
         return jax.lax.scan(body, state, (batches, keys))
 
     return jax.pmap(
-        abreast(steps),
+        map_runs(steps),
         axis_name=AXIS,
         in_axes=(None, 0, None),
         out_axes=(None, None),
@@ -121,7 +121,7 @@ def map_batches(function: Callable) -> Callable:
       function: `(variables, batch, key) -> outputs`, leaves with leading axis B.
 
     Returns:
-      `(variables, batches, keys, first) -> outputs`: variables, keys and the number of the first
+      `(variables, batches, keys, first) -> outputs`: variables, keys and the index of the first
       batch with a leading axis R, batches from `shard`; pass the outputs to `unshard`.
     """
 
@@ -131,11 +131,11 @@ def map_batches(function: Callable) -> Callable:
 
         return jax.lax.scan(body, first, batches)[1]
 
-    return jax.pmap(abreast(mapped), axis_name=AXIS, in_axes=(None, 0, None, None), out_axes=0)
+    return jax.pmap(map_runs(mapped), axis_name=AXIS, in_axes=(None, 0, None, None), out_axes=0)
 
 
 def reduce_batch(function: Callable) -> Callable:
-    """Compiles `(variables, batch) -> result` of one run over a batch that all devices share.
+    """Compiles `(variables, batch) -> result` of one run for a batch split over all devices.
 
     Args:
       function: reduces over `AXIS`, so that every device has the same result.
@@ -154,7 +154,7 @@ def reduce_batch(function: Callable) -> Callable:
 
 
 def shard_shapes(batch: dict, runs: int, steps: int, size: int) -> dict:
-    """Shapes of what `shard` gives for `steps` batches of `size` clips like those of `batch`."""
+    """Shapes that `shard` returns for `steps` batches of `size` clips like those of `batch`."""
     local = (jax.local_device_count(), runs, steps, size // jax.device_count())
     return {
         name: jax.ShapeDtypeStruct((*local, *leaf.shape[1:]), leaf.dtype)
@@ -163,6 +163,6 @@ def shard_shapes(batch: dict, runs: int, steps: int, size: int) -> dict:
 
 
 def example_keys(key: jax.Array, count: int) -> jax.Array:
-    """One key an example, the same for any number of devices; call it inside a mapped step."""
+    """Makes one key per example, the same on any number of devices, inside a mapped step."""
     first = jax.lax.axis_index(AXIS) * count
     return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jax.numpy.arange(count))

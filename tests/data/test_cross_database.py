@@ -72,7 +72,7 @@ def test_join_trains_evaluates_or_counts_every_clip(make_clips, vocabularies):
     people = [set(np.take(joined.subjects, part)) for part in parts]
     assert not people[0] & people[1] and not people[0] & people[2]
     homes = {
-        str(name) for name in cross_database.of_clips(np.take(joined.clip_ids, fold.validation))
+        str(name) for name in cross_database.dataset_names(np.take(joined.clip_ids, fold.validation))
     }
     assert homes == set(learnt)  # people of every dataset are held out
 

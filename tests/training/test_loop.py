@@ -133,8 +133,8 @@ def test_fit_of_runs_side_by_side_is_that_of_each_alone(setting, monkeypatch):
     def batched(function):  # as on an accelerator
         return jax.vmap(function)
 
-    for tolerance, abreast in ((0, parallel.abreast), (1e-4, batched)):
-        monkeypatch.setattr(parallel, "abreast", abreast)
+    for tolerance, map_runs in ((0, parallel.map_runs), (1e-4, batched)):
+        monkeypatch.setattr(parallel, "map_runs", map_runs)
         monkeypatch.setattr(program, "MAX_CALL_BYTES", 1)  # one step a call
         together = Setting(clips, small_config())
         histories = [[] for _ in folds]

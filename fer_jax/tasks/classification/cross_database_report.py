@@ -33,7 +33,7 @@ def content(config, clips, folds, evaluated: Evaluated, threshold) -> dict | Non
         splits.insert(0, (folds[0].validation, *evaluated.validation, True))
     rows, values, known = {}, {name: [] for name in _MEASURES}, []
     for indices, labels, summary, seen in splits:
-        names = cross_database.of_clips([clips.clip_ids[index] for index in indices])
+        names = cross_database.dataset_names([clips.clip_ids[index] for index in indices])
         for name in np.unique(names):
             rows[str(name)] = _row(names == name, labels, summary, seen, threshold)
         known.append(np.full(len(indices), seen))
