@@ -16,8 +16,8 @@ class Progress:
     """Shows the progress of several pieces of work; a context manager.
 
     On a console that is no terminal it prints lines with the time since the start, the steps done,
-    figures and the remaining time: one at the start and the end of a piece of work, and one at least
-    every minute, also while a single step takes longer.
+    figures and the remaining time: at the start and the end of a piece of work, and at least once
+    a minute, also while a single step takes longer.
 
     Args:
       console: shows the progress.

@@ -1,6 +1,6 @@
-"""What the tests share: real data, tiny datasets in memory and on disk, finished runs.
+"""Shared fixtures: real data, tiny datasets in memory and on disk, finished runs.
 
-The compilation cache is set before jax is imported, here and in every command the tests start.
+The compilation cache is set before jax is imported, here and for all commands that tests start.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 
-# Processes that run tests side by side ignore SIGINT; commands that tests stop by it would, too.
+# xdist workers ignore SIGINT, and so would the commands that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _USER = getattr(os, "getuid", lambda: "user")()
@@ -20,6 +20,8 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
     pathlib.Path(tempfile.gettempdir()) / f"fer_jax-tests-{_USER}"
 )
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+# Programs of tests run for less than a second; optimising them would take most of the time.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 os.environ["MATPLOTLIBRC"] = str(pathlib.Path(__file__).parent / "matplotlibrc")
 
 import numpy as np  # noqa: E402
@@ -30,6 +32,7 @@ from fer_jax.faces import landmarks  # noqa: E402
 from fer_jax.synthetic.clips import make_clip, render, write_video  # noqa: E402
 from preprocess.__main__ import main as prepare_command  # noqa: E402
 from tests import finished_runs  # noqa: E402
+from tests.drawn import write_drawn  # noqa: E402
 from tests.official_trees import ferplus_tree  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -55,7 +58,7 @@ def small_graph() -> landmarks.Graph:
 
 @pytest.fixture(scope="session")
 def make_clips(small_graph):
-    """Function that makes a dataset in memory: each class moves another part of the face."""
+    """Function that makes a dataset in memory; each class moves another part of the face."""
 
     def make(subjects=4, clips_per_subject=6, frames=4, classes=3, noise=0.5, graph=small_graph):
         rng = np.random.default_rng(0)
@@ -87,9 +90,9 @@ def make_clips(small_graph):
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory):
-    """Function `(name, make) -> folder` that fills a folder once in a test session.
+    """Function `(name, make) -> folder` that fills a folder once per test session.
 
-    `make(folder)` is called by the first that asks; processes beside it wait for it.
+    The first caller runs `make(folder)`; callers in other processes wait for it.
     """
     root = tmp_path_factory.getbasetemp()
     root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
@@ -111,7 +114,7 @@ def once(tmp_path_factory):
 
 
 def _prepare(out, dataset, *arguments):
-    """Runs the command of preparation."""
+    """Runs the command that prepares a dataset."""
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         code = prepare_command([dataset, *map(str, arguments), "--out", str(out)])
     assert code == 0, shown.getvalue()
@@ -119,21 +122,20 @@ def _prepare(out, dataset, *arguments):
 
 @pytest.fixture(scope="session")
 def prepared(once) -> pathlib.Path:
-    """A tiny prepared dataset: 6 synthetic people, 7 clips each, made by the real command."""
+    """A tiny dataset prepared by the command: 6 synthetic people, 7 clips each."""
     size = ("--subjects", 6, "--clips-per-subject", 7, "--workers", 1)
     return once("synthetic", lambda out: _prepare(out, "synthetic", *size))
 
 
 @pytest.fixture(scope="session")
 def prepared_crops(once) -> pathlib.Path:
-    """A tiny prepared dataset with face crops of 32 pixels: 3 synthetic people, 7 clips each."""
-    size = ("--subjects", 3, "--clips-per-subject", 7, "--crops", 32, "--workers", 2)
-    return once("synthetic_crops", lambda out: _prepare(out, "synthetic", *size))
+    """A tiny prepared dataset with crops of 32 pixels: 3 synthetic people, 7 clips each."""
+    return once("synthetic_crops", lambda out: write_drawn(out, 32))
 
 
 @pytest.fixture(scope="session")
 def prepared_ferplus(once) -> pathlib.Path:
-    """A miniature FER+ of 49 images, prepared by the real command."""
+    """A miniature FER+ of 49 images, prepared by the command."""
 
     def make(out):
         ferplus_tree(out / "source")
@@ -144,7 +146,7 @@ def prepared_ferplus(once) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def finished_run(once, request):
-    """Function `kind -> FinishedRun`: trained once in a test session; copy what you change."""
+    """Function `kind -> FinishedRun`, trained once per test session; copy it to change it."""
 
     def finished(kind):
         prepared = request.getfixturevalue(finished_runs.PREPARED[kind])

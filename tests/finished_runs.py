@@ -1,6 +1,6 @@
-"""Tiny runs of four kinds, one of each trained in a test session, see `finished_run` in conftest.
+"""Tiny runs of four kinds, each trained once per test session by `finished_run` of conftest.
 
-A kind is a config, by `CONFIGS`, on the prepared dataset of a fixture, by `PREPARED`.
+`CONFIGS` has the config of each kind, `PREPARED` the fixture of its dataset.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ TIMED = ("seconds", "compile_seconds", "clips_per_second", "waited_for_clips")
 
 @dataclasses.dataclass(frozen=True)
 class FinishedRun:
-    """A run that came to its end.
+    """A finished run.
 
     Attributes:
-      workdir, prepared: its work directory, and the dataset that it was trained on.
-      shown: what the terminal showed.
+      workdir, prepared: its work directory and its dataset.
+      shown: its output on the terminal.
     """
 
     workdir: pathlib.Path
@@ -118,15 +118,11 @@ def dimensions_config(prepared, **fields) -> ConfigDict:
     return with_fields(config, prepared, small | fields)
 
 
+_LANDMARK_RUN = {
+    "train.epochs": EPOCHS, "train.checkpoint_every_epochs": 1, "optimizer.learning_rate": 0.02,
+}  # fmt: skip
 CONFIGS = {
-    "landmarks": lambda prepared: landmarks_config(
-        prepared,
-        **{
-            "train.epochs": EPOCHS,
-            "train.checkpoint_every_epochs": 1,
-            "optimizer.learning_rate": 0.02,
-        },
-    ),
+    "landmarks": lambda prepared: landmarks_config(prepared, **_LANDMARK_RUN),
     "crops": lambda prepared: crops_config(
         prepared, **{"data.crops_in_memory_gb": 0.0, "train.batch_size": 2}
     ),
@@ -140,13 +136,13 @@ PREPARED = {
 
 
 def train(config: ConfigDict, workdir) -> tuple[dict, str]:
-    """Runs an experiment to its end: its metrics, and what the terminal showed."""
+    """Runs an experiment: its metrics, and its output on the terminal."""
     console = Console(file=io.StringIO(), width=200)
     return systems.run(config, workdir, console), console.file.getvalue()
 
 
 def train_kind(kind: str, prepared, workdir) -> None:
-    """Trains the run of a kind, and keeps beside it what the terminal showed."""
+    """Trains the run of a kind and saves its output on the terminal beside it."""
     unknown = some_units_unknown() if kind == "action_units" else contextlib.nullcontext()
     with unknown:
         _, shown = train(CONFIGS[kind](prepared), workdir)
@@ -155,7 +151,7 @@ def train_kind(kind: str, prepared, workdir) -> None:
 
 @contextlib.contextmanager
 def some_units_unknown():
-    """As 9 in BP4D: every third window does not know AU01, nobody ever AU02."""
+    """Hides AU01 in every third window and AU02 everywhere, as code 9 does in BP4D."""
     original = load.load_clips
 
     def load_clips(*arguments, **options):
@@ -170,7 +166,7 @@ def some_units_unknown():
 
 
 def epochs_of(workdir, file="metrics.jsonl") -> list[dict]:
-    """The rows of the log that are written whole, without times."""
+    """The complete rows of a log, without times."""
     path = pathlib.Path(workdir) / file
     lines = path.read_text().splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines if line.endswith("}")]
@@ -178,7 +174,7 @@ def epochs_of(workdir, file="metrics.jsonl") -> list[dict]:
 
 
 def metrics_of(workdir) -> dict:
-    """The metrics but those of speed."""
+    """The metrics without those of speed."""
     metrics = json.loads((pathlib.Path(workdir) / "metrics.json").read_text())
     assert metrics.pop("train_seconds") > 0 and metrics.pop("train_memory_bytes") > 0
     return metrics

@@ -2,8 +2,8 @@
 
     {prog} stbln_buhmap agcn:buhmap
 
-Every experiment is run, or resumed, as by `fer-jax train --config CONFIG`; the results of a finished
-one are read. A PST-BLN search counts as one method: the search is run, then the network that it
+Every experiment is run, or resumed, as by `fer-jax train --config CONFIG`; a finished one is only
+read. A PST-BLN search counts as one method: the search is run, then the network that it
 found is trained under the whole protocol.
 """
 

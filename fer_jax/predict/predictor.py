@@ -54,7 +54,7 @@ class Predictor:
         )
 
     def select(self, detected, fps: float = 0.0) -> np.ndarray:
-        """Chooses the `[T]` frames of a clip with `fps` frames per second, see `frame_selection`."""
+        """Chooses the `[T]` frames of a clip; `fps`: its frames per second, 0 if unknown."""
         detected = frame_selection.thin_frames(detected, fps, self.spec.frames_per_second)
         return frame_selection.select_frames(detected, self.spec.frames, self.spec.frame_rule)
 
@@ -118,7 +118,7 @@ class Predictor:
         return np.asarray(self._sampled(mc_samples)(self.variables, inputs, jax.random.key(seed)))
 
     def predict(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
-        """Predicts B clips by MC dropout: an `uncertainty.Summary` or, of dimensions, a `Spread`."""
+        """Predicts B clips by MC dropout: `uncertainty.Summary` or, of dimensions, `Spread`."""
         samples = self.samples(clips, mc_samples=mc_samples, seed=seed, frame_width=frame_width)
         summary = TASKS[self.task].summarise(samples)
         intervals = self.record.metrics.get("intervals")  # of dimensions only

@@ -68,19 +68,46 @@ def test_train_parses_each_command_line_anew(monkeypatch):
     assert first.train.epochs == 3 and second.train.epochs != 3
 
 
+AFEW = ("--config", "stbln_afew")
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "words"),
     [
-        ([], "name a config, e.g. python run.py --config stbln_synthetic"),
-        (["--config", "stbln_afew", "more"], "unknown argument 'more'"),
-        (["--config", "stbln_afew", "--workdr=x"], "Unknown command line flag 'workdr'"),
-        (["--config", "stbln_afew", "--config.train.epchs=1"], 'Did you mean "epochs"'),
+        ((), ("name a config, e.g. python run.py --config stbln_synthetic", "stbln_afew")),
+        (("--config=stbln_sinthetic",), ("there is no config stbln_sinthetic", "stbln_afew")),
+        (("--config", "configs/nothing.py"), ("configs/nothing.py",)),
+        ((*AFEW, "more"), ("unknown argument 'more'",)),
+        ((*AFEW, "--workdr=x"), ("Unknown command line flag 'workdr'", "workdir")),
+        ((*AFEW, "--config.train.epchs=1"), ('Did you mean "epochs"',)),
+        ((*AFEW, "--config.modle.name=x"), ("modle", '"model"')),
+        ((*AFEW, "--config.optimizer.learning_rate=fast"), ("learning_rate=fast", "float")),
+        ((*AFEW, "--config.train.epochs=3.5"), ("epochs=3.5", "int")),
+        ((*AFEW, "--config.augment.enabled=maybe"), ("enabled=maybe", "boolean")),
+        (
+            (*AFEW, "--config.data.path=none/afew"),
+            ("afew is not prepared in none/afew", "preprocess afew --source DIR --out none/afew"),
+        ),
     ],
 )
-def test_train_refuses_before_any_work(arguments, message):
+def test_train_refuses_before_any_work(arguments, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit) as ended:
-        train.main(arguments)
-    assert str(ended.value.code).startswith("error: ") and message in str(ended.value.code)
+        train.main([*arguments, "--workdir", str(tmp_path / "run")])
+    message = str(ended.value.code)
+    assert message.startswith("error: ") and all(word in message for word in words)
+    assert len(message.splitlines()) == 1 or "stbln_afew  " in message  # a list of configs
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", [("-m", "fer_jax", "configs"), ("run.py", "--help")])
+def test_closed_output_ends_a_command_quietly(command):
+    call = [sys.executable, *command]
+    with subprocess.Popen(
+        call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as done:
+        done.stdout.close()
+        assert done.stderr.read() == "" and done.wait() == 141
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,10 @@ def recorded(prepared_crops):
 
 
 def test_hold_crops_respects_the_memory_limit(in_memory, recorded):
-    assert isinstance(in_memory.frames, crops.Shared)
-    assert isinstance(recorded.frames, crops.Recorded)
-    assert in_memory.frames.shape == recorded.frames.shape == (21, FRAMES, 32, 32, 3)
+    assert isinstance(in_memory.crops.frames, crops.Shared)
+    assert isinstance(recorded.crops.frames, crops.Recorded)
+    for clips in (in_memory, recorded):
+        assert clips.crops.frames.shape == (21, FRAMES, 32, 32, 3)
     assert in_memory.clip_bytes == recorded.clip_bytes == FRAMES * 32 * 32 * 3
     held = recorded.crops.frames.held_bytes
     assert held == in_memory.crops.frames.values.nbytes <= 21 * in_memory.clip_bytes
@@ -114,7 +115,7 @@ def test_interrupt_stops_decoding(recorded, monkeypatch):
     decoded = []
 
     def decoded_(self, place, frames):
-        if place == self.places[0]:
+        if place == self.records[0]:
             raise KeyboardInterrupt
         decoded.append(place)
         time.sleep(0.05)

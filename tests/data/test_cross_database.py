@@ -1,4 +1,4 @@
-"""Several datasets as one: classes, what is left out, folds, what the report says of each."""
+"""Joined datasets: classes, clips left out, folds, rows of the report."""
 
 import dataclasses
 
@@ -53,28 +53,26 @@ def test_join_takes_the_training_classes_under_common_names(make_clips):
 @given(st.lists(st.lists(st.sampled_from(NAMES), min_size=3, max_size=3, unique=True),
                 min_size=2, max_size=4))  # fmt: skip
 def test_join_trains_evaluates_or_counts_every_clip(make_clips, vocabularies):
-    *learnt, tested = [named(make_clips(), *names) for names in vocabularies]
-    learnt = {f"set{index}": clips for index, clips in enumerate(learnt)}
-    shown = {labels.canonical(name) for clips in learnt.values() for name in clips.classes}
+    *trained, tested = [named(make_clips(), *names) for names in vocabularies]
+    trained = {f"set{index}": clips for index, clips in enumerate(trained)}
+    shown = {labels.canonical(name) for clips in trained.values() for name in clips.classes}
     try:
-        joined = cross_database.join(learnt, ("other", tested))
+        joined = cross_database.join(trained, ("other", tested))
     except ValueError as error:
         assert "none of which" in str(error)
         assert not shown & {labels.canonical(name) for name in tested.classes}
         return
     assert joined.classes == tuple(sorted(shown))
     counted = sum(joined.left_out.classes.values())
-    assert len(joined) + counted == sum(map(len, learnt.values())) + len(tested)
+    assert len(joined) + counted == sum(map(len, trained.values())) + len(tested)
     assert not set(joined.left_out.classes) & shown
     (fold,) = data_folds.cross_database(joined.subjects, joined.splits, 4)
     parts = [fold.train, fold.validation, fold.evaluate]
     assert sorted(np.concatenate(parts)) == list(range(len(joined)))
     people = [set(np.take(joined.subjects, part)) for part in parts]
     assert not people[0] & people[1] and not people[0] & people[2]
-    homes = {
-        str(name) for name in cross_database.dataset_names(np.take(joined.clip_ids, fold.validation))
-    }
-    assert homes == set(learnt)  # people of every dataset are held out
+    validated = cross_database.dataset_names(np.take(joined.clip_ids, fold.validation))
+    assert set(validated) == set(trained)  # subjects of every training dataset
 
 
 def test_cross_database_without_groups_trains_on_everyone(make_clips):
@@ -89,16 +87,15 @@ def test_crops_stay_with_their_clips(make_clips):
     joined = cross_database.join({"a": first}, ("b", second))
     assert joined.crops.frames.shape == (40, 4, 32, 32, 3)
     kept = np.flatnonzero(second.labels != 1)
-    assert joined.crops.frames.places[24:] == tuple(("two", "train", index) for index in kept)
+    assert joined.crops.frames.records[24:] == tuple(("two", "train", index) for index in kept)
     np.testing.assert_array_equal(joined.crops.landmarks[24:], second.crops.landmarks[kept])
     with pytest.raises(ValueError, match="a 4 frames of 32 pixels, b 4 frames of 64 pixels"):
         cross_database.join({"a": first}, ("b", recorded(make_clips(), "two", 64)))
 
 
 def test_crops_of_other_framings_are_refused(make_clips):
-    first, second = recorded(make_clips(), "one"), recorded(make_clips(), "two")
-    first, second = (dataclasses.replace(clips, framing=FER2013) for clips in (first, second))
-    assert cross_database.join({"a": first}, ("b", second)).framing == FER2013
+    first, second = (recorded(make_clips(), name, framing=FER2013) for name in ("one", "two"))
+    assert cross_database.join({"a": first}, ("b", second)).crops.framing == FER2013
     aligned = recorded(make_clips(), "two")
     with pytest.raises(ValueError, match=r"a 2\.74 eye .* at 0\.593 .*, b 2\.5 eye .* 0\.5 of"):
         cross_database.join({"a": first}, ("b", aligned))
@@ -121,7 +118,7 @@ def test_config_of_an_impossible_cross_is_refused():
 
 
 def evaluated_run(make_clips, doubt):
-    """A run whose classifier is sure of known datasets and says `doubt` to the unseen one."""
+    """A run that is confident on known datasets, with confidence `doubt` on the unseen one."""
     clips = cross_database.join({"a": make_clips(), "b": make_clips()}, ("c", make_clips()))
     (fold,) = data_folds.cross_database(clips.subjects, clips.splits, 4)
 

@@ -1,4 +1,4 @@
-"""Protocols: nobody is learnt from and scored in the same fold, and every clip is scored once."""
+"""Protocols: folds share no subject and evaluate every clip once."""
 
 import numpy as np
 import pytest

@@ -162,7 +162,7 @@ def test_load_clips_makes_each_piece_an_example_of_its_own(loaded):
         assert list(ours) == [theirs[own[name]] for name in recordings]
     assert pieces.landmarks.shape == (len(pieces), 10, 68, 2)
     recorded = pieces.crops.frames
-    frames = [(place, t) for place, chosen in zip(recorded.places, recorded.chosen, strict=True)
+    frames = [(place, t) for place, chosen in zip(recorded.records, recorded.chosen, strict=True)
               for t in chosen]  # fmt: skip
     assert len(set(frames)) == len(frames)
     held = hold_crops(pieces, 2**30)
@@ -204,7 +204,7 @@ def test_recordings_too_short_for_a_piece_are_counted(prepared):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"protocol.name": "by_sequence"}, "would score pieces of recordings learnt from"),
+        ({"protocol.name": "by_sequence"}, "would evaluate on pieces of recordings trained on"),
         ({"data.frames_per_second": 5.0}, "thins clips, not"),
     ],
 )

@@ -4,8 +4,6 @@ import importlib
 import itertools
 import pathlib
 import re
-import subprocess
-import sys
 
 import jax
 import pytest
@@ -44,15 +42,6 @@ NAMES = configs.names()
 
 def load(name, *arguments):
     return importlib.import_module(f"configs.{name}").get_config(*arguments)
-
-
-def run(*arguments):
-    """Runs run.py and returns (exit code, everything printed)."""
-    result = subprocess.run(
-        [sys.executable, "run.py", *arguments],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    return result.returncode, result.stdout
 
 
 def preparation(text):
@@ -270,46 +259,6 @@ def test_a_misspelt_field_in_a_config_file_is_an_error():
     config = base.get_config()
     with pytest.raises((AttributeError, KeyError), match="learning_rat"):
         config.optimizer.learning_rat = 0.1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--config.optimizer.learning_rat=1"], ["learning_rat", '"learning_rate"']),
-        (["--config.modle.name=x"], ["modle", '"model"']),
-        (["--config.optimizer.learning_rate=fast"], ["learning_rate=fast", "float"]),
-        (["--config.train.epochs=3.5"], ["epochs=3.5", "int"]),
-        (["--config.augment.enabled=maybe"], ["enabled=maybe", "boolean"]),
-        (["--wrkdir=x"], ["wrkdir", "workdir"]),
-    ],
-)
-def test_wrong_fields_and_types_fail_before_any_work(arguments, words, tmp_path):
-    config = ["--config", "configs/stbln_ckplus.py", "--workdir", str(tmp_path / "run")]
-    code, text = run(*config, *arguments)
-    assert code == 1
-    assert "Traceback" not in text and len(text.strip().splitlines()) <= 2
-    for word in words:
-        assert word in text
-    assert not (tmp_path / "run").exists()
-
-
-def test_missing_config_file_is_named():
-    code, text = run("--config", "configs/nothing.py")
-    assert code == 1 and "Traceback" not in text
-    assert text.startswith("error:") and "configs/nothing.py" in text
-
-
-def test_data_that_is_not_prepared_gets_one_message(tmp_path):
-    path = tmp_path / "afew"
-    code, text = run(
-        "--config", "configs/stbln_afew.py", f"--config.data.path={path}",
-        "--workdir", str(tmp_path / "run"),
-    )  # fmt: skip
-    assert code == 1
-    assert text.startswith(f"error: afew is not prepared in {path}")
-    assert f"python -m preprocess afew --source DIR --out {path}" in text
-    assert len(text.strip().splitlines()) == 1
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("variant", inception_resnet_3d.VARIANTS)

@@ -46,7 +46,7 @@ def unit_landmarks_config(prepared, **fields):
             "has no 'joy', but anger",
         ),
         (densenet_config, {"task": "action_units"}, "task=action_units is not for densenet"),
-        (densenet_config, {"data.classes": ("anger",)}, "has one class"),
+        (densenet_config, {"data.classes": ("anger",)}, "has one class only"),
         (densenet_config, {"optimizer.name": "lion"}, "optimiser 'lion' is unknown"),
     ],
 )

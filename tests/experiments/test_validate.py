@@ -47,12 +47,20 @@ def test_configs_are_valid_before_they_are_changed(config):
         (STCNLSTM, {"optimizer.lr_milestones": (2.5,)}, r"lr_milestones=\(2.5,\): give each epoch"),
         (STCNLSTM, {"data.frames_per_second": -10.0}, "frames_per_second=-10.0: it must lie in 0"),
         (STCNLSTM, {"augment.angles": (5.0, 200.0)}, r"angles=\(5.0, 200.0\): degrees lie in -180"),
-        (STBLN, {**WINDOWS, "data.window_strides": (9,)}, "window_strides=.9,.: give the windows"),
+        (STBLN, {**WINDOWS, "data.window_strides": (9,)}, "window_strides=.9,.: give the strides"),
         (STBLN, {**WINDOWS, "data.frames_per_second": 5.0}, "thins clips, not windows"),
-        (STBLN, {**WINDOWS, "data.features": "motion"}, "takes out what holds throughout a window"),
+        (
+            STBLN,
+            {**WINDOWS, "data.features": "motion"},
+            "removes what stays the same throughout a window",
+        ),
         (STBLN, {**WINDOWS, "task": "classification"}, "labels belong to frames"),
         (STBLN, {**WINDOWS, "task": "dimensional"}, "labels belong to frames"),
-        (STBLN, {**WINDOWS, "protocol.name": "by_sequence"}, "would score windows that overlap"),
+        (
+            STBLN,
+            {**WINDOWS, "protocol.name": "by_sequence"},
+            "would evaluate on windows that overlap",
+        ),
         (CROSS, {"data.words": ("anger", "angry")}, "words=.*give pairs of an emotion and its wo"),
         (CROSS, {"data.neutral_dominance": 34.5}, "dominance=34.5: ratings lie in 1 to 9"),
         (CROSS, {"optimizer.patience": 0}, "optimizer.patience=0: it must be 1 or more"),
@@ -60,12 +68,12 @@ def test_configs_are_valid_before_they_are_changed(config):
         (
             CROSS,
             {"data.train_on": (("other", "./data/synthetic_studio_crops96", "last"),)},
-            "data/synthetic_studio_crops96 is there twice, learnt from or tested: its people",
+            "data/synthetic_studio_crops96 is there twice: training and evaluation would",
         ),
         (
             CROSS,
             {"data.train_on": (("synthetic_film", "data/synthetic_film_crops96", "windows"),)},
-            "frame_rule=windows makes many clips of one",
+            "frame_rule=windows cuts a recording into many clips",
         ),
     ],
 )

@@ -26,13 +26,13 @@ def get_config():
     config.protocol.name = "holdout"
     config.evaluation.mc_samples = 4
     with config.unlocked():
-        config.model = ConfigDict({"name": "mine", "width": 4, "dropout": 0.5})
+        config.model = ConfigDict({})
     return config
 """
 
 
 class MyNetwork(nn.Module):
-    """A network as somebody writes it who has read CONTRIBUTING."""
+    """A network as a reader of CONTRIBUTING writes it."""
 
     classes: int
     width: int = 8
@@ -48,16 +48,38 @@ class MyNetwork(nn.Module):
         return nn.Dense(self.classes)(nn.Dropout(self.dropout, deterministic=not active)(x))
 
 
-def test_new_system_trains_and_predicts(prepared, tmp_path, monkeypatch):
+class Least(nn.Module):
+    """The least that a network is: no dropout, no BatchNorm, no fields of its own."""
+
+    classes: int
+    axis_name: str | None = None
+    inputs = "edges"
+
+    @nn.compact
+    def __call__(self, inputs, *, train, dropout=None):
+        return nn.Dense(self.classes)(inputs.mean((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("network", "fields", "mc_samples"),
+    [(MyNetwork, {"width": 4, "dropout": 0.5}, 4), (Least, {}, 0)],
+)
+def test_new_system_trains_and_predicts(
+    network, fields, mc_samples, prepared, tmp_path, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "fer_jax.systems.mine", sys.modules[__name__])
-    monkeypatch.setitem(systems.SYSTEMS, "mine", systems.System("mine.MyNetwork"))
-    put(tmp_path / "mine_synthetic.py", CONFIG)
+    monkeypatch.setitem(systems.SYSTEMS, "mine", systems.System(f"mine.{network.__name__}"))
+    text = CONFIG.replace("{}", str({"name": "mine", **fields}))
+    put(tmp_path / "mine_synthetic.py", text)
     config = load_config(str(tmp_path / "mine_synthetic.py"))
     config.data.path = str(prepared)
     run = FinishedRun(tmp_path / "run", prepared, train(config, tmp_path / "run")[1])
-    assert run.metrics["single_samples"]["mc_samples"] == 4 and "Model mine" in run.report
-    predictor = fer_jax.load_model(run.bundle)
-    assert isinstance(predictor.module, MyNetwork) and predictor.module.width == 4
+    single = run.metrics["single_pass"]
+    assert (single["mc_samples"] if single else 0) == mc_samples and "Model mine" in run.report
+    assert ("mc_dropout" in run.metrics["inference_modes"]) == bool(mc_samples)
+    model = fer_jax.load_model(run.bundle)
+    assert isinstance(model.module, network) and len(model.classes) == model.module.classes
+    assert all(getattr(model.module, name) == value for name, value in fields.items())
 
 
 class MyDataset:

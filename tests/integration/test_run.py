@@ -130,7 +130,7 @@ def test_command_killed_and_interrupted_resumes_to_same_numbers(
     process.send_signal(signal.SIGINT)
     shown, _ = process.communicate()
     assert process.returncode == 1
-    assert "interrupted: the same command continues from the last checkpoint" in shown
+    assert "interrupted: the same command resumes from the last checkpoint" in shown
     assert "Traceback" not in shown
 
     monkeypatch.chdir(ROOT)

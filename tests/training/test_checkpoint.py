@@ -12,6 +12,7 @@ import pytest
 
 import fer_jax
 from fer_jax.data.model_inputs import model_inputs
+from fer_jax.experiments import bundle as bundle_room
 from fer_jax.experiments.bundle import Bundle, InputSpec, Record
 from fer_jax.faces import landmarks
 from fer_jax.faces.landmarks import ALIGNED, Framing
@@ -194,7 +195,7 @@ def test_bundle_without_a_field_is_damaged(damaged, field):
 
 
 def test_newer_bundle_asks_for_an_update(damaged):
-    path = damaged(bundle_version=checkpoint.BUNDLE_VERSION + 1)
+    path = damaged(bundle_version=bundle_room.VERSION + 1)
     (path / "weights.msgpack").write_bytes(b"a new format")
     with pytest.raises(ValueError, match="written by a newer fer_jax .bundle 2.: update"):
         fer_jax.load_model(path)
@@ -262,15 +263,10 @@ def test_reference_graph_survives_the_bundle(tmp_path):
     module = STBLN(classes=3, widths=(4, 6), dropout=0.3)
     inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
     variables = random_variables(module, inputs)
-    checkpoint.save_bundle(
-        tmp_path, name="x", model=MODEL, variables=variables,
-        recalibrated_stats=variables["batch_stats"], classes=("a", "b", "c"), frames=4,
-        frame_rule="ends", features="position", graph=graph, window_seconds=1.0,
-    )  # fmt: skip
+    plain_bundle(variables, InputSpec(4, "ends", "position", graph, 1.0)).write(tmp_path)
     loaded = fer_jax.load_model(tmp_path)
-    assert (
-        loaded.spec.graph.mode == "reference" and loaded.spec.graph.edges.shape == graph.edges.shape
-    )
+    assert loaded.spec.graph.mode == "reference"
+    assert loaded.spec.graph.edges.shape == graph.edges.shape
     assert loaded.threshold is None
 
 

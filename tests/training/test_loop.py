@@ -245,10 +245,10 @@ def plain_batch():
     return {"x": x, "weight": weight, "label": label.astype(np.int32)}
 
 
-def plain_step(batch, parts=1):
+def plain_step(batch, microbatches=1):
     """States and metrics of one step."""
     step = program.make_train_step(
-        Plain(), TASK, optax.sgd(0.1), lambda batch: batch["x"], parts=parts
+        Plain(), TASK, optax.sgd(0.1), lambda batch: batch["x"], microbatches=microbatches
     )
     states = program.create_train_states(Plain(), optax.sgd(0.1), batch["x"], [0])
     batches = parallel.shard({name: leaf[None, None] for name, leaf in batch.items()})
