@@ -2,34 +2,16 @@
 
 import pathlib
 
-import jax
-import numpy as np
 import pytest
 
-from fer_jax.experiments.bundle import Bundle, InputSpec
-from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
-from fer_jax.synthetic import clips
-from fer_jax.systems import SYSTEMS
+from fer_jax.synthetic.clips import CLASSES
+from tests.bundles import LANDMARKS, write_bundle
 
 nbclient = pytest.importorskip("nbclient", reason="needs the extra: pip install .[notebook]")
 nbformat = pytest.importorskip("nbformat")
 
 ROOT = pathlib.Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks/quickstart.ipynb"
-
-
-def make_bundle(path, threshold):
-    """Saves a tiny model with random weights."""
-    graph = make_graph(centre(inner(MEAN_FACE)))
-    fields = {"widths": [4, 4], "classes": len(clips.CLASSES)}
-    inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
-    variables = SYSTEMS["st_bln"].network(**fields).init(jax.random.key(0), inputs, train=False)
-    model, stats = {"name": "st_bln", **fields}, variables["batch_stats"]
-    spec = InputSpec(4, "uniform", "position", graph, window_seconds=2.0)
-    bundle = Bundle(
-        "tiny", "classification", model, clips.CLASSES, spec, variables, stats, threshold
-    )
-    bundle.write(path)
 
 
 @pytest.fixture
@@ -46,7 +28,8 @@ def test_the_stored_notebook_is_valid_and_clean(stored):
 
 @pytest.mark.parametrize("threshold", [None, 0.0])
 def test_notebook_runs_headless(stored, tmp_path, monkeypatch, threshold):
-    make_bundle(tmp_path / "model", threshold)
+    how = {"rule": "uniform", "seconds": 2.0}
+    write_bundle(tmp_path / "model", LANDMARKS, CLASSES, threshold, **how)
     monkeypatch.setenv("FER_JAX_BUNDLE", str(tmp_path / "model"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     place = {"metadata": {"path": str(NOTEBOOK.parent)}}

@@ -7,53 +7,32 @@ import sys
 import weakref
 
 import cv2
-import jax
 import numpy as np
 import pandas as pd
 import pytest
 
 import fer_jax
 from fer_jax.commands.predict import main
-from fer_jax.experiments.bundle import Bundle, InputSpec, Record
-from fer_jax.faces.landmarks import ALIGNED, FER2013, MEAN_FACE, centre, inner, make_graph
+from fer_jax.faces.landmarks import ALIGNED, FER2013
 from fer_jax.predict.api import predict_clips, predict_frames
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import CLASSES, make_clip, render, write_video
-from fer_jax.systems import SYSTEMS, build
+from tests.bundles import CROPS, LANDMARKS, write_bundle
 
 FPS = 25.0
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    """A tiny untrained model: what it says is worth nothing, how it says it is tested here."""
     path = tmp_path_factory.mktemp("bundle")
-    graph = make_graph(centre(inner(MEAN_FACE)) * 100)
-    model = {"name": "st_bln", "classes": len(CLASSES), "widths": [4, 4]}
-    module = SYSTEMS["st_bln"].network(classes=len(CLASSES), widths=(4, 4))
-    inputs = np.zeros((1, 4, len(graph.edges), 2), np.float32)
-    variables = module.init(jax.random.key(0), inputs, train=False)
-    spec = InputSpec(4, "ends", "position", graph, window_seconds=0.8)
-    stats = variables["batch_stats"]
-    Bundle("tiny", "classification", model, CLASSES, spec, variables, stats, 0.5).write(path)
-    return path
+    return write_bundle(path, LANDMARKS, CLASSES, 0.5, rule="ends", seconds=0.8)
 
 
 @pytest.fixture(scope="module")
 def crop_bundle(tmp_path_factory):
-    """A tiny untrained FER-GCN, which looks at the middle 28 of crops 32 wide."""
     path = tmp_path_factory.mktemp("crop_bundle")
-    graph = make_graph(centre(inner(MEAN_FACE)) * 100)
-    model = {"name": "fer_gcn", "stages": [[4, 1], [8, 1]], "features": 8, "dropout": 0.5}
-    module = build(model, len(CLASSES), graph, frames=4)
-    inputs = np.zeros((1, 4, 28, 28, 3), np.float32)
-    variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
-    spec = InputSpec(4, "middles", "position", graph, 0.8, crop_size=28, prepared_size=32)
-    stats, record = variables["batch_stats"], Record(dataset={"scaled": True})
-    bundle = Bundle("tiny", "classification", model, CLASSES, spec, variables, stats, 1.9, record)
-    bundle.write(path)
-    return path
+    return write_bundle(path, CROPS, CLASSES, 1.9, rule="middles", seconds=0.8)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 
 import cv2
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,50 +10,27 @@ import pytest
 import fer_jax
 from fer_jax.commands.predict import main
 from fer_jax.data.frame_selection import window_frames
-from fer_jax.experiments.bundle import Bundle, InputSpec
-from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.predict.api import predict_clips, predict_frames
 from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import ACTION_UNITS, make_clip, render
-from fer_jax.systems import build
+from tests.bundles import CROPS, LANDMARKS, write_bundle
 
 FPS, FRAMES = 25.0, 4
 UNITS = tuple(f"AU{index:02d}" for index in ACTION_UNITS)
 
 
-def make_bundle(path, model, inputs, **more):
-    """A tiny untrained model: what it says is worth nothing, how it says it is tested here."""
-    graph = make_graph(centre(inner(MEAN_FACE)) * 100)
-    if inputs is None:
-        inputs = np.zeros((1, FRAMES, len(graph.edges), 2), np.float32)
-    module = build(model, len(UNITS), graph, frames=FRAMES)
-    variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
-    spec = InputSpec(FRAMES, "windows", "position", graph, FRAMES / FPS, **more)
-    Bundle(
-        name="tiny",
-        task="action_units",
-        model=model,
-        classes=UNITS,
-        spec=spec,
-        variables=variables,
-        recalibrated_stats=variables["batch_stats"],
-        threshold=(0.5, None, *[0.5] * (len(UNITS) - 2)),
-    ).write(path)
-    return path
+HOW = {"rule": "windows", "seconds": FRAMES / FPS, "task": "action_units"}
+LIMITS = (0.5, None, *[0.5] * (len(UNITS) - 2))
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    model = {"name": "st_bln", "widths": [4, 4]}
-    return make_bundle(tmp_path_factory.mktemp("bundle"), model, None)
+    return write_bundle(tmp_path_factory.mktemp("bundle"), LANDMARKS, UNITS, LIMITS, **HOW)
 
 
 @pytest.fixture(scope="module")
 def crop_bundle(tmp_path_factory):
-    model = {"name": "fer_gcn", "stages": [[4, 1], [8, 1]], "features": 8, "dropout": 0.5}
-    inputs = np.zeros((1, FRAMES, 28, 28, 3), np.float32)
-    path = tmp_path_factory.mktemp("crop_bundle")
-    return make_bundle(path, model, inputs, crop_size=28, prepared_size=32)
+    return write_bundle(tmp_path_factory.mktemp("crop_bundle"), CROPS, UNITS, LIMITS, **HOW)
 
 
 @pytest.fixture(scope="module")

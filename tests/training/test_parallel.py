@@ -73,7 +73,7 @@ def networks(clips: Clips):
         )
         return {**clip, "frames": frames, "crop_landmarks": landmarks}
 
-    frames = clips.frames.shape[1]
+    frames = clips.crops.frames.shape[1]
     fields = {"features": 8, "modules": 1, "stages": ((4, 1),), "dropout": 0.2}
     return FERGCN(classes=len(clips.classes), frames=frames, **fields), change
 
