@@ -1,5 +1,6 @@
 """What the package imports before it works: commands start fast, the core needs no extra."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 from fer_jax import installation
 
+ROOT = pathlib.Path(__file__).parents[2]
 LATE = {
     "scipy", "sklearn", "matplotlib", "pandas", "orbax", "tensorflow_datasets", "tensorboardX",
     "grain", "array_record", "pyarrow", "dlib", "cv2",
@@ -16,7 +18,7 @@ EXTRAS = ("tensorflow_datasets", "array_record", "grain", "tensorboardX", "dlib"
 
 def run(code, *arguments):
     call = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(call, capture_output=True, text=True, check=False)
+    return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,7 @@ def run(code, *arguments):
         # up to the first compile, but for what reads the data
         ("import fer_jax.commands.train, fer_jax.systems, fer_jax.experiments.run", LATE),
         ("import fer_jax.predict.load", LATE),
+        ("import preprocess.__main__", {"dlib", "jax", "pandas", "tensorflow_datasets", "torch"}),
     ],
 )
 def test_import_leaves_the_slow_packages(code, late):

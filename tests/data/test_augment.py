@@ -1,4 +1,4 @@
-"""Augmentation: a true mirror, a turn about the nose, the shares of the paper's 14 variants."""
+"""Augmentation: mirror, rotation about the nose, shares of the paper's 14 variants."""
 
 import functools
 
@@ -145,9 +145,16 @@ def dot(image):
     return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
 
 
-crop_and_turn = quick(
-    functools.partial(augment.augment_crops, size=40, degrees=15.0, brightness=0.0, contrast=0.0)
-)
+DARK = {"brightness": 0.0, "contrast": 0.0}  # light stays as it is
+STILL = {"flip": False, **DARK}
+crop_and_turn = quick(functools.partial(augment.augment_crops, size=40, degrees=15.0, **DARK))
+
+
+def drawn_crops(count, images, points, **options):
+    """Frames and landmarks of many draws of one clip."""
+    draw = jax.vmap(lambda key: augment.augment_crops(key, images, points, **options))
+    frames, moved = quick(draw)(jax.random.split(jax.random.key(0), count))
+    return np.asarray(frames), np.asarray(moved)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -180,16 +187,13 @@ def test_augment_crops_changes_all_frames_alike():
 def test_light_changes_within_its_range_and_clips_differ():
     images = np.full((2, 8, 8, 3), 100, np.uint8)
     points = np.zeros((2, 68, 2), np.float32)
-    draw = quick(jax.vmap(lambda key: augment.augment_crops(key, images, points)[0].mean()))
-    levels = draw(jax.random.split(jax.random.key(0), 40))
+    levels = drawn_crops(40, images, points)[0].mean((1, 2, 3, 4))
     assert 80 <= levels.min() < 90 and 110 < levels.max() <= 120
 
 
 def test_light_stays_within_0_to_255():
     bright, points = np.full((1, 8, 8, 3), 250, np.uint8), np.zeros((1, 68, 2), np.float32)
-    light = functools.partial(augment.augment_crops, brightness=0.5, contrast=0.0)
-    draw = quick(jax.vmap(lambda key: light(key, bright, points)[0]))
-    frames = draw(jax.random.split(jax.random.key(0), 20))
+    frames, _ = drawn_crops(20, bright, points, brightness=0.5, contrast=0.0)
     assert frames.max() == 255 and frames.min() > 100
 
 
@@ -214,14 +218,7 @@ def test_crops_are_mirrored_half_the_time_and_cut_everywhere():
     image[0, :, :, 0] = np.arange(6) * 10
     image[0, :, :, 1] = np.arange(6)[:, None] * 10
     points = np.zeros((1, 68, 2), np.float32)
-    cut = quick(
-        jax.vmap(
-            lambda key: augment.augment_crops(
-                key, image, points, size=4, brightness=0.0, contrast=0.0
-            )[0][0]
-        )
-    )
-    crops = np.asarray(cut(jax.random.split(jax.random.key(0), 400)))
+    crops = drawn_crops(400, image, points, size=4, **DARK)[0][:, 0]
     mirrored = crops[:, 0, 0, 0] > crops[:, 0, 1, 0]
     assert 160 <= mirrored.sum() <= 240
     left = np.where(mirrored, crops[:, 0, -1, 0], crops[:, 0, 0, 0]) / 10
@@ -241,12 +238,8 @@ def test_angles_are_drawn_from_the_list_alike_for_all_frames():
     points[[48, 54], 1] = 30.0  # the corners of the mouth, level
     points = np.stack([points, points + 1])
 
-    def draw(key):
-        options = {"angles": ANGLES, "brightness": 0.0, "contrast": 0.0}
-        _, moved = augment.augment_crops(key, image, points, **options)
-        return moved[:, 54] - moved[:, 48]
-
-    across = np.asarray(quick(jax.vmap(draw))(jax.random.split(jax.random.key(0), 2800)))
+    moved = drawn_crops(2800, image, points, angles=ANGLES, **DARK)[1]
+    across = moved[:, :, 54] - moved[:, :, 48]
     degrees = np.rad2deg(np.arctan2(across[..., 1], across[..., 0]))
     np.testing.assert_allclose(degrees[:, 0], degrees[:, 1], atol=1e-3)
     nearest = np.abs(degrees[:, :1] - ANGLES)
@@ -257,8 +250,7 @@ def test_angles_are_drawn_from_the_list_alike_for_all_frames():
 
 def test_landmarks_turn_with_the_crops_of_one_angle():
     images, points = dotted()
-    options = {"flip": False, "brightness": 0.0, "contrast": 0.0}
-    change = quick(functools.partial(augment.augment_crops, angles=(30.0,), **options))
+    change = quick(functools.partial(augment.augment_crops, angles=(30.0,), **STILL))
     frames, moved = change(jax.random.key(0), images, points)
     expected, at = rotate(images, points, 30.0)
     np.testing.assert_allclose(frames, expected, atol=1e-4)
@@ -271,9 +263,7 @@ def test_landmarks_turn_with_the_crops_of_one_angle():
 def test_augment_crops_draws_all_fourteen_variants():
     image = jnp.asarray(np.random.default_rng(0).integers(0, 255, (1, 12, 12, 3)), jnp.uint8)
     points = np.zeros((1, 68, 2), np.float32)
-    options = {"angles": ANGLES, "brightness": 0.0, "contrast": 0.0}
-    draw = quick(jax.vmap(lambda key: augment.augment_crops(key, image, points, **options)[0]))
-    drawn = np.asarray(draw(jax.random.split(jax.random.key(0), 400)))[:, 0]
+    drawn = drawn_crops(400, image, points, angles=ANGLES, **DARK)[0][:, 0]
     wanted = [np.asarray(rotate(image, points, angle)[0])[0] for angle in ANGLES]
     wanted += [turned[:, ::-1] for turned in wanted]
     distance = np.array([[np.abs(each - other).max() for other in wanted] for each in drawn])
@@ -284,8 +274,7 @@ def test_augment_crops_draws_all_fourteen_variants():
 def test_light_that_is_off_changes_nothing_and_is_not_computed():
     images, points = dotted()
     images[0, 0, 0] = 255
-    options = {"flip": False, "brightness": 0.0, "contrast": 0.0}
-    change = quick(functools.partial(augment.augment_crops, **options))
+    change = quick(functools.partial(augment.augment_crops, **STILL))
     frames, moved = change(jax.random.key(0), images, points)
     np.testing.assert_array_equal(frames, images)
     np.testing.assert_array_equal(moved, points)

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs import base, ir3d_cross
+from configs import base
 from fer_jax.data import crops, cross_database
 from fer_jax.data import folds as data_folds
 from fer_jax.data.clips import Crops
-from fer_jax.experiments import validate
 from fer_jax.faces import labels
 from fer_jax.faces.landmarks import ALIGNED, FER2013
 from fer_jax.tasks import evaluation
@@ -99,22 +98,6 @@ def test_crops_of_other_framings_are_refused(make_clips):
     aligned = recorded(make_clips(), "two")
     with pytest.raises(ValueError, match=r"a 2\.74 eye .* at 0\.593 .*, b 2\.5 eye .* 0\.5 of"):
         cross_database.join({"a": first}, ("b", aligned))
-
-
-def test_config_of_an_impossible_cross_is_refused():
-    good = ir3d_cross.get_config("ckplus")
-    validate.check(good)
-    for field, value, message in (
-        ("data.train_on", (), "need each other"),
-        ("data.train_on", (("mmi", "data/mmi"),), "dataset, path, frame_rule"),
-        ("data.train_on", (("ckplus", "data/mmi", "last"),), "ckplus is there twice"),
-        ("protocol.name", "holdout", "need each other"),
-        ("protocol.repeats", 2, "one division"),
-    ):
-        config = ir3d_cross.get_config("ckplus")
-        config.update_from_flattened_dict({field: value})
-        with pytest.raises(ValueError, match=message):
-            validate.check(config)
 
 
 def evaluated_run(make_clips, doubt):

@@ -7,11 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs import stbln_synthetic
 from fer_jax.data import folds, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.data.frame_selection import piece_frames, select_frames, thin_frames
-from fer_jax.experiments import validate
 from fer_jax.experiments.bundle import InputSpec
 from fer_jax.predict.windows import Options, predict_windows
 from fer_jax.tasks import TASKS
@@ -198,23 +196,6 @@ def test_recordings_too_short_for_a_piece_are_counted(prepared):
     assert len(left) == (counts // size).sum()
     with pytest.raises(load.NotPreparedError, match="none of the 42 recordings .*frames=?"):
         load.load_clips(prepared, int(counts.max()) + 1, "pieces")
-
-
-@pytest.mark.parametrize("rule", ["pieces", "apex_pieces"])
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"protocol.name": "by_sequence"}, "would evaluate on pieces of recordings trained on"),
-        ({"data.frames_per_second": 5.0}, "thins clips, not"),
-    ],
-)
-def test_config_that_pieces_contradict_is_refused(rule, fields, words):
-    config = stbln_synthetic.get_config()
-    config.update_from_flattened_dict({"data.frame_rule": rule})
-    validate.check(config)
-    config.update_from_flattened_dict(fields)
-    with pytest.raises(ValueError, match=words):
-        validate.check(config)
 
 
 @pytest.mark.parametrize(("fps", "steps"), [(20.0, 1), (60.0, 3)])

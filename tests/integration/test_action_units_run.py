@@ -1,4 +1,4 @@
-"""Whole runs that learn action units, of every kind of model: report and bundle."""
+"""Whole runs on action units, one for each kind of model: report and bundle."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Whole runs of a model that looks at face crops: streamed, in memory, stopped, pretrained."""
+"""Whole runs of a model of face crops: streamed, in memory, interrupted, pretrained."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Whole runs that learn valence and arousal: from votes to report, bundle and drawn videos."""
+"""Whole runs on valence and arousal: from votes to report, bundle and annotated videos."""
 
 import dataclasses
 import json
@@ -66,7 +66,7 @@ def test_report_tells_errors_intervals_and_published_figures(finished):
 
 
 def test_training_reduces_errors(finished):
-    """Bright is happy: errors stay well below those of always saying the mean."""
+    """Bright images are happy: errors stay well below those of a constant prediction."""
     row = finished.metrics["inference_modes"]["recalibrated"]["dimensions"]["valence"]
     assert row["rmse"] < 0.7 * row["label_deviation"] and row["pearson"] > 0.8
 
@@ -93,7 +93,7 @@ def test_bundle_repeats_predictions_of_run(finished):
 
 
 def test_best_weights_on_validation_are_kept(prepared_ferplus, tmp_path, monkeypatch):
-    """Also by a run that was interrupted after its best epoch, and before the last."""
+    """Also by a run interrupted between its best epoch and the last."""
     fields = {"train.select_checkpoint": "best", "train.epochs": 5, "optimizer.learning_rate": 0.05,
               "model.dropout": 0.0}  # fmt: skip
     found, _ = train(dimensions_config(prepared_ferplus, **fields), tmp_path / "whole")
@@ -157,7 +157,7 @@ def test_compared_in_a_table(finished, tmp_path, monkeypatch, capsys):
 
 
 def test_cross_validation_has_no_validation_part(prepared_ferplus, tmp_path):
-    """So intervals are measured on the other folds, and the last epoch is kept."""
+    """Intervals are then measured on the other folds, and the last epoch is kept."""
     fields = {"protocol.name": "subject_kfold", "protocol.folds": 2, "train.epochs": 1,
               "train.select_checkpoint": "best"}  # fmt: skip
     found, _ = train(dimensions_config(prepared_ferplus, **fields), tmp_path)
@@ -170,7 +170,7 @@ def test_cross_validation_has_no_validation_part(prepared_ferplus, tmp_path):
 
 
 def test_training_begins_with_a_bundle(finished, tmp_path):
-    """Arousal alone out of the network for two; nothing is learnt, so it says the same."""
+    """Takes arousal from a network for two; without training the predictions stay the same."""
     fields = {"pretrained": str(finished.bundle), "data.classes": ("arousal",), "train.epochs": 1,
               "optimizer.learning_rate": 0.0}  # fmt: skip
     _, shown = train(dimensions_config(finished.prepared, **fields), tmp_path)
@@ -181,7 +181,7 @@ def test_training_begins_with_a_bundle(finished, tmp_path):
 
 
 def test_landmark_models_learn_dimensions(prepared, tmp_path, monkeypatch):
-    """Any model with an output a dimension; here of synthetic faces, rated by their class."""
+    """A landmark model on synthetic faces with one random rating per class."""
 
     def rated(*arguments, target, **options):
         assert target == "votes"

@@ -74,7 +74,7 @@ def test_new_system_trains_and_predicts(
     config = load_config(str(tmp_path / "mine_synthetic.py"))
     config.data.path = str(prepared)
     run = FinishedRun(tmp_path / "run", prepared, train(config, tmp_path / "run")[1])
-    single = run.metrics["single_pass"]
+    single = run.metrics["single_samples"]
     assert (single["mc_samples"] if single else 0) == mc_samples and "Model mine" in run.report
     assert ("mc_dropout" in run.metrics["inference_modes"]) == bool(mc_samples)
     model = fer_jax.load_model(run.bundle)

@@ -1,4 +1,4 @@
-"""`python -m fer_jax.predict` from a bundle and real files to tables, videos and figures."""
+"""`python -m fer_jax.predict`: from a bundle and files to tables, videos and figures."""
 
 import json
 import shutil

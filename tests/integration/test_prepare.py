@@ -260,13 +260,6 @@ def test_longer_list_costs_only_its_new_clips(tmp_path):
     assert examples(tmp_path / "out").keys() == {"a.csv", "c.csv"}
 
 
-def test_starting_up_imports_nothing_heavy():
-    heavy = "{'dlib', 'jax', 'pandas', 'tensorflow_datasets', 'torch'}"
-    code = f"import sys, preprocess.__main__; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stderr
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

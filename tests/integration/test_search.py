@@ -1,4 +1,4 @@
-"""The whole command for PST-BLN on tiny data: search, resume, retrain what was found."""
+"""The whole command for PST-BLN on tiny data: search, resume, training of the found network."""
 
 import json
 import shutil

@@ -1,3 +1,5 @@
+"""Annotated frames and videos: landmarks, sizes, the window of each frame."""
+
 import io
 import pickle
 
@@ -23,13 +25,6 @@ def row(label="happiness", chance=0.7, abstained=False, start=0.0, end=1.0):
         "entropy": float(-(p * np.log(p)).sum()), "mutual_information": 0.1, "agreement": 0.93,
         "frames": 20, "abstained": abstained,
     }  # fmt: skip
-
-
-def faceless(start=0.0, end=1.0):
-    indices = dict.fromkeys((*CLASSES, "entropy", "mutual_information", "agreement"), np.nan)
-    return (
-        row(start=start, end=end) | indices | {"label": "no face", "frames": 0, "abstained": True}
-    )
 
 
 def picture(width, height):
@@ -124,15 +119,6 @@ def test_frames_of_other_sizes_do_not_get_lost(tmp_path):
     annotate.draw_clip(source, table(row()), CLASSES, None, spool, annotate=tmp_path / "out.mp4")
     capture = cv2.VideoCapture(str(tmp_path / "out.mp4"))
     assert sum(1 for _ in iter(lambda: capture.read()[0], False)) == 3
-
-
-def test_figure_without_video(tmp_path):
-    source, spool = clip([picture(640, 360)] * 20)
-    rows = table(row(), faceless(start=1.0, end=2.0))
-    annotate.draw_clip(source, rows, CLASSES, 1.2, spool, figure=tmp_path / "out.png")
-    image = cv2.imread(str(tmp_path / "out.png"))
-    assert image.shape[1] >= 270  # 9 inches
-    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_file_that_cannot_be_written_is_named(tmp_path):

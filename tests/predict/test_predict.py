@@ -1,3 +1,5 @@
+"""Prediction of clips and frames: rows, messages, files and tables of a model that is faked."""
+
 import dataclasses
 import io
 import itertools
@@ -18,14 +20,14 @@ from fer_jax.faces.landmarks import FER2013, MEAN_FACE
 from fer_jax.predict import api, sources, tables
 from fer_jax.predict.windows import ClipProblem, Options, columns
 from fer_jax.uncertainty import summarise
-from tests.official_trees import write_openface
+from tests.official_trees import write_faces
 
 CLASSES = ("anger", "joy", "calm")
 
 
 @pytest.fixture
 def predictor():
-    """Says joy the further right the face is; 12 passes that differ a little."""
+    """A fake model: joy grows with the face's x; its MC samples differ a little."""
 
     def answer(landmarks, *, mc_samples, seed, frame_width):
         joy = np.clip(landmarks[..., 0].mean() / (frame_width or 640), 0.05, 0.95)
@@ -45,7 +47,7 @@ def write_faces(path, frames=25, first=1, lost=(), x=500.0, **columns):
     success = [int(index not in lost) for index in range(frames)]
     points = np.tile(MEAN_FACE * 40 + [x, 240], (frames, 1, 1))
     columns |= {"frame": numbers, "timestamp": (numbers - 1) / 10, "success": success}
-    return write_openface(path, points, **columns)
+    return write_faces(path, points, **columns)
 
 
 def test_landmark_files_need_no_detector(predictor, tmp_path, monkeypatch):
@@ -118,7 +120,7 @@ def test_frame_numbers_out_of_all_bounds_skip_the_clip(predictor, tmp_path):
         assert len(said) == 1 and message in said[0]
 
 
-def test_bad_clips_are_named_and_the_rest_goes_on(predictor, tmp_path):
+def test_bad_clips_are_named_and_the_rest_is_predicted(predictor, tmp_path):
     (tmp_path / "text.csv").write_text("a,b\n1,2\n")
     (tmp_path / "broken.mp4").write_bytes(b"no video at all")
     (tmp_path / "notes.txt").write_text("hello")
@@ -179,7 +181,7 @@ def test_rows_do_not_depend_on_what_else_is_predicted(predictor, tmp_path):
 
 @pytest.fixture
 def crop_predictor(predictor):
-    """Says joy the brighter the crops are."""
+    """A fake model: joy grows with the brightness of the crops."""
 
     def answer(crops, *, mc_samples, seed, frame_width):
         assert crops.shape == (1, 4, 32, 32, 3) and crops.dtype == np.uint8
@@ -193,7 +195,7 @@ def crop_predictor(predictor):
     return predictor
 
 
-def test_landmarks_alone_cannot_be_looked_at(monkeypatch, crop_predictor, tmp_path, capsys):
+def test_crop_model_refuses_landmarks_alone(monkeypatch, crop_predictor, tmp_path, capsys):
     path = write_faces(tmp_path / "a.csv")
     said = []
     assert api.predict_clips(crop_predictor, [path], say=said.append).empty
@@ -222,7 +224,7 @@ def test_frames_with_known_landmarks_need_no_detector(crop_predictor, monkeypatc
     assert [(row["start"], row["end"]) for row in rows] == [(0, 1), (1, 2)]
 
 
-def test_faces_are_cut_as_the_model_learnt_them(crop_predictor):
+def test_faces_are_cut_with_the_framing_of_training(crop_predictor):
     from fer_jax.faces.crop import cut_crop
 
     images = list(np.random.default_rng(0).integers(0, 256, (4, 240, 320, 3), np.uint8))
@@ -248,7 +250,7 @@ def test_frames_work_for_models_of_landmarks_and_cost_no_crops(predictor, monkey
     assert not list(rows)
 
 
-def test_camera_answers_while_it_runs(crop_predictor):
+def test_predict_frames_yields_rows_while_a_camera_runs(crop_predictor):
     taken = []
 
     def camera():
@@ -353,20 +355,12 @@ def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--mc-samples", "0"),
-        ("--window", "-1"),
-        ("--stride", "x"),
-        ("--fps", "inf"),
-        ("--width", "-5"),
-        ("--unknown",),
-    ],
+    "argument", ["--mc-samples=0", "--window=-1", "--stride=x", "--fps=inf", "--width=-5", "--any"]
 )
-def test_wrong_options_are_refused(tmp_path, arguments, capsys):
+def test_wrong_options_are_refused(argument, capsys):
     with pytest.raises(SystemExit, match="2"):
-        predict.main(["bundle", "clip.mp4", *arguments])
-    assert arguments[0] in capsys.readouterr().err
+        predict.main(["bundle", "clip.mp4", argument])
+    assert argument.partition("=")[0] in capsys.readouterr().err
 
 
 # --- files that are left behind -------------------------------------------------------------
@@ -406,7 +400,7 @@ def test_one_clip_is_drawn_into_a_file_or_a_folder(tmp_path):
         (options("a.csv", out="a.csv"), "would be overwritten"),
     ],
 )
-def test_outputs_that_cannot_be_are_refused_before_any_work(wrong, message):
+def test_impossible_outputs_are_refused_before_any_work(wrong, message):
     with pytest.raises(ValueError, match=message):
         tables.drawn_files(wrong)
 

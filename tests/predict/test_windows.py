@@ -1,3 +1,5 @@
+"""Sliding windows: their frames, the largest face, memory, rows and thresholds."""
+
 import io
 import pickle
 import types
@@ -28,7 +30,7 @@ CLASSES = ("anger", "joy", "calm")
 
 
 def fake_predictor(threshold=0.9, window_seconds=1.0, takes_crops=False):
-    """Says joy the further right the face is, or the brighter its crop; passes differ a little."""
+    """A fake model: joy grows with the face's x, or with the brightness of its crop."""
 
     def predict(clip, *, mc_samples, seed, frame_width):
         if takes_crops:
@@ -101,16 +103,13 @@ def test_only_one_window_is_held():
     assert most <= 22
 
 
-def test_face_that_is_largest_over_the_window_counts():
+def test_largest_face_sums_sizes_over_the_window():
     near, far = face(size=60), face(x=100, size=30)
     window = [{1: near, 0: far}, {0: far}, {0: far}, {}]
     track, detected = largest_face(window)
     assert track == 0  # three times 30 is more than once 60
     assert detected.tolist() == [True, True, True, False]
     assert largest_face(window[:1])[0] == 1
-
-
-def test_nobody_in_the_window():
     track, detected = largest_face([{}, {}])
     assert track is None and detected.tolist() == [False, False]
 

@@ -168,7 +168,7 @@ def test_clip_becomes_video_and_figure(name, tmp_path):
     )  # fmt: skip
     capture = cv2.VideoCapture(str(video))
     assert sum(1 for _ in iter(lambda: capture.read()[0], False)) == 6
-    assert cv2.imread(str(figure)).shape[1] >= 270
+    assert cv2.imread(str(figure)).shape[1] >= 270  # 9 inches
 
 
 # --- timeline and terminal --------------------------------------------------------------------

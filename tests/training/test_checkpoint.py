@@ -141,35 +141,32 @@ def test_predictor_samples_and_summarises(bundle, make_clips, variables):
     np.testing.assert_allclose(plain, jax.nn.softmax(logits, -1), rtol=1e-4, atol=1e-6)
 
 
-def test_predictor_makes_the_features_it_was_trained_on(bundle, make_clips):
+def test_predictor_makes_features_as_in_training(bundle, make_clips):
     predictor, clips = fer_jax.load_model(bundle), make_clips()
-    expected = model_inputs(clips.landmarks[:3], clips.graph.edges, features="motion")
-    np.testing.assert_allclose(predictor.features(clips.landmarks[:3]), expected, atol=1e-5)
-
-
-def test_predictor_scales_to_the_width_it_was_trained_on(bundle, make_clips):
-    predictor, clips = fer_jax.load_model(bundle), make_clips()
-    wide = predictor.deterministic(clips.landmarks[:3] * 2, frame_width=1000)
-    np.testing.assert_allclose(wide, predictor.deterministic(clips.landmarks[:3]), rtol=1e-4)
+    landmarks = clips.landmarks[:3]
+    expected = model_inputs(landmarks, clips.graph.edges, features="motion")
+    np.testing.assert_allclose(predictor.features(landmarks), expected, atol=1e-5)
+    wide = predictor.features(landmarks * 2, frame_width=1000)
+    np.testing.assert_allclose(wide, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(4, 68, 2), (1, 5, 68, 2), (1, 4, 51, 2)])
 def test_wrong_landmarks_are_refused(bundle, shape):
+    predictor = fer_jax.load_model(bundle)
     with pytest.raises(ValueError, match=r"tiny takes landmarks \[B, 4, 68, 2\], got \[.*select"):
-        fer_jax.load_model(bundle).features(np.zeros(shape))
+        predictor.features(np.zeros(shape))
+    with pytest.raises(ValueError, match="NaN"):
+        predictor.features(np.full((1, 4, 68, 2), np.nan))
 
 
 @pytest.mark.parametrize("file", ["model.json", "weights.msgpack"])
 def test_missing_files_are_named(damaged, file):
     path = damaged()
     (path / file).unlink()
-    with pytest.raises(FileNotFoundError, match=f"no model bundle .no {file}.*model/ of a run"):
-        fer_jax.load_model(path)
-
-
-def test_no_bundle_at_all(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is no model bundle"):
-        fer_jax.load_model(tmp_path / "nothing")
+    for folder, name in ((path, file), (path / "nothing", "model.json")):
+        message = f"no model bundle .no {name}.*model/ of a run"
+        with pytest.raises(FileNotFoundError, match=message):
+            fer_jax.load_model(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", None])
@@ -201,15 +198,16 @@ def test_newer_bundle_asks_for_an_update(damaged):
         fer_jax.load_model(path)
 
 
-def test_unknown_model_is_named(damaged):
-    path = damaged(model={**MODEL, "name": "transformer"})
-    with pytest.raises(ValueError, match=r"holds a model 'transformer'; .* knows \['agcn'"):
-        fer_jax.load_model(path)
-
-
-def test_unknown_model_field_is_named(damaged):
-    path = damaged(model={**MODEL, "depth": 3})
-    with pytest.raises(ValueError, match="depth"):
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ({"name": "transformer"}, r"holds a model 'transformer'; .* knows \['agcn'"),
+        ({"depth": 3}, "depth"),
+    ],
+)
+def test_unknown_model_or_field_is_named(damaged, field, message):
+    path = damaged(model={**MODEL, **field})
+    with pytest.raises(ValueError, match=message):
         fer_jax.load_model(path)
 
 
@@ -290,12 +288,6 @@ def test_weights_of_another_shape_are_named_leaf_by_leaf(damaged, bundle):
     checkpoint.save_weights(folder / "weights.msgpack", weights, stats)
     with pytest.raises(ValueError, match=r"missing .*layer1.*temporal.*bias.*head.*\(9, 3\)"):
         fer_jax.load_model(folder)
-
-
-def test_nan_landmarks_are_refused(bundle):
-    predictor = fer_jax.load_model(bundle)
-    with pytest.raises(ValueError, match="NaN"):
-        predictor.features(np.full((1, 4, 68, 2), np.nan))
 
 
 def test_bundle_thins_frames_as_training_did(bundle, tmp_path):

@@ -166,7 +166,11 @@ def test_compile_ahead_measures_memory_by_runs(make_clips):
 
 
 def test_resume_repeats_the_uninterrupted_run(setting):
-    whole, rows = setting.fit(4)
+    seen = []
+    whole, rows = setting.fit(
+        4, after_epoch=lambda states, rows: seen.append((int(states.step[0]), len(rows[0])))
+    )
+    assert seen == [(setting.program.steps * epoch, epoch) for epoch in (1, 2, 3, 4)]
     half, history = setting.fit(2)
     half = jax.tree.map(np.asarray, half)  # as it comes from a checkpoint
     resumed, history = setting.fit(4, states=half, histories=[history])
@@ -179,15 +183,6 @@ def test_folds_share_one_compilation(setting):
     traces, indices = setting.traces, np.arange(24)
     setting.fit(1, learnt=indices[5:], evaluated=indices[:5], seed=9)
     assert setting.traces == traces > 0
-
-
-def test_after_epoch_sees_every_epoch(setting):
-    seen = []
-    setting.fit(
-        3, after_epoch=lambda states, rows: seen.append((int(states.step[0]), len(rows[0])))
-    )
-    steps = setting.program.steps
-    assert seen == [(steps, 1), (2 * steps, 2), (3 * steps, 3)]
 
 
 def test_fit_without_evaluation_clips_logs_no_evaluation(setting):
@@ -228,7 +223,7 @@ def test_predict_does_not_depend_on_the_padding(setting):
 
 
 class Plain(nn.Module):
-    """Without BatchNorm and dropout a sum over parts is the whole batch's gradient."""
+    """Without BatchNorm and dropout the microbatches sum to the gradient of the whole batch."""
 
     axis_name: str | None = None
 
@@ -275,9 +270,9 @@ def test_loss_is_the_mean_over_the_weighted_clips():
     assert float(plain_step(batch)[1]["loss"][0, 0]) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("parts", [2, 4])
-def test_train_step_of_a_batch_in_parts_is_that_of_the_whole(parts):
-    (whole, metrics), (divided, same_metrics) = (plain_step(plain_batch(), n) for n in (1, parts))
+@pytest.mark.parametrize("count", [2, 4])
+def test_train_step_of_microbatches_is_that_of_the_whole_batch(count):
+    (whole, metrics), (divided, same_metrics) = (plain_step(plain_batch(), n) for n in (1, count))
     for ours, theirs in zip(jax.tree.leaves(whole), jax.tree.leaves(divided), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     for name, values in metrics.items():
@@ -308,11 +303,11 @@ def test_check_finite_names_the_first_bad_step(make_clips):
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "copies", "smallest", "expected"),
+    ("batch_size", "repeats", "smallest", "expected"),
     [(8, 1, 18, (8, 2)), (64, 1, 18, (18, 1)), (8, 14, 18, (8, 31)), (5, 1, 5, (5, 1))],
 )
-def test_size_and_number_of_steps(make_clips, batch_size, copies, smallest, expected):
-    config = small_config(**{"train.batch_size": batch_size, "train.repeats_per_epoch": copies})
+def test_size_and_number_of_steps(make_clips, batch_size, repeats, smallest, expected):
+    config = small_config(**{"train.batch_size": batch_size, "train.repeats_per_epoch": repeats})
     made = Setting(make_clips(), config, smallest).program
     assert (made.batch_size, made.steps) == expected
 
@@ -323,7 +318,7 @@ def test_too_few_clips_for_the_devices(make_clips, monkeypatch):
         Setting(make_clips(), small_config(), smallest=7)
 
 
-def test_copies_draw_every_clip_equally_often(make_clips, monkeypatch):
+def test_repeats_draw_every_clip_equally_often(make_clips, monkeypatch):
     setting = Setting(make_clips(), small_config(**{"train.repeats_per_epoch": 4}))
     drawn = []
     monkeypatch.setattr(
@@ -336,6 +331,6 @@ def test_copies_draw_every_clip_equally_often(make_clips, monkeypatch):
     assert drawn[0].shape == (1, 9, 8) and (counts == 4).all()
 
 
-def test_parts_that_do_not_divide_a_batch_are_refused(make_clips):
+def test_microbatches_that_do_not_divide_a_batch_are_refused(make_clips):
     with pytest.raises(ValueError, match="microbatches=3 does not divide the 8 clips"):
         Setting(make_clips(), small_config(**{"train.microbatches": 3}))
