@@ -32,10 +32,10 @@ def small_config(**fields):
 class Setting:
     """One compiled program on tiny clips, shared by the tests of this file."""
 
-    def __init__(self, clips, config, smallest=18, dropout=0.2, widths=(4, 6)):
+    def __init__(self, clips, config, smallest=18, dropout=0.2, module=None):
         self.clips, self.traces = clips, 0
         self.folds = [Fold("fold00", np.arange(smallest), np.arange(smallest, len(clips)))]
-        self.module = STBLN(classes=len(clips.classes), widths=widths, dropout=dropout)
+        self.module = module or STBLN(classes=len(clips.classes), widths=(4, 6), dropout=dropout)
         self.program = program.make_program(self.module, TASK, config, self.features, self.folds)
 
     def features(self, batch):
@@ -156,7 +156,7 @@ def test_fit_of_runs_side_by_side_is_that_of_each_alone(setting, monkeypatch):
 
 
 def test_compile_ahead_measures_memory_by_runs(make_clips):
-    setting = Setting(make_clips(), small_config(), widths=(4,))
+    setting = Setting(make_clips(), small_config(), module=Plain())
     needs = [
         program.compile_ahead(setting.program, setting.states(*range(count)), setting.clips)[1]
         for count in (1, 4)
