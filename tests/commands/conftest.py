@@ -26,9 +26,9 @@ def wheel(once_wheel, tmp_path):
 
 @pytest.fixture(scope="session")
 def once_wheel(tmp_path_factory) -> pathlib.Path:
-    place = tmp_path_factory.mktemp("wheel")
+    folder = tmp_path_factory.mktemp("wheel")
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "fer_jax", place / "fer_jax", ignore=ignored)
+    shutil.copytree(ROOT / "fer_jax", folder / "fer_jax", ignore=ignored)
     for name in ("preprocess", "configs"):
-        shutil.copytree(ROOT / name, place / "fer_jax" / name, ignore=ignored)
-    return place
+        shutil.copytree(ROOT / name, folder / "fer_jax" / name, ignore=ignored)
+    return folder

@@ -43,10 +43,10 @@ def test_crops_are_those_of_the_record(prepared_crops, in_memory):
     record = source[3]
     index = in_memory.clip_ids.index(record["clip_id"].decode())
     chosen = frame_selection.select_frames(record["detected"], FRAMES, "middles")
-    for place, frame in enumerate(chosen):
+    for position, frame in enumerate(chosen):
         start, end = record["crop_offsets"][frame : frame + 2]
         image = cv2.imdecode(record["crops"][start:end], cv2.IMREAD_COLOR)[..., ::-1]
-        np.testing.assert_array_equal(in_memory.crops.frames[index, place], image)
+        np.testing.assert_array_equal(in_memory.crops.frames[index, position], image)
     np.testing.assert_array_equal(
         in_memory.crops.landmarks[index], record["crop_landmarks"][chosen]
     )
@@ -114,10 +114,10 @@ def test_damaged_crop_names_its_clip(recorded, monkeypatch):
 def test_interrupt_stops_decoding(recorded, monkeypatch):
     decoded = []
 
-    def decoded_(self, place, frames):
-        if place == self.records[0]:
+    def decoded_(self, record, frames):
+        if record == self.records[0]:
             raise KeyboardInterrupt
-        decoded.append(place)
+        decoded.append(record)
         time.sleep(0.05)
         return np.zeros((len(frames), *self.shape[2:]), np.uint8)
 

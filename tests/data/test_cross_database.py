@@ -26,8 +26,8 @@ def named(clips, *classes):
 
 
 def recorded(clips, path, size=32, framing=ALIGNED):
-    places = tuple((path, "train", index) for index in range(len(clips)))
-    frames = crops.Recorded(places, tuple(np.arange(4) for _ in places), size)
+    records = tuple((path, "train", index) for index in range(len(clips)))
+    frames = crops.Recorded(records, tuple(np.arange(4) for _ in records), size)
     return dataclasses.replace(clips, crops=Crops(frames, clips.landmarks / 10, framing))
 
 
@@ -100,8 +100,8 @@ def test_crops_of_other_framings_are_refused(make_clips):
         cross_database.join({"a": first}, ("b", aligned))
 
 
-def evaluated_run(make_clips, doubt):
-    """A run that is confident on known datasets, with confidence `doubt` on the unseen one."""
+def evaluated_run(make_clips, confidence_unseen):
+    """A run that is confident on known datasets, not on the unseen one."""
     clips = cross_database.join({"a": make_clips(), "b": make_clips()}, ("c", make_clips()))
     (fold,) = data_folds.cross_database(clips.subjects, clips.splits, 4)
 
@@ -111,7 +111,7 @@ def evaluated_run(make_clips, doubt):
 
     result = {}
     for part, indices, confidence in (
-        ("evaluate", fold.evaluate, doubt), ("validation", fold.validation, 0.99)
+        ("evaluate", fold.evaluate, confidence_unseen), ("validation", fold.validation, 0.99)
     ):  # fmt: skip
         drawn = samples(indices, confidence)
         result |= {f"{part}_samples": drawn, f"{part}_stored": drawn[0]}

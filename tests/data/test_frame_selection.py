@@ -160,7 +160,7 @@ def test_load_clips_makes_each_piece_an_example_of_its_own(loaded):
         assert list(ours) == [theirs[own[name]] for name in recordings]
     assert pieces.landmarks.shape == (len(pieces), 10, 68, 2)
     recorded = pieces.crops.frames
-    frames = [(place, t) for place, chosen in zip(recorded.records, recorded.chosen, strict=True)
+    frames = [(record, t) for record, chosen in zip(recorded.records, recorded.chosen, strict=True)
               for t in chosen]  # fmt: skip
     assert len(set(frames)) == len(frames)
     held = hold_crops(pieces, 2**30)

@@ -44,8 +44,8 @@ def test_frame_inputs_take_the_middle_and_scale_it():
 def test_landmarks_stay_on_the_face_when_the_middle_is_taken(crop_size):
     """A bright pixel at every landmark is there again, and nothing else is bright."""
     rng = np.random.default_rng(0)
-    places = rng.choice(20 * 20, (2, 3, 68))  # in the middle 20 x 20 of 32 x 32
-    points = np.stack([6 + places % 20, 6 + places // 20], -1)  # column, row
+    cells = rng.choice(20 * 20, (2, 3, 68))  # in the middle 20 x 20 of 32 x 32
+    points = np.stack([6 + cells % 20, 6 + cells // 20], -1)  # column, row
     frames = np.zeros((2, 3, 32, 32, 3), np.uint8)
     clip, frame = np.arange(2)[:, None, None], np.arange(3)[:, None]
     frames[clip, frame, points[..., 1], points[..., 0]] = 255

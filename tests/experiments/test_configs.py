@@ -45,7 +45,7 @@ def load(name, *arguments):
 
 
 def preparation(text):
-    """Reader, place and options of the first `python -m preprocess` in a text."""
+    """Reader, folder and options of the first `python -m preprocess` in a text."""
     text = re.sub(r"\\\\?\n\s*", " ", text)  # lines that go on
     words = re.search(r"python -m preprocess ([^(\n,]*)", text).group(1).split()
     named = {flag: words[words.index(flag) + 1] for flag in words if flag in FLAGS}
@@ -286,8 +286,8 @@ def test_3d_inception_resnet_follows_its_paper(dataset):
     assert (config.optimizer.weight_decay, config.optimizer.schedule) == (1e-4, "constant")
     assert config.data.crop_size == 299 and not config.augment.enabled
     crossed = load("ir3d_cross", dataset)
-    learnt = {name: rule for name, _, rule in crossed.data.train_on}
-    rules = {**learnt, dataset: crossed.data.frame_rule}
+    trained = {name: rule for name, _, rule in crossed.data.train_on}
+    rules = {**trained, dataset: crossed.data.frame_rule}
     assert rules == {
         name: inception_resnet_3d.RULES[name] for name in ("ckplus", "disfa", "fera", "mmi")
     }

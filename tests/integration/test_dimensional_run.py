@@ -180,7 +180,7 @@ def test_training_begins_with_a_bundle(finished, tmp_path):
     np.testing.assert_allclose(own["stored_arousal"], other["stored_arousal"], atol=1e-4)
 
 
-def test_landmark_models_learn_dimensions(prepared, tmp_path, monkeypatch):
+def test_landmark_model_trains_on_dimensions(prepared, tmp_path, monkeypatch):
     """A landmark model on synthetic faces with one random rating per class."""
 
     def rated(*arguments, target, **options):

@@ -148,7 +148,7 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
     from fer_jax.faces.crop import cut_crop
     from fer_jax.faces.tracker import follow
 
-    cut, held, seen, answer = [], [], [], Predictor.predict
+    cut, held, seen, predict = [], [], [], Predictor.predict
 
     def counted(image, landmarks, *how):
         crop, points = cut_crop(image, landmarks, *how)
@@ -158,7 +158,7 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
 
     def looked(self, clip, **options):
         seen.append(clip[0].copy())
-        return answer(self, clip, **options)
+        return predict(self, clip, **options)
 
     monkeypatch.setattr("fer_jax.faces.crop.cut_crop", counted)
     monkeypatch.setattr(Predictor, "predict", looked)
@@ -177,7 +177,7 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
         chosen = start + predictor.select(np.ones(10, bool))
         clip = np.stack([cut_crop(*frames[each], 32, framing)[0] for each in chosen])
         np.testing.assert_array_equal(seen[index], clip)
-        summary = answer(predictor, clip[None], mc_samples=8, seed=2)
+        summary = predict(predictor, clip[None], mc_samples=8, seed=2)
         np.testing.assert_allclose(row[list(CLASSES)].astype(float), summary.mean[0], rtol=1e-6)
         assert row["entropy"] == pytest.approx(summary.entropy[0])
     assert (seen[0] != seen[-1]).any()  # the windows differ, so the above can fail

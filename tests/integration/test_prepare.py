@@ -305,7 +305,7 @@ def wait_for_clips(out, index: int, process) -> int:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_run_goes_on_where_it_was(tmp_path, sent):
+def test_stopped_run_resumes(tmp_path, sent):
     pytest.importorskip("dlib")
     out = tmp_path / "out"
     arguments = ["manifest", "--source", slow_source(tmp_path), "--out", out, "--workers", "1"]

@@ -29,13 +29,13 @@ CLASSES = ("anger", "joy", "calm")
 def predictor():
     """A fake model: joy grows with the face's x; its MC samples differ a little."""
 
-    def answer(landmarks, *, mc_samples, seed, frame_width):
+    def respond(landmarks, *, mc_samples, seed, frame_width):
         joy = np.clip(landmarks[..., 0].mean() / (frame_width or 640), 0.05, 0.95)
         joy = joy + np.linspace(-0.04, 0.04, mc_samples)[:, None]
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
-        task="classification", classes=CLASSES, threshold=0.9, predict=answer, record=Record(),
+        task="classification", classes=CLASSES, threshold=0.9, predict=respond, record=Record(),
         spec=InputSpec(4, "uniform", "position", None, window_seconds=1.0), takes_crops=False,
         select=lambda detected, fps: select_frames(detected, 4, "uniform"),
         module=types.SimpleNamespace(inputs="edges"),
@@ -183,14 +183,14 @@ def test_rows_do_not_depend_on_what_else_is_predicted(predictor, tmp_path):
 def crop_predictor(predictor):
     """A fake model: joy grows with the brightness of the crops."""
 
-    def answer(crops, *, mc_samples, seed, frame_width):
+    def respond(crops, *, mc_samples, seed, frame_width):
         assert crops.shape == (1, 4, 32, 32, 3) and crops.dtype == np.uint8
         joy = np.full((mc_samples, 1), np.clip(crops.mean() / 255, 0.05, 0.95))
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     predictor.takes_crops, predictor.module.inputs = True, "frames"
     predictor.spec = dataclasses.replace(predictor.spec, prepared_size=32)
-    predictor.predict = answer
+    predictor.predict = respond
     predictor.record = Record(dataset={"scaled": True})
     return predictor
 
@@ -228,11 +228,11 @@ def test_faces_are_cut_with_the_framing_of_training(crop_predictor):
     from fer_jax.faces.crop import cut_crop
 
     images = list(np.random.default_rng(0).integers(0, 256, (4, 240, 320, 3), np.uint8))
-    answer, looked = crop_predictor.predict, []
+    respond, looked = crop_predictor.predict, []
 
     def look(crops, **options):
         looked.append(crops[0])
-        return answer(crops, **options)
+        return respond(crops, **options)
 
     crop_predictor.predict = look
     crop_predictor.spec = dataclasses.replace(crop_predictor.spec, framing=FER2013)
@@ -374,10 +374,10 @@ def options(*clips, out=None, annotate=None, figure=None):
 
 def test_several_clips_are_drawn_into_a_folder():
     files = tables.drawn_files(options("x/a.mp4", "y/a.mov", "b.csv", annotate="o", figure="f"))
-    names = [place["annotate"].name for place in files]
+    names = [each["annotate"].name for each in files]
     assert names == ["a_annotated.mp4", "a_annotated_2.mp4", "b_annotated.mp4"]
-    assert [place["figure"].name for place in files][2] == "b_timeline.png"
-    assert {place["figure"].parent.name for place in files} == {"f"}
+    assert [each["figure"].name for each in files][2] == "b_timeline.png"
+    assert {each["figure"].parent.name for each in files} == {"f"}
 
 
 def test_one_clip_is_drawn_into_a_file_or_a_folder(tmp_path):

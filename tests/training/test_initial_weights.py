@@ -132,7 +132,7 @@ def test_load_backbone_of_a_whole_network_gives_the_function_of_a_part(name, tmp
 
 
 def test_leaves_beyond_the_cut_are_refused(tmp_path):
-    """Of another block conv3 is missed, and nothing in a file may go without a place."""
+    """Only the cut block may lack conv3, and every weight in a file needs a leaf."""
     weights = random_weights("resnet50")
     weights["layer3.0.conv4.weight"] = weights.pop("layer3.0.conv3.weight")
     path = saved(tmp_path, weights)
@@ -261,7 +261,7 @@ def test_repo_id_is_downloaded(repo, hub, tmp_path, monkeypatch):
 
 
 def test_offline_message_names_the_alternative(hub, monkeypatch, tmp_path):
-    """The package's own answer, with an empty cache and the network forbidden to it."""
+    """The error of huggingface_hub itself, offline with an empty cache."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

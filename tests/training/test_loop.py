@@ -49,15 +49,15 @@ class Setting:
         )
 
     def fit(
-        self, epochs, states=None, histories=None, learnt=None, evaluated=None, seed=3,
+        self, epochs, states=None, histories=None, trained=None, evaluated=None, seed=3,
         after_epoch=None, **options,
     ):  # fmt: skip
         indices = np.arange(len(self.clips))
-        learnt = indices[:18] if learnt is None else learnt
+        trained = indices[:18] if trained is None else trained
         evaluated = indices[18:] if evaluated is None else evaluated
         histories = [[]] if histories is None else histories
         states = self.states() if states is None else states
-        runs = [program.Run(Fold("fold00", learnt, evaluated), seed)]
+        runs = [program.Run(Fold("fold00", trained, evaluated), seed)]
         schedule = loop.Schedule(epochs, **options)
         for states in loop.train_epochs(  # noqa: B020
             self.program, states, self.clips, runs, schedule, histories
@@ -125,7 +125,7 @@ def test_fit_of_runs_side_by_side_is_that_of_each_alone(setting, monkeypatch):
     rows, weights = [], []
     for seed, fold in enumerate(folds):
         states, history = setting.fit(
-            2, states=setting.states(seed), learnt=fold.train, evaluated=fold.evaluate, seed=seed
+            2, states=setting.states(seed), trained=fold.train, evaluated=fold.evaluate, seed=seed
         )
         rows.append(without_speed(history))
         weights.append(program.unstack(states, 0))
@@ -181,7 +181,7 @@ def test_resume_repeats_the_uninterrupted_run(setting):
 def test_folds_share_one_compilation(setting):
     setting.fit(1)
     traces, indices = setting.traces, np.arange(24)
-    setting.fit(1, learnt=indices[5:], evaluated=indices[:5], seed=9)
+    setting.fit(1, trained=indices[5:], evaluated=indices[:5], seed=9)
     assert setting.traces == traces > 0
 
 
@@ -195,7 +195,7 @@ def test_fit_learns_two_kinds_of_motion(make_clips):
     config = small_config(**{"optimizer.learning_rate": 0.05})
     setting = Setting(clips, config, smallest=24, dropout=0.0)
     everything = np.arange(len(clips))
-    state, history = setting.fit(25, learnt=everything, evaluated=everything)
+    state, history = setting.fit(25, trained=everything, evaluated=everything)
     assert history[-1]["train_accuracy"] == 1.0
     assert history[-1]["evaluation_accuracy"] == 1.0
     assert history[-1]["train_loss"] < 0.1 < history[0]["train_loss"]

@@ -32,8 +32,8 @@ def trained(clips: Clips) -> dict[str, np.ndarray]:
     config.train.epochs = 3
     config.optimizer.learning_rate = 0.05
     indices = np.arange(len(clips))
-    learnt, evaluated = indices[: len(clips) - 11], indices[len(clips) - 11 :]
-    run = Run(Fold("fold00", learnt, evaluated), seed=5)
+    train, evaluated = indices[: len(clips) - 11], indices[len(clips) - 11 :]
+    run = Run(Fold("fold00", train, evaluated), seed=5)
     module, change = networks(clips)
 
     def features(batch):
