@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs import base
+from configs import base, pstbln_synthetic
 from fer_jax.data.folds import holdout
 from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln import growth, search_report
@@ -266,11 +266,8 @@ def test_first_state_is_the_grown_parent(make_clips, old, new):
 
 
 def test_found_config_is_complete(tmp_path):
-    config = base.get_config()
-    config.name = "grown"
-    with config.unlocked():
-        config.model.widths = (10, 5)
-    config.search.enabled = True
+    config = pstbln_synthetic.get_config()
+    config.name, config.model.widths = "grown", (10, 5)
     config.optimizer.learning_rate = 0.03125
     config.data.path = "some/'odd' place"
     file = tmp_path / "found.py"
