@@ -20,7 +20,7 @@ from fer_jax.faces.landmarks import FER2013, MEAN_FACE
 from fer_jax.predict import api, sources, tables
 from fer_jax.predict.windows import ClipProblem, Options, columns
 from fer_jax.uncertainty import summarise
-from tests.official_trees import write_faces
+from tests.official_trees import write_openface
 
 CLASSES = ("anger", "joy", "calm")
 
@@ -47,7 +47,7 @@ def write_faces(path, frames=25, first=1, lost=(), x=500.0, **columns):
     success = [int(index not in lost) for index in range(frames)]
     points = np.tile(MEAN_FACE * 40 + [x, 240], (frames, 1, 1))
     columns |= {"frame": numbers, "timestamp": (numbers - 1) / 10, "success": success}
-    return write_faces(path, points, **columns)
+    return write_openface(path, points, **columns)
 
 
 def test_landmark_files_need_no_detector(predictor, tmp_path, monkeypatch):
