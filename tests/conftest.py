@@ -20,8 +20,6 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
     pathlib.Path(tempfile.gettempdir()) / f"fer_jax-tests-{_USER}"
 )
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
-# Programs of tests run for less than a second; optimising them would take most of the time.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ["MATPLOTLIBRC"] = str(pathlib.Path(__file__).parent / "matplotlibrc")
 
 import numpy as np  # noqa: E402
