@@ -135,6 +135,14 @@ PREPARED = {
 }  # fmt: skip
 
 
+def write_config(folder, config):
+    """Writes a config as a file of its own."""
+    lines = ["from ml_collections import ConfigDict", "def get_config():"]
+    file = folder / f"{config.name}.py"
+    file.write_text("\n".join([*lines, f"    return ConfigDict({config.to_dict()})"]))
+    return str(file)
+
+
 def train(config: ConfigDict, workdir) -> tuple[dict, str]:
     """Runs an experiment: its metrics, and its output on the terminal."""
     console = Console(file=io.StringIO(), width=200)

@@ -9,15 +9,7 @@ import pytest
 from configs import agcn, pstbln_synthetic
 from fer_jax.commands.compare import main
 from fer_jax.tasks import published
-from tests.finished_runs import CONFIGS, landmarks_config, with_fields
-
-
-def write_config(folder, config):
-    """Writes a config as a file of its own."""
-    lines = ["from ml_collections import ConfigDict", "def get_config():"]
-    file = folder / f"{config.name}.py"
-    file.write_text("\n".join([*lines, f"    return ConfigDict({config.to_dict()})"]))
-    return str(file)
+from tests.finished_runs import CONFIGS, landmarks_config, with_fields, write_config
 
 
 def run(monkeypatch, *arguments):

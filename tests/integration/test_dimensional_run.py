@@ -22,7 +22,13 @@ from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS, vad
 from fer_jax.faces.landmarks import FER2013
 from fer_jax.predict.windows import columns
 from fer_jax.training import loop
-from tests.finished_runs import CONFIGS, dimensions_config, landmarks_config, train
+from tests.finished_runs import (
+    CONFIGS,
+    dimensions_config,
+    landmarks_config,
+    train,
+    write_config,
+)
 from tests.official_trees import FERPLUS_PARTS
 
 
@@ -135,9 +141,7 @@ def test_compared_in_a_table(finished, tmp_path, monkeypatch, capsys):
                               "model.pooling": "global"}
     )  # fmt: skip
     for config in (own, other):
-        lines = ["from ml_collections import ConfigDict", "def get_config():"]
-        lines.append(f"    return ConfigDict({config.to_dict()})")
-        (tmp_path / f"{config.name}.py").write_text("\n".join(lines))
+        write_config(tmp_path, config)
     shutil.copytree(finished.workdir, tmp_path / "runs" / own.name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["compare", f"{own.name}.py", "mine.py"])
