@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_ROUNDING = 1e-24  # largest variance of equal numbers after rounding, relative to their square
+_ROUNDING = 1e-24  # largest relative variance that rounding leaves for equal numbers
 
 
 def accuracy(probabilities, labels) -> float:
@@ -61,7 +61,7 @@ def unit_counts(predicted, labels) -> np.ndarray:
 
     Args:
       predicted: `[N, A]` bool.
-      labels: `[N, A]`, 1 present, 0 absent, NaN unknown: those do not count.
+      labels: `[N, A]`, 1 present, 0 absent, NaN unknown, which does not count.
     """
     predicted, labels = np.asarray(predicted, bool), np.asarray(labels)
     present, absent = labels == 1, labels == 0
@@ -69,7 +69,7 @@ def unit_counts(predicted, labels) -> np.ndarray:
 
 
 def f1_scores(counts) -> np.ndarray:
-    """F1 of each action unit, 2 TP / (2 TP + FP + FN); NaN where it neither is nor is predicted.
+    """F1 of each action unit, 2 TP / (2 TP + FP + FN); NaN if neither present nor predicted.
 
     Args:
       counts: `[3, ...]` of `unit_counts`.
@@ -87,7 +87,7 @@ def mean_f1(scores, axis: int = -1) -> np.ndarray:
 def f1_interval(
     predicted, labels, groups, level: float = 0.95, draws: int = 1000
 ) -> tuple[float, float]:
-    """Interval of the mean F1: groups (subjects) are drawn with replacement, seed 0.
+    """Bootstrap interval of the mean F1 over groups (subjects), seed 0.
 
     Args:
       predicted, labels: see `unit_counts`.
@@ -112,8 +112,8 @@ def rmse(predicted, labels, weight=None) -> np.ndarray:
 
     Args:
       predicted, labels: `[N, D]`.
-      weight: `[W, N]`, rows that add to 1: then the result is `[W, D]`, one for each row; None
-        weighs all alike. The same holds for the functions below.
+      weight: `[W, N]`, rows that add to 1; the result is `[W, D]`, one for each row. None weighs
+        all alike. The same holds for the functions below.
     """
     error = np.asarray(predicted, np.float64) - labels
     return np.sqrt(_mean(error**2, weight))
@@ -148,12 +148,12 @@ def distances(predicted, labels) -> np.ndarray:
 
 
 def accuracy_at(distance, threshold, weight=None) -> np.ndarray:
-    """Share of examples whose `distances` lie below a threshold, itself excluded; see `rmse`."""
+    """Share of examples whose distance is strictly below a threshold; see `rmse`."""
     return _mean((np.asarray(distance) < threshold).astype(np.float64), weight)
 
 
 def threshold_for_share(distance, share: float) -> float:
-    """Smallest distance above which any threshold counts at least a share of examples as right.
+    """Smallest distance above which any threshold reaches an accuracy.
 
     Source: bilinear CNN specification, section 5.
     """
@@ -161,7 +161,7 @@ def threshold_for_share(distance, share: float) -> float:
 
 
 def bootstrap_interval(function, *values, groups, level: float = 0.95, draws: int = 1000):
-    """Interval of a metric: groups are drawn with replacement, seed 0.
+    """Bootstrap interval of a metric over groups, seed 0.
 
     Args:
       function: `(*values, weight) -> [W, ...]`.
@@ -186,9 +186,9 @@ def _mean(values: np.ndarray, weight) -> np.ndarray:
 
 
 def _moments(predicted, labels, weight):
-    """Distance of the means, both variances, the covariance of predictions and labels."""
+    """Difference of the means, both variances and the covariance of predictions and labels."""
     pair = [np.asarray(values, np.float64) for values in (predicted, labels)]
-    centres = [values.mean(0) for values in pair]  # taken off first, or the squares lose digits
+    centres = [values.mean(0) for values in pair]  # subtracted first, or the squares lose digits
     pair = [values - centre for values, centre in zip(pair, centres, strict=True)]
     means = [_mean(values, weight) for values in pair]
     spread = []

@@ -113,7 +113,7 @@ def test_recalibration_needs_a_batch():
 
 @pytest.fixture(scope="module", params=["user", "st_bln"])
 def sampler(request):
-    """Function `(passes, chunk, seed, rate) -> [S, B, C]` on one model."""
+    """Function `(mc_samples, chunk, seed, rate) -> [S, B, C]` on one model."""
     _, batches = model_and_batches(request.param)
     inputs = batches[0]
     if request.param == "user":  # a fresh BatchNorm in inference mode scales nothing
@@ -141,7 +141,7 @@ def sampler(request):
     return sample
 
 
-def test_passes_are_distributions_that_differ(sampler):
+def test_samples_are_distributions_that_differ(sampler):
     samples, plain = sampler()
     assert samples.shape == (12, *plain.shape)
     np.testing.assert_allclose(samples.sum(-1), 1, rtol=1e-5)
@@ -151,19 +151,19 @@ def test_passes_are_distributions_that_differ(sampler):
     np.testing.assert_array_equal(samples, sampler()[0])
 
 
-def test_without_dropout_all_passes_are_the_plain_prediction(sampler):
+def test_without_dropout_every_sample_is_the_plain_prediction(sampler):
     samples, plain = sampler(mc_samples=3, rate=0.0)
     np.testing.assert_allclose(samples, np.broadcast_to(plain, samples.shape), atol=1e-6)
     np.testing.assert_array_equal(samples, samples[:1].repeat(3, 0))
 
 
-def test_chunks_do_not_change_the_passes(sampler):
+def test_chunks_do_not_change_the_samples(sampler):
     whole, _ = sampler(chunk=12)
     for chunk in (1, 4, 5, 100):  # 5 does not divide 12: 4 are taken
         np.testing.assert_allclose(sampler(chunk=chunk)[0], whole, atol=1e-5)
 
 
-def test_prime_number_of_passes(sampler):
+def test_prime_number_of_samples(sampler):
     assert sampler(mc_samples=7, chunk=3)[0].shape[0] == 7
 
 
@@ -195,7 +195,7 @@ def test_entropy_of_sure_and_of_even():
                                atol=1e-12)  # fmt: skip
 
 
-def test_passes_that_agree_hold_no_information():
+def test_samples_that_agree_have_no_mutual_information():
     samples = np.tile([[[0.6, 0.4]]], (5, 1, 1))
     summary = uncertainty.summarise(samples)
     assert summary.mutual_information == pytest.approx(0, abs=1e-12)
@@ -238,23 +238,23 @@ def test_sure_and_right_is_calibrated():
 
 
 # Selective prediction. Uncertainty 0.1 right, 0.2 right and wrong, 0.5 right, 0.9 wrong.
-DOUBT = np.array([0.1, 0.2, 0.2, 0.5, 0.9])
+UNCERTAINTY = np.array([0.1, 0.2, 0.2, 0.5, 0.9])
 CORRECT = np.array([True, True, False, True, False])
 
 
 def test_risk_and_coverage_by_hand():
-    coverage, risk = uncertainty.risk_coverage(DOUBT, CORRECT)
+    coverage, risk = uncertainty.risk_coverage(UNCERTAINTY, CORRECT)
     np.testing.assert_allclose(coverage, [0.2, 0.6, 0.8, 1.0])
     np.testing.assert_allclose(risk, [0, 1 / 3, 1 / 4, 2 / 5])
     area = 0.2 * 0 + 0.4 / 3 + 0.2 / 4 + 0.2 * 2 / 5
-    assert uncertainty.area_under_risk_coverage(DOUBT, CORRECT) == pytest.approx(area)
+    assert uncertainty.area_under_risk_coverage(UNCERTAINTY, CORRECT) == pytest.approx(area)
 
 
-SCORED = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=40)
+EVALUATED = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=40)
 
 
 @settings(max_examples=100, deadline=None)
-@given(SCORED, st.randoms(use_true_random=False))
+@given(EVALUATED, st.randoms(use_true_random=False))
 def test_order_of_the_clips_does_not_matter_even_with_ties(evaluated, random):
     shuffled = random.sample(evaluated, len(evaluated))
     first, second = (
@@ -263,31 +263,31 @@ def test_order_of_the_clips_does_not_matter_even_with_ties(evaluated, random):
     )
     np.testing.assert_array_equal(first, second)
     coverage, risk = first
-    assert len(coverage) == len({doubt for doubt, _ in evaluated})
+    assert len(coverage) == len({value for value, _ in evaluated})
     assert coverage[-1] == 1 and (np.diff(coverage) > 0).all()
     assert risk[-1] == pytest.approx(np.mean([not right for _, right in evaluated]))
 
 
 @settings(max_examples=100, deadline=None)
-@given(SCORED, st.sampled_from([0.0, 0.5, 0.8, 1.0]))
+@given(EVALUATED, st.sampled_from([0.0, 0.5, 0.8, 1.0]))
 def test_threshold_reaches_the_target_and_is_the_largest_that_does(evaluated, target):
-    doubt, correct = (np.array(column) for column in zip(*evaluated, strict=True))
-    threshold = uncertainty.abstain_threshold(doubt, correct, target)
-    coverage, accuracy = uncertainty.selective_accuracy(doubt, correct, threshold)
-    larger = [value for value in np.unique(doubt) if value > threshold]
+    values, correct = (np.array(column) for column in zip(*evaluated, strict=True))
+    threshold = uncertainty.abstain_threshold(values, correct, target)
+    coverage, accuracy = uncertainty.selective_accuracy(values, correct, threshold)
+    larger = [value for value in np.unique(values) if value > threshold]
     if np.isneginf(threshold):
         assert coverage == 0 and np.isnan(accuracy)
     else:
         assert coverage > 0 and accuracy >= target
     for value in larger:
-        assert correct[doubt <= value].mean() < target
+        assert correct[values <= value].mean() < target
 
 
 def test_threshold_by_hand():
-    assert uncertainty.abstain_threshold(DOUBT, CORRECT, 1.0) == 0.1
-    assert uncertainty.abstain_threshold(DOUBT, CORRECT, 0.7) == 0.5
-    assert uncertainty.abstain_threshold(DOUBT, CORRECT, 0.6) == 0.9
-    assert uncertainty.selective_accuracy(DOUBT, CORRECT, 0.5) == pytest.approx((0.8, 0.75))
+    assert uncertainty.abstain_threshold(UNCERTAINTY, CORRECT, 1.0) == 0.1
+    assert uncertainty.abstain_threshold(UNCERTAINTY, CORRECT, 0.7) == 0.5
+    assert uncertainty.abstain_threshold(UNCERTAINTY, CORRECT, 0.6) == 0.9
+    assert uncertainty.selective_accuracy(UNCERTAINTY, CORRECT, 0.5) == pytest.approx((0.8, 0.75))
     assert uncertainty.abstain_threshold([0.1, 0.2], [False, False], 0.5) == float("-inf")
 
 
@@ -300,5 +300,5 @@ def test_package_loads_only_what_is_used():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
     assert all(hasattr(uncertainty, name) for name in uncertainty.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'doubt'"):
+    with pytest.raises(AttributeError, match="no attribute 'uncertainty'"):
         uncertainty.uncertainty  # noqa: B018

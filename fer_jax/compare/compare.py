@@ -1,4 +1,4 @@
-"""Runs methods side by side and measures them: a row of the table each."""
+"""Runs methods side by side and measures them, one row of the table each."""
 
 from __future__ import annotations
 
@@ -85,21 +85,21 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
 
 
 def _method(config: ConfigDict) -> str:
-    """Its name; of measured dimensions also which: errors over two and three do not compare."""
+    """The method, with the dimensions: errors over two and over three do not compare."""
     if config.task != "dimensional" or not config.data.classes:
         return config.method
     return f"{config.method}, {''.join(name[0].upper() for name in config.data.classes)}"
 
 
 def _dataset(config: ConfigDict) -> str:
-    """The dataset that is scored, and whether others were trained on."""
+    """The evaluation dataset, and whether the training datasets are others."""
     return (
         published.CROSS.format(config.data.dataset) if config.data.train_on else config.data.dataset
     )
 
 
 def _published(config: ConfigDict) -> dict:
-    """The paper's accuracies in percent, None where the input is not the paper's."""
+    """The accuracies of the paper in percent, None if its input differs."""
     pair = (None, None)
     if config.task == "dimensional":
         found = published.errors(config.method, config.data.dataset, config.data.classes)
@@ -110,9 +110,9 @@ def _published(config: ConfigDict) -> dict:
 
 
 def _scores(metrics: dict, task: str) -> dict:
-    """Accuracy of each reading, mean of folds, and its 95% interval (pooled for one fold)."""
+    """Mean accuracy of each inference mode over folds, and its 95% interval (pooled for one fold)."""
     if task == "dimensional":
-        return _near(metrics)
+        return _dimension_scores(metrics)
     scores = {}
     for name, row in metrics["inference_modes"].items():
         low, high = row["interval_95_folds"]
@@ -127,8 +127,8 @@ def _scores(metrics: dict, task: str) -> dict:
     return scores
 
 
-def _near(metrics: dict) -> dict:
-    """The same of valence, arousal and dominance: accuracy at T, and errors of each dimension."""
+def _dimension_scores(metrics: dict) -> dict:
+    """The same for valence, arousal and dominance: accuracy at T, and errors by dimension."""
     table = metrics["inference_modes"]
     scores = {}
     for name, row in table.items():
@@ -153,7 +153,7 @@ def _near(metrics: dict) -> dict:
 
 
 def measure(predictor: Predictor, mc_samples: int = 100) -> dict:
-    """Cost of a trained model: `gflops` a clip, `ms` and `ms_mcd` a clip, one clip at a time.
+    """Cost of a trained model per clip, one clip at a time: `gflops`, `ms` and `ms_mcd`.
 
     The operations are those of the compiled network (a multiplication and an addition are two).
     """
@@ -201,7 +201,7 @@ def compare(options: argparse.Namespace) -> None:
     for config in chosen:
         try:
             rows.append(run_method(config, options.runs, console))
-            # what is finished can be read while the rest runs
+            # so that finished rows can be read while the rest runs
             tables.write(rows, options.out, REPEATS)
         except FAILURES as error:
             failed.append(f"{config.name} is left out: {error}")
@@ -220,11 +220,11 @@ def _check_names(configs: list[ConfigDict]) -> None:
     for config in configs:
         if config.task == "action_units":
             raise ConfigError(
-                f"{config.name} learns {config.task}: this table puts accuracies side by side; run "
-                f"it with run.py, which writes its own report"
+                f"{config.name} has the task {config.task}, but this table compares accuracies; "
+                f"run it with run.py, which writes its own report"
             )
     if len({config.task for config in configs}) > 1:
-        raise ConfigError("some configs classify, others measure dimensions: compare one kind")
+        raise ConfigError("some configs classify, others predict dimensions: compare one kind")
     names = [config.name for config in configs]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:

@@ -8,19 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from fer_jax.plotting.style import (
-    ALERT,
-    MAIN,
-    OTHER,
-    QUIET,
-    SMALL,
-    dress,
-    make_figure,
-)
+from fer_jax.plotting.style import ALERT, MAIN, OTHER, QUIET, SMALL, dress, make_figure
 
 
 def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figure:
-    """Accuracy of each reading with its 95% interval, beside parameters and time a clip.
+    """Draws accuracy by inference mode with 95% intervals, beside parameters and time per clip.
 
     Args:
       rows: one mapping a method, as `fer_jax.compare` makes them.
@@ -56,17 +48,17 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
     left.set_yticks(places, names)
     left.set_ylim(len(rows) - 0.5, -0.5)
     dress(left, x="accuracy, % (95% interval)", title=title, grid="x")
-    parts = [[row[name] for row in rows] for name in ("params_total", "params_without_graph")]
-    middle.plot(parts[0], places, "o", color=MAIN, label="with graph matrices")
-    middle.plot(parts[1], places, "o", color=MAIN, mfc="white", label="without")
-    _spread(middle, parts[0] + parts[1])
+    counts = [[row[name] for row in rows] for name in ("params_total", "params_without_graph")]
+    middle.plot(counts[0], places, "o", color=MAIN, label="with graph matrices")
+    middle.plot(counts[1], places, "o", color=MAIN, mfc="white", label="without")
+    _spread(middle, counts[0] + counts[1])
     dress(middle, x="parameters", grid="x")
-    right.plot([row["ms"] for row in rows], places, "s", color=OTHER, label="one pass")
+    right.plot([row["ms"] for row in rows], places, "s", color=OTHER, label="dropout off")
     mc_samples = [(row["ms_mcd"], n) for n, row in enumerate(rows) if row["ms_mcd"]]
     if mc_samples:
-        right.plot(*np.array(mc_samples).T, "o", color=MAIN, label="100 passes")
+        right.plot(*np.array(mc_samples).T, "o", color=MAIN, label="100 MC samples")
     _spread(right, [row["ms"] for row in rows] + [ms for ms, _ in mc_samples])
-    dress(right, x="ms a clip", grid="x")
+    dress(right, x="ms per clip", grid="x")
     for axes, below in zip(panels, legends, strict=True):
         below.axis("off")
         below.legend(
@@ -76,7 +68,7 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
 
 
 def _spread(axes, values: Sequence[float]) -> None:
-    """A scale of powers of ten where values lie decades apart, else an even one with labels."""
+    """A logarithmic scale for values decades apart, else a linear one from 0."""
     if max(values) > 20 * min(values):
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter(NullFormatter())

@@ -13,23 +13,23 @@ from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE
 from fer_jax.tasks.report_lines import number
 
 _NOTES = """
-MCD: Monte Carlo dropout. {evaluated} Without: dropout off, BatchNorm statistics as
-stored; recalibrated: re-estimated without dropout. Graph matrices: the learnable ones over nodes
-or edges. Training: all folds that are scored. Milliseconds: the network alone, one clip at a time,
+MCD: Monte Carlo dropout. {evaluated} Without: dropout off, stored BatchNorm statistics;
+recalibrated: statistics re-estimated without dropout. Graph matrices: the learnable ones over nodes
+or edges. Training: all evaluated folds. Milliseconds: the network alone, one clip at a time,
 median of {repeats}. {more} Measured on: {environment}.
 """
 _CLASSIFIED = (
-    "Accuracies are means of the folds, of the last epoch unless a config keeps the best; in "
-    "brackets the 95% interval over the folds (of the clips, where there is one fold)."
+    "Accuracies are means over the folds, of the last epoch unless the config selects another; in "
+    "brackets the 95% interval over the folds (over the clips if there is one fold)."
 )
 _MEASURED = (
     f"Accuracies are shares of images whose root mean square error over the dimensions is below "
-    f"T = {TOLERANCE:g}; in brackets the 95% interval (people drawn with replacement)."
+    f"T = {TOLERANCE:g}; in brackets the 95% interval (bootstrap over people)."
 )
 _SEARCHED = "A PST-BLN topology was searched on the training clips of the first fold."
 _ERRORS = (
     "Errors and intervals: with MCD where there is dropout, on the scale of the labels, 1 to 9. "
-    "The papers score the test images."
+    "The papers evaluate the test images."
 )
 
 
@@ -58,8 +58,8 @@ def markdown(rows: list[dict]) -> str:
     """The table of one or several datasets, and one of the errors of dimensions."""
     headings = (
         "dataset | method | with MCD, % | without, % | recalibrated, % | "
-        "paper with / without | parameters | without graph matrices | GFLOPs a clip | "
-        "training, s | ms a clip | ms with 100 passes"
+        "paper with / without | parameters | without graph matrices | GFLOPs per clip | "
+        "training, s | ms per clip | ms with 100 MC samples"
     )
     lines = report_lines.table(headings, map(_cells, rows))
     return "\n".join([*lines, *_error_lines(rows)]) + "\n"
@@ -88,8 +88,8 @@ def _cells(row: dict) -> list[str]:
 
 def _error_lines(rows: list[dict]) -> list[str]:
     headings = (
-        "method | dimension | RMSE | labels' deviation | MAE | r | CCC | "
-        f"labels in the {INTERVAL:.0%} interval | its width | paper RMSE / MAE / r"
+        "method | dimension | RMSE | label std | MAE | r | CCC | "
+        f"coverage of the {INTERVAL:.0%} interval | its width | paper RMSE / MAE / r"
     )
     cells = []
     for row in rows:
@@ -105,7 +105,7 @@ def _error_lines(rows: list[dict]) -> list[str]:
 
 
 def _name(row: dict) -> str:
-    """The method, its widths where it has such, and where its backbone comes from."""
+    """The method, its widths if it has any, and the origin of its backbone."""
     widths = f" {{{', '.join(map(str, row['widths']))}}}" if row["widths"] else ""
     return row["method"] + widths + (f" ({row['backbone']})" if row["backbone"] else "")
 

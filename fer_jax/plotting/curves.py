@@ -25,22 +25,22 @@ from fer_jax.plotting.style import (
 def learning_curves(
     history: pd.DataFrame, title: str = "Learning curves", loss: str = "cross-entropy (nats)"
 ) -> Figure:
-    """Draws loss and accuracy over epochs; of several folds each thin and their mean thick.
+    """Draws loss and accuracy over epochs: thin lines for folds, a thick one for their mean.
 
     Args:
-      history: columns `fold`, `epoch`, `train_loss`, `train_accuracy` and, where an evaluation
-        set was looked at, `evaluation_loss`, `evaluation_accuracy` (0..1).
+      history: columns `fold`, `epoch`, `train_loss`, `train_accuracy` and, if an evaluation set
+        was evaluated during training, `evaluation_loss`, `evaluation_accuracy` (0..1).
       title: what was trained.
-      loss: what it is, with its unit.
+      loss: name of the loss with its unit.
     """
     figure = make_figure(9.0, 3.9)
     panels = figure.subplots(1, 2)
     folds = history["fold"].nunique()
     for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
-        for part, colour in (("train", MAIN), ("evaluation", ALERT)):
-            column = f"{part}_{quantity}"
+        for split, colour in (("train", MAIN), ("evaluation", ALERT)):
+            column = f"{split}_{quantity}"
             if column in history and history[column].notna().any():
-                _draw_curve(axes, history[["fold", "epoch", column]].dropna(), colour, part)
+                _draw_curve(axes, history[["fold", "epoch", column]].dropna(), colour, split)
         dress(axes, x="epoch", y=loss if quantity == "loss" else quantity, grid="both")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].set_ylim(0, panels[0].dataLim.y1 * 1.05 or 1)
@@ -65,7 +65,7 @@ def _draw_curve(axes, history: pd.DataFrame, colour: str, label: str) -> None:
 def reliability(
     confidence, accuracy, count, ece: float, title: str = "Reliability of the probabilities"
 ) -> Figure:
-    """Draws accuracy against confidence, and how many clips lie in every bin.
+    """Draws accuracy against confidence, and the number of clips in every bin.
 
     Args:
       confidence, accuracy: `[K]` means of the bins, 0..1, NaN where empty.
@@ -82,7 +82,7 @@ def reliability(
     upper.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1.4, label="perfectly calibrated")
     upper.bar(
         left[used], accuracy[used], width=0.94 * width, align="edge", color=OTHER, alpha=0.75,
-        label="accuracy of the clips in a bin",
+        label="accuracy in a bin",
     )  # fmt: skip
     upper.plot(
         confidence[used], accuracy[used], "o", color=MAIN, markersize=5, clip_on=False, zorder=3,
@@ -117,7 +117,7 @@ def risk_coverage(
         style = {"color": colour, "linestyle": styles[index % 4], "linewidth": 2}
         axes.step(coverage, risk, where="post", label=f"{name} (area {area:.3f})", **style)
         highest = max(highest, float(np.max(risk, initial=0)))
-    x, y = "coverage (share of clips answered)", "risk (error rate)"
+    x, y = "coverage (share of the clips)", "risk (error rate)"
     dress(axes, x=x, y=y, title=title, grid="both")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, min(1.0, 1.1 * highest) or 0.1)

@@ -1,4 +1,4 @@
-"""Figures of faces and frames: what is shown, what was predicted, where a network looks."""
+"""Figures of faces and frames: pictures, predictions, saliency maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from fer_jax.plotting.style import INK, SMALL, dress_colour_bar, make_figure, set_title
 
-FACES = 10  # of the best and of the worst predictions
+FACES = 10  # number of best and of worst predictions shown
 _COLUMN, _LINE = 1.05, 0.13  # inches: width of a face, height of a line of text
 
 
@@ -29,7 +29,7 @@ class Shown(NamedTuple):
 
 
 def best_and_worst(order: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
-    """Returns the first and, in reverse, the last of an order: at most `FACES`, none in both."""
+    """Returns the first and, reversed, the last of an order: at most `FACES` each, no overlap."""
     count = min(FACES, max(1, len(order) // 2))
     return order[:count], order[::-1][:count]
 
@@ -85,9 +85,9 @@ def heat_maps(
     Args:
       crops: `[T, S, S, 3]` uint8 RGB.
       rows: name and maps `[T, h, w]`, 0 and more.
-      title: what is seen.
-      scale: label of a colour bar from 0 to 1, with which maps lie over grey crops; without it each
-        row is drawn on the scale of its largest value.
+      title: what is shown.
+      scale: label of a colour bar from 0 to 1 for maps over grey crops; without it each row is
+        scaled to its largest value.
       shown: columns, at equal intervals over the clip.
 
     Source: Liu, Zhang & Zhou, ICPR 2020, figure 3.
@@ -114,7 +114,9 @@ def heat_maps(
         axes.set_ylabel(name, fontsize=SMALL, color=INK)
     if scale:
         bar = figure.colorbar(image, ax=grid, aspect=36, pad=0.015)
-        bar.ax.set_facecolor("grey")  # as the crops: the colours on it are those of the maps
+        bar.ax.set_facecolor(
+            "grey"
+        )  # grey as the crops, so that its colours equal those of the maps
         dress_colour_bar(bar, scale)
     set_title(figure, title)
     return figure

@@ -1,4 +1,4 @@
-"""What the panels of all tasks share: the pen that writes beside a picture of a video."""
+"""What the panels of all tasks share: a canvas beside the frames of a video."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-LEAST_SIDE = 360  # pixels of the shorter side of the smallest picture that a panel stands beside
-_WIDTH = 300  # pixels of a panel beside such a picture
+LEAST_SIDE = 360  # pixels of the shorter side of a frame; smaller frames are enlarged
+_WIDTH = 300  # pixels of a panel beside such a frame
 
 GROUND, TEXT, FAINT, RAIL = (24, 27, 32), (240, 242, 245), (158, 165, 175), (52, 58, 66)
 SURE, UNSURE = (86, 196, 180), (255, 158, 74)  # RGB; apart in lightness too
 
 
 class Panel:
-    """A pen that writes line below line; lengths in pixels of the smallest panel."""
+    """A canvas that is filled from the top; sizes in pixels of the smallest panel."""
 
     def __init__(self, height: int, scale: float):
         self.image = Image.new("RGB", (2 * round(_WIDTH * scale / 2), height), GROUND)
@@ -48,7 +48,7 @@ class Panel:
 
 
 def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], str]:
-    """Title, its colour and the detail below it for a row with one label."""
+    """Title, its colour, and the detail below it, for a row with one label."""
     label, time = row["label"], f"{row['start']:.1f}–{row['end']:.1f} s"
     if faceless:
         return label, FAINT, time
@@ -58,13 +58,13 @@ def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], 
 
 
 def mixed(colour, share: float) -> tuple[int, ...]:
-    """Mixes a colour into the ground."""
+    """Mixes a colour with the ground."""
     return tuple(round(share * a + (1 - share) * b) for a, b in zip(colour, GROUND, strict=True))
 
 
 @functools.lru_cache(maxsize=32)
 def font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    # matplotlib brings this font along, so it is there on every machine
+    # matplotlib ships this font, so every machine has it
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     folder = pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     return ImageFont.truetype(str(folder / name), max(6, size))

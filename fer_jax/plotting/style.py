@@ -1,4 +1,4 @@
-"""The look that all figures share; `figure.savefig(path)` writes one."""
+"""The style that all figures share; `figure.savefig(path)` writes one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def make_grid(
 
 
 def dress(axes, *, x: str = "", y: str = "", title: str = "", grid: str | None = None) -> None:
-    """Gives axes the house look; labels carry their unit."""
+    """Styles axes; labels carry their unit."""
     axes.set_xlabel(x, fontsize=TEXT, color=INK)
     axes.set_ylabel(y, fontsize=TEXT, color=INK)
     if title:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-NO_FACE = "no face"  # label of a window that shows none
+NO_FACE = "no face"  # label of a window without a face
 UNCERTAINTY = ("entropy", "mutual_information", "agreement")
 
 
@@ -35,9 +35,9 @@ class Column(NamedTuple):
 class Task:
     """What the outputs of a model mean.
 
-    The outputs are `[B, C]`. A model of still images gives those of every frame, `[B, T, C]`, in
-    training: then each frame is an example of its own. `names` are those of the C classes, action
-    units or dimensions. To the methods about a window a row of predictions is a dict.
+    The outputs are `[B, C]`. In training, a model of still images returns them for every frame,
+    `[B, T, C]`, and each frame is an example of its own. `names` are those of the C classes, action
+    units or dimensions. A row of predictions is a dict.
 
     Attributes:
       target: field of a prepared dataset that labels come from, see `data.load.load_clips`.
@@ -50,7 +50,7 @@ class Task:
     # training
 
     def loss(self, outputs: jax.Array, batch: dict) -> jax.Array:
-        """`[B]`, nats, or as the scale of the dimensions has it."""
+        """`[B]`, nats; for dimensions on the scale of the labels."""
         raise NotImplementedError
 
     def score(self, outputs: jax.Array, batch: dict) -> jax.Array:
@@ -58,7 +58,7 @@ class Task:
         raise NotImplementedError
 
     def probabilities(self, outputs: jax.Array) -> jax.Array:
-        """`[..., C] -> [..., C]`; of dimensions the values as they are."""
+        """`[..., C] -> [..., C]`; dimensions stay as they are."""
         raise NotImplementedError
 
     def labelled(self, labels, count: int) -> np.ndarray:
@@ -68,7 +68,7 @@ class Task:
     # uncertainty of samples `[S, B, C]`
 
     def summarise(self, samples):
-        """An `uncertainty.Summary`, or a summary of the task's own."""
+        """Returns an `uncertainty.Summary`, or a summary of the task's own."""
         raise NotImplementedError
 
     # one window of a clip
@@ -78,19 +78,19 @@ class Task:
         raise NotImplementedError
 
     def row(self, summary, names: Sequence[str], threshold) -> dict:
-        """These columns and `abstained` for the one window of a summary."""
+        """Returns these columns and `abstained` for a summary of one window."""
         raise NotImplementedError
 
     def blank_row(self, names: Sequence[str]) -> dict:
-        """The same for a window without a face."""
+        """Returns the same for a window without a face."""
         raise NotImplementedError
 
     def abstain_threshold(self, own, asked, names: Sequence[str]):
-        """Entropy (nats) above which the model abstains: the user's before the bundle's own."""
+        """Uncertainty above which the model abstains: the one asked for, else the bundle's."""
         return own if asked is None else asked
 
     def threshold_warning(self, threshold, names: Sequence[str]) -> str:
-        """Warns of outputs that are never marked unsure; empty where there are none."""
+        """Warns of outputs that are never marked unsure; empty if there are none."""
         if threshold is not None:
             return ""
         return (
@@ -102,11 +102,10 @@ class Task:
         return (np.asarray(start, float) + np.asarray(end, float)) / 2
 
     def terminal_columns(self, names: Sequence[str], room: int) -> list[Column]:
-        """Columns in the terminal, `room` characters beside the name of the clip."""
+        """Columns in the terminal that fit into `room` characters beside the name of the clip."""
         raise NotImplementedError
 
-    # figures and reports: the files beside the task's own, imported when they are asked for, as
-    # they bring matplotlib and pandas
+    # figures and reports, imported on demand because they load matplotlib and pandas
 
     def _file(self, name: str) -> ModuleType:
         return importlib.import_module(f"{type(self).__module__.rpartition('.')[0]}.{name}")
@@ -120,7 +119,7 @@ class Task:
         """Draws the panel beside a picture in an annotated video.
 
         Args:
-          row: of `predict_clips`; `before` may hold those of the last seconds, oldest first.
+          row: of `predict_clips`; `before` may hold the rows of the last seconds, oldest first.
           names: of the outputs, also keys of the row.
           threshold: uncertainty above which the model abstains, None: never.
           height: pixels.
@@ -149,10 +148,10 @@ def over_frames(function: Callable) -> Callable:
     For outputs `[B, T, C]` it returns the mean over the frames.
     """
 
-    def of_batch(self, outputs, batch):
+    def over_batch(self, outputs, batch):
         labels = batch["label"]
         if outputs.ndim == 2:
             return function(outputs, labels)
         return jax.vmap(function, (1, None))(outputs, labels).mean(0)
 
-    return of_batch
+    return over_batch

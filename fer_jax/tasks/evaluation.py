@@ -97,9 +97,7 @@ def join_folds(clips, folds, results: list[dict], names, summarise) -> Evaluated
     indices = np.concatenate([fold.evaluate for fold in folds])
     validation = None
     if folds[0].validation is not None:
-        validation = clips.labels[folds[0].validation], summarise(
-            results[0]["validation_samples"]
-        )
+        validation = clips.labels[folds[0].validation], summarise(results[0]["validation_samples"])
     return Evaluated(
         indices=indices,
         folds=np.repeat(np.arange(len(folds)), [len(fold.evaluate) for fold in folds]),

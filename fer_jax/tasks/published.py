@@ -1,11 +1,11 @@
-"""Figures that the papers print, to stand beside our own."""
+"""Published results, for comparison with our own."""
 
 from __future__ import annotations
 
-CROSS = "{} (cross-database)"  # scored on this dataset, trained on others
+CROSS = "{} (cross-database)"  # evaluated on this dataset, trained on others
 
 # ST-BLN paper (Heidari & Iosifidis, MMSP 2021), tables I to III, percent: with Monte Carlo dropout
-# and without. Its AFEW rows score 252 of the 383 validation clips; DGNN's AFEW and CK+ rows are
+# and without. Its AFEW rows evaluate 252 of the 383 validation clips; DGNN's AFEW and CK+ rows are
 # quoted there from Ngoc, Lee & Song (Electronics 2020).
 ACCURACY = {
     "ST-BLN": {"afew": (36.11, 34.13), "oulu": (83.54, 82.08), "ckplus": (95.47, 93.19)},

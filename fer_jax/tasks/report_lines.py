@@ -65,7 +65,9 @@ def epoch_lines(selected: int | None, best: dict | None = None, examples: str = 
     """
     text = "The weights of the last epoch are evaluated."
     if selected is not None:
-        text = f"The weights of epoch {selected} are evaluated, which has the lowest validation loss."
+        text = (
+            f"The weights of epoch {selected} are evaluated, which has the lowest validation loss."
+        )
     if best is None:
         return text
     return (

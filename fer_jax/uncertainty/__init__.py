@@ -1,11 +1,11 @@
 """When not to trust a prediction: Monte Carlo dropout, calibration, selective prediction.
 
-Everything here works on any Flax model: a model enters as a function
+Everything here works with any Flax model, passed as a function
 `forward(variables, inputs, key) -> logits`, which `stochastic` makes for the models of this
-package, and as `statistics(variables, inputs) -> batch_stats`.
+package, or as `statistics(variables, inputs) -> batch_stats`.
 
-A name is imported when it is first used, so that this package costs nothing to import, and the
-functions on NumPy arrays do not bring JAX.
+Names are imported on first use, so that importing this package is cheap and the functions on NumPy
+arrays do not load JAX.
 """
 
 import importlib
@@ -30,7 +30,7 @@ def __getattr__(name: str):
     if name not in _FILE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_FILE_OF[name]}"), name)
-    globals()[name] = value  # found at once the next time
+    globals()[name] = value  # skips this function next time
     return value
 
 

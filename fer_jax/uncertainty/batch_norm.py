@@ -1,4 +1,4 @@
-"""BatchNorm statistics that fit a network whose dropout is off."""
+"""BatchNorm statistics for a network with dropout off."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import jax.numpy as jnp
 def recalibrate_batch_norm(statistics: Callable, variables: dict, batches: Iterable) -> dict:
     """Re-estimates BatchNorm statistics over the training set with dropout off.
 
-    Dropout in front of BatchNorm changes the variance that BatchNorm stores; without dropout the
-    stored statistics no longer fit and deterministic predictions suffer.
+    Dropout before BatchNorm changes the variance that BatchNorm stores, so the stored statistics
+    do not fit deterministic predictions.
 
     Args:
       statistics: `(variables, inputs) -> batch_stats` after one forward pass in training mode,
@@ -32,7 +32,7 @@ def recalibrate_batch_norm(statistics: Callable, variables: dict, batches: Itera
     kept, total, count = None, None, 0
     for inputs in batches:
         new = statistics({**variables, "batch_stats": zeros}, inputs)
-        if kept is None:  # the share of the old statistics that the model's BatchNorm keeps
+        if kept is None:  # the momentum of BatchNorm
             other = statistics({**variables, "batch_stats": ones}, inputs)
             kept = jax.tree.map(lambda one, zero: jnp.mean(one - zero), other, new)
         batch = jax.tree.map(lambda leaf, share: leaf / (1.0 - share), new, kept)

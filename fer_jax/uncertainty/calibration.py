@@ -1,4 +1,4 @@
-"""Calibration: whether predictions are right as often as their probabilities say."""
+"""Calibration: agreement between the confidence and the accuracy of predictions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def reliability_bins(probabilities, labels, bins: int = 15):
-    """Confidence against accuracy in equal bins of the largest probability.
+    """Confidence and accuracy in equal bins of the largest probability.
 
     Returns:
       confidence `[bins]`, accuracy `[bins]` (nan where empty) and count `[bins]`.
@@ -25,12 +25,12 @@ def reliability_bins(probabilities, labels, bins: int = 15):
 
 
 def expected_calibration_error(probabilities, labels, bins: int = 15) -> float:
-    """Mean distance of confidence and accuracy over the bins (Guo et al., ICML 2017)."""
+    """Mean distance between confidence and accuracy over the bins (Guo et al., ICML 2017)."""
     return calibration_error(*reliability_bins(probabilities, labels, bins))
 
 
 def calibration_error(confidence, accuracy, count) -> float:
-    """The same of bins that `reliability_bins` returned."""
+    """The same from the bins of `reliability_bins`."""
     if not count.sum():
         return float("nan")
     return float(np.nansum(np.abs(confidence - accuracy) * count) / count.sum())

@@ -1,6 +1,6 @@
 """Monte Carlo dropout: samples of a network's predictions.
 
-The file is not called after its function `mc_dropout`, which the package exports under that name.
+The file is not named after `mc_dropout`, a function that the package exports under that name.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
-# Inputs passed through the network side by side: enough to fill the device, while the activations
-# (some hundred times the inputs) stay in a CPU's caches.
+# Bytes of inputs evaluated in parallel: enough to fill the device, while the activations (about a
+# hundred times the inputs) fit into the caches of a CPU.
 CHUNK_BYTES = {"cpu": 2**18, "other": 2**24}
 
 
@@ -34,7 +34,7 @@ def sample(
     `before_dropout` and `after_dropout`.
 
     Args:
-      module, variables, inputs: the model and what it takes.
+      module, variables, inputs: the model, its variables and inputs.
       key, mc_samples, probabilities: see `mc_dropout`.
     """
     if not hasattr(module, "before_dropout"):
@@ -57,20 +57,20 @@ def mc_dropout(
     forward: Callable, variables, inputs, key: jax.Array, *, mc_samples: int = 100, chunk: int = 0,
     probabilities: Callable = jax.nn.softmax,
 ) -> jax.Array:  # fmt: skip
-    """Passes the same inputs through a network many times, with other dropout masks each time.
+    """Evaluates a network many times on the same inputs, each time with other dropout masks.
 
     Args:
       forward: `(variables, inputs, key) -> logits [B, C]`.
-      variables: what `forward` takes; MC dropout wants the BatchNorm statistics of training.
+      variables: of `forward`, with the BatchNorm statistics of training.
       inputs: array, or a tree of them, with leading axis B.
-      key: split into one key a pass.
+      key: split into one key per MC sample.
       mc_samples: S.
-      chunk: passes evaluated side by side; 0: as many as keep the inputs under `CHUNK_BYTES`.
+      chunk: MC samples evaluated in parallel; 0: as many as keep the inputs under `CHUNK_BYTES`.
       probabilities: applied to the logits, over the last axis.
 
     Returns:
-      Probabilities `[S, B, C]`. Jit-able; memory is bounded by the chunk, and what comes before
-      the first dropout does not depend on the key, so it is computed at most once a chunk.
+      Probabilities `[S, B, C]`. Jit-able; the chunk bounds the memory. Layers before the first
+      dropout do not depend on the key, so they are computed at most once per chunk.
 
     Source: Gal & Ghahramani, ICML 2016; ST-BLN specification, section 7.
     """
@@ -79,12 +79,12 @@ def mc_dropout(
     limit = chunk or max(1, room // max(size, 1))
     side_by_side = max(n for n in range(1, min(limit, mc_samples) + 1) if mc_samples % n == 0)
 
-    def one_pass(pass_key):
-        return probabilities(forward(variables, inputs, pass_key))
+    def one_sample(sample_key):
+        return probabilities(forward(variables, inputs, sample_key))
 
     keys = jax.random.split(key, mc_samples)
     if side_by_side == 1:
-        return jax.lax.map(one_pass, keys)
+        return jax.lax.map(one_sample, keys)
     keys = keys.reshape(-1, side_by_side)
-    passed = jax.lax.map(jax.vmap(one_pass), keys)
+    passed = jax.lax.map(jax.vmap(one_sample), keys)
     return passed.reshape(mc_samples, *passed.shape[2:])

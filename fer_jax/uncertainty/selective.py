@@ -1,4 +1,4 @@
-"""Selective prediction: error rates where only the most certain predictions are used."""
+"""Selective prediction: error rates among the most certain predictions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 def risk_coverage(uncertainty, correct) -> tuple[np.ndarray, np.ndarray]:
     """Error rate among the most certain predictions, for every coverage.
 
-    Predictions of equal uncertainty are covered together, so the order of the input does not
-    matter.
+    Predictions of equal uncertainty are covered together, so their order does not matter.
 
     Args:
       uncertainty: `[B]`, larger is less certain.
@@ -32,12 +31,12 @@ def area_under_risk_coverage(uncertainty, correct) -> float:
 
 
 def area_under(coverage, risk) -> float:
-    """The same of a curve that `risk_coverage` returned."""
+    """The same from a curve of `risk_coverage`."""
     return float((risk * np.diff(coverage, prepend=0.0)).sum())
 
 
 def abstain_threshold(uncertainty, correct, target_accuracy: float) -> float:
-    """Largest uncertainty up to which predictions still reach an accuracy.
+    """Largest uncertainty up to which predictions reach a target accuracy.
 
     Choose it on validation data and abstain where `uncertainty > threshold`.
 
@@ -53,7 +52,7 @@ def abstain_threshold(uncertainty, correct, target_accuracy: float) -> float:
 
 
 def selective_accuracy(uncertainty, correct, threshold: float) -> tuple[float, float]:
-    """Returns the coverage of a threshold and the accuracy on what is covered (nan if none)."""
+    """Returns the coverage of a threshold and the accuracy on the covered (nan if none)."""
     covered = np.asarray(uncertainty) <= threshold
     correct = np.asarray(correct, bool)[covered]
     return float(covered.mean()), float(correct.mean()) if len(correct) else float("nan")

@@ -65,7 +65,7 @@ def test_report_compares_known_and_unseen_datasets(crossed):
     assert metrics["cross_database"]["classes_left_out"] == {"contempt": 3}
     assert 0 <= metrics["cross_database"]["separation"]["entropy"] <= 1
     assert metrics["selective"]["chosen_on"] == "validation"
-    for text in ("contempt (3 clips)", "known and unseen", "databases.png"):
+    for text in ("contempt (3 clips)", "known and unseen", "cross_database.png"):
         assert text in crossed.report
     assert {"cross_database", "landmark_filters", "confusion"} <= crossed.figures
     table = crossed.table

@@ -59,7 +59,7 @@ def test_report_tells_errors_intervals_and_published_figures(finished):
     np.testing.assert_allclose(table["high_valence"], high, atol=1e-3)
     assert (high < 9).any()
     assert found["intervals"]["measured_on"] == found["selective"]["chosen_on"] == "validation"
-    assert f"{own['accuracy']:.4f}" in text and "labels' deviation" in text
+    assert f"{own['accuracy']:.4f}" in text and "label std" in text
     assert found["paper"]["dimensions"]["arousal"]["rmse"] == 0.65678
     assert "| valence | paper (test images) | 0.8740 | | | 0.6147 | 0.9071 |" in text
     assert "| paper (test images) | 0.8475 |" in text and "neutral_dominance" not in text
@@ -114,7 +114,7 @@ def test_best_weights_on_validation_are_kept(prepared_ferplus, tmp_path, monkeyp
     loss = (error**2 + 2 * np.abs(error)).mean()  # specification, section 4
     assert loss == pytest.approx(best["evaluation_loss"], abs=1e-3)
     text = (tmp_path / "whole" / "report.md").read_text()
-    assert f"Weights of epoch {best['epoch']:.0f}" in text and "Last epoch" not in text
+    assert f"weights of epoch {best['epoch']:.0f}" in text and "last epoch" not in text
 
     train_epoch = loop.train_epoch
 
@@ -156,7 +156,7 @@ def test_compared_in_a_table(finished, tmp_path, monkeypatch, capsys):
     text = (tmp_path / "runs" / "compare" / "compare.md").read_text()
     assert "| mine, VA (from random weights) | arousal |" in text and "- / 84.75" in text
     assert "0.874 / 0.615 / 0.907 |" in text and "last epoch" not in text
-    assert "labels' deviation" in capsys.readouterr().out
+    assert "label std" in capsys.readouterr().out
     assert (tmp_path / "runs" / "compare" / "compare.png").stat().st_size > 1_000
 
 
@@ -170,7 +170,7 @@ def test_cross_validation_has_no_validation_part(prepared_ferplus, tmp_path):
     assert len(found["inference_modes"]["stored"]["accuracy_folds"]) == 2
     assert (tmp_path / "figures" / "feature_maps.png").exists()
     assert found["selected_epoch"] is None
-    assert "Last epoch" in (tmp_path / "report.md").read_text()
+    assert "last epoch" in (tmp_path / "report.md").read_text()
 
 
 def test_training_begins_with_a_bundle(finished, tmp_path):
@@ -203,7 +203,7 @@ def test_landmark_model_trains_on_dimensions(prepared, tmp_path, monkeypatch):
     assert set(found["inference_modes"]) == {"stored", "recalibrated"}
     assert (
         "mc_samples" not in found["intervals"]
-        and "one pass" in (tmp_path / "report.md").read_text()
+        and "no dropout" in (tmp_path / "report.md").read_text()
     )
     drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
     assert drawn == {"plane", "scatter", "thresholds", "intervals", "risk_coverage", "learning"}

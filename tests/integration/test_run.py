@@ -187,7 +187,7 @@ def test_subject_folds_and_repeats_then_bundle_of_all_clips(repeated):
         np.mean(list(row["accuracy_folds"].values()))
     )
     assert np.mean(row["accuracy_repeats"]) == pytest.approx(row["accuracy_mean_of_folds"])
-    assert "2 repeats:" in (workdir / "report.md").read_text()
+    assert "2 repeats" in (workdir / "report.md").read_text()
     table = pd.read_csv(workdir / "predictions.csv")
     assert table["fold"].value_counts().eq(21).all()
     assert table.groupby("subject")["fold"].nunique().eq(2).all()  # one fold of each repeat

@@ -74,7 +74,7 @@ def test_learning_curves_skip_epochs_that_were_not_evaluated():
 
 
 @pytest.mark.parametrize("clips", [80, 4000])
-def test_pass_accuracies_count_every_pass_and_mark_the_ensemble(rng, clips):
+def test_sample_accuracies_count_samples_and_mark_the_ensemble(rng, clips):
     accuracies = (rng.normal(0.32, 0.0118, 100) * clips).round() / clips
     figure = figures.sample_accuracies(accuracies, 0.3611, 0.3413, 0.35)
     texts = check_legible(figure)
@@ -85,11 +85,11 @@ def test_pass_accuracies_count_every_pass_and_mark_the_ensemble(rng, clips):
     assert any(f"{accuracies.mean():.1%}" in text for text in texts)
 
 
-def test_pass_accuracies_that_are_all_equal():
+def test_sample_accuracies_that_are_equal():
     check_legible(figures.sample_accuracies(np.full(10, 0.75), 0.75))
 
 
-def test_class_distributions_show_every_pass_and_the_true_class(rng):
+def test_class_distributions_show_samples_and_true_class(rng):
     samples = rng.dirichlet([1, 0.2, 0.3, 0.1, 3, 0.4, 6], 100)
     landmarks = MEAN_FACE[None] * 60 + 200 + rng.normal(0, 1, (9, 68, 2))
     figure = figures.class_distributions(samples, AFEW_CLASSES, "surprise", landmarks, "clip 7")
@@ -158,14 +158,14 @@ def predictions(windows=24, seed=0, faceless=(5, 6, 7), threshold=1.2):
     table["agreement"], table["frames"] = 0.9, 25
     table["abstained"] = table["entropy"] > threshold
     gone = [index for index in faceless if index < windows]
-    indices = [*RAVDESS_CLASSES, "entropy", "mutual_information", "agreement"]
-    table.loc[gone, indices] = np.nan
+    numbers = [*RAVDESS_CLASSES, "entropy", "mutual_information", "agreement"]
+    table.loc[gone, numbers] = np.nan
     table.loc[gone, "label"], table.loc[gone, "frames"] = "no face", 0
     table.loc[gone, "abstained"] = True
     return table
 
 
-def test_timeline_names_answers_and_what_was_withheld():
+def test_timeline_names_predictions_and_abstention():
     pictures = [np.full((60, 60, 3), 30 * index, np.uint8) for index in range(8)]
     figure = draw_timeline(
         "classification", predictions(), RAVDESS_CLASSES, 1.2, pictures, "clip.mp4"
@@ -268,7 +268,7 @@ def test_timeline_of_many_action_units_is_legible():
     check_legible(draw_timeline("action_units", unit_predictions(600, units), units))
 
 
-def test_lanes_of_action_units_show_probability_answer_and_deviation():
+def test_lanes_of_action_units_show_probability_and_deviation():
     table = unit_predictions(windows=6, faceless=(4,))
     (axes,) = draw_timeline("action_units", table, BP4D_ACTION_UNITS).axes
     present, unsure, band, line = (patch.get_data() for patch in axes.patches[:4])  # of AU01

@@ -32,7 +32,7 @@ every_task = pytest.mark.parametrize("name", TASKS)
 
 
 def samples_of(name, seed=0, mc_samples=9):
-    """Outputs of the passes for one window, `[S, 1, C]`."""
+    """MC samples of one window, `[S, 1, C]`."""
     rng, count = np.random.default_rng(seed), len(NAMES[name])
     if name == "classification":
         return rng.dirichlet([0.3] * count, mc_samples)[:, None]
@@ -77,7 +77,7 @@ def test_loss_of_a_still_model_is_mean_over_frames(name):
 
 
 @every_task
-def test_summary_holds_mean_over_passes(name):
+def test_summary_holds_mean_over_samples(name):
     samples = samples_of(name)
     summary = TASKS[name].summarise(samples)
     np.testing.assert_allclose(summary.mean, samples.mean(0))
@@ -203,7 +203,7 @@ every_kind = pytest.mark.parametrize("kind", PREPARED)
 
 
 @every_kind
-def test_report_shows_every_figure_and_reading(kind, finished_run):
+def test_report_shows_every_figure_and_inference_mode(kind, finished_run):
     run = finished_run(kind)
     named = re.findall(r"!\[.*\]\(figures/(\w+)\.png\)", run.report)
     assert len(named) == len(set(named)) >= 5 and set(named) == run.figures
@@ -217,7 +217,7 @@ def test_report_shows_every_figure_and_reading(kind, finished_run):
 
 
 @every_kind
-def test_table_has_a_row_for_every_scored_clip(kind, finished_run):
+def test_table_has_a_row_for_every_evaluated_clip(kind, finished_run):
     run = finished_run(kind)
     table, metrics = run.table, run.metrics
     assert list(table)[:3] == ["clip", "subject", "fold"]

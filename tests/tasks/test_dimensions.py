@@ -1,4 +1,4 @@
-"""Valence, arousal and dominance: what is learnt, scored, put in intervals and withheld."""
+"""Valence, arousal and dominance: loss, scores, intervals, abstaining."""
 
 import dataclasses
 import types
@@ -47,7 +47,7 @@ def test_perfect_prediction_has_a_finite_gradient():
     np.testing.assert_allclose(below, -above)
 
 
-def test_what_the_passes_say():
+def test_summary_of_samples():
     samples = np.array([[[1.0, 4.0]], [[3.0, 4.0]]])
     spread = TASKS["dimensional"].summarise(samples)
     np.testing.assert_allclose(spread.mean, [[2, 4]])
@@ -68,21 +68,21 @@ def test_nearest_word():
     assert not emotion_ratings.has_plane(("valence", "dominance"))
 
 
-# --- scored images --------------------------------------------------------------------------
+# --- evaluation -----------------------------------------------------------------------------
 
 
 def evaluated_images(count=1200, folds=1, mc_samples=40, validation=True, noise=0.4, seed=0):
-    """Passes scatter by each image's own amount; the labels by that and by `noise` besides."""
+    """MC samples vary by an amount of each image, labels by that and by `noise` besides."""
     rng = np.random.default_rng(seed)
 
-    def part():
+    def split():
         own = rng.uniform(0.1, 0.8, (count, 1))
         true = rng.uniform(2, 8, (count, 2))
         centre = true + rng.normal(0, 1, (count, 2)) * np.sqrt(own**2 + noise**2)
         return true.astype(np.float32), centre + own * rng.normal(0, 1, (mc_samples, count, 2))
 
-    labels, samples = part()
-    held = part() if validation else None
+    labels, samples = split()
+    validation = split() if validation else None
     return Evaluated(
         indices=np.arange(count),
         folds=np.arange(count) * folds // count,
@@ -90,7 +90,7 @@ def evaluated_images(count=1200, folds=1, mc_samples=40, validation=True, noise=
         probabilities={"stored": samples[0], "mc_dropout": samples.mean(0)},
         samples=samples,
         summary=summarise_dimensions(samples),
-        validation=held and (held[0], summarise_dimensions(held[1])),
+        validation=validation and (validation[0], summarise_dimensions(validation[1])),
     )
 
 
@@ -98,7 +98,7 @@ def evaluated_images(count=1200, folds=1, mc_samples=40, validation=True, noise=
     "folds, validation, source",
     [(1, True, "validation"), (4, False, "the other folds"), (1, False, "optimistic")],
 )
-def test_intervals_hold_what_they_promise(folds, validation, source):
+def test_intervals_reach_nominal_coverage(folds, validation, source):
     evaluated = evaluated_images(folds=folds, validation=validation)
     found = scores.intervals(NAMES, evaluated)
     assert source in found["measured_on"]
@@ -107,12 +107,12 @@ def test_intervals_hold_what_they_promise(folds, validation, source):
         row = found["predictive"][name]
         np.testing.assert_allclose(row["coverage"], found["levels"], atol=0.035)
         assert (np.diff(row["width"]) > 0).all()
-        alone = found["mc_samples"][name]  # they do not know of the noise in the labels
+        alone = found["mc_samples"][name]  # without the noise in the labels
         assert (np.array(alone["coverage"]) < np.array(found["levels"]) - 0.04).all()
         assert (np.array(alone["width"]) < row["width"]).all()
 
 
-def test_fold_is_not_judged_by_its_own_residuals():
+def test_residuals_of_a_fold_come_from_the_other_folds():
     evaluated = evaluated_images(folds=2, validation=False)
     labels = evaluated.labels.copy()
     labels[evaluated.folds == 1] += (
@@ -134,7 +134,7 @@ def test_repeat_of_an_image_is_no_other_image():
     assert residual[indices < 200].max() < 0.3 and residual[indices >= 200].min() > 8
 
 
-def test_passes_that_scatter_more_than_the_errors_leave_no_residual():
+def test_samples_with_more_spread_than_errors_leave_no_residual():
     evaluated = evaluated_images(noise=0.0)
     calm = dataclasses.replace(evaluated, labels=evaluated.summary.mean.clip(1, 9), validation=None)
     found = scores.intervals(NAMES, calm)
@@ -159,7 +159,7 @@ def content_of(evaluated, target=0.95):
     return clips, folds, *report.content(config, clips, folds, evaluated, history)
 
 
-def test_readings_tell_errors_and_what_the_labels_allow():
+def test_inference_modes_hold_errors_and_label_deviation():
     evaluated = evaluated_images(count=300)
     _, _, found, _ = content_of(evaluated)
     own = found["inference_modes"]["mc_dropout"]
@@ -184,8 +184,8 @@ def test_readings_tell_errors_and_what_the_labels_allow():
     assert f"{row['rmse']:.4f} (labels +- {row['label_deviation']:.2f})" in (report.headline(own))
 
 
-def test_doubt_tells_where_errors_are():
-    """Abstaining above the threshold of the validation part keeps its promise elsewhere."""
+def test_threshold_holds_on_other_images():
+    """Abstaining above the threshold chosen on validation images reaches the target on others."""
     evaluated = evaluated_images(count=2000, mc_samples=20)
     selective, _ = scores.abstaining(0.97, evaluated)
     overall = (metrics.distances(evaluated.summary.mean, evaluated.labels) < 1).mean()
@@ -195,13 +195,16 @@ def test_doubt_tells_where_errors_are():
     assert selective["area_under_risk_coverage"] < 1 - overall
 
 
-def test_doubt_in_the_wrong_order_gives_no_threshold():
-    """A single image that happens to be right is no reason to answer its like only."""
+def test_misleading_uncertainty_gives_no_threshold():
+    """A single image that happens to be right does not make a threshold."""
     evaluated = evaluated_images(count=300)
     labels, summary = evaluated.validation
     far = metrics.distances(summary.mean, labels)
-    doubt = np.where(np.arange(len(far)) == far.argmin(), -1.0, -far)  # one right, then the worst
-    wrong = dataclasses.replace(evaluated, validation=(labels, summary._replace(uncertainty=uncertainty)))
+    # one right, then the worst
+    uncertainty = np.where(np.arange(len(far)) == far.argmin(), -1.0, -far)
+    wrong = dataclasses.replace(
+        evaluated, validation=(labels, summary._replace(uncertainty=uncertainty))
+    )
     found, _ = scores.abstaining(0.99, wrong)
     assert found["threshold"] is None and found["coverage"] == 1.0
     assert found["error_of_all"] == pytest.approx(1 - found["accuracy"])
@@ -230,12 +233,12 @@ def test_table_of_predictions_names_its_columns():
     np.testing.assert_allclose(table["distance"], np.sqrt((error**2).mean(1)), atol=1e-4)
 
 
-def test_without_dropout_there_is_one_reading_and_no_pass():
+def test_without_dropout_there_are_no_mc_samples():
     evaluated = evaluated_images(count=40, mc_samples=1)
     evaluated = dataclasses.replace(evaluated, probabilities={"stored": evaluated.samples[0]})
     _, _, found, _ = content_of(evaluated)
     assert found["single_samples"] is None and "mc_samples" not in found["intervals"]
-    assert "one pass" in "\n".join(report.lines(found))
+    assert "no MC samples" in "\n".join(report.lines(found))
 
 
 def test_one_image_of_each_kind_is_no_failure():

@@ -1,4 +1,4 @@
-"""Lines that the reports of all tasks share, and curves that tables and figures share."""
+"""Lines that reports share, and curves that tables and figures share."""
 
 import types
 
@@ -14,8 +14,8 @@ from fer_jax.tasks.evaluation import Evaluated, evaluation_folds
 
 
 def test_table_keeps_empty_cells_and_marks_missing_numbers():
-    indices = [report_lines.number(value, 2) for value in (0.125, None, np.nan)]
-    lines = report_lines.table("unit | a | b | c", [("AU01", *indices), ("paper", "", "1", "")])
+    numbers = [report_lines.number(value, 2) for value in (0.125, None, np.nan)]
+    lines = report_lines.table("unit | a | b | c", [("AU01", *numbers), ("paper", "", "1", "")])
     assert lines == [
         "| unit | a | b | c |", "|---|---|---|---|", "| AU01 | 0.12 | - | - |", "| paper | | 1 | |",
     ]  # fmt: skip
@@ -31,8 +31,8 @@ def test_sentence_on_abstaining_names_what_was_chosen(threshold):
     if threshold is None:
         assert "no threshold on the entropy reaches the target accuracy 0.90" in line
     else:
-        assert "abstaining above 0.500 nats (threshold for 0.90 accuracy, chosen on va" in line
-        assert "answers 75.0% of the clips, accuracy on them none (x)." in line
+        assert "abstains above 0.500 nats (threshold for an accuracy of 0.90, chosen on va" in line
+        assert "Coverage 75.0% of the clips, accuracy on them none (x)." in line
 
 
 def test_tables_say_what_the_curves_show():
@@ -43,15 +43,15 @@ def test_tables_say_what_the_curves_show():
                     uncertainty.summarise(samples), None)  # fmt: skip
     table, curves = score_inference_modes([Fold("holdout", None, None)], evaluated)
     for name, values in probabilities.items():
-        doubt, correct = uncertainty.entropy(values), values.argmax(-1) == labels
+        entropy, correct = uncertainty.entropy(values), values.argmax(-1) == labels
         assert table[name]["area_under_risk_coverage"] == curves[name].risk[-1]
-        assert curves[name].risk[-1] == uncertainty.area_under_risk_coverage(doubt, correct)
+        assert curves[name].risk[-1] == uncertainty.area_under_risk_coverage(entropy, correct)
         assert table[name]["expected_calibration_error"] == curves[name].reliability[-1]
         error = uncertainty.expected_calibration_error(values, labels)
         assert curves[name].reliability[-1] == error and curves[name].reliability[2].sum() == 40
 
 
-def test_fold_is_held_out_with_all_repeats_of_its_clips():
+def test_fold_excludes_all_repeats_of_its_clips():
     evaluated = types.SimpleNamespace(
         folds=np.array([0, 0, 1, 1, 2, 2, 3, 3]), indices=np.array([0, 1, 2, 3, 0, 2, 1, 3])
     )

@@ -8,8 +8,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
-from fer_jax.plotting.style import ALERT, MAIN, OTHER, QUIET, dress, legend_below, make_figure
-from fer_jax.plotting.style import make_grid, set_panel_title, set_title
+from fer_jax.plotting.style import (
+    ALERT,
+    MAIN,
+    OTHER,
+    QUIET,
+    dress,
+    legend_below,
+    make_figure,
+    make_grid,
+    set_panel_title,
+    set_title,
+)
 
 _COLUMNS = 4  # panels beside each other
 

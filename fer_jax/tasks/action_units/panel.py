@@ -26,7 +26,7 @@ def draw_panel(row: Mapping, units, thresholds, height: int, scale: float) -> np
 
 @functools.lru_cache(maxsize=4)
 def _draw(row: tuple, units: tuple[str, ...], height: int, scale: float) -> np.ndarray:
-    """Draws the panel of one prediction; it changes only from window to window."""
+    """Draws the panel of one prediction, cached as a window covers several frames."""
     row, panel = dict(row), Panel(height, scale)
     faceless = row["label"] == NO_FACE
     _draw_heading(panel, row, units, faceless)
@@ -58,22 +58,22 @@ def _draw_heading(panel: Panel, row: dict, units, faceless: bool) -> None:
 
 
 def _draw_unit(panel: Panel, row: dict, unit: str, spacing: float, faceless: bool) -> None:
-    """Name, bar of the probability with its deviation over the samples, both as numbers."""
+    """Name, bar of the probability with its deviation over the MC samples, and both numbers."""
     draw, scale = panel.draw, panel.scale
     writing = font(round(min(13, 0.78 * spacing / scale) * scale), False)
     middle, half = panel.y + spacing / 2, 0.3 * spacing
     panel.y += spacing
     start, end = panel.left + 50 * scale, panel.right - 72 * scale
     if faceless:
-        fill, ink, index = RAIL, FAINT, "–"
+        fill, ink, value = RAIL, FAINT, "–"
     else:
         chance, deviation = row[unit], row[f"std_{unit}"]
-        index = f"{100 * chance:.0f} ± {100 * deviation:.0f} %"
-        claimed = SURE if chance > PRESENT else PALE
+        value = f"{100 * chance:.0f} ± {100 * deviation:.0f} %"
+        certain = SURE if chance > PRESENT else PALE
         unsure = row[f"abstained_{unit}"]
-        fill, ink = (FADED, FAINT) if unsure else (claimed, TEXT if chance > PRESENT else FAINT)
+        fill, ink = (FADED, FAINT) if unsure else (certain, TEXT if chance > PRESENT else FAINT)
     draw.text((panel.left, middle), unit, ink, writing, "lm")
-    draw.text((panel.right, middle), index, ink, writing, "rm")
+    draw.text((panel.right, middle), value, ink, writing, "rm")
     draw.rectangle((start, middle - half, end, middle + half), RAIL)
     if faceless:
         return
@@ -97,4 +97,4 @@ def _draw_key(panel: Panel, height: int) -> None:
         panel.draw.rectangle((x, y - 4 * scale, x + 8 * scale, y + 4 * scale), colour)
         panel.draw.text((x + 12 * scale, y), meaning, FAINT, writing, "lm")
         x += 22 * scale + writing.getlength(meaning)
-    panel.draw.text((panel.right, y), "± of the passes", FAINT, writing, "rm")
+    panel.draw.text((panel.right, y), "± s.d.", FAINT, writing, "rm")

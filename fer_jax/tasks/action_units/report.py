@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax.tasks import report_lines
-from fer_jax.tasks.action_units import figures as drawings, scores
+from fer_jax.tasks.action_units import figures as drawings
+from fer_jax.tasks.action_units import scores
 from fer_jax.tasks.action_units.timeline import draw_recording
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
 from fer_jax.tasks.report_lines import interval, number

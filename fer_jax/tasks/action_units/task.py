@@ -1,4 +1,4 @@
-"""Facial action units: several may be present at once, each an event of its own."""
+"""Facial action units: several may be present at once, each with a probability of its own."""
 
 from __future__ import annotations
 
@@ -10,19 +10,14 @@ import numpy as np
 import optax
 
 from fer_jax.faces.labels import PRESENT
-from fer_jax.tasks.action_units.scores import (
-    NO_UNIT,
-    present_units,
-    summarise_units,
-    unsure_units,
-)
+from fer_jax.tasks.action_units.scores import NO_UNIT, present_units, summarise_units, unsure_units
 from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames
 
 _OF_A_UNIT = ("std", *UNCERTAINTY, "abstained")
 
 
 class ActionUnits(Task):
-    """A sigmoid each; labels that are not known (NaN) do not count.
+    """A sigmoid each; unknown labels (NaN) do not count.
 
     Source: STC-NLSTM specification, section 9.
     """
@@ -32,7 +27,7 @@ class ActionUnits(Task):
 
     @over_frames
     def loss(logits, label):
-        # a NaN that is only masked afterwards would come back through the derivative
+        # masking a NaN after the loss would leave NaN in the derivative
         present = jnp.where(jnp.isnan(label), 0.0, label)
         return _over_known(optax.sigmoid_binary_cross_entropy(logits, present), label)
 
@@ -99,7 +94,7 @@ class ActionUnits(Task):
         return np.asarray(end, float) - 0.5 / fps
 
     def terminal_columns(self, units, room: int) -> list[Column]:
-        """Those present, and those that the model is unsure of, as far as there is room."""
+        """The units present and the unsure ones, as many as fit."""
         half = max(14, (room - 40) // 2)
 
         def present(row: dict) -> str:
@@ -128,7 +123,7 @@ def _over_known(values, label) -> jax.Array:
 
 
 def _fitting(words: list[str], room: int) -> str:
-    """As many words as there is room for, and how many are left out."""
+    """Joins as many words as fit, and the count of the rest."""
     for shown in range(len(words), -1, -1):
         left = [f"+{len(words) - shown}"] if shown < len(words) else []
         text = "  ".join(words[:shown] + left)

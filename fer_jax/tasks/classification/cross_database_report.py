@@ -86,7 +86,7 @@ def lines(content: dict | None) -> list[str]:
     )
     if left := content["classes_left_out"]:
         listed = ", ".join(f"{name} ({count} clips)" for name, count in left.items())
-        text += ["", f"Clips of the unseen dataset left out, as no class was trained: {listed}."]
+        text += ["", f"Left out of the unseen dataset, of classes not trained on: {listed}."]
     return [*text, "", _separation_line(content), ""]
 
 

@@ -1,4 +1,4 @@
-"""Figures of a classifier; data in, Figure out."""
+"""Figures of a classifier."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fer_jax.plotting.style import (
     set_title,
 )
 
-_CONTOURS = (  # runs of the 68 points that belong together; True where the run is closed
+_CONTOURS = (  # contours of the 68 points; True where one is closed
     (range(0, 17), False), (range(17, 22), False), (range(22, 27), False), (range(27, 31), False),
     (range(31, 36), False), (range(36, 42), True), (range(42, 48), True), (range(48, 60), True),
     (range(60, 68), True),
@@ -71,15 +71,15 @@ def sample_accuracies(
     ensemble: float,
     deterministic: float | None = None,
     recalibrated: float | None = None,
-    title: str = "Accuracy of single passes with dropout",
+    title: str = "Accuracy of single MC samples",
 ) -> Figure:
-    """Draws the distribution of the samples' accuracies, and the ensemble's as a line.
+    """Draws the distribution of the accuracies of single MC samples, and that of their ensemble.
 
     Args:
-      accuracies: `[S]`, 0..1, one of each sample over the whole evaluation set.
+      accuracies: `[S]`, 0..1, of each sample on the whole evaluation set.
       ensemble: accuracy of the mean of all samples.
       deterministic: accuracy without dropout, stored BatchNorm statistics.
-      recalibrated: accuracy without dropout, statistics re-estimated without dropout.
+      recalibrated: accuracy without dropout, recalibrated BatchNorm statistics.
       title: what was evaluated.
 
     Source: Heidari & Iosifidis, MMSP 2021, figure 2.
@@ -88,24 +88,24 @@ def sample_accuracies(
     figure = make_figure(6.6, 4.1)
     axes = figure.add_subplot()
     values, counts = np.unique(accuracies.round(6), return_counts=True)
-    if len(values) <= 24:  # accuracies are multiples of one clip: bins would cut between them
+    if len(values) <= 24:  # a bar each value, as bins would fall between the multiples of one clip
         width = 0.85 * np.diff(values).min() if len(values) > 1 else 0.002
-        axes.bar(values, counts, width=width, color=OTHER, label=_mc_samples(accuracies))
+        axes.bar(values, counts, width=width, color=OTHER, label=_samples_label(accuracies))
     else:
-        axes.hist(accuracies, bins=20, color=OTHER, label=_mc_samples(accuracies), rwidth=0.94)
+        axes.hist(accuracies, bins=20, color=OTHER, label=_samples_label(accuracies), rwidth=0.94)
     lines = (
-        (ensemble, f"ensemble of all passes: {ensemble:.1%}", MAIN, "-"),
-        (deterministic, "without dropout, stored statistics", ALERT, "--"),
-        (recalibrated, "without dropout, re-estimated statistics", INK, ":"),
+        (ensemble, f"ensemble of all MC samples: {ensemble:.1%}", MAIN, "-"),
+        (deterministic, "dropout off, stored statistics", ALERT, "--"),
+        (recalibrated, "dropout off, recalibrated statistics", INK, ":"),
     )
     for value, label, colour, style in lines:
         if value is not None:
             label = label if "%" in label else f"{label}: {value:.1%}"
             axes.axvline(value, color=colour, linestyle=style, linewidth=2.2, label=label)
-    dress(axes, x="accuracy on the evaluation set", y="number of passes", title=title, grid="y")
+    dress(axes, x="accuracy on the evaluation set", y="number of MC samples", title=title, grid="y")
     axes.margins(x=0.06)
     low, high = axes.get_xlim()
-    least = max(0, 0.02 - (high - low) / 2)  # accuracies that hardly differ look that way
+    least = max(0, 0.02 - (high - low) / 2)  # no zoom into negligible differences
     axes.set_xlim(low - least, high + least)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.xaxis.set_major_locator(MaxNLocator(7))
@@ -114,9 +114,9 @@ def sample_accuracies(
     return figure
 
 
-def _mc_samples(accuracies: np.ndarray) -> str:
+def _samples_label(accuracies: np.ndarray) -> str:
     mean, deviation = accuracies.mean(), accuracies.std()
-    return f"{len(accuracies)} single passes: {mean:.1%} ± {deviation:.1%} (standard deviation)"
+    return f"{len(accuracies)} MC samples: {mean:.1%} ± {deviation:.1%} (standard deviation)"
 
 
 def class_distributions(
@@ -126,7 +126,7 @@ def class_distributions(
     landmarks=None,
     title: str = "",
 ) -> Figure:
-    """Draws, for one clip, the samples' probabilities of every class.
+    """Draws the probabilities of every class over the MC samples of one clip.
 
     Args:
       samples: `[S, C]` probabilities.
@@ -140,16 +140,16 @@ def class_distributions(
     samples = np.asarray(samples, float)
     heights = ([1.35] if landmarks is not None else []) + [1.1 + 0.36 * len(classes)]
     figure = make_figure(6.6, sum(heights) + 0.3)
-    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     if landmarks is not None:
-        _draw_frames(parts[0], np.asarray(landmarks, float))
-    axes = parts[-1].subplots()
+        _draw_frames(rows[0], np.asarray(landmarks, float))
+    axes = rows[-1].subplots()
     _draw_samples(axes, samples)
     ticks = [f"{name} (true)" if name == true_label else name for name in classes]
     axes.set_yticks(range(len(classes)), ticks)
     axes.set_ylim(len(classes) - 0.4, -0.6)
     axes.set_xlim(-0.02, 1.02)
-    dress(axes, x=f"probability ({len(samples)} passes with dropout)", grid="x")
+    dress(axes, x=f"probability ({len(samples)} MC samples)", grid="x")
     for tick, name in zip(axes.get_yticklabels(), classes, strict=True):
         tick.set_fontsize(TEXT)
         tick.set_fontweight("bold" if name == true_label else "normal")
@@ -160,7 +160,7 @@ def class_distributions(
 
 
 def _draw_samples(axes, samples: np.ndarray) -> None:
-    """Every pass a dot, quartiles a box; mean and standard deviation in the right margin."""
+    """A dot each MC sample, a box of the quartiles; mean and deviation in the right margin."""
     mean, deviation = samples.mean(0), samples.std(0)
     scatter = np.linspace(-0.26, 0.26, len(samples))
     scatter = scatter[np.random.default_rng(0).permutation(len(samples))]
@@ -194,17 +194,17 @@ def _draw_frames(figure, landmarks: np.ndarray) -> None:
 
 
 def uncertainty_curves(rows: Mapping[str, Mapping]) -> Figure:
-    """Draws the share of each dataset's clips whose uncertainty is at most a value.
+    """Draws the distribution function of the uncertainty of each dataset.
 
     Args:
-      rows: by dataset: `known`, and `quantiles` of `entropy` and `mutual_information`, nats, at
-        equal steps of the share.
+      rows: dataset -> `known`, and evenly spaced `quantiles` of `entropy` and
+        `mutual_information`, nats.
     """
     measures = {"entropy": "entropy (nats)", "mutual_information": "mutual information (nats)"}
     figure = make_figure(9.0, 4.2)
     for axes, (measure, label) in zip(figure.subplots(1, 2), measures.items(), strict=True):
         for index, (name, row) in enumerate(rows.items()):
-            role = "known, new people" if row["known"] else "unseen"
+            role = "known, validation people" if row["known"] else "unseen"
             quantiles = row["quantiles"][measure]
             axes.plot(
                 [0, *quantiles], [0, *np.linspace(0, 1, len(quantiles))],

@@ -22,7 +22,7 @@ def draw_panel(row: Mapping, classes, threshold, height: int, scale: float) -> n
 
 @functools.lru_cache(maxsize=4)
 def _draw(probabilities, row: tuple, threshold, height: int, scale: float) -> np.ndarray:
-    """Draws the panel of one prediction; it changes only from window to window."""
+    """Draws the panel of one prediction, cached as a window covers several frames."""
     row, panel = dict(row), Panel(height, scale)
     faceless = not np.isfinite(row["entropy"])
     title, tone, detail = label_and_time(row, faceless)
@@ -57,15 +57,15 @@ def _draw_bar(
     if chance * (end - start) >= 1:
         box = start, middle - half, start + chance * (end - start), middle + half
         panel.draw.rectangle(box, colour)
-    index = "–" if faceless else f"{100 * chance:.0f} %"
-    panel.draw.text((panel.right, middle), index, shown, writing, "rm")
+    value = "–" if faceless else f"{100 * chance:.0f} %"
+    panel.draw.text((panel.right, middle), value, shown, writing, "rm")
     panel.y += spacing
 
 
 def _draw_gauge(panel: Panel, row: dict, threshold: float | None, most: float, colour) -> None:
-    """Entropy between nothing and that of guessing, the threshold a mark on it."""
+    """Entropy on a bar from 0 to that of a uniform guess, with a mark at the threshold."""
     panel.y += 12 * panel.scale
-    most = max(most, 1e-9)  # a single class leaves nothing to be unsure of
+    most = max(most, 1e-9)  # a single class has entropy 0
     amount = row["entropy"] / most
     panel.text(panel.left, panel.y, "uncertainty", 13, TEXT)
     value = f"{row['entropy']:.2f} of {most:.2f} nats"
@@ -78,7 +78,7 @@ def _draw_gauge(panel: Panel, row: dict, threshold: float | None, most: float, c
         x = panel.left + np.clip(threshold / most, 0, 1) * length
         mark = (x, top - 3 * panel.scale, x, bottom + 3 * panel.scale)
         panel.draw.line(mark, TEXT, max(1, round(2 * panel.scale)))
-    mc_samples = f"{100 * row['agreement']:.0f} % of passes agree"
+    agreement = f"{100 * row['agreement']:.0f} % agreement"
     information = f"mutual inf. {row['mutual_information']:.2f}"
-    panel.text(panel.left, bottom + 8 * panel.scale, mc_samples, 11.5, FAINT)
+    panel.text(panel.left, bottom + 8 * panel.scale, agreement, 11.5, FAINT)
     panel.text(panel.right, bottom + 8 * panel.scale, information, 11.5, FAINT, anchor="ra")

@@ -9,7 +9,8 @@ import numpy as np
 from fer_jax import metrics
 from fer_jax.plotting.curves import reliability, risk_coverage
 from fer_jax.tasks import evaluation, report_lines
-from fer_jax.tasks.classification import cross_database_report, figures as drawings, scores
+from fer_jax.tasks.classification import cross_database_report, scores
+from fer_jax.tasks.classification import figures as drawings
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
 from fer_jax.tasks.report_lines import interval, number
 

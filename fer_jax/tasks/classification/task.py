@@ -53,11 +53,11 @@ class Classification(Task):
         }
 
     def blank_row(self, classes) -> dict:
-        indices = dict.fromkeys((*classes, *UNCERTAINTY), math.nan)
-        return indices | {"label": NO_FACE, "abstained": True}
+        numbers = dict.fromkeys((*classes, *UNCERTAINTY), math.nan)
+        return numbers | {"label": NO_FACE, "abstained": True}
 
     def terminal_columns(self, classes, room: int) -> list[Column]:
-        """Every class, or the likeliest three, or the likeliest, as there is room."""
+        """Every class, the likeliest three or the likeliest, whatever fits."""
 
         def label(row: dict) -> str:
             return f"unsure ({row['label']})" if row["abstained"] else row["label"]
@@ -69,7 +69,7 @@ class Classification(Task):
         def chance(name: str) -> Column:
             return Column(name, lambda row: f"{row[name]:.2f}")
 
-        if room < 76:  # a terminal of 80 columns: the rest is in the table that --out saves
+        if room < 76:  # an 80-column terminal; --out saves every column
             return [
                 Column("label", label, right=False),
                 Column("prob.", lambda row: f"{max(row[name] for name in classes):.2f}"),

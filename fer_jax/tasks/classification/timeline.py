@@ -8,10 +8,26 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fer_jax.plotting.style import ALERT, INK, OTHER, PALE, SMALL, TEXT
-from fer_jax.plotting.style import class_colours, dress, legend_below
-from fer_jax.plotting.timeline import FACELESS, UNSURE, WIDTH, borders
-from fer_jax.plotting.timeline import draw_steps, make_timeline, shade_withheld
+from fer_jax.plotting.style import (
+    ALERT,
+    INK,
+    OTHER,
+    PALE,
+    SMALL,
+    TEXT,
+    class_colours,
+    dress,
+    legend_below,
+)
+from fer_jax.plotting.timeline import (
+    FACELESS,
+    UNSURE,
+    WIDTH,
+    borders,
+    draw_steps,
+    make_timeline,
+    shade_withheld,
+)
 
 
 def draw_timeline(

@@ -1,4 +1,4 @@
-"""Figures of valence, arousal and dominance; data in, Figure out."""
+"""Figures of valence, arousal and dominance."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from fer_jax.plotting.style import (
     set_title,
 )
 
-_CROWD = 500  # points beyond which their density is drawn
+_CROWD = 500  # number of points above which their density is drawn
 
 
 def draw_words(axes, size: float = SMALL) -> None:
-    """Marks where the words of the emotions lie, on axes of valence and arousal."""
+    """Marks the emotion words on axes of valence and arousal."""
     for word, (valence, arousal) in emotion_ratings.word_points(emotion_ratings.PLANE).items():
         axes.plot(valence, arousal, "+", color=ALERT, markersize=6, markeredgewidth=1.3, zorder=4)
         below = word in emotion_ratings.WRITTEN_BELOW
@@ -41,7 +41,7 @@ def draw_words(axes, size: float = SMALL) -> None:
 
 
 def dress_plane(axes, title: str = "") -> None:
-    """The whole scale of valence, to the right, and of arousal, upwards."""
+    """Shows the whole scale of valence (to the right) and arousal (upwards)."""
     dress(axes, x="valence", y="arousal", title=title, grid="both")
     axes.set_aspect("equal")
     for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
@@ -50,7 +50,7 @@ def dress_plane(axes, title: str = "") -> None:
 
 
 def plane(panels: Mapping[str, np.ndarray]) -> Figure:
-    """Draws images in the plane of valence and arousal, with the words of the emotions.
+    """Draws images in the plane of valence and arousal, with the emotion words.
 
     Args:
       panels: title -> `[N, 2]` valence and arousal, 1 to 9.
@@ -66,14 +66,14 @@ def plane(panels: Mapping[str, np.ndarray]) -> Figure:
 
 
 def _draw_points(axes, x, y) -> None:
-    """Every image a point; of many the density, on a logarithmic scale."""
+    """Draws a point each image, or the density of many images on a logarithmic scale."""
     if len(x) <= _CROWD:
         axes.scatter(x, y, s=16, color=MAIN, alpha=0.45, linewidths=0, zorder=3)
         return
     extent = (*emotion_ratings.SCALE, *emotion_ratings.SCALE)
     axes.hexbin(
         x, y, gridsize=48, extent=extent, mincnt=1, cmap=SEQUENTIAL, linewidths=0.1, zorder=2,
-        norm=LogNorm(vmin=0.3),  # a single image is seen, too
+        norm=LogNorm(vmin=0.3),  # so that a single image is visible
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def scatter(dimensions: Sequence[str], labels, predicted, notes: Sequence[str]) 
     Args:
       dimensions: names.
       labels, predicted: `[N, D]`, 1 to 9.
-      notes: of each dimension, above its panel.
+      notes: text above the panel of each dimension.
     """
     figure = make_figure(3.4 * len(dimensions) + 0.4, 4.3)
     panels = figure.subplots(1, len(dimensions), squeeze=False)[0]
@@ -105,13 +105,13 @@ def scatter(dimensions: Sequence[str], labels, predicted, notes: Sequence[str]) 
 def threshold_accuracy(
     thresholds, curves: Mapping[str, Sequence[float]], tolerance: float, reference: float
 ) -> Figure:
-    """Draws the share of images whose error stays below a threshold, for every threshold.
+    """Draws the share of images whose error is below a threshold, over the threshold.
 
     Args:
       thresholds: `[K]`, on the scale of the dimensions.
-      curves: name of a reading -> `[K]` shares, 0..1.
-      tolerance: the threshold of the headline.
-      reference: share that classifiers of the same images reached, 0..1.
+      curves: inference mode -> `[K]` shares, 0..1.
+      tolerance: the threshold of the reported accuracy.
+      reference: accuracy of the best classifier of the same images, 0..1.
 
     Source: Zhou et al., arXiv 1805.01024, figure 6.
     """
@@ -128,7 +128,7 @@ def threshold_accuracy(
     axes.axvline(tolerance, color=QUIET, linewidth=1, linestyle=":")
     label = f"{reference:.2%}, the best classifier of the Kaggle challenge"
     axes.axhline(reference, color=ALERT, linewidth=1.2, linestyle="--", label=label)
-    title = "Images whose error stays below a threshold"
+    title = "Images whose error is below a threshold"
     x, y = "threshold on the root mean square error of an image", "share"
     dress(axes, x=x, y=y, title=title, grid="both")
     axes.set_xlim(min(thresholds), max(thresholds))
@@ -139,11 +139,11 @@ def threshold_accuracy(
 
 
 def interval_calibration(levels, kinds: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
-    """Draws how many labels lie inside their intervals against how many should.
+    """Draws the coverage of the intervals against their nominal coverage.
 
     Args:
       levels: `[K]`, 0..1.
-      kinds: name of a kind of intervals -> dimension -> `[K]` shares of labels inside.
+      kinds: kind of intervals -> dimension -> `[K]` coverages.
     """
     dimensions = list(next(iter(kinds.values())))
     figure = make_figure(3.3 * len(dimensions) + 0.4, 4.3)
@@ -156,8 +156,8 @@ def interval_calibration(levels, kinds: Mapping[str, Mapping[str, Sequence[float
                 levels, rows[dimension], color=colour, marker=marker, markersize=3.5,
                 linewidth=1.6, label=name, clip_on=False,
             )  # fmt: skip
-        y = "labels inside" if index == 0 else ""
-        dress(axes, x="nominal share", y=y, grid="both")
+        y = "coverage" if index == 0 else ""
+        dress(axes, x="nominal coverage", y=y, grid="both")
         set_panel_title(axes, dimension)
         axes.set_aspect("equal")
         for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):

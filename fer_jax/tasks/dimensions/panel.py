@@ -29,7 +29,7 @@ _LOW, _HIGH = emotion_ratings.SCALE
 
 def draw_panel(row: Mapping, dimensions, threshold, height: int, scale: float) -> np.ndarray:
     """Draws the nearest word, the plane, a line each, see `Task.draw_panel`."""
-    names = [f"{part}{name}" for name in dimensions for part in ("", "low_", "high_")]
+    names = [f"{prefix}{name}" for name in dimensions for prefix in ("", "low_", "high_")]
     names += ["label", "start", "end", "uncertainty", "abstained"]
     trail = ()
     if emotion_ratings.has_plane(dimensions):
@@ -43,7 +43,7 @@ def draw_panel(row: Mapping, dimensions, threshold, height: int, scale: float) -
 
 @functools.lru_cache(maxsize=4)
 def _draw(row: tuple, trail: tuple, dimensions: tuple, height: int, scale: float) -> np.ndarray:
-    """Draws the panel of one prediction; it changes only from window to window."""
+    """Draws the panel of one prediction, cached as a window covers several frames."""
     row, panel = dict(row), Panel(height, scale)
     faceless = row["label"] == NO_FACE
     title, colour, detail = label_and_time(row, faceless)
@@ -58,14 +58,14 @@ def _draw(row: tuple, trail: tuple, dimensions: tuple, height: int, scale: float
         panel.y += plane.side + 8 * scale
     for name in dimensions:
         _draw_line(panel, row, name, colour, faceless)
-    text = f"bars: intervals for {INTERVAL:.0%} of the faces"
-    text += "; ellipse: as wide, as high" if emotion_ratings.has_plane(dimensions) else ""
+    text = f"bars: {INTERVAL:.0%} prediction intervals"
+    text += "; ellipse: both" if emotion_ratings.has_plane(dimensions) else ""
     panel.text(panel.left, height - 7 * scale, text, 9.5, FAINT, anchor="ls")
     return panel.pixels()
 
 
 class _Plane:
-    """The square of valence, to the right, and arousal, upwards; lengths in pixels."""
+    """The square of valence (to the right) and arousal (upwards); lengths in pixels."""
 
     def __init__(self, panel: Panel, side: float):
         self.panel, self.side = panel, side
@@ -124,8 +124,8 @@ def _draw_line(panel: Panel, row: dict, name: str, colour, faceless: bool) -> No
     start, end = panel.left + 78 * scale, panel.right - 38 * scale
     ink = FAINT if faceless else TEXT
     draw.text((panel.left, middle), name, ink, writing, "lm")
-    index = "–" if faceless else f"{row[name]:.2f}"
-    draw.text((panel.right, middle), index, ink, writing, "rm")
+    value = "–" if faceless else f"{row[name]:.2f}"
+    draw.text((panel.right, middle), value, ink, writing, "rm")
     draw.rectangle((start, middle - 3 * scale, end, middle + 3 * scale), RAIL)
     if faceless:
         return

@@ -1,4 +1,4 @@
-"""The report of valence, arousal and dominance: errors, intervals, when it may abstain."""
+"""The report of valence, arousal and dominance: errors, intervals, abstaining."""
 
 from __future__ import annotations
 
@@ -12,13 +12,8 @@ from fer_jax.faces import emotion_ratings
 from fer_jax.plotting import images
 from fer_jax.plotting.curves import risk_coverage
 from fer_jax.tasks import evaluation, published, report_lines
+from fer_jax.tasks.dimensions import figures as drawings
 from fer_jax.tasks.dimensions import scores
-from fer_jax.tasks.dimensions.figures import (
-    interval_calibration,
-    plane,
-    scatter,
-    threshold_accuracy,
-)
 from fer_jax.tasks.dimensions.scores import TOLERANCE
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
 from fer_jax.tasks.report_lines import interval, number
@@ -28,7 +23,7 @@ table = scores.predictions
 
 
 def headline(row: dict) -> str:
-    """The line of a reading in the terminal."""
+    """Line of an inference mode in the terminal."""
     errors = ", ".join(
         f"{name} {own['rmse']:.4f} (labels +- {own['label_deviation']:.2f})"
         for name, own in row["dimensions"].items()
@@ -37,7 +32,7 @@ def headline(row: dict) -> str:
 
 
 def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, dict]:
-    """Returns the figures for metrics.json, and the curves `intervals` and `risk`."""
+    """Returns the numbers for metrics.json, and the curves `intervals` and `risk`."""
     intervals = scores.intervals(clips.classes, evaluated, scores.DRAWN_LEVELS)
     selective, risk = scores.abstaining(config.evaluation.target_accuracy, evaluated)
     return {
@@ -57,46 +52,43 @@ def order(evaluated: Evaluated) -> np.ndarray:
 
 
 def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterator[tuple]:
-    """Draws the figures: names, figures, captions."""
+    """Yields name, figure and caption of each figure."""
     dimensions, summary, labels = clips.classes, evaluated.summary, evaluated.labels
     source = evaluated.source
-    own = content["inference_modes"]["mc_dropout" if evaluated.has_dropout else "stored"]
+    own = content["inference_modes"][evaluated.mode]
     if emotion_ratings.has_plane(dimensions):
         columns = [dimensions.index(name) for name in emotion_ratings.PLANE]
         panels = {"labels": labels[:, columns], "predictions": summary.mean[:, columns]}
-        caption = f"Valence and arousal of the scored images, {source}; words of the norms"
-        yield "plane", plane(panels), caption
+        caption = f"Valence and arousal of the evaluation images and of emotion words, {source}"
+        yield "plane", drawings.plane(panels), caption
     notes = [
         f"RMSE {row['rmse']:.3f} (labels ± {row['label_deviation']:.2f}), r {row['pearson']:.3f}"
         for row in own["dimensions"].values()
     ]
-    figure = scatter(dimensions, labels, summary.mean, notes)
+    figure = drawings.scatter(dimensions, labels, summary.mean, notes)
     yield "scatter", figure, f"Predictions against labels, {source}"
     shares = {
         INFERENCE_MODES[n]: row["accuracy_curve"] for n, row in content["inference_modes"].items()
     }
-    figure = threshold_accuracy(scores.THRESHOLDS, shares, TOLERANCE, scores.KAGGLE)
-    yield "thresholds", figure, "Accuracy at every threshold (bilinear CNN paper's figure 6)"
+    figure = drawings.threshold_accuracy(scores.THRESHOLDS, shares, TOLERANCE, scores.KAGGLE)
+    yield "thresholds", figure, "Accuracy at each threshold (bilinear CNN paper, figure 6)"
     found = curves["intervals"]
     kinds = {
         name: {dimension: row["coverage"] for dimension, row in found[kind].items()}
         for kind, name in scores.KINDS.items()
         if kind in found
     }
-    figure = interval_calibration(found["levels"], kinds)
-    yield "intervals", figure, f"Labels inside their intervals, {source}"
-    figure = risk_coverage({f"deviation over the passes ({source})": curves["risk"]})
-    yield "risk_coverage", figure, f"Share beyond T = {TOLERANCE:g} among the images answered"
+    figure = drawings.interval_calibration(found["levels"], kinds)
+    yield "intervals", figure, f"Share of labels inside their intervals, {source}"
+    figure = risk_coverage({f"standard deviation of the MC samples ({source})": curves["risk"]})
+    yield "risk_coverage", figure, f"Share of errors above T = {TOLERANCE:g} at each coverage"
     if clips.crops is not None:
-        yield (
-            "faces",
-            _best_and_worst(clips, evaluated),
-            "Best and worst predictions (figures 7, 8)",
-        )
+        caption = "Best and worst predictions (bilinear CNN paper, figures 7 and 8)"
+        yield "faces", _best_and_worst(clips, evaluated), caption
 
 
 def _best_and_worst(clips, evaluated: Evaluated):
-    """Faces with their labels and predictions."""
+    """Draws the faces of the best and the worst predictions, with labels."""
     best, worst = images.best_and_worst(order(evaluated))
 
     def shown(index: int) -> images.Shown:
@@ -104,7 +96,9 @@ def _best_and_worst(clips, evaluated: Evaluated):
         values = zip(
             evaluated.labels[index], evaluated.summary.mean[index], clips.classes, strict=True
         )
-        text = "\n".join(f"{name[0].upper()} {own:.1f} → {said:.1f}" for own, said, name in values)
+        text = "\n".join(
+            f"{name[0].upper()} {own:.1f} → {predicted:.1f}" for own, predicted, name in values
+        )
         return images.Shown(frames[len(frames) // 2], text)
 
     initials = ", ".join(f"{name[0].upper()}: {name}" for name in clips.classes)
@@ -118,7 +112,7 @@ def _best_and_worst(clips, evaluated: Evaluated):
 
 def lines(content: dict) -> list[str]:
     """Text and tables of report.md."""
-    paper, best = content["paper"], content["best_epoch"]
+    paper = content["paper"]
     rows = [
         (
             INFERENCE_MODES[name],
@@ -131,28 +125,26 @@ def lines(content: dict) -> list[str]:
     if paper is not None:
         threshold = number(paper["threshold_for_kaggle"], 3)
         rows.append(("paper (test images)", number(paper["accuracy"]), "", threshold))
-    epochs = report_lines.kept_epoch_line(content["selected_epoch"])
-    if best is not None:
-        epochs += f" {report_lines.best_epoch_line(best, 'images')}"
     return [
         *report_lines.table(
-            f"reading | accuracy at T = {TOLERANCE:g} | 95% interval | "
+            f"inference mode | accuracy at T = {TOLERANCE:g} | 95% interval | "
             f"threshold for {scores.KAGGLE:.2%}",
             rows,
         ),
         "",
-        "Accuracy: share of images whose root mean square error over the dimensions is below T; "
-        "last column: the smallest T at which it equals the best classifier of the Kaggle "
-        "challenge. Intervals: people drawn with replacement (where the source names none, every "
-        "image is its own).",
+        "Accuracy: share of images whose root mean square error over the dimensions is below T. "
+        "Last column: the smallest T that reaches the accuracy of the best classifier of the "
+        "Kaggle challenge. Intervals: bootstrap over people (over images where the dataset does "
+        "not identify people).",
         "",
         *_error_rows(content["inference_modes"], paper),
         "",
-        "Errors are on the scale of the labels, 1 to 9. Whoever always says the labels' mean has "
-        "their deviation as RMSE: errors of other labels compare by it only.",
+        "Errors are on the scale of the labels, 1 to 9. A constant predictor at the label mean has "
+        "an RMSE equal to the label standard deviation, so compare errors on different labels "
+        "relative to it.",
         *_paper_lines(paper),
         "",
-        epochs,
+        report_lines.epoch_lines(content["selected_epoch"], content["best_epoch"], "images"),
         "",
         report_lines.single_samples_line(
             content["single_samples"], "accuracy {accuracy_mean:.4f} +- {accuracy_std:.4f}"
@@ -180,7 +172,7 @@ def _error_rows(inference_modes: dict, paper: dict | None) -> list[str]:
             cells = number(own["rmse"]), "", "", number(own["mae"]), number(own["pearson"]), "", ""
             rows.append((dimension, "paper (test images)", *cells))
     headings = (
-        "dimension | reading | RMSE | 95% interval | labels' deviation | MAE | r | "
+        "dimension | inference mode | RMSE | 95% interval | label std | MAE | r | "
         "CCC | 95% interval"
     )
     return report_lines.table(headings, rows)
@@ -191,13 +183,14 @@ def _paper_lines(paper: dict | None) -> list[str]:
         return []
     return [
         "",
-        "The paper's dominance labels deviate by about 1.25, as if neutral had the dominance 3.45: "
-        "compare its dominance only after `--config.data.neutral_dominance=3.45`.",
+        "The dominance labels of the paper have a standard deviation of about 1.25, which fits a "
+        "dominance of 3.45 for neutral: compare dominance only after a run with "
+        "`--config.data.neutral_dominance=3.45`.",
     ]
 
 
 def _interval_lines(found: dict) -> list[str]:
-    levels, rows = [f"{level:.0%}: inside, width" for level in found["levels"]], []
+    levels, rows = [f"{level:.0%}: coverage, width" for level in found["levels"]], []
     for dimension in found["predictive"]:
         for kind, name in scores.KINDS.items():
             if kind not in found:
@@ -213,19 +206,21 @@ def _interval_lines(found: dict) -> list[str]:
     return [
         *report_lines.table(" | ".join(["dimension", "intervals", *levels]), rows),
         "",
-        "Inside: share of the labels that lie in the interval, to be held against its level. The "
-        "passes alone say what the model does not know of its weights; the residual variance is "
-        "the rest of the squared errors, the same for every image. It was measured on "
-        f"{found['measured_on']}; its root: {deviations} (of the bundle).",
+        "Coverage: share of the labels inside the interval, which should equal its level. The MC "
+        "samples alone cover the uncertainty of the weights; the residual variance is the rest of "
+        f"the squared error, the same for every image. It is measured on {found['measured_on']}; "
+        f"its root in the bundle: {deviations}.",
     ]
 
 
 def _selective_line(selective: dict) -> str:
     return report_lines.abstaining_line(
         selective,
-        "the deviation over the passes",
-        "where the deviation over the passes (root mean over the dimensions) is above {:.3f}",
+        "the standard deviation of the MC samples",
+        "above a standard deviation of the MC samples (root mean square over the dimensions) of "
+        "{:.3f}",
         "images",
-        f" (area under the risk-coverage curve {selective['area_under_risk_coverage']:.4f}; a "
-        f"doubt that says nothing has {selective['error_of_all']:.4f}, the share of all beyond T)",
+        f" (area under the risk-coverage curve {selective['area_under_risk_coverage']:.4f}; an "
+        f"uninformative uncertainty has {selective['error_of_all']:.4f}, the share of all errors "
+        "above T)",
     )

@@ -11,23 +11,18 @@ from fer_jax.faces.emotion_ratings import SCALE
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.evaluation import Evaluated
 
-INTERVAL = 0.9  # share of the labels that the interval of a dimension shall hold
+INTERVAL = 0.9  # nominal coverage of the interval of a dimension
 # Root mean square error over the dimensions, on their scale of 1 to 9, below which a prediction
 # counts as right (bilinear CNN specification, section 5).
 TOLERANCE = 1.0
-ERRORS = {
-    "rmse": metrics.rmse,
-    "mae": metrics.mae,
-    "pearson": metrics.pearson,
-    "ccc": metrics.ccc,
-}
+ERRORS = {name: getattr(metrics, name) for name in ("rmse", "mae", "pearson", "ccc")}
 THRESHOLDS = np.round(np.arange(0, 2.05, 0.1), 1)
 # Accuracy of the best entry of the Kaggle challenge on the same images, which were classified
 # (bilinear CNN specification, section 6).
 KAGGLE = 0.7116
-LEVELS = (0.5, 0.8, 0.9, 0.95)  # shares of labels that intervals shall hold, in the report
+LEVELS = (0.5, 0.8, 0.9, 0.95)  # nominal coverages in the report
 DRAWN_LEVELS = tuple(step / 20 for step in range(1, 20))  # and in its figure
-KINDS = {"mc_samples": "of the passes alone", "predictive": "with the residual variance"}
+KINDS = {"mc_samples": "of the MC samples alone", "predictive": "with the residual variance"}
 
 
 class Spread(NamedTuple):
@@ -36,20 +31,20 @@ class Spread(NamedTuple):
     Attributes:
       mean: `[B, D]` mean of the samples, the ensemble's prediction.
       variance: `[B, D]` variance over the samples.
-      doubt: `[B]` root mean variance over the dimensions.
+      uncertainty: `[B]` root mean variance over the dimensions.
       residual: `[D]` variance of the errors beyond that of the samples, measured on images that the
         model was not trained on; 0 where it is not known.
     """
 
     mean: np.ndarray
     variance: np.ndarray
-    doubt: np.ndarray
+    uncertainty: np.ndarray
     residual: np.ndarray
 
     def half_width(self, level: float = INTERVAL) -> np.ndarray:
-        """Half the width of the interval about the mean that holds a share of the labels, `[B, D]`.
+        """Half the width of the interval about the mean with a nominal coverage, `[B, D]`.
 
-        The distribution is normal, its variance the sum of that over the samples and the residual.
+        Assumes a normal distribution whose variance is that over the samples plus the residual.
         """
         from scipy.special import ndtri
 
@@ -70,7 +65,7 @@ def summarise_dimensions(values, residual=None) -> Spread:
 
 
 def score_inference_modes(clips, folds, evaluated: Evaluated) -> dict:
-    """Errors of each reading, by dimension and over all of them."""
+    """Errors of each inference mode, by dimension and over all of them."""
     subjects = np.asarray(clips.subjects)[evaluated.indices]
     deviation = evaluated.labels.std(0, dtype=np.float64)
     table = {}
@@ -109,22 +104,16 @@ def _all_errors(predicted, labels, weight) -> np.ndarray:
 
 
 def single_samples(evaluated: Evaluated) -> dict | None:
-    """Accuracy of the single samples of MC dropout; None without dropout."""
-    if not evaluated.has_dropout:
-        return None
-    near = [
-        float(metrics.accuracy_at(metrics.distances(one, evaluated.labels), TOLERANCE))
-        for one in evaluated.samples
-    ]
-    return {
-        "mc_samples": len(near),
-        "accuracy_mean": float(np.mean(near)),
-        "accuracy_std": float(np.std(near)),
-    }
+    """Accuracy of the single MC samples; None without dropout."""
+
+    def score(sample):
+        return metrics.accuracy_at(metrics.distances(sample, evaluated.labels), TOLERANCE)
+
+    return evaluation.single_samples(evaluated, score, "accuracy")
 
 
 def with_residuals(evaluated: Evaluated) -> tuple[Spread, np.ndarray, str]:
-    """Adds the residual variance, measured on other images than those it is scored on.
+    """Adds the residual variance, measured on images other than the evaluated ones.
 
     Returns:
       The summary with `residual [N, D]`, the residual variance `[D]` of the bundle, and where it
@@ -142,7 +131,7 @@ def with_residuals(evaluated: Evaluated) -> tuple[Spread, np.ndarray, str]:
     else:
         residual = _residual_variance(labels, summary)
         each = np.broadcast_to(residual, labels.shape)
-        source = "the scored images themselves (optimistic: there is no other set)"
+        source = "the evaluation images themselves (optimistic: there is no other split)"
     return summary._replace(residual=each), residual, source
 
 
@@ -153,12 +142,12 @@ def _residual_variance(labels, summary: Spread, where=slice(None)) -> np.ndarray
 
 
 def intervals(dimensions, evaluated: Evaluated, levels=LEVELS) -> dict:
-    """Counts how often intervals hold the label, and how wide they are.
+    """Measures coverage and width of the intervals.
 
     Args:
       dimensions: names.
       evaluated: the predictions.
-      levels: shares of the labels that the intervals shall hold.
+      levels: nominal coverages.
 
     Returns:
       `residual_variance` by dimension, `measured_on`, `levels`, and the `coverage` and mean
@@ -223,7 +212,7 @@ def abstaining(target: float, evaluated: Evaluated) -> tuple[dict, tuple]:
 
 
 def predictions(clips, folds, evaluated: Evaluated):
-    """One row a scored image: who, truth, prediction, uncertainty, distance from the truth."""
+    """Tabulates label, prediction, interval, uncertainty and distance by image."""
     summary = with_residuals(evaluated)[0]
     low, high = summary.interval()
     columns = {"true_": evaluated.labels, "": summary.mean, "std_": summary.variance**0.5}

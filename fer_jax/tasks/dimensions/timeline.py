@@ -14,10 +14,27 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import MultipleLocator
 
 from fer_jax.faces import emotion_ratings
-from fer_jax.plotting.style import INK, MAIN, OTHER, QUIET, TEXT, dress, dress_colour_bar
-from fer_jax.plotting.style import legend_below, make_figure, set_panel_title, set_title
-from fer_jax.plotting.timeline import PICTURES, WIDTH, borders
-from fer_jax.plotting.timeline import draw_steps, draw_thumbnails, shade_withheld
+from fer_jax.plotting.style import (
+    INK,
+    MAIN,
+    OTHER,
+    QUIET,
+    TEXT,
+    dress,
+    dress_colour_bar,
+    legend_below,
+    make_figure,
+    set_panel_title,
+    set_title,
+)
+from fer_jax.plotting.timeline import (
+    PICTURES,
+    WIDTH,
+    borders,
+    draw_steps,
+    draw_thumbnails,
+    shade_withheld,
+)
 from fer_jax.tasks.dimensions.figures import draw_words, dress_plane
 from fer_jax.tasks.dimensions.scores import INTERVAL
 
