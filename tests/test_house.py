@@ -1,6 +1,8 @@
-"""The rules of the house: imports point downwards, one file knows pmap, the core stays light."""
+"""The rules of the house: imports point down, few and short files, one pmap, a light core."""
 
 import ast
+import collections
+import functools
 import pathlib
 
 import pytest
@@ -16,6 +18,10 @@ ROOMS = (
 # Their public names and tables reach what lies inside their own room when they are used.
 OPENED_WHEN_CALLED = {"fer_jax", "fer_jax.predict", "fer_jax.systems", "fer_jax.tasks"}
 HEAVY = {"torch", "tensorflow", "dlib"}
+FILES, LINES, CHAIN = 12, 350, 12  # at most: files of a folder, lines of a file, imports in a row
+# One file each published dataset.
+MANY_FILES = {"preprocess/datasets"}
+LONG_FILES = {"fer_jax/layers/common.py"}  # the layers that every system shares
 # Of a system, what is no network: it may know data and configs.
 TRAINED_OR_DRAWN = {"growth", "search", "search_report", "figures"}
 
@@ -80,6 +86,15 @@ def house_rooms(path):
     return {name.split(".")[1] for name in house_imports(path) if name.startswith("fer_jax.")}
 
 
+def import_graph():
+    """Modules that each module imports."""
+    return {
+        name: set(house_imports(path)) - {"fer_jax", "preprocess", name}
+        for name, path in MODULES.items()
+        if name not in OPENED_WHEN_CALLED
+    }
+
+
 def test_every_room_has_its_place():
     assert {room_of(path) for path in sources("fer_jax")} - {"__init__", "__main__"} == set(ROOMS)
 
@@ -94,12 +109,7 @@ def test_imports_point_downwards(path):
 
 
 def test_no_module_imports_itself_over_others():
-    graph = {
-        name: set(house_imports(path)) - {"fer_jax", "preprocess", name}
-        for name, path in MODULES.items()
-        if name not in OPENED_WHEN_CALLED
-    }
-    done = set()
+    graph, done = import_graph(), set()
 
     def visit(name, trail):
         assert name not in trail, f"circle of imports: {' -> '.join([*trail, name])}"
@@ -110,6 +120,29 @@ def test_no_module_imports_itself_over_others():
 
     for name in graph:
         visit(name, [])
+
+
+def test_import_chains_are_short():
+    graph = import_graph()
+
+    @functools.cache
+    def longest(name):
+        below = (longest(target) for target in graph.get(name, ()))
+        return [name, *max(below, key=len, default=[])]
+
+    # `python -m` calls a command
+    chain = max((longest(n) for n in graph if not n.endswith("__main__")), key=len)
+    assert len(chain) <= CHAIN, " -> ".join(chain)
+
+
+def test_folders_and_files_are_small():
+    paths = [*sources("fer_jax"), *sources("preprocess")]
+    files = collections.Counter(str(path.parent.relative_to(ROOT)) for path in paths)
+    full = {folder: count for folder, count in files.items() if count > FILES}
+    assert set(full) <= MANY_FILES, full
+    lines = {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in paths}
+    long = {path: count for path, count in lines.items() if count > LINES}
+    assert set(long) <= LONG_FILES, long
 
 
 def test_networks_know_no_config_and_no_data():

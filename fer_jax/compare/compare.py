@@ -110,7 +110,7 @@ def _published(config: ConfigDict) -> dict:
 
 
 def _scores(metrics: dict, task: str) -> dict:
-    """Mean accuracy of each inference mode over folds, and its 95% interval (pooled for one fold)."""
+    """Accuracy by inference mode, mean of folds, with 95% interval (pooled for one fold)."""
     if task == "dimensional":
         return _dimension_scores(metrics)
     scores = {}
