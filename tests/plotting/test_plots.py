@@ -263,11 +263,6 @@ def test_timeline_of_action_units_says_what_is_present_and_what_unsure():
     assert expected <= set(texts) and len(texts) == len(set(texts))
 
 
-def test_timeline_of_many_action_units_is_legible():
-    units = tuple(f"AU{index:02}" for index in range(1, 19))
-    check_legible(draw_timeline("action_units", unit_predictions(600, units), units))
-
-
 def test_lanes_of_action_units_show_probability_and_deviation():
     table = unit_predictions(windows=6, faceless=(4,))
     (axes,) = draw_timeline("action_units", table, BP4D_ACTION_UNITS).axes

@@ -181,8 +181,8 @@ def test_unit_is_an_event_of_its_own():
     np.testing.assert_allclose(summary.variance, [[0.16, 0]])
 
 
-def _scored(rng, people=6, windows=40):
-    """Sure answers are right, unsure ones guess; the last unit is never labelled."""
+def _evaluated(rng, people=6, windows=40):
+    """Certain predictions are right, uncertain ones random; the last unit is never labelled."""
     count = people * windows
     labels = rng.integers(0, 2, (count, 3)).astype(np.float32)
     sure = rng.random((count, 3)) < 0.7
@@ -202,7 +202,7 @@ def _scored(rng, people=6, windows=40):
 
 
 def test_each_unit_abstains_where_it_is_unsure():
-    evaluated = _scored(np.random.default_rng(0))
+    evaluated = _evaluated(np.random.default_rng(0))
     chosen = abstaining(0.99, ("AU01", "AU02", "AU04"), evaluated)
     for unit in ("AU01", "AU02"):
         row = chosen["units"][unit]

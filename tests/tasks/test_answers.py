@@ -1,7 +1,5 @@
-"""What is said of action units: rows, labels, abstaining, their windows, the terminal."""
+"""Predictions of action units: rows, labels, abstaining, windows, the terminal."""
 
-import io
-import sys
 import types
 
 import numpy as np
@@ -15,7 +13,7 @@ from fer_jax.data.frame_selection import select_frames, window_frames
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.timeline import borders
-from fer_jax.predict import api, tables
+from fer_jax.predict import api
 from fer_jax.predict.windows import (
     Face,
     Options,
@@ -26,6 +24,7 @@ from fer_jax.predict.windows import (
 )
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.action_units.scores import present_units, summarise_units, unsure_units
+from fer_jax.tasks.action_units.task import _fitting
 from fer_jax.tasks.base import NO_FACE
 from tests.official_trees import write_openface
 
@@ -39,13 +38,13 @@ def summary(*chances, scatter=0.01, mc_samples=20):
     return summarise_units(samples[:, None])
 
 
-def test_label_names_what_is_present_and_trusted():
+def test_label_names_units_present_and_certain():
     row = KIND.row(summary(0.1, 0.95, 0.9), UNITS, CERTAIN)
     assert row["label"] == "AU06+AU12" and present_units(row) == ["AU06", "AU12"]
     assert KIND.row(summary(0.1, 0.2, 0.3), UNITS, CERTAIN)["label"] == "none"
-    doubted = KIND.row(summary(0.1, 0.95, 0.6), UNITS, (0.5, 0.5, 0.5))
-    assert doubted["label"] == "AU06" and unsure_units(doubted, UNITS) == ["AU12"]
-    assert not doubted["abstained"]
+    mixed = KIND.row(summary(0.1, 0.95, 0.6), UNITS, (0.5, 0.5, 0.5))
+    assert mixed["label"] == "AU06" and unsure_units(mixed, UNITS) == ["AU12"]
+    assert not mixed["abstained"]
 
 
 def test_every_unit_has_its_own_threshold():
@@ -81,7 +80,7 @@ def test_one_number_is_the_threshold_of_all_units():
     assert "no action unit is marked unsure" in KIND.threshold_warning((None,) * 3, UNITS)
 
 
-# --- windows that end at the frame they speak of --------------------------------------------
+# --- windows that end at the frame they describe - --------------------------------------------
 
 
 @given(st.integers(1, 40), st.integers(1, 9))
@@ -98,7 +97,7 @@ def test_slow_clip_repeats_frames():
     assert at_equal_steps([5], 1.0, 3) == [5, 5, 5]
 
 
-def test_every_frame_belongs_to_the_answer_about_it():
+def test_moment_of_a_window_is_its_last_frame():
     fps, ends = 10.0, np.arange(4, 9) / 10  # a window of four frames at every frame
     moments = KIND.moments(ends - 0.4, ends, fps)
     edges = borders(ends - 0.4, ends, moments)
@@ -222,22 +221,9 @@ def test_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys):
     assert "no threshold" not in said.err and "3  AU01  AU06  AU12" in said.out
 
 
-def test_terminal_table_of_many_units_fits(monkeypatch):
-    units = tuple(f"AU{index:02}" for index in range(1, 19))
-    sure = KIND.row(summary(*[0.9] * 18), units, (0.69,) * 18)
-    mixed = KIND.row(summary(*[0.9] * 9, *[0.6] * 9), units, (0.5,) * 18)
-    doubtful = KIND.row(summary(*[0.6] * 18), units, (0.5,) * 18)
-    place = {"clip": "a.mp4", "start": 0.0, "end": 0.4, "frames": 4}
-    rows = [place | row for row in (sure, mixed, doubtful, KIND.blank_row(units))]
-    for width in (80, 110, 160):
-        stream = io.StringIO()
-        monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
-        monkeypatch.setattr(sys, "stdout", stream)
-        tables.print_table(pd.DataFrame(rows), units, "action_units")
-        lines = stream.getvalue().splitlines()
-        assert max(map(len, lines)) <= width and "…" not in stream.getvalue()
-        shown = [line.count("AU") for line in lines if "a.mp4" in line]
-        assert "unsure" in lines[5] and NO_FACE in lines[6] and shown[3] == 0
-        for line, units_shown in zip(lines[3:6], shown, strict=False):
-            left = sum(int(word[1:]) for word in line.split() if word.startswith("+"))
-            assert units_shown + left == 18 and units_shown >= width // 80
+def test_units_that_do_not_fit_are_counted():
+    units = [f"AU{index:02}" for index in range(1, 19)]
+    for room in (20, 40, 160):
+        text = _fitting(units, room)
+        left = sum(int(word[1:]) for word in text.split() if word.startswith("+"))
+        assert len(text) <= room and text.count("AU") >= 1 and text.count("AU") + left == 18

@@ -2,7 +2,6 @@
 
 import io
 import json
-import pickle
 import re
 
 import cv2
@@ -13,14 +12,14 @@ import pytest
 
 from fer_jax.experiments import report
 from fer_jax.faces.labels import BP4D_ACTION_UNITS, RAVDESS_CLASSES
-from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.panel import SURE, UNSURE
 from fer_jax.predict import annotate, tables
-from fer_jax.predict.windows import Source, columns
+from fer_jax.predict.windows import columns
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NO_FACE
 from tests.finished_runs import PREPARED
 from tests.legible import check_legible
+from tests.tasks.drawn_clip import clip, picture, share
 
 NAMES = {
     "classification": RAVDESS_CLASSES,
@@ -116,18 +115,9 @@ def test_threshold_of_user_overrules_that_of_bundle(name):
 # --- panel and video --------------------------------------------------------------------------
 
 
-def picture(width=640, height=360):
-    return np.full((height, width, 3), 120, np.uint8)
-
-
 def drawn(name, one, threshold=NEVER, **size):
     limit = threshold_of(name, threshold)
     return annotate.draw_frame(picture(**size), None, one, NAMES[name], limit, name)
-
-
-def share(image, colour):
-    """Share of the pixels that have a colour."""
-    return (np.abs(image.astype(int) - colour).max(-1) < 12).mean()
 
 
 @pytest.mark.parametrize("width, height", [(256, 256), (640, 360), (1280, 720), (361, 643)])
@@ -153,12 +143,7 @@ def test_panel_has_a_colour_for_unsure_and_none_without_a_face(name):
 
 @every_task
 def test_clip_becomes_video_and_figure(name, tmp_path):
-    faces = [{0: (MEAN_FACE * 60 + [300, 150]).astype(np.float32)} for _ in range(6)]
-    spool = io.BytesIO()
-    for frame in faces:
-        pickle.dump(frame, spool)
-    spool.seek(0)
-    source = Source("clip.mp4", faces, lambda: iter([picture()] * 6), 10.0, 640, 6)
+    source, spool = clip()
     table = table_of(name, 3, gap=(2,))
     table.attrs["faces"] = [0, 0, None]
     video, figure = tmp_path / "out.mp4", tmp_path / "new folder" / "out.png"

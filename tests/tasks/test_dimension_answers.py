@@ -1,26 +1,21 @@
-"""What is said and drawn of valence, arousal and dominance in a clip."""
+"""Rows, panels and figures of valence, arousal and dominance."""
 
-import io
-import pickle
-
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Ellipse
 
-from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting import images
 from fer_jax.plotting.panel import SURE
-from fer_jax.predict import annotate, tables
-from fer_jax.predict.windows import Source, columns
+from fer_jax.predict import annotate
+from fer_jax.predict.windows import columns
 from fer_jax.tasks import TASKS
-from fer_jax.tasks.base import NO_FACE
 from fer_jax.tasks.dimensions import figures
 from fer_jax.tasks.dimensions.scores import summarise_dimensions
 from fer_jax.tasks.dimensions.timeline import draw_timeline
 from tests.legible import check_legible
+from tests.tasks.drawn_clip import picture
 
 NAMES = ("valence", "arousal", "dominance")
 PLANE = NAMES[:2]
@@ -56,25 +51,14 @@ def test_row_holds_values_intervals_and_the_nearest_word():
     assert row(threshold=0.1)["abstained"] and not row()["abstained"]
 
 
-@pytest.mark.parametrize("width", [84, 110, 160])
-def test_terminal_table_fits(width, monkeypatch):
-    stream = io.StringIO()
-    monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
-    monkeypatch.setattr("sys.stdout", stream)
-    doubtful = row(2.8, 7.0, 5.5, names=NAMES, threshold=0.0)
-    rows = [row(8.2, 6.5, 6.6, names=NAMES), doubtful, faceless(names=NAMES)]
-    tables.print_table(table_of(rows, NAMES), NAMES, TASK)
-    text = stream.getvalue()
-    assert max(map(len, text.splitlines())) <= width and "…" not in text
-    assert "happy" in text and "unsure (angry)" in text and NO_FACE in text
-    assert "8.20" in text and ("8.20 (7.4–9.0)" in text) == (width == 160)
+def test_terminal_shows_intervals_where_they_fit():
+    one = row(8.2, 6.5, 6.6, names=NAMES)
+    texts = {room: [c.text(one) for c in KIND.terminal_columns(NAMES, room)] for room in (75, 155)}
+    assert texts[75] == ["happy", "8.20", "6.50", "6.60"]
+    assert texts[155][:2] == ["happy", "8.20 (7.4–9.0)"]
 
 
 # --- the video ------------------------------------------------------------------------------
-
-
-def picture(width=640, height=360):
-    return np.full((height, width, 3), 120, np.uint8)
 
 
 def panel(one, names=PLANE, **size):
@@ -139,31 +123,6 @@ def test_panel_of_one_dimension_fits():
     image = annotate.draw_frame(picture(256, 256), None, row(names=names), names, None, TASK)
     assert image.shape[0] % 2 == 0 and image.shape[1] % 2 == 0
     assert (image[:, -6:] == image[0, -1]).all()  # the margin stays free
-
-
-def test_point_moves_in_the_video(tmp_path):
-    faces = [{0: (MEAN_FACE * 60 + [300, 150]).astype(np.float32)} for _ in range(6)]
-    spool = io.BytesIO()
-    for frame in faces:
-        pickle.dump(frame, spool)
-    spool.seek(0)
-    source = Source("clip.mp4", faces, lambda: iter([picture()] * 6), 10.0, 640, 6)
-    rows = [row(2, 3, start=0.0), row(8, 3, start=0.2), row(8, 7, start=0.4)]
-    table = table_of(rows)
-    table.attrs["faces"] = [0, 0, 0]
-    video = tmp_path / "out.mp4"
-    annotate.draw_clip(source, table, PLANE, None, spool, task=TASK, annotate=video)
-    capture = cv2.VideoCapture(str(video))
-    frames = []
-    while (read := capture.read())[0]:
-        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)[64:280, 640:])
-    places = []
-    for frame in frames:
-        bright = np.abs(frame.astype(int) - SURE).max(-1) < 40
-        rows_, across = np.nonzero(bright)
-        places.append((np.median(across), np.median(rows_)))
-    assert len(places) == 6
-    assert places[0][0] < places[2][0] - 60 and places[4][1] < places[2][1] - 60
 
 
 # --- figures --------------------------------------------------------------------------------

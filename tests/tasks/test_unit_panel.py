@@ -1,21 +1,18 @@
 """Action units drawn beside the picture and over time."""
 
-import io
-import pickle
-
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
 from fer_jax.faces.labels import BP4D_ACTION_UNITS as UNITS
-from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.panel import TEXT
 from fer_jax.predict import annotate
-from fer_jax.predict.windows import Source, columns
+from fer_jax.predict.windows import columns
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.action_units import panel
 from fer_jax.tasks.action_units.scores import summarise_units
+from tests.tasks.drawn_clip import clip, picture, share
 
 KIND = TASKS["action_units"]
 
@@ -31,17 +28,8 @@ def faceless(start=0.0, end=0.4):
     return row() | KIND.blank_row(UNITS) | {"start": start, "end": end, "frames": 0}
 
 
-def picture(width=640, height=360):
-    return np.full((height, width, 3), 120, np.uint8)
-
-
 def drawn(one, units=UNITS, **size):
     return annotate.draw_frame(picture(**size), None, one, units, (None,), "action_units")
-
-
-def share(image, colour):
-    """Share of the pixels that have a colour."""
-    return (np.abs(image.astype(int) - colour).max(-1) < 12).mean()
 
 
 def bars(image):
@@ -60,7 +48,7 @@ def test_bars_grow_with_the_probability_and_fade_where_unsure():
     assert share(absent, panel.PALE) > 0.05
 
 
-def test_whiskers_are_the_deviation_over_the_passes():
+def test_whiskers_are_the_deviation_over_the_samples():
     def bright(scatter):
         image = drawn(row([0.7] * len(UNITS), scatter=scatter))
         return share(bars(image)[:, :150], TEXT)
@@ -75,18 +63,8 @@ def test_many_units_and_many_present_ones_fit():
     assert (image[:, -6:] == image[0, -1]).all()  # the margin stays free
 
 
-def clip(frames, fps=10.0, width=640, height=360):
-    faces = [{0: (MEAN_FACE * 60 + [300, 150]).astype(np.float32)} for _ in range(frames)]
-    spool = io.BytesIO()
-    for frame in faces:
-        pickle.dump(frame, spool)
-    spool.seek(0)
-    images = [picture(width, height)] * frames
-    return Source("clip.mp4", faces, lambda: iter(images), fps, 640, frames), spool
-
-
 def test_video_shows_the_window_about_each_frame(tmp_path):
-    source, spool = clip(6)
+    source, spool = clip()
     present = [0.95] * len(UNITS)
     rows = [row(start=0.0, end=0.4), row(start=0.1, end=0.5), row(present, start=0.2, end=0.6)]
     table = pd.DataFrame(rows, columns=columns(UNITS, "action_units"))
