@@ -91,7 +91,7 @@ def _clip_figures(clips, evaluated: Evaluated) -> Iterator[tuple]:
             clips.landmarks[clip],
             f"{clips.clip_ids[clip]} ({words})",
         )
-        caption = f"MC samples of one clip: {words} prediction (ST-BLN paper, figure 3)"
+        caption = f"MC samples of one clip: {words} (ST-BLN paper, figure 3)"
         yield f"clip_{kind}", figure, caption
 
 
