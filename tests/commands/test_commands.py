@@ -171,5 +171,5 @@ def test_wheel_prepares_in_processes_of_its_own(wheel, tmp_path):
     arguments = ("--source", "clips.csv", "--out", "data", "--workers", "2")
     shown = wheel("-m", "fer_jax", "prepare", "manifest", *arguments)
     assert shown.returncode == 0, shown.stderr
-    assert "fer-jax train --config stbln_buhmap" in shown.stdout
+    assert "fer-jax train --config stbln_manifest:data" in shown.stdout
     assert json.loads((tmp_path / "data" / "report.json").read_text())["counts"]["kept"] == 2
