@@ -218,7 +218,7 @@ def test_bp4d_from_tree_to_dataset(tmp_path, capsys):
     (images / "T6" / "101.jpg").unlink()
     put(root / "AU_OCC" / "F001_T6.csv", "0,1,2\n100,0,7\n")
     report = prepare("bp4d", root, out, "--crops", "32")
-    assert "F001_T6: impossible code" in capsys.readouterr().out
+    assert "AU02 is '7', not 0 to 1 or 9" in capsys.readouterr().out
     assert report["dropped"] == {"impossible code": 1}
     assert report["splits"] == {"train": 1, "validation": 2}
     rows = {row["clip_id"]: row for row in report["clips"]}
