@@ -1,6 +1,4 @@
-"""The bilinear CNN in PyTorch, the yardstick for the Flax model. Nothing is tuned here.
-
-The trunks have the names of torchvision's modules (`features.28.weight`, `layer4.2.conv2.weight`).
+"""The bilinear CNN in PyTorch, the reference for the Flax model. Nothing is tuned here.
 
 Source: Zhou et al., arXiv 1805.01024; bilinear CNN specification, section 3.
 """
@@ -14,26 +12,6 @@ from torch.nn import functional as F
 
 from benchmarks.torch_mirrors import fer_gcn as backbones
 from benchmarks.torch_mirrors.fer_gcn import RESNET50_STAGES, VGG16_STAGES
-from benchmarks.torch_mirrors.weights import named_leaves
-
-
-class VGG16(nn.Module):
-    """Convolutional part of VGG16 without BatchNorm, up to relu5_3 or with pool5."""
-
-    def __init__(self, stages=VGG16_STAGES, last_pool=False):
-        super().__init__()
-        layers, fan_in = [], 3
-        for index, (width, convolutions) in enumerate(stages, 1):
-            for _ in range(convolutions):
-                layers += [nn.Conv2d(fan_in, width, 3, padding=1), nn.ReLU(inplace=True)]
-                fan_in = width
-            if last_pool or index < len(stages):
-                layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
-        self.channels = fan_in
-
-    def forward(self, x):
-        return self.features(x)
 
 
 class CutBottleneck(nn.Module):
@@ -79,10 +57,10 @@ class Head(nn.Module):
         elif pooling == "bilinear":
             if compact == "triangle":
                 rows, columns = torch.triu_indices(channels, channels)
-                self.register_buffer("places", rows * channels + columns, persistent=False)
+                self.register_buffer("indices", rows * channels + columns, persistent=False)
                 weights = torch.where(rows == columns, 1.0, 2.0**0.5)
                 self.register_buffer("weights", weights, persistent=False)
-            size = len(self.places) if compact == "triangle" else channels**2
+            size = len(self.indices) if compact == "triangle" else channels**2
             if features:
                 self.extra, size = nn.Linear(size, features), features
         self.output = nn.Linear(size, classes)
@@ -97,7 +75,7 @@ class Head(nn.Module):
             x = self.reduce(x)
         y = torch.bmm(x, x.transpose(1, 2)).flatten(1)
         if self.compact == "triangle":
-            y = y[:, self.places]
+            y = y[:, self.indices]
         y = torch.sign(y) * torch.sqrt(y.abs() + 1e-8)
         if self.compact == "triangle":
             y = y * self.weights
@@ -120,7 +98,7 @@ class BilinearCNN(nn.Module):
     def __init__(self, classes, trunk="vgg16", pooling="bilinear", stages=None, **options):
         super().__init__()
         if trunk == "vgg16":
-            self.backbone = VGG16(stages or VGG16_STAGES)
+            self.backbone = backbones.VGG16(stages or VGG16_STAGES, False, False)
         else:
             self.backbone = resnet50(stages or RESNET50_STAGES, cut=pooling == "bilinear")
         self.head = Head(classes, self.backbone.channels, pooling, **options)
@@ -135,7 +113,7 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
     named = {}
     for name, part in tree.items():
         if name == "backbone":
-            trunk = _vgg_names(part) if "stage1" in part else backbones.torch_names(part)
+            trunk = backbones.torch_names(part)
             named |= {f"backbone.{key}": leaf for key, leaf in trunk.items()}
             continue
         for leaf, values in part.items():
@@ -147,16 +125,4 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
                 if module == "reduce" and leaf == "kernel":
                     values = values[:, :, None]
                 named[f"head.{module}.{'weight' if leaf == 'kernel' else leaf}"] = values
-    return named
-
-
-def _vgg_names(tree: dict) -> dict[str, np.ndarray]:
-    """`stage2/conv1` is the fifth module of `features` if the first stage has two convolutions."""
-    named, index = {}, 0
-    for stage in range(1, len(tree) + 1):
-        layers = tree[f"stage{stage}"]
-        for convolution in range(1, len(layers) + 1):
-            named |= named_leaves(f"features.{index}", layers[f"conv{convolution}"])
-            index += 2  # convolution, ReLU
-        index += 1  # pooling
     return named

@@ -1,8 +1,8 @@
-"""VGG16, ResNet50 and FER-GCN in PyTorch, the yardsticks for the Flax models.
+"""VGG16, ResNet50 and FER-GCN in PyTorch, references for the Flax models. Nothing is tuned here.
 
 The backbones have the names of torchvision's modules (`features.0.weight`,
-`layer1.0.conv1.weight`) without its classifiers, so that their `state_dict` is what a file of
-ImageNet weights holds. Nothing is tuned here.
+`layer1.0.conv1.weight`) without its classifiers, so that their `state_dict` equals a file of
+ImageNet weights.
 
 Source: Simonyan & Zisserman, arXiv 1409.1556; He et al., CVPR 2016; FER-GCN specification,
 section 2.
@@ -28,18 +28,19 @@ channels_first = functools.partial(weights.channels_first, axis=-3)
 
 
 class VGG16(nn.Module):
-    """Convolutional part of VGG16 with BatchNorm: `[N, 3, H, W] -> [N, C, H / 32, W / 32]`."""
+    """Convolutional part of VGG16: `[N, 3, H, W] -> [N, C, H / 32, W / 32]`; options as in Flax."""
 
-    def __init__(self, stages=VGG16_STAGES):
+    def __init__(self, stages=VGG16_STAGES, batch_norm=True, last_pool=True):
         super().__init__()
         layers, fan_in = [], 3
-        for width, convolutions in stages:
+        for index, (width, convolutions) in enumerate(stages, 1):
             for _ in range(convolutions):
-                layers += [nn.Conv2d(fan_in, width, 3, padding=1), nn.BatchNorm2d(width)]
-                layers += [nn.ReLU(inplace=True)]
+                layers.append(nn.Conv2d(fan_in, width, 3, padding=1))
+                layers += [nn.BatchNorm2d(width)] * batch_norm + [nn.ReLU(inplace=True)]
                 fan_in = width
-            layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
+            if last_pool or index < len(stages):
+                layers.append(nn.MaxPool2d(2))
+        self.features, self.channels = nn.Sequential(*layers), fan_in
 
     def forward(self, x):
         return self.features(x)
@@ -135,11 +136,7 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
     tree = {name: tree[name] for name in sorted(tree, key=_natural)}
     named = {}
     if "stage1" in tree:
-        layers = iter(_vgg_numbers(tree))
-        for stage in tree.values():
-            for _, leaves in sorted(stage.items(), key=lambda item: _place(item[0])):
-                named |= named_leaves(f"features.{next(layers)}", leaves)
-        return named
+        return _vgg_names(tree)
     for name, part in tree.items():
         if name == "A":
             named["A"] = np.asarray(part)
@@ -158,15 +155,17 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
     return named
 
 
-def _vgg_numbers(tree: dict):
-    """Yields the places of convolutions and norms in `features`; batch_stats have norms only."""
-    with_convolutions = "conv1" in tree["stage1"]
-    index = 0
-    for stage in tree.values():
-        for _ in range(sum(name.startswith("norm") for name in stage)):
-            yield from (index, index + 1) if with_convolutions else (index + 1,)
-            index += 3  # convolution, norm, ReLU
+def _vgg_names(tree: dict) -> dict[str, np.ndarray]:
+    """Counts the modules of `features`; batch_stats have norms only."""
+    named, index = {}, 0
+    for layers in tree.values():
+        step = 3 if "norm1" in layers else 2  # convolution, norm, ReLU
+        for convolution in range(1, max(int(name[4:]) for name in layers) + 1):
+            for offset, layer in enumerate((f"conv{convolution}", f"norm{convolution}")):
+                named |= named_leaves(f"features.{index + offset}", layers.get(layer, {}))
+            index += step
         index += 1  # pooling
+    return named
 
 
 def _graph_module(prefix: str, part: dict) -> dict[str, np.ndarray]:
@@ -181,11 +180,6 @@ def _graph_module(prefix: str, part: dict) -> dict[str, np.ndarray]:
 
 def _natural(name: str):
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
-
-
-def _place(name: str):
-    """Order within a stage of VGG16: conv1, norm1, conv2, norm2."""
-    return int(name[4:]), name
 
 
 def _conv(fan_in, fan_out, side, stride=1):

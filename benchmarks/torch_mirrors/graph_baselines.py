@@ -1,11 +1,11 @@
-"""ST-GCN, AGCN, the original ST-GCN and DGNN in PyTorch, the yardsticks for the Flax models.
+"""ST-GCN, AGCN, the original ST-GCN and DGNN in PyTorch, references for the Flax models.
 
 They compute what the published code of these systems computes, in the same order and layout
 ([N, C, T, V], one matrix product and one 1x1 convolution per subset, aggregated features
 concatenated in front of a linear layer). Nothing is tuned here. The constant matrices are built
-here a second time, element by element, so that the Flax side is checked against them.
+element by element, so that they check those of the Flax models.
 
-Modules have the names of the Flax modules; `torch_names` renames what is inside.
+Modules have the names of the Flax modules; `torch_names` renames their parameters.
 
 Source: graph baselines specification, sections 2 to 5.
 """
@@ -19,9 +19,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.torch_mirrors.st_bln import STRIDED_LAYERS, WIDTHS, init_conv
 from benchmarks.torch_mirrors.weights import NORM_LEAVES
+from fer_jax.layers.build import GRAPH_LEAVES
 
+WIDTHS = (8, 16, 16, 32, 32, 64, 64)
+STRIDED_LAYERS = (4, 7)  # 0-based: these halve the time axis
 SUBSETS = 3
 
 
@@ -114,28 +116,23 @@ class GraphLayer(nn.Module):
 
     def __init__(self, graph, fan_in, fan_out, *, stride, kernel, first, down):
         super().__init__()
-        self.graph = graph
-        self.graph_norm = nn.BatchNorm2d(fan_out)
-        self.down_kind = "none" if not down else "identity" if fan_in == fan_out else "conv"
+        self.graph, self.graph_norm = graph, nn.BatchNorm2d(fan_out)
+        self.first, self.has_down = first, down
         if down:
             nn.init.constant_(self.graph_norm.weight, 1e-6)
-        if self.down_kind == "conv":
+        if down and fan_in != fan_out:
             self.down, self.down_norm = _conv_and_norm(fan_in, fan_out, 1, 1)
         self.temporal, self.temporal_norm = _conv_and_norm(fan_out, fan_out, kernel, stride)
-        same = fan_in == fan_out and stride == 1
-        self.residual_kind = "none" if first else "identity" if same else "conv"
-        if self.residual_kind == "conv":
+        if not first and (fan_in != fan_out or stride > 1):
             self.residual, self.residual_norm = _conv_and_norm(fan_in, fan_out, 1, stride)
 
     def forward(self, x):
         z = self.graph_norm(self.graph(x))
-        if self.down_kind != "none":
-            z = z + (x if self.down_kind == "identity" else self.down_norm(self.down(x)))
+        if self.has_down:
+            z = z + _shortcut(self, "down", x)
         y = self.temporal_norm(self.temporal(F.relu(z, inplace=True)))
-        if self.residual_kind == "conv":
-            y = y + self.residual_norm(self.residual(x))
-        elif self.residual_kind == "identity":
-            y = y + x
+        if not self.first:
+            y = y + _shortcut(self, "residual", x)
         return F.relu(y, inplace=True)
 
 
@@ -143,31 +140,25 @@ class GraphNetwork(nn.Module):
     """ST-GCN, AGCN or the original ST-GCN: `[N, 2, T, V]` coordinates to logits.
 
     Args:
-      kind: "st_gcn", "agcn" or "original".
-      pairs: edges (source, target).
-      nodes, classes, widths, kernel, centre: as in the Flax models.
+      make_graph: makes a graph convolution, `(fan_in, fan_out) -> module`.
+      nodes, classes, widths, kernel, down: as in the Flax models; nodes may be edges.
     """
 
-    def __init__(self, kind, pairs, nodes, classes, widths=WIDTHS, kernel=9, centre=16):
+    def __init__(self, make_graph, nodes, classes, widths=WIDTHS, kernel=9, down=True):
         super().__init__()
         self.data_norm = nn.BatchNorm1d(nodes * 2)
         self.layers = []
         for i, (fan_in, fan_out) in enumerate(zip((2, *widths[:-1]), widths, strict=True)):
-            if kind == "original":
-                graph = OriginalGraphConv(fan_in, fan_out, pairs, nodes, centre)
-            else:
-                graph = GraphConv(fan_in, fan_out, pairs, nodes, kind == "agcn")
-            stride = 2 if i in STRIDED_LAYERS else 1
             layer = GraphLayer(
-                graph, fan_in, fan_out,
-                stride=stride, kernel=kernel, first=i == 0, down=kind != "original",
+                make_graph(fan_in, fan_out), fan_in, fan_out,
+                stride=2 if i in STRIDED_LAYERS else 1, kernel=kernel, first=i == 0, down=down,
             )  # fmt: skip
             self.add_module(f"layer{i + 1}", layer)
             self.layers.append(f"layer{i + 1}")
         self.head = _classifier(widths[-1], classes)
 
     def forward(self, x):
-        x = _normalised(self.data_norm, x)
+        x = normalised(self.data_norm, x)
         for name in self.layers:
             x = getattr(self, name)(x)
         return self.head(x.mean(dim=(2, 3)))
@@ -190,15 +181,15 @@ class DirectedLayer(nn.Module):
             nn.init.kaiming_normal_(linear.weight, mode="fan_out")
             nn.init.zeros_(linear.bias)
         self.node_norm, self.edge_norm = nn.BatchNorm2d(fan_out), nn.BatchNorm2d(fan_out)
-        same = fan_in == fan_out and stride == 1
-        self.residual_kind = "none" if first else "identity" if same else "conv"
-        for stream in ("node", "edge"):
-            parts = [("temporal", fan_out)]
-            parts += [("residual", fan_in)] if self.residual_kind == "conv" else []
-            for part, width in parts:
-                conv, norm = _conv_and_norm(width, fan_out, kernel, stride, bias=False)
-                self.add_module(f"{stream}_{part}", conv)
-                self.add_module(f"{stream}_{part}_norm", norm)
+        self.first = first
+        parts = {"temporal": fan_out}
+        if not first and (fan_in != fan_out or stride > 1):
+            parts["residual"] = fan_in
+        for name in (f"{stream}_{part}" for stream in ("node", "edge") for part in parts):
+            width = parts[name[5:]]
+            conv, norm = _conv_and_norm(width, fan_out, kernel, stride, bias=False)
+            self.add_module(name, conv)
+            self.add_module(f"{name}_norm", norm)
 
     def forward(self, v, e):
         from_e = [torch.einsum("ncte,ve->nctv", e, matrix) for matrix in (self.S, self.T)]
@@ -210,20 +201,14 @@ class DirectedLayer(nn.Module):
         return self._over_time("node", new_v, v), self._over_time("edge", new_e, e)
 
     def _over_time(self, stream, new, old):
-        def convolved(x, part):
-            name = f"{stream}_{part}"
-            return getattr(self, f"{name}_norm")(getattr(self, name)(x))
-
-        y = convolved(new, "temporal")
-        if self.residual_kind == "conv":
-            y = y + convolved(old, "residual")
-        elif self.residual_kind == "identity":
-            y = y + old
+        y = _shortcut(self, f"{stream}_temporal", new)
+        if not self.first:
+            y = y + _shortcut(self, f"{stream}_residual", old)
         return F.relu(y, inplace=True)
 
 
 class DGNN(nn.Module):
-    """DGNN: `[N, 2, T, V]` coordinates to logits; the features of the edges are computed here."""
+    """DGNN: `[N, 2, T, V]` coordinates, from which it computes edge features, to logits."""
 
     def __init__(self, pairs, nodes, classes, widths=WIDTHS, kernel=9):
         super().__init__()
@@ -242,18 +227,24 @@ class DGNN(nn.Module):
 
     def forward(self, x):
         e = x[..., self.pairs[:, 0]] - x[..., self.pairs[:, 1]]
-        v, e = _normalised(self.node_data_norm, x), _normalised(self.edge_data_norm, e)
+        v, e = normalised(self.node_data_norm, x), normalised(self.edge_data_norm, e)
         for name in self.layers:
             v, e = getattr(self, name)(v, e)
         return self.head(torch.cat([v.mean(dim=(2, 3)), e.mean(dim=(2, 3))], dim=1))
 
 
-def make_mirror(kind, pairs, nodes, classes, **options) -> nn.Module:
-    """Makes the mirror of "st_gcn", "agcn", "original" or "dgnn"."""
+def make_mirror(kind, pairs, nodes, classes, centre=16, **options) -> nn.Module:
+    """Makes the mirror of "st_gcn", "agcn", "original" or "dgnn"; options as in Flax."""
     pairs = [(int(source), int(target)) for source, target in pairs]
     if kind == "dgnn":
         return DGNN(pairs, nodes, classes, **options)
-    return GraphNetwork(kind, pairs, nodes, classes, **options)
+
+    def make_graph(fan_in, fan_out):
+        if kind == "original":
+            return OriginalGraphConv(fan_in, fan_out, pairs, nodes, centre)
+        return GraphConv(fan_in, fan_out, pairs, nodes, kind == "agcn")
+
+    return GraphNetwork(make_graph, nodes, classes, down=kind != "original", **options)
 
 
 def torch_names(tree: dict, prefix: str = "") -> dict[str, np.ndarray]:
@@ -276,7 +267,7 @@ def torch_names(tree: dict, prefix: str = "") -> dict[str, np.ndarray]:
 def _leaf(name: str, leaf: np.ndarray, single: bool, prefix: str):
     """Yields the mirror's names and arrays for one leaf; of `[S, ...]` one per subset."""
     stem, _, kind = name.rpartition("_")
-    if name in NORM_LEAVES or leaf.ndim == 1 or name in ("P", "M", "S", "T"):
+    if name in NORM_LEAVES or leaf.ndim == 1 or name in GRAPH_LEAVES:
         key = NORM_LEAVES.get(name, name)
         yield (key if not stem else f"{stem}.{kind}"), leaf  # H_v_bias is H_v.bias
     elif stem in ("H_v", "H_e"):
@@ -303,10 +294,26 @@ def _weight(kernel: np.ndarray) -> np.ndarray:
     return np.moveaxis(kernel.reshape(-1, *kernel.shape[-2:]), 0, -1).swapaxes(0, 1)[..., None]
 
 
-def _normalised(norm, x):
+def normalised(norm, x):
     n, c, t, v = x.shape
     flat = norm(x.permute(0, 3, 1, 2).reshape(n, v * c, t))
     return flat.view(n, v, c, t).permute(0, 2, 3, 1).contiguous()
+
+
+def _shortcut(layer, name, x):
+    """Applies a convolution and its BatchNorm where the layer has them."""
+    if not hasattr(layer, name):
+        return x
+    return getattr(layer, f"{name}_norm")(getattr(layer, name)(x))
+
+
+def init_conv(conv, std=None):
+    if std is None:
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out")
+    else:
+        nn.init.normal_(conv.weight, std=std)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
 
 
 def _conv_and_norm(fan_in, fan_out, kernel, stride, bias=True):

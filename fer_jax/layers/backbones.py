@@ -1,7 +1,6 @@
-"""Image networks that several systems are built on: VGG16, ResNet50.
+"""Backbones of several systems: VGG16, ResNet50.
 
-Fields and blocks follow the networks of torchvision, whose weights
-`fer_jax.training.initial_weights` reads.
+Blocks follow those of torchvision, whose weights `fer_jax.training.initial_weights` reads.
 """
 
 from __future__ import annotations
@@ -44,11 +43,9 @@ class VGG16(nn.Module):
 
     Attributes:
       stages: (channels, convolutions) of every stage; the default is VGG16.
-      dtype: of activations and products; parameters and statistics stay float32.
-      remat: stores the input of each stage only and computes the rest again going backwards.
-      axis_name: name of the mapped device axis, if any.
-      batch_norm: behind every convolution; the paper has none.
-      last_pool: pools behind the last stage too; False ends with its ReLU, `[N, H / 16, ...]`.
+      dtype, remat (of each stage), axis_name: see `layers.build`.
+      batch_norm: after every convolution; the paper has none.
+      last_pool: pools after the last stage too; False ends with its ReLU, `[N, H / 16, ...]`.
 
     Source: Simonyan & Zisserman, arXiv 1409.1556, configuration D.
     """
@@ -74,9 +71,9 @@ class VGG16(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (which strides), 1x1 convolutions beside a shortcut, four times as wide.
+    """1x1, 3x3 (strided) and 1x1 convolutions with a shortcut; the output is four times as wide.
 
-    Where `cut`, it ends with the ReLU of the 3x3 convolution: no widening, no shortcut.
+    With `cut` it ends with the ReLU of the 3x3 convolution, without widening and shortcut.
     """
 
     features: int
@@ -126,10 +123,10 @@ class ResNet50(nn.Module):
         stem = Conv2D(first, 7, 2, use_bias=False, dtype=self.dtype, name="stem_conv")
         x = BatchNorm(self.axis_name, name="stem_norm")(stem(x), train=train)
         x = max_pool_3(nn.relu(x))
-        places = [(s, b) for s, (_, blocks) in enumerate(self.stages) for b in range(blocks)]
-        for stage, block in places:
+        blocks = [(s, b) for s, (_, count) in enumerate(self.stages) for b in range(count)]
+        for stage, block in blocks:
             stride = 2 if stage and not block else 1
-            cut = self.cut and (stage, block) == places[-1]
+            cut = self.cut and (stage, block) == blocks[-1]
             made = bottleneck(
                 self.stages[stage][0], stride, self.dtype, self.axis_name, cut,
                 name=f"stage{stage + 1}_block{block + 1}",

@@ -1,11 +1,11 @@
-"""Makes a network of a class, its fields and a dataset; the contract that a class keeps.
+"""Makes a network from a class, its fields and a dataset; the contract of such classes.
 
 A network is a Flax module (`flax.linen`) whose fields a config sets by keyword.
 
 It must have
   classes: field, number of outputs.
-  axis_name: field, `str | None = None`: the device axis, which it hands to the `BatchNorm` and
-    `Dropout` of `layers.common`, so that one and eight devices give the same run.
+  axis_name: field, `str | None = None`: the mapped device axis. The network passes it to the
+    `BatchNorm` and `Dropout` of `layers.common`, so that one and eight devices give the same run.
   inputs: class attribute: "edges" or "nodes" of the landmark graph, "frames" (face crops) or
     "faces" (crops with landmarks), see `data.model_inputs`.
   pixels: class attribute or field of a network of crops: a key of `data.model_inputs.PIXELS`.
@@ -13,16 +13,19 @@ It must have
     so that MC dropout keeps BatchNorm in inference mode.
 
 It may have
-  edges, frames: fields that the dataset: the landmark graph, the number of frames T.
+  edges, frames: fields set from the dataset: the landmark graph, the number of frames T.
   dropout: field, rate from 0 to 0.95. Without it, or at 0, no MC dropout is reported.
-  dtype: field, "float32" or "bfloat16".
-  check(): refuses values of its fields without meaning by a `layers.fields.FieldError`; decorate it
-    with `nn.nowrap` and call it first in `setup` or `__call__`.
-  smallest_crop: attribute, side of the smallest crop that it can take, pixels.
+  dtype: field, "float32" or "bfloat16": of activations and products; parameters and statistics stay
+    float32.
+  remat: field, True stores only the input of each block and recomputes the rest in the backward
+    pass.
+  check(): refuses invalid fields by a `layers.fields.FieldError`; decorate it with `nn.nowrap` and
+    call it first in `setup` or `__call__`.
+  smallest_crop: attribute, side of the smallest valid crop, pixels.
   tasks: attribute, names of the tasks that its outputs suit; without it, any.
-  gray: attribute, True takes the colour out of crops.
-  before_dropout(inputs), after_dropout(x, dropout=): the part in front of the first dropout, which
-    MC dropout then computes once, and the rest.
+  gray: attribute, True converts crops to gray.
+  before_dropout(inputs), after_dropout(x, dropout=): the part before the first dropout, which MC
+    dropout then computes once, and the rest.
 """
 
 from __future__ import annotations
@@ -34,18 +37,17 @@ import flax.linen as nn
 
 from fer_jax.layers import fields as checks
 
-# Names of the learnable matrices over nodes, edges or frames, which the papers' counts mostly leave
-# out.
+# Learnable matrices over nodes, edges or frames; most papers exclude them from parameter counts.
 GRAPH_LEAVES = ("U", "P", "M", "S", "T", "A")
 
-_GIVEN = ("edges", "frames", "axis_name")  # fields that the data and the devices set
+_GIVEN = ("edges", "frames", "axis_name")  # fields set from the data and the devices
 _LINEN = ("name", "parent")
 CROPS = ("frames", "faces")
 INPUTS = ("edges", "nodes", *CROPS)
 
 
 def is_kernel(leaf: str) -> bool:
-    """Tells by its name whether a parameter multiplies inputs or states: no bias, norm or graph."""
+    """Tells by its name whether a parameter is a kernel (no bias, norm or graph matrix)."""
     return leaf == "recurrent" or leaf.endswith("kernel")
 
 
@@ -55,18 +57,18 @@ def make_network(
     """Makes a network for a dataset.
 
     Args:
-      network: a class that keeps the contract above.
-      fields: `{"name": of the network in messages, **constructor fields}`; lists stand for tuples.
+      network: a class that fulfils the contract above.
+      fields: `{"name": of the network in messages, **constructor fields}`; lists become tuples.
       classes: number of classes of the dataset.
       graph: its `landmarks.Graph`; networks with a field `edges` get the edges.
-      frames: T of a clip, for networks that are tied to it.
+      frames: T of a clip, for networks with a field `frames`.
 
     Returns:
       The module, bound to no device axis.
 
     Raises:
-      ValueError: a class that does not keep the contract, a field that it does not have or whose
-        value has no meaning (`FieldError`), or another number of classes.
+      ValueError: the class violates the contract, a field is unknown or invalid (`FieldError`), or
+        the number of classes differs.
     """
     own, given = _fields(network), {}
     if "edges" in own:
@@ -85,7 +87,7 @@ def check_fields(network: type[nn.Module], fields: dict) -> nn.Module:
       network, fields: see `make_network`.
 
     Returns:
-      The network, for one class and without edges: it tells `smallest_crop` and `tasks`.
+      The network for one class and without edges, to read `smallest_crop` and `tasks` from.
 
     Raises:
       ValueError: see `make_network`.
@@ -118,11 +120,7 @@ def _make(network: type[nn.Module], fields: dict, **given) -> nn.Module:
 
 
 def check_class(network: type[nn.Module]) -> None:
-    """Refuses a class that does not keep the contract of networks.
-
-    Raises:
-      ValueError: names the class, what it lacks and what to add.
-    """
+    """Raises a ValueError that says what a class lacks for the contract of networks."""
     lacks, own = None, _fields(network)
     for field, what in (("classes", "int"), ("axis_name", "str | None = None")):
         if field not in own:

@@ -9,12 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-STRIDED_LAYERS = (4, 7)  # 0-based: these halve the time axis in all landmark systems
-
-# On a GPU: side of a tile of a product, parts that fill the multiprocessors, rows worth a part.
+# On a GPU: side of a product's tile, parts that fill the multiprocessors, fewest rows of a part.
 _TILE, _PARTS, _LEAST_ROWS = 64, 256, 1024
 
-# For kernels [..., in, out]: the fan counts taps times output channels.
+# For kernels [..., in, out]: the fan is taps times output channels.
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
@@ -22,8 +20,8 @@ he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 def channel_mix(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Multiplies the channels: `[..., C] @ [C, D] -> [..., D]`.
 
-    The derivative is written out because XLA's own transposes the (large) cotangent in memory
-    before the (small) kernel gradient.
+    The derivative is explicit because XLA's own transposes the (large) cotangent in memory to
+    compute the (small) kernel gradient.
     """
     return x @ kernel
 
@@ -45,15 +43,15 @@ channel_mix.defvjp(_channel_mix_forward, _channel_mix_backward)
 def _over_rows(x: jax.Array, y: jax.Array) -> jax.Array:
     """Sums the products of rows, `[N, C], [N, D] -> [C, D]`.
 
-    A GPU takes the rows in parts: millions of rows and few channels are one tile of the result, and
-    a tile is work for one multiprocessor alone.
+    On a GPU the rows are divided into parts: the result of few channels is a single tile, which
+    would occupy only one multiprocessor.
     """
     if jax.default_backend() == "cpu":
         return jax.lax.dot_general(x, y, (((0,), (0,)), ((), ())))
     tiles = -(-x.shape[1] // _TILE) * -(-y.shape[1] // _TILE)
     most = max(1, min(_PARTS // tiles, len(x) // _LEAST_ROWS))
     parts = max(n for n in range(1, most + 1) if len(x) % n == 0)
-    if 2 * parts < most:  # few numbers divide the rows
+    if 2 * parts < most:  # few divisors: pad instead
         parts, spare = most, -len(x) % most
         x, y = (jnp.pad(each, ((0, spare), (0, 0))) for each in (x, y))
     x, y = (each.reshape(parts, -1, each.shape[-1]) for each in (x, y))
@@ -67,8 +65,7 @@ class Dense(nn.Module):
     """A 1x1 convolution with bias: `[..., C] -> [..., features]`.
 
     Attributes:
-      features: channels out.
-      kernel_init: initialiser of the kernel.
+      features: output channels.
       dtype: of the product; parameters stay float32.
     """
 
@@ -86,7 +83,7 @@ class Dense(nn.Module):
 
 
 def convolve(rows: jax.Array, kernel: jax.Array, padding: tuple[int, int], stride: int = 1):
-    """Convolves over time, `[N, T, Fi], [K, Fi, Fo] -> [N, T', Fo]`; zeros are padded on."""
+    """Convolves over time with zero padding, `[N, T, Fi], [K, Fi, Fo] -> [N, T', Fo]`."""
     return jax.lax.conv_general_dilated(
         rows, kernel, (stride,), [padding], dimension_numbers=("NWC", "WIO", "NWC")
     )
@@ -94,10 +91,10 @@ def convolve(rows: jax.Array, kernel: jax.Array, padding: tuple[int, int], strid
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve_on_cpu(rows: jax.Array, kernel: jax.Array, padding: tuple[int, int]) -> jax.Array:
-    """`convolve`, with derivatives that are fast on a CPU inside a loop too.
+    """`convolve` with derivatives that are fast on a CPU, also inside a loop.
 
-    What XLA:CPU derives itself are convolutions over other axes, for which it has no fast kernel
-    there (`python -m benchmarks.convolution`).
+    XLA's own derivatives are convolutions over other axes, for which XLA:CPU has no fast kernel
+    inside a loop (`python -m benchmarks.convolution`).
     """
     return convolve(rows, kernel, padding)
 
@@ -118,15 +115,15 @@ convolve_on_cpu.defvjp(_convolve_forward, _convolve_backward)
 
 
 def _kernel_gradient(rows, cotangent, taps: int, padding, tile: int = 4) -> jax.Array:
-    """Gradient of a kernel, `[taps, Fi, Fo]`, by products of whole tiles of frames.
+    """Gradient of a kernel, `[taps, Fi, Fo]`, by products of tiles of frames.
 
-    A product of tiles holds every pair of a frame in and a frame out; the pairs that are k frames
-    apart, a diagonal, sum to tap k.
+    A product of tiles holds every pair of an input and an output frame; the pairs k frames apart, a
+    diagonal, sum to tap k.
     """
     count, frames, channels = rows.shape
     features = cotangent.shape[-1]
     tiles = -(-cotangent.shape[1] // tile)
-    parts = -(-(taps - 1) // tile) + 1  # tiles of frames in that a tile of frames out reaches
+    parts = -(-(taps - 1) // tile) + 1  # input tiles that an output tile depends on
     length = (tiles + parts - 1) * tile
     end = max(length - padding[0] - frames, 0)
     rows = jnp.pad(rows, ((0, 0), (padding[0], end), (0, 0)))[:, :length]
@@ -146,15 +143,14 @@ def _kernel_gradient(rows, cotangent, taps: int, padding, tile: int = 4) -> jax.
 class TemporalConv(nn.Module):
     """Convolution over time with zero padding: `[..., T, Fi] -> [..., T', Fo]`.
 
-    A clip shorter than the kernel is multiplied with a Toeplitz matrix, which leaves out the taps
-    that would only touch padding. A GPU takes longer clips in tiles the same way: a convolution of
-    so many rows needs workspaces of tens of gigabytes there.
+    A clip shorter than the kernel is multiplied by a Toeplitz matrix, which leaves out the taps
+    that would only touch padding. On a GPU longer clips are multiplied in tiles the same way: a
+    convolution of that many rows would need workspaces of tens of gigabytes.
 
     Attributes:
-      features: channels out.
+      features: output channels.
       kernel_size: taps.
-      stride: of the frames.
-      use_bias: adds a bias.
+      stride: in frames.
       dtype: of the product; parameters stay float32.
     """
 
@@ -182,7 +178,7 @@ class TemporalConv(nn.Module):
         return y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
 
     def _strided(self, rows, kernel):
-        """Takes `stride` frames as one frame with so many more channels."""
+        """Convolves with stride 1, `stride` frames being the channels of one frame."""
         count, frames, channels = rows.shape
         pad, stride = self.kernel_size // 2, self.stride
         front = -pad % stride
@@ -201,12 +197,12 @@ class TemporalConv(nn.Module):
         return channel_mix(rows.reshape(count, -1), matrix.astype(rows.dtype))
 
     def _tiles(self, rows, kernel):
-        """Multiplies tiles of one frame out fewer than there are taps."""
+        """Multiplies tiles of K - 1 output frames, K being the taps."""
         count, frames, channels = rows.shape
         frames_out, pad = (frames - 1) // self.stride + 1, len(kernel) // 2
         tile = max(len(kernel) - 1, 1)
-        hop = tile * self.stride  # frames in from one tile to the next
-        parts = -(-(hop - self.stride + len(kernel)) // hop)  # hops that a tile reaches over
+        hop = tile * self.stride  # input frames from one tile to the next
+        parts = -(-(hop - self.stride + len(kernel)) // hop)  # hops that a tile spans
         tiles = -(-frames_out // tile)
         length = (tiles + parts - 1) * hop
         rows = jnp.pad(rows, ((0, 0), (pad, max(length - pad - frames, 0)), (0, 0)))[:, :length]
@@ -222,9 +218,9 @@ def toeplitz(kernel: jax.Array, frames: int, frames_out: int, stride: int, pad: 
 
     Args:
       kernel: its taps.
-      frames, frames_out: length of what goes in and comes out.
-      stride: frames in from one frame out to the next.
-      pad: frames of zeros in front of the first.
+      frames, frames_out: length of input and output.
+      stride: input frames from one output frame to the next.
+      pad: frames of zeros before the first.
     """
     taps = np.arange(frames)[:, None] - stride * np.arange(frames_out) + pad
     inside = (taps >= 0) & (taps < len(kernel))
@@ -235,8 +231,8 @@ def toeplitz(kernel: jax.Array, frames: int, frames_out: int, stride: int, pad: 
 def every_other_frame(x: jax.Array, stride: int) -> jax.Array:
     """Takes every `stride`-th frame of `[E, B, T, F]`, for a residual beside a strided layer.
 
-    The barrier keeps XLA:GPU from fusing the strided slice into the product behind it, at which its
-    compiler ends the process (jaxlib 0.11, check of `triton_tiling_propagation`).
+    The barrier keeps XLA:GPU from fusing the strided slice into the following product, which
+    crashes its compiler (jaxlib 0.11, a check in `triton_tiling_propagation`).
     """
     if stride == 1:
         return x
@@ -247,14 +243,12 @@ def every_other_frame(x: jax.Array, stride: int) -> jax.Array:
 class BatchNorm(nn.Module):
     """Batch normalisation over all axes but the last, synchronised over devices.
 
-    Statistics are float32, whatever the activations are. It differs from `flax.linen.BatchNorm` in
-    one point: the running variance is the unbiased estimate, as in PyTorch, where the published
-    systems were trained.
+    Statistics are always float32. Unlike in `flax.linen.BatchNorm`, the running variance is the
+    unbiased estimate, as in PyTorch, in which the published systems were trained.
 
     Attributes:
       axis_name: name of the mapped device axis over which statistics are averaged, if any.
-      scale_init: initialiser of the scale.
-      momentum: share of the old running statistics that an update keeps.
+      momentum: weight of the old running statistics in an update.
     """
 
     axis_name: str | None = None
@@ -289,16 +283,16 @@ class BatchNorm(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Element-wise dropout whose masks depend on the example, not on how a batch is split.
+    """Element-wise dropout whose masks do not depend on how a batch is split over devices.
 
     The random bits are an integer hash of (key, example, element): 1 and 8 devices draw the same
-    masks, and the hash fuses with the product that it masks, which the default generator does not.
+    masks, and the hash, unlike the default generator, fuses with the masked product.
 
     Attributes:
       rate: share of elements set to zero; the rest is scaled by 1 / (1 - rate).
       batch_axis: axis of the examples.
       axis_name: name of the mapped device axis over which a batch is split, if any.
-      shared_axis: axis along which an example has one mask, if any.
+      shared_axis: axis along which the mask of an example is constant, if any.
     """
 
     rate: float
@@ -323,21 +317,18 @@ class Dropout(nn.Module):
 
 
 def hash_bits(words: jax.Array, shape: tuple[int, ...], batch_axis: int, first) -> jax.Array:
-    """Returns 32 random bits for every element of an array.
+    """Returns 32 random bits for every element of an array, uint32 of its shape.
 
     Args:
       words: `[2]` uint32, drawn from the key of this layer and step.
-      shape: shape of the array, fewer than 2**32 elements an example.
+      shape: shape of the array, fewer than 2**32 elements per example.
       batch_axis: axis of the examples.
-      first: number of the array's first example within the whole batch.
-
-    Returns:
-      `shape` uint32.
+      first: index of the array's first example within the whole batch.
     """
     element, stride = jnp.zeros((), jnp.uint32), 1
     for axis in reversed([axis for axis in range(len(shape)) if axis != batch_axis]):
-        place = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
-        element, stride = element + place * jnp.uint32(stride), stride * shape[axis]
+        index = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+        element, stride = element + index * jnp.uint32(stride), stride * shape[axis]
     example = jax.lax.broadcasted_iota(jnp.uint32, shape, batch_axis)
     example = _scramble(example + jnp.asarray(first, jnp.uint32) + words[0])
     return _scramble(_scramble(element ^ words[1]) + example)

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from fer_jax.layers.common import channel_mix, he_normal_fan_out
 from fer_jax.layers.cpu_winograd import convolve_on_cpu
 
-_WIDE = 128  # channels in and out from which Winograd's products are taken
-_BYTES_AT_ONCE = 2**24  # of the pixels behind a kernel's gradient; more than that leaves the caches
+_WIDE = 128  # input and output channels above which Winograd's algorithm is used
+_BYTES_AT_ONCE = 2**24  # of the operands of a kernel's gradient; more would not fit the caches
 
 
 def convolve_2d(x: jax.Array, kernel: jax.Array, padding, stride: int = 1) -> jax.Array:
-    """Convolves images, `[N, H, W, Fi], [Kh, Kw, Fi, Fo] -> [N, H', W', Fo]`, zeros padded on."""
+    """Convolves images with zero padding, `[N, H, W, Fi], [Kh, Kw, Fi, Fo] -> [N, H', W', Fo]`."""
     return jax.lax.conv_general_dilated(
         x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
@@ -24,10 +24,7 @@ def convolve_2d(x: jax.Array, kernel: jax.Array, padding, stride: int = 1) -> ja
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve_2d_on_cpu(x: jax.Array, kernel: jax.Array, padding) -> jax.Array:
-    """`convolve_2d` of stride 1, with derivatives that are fast on a CPU inside a loop too.
-
-    Those that XLA:CPU derives itself are convolutions over other axes, for which it has no fast
-    kernel there (`python -m benchmarks.convolution` shows it for the convolution over time).
+    """`convolve_2d` of stride 1 with fast derivatives on a CPU, see `common.convolve_on_cpu`.
 
     Args:
       padding: `((top, bottom), (left, right))`, each less than the kernel's side.
@@ -52,9 +49,9 @@ convolve_2d_on_cpu.defvjp(_forward, _backward)
 
 
 def _kernel_gradient(x, cotangent, padding, kernel) -> jax.Array:
-    """Gradient of a kernel `[Kh, Kw, Fi, Fo]`: one product of matrices a row of taps.
+    """Gradient of a kernel `[Kh, Kw, Fi, Fo]`: one matrix product for each row of taps.
 
-    Whichever has fewer channels stands in memory once a column of taps, a few images at a time.
+    The operand with fewer channels is repeated for each column of taps, a few images at a time.
     """
     height, width, channels, features = kernel.shape
     rows, columns = cotangent.shape[1:3]
@@ -102,10 +99,9 @@ class Conv2D(nn.Module):
     """A square convolution with zero padding of half its side: `[N, H, W, Fi] -> [N, H', W', Fo]`.
 
     Attributes:
-      features: channels out.
+      features: output channels.
       kernel_size: side of the kernel, odd.
       stride: in both directions.
-      use_bias: adds a bias.
       dtype: of the product; parameters stay float32.
     """
 
@@ -135,7 +131,7 @@ class Conv2D(nn.Module):
 
 
 def _strided(x, kernel, stride: int) -> jax.Array:
-    """Takes `stride x stride` pixels as one pixel with so many more channels."""
+    """Convolves with stride 1, `stride x stride` pixels being the channels of one pixel."""
     pad = len(kernel) // 2
     if stride == 1 and len(kernel) == 3 and min(kernel.shape[2:]) >= _WIDE:
         return convolve_on_cpu(x[:, None], kernel[None])[:, 0]
@@ -155,7 +151,7 @@ def _strided(x, kernel, stride: int) -> jax.Array:
 
 
 def max_pool_3(x: jax.Array) -> jax.Array:
-    """The largest of 3 x 3 pixels around every second one (ResNet); x is not negative."""
+    """Max pooling of 3 x 3 pixels with stride 2 (ResNet); x must not be negative."""
     height, width = x.shape[1:3]
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     rows = [x[:, row : row + height : 2] for row in range(3)]

@@ -1,4 +1,4 @@
-"""Convolution over the frames and the pixels of clips, pooling. Channels are the last axis."""
+"""Convolution over frames and pixels of clips, and pooling. Channels are the last axis."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def convolve_3d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str =
     """Convolves clips, `[B, T, H, W, Fi], [Kt, Kh, Kw, Fi, Fo] -> [B, T, H', W', Fo]`.
 
     Args:
-      x, kernel: Kt is odd; there are zeros around the frames.
+      x, kernel: Kt is odd; frames are padded with zeros.
       stride: of the pixels; that of the frames is 1.
-      padding: "SAME" (zeros around the pixels, as TensorFlow counts them) or "VALID" (none).
+      padding: of the pixels, "SAME" (zeros, as TensorFlow counts them) or "VALID" (none).
     """
     return jax.lax.conv_general_dilated(
         x,
@@ -32,7 +32,7 @@ def convolve_3d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str =
 
 
 def convolve_3d_on_cpu(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str = "SAME"):
-    """`convolve_3d` by what a CPU does fast, in a loop and for its derivatives too."""
+    """`convolve_3d` by algorithms that are fast on a CPU, also in a loop and for derivatives."""
     fits_tiles = kernel.shape[1:3] == (3, 3) and (stride, padding) == (1, "SAME")
     if fits_tiles and max(kernel.shape[-2:]) > FEW:
         return convolve_on_cpu(x, kernel)
@@ -49,9 +49,9 @@ def paddings(shape, kernel, stride: int, padding: str) -> list[tuple[int, int]]:
 
 @jax.custom_vjp
 def max_pool_frames(x: jax.Array) -> jax.Array:
-    """The largest of 2 x 2 pixels: `[..., H, W, C] -> [..., H / 2, W / 2, C]`, floors odd sides.
+    """Max pooling of 2 x 2 pixels: `[..., H, W, C] -> [..., H / 2, W / 2, C]`, sides rounded down.
 
-    Its derivative goes to the first of equal pixels, as PyTorch's, and stores where it was.
+    The derivative goes to the first of equal pixels, as in PyTorch, whose index is stored.
     """
     *leading, height, width, channels = x.shape
     x = x[..., : height // 2 * 2, : width // 2 * 2, :]
@@ -62,15 +62,14 @@ def _pool_forward(x):
     first, second, third, fourth = _quarters(x)
     upper, lower = jnp.maximum(first, second), jnp.maximum(third, fourth)
     column = jnp.where(upper >= lower, first < second, third < fourth)
-    place = (2 * (upper < lower) + column).astype(jnp.int8)
-    odd = jnp.zeros((x.shape[-3] % 2, x.shape[-2] % 2, 0))  # its shape says what was cut off
-    return jnp.maximum(upper, lower), (place, odd)
+    index = (2 * (upper < lower) + column).astype(jnp.int8)
+    odd = jnp.zeros((x.shape[-3] % 2, x.shape[-2] % 2, 0))  # its shape: rows, columns cut off
+    return jnp.maximum(upper, lower), (index, odd)
 
 
 def _pool_backward(saved, cotangent):
-    place, odd = saved
-    places = jnp.arange(4, dtype=jnp.int8).reshape(2, 1, 2, 1)
-    here = place[..., None, :, None, :] == places
+    index, odd = saved
+    here = index[..., None, :, None, :] == jnp.arange(4, dtype=jnp.int8).reshape(2, 1, 2, 1)
     spread = jnp.where(here, cotangent[..., None, :, None, :], 0)
     *leading, height, _, width, _, channels = spread.shape
     spread = spread.reshape(*leading, 2 * height, 2 * width, channels)
@@ -82,7 +81,7 @@ max_pool_frames.defvjp(_pool_forward, _pool_backward)
 
 
 def _quarters(x) -> list[jax.Array]:
-    """Each of the 2 x 2 pixels, row by row."""
+    """Returns each of the 2 x 2 pixels, row by row."""
     *leading, height, width, channels = x.shape
     x = x[..., : height // 2 * 2, : width // 2 * 2, :]
     x = x.reshape(*leading, height // 2, 2, width // 2, 2, channels)
@@ -91,37 +90,37 @@ def _quarters(x) -> list[jax.Array]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def largest(x: jax.Array, axis: int) -> jax.Array:
-    """The largest value along a short axis, which is left out.
+    """The largest value along a short axis, which is removed.
 
-    Its derivative goes to the first of equal values and stores where it was. JAX's own looks for
-    the values that equal the largest: where a compiler computes them twice, and not to the last
-    digit alike, it finds none and divides by zero.
+    The derivative goes to the first of equal values, whose index is stored. JAX's own derivative
+    searches for values equal to the maximum: where a compiler computes them twice with different
+    rounding, it finds none and divides by zero.
     """
     return x.max(axis)
 
 
 def _largest_forward(x, axis):
-    value, place = _first_largest(
+    value, first = _first_largest(
         [jax.lax.index_in_dim(x, n, axis, False) for n in range(x.shape[axis])]
     )
-    return value, (place, jnp.zeros((x.shape[axis], 0)))  # its shape says the length of the axis
+    return value, (first, jnp.zeros((x.shape[axis], 0)))  # its shape: the length of the axis
 
 
 def _first_largest(arrays: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """The largest of several arrays, place by place, and the number of the first that has it."""
+    """Element-wise maximum of several arrays, and the index of the first array that has it."""
     kind = jnp.int8 if len(arrays) < 128 else jnp.int32
-    value, place = arrays[0], jnp.zeros(arrays[0].shape, kind)
+    value, first = arrays[0], jnp.zeros(arrays[0].shape, kind)
     for index, each in enumerate(arrays[1:], 1):
-        place = jnp.where(each > value, kind(index), place)
+        first = jnp.where(each > value, kind(index), first)
         value = jnp.maximum(value, each)
-    return value, place
+    return value, first
 
 
 def _largest_backward(axis, saved, cotangent):
-    place, length = saved[0], saved[1].shape[0]
-    axis %= place.ndim + 1
-    places = jnp.arange(length, dtype=place.dtype).reshape(-1, *[1] * (place.ndim - axis))
-    here = jnp.expand_dims(place, axis) == places
+    first, length = saved[0], saved[1].shape[0]
+    axis %= first.ndim + 1
+    indices = jnp.arange(length, dtype=first.dtype).reshape(-1, *[1] * (first.ndim - axis))
+    here = jnp.expand_dims(first, axis) == indices
     return (jnp.where(here, jnp.expand_dims(cotangent, axis), 0),)
 
 
@@ -130,35 +129,35 @@ largest.defvjp(_largest_forward, _largest_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_pool_3(x: jax.Array, padding: str) -> jax.Array:
-    """The largest of 3 x 3 pixels around every second one, `[B, T, H, W, C] -> [B, T, H', W', C]`.
+    """Max pooling of 3 x 3 pixels with stride 2, `[B, T, H, W, C] -> [B, T, H', W', C]`.
 
-    Its derivative goes to the first of equal pixels, as PyTorch's, and stores where it was.
+    The derivative goes to the first of equal pixels, as in PyTorch, whose index is stored.
 
     Args:
       x: maps.
-      padding: "SAME" (minus infinity around the pixels) or "VALID" (nothing).
+      padding: "SAME" (minus infinity around the pixels) or "VALID" (none).
     """
     return functools.reduce(jnp.maximum, _ninths(x, padding))
 
 
 def _pool_3_forward(x, padding):
-    value, place = _first_largest(_ninths(x, padding))
-    return value, (place, jnp.zeros((*x.shape[2:4], 0)))  # its shape says the size of the maps
+    value, first = _first_largest(_ninths(x, padding))
+    return value, (first, jnp.zeros((*x.shape[2:4], 0)))  # its shape: the size of the maps
 
 
 def _pool_3_backward(padding, saved, cotangent):
-    place, (height, width, _) = saved[0], saved[1].shape
-    rows, columns = place.shape[2:4]
+    first, (height, width, _) = saved[0], saved[1].shape
+    rows, columns = first.shape[2:4]
     around = ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0))
-    place = jnp.pad(place, around, constant_values=-1)
+    first = jnp.pad(first, around, constant_values=-1)
     cotangent = jnp.pad(cotangent, around)
     parity = jnp.arange(2, dtype=jnp.int8)
     gradient = 0
-    for i, j in itertools.product(range(2), repeat=2):  # the window of a pixel, or one before it
-        row, column = parity + 2 * i, parity + 2 * j  # of a pixel in that window
+    for i, j in itertools.product(range(2), repeat=2):  # the window of a pixel, or the one before
+        row, column = parity + 2 * i, parity + 2 * j  # of the pixel in that window
         index = jnp.where(row < 3, 3 * row, 9)[:, None] + jnp.where(column < 3, column, 9)
         window = (..., slice(1 - i, rows + 2 - i), slice(1 - j, columns + 2 - j), slice(None))
-        here = place[window][:, :, :, None, :, None] == index[:, None, :, None]
+        here = first[window][:, :, :, None, :, None] == index[:, None, :, None]
         gradient += jnp.where(here, cotangent[window][:, :, :, None, :, None], 0)
     *leading, _, _, _, _, channels = gradient.shape
     gradient = gradient.reshape(*leading, 2 * (rows + 1), 2 * (columns + 1), channels)
@@ -175,7 +174,7 @@ def _pool_padding(size: tuple[int, int], padding: str) -> list[tuple[int, int]]:
 
 
 def _ninths(x, padding: str) -> list[jax.Array]:
-    """Each of the 3 x 3 pixels, row by row."""
+    """Returns each of the 3 x 3 pixels, row by row."""
     around = _pool_padding(x.shape[2:4], padding)
     x = jnp.pad(x, ((0, 0), (0, 0), *around, (0, 0)), constant_values=-jnp.inf)
     rows, columns = (x.shape[2] - 1) // 2 * 2 - 1, (x.shape[3] - 1) // 2 * 2 - 1
@@ -187,7 +186,7 @@ def _ninths(x, padding: str) -> list[jax.Array]:
 
 
 def mean_pool_3(x: jax.Array) -> jax.Array:
-    """The mean of the 3 x 3 pixels around each that lie in the map, `[B, T, H, W, C]`."""
+    """Averages the 3 x 3 pixels around each pixel, without padding, `[B, T, H, W, C]`."""
     frames = x.reshape(-1, *x.shape[2:])
     return nn.avg_pool(frames, (3, 3), (1, 1), "SAME", count_include_pad=False).reshape(x.shape)
 
@@ -196,13 +195,10 @@ class Conv3D(nn.Module):
     """A convolution over frames and pixels: `[B, T, H, W, Fi] -> [B, T, H', W', Fo]`.
 
     Attributes:
-      features: channels out.
+      features: output channels.
       dtype: of the product; parameters stay float32.
       kernel_size: frames, rows and columns.
-      stride: of the pixels.
-      padding: of the pixels, "SAME" or "VALID"; there are always zeros around the frames.
-      use_bias: adds a bias.
-      kernel_init: initialiser of the kernel.
+      stride, padding: see `convolve_3d`.
     """
 
     features: int

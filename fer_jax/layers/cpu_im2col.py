@@ -1,8 +1,8 @@
-"""Convolutions over frames and pixels as convolutions over pixels, with frames side by side.
+"""Convolutions over frames and pixels as convolutions over pixels, with frames as channels.
 
-What a CPU does fast with strides, kernels of one row or column and few channels, where Winograd's
-products do not fit. XLA's own convolutions over three axes are slow there, and their derivatives
-slower still inside a loop (`python -m benchmarks.volume`).
+For a CPU, and for strides, kernels of one row or column and few channels, to which Winograd's
+algorithm does not apply. XLA:CPU is slow at convolutions over three axes and slower at their
+derivatives inside a loop (`python -m benchmarks.volume`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import jax.numpy as jnp
 
 from fer_jax.layers.cpu_tiles import Parts, cut, over_rows, side_by_side
 
-FEW = 8  # channels in; below, two columns of the output are computed as one
-_BYTES_AT_ONCE = 2**23  # of frames side by side; more than that leaves the caches
+FEW = 8  # input channels; below, two columns of the output are computed as one
+_BYTES_AT_ONCE = 2**23  # of joined frames; more would not fit the caches
 
 
 def convolve_frames(x: jax.Array, kernel: jax.Array, strides, padding) -> jax.Array:
-    """Convolves with derivatives that are fast on a CPU inside a loop too.
+    """Convolves, with derivatives that are fast on a CPU, also inside a loop.
 
     Args:
       x: `[B, T, H, W, Fi]`.
-      kernel: `[Kt, Kh, Kw, Fi, Fo]`, Kt odd: zeros stand around the frames.
+      kernel: `[Kt, Kh, Kw, Fi, Fo]`, Kt odd; frames are padded with zeros.
       strides: of rows and columns.
       padding: zeros `((above, below), (left, right))`.
 
@@ -37,12 +37,12 @@ def convolve_frames(x: jax.Array, kernel: jax.Array, strides, padding) -> jax.Ar
 
 
 def _two_columns_as_one(x, kernel, strides, padding) -> jax.Array:
-    """Products with so few channels are too thin: twice as many are not."""
+    """Doubles the channels: matrix products with very few of them are slow."""
     (row_stride, stride), (rows, (left, right)) = strides, padding
     *_, width, channels = x.shape
     taps, height, side, _, features = kernel.shape
     columns = (width + left + right - side) // stride + 1
-    pairs, step = -(-columns // 2), 2 * stride  # columns in that a pair of columns out moves by
+    pairs, step = -(-columns // 2), 2 * stride  # input columns per pair of output columns
     reach = -(-(stride + side) // step)  # of these steps
     kernels = [
         jnp.pad(kernel, ((0, 0), (0, 0), (own, reach * step - side - own), (0, 0), (0, 0)))
@@ -74,7 +74,7 @@ def _convolve(x, kernel, strides, padding):
         )  # fmt: skip
         return y.reshape(*frames.shape[:2], *y.shape[1:])
 
-    # Here, unlike elsewhere, a loop over one part is the slower (`benchmarks.speed`).
+    # Unlike elsewhere, a loop over a single part is slower here (`benchmarks.speed`).
     return outputs(0) if windows.parts.count == 1 else windows.parts.map(outputs)
 
 
@@ -94,7 +94,7 @@ _convolve.defvjp(_forward, _backward)
 
 
 def _pixel_gradient(cotangent, kernel, strides, padding, size) -> jax.Array:
-    """Gradient of `[B, T, H, W, Fi]`, a convolution for each place within a stride."""
+    """Gradient of `[B, T, H, W, Fi]`: a convolution for each offset within a stride."""
     kernel = kernel[::-1].swapaxes(-1, -2)
     if strides == (1, 1):
         around = [
@@ -115,8 +115,8 @@ def _pixel_gradient(cotangent, kernel, strides, padding, size) -> jax.Array:
         ]
         return _convolve(cotangent, own[:, ::-1, ::-1], (1, 1), tuple(around))
 
-    places = [[at(row, column) for column in range(strides[1])] for row in range(strides[0])]
-    gradient = jnp.stack([jnp.stack(row, 4) for row in places], 3)
+    offsets = [[at(row, column) for column in range(strides[1])] for row in range(strides[0])]
+    gradient = jnp.stack([jnp.stack(row, 4) for row in offsets], 3)
     gradient = gradient.reshape(
         *cotangent.shape[:2], strides[0] * counts[0], strides[1] * counts[1], -1
     )
@@ -125,14 +125,14 @@ def _pixel_gradient(cotangent, kernel, strides, padding, size) -> jax.Array:
 
 
 def _kernel_gradient(x, cotangent, kernel, strides, padding) -> jax.Array:
-    """Gradient of `[Kt, Kh, Kw, Fi, Fo]`: a product of matrices for each row of taps."""
+    """Gradient of `[Kt, Kh, Kw, Fi, Fo]`: a matrix product for each row of taps."""
     taps, height, width, channels, features = kernel.shape
     ends = _ends(cotangent.shape[2:4], kernel.shape, strides)
     windows = _Windows.of(x, taps, padding, ends, width)
     rows, columns = cotangent.shape[2:4]
 
     def beside(frames):
-        """What the columns of taps touch, side by side."""
+        """Joins the pixels under each column of taps."""
         last = (columns - 1) * strides[1] + 1
         return side_by_side([frames[..., tap : tap + last : strides[1], :] for tap in range(width)])
 
@@ -153,13 +153,13 @@ def _kernel_gradient(x, cotangent, kernel, strides, padding) -> jax.Array:
 
 
 def _counts(shape, kernel, strides, padding) -> list[int]:
-    """Rows and columns out."""
+    """Rows and columns of the output."""
     sizes = zip(shape[2:4], kernel[1:3], strides, padding, strict=True)
     return [(side + sum(around) - taps) // stride + 1 for side, taps, stride, around in sizes]
 
 
 def _ends(counts, kernel, strides) -> list[int]:
-    """Rows and columns that touch these, padding among them."""
+    """Rows and columns of the input, padding included, that the output depends on."""
     sizes = zip(counts, strides, kernel[1:3], strict=True)
     return [(count - 1) * stride + taps for count, stride, taps in sizes]
 
@@ -167,30 +167,30 @@ def _ends(counts, kernel, strides) -> list[int]:
 def _leave_some(ends, shape, kernel, strides, padding):
     """Leaves one row or column of zeros for the convolution to pad: XLA:CPU is slow without any.
 
-    It is slow with many, too, if more come out than go in.
+    It is also slow with many if the output is larger than the input.
 
     Returns:
-      Rows and columns that are left, and padding of the convolution.
+      Remaining rows and columns, and the padding of the convolution.
     """
     ends, left_to_pad = list(ends), [(0, 0), (0, 0)]
     for axis in range(2):
         zeros = ends[axis] - padding[axis][0] - shape[2 + axis]
         if kernel[1 + axis] > 1 and (zeros > 0 or strides[axis] > 1):
-            ends[axis] -= zeros > 0  # else none of the kernels reaches what is padded
+            ends[axis] -= zeros > 0  # otherwise no kernel reaches the padding
             left_to_pad[axis] = (0, 1)
             break
     return ends, left_to_pad
 
 
 class _Windows(NamedTuple):
-    """Frames of clips with their neighbours beside them and zeros around, part by part.
+    """Padded frames of clips, the channels of neighbouring frames joined, part by part.
 
     Attributes:
       x: `[B, T, H, W, C]`, with frames of zeros before and after if parts are less than a clip.
-      parts: how it is cut.
-      taps: K, frames side by side.
+      parts: division of the clips.
+      taps: K, frames that are joined.
       starts: zeros above and left.
-      ends: rows and columns in all; what is beyond is left out.
+      ends: rows and columns in all; the rest is cut off.
     """
 
     x: jax.Array
@@ -201,14 +201,14 @@ class _Windows(NamedTuple):
 
     @classmethod
     def of(cls, x, taps: int, padding, ends, copies: int = 1) -> _Windows:
-        """Cuts so that `copies` of a part's windows fit the caches."""
+        """Divides the clips so that `copies` of a part's windows fit the caches."""
         parts = cut(x.shape, taps * copies * x.dtype.itemsize, _BYTES_AT_ONCE)
         if parts.across > 1:
             x = jnp.pad(x, ((0, 0), (taps // 2, taps // 2), (0, 0), (0, 0), (0, 0)))
         return cls(x, parts, taps, (padding[0][0], padding[1][0]), tuple(ends))
 
     def take(self, index) -> jax.Array:
-        """`[b, t, *ends, K C]`, written into place as `side_by_side` does."""
+        """Returns `[b, t, *ends, K C]`, updated in place as in `side_by_side`."""
         whole, (top, left) = self.parts.across == 1, self.starts
         part = self.parts.take(self.x, index, around=0 if whole else self.taps - 1)
         part = part[:, :, : self.ends[0] - top, : self.ends[1] - left]
@@ -216,7 +216,7 @@ class _Windows(NamedTuple):
         frames = self.parts.frames
         joined = jnp.zeros((clips, frames, *self.ends, self.taps, channels), part.dtype)
         for tap in range(self.taps):
-            first = tap - self.taps // 2 if whole else tap  # of the frames that come to this place
+            first = tap - self.taps // 2 if whole else tap  # frame under this tap
             own = part[:, max(first, 0) : first + frames]
             start = (0, max(-first, 0), top, left, tap, 0)
             joined = jax.lax.dynamic_update_slice(joined, own[:, :, :, :, None], start)

@@ -1,8 +1,7 @@
-"""Convolutions over pixels, and over frames, as products of matrices: what a CPU does fast.
+"""Convolutions over frames and pixels as matrix products, which are fast on a CPU.
 
-XLA's own are slow there, and their derivatives slower still inside a loop. A part of the clips is
-taken at a time, so that what stands between them stays in the caches (`python -m
-benchmarks.volume`).
+XLA:CPU is slow at such convolutions and slower at their derivatives inside a loop (`python -m
+benchmarks.volume`). Clips are processed in parts, so that intermediate values stay in the caches.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import jax.numpy as jnp
 
 from fer_jax.layers.cpu_tiles import Parts, cut, frames_around, over_rows, side_by_side
 
-_FEW = 8  # channels; below, products of tiles are too thin and patches are used instead
-_BYTES_AT_ONCE = 2**23  # of tiles or patches; more than that leaves the caches
+_FEW = 8  # channels; below, patches are faster than tiles
+_BYTES_AT_ONCE = 2**23  # of tiles or patches; more would not fit the caches
 
-# Winograd's F(2, 3): two outputs of three taps by four products instead of six. Its constants lose
-# no digits that count. Source: Lavin & Gray, arXiv 1509.09308, section 4.1.
+# Winograd's F(2, 3): two outputs of three taps by four products instead of six, without a relevant
+# loss of precision. Source: Lavin & Gray, arXiv 1509.09308, section 4.1.
 _TILE = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 _TAPS = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 _OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))
@@ -28,11 +27,11 @@ _OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))
 
 @jax.custom_vjp
 def convolve_on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolves in float32, with derivatives that are fast on a CPU inside a loop too.
+    """Convolves in float32, with derivatives that are fast on a CPU, also inside a loop.
 
     Args:
-      x: `[B, T, H, W, Fi]`; zeros stand around it.
-      kernel: `[K, 3, 3, Fi, Fo]`, K odd: of that many frames.
+      x: `[B, T, H, W, Fi]`; it is padded with zeros.
+      kernel: `[K, 3, 3, Fi, Fo]`, K odd.
 
     Returns:
       `[B, T, H, W, Fo]`.
@@ -84,7 +83,7 @@ def _kernel_gradient(x, cotangent, kernel) -> jax.Array:
 
 
 def _pad(x, taps: int) -> jax.Array:
-    """Puts zeros around frames and pixels and makes the sides of a frame even."""
+    """Pads frames and pixels with zeros, to even sides of a frame."""
     height, width = x.shape[2:4]
     return jnp.pad(
         x, ((0, 0), (taps // 2, taps // 2), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0))
@@ -100,9 +99,9 @@ class _Method(NamedTuple):
 
     Attributes:
       spread: `[b, t + K - 1, H + 2, W + 2, Fi] ->` arrays of rows.
-      matrices: `[K, 3, 3, Fi, Fo] ->` one for each of these arrays.
+      matrices: `[K, 3, 3, Fi, Fo] ->` a matrix for each of these arrays.
       gather: the products and (H, W) `-> [b, t, H, W, Fo]`.
-      floats: of the rows for each of the inputs.
+      floats: elements of the rows per element of the input.
     """
 
     spread: Callable
@@ -120,13 +119,13 @@ def _method(x, taps: int) -> _Method:
 
 
 def _spread_tiles(window: jax.Array, taps: int) -> list[jax.Array]:
-    """The 16 places of the tiles that each yield 2 x 2 pixels, `[b, t, H / 2, W / 2, K Fi]`."""
+    """Returns the 16 elements of each tile of 2 x 2 outputs, `[b, t, H / 2, W / 2, K Fi]` each."""
     rows = _combine(_TILE, _every_second(frames_around(window, taps), 2))
-    return [place for row in rows for place in _combine(_TILE, _every_second(row, 3))]
+    return [element for row in rows for element in _combine(_TILE, _every_second(row, 3))]
 
 
 def _tile_matrices(kernel: jax.Array) -> list[jax.Array]:
-    """16 times `[K Fi, Fo]`, over frame and channel."""
+    """Returns 16 matrices `[K Fi, Fo]`, over frame and channel."""
     taps = jnp.asarray(_TAPS, kernel.dtype)
     matrices = jnp.einsum("ih,jw,thwcf->ijtcf", taps, taps, kernel)
     return list(matrices.reshape(16, -1, kernel.shape[-1]))
@@ -141,7 +140,7 @@ def _gather_tiles(products: list[jax.Array], size: tuple[int, int]) -> jax.Array
 
 
 def _spread_patches(window: jax.Array, taps: int) -> list[jax.Array]:
-    """All that two pixels of a row touch, `[b, t, H, W / 2, 12 K Fi]`."""
+    """Returns the inputs of two neighbouring outputs of a row, `[b, t, H, W / 2, 12 K Fi]`."""
     *leading, width, channels = window.shape
     pairs = window.reshape(*leading, width // 2, 2 * channels)
     x = frames_around(side_by_side([pairs[..., :-1, :], pairs[..., 1:, :]]), taps)
@@ -149,7 +148,7 @@ def _spread_patches(window: jax.Array, taps: int) -> list[jax.Array]:
 
 
 def _patch_matrices(kernel: jax.Array) -> list[jax.Array]:
-    """`[12 K Fi, 2 Fo]`, over row, frame, four pixels and channel."""
+    """Returns `[12 K Fi, 2 Fo]`, over row, frame, four pixels and channel."""
     pair = [jnp.pad(kernel, ((0, 0), (0, 0), (n, 1 - n), (0, 0), (0, 0))) for n in range(2)]
     return [jnp.stack(pair, -2).swapaxes(0, 1).reshape(-1, 2 * kernel.shape[-1])]
 
@@ -161,13 +160,13 @@ def _gather_patches(products: list[jax.Array], size: tuple[int, int]) -> jax.Arr
 
 
 def _every_second(x: jax.Array, axis: int) -> list[jax.Array]:
-    """Places 0, 1, 2 and 3 of each tile along an axis."""
+    """Returns elements 0, 1, 2 and 3 of each tile along an axis."""
     last = x.shape[axis] - 3
-    return [jax.lax.slice_in_dim(x, place, place + last, 2, axis) for place in range(4)]
+    return [jax.lax.slice_in_dim(x, start, start + last, 2, axis) for start in range(4)]
 
 
 def _combine(matrix: Sequence[Sequence[int]], arrays: Sequence[jax.Array]) -> list[jax.Array]:
-    """Multiplies a matrix of 0, 1 and -1 with a list of arrays."""
+    """Multiplies a matrix of 0, 1 and -1 by a list of arrays."""
     combined = []
     for row in matrix:
         first, *rest = [(sign, x) for sign, x in zip(row, arrays, strict=True) if sign]

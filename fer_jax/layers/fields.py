@@ -8,9 +8,9 @@ import flax.linen as nn
 
 
 class FieldError(ValueError):
-    """A constructor field has a value without meaning; the message begins with FIELD=VALUE.
+    """A constructor field has an invalid value; the message begins with FIELD=VALUE.
 
-    Whoever read the value from a config puts its place in front: `--config.model.FIELD=VALUE`.
+    The reader of a config prepends the section: `--config.model.FIELD=VALUE`.
     """
 
     def __init__(self, module: nn.Module, field: str, problem: str):
@@ -26,30 +26,30 @@ def positive(module: nn.Module, *fields: str) -> None:
 
 
 def odd(module: nn.Module, field: str) -> None:
-    """Refuses kernel sizes without a middle."""
+    """Refuses even kernel sizes, which have no centre."""
     positive(module, field)
     if getattr(module, field) % 2 == 0:
         raise FieldError(module, field, "it must be odd")
 
 
 def within(module: nn.Module, field: str, low: float, high: float) -> None:
-    """Refuses numbers outside `low` to `high`."""
+    """Refuses values outside `low` to `high`."""
     if not low <= getattr(module, field) <= high:
         raise FieldError(module, field, f"it must lie in {low} to {high}")
 
 
 def one_of(module: nn.Module, field: str, known: Sequence) -> None:
-    """Refuses what is not among the known values."""
+    """Refuses values other than the known ones."""
     if getattr(module, field) not in known:
         raise FieldError(module, field, f"use one of {tuple(known)}")
 
 
 def positive_list(module: nn.Module, field: str, what: str, example: str) -> None:
-    """Refuses what is no list of positive whole numbers.
+    """Refuses anything but a list of positive integers.
 
     Args:
-      what: the numbers are, e.g. "the width of every layer".
-      example: of such a list.
+      what: meaning of the integers, e.g. "the width of every layer".
+      example: a valid list.
     """
     values = getattr(module, field)
     if not values or not all(isinstance(value, int) and value > 0 for value in values):
@@ -57,7 +57,7 @@ def positive_list(module: nn.Module, field: str, what: str, example: str) -> Non
 
 
 def stages(module: nn.Module) -> None:
-    """Refuses `stages` of a backbone that are no pairs (channels, convolutions)."""
+    """Refuses `stages` of a backbone that are not pairs (channels, convolutions)."""
     for stage in module.stages:
         if not isinstance(stage, (tuple, list)) or len(stage) != 2 or min(stage) < 1:
-            raise FieldError(module, "stages", f"{stage} is no (channels, convolutions) of a stage")
+            raise FieldError(module, "stages", f"{stage} is not a pair (channels, convolutions)")

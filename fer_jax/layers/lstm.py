@@ -10,12 +10,11 @@ import jax.numpy as jnp
 class LSTM(nn.Module):
     """Long short-term memory: `[B, T, d] -> [B, T, features]`, zero state at the start.
 
-    One bias a gate; gates in the order input, forget, cell, output.
+    Gates are in the order input, forget, cell, output, with one bias each.
 
     Attributes:
       features: hidden units.
-      reverse: runs from the last frame to the first; the output stays in the order of the frames.
-      recurrent_init: first weights of the recurrence.
+      reverse: runs from the last frame to the first; the output keeps the order of the frames.
     """
 
     features: int
@@ -45,7 +44,7 @@ class LSTM(nn.Module):
 
 
 class BiLSTM(nn.Module):
-    """An LSTM in each direction, side by side: `[B, T, d] -> [B, T, 2 features]`."""
+    """An LSTM in each direction, concatenated: `[B, T, d] -> [B, T, 2 features]`."""
 
     features: int
 

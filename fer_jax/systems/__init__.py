@@ -1,4 +1,4 @@
-"""The published systems: `SYSTEMS` has each under the name that a config gives its model."""
+"""The published systems: `SYSTEMS` maps the model name of a config to each."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class System(NamedTuple):
-    """A published system; what it names is imported when it is asked for.
+    """A published system, whose parts are imported on first use.
 
     Attributes:
       network_path: its Flax module, below this package.
-      figures_path: the function that draws what only this network shows, see
-        `experiments.run.run_experiment`; empty: nothing.
+      figures_path: the function that draws its own figures, see `experiments.run.run_experiment`;
+        empty for none.
     """
 
     network_path: str
@@ -32,7 +32,7 @@ class System(NamedTuple):
 
     @property
     def figures(self) -> Callable | None:
-        """The function, imported when it is called: it brings matplotlib."""
+        """The function; its module, which needs matplotlib, is imported by the first call."""
         if not self.figures_path:
             return None
         return lambda *arguments: _import(self.figures_path)(*arguments)
@@ -59,10 +59,10 @@ SYSTEMS = {
 
 
 def find(name: str) -> System:
-    """Looks a system up.
+    """Returns a system by name.
 
     Raises:
-      ValueError: there is none of this name.
+      ValueError: the name is unknown.
     """
     if name not in SYSTEMS:
         raise ValueError(f"model {name!r} is unknown: use one of {sorted(SYSTEMS)}")
@@ -77,7 +77,7 @@ def build(fields: dict, classes: int, graph, frames: int | None = None) -> nn.Mo
       classes, graph, frames: of the dataset.
 
     Raises:
-      ValueError: an unknown system, a field that it does not have, or another number of classes.
+      ValueError: the system or a field is unknown, or the number of classes differs.
     """
     from fer_jax.layers.build import make_network
 
@@ -91,7 +91,7 @@ def searches(config: ConfigDict) -> bool:
 
 
 def prepare(config: ConfigDict, workdir) -> Experiment:
-    """Checks a config and builds everything it needs, see `experiments.setup.prepare`."""
+    """Checks a config and builds the experiment, see `experiments.setup.prepare`."""
     from fer_jax.experiments import setup
 
     try:
@@ -106,19 +106,19 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
 
 
 def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
-    """Runs an experiment to its end, or resumes it.
+    """Runs an experiment, or resumes it.
 
     Args:
       config: see configs/base.py.
-      workdir: receives all results, see `experiments.workdir.Workdir`; a run that is
-        there is resumed.
-      console: where progress is shown.
+      workdir: folder of the results, see `experiments.workdir.Workdir`; an earlier run in it is
+        resumed.
+      console: shows progress.
 
     Returns:
       The metrics of the report.
 
     Raises:
-      SetupError, data.load.NotPreparedError, WorkdirError: before any work.
+      SetupError, data.load.NotPreparedError, WorkdirError: before training.
       training.loop.NonFiniteLossError: while training.
     """
     import time

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from fer_jax.layers import common
-from fer_jax.systems.st_bln.network import STBLN, TemporalConv
+from fer_jax.layers.common import TemporalConv
+from fer_jax.systems.st_bln.network import STBLN
 from tests.layers.compare import assert_same, assert_same_on_accelerator, normal
 from tests.quick import quick
 from tests.systems.toys import draw, make, outputs, variables

@@ -61,5 +61,3 @@ def test_mc_dropout_leaves_the_model_as_it_was(training):
 def test_wrong_options_are_named():
     with pytest.raises(ValueError, match="dropout_place is 'middle'"):
         small_model(dropout_place="middle")
-    with pytest.raises(ValueError, match="2 strides for 5 widths"):
-        small_model(strides=(1, 2))

@@ -107,7 +107,7 @@ def test_load_backbone_takes_every_leaf_from_the_file(name, tmp_path):
 @pytest.mark.parametrize("name", CUT)
 def test_load_backbone_of_a_whole_network_gives_the_function_of_a_part(name, tmp_path):
     if name == "vgg16":
-        mirror = whole = cut_mirrors.VGG16(CUT[name].stages)
+        mirror = whole = mirrors.VGG16(CUT[name].stages, False, False)
         classifier = "classifier.0.weight"
     else:
         whole, mirror = make_mirror(name), cut_mirrors.resnet50(CUT[name].stages)

@@ -1,1 +1,1 @@
-"""The bilinear CNN of dimensions of emotion."""
+"""The bilinear CNN for valence, arousal and dominance."""

@@ -34,15 +34,15 @@ def figures(
       module: the model.
       features: `batch -> model inputs`.
       workdir: of the run, with the weights of its folds.
-      clips, folds: the dataset, and what was scored.
-      indices: scored clips, the best prediction first.
+      clips, folds: the dataset and its evaluated folds.
+      indices: evaluated clips, the best prediction first.
 
     Yields:
       Name, figure and caption.
     """
     best, worst = images.best_and_worst(indices)
     shown = {}
-    for fold in folds:  # the weights of one at a time: they are large
+    for fold in folds:  # one at a time: weights are large
         own = [n for n in dict.fromkeys(best + worst) if n in fold.evaluate and n not in shown]
         if own:
             file = workdir.weights(fold.name)
@@ -53,12 +53,12 @@ def figures(
     figure = images.face_rows(
         {title: [shown[index] for index in group] for title, group in groups.items()}, MAPS
     )
-    caption = "Feature maps of the last convolution, mean and largest of the channels (figure 8)"
+    caption = "Feature maps of the last convolution, mean and maximum of the channels (figure 8)"
     yield "feature_maps", figure, caption
 
 
 def _faces(module, variables: dict, features, clips, indices: list[int]) -> list:
-    """The faces of clips, each with its label and its maps."""
+    """Returns the faces of clips with their labels and maps."""
     batch = take(clips, np.array(indices))
     inputs = features(batch)
     maps = feature_maps(module, variables, inputs)
@@ -66,20 +66,20 @@ def _faces(module, variables: dict, features, clips, indices: list[int]) -> list
     frames = batch["frames"][:, middle]
     pictures = model_inputs.middle(frames, min(inputs.shape[-2], frames.shape[-2]))
     faces = []
-    for place, index in enumerate(indices):
+    for row, index in enumerate(indices):
         label = clips.labels[index]
         text = " ".join(f"{value:.1f}" for value in label) if label.ndim else clips.classes[label]
-        own = [maps[name][place, middle] for name in MAPS]
-        faces.append(images.Shown(pictures[place], text, own))
+        own = [maps[name][row, middle] for name in MAPS]
+        faces.append(images.Shown(pictures[row], text, own))
     return faces
 
 
 def feature_maps(module: BilinearCNN, variables: dict, inputs) -> dict[str, np.ndarray]:
-    """Sums up the maps of the trunk's last convolution over its channels.
+    """Reduces the maps of the trunk's last convolution over their channels.
 
     Args:
       module, variables: the model.
-      inputs: `[N, T, H, W, 3]`, as the model takes them.
+      inputs: `[N, T, H, W, 3]`, model inputs.
 
     Returns:
       `mean` and `largest`, `[N, T, h, w]`.

@@ -1,7 +1,7 @@
-"""Bilinear CNN: second-order statistics of a CNN's features to valence, arousal and dominance.
+"""Bilinear CNN: valence, arousal and dominance from second-order statistics of CNN features.
 
 Source: Zhou, Kong, Fowlkes, Chen & Lei, arXiv 1805.01024; bilinear CNN specification, section 3,
-for what the paper leaves open.
+where the paper is silent.
 """
 
 from __future__ import annotations
@@ -27,10 +27,6 @@ FC = 4096  # units of fc6 and of fc7
 class LowRank(nn.Module):
     """Outputs `<W, X'X> + b = |X U+|^2 - |X U-|^2 + b`, for `W = U+ U+' - U- U-'`.
 
-    Attributes:
-      outputs: D.
-      bias_init: of b.
-
     Source: Kong & Fowlkes, CVPR 2017.
     """
 
@@ -39,7 +35,7 @@ class LowRank(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """The squares `|X u|^2` of each column of U+ and U- to outputs, `[..., D * rank] -> D`."""
+        """`[..., D * rank]` squares `|X u|^2` of the columns of U+ and U- to outputs `[..., D]`."""
         halves = x.reshape(*x.shape[:-1], self.outputs, 2, -1).sum(-1)
         bias = self.param("bias", self.bias_init, (self.outputs,))
         return halves[..., 0] - halves[..., 1] + bias
@@ -48,35 +44,34 @@ class LowRank(nn.Module):
 class BilinearCNN(nn.Module):
     """Bilinear CNN: faces `[B, T, S, S, 3]` to values `[B, D]` on the scale of the labels.
 
-    In training every frame is an example: values are `[B, T, D]`. Else a clip's are the mean of its
-    frames'. A still image is a clip of one frame.
+    In training every frame is an example and values are `[B, T, D]`; otherwise a clip has the mean
+    of its frames. A still image is a clip of one frame.
 
     Attributes:
-      classes: D, dimensions that are predicted.
+      classes: D, number of dimensions.
       trunk: "vgg16" (up to relu5_3) or "resnet50".
-      pooling: what becomes of the trunk's maps: "global" (their mean), "fc" (pool5, fc6 and fc7
-        of VGG16, the authors' code; ties the network to S) or "bilinear", for which ResNet50 ends
-        within its last block, with 512 channels.
-      compact: of bilinear pooling: "full" (c * c numbers), "triangle" (each pair of channels once;
-        half the memory, the same inner products), "reduced" (a 1 x 1 convolution in front of it)
-        or "low_rank" (W is a low-rank matrix on X'X, without roots).
-      features: units of the layer between the bilinear feature and the output; 0, "reduced" and
-        "low_rank" have none.
-      reduced: channels that "reduced" leaves.
+      pooling: of the trunk's maps: "global" (their mean), "fc" (pool5, fc6 and fc7 of VGG16, the
+        authors' code; fixes S) or "bilinear", for which ResNet50 ends within its last block, with
+        512 channels.
+      compact: of bilinear pooling: "full" (c * c features), "triangle" (each pair of channels once;
+        half the memory, the same inner products), "reduced" (after a 1 x 1 convolution) or
+        "low_rank" (W is a low-rank matrix on X'X, without roots).
+      features: units of the layer between the bilinear feature and the output, 0 for none;
+        "reduced" and "low_rank" have none.
+      reduced: channels left by "reduced".
       rank: of each output's W, even.
-      dropout: rate in front of the output, and behind fc6.
+      dropout: rate before the output, and after fc6.
       reference_grad: see `bilinear_vector`.
-      label_mean: first value of the output's bias.
+      label_mean: initial bias of the output.
       stages: of the trunk, see `backbones`; () is the paper's.
-      batch_norm: of VGG16, which has none in the paper.
-      size: pixels of a side to which faces are enlarged (bicubic); 0 takes them as they are.
-      gray: takes the colour out of faces, as FER+ has none.
-      mirrored: takes the mean of a face and its mirror image, except in training.
-      pixels: how pixels are scaled, a key of `model_inputs.PIXELS`. "vggface" is the paper's for
-        VGG16, "vggface2" for ResNet50; weights from ImageNet want "imagenet", a network from
-        scratch "symmetric".
-      dtype, remat: of the trunk, see `backbones`; all behind it is float32.
-      axis_name: name of the mapped device axis, if any.
+      batch_norm: of VGG16; the paper has none.
+      size: side to which faces are enlarged (bicubic), pixels; 0 keeps them.
+      gray: converts faces to gray, as in FER+.
+      mirrored: averages a face and its mirror image, except in training.
+      pixels: scaling of the pixels, a key of `model_inputs.PIXELS`: "vggface" in the paper for
+        VGG16, "vggface2" for ResNet50; "imagenet" for weights from ImageNet, "symmetric" for a
+        network from scratch.
+      dtype, remat, axis_name: of the trunk, see `layers.build`; the rest is float32.
     """
 
     classes: int
@@ -107,7 +102,7 @@ class BilinearCNN(nn.Module):
 
     @nn.nowrap
     def check(self) -> None:
-        """Refuses fields without meaning, see `layers.build`."""
+        """Refuses invalid fields, see `layers.build`."""
         fields.one_of(self, "trunk", TRUNKS)
         fields.one_of(self, "pooling", POOLINGS)
         fields.one_of(self, "compact", COMPACT)
@@ -138,12 +133,12 @@ class BilinearCNN(nn.Module):
         elif bilinear and self.compact == "reduced":
             self.reduce = Dense(self.reduced, kernel_init=glorot)
         elif bilinear and self.compact == "low_rank":
-            init = nn.initializers.normal(0.3)  # outputs begin within tenths of `label_mean`
+            init = nn.initializers.normal(0.3)  # first outputs are within tenths of `label_mean`
             self.directions = nn.Dense(self.classes * self.rank, use_bias=False, kernel_init=init)
         elif bilinear and self.features:
-            # its input has length 1, whatever the number of entries: the fan out counts
+            # Its input has length 1 for any number of entries, so the fan out counts.
             self.extra = Dense(self.features)
-        # one network a pass: frames and mirror images of a clip share its mask
+        # An MC sample is one network: frames and mirror images of a clip share its mask.
         self.drop = Dropout(self.dropout, axis_name=self.axis_name, shared_axis=1)
         self.head = self._head()
 
@@ -163,7 +158,7 @@ class BilinearCNN(nn.Module):
         return nn.Dense(self.classes, kernel_init=glorot, bias_init=start)
 
     def maps(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
-        """Feature maps of the trunk, `[B, T, S, S, 3] -> [B, T, h, w, c]`."""
+        """Returns the feature maps of the trunk, `[B, T, S, S, 3] -> [B, T, h, w, c]`."""
         images = inputs.reshape(-1, *inputs.shape[2:])
         if self.size:
             shape = (len(images), self.size, self.size, 3)
@@ -172,7 +167,7 @@ class BilinearCNN(nn.Module):
         return maps.reshape(*inputs.shape[:2], *maps.shape[1:])
 
     def pool(self, x: jax.Array) -> jax.Array:
-        """Features of an image from those of its positions, `[N, n, c] -> [N, m]`."""
+        """Pools the features of n positions of each image, `[N, n, c] -> [N, m]`."""
         if self.pooling == "global":
             return x.mean(1)
         if self.pooling == "fc":
@@ -185,7 +180,7 @@ class BilinearCNN(nn.Module):
         return self.extra(vector) if self.features else vector
 
     def before_dropout(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
-        """Features of each frame, `[B, T, S, S, 3] -> [B, T, m]`; mirrored, of 2 T."""
+        """Returns the features of each frame `[B, T, m]`, of 2 T frames if mirrored."""
         if self.mirrored and not train:
             inputs = jnp.concatenate([inputs, inputs[..., ::-1, :]], axis=1)
         maps = self.maps(inputs, train=train).astype(jnp.float32)

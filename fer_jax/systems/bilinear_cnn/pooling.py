@@ -1,4 +1,4 @@
-"""Bilinear pooling: which channels are strong together, anywhere in an image.
+"""Bilinear pooling: second-order statistics of the channels over the positions of an image.
 
 Source: bilinear CNN specification, sections 3.1 and 3.3; Lin et al., ICCV 2015.
 """
@@ -15,22 +15,22 @@ import numpy as np
 ROOT_EPSILON = 1e-8
 NORM_EPSILON = 1e-5
 REFERENCE_EPSILON = 0.1
-_LEAST = 1e-20  # of a squared norm, so that zeros have a derivative
+_LEAST = 1e-20  # lower bound of a squared norm, for finite derivatives at 0
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def bilinear_vector(x: jax.Array, triangle: bool = False, reference_grad: bool = False):
-    """The bilinear feature: the sum of outer products, its signed roots, divided by its length.
+    """The bilinear feature: the sum of outer products, its signed square root, L2-normalised.
 
-    The derivative is written out, image by image on a CPU: what stands between the features and
-    the vector then stays in the caches, and nothing of it is stored.
+    The derivative is explicit, image by image on a CPU: intermediate values stay in the caches and
+    are not stored.
 
     Args:
       x: `[N, n, c]` float32, the features of n positions.
-      triangle: leaves out what a symmetric matrix says twice: the diagonal and, times the root of
-        two, all right of it, row by row. Inner products of such vectors are those of whole ones.
-      reference_grad: the authors' slope of the root, `0.5 / (sqrt(|y|) + 0.1)`, in place of that
-        of `sqrt(|y| + 1e-8)`. Neither is infinite at 0.
+      triangle: keeps the upper triangle of the symmetric matrix, row by row, with the elements off
+        the diagonal times the root of two; inner products of vectors stay the same.
+      reference_grad: the authors' derivative of the root, `0.5 / (sqrt(|y|) + 0.1)`, instead of
+        that of `sqrt(|y| + 1e-8)`. Both are finite at 0.
 
     Returns:
       `[N, c * c]`, or `[N, c * (c + 1) / 2]`, of length 1.
@@ -43,7 +43,7 @@ def _forward(x, triangle, reference_grad):
 
     def one(x):
         y = (x.T @ x).reshape(-1)
-        y = y[_places(c)] if triangle else y
+        y = y[_upper(c)] if triangle else y
         roots = jnp.sign(y) * jnp.sqrt(jnp.abs(y) + (0.0 if reference_grad else ROOT_EPSILON))
         roots = roots * _weights(c) if triangle else roots
         norm = jnp.sqrt(jnp.maximum(jnp.square(roots).sum(), _LEAST))
@@ -59,7 +59,7 @@ def _backward(triangle, reference_grad, saved, cotangent):
     def one(x, vector, norm, cotangent):
         length = norm + NORM_EPSILON
         along = jnp.vdot(vector, cotangent) * length / norm
-        slope = (cotangent - along * vector) / length  # of the loss over the roots
+        slope = (cotangent - along * vector) / length  # derivative of the loss by the roots
         roots = jnp.abs(vector) * length
         if triangle:
             slope, roots = slope * _weights(c), roots / _weights(c)
@@ -67,7 +67,7 @@ def _backward(triangle, reference_grad, saved, cotangent):
             slope = slope * (0.5 / (roots + REFERENCE_EPSILON))
         else:
             slope = jnp.where(roots > 0, slope * (0.5 / roots), 0.0)
-        if triangle:  # taken from the triangle: adding to the square is slow on a CPU
+        if triangle:  # gathered from the triangle: scattering to the square is slow on a CPU
             return x @ (slope[_pairs(c)].reshape(c, c) * (1 + jnp.eye(c)))
         slope = slope.reshape(c, c)
         return x @ (slope + slope.T)
@@ -79,29 +79,29 @@ bilinear_vector.defvjp(_forward, _backward)
 
 
 def scale_to_unit(x: jax.Array) -> jax.Array:
-    """Divides features `[N, n, c]` so that X'X, which is not made, has the Frobenius norm 1."""
+    """Scales features `[N, n, c]` so that X'X, which is not computed, has Frobenius norm 1."""
     gram = jnp.einsum("bnc,bmc->bnm", x, x)  # XX' has the same norm
     square = jnp.square(gram).sum((1, 2), keepdims=True)
     return x / jnp.sqrt(jnp.sqrt(jnp.maximum(square, _LEAST)) + NORM_EPSILON)
 
 
 def _each(function: Callable, *arrays):
-    """Applies a function of one image to all."""
+    """Applies a function of one image to each."""
     if jax.default_backend() != "cpu":
         return jax.vmap(function)(*arrays)
     return jax.lax.map(lambda each: function(*each), arrays)
 
 
 @functools.cache
-def _places(c: int) -> np.ndarray:
-    """Where the triangle's entries stand in the square, `[c * (c + 1) / 2]`."""
+def _upper(c: int) -> np.ndarray:
+    """Indices of the triangle's entries in the square, `[c * (c + 1) / 2]`."""
     rows, columns = np.triu_indices(c)
     return (rows * c + columns).astype(np.int32)
 
 
 @functools.cache
 def _pairs(c: int) -> np.ndarray:
-    """Where the square's entries stand in the triangle, `[c * c]`."""
+    """Indices of the square's entries in the triangle, `[c * c]`."""
     pairs = np.zeros((c, c), np.int32)
     pairs[np.triu_indices(c)] = np.arange(c * (c + 1) // 2)
     return np.maximum(pairs, pairs.T).reshape(-1)

@@ -1,1 +1,1 @@
-"""FER-GCN: frames of a clip as the nodes of a graph."""
+"""FER-GCN: a graph over the frames of a clip."""

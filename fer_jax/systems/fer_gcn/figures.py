@@ -1,4 +1,4 @@
-"""Figures of FER-GCN: the weights of the frames, and where in a frame features come from."""
+"""Figures of FER-GCN: the weights of the frames and saliency maps of their features."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def figures(
     """Draws the paper's figures 3 and 4 of a finished run.
 
     Args:
-      module: the model; without any graph module nothing is drawn.
+      module: the model; without graph modules nothing is drawn.
       features: `batch -> model inputs`.
       workdir: of the run, with the weights of its folds.
-      clips, folds: the dataset, and what was scored.
-      indices: clips; the frames of the first are shown.
+      clips, folds: the dataset and its evaluated folds.
+      indices: evaluated clips; the frames of the first are shown.
 
     Yields:
       Name, figure and caption.
@@ -51,7 +51,7 @@ def figures(
         ]
         evaluated = np.unique(np.concatenate([fold.evaluate for fold in folds]))
         figure = weight_curve(weights, landmark_motion(clips.landmarks[evaluated]))
-        caption = "Weight of each step, and how far faces have moved by then (FER-GCN, figure 4)"
+        caption = "Weight of each step and mean landmark motion up to it (FER-GCN, figure 4)"
         yield "intensity_weights", figure, caption
     fold = next(fold for fold in folds if index in fold.evaluate)
     variables, _ = checkpoint.load_weights(trained[fold.name])
@@ -60,21 +60,21 @@ def figures(
     maps = feature_maps(module, variables, inputs[0])
     shown = model_inputs.middle(batch["frames"][0], inputs.shape[-2])
     rows = [("before the graph", maps["before"]), ("after the graph", maps["after"])]
-    title = f"Where the features come from: {clips.clip_ids[index]}"
+    title = f"Feature maps: {clips.clip_ids[index]}"
     if clips.labels.ndim == 1:
         title += f", {clips.classes[clips.labels[index]]}"
-    caption = "Where each frame's features come from (FER-GCN, figure 3)"
+    caption = "Regions that determine the features of each frame (FER-GCN, figure 3)"
     yield "feature_maps", images.heat_maps(shown, rows, title), caption
 
 
 def weight_curve(weights, motion, title: str = "Expression intensity of the frames") -> Figure:
-    """Draws the weight that a model gives each step of a clip over how far faces have moved.
+    """Draws the weight of each step of a clip above the motion of the landmarks.
 
     Args:
-      weights: `[R, N]`, the weights of R trained networks, each adding to 1.
-      motion: `[N]` mean distance of the landmarks from their place at the first step, in
-        distances of the eyes.
-      title: what was trained.
+      weights: `[R, N]`, the weights of R trained networks, each with sum 1.
+      motion: `[N]` mean distance of the landmarks from their position at the first step, in eye
+        distances.
+      title: of the figure.
 
     Source: Liu, Zhang & Zhou, ICPR 2020, figure 4 (there through a sigmoid).
     """
@@ -105,15 +105,15 @@ def frame_weights(params: dict) -> np.ndarray:
 
 
 def landmark_motion(landmarks) -> np.ndarray:
-    """How far faces have moved since the first frame, about the nose.
+    """Mean distance of the landmarks from the first frame, relative to the nose.
 
-    Shifts of the head are left out, its turns are not.
+    Translations of the head are removed, rotations are not.
 
     Args:
       landmarks: `[N, T, 68, 2]`, any unit.
 
     Returns:
-      `[T]` mean distance from the first frame, in distances of the eyes.
+      `[T]` mean distance from the first frame, in eye distances.
     """
     points = lm.centre(lm.inner(np.asarray(landmarks)))
     points = points / lm.eye_distance(landmarks)[..., None, None]
@@ -121,15 +121,15 @@ def landmark_motion(landmarks) -> np.ndarray:
 
 
 def feature_maps(module: FERGCN, variables: dict, inputs) -> dict[str, np.ndarray]:
-    """Where in each frame its feature vector comes from, before and after the first graph layer.
+    """Saliency maps of the feature vector of each frame, before and after the first graph layer.
 
-    Gradient-weighted maps (Selvaraju et al., ICCV 2017) of the squared length of each frame's
-    vector: channels weighted by their mean gradient, negative sums left out.
+    These are Grad-CAM maps (Selvaraju et al., ICCV 2017) of the squared length of the vector:
+    channels weighted by their mean gradient, negative sums set to 0.
 
     Args:
       module: with at least one graph module.
       variables: `{"params", "batch_stats"}`.
-      inputs: `[N, H, W, 3]`, one clip as the model takes it.
+      inputs: `[N, H, W, 3]`, the model inputs of one clip.
 
     Returns:
       `before` and `after`, `[N, h, w]`.

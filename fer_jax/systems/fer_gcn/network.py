@@ -1,7 +1,7 @@
-"""FER-GCN: a graph over the frames of a clip finds those with the strongest expression.
+"""FER-GCN: a graph over the frames of a clip weights them by the intensity of the expression.
 
-Source: Liu, Zhang & Zhou, ICPR 2020 (arXiv 2010.13386); FER-GCN specification for what the paper
-leaves open.
+Source: Liu, Zhang & Zhou, ICPR 2020 (arXiv 2010.13386); FER-GCN specification where the paper is
+silent.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ LEAKY_SLOPE = 0.2
 
 
 def identity(key, shape) -> jax.Array:
-    """Initialises the adjacency: every frame depends on itself alone."""
+    """Initialises the adjacency: every frame depends only on itself."""
     del key
     return jnp.eye(*shape)
 
 
 def propagate(adjacency: jax.Array, features: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The graph convolution, equations 1 to 4: frame i takes in frame j by the weight A[i, j].
+    """Graph convolution, equations 1 to 4: frame i gathers frame j with weight A[i, j].
 
     Args:
-      adjacency: `[N, N]`.
-      features: `[B, N, d]`, a node each frame.
-      kernel: `[d, d]`.
+      adjacency: A, `[N, N]`.
+      features: `[B, N, d]`, one node per frame.
+      kernel: W, `[d, d]`.
     """
-    taken_in = jnp.einsum("ij,bjd->bid", adjacency, features @ kernel)
-    return nn.leaky_relu(taken_in, LEAKY_SLOPE)
+    gathered = jnp.einsum("ij,bjd->bid", adjacency, features @ kernel)
+    return nn.leaky_relu(gathered, LEAKY_SLOPE)
 
 
 def intensity_weights(adjacency: jax.Array) -> jax.Array:
-    """Expression intensity of each frame, equation 7: what all frames take in from it, `[N]`.
+    """Expression intensity of each frame, equation 7: its mean weight in all frames, `[N]`.
 
-    No gradient flows through it into the adjacency.
+    No gradient flows into the adjacency.
     """
     return jax.nn.softmax(jax.lax.stop_gradient(adjacency).mean(axis=0))
 
@@ -73,15 +73,14 @@ class FERGCN(nn.Module):
 
     Attributes:
       classes: number of classes.
-      frames: N; the adjacency is tied to it.
-      features: d, channels of a frame after the CNN.
+      frames: N, the size of the adjacency.
+      features: d, features of a frame.
       modules: graph modules; 0 is the CNN alone.
-      fusion: weights the frames by their intensity; False takes their mean.
+      fusion: weights the frames by their intensity; False averages them.
       stages: of VGG16, see `backbones.VGG16`.
-      feature_relu: ReLU behind the reduction to d.
-      dropout: rate in front of the classifier (the paper has none).
-      dtype, remat: see `backbones.VGG16`.
-      axis_name: name of the mapped device axis, if any.
+      feature_relu: ReLU after the reduction to d.
+      dropout: rate before the classifier (the paper has none).
+      dtype, remat, axis_name: of the CNN, see `layers.build`.
     """
 
     classes: int
@@ -105,10 +104,10 @@ class FERGCN(nn.Module):
 
     @nn.nowrap
     def check(self) -> None:
-        """Refuses fields without meaning, see `layers.build`."""
+        """Refuses invalid fields, see `layers.build`."""
         fields.within(self, "features", 2, 100_000)
         if self.features % 2:
-            raise fields.FieldError(self, "features", "it must be even: half a direction")
+            raise fields.FieldError(self, "features", "it must be even: half for each direction")
         fields.within(self, "modules", 0, 100)
         fields.stages(self)
 
@@ -123,7 +122,7 @@ class FERGCN(nn.Module):
         self.head = Dense(self.classes, kernel_init=nn.initializers.glorot_uniform())
 
     def maps(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
-        """Feature maps of the CNN, `[B, N, H, W, 3] -> [B, N, h, w, C]`."""
+        """Returns the feature maps of the CNN, `[B, N, H, W, 3] -> [B, N, h, w, C]`."""
         batch, frames = inputs.shape[:2]
         if frames != self.frames:
             raise ValueError(f"FER-GCN was made for {self.frames} frames, not {frames}")
@@ -131,16 +130,16 @@ class FERGCN(nn.Module):
         return maps.reshape(batch, frames, *maps.shape[1:])
 
     def embed(self, maps: jax.Array) -> jax.Array:
-        """Features of each frame, `[B, N, h, w, C] -> [B, N, d]`: H0 of the paper."""
+        """Returns H0 of the paper, the features of each frame, `[B, N, h, w, C] -> [B, N, d]`."""
         reduced = self.reduce(maps.mean((2, 3), dtype=jnp.float32))
         return nn.relu(reduced) if self.feature_relu else reduced
 
     def graph(self, features: jax.Array) -> jax.Array:
-        """What the first graph convolution makes of `embed`, `[B, N, d] -> [B, N, d]`."""
+        """Applies the first graph convolution, `[B, N, d] -> [B, N, d]`."""
         return self.graph_modules[0].graph(self.A, features)
 
     def before_dropout(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
-        """The clip's representation r, `[B, N, H, W, 3] -> [B, d]`."""
+        """Returns r, the representation of the clip, `[B, N, H, W, 3] -> [B, d]`."""
         x = self.embed(self.maps(inputs, train=train))
         for module in self.graph_modules:
             x = module(self.A, x)

@@ -1,8 +1,8 @@
-"""AGCN on landmarks: the block of 2s-AGCN (Shi et al., CVPR 2019), whose graph follows the clip.
+"""AGCN on landmarks: the block of 2s-AGCN (Shi et al., CVPR 2019), whose graph depends on the clip.
 
 Source: graph baselines specification, section 3.
 
-Inside, arrays are `[B, V, T, F]`, examples first: each mixes its nodes by its own matrices.
+Arrays inside are `[B, V, T, F]`, examples first: each mixes its nodes with its own matrices.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 
 from fer_jax.layers.common import channel_mix
+from fer_jax.layers.graph import SMALL
 from fer_jax.systems.graph_baselines.st_gcn import (
-    SMALL,
     SUBSETS,
     Edges,
-    GraphNetwork,
+    NodeNetwork,
     partition,
     subset_weights,
 )
@@ -29,7 +29,7 @@ EMBEDDING_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal", batc
 class AdaptiveGraphConv(nn.Module):
     """`sum_s W_s (x B_s)`, `B_s = A_s + P_s + softmax_v(theta_s(x_v) phi_s(x_w) / (Fo/4 T))`.
 
-    `[B, V, T, Fi] -> [B, V, T, Fo]`. Matrices are kept transposed, `[B, w, v]`: the softmax then
+    `[B, V, T, Fi] -> [B, V, T, Fo]`. Matrices are transposed, `[B, w, v]`, so that the softmax
     runs over the last axis.
     """
 
@@ -65,11 +65,8 @@ class AdaptiveGraphConv(nn.Module):
         return parts[:SUBSETS], parts[SUBSETS:]
 
 
-class AGCN(GraphNetwork):
-    """AGCN: `[B, T, V, 2]` node coordinates (pixels) to logits `[B, classes]`.
-
-    Its fields are those of `GraphNetwork`.
-    """
+class AGCN(NodeNetwork):
+    """AGCN: `[B, T, V, 2]` node coordinates (pixels) to logits `[B, classes]`."""
 
     batch_axis = 0
 

@@ -1,15 +1,13 @@
 """DGNN on landmarks: nodes and directed edges that feed each other (Shi et al., CVPR 2019).
 
-The variant whose number of parameters is the published one: nodes and edges have a temporal
+The variant with the published number of parameters: nodes and edges each have a temporal
 convolution and a residual of their own, without bias.
 Source: graph baselines specification, sections 5 and 6.
 
-Inside, nodes are `[V, B, T, F]` and edges `[E, B, T, F]`.
+Arrays inside are `[V, B, T, F]` for nodes and `[E, B, T, F]` for edges.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -17,24 +15,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from fer_jax.layers.common import (
-    STRIDED_LAYERS,
     BatchNorm,
     Dropout,
     TemporalConv,
     channel_mix,
     he_normal_fan_out,
 )
-from fer_jax.systems.graph_baselines.st_gcn import (
-    Edges,
-    check_inputs,
-    check_layers,
-    checked_edges,
-    classifier,
-)
+from fer_jax.layers.graph import STRIDED_LAYERS, classifier, normalised
+from fer_jax.systems.graph_baselines.st_gcn import Edges, NodeNetwork, checked_edges
 
 
 def incidence(edges: Edges, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where S and T start: 1 at the source and target, divided by the node's degree.
+    """Returns the first S and T: 1 at the source and target, divided by the node's degree.
 
     Args:
       edges: pairs (source, target); repeats count.
@@ -57,8 +49,7 @@ class DirectedLayer(nn.Module):
       edges, nodes: the graph.
       kernel_size, stride: of the convolutions over time and of their residuals.
       residual: the first layer has none.
-      dtype: see `DGNN`.
-      axis_name: name of the mapped device axis, if any.
+      dtype, axis_name: see `layers.build`.
     """
 
     features: int
@@ -83,7 +74,7 @@ class DirectedLayer(nn.Module):
     def _exchange(self, v: jax.Array, e: jax.Array) -> tuple[jax.Array, jax.Array]:
         """`v' = H_v[v; e S'; e T']`, `e' = H_e[e; v S; v T]`, both from the old v and e.
 
-        The nodes are fewer: channels of what is exchanged are mixed on their side.
+        Channels of what is exchanged are mixed on the side of the nodes: there are fewer.
         """
         source, target = incidence(self.edges, self.nodes)
         s = self.param("S", lambda _: jnp.asarray(source))
@@ -123,53 +114,23 @@ class DirectedLayer(nn.Module):
         return nn.relu(y + convolved(old, "residual"))
 
 
-class DGNN(nn.Module):
+class DGNN(NodeNetwork):
     """DGNN: `[B, T, V, 2]` node coordinates (pixels) to logits `[B, classes]`.
 
     The features of the edges, source minus target, are computed here.
-
-    Attributes:
-      classes: number of classes.
-      edges: pairs (source, target) of nodes, hashable: a tuple of tuples.
-      nodes: V.
-      widths: output channels of every layer.
-      kernel_size: taps of the temporal convolution.
-      dropout: rate of element-wise dropout after every layer; the published system has none.
-      dtype: of activations and products; parameters and statistics stay float32.
-      axis_name: name of the mapped device axis, if any.
     """
-
-    classes: int
-    edges: Edges
-    nodes: int = 51
-    widths: Sequence[int] = (8, 16, 16, 32, 32, 64, 64)
-    kernel_size: int = 9
-    dropout: float = 0.0
-    dtype: str = "float32"
-    axis_name: str | None = None
-
-    inputs = "nodes"
-
-    @nn.nowrap
-    def check(self) -> None:
-        """Refuses fields without meaning, see `layers.build`."""
-        check_layers(self)
 
     @nn.compact
     def __call__(self, inputs: jax.Array, *, train: bool, dropout: bool | None = None) -> jax.Array:
         self.check()
-        check_inputs(inputs, self.nodes)
+        self.check_inputs(inputs)
         source, target = checked_edges(self.edges, self.nodes).T
         active = train if dropout is None else dropout
         drop = Dropout(self.dropout, batch_axis=1, axis_name=self.axis_name)
 
-        def normalised(x, name):
-            norm = BatchNorm(self.axis_name, name=name)
-            y = norm(x.reshape(*x.shape[:2], -1), train=train)
-            return y.reshape(x.shape).transpose(2, 0, 1, 3).astype(self.dtype)
-
-        v = normalised(inputs, "node_data_norm")
-        e = normalised(inputs[:, :, source] - inputs[:, :, target], "edge_data_norm")
+        v = normalised(self, inputs, "node_data_norm", train=train)
+        e = inputs[:, :, source] - inputs[:, :, target]
+        e = normalised(self, e, "edge_data_norm", train=train)
         for index, width in enumerate(self.widths):
             layer = DirectedLayer(
                 features=width,

@@ -1,36 +1,27 @@
-"""ST-GCN on landmarks: the row of the ST-BLN paper, and the original of Yan et al. (AAAI 2018).
+"""ST-GCN on landmarks: as the ST-BLN paper compares it, and as Yan et al. (AAAI 2018) published it.
 
-The row is the block of 2s-AGCN (Shi et al., CVPR 2019) without its attention: that one has the
-published number of parameters. Source: graph baselines specification, sections 2 to 4.
+The ST-BLN paper's ST-GCN is the block of 2s-AGCN (Shi et al., CVPR 2019) without its attention:
+this block has the published number of parameters. Source: graph baselines specification, sections 2
+to 4.
 
-Inside, arrays are `[V, B, T, F]`, nodes first and channels last, as in ST-BLN.
+Arrays inside are `[V, B, T, F]`, nodes first and channels last, see `layers.graph`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fer_jax.layers import fields
-from fer_jax.layers.common import (
-    STRIDED_LAYERS,
-    BatchNorm,
-    Dense,
-    Dropout,
-    TemporalConv,
-    channel_mix,
-    every_other_frame,
-)
+from fer_jax.layers.common import channel_mix
+from fer_jax.layers.graph import SMALL, GraphNetwork
 
 Edges = tuple[tuple[int, int], ...]
 
 SUBSETS = 3
-SMALL = nn.initializers.constant(1e-6)
 
 
 def checked_edges(edges: Edges, nodes: int) -> np.ndarray:
@@ -51,7 +42,7 @@ def checked_edges(edges: Edges, nodes: int) -> np.ndarray:
 
 
 def distinct_edges(edges: Edges, nodes: int) -> np.ndarray:
-    """Returns `[E', 2]`: every pair of nodes once, in its first direction, and no self loops."""
+    """Returns `[E', 2]`: each pair of nodes once, in its first direction; no self loops."""
     pairs = checked_edges(edges, nodes)
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     first = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True)[1]
@@ -69,7 +60,7 @@ def partition(edges: Edges, nodes: int) -> np.ndarray:
     """Returns the constant matrices A: identity, inward, outward (section 2).
 
     Args:
-      edges: pairs (i, j) from source to target; repeats, turned repeats and self loops add nothing.
+      edges: pairs (i, j) from source to target; repeated, reversed and self edges add nothing.
       nodes: V.
 
     Returns:
@@ -86,8 +77,8 @@ def partition(edges: Edges, nodes: int) -> np.ndarray:
 def spatial_partition(edges: Edges, nodes: int, centre: int) -> np.ndarray:
     """Returns the constant matrices of the original ST-GCN (section 4).
 
-    A node gathers the mean over itself and its neighbours, split by their distance in hops from
-    the centre: itself; neighbours as far or farther than it; nearer ones.
+    A node gathers the mean over itself and its neighbours in three subsets: itself, the neighbours
+    that are as many hops from the centre or more, and the nearer ones.
 
     Args:
       edges, nodes: see `partition`; directions do not matter.
@@ -116,12 +107,12 @@ def spatial_partition(edges: Edges, nodes: int, centre: int) -> np.ndarray:
 def graph_product(matrices: jax.Array, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Sums over the subsets: `y_w = sum_s (sum_v x_v B[s, v, w]) W_s`.
 
-    Nodes are mixed on the narrower side of the channel product. There are few, so one subset after
+    Nodes are mixed on the narrower side of the channel product. With so few nodes, one subset after
     another is as fast as one stacked product and needs a third of its memory.
 
     Args:
       matrices: B, `[S, V, V]`.
-      x: `[V, B, T, Fi]`, whose dtype the products have.
+      x: `[V, B, T, Fi]`; its dtype is that of the products.
       kernel: W, `[S, Fi, Fo]`.
 
     Returns:
@@ -175,147 +166,41 @@ class OriginalGraphConv(nn.Module):
         constant = spatial_partition(self.edges, self.nodes, self.centre)
         matrices = constant * self.param("M", nn.initializers.ones, constant.shape)
         kernel, bias = subset_weights(self, x.shape[-1])
-        # The bias stands before the graph: a node gets it as often as the column sums.
+        # The bias comes before the graph: a node gets it times its column's sum.
         gathered = matrices.sum(1).T @ bias
         return graph_product(matrices, x, kernel) + gathered[:, None, None, :].astype(x.dtype)
 
 
-class GraphLayer(nn.Module):
-    """Graph convolution, then convolution over time, each `BN(conv) + residual`, then ReLU.
+class NodeNetwork(GraphNetwork):
+    """A network on node coordinates `[B, T, V, 2]` (pixels).
 
     Attributes:
-      graph: makes the graph convolution, `(features, name=...) -> module`.
-      features: Fo.
-      kernel_size, stride: of the convolution over time, axis 2.
-      residual: around the whole layer; the first layer has none.
-      down: residual around the graph convolution (not in the original ST-GCN).
-      dtype: see `GraphNetwork`.
-      axis_name: name of the mapped device axis, if any.
-    """
-
-    graph: functools.partial
-    features: int
-    kernel_size: int = 9
-    stride: int = 1
-    residual: bool = True
-    down: bool = True
-    dtype: str = "float32"
-    axis_name: str | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        def dense(value, name):
-            return Dense(self.features, dtype=self.dtype, name=name)(value)
-
-        def norm(value, name, scale_init=nn.initializers.ones):
-            return BatchNorm(self.axis_name, scale_init, name=name)(value, train=train)
-
-        same_width = x.shape[-1] == self.features
-        z = self.graph(self.features, name="graph")(x)
-        if self.down:
-            # A scale near zero: each layer starts as residual + temporal convolution.
-            z = norm(z, "graph_norm", SMALL)
-            z = z + (x if same_width else norm(dense(x, "down"), "down_norm"))
-        else:
-            z = norm(z, "graph_norm")
-        conv = TemporalConv(
-            self.features, self.kernel_size, self.stride, dtype=self.dtype, name="temporal"
-        )
-        y = norm(conv(nn.relu(z)), "temporal_norm")
-        if not self.residual:
-            return nn.relu(y)
-        if same_width and self.stride == 1:
-            return nn.relu(y + x)
-        kept = every_other_frame(x, self.stride)
-        return nn.relu(y + norm(dense(kept, "residual"), "residual_norm"))
-
-
-class GraphNetwork(nn.Module):
-    """What ST-GCN and AGCN share: node coordinates `[B, T, V, 2]` (pixels) to logits.
-
-    A subclass says which graph convolution its layers have.
-
-    Attributes:
-      classes: number of classes.
       edges: pairs (source, target) of nodes, hashable: a tuple of tuples.
       nodes: V.
-      widths: output channels of every layer.
-      kernel_size: taps of the temporal convolution.
-      dropout: rate of element-wise dropout after every layer; the published systems have none.
-      dtype: of activations and products; parameters and statistics stay float32.
-      axis_name: name of the mapped device axis, if any.
     """
 
-    classes: int
-    edges: Edges
+    edges: Edges = ()
     nodes: int = 51
-    widths: Sequence[int] = (8, 16, 16, 32, 32, 64, 64)
-    kernel_size: int = 9
-    dropout: float = 0.0
-    dtype: str = "float32"
-    axis_name: str | None = None
 
     inputs = "nodes"
-    batch_axis = 1  # of the arrays inside; the nodes have the other of 0 and 1
-
-    def layer_options(self) -> dict:
-        """Returns the fields of `GraphLayer` in which the systems differ."""
-        raise NotImplementedError
 
     @nn.nowrap
     def check(self) -> None:
-        """Refuses fields without meaning, see `layers.build`."""
-        check_layers(self)
+        super().check()
+        fields.positive(self, "nodes")
 
-    @nn.compact
-    def __call__(self, inputs: jax.Array, *, train: bool, dropout: bool | None = None) -> jax.Array:
-        self.check()
-        check_inputs(inputs, self.nodes)
-        active = train if dropout is None else dropout
-        drop = Dropout(self.dropout, batch_axis=self.batch_axis, axis_name=self.axis_name)
-        norm = BatchNorm(self.axis_name, name="data_norm")
-        x = norm(inputs.reshape(*inputs.shape[:2], -1), train=train).reshape(inputs.shape)
-        x = jnp.moveaxis(x, (0, 2), (self.batch_axis, 1 - self.batch_axis)).astype(self.dtype)
-        for index, width in enumerate(self.widths):
-            x = GraphLayer(
-                features=width,
-                kernel_size=self.kernel_size,
-                stride=2 if index in STRIDED_LAYERS else 1,
-                residual=index > 0,
-                dtype=self.dtype,
-                axis_name=self.axis_name,
-                name=f"layer{index + 1}",
-                **self.layer_options(),
-            )(x, train=train)
-            x = drop(x, active=active)
-        pooled = x.mean((1 - self.batch_axis, 2), dtype=jnp.float32)
-        return classifier(self.classes)(pooled)
+    @nn.nowrap
+    def check_inputs(self, inputs: jax.Array) -> None:
+        if inputs.ndim != 4 or inputs.shape[2:] != (self.nodes, 2):
+            raise ValueError(f"inputs are [B, T, {self.nodes}, 2] coordinates, not {inputs.shape}")
 
 
-def check_layers(network: nn.Module) -> None:
-    """Checks the fields that ST-GCN, AGCN and DGNN share."""
-    fields.positive(network, "nodes")
-    fields.odd(network, "kernel_size")
-    fields.positive_list(network, "widths", "the width of every layer", "(8, 16, 16)")
-
-
-def check_inputs(inputs: jax.Array, nodes: int) -> None:
-    """Raises `ValueError` unless inputs are `[B, T, nodes, 2]`."""
-    if inputs.ndim != 4 or inputs.shape[2:] != (nodes, 2):
-        raise ValueError(f"inputs are [B, T, {nodes}, 2] node coordinates, not {inputs.shape}")
-
-
-def classifier(classes: int) -> Dense:
-    """Makes the last layer, `[B, F] -> [B, classes]`."""
-    return Dense(classes, nn.initializers.normal((2.0 / classes) ** 0.5), name="head")
-
-
-class STGCN(GraphNetwork):
+class STGCN(NodeNetwork):
     """ST-GCN: `[B, T, V, 2]` node coordinates (pixels) to logits `[B, classes]`.
 
     Attributes:
-      original: the block of Yan et al. (section 4) instead of the one that was counted (section 3).
-      centre: node from which the original counts hops; 16 is the nose among the 51 points.
+      original: the block of Yan et al. (section 4) instead of the ST-BLN paper's (section 3).
+      centre: node from which the original counts hops; 16 is the nose tip among the 51 points.
     """
 
     original: bool = False
@@ -323,7 +208,7 @@ class STGCN(GraphNetwork):
 
     @nn.nowrap
     def check(self) -> None:
-        check_layers(self)
+        super().check()
         if self.original:
             fields.within(self, "centre", 0, self.nodes - 1)
 

@@ -23,14 +23,14 @@ def figures(
     folds: list[Fold],
     indices: Sequence[int],
 ) -> Iterator[tuple[str, Figure, str]]:
-    """Draws the filters of blocks A and B over the face crops of the clearest clip.
+    """Draws the filters of blocks A and B over the face crops of the most certain clip.
 
     Args:
-      module: the model; without landmarks there is nothing to draw.
+      module: the model; without landmarks nothing is drawn.
       features: `batch -> model inputs`.
-      workdir, folds: of the run; not used, as filters do not depend on the weights.
+      workdir, folds: of the run; unused, because filters do not depend on the weights.
       clips: the dataset.
-      indices: scored clips, the most certain first.
+      indices: evaluated clips, the most certain first.
 
     Yields:
       Name, figure and caption.
@@ -46,8 +46,8 @@ def figures(
     ]
     title = f"Landmark filters: {clips.clip_ids[index]}"
     caption = (
-        "What the shortcuts of blocks A and B let pass, on the scale of the colour bar: their "
-        "weight, 1 all, 0 nothing (3D Inception-ResNet paper's figure 3)"
+        "Weights of the shortcuts of blocks A and B, from 0 (blocked) to 1 (passed unchanged) "
+        "(3D Inception-ResNet paper, figure 3)"
     )
     figure = images.heat_maps(shown, rows, title, scale="weight of the shortcut")
     yield "landmark_filters", figure, caption

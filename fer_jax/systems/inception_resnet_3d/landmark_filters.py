@@ -1,4 +1,4 @@
-"""Landmark filters: how much of a shortcut passes, the more the nearer to a landmark.
+"""Landmark filters: weights of a shortcut that fall with the distance from the landmarks.
 
 Source: Hasani & Mahoor, CVPRW 2017 (arXiv 1705.07871), section 3.2 and equation 2; 3D
 Inception-ResNet specification, section 5.
@@ -11,19 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 
 POINTS = 68
-INNER_CORNERS = (60, 64)  # of the mouth: the 66-point layout does without
+INNER_CORNERS = (60, 64)  # of the mouth, which the 66-point layout lacks
 REACH = 3  # cells from a landmark to the edge of its window
-LOSS = 0.1  # of the weight, a cell further away in row or column
+LOSS = 0.1  # of the weight, for each row or column further away
 
 _KEPT = np.setdiff1d(np.arange(POINTS), INNER_CORNERS)
 
 
 def shortcut_filters(landmarks: jax.Array, size: int, side: int, outside: float = 0.0) -> jax.Array:
-    """Weighs the cells of a feature map by how near a landmark they are.
+    """Weights the cells of a feature map by their distance from the landmarks (equation 2).
 
     In a window of 7 x 7 cells around a landmark the weight is 1 - 0.1 (rows + columns away); where
-    windows overlap the largest counts. A frame with a landmark that is not finite takes the
-    filter of the nearest frame (the earlier of two) and a clip of such frames has ones throughout.
+    windows overlap, the largest weight counts. A frame with a landmark that is not finite takes the
+    filter of the nearest frame (the earlier of two); a clip of such frames has ones throughout.
 
     Args:
       landmarks: `[B, T, 68, 2]`, pixels of the frames.
@@ -48,19 +48,19 @@ def shortcut_filters(landmarks: jax.Array, size: int, side: int, outside: float 
 
 
 def _spread(weights: jax.Array, axis: int) -> jax.Array:
-    """Lets every cell take the largest weight within reach along an axis, less the loss."""
+    """Takes the largest weight within reach along an axis, less the loss."""
     side, axis = weights.shape[axis], axis % weights.ndim
     around = [(REACH, REACH) if each == axis else (0, 0) for each in range(weights.ndim)]
     padded = jnp.pad(weights, around, constant_values=-jnp.inf)
     shifted = [
-        jax.lax.slice_in_dim(padded, place, place + side, axis=axis) - LOSS * abs(place - REACH)
-        for place in range(2 * REACH + 1)
+        jax.lax.slice_in_dim(padded, start, start + side, axis=axis) - LOSS * abs(start - REACH)
+        for start in range(2 * REACH + 1)
     ]
     return jnp.stack(shifted).max(0)
 
 
 def _nearest(known: jax.Array) -> jax.Array:
-    """Number of the nearest frame with landmarks for each frame, `[B, T] bool -> [B, T]`."""
+    """Index of the nearest frame with landmarks for each frame, `[B, T] bool -> [B, T]`."""
     frames = jnp.arange(known.shape[1])
     away = jnp.abs(frames[:, None] - frames)
     return jnp.where(known[:, None, :], away, known.shape[1]).argmin(-1)

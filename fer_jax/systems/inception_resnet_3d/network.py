@@ -1,7 +1,7 @@
 """3D Inception-ResNet: shortcuts weighted by the landmarks, and an LSTM over the frames.
 
 Source: Hasani & Mahoor, CVPRW 2017 (arXiv 1705.07871); 3D Inception-ResNet specification for the
-numbers of figure 2. "v1" has the widths of Inception-ResNet-v1, "v2" those of Inception-ResNet-v2
+widths in figure 2. "v1" has the widths of Inception-ResNet-v1, "v2" those of Inception-ResNet-v2
 (Szegedy et al., arXiv 1602.07261).
 """
 
@@ -40,18 +40,19 @@ WIDTHS = {
         "c": ((192,), (192, 224, 256)),
     },
 }
-FRAMES = 3  # that a kernel spans, unless it has one pixel
+POINT, SQUARE, FIVE = (1, 1), (3, 3), (5, 5)  # rows and columns of a kernel
+FRAMES = 3  # spanned by a kernel of more than one pixel
 HE_NORMAL = nn.initializers.he_normal()
-PRODUCT = "product"  # name of what a convolution yields, for `jax.checkpoint`
+PRODUCT = "product"  # name of a convolution's output, for `jax.checkpoint`
 
 
 class Block(nn.Module):
-    """What all blocks have in common.
+    """Branches of convolutions, each with BatchNorm and ReLU.
 
     Attributes:
       widths: channels of each convolution, a tuple for each branch.
-      frames: that a square kernel spans.
-      factorised: frames that a kernel of one row or one column spans.
+      frames: spanned by a square kernel.
+      factorised: frames spanned by a kernel of one row or one column.
       scale: of the residual F.
       batch_norm, dtype, axis_name: see `InceptionResNet3D`.
     """
@@ -64,26 +65,29 @@ class Block(nn.Module):
     dtype: str = "float32"
     axis_name: str | None = None
 
-    def conv(self, x, train, place, size=(1, 1), stride=1, padding="SAME"):
-        """One convolution of `size` rows and columns with BatchNorm and ReLU.
-
-        Args:
-          place: number of the branch and of the convolution in it.
-        """
+    def conv(self, x, train, branch, index, size=POINT, stride=1, padding="SAME"):
+        """Applies convolution `index` of a branch, of `size` rows and columns."""
         spans = self.frames if size[0] == size[1] else self.factorised
-        kernel = (1 if size == (1, 1) else spans, *size)
-        name = "branch{}_{}".format(*place)
-        features, bias = self.widths[place[0]][place[1]], not self.batch_norm
+        kernel = (1 if size == POINT else spans, *size)
+        name, features = f"branch{branch}_{index}", self.widths[branch][index]
         made = Conv3D(
-            features, self.dtype, kernel, stride, padding, bias, HE_NORMAL, name=f"{name}_conv"
-        )
+            features, self.dtype, kernel, stride, padding, not self.batch_norm, HE_NORMAL,
+            name=f"{name}_conv",
+        )  # fmt: skip
         x = checkpoint_name(made(x), PRODUCT)
         if self.batch_norm:
             x = BatchNorm(self.axis_name, name=f"{name}_norm")(x, train=train)
         return nn.relu(x)
 
+    def branch(self, x, train, branch, *sizes, halve=False) -> jax.Array:
+        """Applies the convolutions of a branch; the last one halves the sides if `halve`."""
+        for index, size in enumerate(sizes):
+            last = (2, "VALID") if halve and index == len(sizes) - 1 else ()
+            x = self.conv(x, train, branch, index, size, *last)
+        return x
+
     def add(self, shortcut, branches) -> jax.Array:
-        """ReLU(w x + F(x)), F being the linear 1x1x1 convolution of the branches (equation 3)."""
+        """Equation 3: ReLU(w x + F(x)), F being a linear 1x1x1 convolution of the branches."""
         x = jnp.concatenate(branches, -1)
         size = shortcut.shape[-1]
         linear = Conv3D(size, self.dtype, (1, 1, 1), kernel_init=HE_NORMAL, name="linear")(x)
@@ -95,22 +99,19 @@ class Stem(Block):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        x = self.conv(x, train, (0, 0), (3, 3), stride=2)
-        x = self.conv(x, train, (0, 1), (3, 3))
-        x = self.conv(x, train, (0, 2), (3, 3))
+        x = self.conv(x, train, 0, 0, SQUARE, stride=2)
+        x = self.conv(x, train, 0, 1, SQUARE)
+        x = self.conv(x, train, 0, 2, SQUARE)
         x = max_pool_3(x, "SAME")
-        x = self.conv(x, train, (0, 3))
-        x = self.conv(x, train, (0, 4), (3, 3))
+        x = self.conv(x, train, 0, 3)
+        x = self.conv(x, train, 0, 4, SQUARE)
         if len(self.widths) == 1:
-            return self.conv(x, train, (0, 5), (3, 3), stride=2)
+            return self.conv(x, train, 0, 5, SQUARE, stride=2)
         x = max_pool_3(x, "SAME")
-        y0 = self.conv(x, train, (1, 0))
-        y1 = self.conv(x, train, (2, 0))
-        y1 = self.conv(y1, train, (2, 1), (5, 5))
-        y2 = self.conv(x, train, (3, 0))
-        y2 = self.conv(y2, train, (3, 1), (3, 3))
-        y2 = self.conv(y2, train, (3, 2), (3, 3))
-        y3 = self.conv(mean_pool_3(x), train, (4, 0))
+        y0 = self.branch(x, train, 1, POINT)
+        y1 = self.branch(x, train, 2, POINT, FIVE)
+        y2 = self.branch(x, train, 3, POINT, SQUARE, SQUARE)
+        y3 = self.branch(mean_pool_3(x), train, 4, POINT)
         return jnp.concatenate([y0, y1, y2, y3], -1)
 
 
@@ -119,12 +120,9 @@ class InceptionA(Block):
 
     @nn.compact
     def __call__(self, x: jax.Array, weights, train: bool) -> jax.Array:
-        y0 = self.conv(x, train, (0, 0))
-        y1 = self.conv(x, train, (1, 0))
-        y1 = self.conv(y1, train, (1, 1), (3, 3))
-        y2 = self.conv(x, train, (2, 0))
-        y2 = self.conv(y2, train, (2, 1), (3, 3))
-        y2 = self.conv(y2, train, (2, 2), (3, 3))
+        y0 = self.branch(x, train, 0, POINT)
+        y1 = self.branch(x, train, 1, POINT, SQUARE)
+        y2 = self.branch(x, train, 2, POINT, SQUARE, SQUARE)
         return self.add(weights * x, [y0, y1, y2])
 
 
@@ -133,10 +131,8 @@ class ReductionA(Block):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        y0 = self.conv(x, train, (0, 0), (3, 3), 2, "VALID")
-        y1 = self.conv(x, train, (1, 0))
-        y1 = self.conv(y1, train, (1, 1), (3, 3))
-        y1 = self.conv(y1, train, (1, 2), (3, 3), 2, "VALID")
+        y0 = self.branch(x, train, 0, SQUARE, halve=True)
+        y1 = self.branch(x, train, 1, POINT, SQUARE, SQUARE, halve=True)
         return jnp.concatenate([max_pool_3(x, "VALID"), y0, y1], -1)
 
 
@@ -145,10 +141,8 @@ class InceptionB(Block):
 
     @nn.compact
     def __call__(self, x: jax.Array, weights, train: bool) -> jax.Array:
-        y0 = self.conv(x, train, (0, 0))
-        y1 = self.conv(x, train, (1, 0))
-        y1 = self.conv(y1, train, (1, 1), (1, 7))
-        y1 = self.conv(y1, train, (1, 2), (7, 1))
+        y0 = self.branch(x, train, 0, POINT)
+        y1 = self.branch(x, train, 1, POINT, (1, 7), (7, 1))
         return self.add(weights * x, [y0, y1])
 
 
@@ -157,51 +151,44 @@ class ReductionB(Block):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        y0 = self.conv(x, train, (0, 0))
-        y0 = self.conv(y0, train, (0, 1), (3, 3), 2, "VALID")
-        y1 = self.conv(x, train, (1, 0))
-        y1 = self.conv(y1, train, (1, 1), (3, 3), 2, "VALID")
-        y2 = self.conv(x, train, (2, 0))
-        y2 = self.conv(y2, train, (2, 1), (3, 3))
-        y2 = self.conv(y2, train, (2, 2), (3, 3), 2, "VALID")
+        y0 = self.branch(x, train, 0, POINT, SQUARE, halve=True)
+        y1 = self.branch(x, train, 1, POINT, SQUARE, halve=True)
+        y2 = self.branch(x, train, 2, POINT, SQUARE, SQUARE, halve=True)
         return jnp.concatenate([max_pool_3(x, "VALID"), y0, y1, y2], -1)
 
 
 class InceptionC(Block):
-    """3D Inception-ResNet-C, its shortcut plain: `[B, T, S, S, C]` to the same."""
+    """3D Inception-ResNet-C, its shortcut not weighted: `[B, T, S, S, C]` to the same."""
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        y0 = self.conv(x, train, (0, 0))
-        y1 = self.conv(x, train, (1, 0))
-        y1 = self.conv(y1, train, (1, 1), (1, 3))
-        y1 = self.conv(y1, train, (1, 2), (3, 1))
+        y0 = self.branch(x, train, 0, POINT)
+        y1 = self.branch(x, train, 1, POINT, (1, 3), (3, 1))
         return self.add(x, [y0, y1])
 
 
 class InceptionResNet3D(nn.Module):
     """3D Inception-ResNet: face crops and their landmarks to logits `[B, classes]`.
 
-    The network takes `{"frames": [B, T, S0, S0, 3] in [-1, 1], "landmarks": [B, T, 68, 2]}`, the
-    landmarks in pixels of these frames. Still faces (`still`) are the 2-D network: in training
-    every frame is an example, `[B, T, classes]`; else a clip's probabilities are the mean of its
-    frames', `[B, classes]` are their logarithms.
+    Inputs are `{"frames": [B, T, S0, S0, 3] in [-1, 1], "landmarks": [B, T, 68, 2]}`, the landmarks
+    in pixels of these frames. `still` gives the 2-D network: in training every frame is an example
+    and logits are `[B, T, classes]`; otherwise see `mean_over_frames`.
 
     Attributes:
       classes: number of classes.
-      version: "v1" or "v2", whose widths the blocks have.
-      divisor: of all widths but that of the LSTM.
-      landmarks: weighs the shortcuts of A and B with the landmarks; without them these are plain.
-      outside: weight of the cells that are near no landmark.
-      factorised: frames that 1x7, 7x1, 1x3 and 3x1 kernels span, 3 or 1.
-      still: kernels of one frame and no LSTM: every frame by itself.
+      version: "v1" or "v2", a key of `WIDTHS`.
+      divisor: of all widths except the LSTM's.
+      landmarks: weights the shortcuts of A and B by the landmarks.
+      outside: weight of the cells far from every landmark.
+      factorised: frames spanned by 1x7, 7x1, 1x3 and 3x1 kernels, 3 or 1.
+      still: kernels of one frame and no LSTM.
       residual_scale: of the residuals of A, B and C (the paper has none).
-      batch_norm: BatchNorm behind each convolution instead of a bias (not behind linear ones).
+      batch_norm: BatchNorm after each convolution instead of a bias (not after linear ones).
       hidden: units of the LSTM.
-      dropout: rate in front of the LSTM, or of the classifier where there is none.
-      dtype: of activations and products of the convolutions; all else is float32.
-      remat: stores the products of convolutions only and computes the rest again going backwards.
-      axis_name: name of the mapped device axis, if any.
+      dropout: rate before the LSTM, or before the classifier without LSTM.
+      dtype: of the convolutions; all else is float32.
+      remat: stores only the outputs of convolutions and recomputes the rest in the backward pass.
+      axis_name: see `layers.build`.
     """
 
     classes: int
@@ -220,16 +207,16 @@ class InceptionResNet3D(nn.Module):
     axis_name: str | None = None
 
     inputs = "faces"
-    smallest_crop = 49  # pixels of a side, of which Reduction-B leaves one
+    smallest_crop = 49  # pixels of a side; Reduction-B leaves one
     pixels = "symmetric"
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return ("classification",) if self.still else ()  # still: the mean of class probabilities
+        return ("classification",) if self.still else ()  # `mean_over_frames` needs classes
 
     @nn.nowrap
     def check(self) -> None:
-        """Refuses fields without meaning, see `layers.build`."""
+        """Refuses invalid fields, see `layers.build`."""
         fields.one_of(self, "version", sorted(WIDTHS))
         fields.positive(self, "divisor", "hidden")
         fields.within(self, "outside", 0.0, 1.0)
@@ -264,7 +251,7 @@ class InceptionResNet3D(nn.Module):
         return kind(widths, frames, factorised, scale, self.batch_norm, self.dtype, self.axis_name)
 
     def maps(self, inputs: dict, *, train: bool = False) -> list[jax.Array]:
-        """What each of the six blocks yields, `[B, T, S, S, C]`."""
+        """Returns the output of each of the six blocks, `[B, T, S, S, C]`."""
         weights = {name: each.astype(self.dtype) for name, each in self.filters(inputs).items()}
         maps = [self.stem(inputs["frames"], train)]
         maps.append(self.inception_a(maps[-1], weights["A"], train))
@@ -275,11 +262,11 @@ class InceptionResNet3D(nn.Module):
         return maps
 
     def filters(self, inputs: dict) -> dict[str, jax.Array]:
-        """Weights of the shortcuts of the blocks A and B, `[B, T, S, S, 1]` or 1."""
+        """Returns the weights of the shortcuts of blocks A and B, `[B, T, S, S, 1]` or 1."""
         if not self.landmarks:
             return {"A": jnp.ones(()), "B": jnp.ones(())}
         size = inputs["frames"].shape[-2]
-        side = -(-size // 8)  # behind the stem
+        side = -(-size // 8)  # after the stem
         return {
             name: shortcut_filters(inputs["landmarks"], size, cells, self.outside)
             for name, cells in (("A", side), ("B", (side - 1) // 2))

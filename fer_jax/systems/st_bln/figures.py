@@ -22,17 +22,17 @@ from fer_jax.plotting.style import (
 
 
 def growth_curve(stages: Sequence[Mapping], title: str = "Growth of the network") -> Figure:
-    """Draws the loss and the number of parameters of every topology that a search trained.
+    """Draws the loss and the number of parameters of every trained topology of a search.
 
     Args:
-      stages: one mapping a stage: `topology` (widths), `loss` (nats), `decision` ("new layer",
+      stages: one mapping per stage: `topology` (widths), `loss` (nats), `decision` ("new layer",
         "accepted", "rejected" or "fine-tuned"), `layer` ("kept" or "dropped" where it ends) and
         `params_without_U`.
-      title: what was grown.
+      title: of the figure.
 
     Source: Heidari & Iosifidis, MMSP 2021, section III.C.
     """
-    place = np.arange(1, len(stages) + 1)
+    order = np.arange(1, len(stages) + 1)
     loss = np.array([stage["loss"] for stage in stages])
     topologies = ["-".join(map(str, stage["topology"])) for stage in stages]
     longest = max(map(len, topologies))
@@ -40,7 +40,7 @@ def growth_curve(stages: Sequence[Mapping], title: str = "Growth of the network"
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     outcomes = np.array(_outcomes(stages))
     standing = ~np.isin(outcomes, ["rejected", "of a dropped layer"])
-    upper.plot(place[standing], loss[standing], color=QUIET, linewidth=1.4, zorder=1)
+    upper.plot(order[standing], loss[standing], color=QUIET, linewidth=1.4, zorder=1)
     for name, colour, marker in (
         ("layer begins", OTHER, "s"),
         ("block accepted", MAIN, "o"),
@@ -51,15 +51,19 @@ def growth_curve(stages: Sequence[Mapping], title: str = "Growth of the network"
         chosen = outcomes == name
         if chosen.any():
             style = {"color": colour, "marker": marker, "s": 110 if marker == "*" else 48}
-            upper.scatter(place[chosen], loss[chosen], label=name, zorder=2, **style)
+            upper.scatter(order[chosen], loss[chosen], label=name, zorder=2, **style)
     colours = [MAIN if kept else PALE for kept in standing]
-    lower.bar(place, [stage["params_without_U"] for stage in stages], color=colours, width=0.7)
+    lower.bar(order, [stage["params_without_U"] for stage in stages], color=colours, width=0.7)
     dress(upper, y="training loss (nats)", title=title, grid="y")
-    order = "topology, in the order of training (grey: taken back)"
-    dress(lower, x=order, y="parameters\nwithout U", grid="y")
-    if loss.min() > 0 and loss.max() > 10 * loss.min():  # the rule is about relative falls
+    dress(
+        lower,
+        x="topology, in the order of training (grey: removed)",
+        y="parameters\nwithout U",
+        grid="y",
+    )
+    if loss.min() > 0 and loss.max() > 10 * loss.min():  # the rule compares relative decreases
         upper.set_yscale("log")
-    lower.set_xticks(place, topologies, rotation=90)
+    lower.set_xticks(order, topologies, rotation=90)
     lower.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     lower.yaxis.set_major_formatter("{x:,.0f}")
     legend_below(figure, upper, 5)
@@ -67,7 +71,7 @@ def growth_curve(stages: Sequence[Mapping], title: str = "Growth of the network"
 
 
 def _outcomes(stages: Sequence[Mapping]) -> list[str]:
-    """What became of every stage, a dropped layer's first stages included."""
+    """Outcome of every stage; all accepted stages of a dropped layer count as dropped."""
     names = {"new layer": "layer begins", "accepted": "block accepted"}
     outcomes = [names.get(stage["decision"], stage["decision"]) for stage in stages]
     dropped = {len(stage["topology"]) for stage in stages if stage.get("layer") == "dropped"}

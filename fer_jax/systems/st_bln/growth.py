@@ -1,7 +1,7 @@
-"""PST-BLN: growing a network by grafting weights, and the rule that decides how far to grow.
+"""PST-BLN: growing a network with its weights, and the rule that stops the growth.
 
-Heidari & Iosifidis, MMSP 2021, section III.C. Nothing here trains: `decide` asks for the loss of a
-topology and yields what follows from it; `search.py` does the training.
+Source: Heidari & Iosifidis, MMSP 2021, section III.C. `decide` asks for the training loss of each
+topology and yields its decision; `search.py` does the training.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from fer_jax.data.clips import Clips, take
 from fer_jax.training.program import Program, TrainState
 
 Topology = tuple[int, ...]  # width of every layer
-_RUN_ONCE = {"xla_backend_optimization_level": 0}  # drawing weights: compiling costs more than it
-RESIDUALS = ("r1", "r1_norm", "r2", "r2_norm")  # branches that equal widths turn into identities
+_RUN_ONCE = {"xla_backend_optimization_level": 0}  # compiling takes longer than drawing weights
+RESIDUALS = ("r1", "r1_norm", "r2", "r2_norm")  # identities between layers of equal width
 
 
 def grow(old, new):
@@ -31,7 +31,7 @@ def grow(old, new):
       new: freshly initialised weights of the larger network.
 
     Returns:
-      A tree like `new`; what `old` does not cover keeps the values of `new`.
+      A tree like `new`, with the values of `new` outside the leading corners.
 
     Raises:
       ValueError: a leaf of `old` is missing in `new`, has another number of axes or is larger.
@@ -50,14 +50,14 @@ def grow(old, new):
 
 
 def shed(old: dict, new: dict, *, deeper: bool) -> dict:
-    """Drops from `old` what the larger network starts anew, so that `grow` accepts the rest.
+    """Drops the parts of `old` that the larger network does not inherit, before `grow`.
 
-    That is the head where a layer was added (it reads another layer then), and the residual
+    These are the head if a layer was added (its input is another layer then), and residual
     convolutions that became identities because a layer is now as wide as the one before.
 
     Args:
       old, new: `{"params", "batch_stats"}` of ST-BLN.
-      deeper: a layer was added; else the last layer was widened.
+      deeper: a layer was added; otherwise the last layer was widened.
 
     Source: ST-BLN specification, section 5.
     """
@@ -78,12 +78,12 @@ def shed(old: dict, new: dict, *, deeper: bool) -> dict:
 def first_state(
     program: Program, clips: Clips, seed: int, parent: dict, *, deeper: bool
 ) -> TrainState:
-    """State in which a stage begins: the parent's weights, the rest drawn, the optimiser at rest.
+    """Initial state of a stage: weights of the parent, the rest random, and a new optimiser state.
 
     Args:
       program: of the larger network.
-      clips: tell the shape of its inputs.
-      seed: of what is drawn.
+      clips: give the shape of its inputs.
+      seed: of the random weights.
       parent: `{"params", "batch_stats"}`, {} for none.
       deeper: the larger network has one more layer.
     """
@@ -97,7 +97,7 @@ def first_state(
     covered = {name: leaf.shape for name, leaf in _named(old)}
 
     @functools.partial(jax.jit, compiler_options=_RUN_ONCE)
-    def draw(key):  # only the leaves that old does not fill: it compiles several times faster
+    def draw(key):  # only leaves that `old` does not fill, which compiles several times faster
         return {n: leaf for n, leaf in _named(init(key)) if covered.get(n) != leaf.shape}
 
     drawn = draw(jax.random.key(seed))
@@ -122,10 +122,10 @@ class Rule:
     """When to stop growing.
 
     Attributes:
-      block_size: channels that a layer begins with and gains at a time.
-      width_threshold, depth_threshold: least relative fall of the loss that a block, a layer must
-        bring; positive, so that a loss of zero ends the growth.
-      max_layers, max_blocks: bounds of the network and of a layer.
+      block_size: channels of a block.
+      width_threshold, depth_threshold: smallest relative decrease of the loss by a block, by a
+        layer; positive, so that a loss of zero ends the growth.
+      max_layers, max_blocks: limits of the network and of a layer.
     """
 
     block_size: int = 5
@@ -136,11 +136,7 @@ class Rule:
 
 
 def check(config) -> None:
-    """Checks section `search` of a config, whose fields beside `enabled, epochs` are a `Rule`'s.
-
-    Raises:
-      ValueError: names the field, what is wrong and what is right.
-    """
+    """Raises a ValueError if a field of section `search` of a config, see `Rule`, is invalid."""
     search = config.search
     for field in ("epochs", "block_size", "max_layers", "max_blocks"):
         if search[field] < 1:
@@ -159,18 +155,18 @@ def check(config) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """What one trained topology led to.
+    """The decision about one trained topology.
 
     Attributes:
-      topology: that was trained.
-      parent: whose weights it began with; () for the first.
+      topology: the trained network.
+      parent: the network whose weights it started from; () for the first.
       loss: its training cross-entropy, nats.
-      alpha: relative fall of the loss by the last block; None where a layer begins.
+      alpha: relative decrease of the loss by the last block; None for the first block of a layer.
       decision: "new layer", "accepted" or "rejected".
-      alpha_depth: relative fall by the whole layer, where the layer ends here and is not the first.
+      alpha_depth: relative decrease by the layer, if the layer ends here and is not the first.
       layer: "" while the layer grows, then "kept" or "dropped".
-      kept: the network the search stands at from here on; that of the last decision is the result.
-      note: why it ended, where that is not plain from the figures.
+      kept: the network after this decision; the last one is the result.
+      note: why the growth ended, if a limit or a loss of 0 ended it.
     """
 
     topology: Topology
@@ -185,18 +181,18 @@ class Decision:
 
 
 def decide(loss: Callable[[Topology, Topology], float], rule: Rule) -> Iterator[Decision]:
-    """Grows width, then depth; yields one decision for every topology that is trained.
+    """Grows width, then depth; yields a decision for each trained topology.
 
-    A layer gains blocks while each lowers the loss by at least `width_threshold`; the block that
-    does not is taken back. Layers are added while each lowers the loss by at least
-    `depth_threshold`; the layer that does not is taken back, except the first.
+    A layer gains blocks while each lowers the loss by at least `width_threshold`; the first block
+    below it is removed. Layers are added while each lowers the loss by at least `depth_threshold`;
+    the first layer below it is removed, unless it is the only one.
 
     Args:
       loss: `(topology, parent) -> training loss`, trains the topology from the parent's weights.
-      rule: thresholds and bounds.
+      rule: thresholds and limits.
 
     Raises:
-      ValueError: a loss is not a number of 0 or more.
+      ValueError: a loss is negative or not finite.
 
     Source: ST-BLN specification, section 5.
     """
@@ -232,7 +228,7 @@ def decide(loss: Callable[[Topology, Topology], float], rule: Rule) -> Iterator[
 
 
 def relative_fall(before: float, after: float) -> float:
-    """`(before - after) / before`; 0 where nothing was left to gain."""
+    """`(before - after) / before`; 0 if `before` is 0."""
     return (before - after) / before if before > 0 else 0.0
 
 

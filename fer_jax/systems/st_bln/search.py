@@ -1,9 +1,8 @@
-"""Runs the PST-BLN search: trains what `growth.decide` asks for, fine-tunes what it finds.
+"""Runs the PST-BLN search: trains the topologies of `growth.decide`, fine-tunes the result.
 
-All of it happens on the training clips of the protocol's first fold, so that its evaluation clips
-never influence the topology (those of the other folds do). Every stage is kept; a
-run that was killed replays the losses of its finished stages and resumes the one that was cut
-short.
+The search uses only the training clips of the protocol's first fold, so that the evaluation clips
+of this fold never influence the topology (those of the other folds do). Finished stages are stored:
+an interrupted run replays their losses and resumes the unfinished stage.
 """
 
 from __future__ import annotations
@@ -46,11 +45,10 @@ class Stage:
 
     Attributes:
       index: counted from 1.
-      topology, parent: what is trained, and whose weights it begins with (() for none).
-      epochs: how long.
-      fold: the clips it is trained on and the name it is logged under; nothing is scored during
-        the search.
-      files: where its checkpoints and logs go.
+      topology, parent: the network, and the network whose weights it starts from (() for none).
+      epochs: of training.
+      fold: its training clips and its name in logs; there is no evaluation during the search.
+      files: its checkpoints and logs.
     """
 
     index: int
@@ -65,8 +63,8 @@ def run_search(setting: Experiment, console: Console) -> dict:
     """Searches, fine-tunes, evaluates and writes the report.
 
     Args:
-      setting: of `setup.prepare`; the folds after the first are for retraining.
-      console: where progress is shown.
+      setting: of `setup.prepare`; the search uses the first fold.
+      console: shows progress.
 
     Returns:
       The metrics of the report.
@@ -122,18 +120,17 @@ def run_search(setting: Experiment, console: Console) -> dict:
 def _replayed(row: dict, topology: Topology, workdir: Workdir) -> float:
     if tuple(row["topology"]) != topology:
         raise WorkdirError(
-            f"{workdir.search_rows} tells of {show(row['topology'])} in stage "
-            f"{row['stage']}, where this config trains {show(topology)}: name another --workdir, "
-            f"or delete it"
+            f"{workdir.search_rows} has {show(row['topology'])} in stage {row['stage']}, but this "
+            f"config trains {show(topology)}: name another --workdir, or delete it"
         )
     return row["loss"]
 
 
 def train_stage(setting: Experiment, stage: Stage, work: Work):
-    """Trains one topology, from its last checkpoint if it was cut short.
+    """Trains one topology, or resumes its training.
 
     Returns:
-      The compiled program, the last states (of one run), and `{"loss", "params_total",
+      The compiled program, the final states (of one run), and `{"loss", "params_total",
       "params_without_U", "seconds", "compile_seconds", "memory_bytes"}`.
     """
     config, clips = setting.config, setting.clips
@@ -180,7 +177,7 @@ def stage_seed(config: ConfigDict, stage: Stage) -> int:
 
 
 def make_stage_program(setting: Experiment, stage: Stage) -> Program:
-    """The experiment's program for another topology and number of epochs."""
+    """Makes the experiment's program for the topology and epochs of a stage."""
     config = setting.config.copy_and_resolve_references()
     config.train.epochs = stage.epochs
     return make_program(
@@ -197,7 +194,7 @@ def make_stage_program(setting: Experiment, stage: Stage) -> Program:
 def _finish(
     setting: Experiment, topology: Topology, rows: list[dict], work: Work, console: Console
 ) -> dict:
-    """Fine-tunes the found network, scores it, writes report, bundle and `found.py`."""
+    """Fine-tunes and evaluates the found network, writes report, bundle and `found.py`."""
     workdir, fold = setting.workdir, setting.folds[0]
     config = setting.config.copy_and_resolve_references()
     config.model.widths = topology
@@ -217,7 +214,7 @@ def _finish(
 
 
 def _fine_tune(found: Experiment, topology: Topology, rows: list[dict], work: Work) -> list[dict]:
-    """Trains the found network once more, now scored every epoch, and evaluates it."""
+    """Trains the found network further, evaluating every epoch, and evaluates the result."""
     config, fold = found.config, found.folds[0]
     stage = Stage(
         index=len(rows) + 1,

@@ -1,4 +1,4 @@
-"""What a search leaves behind: a row a stage, its part of the report, and the found config."""
+"""Results of a search: one row per stage, its section of the report, and the found config."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def read_rows(workdir: Workdir) -> list[dict]:
 
 
 def write_rows(workdir: Workdir, rows: list[dict]) -> None:
-    """Writes the stages (at once, so that a kill leaves whole rows), their table and growth curve.
+    """Writes the stages (in one step, so that a kill leaves whole rows), table and growth curve.
 
     Args:
       workdir: of the search.
-      rows: one a stage: `stage`, the fields of `growth.Decision`, `params_total`,
+      rows: one per stage: `stage`, the fields of `growth.Decision`, `params_total`,
         `params_without_U`, `seconds` of training and `compile_seconds`.
     """
     partial = workdir.search_rows.with_suffix(".partial")
@@ -41,7 +41,7 @@ def write_rows(workdir: Workdir, rows: list[dict]) -> None:
 
 
 def line(row: dict) -> str:
-    """One line a stage for the screen."""
+    """Describes a stage in one line for the screen."""
     return (
         f"stage {row['stage']:2d}  {show(row['topology']):24s} loss {row['loss']:.5f}  "
         f"{outcome(row):42s} {row['params_without_U']:,} parameters without U, "
@@ -50,7 +50,7 @@ def line(row: dict) -> str:
 
 
 def outcome(row: dict) -> str:
-    """What a stage led to, with the figures it rests on."""
+    """Describes the decision about a stage with its figures."""
     text = row["decision"]
     if row.get("alpha") is not None:
         text += f" (alpha_w {row['alpha']:.2g})"
@@ -61,31 +61,22 @@ def outcome(row: dict) -> str:
 
 
 def compile_share(rows: list[dict]) -> float:
-    """Share of the search's time that went into compiling, 0..1."""
-    return sum(row["compile_seconds"] for row in rows) / seconds(rows)
-
-
-def seconds(rows: list[dict]) -> float:
-    """Time of all stages, compiling included."""
-    return sum(row["seconds"] + row["compile_seconds"] for row in rows)
-
-
-def command(file: pathlib.Path) -> str:
-    """How the config in `file` is run."""
-    return f"{train_command()} --config {file}"
+    """Share of the search's time spent on compiling, 0..1."""
+    compiling = sum(row["compile_seconds"] for row in rows)
+    return compiling / (compiling + sum(row["seconds"] for row in rows))
 
 
 def write(
     workdir: Workdir, config: ConfigDict, rows: list[dict], fold: Fold, console: Console
 ) -> None:
-    """Writes the found config, puts the search in front of the report and shows how to retrain.
+    """Writes the found config, prepends the search to the report and shows how to retrain.
 
     Args:
-      workdir: of the search; its report is there.
+      workdir: of the search, with a report.
       config: of the search, with the found widths.
       rows: all stages, the fine-tuning last.
-      fold: the one that was searched on.
-      console: where the command to retrain is shown.
+      fold: the fold of the search.
+      console: shows the command to retrain.
     """
     found = workdir.found_config
     found.write_text(found_config(config, found))
@@ -94,19 +85,20 @@ def write(
     workdir.report.write_text("\n".join(lines))
     console.print(
         f"found {show(config.model.widths)}; to train it from scratch under the full protocol:\n"
-        f"{command(found)}",
+        f"{train_command()} --config {found}",
         soft_wrap=True,
     )
 
 
 def _section(config, rows, fold, found) -> list[str]:
+    seconds = sum(row["seconds"] + row["compile_seconds"] for row in rows)
     lines = [
         f"The search found the topology **{show(config.model.widths)}** (width of every layer). "
-        f"It learnt from the {len(fold.train)} training clips of {fold.name} alone; the figures "
-        f"below are of the {len(fold.evaluate)} clips held out there.",
+        f"It used only the {len(fold.train)} training clips of {fold.name}; the figures below are "
+        f"for the {len(fold.evaluate)} evaluation clips of this fold.",
         *_warning(config),
         "",
-        f"To train it from scratch under the full protocol: `{command(found)}`",
+        f"To train it from scratch under the full protocol: `{train_command()} --config {found}`",
         "",
         "| stage | topology | from | loss | alpha_w | alpha_d | decision | parameters | without U "
         "| seconds | compiling |",
@@ -126,11 +118,11 @@ def _section(config, rows, fold, found) -> list[str]:
         *lines,
         "",
         "loss: mean training cross-entropy of the stage's last epoch, nats. alpha_w, alpha_d: "
-        "relative fall of the loss by the block, by the layer; below "
-        f"{config.search.width_threshold:g}, {config.search.depth_threshold:g} it is taken back. "
+        "relative decrease of the loss by the block, by the layer; below "
+        f"{config.search.width_threshold:g}, {config.search.depth_threshold:g} it is removed. "
         "U: the learnable graph matrices.",
         "",
-        f"{seconds(rows):.0f} s in all, {compile_share(rows):.1%} of it compiling.",
+        f"{seconds:.0f} s in all, {compile_share(rows):.1%} of it compiling.",
         "",
         "![Growth of the network](figures/growth.png)",
     ]
@@ -140,8 +132,8 @@ def _warning(config) -> list[str]:
     if config.protocol.name == "holdout":
         return []
     return [
-        "The people held out in the other folds are among them: under the full protocol only this "
-        "fold scores people whom the topology owes nothing to."
+        "Its training clips include the evaluation clips of the other folds: under the full "
+        "protocol only this fold is independent of the topology."
     ]
 
 
@@ -152,7 +144,7 @@ def _alpha(value: float | None) -> str:
 def found_config(config: ConfigDict, file: pathlib.Path) -> str:
     """Text of a config file that trains the found topology from scratch.
 
-    It states every field, so it stays what it is when a default changes.
+    It sets every field, so that changes of defaults do not affect it.
     """
     config = config.copy_and_resolve_references()
     name = config.name
@@ -161,7 +153,7 @@ def found_config(config: ConfigDict, file: pathlib.Path) -> str:
     lines = [
         f'"""The topology {show(config.model.widths)} that the search {name} found, from scratch.',
         "",
-        f"Run: {command(file)}",
+        f"Run: {train_command()} --config {file}",
         '"""',
         "",
         "from configs.recipes import st_bln",

@@ -1,4 +1,4 @@
-"""DenseNet on still faces: every frame of a clip is an example of its own.
+"""DenseNet on still faces: every frame of a clip is a separate example.
 
 Source: Huang et al., CVPR 2017 (arXiv 1608.06993); STC-NLSTM specification, section 5, for clips.
 """
@@ -16,24 +16,24 @@ from fer_jax.layers.common import BatchNorm, Dense, Dropout
 from fer_jax.layers.conv2d import Conv2D, max_pool_3
 
 DENSENET121_BLOCKS = (6, 12, 24, 16)
-WIDER = 4  # the 1x1 convolution of a layer has so many times the growth
+WIDER = 4  # width of the 1x1 convolution of a layer, in units of the growth
 
 
 def mean_pool_2(x: jax.Array) -> jax.Array:
-    """The mean of every 2 x 2 pixels: `[N, H, W, C] -> [N, H / 2, W / 2, C]`, floors odd sides."""
+    """Averages 2 x 2 pixels: `[N, H, W, C] -> [N, H / 2, W / 2, C]`, odd sides rounded down."""
     count, height, width, channels = x.shape
     x = x[:, : height // 2 * 2, : width // 2 * 2]
     return x.reshape(count, height // 2, 2, width // 2, 2, channels).mean((2, 4))
 
 
 def mean_over_frames(logits: jax.Array) -> jax.Array:
-    """Log of the frames' mean probabilities, `[B, T, C] -> [B, C]`: softmax gives these back."""
+    """Logits of a clip from its frames', `[B, T, C] -> [B, C]`: the log of the mean probability."""
     total = jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=1)
     return total - jnp.log(logits.shape[1])
 
 
 class DenseLayer(nn.Module):
-    """1x1 and 3x3 convolutions, BatchNorm and ReLU before each; the result joins the input."""
+    """BatchNorm, ReLU, 1x1 and again with 3x3 convolution; concatenates input and output."""
 
     growth: int
     dtype: str = "float32"
@@ -61,10 +61,7 @@ class Transition(nn.Module):
 
 
 class DenseBlocks(nn.Module):
-    """All of DenseNet but its classifier: `[N, H, W, 3] -> [N, H / 32, W / 32, C]`.
-
-    Attributes: see `DenseNet`.
-    """
+    """DenseNet without its classifier: `[N, H, W, 3] -> [N, H / 32, W / 32, C]`."""
 
     blocks: Sequence[int] = DENSENET121_BLOCKS
     growth: int = 32
@@ -91,18 +88,16 @@ class DenseBlocks(nn.Module):
 class DenseNet(nn.Module):
     """DenseNet: face crops `[B, T, H, W, 3]` (normalised as ImageNet's) to logits.
 
-    In training every frame is an example: logits are `[B, T, classes]`. Else a clip's probabilities
-    are the mean of its frames': `[B, classes]` are their logarithms.
+    In training every frame is an example and logits are `[B, T, classes]`; otherwise they are
+    `[B, classes]`, see `mean_over_frames`.
 
     Attributes:
       classes: number of classes.
       blocks: layers of each block; the default is DenseNet-121.
-      growth: k, channels that a layer adds.
-      initial: channels in front of the first block.
-      dropout: rate in front of the classifier (the paper has none).
-      dtype: of activations and products; parameters and statistics stay float32.
-      remat: stores the input of each layer only and computes the rest again going backwards.
-      axis_name: name of the mapped device axis, if any.
+      growth: k, channels added by a layer.
+      initial: channels before the first block.
+      dropout: rate before the classifier (the paper has none).
+      dtype, remat (of each layer), axis_name: see `layers.build`.
     """
 
     classes: int
@@ -116,15 +111,15 @@ class DenseNet(nn.Module):
 
     inputs = "frames"
     pixels = "imagenet"
-    tasks = ("classification",)  # it takes the mean of its frames' class probabilities
+    tasks = ("classification",)  # `mean_over_frames` needs classes
 
     @property
     def smallest_crop(self) -> int:
-        return 2 ** (len(self.blocks) + 1)  # halved in front of the blocks and behind each
+        return 2 ** (len(self.blocks) + 1)  # halved before the first block and after each
 
     @nn.nowrap
     def check(self) -> None:
-        """Refuses fields without meaning, see `layers.build`."""
+        """Refuses invalid fields, see `layers.build`."""
         fields.positive(self, "growth", "initial")
         fields.positive_list(self, "blocks", "the number of layers of every block", "(6, 12)")
 

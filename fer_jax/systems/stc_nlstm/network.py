@@ -19,16 +19,16 @@ from fer_jax.layers.lstm import LSTM
 
 WIDTHS = (64, 64, 64, 64, 64)
 NORMED = (1, 2)  # convolutions with BatchNorm
-POOLED = (1, 2, 4)  # convolutions that max pooling follows, if there is another one
-BINS = (8, 4, 2)  # a side, of the three levels of the pyramid
-UNITS = 18  # of the layer in front of the classifier where no LSTM is ("FC18")
+POOLED = (1, 2, 4)  # convolutions followed by max pooling, except the last
+BINS = (8, 4, 2)  # per side, at the three levels of the pyramid
+UNITS = 18  # of the layer before the classifier without an LSTM ("FC18")
 NESTINGS = ("nested", "sum", "last", "none")
 
 
 def mspp(maps: jax.Array) -> jax.Array:
-    """MSPP-norm, the largest value in each of 8 x 8, 4 x 4 and 2 x 2 bins.
+    """MSPP-norm: the largest value in each of 8 x 8, 4 x 4 and 2 x 2 bins.
 
-    Bins reach from `floor(i * side / n)` to `ceil((i + 1) * side / n)`.
+    Bin i reaches from `floor(i * side / n)` to `ceil((i + 1) * side / n)`.
 
     Args:
       maps: `[..., H, W, C]`.
@@ -41,12 +41,12 @@ def mspp(maps: jax.Array) -> jax.Array:
     for bins in BINS:
         binned = _largest(_largest(maps, bins, -3), bins, -2)
         levels.append(binned.reshape(*binned.shape[:-3], -1))
-        maps = binned if whole else maps  # then the next bins are made of these
+        maps = binned if whole else maps  # whole bins: the next level is made of these
     return jnp.concatenate(levels, -1)
 
 
 def pyramid(maps: jax.Array, pooled: jax.Array) -> jax.Array:
-    """`mspp` of maps, read off the pooled ones if these hold the largest value of every bin."""
+    """`mspp` of maps, computed from the pooled maps if they hold the maximum of every bin."""
     whole = all(side % (2 * BINS[0]) == 0 for side in maps.shape[-3:-1])
     return mspp(pooled if whole else maps).astype(jnp.float32)
 
@@ -64,14 +64,7 @@ def _largest(x: jax.Array, bins: int, axis: int) -> jax.Array:
 
 
 class Layer(nn.Module):
-    """One convolution with BatchNorm (perhaps) and ReLU.
-
-    Attributes:
-      features: channels out.
-      norm: BatchNorm behind the convolution.
-      pool: 2 x 2 max pooling behind the ReLU.
-      dtype, axis_name: see `STCNLSTM`.
-    """
+    """A convolution, BatchNorm if `norm`, ReLU, 2 x 2 max pooling if `pool`."""
 
     features: int
     norm: bool
@@ -81,17 +74,17 @@ class Layer(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
-        """`[B, T, H, W, C] ->` the maps `[B, T, H, W, features]`, and those for the next layer."""
+        """Returns the maps `[B, T, H, W, features]` and the input of the next layer."""
         x = Conv3D(self.features, self.dtype, name="conv")(x)
         if self.norm:
             x = BatchNorm(self.axis_name, name="norm")(x, train=train)
         maps = nn.relu(x)
-        # pooling first gives the same and leaves a quarter to the ReLU
+        # Pooling first gives the same result at a quarter of the cost.
         return maps, nn.relu(max_pool_frames(x)) if self.pool else maps
 
 
 class TwoLevelLSTM(nn.Module):
-    """Two LSTMs, one on the other, and the last hidden state: `[B, T, d] -> [B, features]`."""
+    """Two stacked LSTMs, the last hidden state: `[B, T, d] -> [B, features]`."""
 
     features: int
 
@@ -110,13 +103,12 @@ class STCNLSTM(nn.Module):
       channels: of each convolution. BatchNorm follows the first two; 2 x 2 max pooling follows
         the first, the second and the fourth, unless it is the last.
       hidden: H, units of every LSTM.
-      nesting: what becomes of the maps: "nested" (an LSTM each, and one over theirs: STC-NLSTM),
-        "sum" (one LSTM over the sum of all: STC-SLSTM), "last" (one over the last alone:
-        STC-LSTM), "none" (no LSTM but a layer of 18 units, tied to T: STC).
-      dropout: rate in front of the classifier (the paper has none).
-      dtype: of activations and products of the convolutions; all else is float32.
-      remat: stores the input of each layer only and computes the rest again going backwards.
-      axis_name: name of the mapped device axis, if any.
+      nesting: "nested" (a T-LSTM for each layer's maps, a C-LSTM over theirs: STC-NLSTM), "sum"
+        (one T-LSTM over the sum of all maps: STC-SLSTM), "last" (one over the last maps: STC-LSTM),
+        "none" (instead a layer of 18 units, tied to T: STC).
+      dropout: rate before the classifier (the paper has none).
+      dtype: of the convolutions; all else is float32.
+      remat (of each layer), axis_name: see `layers.build`.
     """
 
     classes: int
@@ -133,7 +125,7 @@ class STCNLSTM(nn.Module):
 
     @nn.nowrap
     def check(self) -> None:
-        """Refuses fields without meaning, see `layers.build`."""
+        """Refuses invalid fields, see `layers.build`."""
         fields.positive(self, "hidden")
         fields.positive_list(self, "channels", "the width of every layer", "(64, 64, 64)")
         fields.one_of(self, "nesting", NESTINGS)
@@ -163,7 +155,7 @@ class STCNLSTM(nn.Module):
     def layers(
         self, inputs: jax.Array, *, train: bool = False
     ) -> list[tuple[jax.Array, jax.Array]]:
-        """The maps of each layer, f_1 to f_l, and what it hands on: the same, or pooled."""
+        """Returns the maps f_1 to f_l of the layers, each with the input of the next layer."""
         pairs, x = [], inputs
         for index in range(1, len(self.channels) + 1):
             pairs.append(getattr(self, f"layer{index}")(x, train))
@@ -171,7 +163,7 @@ class STCNLSTM(nn.Module):
         return pairs
 
     def before_dropout(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
-        """The clip's representation, `[B, T, H, W, 3] -> [B, H]`; `[B, 18]` without an LSTM."""
+        """Represents a clip, `[B, T, H, W, 3] -> [B, H]`; `[B, 18]` without an LSTM."""
         pairs = self.layers(inputs, train=train)
         if self.nesting == "none":
             return self.units(pairs[-1][0].reshape(len(inputs), -1).astype(jnp.float32))
