@@ -1,4 +1,4 @@
-"""Ours of another checkout, in a process of its own that is timed call by call."""
+"""Ours of another checkout, in a separate process that is timed call by call."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Checkout:
 
 
 def make_side(row: dict, dtype: str):
-    """Ours in the checkout whose modules this process imports."""
+    """Makes ours of the checkout whose modules this process imports."""
     from benchmarks import speed
 
     if hasattr(speed, "make_ours"):
         from benchmarks import rows
 
         return speed.make_ours(rows.Row(**row), dtype)
-    # a checkout before `benchmarks.rows`, whose ST-BLN takes its sizes from constants
+    # A checkout without `benchmarks.rows`, whose ST-BLN has its sizes in constants.
     if row["system"] not in ("ST-BLN", "PST-BLN") or row["what"] == "forward":
         sys.exit(f"this checkout cannot time {row['system']}, {row['size']}, {row['what']}")
     frames = row["options"]["frames"]
@@ -59,7 +59,7 @@ def make_side(row: dict, dtype: str):
 
 
 def main() -> None:
-    """Answers each line, the name of a method, with the seconds that one call of it takes."""
+    """Reads names of methods and prints the seconds of one call of each."""
     side = make_side(ast.literal_eval(sys.argv[1]), sys.argv[2])
     for line in sys.stdin:
         print(getattr(side, line.strip())(), flush=True)

@@ -1,7 +1,6 @@
-"""The bilinear CNN behind its trunk, which takes most of the time of the whole network.
+"""The head of the bilinear CNN without its trunk, which dominates the time of the whole network.
 
-Each channel is multiplied by a trained number in place of the trunk, so that the gradients of a
-step go through all of the head.
+A trainable scale of each channel replaces the trunk, so that gradients pass through the whole head.
 """
 
 from __future__ import annotations

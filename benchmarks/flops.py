@@ -12,10 +12,10 @@ from jax.extend import core
 def count(function: Callable, *arguments) -> int:
     """Operations of the matrix products and convolutions of a function, loops unrolled.
 
-    What a compiler may leave out is counted: both branches of a condition, and padding.
+    Both branches of a condition and padding count too, although a compiler may omit them.
 
     Args:
-      function: what is traced.
+      function: is traced, not run.
       arguments: its arguments, or their shapes.
     """
     return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
@@ -31,7 +31,7 @@ def _count(jaxpr) -> int:
 
 
 def _jaxprs(value) -> list:
-    """The programs that a parameter of an equation holds."""
+    """Returns the inner programs of a parameter of an equation."""
     if isinstance(value, core.ClosedJaxpr):
         return [value.jaxpr]
     if isinstance(value, core.Jaxpr):

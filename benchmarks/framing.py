@@ -1,11 +1,11 @@
-"""How do faces lie in the images of FER-2013, and what does it matter to a model?
+"""The framing of faces in FER-2013, and its effect on a model.
 
     python -m benchmarks.framing data/ferplus [--bundle runs/bilinear_small/model] [--images N]
 
-Looks for faces in validation images, enlarged fourfold, as prediction does in video, and prints how
-far apart the eyes are and how high the middle of eyes and mouth lies:
-`fer_jax.faces.landmarks.FER2013`. With a bundle, also how well it does on the images as they are,
-and on the same faces cut out of them anew: aligned as `python -m preprocess` does, and framed as in
+Detects faces in validation images, enlarged fourfold, like prediction in video, and prints the eye
+distance and the height of the midpoint between eyes and mouth, the values of
+`fer_jax.faces.landmarks.FER2013`. With a bundle, also prints its scores on the images themselves
+and on the same faces cropped again: aligned as by `python -m preprocess`, and framed as in
 FER-2013. Needs the `preprocess` extra.
 """
 
@@ -35,24 +35,18 @@ from fer_jax.faces.landmarks import (
 from fer_jax.faces.tracker import Tracker
 from fer_jax.tasks.dimensions.scores import TOLERANCE
 
-ENLARGED = 4  # times; dlib sees no faces below 80 pixels
+ENLARGED = 4  # times; dlib detects no faces below 80 pixels
 BATCH = 64
 
 
 def load(path: pathlib.Path, model) -> Clips:
-    """Opens the dataset with the labels that a bundle was trained on."""
+    """Loads the dataset with the labels that a bundle was trained on."""
     if model is None:
         return load_clips(path, 1, "middles", crop_size=0, target="votes")
     rated = model.record.config["data"]
+    options = {"words": rated["words"], "neutral_dominance": rated["neutral_dominance"] or None}
     return load_clips(
-        path,
-        1,
-        "middles",
-        crop_size=0,
-        classes=model.classes,
-        target="votes",
-        words=rated["words"],
-        neutral_dominance=rated["neutral_dominance"] or None,
+        path, 1, "middles", crop_size=0, classes=model.classes, target="votes", **options
     )
 
 
@@ -65,7 +59,7 @@ def find(image: np.ndarray) -> np.ndarray | None:
 
 
 def placements(landmarks: np.ndarray, side: int) -> dict[str, np.ndarray]:
-    """Where faces lie, in shares of the side: `[N]` each of landmarks `[N, 68, 2]`."""
+    """Size and position of faces, relative to the side, `[N]` each, of landmarks `[N, 68, 2]`."""
     eyes = (landmarks[:, RIGHT_EYE].mean(1) + landmarks[:, LEFT_EYE].mean(1)) / 2
     middle = ((eyes + landmarks[:, MOUTH].mean(1)) / 2 + 0.5) / side
     distance = eye_distance(landmarks) / side
@@ -73,26 +67,23 @@ def placements(landmarks: np.ndarray, side: int) -> dict[str, np.ndarray]:
 
 
 def recut(image: np.ndarray, landmarks: np.ndarray, framing: Framing) -> np.ndarray:
-    """Cuts a face out of its image anew.
-
-    A video goes on where the image ends: its edge is repeated, for nothing else is known of it.
-    """
+    """Crops a face again; beyond the image its edge is repeated."""
     side = image.shape[0]
     wide = cv2.copyMakeBorder(image, side, side, side, side, cv2.BORDER_REPLICATE)
     return cut_crop(wide, landmarks + side, side, framing)[0]
 
 
 def score(model, crops: np.ndarray, labels: np.ndarray) -> str:
-    """Accuracy and RMSE of each dimension of `[N, S, S, 3]`, cells of a table."""
+    """Accuracy and RMSE of each dimension for `[N, S, S, 3]`, as cells of a table."""
     parts = range(0, len(crops), BATCH)
-    said = np.concatenate([model.deterministic(crops[n : n + BATCH, None]) for n in parts])
-    accuracy = metrics.accuracy_at(metrics.distances(said, labels), TOLERANCE)
-    return " | ".join(f"{value:.3f}" for value in (accuracy, *metrics.rmse(said, labels)))
+    values = np.concatenate([model.deterministic(crops[n : n + BATCH, None]) for n in parts])
+    accuracy = metrics.accuracy_at(metrics.distances(values, labels), TOLERANCE)
+    return " | ".join(f"{value:.3f}" for value in (accuracy, *metrics.rmse(values, labels)))
 
 
 def print_placements(landmarks: np.ndarray, side: int) -> None:
-    """Prints quartiles of where faces lie, and the framing of the median face."""
-    print("| share of the side | lower quartile | median | upper quartile |\n|---|---|---|---|")
+    """Prints quartiles of size and position of faces, and the framing of the median face."""
+    print("| relative to the side | lower quartile | median | upper quartile |\n|---|---|---|---|")
     placed = placements(landmarks, side)
     for name, values in placed.items():
         quartiles = np.quantile(values, (0.25, 0.5, 0.75))
@@ -104,15 +95,15 @@ def print_placements(landmarks: np.ndarray, side: int) -> None:
 
 
 def print_scores(model, images: np.ndarray, landmarks: np.ndarray, labels: np.ndarray) -> None:
-    """Prints how well a model does on images `[N, S, S, 3]` and on their faces cut anew."""
+    """Prints the scores of a model on images `[N, S, S, 3]` and on their faces cropped again."""
     columns = " | ".join(f"RMSE {name}" for name in model.classes)
     print(f"\n| crops of these faces | accuracy at T={TOLERANCE:g} | {columns} |")
     print("|---|---|" + "---|" * len(model.classes))
-    print(f"| the images as they are | {score(model, images, labels)} |")
+    print(f"| the original images | {score(model, images, labels)} |")
     for name, framing in (("aligned", ALIGNED), ("as FER-2013 frames them", FER2013)):
         pairs = zip(images, landmarks, strict=True)
         crops = np.stack([recut(*pair, framing) for pair in pairs])
-        print(f"| cut anew, {name} | {score(model, crops, labels)} |")
+        print(f"| cropped again, {name} | {score(model, crops, labels)} |")
 
 
 def main() -> None:
@@ -121,7 +112,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=pathlib.Path, help="prepared by: python -m preprocess ferplus")
     parser.add_argument("--bundle", help="folder model/ of a run on this dataset")
-    parser.add_argument("--images", type=int, help="so many, drawn at random (default: all)")
+    parser.add_argument("--images", type=int, help="size of a random sample (default: all)")
     options = parser.parse_args()
     model = fer_jax.load_model(options.bundle) if options.bundle else None
     clips = load(options.data, model)
@@ -129,11 +120,11 @@ def main() -> None:
     indices = np.random.default_rng(0).permutation(indices)[: options.images]
     images = [clips.crops.frames.clip(index)[0] for index in indices]
     faces = [find(image) for image in track(images, "searching", transient=True)]
-    seen = [place for place, face in enumerate(faces) if face is not None]
+    seen = [row for row, face in enumerate(faces) if face is not None]
     print(f"a face in {len(seen)} of {len(images)} validation images\n")
     if not seen:
         return
-    images, landmarks = (np.stack([each[place] for place in seen]) for each in (images, faces))
+    images, landmarks = (np.stack([each[row] for row in seen]) for each in (images, faces))
     print_placements(landmarks, images.shape[1])
     if model is not None:
         print_scores(model, images, landmarks, clips.labels[indices[seen]])

@@ -1,9 +1,9 @@
-"""Do FER-GCN's intensity weights peak where the expression is strongest?
+"""Compares FER-GCN's intensity weights with the intensity of synthetic expressions.
 
     python -m benchmarks.intensity [runs/fergcn_synthetic] [data/synthetic_crops]
 
 Needs a finished run on synthetic faces, whose action units are known. Compares the weight of each
-step with the mean intensity of the action units that show emotions, over the clips of split test.
+step with the mean intensity of the emotions' action units, over the clips of split test.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fer_jax.systems.fer_gcn import figures
 
 
 def known_intensity(path: pathlib.Path, predictor) -> np.ndarray:
-    """Mean intensity of the emotions' action units at each step, `[N]`, neutral clips left out."""
+    """Mean intensity of the emotions' action units at each step, `[N]`, without neutral clips."""
     builder = tfds.builder_from_directory(str(path))
     classes = builder.info.features["label"].names
     names = builder.info.metadata["action_units"]

@@ -1,4 +1,4 @@
-"""Memory of the compiled training step, by the options that lower it."""
+"""Memory of the compiled training step, with the options that reduce it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from fer_jax.training.program import count_parameters, memory_bytes
 
 ROOM = 8  # GiB
 HEADING = (
-    "| memory, MiB | option | parameters, momentum | training step | each clip more "
+    "| memory, MiB | option | parameters, momentum | training step | each further clip "
     f"| most clips in {ROOM} GiB |\n|---|---|---|---|---|---|"
 )
 
 
 def lines(row: Row) -> str:
-    """Markdown: a line for each of the row's `ways`; the last column is extrapolated."""
+    """Returns a Markdown line for each of the row's `ways`; the last column is extrapolated."""
     pair, found = SYSTEMS[row.system](**row.options), []
     for way in row.ways:
         options = dict(WAYS[way])

@@ -1,7 +1,7 @@
-"""Our networks beside their PyTorch mirrors, at any size: what both are, and what both are given.
+"""Our networks and their PyTorch mirrors at any size, with inputs for both.
 
-A `Pair` builds the two and draws their batches. `SYSTEMS` maps a system to the function that makes
-a pair of a size.
+A `Pair` builds both networks and draws their batches. `SYSTEMS` maps a system to the function that
+makes a pair of a given size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from benchmarks import bilinear_head
-from benchmarks.parity import BASELINES, stirred_variables
 from benchmarks.torch_mirrors import (
     bilinear_cnn,
     fer_gcn,
@@ -43,17 +42,39 @@ CLASSES, DIMENSIONS = 7, 3
 PST_BLN_WIDTHS = (15, 10, 15, 5, 5, 10)  # found for AFEW (ST-BLN, table I)
 
 
+# Kinds of mirrors, and the fields of those models that are not called like their mirror.
+BASELINES = {"ST-GCN": "st_gcn", "AGCN": "agcn", "original ST-GCN": "original", "DGNN": "dgnn"}
+ORIGINAL = {"name": "st_gcn", "original": True}
+
+
+def stirred_variables(model, inputs, seed: int) -> dict:
+    """Initialises a model; what starts constant gets random values, so that a swap would show."""
+    variables = jax.jit(lambda key: model.init(key, inputs, train=False))(jax.random.key(seed))
+    variables = jax.tree.map(np.asarray, dict(variables))
+    rng = np.random.default_rng(seed)
+
+    def stir(path, leaf):
+        name = path[-1].key
+        if name in ("scale", "var", "M"):
+            return rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
+        if name in ("mean", "P") or name.endswith("bias"):
+            return rng.normal(0, 0.1, leaf.shape).astype(np.float32)
+        return leaf
+
+    return jax.tree_util.tree_map_with_path(stir, variables)
+
+
 @dataclasses.dataclass(frozen=True)
 class Pair:
     """One system at one size.
 
     Attributes:
       make: `(dtype, remat) -> module`, ours.
-      make_mirror: the same network in PyTorch, with first weights of its own.
+      make_mirror: makes the same network in PyTorch, with random weights.
       draw: `(generator, batch) -> inputs` of ours, NumPy arrays with leading axis B.
-      to_mirror: the same inputs as the tensors that the mirror takes.
+      to_mirror: converts these inputs to the mirror's tensors.
       task: key of `TASKS`.
-      channels_last: memory layout that suits the mirror's convolutions on a GPU.
+      channels_last: the faster memory layout of the mirror's convolutions on a GPU.
     """
 
     make: Callable[[str, bool], nn.Module]
@@ -69,18 +90,18 @@ class Pair:
         return rng.uniform(1, 9, (batch, DIMENSIONS)).astype(np.float32)
 
     def batch(self, size: int, seed: int = 0) -> tuple[object, np.ndarray]:
-        """Draws inputs of ours and labels."""
+        """Draws inputs and labels."""
         rng = np.random.default_rng(seed)
         return self.draw(rng, size), self.labels(rng, size)
 
     def variables(self, seed: int = 0) -> dict:
-        """Weights of ours, drawn on the CPU; scales, biases and statistics are random too."""
+        """Draws weights of ours on the CPU; scales, biases and statistics are random too."""
         one = jax.tree.map(np.asarray, self.draw(np.random.default_rng(seed), 1))
         with jax.default_device(jax.devices("cpu")[0]):
             return stirred_variables(self.make("float32", False), one, seed)
 
     def loaded_mirror(self, variables: dict) -> torch.nn.Module:
-        """The mirror with these weights of ours."""
+        """Makes the mirror with given weights of ours."""
         return load(variables, self.make_mirror())
 
     def loss(self, outputs: jax.Array, labels: jax.Array) -> jax.Array:
@@ -94,14 +115,14 @@ class Pair:
 
 
 @functools.cache
-def _st_bln(frames: int = 4, edges: int = 309, widths=st_bln.WIDTHS, dropout: float = 0.2) -> Pair:
+def _st_bln(frames=4, edges=309, widths=st_bln.WIDTHS, dropout=0.2, classes=CLASSES) -> Pair:
     def make(dtype, remat):
         del remat
-        return STBLN(CLASSES, widths=widths, dropout=dropout, dtype=dtype)
+        return STBLN(classes, widths=widths, dropout=dropout, dtype=dtype)
 
     return Pair(
         make,
-        lambda: st_bln.STBLN(edges, CLASSES, widths=widths, dropout=dropout),
+        lambda: st_bln.STBLN(edges, classes, widths=widths, dropout=dropout),
         lambda rng, batch: 10 * rng.standard_normal((batch, frames, edges, 2), np.float32),
         lambda x: (channels_first(x),),
     )
@@ -119,7 +140,8 @@ def _baseline(kind: str) -> Callable[..., Pair]:
 
         def make(dtype, remat):
             del remat
-            fields = {**BASELINES[kind], "nodes": nodes, "widths": widths, "dtype": dtype}
+            fields = ORIGINAL if kind == "original" else {"name": kind}
+            fields = {**fields, "nodes": nodes, "widths": widths, "dtype": dtype}
             return build(fields, CLASSES, graph)
 
         return Pair(
@@ -207,7 +229,7 @@ def _bilinear_cnn(stages=VGG16_STAGES, side=224, features=512, dropout=0.3) -> P
 
 @functools.cache
 def _bilinear_head(compact="full", side=14) -> Pair:
-    """What is behind VGG16, on maps of `side` x `side` positions."""
+    """The head after VGG16, on maps of `side` x `side` positions."""
 
     def make(dtype, remat):
         model = BilinearCNN(DIMENSIONS, compact=compact, stages=(), dtype=dtype, remat=remat)
@@ -230,10 +252,7 @@ def _bilinear_head(compact="full", side=14) -> Pair:
 SYSTEMS: dict[str, Callable[..., Pair]] = {
     "ST-BLN": _st_bln,
     "PST-BLN": _pst_bln,
-    "AGCN": _baseline("agcn"),
-    "ST-GCN": _baseline("st_gcn"),
-    "original ST-GCN": _baseline("original"),
-    "DGNN": _baseline("dgnn"),
+    **{system: _baseline(kind) for system, kind in BASELINES.items()},
     "FER-GCN": _fer_gcn,
     "STC-NLSTM": _stc_nlstm,
     "3D Inception-ResNet": _inception_resnet_3d,
@@ -245,8 +264,8 @@ SYSTEMS: dict[str, Callable[..., Pair]] = {
 def outputs_and_gradients(pair: Pair, module: nn.Module) -> Callable:
     """Makes `(variables, inputs, labels) -> (inference, training, gradients)` of ours.
 
-    Outputs in inference, outputs and gradients in training with BatchNorm of the batch; dropout is
-    off in both.
+    These are outputs in inference, and outputs and gradients in training, with statistics of the
+    batch. Dropout is off in both.
     """
 
     def run(variables, inputs, labels):
@@ -266,10 +285,10 @@ def outputs_and_gradients(pair: Pair, module: nn.Module) -> Callable:
 def mirror_outputs_and_gradients(
     pair: Pair, mirror: torch.nn.Module, inputs, labels, autocast=None
 ):
-    """The same of a mirror, whose gradients are named as PyTorch names them.
+    """Returns the same of a mirror; gradients have PyTorch's names.
 
     Args:
-      mirror: on its device; inputs are moved there, in the mirror's precision.
+      mirror: on its device; inputs are moved there and cast to its precision.
       autocast: a context, see `torch.autocast`, or None.
     """
     autocast = autocast or contextlib.nullcontext()

@@ -1,11 +1,11 @@
-"""Speed of finding landmarks on one core, against detecting the face anew in every frame.
+"""Speed of landmark tracking on one core, against detecting the face in every frame.
 
     python -m benchmarks.preprocess [VIDEO...]
 
-The loop it is compared with decodes the same frames, scales them the same way, runs dlib's detector
-with one upsampling and its 68-point predictor on the largest face. Both include decoding. Deviation
-is the distance of the same landmark in both, over all landmarks and frames in which both found one.
-Without arguments: clips from $FER_JAX_REAL_DATA or ../shared/data, else a rendered face.
+The reference loop decodes and scales the same frames, then runs dlib's detector with one upsampling
+and its 68-point predictor on the largest face. Both include decoding. Deviation is the distance
+between the landmarks of both, over all frames in which both found a face. Without arguments: clips
+from $FER_JAX_REAL_DATA or ../shared/data, otherwise a rendered face.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ CLIPS = ("pyfeat_single_face.mp4", "intel_head-pose-face-detection-male.mp4", "c
 
 @functools.cache
 def dlib_models():
-    """Loads detector and predictor for the plain loop."""
+    """Loads dlib's detector and predictor."""
     import dlib
 
     return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(landmark_model()))
 
 
 def followed(path, limit: int) -> list[np.ndarray | None]:
-    """Our way: landmarks `[68, 2]` of the main face in each frame, None without a face."""
+    """Tracking: landmarks `[68, 2]` of the main face in each frame, None without a face."""
     found = []
     clip = tracker.follow(path)
     for _, _, visible in clip:
@@ -54,7 +54,7 @@ def followed(path, limit: int) -> list[np.ndarray | None]:
 
 
 def searched(path, limit: int) -> list[np.ndarray | None]:
-    """The plain loop: every frame is searched with one upsampling."""
+    """The reference loop: detects the face in every frame."""
     detect, predict = dlib_models()
     found: list[np.ndarray | None] = []
     for _, image in open_frames(path):
@@ -110,7 +110,7 @@ def rendered_video(folder: pathlib.Path, frames: int) -> pathlib.Path:
 
 
 def default_videos(folder: pathlib.Path, frames: int) -> list[pathlib.Path]:
-    """Finds real clips; makes one where there are none."""
+    """Finds real clips, or renders one if there are none."""
     for data in (os.environ.get("FER_JAX_REAL_DATA"), "../shared/data"):
         videos = pathlib.Path(data or "") / "videos"
         found = [videos / name for name in CLIPS if (videos / name).exists()]
@@ -120,7 +120,7 @@ def default_videos(folder: pathlib.Path, frames: int) -> list[pathlib.Path]:
 
 
 def main() -> None:
-    """Prints one row a video."""
+    """Prints one row per video."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.preprocess", description=__doc__)
     parser.add_argument("videos", nargs="*", type=pathlib.Path, metavar="VIDEO")
     parser.add_argument("--frames", type=int, default=150, help="of each video (default 150)")

@@ -1,4 +1,4 @@
-"""The rows of `python -m benchmarks.speed`: which network, at which size, and what is measured."""
+"""The rows of `python -m benchmarks.speed`: network, size and measurement."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Row:
 
     Attributes:
       system: key of `pairs.SYSTEMS`.
-      size: in words, for the table.
-      what: "forward" (pass), "step" (of training), "mc" (all samples of MC dropout), "memory" (of a
-        training step) or "search".
+      size: for the table.
+      what: "forward" (pass), "step" (of training), "mc" (all MC samples), "memory" (of a training
+        step) or "search".
       batch: clips.
       options: of the pair.
-      mirror: options of the mirror where they differ.
-      steps: training steps of ours in one compiled call, which takes its memory anew.
-      goal: ratio to the mirror that is to be reached; 0: none.
+      mirror: options of the mirror, if they differ.
+      steps: training steps of ours in one compiled call.
+      goal: target ratio to the mirror; 0 for none.
       repeats: timed calls of each side.
       ways: keys of `WAYS`, for "memory".
     """
@@ -59,7 +59,7 @@ def _both(system: str, size: str, batch: int, options: dict, steps: int, **field
 
 
 def _st_bln(system: str) -> list[Row]:
-    """Short and long clips on one graph, then the same task with ours on the clean graph."""
+    """Short and long clips on the same graph, then with ours on the clean graph."""
     short, long = {"frames": 4}, {"frames": 150}
     rows = [
         Row(system, "T=4, B=128", "step", 128, short, steps=4, goal=1.2),
@@ -77,7 +77,7 @@ def _st_bln(system: str) -> list[Row]:
         )
         for row in rows if row.goal
     ]  # fmt: skip
-    if system != "ST-BLN":  # the goals are ST-BLN's
+    if system != "ST-BLN":  # the goals are for ST-BLN
         return [dataclasses.replace(row, goal=0.0) for row in rows]
     return rows + clean
 

@@ -2,10 +2,10 @@
 
     python -m benchmarks.speed search
 
-Both train the same topologies for the same epochs, every stage from the weights of the one before,
-on as many clips as a fold of CK+ has. The mirror works on the reference graph and has nothing to
-compile; ours works on the clean graph and compiles every stage anew (no cache). Whole epochs are
-timed, drawing the clips included; the two take turns stage by stage.
+Both train the same topologies for the same epochs, every stage from the weights of the previous
+one, on as many clips as a fold of CK+ has. The mirror uses the reference graph and needs no
+compiling; ours uses the clean graph and compiles every stage (no cache). Whole epochs are timed,
+including sampling the clips; the two take turns stage by stage.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import jax
 import numpy as np
 import torch
 
+from benchmarks.folds import CLASSES, FRAMES, make_clips
 from benchmarks.torch_mirrors import st_bln as mirror
 from configs import pstbln_ckplus
-from fer_jax.data import clips
 from fer_jax.data.folds import Fold
 from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln import growth
@@ -29,34 +29,17 @@ from fer_jax.tasks import TASKS
 from fer_jax.training import loop
 from fer_jax.training.program import Run, compile_ahead, make_program, stack, unstack
 
-REFERENCE_EDGES, CLASSES, CLIPS, FRAMES = 309, 7, 294, 4
+REFERENCE_EDGES, CLIPS = 309, 294
 PAPER_EPOCHS = 350  # of a stage, in the published code
-# On the way to the topology published for AFEW; the whole way has some 20 stages.
+# Some of the 20 stages or so up to the topology published for AFEW.
 TOPOLOGIES = ((5,), (10,), (15, 5), (15, 10, 15), (15, 10, 15, 5, 5, 10))
-
-
-def make_clips() -> clips.Clips:
-    """Faces that move at random, as many as a fold of CK+ learns from."""
-    rng = np.random.default_rng(0)
-    faces = 60 * landmarks.MEAN_FACE + rng.normal(0, 3, (CLIPS, FRAMES, 68, 2))
-    names = [f"clip{index:03d}" for index in range(CLIPS)]
-    return clips.Clips(
-        clip_ids=names,
-        subjects=names,
-        splits=["train"] * CLIPS,
-        labels=np.arange(CLIPS, dtype=np.int32) % CLASSES,
-        landmarks=faces.astype(np.float32),
-        seconds=np.ones(CLIPS, np.float32),
-        classes=tuple(f"class{index}" for index in range(CLASSES)),
-        graph=landmarks.make_graph(landmarks.centre(landmarks.inner(landmarks.MEAN_FACE))),
-    )
 
 
 class Ours:
     """The stages as `fer_jax.systems.st_bln.search` runs them."""
 
     def __init__(self, config):
-        self.config, self.clips, self.variables = config, make_clips(), {}
+        self.config, self.clips, self.variables = config, make_clips(CLIPS, CLIPS), {}
         self.run = Run(Fold("stage", np.arange(CLIPS), np.arange(0)), seed=0)
         self.depth = 0
 
@@ -65,7 +48,7 @@ class Ours:
         return landmarks.edge_features(points, self.clips.graph.edges)
 
     def stage(self, widths, epochs: int) -> tuple[float, list[float]]:
-        """Seconds of compiling (drawing the new weights included) and of every epoch."""
+        """Returns the seconds of compiling (drawing weights included) and of every epoch."""
         started = time.perf_counter()
         module = STBLN(classes=CLASSES, widths=widths)
         program = make_program(
@@ -87,7 +70,7 @@ class Ours:
 
 
 class Mirror:
-    """The same stages in PyTorch; the edge features are there beforehand."""
+    """The same stages in PyTorch, on precomputed edge features."""
 
     def __init__(self, config):
         rng = np.random.default_rng(0)
@@ -116,7 +99,7 @@ class Mirror:
         return building, seconds
 
     def inherit(self, model) -> None:
-        """Copies what the stage before learnt into the leading corners."""
+        """Copies the weights of the previous stage into the leading corners."""
         with torch.no_grad():
             for name, leaf in model.state_dict().items():
                 if name in self.old:

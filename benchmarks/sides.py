@@ -1,8 +1,8 @@
-"""Times both sides of a `Pair`, ours and the mirror: forward passes, training steps, MC dropout.
+"""Times both networks of a `Pair`, ours and the mirror: forward passes, training steps, MC dropout.
 
-Ours is what `run.py` compiles: `parallel.scan_steps` around `program.make_train_step`, K steps a
-call. The mirror takes K steps before it is waited for. Both are warmed up by one call that is not
-timed, which also compiles.
+Ours is the program of `run.py`: `parallel.scan_steps` around `program.make_train_step`, K steps per
+call. The mirror takes K steps before the device is synchronised. One call that is not timed warms
+up both and compiles.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fer_jax.data.folds import Fold
 from fer_jax.tasks import TASKS
 from fer_jax.training import parallel, program
 
-# The same for every system, so that what is compared is the network.
+# The same for every system, so that only the networks differ.
 OPTIMIZER = {
     "name": "sgd", "learning_rate": 1e-4, "momentum": 0.9, "nesterov": False, "weight_decay": 5e-4,
     "decay": "all", "clip_norm": 0.0, "schedule": "constant", "warmup_epochs": 0.0,
@@ -36,13 +36,13 @@ _FIRST = np.zeros(1, np.int32)
 
 
 def side_by_side(compilers: Iterable[Callable]) -> list:
-    """Compiles several programs at a time: a compiler alone does not fill the cores."""
+    """Compiles several programs in parallel: a single compilation does not use all cores."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
         return [each.result() for each in [pool.submit(compiler) for compiler in compilers]]
 
 
 def quick() -> dict | None:
-    """Options of the compiler that leave out measuring kernels against each other on a GPU."""
+    """Compiler options that skip the autotuning of kernels on a GPU."""
     return {**parallel.compiler_options(), "xla_gpu_autotune_level": 0} if on_gpu() else None
 
 
@@ -51,12 +51,12 @@ def on_gpu() -> bool:
 
 
 class Ours:
-    """Our network at one size, for `steps` steps a call.
+    """Our network at one size, with `steps` steps per call.
 
     Args:
-      pair, batch, steps: what is timed.
-      dtype, remat: see the models.
-      parts: into which a batch is divided to save memory.
+      pair, batch, steps: network, clips of a batch, steps of a call.
+      dtype, remat: see `fer_jax.layers.build`.
+      parts: microbatches of a batch.
     """
 
     def __init__(
@@ -83,17 +83,17 @@ class Ours:
         return jax.eval_shape(self._make, inputs)
 
     def compile_step(self, options: dict | None = None):
-        """The training call, compiled; `options` are the compiler's."""
+        """Compiles the training call with the options of the compiler."""
         call = self.program.train.lower(self.states_shape, self._shapes(), self.keys)
         return call.compile(parallel.compiler_options() if options is None else options)
 
     def compile_forward(self):
-        """The call that scores, compiled."""
+        """Compiles the evaluation call."""
         given = self.states_shape.variables, self._shapes(), self.keys[:, 0], _FIRST
         return self.program.logits.lower(*given).compile()
 
     def prepare(self, forward=None, step=None) -> Ours:
-        """Takes what the methods above compiled and puts weights and clips on the device."""
+        """Takes the results of the methods above and puts weights and clips on the device."""
         self._logits, self._train = forward, step
         self.states = self._make(self.pair.batch(1)[0])
         self.variables = jax.tree.map(jax.numpy.copy, self.states.variables)  # states are donated
@@ -102,12 +102,12 @@ class Ours:
 
     @property
     def bytes(self) -> dict[str, float]:
-        """Bytes that one forward pass and one training step move."""
+        """Bytes moved by one forward pass and one training step."""
         return {"forward": _bytes(self._logits), "step": _bytes(self._train)}
 
     @property
     def flops(self) -> dict[str, float]:
-        """Operations of the products of one forward pass and of one training step."""
+        """Operations in the products of one forward pass and one training step."""
         return _operations(self.pair, self.size, self.steps)
 
     def forward(self) -> float:
@@ -125,7 +125,7 @@ class Ours:
         return (time.perf_counter() - started) / self.steps
 
     def mc(self) -> float:
-        """Seconds of all samples of MC dropout on one batch."""
+        """Seconds of all MC samples of one batch."""
         started = time.perf_counter()
         jax.block_until_ready(self._sample(jax.random.key(2)))
         return time.perf_counter() - started
@@ -165,13 +165,13 @@ def _operations(pair: Pair, batch: int, steps: int) -> dict[str, float]:
 
 
 class Mirror:
-    """The PyTorch network at one size, for `steps` steps before it is waited for.
+    """The PyTorch network at one size, with `steps` steps before the device is synchronised.
 
     Args:
-      pair, batch, steps: what is timed.
+      pair, batch, steps: see `Ours`.
       dtype: "bfloat16" is PyTorch's autocast.
       layout: memory format of images and kernels.
-      compiler: backend of `torch.compile`; "": runs eagerly.
+      compiler: backend of `torch.compile`; "" for eager execution.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class Mirror:
         return seconds[0] / self.steps
 
     def mc(self) -> float:
-        """Seconds of all samples of MC dropout on one batch, of ST-BLN."""
+        """Seconds of all MC samples of one batch; ST-BLN only."""
         with self._timed() as seconds:
             st_bln.mc_dropout(self.model, *self.x, SAMPLES)
         return seconds[0]
@@ -233,7 +233,7 @@ class Mirror:
 
 
 def in_turns(sides: dict, what: str, repeats: int) -> dict[str, list[float]]:
-    """Seconds of each side's method, timed in turns after one call that is not timed."""
+    """Returns the seconds of each side's method, timed in turns after one untimed call."""
     for side in sides.values():
         getattr(side, what)()
     times = {name: [] for name in sides}
@@ -244,7 +244,7 @@ def in_turns(sides: dict, what: str, repeats: int) -> dict[str, list[float]]:
 
 
 def allow_tf32(allowed: bool) -> None:
-    """Lets PyTorch's float32 products run in TensorFloat-32, as JAX's do by default on a GPU."""
+    """Sets whether PyTorch computes float32 products in TensorFloat-32, JAX's default on a GPU."""
     precision = "tf32" if allowed else "ieee"
     try:  # PyTorch 2.9 and newer
         torch.backends.cuda.matmul.fp32_precision = precision
@@ -255,7 +255,7 @@ def allow_tf32(allowed: bool) -> None:
 
 
 def _laid_out(tensor: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
-    """A batch in a memory layout; clips of images `[B, T, C, H, W]` are laid out as images."""
+    """Converts a batch to a memory layout; clips `[B, T, C, H, W]` are converted image by image."""
     if layout == torch.channels_last and tensor.ndim == 5:
         images = tensor.flatten(0, 1).contiguous(memory_format=layout)
         return images.unflatten(0, tensor.shape[:2])
@@ -265,6 +265,6 @@ def _laid_out(tensor: torch.Tensor, layout: torch.memory_format) -> torch.Tensor
 
 
 def _bytes(compiled) -> float:
-    """Bytes that one step of a compiled call moves; NaN where XLA does not say."""
+    """Bytes moved by one step of a compiled call; NaN if XLA does not report them."""
     cost = compiled.cost_analysis() or {}
     return (cost[0] if isinstance(cost, list) else cost).get("bytes accessed", float("nan"))

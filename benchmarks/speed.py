@@ -7,15 +7,15 @@
     python -m benchmarks.speed st_bln --rows T=4 --against ../before --repeats 15
 
 Both sides use all cores of the same machine (or its GPU) and are timed in turns, after one call
-that is not timed, so that a machine that slows down slows both. The table has medians and, in
-brackets, the fastest and the slowest. The mirror runs in both memory layouts where it has
-convolutions over pixels, and the faster one counts; bfloat16 is its autocast. A step is the loss,
-its gradients and SGD with momentum and weight decay. Ours is what `run.py` compiles: a step is one
-of the K steps of a call.
+that is not timed, so that changes in the machine's speed affect both. The table has medians and, in
+brackets, the fastest and the slowest call. A mirror with convolutions over pixels runs in both
+memory layouts, and the faster one counts; bfloat16 is its autocast. A step is the loss, its
+gradients and SGD with momentum and weight decay. Ours is the program of `run.py`: a step is one of
+the K steps of a call.
 
-With `--against` a checkout of another commit (`git worktree add ../before COMMIT`) takes the place
-of the mirror, in a process of its own; checkouts before this harness know the steps and the MC
-dropout of st_bln and pst_bln. A GPU has a command of its own: `python -m benchmarks.gpu`.
+With `--against` a checkout of another commit (`git worktree add ../before COMMIT`) replaces the
+mirror, in a separate process; checkouts before this harness can time steps and MC dropout of st_bln
+and pst_bln. For a GPU see `python -m benchmarks.gpu`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TIMED = ("forward", "step", "mc")
 
 
 def make_ours(row: Row, dtype: str) -> sides.Ours:
-    """Ours, compiled for one row."""
+    """Compiles ours for one row."""
     ours = sides.Ours(SYSTEMS[row.system](**row.options), row.batch, row.steps, dtype)
     if row.what == "mc":  # compiles when it is first called
         return ours.prepare()
@@ -46,7 +46,7 @@ def make_ours(row: Row, dtype: str) -> sides.Ours:
 
 
 def make_mirrors(row: Row, dtype: str) -> dict[str, sides.Mirror]:
-    """The mirror in each memory layout."""
+    """Makes the mirror in each memory layout."""
     pair = SYSTEMS[row.system](**row.options | row.mirror)
     layouts = {"channels first": torch.contiguous_format}
     if pair.channels_last != torch.contiguous_format:
@@ -76,7 +76,7 @@ def measure(row: Row, options: argparse.Namespace) -> str:
 
 
 def _milliseconds(seconds: list[float]) -> str:
-    """Median (fastest to slowest)."""
+    """Formats the median (fastest to slowest)."""
     values = statistics.median(seconds), min(seconds), max(seconds)
     return "{:.4g} ({:.4g} to {:.4g})".format(*(1e3 * value for value in values))
 
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("systems", nargs="*", metavar="SYSTEM", help=", ".join(ROWS))
     parser.add_argument(
         "--rows", nargs="+", default=[""], metavar="TEXT",
-        help="rows whose name has one of these in it, e.g. T=4 step memory",
+        help="rows whose name contains one of these, e.g. T=4 step memory",
     )  # fmt: skip
     parser.add_argument(
         "--repeats", type=int, default=0, help="timed calls of each side; of a search, its epochs"

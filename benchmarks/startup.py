@@ -1,10 +1,10 @@
-"""CPU time that commands take to start, and time of run.py to the end of its first epoch.
+"""CPU time of starting commands, and time of run.py up to the end of its first epoch.
 
     python -m benchmarks.startup
 
-Prepares the synthetic dataset when it is missing. A start is a new process: user and system CPU,
-the median of five. Then one epoch runs twice, each time as a new process, with a compilation cache
-that is empty the first time.
+Prepares the synthetic dataset if it is missing. A start is the user and system CPU time of a new
+process, the median of five. Then one epoch runs twice, each in a new process, with a compilation
+cache that is empty the first time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.table import Table
 
 DATA = pathlib.Path("data/synthetic")
 STARTS = 5
-# Runs the command line of run.py until it would compile.
+# Runs the command line of run.py up to the first compilation.
 _UNCOMPILED_RUN = """
 import sys
 from fer_jax.training import program
@@ -30,7 +30,7 @@ program.compile_ahead = lambda *arguments: sys.exit()
 from fer_jax.commands import train
 train.main(sys.argv[1:])
 """
-# Counts what XLA compiles, then does what run.py does.
+# Runs run.py and adds up the time of XLA's compilations.
 _WATCHED_RUN = """
 import json, sys, time
 started = time.perf_counter()
@@ -73,7 +73,7 @@ def _measure(cache: str) -> dict:
 
 
 def _starts(workdir: str) -> dict[str, list[str]]:
-    """Arguments of Python for each start that is measured."""
+    """Arguments of Python for each measured start."""
     run = ["--config", "stbln_synthetic", "--workdir", workdir, f"--config.data.path={DATA}"]
     return {
         "python alone": ["-c", "pass"],
@@ -105,7 +105,7 @@ def main() -> None:
             seconds = statistics.median(_cpu_seconds(arguments) for _ in range(STARTS))
             starts.add_row(name, f"{seconds:.2f}")
     Console(width=100).print(starts)
-    table = Table("run", "start to end of first epoch, s", "of it compiling, s", "reading cache, s")
+    table = Table("run", "start to end of first epoch, s", "compiling, s", "reading cache, s")
     with tempfile.TemporaryDirectory() as cache:
         for name in ("first (empty cache)", "second (cache)"):
             row = _measure(cache)

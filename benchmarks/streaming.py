@@ -1,10 +1,10 @@
-"""How long does a training step wait for its face crops, in memory and streamed?
+"""Waiting time of training steps for face crops, in memory and streamed.
 
     python -m benchmarks.streaming [CONFIG] [--path data/synthetic_crops] [--epochs 3]
 
 Trains the config's model for some epochs with crops in memory and with crops that are decoded
-ahead, and prints clips a second, the share of the time for which steps waited, and by how much the
-process grew. The first epoch is left out (it warms up).
+ahead, and prints clips per second, the share of time spent waiting and the growth of memory. The
+first epoch, a warm-up, is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KINDS = {"in memory": 1000.0, "streamed": 0.0}  # data.crops_in_memory_gb
 
 
 def measure(name: str, path: str, room: float, epochs: int, send) -> None:
-    """Trains in a process of its own, so that each way has its own memory."""
+    """Trains in a separate process, so that each way has its own memory."""
     from fer_jax import systems
     from fer_jax.compare.compare import load_config
     from fer_jax.experiments import setup

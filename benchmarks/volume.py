@@ -46,7 +46,7 @@ STEPS, CALLS = 2, 9
 
 
 def fastest(function: Callable) -> float:
-    """Milliseconds of the fastest call, after one that is not timed."""
+    """Returns the milliseconds of the fastest call, after one that is not timed."""
     times = []
     for _ in range(CALLS + 1):
         started = time.perf_counter()
@@ -74,15 +74,21 @@ def around_pixels(shape) -> list[tuple[int, int]]:
     return paddings((0, 0, side, side, 0), kernel, stride, padding)[1:]
 
 
-def in_a_loop(convolve: Callable, shape, what: str) -> float:
-    """Milliseconds of a step of a compiled loop."""
-    x, kernel, cotangent = map(jnp.asarray, arrays(shape))
+def in_a_loop(convolve: Callable, operands, which: int) -> float:
+    """Returns the milliseconds of a step of a compiled loop.
+
+    Args:
+      convolve: `(x, kernel) -> y`.
+      operands: x, kernel, cotangent.
+      which: derivative by x (0) or by the kernel (1); -1 for the convolution itself.
+    """
+    x, kernel, cotangent = map(jnp.asarray, operands)
 
     def once(x, kernel, cotangent):
-        if what == "forward":
+        if which < 0:
             return convolve(x, kernel)
         _, pull = jax.vjp(convolve, x, kernel)
-        return pull(cotangent)[WHAT.index(what) - 1]
+        return pull(cotangent)[which]
 
     @jax.jit
     def loop(x, kernel, cotangent):
@@ -96,7 +102,7 @@ def in_a_loop(convolve: Callable, shape, what: str) -> float:
 
 
 def by_torch(shape, what: str) -> float:
-    """Milliseconds of a call."""
+    """Returns the milliseconds of a call."""
     order = (0, 4, 1, 2, 3), (4, 3, 0, 1, 2), (0, 4, 1, 2, 3)
     x, kernel, cotangent = (
         torch.from_numpy(array.transpose(axes)).contiguous(memory_format=torch.channels_last_3d)
@@ -104,7 +110,7 @@ def by_torch(shape, what: str) -> float:
     )
     _, taps, stride, _ = shape
     rows, columns = around_pixels(shape)
-    beyond = (0, columns[1] - columns[0], 0, rows[1] - rows[0])  # what comes after alone
+    beyond = (0, columns[1] - columns[0], 0, rows[1] - rows[0])  # padding at one side only
     strides, around = (1, stride, stride), (taps[0] // 2, rows[0], columns[0])
 
     def padded():
@@ -127,11 +133,11 @@ def main() -> None:
         (*_, fan_in, _), kernel, stride, padding = shape
         for what in WHAT:
             if fan_in == 3 and what == "gradient of x":
-                continue  # nobody asks for that of the pixels
+                continue  # training does not need the gradient of pixels
             figures = []
             for convolve in [convolve_3d] * with_own + [convolve_3d_on_cpu]:
                 convolve = functools.partial(convolve, stride=stride, padding=padding)
-                figures.append(in_a_loop(convolve, shape, what))
+                figures.append(in_a_loop(convolve, arrays(shape), WHAT.index(what) - 1))
             figures.append(by_torch(shape, what))
             name = f"{shape[0]}; {kernel}, {stride} {padding}"
             ratio = f"{figures[-1] / figures[-2]:.2f}"

@@ -38,7 +38,7 @@ def resnet50(stages=RESNET50_STAGES, cut=True):
 
 
 class Head(nn.Module):
-    """Behind the trunk: features of the positions `[N, c, n]` to values `[N, D]`."""
+    """The part after the trunk: features of n positions `[N, c, n]` to values `[N, D]`."""
 
     def __init__(
         self, classes, channels, pooling="bilinear", compact="full", features=512, reduced=100,

@@ -1,4 +1,4 @@
-"""DenseNet in PyTorch, the yardstick for the Flax model, under the names of torchvision's modules.
+"""DenseNet in PyTorch, the reference for the Flax model, with the names of torchvision's modules.
 
 Source: Huang et al., CVPR 2017; STC-NLSTM specification, section 5.
 """
@@ -73,7 +73,7 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
     """Renames and reshapes a tree of params, gradients or batch_stats as the mirror has it."""
     named = {}
     for name, part in tree.get("cnn", {}).items():
-        layers = {_place(name, layer): leaves for layer, leaves in part.items()}
+        layers = {_path(name, layer): leaves for layer, leaves in part.items()}
         if name in ("stem_conv", "stem_norm", "last_norm"):
             layers = {{"stem_conv": "conv0", "stem_norm": "norm0"}.get(name, "norm5"): part}
         for layer, leaves in layers.items():
@@ -81,8 +81,8 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
     return named | named_leaves("classifier", tree.get("head", {}))
 
 
-def _place(name: str, layer: str) -> str:
-    """Where a layer of a block or a transition is: `block1_layer2`, `conv1`."""
+def _path(name: str, layer: str) -> str:
+    """Path of a layer of a block or a transition, e.g. of `block1_layer2`, `conv1`."""
     name = re.sub(r"block(\d+)_layer(\d+)", r"denseblock\1.denselayer\2", name)
     return f"{name}.{layer}"
 

@@ -1,6 +1,6 @@
-"""3D Inception-ResNet in PyTorch, the yardstick for the Flax model.
+"""3D Inception-ResNet in PyTorch, the reference for the Flax model.
 
-Volumes have the axes `[B, C, T, H, W]`. Pooling works on frames, which PyTorch does faster than on
+Volumes have the axes `[B, C, T, H, W]`. Pooling works on frames, which is faster in PyTorch than on
 volumes; nothing else is tuned here. Names are those of the Flax model.
 
 Source: Hasani & Mahoor, CVPRW 2017; 3D Inception-ResNet specification, sections 3 and 5.
@@ -152,7 +152,7 @@ class InceptionResNet3D(nn.Module):
 
 
 def max_pool(x, same):
-    """Largest of 3 x 3 pixels around every second one."""
+    """Max pooling of 3 x 3 pixels with stride 2."""
     frames = x.transpose(1, 2).flatten(0, 1)
     odd = [side % 2 for side in x.shape[-2:]]
     if same and odd[0] != odd[1]:
@@ -178,6 +178,6 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
             named |= named_leaves(name, part)
         else:
             for unit, leaves in part.items():
-                place = re.sub(r"branch(\d)_(\d)_(\w+)", r"branches.\1.\2.\3", unit)
-                named |= named_leaves(f"{name}.{place}", leaves)
+                path = re.sub(r"branch(\d)_(\d)_(\w+)", r"branches.\1.\2.\3", unit)
+                named |= named_leaves(f"{name}.{path}", leaves)
     return {name: np.ascontiguousarray(array) for name, array in named.items()}

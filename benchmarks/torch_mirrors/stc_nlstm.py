@@ -1,6 +1,6 @@
-"""STC-NLSTM in PyTorch, the yardstick for the Flax model.
+"""STC-NLSTM in PyTorch, the reference for the Flax model.
 
-Volumes have the axes `[B, C, T, H, W]`. Pooling works on frames, which PyTorch does faster than on
+Volumes have the axes `[B, C, T, H, W]`. Pooling works on frames, which is faster in PyTorch than on
 volumes in both memory layouts; nothing else is tuned here.
 
 Source: Yu et al., Neurocomputing 317 (2018); STC-NLSTM specification, sections 2 to 5.
@@ -16,13 +16,13 @@ from torch.nn import functional as F
 from benchmarks.torch_mirrors.weights import LSTM_LEAVES, named_leaves, without_second_bias
 
 WIDTHS = (64, 64, 64, 64, 64)
-NORMED, POOLED = (1, 2), (1, 2, 4)  # convolutions with BatchNorm, and those that pooling follows
+NORMED, POOLED = (1, 2), (1, 2, 4)  # convolutions with BatchNorm; convolutions before pooling
 BINS = (8, 4, 2)
 UNITS = 18
 
 
 class Layer(nn.Module):
-    """Convolution, BatchNorm where it is wanted, ReLU."""
+    """Convolution, BatchNorm if `norm`, ReLU."""
 
     def __init__(self, fan_in, width, norm):
         super().__init__()
@@ -34,7 +34,7 @@ class Layer(nn.Module):
 
 
 class TwoLevelLSTM(nn.LSTM):
-    """Two LSTMs, one on the other, and the last hidden state: `[B, T, d] -> [B, H]`."""
+    """Two stacked LSTMs, the last hidden state: `[B, T, d] -> [B, H]`."""
 
     def __init__(self, fan_in, hidden):
         super().__init__(fan_in, hidden, num_layers=2, batch_first=True)
@@ -105,9 +105,9 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
             index = name.removeprefix("t_lstm")
             prefix = f"t_lstms.{int(index) - 1}" if index.isdigit() else name
             for level, leaves in part.items():
-                place = int(level.removeprefix("level")) - 1
+                row = int(level.removeprefix("level")) - 1
                 for leaf, array in leaves.items():
-                    named[f"{prefix}.{LSTM_LEAVES[leaf]}_l{place}"] = np.asarray(array).T
+                    named[f"{prefix}.{LSTM_LEAVES[leaf]}_l{row}"] = np.asarray(array).T
         else:
             named |= named_leaves(name, part)
     return {name: np.ascontiguousarray(array) for name, array in named.items()}

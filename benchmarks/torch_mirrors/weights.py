@@ -1,4 +1,4 @@
-"""Flax variables in a PyTorch mirror: what every mirror shares."""
+"""Loads Flax variables into PyTorch mirrors; shared by all mirrors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def load(variables: dict, mirror: nn.Module) -> nn.Module:
     """
     names, own = names_of(mirror), mirror.state_dict()
     named = names(variables["params"]) | names(variables.get("batch_stats", {}))
-    # PyTorch counts batches, and gives each gate of an LSTM a second bias, which stays 0
+    # PyTorch counts batches, and each gate of an LSTM has a second bias, which stays 0.
     kept = {name: own[name] for name in own if re.search("num_batches_tracked|bias_hh", name)}
     tensors = {name: torch.from_numpy(np.array(leaf)) for name, leaf in named.items()}
     mirror.load_state_dict(tensors | kept)
@@ -58,7 +58,7 @@ def channels_first(array: np.ndarray, axis: int = 1) -> torch.Tensor:
 
 
 def without_second_bias(lstm: nn.LSTM) -> nn.LSTM:
-    """Leaves one bias to each gate: the second stays zero and is not trained."""
+    """Freezes the second bias of each gate at zero."""
     for name, parameter in lstm.named_parameters():
         if name.startswith("bias_hh"):
             nn.init.zeros_(parameter).requires_grad_(False)
