@@ -1,4 +1,4 @@
-"""AGCN (adaptive graph convolution) on any landmark dataset, as ST-BLN is run there.
+"""AGCN (adaptive graph convolution) on any landmark dataset, with ST-BLN's recipe there.
 
 Prepare: as the docstring of configs/stbln_DATASET.py says, own clips as stbln_manifest.py
 Run:     python run.py --config configs/agcn.py:DATASET

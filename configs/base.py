@@ -1,12 +1,12 @@
-"""Defaults that all experiments share; a recipe states what its paper does, a config what differs.
+"""Defaults of all experiments; recipes set the fields of a paper, configs those that differ.
 
-`configs/recipes/` holds one file a paper. Every field can be set on the command line:
+`configs/recipes/` has one file per paper. Every field can be set on the command line:
 `--config.optimizer.learning_rate=0.05`.
 """
 
 from ml_collections import ConfigDict
 
-# Section `augment` of networks that see face crops, see fer_jax.data.augment.augment_crops.
+# Section `augment` of networks on face crops, see fer_jax.data.augment.augment_crops.
 CROP_AUGMENT = {
     "enabled": False,
     "flip": True,
@@ -17,39 +17,39 @@ CROP_AUGMENT = {
 
 
 def get_config(**sections: dict) -> ConfigDict:
-    """Returns the defaults; no field can be added afterwards, so a misspelt one is an error.
+    """Returns the defaults, locked: setting an unknown field is an error.
 
     Args:
-      sections: sections that a recipe adds: `model`, `{"name": key of fer_jax.systems.SYSTEMS,
+      sections: sections added by a recipe: `model`, `{"name": key of fer_jax.systems.SYSTEMS,
         **fields of the network}`, and `augment`, `{"enabled": bool, **options}`.
     """
     config = ConfigDict()
-    config.name = "base"  # of the experiment; results go to runs/NAME
-    config.method = ""  # name in tables and beside published figures
+    config.name = "base"  # of the experiment; results are written to runs/NAME
+    config.method = ""  # name in tables and next to published figures
     config.seed = 0
     config.task = "classification"
-    # a bundle (runs/NAME/model), or of a backbone a .safetensors file or a Hugging Face repo id
+    # a bundle (runs/NAME/model); for a backbone a .safetensors file or a Hugging Face repo id
     config.pretrained = ""
     config.data = ConfigDict(
         {
             "dataset": "manifest",  # its name in messages, reports and published tables
             "path": "data/manifest",
             "frames": 4,  # T
-            "window_strides": (9, 1),  # of frame_rule "windows": frames from one to the next
+            "window_strides": (9, 1),  # of frame_rule "windows", in training and in evaluation
             # "middles", "uniform", "pieces" ..., see fer_jax.data.frame_selection
             "frame_rule": "ends",
-            "frames_per_second": 0.0,  # of a video, from which frames are chosen; 0: from all
+            "frames_per_second": 0.0,  # rate to which a video is reduced first; 0: its own
             "classes": (),  # names of the classes to keep; (): all
-            # Of "dimensional", see faces.emotion_ratings.vad: other words for emotions, e.g.
+            # For "dimensional", see faces.emotion_ratings.vad: other words for emotions, e.g.
             # (("anger", "anger"),), and the dominance of "neutral" (0: that of its norms)
             "words": (),
             "neutral_dominance": 0.0,
-            # Of "cross_database": those to train on, ((dataset, path, frame_rule), ...)
+            # For "cross_database": the training datasets, ((dataset, path, frame_rule), ...)
             "train_on": (),
             "features": "position",  # or "motion": minus the same in the first frame
             "graph": "clean",  # or "reference": the published code's repeated edges
-            "crop_size": 0,  # side of the face crops a model sees, pixels; 0: as prepared
-            "crops_in_memory_gb": 4.0,  # more than this is decoded while training
+            "crop_size": 0,  # side of the model's face crops, pixels; 0: as prepared
+            "crops_in_memory_gb": 4.0,  # larger datasets are decoded during training
         }
     )
     config.optimizer = ConfigDict(
@@ -60,9 +60,9 @@ def get_config(**sections: dict) -> ConfigDict:
             "nesterov": False,
             "weight_decay": 5e-4,
             "decay": "all",  # parameters, or "kernels": no biases, norms and graph matrices
-            "clip_norm": 0.0,  # largest norm of the whole gradient; 0: any
-            # or "cosine"; "steps": falls at each milestone; "plateau": where the training loss
-            # has not fallen for `patience` epochs
+            "clip_norm": 0.0,  # largest global norm of the gradient; 0: any
+            # or "cosine"; "steps": times lr_factor at each milestone; "plateau": times lr_factor if
+            # the training loss has not decreased for `patience` epochs
             "schedule": "constant",
             "lr_milestones": (),
             "patience": 10,
@@ -74,13 +74,13 @@ def get_config(**sections: dict) -> ConfigDict:
     config.train = ConfigDict(
         {
             "batch_size": 128,
-            "microbatches": 1,  # into which a batch is divided to save memory; gradients are summed
+            "microbatches": 1,  # parts of a batch, to save memory; gradients are accumulated
             "repeats_per_epoch": 1,  # times each clip is repeated per epoch
             "epochs": 400,
             "checkpoint_every_epochs": 10,
             "eval_every_epochs": 1,  # epochs from one evaluation to the next
-            # "best": the weights with the lowest loss on the validation clips, where the protocol
-            # has such beside those that it scores
+            # or "best": the weights with the lowest loss on the validation clips, if the protocol
+            # has validation clips
             "select_checkpoint": "last",
         }
     )
@@ -90,13 +90,13 @@ def get_config(**sections: dict) -> ConfigDict:
             "folds": 10,  # 0: leave one subject out; of "cross_database" see fer_jax.data.folds
             "mode": "strided",  # or "block", "balanced"
             "seed": 0,
-            "repeats": 1,  # of the cross-validation, with other folds and seeds
+            "repeats": 1,  # of the cross-validation, with different folds and seeds
         }
     )
     config.evaluation = ConfigDict(
         {
             "mc_samples": 100,  # of Monte Carlo dropout
-            "target_accuracy": 0.9,  # of the predictions not abstained from; sets the threshold
+            "target_accuracy": 0.9,  # of predictions without abstention; sets the threshold
         }
     )
     for name, fields in {"model": {}, "augment": {"enabled": False}, **sections}.items():
@@ -109,8 +109,8 @@ def set_dataset(config: ConfigDict, system: str, dataset: str, suffix: str = "")
 
     Args:
       system: prefix of the experiment's name.
-      dataset: what messages, reports and figures call the dataset.
-      suffix: of the name, e.g. of a variant.
+      dataset: name of the dataset in messages, reports and figures.
+      suffix: of the experiment's name, e.g. for a variant.
     """
     if not dataset or "/" in dataset:
         raise ValueError(f"dataset {dataset!r} has no usable name: name it as the folder in data/")
@@ -119,10 +119,10 @@ def set_dataset(config: ConfigDict, system: str, dataset: str, suffix: str = "")
 
 
 def choose(variants: dict, variant: str):
-    """Looks a variant up in the table of a recipe.
+    """Returns a variant of a recipe.
 
     Raises:
-      ValueError: there is none of this name.
+      ValueError: the variant is unknown.
     """
     if variant not in variants:
         raise ValueError(f"variant {variant!r} is unknown: use one of {list(variants)}")

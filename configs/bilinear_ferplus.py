@@ -4,7 +4,7 @@ Prepare: python -m preprocess ferplus --source DIR --out data/ferplus
 Run:     python run.py --config configs/bilinear_ferplus.py:vgg16,bilinear,vad
 Variants: one of :vgg16 :resnet50 :small, of :bilinear :global, of :vad :va, joined by commas
 Paper:   RMSE / MAE / r of valence, arousal and dominance, share within 1; the networks for two
-         dimensions were trained out of those for three.
+         dimensions start from those for three.
   vgg16,global,vad       .95684 .69693 .88706 | .72218 .52767 .84867 | .71722 .53520 .81796 | 81.03%
   vgg16,bilinear,vad     .90108 .63394 .90054 | .67111 .47746 .87071 | .68155 .48778 .83787 | 85.00%
   resnet50,global,vad    .86386 .61081 .90916 | .68851 .49335 .86440 | .67653 .48890 .84289 | 84.72%
@@ -13,14 +13,14 @@ Paper:   RMSE / MAE / r of valence, arousal and dominance, share within 1; the n
   vgg16,bilinear,va      .87395 .61468 .90713 | .65678 .46290 .87674 | 84.75%
   resnet50,global,va     .84067 .59136 .91488 | .66772 .47654 .87444 | 85.60%
   resnet50,bilinear,va   .74111 .50712 .93418 | .57488 .39182 .90796 | 89.26%
-Ours:    small: a small VGG from scratch on faces of 48 pixels. The others begin with random
-         weights; the paper's with those of VGG-Face (VGG16) or VGGFace2 (ResNet50). To begin with
-         ImageNet's: --config.pretrained=WEIGHTS.safetensors --config.model.pixels=imagenet
-         (ResNet50: timm/resnet50.tv_in1k); with ours for three dimensions:
+Ours:    small: a small VGG from scratch on faces of 48 pixels. The others start from random
+         weights, the paper's from VGG-Face (VGG16) or VGGFace2 (ResNet50). To start from
+         ImageNet: --config.pretrained=WEIGHTS.safetensors --config.model.pixels=imagenet
+         (ResNet50: timm/resnet50.tv_in1k); from ours for three dimensions:
          --config.pretrained=runs/bilinear_vgg16_bilinear_vad/model
 Cost:    100 epochs of 28,559 faces of 224 pixels: a GPU; small: under an hour on 2 CPU cores
          (docs/results.md).
-The paper's dominance labels are not those of its norms (docs/data/datasets.md): ours deviate less.
+The paper's dominance labels differ from its norms (docs/data/datasets.md); ours vary less.
 """
 
 from configs.recipes import bilinear_cnn

@@ -1,15 +1,15 @@
-"""3D Inception-ResNet with landmarks trained on three of four databases, scored on the fourth.
+"""3D Inception-ResNet with landmarks trained on three of four databases, evaluated on the fourth.
 
 Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops299 --crops 299,
          and mmi, fera and disfa alike
 Run:     python run.py --config configs/ir3d_cross.py:DATASET
 Variants: :ckplus :mmi :fera :disfa, or :DATASET,plain (without landmarks) :DATASET,still (2-D)
-Paper:   67.52 CK+, 54.76 MMI, 41.93 GEMEP-FERA, 40.51 DISFA, trained on everybody:
+Paper:   67.52 CK+, 54.76 MMI, 41.93 GEMEP-FERA, 40.51 DISFA, trained on all subjects:
          --config.protocol.folds=0
-Ours:    every fifth person of the datasets trained on is held out, to choose the abstain threshold
-         on and to show how much uncertainty rises on the unseen dataset.
+Ours:    every fifth subject of the training datasets is held out, to choose the abstain threshold
+         and to compare the uncertainty with that on the unseen dataset.
 Cost:    as configs/ir3d_ckplus.py
-Clips of a class that the others do not show (contempt of CK+, neutral of DISFA, relief of
+Clips of a class that the others lack (contempt of CK+, neutral of DISFA, relief of
 GEMEP-FERA) are left out and counted.
 """
 

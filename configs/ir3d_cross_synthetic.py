@@ -1,12 +1,12 @@
-"""A small 3D Inception-ResNet trained on two synthetic datasets, scored on a third.
+"""A small 3D Inception-ResNet trained on two synthetic datasets, evaluated on a third.
 
 They differ in people, drawing, camera and classes: studio (contempt, no neutral), film (neutral)
-and cartoon (joy for happiness, and relief). Clips of a class that the other two do not show are
-left out and counted.
+and cartoon (joy for happiness, and relief). Clips of a class that the other two lack are left out
+and counted.
 Prepare: python -m preprocess synthetic --database studio --crops 96 \\
              --out data/synthetic_studio_crops96, and film and cartoon alike
 Run:     python run.py --config configs/ir3d_cross_synthetic.py
-Variants: :studio :film :cartoon (the one that is scored)
+Variants: :studio :film :cartoon (the evaluated dataset)
 Paper:   none.
 """
 

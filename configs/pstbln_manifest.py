@@ -1,8 +1,8 @@
-"""PST-BLN on your own clips, prepared in data/NAME: searches the topology on all people but one.
+"""PST-BLN on your own clips, prepared in data/NAME: searches the topology on all subjects but one.
 
 Prepare: python -m preprocess manifest --source FILE.csv --out data/NAME
 Run:     python run.py --config configs/pstbln_manifest.py:NAME
-Then:    python run.py --config runs/pstbln_NAME/found.py (leaves out every person in turn)
+Then:    python run.py --config runs/pstbln_NAME/found.py (leave one subject out)
 Variants: :NAME
 Paper:   none. Ours: as configs/stbln_manifest.py, at most 4 layers of 4 blocks, 20 epochs a stage.
 """

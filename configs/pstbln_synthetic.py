@@ -2,7 +2,7 @@
 
 Prepare: python -m preprocess synthetic --out data/synthetic
 Run:     python run.py --config configs/pstbln_synthetic.py
-Then:    python run.py --config runs/pstbln_synthetic/found.py (trains what was found from scratch)
+Then:    python run.py --config runs/pstbln_synthetic/found.py (trains the result from scratch)
 Paper:   none. At most 4 layers of 4 blocks, minutes on 2 CPU cores.
 """
 

@@ -2,7 +2,7 @@
 
 Prepare: python -m preprocess ravdess --source DIR --out data/ravdess
 Run:     python run.py --config configs/stbln_ravdess.py
-Paper:   none; the dataset is free (Zenodo record 3255102), so anyone can repeat the figure.
+Paper:   none; the dataset is free (Zenodo record 3255102), so anyone can reproduce the figure.
 """
 
 from configs.recipes import st_bln

@@ -4,7 +4,7 @@ Prepare: python -m preprocess oulu --source DIR --out data/oulu_crops64 --crops 
 Run:     python run.py --config configs/stcnlstm_oulu.py
 Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
 Paper:   93.45 +- 0.43 (STC-NLSTM; 84.72, 88.98, 90.12, 87.28 in the order above), apparently with
-         folds of sequences: compare --config.protocol.name=by_sequence with these.
+         folds of sequences: compare with --config.protocol.name=by_sequence.
 Cost:    40 trainings of 500 epochs; a batch needs 1.5 GB for the first layer's maps alone (a GPU).
 """
 

@@ -3,7 +3,7 @@
 Prepare: python -m preprocess synthetic --out data/synthetic_crops --crops 64
 Run:     python run.py --config configs/stcnlstm_synthetic.py
 Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
-Paper:   none. Minutes on 2 CPU cores. The peak is in the middle: DenseNet sees that frame.
+Paper:   none. Minutes on 2 CPU cores. The peak is in the middle: DenseNet takes that frame.
 """
 
 from configs.recipes import stc_nlstm

@@ -1,4 +1,4 @@
-"""A small STC-NLSTM that finds the action units of synthetic faces (18), fixed disjoint people.
+"""A small STC-NLSTM for the 18 action units of synthetic faces, fixed subject-disjoint splits.
 
 Prepare: python -m preprocess synthetic --out data/synthetic_crops --crops 64
 Run:     python run.py --config configs/stcnlstm_synthetic_units.py

@@ -1,1 +1,1 @@
-"""All that waits for a GPU, in one command: `python -m benchmarks.gpu`."""
+"""All measurements that need a GPU, in one command: `python -m benchmarks.gpu`."""

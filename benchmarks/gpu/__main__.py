@@ -1,15 +1,15 @@
-"""Measures on a GPU, within minutes, all that cannot be measured without one.
+"""Runs all measurements that need a GPU, within minutes.
 
     python -m benchmarks.gpu                    # 8 minutes at most
-    python -m benchmarks.gpu --skip-done        # goes on with what is left
-    python -m benchmarks.gpu --only ST-BLN MC   # rows whose name has one of these in it
-    python -m benchmarks.gpu --small            # every row at a toy size, on a CPU too
+    python -m benchmarks.gpu --skip-done        # resumes with the remaining rows
+    python -m benchmarks.gpu --only ST-BLN MC   # rows whose name contains one of these
+    python -m benchmarks.gpu --small            # every row at a toy size, also on a CPU
 
-Rows run in the order of their worth, in a process of their own that ends with a row that crashes
-or takes too long; the next row gets a new one. Results are written as they come, to
-OUT/results.jsonl, and as a table to OUT/table.md, which is printed last.
+The most important rows run first, in a separate process; after a row that crashes or takes too
+long, a new process starts. Each result is written at once to OUT/results.jsonl and to the table in
+OUT/table.md, which is printed at the end.
 
-Needs jax, flax, optax, numpy, ml_collections, and PyTorch for the mirrors. No dataset is read.
+Needs jax, flax, optax, numpy, ml_collections, and PyTorch for the mirrors, but no dataset.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=pathlib.Path, help="folder of the results (default: runs/gpu)"
     )
-    parser.add_argument("--minutes", type=_positive, default=8.0, help="to stop after (default 8)")
-    parser.add_argument("--skip-done", action="store_true", help="goes on with earlier results")
+    parser.add_argument("--minutes", type=_positive, default=8.0, help="time limit (default 8)")
+    parser.add_argument("--skip-done", action="store_true", help="resumes earlier results")
     parser.add_argument(
         "--only", nargs="+", default=[""], metavar="TEXT",
-        help="rows whose name has one of these in it",
+        help="rows whose name contains one of these",
     )  # fmt: skip
     parser.add_argument("--small", action="store_true", help="toy sizes, for a CPU")
     options = parser.parse_args(arguments)
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     if book.rows and not options.skip_done:
-        sys.exit(f"error: {out} has results: add --skip-done to go on, or name another --out")
+        sys.exit(f"error: {out} has results: add --skip-done to resume, or name another --out")
     done = {row for row, status in book.statuses.items() if status == "done"}
     names = [name for name in worker.LIMITS if any(text in name for text in options.only)]
     if not names:
@@ -71,7 +71,7 @@ def _positive(text: str) -> float:
 
 
 def _run(name: str, process: worker.Worker, book: results.Book, deadline: float) -> None:
-    """Runs one row and writes what it yields, each as it comes."""
+    """Runs one row and writes each result at once."""
     left = deadline - time.monotonic()
     if left < LEAST:
         print(f"[{name}] not started: the time is over", flush=True)

@@ -1,4 +1,4 @@
-"""What the device can do at most: a large copy, a large product of matrices."""
+"""Peak rates of the device: a large copy, a large matrix product."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PRECISIONS = {  # name -> dtype, precision of the product
     "TF32": ("float32", "tensorfloat32"),
     "bfloat16": ("bfloat16", "default"),
 }
-_LOOPS = 8  # in one call, so that the time of the call does not count
+_LOOPS = 8  # in one call, so that the overhead of a call is negligible
 
 
 def measure(small: bool) -> Iterator[dict]:
-    """Yields gigabytes a second of a copy and tera-operations a second of products."""
+    """Yields the rates of a copy and of products."""
     device = jax.devices()[0]
     yield {
         "what": "device", "value": device.device_kind, "unit": f"{jax.device_count()} of them",
@@ -35,7 +35,7 @@ def measure(small: bool) -> Iterator[dict]:
 
 @functools.cache
 def copy_rate(small: bool) -> float:
-    """Bytes a second, read and written."""
+    """Returns bytes per second, read and written."""
     x = jnp.ones(2**20 if small else 2**28)  # 1 GiB
     shift = jax.jit(lambda x: x + 1, donate_argnums=0)
     seconds = []
@@ -50,7 +50,7 @@ def copy_rate(small: bool) -> float:
 
 @functools.cache
 def product_rate(name: str, small: bool) -> float:
-    """Operations a second of a product of square matrices; a key of `PRECISIONS`."""
+    """Returns operations per second of a product of square matrices in a key of `PRECISIONS`."""
     side = 256 if small else 8192
     dtype, precision = PRECISIONS[name]
     rng = np.random.default_rng(0)

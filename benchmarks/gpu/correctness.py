@@ -1,8 +1,8 @@
-"""Whether the device computes what the CPU computes: outputs and gradients of each system.
+"""Correctness of outputs and gradients of each system on the device.
 
-The reference is the PyTorch mirror with the same weights in float64 on the CPU; ours on the CPU, in
-a process of its own, is compared with it too. Inputs are new in every run. What a reduced precision
-may cost is told by the mirror, which runs in the same precision on the same device.
+The reference is the PyTorch mirror with the same weights in float64 on the CPU. Ours on the CPU, in
+a separate process, is compared with it too. Inputs differ in every run. The error of the mirror in
+the same precision on the same device limits the error of ours.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SIZES = {
         {"side": 64}, 4, {"stages": ((4, 1), (4, 1)), "features": 8, "side": 8, "frames": 4}, 2,
     ),
     "STC-NLSTM": ({}, 4, {"channels": (4, 4), "hidden": 4, "frames": 3, "side": 16}, 2),
-    "3D Inception-ResNet": (  # of a toy's few pixels BatchNorm would make bfloat16 noise
+    "3D Inception-ResNet": (  # over few pixels BatchNorm amplifies the noise of bfloat16
         {"side": 99}, 2, {"divisor": 32, "hidden": 4, "side": 49, "batch_norm": False}, 1,
     ),
     "bilinear CNN": (
@@ -48,11 +48,11 @@ PRECISIONS = {  # of our module, of JAX's products; TF32 allowed in the mirror
     "bfloat16": ("bfloat16", "tensorfloat32", True),
 }
 PARTS = ("inference", "training", "gradients")
-# Ours may be off this many times as far as the mirror in the same precision, or as far as `FLOOR`.
-# Beyond `CAP` it must be about as good as the mirror: zeros in place of gradients are off by 1.
+# The error of ours is limited to `TIMES` the mirror's in the same precision, or to `FLOOR`. Above
+# `CAP` it is limited to `ABOUT` the mirror's: zeros instead of gradients have an error of 1.
 TIMES, CAP, ABOUT = 3.0, 0.75, 1.5
 FLOOR = {"float32": 5e-3, "TF32": 1e-2, "bfloat16": 1e-1}
-# What only a CPU may run.
+# Functions for CPUs only.
 CPU_PATHS = (
     (common.TemporalConv, "_strided"),
     (conv2d, "_strided"),
@@ -99,7 +99,7 @@ def _limit(theirs: float, floor: float) -> float:
 
 
 def _compile(pair, name: str, *given):
-    """Ours in one precision, for this device."""
+    """Compiles ours in one precision for this device."""
     dtype, precision, _ = PRECISIONS[name]
     with jax.default_matmul_precision(precision):
         run = jax.jit(pairs.outputs_and_gradients(pair, pair.make(dtype, False)))
@@ -107,7 +107,7 @@ def _compile(pair, name: str, *given):
 
 
 def _mirrors(pair, mirror, name: str, inputs, labels):
-    """The mirror on this device."""
+    """Runs the mirror on this device."""
     device = "cuda" if sides.on_gpu() else "cpu"
     context = contextlib.nullcontext()
     if name == "bfloat16":
@@ -120,7 +120,7 @@ def _mirrors(pair, mirror, name: str, inputs, labels):
 
 
 def _errors(values, true) -> dict[str, float]:
-    """|x - y| / |y| of each part; of the gradients over all parameters together."""
+    """Returns |x - y| / |y| of each part; gradients of all parameters count together."""
     errors = {}
     for part, own, other in zip(PARTS, values, true, strict=True):
         if part != "gradients":
@@ -134,7 +134,7 @@ def _errors(values, true) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _no_cpu_paths():
-    """Makes every function that only a CPU may run raise."""
+    """Makes functions for CPUs raise."""
     with contextlib.ExitStack() as stack:
         for owner, name in CPU_PATHS:
             wrong = AssertionError(f"{name} is for CPUs and was taken on a GPU")
@@ -143,7 +143,7 @@ def _no_cpu_paths():
 
 
 class _Elsewhere:
-    """Ours on the CPU, in a process of its own that works meanwhile."""
+    """Ours on the CPU, in a separate process that runs meanwhile."""
 
     def __init__(self, system: str, options: dict, given):
         self.folder = tempfile.TemporaryDirectory()
@@ -172,7 +172,7 @@ class _Elsewhere:
 
 
 def main() -> None:
-    """Computes on the CPU what the file in a folder gives."""
+    """Runs the case in the file of a folder on the CPU."""
     folder = pathlib.Path(sys.argv[1])
     system, options, given = pickle.loads((folder / "given").read_bytes())
     pair = pairs.SYSTEMS[system](**options)

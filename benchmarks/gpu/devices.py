@@ -1,4 +1,4 @@
-"""One device against `pmap` over all there are: steps of ST-BLN, the same clips a device."""
+"""One device against `pmap` over all devices: steps of ST-BLN with the same clips per device."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import jax
 from benchmarks import pairs, sides
 from benchmarks.gpu.speed import SMALL
 
-BATCH, STEPS = 512, 8  # clips a device; steps a call
+BATCH, STEPS = 512, 8  # clips per device; steps per call
 
 
 def measure(small: bool) -> Iterator[dict]:
-    """Yields clips a second of one device and of all, each in a process of its own."""
+    """Yields clips per second of one device and of all, each in a separate process."""
     count = jax.device_count() if sides.on_gpu() else 2
     alone = None
     for devices in (count,) if small else sorted({1, count}):
@@ -40,7 +40,7 @@ def measure(small: bool) -> Iterator[dict]:
 
 
 def main() -> None:
-    """Measures with all devices that this process sees."""
+    """Measures with all devices visible to this process."""
     small = bool(int(sys.argv[1]))
     batch, steps = (2, 1) if small else (BATCH, STEPS)
     pair = pairs.SYSTEMS["ST-BLN"](**(SMALL["ST-BLN"] if small else {"edges": 181}))

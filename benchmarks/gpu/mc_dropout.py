@@ -1,4 +1,4 @@
-"""100 passes of Monte Carlo dropout, by how many run side by side."""
+"""100 samples of Monte Carlo dropout, by the number computed side by side."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from benchmarks import pairs, sides
 from benchmarks.gpu.speed import SMALL
 from fer_jax import uncertainty
 
-PASSES = 100
+SAMPLES = 100
 CHUNKS = (1, 4, 10, 25, 50, 100)
 
 
-def by_chunk(system: str, batch: int, frames: int, small: bool) -> Iterator[dict]:
-    """Yields the seconds of each number of passes side by side, and the default's last."""
+def by_chunk(system: str, small: bool, *, batch: int, frames: int) -> Iterator[dict]:
+    """Yields the time for each number of samples side by side, the default last."""
     options = {**SMALL[system], "frames": 4} if small else {"frames": frames, "edges": 181}
     pair = pairs.SYSTEMS[system](**options)
     module, variables = pair.make("float32", False), pair.variables()
     x, _ = pair.batch(2 if small else batch)
     x, variables = jax.device_put((x, variables))
     forward = uncertainty.stochastic(module)
-    mc_samples = 10 if small else PASSES
+    mc_samples = 10 if small else SAMPLES
     chunks = (1, 0) if small else (*CHUNKS, 0)
 
     def compile_chunk(chunk):
@@ -45,7 +45,7 @@ def by_chunk(system: str, batch: int, frames: int, small: bool) -> Iterator[dict
             seconds.append(time.perf_counter() - started)
         median = statistics.median(seconds[1:])
         yield {
-            "passes side by side": chunk or "default",
+            "samples side by side": chunk or "default",
             "their inputs, MiB": chunk * x.nbytes / 2**20 if chunk else float("nan"),
             "ms": 1e3 * median,
             "clips/s": len(x) / median,

@@ -1,4 +1,4 @@
-"""Memory of a training step, with and without rematerialisation, and the most clips of a device."""
+"""Memory of a training step, with and without rematerialisation, and largest batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks import pairs, sides
 from benchmarks.gpu.speed import SMALL
 from fer_jax.training.program import memory_bytes
 
-BATCHES = {  # two sizes of a batch each, between which memory grows by the clip
+BATCHES = {  # two batch sizes, whose difference in memory gives that of a clip
     "FER-GCN": (8, 16),
     "STC-NLSTM": (16, 32),
     "3D Inception-ResNet": (8, 16),
@@ -19,7 +19,7 @@ CARDS = (8, 24, 80)  # GiB
 
 
 def measure(system: str, small: bool) -> Iterator[dict]:
-    """Yields the memory of a step and of each further clip, stored and rematerialised."""
+    """Yields the memory of a step and of each further clip, without and with rematerialisation."""
     pair = pairs.SYSTEMS[system](**(SMALL[system] if small else {}))
     batches, remats = ((1,), (True,)) if small else (BATCHES[system], (False, True))
     ways = [(remat, batch) for remat in remats for batch in batches]

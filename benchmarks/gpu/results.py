@@ -1,4 +1,4 @@
-"""Results of the rows: written line by line, read again, and drawn up as a table."""
+"""Results of the rows: written line by line, read, and formatted as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECTIONS = {  # first word of a row's name -> heading
     "correct": "Correctness: relative error |x - y| / |y| against the mirror in float64 on the CPU",
     "speed": "Speed against the PyTorch mirror",
     "compiled": "Speed against the mirror under torch.compile",
-    "MC": "100 passes of Monte Carlo dropout, by the passes that run side by side",
+    "MC": "100 samples of Monte Carlo dropout, by the number computed side by side",
     "folds": "10 folds side by side and one after another",
     "memory": "Memory of a training step, bfloat16",
     "search": "A PST-BLN search of 6 stages",
@@ -24,12 +24,12 @@ class Book:
     """The results in one folder.
 
     Args:
-      folder: is made where it is missing.
+      folder: created if it is missing.
       kind: of the sizes, "full" or "small"; results of the other kind are refused.
 
     Attributes:
-      rows: results of each row, in the order in which they came.
-      statuses: how each row ended, "done" or why it did not.
+      rows: results of each row, in the order of arrival.
+      statuses: outcome of each row, "done" or the reason of its failure.
 
     Raises:
       OSError: the folder cannot be written.
@@ -42,7 +42,7 @@ class Book:
         self.statuses: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "results.jsonl"
-        with self._path.open("a"):  # fails here rather than after the first row
+        with self._path.open("a"):  # fails before the first row
             pass
         text = self._path.read_text(errors="replace")
         for line in text.splitlines():
@@ -50,7 +50,7 @@ class Book:
         self._torn = bool(text) and not text.endswith("\n")  # a run was killed while it wrote
 
     def begin(self, row: str) -> None:
-        """Forgets what an earlier run left of a row."""
+        """Discards the results of an earlier run of a row."""
         self._write({"row": row, "kind": self.kind, "begin": True})
 
     def add(self, row: str, result: dict) -> None:
@@ -58,11 +58,11 @@ class Book:
         self._write({"row": row, "result": result})
 
     def end(self, row: str, status: str, seconds: float) -> None:
-        """Writes how a row ended."""
+        """Writes the outcome of a row."""
         self._write({"row": row, "status": status, "seconds": round(seconds, 1)})
 
     def table(self) -> str:
-        """Markdown: a table for each kind of row, and what became of the rows without results."""
+        """Returns Markdown: a table for each kind of row, and the rows that failed."""
         parts = []
         for word, heading in SECTIONS.items():
             rows = {row: results for row, results in self.rows.items() if row.startswith(word)}
@@ -107,7 +107,7 @@ class Book:
 
 
 def line(result: dict) -> str:
-    """One result in words, for a log."""
+    """Formats one result for a log."""
     return ", ".join(f"{name} {_text(value)}" for name, value in result.items())
 
 

@@ -14,7 +14,7 @@ STAGES = ((5,), (10,), (10, 5), (10, 10), (10, 10, 5), (10, 10, 10))
 
 
 def measure(small: bool) -> Iterator[dict]:
-    """Yields seconds of each stage, then of all at the paper's epochs."""
+    """Yields the seconds of each stage, then of all with the paper's epochs."""
     config = pstbln_ckplus.get_config()
     ours = search.Ours(config)
     compiling, rates, started = 0.0, [], time.perf_counter()

@@ -31,7 +31,7 @@ SMALL = {  # options of the pairs
         "batch_norm": False,
     },
     "bilinear CNN": {"side": 8, "features": 4, "stages": ((4, 1),)},
-}
+}  # fmt: skip
 
 
 def against_mirror(
@@ -41,7 +41,7 @@ def against_mirror(
 
     Args:
       system: key of `pairs.SYSTEMS`.
-      small: a toy of the same layers instead, one precision.
+      small: uses a toy of the same layers, in one precision.
       batch, steps: see `sides.Ours`.
       options: of the pair.
     """
@@ -51,7 +51,7 @@ def against_mirror(
 def against_compiled(
     system: str, small: bool, *, batch: int, steps: int, **options
 ) -> Iterator[dict]:
-    """The same against the mirror under `torch.compile`."""
+    """Yields the same against the mirror under `torch.compile`."""
     compiler = "eager" if small else "inductor"  # the first only traces
     yield from _measure(system, small, batch, steps, options, compiler)
 
@@ -90,9 +90,9 @@ def _measure(system, small, batch, steps, options, compiler) -> Iterator[dict]:
         del ours, mirrors
 
 
-@functools.cache  # rows of `--small` share toys
+@functools.cache  # rows with `--small` share toys
 def _compiled(pair: pairs.Pair, batch: int, steps: int, dtypes: tuple[str, ...]) -> dict:
-    """What `sides.Ours.prepare` takes, for each dtype; all compiled side by side."""
+    """Compiles the arguments of `sides.Ours.prepare` for each dtype in parallel."""
     networks = [sides.Ours(pair, batch, steps, dtype) for dtype in dtypes]
     calls = [call for ours in networks for call in (ours.compile_forward, ours.compile_step)]
     programs = iter(sides.side_by_side(calls))
@@ -100,12 +100,12 @@ def _compiled(pair: pairs.Pair, batch: int, steps: int, dtypes: tuple[str, ...])
 
 
 def forget() -> None:
-    """Lets go of the compiled programs of earlier rows."""
+    """Frees the compiled programs of earlier rows."""
     _compiled.cache_clear()
 
 
 def _shares(ours: sides.Ours, what: str, seconds: float, ceiling: str, small: bool) -> dict:
-    """What share of the device's ceilings a call reaches, as the compiler counts its work."""
+    """Share of the device's ceilings reached by a call."""
     rate = ceilings.product_rate(ceiling, small)
     return {
         "of the product's ceiling": f"{ours.flops[what] / seconds / rate:.0%}",

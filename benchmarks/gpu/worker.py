@@ -1,4 +1,4 @@
-"""The process that measures: it can be killed without losing the results of other rows."""
+"""The measuring process, which can be killed without losing the results of other rows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import time
 import traceback
 from collections.abc import Iterator
 
-# Names, and the most seconds a row may take, in the order of their worth. What they measure stands
-# in `rows.MEASURES`, which imports JAX and PyTorch.
+# Names of the rows and their time limits in seconds, the most important first. `rows.MEASURES` has
+# their functions and imports JAX and PyTorch.
 LIMITS = {
     "ceilings of the device": 60,
     "correct: ST-BLN": 90,
@@ -58,11 +58,11 @@ LIMITS = {
 
 
 class Worker:
-    """Runs rows in a process of its own, started when it is first needed.
+    """Runs rows in a separate process, which starts with the first row.
 
     Args:
       small: toy sizes.
-      rows: name of the module that measures; only the process imports it.
+      rows: name of the module with the functions; only the process imports it.
     """
 
     def __init__(self, small: bool, rows: str = "benchmarks.gpu.rows"):
@@ -79,7 +79,7 @@ class Worker:
 
         Args:
           name: key of `LIMITS`.
-          seconds: left for it and all rows after it.
+          seconds: left for it and all later rows.
         """
         if self.process is None or not self.process.is_alive():
             self._stop()
@@ -103,13 +103,13 @@ class Worker:
             if kind == "end":
                 return
             if kind == "status":
-                self._stop()  # an error of the device may stick to its process
+                self._stop()  # an error of the device may persist in its process
             yield kind, content
             if kind == "status":
                 return
 
     def _start(self) -> None:
-        # Both libraries share the memory of one device: JAX shall not take three quarters of it.
+        # PyTorch needs memory of the same device, of which JAX would reserve three quarters.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         if self.small:  # compiling takes most of the time
             os.environ["XLA_FLAGS"] = (
@@ -117,24 +117,24 @@ class Worker:
             )
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
-        # no daemon: it starts processes of its own
+        # Not a daemon: it starts processes of its own.
         self.process = context.Process(target=_serve, args=(other, self.small, self.rows))
         self.process.start()
         other.close()
 
     def _stop(self) -> None:
-        """Ends the process and all that it has started."""
+        """Ends the process and those it has started."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.kill()  # before it has made itself a group
+            self.process.kill()  # if it has no group of its own yet
             self.process.join()
             self.pipe.close()
         self.process = self.pipe = None
 
 
 def _serve(pipe, small: bool, module: str) -> None:
-    os.setpgrp()  # so that what it starts ends with it
+    os.setpgrp()  # processes it starts end with it
     rows = importlib.import_module(module)
     rows.set_up(small)
     while True:

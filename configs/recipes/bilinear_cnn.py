@@ -4,9 +4,9 @@ Paper: Zhou, Kong, Fowlkes, Chen & Lei, "Fine-grained facial expression analysis
 emotion model", arXiv 1805.01024. The paper's: FER+ faces enlarged to 224 pixels, VGG16 or ResNet50
 from weights for faces, SGD with momentum 0.9, learning rate 0.001 halved every 20 epochs, 100
 epochs, dropout 0.3, the official division of FER+.
-Ours: batches of 50 and weight decay 5e-4 (the authors' code has these, the paper is silent),
-ResNet50 cut to 512 channels for bilinear pooling, the epoch with the best validation loss, and the
-starting weights: random, ImageNet's or those of another run.
+Ours: batches of 50 and weight decay 5e-4 (from the authors' code, the paper is silent), ResNet50
+cut to 512 channels for bilinear pooling, the epoch with the best validation loss, and initial
+weights that are random, from ImageNet or from another run.
 """
 
 from ml_collections import ConfigDict
@@ -33,15 +33,15 @@ def get_config(trunk: str, pooling: str, dimensions: str) -> ConfigDict:
         "pooling": pooling,  # "global", "bilinear", or "fc": fc6 and fc7 of VGG16
         "compact": "full",  # or "triangle", "reduced", "low_rank", see the model
         "features": 512,  # units between the bilinear feature and the output; 0: none
-        "reduced": 100,  # channels that "reduced" leaves
+        "reduced": 100,  # channels left by "reduced"
         "rank": 8,  # of each output's matrix with "low_rank", even
-        "reference_grad": False,  # slope of the root as in the authors' code
-        "label_mean": 5.0,  # that outputs begin with
+        "reference_grad": False,  # derivative of the root as in the authors' code
+        "label_mean": 5.0,  # initial bias of the outputs
         "dropout": 0.3,
-        "size": 224,  # pixels of a side to which faces are enlarged; 0: as they are
-        # of the paper's weights, "vggface" or "vggface2"; "imagenet" with ImageNet's
+        "size": 224,  # side to which faces are enlarged, pixels; 0 keeps them
+        # "vggface" or "vggface2" for the paper's weights, "imagenet" for ImageNet's
         "pixels": pixels,
-        "gray": True,  # FER+ has no colour, so it is taken out of other faces
+        "gray": True,  # FER+ is gray, so other faces are converted
         "mirrored": True,  # averages the outputs for a face and its mirror image
         "stages": (),  # of the trunk; (): the paper's
         "batch_norm": False,  # of VGG16

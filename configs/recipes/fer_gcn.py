@@ -5,15 +5,15 @@ Networks", ICPR 2020. The paper's: 16 frames, crops of 224 out of 256 pixels, 25
 with BatchNorm from ImageNet weights, SGD at 0.001, weight decay 5e-5, 120 epochs, mirrored and
 brightened crops, 10 subject folds, the ablations of table V.
 Ours, where the paper is silent: batches of 4 clips, momentum 0.9, a constant learning rate,
-brightness and contrast within 20%, ReLU behind the reduction to 256, dropout 0.2 in front of the
-classifier (MC dropout needs some), which frames are taken.
+brightness and contrast within 20%, ReLU after the reduction to 256, dropout 0.2 before the
+classifier (for MC dropout), the selection of frames.
 """
 
 from ml_collections import ConfigDict
 
 from configs import base
 
-# Table V: number of graph modules, whether frames are weighted, name in tables.
+# Table V: number of graph modules, fusion by intensity, name in tables.
 VARIANTS = {
     "full": (2, True, "FER-GCN"),
     "vgg16": (0, False, "VGG16"),
@@ -21,7 +21,7 @@ VARIANTS = {
     "modules2": (2, False, "VGG16 + 2 modules"),
     "modules3": (3, False, "VGG16 + 3 modules"),
 }
-# Which frames are taken of a clip: of those that end with the peak up to the last one.
+# Frame rules; clips of these datasets end at the peak.
 RULES = {"ckplus": "uniform", "oulu": "uniform"}
 
 

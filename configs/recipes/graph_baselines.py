@@ -1,9 +1,9 @@
 """ST-GCN, AGCN and DGNN as the ST-BLN paper compares them: on landmarks, with ST-BLN's recipe.
 
 Papers: Yan, Xiong & Lin, AAAI 2018 (ST-GCN); Shi et al., CVPR 2019 (AGCN, DGNN). The ST-BLN paper
-(Heidari & Iosifidis, MMSP 2021, tables I to III) gives their figures and no recipe of their own.
-The paper's: depth and widths as ST-BLN. Ours: recipe, frames and protocol as ST-BLN has them on the
-same data, no dropout.
+(Heidari & Iosifidis, MMSP 2021, tables I to III) gives their figures but no separate recipe.
+The paper's: depth and widths as ST-BLN. Ours: recipe, frames and protocol of ST-BLN on the same
+data, no dropout.
 """
 
 import importlib
@@ -13,13 +13,13 @@ from ml_collections import ConfigDict
 
 
 def get_config(model: str, method: str, prefix: str, dataset: str) -> ConfigDict:
-    """A baseline under the protocol and the recipe of ST-BLN on a dataset.
+    """A baseline with the protocol and the recipe of ST-BLN on a dataset.
 
     Args:
       model: key of `fer_jax.systems.SYSTEMS`.
       method: name in tables.
       prefix: of the experiment's name, before the name of the dataset.
-      dataset: of a config `stbln_DATASET`, else the name of own clips, see stbln_manifest.py.
+      dataset: of a config `stbln_DATASET`, or the name of own clips, see stbln_manifest.py.
     """
     config = _st_bln(dataset)
     config.name, config.method = f"{prefix}_{dataset}", method

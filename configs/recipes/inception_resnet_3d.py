@@ -2,13 +2,13 @@
 
 Paper: Hasani & Mahoor, "Facial Expression Recognition Using Enhanced Deep 3D Convolutional Neural
 Networks", CVPRW 2017. The paper's: 10 frames of 299 pixels, SGD with momentum 0.9 at 0.01, weight
-decay 1e-4, an LSTM of 200 units, 5 subject folds, which frames are taken of each dataset, and the
+decay 1e-4, an LSTM of 200 units, 5 subject folds, the selection of frames for each dataset, and the
 cross-database experiment.
 Ours, where the paper is silent: widths as in Inception-ResNet v1 (its figure 2 is not legible),
-BatchNorm, batches of 8, 100 epochs, a constant learning rate, no augmentation, dropout 0.2 in front
-of the LSTM. The cross-database experiment holds out every fifth person of the datasets trained on,
-to choose the abstain threshold on and to show how much uncertainty rises on the unseen dataset;
-`--config.protocol.folds=0` trains on everybody, as the paper does.
+BatchNorm, batches of 8, 100 epochs, a constant learning rate, no augmentation, dropout 0.2 before
+the LSTM. The cross-database experiment holds out every fifth subject of the training datasets, to
+choose the abstain threshold and to compare the uncertainty with that on the unseen dataset;
+`--config.protocol.folds=0` trains on all subjects, as in the paper.
 """
 
 from ml_collections import ConfigDict
@@ -21,7 +21,7 @@ VARIANTS = {
     "plain": ({"landmarks": False}, "3D Inception-ResNet"),
     "still": ({"landmarks": False, "still": True}, "2D Inception-ResNet"),
 }
-# Which frames the paper takes of each dataset (section 4.1).
+# Frame rules of the paper for each dataset (section 4.1).
 RULES = {
     "ckplus": "last", "mmi": "pieces", "fera": "pieces", "disfa": "pieces",
     "synthetic_studio": "last", "synthetic_film": "apex_pieces",
@@ -30,10 +30,10 @@ RULES = {
 MODEL = {
     "name": "inception_resnet_3d",
     "version": "v1",  # or "v2": widths of Inception-ResNet-v2
-    "divisor": 1,  # of all widths but the LSTM's
-    "landmarks": True,  # weight the shortcuts
+    "divisor": 1,  # of all widths except the LSTM's
+    "landmarks": True,  # weights the shortcuts by the landmarks
     "outside": 0.0,  # weight far from all landmarks
-    "factorised": 3,  # frames that 1x7, 7x1, 1x3 and 3x1 kernels span
+    "factorised": 3,  # frames spanned by 1x7, 7x1, 1x3 and 3x1 kernels
     "still": False,  # True: frame by frame, no LSTM
     "residual_scale": (1.0, 1.0, 1.0),  # (0.17, 0.1, 0.2) if training diverges
     "batch_norm": True,
@@ -65,11 +65,11 @@ def get_config(dataset: str, variant: str = "full") -> ConfigDict:
 
 
 def get_cross(dataset: str, others, variant: str = "full") -> ConfigDict:
-    """The cross-database experiment: trained on other datasets.
+    """The cross-database experiment.
 
     Args:
-      dataset: to be evaluated.
-      others: names of those to train on.
+      dataset: for evaluation.
+      others: names of the training datasets.
       variant: key of `VARIANTS`.
     """
     config = get_config(dataset, variant)

@@ -1,19 +1,19 @@
-"""PST-BLN: grows the topology of ST-BLN instead of taking given widths.
+"""PST-BLN: searches the topology of ST-BLN progressively.
 
 Paper: Heidari & Iosifidis, "Progressive Spatio-Temporal Bilinear Network with Monte Carlo Dropout
 for Landmark-based Facial Expression Recognition with Uncertainty Estimation", MMSP 2021,
 section III-C. The paper's: blocks of 5 channels, both thresholds 1e-4, and the recipe of ST-BLN for
-every stage. Ours: the limits on layers and blocks, far above what the paper found, and that the
-search sees only the training clips of the first fold.
+every stage. Ours: the limits on layers and blocks, far above the paper's topologies, and the
+restriction of the search to the training clips of the first fold.
 """
 
 from ml_collections import ConfigDict
 
 SEARCH = {
-    "enabled": False,  # True: grows the topology instead of taking model.widths
-    "epochs": 400,  # of every stage; the fine-tuning at the end takes train.epochs
-    "block_size": 5,  # channels that a layer begins with and gains at a time
-    "width_threshold": 1e-4,  # least relative fall of the training loss by a block
+    "enabled": False,  # True: searches the topology instead of using model.widths
+    "epochs": 400,  # of every stage; the final fine-tuning takes train.epochs
+    "block_size": 5,  # channels of a block
+    "width_threshold": 1e-4,  # smallest relative decrease of the training loss by a block
     "depth_threshold": 1e-4,  # and by a layer
     "max_layers": 10,
     "max_blocks": 50,  # of a layer
@@ -25,7 +25,7 @@ def grown(config: ConfigDict, **search) -> ConfigDict:
 
     Args:
       config: of an experiment "stbln_DATASET".
-      search: fields of `SEARCH` that differ; `epochs` is else that of `train`.
+      search: fields that differ from `SEARCH`.
     """
     config.name = f"p{config.name}"
     config.method = "PST-BLN"
@@ -34,5 +34,5 @@ def grown(config: ConfigDict, **search) -> ConfigDict:
 
 
 def grown_small(config: ConfigDict, epochs: int) -> ConfigDict:
-    """The same with few layers and blocks, which takes minutes."""
+    """The same with few layers and blocks, in minutes."""
     return grown(config, epochs=epochs, max_layers=4, max_blocks=4)

@@ -3,12 +3,12 @@
 Paper: Heidari & Iosifidis, "Progressive Spatio-Temporal Bilinear Network with Monte Carlo Dropout
 for Landmark-based Facial Expression Recognition with Uncertainty Estimation", MMSP 2021.
 The paper's, for CK+ and Oulu-CASIA: 7 layers, the first and the last three frames, SGD at 0.1 with
-momentum 0.9 and weight decay 5e-4, batches of 128, 400 epochs, 10 subject folds, dropout 0.2 behind
-every layer, 100 passes of MC dropout. Its values for AFEW are in configs/stbln_afew.py.
+momentum 0.9 and weight decay 5e-4, batches of 128, 400 epochs, 10 subject folds, dropout 0.2 after
+every layer, 100 MC samples. Its values for AFEW are in configs/stbln_afew.py.
 Ours, where the paper is silent or its code differs: kernels of 9 frames (they give the published
 number of parameters), no Nesterov momentum, weight decay of every parameter, a constant learning
-rate, and each edge of the landmark graph once (`--config.data.graph=reference` repeats edges as the
-published code does).
+rate, and each edge of the landmark graph once (`--config.data.graph=reference` repeats edges as in
+the published code).
 """
 
 from ml_collections import ConfigDict
@@ -30,7 +30,7 @@ AUGMENT = {
     "enabled": False,  # the paper augments AFEW only
     "noise": 10.0,  # standard deviation, pixels of a frame 500 wide
     "degrees": 18.0,  # rotation about the nose, uniform in +- this
-    "time_reverse": False,  # reverses time instead of mirroring, as the published code
+    "time_reverse": False,  # reverses time instead of mirroring, as in the published code
 }
 
 
@@ -50,7 +50,7 @@ def get_config(dataset: str) -> ConfigDict:
 
 
 def get_small(dataset: str, frames: int, epochs: int) -> ConfigDict:
-    """Ours, for data without a published recipe: frames spread over the clip, a falling rate."""
+    """Ours, for data without a published recipe: evenly spaced frames, a cosine schedule."""
     config = get_config(dataset)
     config.data.frames, config.data.frame_rule = frames, "uniform"
     config.optimizer.schedule = "cosine"

@@ -1,20 +1,20 @@
-"""STC-NLSTM: a 3D CNN whose maps of every layer a nested LSTM reads.
+"""STC-NLSTM: a 3D CNN with a nested LSTM over the maps of all layers.
 
 Paper: Yu, Liu, Liu & Deng, "Spatio-temporal convolutional features with nested LSTM for facial
 expression recognition", Neurocomputing 317, 2018. The paper's: crops of 64 pixels, 18 frames (CK+,
 BP4D) or 22, the last one repeated in short clips, 5 layers of 64 channels, learning rate 0.0025 and
 after 300 epochs 0.000025, 500 epochs, weight decay 0.0015, seven angles and mirroring, 10 folds in
-4 repeats, its other inference modes and depths (the variants).
+4 repeats, its ablations (the variants).
 Ours, where the paper is silent: 128 units in every LSTM, SGD with momentum 0.9, batches of 64, an
-"iteration" read as an epoch, weight decay of kernels alone, gradients cut at norm 5, folds divided
-by subject. The paper has no dropout; MC dropout needs some: `--config.model.dropout=0.5`.
+"iteration" taken as an epoch, weight decay of kernels only, gradients clipped at norm 5, folds by
+subject. The paper has no dropout; for MC dropout set e.g. `--config.model.dropout=0.5`.
 """
 
 from ml_collections import ConfigDict
 
 from configs import base
 
-# The paper's other ways to read the maps, its baseline, and its study of the depth.
+# The paper's ablations of the nesting, its baseline, and its depths.
 VARIANTS = {
     "full": ({}, "STC-NLSTM"),
     "stc": ({"nesting": "none"}, "STC"),
@@ -27,7 +27,7 @@ VARIANTS = {
 }
 NESTED = {"name": "stc_nlstm", "channels": (64,) * 5, "hidden": 128, "nesting": "nested"}
 DENSENET121 = {"blocks": (6, 12, 24, 16), "growth": 32, "initial": 64}
-# DenseNet sees the peak only: at the end of these, else in the middle.
+# DenseNet takes only the peak: at the end of these, otherwise in the middle.
 PEAKS = {"ckplus": (3, "last"), "oulu": (3, "last")}
 
 
@@ -37,7 +37,7 @@ def get_config(dataset: str, variant: str = "full", frames: int = 22) -> ConfigD
     Args:
       dataset: name under which it is prepared, with crops of 64 pixels.
       variant: key of `VARIANTS`.
-      frames: of a clip, but for DenseNet, which sees the peak only.
+      frames: of a clip; DenseNet takes only the peak.
     """
     fields, method = base.choose(VARIANTS, variant)
     own = DENSENET121 if variant == "densenet" else NESTED
@@ -46,7 +46,7 @@ def get_config(dataset: str, variant: str = "full", frames: int = 22) -> ConfigD
         augment={
             **base.CROP_AUGMENT,
             "enabled": True,
-            "angles": (-7.5, -5.0, -2.5, 0.0, 2.5, 5.0, 7.5),  # one of these a clip
+            "angles": (-7.5, -5.0, -2.5, 0.0, 2.5, 5.0, 7.5),  # one of these per clip
         },
     )
     base.set_dataset(config, "stcnlstm", dataset, "" if variant == "full" else f"_{variant}")
@@ -65,17 +65,17 @@ def get_config(dataset: str, variant: str = "full", frames: int = 22) -> ConfigD
 
 
 def get_small(dataset: str, variant: str = "full") -> ConfigDict:
-    """Ours: a small network on 8 frames, once through the folds, minutes on 2 CPU cores."""
+    """Ours: a small network on 8 frames, without repeats of the folds, minutes on 2 CPU cores."""
     config = get_config(dataset, variant, frames=8)
     config.data.path = f"data/{dataset}_crops"
-    config.model.dropout = 0.2  # in front of the classifier, for MC dropout
+    config.model.dropout = 0.2  # for MC dropout
     if variant == "densenet":
         config.model.update({"blocks": (2, 4, 4, 2), "growth": 8, "initial": 16})
     else:
         config.model.channels = (16,) * len(config.model.channels)
         config.model.hidden = 32
-    config.optimizer.name = "adam"  # begins to learn earlier
-    # at 0.001 networks without BatchNorm do not begin to learn from some first weights
+    config.optimizer.name = "adam"  # the loss decreases earlier
+    # At 0.001 some initialisations without BatchNorm never leave chance level.
     config.optimizer.learning_rate = 0.001 if variant == "densenet" else 0.0003
     config.optimizer.lr_milestones, config.optimizer.lr_factor = (24,), 0.1
     config.train.batch_size, config.train.epochs = 8, 30
