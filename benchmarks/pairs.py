@@ -6,14 +6,12 @@ makes a pair of a given size.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import torch
 
@@ -126,10 +124,6 @@ def _st_bln(frames=4, edges=309, widths=st_bln.WIDTHS, dropout=0.2, classes=CLAS
         lambda rng, batch: 10 * rng.standard_normal((batch, frames, edges, 2), np.float32),
         lambda x: (channels_first(x),),
     )
-
-
-def _pst_bln(frames: int = 4, edges: int = 309, widths=PST_BLN_WIDTHS) -> Pair:
-    return _st_bln(frames, edges, widths)
 
 
 def _baseline(kind: str) -> Callable[..., Pair]:
@@ -251,7 +245,7 @@ def _bilinear_head(compact="full", side=14) -> Pair:
 
 SYSTEMS: dict[str, Callable[..., Pair]] = {
     "ST-BLN": _st_bln,
-    "PST-BLN": _pst_bln,
+    "PST-BLN": functools.partial(_st_bln, widths=PST_BLN_WIDTHS),
     **{system: _baseline(kind) for system, kind in BASELINES.items()},
     "FER-GCN": _fer_gcn,
     "STC-NLSTM": _stc_nlstm,
@@ -259,58 +253,3 @@ SYSTEMS: dict[str, Callable[..., Pair]] = {
     "bilinear CNN": _bilinear_cnn,
     "bilinear head": _bilinear_head,
 }
-
-
-def outputs_and_gradients(pair: Pair, module: nn.Module) -> Callable:
-    """Makes `(variables, inputs, labels) -> (inference, training, gradients)` of ours.
-
-    These are outputs in inference, and outputs and gradients in training, with statistics of the
-    batch. Dropout is off in both.
-    """
-
-    def run(variables, inputs, labels):
-        def loss(params):
-            outputs, _ = module.apply(
-                {**variables, "params": params}, inputs, train=True, dropout=False,
-                mutable=["batch_stats"],
-            )  # fmt: skip
-            return pair.loss(outputs.astype(jnp.float32), labels), outputs
-
-        (_, training), gradients = jax.value_and_grad(loss, has_aux=True)(variables["params"])
-        return module.apply(variables, inputs, train=False), training, gradients
-
-    return run
-
-
-def mirror_outputs_and_gradients(
-    pair: Pair, mirror: torch.nn.Module, inputs, labels, autocast=None
-):
-    """Returns the same of a mirror; gradients have PyTorch's names.
-
-    Args:
-      mirror: on its device; inputs are moved there and cast to its precision.
-      autocast: a context, see `torch.autocast`, or None.
-    """
-    autocast = autocast or contextlib.nullcontext()
-    own = next(mirror.parameters())
-    tensors = [each.to(own.device, own.dtype) for each in pair.to_mirror(inputs)]
-    labels = torch.from_numpy(labels).to(own.device)
-    mirror.eval()
-    with torch.no_grad(), autocast:
-        inference = mirror(*tensors)
-    mirror.train()
-    for part in mirror.modules():
-        if isinstance(part, torch.nn.Dropout):
-            part.eval()
-    with autocast:
-        training = mirror(*tensors)
-    wide = training if own.dtype == torch.float64 else training.float()
-    pair.mirror_loss(wide, labels).backward()
-    if pair.task == "dimensional":  # of clips, as ours in inference
-        inference = inference.mean(1)
-    gradients = {
-        name: parameter.grad.double().cpu().numpy()
-        for name, parameter in mirror.named_parameters()
-        if parameter.requires_grad
-    }
-    return (*(each.detach().double().cpu().numpy() for each in (inference, training)), gradients)

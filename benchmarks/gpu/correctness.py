@@ -16,32 +16,28 @@ import subprocess
 import sys
 import tempfile
 import unittest.mock
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 
 from benchmarks import pairs, sides
+from benchmarks.gpu.toys import TOYS
 from benchmarks.torch_mirrors.weights import names_of
 from fer_jax.layers import common, conv2d, conv3d
 
-# Options of the pair and batch, then those of `--small`.
-SIZES = {
-    "ST-BLN": ({"frames": 16, "edges": 181}, 8, {"frames": 5, "edges": 7, "widths": (4,)}, 3),
-    "PST-BLN": ({"frames": 16, "edges": 181}, 8, {"frames": 9, "edges": 7, "widths": (6, 4)}, 3),
-    "AGCN": ({"frames": 16}, 8, {"widths": (4, 8)}, 2),
-    "FER-GCN": (
-        {"side": 64}, 4, {"stages": ((4, 1), (4, 1)), "features": 8, "side": 8, "frames": 4}, 2,
-    ),
-    "STC-NLSTM": ({}, 4, {"channels": (4, 4), "hidden": 4, "frames": 3, "side": 16}, 2),
-    "3D Inception-ResNet": (  # over few pixels BatchNorm amplifies the noise of bfloat16
-        {"side": 99}, 2, {"divisor": 32, "hidden": 4, "side": 49, "batch_norm": False}, 1,
-    ),
-    "bilinear CNN": (
-        {"side": 96, "features": 64}, 8, {"side": 8, "features": 4, "stages": ((4, 1), (6, 1))}, 3,
-    ),
-}  # fmt: skip
+SIZES = {  # options of the pair, batch
+    "ST-BLN": ({"frames": 16, "edges": 181}, 8),
+    "PST-BLN": ({"frames": 16, "edges": 181}, 8),
+    "AGCN": ({"frames": 16}, 8),
+    "FER-GCN": ({"side": 64}, 4),
+    "STC-NLSTM": ({}, 4),
+    "3D Inception-ResNet": ({"side": 99}, 2),
+    "bilinear CNN": ({"side": 96, "features": 64}, 8),
+}
 PRECISIONS = {  # of our module, of JAX's products; TF32 allowed in the mirror
     "float32": ("float32", "highest", False),
     "TF32": ("float32", "tensorfloat32", True),
@@ -62,8 +58,7 @@ CPU_PATHS = (
 
 def measure(system: str, small: bool) -> Iterator[dict]:
     """Yields the relative errors of outputs and gradients in every precision."""
-    full, batch, little, few = SIZES[system]
-    options, batch = (little, few) if small else (full, batch)
+    options, batch = (TOYS[system], 2) if small else SIZES[system]
     pair, seed = pairs.SYSTEMS[system](**options), int.from_bytes(os.urandom(2), "little")
     inputs, labels = pair.batch(batch, seed)
     variables = pair.variables(seed)
@@ -73,7 +68,7 @@ def measure(system: str, small: bool) -> Iterator[dict]:
             functools.partial(_compile, pair, name, variables, inputs, labels) for name in names
         )
         mirror = pair.loaded_mirror(variables).double()
-        true = pairs.mirror_outputs_and_gradients(pair, mirror, inputs, labels)
+        true = mirror_outputs_and_gradients(pair, mirror, inputs, labels)
         for name, program in zip(names, programs, strict=True):
             *outputs, gradients = jax.tree.map(np.asarray, program(variables, inputs, labels))
             own = _errors((*outputs, names_of(mirror)(gradients)), true)
@@ -93,6 +88,61 @@ def measure(system: str, small: bool) -> Iterator[dict]:
             yield {"precision": "float32 on the CPU", **own}
 
 
+def outputs_and_gradients(pair: pairs.Pair, module: nn.Module) -> Callable:
+    """Makes `(variables, inputs, labels) -> (inference, training, gradients)` of ours.
+
+    These are outputs in inference, and outputs and gradients in training, with statistics of the
+    batch. Dropout is off in both.
+    """
+
+    def run(variables, inputs, labels):
+        def loss(params):
+            outputs, _ = module.apply(
+                {**variables, "params": params}, inputs, train=True, dropout=False,
+                mutable=["batch_stats"],
+            )  # fmt: skip
+            return pair.loss(outputs.astype(jnp.float32), labels), outputs
+
+        (_, training), gradients = jax.value_and_grad(loss, has_aux=True)(variables["params"])
+        return module.apply(variables, inputs, train=False), training, gradients
+
+    return run
+
+
+def mirror_outputs_and_gradients(
+    pair: pairs.Pair, mirror: torch.nn.Module, inputs, labels, autocast=None
+):
+    """Returns the same of a mirror; gradients have PyTorch's names.
+
+    Args:
+      mirror: on its device; inputs are moved there and cast to its precision.
+      autocast: a context, see `torch.autocast`, or None.
+    """
+    autocast = autocast or contextlib.nullcontext()
+    own = next(mirror.parameters())
+    tensors = [each.to(own.device, own.dtype) for each in pair.to_mirror(inputs)]
+    labels = torch.from_numpy(labels).to(own.device)
+    mirror.eval()
+    with torch.no_grad(), autocast:
+        inference = mirror(*tensors)
+    mirror.train()
+    for part in mirror.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.eval()
+    with autocast:
+        training = mirror(*tensors)
+    wide = training if own.dtype == torch.float64 else training.float()
+    pair.mirror_loss(wide, labels).backward()
+    if pair.task == "dimensional":  # of clips, as ours in inference
+        inference = inference.mean(1)
+    gradients = {
+        name: parameter.grad.double().cpu().numpy()
+        for name, parameter in mirror.named_parameters()
+        if parameter.requires_grad
+    }
+    return (*(each.detach().double().cpu().numpy() for each in (inference, training)), gradients)
+
+
 def _limit(theirs: float, floor: float) -> float:
     """Largest error of ours, given that of the mirror."""
     return min(max(TIMES * theirs, floor), max(CAP, ABOUT * theirs))
@@ -102,7 +152,7 @@ def _compile(pair, name: str, *given):
     """Compiles ours in one precision for this device."""
     dtype, precision, _ = PRECISIONS[name]
     with jax.default_matmul_precision(precision):
-        run = jax.jit(pairs.outputs_and_gradients(pair, pair.make(dtype, False)))
+        run = jax.jit(outputs_and_gradients(pair, pair.make(dtype, False)))
         return run.lower(*given).compile(sides.quick())
 
 
@@ -114,7 +164,7 @@ def _mirrors(pair, mirror, name: str, inputs, labels):
         context = torch.autocast(device, torch.bfloat16)
     sides.allow_tf32(PRECISIONS[name][2])
     try:
-        return pairs.mirror_outputs_and_gradients(pair, mirror.to(device), inputs, labels, context)
+        return mirror_outputs_and_gradients(pair, mirror.to(device), inputs, labels, context)
     finally:
         sides.allow_tf32(True)
 
@@ -176,7 +226,7 @@ def main() -> None:
     folder = pathlib.Path(sys.argv[1])
     system, options, given = pickle.loads((folder / "given").read_bytes())
     pair = pairs.SYSTEMS[system](**options)
-    run = jax.jit(pairs.outputs_and_gradients(pair, pair.make("float32", False)))
+    run = jax.jit(outputs_and_gradients(pair, pair.make("float32", False)))
     found = jax.tree.map(np.asarray, run(*given))
     (folder / "found").write_bytes(pickle.dumps(found))
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import jax
 
 from benchmarks import pairs, sides
-from benchmarks.gpu.speed import SMALL
+from benchmarks.gpu.toys import TOYS
 
 BATCH, STEPS = 512, 8  # clips per device; steps per call
 
@@ -43,7 +43,7 @@ def main() -> None:
     """Measures with all devices visible to this process."""
     small = bool(int(sys.argv[1]))
     batch, steps = (2, 1) if small else (BATCH, STEPS)
-    pair = pairs.SYSTEMS["ST-BLN"](**(SMALL["ST-BLN"] if small else {"edges": 181}))
+    pair = pairs.SYSTEMS["ST-BLN"](**(TOYS["ST-BLN"] if small else {"edges": 181}))
     ours = sides.Ours(pair, batch * jax.device_count(), steps)
     ours = ours.prepare(*sides.side_by_side((ours.compile_forward, ours.compile_step)))
     seconds = [ours.step() for _ in range(2 if small else 8)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import jax
 
 from benchmarks import pairs, sides
-from benchmarks.gpu.speed import SMALL
+from benchmarks.gpu.toys import TOYS
 from fer_jax import uncertainty
 
 SAMPLES = 100
@@ -19,7 +19,7 @@ CHUNKS = (1, 4, 10, 25, 50, 100)
 
 def by_chunk(system: str, small: bool, *, batch: int, frames: int) -> Iterator[dict]:
     """Yields the time for each number of samples side by side, the default last."""
-    options = {**SMALL[system], "frames": 4} if small else {"frames": frames, "edges": 181}
+    options = {**TOYS[system], "frames": 4} if small else {"frames": frames, "edges": 181}
     pair = pairs.SYSTEMS[system](**options)
     module, variables = pair.make("float32", False), pair.variables()
     x, _ = pair.batch(2 if small else batch)

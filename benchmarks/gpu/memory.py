@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 
 from benchmarks import pairs, sides
-from benchmarks.gpu.speed import SMALL
+from benchmarks.gpu.toys import TOYS
 from fer_jax.training.program import memory_bytes
 
 BATCHES = {  # two batch sizes, whose difference in memory gives that of a clip
@@ -20,7 +20,7 @@ CARDS = (8, 24, 80)  # GiB
 
 def measure(system: str, small: bool) -> Iterator[dict]:
     """Yields the memory of a step and of each further clip, without and with rematerialisation."""
-    pair = pairs.SYSTEMS[system](**(SMALL[system] if small else {}))
+    pair = pairs.SYSTEMS[system](**(TOYS[system] if small else {}))
     batches, remats = ((1,), (True,)) if small else (BATCHES[system], (False, True))
     ways = [(remat, batch) for remat in remats for batch in batches]
     programs = sides.side_by_side(

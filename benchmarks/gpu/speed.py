@@ -11,27 +11,11 @@ import torch
 
 from benchmarks import pairs, sides
 from benchmarks.gpu import ceilings
+from benchmarks.gpu.toys import TOYS
 
 GOAL = 1.2
 DTYPES = {"TF32": "float32", "bfloat16": "bfloat16"}  # ceiling -> dtype of the networks
 REPEATS = 5
-SMALL = {  # options of the pairs
-    "ST-BLN": {"frames": 4, "edges": 7, "widths": (4,)},
-    "PST-BLN": {"frames": 4, "edges": 7, "widths": (4,)},
-    "AGCN": {"widths": (4,)},
-    "ST-GCN": {"widths": (4,)},
-    "DGNN": {"widths": (4,)},
-    "FER-GCN": {"stages": ((4, 1),), "features": 4, "side": 8, "frames": 2},
-    "STC-NLSTM": {"channels": (4,), "hidden": 4, "frames": 2, "side": 16},
-    "3D Inception-ResNet": {
-        "divisor": 32,
-        "hidden": 4,
-        "side": 49,
-        "frames": 2,
-        "batch_norm": False,
-    },
-    "bilinear CNN": {"side": 8, "features": 4, "stages": ((4, 1),)},
-}  # fmt: skip
 
 
 def against_mirror(
@@ -58,7 +42,7 @@ def against_compiled(
 
 def _measure(system, small, batch, steps, options, compiler) -> Iterator[dict]:
     if small:
-        batch, steps, options = 2, 1, SMALL[system]
+        batch, steps, options = 2, 1, TOYS[system]
     pair = pairs.SYSTEMS[system](**options)
     dtypes = dict(list(DTYPES.items())[: 1 if small else 2])
     started = time.perf_counter()

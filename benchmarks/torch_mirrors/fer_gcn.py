@@ -170,11 +170,8 @@ def _vgg_names(tree: dict) -> dict[str, np.ndarray]:
 
 def _graph_module(prefix: str, part: dict) -> dict[str, np.ndarray]:
     named = {f"{prefix}.W": np.asarray(part["kernel"])}
-    for direction, suffix in (("forward", ""), ("backward", "_reverse")):
-        leaves = part["bilstm"][direction]
-        named[f"{prefix}.bilstm.weight_ih_l0{suffix}"] = np.asarray(leaves["kernel"]).T
-        named[f"{prefix}.bilstm.weight_hh_l0{suffix}"] = np.asarray(leaves["recurrent"]).T
-        named[f"{prefix}.bilstm.bias_ih_l0{suffix}"] = np.asarray(leaves["bias"])
+    for direction, suffix in (("forward", "l0"), ("backward", "l0_reverse")):
+        named |= weights.lstm_leaves(f"{prefix}.bilstm", part["bilstm"][direction], suffix)
     return named
 
 

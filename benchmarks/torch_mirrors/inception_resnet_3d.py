@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.torch_mirrors.weights import LSTM_LEAVES, named_leaves, without_second_bias
+from benchmarks.torch_mirrors.weights import lstm_leaves, named_leaves, without_second_bias
 from fer_jax.systems.inception_resnet_3d.network import WIDTHS
 
 SQUARE, FIVE, POINT = (3, 3), (5, 5), (1, 1)
@@ -172,12 +172,11 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
     named = {}
     for name, part in tree.items():
         if name == "lstm":
-            for leaf, array in part.items():
-                named[f"lstm.{LSTM_LEAVES[leaf]}_l0"] = np.asarray(array).T
+            named |= lstm_leaves(name, part)
         elif name == "head":
             named |= named_leaves(name, part)
         else:
             for unit, leaves in part.items():
                 path = re.sub(r"branch(\d)_(\d)_(\w+)", r"branches.\1.\2.\3", unit)
                 named |= named_leaves(f"{name}.{path}", leaves)
-    return {name: np.ascontiguousarray(array) for name, array in named.items()}
+    return named

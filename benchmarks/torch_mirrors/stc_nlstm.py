@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.torch_mirrors.weights import LSTM_LEAVES, named_leaves, without_second_bias
+from benchmarks.torch_mirrors.weights import lstm_leaves, named_leaves, without_second_bias
 
 WIDTHS = (64, 64, 64, 64, 64)
 NORMED, POOLED = (1, 2), (1, 2, 4)  # convolutions with BatchNorm; convolutions before pooling
@@ -105,12 +105,10 @@ def torch_names(tree: dict) -> dict[str, np.ndarray]:
             index = name.removeprefix("t_lstm")
             prefix = f"t_lstms.{int(index) - 1}" if index.isdigit() else name
             for level, leaves in part.items():
-                row = int(level.removeprefix("level")) - 1
-                for leaf, array in leaves.items():
-                    named[f"{prefix}.{LSTM_LEAVES[leaf]}_l{row}"] = np.asarray(array).T
+                named |= lstm_leaves(prefix, leaves, f"l{int(level.removeprefix('level')) - 1}")
         else:
             named |= named_leaves(name, part)
-    return {name: np.ascontiguousarray(array) for name, array in named.items()}
+    return named
 
 
 def _frames(volume):

@@ -52,6 +52,14 @@ def named_leaves(prefix: str, leaves: dict) -> dict[str, np.ndarray]:
     return named
 
 
+def lstm_leaves(prefix: str, leaves: dict, suffix: str = "l0") -> dict[str, np.ndarray]:
+    """Renames one LSTM; the suffix has PyTorch's layer and direction."""
+    return {
+        f"{prefix}.{LSTM_LEAVES[name]}_{suffix}": np.ascontiguousarray(np.asarray(leaf).T)
+        for name, leaf in leaves.items()
+    }
+
+
 def channels_first(array: np.ndarray, axis: int = 1) -> torch.Tensor:
     """Moves the channels from the last axis to `axis`; the result is contiguous."""
     return torch.from_numpy(np.moveaxis(np.asarray(array), -1, axis).copy(order="C"))

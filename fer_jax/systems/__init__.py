@@ -19,8 +19,10 @@ class System(NamedTuple):
 
     Attributes:
       network_path: its Flax module, below this package.
-      figures_path: the function that draws its own figures, see `experiments.run.run_experiment`;
-        empty for none.
+      figures_path: the function that draws its own figures; empty for none. It takes the module,
+        the function `batch -> model inputs`, the work directory of a finished run, the dataset, the
+        evaluated folds, and indices of evaluated clips, the best or most certain prediction first.
+        It yields names, figures and captions.
     """
 
     network_path: str

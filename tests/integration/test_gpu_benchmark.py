@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch", reason="the PyTorch mirrors need torch: pip
 
 from benchmarks import pairs  # noqa: E402
 from benchmarks.gpu import __main__ as command  # noqa: E402
-from benchmarks.gpu import correctness, results, rows, worker  # noqa: E402
+from benchmarks.gpu import results, rows, worker  # noqa: E402
+from benchmarks.gpu.toys import TOYS  # noqa: E402
 
 KINDS = (  # a row of each kind, with the smallest toys
     "ceilings of the device", "correct: ST-BLN", "speed: ST-BLN, T=4, B=128", "folds side by side",
@@ -83,11 +84,10 @@ def test_every_row_is_measured():
     assert set(rows.MEASURES) == set(worker.LIMITS)
 
 
-@pytest.mark.parametrize("system", correctness.SIZES)
+@pytest.mark.parametrize("system", TOYS)
 def test_toys_of_every_system_fit_their_mirrors(system):
-    options, batch = correctness.SIZES[system][2:]
-    pair = pairs.SYSTEMS[system](**options)
-    inputs, labels = pair.batch(batch)
+    pair = pairs.SYSTEMS[system](**TOYS[system])
+    inputs, labels = pair.batch(2)
     init = functools.partial(pair.make("float32", False).init, train=False)
     shapes = jax.eval_shape(init, jax.random.key(0), inputs)
     mirror = pair.loaded_mirror(jax.tree.map(lambda leaf: np.zeros(leaf.shape, "f"), shapes))

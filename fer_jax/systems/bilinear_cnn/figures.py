@@ -28,18 +28,7 @@ def figures(
     folds: list[Fold],
     indices: list[int],
 ) -> Iterator[tuple[str, Figure, str]]:
-    """Draws the feature maps of the paper's figures 7 and 8 of a finished run.
-
-    Args:
-      module: the model.
-      features: `batch -> model inputs`.
-      workdir: of the run, with the weights of its folds.
-      clips, folds: the dataset and its evaluated folds.
-      indices: evaluated clips, the best prediction first.
-
-    Yields:
-      Name, figure and caption.
-    """
+    """Draws the feature maps of the paper's figures 7 and 8, see `systems.System`."""
     best, worst = images.best_and_worst(indices)
     shown = {}
     for fold in folds:  # one at a time: weights are large

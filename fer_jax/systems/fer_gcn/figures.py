@@ -29,18 +29,7 @@ def figures(
     folds: list[Fold],
     indices: list[int],
 ) -> Iterator[tuple[str, Figure, str]]:
-    """Draws the paper's figures 3 and 4 of a finished run.
-
-    Args:
-      module: the model; without graph modules nothing is drawn.
-      features: `batch -> model inputs`.
-      workdir: of the run, with the weights of its folds.
-      clips, folds: the dataset and its evaluated folds.
-      indices: evaluated clips; the frames of the first are shown.
-
-    Yields:
-      Name, figure and caption.
-    """
+    """Draws the paper's figures 3 and 4, see `systems.System`; none without graph modules."""
     if not module.modules:
         return
     index = indices[0]

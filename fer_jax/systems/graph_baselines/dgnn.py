@@ -44,12 +44,7 @@ def incidence(edges: Edges, nodes: int) -> tuple[np.ndarray, np.ndarray]:
 class DirectedLayer(nn.Module):
     """One layer of section 5: nodes and edges exchange features, then each is convolved in time.
 
-    Attributes:
-      features: Fo.
-      edges, nodes: the graph.
-      kernel_size, stride: of the convolutions over time and of their residuals.
-      residual: the first layer has none.
-      dtype, axis_name: see `layers.build`.
+    Its fields are those of `layers.graph.GraphLayer`; residuals are convolved in time, too.
     """
 
     features: int

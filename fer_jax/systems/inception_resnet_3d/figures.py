@@ -23,18 +23,7 @@ def figures(
     folds: list[Fold],
     indices: Sequence[int],
 ) -> Iterator[tuple[str, Figure, str]]:
-    """Draws the filters of blocks A and B over the face crops of the most certain clip.
-
-    Args:
-      module: the model; without landmarks nothing is drawn.
-      features: `batch -> model inputs`.
-      workdir, folds: of the run; unused, because filters do not depend on the weights.
-      clips: the dataset.
-      indices: evaluated clips, the most certain first.
-
-    Yields:
-      Name, figure and caption.
-    """
+    """Draws the filters of blocks A and B over the face crops of a clip, see `systems.System`."""
     if not module.landmarks:
         return
     index = int(indices[0])
