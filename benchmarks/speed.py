@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--repeats", type=int, default=0, help="timed calls of each side; of a search, its epochs"
     )
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
-    parser.add_argument("--against", type=pathlib.Path, help="checkout in place of the mirror")
+    parser.add_argument("--against", type=pathlib.Path, help="checkout that replaces the mirror")
     options = parser.parse_args(arguments)
     if unknown := set(options.systems) - set(ROWS):
         parser.error(f"no system {', '.join(sorted(unknown))}: choose from {', '.join(ROWS)}")

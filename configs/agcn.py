@@ -1,6 +1,6 @@
 """AGCN (adaptive graph convolution) on any landmark dataset, with ST-BLN's recipe there.
 
-Prepare: as the docstring of configs/stbln_DATASET.py says, own clips as stbln_manifest.py
+Prepare: see configs/stbln_DATASET.py; for own clips configs/stbln_manifest.py
 Run:     python run.py --config configs/agcn.py:DATASET
 Variants: :afew :buhmap :ckplus :oulu :ravdess :synthetic, else :NAME for own clips in data/NAME
 Paper:   24.21 AFEW, 75.62 Oulu-CASIA, 94.18 CK+ (ST-BLN, tables I to III)

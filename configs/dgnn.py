@@ -1,6 +1,6 @@
 """DGNN (directed graph network) on any landmark dataset, with ST-BLN's recipe there.
 
-Prepare: as the docstring of configs/stbln_DATASET.py says, own clips as stbln_manifest.py
+Prepare: see configs/stbln_DATASET.py; for own clips configs/stbln_manifest.py
 Run:     python run.py --config configs/dgnn.py:DATASET
 Variants: :afew :buhmap :ckplus :oulu :ravdess :synthetic, else :NAME for own clips in data/NAME
 Paper:   32.64 AFEW, 81.46 Oulu-CASIA, 96.02 CK+ (ST-BLN, tables I to III)

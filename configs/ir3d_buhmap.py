@@ -4,7 +4,7 @@ Prepare: python -m preprocess manifest --source MANIFEST.csv --render --crops 96
              --out data/buhmap_crops96 (docs/data/datasets.md)
 Run:     python run.py --config configs/ir3d_buhmap.py
 Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
-Paper:   none. Motion and labels are BUHMAP's; the people are drawn.
+Paper:   none. Motion and labels are BUHMAP's; the faces are drawn.
 """
 
 from configs import ir3d_manifest

@@ -5,7 +5,7 @@ Run:     python run.py --config configs/stcnlstm_mmi.py
 Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
 Paper:   84.53 +- 0.67 (STC-NLSTM; 74.84, 80.39, 81.92, 77.68 in the order above), apparently with
          folds of sequences: compare with --config.protocol.name=by_sequence.
-Cost:    40 trainings of 500 epochs; a batch needs 1.5 GB for the first layer's maps alone (a GPU).
+Cost:    40 trainings of 500 epochs; a batch needs 1.5 GB for the first layer's maps (a GPU).
 The peak is in the middle: DenseNet takes the middle frame, not the last ones.
 """
 

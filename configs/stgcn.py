@@ -1,6 +1,6 @@
 """ST-GCN (spatio-temporal graph convolution) on any landmark dataset, with ST-BLN's recipe there.
 
-Prepare: as the docstring of configs/stbln_DATASET.py says, own clips as stbln_manifest.py
+Prepare: see configs/stbln_DATASET.py; for own clips configs/stbln_manifest.py
 Run:     python run.py --config configs/stgcn.py:DATASET
 Variants: :afew :buhmap :ckplus :oulu :ravdess :synthetic, else :NAME for own clips in data/NAME
 Paper:   28.17 AFEW, 77.08 Oulu-CASIA, 93.64 CK+ (ST-BLN, tables I to III)

@@ -109,7 +109,7 @@ class Worker:
                 return
 
     def _start(self) -> None:
-        # PyTorch needs memory of the same device, of which JAX would reserve three quarters.
+        # JAX would reserve three quarters of the device memory, which PyTorch shares.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         if self.small:  # compiling takes most of the time
             os.environ["XLA_FLAGS"] = (

@@ -2,7 +2,7 @@
 
 They compute what the published code of these systems computes, in the same order and layout
 ([N, C, T, V], one matrix product and one 1x1 convolution per subset, aggregated features
-concatenated in front of a linear layer). Nothing is tuned here. The constant matrices are built
+concatenated before a linear layer). Nothing is tuned here. The constant matrices are built
 element by element, so that they check those of the Flax models.
 
 Modules have the names of the Flax modules; `torch_names` renames their parameters.

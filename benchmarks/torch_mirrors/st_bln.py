@@ -2,7 +2,7 @@
 
 It computes what the published code computes, in the same order and layout ([N, C, T, E], one
 matrix product and one 1x1 convolution per subset, one whole forward pass per dropout sample),
-so that a speed ratio tells what a user of that code would gain. Nothing is tuned here. Modules have
+so that a speed ratio is the gain of a user of that code. Nothing is tuned here. Modules have
 the names of `graph_baselines.GraphLayer`.
 
 Source: Heidari & Iosifidis, "Progressive Spatio-Temporal Bilinear Network with Monte Carlo

@@ -47,7 +47,7 @@ class TwoLevelLSTM(nn.LSTM):
 class STCNLSTM(nn.Module):
     """STC-NLSTM: face crops `[B, 3, T, H, W]` to logits; options as in Flax.
 
-    `frames` and `side` (of a crop) set the size of the layer of 18 units, for nesting "none" alone.
+    `frames` and `side` (of a crop) set the size of the layer of 18 units, for nesting "none" only.
     """
 
     def __init__(self, classes, channels=WIDTHS, hidden=128, nesting="nested", frames=18, side=64):

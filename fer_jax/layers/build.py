@@ -120,7 +120,7 @@ def _make(network: type[nn.Module], fields: dict, **given) -> nn.Module:
 
 
 def check_class(network: type[nn.Module]) -> None:
-    """Raises a ValueError that says what a class lacks for the contract of networks."""
+    """Raises a ValueError that names what a class lacks for the contract of networks."""
     lacks, own = None, _fields(network)
     for field, what in (("classes", "int"), ("axis_name", "str | None = None")):
         if field not in own:

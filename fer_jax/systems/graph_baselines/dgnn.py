@@ -69,7 +69,7 @@ class DirectedLayer(nn.Module):
     def _exchange(self, v: jax.Array, e: jax.Array) -> tuple[jax.Array, jax.Array]:
         """`v' = H_v[v; e S'; e T']`, `e' = H_e[e; v S; v T]`, both from the old v and e.
 
-        Channels of what is exchanged are mixed on the side of the nodes: there are fewer.
+        Channels of exchanged features are mixed on the side of the nodes, which are fewer.
         """
         source, target = incidence(self.edges, self.nodes)
         s = self.param("S", lambda _: jnp.asarray(source))

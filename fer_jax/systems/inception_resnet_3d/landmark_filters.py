@@ -1,4 +1,4 @@
-"""Landmark filters: weights of a shortcut that fall with the distance from the landmarks.
+"""Landmark filters: weights of a shortcut that decrease with the distance from the landmarks.
 
 Source: Hasani & Mahoor, CVPRW 2017 (arXiv 1705.07871), section 3.2 and equation 2; 3D
 Inception-ResNet specification, section 5.

@@ -30,7 +30,6 @@ from fer_jax.training.evaluate import make_evaluate
 from fer_jax.training.program import (
     Program,
     Run,
-    TrainState,
     compile_ahead,
     count_parameters,
     make_program,
@@ -103,7 +102,8 @@ def run_search(setting: Experiment, console: Console) -> dict:
                 files=setting.workdir.stage_training(name),
             )
             _, states, measures = train_stage(setting, stage, work)
-            _save(setting.workdir, topology, states)
+            weights = jax.tree.map(np.asarray, unstack(states.variables, 0))
+            checkpoint.save_weights(setting.workdir.search_weights(topology), weights, {})
             measured.update(measures)
             return measures["loss"]
 
@@ -236,8 +236,3 @@ def _fine_tune(found: Experiment, topology: Topology, rows: list[dict], work: Wo
     )
     evaluate_runs(tuned, [Run(fold, stage_seed(config, stage))], states)
     return rows
-
-
-def _save(workdir: Workdir, topology: Topology, states: TrainState) -> None:
-    variables = jax.tree.map(np.asarray, unstack(states.variables, 0))
-    checkpoint.save_weights(workdir.search_weights(topology), variables, {})
