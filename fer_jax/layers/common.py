@@ -12,6 +12,8 @@ import numpy as np
 # On a GPU: side of a product's tile, parts that fill the multiprocessors, fewest rows of a part.
 _TILE, _PARTS, _LEAST_ROWS = 64, 256, 1024
 
+_MOMENTUM, _EPSILON = 0.9, 1e-5  # of BatchNorm, as in PyTorch
+
 # For kernels [..., in, out]: the fan is taps times output channels.
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -248,13 +250,10 @@ class BatchNorm(nn.Module):
 
     Attributes:
       axis_name: name of the mapped device axis over which statistics are averaged, if any.
-      momentum: weight of the old running statistics in an update.
     """
 
     axis_name: str | None = None
     scale_init: nn.initializers.Initializer = nn.initializers.ones
-    momentum: float = 0.9
-    epsilon: float = 1e-5
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -275,10 +274,10 @@ class BatchNorm(nn.Module):
                 count *= jax.lax.axis_size(self.axis_name)
             var = jnp.maximum(square - jnp.square(mean), 0.0)
             if not self.is_initializing():
-                kept, unbiased = self.momentum, var * (count / max(count - 1, 1))
-                mean_state.value = kept * mean_state.value + (1 - kept) * mean
-                var_state.value = kept * var_state.value + (1 - kept) * unbiased
-        factor = scale * jax.lax.rsqrt(var + self.epsilon)
+                unbiased = var * (count / max(count - 1, 1))
+                mean_state.value = _MOMENTUM * mean_state.value + (1 - _MOMENTUM) * mean
+                var_state.value = _MOMENTUM * var_state.value + (1 - _MOMENTUM) * unbiased
+        factor = scale * jax.lax.rsqrt(var + _EPSILON)
         return (x * factor + (bias - mean * factor)).astype(x.dtype)
 
 

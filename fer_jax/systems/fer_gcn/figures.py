@@ -56,14 +56,13 @@ def figures(
     yield "feature_maps", images.heat_maps(shown, rows, title), caption
 
 
-def weight_curve(weights, motion, title: str = "Expression intensity of the frames") -> Figure:
+def weight_curve(weights, motion) -> Figure:
     """Draws the weight of each step of a clip above the motion of the landmarks.
 
     Args:
       weights: `[R, N]`, the weights of R trained networks, each with sum 1.
       motion: `[N]` mean distance of the landmarks from their position at the first step, in eye
         distances.
-      title: of the figure.
 
     Source: Liu, Zhang & Zhou, ICPR 2020, figure 4 (there through a sigmoid).
     """
@@ -79,7 +78,9 @@ def weight_curve(weights, motion, title: str = "Expression intensity of the fram
     upper.plot(steps, weights.mean(0), "o-", color=MAIN, linewidth=2, markersize=4, label=label)
     lower.plot(steps, motion, "s-", color=ALERT, linewidth=1.6, markersize=4)
     upper.ticklabel_format(axis="y", useOffset=False)
-    dress(upper, y="weight (1: its equal share)", title=title, grid="y")
+    dress(
+        upper, y="weight (1: its equal share)", title="Expression intensity of the frames", grid="y"
+    )
     dress(lower, x="step of the clip", y="landmark motion\n(eye distances)", grid="y")
     lower.set_ylim(bottom=0)
     lower.set_xlim(0.5, len(steps) + 0.5)

@@ -21,14 +21,13 @@ from fer_jax.plotting.style import (
 )
 
 
-def growth_curve(stages: Sequence[Mapping], title: str = "Growth of the network") -> Figure:
+def growth_curve(stages: Sequence[Mapping]) -> Figure:
     """Draws the loss and the number of parameters of every trained topology of a search.
 
     Args:
       stages: one mapping per stage: `topology` (widths), `loss` (nats), `decision` ("new layer",
         "accepted", "rejected" or "fine-tuned"), `layer` ("kept" or "dropped" where it ends) and
         `params_without_U`.
-      title: of the figure.
 
     Source: Heidari & Iosifidis, MMSP 2021, section III.C.
     """
@@ -54,7 +53,7 @@ def growth_curve(stages: Sequence[Mapping], title: str = "Growth of the network"
             upper.scatter(order[chosen], loss[chosen], label=name, zorder=2, **style)
     colours = [MAIN if kept else PALE for kept in standing]
     lower.bar(order, [stage["params_without_U"] for stage in stages], color=colours, width=0.7)
-    dress(upper, y="training loss (nats)", title=title, grid="y")
+    dress(upper, y="training loss (nats)", title="Growth of the network", grid="y")
     dress(
         lower,
         x="topology, in the order of training (grey: removed)",
