@@ -1,12 +1,12 @@
-"""Tiny bundles with random weights, for tests of what a model's output goes through."""
+"""Tiny bundles with initial weights, for tests of what a model's output goes through."""
 
+import jax
 import numpy as np
 
 from fer_jax.data.model_inputs import takes_crops
 from fer_jax.experiments.bundle import Bundle, InputSpec, Record
 from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, make_graph
 from fer_jax.systems import build
-from tests.systems.toys import random_variables
 
 LANDMARKS = {"name": "st_bln", "widths": [4, 4]}
 CROPS = {"name": "fer_gcn", "stages": [[4, 1], [8, 1]], "features": 8, "dropout": 0.5}
@@ -18,7 +18,8 @@ def write_bundle(path, model, classes, threshold, *, rule, seconds, task="classi
     module = build(model, len(classes), graph, frames=4)
     crops = takes_crops(module)
     shape = (1, 4, 28, 28, 3) if crops else (1, 4, len(graph.edges), 2)
-    variables = random_variables(module, np.zeros(shape, np.float32))
+    inputs = np.zeros(shape, np.float32)
+    variables = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(0))
     sizes = {"crop_size": 28, "prepared_size": 32} if crops else {}
     Bundle(
         name="tiny",

@@ -108,6 +108,6 @@ def test_new_dataset_is_prepared(tmp_path, monkeypatch, capsys):
     report = prepare("mine", tmp_path / "source", tmp_path / "out")
     assert report["classes"] == {"rest": 1, "smile": 2} and report["counts"]["dropped"] == 1
     assert set(examples(tmp_path / "out")) == {"p1_rest", "p1_smile", "p2_smile"}
-    assert "--config.name=out" in capsys.readouterr().out
+    assert "stbln_manifest:out" in capsys.readouterr().out
     with pytest.raises(Exception, match="holds no SUBJECT_LABEL.csv"):
         list(MyDataset.clips(None, options_of(MyDataset)))
