@@ -30,14 +30,14 @@ from fer_jax.training import loop, program
 CLIPS, SUBJECTS, CLASSES, FRAMES, FOLDS, BATCH = 327, 118, 7, 4, 10, 128
 
 
-def make_clips(count: int = CLIPS) -> Clips:
+def make_clips(count: int = CLIPS, subjects: int = SUBJECTS) -> Clips:
     """Makes clips of randomly moving faces, by default as many as in CK+."""
     rng = np.random.default_rng(0)
     face = landmarks.MEAN_FACE * 60
     moved = rng.normal(0, 2, (count, FRAMES, 68, 2)) + face + 250
     return Clips(
         clip_ids=[f"clip{index:03d}" for index in range(count)],
-        subjects=[f"s{index * SUBJECTS // CLIPS:03d}" for index in range(count)],
+        subjects=[f"s{index * subjects // count:03d}" for index in range(count)],
         splits=["train"] * count,
         labels=rng.integers(0, CLASSES, count).astype(np.int32),
         landmarks=moved.astype(np.float32),
