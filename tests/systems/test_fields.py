@@ -27,7 +27,7 @@ from fer_jax.systems.st_bln import growth
         ("fer_gcn", {"features": 7}, "features=7: it must be even"),
         ("fer_gcn", {"features": 0}, "features=0: it must lie in 2"),
         ("fer_gcn", {"modules": -1}, "modules=-1: it must lie in 0"),
-        ("fer_gcn", {"stages": ((4, 1), (6, 0))}, r"\(6, 0\) is no \(channels, convolutions\)"),
+        ("fer_gcn", {"stages": ((4, 1), (6, 0))}, r"\(6, 0\) is not a pair \(channels"),
         ("stc_nlstm", {"hidden": 0}, "hidden=0: it must be 1 or more"),
         ("stc_nlstm", {"channels": ()}, r"channels=\(\): give the width of every layer"),
         ("stc_nlstm", {"channels": (4, 0)}, r"channels=\(4, 0\): give the width of every layer"),
