@@ -35,8 +35,8 @@ def figures(
     ]
     title = f"Landmark filters: {clips.clip_ids[index]}"
     caption = (
-        "Weights of the shortcuts of blocks A and B, from 0 (blocked) to 1 (passed unchanged) "
-        "(3D Inception-ResNet paper, figure 3)"
+        "Weights of the shortcuts of blocks A and B, on the scale of the colour bar: 0 blocks, 1 "
+        "passes unchanged (3D Inception-ResNet paper, figure 3)"
     )
     figure = images.heat_maps(shown, rows, title, scale="weight of the shortcut")
     yield "landmark_filters", figure, caption
