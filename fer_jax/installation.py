@@ -10,7 +10,8 @@ _PACKAGE = pathlib.Path(__file__).resolve().parent
 _CLONE = _PACKAGE.parent
 # A wheel has `preprocess` and `configs` inside fer_jax; a clone has them beside it.
 IS_WHEEL = (_PACKAGE / "preprocess").is_dir()
-CONFIGS = (_PACKAGE if IS_WHEEL else _CLONE) / "configs"
+_HOME = _PACKAGE if IS_WHEEL else _CLONE
+CONFIGS, PREPROCESS = _HOME / "configs", _HOME / "preprocess"
 
 
 class NotInstalledError(ImportError):

@@ -9,6 +9,8 @@ import shlex
 
 from fer_jax.installation import train_command
 
+# The configs say the same of crops and folds. Preparation does without ml_collections and cannot
+# load them; tests/preprocess/test_next_command.py compares.
 # Side of the crops that a system's configs expect, pixels, and that of its small configs.
 _CROPS = {"stcnlstm": 64, "fergcn": 256, "ir3d": 299}
 _SMALL_CROPS = {"stcnlstm": 64, "fergcn": 64, "ir3d": 96}

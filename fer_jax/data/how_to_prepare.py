@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_jax.installation import prepare_command
+from fer_jax.installation import PREPROCESS, prepare_command
 
 
 def crops_flag(crop_size: int) -> str:
@@ -13,6 +13,8 @@ def crops_flag(crop_size: int) -> str:
 
 def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> str:
     """Says that a dataset is missing, how to get it and how to prepare it."""
+    own = (PREPROCESS / "datasets" / f"{dataset}.py").is_file()  # else its clips are in a manifest
+    see_help = f"{prepare_command()} {dataset} --help says what it reads"
     listed = (
         "list its clips in a CSV with the columns path,subject,label (and split), "
         "docs/data/own_clips.md"
@@ -33,10 +35,8 @@ def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> st
         "disfa": licensed.format("the owners of DISFA"),
         "ferplus": "Put fer2013new.csv (MIT, github.com/microsoft/FERPlus) and fer2013.csv (for "
         "research; Kaggle, Challenges in Representation Learning) into DIR",
-    }.get("synthetic" if database else dataset, listed[0].upper() + listed[1:])
-    own = ("synthetic", "ravdess", "ckplus", "oulu", "afew", "mmi", "bp4d", "fera", "disfa")
-    own += ("ferplus",)
-    reader = dataset if dataset in own else "manifest"
+    }.get("synthetic" if database else dataset, see_help if own else listed[0].upper() + listed[1:])
+    reader = dataset if own else "manifest"
     reader = f"synthetic --database {database}" if database else reader
     source = {"synthetic": "", "manifest": " --source FILE.csv"}.get(
         reader.split()[0], " --source DIR"

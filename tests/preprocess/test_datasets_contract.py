@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from fer_jax.data import how_to_prepare
 from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.experiments import configs
 from fer_jax.synthetic.clips import write_video
@@ -283,6 +284,14 @@ def test_dataset_that_is_not_prepared_says_how(name):
     message = not_prepared_message(f"data/{name}", name, 48)
     assert CASES[name].owner in message
     assert f"python -m preprocess {name} --source DIR --out data/{name} --crops " in message
+
+
+def test_new_dataset_needs_only_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(how_to_prepare, "PREPROCESS", tmp_path)
+    put(tmp_path / "datasets" / "casme.py")
+    message = not_prepared_message("data/casme", "casme")
+    assert message.endswith("preprocess casme --source DIR --out data/casme")
+    assert "casme --help says what it reads" in message
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.official])

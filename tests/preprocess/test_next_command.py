@@ -10,7 +10,7 @@ from fer_jax.experiments import configs
 from fer_jax.experiments.setup import SEEN
 from preprocess.__main__ import _parser
 from preprocess.datasets import DATASETS
-from preprocess.next_command import next_command
+from preprocess.next_command import _CROPS, _FOLDS, _SMALL_CROPS, next_command
 
 ROOT = pathlib.Path(__file__).parents[2]
 UNITS = ["--config.task=action_units", "--config.data.frame_rule=windows"]
@@ -120,3 +120,13 @@ def test_synthetic_clips_that_end_at_rest_are_cut_about_their_apex(monkeypatch):
     assert "--config.data.dataset=synthetic_film" in flags
     rest = printed(monkeypatch, "synthetic", *arguments[:-1], "studio")[1]
     assert rest == ["--config.data.path=data/y"]
+
+
+def test_tables_of_systems_are_those_of_the_configs():
+    own = {n: importlib.import_module(f"configs.{n}_manifest").get_config("x") for n in _FOLDS}
+    assert {name: config.protocol.folds for name, config in own.items()} == _FOLDS
+    for name, size in _SMALL_CROPS.items():
+        assert SEEN * size <= own[name].data.crop_size <= size
+    for name, size in _CROPS.items():
+        config = importlib.import_module(f"configs.{name}_ckplus").get_config()
+        assert SEEN * size <= config.data.crop_size <= size
