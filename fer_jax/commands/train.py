@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import sys
 
 from absl import flags, logging
@@ -73,7 +74,9 @@ def _parse(own: flags.FlagValues, argv: list[str]) -> None:
         rest = own(_with_path(argv))
         _ = own.config.name  # raises when the file could not be loaded
     except flags.Error as error:
-        sys.exit(f"error: {str(error).splitlines()[-1].strip()}")
+        reason = str(error).splitlines()[-1].strip()
+        # a config that raises is quoted with its exception's class
+        sys.exit("error: " + re.sub(r"^\w+Error: ", "--config: ", reason))
     except OSError as error:
         sys.exit(f"error: --config cannot be loaded: {str(error).splitlines()[-1].strip()}")
     except (AttributeError, KeyError, TypeError) as error:

@@ -22,6 +22,7 @@ from fer_jax.compare import tables
 from fer_jax.experiments import configs, report
 from fer_jax.experiments.run import FAILURES, keep_compiled
 from fer_jax.experiments.workdir import Workdir
+from fer_jax.installation import train_command
 from fer_jax.predict.load import load_model
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import Face, stack_faces
@@ -221,7 +222,7 @@ def _check_names(configs: list[ConfigDict]) -> None:
         if config.task == "action_units":
             raise ConfigError(
                 f"{config.name} has the task {config.task}, but this table compares accuracies; "
-                f"run it with run.py, which writes its own report"
+                f"run it with {train_command()}, which writes its own report"
             )
     if len({config.task for config in configs}) > 1:
         raise ConfigError("some configs classify, others predict dimensions: compare one kind")

@@ -28,7 +28,8 @@ def find(name: str) -> str:
     """Returns the path of a config, with its variant if it has one.
 
     Args:
-      name: `stbln_afew`, `stcnlstm_ckplus:stc`, or the path of a file.
+      name: `stbln_afew`, `stcnlstm_ckplus:stc`, or the path of a file; `configs/stbln_afew.py` is
+        that of a clone, found from anywhere.
 
     Raises:
       ConfigNotFoundError: there is no config of this name, and no such file.
@@ -37,8 +38,9 @@ def find(name: str) -> str:
     file, colon, variant = name.partition(":")
     if pathlib.Path(file).is_file():
         return name
-    stem = pathlib.PurePath(file).name.removesuffix(".py")
-    if file in (stem, f"{stem}.py") and stem in names():
+    path = pathlib.PurePath(file)
+    stem = path.name.removesuffix(".py")
+    if str(path.parent) in (".", "configs") and stem in names():
         return f"{FOLDER / stem}.py{colon}{variant}"
     nearest = difflib.get_close_matches(stem, names(), n=len(names()), cutoff=0.0)
     raise ConfigNotFoundError(f"there is no config {file}\n\n{listing(nearest)}")

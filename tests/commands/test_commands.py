@@ -77,6 +77,7 @@ AFEW = ("--config", "stbln_afew")
         ((), ("name a config, e.g. python run.py --config stbln_synthetic", "stbln_afew")),
         (("--config=stbln_sinthetic",), ("there is no config stbln_sinthetic", "stbln_afew")),
         (("--config", "configs/nothing.py"), ("configs/nothing.py",)),
+        (("--config=stcnlstm_buhmap:no",), ("error: --config: variant 'no' is unknown",)),
         ((*AFEW, "more"), ("unknown argument 'more'",)),
         ((*AFEW, "--workdr=x"), ("Unknown command line flag 'workdr'", "workdir")),
         ((*AFEW, "--config.train.epchs=1"), ('Did you mean "epochs"',)),
