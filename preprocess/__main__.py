@@ -15,7 +15,6 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-from fer_jax.experiments import configs
 from fer_jax.faces import crop
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.installation import NotInstalledError
@@ -42,7 +41,7 @@ def main(arguments: list[str] | None = None, prog: str = _PROG) -> int:
         console.print(Text(_stopped(options), "yellow"), soft_wrap=True)
         return 130
     if done:
-        command = next_command(options, DATASETS[options.dataset], *done, configs.names())
+        command = next_command(options, DATASETS[options.dataset], *done)
         text = f"Prepared in {options.out}. Next:\n  {command}"
         console.print(Text(text), soft_wrap=True)
     return 0

@@ -7,7 +7,7 @@ import itertools
 import pathlib
 import shlex
 
-from fer_jax.installation import train_command
+from fer_jax.installation import CONFIGS, train_command
 
 # The configs say the same of crops and folds. Preparation does without ml_collections and cannot
 # load them; tests/preprocess/test_next_command.py compares.
@@ -18,9 +18,7 @@ _SMALL = ("synthetic", "manifest", "buhmap")  # datasets with small configs
 _FOLDS = {"stbln": 0, "stcnlstm": 3, "fergcn": 3, "ir3d": 5}  # of SYSTEM_manifest
 
 
-def next_command(
-    options: argparse.Namespace, dataset, summary: dict, coded: bool, configs: list[str]
-) -> str:
+def next_command(options: argparse.Namespace, dataset, summary: dict, coded: bool) -> str:
     """Returns the command that trains on a prepared dataset.
 
     Args:
@@ -28,12 +26,11 @@ def next_command(
       dataset: its module, see `datasets`.
       summary: of `report.make_report`.
       coded: whether the clips have codes of action units.
-      configs: names of the configs that exist.
     """
     path = f"--config.data.path={shlex.quote(str(options.out))}"
     if config := getattr(dataset, "CONFIG", ""):
         return f"{train_command()} --config {config} {path}"
-    own = _own_config(options, dataset, configs)
+    own = _own_config(options, dataset)
     system, known = own or (_systems(options)[0], "manifest")
     expected = _SMALL_CROPS if known in _SMALL else _CROPS
     size = ["--config.data.crop_size=0"] if options.crops not in (0, expected.get(system)) else []
@@ -58,14 +55,14 @@ def _systems(options: argparse.Namespace) -> tuple[str, ...]:
     return ("ir3d", *systems) if small or options.crops > 280 else (*systems, "ir3d")
 
 
-def _own_config(options, dataset, configs: list[str]) -> tuple[str, str] | None:
+def _own_config(options, dataset) -> tuple[str, str] | None:
     """Returns system and dataset of the config named after the dataset or its folder, if any."""
     if not getattr(dataset, "has_own_configs", lambda options: True)(options):
         return None
     # a manifest in data/ckplus is trained on with the configs of CK+
     known = [n for n in (options.dataset, options.out.resolve().name) if n != "manifest"]
     pairs = ((s, k) for k, s in itertools.product(known, _systems(options)))
-    return next((pair for pair in pairs if "_".join(pair) in configs), None)
+    return next((pair for pair in pairs if (CONFIGS / f"{'_'.join(pair)}.py").is_file()), None)
 
 
 def _task_flags(options, system: str, summary: dict, coded: bool) -> list[str]:

@@ -171,10 +171,7 @@ def test_core_needs_no_heavy_package(path):
 
 def test_preprocess_uses_only_the_ground_of_the_house():
     for path in sources("preprocess"):
-        ground = {"faces", "synthetic", "progress", "installation"}
-        if path.name == "__main__.py":  # tells which config takes what was prepared
-            ground |= {"experiments"}
-        assert house_rooms(path) <= ground, path
+        assert house_rooms(path) <= {"faces", "synthetic", "progress", "installation"}, path
     for path in [*sources("preprocess"), *sources("fer_jax/faces")]:
         heads = {name.split(".")[0] for name in imports(path)}
         assert not heads & {"torch", "tensorflow", "jax", "flax"}, path

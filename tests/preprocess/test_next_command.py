@@ -6,7 +6,6 @@ import shlex
 
 import pytest
 
-from fer_jax.experiments import configs
 from fer_jax.experiments.setup import SEEN
 from preprocess.__main__ import _parser
 from preprocess.datasets import DATASETS
@@ -21,7 +20,7 @@ def printed(monkeypatch, dataset, *arguments, splits=("train",), subjects=9, cod
     monkeypatch.chdir(ROOT)
     options = _parser().parse_args([dataset, *arguments])
     summary = {"splits": dict.fromkeys(splits, 1), "subjects": subjects}
-    text = next_command(options, DATASETS[dataset], summary, coded, configs.names())
+    text = next_command(options, DATASETS[dataset], summary, coded)
     command = shlex.split(text)
     assert command[:3] == ["python", "run.py", "--config"]
     return command[3], command[4:]
