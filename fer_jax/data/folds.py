@@ -15,20 +15,20 @@ class Fold:
     Attributes:
       name: "holdout", "fold03" or, in a repeated cross-validation, "repeat1_fold03".
       train: clips to train on.
-      evaluate: clips to evaluate on.
+      evaluation: clips to evaluate on.
       validation: clips to choose thresholds on; None where the protocol has no such set.
       repeat: index of the repeat of a cross-validation.
     """
 
     name: str
     train: np.ndarray
-    evaluate: np.ndarray
+    evaluation: np.ndarray
     validation: np.ndarray | None = None
     repeat: int = 0
 
-    def evaluated(self) -> list[np.ndarray]:
+    def evaluation_parts(self) -> list[np.ndarray]:
         """The parts to predict: evaluation and, if there are any, validation clips."""
-        return [part for part in (self.evaluate, self.validation) if part is not None]
+        return [part for part in (self.evaluation, self.validation) if part is not None]
 
 
 def holdout(splits: Sequence[str]) -> list[Fold]:
@@ -190,7 +190,7 @@ def thinned(fold: Fold, ranks, strides: Sequence[int]) -> Fold:
     return dataclasses.replace(
         fold,
         train=every(fold.train, train),
-        evaluate=every(fold.evaluate, evaluated),
+        evaluation=every(fold.evaluation, evaluated),
         validation=every(fold.validation, evaluated),
     )
 

@@ -212,7 +212,7 @@ def _figures(histories: loop.Histories) -> str:
 def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
     """Evaluates trained runs and saves the results for the report; a run then counts as done."""
     clips, variables = experiment.clips, states.variables
-    parts = {"evaluate": [run.fold.evaluate for run in runs]}
+    parts = {"evaluation": [run.fold.evaluation for run in runs]}
     if runs[0].fold.validation is not None:
         parts["validation"] = [run.fold.validation for run in runs]
     results, recalibrated = experiment.evaluate(variables, clips, runs, parts)

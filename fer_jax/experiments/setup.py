@@ -178,7 +178,7 @@ def _make_folds(config: ConfigDict, clips: Clips) -> list[Fold]:
         for fold in make_folds(config.protocol, clips.subjects, clips.splits)
     ]
     for fold in folds:
-        for part, chosen in (("train", fold.train), ("evaluate", fold.evaluate)):
+        for part, chosen in (("train", fold.train), ("evaluate", fold.evaluation)):
             if not len(chosen):
                 raise ValueError(f"{fold.name} has no clip of {config.data.path} to {part} on")
     return folds

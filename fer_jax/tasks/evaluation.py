@@ -84,23 +84,23 @@ def join_folds(clips, folds, results: list[dict], names, summarise) -> Evaluated
 
     Args:
       clips, folds: the dataset, and its evaluated folds.
-      results: one dict of arrays a fold, `evaluate_...` and `validation_...`.
+      results: one dict of arrays a fold, `evaluation_...` and `validation_...`.
       names: of the inference modes to keep.
       summarise: `Task.summarise`.
     """
     per_fold = [
-        {name: result[f"evaluate_{name}"] for name in ("stored", "recalibrated", "samples")}
+        {name: result[f"evaluation_{name}"] for name in ("stored", "recalibrated", "samples")}
         for result in results
     ]
     samples = np.concatenate([fold["samples"] for fold in per_fold], axis=1)
     per_fold = [inference_modes(fold) for fold in per_fold]
-    indices = np.concatenate([fold.evaluate for fold in folds])
+    indices = np.concatenate([fold.evaluation for fold in folds])
     validation = None
     if folds[0].validation is not None:
         validation = clips.labels[folds[0].validation], summarise(results[0]["validation_samples"])
     return Evaluated(
         indices=indices,
-        folds=np.repeat(np.arange(len(folds)), [len(fold.evaluate) for fold in folds]),
+        folds=np.repeat(np.arange(len(folds)), [len(fold.evaluation) for fold in folds]),
         labels=clips.labels[indices],
         probabilities={n: np.concatenate([fold[n] for fold in per_fold]) for n in names},
         samples=samples,

@@ -170,7 +170,7 @@ def train_epochs(
 
 def _evaluate(program: Program, states, clips: Clips, runs: list[Run], validate: bool) -> dict:
     """Mean scores of each run on its evaluation clips, and if asked for on its validation clips."""
-    parts = {"evaluation": [run.fold.evaluate for run in runs]}
+    parts = {"evaluation": [run.fold.evaluation for run in runs]}
     if validate:
         parts["validation"] = [run.fold.validation for run in runs]
     return {

@@ -110,7 +110,7 @@ def make_program(
     """
     batch_size, steps = _epoch_sizes(config.train, folds)
     devices = jax.device_count()
-    largest = max(1, *(len(part) for fold in folds for part in fold.evaluated()))
+    largest = max(1, *(len(part) for fold in folds for part in fold.evaluation_parts()))
     optimizer = make_optimizer(config.optimizer, steps, config.train.epochs)
     step = make_train_step(module, task, optimizer, features, augment, config.train.microbatches)
     mapped = module.clone(axis_name=parallel.AXIS)

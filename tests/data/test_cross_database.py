@@ -66,7 +66,7 @@ def test_join_trains_evaluates_or_counts_every_clip(make_clips, vocabularies):
     assert len(joined) + counted == sum(map(len, trained.values())) + len(tested)
     assert not set(joined.left_out.classes) & shown
     (fold,) = data_folds.cross_database(joined.subjects, joined.splits, 4)
-    parts = [fold.train, fold.validation, fold.evaluate]
+    parts = [fold.train, fold.validation, fold.evaluation]
     assert sorted(np.concatenate(parts)) == list(range(len(joined)))
     people = [set(np.take(joined.subjects, part)) for part in parts]
     assert not people[0] & people[1] and not people[0] & people[2]
@@ -77,7 +77,7 @@ def test_join_trains_evaluates_or_counts_every_clip(make_clips, vocabularies):
 def test_cross_database_without_groups_trains_on_everyone(make_clips):
     joined = cross_database.join({"a": make_clips()}, ("b", make_clips()))
     (fold,) = data_folds.cross_database(joined.subjects, joined.splits, 0)
-    assert fold.validation is None and len(fold.train) == len(fold.evaluate) == 24
+    assert fold.validation is None and len(fold.train) == len(fold.evaluation) == 24
 
 
 def test_crops_stay_with_their_clips(make_clips):
@@ -111,7 +111,7 @@ def evaluated_run(make_clips, confidence_unseen):
 
     result = {}
     for part, indices, confidence in (
-        ("evaluate", fold.evaluate, confidence_unseen), ("validation", fold.validation, 0.99)
+        ("evaluation", fold.evaluation, confidence_unseen), ("validation", fold.validation, 0.99)
     ):  # fmt: skip
         drawn = samples(indices, confidence)
         result |= {f"{part}_samples": drawn, f"{part}_stored": drawn[0]}

@@ -21,11 +21,11 @@ def test_folds_share_no_subject_and_evaluate_every_clip_once(people, data):
     mode = data.draw(st.sampled_from(["strided", "balanced"]))
     folds = subject_kfold(people, k, mode, seed=1)
     assert len(folds) == (k or len(names))
-    assert sorted(np.concatenate([fold.evaluate for fold in folds])) == list(range(len(people)))
+    assert sorted(np.concatenate([fold.evaluation for fold in folds])) == list(range(len(people)))
     for fold in folds:
-        assert not set(np.take(people, fold.train)) & set(np.take(people, fold.evaluate))
-        assert sorted([*fold.train, *fold.evaluate]) == list(range(len(people)))
-        assert len(fold.evaluate) and fold.validation is None
+        assert not set(np.take(people, fold.train)) & set(np.take(people, fold.evaluation))
+        assert sorted([*fold.train, *fold.evaluation]) == list(range(len(people)))
+        assert len(fold.evaluation) and fold.validation is None
     assert len({fold.name for fold in folds}) == len(folds)
 
 
@@ -74,12 +74,12 @@ def test_unknown_mode_is_named():
 
 def test_holdout_evaluates_test_and_keeps_validation():
     (fold,) = holdout(["train", "test", "validation", "train"])
-    assert (fold.train.tolist(), fold.evaluate.tolist()) == ([0, 3], [1])
+    assert (fold.train.tolist(), fold.evaluation.tolist()) == ([0, 3], [1])
     assert fold.validation.tolist() == [2]
     (fold,) = holdout(["train", "validation"])
-    assert fold.evaluate.tolist() == [1] and fold.validation is None
+    assert fold.evaluation.tolist() == [1] and fold.validation is None
     (fold,) = holdout(["train", "test"])
-    assert fold.evaluate.tolist() == [1] and fold.validation is None
+    assert fold.evaluation.tolist() == [1] and fold.validation is None
 
 
 @pytest.mark.parametrize("splits", [["train", "train"], ["test"], []])
@@ -106,20 +106,20 @@ def test_repeats_evaluate_every_clip_equally_often(people, repeats, mode):
     subjects = [f"s{index}" for index in range(people) for _ in range(1 + index % 3)]
     folds = subject_kfold(subjects, 2, mode, 0, repeats)
     assert len({fold.name for fold in folds}) == len(folds) == 2 * repeats
-    evaluated = np.concatenate([fold.evaluate for fold in folds])
+    evaluated = np.concatenate([fold.evaluation for fold in folds])
     assert np.bincount(evaluated, minlength=len(subjects)).tolist() == [repeats] * len(subjects)
     for fold in folds:
-        assert not {subjects[n] for n in fold.train} & {subjects[n] for n in fold.evaluate}
+        assert not {subjects[n] for n in fold.train} & {subjects[n] for n in fold.evaluation}
     first = subject_kfold(subjects, 2, mode)
     for once, again in zip(first, folds[:2], strict=True):
-        np.testing.assert_array_equal(once.evaluate, again.evaluate)
+        np.testing.assert_array_equal(once.evaluation, again.evaluation)
 
 
 def test_repeats_divide_differently_under_their_own_names():
     subjects = [f"s{index:02d}" for index in range(40)]
     folds = subject_kfold(subjects, 4, repeats=3)
     assert [fold.name for fold in folds[3:5]] == ["repeat0_fold03", "repeat1_fold00"]
-    parts = {tuple(fold.evaluate) for fold in folds}
+    parts = {tuple(fold.evaluation) for fold in folds}
     assert len(parts) == 12
     assert [fold.repeat for fold in folds] == [0] * 4 + [1] * 4 + [2] * 4
     assert [fold.name for fold in subject_kfold(subjects, 4)][0] == "fold00"
@@ -133,22 +133,22 @@ def test_by_sequence_evaluates_every_clip_once_per_repeat(count, repeats, seed, 
     assert len({fold.name for fold in folds}) == len(folds) == repeats * (k or count)
     for repeat in range(repeats):
         own = [fold for fold in folds if fold.repeat == repeat]
-        assert sorted(np.concatenate([fold.evaluate for fold in own])) == list(range(count))
-        assert np.ptp([len(fold.evaluate) for fold in own]) <= 1
+        assert sorted(np.concatenate([fold.evaluation for fold in own])) == list(range(count))
+        assert np.ptp([len(fold.evaluation) for fold in own]) <= 1
     for fold in folds:
-        assert sorted([*fold.train, *fold.evaluate]) == list(range(count))
+        assert sorted([*fold.train, *fold.evaluation]) == list(range(count))
         assert fold.validation is None
 
 
 def test_by_sequence_divides_at_random_and_again_for_every_repeat():
     folds = by_sequence(60, 5, repeats=3)
-    assert len({tuple(fold.evaluate) for fold in folds}) == 15
+    assert len({tuple(fold.evaluation) for fold in folds}) == 15
     assert [fold.name for fold in folds[4:6]] == ["repeat0_fold04", "repeat1_fold00"]
-    assert any((np.diff(fold.evaluate) != 5).any() for fold in folds)
+    assert any((np.diff(fold.evaluation) != 5).any() for fold in folds)
     again, other = by_sequence(60, 5, repeats=3), by_sequence(60, 5, seed=1)
     for first, second in zip(folds, again, strict=True):
-        np.testing.assert_array_equal(first.evaluate, second.evaluate)
-    assert (folds[0].evaluate != other[0].evaluate).any()
+        np.testing.assert_array_equal(first.evaluation, second.evaluation)
+    assert (folds[0].evaluation != other[0].evaluation).any()
     assert other[0].name == "fold00"
 
 
@@ -164,8 +164,8 @@ def test_make_folds_divides_by_sequence():
     folds = make_folds(config, ["one"] * 6, ["train"] * 6)
     expected = by_sequence(6, 2, 7, 2)
     assert [fold.name for fold in folds] == [fold.name for fold in expected]
-    assert [fold.evaluate.tolist() for fold in folds] == [
-        fold.evaluate.tolist() for fold in expected
+    assert [fold.evaluation.tolist() for fold in folds] == [
+        fold.evaluation.tolist() for fold in expected
     ]
 
 

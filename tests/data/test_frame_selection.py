@@ -183,7 +183,7 @@ def test_thinned_keeps_every_piece(loaded):
     everything = np.arange(len(pieces))
     fold = folds.Fold("holdout", everything, everything)
     thin = folds.thinned(fold, pieces.ranks, (9, 2))
-    assert len(thin.train) == len(thin.evaluate) == len(pieces)
+    assert len(thin.train) == len(thin.evaluation) == len(pieces)
 
 
 def test_recordings_too_short_for_a_piece_are_counted(prepared):

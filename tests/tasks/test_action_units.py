@@ -119,7 +119,7 @@ def test_thinned_folds_keep_every_so_many_windows_of_a_recording():
     fold = folds.Fold("holdout", np.arange(5), np.arange(5, 8), np.arange(8))
     thin = folds.thinned(fold, ranks, (3, 2))
     np.testing.assert_array_equal(thin.train, [0, 3])
-    np.testing.assert_array_equal(thin.evaluate, [5, 7])
+    np.testing.assert_array_equal(thin.evaluation, [5, 7])
     np.testing.assert_array_equal(thin.validation, [0, 2, 4, 5, 7])
 
 

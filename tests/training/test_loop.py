@@ -125,7 +125,7 @@ def test_fit_of_runs_side_by_side_is_that_of_each_alone(setting, monkeypatch):
     rows, weights = [], []
     for seed, fold in enumerate(folds):
         states, history = setting.fit(
-            2, states=setting.states(seed), trained=fold.train, evaluated=fold.evaluate, seed=seed
+            2, states=setting.states(seed), trained=fold.train, evaluated=fold.evaluation, seed=seed
         )
         rows.append(without_speed(history))
         weights.append(program.unstack(states, 0))

@@ -45,7 +45,7 @@ def trained(clips: Clips) -> dict[str, np.ndarray]:
     history = []
     *_, states = loop.train_epochs(program, states, clips, [run], loop.Schedule(3), [history])
     results, recalibrated = evaluate.make_evaluate(program, mc_samples=6)(
-        states.variables, clips, [run], {"evaluate": [evaluated]}
+        states.variables, clips, [run], {"evaluation": [evaluated]}
     )
     leaves = {
         jax.tree_util.keystr(path): np.asarray(leaf)
@@ -53,7 +53,7 @@ def trained(clips: Clips) -> dict[str, np.ndarray]:
     }
     for name in ("train_loss", "train_accuracy", "evaluation_loss", "evaluation_accuracy"):
         leaves[name] = np.array([row[name] for row in history])
-    (own,) = results["evaluate"]
+    (own,) = results["evaluation"]
     return {**leaves, **own, "devices": np.array(jax.device_count())}
 
 

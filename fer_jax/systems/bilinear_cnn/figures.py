@@ -32,7 +32,7 @@ def figures(
     best, worst = images.best_and_worst(indices)
     shown = {}
     for fold in folds:  # one at a time: weights are large
-        own = [n for n in dict.fromkeys(best + worst) if n in fold.evaluate and n not in shown]
+        own = [n for n in dict.fromkeys(best + worst) if n in fold.evaluation and n not in shown]
         if own:
             file = workdir.weights(fold.name)
             faces = _faces(module, checkpoint.load_weights(file)[0], features, clips, own)

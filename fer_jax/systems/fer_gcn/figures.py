@@ -38,11 +38,11 @@ def figures(
         weights = [
             frame_weights(checkpoint.load_weights(file)[0]["params"]) for file in trained.values()
         ]
-        evaluated = np.unique(np.concatenate([fold.evaluate for fold in folds]))
+        evaluated = np.unique(np.concatenate([fold.evaluation for fold in folds]))
         figure = weight_curve(weights, landmark_motion(clips.landmarks[evaluated]))
         caption = "Weight of each step and mean landmark motion up to it (FER-GCN, figure 4)"
         yield "intensity_weights", figure, caption
-    fold = next(fold for fold in folds if index in fold.evaluate)
+    fold = next(fold for fold in folds if index in fold.evaluation)
     variables, _ = checkpoint.load_weights(trained[fold.name])
     batch = take(clips, np.array([index]))
     inputs = features(batch)

@@ -98,7 +98,7 @@ def run_search(setting: Experiment, console: Console) -> dict:
                 topology=topology,
                 parent=parent,
                 epochs=config.search.epochs,
-                fold=Fold(name, fold.train, fold.evaluate[:0]),
+                fold=Fold(name, fold.train, fold.evaluation[:0]),
                 files=setting.workdir.stage_training(name),
             )
             _, states, measures = train_stage(setting, stage, work)

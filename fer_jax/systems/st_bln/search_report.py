@@ -95,7 +95,7 @@ def _section(config, rows, fold, found) -> list[str]:
     lines = [
         f"The search found the topology **{show(config.model.widths)}** (width of every layer). "
         f"It used only the {len(fold.train)} training clips of {fold.name}; the figures below are "
-        f"for the {len(fold.evaluate)} evaluation clips of this fold.",
+        f"for the {len(fold.evaluation)} evaluation clips of this fold.",
         *_warning(config),
         "",
         f"To train it from scratch under the full protocol: `{train_command()} --config {found}`",
