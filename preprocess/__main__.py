@@ -8,7 +8,6 @@ The same command given again resumes a run that was stopped.
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import sys
 
@@ -18,6 +17,7 @@ from rich.text import Text
 from fer_jax.faces import crop
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.installation import NotInstalledError
+from fer_jax.machine import usable_cores
 
 from . import store
 from .clip import SourceError
@@ -81,7 +81,10 @@ def _parser(prog: str = _PROG) -> argparse.ArgumentParser:
             help="also store aligned face crops, squares of this side (default: landmarks only)",
         )
         command.add_argument(
-            "--workers", type=_positive, default=_cores(), help="processes (default: one a core)"
+            "--workers",
+            type=_positive,
+            default=usable_cores(),
+            help="processes (default: one a core)",
         )
         command.add_argument(
             "--dry-run", action="store_true", help="list what would be read and stop"
@@ -96,12 +99,6 @@ def _parser(prog: str = _PROG) -> argparse.ArgumentParser:
         )
         getattr(dataset, "add_options", lambda command: None)(command)
     return parser
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _positive(text: str) -> int:

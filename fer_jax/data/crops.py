@@ -5,12 +5,12 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import functools
-import os
 from collections.abc import Iterator
 
 import numpy as np
 
 from fer_jax.installation import needs
+from fer_jax.machine import usable_cores
 from fer_jax.progress import track
 
 STREAMED_CALL_BYTES = 2**24  # per compiled call: small, as the next clips are decoded meanwhile
@@ -92,7 +92,7 @@ class Recorded:
         starts = np.cumsum([0, *counts])
         values = np.empty((starts[-1], self.size, self.size, 3), np.uint8)
         _ = self._sources  # opened once, before the threads
-        pool = concurrent.futures.ThreadPoolExecutor(_cores())
+        pool = concurrent.futures.ThreadPoolExecutor(usable_cores())
         try:
             parts = pool.map(self._decoded, self._needed, self._needed.values())
             if len(values) > _SLOW:
@@ -147,12 +147,6 @@ def concatenate(parts: list[Recorded]) -> Recorded:
     )
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _decode(content: np.ndarray) -> np.ndarray | None:
     import cv2
 
@@ -175,6 +169,6 @@ def stream(crops: Recorded, indices: np.ndarray, size: int) -> Iterator[np.ndarr
         import grain
 
     clips = grain.MapDataset.source([int(index) for index in indices]).map(crops.clip)
-    threads = _cores()
+    threads = usable_cores()
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(2 * size, threads))
     return iter(clips.to_iter_dataset(options).batch(size, drop_remainder=True))

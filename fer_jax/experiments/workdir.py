@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from fer_jax.data import crops
 from fer_jax.data.clips import Clips
+from fer_jax.machine import write_whole
 from fer_jax.training.loop import Files
 
 _LOG = "metrics.jsonl"
@@ -117,9 +118,7 @@ def claim(workdir: Workdir, config: ConfigDict, clips: Clips) -> Workdir:
     file = workdir.config
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_text(content)
-        partial.replace(file)
+        write_whole(file, content)
         return workdir
     old = json.loads(file.read_text())
     if old != json.loads(content):

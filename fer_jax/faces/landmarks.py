@@ -38,7 +38,6 @@ def _mirror_permutation() -> np.ndarray:
 
 
 MIRROR_68 = _mirror_permutation()
-MIRROR_51 = MIRROR_68[INNER] - INNER.start
 
 
 def _mean_face() -> np.ndarray:

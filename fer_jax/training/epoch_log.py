@@ -6,6 +6,7 @@ import json
 import pathlib
 
 from fer_jax.installation import needs
+from fer_jax.machine import write_whole
 
 
 class EpochLog:
@@ -28,9 +29,7 @@ class EpochLog:
         kept = [row for row in read_history(file) if row["fold"] != fold]
         lines = [json.dumps(row) + "\n" for row in kept]
         lines += [json.dumps({"fold": fold, **row}) + "\n" for row in history]
-        partial = self._file.with_suffix(".partial")
-        partial.write_text("".join(lines))
-        partial.replace(self._file)
+        write_whole(self._file, "".join(lines))
         self._writer = SummaryWriter(str(tensorboard / fold), purge_step=len(history) + 1)
 
     def write(self, row: dict) -> None:

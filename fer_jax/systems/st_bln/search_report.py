@@ -12,6 +12,7 @@ from rich.console import Console
 from fer_jax.data.folds import Fold
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.installation import train_command
+from fer_jax.machine import write_whole
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.systems.st_bln.growth import show
 
@@ -30,9 +31,7 @@ def write_rows(workdir: Workdir, rows: list[dict]) -> None:
       rows: one per stage: `stage`, the fields of `growth.Decision`, `params_total`,
         `params_without_U`, `seconds` of training and `compile_seconds`.
     """
-    partial = workdir.search_rows.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    partial.replace(workdir.search_rows)
+    write_whole(workdir.search_rows, "".join(json.dumps(row) + "\n" for row in rows))
     table = pd.DataFrame(rows)
     for column in ("topology", "parent", "kept"):
         table[column] = ["-".join(map(str, cell)) for cell in table[column]]
