@@ -6,13 +6,15 @@ An interrupted run is resumed by the same command.
 
 from __future__ import annotations
 
+import difflib
 import os
 import pathlib
 import re
 import sys
+import traceback
 
 from absl import flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from fer_jax.experiments import configs
 
@@ -80,12 +82,24 @@ def _parse(own: flags.FlagValues, argv: list[str]) -> None:
     except OSError as error:
         sys.exit(f"error: --config cannot be loaded: {str(error).splitlines()[-1].strip()}")
     except (AttributeError, KeyError, TypeError) as error:
-        while error.args and isinstance(error.args[0], KeyError):  # the inner one has the names
-            error = error.args[0]
-        reason = " ".join(str(error.args[0]).split())
-        sys.exit(f"error: --config sets a field that does not exist: {reason}")
+        sys.exit(f"error: --config {_explain(error)}")
     if len(rest) > 1:
         sys.exit(f"error: unknown argument {rest[1]!r}: flags begin with --")
+
+
+def _explain(error: Exception) -> str:
+    """Names the unknown field of a config, and the fields of its section, the nearest first.
+
+    ml_collections says which field, but not of which section: that is in the frame that raised.
+    """
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    section = frame.f_locals.get("self")
+    field = frame.f_locals.get("attribute", frame.f_locals.get("key"))
+    if isinstance(section, ConfigDict) and isinstance(field, str) and field not in section:
+        nearest = difflib.get_close_matches(field, section, n=len(section), cutoff=0.0)
+        fields = f": the fields there are {', '.join(nearest)}" if nearest else ""
+        return f"sets {field!r}, a field that does not exist{fields}"
+    return f"cannot be loaded: {' '.join(str(error.args[0]).split())}"
 
 
 def _with_path(argv: list[str]) -> list[str]:

@@ -18,6 +18,8 @@ from fer_jax.training.loop import Files
 _LOG = "metrics.jsonl"
 # Fields that change how a run is computed but not its results: they may change on resuming.
 _SAME_RUN = (("data", "crops_in_memory_gb"), ("model", "remat"))
+# Sections whose fields are the same for all systems.
+_SHARED_SECTIONS = ("data", "optimizer", "train", "protocol", "evaluation")
 
 
 class WorkdirError(RuntimeError):
@@ -109,7 +111,7 @@ def claim(workdir: Workdir, config: ConfigDict, clips: Clips) -> Workdir:
     """Writes config.json, or checks that the run in the work directory has the same config.
 
     Raises:
-      WorkdirError: it has another one.
+      WorkdirError: it has another one, or one with fields that no longer exist.
     """
     own = {**config.to_dict(), "data_fingerprint": _fingerprint(clips)}
     for section, name in _SAME_RUN:
@@ -120,14 +122,23 @@ def claim(workdir: Workdir, config: ConfigDict, clips: Clips) -> Workdir:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, content)
         return workdir
-    old = json.loads(file.read_text())
-    if old != json.loads(content):
-        changed = ", ".join(_changes(old, json.loads(content)))
-        raise WorkdirError(
-            f"{workdir} holds a run with another config ({changed}): "
-            f"name another --workdir, or delete it"
-        )
-    return workdir
+    old, new = json.loads(file.read_text()), json.loads(content)
+    if old == new:
+        return workdir
+    if gone := _removed_fields(old, new):
+        reason = f"was written by an earlier version of fer_jax (its config has {', '.join(gone)})"
+    else:
+        reason = f"holds a run with another config ({', '.join(_changes(old, new))})"
+    raise WorkdirError(f"{workdir} {reason}: name another --workdir, or delete it")
+
+
+def _removed_fields(old: dict, new: dict) -> list[str]:
+    """Fields of the shared sections that only the old config has."""
+    return [
+        f"{section}.{name}"
+        for section in _SHARED_SECTIONS
+        for name in sorted(set(old.get(section, ())) - set(new.get(section, ())))
+    ]
 
 
 def _changes(old: dict, new: dict, prefix: str = "") -> list[str]:

@@ -166,6 +166,22 @@ def test_workdir_of_another_config_is_refused(prepared, tmp_path):
     assert "name another --workdir, or delete it" in str(caught.value)
 
 
+def test_workdir_of_an_earlier_version_is_refused(prepared, tmp_path):
+    """Its config has fields that were renamed since."""
+    systems.prepare(landmarks_config(prepared), tmp_path)
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text())
+    config["optimizer"]["drop_at"] = config["optimizer"].pop("lr_milestones")
+    config["train"]["keep"] = config["train"].pop("select_checkpoint")
+    file.write_text(json.dumps(config))
+    with pytest.raises(WorkdirError) as caught:
+        systems.prepare(landmarks_config(prepared), tmp_path)
+    assert str(caught.value).endswith(
+        "was written by an earlier version of fer_jax (its config has optimizer.drop_at, "
+        "train.keep): name another --workdir, or delete it"
+    )
+
+
 REPEATED = {
     "protocol.name": "subject_kfold", "protocol.folds": 2, "protocol.repeats": 2,
     "train.checkpoint_every_epochs": 1, "model.widths": (4,),
