@@ -129,10 +129,10 @@ def print_listing(console: Console, clips: list[Clip], classes, own_notes=None) 
     unusable = _rarest_first([c for c in clips if c.problem], lambda clip: clip.problem.reason)
     _print_problems(console, [(c.clip_id, str(c.problem)) for c in unusable], "listed")
     _print_problems(console, [(c.clip_id, c.note) for c in usable if c.note], "usable, but")
-    people = collections.Counter(clip.subject for clip in usable)
-    shown = ", ".join(f"{name} {clips}" for name, clips in list(people.items())[: 3 * _SHOWN])
-    more = f" and {len(people) - 3 * _SHOWN} more" if len(people) > 3 * _SHOWN else ""
-    if len(people) < len(usable):
+    counts = collections.Counter(clip.subject for clip in usable)
+    shown = ", ".join(f"{name} {clips}" for name, clips in list(counts.items())[: 3 * _SHOWN])
+    more = f" and {len(counts) - 3 * _SHOWN} more" if len(counts) > 3 * _SHOWN else ""
+    if len(counts) < len(usable):
         _print(console, f"clips of each person: {shown}{more}")
     for note in _notes(usable, own_notes):
         _print(console, f"note: {note}", "yellow")

@@ -160,7 +160,7 @@ def stream(crops: Recorded, indices: np.ndarray, size: int) -> Iterator[np.ndarr
     Args:
       crops: of the dataset.
       indices: `[M]` clip indices.
-      size: clips per yield; twice as many are decoded ahead.
+      size: clips per yield; 2 `size` clips are decoded ahead.
 
     Yields:
       `[size, T, S, S, 3]` uint8.

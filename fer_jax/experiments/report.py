@@ -94,7 +94,7 @@ def _save_figures(workdir: Workdir, figures: Iterable[tuple]) -> dict[str, str]:
 
 
 def left_out(config, clips: Clips) -> list[str]:
-    """Says what of the dataset could not be used, for the terminal and the report."""
+    """Counts the clips and frames that could not be used, for the terminal and the report."""
     lines = []
     if faceless := clips.left_out.faceless:
         lines.append(f"{faceless} labelled frames are left out: their window shows no face.")

@@ -59,10 +59,12 @@ def _check_values(config: ConfigDict) -> None:
             raise ValueError(
                 f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
             )
-    drops = config.optimizer.lr_milestones
-    if config.optimizer.schedule == "steps" and not (drops and all(map(_is_count, drops))):
+    milestones = config.optimizer.lr_milestones
+    if config.optimizer.schedule == "steps" and not (
+        milestones and all(map(_is_count, milestones))
+    ):
         raise ValueError(
-            f"--config.optimizer.lr_milestones={tuple(drops)}: give each "
+            f"--config.optimizer.lr_milestones={tuple(milestones)}: give each "
             f"{config.optimizer.lr_milestone_unit} at which the learning rate falls, e.g. "
             f"--config.optimizer.lr_milestones='(300,)'"
         )

@@ -21,15 +21,24 @@ SMALL = nn.initializers.constant(1e-6)
 
 
 class GraphLayer(nn.Module):
-    """A map over the graph, then a convolution over time, each `BN(...) + residual`, then ReLU.
+    """The spatio-temporal bilinear layer (ST-BLL) of ST-BLN, also with the maps of ST-GCN and AGCN.
+
+    Section III of Heidari and Iosifidis, MMSP 2021:
+
+        Z     = graph(H)               ST-BLL: sum_s U_s H W_s, equation 1 with S parallel maps
+        X     = ReLU(BN(Z) + R1(H))
+        Y     = BN(Conv_{K x 1}(X))    convolution over time
+        H_out = ReLU(Y + R2(H))        dropout follows in `GraphNetwork`
+
+    R1 and R2 are identities where the shapes agree, else 1x1 convolutions with BatchNorm.
 
     Attributes:
       graph: makes the map over the graph, `(features, name=...) -> module`.
       features: Fo.
       kernel_size, stride: of the convolution over time, axis 2.
-      residual: around the whole layer; the first layer has none.
-      down: residual around the map over the graph (not in the original ST-GCN).
-      names: of the map and of both residuals among the parameters.
+      residual: False: without R2, as in the first layer.
+      down: False: without R1, as in the original ST-GCN.
+      names: of the map, R1 and R2 among the parameters.
       dtype, axis_name: see `layers.build`.
     """
 
@@ -44,7 +53,7 @@ class GraphLayer(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, h: jax.Array, *, train: bool) -> jax.Array:
         def norm(value, name, scale_init=nn.initializers.ones):
             return BatchNorm(self.axis_name, scale_init, name=f"{name}_norm")(value, train=train)
 
@@ -52,21 +61,21 @@ class GraphLayer(nn.Module):
             return norm(Dense(self.features, dtype=self.dtype, name=name)(value), name)
 
         graph, down, residual = self.names
-        same_width = x.shape[-1] == self.features
+        same_width = h.shape[-1] == self.features
+        z = self.graph(self.features, name=graph)(h)
         # A scale near zero: each layer starts as residual + temporal convolution.
-        z = self.graph(self.features, name=graph)(x)
-        z = norm(z, graph, SMALL if self.down else nn.initializers.ones)
+        x = norm(z, graph, SMALL if self.down else nn.initializers.ones)
         if self.down:
-            z = z + (x if same_width else projection(x, down))
+            x = x + (h if same_width else projection(h, down))
         conv = TemporalConv(
             self.features, self.kernel_size, self.stride, dtype=self.dtype, name="temporal"
         )
-        y = norm(conv(nn.relu(z)), "temporal")
+        y = norm(conv(nn.relu(x)), "temporal")
         if not self.residual:
             return nn.relu(y)
         if same_width and self.stride == 1:
-            return nn.relu(y + x)
-        return nn.relu(y + projection(every_other_frame(x, self.stride), residual))
+            return nn.relu(y + h)
+        return nn.relu(y + projection(every_other_frame(h, self.stride), residual))
 
 
 class GraphNetwork(nn.Module):

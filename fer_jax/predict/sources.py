@@ -76,8 +76,8 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
     length = int(indices.max()) + 1
     if length > _LONGEST_CLIP:
         raise ClipProblem(
-            f"the frame numbers of its {len(indices)} rows span {length} frames: mend the column "
-            "frame, or leave it out"
+            f"the frame numbers of its {len(indices)} rows span {length} frames: fix or remove "
+            "the column `frame`"
         )
     known = {
         int(index): {0: Face(points)}
@@ -118,11 +118,11 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
             yield _faces(image, {face.track: face.landmarks for face in found}, cut)
 
     def remarks() -> list[str]:
-        people = sum(count >= min(FLEETING, frames.read) for count in seen.values())
+        faces_seen = sum(count >= min(FLEETING, frames.read) for count in seen.values())
         still = path.is_file() and frames.read == 1
         noticed = {
             frames.shortfall(): bool(frames.shortfall()),
-            f"{people} faces, the largest of each window is used": people > 1,
+            f"{faces_seen} faces, the largest of each window is used": faces_seen > 1,
             f"turned by {frames.rotation} degrees to be upright": frames.rotation,
             "a still image shows no motion: take the result with care": still and not stills,
             f"{options.fps:g} frames a second assumed (--fps)": not frames.fps and not still,

@@ -1,4 +1,4 @@
-"""Writes a few rendered clips of synthetic people of the test split, for a first prediction.
+"""Writes a few rendered clips of synthetic subjects of the test split, for a first prediction.
 
 python -m fer_jax.synthetic.demo --out data/clips
 """
@@ -12,7 +12,7 @@ from fer_jax.synthetic import clips
 
 
 def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0) -> list[str]:
-    """Renders `count` clips of people of the test split, who take turns.
+    """Renders `count` clips of the subjects of the test split, in turn.
 
     Args:
       out: directory, created when missing; files are named SUBJECT_INDEX_CLASS.mp4.
@@ -23,10 +23,10 @@ def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0
       The paths of the files.
     """
     out.mkdir(parents=True, exist_ok=True)
-    people = clips.splits(subjects)["test"]
+    test_subjects = clips.splits(subjects)["test"]
     paths = []
     for index in range(count):
-        subject = int(people[index % len(people)][1:])
+        subject = int(test_subjects[index % len(test_subjects)][1:])
         clip = clips.make_clip(seed, subject, index, difficulty=clips.DEFAULT_DIFFICULTY)
         path = out / f"{clip.clip_id}_{clip.label}.mp4"
         frames = clips.render(clip.true_landmarks, clip.identity, seed=index)

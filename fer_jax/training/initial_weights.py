@@ -175,7 +175,7 @@ def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _listed(names: list[str]) -> str:
-    names = sorted(names, key=lambda name: re.sub(r"\d+", lambda index: index[0].zfill(3), name))
+    names = sorted(names, key=lambda name: re.sub(r"\d+", lambda digits: digits[0].zfill(3), name))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 

@@ -247,7 +247,7 @@ def create_train_states(
 
     Args:
       inputs: model inputs of a batch of any size, or their shapes.
-      seeds: R seeds; each gives the same network whatever the others are.
+      seeds: R seeds; the network from a seed does not depend on the other seeds.
     """
 
     def init(key):
@@ -274,7 +274,7 @@ def unstack(tree, run: int):
 
 
 def compile_ahead(program: Program, states, clips: Clips) -> tuple[Program, int]:
-    """Compiles the training call for as many runs as `states` holds, before the first epoch.
+    """Compiles the training call for the runs in `states`, before the first epoch.
 
     Returns:
       The program, which now takes this number of runs only, and the memory that a call needs on

@@ -65,7 +65,7 @@ def mc_dropout(
       inputs: array, or a tree of them, with leading axis B.
       key: split into one key per MC sample.
       mc_samples: S.
-      chunk: MC samples evaluated in parallel; 0: as many as keep the inputs under `CHUNK_BYTES`.
+      chunk: MC samples evaluated in parallel; 0: the most whose inputs fit `CHUNK_BYTES`.
       probabilities: applied to the logits, over the last axis.
 
     Returns:

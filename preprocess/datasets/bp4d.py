@@ -28,7 +28,7 @@ from ..clip import Clip, Codes
 ACTION_UNITS = BP4D_ACTION_UNITS
 CLASSES = tuple(f"T{task}" for task in range(1, 9))
 _FRAMES = {"train": 75_586, "validation": 71_261}
-_PEOPLE = {"train": 21, "validation": 20}
+_SUBJECTS = {"train": 21, "validation": 20}
 _CODES = {"au_occ", "aucoding"}
 _INNER = _CODES | {"sequences", "2d+3d"}
 _SUBJECT, _TASK, _FRAME = r"[FM]\d{3}", r"T[1-8]", r"(\d{1,9})"
@@ -61,7 +61,7 @@ def clips(source, options) -> Iterator[Clip]:
 
 def notes(kept: list[Clip]) -> list[str]:
     """Notes what the classes are, how many frames are coded, and how often each unit is present."""
-    official = {split: dict.fromkeys(CLASSES, people) for split, people in _PEOPLE.items()}
+    official = {split: dict.fromkeys(CLASSES, count) for split, count in _SUBJECTS.items()}
     whole = "328: 8 tasks of 21 people in train, of 20 in validation"
     frames, left_out, tables = collections.Counter(), 0, []
     for clip in kept:

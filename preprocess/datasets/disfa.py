@@ -31,7 +31,7 @@ from ..clip import Clip, Codes
 from ..emfacs import emfacs
 
 _WHOLE = "video"  # the class of whole videos
-_PEOPLE = 27
+_SUBJECTS = 27
 _SHORTEST = 10  # frames; the shortest clip of the paper
 # Frames; a longer run is divided, because a model that streams crops reads the whole clip for each
 # piece. A multiple of 10.
@@ -123,8 +123,8 @@ def clips(source, options) -> Iterator[Clip]:
 
 def notes(kept: list[Clip]) -> list[str]:
     """Notes which emotions or action units the frames show, and which frames are left out."""
-    people = len({clip.subject for clip in kept})
-    few = [f"{people} people instead of {_PEOPLE}"] if people != _PEOPLE else []
+    subjects = len({clip.subject for clip in kept})
+    few = [f"{subjects} people instead of {_SUBJECTS}"] if subjects != _SUBJECTS else []
     tables = []
     for clip in kept:
         with contextlib.suppress(ClipError):  # moved away since it was read
@@ -218,7 +218,7 @@ def _videos(folder: pathlib.Path, camera: str) -> dict[str, list[pathlib.Path]]:
 
 def _holds_labels(folder: pathlib.Path) -> bool:
     named = re.compile(rf"{_SUBJECT}_au\d+\.txt", re.IGNORECASE)
-    people = folder_tree.folders(folder, _SUBJECT)
+    subjects = folder_tree.folders(folder, _SUBJECT)
     return any(
-        named.fullmatch(path.name) for person in people for path in folder_tree.entries(person)
+        named.fullmatch(path.name) for subject in subjects for path in folder_tree.entries(subject)
     )

@@ -20,7 +20,7 @@ from .. import folder_tree
 from ..clip import Clip
 
 CLASSES = OULU_CLASSES
-_PEOPLE = 80
+_SUBJECTS = 80
 _SUBJECT = r"P\d{3}"
 _INNER = {"vl", "ni", "nir", "strong", "weak", "dark"}
 _LAYOUT = """Expected, unpacked from the archive that the University of Oulu hands out:
@@ -44,7 +44,7 @@ def clips(source, options) -> Iterator[Clip]:
 
 def notes(kept: list[Clip]) -> list[str]:
     """Notes where the number of sequences differs from the release."""
-    official = {"train": dict.fromkeys(CLASSES, _PEOPLE)}
+    official = {"train": dict.fromkeys(CLASSES, _SUBJECTS)}
     return folder_tree.official_note(kept, official, "480 sequences in VL/Strong, 80 of each class")
 
 

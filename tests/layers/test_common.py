@@ -129,7 +129,7 @@ def test_share_of_kept_elements(many):
 
 
 def test_masks_are_independent(many):
-    """Of keys, of examples, of elements; no pair of key and example repeats a mask."""
+    """Keys, examples and elements differ; no pair of key and example repeats a mask."""
     flat = many.reshape(-1, 2000)
     for rows in (many, many[0], many[:, ::7].swapaxes(0, 1), flat[:, :60].T):
         assert_independent(rows)

@@ -75,7 +75,7 @@ def test_derivatives_of_runs_side_by_side_in_a_loop(channels):
 
 
 def test_conv3d_is_the_same_on_a_cpu_and_an_accelerator():
-    """Of many channels out; other kernels: test_cpu_im2col."""
+    """Many output channels; other kernels: test_cpu_im2col."""
     x, layer = normal(0, 2, 3, 6, 5, 3), Conv3D(9)
 
     def apply(x, kernel):

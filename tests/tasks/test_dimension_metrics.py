@@ -97,7 +97,7 @@ def test_no_smaller_threshold_reaches_the_share(distance, share):
 
 
 def test_interval_of_the_bootstrap():
-    """Of a mean it is that of the normal distribution; copies of an image add no witness."""
+    """A mean has the interval of the normal distribution; repeated images do not shrink it."""
     rng = np.random.default_rng(1)
     distance = rng.normal(0, 1, 400)
     mean = lambda values, weight: weight @ values  # noqa: E731

@@ -42,7 +42,10 @@ def figures(
     figure = images.face_rows(
         {title: [shown[index] for index in group] for title, group in groups.items()}, MAPS
     )
-    caption = "Feature maps of the last convolution, mean and maximum of the channels (figure 8)"
+    caption = (
+        "Feature maps of the last convolution, mean and maximum of the channels (as figure 8 of "
+        "Zhou et al., 2018)"
+    )
     yield "feature_maps", figure, caption
 
 

@@ -34,19 +34,24 @@ def f1(inference_modes: Mapping[str, Mapping[str, Mapping]]) -> Figure:
     units = list(next(iter(inference_modes.values())))
     figure = make_figure(max(6.4, 1.6 + 0.62 * len(units)), 4.2)
     axes = figure.add_subplot()
-    place, width = np.arange(len(units)), 0.8 / len(inference_modes)
+    positions, width = np.arange(len(units)), 0.8 / len(inference_modes)
     for index, (name, rows) in enumerate(inference_modes.items()):
         values = [rows[unit].get("f1", np.nan) for unit in units]
-        left = place - 0.4 + (index + 0.5) * width
+        left = positions - 0.4 + (index + 0.5) * width
         colour = (QUIET, OTHER, MAIN)[index % 3]
         mean = np.nan_to_num(values).mean()
         axes.bar(left, values, 0.92 * width, color=colour, label=f"{name}: mean {mean:.3f}")
     rates = [next(iter(inference_modes.values()))[unit].get("base_rate", np.nan) for unit in units]
     axes.hlines(
-        rates, place - 0.42, place + 0.42, color=ALERT, linewidth=2.2, label="share of windows"
+        rates,
+        positions - 0.42,
+        positions + 0.42,
+        color=ALERT,
+        linewidth=2.2,
+        label="share of windows",
     )
     dress(axes, y="F1", title="F1 of the action units", grid="y")
-    axes.set_xticks(place, units)
+    axes.set_xticks(positions, units)
     axes.set_ylim(0, 1.02)
     axes.set_xlim(-0.6, len(units) - 0.4)
     legend_below(figure, axes, 2)

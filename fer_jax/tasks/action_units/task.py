@@ -94,7 +94,7 @@ class ActionUnits(Task):
         return np.asarray(end, float) - 0.5 / fps
 
     def terminal_columns(self, units, room: int) -> list[Column]:
-        """The units present and the unsure ones, as many as fit."""
+        """Names the units present and the uncertain ones that fit."""
         half = max(14, (room - 40) // 2)
 
         def present(row: dict) -> str:
@@ -123,7 +123,7 @@ def _over_known(values, label) -> jax.Array:
 
 
 def _fitting(words: list[str], room: int) -> str:
-    """Joins as many words as fit, and the count of the rest."""
+    """Joins the words that fit, and the count of the rest."""
     for shown in range(len(words), -1, -1):
         left = [f"+{len(words) - shown}"] if shown < len(words) else []
         text = "  ".join(words[:shown] + left)

@@ -204,7 +204,7 @@ def uncertainty_curves(rows: Mapping[str, Mapping]) -> Figure:
     figure = make_figure(9.0, 4.2)
     for axes, (measure, label) in zip(figure.subplots(1, 2), measures.items(), strict=True):
         for index, (name, row) in enumerate(rows.items()):
-            role = "known, validation people" if row["known"] else "unseen"
+            role = "known, validation subjects" if row["known"] else "unseen"
             quantiles = row["quantiles"][measure]
             axes.plot(
                 [0, *quantiles], [0, *np.linspace(0, 1, len(quantiles))],

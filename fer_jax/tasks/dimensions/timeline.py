@@ -86,12 +86,12 @@ def _draw_plane(figure, rows: pd.DataFrame) -> None:
     looks = {"cmap": _COLOURS, "vmin": limits[0], "vmax": limits[1], "s": 20, "zorder": 3}
     dots = axes.scatter(x[sure], y[sure], c=time[sure], **looks)
     axes.scatter(x[~sure], y[~sure], c=time[~sure], alpha=0.45, marker="x", linewidth=1, **looks)
-    for place in {0, len(seen) - 1}:
+    for index in {0, len(seen) - 1}:
         low, high = (
-            seen[[f"{end}_{name}" for name in emotion_ratings.PLANE]].to_numpy(float)[place]
+            seen[[f"{end}_{name}" for name in emotion_ratings.PLANE]].to_numpy(float)[index]
             for end in ("low", "high")
         )
-        colour = dots.to_rgba(time[place])
+        colour = dots.to_rgba(time[index])
         ellipse = Ellipse((low + high) / 2, *(high - low), fill=False, linestyle="--", color=colour)
         axes.add_patch(ellipse)
     dress_plane(axes)
