@@ -6,8 +6,8 @@ Run:     python run.py --config configs/ir3d_cross.py:DATASET
 Variants: :ckplus :mmi :fera :disfa, or :DATASET,plain (without landmarks) :DATASET,still (2-D)
 Paper:   67.52 CK+, 54.76 MMI, 41.93 GEMEP-FERA, 40.51 DISFA, trained on all subjects:
          --config.protocol.folds=0
-Ours:    every fifth subject of the training datasets is excluded from training, to choose the abstain threshold
-         and to compare the uncertainty with that on the unseen dataset.
+Ours:    every fifth subject of the training datasets is excluded from training, to choose the
+         abstain threshold and to compare the uncertainty with that on the unseen dataset.
 Cost:    as configs/ir3d_ckplus.py
 Clips of a class that the others lack (contempt of CK+, neutral of DISFA, relief of
 GEMEP-FERA) are left out and counted.
