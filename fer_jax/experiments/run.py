@@ -1,4 +1,4 @@
-"""Runs an experiment: trains its folds, as many side by side as fit, evaluates and reports."""
+"""Runs an experiment: trains the folds that fit side by side, evaluates and reports."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _kernel_gradient(x, cotangent, padding, kernel) -> jax.Array:
 
 
 def _sum_over_images(function, x, y, channels: int) -> jax.Array:
-    """Sums `function` over as many images at a time as `_BYTES_AT_ONCE` holds of `channels`."""
+    """Sums `function` over groups of images whose `channels` fit `_BYTES_AT_ONCE`."""
     limit = _BYTES_AT_ONCE // (x.shape[1] * x.shape[2] * channels * x.dtype.itemsize)
     some = max(n for n in range(1, max(1, min(limit, len(x))) + 1) if len(x) % n == 0)
     if some == len(x):

@@ -72,7 +72,7 @@ def _padded_logits(program: Program, variables, clips: Clips, parts):
 
 
 def _map_clips(program: Program, function, variables, clips: Clips, chosen, weight, keys):
-    """Applies a function of `parallel.map_batches` to clips, as many per call as memory allows.
+    """Applies a function of `parallel.map_batches` to clips; memory limits the clips per call.
 
     Args:
       variables, keys: of R runs, leading axis R.

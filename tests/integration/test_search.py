@@ -53,7 +53,7 @@ def test_stages_are_logged_and_drawn(whole):
         own = [epoch for epoch in epochs if epoch["fold"] == f"stage{row['stage']:02d}"]
         assert [epoch["epoch"] for epoch in own] == list(range(1, EPOCHS + 1))
         assert row["loss"] == own[-1]["train_loss"]
-        assert "evaluation_loss" not in own[-1]  # held-out people take no part
+        assert "evaluation_loss" not in own[-1]  # subjects held out take no part
         assert 0 < row["params_without_U"] < row["params_total"]
         assert row["seconds"] > 0 and row["compile_seconds"] > 0
         assert f"{row['loss']:.5f}" in shown

@@ -111,7 +111,8 @@ def test_outlier_makes_no_huge_canvas(predictor, tmp_path):
 def test_frame_numbers_out_of_all_bounds_skip_the_clip(predictor, tmp_path):
     table = pd.read_csv(write_faces(tmp_path / "a.csv"))
     good = write_faces(tmp_path / "good.csv")
-    for index, message in ((2_000_000_000, "fix or remove the column `frame`"), (1e15, "impossible frame")):
+    cases = ((2_000_000_000, "fix or remove the column `frame`"), (1e15, "impossible frame"))
+    for index, message in cases:
         table["frame"] = [*range(1, 25), index]
         table.to_csv(tmp_path / "a.csv", index=False)
         said = []

@@ -1,4 +1,4 @@
-"""Growing a network keeps what it learnt; the rule stops where the specification says."""
+"""Growing a network keeps the function it computes; the rule stops where the specification says."""
 
 import functools
 import importlib

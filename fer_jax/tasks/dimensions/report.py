@@ -134,7 +134,7 @@ def lines(content: dict) -> list[str]:
         "",
         "Accuracy: share of images whose root mean square error over the dimensions is below T. "
         "Last column: the smallest T that reaches the accuracy of the best classifier of the "
-        "Kaggle challenge. Intervals: bootstrap over people (over images where the dataset does "
+        "Kaggle challenge. Intervals: bootstrap over subjects (over images where the dataset does "
         "not identify people).",
         "",
         *_error_rows(content["inference_modes"], paper),
