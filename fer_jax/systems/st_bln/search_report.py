@@ -59,6 +59,11 @@ def outcome(row: dict) -> str:
     return text + (f"; {row['note']}" if row.get("note") else "")
 
 
+def seconds(rows: list[dict]) -> float:
+    """Seconds that the stages of a search took, with compiling."""
+    return sum(row["seconds"] + row["compile_seconds"] for row in rows)
+
+
 def compile_share(rows: list[dict]) -> float:
     """Share of the search's time spent on compiling, 0..1."""
     compiling = sum(row["compile_seconds"] for row in rows)
@@ -90,7 +95,6 @@ def write(
 
 
 def _section(config, rows, fold, found) -> list[str]:
-    seconds = sum(row["seconds"] + row["compile_seconds"] for row in rows)
     lines = [
         f"The search found the topology **{show(config.model.widths)}** (width of every layer). "
         f"It used only the {len(fold.train)} training clips of {fold.name}; the figures below are "
@@ -121,7 +125,7 @@ def _section(config, rows, fold, found) -> list[str]:
         f"{config.search.width_threshold:g}, {config.search.depth_threshold:g} it is removed. "
         "U: the learnable graph matrices.",
         "",
-        f"{seconds:.0f} s in all, {compile_share(rows):.1%} of it compiling.",
+        f"{seconds(rows):.0f} s in all, {compile_share(rows):.1%} of it compiling.",
         "",
         "![Growth of the network](figures/growth.png)",
     ]
