@@ -28,8 +28,7 @@ from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import Face, stack_faces
 from fer_jax.systems import run, searches
 from fer_jax.systems.st_bln import search_report
-from fer_jax.tasks import published
-from fer_jax.tasks.dimensions.scores import INTERVAL
+from fer_jax.tasks import TASKS, published
 
 REPEATS = 11  # timed calls, the median counts
 
@@ -75,7 +74,7 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict
         "features": config.data.features,
         "widths": list(config.model.get("widths", ())),
         "backbone": report.backbone_start(config),
-        **_scores(metrics, config.task),
+        **TASKS[config.task].report.compared(metrics),
         "params_total": metrics["params_total"],
         "params_without_graph": metrics["params_without_U"],
         "train_seconds": metrics["train_seconds"],
@@ -108,49 +107,6 @@ def _published(config: ConfigDict) -> dict:
     elif config.data.features == "position":
         pair = published.accuracy(config.method, _dataset(config))
     return dict(zip(("paper_with_mcd", "paper_without_mcd"), pair, strict=True))
-
-
-def _scores(metrics: dict, task: str) -> dict:
-    """Accuracy by inference mode, mean of folds, with 95% interval (pooled for one fold)."""
-    if task == "dimensional":
-        return _dimension_scores(metrics)
-    scores = {}
-    for name, row in metrics["inference_modes"].items():
-        low, high = row["interval_95_folds"]
-        if low is None:
-            low, high = row["interval_95_pooled"]
-        scores |= {
-            name: row["accuracy_mean_of_folds"],
-            f"{name}_low": low,
-            f"{name}_high": high,
-            f"{name}_ece": row["expected_calibration_error"],
-        }
-    return scores
-
-
-def _dimension_scores(metrics: dict) -> dict:
-    """The same for valence, arousal and dominance: accuracy at T, and errors by dimension."""
-    table = metrics["inference_modes"]
-    scores = {}
-    for name, row in table.items():
-        low, high = row["interval_95_subjects"]
-        scores |= {name: row["accuracy"], f"{name}_low": low, f"{name}_high": high}
-    own = table.get("mc_dropout", table["stored"])["dimensions"]
-    found, paper = metrics["intervals"], metrics["paper"]
-    level = found["levels"].index(INTERVAL)
-    scores["errors"] = {
-        dimension: {key: row[key] for key in ("rmse", "label_deviation", "mae", "pearson", "ccc")}
-        | {
-            "inside": found["predictive"][dimension]["coverage"][level],
-            "width": found["predictive"][dimension]["width"][level],
-        }
-        | {
-            f"paper_{key}": v
-            for key, v in (paper["dimensions"][dimension] if paper else {}).items()
-        }
-        for dimension, row in own.items()
-    }
-    return scores
 
 
 def measure(predictor: Predictor, mc_samples: int = 100) -> dict:
@@ -219,7 +175,7 @@ def compare(options: argparse.Namespace) -> None:
 
 def _check_names(configs: list[ConfigDict]) -> None:
     for config in configs:
-        if config.task == "action_units":
+        if not hasattr(TASKS[config.task].report, "compared"):
             raise ConfigError(
                 f"{config.name} has the task {config.task}, but this table compares accuracies; "
                 f"run it with {train_command()}, which writes its own report"

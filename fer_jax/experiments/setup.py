@@ -163,7 +163,7 @@ def _load_clips(config: ConfigDict, with_crops: bool) -> Clips:
     if data.train_on:
         trained_on = {name: opened(name, path, rule) for name, path, rule in data.train_on}
         clips = cross_database.join(trained_on, (data.dataset, clips))
-    if config.task == "classification" and len(clips.classes) < 2:
+    if len(clips.classes) < TASKS[config.task].least:
         raise ValueError(f"{data.path} has one class only ({clips.classes[0]}): training needs two")
     if data.graph == clips.graph.mode:
         return clips

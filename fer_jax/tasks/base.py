@@ -42,10 +42,12 @@ class Task:
     Attributes:
       target: field of a prepared dataset that labels come from, see `data.load.load_clips`.
       names: what the C outputs stand for, in the plural.
+      least: smallest C that can be trained.
     """
 
     target: str
     names: str
+    least: int = 1
 
     # training
 
@@ -112,7 +114,10 @@ class Task:
 
     @property
     def report(self) -> ModuleType:
-        """Has `LOSS`, `headline`, `content`, `table`, `figures`, `lines` and `order`."""
+        """Has `LOSS`, `headline`, `content`, `table`, `figures`, `lines` and `order`.
+
+        It has `compared`, columns of the table of `fer_jax.compare`, if the task has accuracies.
+        """
         return self._file("report")
 
     def draw_panel(self, row: dict, names, threshold, height: int, scale: float) -> np.ndarray:

@@ -67,7 +67,7 @@ def seconds(rows: list[dict]) -> float:
 def compile_share(rows: list[dict]) -> float:
     """Share of the search's time spent on compiling, 0..1."""
     compiling = sum(row["compile_seconds"] for row in rows)
-    return compiling / (compiling + sum(row["seconds"] for row in rows))
+    return compiling / seconds(rows)
 
 
 def write(

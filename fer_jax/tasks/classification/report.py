@@ -39,6 +39,26 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
     }, curves
 
 
+def compared(content: dict) -> dict:
+    """Accuracy by inference mode, mean of folds, with 95% interval (pooled for one fold).
+
+    Args:
+      content: of metrics.json.
+    """
+    found = {}
+    for name, row in content["inference_modes"].items():
+        low, high = row["interval_95_folds"]
+        if low is None:
+            low, high = row["interval_95_pooled"]
+        found |= {
+            name: row["accuracy_mean_of_folds"],
+            f"{name}_low": low,
+            f"{name}_high": high,
+            f"{name}_ece": row["expected_calibration_error"],
+        }
+    return found
+
+
 def order(evaluated: Evaluated) -> np.ndarray:
     """Indices of the predictions, from the most certainly right to the most certainly wrong."""
     wrong = evaluated.summary.mean.argmax(-1) != evaluated.labels

@@ -18,6 +18,7 @@ class Classification(Task):
 
     target = "label"
     names = "classes"
+    least = 2
 
     @over_frames
     def loss(logits, label):

@@ -46,6 +46,35 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
     }, {"intervals": intervals, "risk": risk}
 
 
+def compared(content: dict) -> dict:
+    """Accuracy at T by inference mode with 95% interval, and errors by dimension.
+
+    Args:
+      content: of metrics.json.
+    """
+    table = content["inference_modes"]
+    found = {}
+    for name, row in table.items():
+        low, high = row["interval_95_subjects"]
+        found |= {name: row["accuracy"], f"{name}_low": low, f"{name}_high": high}
+    own = table.get("mc_dropout", table["stored"])["dimensions"]
+    intervals, paper = content["intervals"], content["paper"]
+    level = intervals["levels"].index(scores.INTERVAL)
+    found["errors"] = {
+        dimension: {key: row[key] for key in ("rmse", "label_deviation", "mae", "pearson", "ccc")}
+        | {
+            "inside": intervals["predictive"][dimension]["coverage"][level],
+            "width": intervals["predictive"][dimension]["width"][level],
+        }
+        | {
+            f"paper_{key}": v
+            for key, v in (paper["dimensions"][dimension] if paper else {}).items()
+        }
+        for dimension, row in own.items()
+    }
+    return found
+
+
 def order(evaluated: Evaluated) -> np.ndarray:
     """Indices of the predictions, from the best to the worst."""
     return metrics.distances(evaluated.summary.mean, evaluated.labels).argsort(kind="stable")
