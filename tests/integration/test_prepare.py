@@ -398,7 +398,7 @@ def test_pictures_are_cropped_and_landmark_files_are_drawn_first(tmp_path, capsy
     report = report_of(tmp_path / "out")
     assert report["dropped"] == {"no pictures": 1}
     assert any("crops are enlarged" in note for note in report["notes"])
-    assert "--crops 256 shows no more than that" in shown
+    assert "--crops 256 adds no detail" in shown
     (row,) = examples(tmp_path / "out").values()
     crop, points = crop_of(row, 0), row["crop_landmarks"][0]
     enlarged = 256 / report["clips"][0]["crop_side"]

@@ -333,7 +333,7 @@ def test_wrong_edges_are_named(name, edges, message):
 def test_wrong_sizes_of_inputs_are_named():
     with pytest.raises(ValueError, match="was made for 5 frames, not 4"):
         outputs("fer_gcn", draw("fer_gcn")[:, :4])
-    message = r"inputs are \[B, T, 51, 2\] node coordinates, not \(3, 5, 6, 2\)"
+    message = r"inputs are \[B, T, 51, 2\] coordinates, not \(3, 5, 6, 2\)"
     with pytest.raises(ValueError, match=message):
         init = functools.partial(make("dgnn", nodes=51).init, train=False)
         jax.eval_shape(init, jax.random.key(0), draw("dgnn"))
