@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import sys
+import textwrap
 import traceback
 
 from absl import flags, logging
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None, prog: str = "python run.py") -> int
     arguments = sys.argv[1:] if arguments is None else arguments
     own = _flags([prog, *arguments])
     if any(each.lstrip("-") in ("h", "help", "helpfull") for each in arguments):
-        print(f"{__doc__.format(prog=prog)}{own.get_help(include_special_flags=False)}")
+        print(_help(own, prog))
         return 0
     _parse(own, [prog, *arguments])
     logging.set_verbosity(logging.WARNING)  # Orbax logs every step of a save
@@ -51,6 +52,20 @@ def _flags(argv: list[str]) -> flags.FlagValues:
         flag_values=own,
     )
     return own
+
+
+def _help(own: flags.FlagValues, prog: str) -> str:
+    """Formats the help in the style of argparse, like that of the other commands."""
+    rows = {"--config CONFIG": own["config"].help}
+    rows["--config.FIELD=VALUE"] = "Sets a field of the config"
+    rows |= {f"--{name} DIR": own[name].help for name in ("workdir", "compilation_cache")}
+    texts = [
+        textwrap.fill(f"{text[0].lower()}{text[1:]}", 98, initial_indent=f"  {flag:26}",
+                      subsequent_indent=" " * 28)
+        for flag, text in rows.items()
+    ]  # fmt: skip
+    usage = f"usage: {prog} --config CONFIG [--config.FIELD=VALUE ...] [options]"
+    return "\n".join([usage, "", __doc__.format(prog=prog), "options:", *texts])
 
 
 def _run(config, workdir: str, cache: str | None) -> None:
@@ -117,10 +132,26 @@ def _with_path(argv: list[str]) -> list[str]:
             try:
                 path = configs.find(name if equals else argv[index])
             except configs.ConfigNotFoundError as error:
-                sys.exit(f"error: --config: {error}")
+                # the list comes first: the error stays in sight below it
+                sys.exit(f"{error.known}\n\nerror: {error}")
             argv[index] = f"{flag}={path}" if equals else path
     if not found:
         sys.exit(
-            f"error: name a config, e.g. {argv[0]} --config stbln_synthetic\n\n{configs.listing()}"
+            _misspelt(argv[1:])
+            or f"{configs.listing()}\n\nerror: name a config, e.g. {argv[0]} --config "
+            "stbln_synthetic"
         )
     return argv
+
+
+def _misspelt(arguments: list[str]) -> str:
+    """The error of a command line whose --config is misspelt or left out, "" if neither is so."""
+    for argument in arguments:
+        flag = argument.partition("=")[0].partition(".")[0]
+        if flag.startswith("-"):
+            name = flag.lstrip("-")
+            if name != "config" and difflib.get_close_matches(name, ["config"], cutoff=0.7):
+                return f"error: unknown flag {flag}: did you mean --config?"
+        elif pathlib.PurePath(argument.partition(":")[0]).stem in configs.names():
+            return f"error: unknown argument {argument}: did you mean --config {argument}?"
+    return ""

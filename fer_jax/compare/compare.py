@@ -34,7 +34,11 @@ REPEATS = 11  # timed calls, the median counts
 
 
 class ConfigError(ValueError):
-    """A config cannot be loaded; the message names it."""
+    """A config cannot be loaded; the message names it, `known` lists those there are, or is ""."""
+
+    def __init__(self, message: str, known: str = ""):
+        super().__init__(message)
+        self.known = known
 
 
 def load_config(name: str) -> ConfigDict:
@@ -46,7 +50,7 @@ def load_config(name: str) -> ConfigDict:
     try:
         file, _, argument = configs.find(name).partition(":")
     except configs.ConfigNotFoundError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(str(error), error.known) from error
     path = pathlib.Path(file)
     try:
         spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -153,7 +157,8 @@ def compare(options: argparse.Namespace) -> None:
         chosen = [load_config(name) for name in options.configs]
         _check_names(chosen)
     except ConfigError as error:
-        sys.exit(f"error: {error}")
+        known = f"{error.known}\n\n" if error.known else ""
+        sys.exit(f"{known}error: {error}")
     failed = []
     for config in chosen:
         try:

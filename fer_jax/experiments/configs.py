@@ -16,7 +16,15 @@ _SHARED = ("base", "__init__")  # no experiments of their own
 
 
 class ConfigNotFoundError(ValueError):
-    """There is no such config; the message lists all configs, the nearest name first."""
+    """There is no such config; the message names the nearest ones, `known` lists all.
+
+    Attributes:
+      known: all configs as `listing` shows them, the nearest name first.
+    """
+
+    def __init__(self, message: str, known: str):
+        super().__init__(message)
+        self.known = known
 
 
 def names() -> list[str]:
@@ -43,7 +51,10 @@ def find(name: str) -> str:
     if str(path.parent) in (".", "configs") and stem in names():
         return f"{FOLDER / stem}.py{colon}{variant}"
     nearest = difflib.get_close_matches(stem, names(), n=len(names()), cutoff=0.0)
-    raise ConfigNotFoundError(f"there is no config {file}\n\n{listing(nearest)}")
+    *others, last = nearest[:3]
+    guess = f"{', '.join(others)} or {last}"
+    message = f"there is no config {file}: did you mean {guess}?"
+    raise ConfigNotFoundError(message, listing(nearest))
 
 
 def _open_folder() -> None:

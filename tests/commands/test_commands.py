@@ -50,8 +50,8 @@ def test_prepare_is_the_command_of_preprocess(capsys):
 
 def test_predict_and_compare_end_with_one_line(tmp_path, capsys):
     assert commands.main(["predict", str(tmp_path), "clip.mp4"]) == 1
-    assert "is no model bundle" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="there is no config stbln_afw"):
+    assert "is not a model bundle" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="\n\nerror: there is no config stbln_afw: did you mean"):
         commands.main(["compare", "stbln_afw"])
 
 
@@ -76,6 +76,8 @@ AFEW = ("--config", "stbln_afew")
     [
         ((), ("name a config, e.g. python run.py --config stbln_synthetic", "stbln_afew")),
         (("--config=stbln_sinthetic",), ("there is no config stbln_sinthetic", "stbln_afew")),
+        (("stbln_afew",), ("did you mean --config stbln_afew?",)),
+        (("--conifg", "stbln_afew"), ("unknown flag --conifg: did you mean --config?",)),
         (("--config", "configs/nothing.py"), ("configs/nothing.py",)),
         (("--config=stcnlstm_buhmap:no",), ("error: --config: variant 'no' is unknown",)),
         ((*AFEW, "more"), ("unknown argument 'more'",)),
@@ -97,8 +99,9 @@ def test_train_refuses_before_any_work(arguments, words, tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as ended:
         train.main([*arguments, "--workdir", str(tmp_path / "run")])
     message = str(ended.value.code)
-    assert message.startswith("error: ") and all(word in message for word in words)
-    assert len(message.splitlines()) == 1 or "stbln_afew  " in message  # a list of configs
+    known, _, last = message.rpartition("\n")
+    assert last.startswith("error: ") and all(word in message for word in words)
+    assert not known or "stbln_afew  " in known  # a list of configs
     assert not (tmp_path / "run").exists()
 
 

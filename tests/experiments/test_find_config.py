@@ -27,13 +27,14 @@ def test_a_path_stays_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["stbln_afw", "configs/stbln_afw.py", "own/stbln_afew.py", "base"])
-def test_the_nearest_is_listed_first(name):
+def test_the_nearest_are_named_and_listed_first(name):
     with pytest.raises(configs.ConfigNotFoundError) as caught:
         configs.find(name)
-    first, _, rows = str(caught.value).partition("\n\n")
-    assert first == f"there is no config {name}"
+    message, rows = str(caught.value), caught.value.known
+    assert message.startswith(f"there is no config {name}: did you mean ") and " or " in message
     assert all(f"  {each} " in rows for each in configs.names())
     if name != "base":
+        assert message.count("did you mean stbln_afew, ") == 1
         assert rows.splitlines()[0].split()[0] == "stbln_afew"
 
 
