@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from rich import progress as bars
 from rich.console import Console
+from rich.text import Text
 
 SILENCE = 60.0  # most seconds without a line
 
@@ -62,11 +63,11 @@ class Progress:
         self.line(work)
         return work
 
-    def close(self, work: Work) -> None:
+    def close(self, work: Work, outcome: str) -> None:
         """Ends a piece of work, see `Work.finish`."""
         with self._lock:
             self._working.remove(work)
-        self.line(work, ", done")
+        self.line(work, f", {outcome}")
 
     def line(self, work: Work, suffix: str = "") -> None:
         """Prints a line about a piece of work if there are no bars."""
@@ -108,8 +109,13 @@ class Work:
         return f"{self.description}: {parts}" if parts else f"{self.description} ..."
 
     def _remaining(self) -> float | None:
-        """Seconds, by the speed since the first update: without resumed steps and compiling."""
+        """Seconds, by the speed since the first update: without resumed steps and compiling.
+
+        None before that, and after the last step: what follows it, as an evaluation, has no steps.
+        """
         if not self.total or self._first is None or self.done <= self._first[1]:
+            return None
+        if self.done >= self.total:
             return None
         (began, before), (now, done) = self._first, self._last
         return (self.total - done) * (now - began) / (done - before)
@@ -138,9 +144,9 @@ class Work:
         if self._bar is not None:
             self._progress.bars.reset(self._bar, description=description, total=total, figures="")
 
-    def finish(self, *, keep_bar: bool = False) -> None:
+    def finish(self, outcome: str = "done", *, keep_bar: bool = False) -> None:
         """Ends the work; `keep_bar` leaves its bar on the terminal."""
-        self._progress.close(self)
+        self._progress.close(self, outcome)
         if self._bar is not None and not keep_bar:
             self._progress.bars.remove_task(self._bar)
 
@@ -155,13 +161,20 @@ def track(items: Iterable, description: str, total: int) -> Iterator:
         work.finish()
 
 
+class _TimeLeft(bars.TimeRemainingColumn):
+    """The remaining time; empty after the last step."""
+
+    def render(self, task: bars.Task) -> Text:
+        return Text() if task.finished else super().render(task)
+
+
 def _make_bars(console: Console, transient: bool) -> bars.Progress:
     return bars.Progress(
         bars.TextColumn("{task.description}", markup=False),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TextColumn("{task.fields[figures]}", markup=False),
-        bars.TimeRemainingColumn(),
+        _TimeLeft(),
         console=console,
         transient=transient,
     )

@@ -86,6 +86,22 @@ def test_resumed_steps_do_not_count_as_pace(shown):
     assert str(work) == "fold00: 92/100, 0:01:20 left" and work.speed == 0.1
 
 
+def test_no_time_is_left_after_the_last_step(shown):
+    progress, clock, lines = shown
+    work = progress.start("holdout", 2)
+    for done in (1, 2):
+        clock.seconds += 5
+        work.update(done)
+    work.update(figures="evaluating")
+    assert str(work) == "holdout: 2/2, evaluating"
+
+
+def test_work_ends_with_its_outcome(shown):
+    progress, clock, lines = shown
+    progress.start("reading a.mp4").finish("skipped")
+    assert lines()[-1] == "0:00:00  reading a.mp4 ..., skipped"
+
+
 def test_next_part_is_counted_anew(shown):
     progress, clock, lines = shown
     work = progress.start("reading a.mp4")
