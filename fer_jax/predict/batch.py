@@ -73,25 +73,38 @@ def _predict_all(predictor, options, targets, console: Console, tables: list) ->
         console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     with Progress(console, transient=True) as progress:
-        work = progress.start("predicting")
+        work, outcome, count = progress.start("predicting"), "done", len(options.clips)
         for path, target in zip(options.clips, targets, strict=True):
+            outcome = "skipped"
             with reported(path, say):
                 tables.append(_predict_one(predictor, path, how, target, work, say))
-        work.finish()
+                outcome = "done"
+        work.finish(outcome)
+    if skipped := count - len(tables):
+        console.print(f"{len(tables)} of {count} clips predicted, {skipped} skipped")
 
 
 def _predict_one(
     predictor, path: pathlib.Path, options: Options, target: dict, work: Work, say
 ) -> pd.DataFrame:
+    def rate() -> str:
+        return f"{work.speed:.0f} frames/s" if work.speed else "frames"
+
     def advance() -> None:
-        speed = work.speed
-        work.update(work.done + 1, f"{speed:.0f} frames/s" if speed else "frames")
+        work.update(work.done + 1, rate())
+
+    def before_window() -> None:
+        if not predictor.is_compiled(options.mc_samples):
+            work.update(figures="compiling the network")
 
     work.restart(f"reading {path.name}")
     source = sources.open_source(predictor, path, options, say)
     work.restart(f"reading {path.name}", source.announced or None)
     with tempfile.TemporaryFile() as spool:
-        table = predict_source(predictor, source, options, say, advance, spool if target else None)
+        table = predict_source(
+            predictor, source, options, say, advance, before_window, spool if target else None
+        )
+        work.update(figures=rate())
         if target:
             work.restart(f"drawing {path.name}", work.done)
             spool.seek(0)

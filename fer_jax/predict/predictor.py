@@ -143,6 +143,10 @@ class Predictor:
     def _compiled(self) -> dict:
         return {}
 
+    def is_compiled(self, mc_samples: int) -> bool:
+        """Whether `predict` has compiled the network for this number of MC samples."""
+        return mc_samples in self._compiled
+
     def _sampled(self, mc_samples: int):
         if mc_samples not in self._compiled:
             self._compiled[mc_samples] = jax.jit(

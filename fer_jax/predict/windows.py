@@ -159,7 +159,7 @@ def columns(classes: Sequence[str], task: str = "classification") -> list[str]:
 
 
 def predict_source(
-    predictor, source: Source, options: Options, say, advance=None, spool=None
+    predictor, source: Source, options: Options, say, advance=None, before_window=None, spool=None
 ) -> pd.DataFrame:
     """Predicts one opened clip; memory does not grow with its length.
 
@@ -168,6 +168,7 @@ def predict_source(
       source: of `open_source`.
       say: takes each note, one line.
       advance: called after every frame.
+      before_window: called before a window is predicted.
       spool: binary file for the landmarks of every frame, to draw them later.
 
     Returns:
@@ -180,7 +181,13 @@ def predict_source(
     rows, tracks = [], []
     frames = _watched(source.faces, advance, spool)
     for row, track in predict_windows(
-        predictor, frames, options, fps=source.fps, width=source.width, first=source.first
+        predictor,
+        frames,
+        options,
+        fps=source.fps,
+        width=source.width,
+        first=source.first,
+        before_window=before_window,
     ):
         rows.append({"clip": source.path} | row)
         tracks.append(track)
@@ -204,7 +211,14 @@ def _watched(frames: Iterable[Faces], advance, spool) -> Iterator[Faces]:
 
 
 def predict_windows(
-    predictor, frames: Iterable[Faces], options: Options, *, fps: float, width: int, first: int = 0
+    predictor,
+    frames: Iterable[Faces],
+    options: Options,
+    *,
+    fps: float,
+    width: int,
+    first: int = 0,
+    before_window: Callable[[], None] | None = None,
 ) -> Iterator[tuple[dict, int | None]]:
     """Predicts a stream window by window, each as soon as it is complete.
 
@@ -214,6 +228,7 @@ def predict_windows(
       fps: frames per second.
       width: of a frame, pixels; 0: unknown.
       first: index of the first frame.
+      before_window: called before a window is predicted.
 
     Yields:
       A row of the table of `predict_clips` without its clip, and the track of the predicted face.
@@ -227,6 +242,8 @@ def predict_windows(
         if spec.frame_rule in CUT:
             faces = at_equal_steps(faces, window * fps / spec.frames, spec.frames)
         track, detected = largest_face(faces)
+        if before_window is not None and track is not None:
+            before_window()
         row |= _predict_window(predictor, faces, track, detected, fps, width, options)
         del faces  # frees its crops before the next window fills
         yield row, track

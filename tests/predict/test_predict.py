@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_jax import progress
 from fer_jax.commands import predict
 from fer_jax.data.frame_selection import select_frames
 from fer_jax.experiments.bundle import InputSpec, Record
@@ -38,7 +39,7 @@ def predictor():
         task="classification", classes=CLASSES, threshold=0.9, predict=respond, record=Record(),
         spec=InputSpec(4, "uniform", "position", None, window_seconds=1.0), takes_crops=False,
         select=lambda detected, fps: select_frames(detected, 4, "uniform"),
-        module=types.SimpleNamespace(inputs="edges"),
+        module=types.SimpleNamespace(inputs="edges"), is_compiled=lambda mc_samples: True,
     )  # fmt: skip
 
 
@@ -335,10 +336,26 @@ def test_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, tmp_
     assert "--width" not in capsys.readouterr().err
 
 
+def test_skipped_clips_are_counted_and_the_compilation_is_named(
+    monkeypatch, predictor, tmp_path, capsys
+):
+    monkeypatch.setattr(progress, "SILENCE", 0.0)  # a line at every update
+    predictor.is_compiled = lambda mc_samples: False
+    clips = [write_faces(tmp_path / f"{name}.csv") for name in "ab"]
+    assert run(monkeypatch, predictor, *clips) == 0
+    said = capsys.readouterr().err
+    assert "reading a.csv: 10/25, compiling the network" in said and "skipped" not in said
+    assert said.splitlines()[-1].endswith(", done")
+    assert run(monkeypatch, predictor, *clips, tmp_path / "missing.csv") == 0
+    *_, last, count = capsys.readouterr().err.splitlines()
+    assert last.endswith("reading missing.csv ..., skipped")
+    assert count == "2 of 3 clips predicted, 1 skipped"
+
+
 def test_missing_bundle_is_one_line(tmp_path, capsys):
     clip = write_faces(tmp_path / "a.csv")
     assert predict.main([str(tmp_path / "nothing"), str(clip)]) == 1
-    assert "no model bundle" in capsys.readouterr().err
+    assert "not a model bundle" in capsys.readouterr().err
 
 
 def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
