@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import re
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from fer_jax.faces.sequence import ClipError
 
 from . import PREPROCESS_VERSION
 from .clip import Clip
@@ -127,8 +130,8 @@ def print_listing(console: Console, clips: list[Clip], classes, own_notes=None) 
         table.add_row(what, *(str(_size(usable, split, what)) for split in splits), style="bold")
     console.print(table)
     unusable = _rarest_first([c for c in clips if c.problem], lambda clip: clip.problem.reason)
-    _print_problems(console, [(c.clip_id, str(c.problem)) for c in unusable], "listed")
-    _print_problems(console, [(c.clip_id, c.note) for c in usable if c.note], "usable, but")
+    _print_problems(console, [named(c.clip_id, c.problem) for c in unusable], "dropped")
+    _print_problems(console, [f"{c.clip_id}: {c.note}" for c in usable if c.note], "usable, but")
     counts = collections.Counter(clip.subject for clip in usable)
     shown = ", ".join(f"{name} {clips}" for name, clips in list(counts.items())[: 3 * _SHOWN])
     more = f" and {len(counts) - 3 * _SHOWN} more" if len(counts) > 3 * _SHOWN else ""
@@ -150,7 +153,7 @@ def print_summary(console: Console, report: dict) -> None:
     table = Table(show_header=False)
     table.add_row("clips", f"{counts['kept']} kept, {counts['dropped']} dropped")
     if counts["reused"]:
-        table.add_row("reused", f"{counts['reused']} clips finished earlier, not read again")
+        table.add_row("reused", f"{_clips(counts['reused'])} finished earlier, not read again")
     table.add_row("splits", Text(_listed(report["splits"])))
     table.add_row("classes", Text(_listed(report["classes"])))
     table.add_row("people", str(report["subjects"]))
@@ -160,15 +163,16 @@ def print_summary(console: Console, report: dict) -> None:
         table.add_row("crops", _crops(rows, crop_size))
     for what, key in (("turned upright", "rotation"), ("with other faces", "other_faces")):
         if count := sum(bool(row[key]) for row in rows):
-            table.add_row(what, f"{count} clips")
+            table.add_row(what, _clips(count))
     for reason, count in sorted(report["dropped"].items(), key=lambda item: -item[1]):
-        table.add_row(f"dropped: {reason}", f"{count} clips", style="yellow")
+        table.add_row(f"dropped: {reason}", _clips(count), style="yellow")
     console.print(table)
     dropped = _rarest_first([r for r in report["clips"] if r["reason"]], lambda row: row["reason"])
+    problems = [(r["clip_id"], ClipError(r["reason"], r["detail"])) for r in dropped]
+    _print_problems(console, [named(*problem) for problem in problems], "dropped")
     _print_problems(
-        console, [(r["clip_id"], r["detail"] or r["reason"]) for r in dropped], "dropped"
+        console, [f"{r['clip_id']}: {r['note']}" for r in rows if r["note"]], "kept, but"
     )
-    _print_problems(console, [(r["clip_id"], r["note"]) for r in rows if r["note"]], "kept, but")
     for note in report["notes"]:
         _print(console, f"note: {note}", "yellow")
 
@@ -192,9 +196,20 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _print_problems(console: Console, rows: list[tuple[str, str]], word: str) -> None:
-    for clip_id, text in rows[:_SHOWN]:
-        _print(console, f"{word}: {clip_id}: {text}", "yellow")
+def _clips(count: int) -> str:
+    return "1 clip" if count == 1 else f"{count} clips"
+
+
+def named(clip_id: str, problem: ClipError) -> str:
+    """Says which clip has a problem and which; a clip that the problem names is named once."""
+    if re.search(rf"(^|/){re.escape(clip_id)}[ :]", problem.detail):
+        return f"{problem.reason}: {problem.detail}"
+    return f"{clip_id}: {problem}"
+
+
+def _print_problems(console: Console, rows: list[str], word: str) -> None:
+    for text in rows[:_SHOWN]:
+        _print(console, f"{word}: {text}", "yellow")
     if len(rows) > _SHOWN:
         console.print(f"... and {len(rows) - _SHOWN} more, see report.json", style="yellow")
 

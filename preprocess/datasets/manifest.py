@@ -97,7 +97,7 @@ def clips(source, options) -> Iterator[Clip]:
     listed = []
     for line, row in _rows(source):
         try:
-            clip = _clip(source.parent, line, row, seen)
+            clip = _clip(source.parent, row, seen)
         except ClipError as problem:
             path, subject, label = (row[name] for name in REQUIRED)
             clip = Clip(f"line {line}: {path}", subject, label, None, problem=problem)
@@ -139,35 +139,35 @@ def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise SourceError(f"{source} is not a CSV in UTF-8 ({error}): save it as such") from error
 
 
-def _clip(folder: pathlib.Path, line: int, row: dict[str, str], seen: set) -> Clip:
+def _clip(folder: pathlib.Path, row: dict[str, str], seen: set) -> Clip:
     if row[_REST]:  # an unquoted comma shifts all later cells
-        raise ClipError("too many cells", f"line {line}: quote values that contain commas")
+        raise ClipError("too many cells", "quote values that contain commas")
     for name in REQUIRED:
         if not row[name]:
-            raise ClipError(f"empty {name}", f"line {line} of the manifest")
+            raise ClipError(f"empty {name}")
     path = folder / row["path"]
     if path.resolve() in seen:
-        raise ClipError("duplicate path", f"line {line}: {row['path']} was listed before")
+        raise ClipError("duplicate path", "a line above lists the same file")
     seen.add(path.resolve())
     if not path.exists():
-        raise ClipError("missing file", f"line {line}: {path} does not exist")
+        raise ClipError("missing file", f"there is none in {folder}")
     split = _SPLITS.get(row["split"].lower())
     if split is None:
         raise ClipError(
             "unknown split",
-            f"line {line}: {row['split']!r} is not one of {', '.join(filter(None, _SPLITS))}",
+            f"{row['split']!r} is not one of {', '.join(filter(None, _SPLITS))}",
         )
-    size = round(_number(row, "width", line)), round(_number(row, "height", line))
-    fps = _number(row, "fps", line)
+    size = round(_number(row, "width")), round(_number(row, "height"))
+    fps = _number(row, "fps")
     label = " ".join(row["label"].split())  # class names are stored one a line
-    codes = _codes(folder, row["action_units"], line) if row["action_units"] else None
+    codes = _codes(folder, row["action_units"]) if row["action_units"] else None
     return Clip(row["path"], row["subject"], label, path, split, fps, size, codes=codes)
 
 
-def _codes(folder: pathlib.Path, name: str, line: int) -> Codes:
+def _codes(folder: pathlib.Path, name: str) -> Codes:
     path = folder / name
     if not path.is_file():
-        raise ClipError("missing file", f"line {line}: {path} does not exist")
+        raise ClipError("missing file", f"its action_units {path} does not exist")
     return Codes(path, coded_units(path))
 
 
@@ -185,13 +185,11 @@ def _drawn(clip: Clip) -> Clip:
     return dataclasses.replace(clip, source=DrawnPerson(clip.source, clip.subject, clip.fps))
 
 
-def _number(row: dict[str, str], column: str, line: int) -> float:
+def _number(row: dict[str, str], column: str) -> float:
     try:
         value = float(row[column] or 0)
     except ValueError:
         value = -1.0
     if not 0 <= value < 100_000:
-        raise ClipError(
-            f"impossible {column}", f"line {line}: {row[column]!r} is not a valid number"
-        )
+        raise ClipError(f"impossible {column}", f"{row[column]!r} is not a valid number")
     return value

@@ -394,7 +394,7 @@ def test_pictures_are_cropped_and_landmark_files_are_drawn_first(tmp_path, capsy
     assert "face.csv: no pictures: landmarks alone" in capsys.readouterr().out
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
-    assert "dropped: face.csv: landmarks alone cannot be cropped" in shown and "--render" in shown
+    assert "dropped: face.csv: no pictures: landmarks alone" in shown and "--render" in shown
     report = report_of(tmp_path / "out")
     assert report["dropped"] == {"no pictures": 1}
     assert any("crops are enlarged" in note for note in report["notes"])

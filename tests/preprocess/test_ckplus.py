@@ -100,4 +100,4 @@ def test_listing_shows_rare_problems_first(tmp_path, capsys):
         ckplus_sequence(tmp_path, f"S005_{index:03d}", [1], "folder")
     ckplus_sequence(tmp_path, "S999_001", [1], "9.0")
     assert main(["ckplus", "--source", str(tmp_path), "--dry-run"]) == 0
-    assert "listed: S999_001: unknown label" in capsys.readouterr().out
+    assert "dropped: S999_001: unknown label" in capsys.readouterr().out

@@ -10,9 +10,11 @@ import pytest
 
 from fer_jax.faces.sequence import ClipError
 from fer_jax.synthetic.clips import make_clip
+from preprocess.__main__ import main
 from preprocess.clip import SourceError
 from preprocess.datasets import manifest
 from preprocess.datasets.manifest import DrawnPerson
+from preprocess.report import named
 from tests.conftest import ROOT
 from tests.official_trees import options_of, write_openface
 
@@ -58,6 +60,24 @@ def test_bad_row_is_listed_with_its_problem(tmp_path, row, reason):
     assert "line 3" in f"{bad.clip_id} {bad.problem}"
 
 
+def test_problem_is_shown_with_one_line_number_and_one_path(tmp_path, capsys):
+    (tmp_path / "torn.mp4").write_bytes(b"no video")
+    text = "path,subject,label\ngone.mp4,p1,joy\ntorn.mp4,p2,\ntorn.mp4,p3,joy\n"
+    (clip_list := tmp_path / "clips.csv").write_text(text)
+    arguments = ["manifest", "--source", str(clip_list)]
+    wanted = [
+        f"dropped: line 2: gone.mp4: missing file: there is none in {tmp_path}",
+        "dropped: line 3: torn.mp4: empty label",
+    ]
+    assert main([*arguments, "--dry-run"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if line.startswith("dropped")] == wanted
+    name = str(tmp_path / "torn.mp4")
+    for problem in (f"{name} is no video", f"{name}: Permission denied"):
+        assert named("torn.mp4", ClipError("unreadable", problem)) == f"unreadable: {problem}"
+    assert named("mp4", ClipError("unreadable", name)) == f"mp4: unreadable: {name}"
+
+
 def test_splits_have_several_names(tmp_path):
     (clip,) = listed(tmp_path, "path,subject,label\na.mp4,p1,joy\n", "utf-8-sig")
     assert clip.split == "train"
@@ -65,7 +85,8 @@ def test_splits_have_several_names(tmp_path):
     clips = listed(tmp_path, f"{header}a.mp4,p,joy,Train\nb.mp4,p,joy,VAL\nü x.mp4,p,joy,dev\n")
     assert [clip.split for clip in clips] == ["train", "validation", "validation"]
     (clip,) = listed(tmp_path, f"{header}a.mp4,p1,joy,tset\n")
-    assert "line 2: 'tset' is not one of train, validation, test" in str(clip.problem)
+    assert clip.clip_id == "line 2: a.mp4"
+    assert "'tset' is not one of train, validation, test" in str(clip.problem)
 
 
 def test_comma_in_a_label_needs_quotes(tmp_path):
