@@ -156,8 +156,8 @@ def read_bundle(path) -> Bundle:
     for file in (_MODEL, _WEIGHTS):
         if not (path / file).exists():
             raise FileNotFoundError(
-                f"{path} is no model bundle (no {file}): give the folder model/ of a run, "
-                f"e.g. fer_jax.load_model('runs/stbln_synthetic/model')"
+                f"{path} is not a model bundle (it holds no {file}): give the folder model/ of a "
+                "run, e.g. runs/NAME/model"
             )
     try:
         info = json.loads((path / _MODEL).read_text())

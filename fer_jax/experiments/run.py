@@ -92,12 +92,14 @@ def run_experiment(
 def _describe(experiment: Experiment, console: Console) -> None:
     """Prints the size of data and network, and what of the data cannot be used."""
     config, clips, total = experiment.config, experiment.clips, experiment.parameters
+    steps = experiment.program.steps
+    steps = "1 step" if steps == 1 else f"{steps} steps"
     console.print(
         f"{config.name}: {len(clips)} {clips.kind}, {len(set(clips.subjects))} subjects, "
         f"{len(clips.classes)} {TASKS[config.task].names}, {_input_size(clips)}, "
         f"{clips.landmarks.shape[1]} frames; {jax.device_count()} x {jax.devices()[0].platform}\n"
         f"{config.model.name}: {total[0]:,} parameters, {total[1]:,} without graph matrices; "
-        f"batch {experiment.program.batch_size}, {experiment.program.steps} steps an epoch"
+        f"batch {experiment.program.batch_size}, {steps} an epoch"
     )
     if experiment.start.note:
         console.print(experiment.start.note)
@@ -163,9 +165,18 @@ def _compile(experiment: Experiment, runs: list[Run], progress: Progress):
     work = progress.start("compiling the training call")
     ready, memory = compile_ahead(program, states, clips)
     work.finish()
-    together = f" of {len(runs)} runs" if len(runs) > 1 else ""
-    progress.console.print(f"a training call{together} takes {memory / 2**30:.2f} GiB")
+    progress.console.print(f"training {_side_by_side(runs)}takes {memory / 2**30:.2f} GiB")
     return ready, memory
+
+
+def _side_by_side(runs: list[Run]) -> str:
+    """Says how many runs are trained side by side, and what they are; "" for a single run."""
+    if len(runs) == 1:
+        return ""
+    final = runs[-1].fold.name == "all"  # see _make_runs
+    count = len(runs) - final
+    kinds = f"{count} fold{'s' * (count > 1)}" + " and the final model on all clips" * final
+    return f"{len(runs)} runs side by side ({kinds}) "
 
 
 def _run_group(experiment: Experiment, runs: list[Run], progress: Progress, started) -> None:

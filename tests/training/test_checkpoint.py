@@ -164,7 +164,7 @@ def test_missing_files_are_named(damaged, file):
     path = damaged()
     (path / file).unlink()
     for folder, name in ((path, file), (path / "nothing", "model.json")):
-        message = f"no model bundle .no {name}.*model/ of a run"
+        message = f"not a model bundle .it holds no {name}.*model/ of a run"
         with pytest.raises(FileNotFoundError, match=message):
             fer_jax.load_model(folder)
 
