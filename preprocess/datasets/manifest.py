@@ -144,7 +144,7 @@ def _clip(folder: pathlib.Path, row: dict[str, str], seen: set) -> Clip:
         raise ClipError("too many cells", "quote values that contain commas")
     for name in REQUIRED:
         if not row[name]:
-            raise ClipError(f"empty {name}")
+            raise ClipError(f"empty {name}", "every clip needs one")
     path = folder / row["path"]
     if path.resolve() in seen:
         raise ClipError("duplicate path", "a line above lists the same file")

@@ -67,7 +67,7 @@ def test_problem_is_shown_with_one_line_number_and_one_path(tmp_path, capsys):
     arguments = ["manifest", "--source", str(clip_list)]
     wanted = [
         f"dropped: line 2: gone.mp4: missing file: there is none in {tmp_path}",
-        "dropped: line 3: torn.mp4: empty label",
+        "dropped: line 3: torn.mp4: empty label: every clip needs one",
     ]
     assert main([*arguments, "--dry-run"]) == 0
     shown = capsys.readouterr().out.splitlines()
