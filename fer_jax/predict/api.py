@@ -13,7 +13,14 @@ import pandas as pd
 
 from fer_jax.faces.sequence import UNKNOWN_FPS
 from fer_jax.predict import sources
-from fer_jax.predict.windows import ClipProblem, Options, columns, predict_source, predict_windows
+from fer_jax.predict.windows import (
+    ClipProblem,
+    Options,
+    columns,
+    predict_source,
+    predict_windows,
+    warn_of_threshold,
+)
 
 
 def predict_clips(
@@ -48,7 +55,8 @@ def predict_clips(
       stride: seconds from one window to the next; default: half a window. The last window ends
         with the clip; a clip shorter than a window is one window.
       threshold: entropy (nats; of dimensions: uncertainty) above which a prediction abstains, the
-        same for all action units; default: that of the bundle. Without either nothing abstains.
+        same for all action units; default: that of the bundle. Without either nothing abstains,
+        and a note says so.
       seed: of the dropout masks, the same for every window: rows do not depend on each other.
       fps: frames per second of sources that do not state it (folders of frames).
       width: frame width of OpenFace CSV files, pixels, which the files do not state; it scales
@@ -73,6 +81,7 @@ def predict_clips(
     options = Options(mc_samples, window, stride, threshold, seed, fps, width, landmark_model)
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
+    warn_of_threshold(predictor, options, "`threshold`", say)
     tables = [
         table for path in paths if (table := _attempt(predictor, path, options, say)) is not None
     ]

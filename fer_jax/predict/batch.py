@@ -13,9 +13,14 @@ from rich.console import Console
 from fer_jax.predict import load, sources
 from fer_jax.predict.api import join_tables, reported
 from fer_jax.predict.tables import drawn_files, print_table, save_table
-from fer_jax.predict.windows import Options, chosen_threshold, columns, predict_source
+from fer_jax.predict.windows import (
+    Options,
+    chosen_threshold,
+    columns,
+    predict_source,
+    warn_of_threshold,
+)
 from fer_jax.progress import Progress, Work
-from fer_jax.tasks import TASKS
 
 
 def run(options: argparse.Namespace) -> int:
@@ -61,17 +66,13 @@ def _failed(console: Console, text) -> int:
 def _predict_all(predictor, options, targets, console: Console, tables: list) -> None:
     """Predicts and draws clip by clip, adding each table to `tables`."""
     how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
-    warning = TASKS[predictor.task].threshold_warning(
-        chosen_threshold(predictor, how), predictor.classes
-    )
-    if warning:
-        console.print(f"note: {warning}", highlight=False, soft_wrap=True)
 
     @functools.cache  # every line once
     def say(text: str) -> None:
         style = "yellow" if text.startswith("skipped") else None
         console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
+    warn_of_threshold(predictor, how, "--threshold", say)
     with Progress(console, transient=True) as progress:
         work, outcome, count = progress.start("predicting"), "done", len(options.clips)
         for path, target in zip(options.clips, targets, strict=True):

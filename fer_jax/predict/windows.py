@@ -270,3 +270,10 @@ def chosen_threshold(predictor, options: Options) -> float | None | tuple[float 
     """The user's threshold, else the bundle's, above which predictions abstain."""
     own, asked = predictor.threshold, options.threshold
     return TASKS[predictor.task].abstain_threshold(own, asked, predictor.classes)
+
+
+def warn_of_threshold(predictor, options: Options, setting: str, say) -> None:
+    """Says that predictions never abstain for lack of a threshold, and which setting gives one."""
+    threshold = chosen_threshold(predictor, options)
+    if warning := TASKS[predictor.task].threshold_warning(threshold, predictor.classes):
+        say(f"note: {warning} ({setting} sets one)")

@@ -95,9 +95,7 @@ class Task:
         """Warns of outputs that are never marked unsure; empty if there are none."""
         if threshold is not None:
             return ""
-        return (
-            "the model has no threshold, so no prediction is marked unsure (--threshold sets one)"
-        )
+        return "the model has no threshold, so no prediction is marked unsure"
 
     def moments(self, start, end, fps: float) -> np.ndarray:
         """Seconds that each window describes, `[W], [W] -> [W]`: its centre."""

@@ -98,6 +98,18 @@ def test_landmarks_of_another_scale_are_noted_once(predictor, tmp_path, scaled, 
     assert all(note in line for note, line in zip(notes, said, strict=True))
 
 
+def test_model_without_threshold_is_noted(predictor, tmp_path):
+    path, said = write_faces(tmp_path / "a.csv"), []
+    predictor.threshold = None
+    table = api.predict_clips(predictor, path, say=said.append)
+    assert not table["abstained"].any()
+    (note,) = said
+    assert note.startswith("note: the model has no threshold") and "--" not in note
+    said.clear()
+    api.predict_clips(predictor, path, threshold=0.5, say=said.append)
+    assert not said
+
+
 def test_outlier_makes_no_huge_canvas(predictor, tmp_path):
     table = pd.read_csv(write_faces(tmp_path / "a.csv"))
     table.loc[3, "x_0"], table.loc[4, "y_9"], table.loc[5, "y_9"] = 90_000, np.nan, 1e6

@@ -84,11 +84,10 @@ class ActionUnits(Task):
         ]
         if not without:
             return ""
-        one = "(--threshold sets one for all)"
         if len(without) == len(units):
-            return f"the model has no threshold, so no action unit is marked unsure {one}"
+            return "the model has no threshold, so no action unit is marked unsure"
         names = ", ".join(without)
-        return f"the model has no threshold for {names}, so these are never marked unsure {one}"
+        return f"the model has no threshold for {names}, so these are never marked unsure"
 
     def moments(self, start, end, fps) -> np.ndarray:
         return np.asarray(end, float) - 0.5 / fps
