@@ -51,6 +51,7 @@ def write(
     content = {
         "name": config.name,
         "clips_evaluated": len(evaluated.indices),
+        "subjects_evaluated": len({clips.subjects[index] for index in evaluated.indices}),
         "left_out": {"faceless": clips.left_out.faceless, "short": clips.left_out.short},
         "params_total": parameters[0],
         "params_without_U": parameters[1],
@@ -65,7 +66,8 @@ def write(
     task.report.table(clips, folds, evaluated).to_csv(workdir.predictions, index=False)
     figures = _figures(task.report, clips, evaluated, content, curves, history, own_figures)
     captions = _save_figures(workdir, figures)
-    text = _report(config, clips, content, task.report.lines(content), captions)
+    found = f"{len(np.unique(evaluated.indices))} of {len(clips)} {clips.kind} evaluated"
+    text = _report(config, clips, content, found, task.report.lines(content), captions)
     workdir.report.write_text(text)
     return valid
 
@@ -132,12 +134,12 @@ def backbone_start(config) -> str:
     return f"from {config.pretrained}" if config.pretrained else "from random weights"
 
 
-def _report(config, clips, content, lines, captions) -> str:
+def _report(config, clips, content, found: str, lines, captions) -> str:
     text = [
         f"# {config.name}",
         "",
-        f"{content['clips_evaluated']} predictions evaluated, {len(clips)} {clips.kind}, "
-        f"{len(set(clips.subjects))} subjects, {TASKS[config.task].names}: "
+        f"{found}, {content['subjects_evaluated']} of {len(set(clips.subjects))} subjects; "
+        f"protocol {config.protocol.name}; {TASKS[config.task].names}: "
         f"{', '.join(clips.classes)}.",
         f"Model {config.model.name}: {content['params_total']:,} parameters, "
         f"{content['params_without_U']:,} without the learnable graph matrices.",

@@ -12,6 +12,7 @@ MEASURES = (
     "ECE: expected calibration error (15 bins). NLL: negative log likelihood, nats. "
     "AURC: area under the risk-coverage curve of the entropy, 0 is perfect."
 )
+LEAST_SUBJECTS = 3  # an interval from fewer says nothing about people
 
 
 def table(headings: str, rows: Iterable[Sequence[str]]) -> list[str]:
@@ -29,10 +30,18 @@ def number(value: float | None, digits: int = 4) -> str:
     return "-" if value is None or np.isnan(value) else f"{value:.{digits}f}"
 
 
-def interval(bounds: tuple[float, float]) -> str:
-    """Formats an interval of a table; "-" stands for a missing one."""
+def interval(bounds: tuple[float, float], subjects: int = LEAST_SUBJECTS) -> str:
+    """Formats an interval of a table.
+
+    Args:
+      bounds: lower and upper.
+      subjects: number of subjects that it comes from.
+
+    Returns:
+      "-" for one that is missing, has no width or comes from too few subjects.
+    """
     low, high = bounds
-    return "-" if np.isnan(low) else f"{low:.4f} to {high:.4f}"
+    return f"{low:.4f} to {high:.4f}" if high > low and subjects >= LEAST_SUBJECTS else "-"
 
 
 def fold_lines(modes: Mapping[str, Mapping], score: str) -> list[str]:
@@ -71,8 +80,9 @@ def epoch_lines(selected: int | None, best: dict | None = None, examples: str = 
     if best is None:
         return text
     return (
-        f"{text} Best epoch of each fold: {best['accuracy_mean_of_folds']:.4f} (dropout off, "
-        f"stored BatchNorm statistics; optimistic, as it is chosen on the evaluation {examples})."
+        f"{text} Accuracy of each fold's best epoch, mean of folds: "
+        f"{best['accuracy_mean_of_folds']:.4f} (dropout off, stored BatchNorm statistics; "
+        f"optimistic, as it is chosen on the evaluation {examples})."
     )
 
 

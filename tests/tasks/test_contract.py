@@ -193,7 +193,7 @@ def test_report_shows_every_figure_and_inference_mode(kind, finished_run):
     named = re.findall(r"!\[.*\]\(figures/(\w+)\.png\)", run.report)
     assert len(named) == len(set(named)) >= 5 and set(named) == run.figures
     content = json.loads((run.workdir / "metrics.json").read_text())
-    assert run.report.startswith(f"# {content['name']}\n\n{content['clips_evaluated']} predictions")
+    assert run.report.startswith(f"# {content['name']}\n\n{content['clips_evaluated']} of ")
     task = json.loads((run.workdir / "config.json").read_text())["task"]
     lines = report.headline(task, content)
     assert [line.split()[0] for line in lines] == list(content["inference_modes"])

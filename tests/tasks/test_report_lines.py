@@ -20,7 +20,8 @@ def test_table_keeps_empty_cells_and_marks_missing_numbers():
         "| unit | a | b | c |", "|---|---|---|---|", "| AU01 | 0.12 | - | - |", "| paper | | 1 | |",
     ]  # fmt: skip
     assert report_lines.interval((0.25, 0.5)) == "0.2500 to 0.5000"
-    assert report_lines.interval((np.nan, np.nan)) == "-"
+    assert report_lines.interval((np.nan, np.nan)) == report_lines.interval((0.5, 0.5)) == "-"
+    assert report_lines.interval((0.25, 0.5), subjects=2) == "-"
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])

@@ -81,7 +81,7 @@ def lines(content: dict) -> list[str]:
         (
             INFERENCE_MODES[name],
             number(row["f1_mean"]),
-            interval(row["interval_95_subjects"]),
+            interval(row["interval_95_subjects"], content["subjects_evaluated"]),
             number(row["f1_mean_of_units_seen"]),
         )
         for name, row in modes.items()
@@ -91,7 +91,7 @@ def lines(content: dict) -> list[str]:
         "",
         "F1 over all evaluation windows. An action unit that is neither present nor predicted "
         'counts as 0 in the mean F1 and not at all in the "mean of units seen". The interval is '
-        "a bootstrap over subjects.",
+        f"a bootstrap over subjects, from {report_lines.LEAST_SUBJECTS} on.",
         "",
         *report_lines.fold_lines(modes, "f1"),
         report_lines.single_samples_line(

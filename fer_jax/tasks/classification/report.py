@@ -29,6 +29,7 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
     selective = scores.abstaining(config.evaluation.target_accuracy, evaluated)
     return {
         "inference_modes": inference_modes,
+        "chance_accuracy": float(np.bincount(evaluated.labels).max() / len(evaluated.labels)),
         "selected_epoch": evaluation.selected_epoch(history, folds),
         "best_epoch": evaluation.best_epoch_accuracy(history, folds),
         "single_samples": scores.single_samples(evaluated),
@@ -129,15 +130,12 @@ def _example_clips(evaluated: Evaluated) -> dict[str, int]:
 
 def lines(content: dict) -> list[str]:
     """Text and tables of report.md."""
-    headings = (
-        "inference mode | accuracy, mean of folds | 95% interval | accuracy, pooled | "
-        "95% interval | ECE | NLL | AURC"
-    )
     modes = content["inference_modes"]
     return [
-        *report_lines.table(headings, (_row(name, row) for name, row in modes.items())),
+        *_table(modes, content["subjects_evaluated"]),
         "",
-        report_lines.MEASURES,
+        f"Chance level (share of the most frequent class): {content['chance_accuracy']:.4f}. "
+        f"Intervals need at least {report_lines.LEAST_SUBJECTS} subjects. {report_lines.MEASURES}",
         "",
         *report_lines.fold_lines(modes, "accuracy"),
         report_lines.epoch_lines(content["selected_epoch"], content["best_epoch"]),
@@ -157,14 +155,20 @@ def lines(content: dict) -> list[str]:
     ]
 
 
-def _row(name: str, row: dict) -> list[str]:
-    return [
-        INFERENCE_MODES[name],
-        number(row["accuracy_mean_of_folds"]),
-        interval(row["interval_95_folds"]),
-        number(row["accuracy_pooled"]),
-        interval(row["interval_95_pooled"]),
-        number(row["expected_calibration_error"]),
-        number(row["negative_log_likelihood"]),
-        number(row["area_under_risk_coverage"]),
-    ]
+def _table(modes: dict, subjects: int) -> list[str]:
+    """The table of the inference modes; with one fold its accuracy is the pooled one."""
+    several = any(len(row["accuracy_folds"]) > 1 for row in modes.values())
+    accuracies = "accuracy | 95% interval"
+    if several:
+        accuracies = "accuracy, mean of folds | 95% interval | accuracy, pooled | 95% interval"
+    rows = []
+    for name, row in modes.items():
+        cells = [number(row["accuracy_pooled"]), interval(row["interval_95_pooled"], subjects)]
+        if several:
+            mean = number(row["accuracy_mean_of_folds"])
+            cells = [mean, interval(row["interval_95_folds"], subjects), *cells]
+        measures = (
+            "expected_calibration_error", "negative_log_likelihood", "area_under_risk_coverage"
+        )  # fmt: skip
+        rows.append([INFERENCE_MODES[name], *cells, *(number(row[key]) for key in measures)])
+    return report_lines.table(f"inference mode | {accuracies} | ECE | NLL | AURC", rows)
