@@ -33,6 +33,8 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
     )
     for inference_mode, label, colour, marker, shift in inference_modes:
         shown = [n for n, row in enumerate(rows) if inference_mode != "mc_dropout" or row["ms_mcd"]]
+        if not shown:
+            continue
         centre, low, high = (
             np.array([100 * rows[n][inference_mode + end] for n in shown])
             for end in ("", "_low", "_high")
@@ -45,6 +47,7 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
     paper = [(n, value) for n, value in paper if value is not None]
     if paper:
         left.plot(*np.array(paper)[:, ::-1].T, "x", color=ALERT, markersize=8, label="paper")
+    left.margins(x=0.08)
     left.set_yticks(places, names)
     left.set_ylim(len(rows) - 0.5, -0.5)
     dress(left, x="accuracy, % (95% interval)", title=title, grid="x")
@@ -71,8 +74,9 @@ def _spread(axes, values: Sequence[float]) -> None:
     """A logarithmic scale for values decades apart, else a linear one from 0."""
     if max(values) > 20 * min(values):
         axes.set_xscale("log")
+        axes.margins(x=0.12)
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter("{x:,.4g}" if max(values) < 1000 else "{x:,.0f}")
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.1 * max(values))  # room for the markers

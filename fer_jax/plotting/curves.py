@@ -115,6 +115,8 @@ def risk_coverage(
     for index, (name, (coverage, risk, area)) in enumerate(curves.items()):
         colour = (MAIN, ALERT, OTHER, *PALETTE)[index % (3 + len(PALETTE))]
         style = {"color": colour, "linestyle": styles[index % 4], "linewidth": 2}
+        if len(coverage) == 1:  # clips that all tie: a point, which no line shows
+            style |= {"marker": "o", "clip_on": False}
         axes.step(coverage, risk, where="post", label=f"{name} (area {area:.3f})", **style)
         highest = max(highest, float(np.max(risk, initial=0)))
     x, y = "coverage (share of the clips)", "risk (error rate)"

@@ -128,7 +128,10 @@ def test_risk_coverage_draws_every_curve():
 
 
 def test_risk_coverage_of_a_model_without_errors():
-    check_legible(curves.risk_coverage({"entropy": (np.array([1.0]), np.array([0.0]), 0.0)}))
+    figure = curves.risk_coverage({"entropy": (np.array([1.0]), np.array([0.0]), 0.0)})
+    check_legible(figure)
+    (point,) = figure.axes[0].get_lines()
+    assert point.get_marker() == "o"  # a line of one point would not show
 
 
 def test_figures_leave_pyplot_alone():
