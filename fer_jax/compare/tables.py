@@ -111,5 +111,6 @@ def _name(row: dict) -> str:
 
 
 def _percent(row: dict, inference_mode: str) -> str:
-    value, low, high = (100 * row[f"{inference_mode}{end}"] for end in ("", "_low", "_high"))
-    return f"{value:.1f} ({low:.1f} to {high:.1f})" if high > low else f"{value:.1f} (-)"
+    ends = ("", "_low", "_high")
+    value, low, high = (f"{100 * row[f'{inference_mode}{end}']:.1f}" for end in ends)
+    return f"{value} ({low} to {high})" if low != high else f"{value} (-)"

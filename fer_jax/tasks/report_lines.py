@@ -40,8 +40,8 @@ def interval(bounds: tuple[float, float], subjects: int = LEAST_SUBJECTS) -> str
     Returns:
       "-" for one that is missing, has no width or comes from too few subjects.
     """
-    low, high = bounds
-    return f"{low:.4f} to {high:.4f}" if high > low and subjects >= LEAST_SUBJECTS else "-"
+    low, high = map(number, bounds)
+    return f"{low} to {high}" if low != high and subjects >= LEAST_SUBJECTS else "-"
 
 
 def fold_lines(modes: Mapping[str, Mapping], score: str) -> list[str]:

@@ -91,7 +91,7 @@ def lines(content: dict) -> list[str]:
         "",
         "F1 over all evaluation windows. An action unit that is neither present nor predicted "
         'counts as 0 in the mean F1 and not at all in the "mean of units seen". The interval is '
-        f"a bootstrap over subjects, from {report_lines.LEAST_SUBJECTS} on.",
+        f"a bootstrap over at least {report_lines.LEAST_SUBJECTS} subjects.",
         "",
         *report_lines.fold_lines(modes, "f1"),
         report_lines.single_samples_line(
