@@ -13,7 +13,8 @@ def crops_flag(crop_size: int) -> str:
 
 def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> str:
     """Says that a dataset is missing, how to get it and how to prepare it."""
-    own = (PREPROCESS / "datasets" / f"{dataset}.py").is_file()  # else its clips are in a manifest
+    # Clips of a dataset without a reader are listed in a manifest.
+    own = dataset != "manifest" and (PREPROCESS / "datasets" / f"{dataset}.py").is_file()
     see_help = f"{prepare_command()} {dataset} --help says what it reads"
     listed = (
         "list its clips in a CSV with the columns path,subject,label (and split), "

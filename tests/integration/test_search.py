@@ -156,6 +156,6 @@ def test_rows_of_another_search_are_refused(prepared, tmp_path):
     systems.prepare(config, tmp_path)
     row = {"stage": 1, "topology": [3], "loss": 1.0}
     (tmp_path / "search.jsonl").write_text(json.dumps(row) + "\n")
-    with pytest.raises(WorkdirError, match=r"of \{3\} in stage 1, .* trains \{2\}"):
+    with pytest.raises(WorkdirError, match=r"has \{3\} in stage 1, .* trains \{2\}"):
         train(config, tmp_path)
     assert stages_of(tmp_path) == [row]
