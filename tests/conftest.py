@@ -22,6 +22,7 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 os.environ["MATPLOTLIBRC"] = str(pathlib.Path(__file__).parent / "matplotlibrc")
 
+import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
@@ -34,6 +35,13 @@ from tests.drawn import write_drawn  # noqa: E402
 from tests.official_trees import ferplus_tree  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs():
+    """Drops the compiled programs of a file: hundreds of them slow down all that follows."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
