@@ -123,7 +123,8 @@ def unit_predictor(threshold=(0.6, 0.6, None), takes_crops=False, seconds=0.4):
         spec=InputSpec(4, "windows", "position", None, seconds, prepared_size=32),
         takes_crops=takes_crops,
         module=types.SimpleNamespace(inputs="frames" if takes_crops else "edges"),
-        is_compiled=lambda mc_samples: True, select=lambda detected, fps: select_frames(detected, 4, "windows"),
+        is_compiled=lambda mc_samples: True,
+        select=lambda detected, fps: select_frames(detected, 4, "windows"),
     )  # fmt: skip
 
 
