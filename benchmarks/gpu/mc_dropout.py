@@ -18,7 +18,10 @@ CHUNKS = (1, 4, 10, 25, 50, 100)
 
 
 def by_chunk(system: str, small: bool, *, batch: int, frames: int) -> Iterator[dict]:
-    """Yields the time for each number of samples side by side, the default last."""
+    """Yields the time for each number of samples side by side.
+
+    The default comes first, the most samples last: they may not fit in the memory.
+    """
     options = {**TOYS[system], "frames": 4} if small else {"frames": frames, "edges": 181}
     pair = pairs.SYSTEMS[system](**options)
     module, variables = pair.make("float32", False), pair.variables()
@@ -26,7 +29,7 @@ def by_chunk(system: str, small: bool, *, batch: int, frames: int) -> Iterator[d
     x, variables = jax.device_put((x, variables))
     forward = uncertainty.stochastic(module)
     mc_samples = 10 if small else SAMPLES
-    chunks = (1, 0) if small else (*CHUNKS, 0)
+    chunks = (0, 1) if small else (0, *CHUNKS)
 
     def compile_chunk(chunk):
         def sample(variables, x, key):
