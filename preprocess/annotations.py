@@ -140,7 +140,7 @@ def left_over(rows: dict[int, np.ndarray], numbers: Iterable[int]) -> str:
       A note, empty if there are none.
     """
     gone = sorted(rows.keys() - {int(number) for number in numbers})
-    return f"{len(gone)} coded frames are not in the clip (the first: {gone[0]})" if gone else ""
+    return f"coded frames that the clip lacks: {len(gone)} (the first: {gone[0]})" if gone else ""
 
 
 def base_rates(units: Series[str], tables: Iterable[np.ndarray]) -> list[str]:

@@ -145,7 +145,8 @@ def _report(config, clips, content, found: str, lines, captions) -> str:
         f"{content['params_without_U']:,} without the learnable graph matrices.",
         *([f"Backbone trained {start}."] if (start := backbone_start(config)) else []),
         *left_out(config, clips),
-        f"A training call takes {content['train_memory_bytes'] / 2**30:.2f} GiB on each device.",
+        f"The compiled training program takes {content['train_memory_bytes'] / 2**30:.2f} GiB "
+        "on each device.",
         "",
         *lines,
     ]

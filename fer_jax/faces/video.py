@@ -59,7 +59,7 @@ class Frames:
         # Containers estimate the count from the duration: ignore small differences.
         if self.read + self.unreadable < self.announced - max(2, self.announced // 50):
             return f"cut off after frame {self.read} of {self.announced}"
-        return f"{self.unreadable} unreadable frames skipped" if self.unreadable else ""
+        return f"unreadable frames skipped: {self.unreadable}" if self.unreadable else ""
 
 
 class FrameSource:

@@ -121,7 +121,7 @@ def test_unreadable_frame_is_skipped_and_counted(tmp_path):
     (folder / "2.png").write_bytes(b"no image")
     frames = open_frames(folder)
     assert [index for index, _ in frames] == [1, 3]
-    assert frames.shortfall() == "1 unreadable frames skipped"
+    assert frames.shortfall() == "unreadable frames skipped: 1"
 
 
 def test_truncated_video_is_read_up_to_the_break(tmp_path):

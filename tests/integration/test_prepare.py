@@ -131,7 +131,7 @@ def test_bad_clips_are_listed_and_good_ones_kept(tmp_path, capsys):
     }  # fmt: skip
     assert rows["long.avi"]["note"].startswith("cut off after frame")
     assert 0 < rows["long.avi"]["frames"] < 36
-    assert rows["frames"]["note"] == "1 unreadable frames skipped"
+    assert rows["frames"]["note"] == "unreadable frames skipped: 1"
     assert examples(out)["frames"]["frame_index"].tolist() == [3, 7, 10]
     assert rows["gut ü.mp4"]["detected"] == 12
     assert all(row["detail"] for row in rows.values() if not row["kept"])

@@ -64,7 +64,7 @@ def test_openface_presence_is_read_not_intensity(tmp_path):
 def test_coded_frames_that_the_clip_does_not_have_are_noted():
     rows = dict.fromkeys(range(1, 5), np.float32([1]))
     assert left_over(rows, np.arange(1, 9)) == ""
-    note = "1 coded frames are not in the clip (the first: 4)"
+    note = "coded frames that the clip lacks: 1 (the first: 4)"
     assert left_over(rows, np.arange(4, dtype=np.int32)) == note
 
 
@@ -133,9 +133,9 @@ def test_codes_of_a_manifest_reach_the_dataset(tmp_path, capsys):
     )
     assert report["dropped"] == {"torn codes": 1, "codes of other frames": 1}
     notes = {row["clip_id"]: row["note"] for row in report["clips"]}
-    assert notes["face.csv"] == "1 coded frames are not in the clip (the first: 3)"
+    assert notes["face.csv"] == "coded frames that the clip lacks: 1 (the first: 3)"
     assert notes["frames"] == (
-        "1 unreadable frames skipped; 1 coded frames are not in the clip (the first: 5)"
+        "unreadable frames skipped: 1; coded frames that the clip lacks: 1 (the first: 5)"
     )
     assert any("AU01 0.250, AU12 0.800" in note for note in report["notes"])
     assert tfds.builder_from_directory(out).info.metadata["action_units"] == ["AU01", "AU12"]

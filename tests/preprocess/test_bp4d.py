@@ -222,7 +222,7 @@ def test_bp4d_from_tree_to_dataset(tmp_path, capsys):
     assert report["dropped"] == {"impossible code": 1}
     assert report["splits"] == {"train": 1, "validation": 2}
     rows = {row["clip_id"]: row for row in report["clips"]}
-    assert rows["M002_T1"]["note"] == "1 unreadable frames skipped"
+    assert rows["M002_T1"]["note"] == "unreadable frames skipped: 1"
     assert rows["M002_T6"]["note"] == "1 coded frames have no image (the first: 101)"
     (rates,) = (note for note in report["notes"] if note.startswith("share"))
     assert "AU01 0.625, AU02 0.000" in rates  # of 3 + 3 + 2 frames
