@@ -20,6 +20,8 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
     pathlib.Path(tempfile.gettempdir()) / f"fer_jax-tests-{_USER}"
 )
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+# Tests compile much and compute little. The smoke run and the benchmarks compile as users do.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 os.environ["MATPLOTLIBRC"] = str(pathlib.Path(__file__).parent / "matplotlibrc")
 
 import jax  # noqa: E402
