@@ -1,0 +1,1 @@
+"""Media files: containers of video, and pictures."""

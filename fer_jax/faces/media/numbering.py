@@ -1,0 +1,121 @@
+"""The order of frame files, by all numbers in their names, and what the numbers tell."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from fer_jax.faces.media.clock import Clock, make_clock
+
+_NUMBERS = re.compile(r"(\d+)")
+# Seconds since 1970 with decimals, or milli-, micro- or nanoseconds: years 2001 to 2065.
+_EPOCH = re.compile(r"\D*([12]\d{9})(?:[._](\d{2,9})|(\d{3}|\d{6}|\d{9}))\D*")
+_LARGEST = np.iinfo(np.int32).max
+_LONGEST_STEP = 60.0  # seconds between frames of one clip
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbering:
+    """What the names of ordered frame files tell.
+
+    Attributes:
+      indices: a number for each frame, ascending.
+      clock: when each frame begins, if the names are times; else None.
+      note: what is doubtful; empty if nothing is.
+    """
+
+    indices: list[int]
+    clock: Clock | None
+    note: str
+
+
+def natural_order(path: pathlib.Path) -> tuple:
+    """Sorts names by their text and, as numbers, by all numbers in them."""
+    parts = _NUMBERS.split(path.stem)
+    texts = [text.casefold() for text in parts[::2]]
+    numbers = [int(number) for number in parts[1::2]]
+    if _EPOCH.fullmatch(path.stem):
+        texts, numbers = texts[:1], [_epoch_nanoseconds(path)]
+    pairs = [(text, number) for text, number in zip(texts, [*numbers, -1], strict=False)]
+    return pairs, path.name
+
+
+def frame_number(path: pathlib.Path, default: int) -> int:
+    """Returns the last number of a frame's file name, `default` if there is none."""
+    numbers = [int(number) for number in _NUMBERS.findall(path.stem)]
+    return numbers[-1] if numbers and numbers[-1] <= _LARGEST else default
+
+
+def number_frames(paths: Sequence[pathlib.Path]) -> Numbering:
+    """Numbers frames whose files are in order: by the last number of the names that ascends."""
+    positions = list(range(len(paths)))
+    if len(paths) == 1:
+        return Numbering([frame_number(paths[0], 0)], None, "")
+    if (clock := _epoch_clock(paths)) is not None:
+        return Numbering(positions, clock, "the time stamps in the names are used")
+    columns = _columns(paths)
+    changing = [column for column in columns if len(np.unique(column)) > 1]
+    notes = [_doubles(paths), _unclear(paths, changing)]
+    for column in reversed(changing):
+        if (np.diff(column) > 0).all() and column[-1] <= _LARGEST:
+            notes.append(_gaps(column))
+            return Numbering([int(number) for number in column], None, _joined(notes))
+    return Numbering(positions, None, _joined(notes))
+
+
+def _joined(notes: list[str]) -> str:
+    return "; ".join(filter(None, notes))
+
+
+def _columns(paths) -> list[np.ndarray]:
+    """The numbers at each place of the names, `[N]` each; none if the names differ in form."""
+    rows = [[int(number) for number in _NUMBERS.findall(path.stem)] for path in paths]
+    if len({len(row) for row in rows}) != 1:
+        last = [row[-1:] for row in rows]  # the last number is common to most names
+        rows = last if all(last) else []
+    return [np.array(column, object) for column in zip(*rows, strict=True)] if rows else []
+
+
+def _doubles(paths) -> str:
+    keys = [natural_order(path)[0] for path in paths]
+    doubled = sum(one == other for one, other in zip(keys, keys[1:], strict=False))
+    return f"{doubled} pictures have the same number as another: all are used" if doubled else ""
+
+
+def _unclear(paths, changing) -> str:
+    """Notes an order that somebody may have meant otherwise."""
+    series = len({tuple(part.casefold() for part in _NUMBERS.split(p.stem)[::2]) for p in paths})
+    ends = f"from {paths[0].name} to {paths[-1].name}"
+    if series > 1:
+        return f"the names are of {series} kinds: read {ends}, one kind after the other"
+    if len(changing) > 1 and (np.diff(changing[-1]) <= 0).any():
+        return f"{len(changing)} numbers change in the names: read {ends}, the first counts most"
+    return ""
+
+
+def _gaps(column: np.ndarray) -> str:
+    steps = np.diff(column)
+    missing = int((steps // steps.min() - 1).sum())
+    if not missing:
+        return ""
+    return f"its numbers have gaps ({missing} missing between {column[0]} and {column[-1]})"
+
+
+def _epoch_nanoseconds(path: pathlib.Path) -> int:
+    match = _EPOCH.fullmatch(path.stem)
+    seconds, decimals, digits = match.groups()
+    return int(seconds) * 10**9 + int((decimals or digits).ljust(9, "0"))
+
+
+def _epoch_clock(paths) -> Clock | None:
+    if not all(_EPOCH.fullmatch(path.stem) for path in paths):
+        return None
+    stamps = [_epoch_nanoseconds(path) for path in paths]
+    steps = np.diff(stamps) / 1e9
+    if (steps <= 0).any() or steps.max() > _LONGEST_STEP:
+        return None
+    return make_clock([(stamp - stamps[0]) / 1e9 for stamp in stamps])

@@ -1,0 +1,135 @@
+"""Pictures: a limit of size before they are decoded, 16 bits and floating point, folders."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from fer_jax.faces.media.containers import MOST_PIXELS, too_large
+from fer_jax.faces.media.header import picture_size
+from fer_jax.faces.media.numbering import natural_order, number_frames
+from fer_jax.faces.media.regular import open_regular
+from fer_jax.faces.sequence import ClipError
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+_LEVELS = (1, 255, 1023, 4095, 16383, 65535)  # white, of deep pictures
+_PROBES = 8  # pictures of a folder that tell how deep it is
+
+
+class Pictures:
+    """Frame files in order; iterating yields index and image `[H, W, 3]` uint8 RGB, or None.
+
+    Attributes:
+      paths: the files.
+      clock: when each frame begins, if the names are times; else None.
+      positions: position of each frame index.
+      note: what is doubtful about the files.
+    """
+
+    def __init__(self, paths: Sequence[pathlib.Path]):
+        self.paths = list(paths)
+        numbering = number_frames(self.paths)
+        self.clock, self.note = numbering.clock, numbering.note
+        self.positions = {index: place for place, index in enumerate(numbering.indices)}
+        self._white = 0.0
+        self._problems: list[str] = []
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray | None]]:
+        for index, path in zip(self.positions, self.paths, strict=True):
+            yield index, self._read(path)
+
+    def problem(self) -> str:
+        """Says why no picture can be used, after all were tried."""
+        if len(self.paths) == 1:
+            return self._problems[0]
+        return f"no image of {self.paths[0].parent} can be decoded ({self._problems[0]})"
+
+    def _read(self, path: pathlib.Path) -> np.ndarray | None:
+        try:
+            image = read_picture(path)
+        except ClipError as error:
+            self._problems.append(error.detail)
+            return None
+        return image if image.dtype == np.uint8 else self._shallow(image)
+
+    def _shallow(self, image: np.ndarray) -> np.ndarray:
+        """Scales a deep picture to 8 bits, all pictures of a folder alike."""
+        if not self._white:
+            self._white = _white(self._probe())
+            bits = f"{self._white:g}"
+            note = f"pictures of more than 8 bits: {bits} is taken for white"
+            self.note = "; ".join(filter(None, [self.note, note]))
+        return _scaled(image, self._white)
+
+    def _probe(self) -> float:
+        """Returns the largest value in some pictures of the folder."""
+        places = np.unique(np.linspace(0, len(self.paths) - 1, _PROBES).astype(int))
+        largest = 0.0
+        for place in places:
+            try:
+                image = read_picture(self.paths[place])
+            except ClipError:
+                continue
+            if image.dtype != np.uint8:
+                finite = image[np.isfinite(image)]
+                largest = max(largest, float(finite.max(initial=0)))
+        return largest
+
+
+def _white(largest: float) -> float:
+    """The value that stands for white: the end of the shortest usual range with all values."""
+    slack = 1e-3 if largest < 2 else 0  # rounding of floating point
+    return float(next((level for level in _LEVELS if largest <= level + slack), largest))
+
+
+def _scaled(image: np.ndarray, white: float) -> np.ndarray:
+    if np.issubdtype(image.dtype, np.integer) and white in _LEVELS[1:]:
+        shift = int(white + 1).bit_length() - 9
+        return np.clip(image >> shift, 0, 255).astype(np.uint8)
+    image = np.nan_to_num(image.astype(np.float32), nan=0.0, posinf=white, neginf=0.0)
+    return np.clip(np.round(image * (255 / white)), 0, 255).astype(np.uint8)
+
+
+def read_picture(path: pathlib.Path) -> np.ndarray:
+    """Decodes a picture `[H, W, 3]` RGB of any type of numbers, upright by its EXIF header.
+
+    Raises:
+      ClipError: it is no picture or no regular file, is damaged, or too large.
+    """
+    with open_regular(path) as file:
+        size = picture_size(file)
+        if size is None:
+            raise ClipError("unreadable", f"{path} is not a picture, or is damaged")
+        if size[0] * size[1] > MOST_PIXELS:
+            raise ClipError("too large", too_large(path, *size))
+        file.seek(0)
+        content = np.frombuffer(file.read(), np.uint8)
+    try:
+        # imread fails on some non-ASCII names on Windows.
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ClipError("unreadable", f"{path} is not a picture, or is damaged")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def pictures_of(folder: pathlib.Path) -> Pictures:
+    """Lists the frames of a folder in natural order.
+
+    Raises:
+      ClipError: the folder holds no pictures.
+    """
+    with os.scandir(folder) as entries:
+        files = [pathlib.Path(e.path) for e in entries if _is_picture(e.name) and e.is_file()]
+    if not files:
+        raise ClipError("no frames", f"folder {folder} holds no images")
+    return Pictures(sorted(files, key=natural_order))
+
+
+def _is_picture(name: str) -> bool:
+    return pathlib.PurePath(name).suffix.lower() in IMAGE_SUFFIXES
