@@ -29,7 +29,7 @@ from .clip import Clip
 from .read import is_face, read_clip
 
 _FAILED = "failed"  # not cached: the next run may succeed
-_ARRAYS = ("landmarks", "detected", "frame_index", "action_units")
+_ARRAYS = ("landmarks", "detected", "frame_index", "times", "action_units")
 _ARRAYS += ("crops", "crop_offsets", "crop_landmarks")
 
 

@@ -100,6 +100,7 @@ class _Seen(NamedTuple):
 def _read_frames(clip: Clip, model_path, crop_size: int) -> tuple[Sequence, dict]:
     followed = tracker.follow(clip.source, model_path=model_path)
     indices: list[int] = []
+    times: list[float] = []
     tracks: dict[int, list[_Seen]] = {}
     for index, image, found in followed:
         for face in found:
@@ -108,6 +109,7 @@ def _read_frames(clip: Clip, model_path, crop_size: int) -> tuple[Sequence, dict
             if crop or not crop_size:
                 tracks.setdefault(face.track, []).append(_Seen(len(indices), face, crop))
         indices.append(index)
+        times.append(followed.frames.span(index)[0])
     frames = followed.frames
     main = max(tracks, key=lambda t: sum(s.face.side**2 for s in tracks[t]), default=None)
     kept = tracks.get(main, [])
@@ -115,7 +117,7 @@ def _read_frames(clip: Clip, model_path, crop_size: int) -> tuple[Sequence, dict
     notes = {
         "other_faces": len(set(lasting) - {main}),
         "rotation": frames.rotation,
-        "note": frames.shortfall(),
+        "note": frames.notes(),
     }
     sequence = Sequence(
         landmarks=_over_time(len(indices), [(s.position, s.face.landmarks) for s in kept]),
@@ -124,8 +126,16 @@ def _read_frames(clip: Clip, model_path, crop_size: int) -> tuple[Sequence, dict
         fps=frames.fps or clip.fps,
         frame_size=frames.size,
         action_units=getattr(clip.source, "action_units", None),
+        times=_known_times(times, indices, clip.fps),
     )
     return _with_crops(sequence, kept, notes) if crop_size and kept else (sequence, notes)
+
+
+def _known_times(times: list[float], indices: list[int], fps: float) -> np.ndarray | None:
+    """Time stamps of the frames, else those of the rate that is stated for the clip, else None."""
+    if not times or not np.isnan(times).any():
+        return np.array(times, np.float64)
+    return (np.array(indices, np.float64) - indices[0]) / fps if fps > 0 else None
 
 
 def _cut(image: np.ndarray, face: tracker.Face, crop_size: int) -> Crop | None:

@@ -202,6 +202,7 @@ def _features(classes, action_units, crop_size: int, votes) -> dict:
         "fps": scalar(np.float32),
         "frame_size": tensor(shape=(2,), dtype=np.int32),
         "frame_index": tensor(shape=(None,), dtype=np.int32),
+        "times": tensor(shape=(None,), dtype=np.float64),
         "detected": tensor(shape=(None,), dtype=np.bool_),
         "landmarks": tensor(shape=(None, 68, 2), dtype=np.float32),
     }
@@ -253,5 +254,7 @@ def _example(clip: Clip, sequence: Sequence, features) -> dict:
     }
     if "votes" in features:
         example["votes"] = np.array(clip.votes, np.float32)
+    if sequence.times is None:
+        example["times"] = np.full(len(sequence.detected), np.nan)
     arrays = [name for name in features if name not in example]
     return example | {n: np.asarray(getattr(sequence, n), features[n].np_dtype) for n in arrays}

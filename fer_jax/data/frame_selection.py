@@ -121,13 +121,13 @@ def piece_frames(detected, frames: int, rule: str = "pieces") -> dict[int, np.nd
     return {int(index): pieces[index] for index in indices}
 
 
-def thin_frames(detected, fps: float, frames_per_second: float) -> np.ndarray:
+def thin_frames(detected, times, frames_per_second: float) -> np.ndarray:
     """Keeps the first frame with a face in every 1 / `frames_per_second` seconds of a clip.
 
     Args:
       detected: `[L]` bool, frames in which a face was found.
-      fps: frames per second of the clip; 0, unknown, keeps all frames with a face.
-      frames_per_second: to keep; 0, or more than `fps`, keeps all frames with a face.
+      times: `[L]` seconds at which the frames begin; None, unknown, keeps all frames with a face.
+      frames_per_second: to keep; 0, or more than the clip has, keeps all frames with a face.
 
     Returns:
       `[L]` bool, frames to choose from.
@@ -135,10 +135,11 @@ def thin_frames(detected, fps: float, frames_per_second: float) -> np.ndarray:
     Source: STC-NLSTM specification, section 6 (MMI: 10 frames a second).
     """
     detected = np.asarray(detected, bool)
-    if not 0 < frames_per_second < fps:
+    if times is None or frames_per_second <= 0:
         return detected
     valid = np.flatnonzero(detected)
-    interval = np.floor(valid * (frames_per_second / fps) + 1e-6)  # against rounding errors
+    seconds = np.asarray(times, np.float64) - times[0] if len(detected) else np.zeros(0)
+    interval = np.floor(seconds[valid] * frames_per_second + 1e-6)  # against rounding errors
     _, first = np.unique(interval, return_index=True)
     kept = np.zeros_like(detected)
     kept[valid[first]] = True

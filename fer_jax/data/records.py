@@ -15,7 +15,9 @@ from fer_jax.data.frame_selection import (
     window_frames,
 )
 from fer_jax.faces.labels import PRESENT_INTENSITY
+from fer_jax.faces.media.clock import last_step
 
+_STEADY = 0.1  # frames by which the steps of a constant rate may differ
 REFERENCE_WIDTH = 500.0  # published pixel figures (noise, mean shapes) refer to frames this wide
 
 
@@ -33,17 +35,17 @@ def rows_of_record(example, frames: int, rule: str, frames_per_second: float, ta
       example: the record.
       frames, rule, frames_per_second, target: see `load.load_clips`.
     """
-    width, fps = int(example["frame_size"][0]), float(example["fps"])
-    detected = thin_frames(example["detected"], fps, frames_per_second)
+    width, times = int(example["frame_size"][0]), _times(example)
+    detected = thin_frames(example["detected"], times, frames_per_second)
     arrays = {
         name: example[name].astype(np.float32)
         for name in ("landmarks", "crop_landmarks")
         if name in example
     }
     arrays["landmarks"] = scale_to_reference(arrays["landmarks"], width)
-    name, length = _text(example["clip_id"]), frames if rule in CUT else len(detected)
+    name = _text(example["clip_id"])
     whole = {"recording": name, "subject": _text(example["subject"]), "scaled": width > 0}
-    whole["seconds"] = length / fps if fps > 0 else np.nan
+    whole["seconds"] = _seconds(example, None if rule not in CUT else frames)
     if rule == "windows":
         parts = _windows(example, detected, frames, target)
     elif rule in PIECES:
@@ -89,10 +91,40 @@ def _pieces(example, detected, frames: int, rule: str, target: str) -> Iterator[
         }
 
 
+def _times(example) -> np.ndarray | None:
+    """Seconds at which each frame of a record begins, `[L]`, None if unknown.
+
+    Datasets of earlier versions have a rate instead.
+    """
+    times, fps = _stamps(example), float(example["fps"])
+    if times is not None:
+        return times
+    return np.arange(len(example["detected"])) / fps if fps > 0 else None
+
+
+def _stamps(example) -> np.ndarray | None:
+    """Time stamps of the frames, `[L]` seconds, None without."""
+    times = example.get("times")
+    known = times is not None and len(times) and np.isfinite(times).all()
+    return np.asarray(times, np.float64) if known else None
+
+
+def _seconds(example, frames: int | None) -> float:
+    """Seconds that some frames last at the mean rate, or all frames; NaN if unknown."""
+    if frames is None and _stamps(example) is not None:
+        return float(_ends(example)[-1])
+    count, fps = frames or len(example["detected"]), float(example["fps"])
+    return count / fps if fps > 0 else np.nan
+
+
 def _ends(example) -> np.ndarray:
     """Seconds into the recording at which each of its frames ends, `[L]`; NaN if unknown."""
-    indices, fps = example["frame_index"], float(example["fps"])
-    return (indices - indices[0] + 1) / fps if fps > 0 else np.full(len(indices), np.nan)
+    indices, fps, times = example["frame_index"], float(example["fps"]), _stamps(example)
+    if fps <= 0:
+        return np.full(len(indices), np.nan)
+    if times is None or np.abs(np.diff(times) * fps - np.diff(indices)).max(initial=0) < _STEADY:
+        return (indices - indices[0] + 1) / fps
+    return np.append(times[1:], times[-1] + last_step(times)) - times[0]
 
 
 def _label(example, target: str, frame: int):

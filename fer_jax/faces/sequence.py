@@ -35,13 +35,15 @@ class Sequence:
         for a face whose landmarks were not searched.
       detected: `[T]` bool.
       frame_index: `[T]` int32, the frame's number in the source.
-      fps: frames per second; 0 if unknown.
+      fps: frames per second, on average if the rate varies; 0 if unknown.
       frame_size: width and height of the upright source frame, pixels; 0 if unknown.
       action_units: `[T, A]` float32 intensities 0..1, NaN where unknown, or None.
       crops: concatenated image files (JPEG or PNG) of all frames, `[N]` uint8, or None.
       crop_offsets: `[T + 1]` int64; frame t is `crops[crop_offsets[t] : crop_offsets[t + 1]]`,
         empty if not detected.
       crop_landmarks: `[T, 68, 2]` float32, pixels of the crop; 0 or NaN as `landmarks`.
+      times: `[T]` float64, seconds at which each frame begins, from the source's own start; None if
+        neither time stamps nor a rate are known.
     """
 
     landmarks: np.ndarray
@@ -53,3 +55,4 @@ class Sequence:
     crops: np.ndarray | None = None
     crop_offsets: np.ndarray | None = None
     crop_landmarks: np.ndarray | None = None
+    times: np.ndarray | None = None

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from fer_jax.faces.media.writer import VideoWriter
 from fer_jax.plotting.panel import GROUND, LEAST_SIDE, SURE, UNSURE
 from fer_jax.plotting.timeline import borders
 from fer_jax.predict.windows import Source
@@ -45,9 +46,10 @@ def draw_clip(
     wanted = np.linspace(table["start"].iloc[0], table["end"].iloc[-1], 2 * _THUMBNAILS + 1)[1::2]
     frames = _frames(source, table, task, spool, advance)
     if figure is not None:
-        frames = _with_thumbnails(frames, thumbnails, wanted, source)
+        frames = _with_thumbnails(frames, thumbnails, wanted)
     if annotate is not None:
-        write_video(annotate, frames, classes, fps=source.fps, threshold=threshold, task=task)
+        rate = source.fps if source.steady else 0.0
+        write_video(annotate, frames, classes, fps=rate, threshold=threshold, task=task)
     else:
         collections.deque(frames, maxlen=0)
     if figure is not None:
@@ -58,16 +60,14 @@ def draw_clip(
 
 
 def _frames(source: Source, table: pd.DataFrame, task: str, spool, advance) -> Iterator[tuple]:
-    """Yields picture, landmarks and prediction of every frame."""
+    """Yields start, end (seconds), picture, landmarks and prediction of every frame."""
     rows = _with_trails(table.to_dict("records"))
     start, end, followed = table["start"], table["end"], table.attrs["faces"]
     edges = borders(start, end, TASKS[task].moments(start, end, source.fps))
-    for position, (picture, faces) in enumerate(
-        zip(source.pictures(), _spooled(spool), strict=False)
-    ):
-        moment = (source.first + position + 0.5) / source.fps
+    for picture, (start, end, faces) in zip(source.pictures(), _spooled(spool), strict=False):
+        moment = (start + end) / 2
         index = int(np.clip(np.searchsorted(edges, moment, "right") - 1, 0, len(rows) - 1))
-        yield picture, faces.get(followed[index]), rows[index]
+        yield start, end, picture, faces.get(followed[index]), rows[index]
         if advance is not None:
             advance()
 
@@ -82,7 +82,7 @@ def _with_trails(rows: list[dict]) -> list[dict]:
     return trailed
 
 
-def _spooled(spool) -> Iterator[dict[int, np.ndarray]]:
+def _spooled(spool) -> Iterator[tuple[float, float, dict[int, np.ndarray]]]:
     while True:
         try:
             yield pickle.load(spool)
@@ -90,12 +90,11 @@ def _spooled(spool) -> Iterator[dict[int, np.ndarray]]:
             return
 
 
-def _with_thumbnails(frames, thumbnails: list, wanted: np.ndarray, source: Source) -> Iterator:
-    for position, frame in enumerate(frames):
-        moment = (source.first + position + 1) / source.fps
-        while len(thumbnails) < len(wanted) and moment >= wanted[len(thumbnails)]:
-            thumbnails.append(_thumbnail(*frame))
-        yield frame
+def _with_thumbnails(frames, thumbnails: list, wanted: np.ndarray) -> Iterator:
+    for start, end, *drawn in frames:
+        while len(thumbnails) < len(wanted) and end >= wanted[len(thumbnails)]:
+            thumbnails.append(_thumbnail(*drawn))
+        yield start, end, *drawn
 
 
 def _thumbnail(picture: np.ndarray, landmarks, row: Mapping) -> np.ndarray:
@@ -119,7 +118,7 @@ def _thumbnail(picture: np.ndarray, landmarks, row: Mapping) -> np.ndarray:
 
 def write_video(
     path,
-    frames: Iterable[tuple[np.ndarray, np.ndarray | None, Mapping]],
+    frames: Iterable[tuple[float, float, np.ndarray, np.ndarray | None, Mapping]],
     classes: Sequence[str],
     *,
     fps: float,
@@ -130,10 +129,10 @@ def write_video(
 
     Args:
       path: the mp4 file.
-      frames: for every frame the picture `[H, W, 3]` uint8 RGB upright, the landmarks `[68, 2]` in
-        its pixels or None, and the row of `predict_clips` for its time.
+      frames: for every frame its start and end, seconds, the picture `[H, W, 3]` uint8 RGB upright,
+        the landmarks `[68, 2]` in its pixels or None, and the row of `predict_clips` for its time.
       classes: names, also keys of the rows.
-      fps: frames per second.
+      fps: frames per second, 0 if the rate varies: each frame is then shown as long as it lasts.
       threshold, task: see `draw_clip`.
 
     Returns:
@@ -142,30 +141,16 @@ def write_video(
     Raises:
       OSError: the file cannot be written.
     """
-    path = pathlib.Path(path)
-    writer, size, written = None, None, 0
+    writer = None
     try:
-        for picture, landmarks, row in frames:
+        for start, end, picture, landmarks, row in frames:
             image = draw_frame(picture, landmarks, row, classes, threshold, task)
-            if writer is None:
-                size = image.shape[1], image.shape[0]
-                writer = _open_writer(path, fps, size)
-            if image.shape[1::-1] != size:  # a folder may hold frames of several sizes
-                image = cv2.resize(image, size)
-            writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-            written += 1
+            writer = writer or VideoWriter(path, image.shape[1::-1], fps)
+            writer.write(image, start, end)
     finally:
         if writer is not None:
-            writer.release()
-    return written
-
-
-def _open_writer(path: pathlib.Path, fps: float, size: tuple[int, int]):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
-    if not writer.isOpened():
-        raise OSError(f"{path} cannot be written as an mp4 video of {size[0]}x{size[1]} pixels")
-    return writer
+            writer.close()
+    return writer.written if writer is not None else 0
 
 
 def draw_frame(

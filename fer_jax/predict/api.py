@@ -13,9 +13,10 @@ import pandas as pd
 
 from fer_jax.faces.sequence import UNKNOWN_FPS
 from fer_jax.predict import sources
+from fer_jax.predict.options import Options
 from fer_jax.predict.windows import (
     ClipProblem,
-    Options,
+    at_rate,
     columns,
     predict_source,
     predict_windows,
@@ -103,32 +104,42 @@ def predict_frames(
 ) -> Iterator[dict]:
     """Predicts frames from a camera or from memory as they arrive.
 
-    Yields each row of `predict_clips` as soon as its window is complete:
+    Gives each row of `predict_clips` as soon as its window is complete:
     `next(predict_frames(model, [image]))` is the prediction for one picture,
     `pandas.DataFrame(predict_frames(model, images, fps=30))` the table of a clip in memory.
 
     Args:
       predictor: of `fer_jax.load_model`.
-      images: `[H, W, 3]` uint8 RGB, upright; read one by one and not kept.
+      images: `[H, W, 3]` uint8 RGB, upright, or None for a frame that the camera dropped, which
+        counts as one without a face; read one by one and not kept.
       landmarks: `[68, 2]` of every image, pixels, None or NaN without a face; default: faces are
         found and tracked, and the largest of each window is predicted.
       fps: images per second.
       mc_samples, window, stride, threshold, seed, landmark_model: see `predict_clips`.
 
-    Yields:
-      A row of `predict_clips` without its clip, as a dict.
+    Returns:
+      An iterator of rows of `predict_clips` without their clip, each a dict.
 
     Raises:
-      ValueError: an image or landmarks of another shape, or not as many landmarks as images.
+      ValueError: an impossible number; an image or landmarks of another shape, or not as many
+        landmarks as images.
       ClipProblem: the face detector is not installed.
     """
     options = Options(mc_samples, window, stride, threshold, seed, fps, 0, landmark_model)
-    images = sources.checked(images)
-    head = list(itertools.islice(images, 1))
-    width = head[0].shape[1] if head else 0
+    return _predict_frames(predictor, sources.checked(images), landmarks, options)
+
+
+def _predict_frames(predictor, images: Iterator, landmarks, options: Options) -> Iterator[dict]:
+    head = []  # frames up to the first that the camera did not drop, which gives the width
+    for image in images:
+        head.append(image)
+        if image is not None:
+            break
+    width = head[-1].shape[1] if head and head[-1] is not None else 0
     names = columns(predictor.classes, predictor.task)
     faces = sources.watch(predictor, itertools.chain(head, images), landmarks, options)
-    for row, _ in predict_windows(predictor, faces, options, fps=fps, width=width):
+    frames = at_rate(faces, options.fps)
+    for row, _ in predict_windows(predictor, frames, options, fps=options.fps, width=width):
         yield {name: row[name] for name in names if name in row}
 
 

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from fer_jax.predict import load, sources
 from fer_jax.predict.api import join_tables, reported
+from fer_jax.predict.options import Options
 from fer_jax.predict.tables import drawn_files, print_table, save_table
 from fer_jax.predict.windows import (
-    Options,
     chosen_threshold,
     columns,
     predict_source,

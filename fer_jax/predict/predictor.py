@@ -53,9 +53,14 @@ class Predictor:
             f"{', '.join(self.classes)}; {self.spec.frames} frames, threshold {self.threshold})"
         )
 
-    def select(self, detected, fps: float = 0.0) -> np.ndarray:
-        """Chooses the `[T]` frames of a clip; `fps`: its frames per second, 0 if unknown."""
-        detected = frame_selection.thin_frames(detected, fps, self.spec.frames_per_second)
+    def select(self, detected, times=None) -> np.ndarray:
+        """Chooses the `[T]` frames of a clip of L frames.
+
+        Args:
+          detected: `[L]` bool, frames in which a face was found.
+          times: `[L]` seconds at which they begin; None if unknown.
+        """
+        detected = frame_selection.thin_frames(detected, times, self.spec.frames_per_second)
         return frame_selection.select_frames(detected, self.spec.frames, self.spec.frame_rule)
 
     @property

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from fer_jax.faces.landmarks import Framing
-from fer_jax.predict.windows import ClipProblem, Face, Faces, Options, Source
+from fer_jax.faces.media.clock import Clock, make_clock, steady_clock
+from fer_jax.predict.options import Options
+from fer_jax.predict.windows import ClipProblem, Face, Faces, Frame, Source
 
 _LARGEST_CANVAS = 4096  # side for drawing landmarks without a picture, pixels
 _LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers in a file are mistakes
@@ -92,16 +94,33 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
         return itertools.repeat(blank, length)
 
     remarks = [f"{others} other faces in the file, the one seen most is used"] if others else []
+    clock, start = _clock(sequence, indices, options)
     return Source(
         path=str(path),
-        faces=(known.get(index, {}) for index in range(length)),
+        frames=(
+            Frame(start + clock.span(index)[0], start + clock.span(index)[1], known.get(index, {}))
+            for index in range(length)
+        ),
         pictures=pictures,
-        fps=sequence.fps or options.fps,
+        fps=clock.fps,
         width=sequence.frame_size[0],
         announced=length,
-        first=max(0, int(sequence.frame_index.min()) - 1),  # OpenFace counts from 1
+        steady=clock.steady,
         remarks=lambda: remarks,
     )
+
+
+def _clock(sequence, indices, options: Options) -> tuple[Clock, float]:
+    """The clock of landmarks whose frames `indices` [T] count from 0, and its start, seconds."""
+    length, fps = int(indices.max()) + 1, sequence.fps or options.fps
+    first = max(0, int(sequence.frame_index.min()) - 1)  # OpenFace counts from 1
+    times = sequence.times
+    if times is not None and length > 1 and (np.diff(times) > 0).all():
+        clock = make_clock(np.interp(np.arange(length), indices, times), [fps])
+        if not clock.steady:
+            return clock, float(times[0])
+        fps = clock.fps
+    return steady_clock(length, fps), first / fps
 
 
 def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> Source:
@@ -111,17 +130,20 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
     followed = follow(path, model_path=options.landmark_model)
     frames, seen = followed.frames, {}
 
-    def faces() -> Iterator[Faces]:
-        for _, image, found in followed:
+    def timed() -> Iterator[Frame]:
+        for position, (index, image, found) in enumerate(followed):
             for face in found:
                 seen[face.track] = seen.get(face.track, 0) + 1
-            yield _faces(image, {face.track: face.landmarks for face in found}, cut)
+            faces = _faces(image, {face.track: face.landmarks for face in found}, cut)
+            stated = position / options.fps, (position + 1) / options.fps
+            yield Frame(*(frames.span(index) if frames.fps else stated), faces)
+            del faces
 
     def remarks() -> list[str]:
         faces_seen = sum(count >= min(FLEETING, frames.read) for count in seen.values())
         still = path.is_file() and frames.read == 1
         noticed = {
-            frames.shortfall(): bool(frames.shortfall()),
+            frames.notes(): bool(frames.notes()),
             f"{faces_seen} faces, the largest of each window is used": faces_seen > 1,
             f"turned by {frames.rotation} degrees to be upright": frames.rotation,
             "a still image shows no motion: take the result with care": still and not stills,
@@ -131,9 +153,10 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
 
     return Source(
         path=str(path),
-        faces=faces(),
+        frames=timed(),
         pictures=lambda: (image for _, image in open_frames(path, frames.rotation)),
         fps=frames.fps or options.fps,
+        steady=frames.steady or not frames.fps,
         width=frames.size[0],
         announced=frames.announced,
         remarks=remarks,
@@ -160,13 +183,16 @@ def _faces(
 def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Options):
     """Yields the faces of every frame; arguments and errors as in `predict_frames`.
 
+    A dropped frame has none.
+
     Args:
       images: from `checked`.
     """
     cut = _cut(predictor)
     if landmarks is not None:
         for index, (image, points) in enumerate(zip(images, landmarks, strict=True)):
-            yield _faces(image, _known(points, index), cut)
+            known = _known(points, index)
+            yield {} if image is None else _faces(image, known, cut)
         return
     from fer_jax.faces.detector import LandmarkModelError
     from fer_jax.faces.tracker import Tracker
@@ -176,16 +202,20 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
     except LandmarkModelError as error:
         raise ClipProblem(str(error)) from error
     for image in images:
-        yield _faces(image, {face.track: face.landmarks for face in tracker.step(image)}, cut)
+        found = [] if image is None else tracker.step(image)
+        yield _faces(image, {face.track: face.landmarks for face in found}, cut)
 
 
-def checked(images: Iterable) -> Iterator[np.ndarray]:
-    """Yields images one by one.
+def checked(images: Iterable) -> Iterator[np.ndarray | None]:
+    """Yields images one by one; None stays: a frame that the camera dropped.
 
     Raises:
       ValueError: an image is not `[H, W, 3]` uint8.
     """
     for index, image in enumerate(images):
+        if image is None:
+            yield None
+            continue
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(

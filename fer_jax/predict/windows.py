@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import os
+import math
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from fer_jax.data.frame_selection import CUT
-from fer_jax.faces.sequence import UNKNOWN_FPS
+from fer_jax.predict.options import Options
 from fer_jax.tasks import TASKS
+
+_ROUNDED = 0.00055  # seconds: many containers round time stamps to a millisecond
 
 
 class Face(NamedTuple):
@@ -34,22 +36,34 @@ class Face(NamedTuple):
 Faces = dict[int, Face]  # faces of one frame by track, which stays the same over time
 
 
+class Frame(NamedTuple):
+    """A frame of a stream.
+
+    Attributes:
+      start, end: seconds at which it begins and ends.
+      faces: the faces in it.
+    """
+
+    start: float
+    end: float
+    faces: Faces
+
+
+class Window(NamedTuple):
+    """Frames that are predicted together.
+
+    Attributes:
+      start, end: seconds.
+      frames: those that begin between the two, in order; at least one.
+    """
+
+    start: float
+    end: float
+    frames: list[Frame]
+
+
 class ClipProblem(Exception):
     """A clip that cannot be predicted; the message gives the reason."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How clips are read and predicted; see `predict_clips`."""
-
-    mc_samples: int = 100
-    window: float | None = None
-    stride: float | None = None
-    threshold: float | None = None
-    seed: int = 0
-    fps: float = UNKNOWN_FPS
-    width: int = 0
-    landmark_model: str | os.PathLike | None = None
 
 
 @dataclasses.dataclass
@@ -58,48 +72,85 @@ class Source:
 
     Attributes:
       path: as given.
-      faces: the faces of every frame, in order; read once.
+      frames: the faces of every frame, with their time, in order; read once.
       pictures: makes a new iterator over the frames, `[H, W, 3]` uint8 RGB upright.
-      fps: frames per second.
+      fps: frames per second, on average if the rate varies.
       width: of a frame, pixels; 0: unknown.
       announced: number of frames according to the file; 0: unknown.
-      first: index of the first frame, if the clip was cut from a longer one.
+      steady: whether the frame rate is constant.
       remarks: returns notes on the clip, after it has been read.
     """
 
     path: str
-    faces: Iterable[Faces]
+    frames: Iterable[Frame]
     pictures: Callable[[], Iterator[np.ndarray]]
     fps: float
     width: int
     announced: int
-    first: int = 0
+    steady: bool = True
     remarks: Callable[[], list[str]] = list
 
 
-def sliding(frames: Iterable[Faces], length: int, stride: int) -> Iterator[tuple[int, list[Faces]]]:
-    """Cuts a stream into windows of `length` frames, one every `stride` frames.
+def at_rate(stream: Iterable[Faces], fps: float, first: int = 0) -> Iterator[Frame]:
+    """Gives the frames of a constant rate their time; the first has the index `first`."""
+    for index, faces in enumerate(stream, first):
+        yield Frame(index / fps, (index + 1) / fps, faces)
+        del faces  # frees its crops before the next frame is read
 
-    The last window ends with the stream; a stream shorter than a window is one window.
+
+def sliding(frames: Iterable[Frame], length: float, stride: float) -> Iterator[Window]:
+    """Cuts a stream into windows of `length` seconds, one every `stride` seconds.
+
+    The last window ends with the stream; a stream shorter than a window is one window. A stretch in
+    which no frame begins has no window.
 
     Args:
-      frames: the faces of every frame.
-      length: frames per window.
-      stride: frames from one start to the next.
-
-    Yields:
-      Index of the window's first frame, and the faces of its frames.
+      frames: of the stream; those of one window are held.
+      length: seconds of a window.
+      stride: seconds from one start to the next.
     """
-    recent: collections.deque[Faces] = collections.deque(maxlen=length)
-    seen, covered = 0, 0
-    for faces in frames:
-        recent.append(faces)
-        seen += 1
-        if seen >= length and (seen - length) % stride == 0:
-            covered = seen
-            yield seen - length, list(recent)
-    if seen > covered:
-        yield seen - len(recent), list(recent)
+    slack = min(_ROUNDED, length / 4)
+    recent: collections.deque[Frame] = collections.deque()
+    origin, turn, covered = None, 0, -math.inf
+    for frame in frames:
+        origin = frame.start if origin is None else origin
+        recent.append(frame)
+        del frame  # frees its crops as soon as no window needs them
+        end = recent[-1].end
+        _drop(recent, min(origin + turn * stride, end - length) - slack)
+        while (start := origin + turn * stride) + length <= end + slack:
+            _drop(recent, min(start, end - length) - slack)
+            if recent[-1].start < start - slack:  # it lasts longer than the window: skip to its end
+                turn = max(turn, math.floor((end + slack - length - origin) / stride)) + 1
+                continue
+            turn, covered = turn + 1, start + length
+            if window := _window(recent, start, start + length, slack):
+                yield window
+            del window
+    if recent and recent[-1].end > covered + slack:
+        end = recent[-1].end
+        yield _window(recent, max(origin, min(end - length, recent[-1].start)), end, -slack)
+
+
+def _drop(recent: collections.deque[Frame], before: float) -> None:
+    while len(recent) > 1 and recent[0].start < before:
+        recent.popleft()
+
+
+def _window(recent, start: float, end: float, slack: float) -> Window | None:
+    """Makes the window of the frames that begin in it; None if there are none.
+
+    Args:
+      slack: seconds by which frames may begin before `start`, and have to begin before `end`;
+        negative for the last window, to whose end all frames belong.
+    """
+    inside = [frame for frame in recent if start - abs(slack) <= frame.start < end - slack]
+    if not inside:
+        return None
+    # Frames that fit give the exact time, to which no rounding adds up.
+    first, last = inside[0].start, inside[-1].end
+    start = first if abs(first - start) <= abs(slack) else start
+    return Window(start, last if abs(last - end) <= abs(slack) else end, inside)
 
 
 def largest_face(window: list[Faces]) -> tuple[int | None, np.ndarray]:
@@ -135,19 +186,22 @@ def stack_faces(faces: Sequence[Face], inputs: str) -> np.ndarray | dict[str, np
     return np.stack([getattr(face, name) for face in faces])[None]
 
 
-def at_equal_steps(window: list[Faces], step: float, frames: int) -> list[Faces]:
+def at_equal_steps(window: list[Frame], step: float, frames: int) -> list[Frame]:
     """Chooses T frames of a window at the frame rate of training, up to its last frame.
 
     Args:
-      window: the faces of `L` frames.
-      step: frames from one to the next; fractional if the clip's frame rate differs.
+      window: `L` frames.
+      step: seconds from one to the next.
       frames: T.
 
     Returns:
-      The faces of T frames; the first frame of the window replaces those before it.
+      T frames; the first frame of the window replaces those before it.
     """
-    back = np.round(np.arange(frames)[::-1] * step).astype(int)
-    return [window[position] for position in np.maximum(len(window) - 1 - back, 0)]
+    starts = [frame.start for frame in window]
+    wanted = starts[-1] - np.arange(frames)[::-1] * step
+    back = len(window) - 1 - np.interp(wanted, starts, np.arange(len(window)))
+    # of two frames that are equally near the even one, as without rounding errors
+    return [window[-1 - position] for position in np.round(np.round(back, 6)).astype(int)]
 
 
 def columns(classes: Sequence[str], task: str = "classification") -> list[str]:
@@ -169,7 +223,7 @@ def predict_source(
       say: takes each note, one line.
       advance: called after every frame.
       before_window: called before a window is predicted.
-      spool: binary file for the landmarks of every frame, to draw them later.
+      spool: binary file for time and landmarks of every frame, to draw them later.
 
     Returns:
       The clip's rows of the table of `predict_clips`; `attrs["faces"]` holds the track of the face
@@ -179,14 +233,13 @@ def predict_source(
       ClipProblem: no frame shows a face.
     """
     rows, tracks = [], []
-    frames = _watched(source.faces, advance, spool)
+    frames = _watched(source.frames, advance, spool)
     for row, track in predict_windows(
         predictor,
         frames,
         options,
-        fps=source.fps,
+        fps=source.fps if source.steady else 0.0,
         width=source.width,
-        first=source.first,
         before_window=before_window,
     ):
         rows.append({"clip": source.path} | row)
@@ -200,24 +253,25 @@ def predict_source(
     return table
 
 
-def _watched(frames: Iterable[Faces], advance, spool) -> Iterator[Faces]:
-    for faces in frames:
+def _watched(frames: Iterable[Frame], advance, spool) -> Iterator[Frame]:
+    for frame in frames:
         if spool is not None:
             # without the crops, which would fill the disk: drawing reads the pictures again
-            pickle.dump({track: face.landmarks for track, face in faces.items()}, spool)
+            landmarks = {track: face.landmarks for track, face in frame.faces.items()}
+            pickle.dump((frame.start, frame.end, landmarks), spool)
         if advance is not None:
             advance()
-        yield faces
+        yield frame
+        del frame
 
 
 def predict_windows(
     predictor,
-    frames: Iterable[Faces],
+    frames: Iterable[Frame],
     options: Options,
     *,
     fps: float,
     width: int,
-    first: int = 0,
     before_window: Callable[[], None] | None = None,
 ) -> Iterator[tuple[dict, int | None]]:
     """Predicts a stream window by window, each as soon as it is complete.
@@ -225,37 +279,42 @@ def predict_windows(
     Args:
       predictor, options: see `predict_clips`.
       frames: the faces of every frame; at most one window of them is held.
-      fps: frames per second.
+      fps: frames per second if the rate is constant, to whose frames windows are rounded; else 0.
       width: of a frame, pixels; 0: unknown.
-      first: index of the first frame.
       before_window: called before a window is predicted.
 
     Yields:
       A row of the table of `predict_clips` without its clip, and the track of the predicted face.
     """
-    spec, window = predictor.spec, options.window or predictor.spec.window_seconds
-    stride = options.stride or window / 2
-    length, step = (max(1, round(seconds * fps)) for seconds in (window, stride))
-    for position, faces in sliding(frames, length, step):
-        start = (first + position) / fps
-        row = {"start": start, "end": start + len(faces) / fps}
+    spec, seconds = predictor.spec, options.window or predictor.spec.window_seconds
+    stride = options.stride or seconds / 2
+    length, step = (_whole_frames(time, fps) for time in (seconds, stride))
+    for window in sliding(frames, length, step):
+        row, chosen = {"start": window.start, "end": window.end}, window.frames
         if spec.frame_rule in CUT:
-            faces = at_equal_steps(faces, window * fps / spec.frames, spec.frames)
-        track, detected = largest_face(faces)
+            chosen = at_equal_steps(chosen, seconds / spec.frames, spec.frames)
+        del window  # frees its crops before the next window fills
+        track, detected = largest_face([frame.faces for frame in chosen])
         if before_window is not None and track is not None:
             before_window()
-        row |= _predict_window(predictor, faces, track, detected, fps, width, options)
-        del faces  # frees its crops before the next window fills
+        row |= _predict_window(predictor, chosen, track, detected, width, options)
+        del chosen
         yield row, track
 
 
+def _whole_frames(seconds: float, fps: float) -> float:
+    """Rounds a time to whole frames of a constant rate, at least one."""
+    return max(1, round(seconds * fps)) / fps if fps else seconds
+
+
 def _predict_window(
-    predictor, window: list[Faces], track, detected, fps: float, width: int, options: Options
+    predictor, window: list[Frame], track, detected, width: int, options: Options
 ) -> dict:
     row, task = {"frames": int(detected.sum())}, TASKS[predictor.task]
     if track is None:
         return row | task.blank_row(predictor.classes)
-    chosen = [window[position][track] for position in predictor.select(detected, fps)]
+    times = np.array([frame.start for frame in window])
+    chosen = [window[position].faces[track] for position in predictor.select(detected, times)]
     # One window at a time: its MC samples fill the processor, and rows stay independent.
     summary = predictor.predict(
         stack_faces(chosen, predictor.module.inputs),

@@ -11,7 +11,8 @@ from fer_jax.data import folds, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.data.frame_selection import piece_frames, select_frames, thin_frames
 from fer_jax.experiments.bundle import InputSpec
-from fer_jax.predict.windows import Options, predict_windows
+from fer_jax.predict.options import Options
+from fer_jax.predict.windows import at_rate, predict_windows
 from fer_jax.tasks import TASKS
 
 
@@ -67,23 +68,24 @@ def test_padded_and_last_keep_the_peak_at_the_end(length, frames):
 
 
 def test_thinning_leaves_one_frame_a_tenth_of_a_second():
-    kept = np.flatnonzero(thin_frames(np.ones(25, bool), 25.0, 10.0))
+    kept = np.flatnonzero(thin_frames(np.ones(25, bool), np.arange(25) / 25, 10.0))
     assert kept.tolist() == [0, 3, 5, 8, 10, 13, 15, 18, 20, 23]
     detected = np.ones(25, bool)
     detected[[0, 5, 6]] = False
-    kept = np.flatnonzero(thin_frames(detected, 25.0, 10.0))
+    kept = np.flatnonzero(thin_frames(detected, np.arange(25) / 25, 10.0))
     assert kept.tolist() == [1, 3, 7, 8, 10, 13, 15, 18, 20, 23]
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=80), st.floats(1, 60), st.floats(0.1, 90))
 def test_thinning_leaves_faces_and_never_none(detected, fps, frames_per_second):
-    kept = thin_frames(detected, fps, frames_per_second)
+    times = np.arange(len(detected)) / fps
+    kept = thin_frames(detected, times, frames_per_second)
     assert kept.any() == any(detected) and not (kept & ~np.array(detected)).any()
     if frames_per_second >= fps:
         assert kept.tolist() == detected
     assert kept.sum() <= len(detected) / fps * frames_per_second + 1
-    for nothing in ((0.0, frames_per_second), (fps, 0.0), (float("nan"), 10.0)):
+    for nothing in ((None, frames_per_second), (times, 0.0)):
         assert thin_frames(detected, *nothing).tolist() == detected
 
 
@@ -218,7 +220,10 @@ def test_predict_windows_samples_pieces_at_the_training_rate(fps, steps, monkeyp
             yield {0: types.SimpleNamespace(landmarks=points.copy(), crop=None)}
 
     options = Options(stride=0.25)
-    rows = [row for row, _ in predict_windows(predictor, faces(), options, fps=fps, width=0)]
+    rows = [
+        row
+        for row, _ in predict_windows(predictor, at_rate(faces(), fps), options, fps=fps, width=0)
+    ]
     length = 5 * steps
     assert seen == [
         list(range(start + steps - 1, start + length, steps)) for start in range(0, 30, length)

@@ -10,7 +10,7 @@ import pytest
 
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.predict import annotate
-from fer_jax.predict.windows import Source, columns
+from fer_jax.predict.windows import Source, at_rate, columns
 from fer_jax.tasks.classification.timeline import draw_timeline
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
@@ -81,10 +81,11 @@ def test_single_class_leaves_nothing_to_be_unsure_of(tmp_path):
 def clip(pictures, fps=10.0):
     faces = [{0: (MEAN_FACE * 60 + [300, 150]).astype(np.float32)} for _ in pictures]
     spool = io.BytesIO()
-    for frame in faces:
-        pickle.dump(frame, spool)
+    for index, frame in enumerate(faces):
+        pickle.dump((index / fps, (index + 1) / fps, frame), spool)
     spool.seek(0)
-    source = Source("clip.mp4", faces, lambda: iter(pictures), fps, 640, len(pictures))
+    stream = at_rate(faces, fps)
+    source = Source("clip.mp4", stream, lambda: iter(pictures), fps, 640, len(pictures))
     return source, spool
 
 

@@ -19,7 +19,8 @@ from fer_jax.data.frame_selection import select_frames
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.faces.landmarks import FER2013, MEAN_FACE
 from fer_jax.predict import api, sources, tables
-from fer_jax.predict.windows import ClipProblem, Options, columns
+from fer_jax.predict.options import Options
+from fer_jax.predict.windows import ClipProblem, columns
 from fer_jax.uncertainty import summarise
 from tests.official_trees import write_openface
 
@@ -38,7 +39,7 @@ def predictor():
     return types.SimpleNamespace(
         task="classification", classes=CLASSES, threshold=0.9, predict=respond, record=Record(),
         spec=InputSpec(4, "uniform", "position", None, window_seconds=1.0), takes_crops=False,
-        select=lambda detected, fps: select_frames(detected, 4, "uniform"),
+        select=lambda detected, times: select_frames(detected, 4, "uniform"),
         module=types.SimpleNamespace(inputs="edges"), is_compiled=lambda mc_samples: True,
     )  # fmt: skip
 
@@ -115,9 +116,9 @@ def test_outlier_makes_no_huge_canvas(predictor, tmp_path):
     table.loc[3, "x_0"], table.loc[4, "y_9"], table.loc[5, "y_9"] = 90_000, np.nan, 1e6
     table.to_csv(tmp_path / "a.csv", index=False)
     source = sources.open_source(predictor, tmp_path / "a.csv", Options(), print)
-    faces, pictures = list(source.faces), list(source.pictures())
-    assert [bool(frame) for frame in faces[2:7]] == [True, True, False, False, True]
-    assert len(pictures) == len(faces) == 25
+    frames, pictures = list(source.frames), list(source.pictures())
+    assert [bool(frame.faces) for frame in frames[2:7]] == [True, True, False, False, True]
+    assert len(pictures) == len(frames) == 25
     assert pictures[0].shape[1] == 4096 and pictures[0].shape[0] < 500
 
 

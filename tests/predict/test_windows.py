@@ -14,11 +14,13 @@ from fer_jax.data.frame_selection import select_frames
 from fer_jax.experiments.bundle import InputSpec
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.timeline import borders
+from fer_jax.predict.options import Options
 from fer_jax.predict.windows import (
     ClipProblem,
     Face,
-    Options,
+    Frame,
     Source,
+    at_rate,
     columns,
     largest_face,
     predict_source,
@@ -45,7 +47,8 @@ def fake_predictor(threshold=0.9, window_seconds=1.0, takes_crops=False):
     return types.SimpleNamespace(
         task="classification", classes=CLASSES, threshold=threshold, predict=predict,
         spec=InputSpec(4, "uniform", "position", None, window_seconds),
-        select=lambda detected, fps: select_frames(detected, 4, "uniform"), takes_crops=takes_crops,
+        select=lambda detected, times: select_frames(detected, 4, "uniform"),
+        takes_crops=takes_crops,
         module=types.SimpleNamespace(inputs="frames" if takes_crops else "edges"),
     )  # fmt: skip
 
@@ -56,8 +59,9 @@ def face(x=320.0, size=40.0, grey=None):
 
 
 def source(frames, **more):
+    stream = at_rate(frames, 10.0, more.pop("first", 0))
     defaults = dict(
-        path="clip.mp4", faces=frames, pictures=lambda: iter(()), fps=10.0, width=640, announced=0
+        path="clip.mp4", frames=stream, pictures=lambda: iter(()), fps=10.0, width=640, announced=0
     )
     return Source(**(defaults | more))
 
@@ -67,21 +71,46 @@ def predict(frames, predictor=None, options=None, **more):
     return predict_source(predictor, source(frames, **more), options, say=lambda text: None)
 
 
-@given(st.integers(0, 60), st.integers(1, 20), st.integers(1, 30))
-def test_windows_have_their_length_and_cover_the_tail(count, length, stride):
-    frames = [{0: index} for index in range(count)]
-    windows = list(sliding(frames, length, stride))
-    for first, window in windows:
-        assert [faces[0] for faces in window] == list(range(first, first + len(window)))
-        assert len(window) == min(length, count)
-    starts = [first for first, _ in windows]
+@given(
+    st.integers(0, 60), st.integers(1, 20), st.integers(1, 30), st.sampled_from([10, 29.97, 240])
+)
+def test_windows_have_their_length_and_cover_the_tail(count, length, stride, fps):
+    frames = at_rate([{0: index} for index in range(count)], fps)
+    windows = list(sliding(frames, length / fps, stride / fps))
+    starts = [window.frames[0].faces[0] for window in windows]
+    for first, window in zip(starts, windows, strict=True):
+        assert [f.faces[0] for f in window.frames] == list(range(first, first + len(window.frames)))
+        assert len(window.frames) == min(length, count)
+        assert (window.start, window.end) == (first / fps, (first + len(window.frames)) / fps)
     assert starts == sorted(set(starts))
     assert all(first % stride == 0 for first in starts[:-1])
     if count:
-        assert starts[-1] + len(windows[-1][1]) == count
+        assert starts[-1] + len(windows[-1].frames) == count
     if stride <= length:
-        seen = {faces[0] for _, window in windows for faces in window}
+        seen = {frame.faces[0] for window in windows for frame in window.frames}
         assert seen == set(range(count))
+
+
+@given(
+    st.lists(st.sampled_from([0.001, 0.033, 0.1, 0.7, 40.0]), min_size=1, max_size=60),
+    st.floats(0.05, 3),
+    st.floats(0.02, 3),
+)
+def test_windows_of_a_variable_rate_hold_the_frames_of_their_seconds(steps, length, stride):
+    edges = 5 + np.cumsum([0, *steps])
+    frames = [Frame(a, b, {0: i}) for i, (a, b) in enumerate(zip(edges, edges[1:], strict=False))]
+    windows = list(sliding(frames, length, stride))
+    for window in windows:
+        assert window.frames == [f for f in frames if f in window.frames]  # in order
+        near = [f for f in frames if window.start - 0.001 <= f.start < window.end]
+        inside = [f for f in frames if window.start <= f.start < window.end - 0.001]
+        assert len(inside) <= len(window.frames) <= len(near)
+        assert window.frames[0] in near and window.frames[-1] in near
+        assert window.end - window.start <= max(length, steps[-1]) + 0.002
+    assert windows[0].start == 5 and windows[-1].end == pytest.approx(edges[-1])
+    assert len(windows) <= len(frames) * (length / stride + 2)
+    if stride <= length:
+        assert {f.faces[0] for w in windows for f in w.frames} == set(range(len(frames)))
 
 
 def test_only_one_window_is_held():
@@ -97,7 +126,7 @@ def test_only_one_window_is_held():
             yield {0: points}
 
     most = 0
-    for _, window in sliding(frames(), 20, 5):
+    for window in sliding(at_rate(frames(), 10.0), 2.0, 0.5):
         del window
         most = max(most, len(alive))
     assert most <= 22
@@ -166,8 +195,9 @@ def test_spool_holds_landmarks_only():
     spool.seek(0)
     written = [pickle.load(spool) for _ in frames]
     assert not spool.read()
-    assert [list(faces) for faces in written] == [[3], []] * 5
-    np.testing.assert_array_equal(written[0][3], frames[0][3].landmarks)
+    assert [list(faces) for _, _, faces in written] == [[3], []] * 5
+    assert written[3][:2] == (0.3, 0.4)
+    np.testing.assert_array_equal(written[0][2][3], frames[0][3].landmarks)
 
 
 def test_every_moment_belongs_to_the_nearest_window():

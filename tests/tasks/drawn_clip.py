@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.predict.windows import Source
+from fer_jax.predict.windows import Source, at_rate
 
 
 def picture(width=640, height=360):
@@ -22,7 +22,8 @@ def clip(frames=6):
     """A clip of 10 frames a second with one face, and the spool of its landmarks."""
     faces = [{0: (MEAN_FACE * 60 + [300, 150]).astype(np.float32)} for _ in range(frames)]
     spool = io.BytesIO()
-    for frame in faces:
-        pickle.dump(frame, spool)
+    for index, frame in enumerate(faces):
+        pickle.dump((index / 10, (index + 1) / 10, frame), spool)
     spool.seek(0)
-    return Source("clip.mp4", faces, lambda: iter([picture()] * frames), 10.0, 640, frames), spool
+    stream = at_rate(faces, 10.0)
+    return Source("clip.mp4", stream, lambda: iter([picture()] * frames), 10.0, 640, frames), spool

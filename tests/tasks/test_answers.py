@@ -16,9 +16,11 @@ from fer_jax.plotting.timeline import borders
 from fer_jax.predict import api
 from fer_jax.predict.windows import (
     Face,
+    Frame,
     Options,
     Source,
     at_equal_steps,
+    at_rate,
     columns,
     predict_source,
 )
@@ -83,18 +85,31 @@ def test_one_number_is_the_threshold_of_all_units():
 # --- windows that end at the frame they describe - --------------------------------------------
 
 
+def numbered(length):
+    """Frames at 10 a second whose faces are their numbers."""
+    return list(at_rate(range(length), 10.0))
+
+
+def indices(frames):
+    return [frame.faces for frame in frames]
+
+
 @given(st.integers(1, 40), st.integers(1, 9))
 def test_frames_follow_each_other_as_in_training(length, frames):
-    window = list(range(length))
-    chosen = at_equal_steps(window, 1.0, frames)
+    chosen = indices(at_equal_steps(numbered(length), 0.1, frames))
     assert chosen == window_frames(np.ones(length, bool), frames)[-1].tolist()
-    fast = at_equal_steps(list(range(2 * length)), 2.0, frames)
+    fast = indices(at_equal_steps(numbered(2 * length), 0.2, frames))
     assert [frame // 2 for frame in fast] == chosen and fast[-1] == 2 * length - 1
 
 
 def test_slow_clip_repeats_frames():
-    assert at_equal_steps([0, 1], 0.5, 4) == [0, 0, 1, 1]
-    assert at_equal_steps([5], 1.0, 3) == [5, 5, 5]
+    assert indices(at_equal_steps(numbered(2), 0.05, 4)) == [0, 0, 1, 1]
+    assert indices(at_equal_steps(numbered(1), 0.1, 3)) == [0, 0, 0]
+
+
+def test_frames_of_a_variable_rate_are_chosen_by_time():
+    window = [Frame(start, start, start) for start in (0, 0.1, 0.2, 0.6, 1.0)]
+    assert indices(at_equal_steps(window, 0.4, 3)) == [0.2, 0.6, 1.0]
 
 
 def test_moment_of_a_window_is_its_last_frame():
@@ -124,7 +139,7 @@ def unit_predictor(threshold=(0.6, 0.6, None), takes_crops=False, seconds=0.4):
         takes_crops=takes_crops,
         module=types.SimpleNamespace(inputs="frames" if takes_crops else "edges"),
         is_compiled=lambda mc_samples: True,
-        select=lambda detected, fps: select_frames(detected, 4, "windows"),
+        select=lambda detected, times: select_frames(detected, 4, "windows"),
     )  # fmt: skip
 
 
@@ -134,7 +149,7 @@ def face(x):
 
 def said_of(positions, options=None, fps=10.0, predictor=None):
     faces = [{} if x is None else {0: face(x)} for x in positions]
-    source = Source("clip.mp4", faces, lambda: iter(()), fps, 640, 0)
+    source = Source("clip.mp4", at_rate(faces, fps), lambda: iter(()), fps, 640, 0)
     options = options or Options(mc_samples=12)
     return predict_source(predictor or unit_predictor(), source, options, say=lambda text: None)
 

@@ -296,5 +296,5 @@ def test_bundle_thins_frames_as_training_did(bundle, tmp_path):
     info = json.loads(file.read_text())
     assert info["frames_per_second"] == 0.0
     file.write_text(json.dumps({**info, "frames_per_second": 10.0, "frame_rule": "last"}))
-    chosen = fer_jax.load_model(bundle).select(np.ones(50, bool), 25.0)
+    chosen = fer_jax.load_model(bundle).select(np.ones(50, bool), np.arange(50) / 25)
     assert chosen.tolist() == [40, 43, 45, 48]  # the first frames of the last tenths of a second

@@ -1,0 +1,50 @@
+"""How clips are read and predicted, checked once for Python and the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+import os
+
+from fer_jax.faces.sequence import UNKNOWN_FPS
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How clips are read and predicted; see `predict_clips`.
+
+    Raises:
+      ValueError: a number is impossible, or no number.
+    """
+
+    mc_samples: int = 100
+    window: float | None = None
+    stride: float | None = None
+    threshold: float | None = None
+    seed: int = 0
+    fps: float = UNKNOWN_FPS
+    width: int = 0
+    landmark_model: str | os.PathLike | None = None
+
+    def __post_init__(self):
+        for name in ("mc_samples", "seed", "width"):
+            _check(name, getattr(self, name), numbers.Integral, "a whole number")
+        for name in ("window", "stride", "fps", "threshold"):
+            if getattr(self, name) is not None or name == "fps":
+                _check(name, getattr(self, name), numbers.Real, "a number")
+        for name, unit in (("window", " seconds"), ("stride", " seconds"), ("fps", "")):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} is {value}: give a positive number{unit and ' of'}{unit}")
+        if self.mc_samples < 1:
+            raise ValueError(f"mc_samples is {self.mc_samples}: give 1 or more")
+        if self.width < 0:
+            raise ValueError(f"width is {self.width}: give pixels, or 0 if it is unknown")
+        if self.threshold is not None and math.isnan(self.threshold):
+            raise ValueError("threshold is not a number: give nats, or leave it out")
+
+
+def _check(name: str, value, kind: type, what: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}: give {what}")
