@@ -25,10 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def start(command: Callable, *arguments) -> int:
-    """Runs a command; it ends without a traceback when its output is closed, as by `| head`."""
+    """Runs a command; it ends without a traceback at Ctrl-C and when its output is closed."""
     try:
         try:
             return command(*arguments)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return 130  # as a shell reports a process ended by SIGINT
         finally:
             sys.stdout.flush()
     except BrokenPipeError:

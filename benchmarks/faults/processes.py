@@ -1,0 +1,198 @@
+"""Commands in processes of their own: killed, interrupted, on a full disk, two at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from benchmarks.faults import judge, runs
+from benchmarks.faults.material import Material
+
+LEAVES_WITHIN = 10.0  # seconds from Ctrl-C to the end of the process
+_WHOLE = 300.0  # seconds for a command that nobody stops
+_STARTED = 0.3  # seconds: Python itself is not tested
+_EPOCHS = 30  # enough to stop a training in the middle
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A command that is stopped.
+
+    Attributes:
+      name: of the command.
+      arguments: makes the arguments of `fer-jax` from the folder of its outputs.
+      result: reads what it made in that folder; results are equal or `runs.agree`.
+    """
+
+    name: str
+    arguments: Callable[[pathlib.Path], list[str]]
+    result: Callable[[pathlib.Path], object]
+
+
+def jobs(material: Material) -> list[Job]:
+    """Returns the commands that make something."""
+    sizes = ["--subjects", "4", "--clips-per-subject", "7", "--render"]
+    return [
+        Job("prepare", lambda out: ["prepare", "synthetic", "--out", str(out), *sizes], _shards),
+        Job("train", lambda out: material.train_arguments(out, _EPOCHS), runs.table_of),
+        Job("predict", lambda out: _predict(material, out), lambda out: _read(out / "table.csv")),
+    ]
+
+
+def _predict(material: Material, out: pathlib.Path) -> list[str]:
+    out.mkdir(exist_ok=True)
+    table = ["--out", str(out / "table.csv"), "--stride", "0.08"]
+    return ["predict", str(material.bundle), str(material.csv), *table]
+
+
+def _shards(out: pathlib.Path) -> dict[str, str]:
+    files = sorted(out.glob("*.array_record*"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _read(path: pathlib.Path) -> str:
+    return path.read_text()
+
+
+def kills(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
+    """Kills a command at a random moment and calls it again: the result must be the same."""
+    rng = np.random.default_rng(seed)
+    whole = _whole(material)
+    for index in range(count):
+        job, seconds, expected = whole[index % len(whole)]
+        moment, out = rng.uniform(_STARTED, seconds), _fresh(material)
+        process = _start(job.arguments(out))
+        try:
+            process.wait(moment)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+        what = f"seed {seed}, case {index}: {job.name} killed after {moment:.2f} s"
+        yield _again(what, job, out, expected)
+
+
+def interrupts(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
+    """Presses Ctrl-C at a random moment: the command must leave in time, with a few words."""
+    rng = np.random.default_rng(seed)
+    whole = _whole(material)
+    for index in range(count):
+        job, seconds, _ = whole[index % len(whole)]
+        moment, out = rng.uniform(_STARTED, seconds), _fresh(material)
+        what = f"seed {seed}, case {index}: {job.name} interrupted after {moment:.2f} s"
+        process = _start(job.arguments(out))
+        try:
+            process.wait(moment)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        try:
+            output, _ = process.communicate(timeout=LEAVES_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            yield judge.Case(what, "hang", process.communicate()[0][-judge.SHOWN :])
+            continue
+        if process.returncode == 0:
+            yield judge.Case(what, "same")  # over before the interrupt, or while it was leaving
+        elif process.returncode == 130:
+            yield judge.refusal(what, output, 130)
+        else:
+            end = "traceback" if "Traceback" in output else "lost"
+            yield judge.Case(what, end, f"exit code {process.returncode}\n{output[-800:]}")
+
+
+def full_disk(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
+    """Limits the size of files, so that writing fails, and then calls the command again."""
+    rng = np.random.default_rng(seed)
+    whole = _whole(material)
+    for index in range(count):
+        job, _, expected = whole[index % len(whole)]
+        out, limit = _fresh(material), int(2 ** rng.uniform(4, 18))
+        what = f"seed {seed}, case {index}: {job.name} with files of at most {limit} bytes"
+        process = _start(job.arguments(out), limit)
+        output, _ = process.communicate(timeout=_WHOLE)
+        if process.returncode:
+            case = judge.refusal(what, output, process.returncode)
+            if case.end != "refused":
+                yield case
+                continue
+        yield _again(what, job, out, expected)
+
+
+def two_writers(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
+    """Starts a command twice at a time with the same outputs: one must end as if alone."""
+    rng = np.random.default_rng(seed)
+    whole = _whole(material)
+    for index in range(count):
+        job, seconds, expected = whole[index % len(whole)]
+        out, delay = _fresh(material), rng.uniform(0, seconds / 2)
+        what = f"seed {seed}, case {index}: {job.name} twice, {delay:.2f} s apart"
+        first = _start(job.arguments(out))
+        time.sleep(delay)
+        second = _start(job.arguments(out))
+        outputs = [process.communicate(timeout=_WHOLE)[0] for process in (first, second)]
+        codes = [process.returncode for process in (first, second)]
+        if "Traceback" in "".join(outputs):
+            yield judge.Case(what, "traceback", "\n".join(outputs)[-judge.SHOWN :])
+        elif 0 not in codes or not _equal(job.result(out), expected):
+            yield judge.Case(what, "lost", f"exit codes {codes}\n" + "\n".join(outputs)[-800:])
+        else:
+            yield judge.Case(what, "same")
+
+
+def _whole(material: Material) -> list[tuple[Job, float, object]]:
+    """Runs each command without stopping it; returns its seconds and its result."""
+    whole = []
+    for job in jobs(material):
+        started, out = time.monotonic(), _fresh(material)
+        process = _start(job.arguments(out))
+        output, _ = process.communicate(timeout=_WHOLE)
+        if process.returncode:
+            raise SystemExit(f"error: {job.name} failed without any fault:\n{output}")
+        whole.append((job, time.monotonic() - started, job.result(out)))
+    return whole
+
+
+def _again(what: str, job: Job, out: pathlib.Path, expected) -> judge.Case:
+    process = _start(job.arguments(out))
+    try:
+        output, _ = process.communicate(timeout=_WHOLE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return judge.Case(what, "hang", process.communicate()[0][-judge.SHOWN :])
+    if process.returncode:
+        return judge.Case(what, "lost", output[-judge.SHOWN :])
+    end = "same" if _equal(job.result(out), expected) else "changed"
+    return judge.Case(what, end)
+
+
+def _equal(result, expected) -> bool:
+    if isinstance(result, str | dict):
+        return result == expected
+    return runs.agree(result, expected)
+
+
+def _fresh(material: Material) -> pathlib.Path:
+    out = material.folder / "stopped"
+    shutil.rmtree(out, ignore_errors=True)
+    return out
+
+
+def _start(arguments: list[str], largest_file: int | None = None) -> subprocess.Popen:
+    def limit():
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "fer_jax", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        preexec_fn=limit,
+    )  # fmt: skip
