@@ -112,7 +112,7 @@ def set_dataset(config: ConfigDict, system: str, dataset: str, suffix: str = "")
       dataset: name of the dataset in messages, reports and figures.
       suffix: of the experiment's name, e.g. for a variant.
     """
-    if not dataset or "/" in dataset:
+    if not dataset or set(dataset) & set("/,"):
         raise ValueError(f"dataset {dataset!r} has no usable name: name it as the folder in data/")
     config.name = f"{system}_{dataset}{suffix}"
     config.data.dataset, config.data.path = dataset, f"data/{dataset}"

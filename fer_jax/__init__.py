@@ -10,8 +10,15 @@ def load_model(path):
     return load_model(path)
 
 
+_LAZY = ("predict_clips", "predict_frames")
+
+
+def __dir__():
+    return sorted([*globals(), *_LAZY])
+
+
 def __getattr__(name):
-    if name not in ("predict_clips", "predict_frames"):
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from fer_jax import predict
 

@@ -45,7 +45,7 @@ def holdout(splits: Sequence[str]) -> list[Fold]:
     if not len(part["train"]) or not (len(part["validation"]) or len(part["test"])):
         raise ValueError(
             f"protocol 'holdout' needs a train and a validation (or test) split, found "
-            f"{sorted(set(splits))}: use --config.protocol.name=subject_kfold"
+            f"{', '.join(sorted(map(str, set(splits))))}: use --config.protocol.name=subject_kfold"
         )
     if len(part["test"]):
         validation = part["validation"] if len(part["validation"]) else None
@@ -79,8 +79,11 @@ def subject_folds(
     k = k or len(names)
     if not 2 <= k <= len(names):
         raise ValueError(
-            f"{k} subject folds need 2 to {len(names)} subjects; this dataset has {len(names)}: "
-            f"set --config.protocol.folds"
+            f"{k} folds need at least {k} subjects, this dataset has {len(names)}: set "
+            "--config.protocol.folds=0 (leave one subject out)"
+            if k > 1
+            else f"{k} folds by subject are none: set --config.protocol.folds to 0 (leave one "
+            "subject out) or to at least 2"
         )
     if mode == "strided":
         return [list(map(str, names[fold::k])) for fold in range(k)]
@@ -240,6 +243,6 @@ def make_folds(config, subjects, splits) -> list[Fold]:
     if config.name == "by_sequence":
         return by_sequence(len(subjects), config.folds, config.seed, config.repeats)
     raise ValueError(
-        f"protocol {config.name!r} is unknown: use 'holdout', 'subject_kfold', 'by_sequence' or "
-        f"'cross_database'"
+        f"protocol {config.name!r} is unknown: use 'holdout', 'subject_kfold' (with folds=0 each "
+        f"subject is left out in turn), 'by_sequence' or 'cross_database'"
     )

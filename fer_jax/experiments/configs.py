@@ -44,17 +44,29 @@ def find(name: str) -> str:
     """
     _open_folder()
     file, colon, variant = name.partition(":")
-    if pathlib.Path(file).is_file():
-        return name
     path = pathlib.PurePath(file)
     stem = path.name.removesuffix(".py")
+    if stem in _SHARED and (FOLDER / f"{stem}.py").resolve() == pathlib.Path(file).resolve():
+        message = f"{file} holds what all configs share, it is no experiment: name one that uses it"
+        raise ConfigNotFoundError(message, listing())
     if str(path.parent) in (".", "configs") and stem in names():
-        return f"{FOLDER / stem}.py{colon}{variant}"
+        if variant and not _takes_variant(stem):
+            message = f"{stem} has no variants: leave out {colon}{variant}"
+            raise ConfigNotFoundError(message, listing([stem]))
+        return name if pathlib.Path(file).is_file() else f"{FOLDER / stem}.py{colon}{variant}"
+    if pathlib.Path(file).is_file():
+        return name
     nearest = difflib.get_close_matches(stem, names(), n=len(names()), cutoff=0.0)
     *others, last = nearest[:3]
     guess = f"{', '.join(others)} or {last}"
     message = f"there is no config {file}: did you mean {guess}?"
     raise ConfigNotFoundError(message, listing(nearest))
+
+
+def _takes_variant(name: str) -> bool:
+    tree = ast.parse((FOLDER / f"{name}.py").read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return any(each.name == "get_config" and each.args.args for each in functions)
 
 
 def _open_folder() -> None:

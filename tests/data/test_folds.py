@@ -58,7 +58,7 @@ def test_order_of_the_clips_does_not_change_the_folds():
 
 @pytest.mark.parametrize("k", [1, 4, -1])
 def test_wrong_number_of_folds_is_refused(k):
-    with pytest.raises(ValueError, match=r"2 to 3 subjects; .* set --config.protocol.folds"):
+    with pytest.raises(ValueError, match=rf"{k} folds .*: set --config.protocol.folds"):
         subject_folds(["a", "b", "c"], k)
 
 

@@ -26,6 +26,18 @@ def test_a_path_stays_as_it_is(tmp_path):
     assert configs.find(f"{file}:small") == f"{file}:small"
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("stbln_afew:small", "stbln_afew has no variants: leave out :small"),
+        (str(ROOT / "configs/base.py"), "base.py holds what all configs share"),
+    ],
+)
+def test_config_that_takes_no_variant_or_is_none_is_named(name, message):
+    with pytest.raises(configs.ConfigNotFoundError, match=message):
+        configs.find(name)
+
+
 @pytest.mark.parametrize("name", ["stbln_afw", "configs/stbln_afw.py", "own/stbln_afew.py", "base"])
 def test_the_nearest_are_named_and_listed_first(name):
     with pytest.raises(configs.ConfigNotFoundError) as caught:
