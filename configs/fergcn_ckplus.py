@@ -5,6 +5,7 @@ Run:     python run.py --config configs/fergcn_ckplus.py --config.pretrained=WEI
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
 Variants: :vgg16 :modules1 :modules2 :modules3 (table V)
 Paper:   99.54 (FER-GCN, table V; 97.78, 98.39, 99.09, 99.00 in the order above).
+Ours:    what the paper leaves open is in configs/recipes/fer_gcn.py.
 """
 
 from configs.recipes import fer_gcn

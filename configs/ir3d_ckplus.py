@@ -6,6 +6,7 @@ Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
 Paper:   93.21 +- 2.32 over 5 subject folds (89.50 without landmarks, 85.77 the 2-D network)
 Cost:    109 GMAC a clip forwards: a GPU. If memory is short: --config.model.dtype=bfloat16,
          --config.model.remat=True, --config.train.microbatches=4 (docs/speed.md)
+Ours:    what the paper leaves open is in configs/recipes/inception_resnet_3d.py.
 """
 
 from configs.recipes import inception_resnet_3d

@@ -6,6 +6,7 @@ Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers
 Paper:   99.8 +- 0.2 (STC-NLSTM; 98.9, 99.3, 99.4, 97.6 in the order above), apparently with folds
          of sequences: compare with --config.protocol.name=by_sequence.
 Cost:    40 trainings of 500 epochs; a batch needs 1.2 GB for the first layer's maps (a GPU).
+Ours:    what the paper leaves open is in configs/recipes/stc_nlstm.py.
 """
 
 from configs.recipes import stc_nlstm

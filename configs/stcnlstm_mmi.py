@@ -7,6 +7,7 @@ Paper:   84.53 +- 0.67 (STC-NLSTM; 74.84, 80.39, 81.92, 77.68 in the order above
          folds of sequences: compare with --config.protocol.name=by_sequence.
 Cost:    40 trainings of 500 epochs; a batch needs 1.5 GB for the first layer's maps (a GPU).
 The peak is in the middle: DenseNet takes the middle frame, not the last ones.
+Ours:    what the paper leaves open is in configs/recipes/stc_nlstm.py.
 """
 
 from configs.recipes import stc_nlstm

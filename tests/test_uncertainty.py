@@ -302,3 +302,9 @@ def test_package_loads_only_what_is_used():
     assert all(hasattr(uncertainty, name) for name in uncertainty.__all__)
     with pytest.raises(AttributeError, match="no attribute 'uncertainty'"):
         uncertainty.uncertainty  # noqa: B018
+
+
+@pytest.mark.parametrize("outputs", [[2.0, -1.0], [0.9, 0.9]])
+def test_logits_are_no_probabilities(outputs):
+    with pytest.raises(ValueError, match="take the softmax of logits"):
+        uncertainty.summarise(np.full((3, 2, 2), outputs))

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_ROUNDING = 0.05  # of sums of probabilities; bfloat16 has 8 bits
+
 
 class Summary(NamedTuple):
     """Predictive distribution of B examples over C classes.
@@ -33,8 +35,17 @@ def entropy(probabilities) -> np.ndarray:
 
 
 def summarise(probabilities) -> Summary:
-    """Summarises sampled probabilities `[S, B, C]`, see `Summary`."""
+    """Summarises sampled probabilities `[S, B, C]`, see `Summary`.
+
+    Raises:
+      ValueError: they are no probabilities, but logits for example.
+    """
     samples = np.asarray(probabilities, np.float64)
+    if (samples < 0).any() or (np.abs(samples.sum(-1) - 1) > _ROUNDING).any():
+        raise ValueError(
+            "probabilities must be at least 0 and add up to 1 over the last axis: take the softmax "
+            "of logits first"
+        )
     mean = samples.mean(0)
     total = entropy(mean)
     votes = samples.argmax(-1) == mean.argmax(-1)
