@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax.faces.detector import Detector, Fit, shrink
+from fer_jax.faces.orientation import upright_rotation
 from fer_jax.faces.video import Frames, open_frames
 
 FLEETING = 3  # frames; faces seen in fewer are not reported
@@ -20,7 +21,6 @@ _SEARCH_EVERY = 30  # frames, for faces that enter while one is tracked
 _LOOK_CLOSER_EVERY = 5  # frames without a face; finds faces below 80 pixels of SEARCH_WIDTH
 _MOST_FACES = 4  # tracked at a time
 _SIZE_CHANGE = 1.6  # a larger change of size between frames means another person
-_SURE = 0.5  # detector score that settles which way is up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,39 +117,6 @@ def _same(one: Fit, other: Fit) -> bool:
 
 def _size_ratio(one: Fit, other: Fit) -> float:
     return max(one.side, other.side) / min(one.side, other.side)
-
-
-def upright_rotation(source, model_path=None, probes: int = 20, every: int = 5) -> int:
-    """Returns by how many degrees clockwise a clip must be turned to make faces upright.
-
-    Examines every fifth of the first hundred frames; 0 if no face is found.
-
-    Raises:
-      ClipError: as `open_frames`.
-    """
-    detector = Detector(model_path)
-    hits = {90: 0, 270: 0, 180: 0}
-    for position, (_, image) in enumerate(open_frames(source)):
-        if position >= probes * every:
-            break
-        if position % every:
-            continue
-        closer = position % (probes * every // 2) == 0
-        if best_score(detector, image, 0, closer) >= _SURE:
-            return 0
-        for rotation in hits:
-            hits[rotation] += best_score(detector, image, rotation, closer) >= _SURE
-        if max(hits.values()) == 2:
-            break
-    best = max(hits, key=hits.get)
-    return best if hits[best] else 0
-
-
-def best_score(detector: Detector, image, rotation: int, closer: bool = False) -> float:
-    """Returns the best detector score in a turned frame; `closer` upsamples if there is none."""
-    gray, _ = shrink(np.ascontiguousarray(np.rot90(image, -rotation // 90)))
-    found = detector.search(gray) or (detector.search(gray, closer=True) if closer else [])
-    return max((score for _, score in found), default=-1.0)
 
 
 @dataclasses.dataclass

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -40,6 +40,8 @@ class Frames:
       clock: when each frame begins, by position; None: at a constant rate, or unknown.
       positions: position in the clock of a frame index; None: they are the same.
       note: what is doubtful about the source before it is read; empty if nothing is.
+      sample: reads the images at some positions, ascending, without the others; None if the source
+        can only be read through.
       expected: seconds at which the last frame should end; 0 if unknown.
       read: frames yielded so far.
       unreadable: frames skipped so far because they cannot be decoded.
@@ -54,6 +56,7 @@ class Frames:
     clock: Clock | None = None
     positions: dict[int, int] | None = None
     note: str = ""
+    sample: Callable[[Sequence[int]], Iterator[np.ndarray]] | None = None
     expected: float = 0.0
     read: int = 0
     unreadable: int = 0
@@ -174,6 +177,7 @@ def _open_video(path: pathlib.Path, rotation: int, first: int = 0, count: int = 
         images=images,
         clock=index.clock,
         note=index.clock.note if index.clock else "",
+        sample=lambda places: video.sample([first + int(place) for place in places]),
         expected=0.0 if count or not index.clock else index.stated,
     )
 
@@ -195,6 +199,7 @@ def _open_images(pictures: Pictures, rotation: int) -> Frames:
         images=itertools.chain(head, images),
         clock=pictures.clock,
         positions=pictures.positions,
+        sample=pictures.sample,
         note=pictures.note,
     )
 

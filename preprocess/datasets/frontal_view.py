@@ -9,8 +9,8 @@ import pathlib
 import numpy as np
 
 from fer_jax.faces.detector import Detector
+from fer_jax.faces.orientation import best_score
 from fer_jax.faces.sequence import ClipError
-from fer_jax.faces.tracker import best_score
 from fer_jax.faces.video import Frames, FrameSource, open_frames
 
 _PROBES, _PROBE_EVERY = 6, 12  # frames probed: the first three seconds decide which half is frontal
@@ -44,7 +44,7 @@ class FrontalHalf(FrameSource):
         width, height = frames.size
         size = (width // 2, height) if half in ("left", "right") else (width, height // 2)
         images = ((index, _cut(image, half)) for index, image in frames.images)
-        return dataclasses.replace(frames, size=size, images=images)
+        return dataclasses.replace(frames, size=size, images=images, sample=None)
 
 
 @functools.lru_cache(maxsize=4)  # a clip is opened several times in a row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
@@ -36,12 +36,14 @@ class Index:
       clock: when its frames begin; None if neither stamps nor a rate are known.
       stamps: `[N]` int64 ascending, ticks of the stream, if each frame has one of its own, so that
         a frame is found by its stamp; else None.
+      keys: positions of frames at which decoding can begin, ascending; empty without stamps.
       count: number of frames.
       stated: seconds that the container states for the stream; 0 if it does not.
     """
 
     clock: Clock | None
     stamps: np.ndarray | None
+    keys: np.ndarray
     count: int
     stated: float
 
@@ -68,28 +70,49 @@ class Video:
         with _open(self._path) as container:
             stream = _pictures(self._path, container)
             stream.thread_type = "AUTO"
-            seek = first and self.index.stamps is not None and first < self.index.count
-            if seek:
-                container.seek(int(self.index.stamps[first]), stream=stream)
-            positions = _Positions(None if self.index.stamps is None else self.index.stamps)
-            for frame in _frames(container, stream):
-                position = positions.of(frame)
+            for position, frame in self._from(container, stream, first):
                 if position >= first:
                     yield position, _rgb(frame)
 
+    def _from(self, container, stream, first: int) -> Iterator:
+        """Yields position and frame from a frame up to `first` on."""
+        if key := self._key_before(first):
+            container.seek(int(self.index.stamps[key]), stream=stream)
+            frames = _numbered(self.index.stamps, _frames(container, stream))
+            start = next(frames, None)
+            if start is not None and start[0] <= first:
+                yield start
+                yield from frames
+                return
+            container.seek(0)  # some containers find no frame exactly: read all
+        yield from _numbered(self.index.stamps, _frames(container, stream))
 
-class _Positions:
-    """Numbers decoded frames, by their stamps where these tell."""
+    def sample(self, wanted: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yields the frames at positions in ascending order; decodes no more than it must."""
+        frames, at = None, -1
+        for position in wanted:
+            key = self._key_before(position)
+            if frames is None or key > at:
+                frames = self.decode(key)
+            for at, image in frames:  # noqa: B007, the position goes on with the next one
+                if at >= position:
+                    yield image
+                    break
 
-    def __init__(self, stamps):
-        self._stamps, self._next = stamps, 0
+    def _key_before(self, position: int) -> int:
+        """The last frame up to a position at which decoding can begin."""
+        keys = self.index.keys
+        return int(keys[max(0, np.searchsorted(keys, position, "right") - 1)]) if len(keys) else 0
 
-    def of(self, frame) -> int:
-        position = self._next
-        if self._stamps is not None and frame.pts is not None:
-            position = max(position, int(np.searchsorted(self._stamps, frame.pts)))
-        self._next = position + 1
-        return position
+
+def _numbered(stamps, frames) -> Iterator:
+    """Yields position and frame: by the stamp where it tells, else one after the other."""
+    position = -1
+    for frame in frames:
+        position += 1
+        if stamps is not None and frame.pts is not None:
+            position = max(position, int(np.searchsorted(stamps, frame.pts)))
+        yield position, frame
 
 
 @contextlib.contextmanager
@@ -135,7 +158,7 @@ def too_large(path: pathlib.Path, width: int, height: int) -> str:
 def _index(path: pathlib.Path, container) -> Index:
     stream = _pictures(path, container)
     tick = float(stream.time_base or 0)
-    found, count, left_out = [], 0, 0
+    found, keys, count, left_out = [], [], 0, 0
     with contextlib.suppress(*_ERRORS):  # a truncated file ends here
         for packet in container.demux(stream):
             if not packet.size or packet.is_discard:  # by an edit list
@@ -144,6 +167,9 @@ def _index(path: pathlib.Path, container) -> Index:
             count += 1
             if packet.pts is not None:
                 found.append(packet.pts)
+                keys += [packet.pts] if packet.is_keyframe else []
+    if not count:
+        raise ClipError("unreadable", f"{path} is damaged or empty: no frame can be decoded")
     rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
     rates = [rate for rate in rates if 0 < rate < _FASTEST]
     length = _stated_seconds(container, stream, tick)
@@ -162,24 +188,27 @@ def _index(path: pathlib.Path, container) -> Index:
     else:
         clock = make_clock(ordered * tick, rates, note)
     own = not jumps and len(np.unique(ordered)) == len(ordered)
-    return Index(clock, ordered if own else None, len(ordered), length)
+    keys = np.searchsorted(ordered, np.sort(keys)) if own else np.zeros(0, int)
+    return Index(clock, ordered if own else None, keys, len(ordered), length)
 
 
 def _stated_seconds(container, stream, tick: float) -> float:
     """Returns how long the pictures last according to the container, 0 if it does not tell."""
     if stream.duration:
         return stream.duration * tick
-    try:  # Matroska has it as text, 00:00:01.933
+    start = (stream.start_time or 0) * tick
+    try:  # Matroska has the end, as text: 00:00:01.933
         hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
-        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - start
     except ValueError:
         alone = len(container.streams) == 1  # else it may be that of the sound
-        return (container.duration or 0) / av.time_base if alone else 0.0
+        return (container.duration or 0) / av.time_base - start if alone else 0.0
 
 
 def _without_stamps(count: int, rate: float, length: float) -> Index:
     note = f"no time stamps in it: {rate:g} frames a second by its header" if count > 1 else ""
-    return Index(steady_clock(count, rate, note) if rate else None, None, count, length)
+    clock = steady_clock(count, rate, note) if rate else None
+    return Index(clock, None, np.zeros(0, int), count, length)
 
 
 def _frames(container, stream) -> Iterator:

@@ -13,7 +13,8 @@ from fer_jax.faces.media.clock import Clock, make_clock
 
 _NUMBERS = re.compile(r"(\d+)")
 # Seconds since 1970 with decimals, or milli-, micro- or nanoseconds: years 2001 to 2065.
-_EPOCH = re.compile(r"\D*([12]\d{9})(?:[._](\d{2,9})|(\d{3}|\d{6}|\d{9}))\D*")
+_EPOCH = re.compile(r"\D*([12]\d{9})(?:[._](\d{1,9})|(\d{3}|\d{6}|\d{9}))\D*")
+_DECIMAL = re.compile(r"(\D*)(\d+)\.(\d+)")
 _LARGEST = np.iinfo(np.int32).max
 _LONGEST_STEP = 60.0  # seconds between frames of one clip
 
@@ -33,8 +34,21 @@ class Numbering:
     note: str
 
 
-def natural_order(path: pathlib.Path) -> tuple:
-    """Sorts names by their text and, as numbers, by all numbers in them."""
+def in_order(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """Sorts frame files by the text in their names and, as numbers, by all numbers in them."""
+    matches = [_DECIMAL.fullmatch(path.stem) for path in paths]
+    # 0.033 before 0.1 are seconds, 1.9 before 1.10 are not.
+    if all(matches) and any(len(m[3]) > 1 and m[3].startswith("0") for m in matches):
+        return sorted(paths, key=_decimal_order)
+    return sorted(paths, key=_natural_order)
+
+
+def _decimal_order(path: pathlib.Path) -> tuple:
+    text, whole, decimals = _DECIMAL.fullmatch(path.stem).groups()
+    return text.casefold(), int(whole), decimals, path.name
+
+
+def _natural_order(path: pathlib.Path) -> tuple:
     parts = _NUMBERS.split(path.stem)
     texts = [text.casefold() for text in parts[::2]]
     numbers = [int(number) for number in parts[1::2]]
@@ -81,7 +95,7 @@ def _columns(paths) -> list[np.ndarray]:
 
 
 def _doubles(paths) -> str:
-    keys = [natural_order(path)[0] for path in paths]
+    keys = [_natural_order(path)[0] for path in paths]
     doubled = sum(one == other for one, other in zip(keys, keys[1:], strict=False))
     return f"{doubled} pictures have the same number as another: all are used" if doubled else ""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from fer_jax.faces.media.containers import MOST_PIXELS, too_large
 from fer_jax.faces.media.header import picture_size
-from fer_jax.faces.media.numbering import natural_order, number_frames
+from fer_jax.faces.media.numbering import in_order, number_frames
 from fer_jax.faces.media.regular import open_regular
 from fer_jax.faces.sequence import ClipError
 
@@ -41,6 +41,11 @@ class Pictures:
     def __iter__(self) -> Iterator[tuple[int, np.ndarray | None]]:
         for index, path in zip(self.positions, self.paths, strict=True):
             yield index, self._read(path)
+
+    def sample(self, places: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yields the pictures at some places, without those that cannot be decoded."""
+        images = (self._read(self.paths[place]) for place in places)
+        return (image for image in images if image is not None)
 
     def problem(self) -> str:
         """Says why no picture can be used, after all were tried."""
@@ -108,14 +113,21 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
             raise ClipError("too large", too_large(path, *size))
         file.seek(0)
         content = np.frombuffer(file.read(), np.uint8)
-    try:
-        # imread fails on some non-ASCII names on Windows.
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
-        image = None
-    if image is None:
+    image = _decoded(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None:  # of floating point, one channel is read only as it is
+        image = _decoded(content, cv2.IMREAD_UNCHANGED)
+    if image is None or not image.size:
         raise ClipError("unreadable", f"{path} is not a picture, or is damaged")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    return np.ascontiguousarray(image[..., 2::-1])
+
+
+def _decoded(content: np.ndarray, how: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(content, how)  # imread fails on some non-ASCII names on Windows
+    except cv2.error:
+        return None
 
 
 def pictures_of(folder: pathlib.Path) -> Pictures:
@@ -128,7 +140,7 @@ def pictures_of(folder: pathlib.Path) -> Pictures:
         files = [pathlib.Path(e.path) for e in entries if _is_picture(e.name) and e.is_file()]
     if not files:
         raise ClipError("no frames", f"folder {folder} holds no images")
-    return Pictures(sorted(files, key=natural_order))
+    return Pictures(in_order(files))
 
 
 def _is_picture(name: str) -> bool:
