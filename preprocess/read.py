@@ -75,7 +75,8 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
     elif isinstance(source, LandmarkSource):
         sequence = source.load()
     elif _is_csv(source):
-        sequence, notes["other_faces"] = read_openface(source, clip.fps, clip.frame_size)
+        sequence, notes["other_faces"], found = read_openface(source, clip.fps, clip.frame_size)
+        notes["note"] = "; ".join(found)
     else:
         sequence, notes = _read_frames(clip, model_path, crop_size)
     if not sequence.detected.any():

@@ -73,7 +73,7 @@ def _check_scale(predictor, source: Source, say) -> None:
 def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
     from fer_jax.faces.openface import read_openface
 
-    sequence, others = read_openface(path, options.fps, (options.width, 0))
+    sequence, others, found = read_openface(path, options.fps, (options.width, 0))
     indices = sequence.frame_index - sequence.frame_index.min()
     length = int(indices.max()) + 1
     if length > _LONGEST_CLIP:
@@ -95,6 +95,7 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
 
     remarks = [f"{others} other faces in the file, the one seen most is used"] if others else []
     clock, start = _clock(sequence, indices, options)
+    remarks += found
     return Source(
         path=str(path),
         frames=(
@@ -119,7 +120,7 @@ def _clock(sequence, indices, options: Options) -> tuple[Clock, float]:
         clock = make_clock(np.interp(np.arange(length), indices, times), [fps])
         if not clock.steady:
             return clock, float(times[0])
-        fps = clock.fps
+        return steady_clock(length, clock.fps), float(times[0])
     return steady_clock(length, fps), first / fps
 
 

@@ -55,7 +55,7 @@ class DrawnPerson(FrameSource):
         Raises:
           ClipError: the CSV cannot be read, or there is no face in it.
         """
-        sequence, _ = read_openface(self.path, self.fps)
+        sequence, _, _ = read_openface(self.path, self.fps)
         length = len(sequence.detected)
         if not sequence.detected.any():
             raise ClipError("no face", f"none in {length} frames")

@@ -1,0 +1,144 @@
+"""Landmark CSV files of OpenFace: one row per frame, columns `x_0..x_67, y_0..y_67`."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from fer_jax.faces.openface import people, stamps
+from fer_jax.faces.openface.table import Table, read_table
+from fer_jax.faces.sequence import ClipError, Sequence
+
+_FARTHEST = 100_000  # pixels; larger coordinates are outside any frame
+_CONFIDENT = 0.5  # OpenFace writes 0 for failed frames; used if `success` is absent
+
+
+def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, int, list[str]]:
+    """Reads the landmarks of the person who occurs in most frames, sorted by frame.
+
+    A frame that shows other people only stays, as one without a face. Rows are sorted by the
+    column `frame`, or by `timestamp` where there is none.
+
+    Args:
+      path: the CSV; other columns are ignored.
+      fps: frames per second, used if the file has no timestamps.
+      frame_size: width and height of the video, pixels; not in the file.
+
+    Returns:
+      The sequence, the number of other people in the file, and notes on what is odd in it: rows out
+      of order, doubled frames, gaps, stamps in milliseconds, a person with several numbers.
+
+    Raises:
+      ClipError: the file is missing, empty or not a CSV, lacks a landmark column, has impossible
+        frame numbers or stamps, or two different rows for one frame.
+    """
+    table = read_table(pathlib.Path(path))
+    points = table.points.reshape(-1, 2, 68).transpose(0, 2, 1)
+    numbers, stamped = _frame_numbers(table), table.columns.get("timestamp")
+    detected = _detected(table)
+    notes = list(table.notes)
+    key = numbers if numbers is not None else stamped
+    mine, others, joined = people.main_person(table.columns.get("face_id"), key, points, detected)
+    notes += joined
+    if key is None:
+        order = np.flatnonzero(mine)
+    else:
+        order, found = _order(key, points, detected, mine, stamped, numbers is not None)
+        notes += found
+    points, detected = points[order], (detected & mine)[order]
+    numbers = np.arange(len(order)) if numbers is None else numbers[order].astype(np.int64)
+    times, rate, found = stamps.seconds(None if stamped is None else stamped[order], numbers)
+    landmarks = np.where(detected[:, None, None], points, 0).astype(np.float32)
+    numbers = numbers.astype(np.int32)
+    sequence = Sequence(landmarks, detected, numbers, rate or fps, tuple(frame_size), times=times)
+    return sequence, others, [*notes, *stamps.missing_frames(numbers), *found]
+
+
+def _detected(table: Table) -> np.ndarray:
+    """Rows whose landmarks can be used, `[N]` bool."""
+    possible = (np.abs(table.points) < _FARTHEST).all(1)  # False for NaN
+    return possible & (table.points != 0).any(1) & _trusted(table)
+
+
+def _trusted(table: Table) -> np.ndarray:
+    if "success" in table.columns:
+        return table.columns["success"] > 0
+    if "confidence" in table.columns:
+        return table.columns["confidence"] >= _CONFIDENT
+    return np.ones(len(table.points), bool)
+
+
+def _frame_numbers(table: Table) -> np.ndarray | None:
+    """Frame numbers, `[N]` float64, None without a column of them."""
+    numbers = table.columns.get("frame")
+    if numbers is None:
+        return None
+    if np.isnan(numbers).any():
+        row = np.flatnonzero(np.isnan(numbers))[0] + 1
+        raise ClipError(
+            "impossible frame numbers",
+            f"column frame holds no number in row {row}: fill it, or omit the column",
+        )
+    if numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max:
+        raise ClipError(
+            "impossible frame numbers",
+            f"column frame ranges from {numbers.min():g} to {numbers.max():g}: number frames from "
+            "0 or 1, or omit the column",
+        )
+    if (numbers % 1).any():
+        raise ClipError(
+            "impossible frame numbers",
+            f"column frame holds {numbers[numbers % 1 > 0][0]:g}, no whole number",
+        )
+    return numbers
+
+
+def _order(key, points, detected, mine, stamped, by_frame: bool) -> tuple[np.ndarray, list[str]]:
+    """Sorts rows by frame and keeps one of each.
+
+    Args:
+      key: `[N]` frame numbers or, without `by_frame`, stamps.
+      points, detected: of all rows.
+      mine: `[N]` bool, rows of the person kept.
+      stamped: `[N]` stamps, or None.
+
+    Returns:
+      Indices of the rows, and notes.
+
+    Raises:
+      ClipError: a frame has two different rows of the person.
+    """
+    what = "frame" if by_frame else "timestamp"
+    notes, shown = [], detected & mine
+    unknown = np.isnan(key)
+    if unknown.any():  # stamps only: frame numbers have been checked
+        notes.append(f"rows without a {what} left out: {int(unknown.sum())}")
+    own = key[mine & ~unknown]
+    if (np.diff(own) < 0).any():
+        notes.append(f"rows are not in order: sorted by {what}")
+    # of equal keys the row with the person's face comes first, then the person's other rows
+    order = np.lexsort((np.arange(len(key)), ~mine, ~shown, key))
+    order = order[~unknown[order]]
+    first = np.concatenate([[True], np.diff(key[order]) > 0])
+    kept = order[first]
+    of = np.repeat(kept, np.diff([*np.flatnonzero(first), len(order)]))
+    doubled = (order != of) & mine[order]
+    faces = doubled & shown[order]
+    same = (points[order[faces]] == points[of[faces]]).all((1, 2))
+    if by_frame and stamped is not None:
+        own, kept_stamps = stamped[order[faces]], stamped[of[faces]]
+        same &= (own == kept_stamps) | np.isnan(own)
+    if not same.all():
+        number = key[order[faces][~same][0]]
+        raise ClipError(
+            "doubled frames",
+            f"{what} {number:g} occurs twice with different values ({int((~same).sum())} such "
+            "rows): the file holds several recordings or people; split it",
+        )
+    if doubled.any():
+        number = key[order[doubled][0]]
+        notes.append(
+            f"rows that repeat a {what} left out: {int(doubled.sum())} (the first: {number:g})"
+        )
+    return kept, notes
