@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fer_jax.faces.detector import landmark_model
+from fer_jax.faces.labels import PREDICTION_COLUMNS
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.installation import needs
@@ -48,6 +49,7 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
     found = sorted({clip.label for clip in clips if not clip.problem})
     named = getattr(dataset, "class_names", lambda options: getattr(dataset, "CLASSES", found))
     classes = named(options)
+    _refuse_columns(classes, clips)
     own_notes = getattr(dataset, "notes", None)
     if options.dry_run:
         report.print_listing(console, clips, classes, own_notes)
@@ -92,6 +94,16 @@ def _without_doubles(clips) -> list[Clip]:
             clip = Clip(clip_id, clip.subject, clip.label, None, problem=problem)
         by_id[clip.clip_id] = clip
     return list(by_id.values())
+
+
+def _refuse_columns(classes, clips: list[Clip]) -> None:
+    """Refuses classes that no table of predictions could hold; of coded clips any label will do."""
+    taken = [name for name in classes if name in PREDICTION_COLUMNS]
+    if taken and not any(clip.codes for clip in clips):
+        raise SourceError(
+            f"class {taken[0]} is named like a column of the table of predictions "
+            f"({', '.join(PREDICTION_COLUMNS)}): give it another name"
+        )
 
 
 def _read(clips: list[Clip], options, model, console: Console):

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fer_jax.faces.sequence import ClipError
 
-from . import PREPROCESS_VERSION
+from . import PREPROCESS_VERSION, spelling
 from .clip import Clip
 from .pipeline import Outcome
 
@@ -77,6 +77,7 @@ def _lost_classes(clips: list[Clip], kept: dict[str, int], classes) -> list[str]
 def _notes(clips: list[Clip], own_notes) -> list[str]:
     """Notes what prevents training on these clips, or trusting the result."""
     notes = list(own_notes(clips)) if own_notes else []
+    notes += spelling.notes((clip.subject for clip in clips), (clip.label for clip in clips))
     labels, splits = {clip.label for clip in clips}, {clip.split for clip in clips}
     if len(labels) == 1 and not any(clip.codes for clip in clips):  # units need no classes
         notes.append(f"one class only ({labels.pop()}): training needs at least two")

@@ -21,6 +21,11 @@ BP4D_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 6, 7, 10, 12, 14
 # Intensity from which an action unit counts as present on a scale of 0..1 (A to E: 0.2 to 1.0): B,
 # as is usual for DISFA.
 PRESENT_INTENSITY = 0.4
+# Columns of the table of predictions beside those of the classes: no class can be named like one.
+PREDICTION_COLUMNS = (
+    "clip", "start", "end", "label", "entropy", "mutual_information", "agreement", "uncertainty",
+    "frames", "abstained",
+)  # fmt: skip
 PRESENT = 0.5  # probability above which an action unit is predicted
 
 DISFA_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26))

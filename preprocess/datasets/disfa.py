@@ -28,7 +28,7 @@ from fer_jax.faces.video import VideoPart, open_frames
 from .. import folder_tree
 from ..annotations import base_rates, read_codes, unequal_lengths
 from ..clip import Clip, Codes
-from ..emfacs import emfacs
+from .emfacs import emfacs
 
 _WHOLE = "video"  # the class of whole videos
 _SUBJECTS = 27

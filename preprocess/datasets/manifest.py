@@ -15,7 +15,9 @@ import contextlib
 import csv
 import dataclasses
 import hashlib
+import os
 import pathlib
+import stat
 from collections.abc import Iterator
 
 import numpy as np
@@ -99,7 +101,7 @@ def clips(source, options) -> Iterator[Clip]:
         try:
             clip = _clip(source.parent, row, seen)
         except ClipError as problem:
-            path, subject, label = (row[name] for name in REQUIRED)
+            path, subject, label = (_printable(row[name]) for name in REQUIRED)
             clip = Clip(f"line {line}: {path}", subject, label, None, problem=problem)
         listed.append(_drawn(clip) if options.render else clip)
     units = tuple(sorted({unit for clip in listed if clip.codes for unit in clip.codes.units}))
@@ -119,11 +121,15 @@ def notes(kept: list[Clip]) -> list[str]:
 
 def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
     if not source.is_file():
-        raise SourceError(f"manifest {source} does not exist: --source names a CSV file")
+        what = "is no file" if source.exists() else "does not exist"
+        raise SourceError(f"manifest {source} {what}: --source names a CSV file")
     try:
         with source.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True, restkey=_REST)
-            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+            double = [n for n in (*REQUIRED, *OPTIONAL) if reader.fieldnames.count(n) > 1]
+            if double:
+                raise SourceError(f"{source} has two columns {double[0]}: keep one")
             missing = [name for name in REQUIRED if name not in reader.fieldnames]
             if missing:
                 raise SourceError(
@@ -145,12 +151,15 @@ def _clip(folder: pathlib.Path, row: dict[str, str], seen: set) -> Clip:
     for name in REQUIRED:
         if not row[name]:
             raise ClipError(f"empty {name}", "every clip needs one")
+        if row[name] != _printable(row[name]):
+            raise ClipError(
+                f"unprintable {name}", f"{_printable(row[name])} has control characters"
+            )
     path = folder / row["path"]
-    if path.resolve() in seen:
+    resolved = _resolved(path, f"there is none in {folder}")
+    if resolved in seen:
         raise ClipError("duplicate path", "a line above lists the same file")
-    seen.add(path.resolve())
-    if not path.exists():
-        raise ClipError("missing file", f"there is none in {folder}")
+    seen.add(resolved)
     split = _SPLITS.get(row["split"].lower())
     if split is None:
         raise ClipError(
@@ -164,10 +173,37 @@ def _clip(folder: pathlib.Path, row: dict[str, str], seen: set) -> Clip:
     return Clip(row["path"], row["subject"], label, path, split, fps, size, codes=codes)
 
 
+def _resolved(path: pathlib.Path, missing: str) -> pathlib.Path:
+    """Follows the links of a path.
+
+    Raises:
+      ClipError: it leads to no file or folder that can be opened; `missing` says that it is not
+        there.
+    """
+    try:
+        resolved = path.resolve(strict=True)
+        mode = resolved.stat().st_mode
+    except FileNotFoundError as error:
+        raise ClipError("missing file", missing) from error
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name with NUL
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ClipError("unreadable", f"{reason}: {_printable(str(path))[:100]}") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ClipError("unreadable", f"{path} is a pipe or a device, no file")
+    if not os.access(resolved, os.R_OK):
+        raise ClipError("unreadable", f"{path}: Permission denied")
+    return resolved
+
+
+def _printable(text: str) -> str:
+    """Shows control characters, which could change what a terminal shows, as their codes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def _codes(folder: pathlib.Path, name: str) -> Codes:
     path = folder / name
-    if not path.is_file():
-        raise ClipError("missing file", f"its action_units {path} does not exist")
+    if _resolved(path, f"its action_units {path} does not exist").is_dir():
+        raise ClipError("missing file", f"its action_units {path} is a folder")
     return Codes(path, coded_units(path))
 
 

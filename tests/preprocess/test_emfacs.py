@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_jax.faces.labels import DISFA_ACTION_UNITS, DISFA_CLASSES, FERA_CLASSES
-from preprocess.emfacs import emfacs
+from preprocess.datasets.emfacs import emfacs
 
 UNITS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 

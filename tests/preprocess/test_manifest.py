@@ -8,8 +8,11 @@ import sys
 import numpy as np
 import pytest
 
+from fer_jax.faces.labels import PREDICTION_COLUMNS
 from fer_jax.faces.sequence import ClipError
+from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import make_clip
+from fer_jax.tasks import TASKS
 from preprocess.__main__ import main
 from preprocess.clip import SourceError
 from preprocess.datasets import manifest
@@ -60,6 +63,57 @@ def test_bad_row_is_listed_with_its_problem(tmp_path, row, reason):
     assert "line 3" in f"{bad.clip_id} {bad.problem}"
 
 
+def hostile_paths(folder) -> dict[str, str]:
+    """Path in a manifest -> reason for which its row is dropped."""
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "dangling.mp4").symlink_to(folder / "nothing")
+    os.mkfifo(folder / "pipe.mp4")
+    return {
+        "a\0.mp4": "unprintable path",
+        "\x1b[2J.mp4": "unprintable path",
+        "loop": "unreadable",
+        "loop/a.mp4": "unreadable",
+        "x" * 300: "unreadable",
+        "x" * 5000: "unreadable",
+        "a.mp4/b": "unreadable",
+        "dangling.mp4": "missing file",
+        "pipe.mp4": "unreadable",
+        "/dev/zero": "unreadable",
+    }
+
+
+@pytest.mark.parametrize("column", ["path", "action_units"])
+def test_hostile_path_drops_its_row(tmp_path, column):
+    paths = hostile_paths(tmp_path)
+    rows = [f"{p},p1,joy," if column == "path" else f"a.mp4,p1,joy,{p}" for p in paths]
+    for row, wanted in zip(rows, paths.values(), strict=True):
+        text = f"path,subject,label,action_units\n{row}\nb.mp4,p2,joy,\n"
+        bad, good = listed(tmp_path, text)
+        assert good.problem is None
+        assert bad.clip_id.startswith("line 2: ") and bad.clip_id.isprintable()
+        if column == "path" or "\0" not in row and "\x1b" not in row:
+            assert bad.problem.reason == wanted, row
+        else:
+            assert bad.problem.reason in ("unreadable", "missing file")
+
+
+@pytest.mark.parametrize("name", PREDICTION_COLUMNS)
+def test_class_named_like_a_column_of_predictions_is_refused(tmp_path, capsys, name):
+    write_landmarks(tmp_path / "a.csv")
+    write_landmarks(tmp_path / "b.csv")
+    (clip_list := tmp_path / "clips.csv").write_text(
+        f"path,subject,label\na.csv,p1,{name}\nb.csv,p2,joy\n"
+    )
+    assert main(["manifest", "--source", str(clip_list), "--out", str(tmp_path / "out")]) == 1
+    assert f"error: class {name} is named like a column" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_columns_of_predictions_are_all_reserved():
+    for task in TASKS:
+        assert set(columns((), task)) <= set(PREDICTION_COLUMNS)
+
+
 def test_problem_is_shown_with_one_line_number_and_one_path(tmp_path, capsys):
     (tmp_path / "torn.mp4").write_bytes(b"no video")
     text = "path,subject,label\ngone.mp4,p1,joy\ntorn.mp4,p2,\ntorn.mp4,p3,joy\n"
@@ -103,6 +157,7 @@ def test_comma_in_a_label_needs_quotes(tmp_path):
         (b"file,subject,label\na,b,c\n", "no column path"),
         (b"path\na\n", "no column subject and no column label"),
         (b"", "no column path"),
+        (b"path,label,subject,Label\na,b,c,d\n", "two columns label"),
         (b"path,subject,label\n\xff\xfe\xfa,b,c\n", "is not a CSV in UTF-8"),
     ],
 )

@@ -73,7 +73,8 @@ def _rising(stamped: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, list[
             raise ClipError(
                 "time goes back",
                 f"{int(odd.sum())} of {len(stamped)} time stamps go back (the first: frame "
-                f"{first}): the file holds several recordings; split it, or omit the column timestamp",
+                f"{first}): the file holds several recordings; split it, or omit "
+                "the column timestamp",
             )
         notes.append(
             f"time stamps out of order: {int(odd.sum())} (the first: frame {first}), replaced by "
