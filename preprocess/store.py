@@ -24,6 +24,7 @@ from fer_jax.faces.landmarks import (
     save_graph,
 )
 from fer_jax.faces.sequence import Sequence
+from fer_jax.machine import CHECKSUMS, write_checksums
 
 from . import PREPROCESS_VERSION
 from .clip import Clip, SourceError
@@ -33,6 +34,7 @@ CACHE = ".clips"  # cache of finished clips, in the dataset's directory
 INFO = "dataset_info.json"  # written last: its presence means that the dataset is complete
 _OWN_FILES = (
     INFO, "features.json", "metadata.json", "label.labels.txt", "graph.json", "report.json",
+    CHECKSUMS,
 )  # fmt: skip
 _PARTIAL = ".writing-"
 _EXAMPLES_PER_SHARD = 1024
@@ -75,6 +77,7 @@ def write_dataset(
         _write_shards(info, examples(), splits)
         save_graph(graph, partial / "graph.json")
         (partial / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
+        write_checksums(partial, list(partial.iterdir()))
         _move_in(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from fer_jax.installation import PREPROCESS, prepare_command
 
 
+class NotPreparedError(RuntimeError):
+    """The dataset has not been prepared, or is damaged; the message says how to prepare it."""
+
+
 def crops_flag(crop_size: int) -> str:
     """The flag that prepares crops of which a model sees the middle `crop_size` pixels."""
     margin = crop_size // 7 if crop_size % 7 == 0 else 0  # 224 of 256 pixels, all of 64

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fer_jax.data import crops, how_to_prepare
+from fer_jax.data import crops, damage, how_to_prepare
 from fer_jax.data.clips import Clips, Crops, LeftOut, Preparation
 from fer_jax.data.frame_selection import PIECES
+from fer_jax.data.how_to_prepare import NotPreparedError
 from fer_jax.data.records import rows_of_record
 from fer_jax.faces import landmarks as lm
 from fer_jax.faces.emotion_ratings import DIMENSIONS, vad
@@ -19,10 +20,6 @@ from fer_jax.progress import track
 
 _MANY = 2000  # records from which reading shows a progress bar
 _TARGET_NAMES = {"label": "class", "action_units": "action unit", "votes": "vote"}  # in messages
-
-
-class NotPreparedError(RuntimeError):
-    """The dataset has not been prepared; the message says how to."""
 
 
 def load_clips(
@@ -52,13 +49,15 @@ def load_clips(
       words, neutral_dominance: see `emotion_ratings.vad`.
 
     Raises:
-      NotPreparedError: `path` holds no prepared dataset, or one without crops, landmarks or
-        targets.
+      NotPreparedError: `path` holds no prepared dataset, a damaged one, or one without crops,
+        landmarks or targets.
       ValueError: the dataset lacks a name in `classes`, or a word is unknown.
     """
     path = pathlib.Path(path)
     builder = _open(path, dataset, crop_size, target)
     metadata = builder.info.metadata or {}
+    with damage.named(path):
+        graph = lm.load_graph(path / "graph.json")
     rows, faceless, short = _read_rows(builder, frames, rule, frames_per_second, target)
     if short and not rows:
         raise NotPreparedError(
@@ -83,7 +82,7 @@ def load_clips(
         landmarks=_points(column, "landmarks", rule),
         seconds=np.asarray(column["seconds"], np.float32),
         classes=names,
-        graph=lm.load_graph(path / "graph.json"),
+        graph=graph,
         crops=None if crop_size is None else _crops(path, column, rule, metadata),
         ranks=_ranks(column["record"]) if rule == "windows" else np.zeros(len(rows), int),
         ends=np.array(column["end"]),
@@ -99,8 +98,13 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
     with needs("train"):
         import tensorflow_datasets as tfds  # slow to import: 2 s
 
-    builder = tfds.builder_from_directory(str(path))
-    metadata = builder.info.metadata or {}
+    damage.check_files(path)
+    with damage.named(path):
+        builder = tfds.builder_from_directory(str(path))
+        metadata = builder.info.metadata or {}
+        damage.check_classes(path, builder.info.features["label"].names)
+        for split in builder.info.splits:
+            damage.check_counts(builder, split)
     if crop_size is not None and not metadata.get("crop_size"):
         raise NotPreparedError(
             f"{path} was prepared without face crops. Prepare it again with the command that made "
@@ -155,11 +159,13 @@ def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target
       Rows, number of windows without a face, number of recordings too short for a piece.
     """
     rows, labelled, short = [], 0, 0
+    classes, path = len(builder.info.features["label"].names), pathlib.Path(builder.data_path)
     for split in sorted(builder.info.splits):
-        records = builder.as_data_source(split)
+        records = damage.Readable(builder, split, path)
         if len(records) > _MANY:
             records = track(records, f"reading {split}", len(records))
         for index, example in enumerate(records):
+            damage.check_record(example, classes, path)
             clip_rows = rows_of_record(example, frames, rule, frames_per_second, target)
             rows += [{**row, "split": split, "record": (split, index)} for row in clip_rows]
             if rule == "windows":

@@ -1,7 +1,5 @@
 """Opening a prepared dataset: what comes back, what is missing, what is damaged."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -95,13 +93,3 @@ def test_missing_crops_are_in_the_command(tmp_path, dataset, size, command):
     with pytest.raises(load.NotPreparedError) as caught:
         load.load_clips(path, 16, "middles", dataset, crop_size=size)
     assert command.format(path) in str(caught.value)
-
-
-def test_damaged_graph_is_named(prepared, tmp_path):
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(prepared, copy, ignore=shutil.ignore_patterns(".clips"))
-    (copy / "graph.json").write_text(json.dumps({"edges": []}))
-    with pytest.raises(ValueError, match="is not a landmark graph"):
-        load.load_clips(copy, 4, "uniform")

@@ -1,0 +1,132 @@
+"""Refuses a prepared dataset of which a file is damaged, missing or contradicts the others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+from fer_jax.data.how_to_prepare import NotPreparedError
+from fer_jax.machine import CHECKSUMS, damaged_file
+
+_AGAIN = "prepare it again with the same command and --overwrite, finished clips are kept"
+_FARTHEST = 1e6  # pixels; landmarks farther away are damage
+
+
+def check_files(path: pathlib.Path) -> None:
+    """Compares every file with the checksum that preparation wrote beside it.
+
+    Raises:
+      NotPreparedError: a file is missing or damaged.
+    """
+    if not (path / CHECKSUMS).exists():
+        print(
+            f"note: {path} has no {CHECKSUMS}, as an older version prepared it: damage of its "
+            "files may go unnoticed",
+            file=sys.stderr,
+        )
+        return
+    if problem := damaged_file(path):
+        raise NotPreparedError(f"{problem}: {_AGAIN}")
+
+
+@contextlib.contextmanager
+def named(path: pathlib.Path) -> Iterator[None]:
+    """Turns any error of the libraries that read a dataset into one line that names it.
+
+    Raises:
+      NotPreparedError: reading failed.
+    """
+    try:
+        yield
+    except (NotPreparedError, ImportError):
+        raise
+    except Exception as error:  # damaged bytes make the libraries fail in many ways
+        reason = (str(error).strip().splitlines() or [""])[0][:150]
+        raise NotPreparedError(
+            f"{path} cannot be read ({type(error).__name__}: {reason}): {_AGAIN}"
+        ) from error
+
+
+class Readable:
+    """The records of a split; one that cannot be read raises a `NotPreparedError`."""
+
+    def __init__(self, builder, split: str, path: pathlib.Path):
+        self._path = path
+        with named(path):
+            self._records = builder.as_data_source(split)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[dict]:
+        for index in range(len(self)):
+            with named(self._path):
+                example = self._records[index]
+            yield example
+
+
+def check_counts(builder, split: str) -> None:
+    """Compares the number of clips in a split's files with the number that the dataset states.
+
+    Raises:
+      NotPreparedError: a file holds another number.
+    """
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    info = builder.info.splits[split]
+    for file, stated in zip(info.filepaths, info.shard_lengths, strict=True):
+        if not pathlib.Path(file).exists():
+            raise NotPreparedError(f"{file} is missing: {_AGAIN}")
+        with contextlib.closing(ArrayRecordReader(str(file))) as reader:
+            found = reader.num_records()
+        if found != stated:
+            raise NotPreparedError(f"{file} holds {found} clips, not {stated}: {_AGAIN}")
+
+
+def check_classes(path: pathlib.Path, names: list[str]) -> None:
+    """Compares the names of the classes with those of the report, where it can be read.
+
+    Raises:
+      NotPreparedError: they are others.
+    """
+    try:
+        reported = list(json.loads((path / "report.json").read_text())["classes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if reported != names:
+        raise NotPreparedError(
+            f"{path / 'label.labels.txt'} names the classes {', '.join(names)}, not "
+            f"{', '.join(map(str, reported))} as report.json beside it: {_AGAIN}"
+        )
+
+
+def check_record(example: dict, classes: int, path: pathlib.Path) -> None:
+    """Checks one clip: its label, the lengths of its arrays, and its landmarks.
+
+    Args:
+      example: the record.
+      classes: number of the dataset's classes.
+      path: of the dataset.
+
+    Raises:
+      NotPreparedError: names the clip and what is wrong.
+    """
+    name, label = example["clip_id"], int(example["label"])
+    name = name.decode(errors="replace") if isinstance(name, bytes) else name
+    if not 0 <= label < classes:
+        raise NotPreparedError(
+            f"clip {name} has label {label}, but {path / 'label.labels.txt'} names {classes} "
+            f"classes: {_AGAIN}"
+        )
+    detected, points = example["detected"], example["landmarks"]
+    lengths = {len(detected), len(points), len(example["frame_index"])}
+    seen = points[detected] if len(lengths) == 1 else points
+    lost = np.isnan(seen).all((1, 2))  # never searched for
+    if len(lengths) != 1 or not (np.abs(seen[~lost]) < _FARTHEST).all():
+        what = "arrays of different length" if len(lengths) != 1 else "impossible landmarks"
+        raise NotPreparedError(f"clip {name} in {path} has {what}: {_AGAIN}")

@@ -1,0 +1,134 @@
+"""Damaged prepared data: refused in one line that names the file, never silently changed."""
+
+import json
+import random
+import shutil
+
+import numpy as np
+import pytest
+
+from fer_jax import machine
+from fer_jax.data import load
+from fer_jax.data.damage import check_record
+from fer_jax.data.load import NotPreparedError
+
+
+@pytest.fixture
+def copy(prepared, tmp_path):
+    """A copy of a prepared dataset that may be damaged."""
+    folder = tmp_path / "copy"
+    shutil.copytree(prepared, folder, ignore=shutil.ignore_patterns(".clips"))
+    return folder
+
+
+def flip(file, rng) -> None:
+    content = bytearray(file.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    file.write_bytes(content)
+
+
+def refused(path) -> str:
+    with pytest.raises(NotPreparedError) as caught:
+        load.load_clips(path, 4, "uniform", "synthetic")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_every_file_has_a_checksum(copy):
+    sums = json.loads((copy / machine.CHECKSUMS).read_text())
+    assert sums.keys() == {path.name for path in copy.iterdir()} - {machine.CHECKSUMS}
+    assert {len(text) for text in sums.values()} == {64}
+
+
+def test_flipped_bit_in_any_file_is_named(copy):
+    rng = random.Random(0)
+    for file in sorted(copy.iterdir()):
+        whole = file.read_bytes()
+        flip(file, rng)
+        assert "prepare it again" in (message := refused(copy))
+        assert str(file) in message or file.name == machine.CHECKSUMS
+        file.write_bytes(whole[: len(whole) // 2])
+        assert str(file) in refused(copy) or file.name == machine.CHECKSUMS
+        if file.name not in ("dataset_info.json", machine.CHECKSUMS):
+            file.unlink()
+            assert f"{file} cannot be read" in refused(copy)
+        file.write_bytes(whole)
+    assert len(load.load_clips(copy, 4, "uniform")) == 42
+
+
+def test_older_data_without_checksums_loads_with_a_note(copy, capsys):
+    (copy / machine.CHECKSUMS).unlink()
+    assert len(load.load_clips(copy, 4, "uniform")) == 42
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.startswith(f"note: {copy} has no checksums.json")
+
+
+def lose_a_class(folder):
+    names = (folder / "label.labels.txt").read_text().splitlines()
+    (folder / "label.labels.txt").write_text("\n".join(names[:-1]))
+    (folder / "report.json").unlink()
+
+
+def swap_two_classes(folder):
+    names = (folder / "label.labels.txt").read_text().splitlines()
+    (folder / "label.labels.txt").write_text("\n".join(names[1:2] + names[:1] + names[2:]))
+
+
+def say_more_clips(folder):
+    text = (folder / "dataset_info.json").read_text()
+    (folder / "dataset_info.json").write_text(text.replace('"28"', '"27"'))
+
+
+def truncate_records(folder):
+    file = next(folder.glob("*train*"))
+    file.write_bytes(file.read_bytes()[:-70_000])
+
+
+def empty_graph(folder):
+    (folder / "graph.json").write_text(json.dumps({"edges": []}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lose_a_class, "names 6 classes"),
+        (swap_two_classes, "names the classes disgust, anger"),
+        (say_more_clips, "holds 28 clips, not 27"),
+        (truncate_records, "cannot be read"),
+        (empty_graph, "graph.json is not a landmark graph"),
+    ],
+)
+def test_contradictions_of_older_data_are_refused(copy, damage, message):
+    (copy / machine.CHECKSUMS).unlink()
+    damage(copy)
+    assert message in refused(copy)
+
+
+def example(**changes):
+    points = np.ones((3, 68, 2), np.float32)
+    plain = {"clip_id": b"a", "label": 1, "detected": np.ones(3, bool), "landmarks": points}
+    return plain | {"frame_index": np.arange(3)} | changes
+
+
+def put(value):
+    points = np.ones((3, 68, 2), np.float32)
+    points[1, 5, 0] = value
+    return {"landmarks": points}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": 2}, "label 2, but .* names 2 classes"),
+        ({"label": -1}, "label -1"),
+        (put(np.nan), "impossible landmarks"),
+        (put(np.inf), "impossible landmarks"),
+        (put(1e30), "impossible landmarks"),
+        ({"detected": np.ones(2, bool)}, "arrays of different length"),
+    ],
+)
+def test_impossible_clip_is_named(tmp_path, changes, message):
+    check_record(example(), 2, tmp_path)
+    check_record(example(landmarks=np.full((3, 68, 2), np.nan)), 2, tmp_path)  # never searched for
+    with pytest.raises(NotPreparedError, match=f"clip a .*{message}"):
+        check_record(example(**changes), 2, tmp_path)
