@@ -29,6 +29,7 @@ from .clip import Clip
 from .read import is_face, read_clip
 
 _FAILED = "failed"  # not cached: the next run may succeed
+_FARTHEST = 100_000  # pixels
 _ARRAYS = ("landmarks", "detected", "frame_index", "times", "action_units")
 _ARRAYS += ("crops", "crop_offsets", "crop_landmarks")
 
@@ -146,11 +147,16 @@ def read_all(
 
 
 def load_outcome(file: pathlib.Path) -> Outcome | None:
-    """Returns the outcome of a finished clip, None if it is not finished or cannot be read."""
+    """Returns the outcome of a finished clip, None if it is not finished or any part is damaged."""
     try:
+        with zipfile.ZipFile(file) as archive:
+            if archive.testzip():
+                return None
         with file.open("rb") as stream, np.load(stream) as content:
-            return Outcome(**json.loads(str(content["outcome"])))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            outcome = Outcome(**json.loads(str(content["outcome"])))
+            whole = outcome.reason or {"landmarks", "detected", "fps", "frame_size"} <= {*content}
+            return outcome if whole else None
+    except Exception:  # damaged bytes make zipfile and numpy fail in many ways
         return None
 
 
@@ -168,9 +174,14 @@ def _save(file: pathlib.Path, outcome: Outcome, sequence: Sequence | None) -> No
         content |= {k: v for k, v in vars(sequence).items() if v is not None}
     # Renamed when complete: a kill leaves no half-written file under the final name.
     handle, partial = tempfile.mkstemp(suffix=".partial", dir=file.parent)
-    with os.fdopen(handle, "wb") as stream:
-        np.savez(stream, **content)
-    os.replace(partial, file)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(stream, **content)
+        os.replace(partial, file)
+    except OSError as error:  # a full disk
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise OSError(error.errno, error.strerror, str(file.parent)) from None
 
 
 def _read_job(job: _Job) -> Outcome:
@@ -183,6 +194,7 @@ def _read_job(job: _Job) -> Outcome:
 def _read(clip: Clip, model_path, crop_size: int) -> tuple[Outcome, Sequence | None]:
     try:
         sequence, notes = read_clip(clip, model_path, crop_size)
+        _check_landmarks(sequence)
     except ClipError as error:
         return Outcome(error.reason, error.detail), None
     except LandmarkModelError:
@@ -191,6 +203,19 @@ def _read(clip: Clip, model_path, crop_size: int) -> tuple[Outcome, Sequence | N
         return Outcome(_FAILED, f"{type(error).__name__}: {error}"), None
     frames, detected = len(sequence.detected), int(sequence.detected.sum())
     return Outcome(frames=frames, detected=detected, **notes), sequence
+
+
+def _check_landmarks(sequence: Sequence) -> None:
+    """Refuses landmarks that no picture can hold; a face without any was not searched for them."""
+    points = sequence.landmarks[sequence.detected]
+    points = points[~np.isnan(points).all((1, 2))]
+    bad = ~(np.abs(points) < _FARTHEST).all((1, 2))
+    if bad.any():
+        raise ClipError(
+            "impossible landmarks",
+            f"{int(bad.sum())} of {len(points)} frames have NaN or points "
+            f"more than {_FARTHEST} pixels away",
+        )
 
 
 def _in_processes(jobs: dict[int, _Job], workers: int) -> Iterator[tuple[int, Outcome]]:

@@ -24,7 +24,7 @@ from fer_jax.faces.landmarks import (
     save_graph,
 )
 from fer_jax.faces.sequence import Sequence
-from fer_jax.machine import CHECKSUMS, write_checksums
+from fer_jax.storage import CHECKSUMS, write_checksums
 
 from . import PREPROCESS_VERSION
 from .clip import Clip, SourceError

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax.data.how_to_prepare import NotPreparedError
-from fer_jax.machine import CHECKSUMS, damaged_file
+from fer_jax.storage import CHECKSUMS, damaged_file
 
 _AGAIN = "prepare it again with the same command and --overwrite, finished clips are kept"
 _FARTHEST = 1e6  # pixels; landmarks farther away are damage

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from fer_jax import machine
+from fer_jax import storage
 from fer_jax.data import load
 from fer_jax.data.damage import check_record
 from fer_jax.data.load import NotPreparedError
@@ -35,8 +35,8 @@ def refused(path) -> str:
 
 
 def test_every_file_has_a_checksum(copy):
-    sums = json.loads((copy / machine.CHECKSUMS).read_text())
-    assert sums.keys() == {path.name for path in copy.iterdir()} - {machine.CHECKSUMS}
+    sums = json.loads((copy / storage.CHECKSUMS).read_text())
+    assert sums.keys() == {path.name for path in copy.iterdir()} - {storage.CHECKSUMS}
     assert {len(text) for text in sums.values()} == {64}
 
 
@@ -46,10 +46,10 @@ def test_flipped_bit_in_any_file_is_named(copy):
         whole = file.read_bytes()
         flip(file, rng)
         assert "prepare it again" in (message := refused(copy))
-        assert str(file) in message or file.name == machine.CHECKSUMS
+        assert str(file) in message or file.name == storage.CHECKSUMS
         file.write_bytes(whole[: len(whole) // 2])
-        assert str(file) in refused(copy) or file.name == machine.CHECKSUMS
-        if file.name not in ("dataset_info.json", machine.CHECKSUMS):
+        assert str(file) in refused(copy) or file.name == storage.CHECKSUMS
+        if file.name not in ("dataset_info.json", storage.CHECKSUMS):
             file.unlink()
             assert f"{file} cannot be read" in refused(copy)
         file.write_bytes(whole)
@@ -57,7 +57,7 @@ def test_flipped_bit_in_any_file_is_named(copy):
 
 
 def test_older_data_without_checksums_loads_with_a_note(copy, capsys):
-    (copy / machine.CHECKSUMS).unlink()
+    (copy / storage.CHECKSUMS).unlink()
     assert len(load.load_clips(copy, 4, "uniform")) == 42
     (note,) = capsys.readouterr().err.splitlines()
     assert note.startswith(f"note: {copy} has no checksums.json")
@@ -99,7 +99,7 @@ def empty_graph(folder):
     ],
 )
 def test_contradictions_of_older_data_are_refused(copy, damage, message):
-    (copy / machine.CHECKSUMS).unlink()
+    (copy / storage.CHECKSUMS).unlink()
     damage(copy)
     assert message in refused(copy)
 
