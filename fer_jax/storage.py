@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import pathlib
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Iterator
 
 CHECKSUMS = "checksums.json"  # SHA-256 of the files beside it
+_LOCK, _HOLDER = ".lock", ".lock.holder"
+
+
+class InUseError(RuntimeError):
+    """Another process writes into a folder; the message says which."""
+
+
+@contextlib.contextmanager
+def lock(folder: pathlib.Path) -> Iterator[None]:
+    """Lets one process at a time write into a folder; it ends with the process, even if killed.
+
+    Raises:
+      InUseError: another one holds it.
+    """
+    import filelock
+
+    held = filelock.FileLock(folder / _LOCK)
+    try:
+        held.acquire(blocking=False)
+    except filelock.Timeout:
+        raise InUseError(
+            f"{folder} is in use by {_holder(folder)}: wait until it has ended, or name another "
+            "folder"
+        ) from None
+    try:
+        (folder / _HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / _HOLDER).unlink()
+        held.release()
+
+
+def _holder(folder: pathlib.Path) -> str:
+    try:
+        return (folder / _HOLDER).read_text(errors="replace")[:200] or "another process"
+    except OSError:
+        return "another process"
 
 
 def checksum(file: pathlib.Path) -> str:

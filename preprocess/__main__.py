@@ -3,6 +3,9 @@
     {prog} DATASET --source DIR --out DIR
 
 The same command given again resumes a run that was stopped.
+
+Exit codes: 0 if at least one clip was prepared, or all were listed (--dry-run); 1 if none could be,
+or nothing could be written; 2 if the command is incomplete or wrong; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,9 +21,10 @@ from fer_jax.faces import crop
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.installation import NotInstalledError
 from fer_jax.machine import usable_cores
+from fer_jax.storage import InUseError
 
 from . import store
-from .clip import SourceError
+from .clip import SourceError, UsageError
 from .datasets import DATASETS
 from .next_command import next_command
 from .prepare import prepare
@@ -29,14 +33,19 @@ _PROG = "python -m preprocess"
 
 
 def main(arguments: list[str] | None = None, prog: str = _PROG) -> int:
-    """Runs the command line; returns the exit code: 0 when at least one clip was kept."""
+    """Runs the command line; returns the exit code, see its help."""
     options = _parser(prog).parse_args(arguments)
     console = Console()
     try:
         done = prepare(options, console)
-    except (SourceError, LandmarkModelError, NotInstalledError, OSError) as error:
-        Console(stderr=True).print(Text(f"error: {error}", "red"), soft_wrap=True)
-        return 1
+    except OSError as error:
+        reason = " ".join(f"{error.filename or ''}: {error.strerror or error}".strip(": ").split())
+        return _failed(f"{reason}; free some space, or name another --out. {_kept(options)}")
+    except UsageError as error:
+        _failed(str(error))
+        return 2
+    except (SourceError, LandmarkModelError, NotInstalledError, InUseError) as error:
+        return _failed(str(error))
     except KeyboardInterrupt:
         console.print(Text(_stopped(options), "yellow"), soft_wrap=True)
         return 130
@@ -48,12 +57,21 @@ def main(arguments: list[str] | None = None, prog: str = _PROG) -> int:
 
 
 def _stopped(options: argparse.Namespace) -> str:
-    if options.dry_run:  # --out may be missing
-        return "Stopped."
-    finished = len(list((options.out / store.CACHE).glob("*.npz")))
+    return "Stopped." if options.dry_run else f"Stopped. {_kept(options)}"
+
+
+def _failed(message: str) -> int:
+    Console(stderr=True).print(Text(f"error: {message}", "red"), soft_wrap=True)
+    return 1
+
+
+def _kept(options: argparse.Namespace) -> str:
+    finished = 0 if options.out is None else len(list((options.out / store.CACHE).glob("*.npz")))
+    if not finished:
+        return "Give the same command again."
     return (
-        f"Stopped. {finished} finished clips are kept in {options.out}; give the same command "
-        "again to resume."
+        f"{finished} finished clips are kept in {options.out}; give the same command again to "
+        "resume."
     )
 
 

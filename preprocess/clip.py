@@ -13,6 +13,10 @@ class SourceError(Exception):
     """There is nothing to prepare in a source; the message says what was expected where."""
 
 
+class UsageError(SourceError):
+    """An option is missing or cannot be what it is."""
+
+
 class Codes(NamedTuple):
     """Where the action units of a clip are coded, see `annotations.py`.
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
 
-from .clip import Clip, SourceError
+from .clip import Clip, SourceError, UsageError
 
 _SHOWN = 6  # entries of a folder in an error message
 _DEPTH = 2  # levels below the source that are searched for a tree
@@ -45,7 +45,7 @@ def bases(source, inner: set[str], name: str, layout: str) -> Iterator[pathlib.P
       SourceError: the source is not a folder.
     """
     if source is None:
-        raise SourceError(f"--source is missing: name the folder of {name}.\n{layout}")
+        raise UsageError(f"--source is missing: name the folder of {name}.\n{layout}")
     source = pathlib.Path(source).absolute()
     if not source.is_dir():
         what = "is a file, not a folder" if source.exists() else "does not exist"

@@ -9,6 +9,7 @@ import hashlib
 import json
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import pathlib
 import signal
@@ -249,7 +250,6 @@ def _alone(job: _Job) -> Outcome:
 
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
-    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     pool = futures.ProcessPoolExecutor(workers, context, initializer=_start_worker)
     try:
@@ -257,20 +257,23 @@ def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
         pool.shutdown()
     finally:
         # After an interrupt, unfinished clips are abandoned: the next run reads them again.
+        workers = list((pool._processes or {}).values())  # other pools may have children as well
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
+        for process in workers:
+            process.kill()
 
 
 def _submit(pool: futures.ProcessPoolExecutor, job: _Job) -> futures.Future:
-    """Submits a job; a worker started by this ignores SIGINT, which the parent handles."""
-    if threading.current_thread() is not threading.main_thread():
-        return pool.submit(_read_job, job)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Submits a job; a worker started by this ignores SIGINT, which the parent handles.
+
+    An interrupt meanwhile is held back, not lost, and workers inherit that it is.
+    """
+    multiprocessing.resource_tracker.ensure_running()  # it would let interrupts through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return pool.submit(_read_job, job)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker() -> None:

@@ -10,6 +10,7 @@ import pathlib
 from rich.console import Console
 from rich.text import Text
 
+from fer_jax import storage
 from fer_jax.faces.detector import landmark_model
 from fer_jax.faces.labels import PREDICTION_COLUMNS
 from fer_jax.faces.landmarks import ALIGNED
@@ -18,7 +19,7 @@ from fer_jax.installation import needs
 from fer_jax.progress import Progress
 
 from . import pipeline, report, store
-from .clip import Clip, SourceError
+from .clip import Clip, SourceError, UsageError
 from .datasets import DATASETS
 from .read import needs_detection, no_pictures, read_clip
 
@@ -38,11 +39,11 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
       the clips were only listed.
 
     Raises:
-      SourceError, LandmarkModelError, NotInstalledError, OSError: nothing was written.
+      SourceError, LandmarkModelError, NotInstalledError, InUseError, OSError: nothing was written.
     """
     dataset = DATASETS[options.dataset]
     if options.out is None and not options.dry_run:
-        raise SourceError("--out is missing: name the directory of the prepared dataset")
+        raise UsageError("--out is missing: name the directory of the prepared dataset")
     clips = _without_doubles(dataset.clips(options.source, options))
     if options.crops:
         clips = [dataclasses.replace(c, problem=c.problem or no_pictures(c)) for c in clips]
@@ -63,12 +64,14 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
         console.print(Text(text))
     request = make_request(options, model)
     store.check_target(options.out, request, options.overwrite)
-    outcomes, files = _read(clips, options, model, console)
-    summary = report.make_report(request, clips, outcomes, classes, own_notes)
-    if not summary["counts"]["kept"]:
-        report.print_summary(console, summary)
-        raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")
-    _store(options, clips, outcomes, files, classes, summary)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with storage.lock(options.out):
+        outcomes, files = _read(clips, options, model, console)
+        summary = report.make_report(request, clips, outcomes, classes, own_notes)
+        if not summary["counts"]["kept"]:
+            report.print_summary(console, summary)
+            raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")
+        _store(options, clips, outcomes, files, classes, summary)
     report.print_summary(console, summary)
     return summary, any(clip.codes for clip in clips)
 
@@ -161,5 +164,5 @@ def _store(options, clips, outcomes, files, classes, summary) -> None:
     # Finished clips stay, so that a longer list later reads only its new clips.
     current = {file for file in files if file}
     for file in (out / store.CACHE).iterdir():
-        if file not in current:
+        if file not in current and file.is_file():
             file.unlink()

@@ -27,7 +27,7 @@ from fer_jax.faces.sequence import Sequence
 from fer_jax.storage import CHECKSUMS, write_checksums
 
 from . import PREPROCESS_VERSION
-from .clip import Clip, SourceError
+from .clip import Clip, SourceError, UsageError
 
 NAME = "landmarks"
 CACHE = ".clips"  # cache of finished clips, in the dataset's directory
@@ -74,7 +74,11 @@ def write_dataset(
     try:
         graph = _graph(examples())
         info = _info(partial, classes, action_units, crop_size, votes, framing, report["request"])
-        _write_shards(info, examples(), splits)
+        try:
+            _write_shards(info, examples(), splits)
+        except RuntimeError as error:  # the writer's own, of a full disk
+            reason = str(error).split(";")[0].strip()
+            raise OSError(f"the shards cannot be written to {out} ({reason})") from error
         save_graph(graph, partial / "graph.json")
         (partial / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
         write_checksums(partial, list(partial.iterdir()))
@@ -107,7 +111,7 @@ def check_target(out: pathlib.Path, request: dict, overwrite: bool) -> None:
       SourceError: `out` is not free for this request; the message says what to do.
     """
     if out.exists() and not out.is_dir():
-        raise SourceError(f"--out {out} is a file: name a directory")
+        raise UsageError(f"--out {out} is a file: name a directory")
     if overwrite or not out.exists():
         return
     if not (out / INFO).exists():
@@ -140,9 +144,11 @@ def _without_empty(request: dict | None) -> dict:
 def read_report(out: pathlib.Path) -> dict:
     """Returns `report.json` of a prepared dataset, empty if there is none or it is unreadable."""
     try:
-        return json.loads((out / "report.json").read_text())
+        report = json.loads((out / "report.json").read_text())
     except (OSError, ValueError):
         return {}
+    valid = isinstance(report, dict) and isinstance(report.get("request", {}), dict)
+    return report if valid else {}
 
 
 def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:

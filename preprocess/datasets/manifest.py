@@ -28,7 +28,7 @@ from fer_jax.faces.video import Frames, FrameSource
 from fer_jax.synthetic.clips import FRAME_SIZE, fit_to_frame, make_identity, render
 
 from ..annotations import base_rates, coded_units, read_codes
-from ..clip import Clip, Codes, SourceError
+from ..clip import Clip, Codes, SourceError, UsageError
 
 REQUIRED = ("path", "subject", "label")
 OPTIONAL = ("split", "fps", "width", "height", "action_units")
@@ -93,7 +93,7 @@ def add_options(parser) -> None:
 def clips(source, options) -> Iterator[Clip]:
     """Lists the rows of the manifest; a row that cannot be used is listed with its problem."""
     if source is None:
-        raise SourceError("--source is missing: name a CSV with the columns path, subject, label")
+        raise UsageError("--source is missing: name a CSV with the columns path, subject, label")
     source = pathlib.Path(source)
     seen: set[pathlib.Path] = set()
     listed = []

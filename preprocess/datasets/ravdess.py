@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from fer_jax.faces.labels import RAVDESS_CLASSES
 
-from ..clip import Clip, SourceError
+from ..clip import Clip, SourceError, UsageError
 
 CLASSES = RAVDESS_CLASSES
 FRAME_SIZE = (1280, 720)
@@ -30,7 +30,7 @@ def add_options(parser) -> None:
 def clips(source, options) -> Iterator[Clip]:
     """Lists the CSV files with RAVDESS names (seven numbers), anywhere under the source."""
     if source is None:
-        raise SourceError(f"--source is missing. {WHERE}")
+        raise UsageError(f"--source is missing. {WHERE}")
     source = pathlib.Path(source)
     if not source.is_dir():
         raise SourceError(f"--source {source} is not a folder. {WHERE}")

@@ -20,7 +20,7 @@ from fer_jax.faces.sequence import Sequence
 from fer_jax.faces.video import Frames, FrameSource
 from fer_jax.synthetic import clips as synthetic_clips
 
-from ..clip import Clip, LandmarkSource, SourceError
+from ..clip import Clip, LandmarkSource, UsageError
 
 # Databases whose clips end at rest: their last frames show no expression.
 _THERE_AND_BACK = ("film", "cartoon")
@@ -153,7 +153,7 @@ def clips(source, options) -> Iterator[Clip]:
         divided = synthetic_clips.splits(options.subjects, database)
         synthetic_clips.make_clip(options.seed, 0, 0, difficulty=options.difficulty)
     except ValueError as error:
-        raise SourceError(str(error)) from error
+        raise UsageError(str(error)) from error
     of_subject = {subject: split for split, names in divided.items() for subject in names}
     if getattr(options, "crops", 0):
         options.render = True

@@ -2,9 +2,11 @@
 
 import collections
 import csv
+import functools
 import json
 import os
 import pathlib
+import resource
 import shlex
 import signal
 import subprocess
@@ -15,9 +17,11 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_jax import storage
 from fer_jax.faces.landmarks import LEFT_EYE, RIGHT_EYE, load_graph
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from preprocess.__main__ import main
+from preprocess.store import INFO
 from tests.official_trees import examples, write_openface
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -261,16 +265,16 @@ def test_longer_list_costs_only_its_new_clips(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["manifest", "--source", "nowhere.csv"], "manifest nowhere.csv does not exist"),
-        (["manifest"], "--source is missing"),
-        (["ravdess"], "Zenodo record 3255102"),
-        (["synthetic", "--subjects", "1"], "make at least 3"),
+        (["manifest", "--source", "nowhere.csv"], 1, "manifest nowhere.csv does not exist"),
+        (["manifest"], 2, "--source is missing"),
+        (["ravdess"], 2, "Zenodo record 3255102"),
+        (["synthetic", "--subjects", "1"], 2, "make at least 3"),
     ],
 )
-def test_wrong_command_says_what_to_do(tmp_path, capsys, arguments, message):
-    assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
+def test_wrong_command_says_what_to_do(tmp_path, capsys, arguments, code, message):
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == code
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
@@ -283,6 +287,55 @@ def test_nothing_usable_is_an_error(tmp_path, capsys):
     assert main(["manifest", "--source", str(manifest), "--out", str(out)]) == 1
     assert "none of the 1 clips can be used" in capsys.readouterr().err
     assert not (out / "dataset_info.json").exists()
+
+
+def test_command_without_a_folder_for_the_result_is_wrong(capsys):
+    assert main(["synthetic"]) == 2
+    assert "--out is missing" in capsys.readouterr().err
+
+
+def test_second_preparation_into_a_folder_names_the_first(tmp_path, capsys):
+    arguments = ["synthetic", "--out", str(tmp_path), "--subjects", "3"]
+    arguments += ["--clips-per-subject", "2", "--workers", "1"]
+    with storage.lock(tmp_path):
+        assert main(arguments) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+    assert f"process {os.getpid()} on " in line and str(tmp_path) in line
+    assert main(arguments) == 0
+    assert sorted(path.name for path in tmp_path.glob(".*")) == [".clips", ".lock"]
+
+
+@pytest.mark.parametrize("largest", [2_000, 60_000])
+def test_full_disk_ends_in_one_line_and_resumes(tmp_path, largest):
+    """A limit of the size of files makes writing fail: of a clip's, then of a shard."""
+    arguments = ["synthetic", "--out", tmp_path / "out", "--subjects", "3"]
+    arguments += ["--clips-per-subject", "7", "--workers", "1"]
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (largest, largest))
+    process = command(*arguments, preexec_fn=limit)
+    shown = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert "Traceback" not in shown
+    (line,) = [line for line in shown.splitlines() if "error" in line]
+    assert "File too large" in line and str(tmp_path / "out") in line
+    assert not list(tmp_path.glob("out/.clips/*.partial")) and not (tmp_path / INFO).exists()
+    assert main(list(map(str, arguments))) == 0
+    reused = report_of(tmp_path / "out")["counts"]["reused"]
+    assert reused == (21 if largest > 50_000 else 0)
+
+
+def test_damaged_clip_in_the_cache_is_read_again(tmp_path):
+    arguments = ["synthetic", "--out", str(tmp_path), "--subjects", "3", "--clips-per-subject", "2"]
+    assert main([*arguments, "--workers", "1"]) == 0
+    before = examples(tmp_path)
+    files = sorted((tmp_path / ".clips").iterdir())
+    for file, place in zip(files, (30, 0.3, 0.6, -40, -3), strict=False):
+        content = bytearray(file.read_bytes())
+        content[int(place * len(content)) if isinstance(place, float) else place] ^= 16
+        file.write_bytes(content)
+    assert main([*arguments, "--workers", "1"]) == 0
+    assert 1 <= report_of(tmp_path)["counts"]["reused"] <= 3  # some bytes of an archive are unused
+    for name, row in examples(tmp_path).items():
+        np.testing.assert_array_equal(row["landmarks"], before[name]["landmarks"])
 
 
 def slow_source(folder, clips=6):
@@ -308,11 +361,12 @@ def wait_for_clips(out, index: int, process) -> int:
 def test_stopped_run_resumes(tmp_path, sent):
     pytest.importorskip("dlib")
     out = tmp_path / "out"
-    arguments = ["manifest", "--source", slow_source(tmp_path), "--out", out, "--workers", "1"]
+    workers = 2 if sent == signal.SIGINT else 1
+    arguments = ["manifest", "--source", slow_source(tmp_path), "--out", out, "--workers", workers]
     process = command(*arguments)
     wait_for_clips(out, 2, process)
     os.kill(process.pid, sent)
-    shown = process.communicate(timeout=20)[0]
+    shown = process.communicate(timeout=10)[0]
     assert process.returncode == (130 if sent == signal.SIGINT else -sent), shown
     if sent == signal.SIGINT:
         assert "give the same command again" in " ".join(shown.split())

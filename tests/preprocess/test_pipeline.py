@@ -148,6 +148,20 @@ def test_new_frame_in_a_folder_is_another_clip(tmp_path):
     assert pipeline.cache_file(clip, tmp_path, "") != before
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_impossible_landmarks_drop_their_clip(tmp_path, monkeypatch, value):
+    made = Made.load
+
+    def damaged(self):
+        sequence = made(self)
+        sequence.landmarks[1, 5, 0] = value
+        return sequence
+
+    monkeypatch.setattr(Made, "load", damaged)
+    clip = clips_of(tmp_path, a="")[0]
+    assert pipeline._read(clip, None, 0)[0].reason == "impossible landmarks"
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
 def test_damaged_cache_file_is_no_outcome(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
