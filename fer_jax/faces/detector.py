@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
 import os
 import pathlib
+import threading
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -25,6 +28,7 @@ _BOX_CENTRE = -0.125j
 # The patch in which the detector confirms a face, pixels. Measured there: faces score at least 0.4,
 # background at most -0.6; boxes of well-fitted faces are within 2% of the expected one.
 _CROP, _CROP_FACE = 120, 88
+_VIEW = 30  # side, pixels: hair and shape remain, a shift by a pixel of the frame does not matter
 _FIT_CROP, _FIT_FACE = 384, 240  # pixels, the upright patch in which landmarks are fitted
 _ROLLED, _TURNS_TO_UPRIGHT = np.radians(10), 3
 _SMALLEST_EYE_DISTANCE = 4  # pixels of the reduced frame
@@ -62,6 +66,7 @@ def landmark_model(path=None) -> pathlib.Path:
 
 @functools.cache
 def _dlib_models(model_path: pathlib.Path):
+    """Loads the shape predictor, which threads may share: it does not change when it is used."""
     try:
         import dlib
     except ImportError as error:
@@ -72,7 +77,29 @@ def _dlib_models(model_path: pathlib.Path):
         predictor = dlib.shape_predictor(str(model_path))
     except RuntimeError as error:
         raise LandmarkModelError(f"{model_path} is not a dlib shape model: {error}") from error
-    return dlib.get_frontal_face_detector(), predictor, dlib.rectangle
+    return predictor, dlib.rectangle
+
+
+# dlib's detector keeps the image that it searches inside and lets other threads run meanwhile: two
+# threads in one detector end the process. Making one takes longer than searching twenty frames, so
+# there are as many as threads have ever searched at the same time.
+_idle_detectors: list = []
+_LOADING = threading.Lock()
+
+
+@contextlib.contextmanager
+def _own_detector() -> Iterator:
+    """Lends a detector that no other thread uses meanwhile."""
+    try:
+        detect = _idle_detectors.pop()
+    except IndexError:
+        import dlib
+
+        detect = dlib.get_frontal_face_detector()
+    try:
+        yield detect
+    finally:
+        _idle_detectors.append(detect)
 
 
 def shrink(image: np.ndarray) -> tuple[np.ndarray, float]:
@@ -96,11 +123,16 @@ class Fit:
       points: `[68]` complex, x + iy, pixels of the reduced frame.
       centroid: their mean.
       turn: eye distance and roll of the face as a complex factor on the mean face.
+      score: of the detector at the landmarks, higher is surer; NaN before `Detector.confirm`.
+      view: `[N]` float32, the upright face with hair as a vector of length 1, see `likeness`; None
+        before `Detector.confirm`.
     """
 
     points: np.ndarray
     centroid: complex
     turn: complex
+    score: float = float("nan")
+    view: np.ndarray | None = None
 
     @property
     def side(self) -> float:
@@ -120,14 +152,19 @@ def _fit_mean_face(points: np.ndarray) -> Fit:
 
 
 class Detector:
-    """dlib's frontal face detector and 68-point predictor on reduced gray frames."""
+    """dlib's frontal face detector and 68-point predictor on reduced gray frames.
+
+    Safe to use from several threads.
+    """
 
     def __init__(self, model_path=None):
-        self._detect, self._predict, self._rectangle = _dlib_models(landmark_model(model_path))
+        with _LOADING:  # else threads that start together would each load the model
+            self._predict, self._rectangle = _dlib_models(landmark_model(model_path))
 
     def search(self, gray: np.ndarray, closer: bool = False) -> list[tuple[object, float]]:
         """Returns (box, score) of the faces in a frame, largest first; `closer` upsamples once."""
-        boxes, scores, _ = self._detect.run(gray, int(closer), 0.0)
+        with _own_detector() as detect:
+            boxes, scores, _ = detect.run(gray, int(closer), 0.0)
         found = sorted(zip(boxes, scores, strict=True), key=lambda f: (-f[0].width(), -f[1]))
         return found
 
@@ -149,12 +186,17 @@ class Detector:
         points = _complex(self._predict(upright, self._rectangle(low, low, high, high)))
         return _fit_mean_face(corner + step * points)
 
-    def agrees(self, gray: np.ndarray, fit: Fit) -> bool:
-        """Returns whether the detector finds a face at the landmarks."""
+    def confirm(self, gray: np.ndarray, fit: Fit) -> Fit | None:
+        """Returns the fit with score and view if the detector finds a face there, else None."""
         if abs(fit.turn) < _SMALLEST_EYE_DISTANCE:
-            return False
+            return None
         upright, _, _ = _upright(gray, fit, _CROP, _CROP_FACE)
-        return any(_in_place(box) for box in self._detect.run(upright, 0, 0.0)[0])
+        with _own_detector() as detect:
+            boxes, scores, _ = detect.run(upright, 0, 0.0)
+        found = [s for box, s in zip(boxes, scores, strict=True) if _in_place(box)]
+        if not found:
+            return None
+        return dataclasses.replace(fit, score=float(max(found)), view=_view(upright))
 
 
 def _upright(gray: np.ndarray, fit: Fit, size: int, face: int):
@@ -169,6 +211,13 @@ def _upright(gray: np.ndarray, fit: Fit, size: int, face: int):
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     crop = cv2.warpAffine(gray, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return crop, corner, step
+
+
+def _view(upright: np.ndarray) -> np.ndarray:
+    """Describes the patch of `confirm` such that the product of two views is their correlation."""
+    small = cv2.resize(upright, (_VIEW, _VIEW), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = small.ravel() - small.mean()
+    return small / max(float(np.linalg.norm(small)), 1e-6)
 
 
 def _in_place(box) -> bool:

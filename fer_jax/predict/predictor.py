@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,8 @@ from fer_jax.data.records import scale_to_reference
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.tasks import TASKS
+
+_COMPILING = threading.Lock()  # of the tables of compiled programs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,16 +153,18 @@ class Predictor:
 
     def is_compiled(self, mc_samples: int) -> bool:
         """Whether `predict` has compiled the network for this number of MC samples."""
-        return mc_samples in self._compiled
+        with _COMPILING:
+            return mc_samples in self._compiled
 
     def _sampled(self, mc_samples: int):
-        if mc_samples not in self._compiled:
-            self._compiled[mc_samples] = jax.jit(
-                functools.partial(
-                    uncertainty.sample,
-                    self.module,
-                    mc_samples=mc_samples,
-                    probabilities=TASKS[self.task].probabilities,
+        with _COMPILING:  # threads that start together share one program
+            if mc_samples not in self._compiled:
+                self._compiled[mc_samples] = jax.jit(
+                    functools.partial(
+                        uncertainty.sample,
+                        self.module,
+                        mc_samples=mc_samples,
+                        probabilities=TASKS[self.task].probabilities,
+                    )
                 )
-            )
-        return self._compiled[mc_samples]
+            return self._compiled[mc_samples]

@@ -1,5 +1,7 @@
 """Detecting and tracking rendered faces with known points, by the real detector."""
 
+import concurrent.futures
+import copy
 import dataclasses
 import sys
 import weakref
@@ -111,8 +113,78 @@ def test_track_ends_with_its_face_and_keeps_its_index(face):
 def test_two_tracks_never_share_a_face(face):
     tracker = Tracker()
     tracker.step(face[0][0])
-    tracker._live[1] = tracker._live[0]  # as after two people crossed
+    tracker._live[1] = copy.copy(tracker._live[0])  # as after two people crossed
     assert [f.track for f in tracker.step(face[0][1])] == [0]
+
+
+def tracks_in(images):
+    tracker = Tracker()
+    return [[found.track for found in tracker.step(image)] for image in images]
+
+
+def pasted(image, x, size=144):
+    """Puts a smaller picture into a wide frame of noise, its left side at x."""
+    import cv2
+
+    wide = blank(np.empty((200, 480, 3)))
+    part = cv2.resize(image, (size, size))[:, : max(0, 480 - x)]
+    wide[20 : 20 + size, x : x + part.shape[1]] = part
+    return wide
+
+
+@pytest.mark.parametrize("other", [1, 2, 3])
+@pytest.mark.parametrize("absence", [0, 3, 26])
+def test_another_person_at_the_same_place_is_another_track(face, other, absence):
+    first, second = face[0], drawn_face(other)[0]
+    away = [blank(first[0])] * absence
+    found = tracks_in(first[:4] + away + second[:4] + away + first[4:8])
+    seen = [tracks for tracks in found if tracks]
+    assert seen == [[0]] * 4 + [[1]] * 4 + [[0]] * 4
+
+
+def test_other_size_is_another_person_unless_much_alike(face):
+    first, second = face[0], drawn_face(3)[0]
+    images = [pasted(image, 40, 180) for image in first[:4]]
+    images += [pasted(image, 90, 120) for image in second[:4]]
+    assert tracks_in(images) == [[0]] * 4 + [[1]] * 4
+
+
+def test_people_side_by_side_keep_their_tracks_when_one_leaves(face):
+    first, second = face[0], drawn_face(2)[0]
+
+    def scene(index, left=True):
+        frame = pasted(second[index], 300)
+        if left:
+            frame[:, :240] = pasted(first[index], 40)[:, :240]
+        return frame
+
+    images = [scene(i) for i in range(4)] + [scene(i, left=False) for i in range(4, 8)]
+    found = tracks_in(images + [scene(i) for i in range(8, 12)] * 3)
+    tracker_of_second = found[4][0]
+    assert sorted(found[0]) == [0, 1] and found[4:8] == [[tracker_of_second]] * 4
+    assert sorted(found[-1]) == [0, 1]
+
+
+def test_cut_between_real_people_starts_a_track(real_data):
+    path = real_data / "field" / "cut.mp4"
+    if not path.exists():
+        pytest.skip("no such clip")
+    found = [[seen.track for seen in faces] for _, _, faces in follow(path, rotation=0)]
+    assert found == [[0]] * 48 + [[1]] * 48
+
+
+def test_threads_find_what_one_thread_finds(face):
+    clips = [face[0][:5], drawn_face(3)[0][:5], face[0][:4:-1]]
+
+    def landmarks(images):
+        tracker = Tracker()
+        return np.array([tracker.step(image)[0].landmarks for image in images])
+
+    alone = [landmarks(images) for images in clips]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(landmarks, clips * 2))
+    for wanted, given in zip(alone * 2, together, strict=True):
+        np.testing.assert_array_equal(wanted, given)
 
 
 def test_clip_without_a_face_is_refused(face):
