@@ -53,6 +53,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="frames per second of clips that do not state it (default 25)")  # fmt: skip
     add("--width", type=_positive(int, or_zero=True), default=0, metavar="PIXELS",
         help="frame width of landmark CSVs; 0 (default) does not scale them")  # fmt: skip
+    add(
+        "--people",
+        choices=("largest", "all"),
+        default="largest",
+        help="predict the largest face of each window (default), or every face, one row each",
+    )
     add("--landmark-model", type=path, metavar="DAT",
         help="dlib 68-point model; default: the installed one")  # fmt: skip
     return parser

@@ -72,14 +72,28 @@ def cut_crop(
     """
     matrix = crop_transform(landmarks, size, framing)
     inside = np.asarray(landmarks, np.float64) @ matrix[:, :2].T + matrix[:, 2]
-    crop = np.zeros((size, size, 3), np.uint8)
+    return warp(image, matrix, size), inside.astype(np.float32)
+
+
+def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """Cuts out what a transform of `crop_transform` maps into the crop.
+
+    Args:
+      image: `[H, W]` or `[H, W, 3]` uint8.
+      matrix: `[2, 3]`.
+      size: side of the crop, pixels.
+
+    Returns:
+      `[size, size]` or `[size, size, 3]` uint8, black outside the image.
+    """
+    crop = np.zeros((size, size, *image.shape[2:]), np.uint8)
     part, scale, corner = _around(image, matrix, size)
     if part.size:
         # crop point = matrix @ image point, image point = scale * part point + corner
         offset = matrix[:, :2] @ corner + matrix[:, 2]
-        warp = np.column_stack([matrix[:, :2] * scale, offset])
-        crop = cv2.warpAffine(part, warp, (size, size), flags=cv2.INTER_LINEAR)
-    return crop, inside.astype(np.float32)
+        inward = np.column_stack([matrix[:, :2] * scale, offset])
+        crop = cv2.warpAffine(part, inward, (size, size), flags=cv2.INTER_LINEAR)
+    return crop
 
 
 def _around(image: np.ndarray, matrix: np.ndarray, size: int):

@@ -56,7 +56,7 @@ class Face:
     track: int
     landmarks: np.ndarray
     side: float
-    fit: float
+    fit: float = float("nan")
 
 
 @dataclasses.dataclass

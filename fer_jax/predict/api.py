@@ -36,12 +36,14 @@ def predict_clips(
     fps: float = UNKNOWN_FPS,
     width: int = 0,
     landmark_model=None,
+    people: str = "largest",
     say: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
     """Predicts clips window by window; reports and skips clips that cannot be read.
 
-    The largest face of a window is predicted. A window without a face has a row with the label
-    "no face", NaN values and `abstained` set, so `table[~table.abstained]` holds the usable rows.
+    A window without a face has a row with the label "no face", NaN values and `abstained` set, so
+    `table[~table.abstained]` holds the usable rows. A face that no model can read (too small, in
+    profile, blurred; without motion, for a model of motion) also abstains; `reason` says why.
 
     A model of action units predicts the last frame of a window, each unit by itself; a model of
     still images predicts the middle frame.
@@ -63,11 +65,15 @@ def predict_clips(
       width: frame width of OpenFace CSV files, pixels, which the files do not state; it scales
         their landmarks like those of video. 0 does not scale them.
       landmark_model: the dlib 68-point model that finds faces; default: the installed one.
+      people: "largest": the largest face of a window is predicted; "all": every face, one row each.
       say: takes each message, one line; default: prints to stderr.
 
     Returns:
-      One row per window: clip, start, end (seconds), the columns of the task, frames (with the
-      face), abstained. The columns are for
+      One row per window and person: clip, start, end (seconds), person (1, 2, ... in the order in
+      which they first appear; 0: nobody), the columns of the task, frames (with the face),
+      abstained, reason; then what the face offers, medians over the window: face_share (of the
+      frames), face_size, box_left, box_top, box_right, box_bottom (pixels), yaw, pitch, roll
+      (degrees), sharpness, fit (score of the detector). The columns of the task are for
       classes: the probability of each under its name, label (the most likely class, also where
         abstained), entropy and mutual_information (nats), agreement (share of MC samples);
       action units, such as AU06: the probability of each (AU06), label (those present and not
@@ -79,7 +85,9 @@ def predict_clips(
         samples), low_valence and high_valence (90% interval of the labels), then uncertainty
         (root mean variance over the dimensions).
     """
-    options = Options(mc_samples, window, stride, threshold, seed, fps, width, landmark_model)
+    options = Options(
+        mc_samples, window, stride, threshold, seed, fps, width, landmark_model, people
+    )
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
     warn_of_threshold(predictor, options, "`threshold`", say)
@@ -101,6 +109,7 @@ def predict_frames(
     threshold: float | None = None,
     seed: int = 0,
     landmark_model=None,
+    people: str = "largest",
 ) -> Iterator[dict]:
     """Predicts frames from a camera or from memory as they arrive.
 
@@ -115,7 +124,7 @@ def predict_frames(
       landmarks: `[68, 2]` of every image, pixels, None or NaN without a face; default: faces are
         found and tracked, and the largest of each window is predicted.
       fps: images per second.
-      mc_samples, window, stride, threshold, seed, landmark_model: see `predict_clips`.
+      mc_samples, window, stride, threshold, seed, landmark_model, people: see `predict_clips`.
 
     Returns:
       An iterator of rows of `predict_clips` without their clip, each a dict.
@@ -125,7 +134,7 @@ def predict_frames(
         landmarks as images.
       ClipProblem: the face detector is not installed.
     """
-    options = Options(mc_samples, window, stride, threshold, seed, fps, 0, landmark_model)
+    options = Options(mc_samples, window, stride, threshold, seed, fps, 0, landmark_model, people)
     return _predict_frames(predictor, sources.checked(images), landmarks, options)
 
 

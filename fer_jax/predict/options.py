@@ -8,6 +8,7 @@ import numbers
 import os
 
 from fer_jax.faces.sequence import UNKNOWN_FPS
+from fer_jax.predict.people import ALL, LARGEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Options:
     fps: float = UNKNOWN_FPS
     width: int = 0
     landmark_model: str | os.PathLike | None = None
+    people: str = LARGEST
 
     def __post_init__(self):
         for name in ("mc_samples", "seed", "width"):
@@ -43,6 +45,8 @@ class Options:
             raise ValueError(f"width is {self.width}: give pixels, or 0 if it is unknown")
         if self.threshold is not None and math.isnan(self.threshold):
             raise ValueError("threshold is not a number: give nats, or leave it out")
+        if self.people not in (LARGEST, ALL):
+            raise ValueError(f"people is {self.people!r}: give {LARGEST!r} or {ALL!r}")
 
 
 def _check(name: str, value, kind: type, what: str) -> None:

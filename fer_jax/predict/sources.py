@@ -10,7 +10,9 @@ import numpy as np
 
 from fer_jax.faces.landmarks import Framing
 from fer_jax.faces.media.clock import Clock, make_clock, steady_clock
+from fer_jax.faces.quality import sharpness
 from fer_jax.predict.options import Options
+from fer_jax.predict.people import LARGEST
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Frame, Source
 
 _LARGEST_CANVAS = 4096  # side for drawing landmarks without a picture, pixels
@@ -135,7 +137,7 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
         for position, (index, image, found) in enumerate(followed):
             for face in found:
                 seen[face.track] = seen.get(face.track, 0) + 1
-            faces = _faces(image, {face.track: face.landmarks for face in found}, cut)
+            faces = _faces(image, {f.track: (f.landmarks, f.fit) for f in found}, cut)
             stated = position / options.fps, (position + 1) / options.fps
             yield Frame(*(frames.span(index) if frames.fps else stated), faces)
             del faces
@@ -145,7 +147,8 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
         still = path.is_file() and frames.read == 1
         noticed = {
             frames.notes(): bool(frames.notes()),
-            f"{faces_seen} faces, the largest of each window is used": faces_seen > 1,
+            f"{faces_seen} faces, the largest of each window is used": faces_seen > 1
+            and options.people == LARGEST,
             f"turned by {frames.rotation} degrees to be upright": frames.rotation,
             "a still image shows no motion: take the result with care": still and not stills,
             f"{options.fps:g} frames a second assumed (--fps)": not frames.fps and not still,
@@ -165,17 +168,25 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
 
 
 def _faces(
-    image: np.ndarray, landmarks: dict[int, np.ndarray], cut: tuple[int, Framing] | None
+    image: np.ndarray,
+    found: dict[int, tuple[np.ndarray, float]],
+    cut: tuple[int, Framing] | None,
 ) -> Faces:
-    """Cuts out all faces of a frame: the largest of a window is known only later."""
-    if cut is None:
-        return {track: Face(points) for track, points in landmarks.items()}
+    """Cuts out all faces of a frame: the largest of a window is known only later.
+
+    Args:
+      image: `[H, W, 3]` uint8 RGB.
+      found: landmarks `[68, 2]` and fit of every face by track.
+      cut: of `_cut`.
+    """
     from fer_jax.faces.crop import cut_crop
 
     faces = {}
-    for track, points in landmarks.items():
+    for track, (points, fit) in found.items():
+        clear = {"fit": fit, "sharpness": sharpness(image, points)}
         try:
-            faces[track] = Face(points, *cut_crop(image, points, *cut))
+            crop = cut_crop(image, points, *cut) if cut else ()
+            faces[track] = Face(points, *crop, **clear)
         except ValueError:
             continue  # both eyes in one point: a face that cannot be aligned counts as not seen
     return faces
@@ -204,7 +215,7 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
         raise ClipProblem(str(error)) from error
     for image in images:
         found = [] if image is None else tracker.step(image)
-        yield _faces(image, {face.track: face.landmarks for face in found}, cut)
+        yield _faces(image, {face.track: (face.landmarks, face.fit) for face in found}, cut)
 
 
 def checked(images: Iterable) -> Iterator[np.ndarray | None]:
@@ -225,10 +236,10 @@ def checked(images: Iterable) -> Iterator[np.ndarray | None]:
         yield image
 
 
-def _known(points, index: int) -> dict[int, np.ndarray]:
+def _known(points, index: int) -> dict[int, tuple[np.ndarray, float]]:
     points = np.full((68, 2), np.nan) if points is None else np.asarray(points, np.float32)
     if points.shape != (68, 2):
         raise ValueError(
             f"landmarks of image {index} are {list(points.shape)}: give [68, 2], or None"
         )
-    return {0: points} if np.isfinite(points).all() else {}
+    return {0: (points, float("nan"))} if np.isfinite(points).all() else {}

@@ -14,6 +14,14 @@ import pandas as pd
 
 from fer_jax.data.frame_selection import CUT
 from fer_jax.predict.options import Options
+from fer_jax.predict.people import (
+    COLUMNS,
+    Numbers,
+    choose_people,
+    describe,
+    why_unreadable,
+    with_reason,
+)
 from fer_jax.tasks import TASKS
 
 _ROUNDED = 0.00055  # seconds: many containers round time stamps to a millisecond
@@ -26,11 +34,15 @@ class Face(NamedTuple):
       landmarks: `[68, 2]`, pixels of the frame.
       crop: `[S, S, 3]` uint8 RGB, None for landmark models.
       crop_landmarks: `[68, 2]`, pixels of the crop.
+      fit: score of the detector at the landmarks, NaN if they were given.
+      sharpness: see `quality.sharpness`, NaN without a picture.
     """
 
     landmarks: np.ndarray
     crop: np.ndarray | None = None
     crop_landmarks: np.ndarray | None = None
+    fit: float = math.nan
+    sharpness: float = math.nan
 
 
 Faces = dict[int, Face]  # faces of one frame by track, which stays the same over time
@@ -153,23 +165,6 @@ def _window(recent, start: float, end: float, slack: float) -> Window | None:
     return Window(start, last if abs(last - end) <= abs(slack) else end, inside)
 
 
-def largest_face(window: list[Faces]) -> tuple[int | None, np.ndarray]:
-    """Picks the face with the largest sum of sizes over the frames of a window.
-
-    Args:
-      window: the faces of `L` frames.
-
-    Returns:
-      Its track (None without any face), and the frames that show it, `[L]` bool.
-    """
-    size: dict[int, float] = {}
-    for faces in window:
-        for track, face in faces.items():
-            size[track] = size.get(track, 0.0) + float(np.ptp(face.landmarks, axis=0).sum())
-    track = max(size, key=size.get, default=None)
-    return track, np.array([track in faces for faces in window], bool)
-
-
 def stack_faces(faces: Sequence[Face], inputs: str) -> np.ndarray | dict[str, np.ndarray]:
     """Stacks the T chosen faces of one clip for `Predictor.features`.
 
@@ -206,7 +201,8 @@ def at_equal_steps(window: list[Frame], step: float, frames: int) -> list[Frame]
 
 def columns(classes: Sequence[str], task: str = "classification") -> list[str]:
     """Names the columns of the table of predictions."""
-    names = ["clip", "start", "end", *TASKS[task].columns(classes), "frames", "abstained"]
+    names = ["clip", "start", "end", "person", *TASKS[task].columns(classes)]
+    names += ["frames", "abstained", "reason", *COLUMNS]
     if len(set(names)) < len(names):
         raise ValueError(f"a class is named like a column of the table: {names}")
     return names
@@ -286,20 +282,26 @@ def predict_windows(
     Yields:
       A row of the table of `predict_clips` without its clip, and the track of the predicted face.
     """
+    numbers = Numbers()
     spec, seconds = predictor.spec, options.window or predictor.spec.window_seconds
     stride = options.stride or seconds / 2
     length, step = (_whole_frames(time, fps) for time in (seconds, stride))
     for window in sliding(frames, length, step):
-        row, chosen = {"start": window.start, "end": window.end}, window.frames
+        chosen = window.frames
         if spec.frame_rule in CUT:
             chosen = at_equal_steps(chosen, seconds / spec.frames, spec.frames)
-        del window  # frees its crops before the next window fills
-        track, detected = largest_face([frame.faces for frame in chosen])
-        if before_window is not None and track is not None:
-            before_window()
-        row |= _predict_window(predictor, chosen, track, detected, width, options)
-        del chosen
-        yield row, track
+        rows = []
+        for track in choose_people([frame.faces for frame in chosen], options.people, numbers):
+            if before_window is not None and track is not None:
+                before_window()
+            row = {"start": window.start, "end": window.end, "person": numbers.of(track)}
+            row |= describe(window.frames, track)
+            reason = why_unreadable(row, window.frames, track, spec.features, width)
+            row |= _predict_window(predictor, chosen, track, width, options)
+            task, classes = TASKS[predictor.task], predictor.classes
+            rows.append((with_reason(row, reason, task, classes), track))
+        del window, chosen  # frees their crops before the next window fills
+        yield from rows
 
 
 def _whole_frames(seconds: float, fps: float) -> float:
@@ -307,9 +309,9 @@ def _whole_frames(seconds: float, fps: float) -> float:
     return max(1, round(seconds * fps)) / fps if fps else seconds
 
 
-def _predict_window(
-    predictor, window: list[Frame], track, detected, width: int, options: Options
-) -> dict:
+def _predict_window(predictor, window: list[Frame], track, width: int, options: Options) -> dict:
+    """Returns the columns of the task, frames and abstained, for one person."""
+    detected = np.array([track in frame.faces for frame in window], bool)
     row, task = {"frames": int(detected.sum())}, TASKS[predictor.task]
     if track is None:
         return row | task.blank_row(predictor.classes)

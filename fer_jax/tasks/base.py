@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 NO_FACE = "no face"  # label of a window without a face
+UNSURE = "unsure"  # reason of a row that abstains because of its uncertainty
 UNCERTAINTY = ("entropy", "mutual_information", "agreement")
 
 
@@ -87,6 +88,10 @@ class Task:
         """Returns the same for a window without a face."""
         raise NotImplementedError
 
+    def withheld(self, row: dict, names: Sequence[str]) -> dict:
+        """Returns what changes in a row of a face that cannot be read."""
+        return {"abstained": True}
+
     def abstain_threshold(self, own, asked, names: Sequence[str]):
         """Uncertainty above which the model abstains: the one asked for, else the bundle's."""
         return own if asked is None else asked
@@ -143,6 +148,11 @@ class Task:
           title: which clip.
         """
         return self._file("timeline").draw_timeline(rows, names, threshold, thumbnails, title)
+
+
+def reason_of(row) -> str:
+    """Why a row abstains, in a word or two; rows of older tables do not say it."""
+    return row.get("reason") or UNSURE
 
 
 def over_frames(function: Callable) -> Callable:

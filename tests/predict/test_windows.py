@@ -15,6 +15,7 @@ from fer_jax.experiments.bundle import InputSpec
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.timeline import borders
 from fer_jax.predict.options import Options
+from fer_jax.predict.people import Numbers, choose_people
 from fer_jax.predict.windows import (
     ClipProblem,
     Face,
@@ -22,7 +23,6 @@ from fer_jax.predict.windows import (
     Source,
     at_rate,
     columns,
-    largest_face,
     predict_source,
     sliding,
 )
@@ -135,12 +135,9 @@ def test_only_one_window_is_held():
 def test_largest_face_sums_sizes_over_the_window():
     near, far = face(size=60), face(x=100, size=30)
     window = [{1: near, 0: far}, {0: far}, {0: far}, {}]
-    track, detected = largest_face(window)
-    assert track == 0  # three times 30 is more than once 60
-    assert detected.tolist() == [True, True, True, False]
-    assert largest_face(window[:1])[0] == 1
-    track, detected = largest_face([{}, {}])
-    assert track is None and detected.tolist() == [False, False]
+    assert choose_people(window, "largest", Numbers()) == [0]  # three times 30 is more than once 60
+    assert choose_people(window[:1], "largest", Numbers()) == [1]
+    assert choose_people([{}, {}], "largest", Numbers()) == [None]
 
 
 def test_landmarks_that_count_are_those_of_the_largest_face():

@@ -11,7 +11,7 @@ import optax
 
 from fer_jax.faces.labels import PRESENT
 from fer_jax.tasks.action_units.scores import NO_UNIT, present_units, summarise_units, unsure_units
-from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames
+from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames, reason_of
 
 _OF_A_UNIT = ("std", *UNCERTAINTY, "abstained")
 
@@ -75,6 +75,10 @@ class ActionUnits(Task):
         withheld = dict.fromkeys((f"abstained_{unit}" for unit in units), True)
         return row | withheld | {"label": NO_FACE, "abstained": True}
 
+    def withheld(self, row, units) -> dict:
+        withheld = dict.fromkeys((f"abstained_{unit}" for unit in units), True)
+        return withheld | {"label": NO_UNIT, "abstained": True}
+
     def abstain_threshold(self, own, asked, units) -> tuple[float | None, ...]:
         return (asked,) * len(units) if asked is not None or own is None else tuple(own)
 
@@ -98,7 +102,7 @@ class ActionUnits(Task):
 
         def present(row: dict) -> str:
             if row["abstained"]:
-                return "unsure"
+                return reason_of(row)
             return (
                 _fitting([f"{unit} {row[unit]:.2f}" for unit in present_units(row)], half)
                 or NO_UNIT

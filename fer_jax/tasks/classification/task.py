@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames
+from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames, reason_of
 from fer_jax.uncertainty.summaries import summarise
 
 
@@ -61,7 +61,7 @@ class Classification(Task):
         """Every class, the likeliest three or the likeliest, whatever fits."""
 
         def label(row: dict) -> str:
-            return f"unsure ({row['label']})" if row["abstained"] else row["label"]
+            return f"{reason_of(row)} ({row['label']})" if row["abstained"] else row["label"]
 
         def likeliest(row: dict) -> str:
             names = sorted(classes, key=lambda name: -row[name])[:3]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fer_jax.faces import emotion_ratings
-from fer_jax.tasks.base import NO_FACE, Column, Task, over_frames
+from fer_jax.tasks.base import NO_FACE, Column, Task, over_frames, reason_of
 from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE, summarise_dimensions
 
 _ABSOLUTE = 2.0  # weight of the absolute error beside the squared one (equation 2's `a`)
@@ -73,7 +73,7 @@ class Dimensions(Task):
         whole, intervals = (63 + letters + more * len(names) <= room for more in (3, 18))
 
         def label(row: dict) -> str:
-            return f"unsure ({row['label']})" if row["abstained"] else row["label"]
+            return f"{reason_of(row)} ({row['label']})" if row["abstained"] else row["label"]
 
         def value(name: str) -> Column:
             if not intervals:

@@ -1,0 +1,124 @@
+"""What a face offers to a model: size, pose, sharpness and motion.
+
+`fer_jax.predict.people` has the limits beyond which a model cannot read a face.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from fer_jax.faces.crop import crop_transform, warp
+from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68, eye_distance
+
+_SHARPNESS_SIDE = 96  # pixels of the aligned crop in which sharpness is measured
+_MOVING = np.r_[17:27, 37:39, 40:42, 43:45, 46:48, 48:68]  # brows, lids, mouth
+# Points that no expression moves much: nose and corners of the eyes.
+_RIGID = np.r_[27:36, 36, 39, 42, 45]
+_SOLID = np.r_[17:60]  # all but the jaw, which slides over the cheek of a turned head
+# Depth towards the camera of the right half of an average face and of its midline, eye distances.
+_DEPTH = {
+    17: -0.30, 18: -0.15, 19: -0.05, 20: 0.0, 21: 0.05, 27: 0.10, 28: 0.22, 29: 0.34, 30: 0.45,
+    31: 0.15, 32: 0.21, 33: 0.24, 36: -0.20, 37: -0.12, 38: -0.10, 39: -0.10, 40: -0.11, 41: -0.13,
+    48: -0.05, 49: 0.08, 50: 0.16, 51: 0.18, 57: 0.16, 58: 0.14, 59: 0.06,
+}  # fmt: skip
+
+
+class Pose(NamedTuple):
+    """Turn of a head, degrees; each is a number or an array.
+
+    Attributes:
+      yaw: above 0 towards the right of the picture, the person's left.
+      pitch: above 0 upwards.
+      roll: above 0 clockwise in the picture.
+    """
+
+    yaw: np.ndarray
+    pitch: np.ndarray
+    roll: np.ndarray
+
+
+@functools.cache
+def _solid_face() -> np.ndarray:
+    """Returns an average face without its jaw, `[43, 3]`, eye distances; z leads away."""
+    depth = np.zeros(68)
+    for point, z in _DEPTH.items():
+        depth[[point, MIRROR_68[point]]] = -z
+    face = np.column_stack([MEAN_FACE.astype(float), depth])[_SOLID]
+    return face - face.mean(0)
+
+
+def head_pose(landmarks: np.ndarray) -> Pose:
+    """Estimates the pose of heads by least squares, as seen from afar.
+
+    On drawn heads with landmarks of usual noise it errs by 2 degrees, 3 where turns combine.
+
+    Args:
+      landmarks: `[..., 68, 2]`, pixels.
+
+    Returns:
+      The pose, three arrays `[...]`.
+    """
+    points = np.asarray(landmarks, float)[..., _SOLID, :]
+    points = points - points.mean(-2, keepdims=True)
+    affine = np.swapaxes(np.linalg.pinv(_solid_face()) @ points, -1, -2)  # [..., 2, 3]
+    left, _, right = np.linalg.svd(affine, full_matrices=False)
+    across, down = np.moveaxis(left @ right, -2, 0)  # nearest orthonormal rows
+    away = np.cross(across, down)
+    return Pose(
+        np.degrees(np.arctan2(-across[..., 2], away[..., 2])),
+        np.degrees(np.arcsin(np.clip(down[..., 2], -1, 1))),
+        np.degrees(np.arctan2(down[..., 0], across[..., 0])),
+    )
+
+
+def sharpness(image: np.ndarray, landmarks: np.ndarray) -> float:
+    """Measures the detail of a face: variance of the Laplacian, of 1000 times that of the face.
+
+    The face is scaled to a fixed size first and compared with its own contrast, so neither its size
+    nor dim light counts. NaN for a face that cannot be aligned or has no contrast at all.
+
+    Args:
+      image: `[H, W, 3]` uint8 RGB.
+      landmarks: `[68, 2]`, pixels of the image.
+    """
+    try:
+        matrix = crop_transform(landmarks, _SHARPNESS_SIDE)
+    except ValueError:
+        return float("nan")
+    low, high = _SHARPNESS_SIDE // 6, 5 * _SHARPNESS_SIDE // 6
+    crop = warp(image, matrix, _SHARPNESS_SIDE)[low:high, low:high]
+    gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    if gray.var() < 1:
+        return float("nan")
+    return float(1000 * cv2.Laplacian(gray, cv2.CV_32F).var() / gray.var())
+
+
+def motion(landmarks: np.ndarray) -> float:
+    """Measures how much brows, lids and mouth move, eye distances.
+
+    It is the largest root mean square distance of the mean shape of a sixth of the frames from that
+    of all frames; means reduce the landmarks' noise. Turns of the head do not count: the corners of
+    the eyes and the nose of every frame are mapped to their mean places.
+
+    Args:
+      landmarks: `[T, 68, 2]`, pixels, in order of time.
+    """
+    points = np.asarray(landmarks, float)
+    size = float(np.median(eye_distance(points)))
+    shapes = _without_head(points)[:, _MOVING] / max(size, 1e-6)
+    parts = np.array_split(shapes, min(6, len(shapes)))
+    means = np.stack([part.mean(0) for part in parts])
+    moved = np.sqrt(((means - shapes.mean(0)) ** 2).sum(-1).mean(-1))
+    return float(moved.max())
+
+
+def _without_head(points: np.ndarray) -> np.ndarray:
+    """Maps the rigid points of every frame, `[T, 68, 2]`, to their mean places (affine)."""
+    rigid = points[:, _RIGID] - points[:, _RIGID].mean(1, keepdims=True)
+    wanted = rigid.mean(0)
+    maps = np.linalg.pinv(rigid) @ wanted  # [T, 2, 2]
+    return (points - points[:, _RIGID].mean(1, keepdims=True)) @ maps

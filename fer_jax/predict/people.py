@@ -1,0 +1,126 @@
+"""The people of a window: who is predicted, and whether their faces can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_jax.faces import quality
+from fer_jax.tasks.base import NO_FACE, UNSURE
+
+if TYPE_CHECKING:
+    from fer_jax.predict.windows import Faces, Frame
+
+LARGEST, ALL = "largest", "all"  # who is predicted
+_FLEETING = 3  # frames; who is seen in fewer of a window is no person, as in `faces.tracker`
+
+BOX = ("box_left", "box_top", "box_right", "box_bottom")
+COLUMNS = ("face_share", "face_size", *BOX, "yaw", "pitch", "roll", "sharpness", "fit")
+
+# The limits of what a model can read.
+#
+# Pixels of a frame that is reduced to 500 pixels, the width at which faces are searched. The
+# detector finds faces from 40 pixels on; at 32 a landmark that is off by a pixel is off by 7% of
+# the distance between the eyes, more than most action units move it.
+LEAST_SIDE, SEARCH_WIDTH = 32, 500
+# Degrees. The training clips of the recorded and of the drawn datasets face the camera within 25;
+# beyond these limits the landmarks of the far half of the face are guessed.
+MOST_YAW, MOST_PITCH = 35.0, 30.0
+# See `quality.sharpness`. Measured: clear faces have 38 to 520, the lowest at 24 pixels between the
+# eyes; a blur of 0.06 of the distance between the eyes, which melts the lids, leaves 10 to 36.
+LEAST_SHARPNESS = 15.0
+# See `quality.motion`. Measured: faces at rest or with a held smile 0.011 to 0.024, which is noise
+# of the landmarks; expressions that come or go 0.03 to 0.11.
+LEAST_MOTION = 0.025
+
+
+class Numbers:
+    """Numbers the people of a clip 1, 2, ... in the order in which they first appear."""
+
+    def __init__(self):
+        self._number: dict[int, int] = {}
+
+    def of(self, track: int | None) -> int:
+        """Returns the number of a track, 0 for nobody."""
+        return 0 if track is None else self._number.setdefault(track, len(self._number) + 1)
+
+
+def choose_people(window: Sequence[Faces], people: str, numbers: Numbers) -> list[int | None]:
+    """Chooses whose faces are predicted in a window, and numbers all who appear in it.
+
+    Args:
+      window: the faces of `L` frames.
+      people: "largest", the face with the largest sum of sizes over the frames, or "all".
+      numbers: of the clip.
+
+    Returns:
+      Tracks in the order of their numbers; `[None]` without any face.
+    """
+    size: dict[int, float] = {}
+    seen: dict[int, int] = {}
+    for faces in window:
+        for track, face in faces.items():
+            size[track] = size.get(track, 0.0) + float(np.ptp(face.landmarks, axis=0).sum())
+            seen[track] = seen.get(track, 0) + 1
+    if not size:
+        return [None]
+    largest = max(size, key=size.get)
+    lasting = [track for track in seen if seen[track] >= _FLEETING or track == largest]
+    lasting = sorted(lasting, key=numbers.of)
+    return lasting if people == ALL else [largest]
+
+
+def describe(window: Sequence[Frame], track: int | None) -> dict:
+    """Returns the columns of quality for one person, medians over the frames that show the face.
+
+    Args:
+      window: its frames.
+      track: of the person; None: nobody.
+    """
+    faces = [frame.faces[track] for frame in window if track in frame.faces]
+    if not faces:
+        return {"face_share": 0.0} | dict.fromkeys(COLUMNS[1:], float("nan"))
+    points = np.stack([face.landmarks for face in faces]).astype(float)
+    box = np.median(np.concatenate([points.min(1), points.max(1)], axis=1), axis=0)
+    pose = [float(np.median(angle)) for angle in quality.head_pose(points)]
+    return {
+        "face_share": len(faces) / len(window),
+        "face_size": float(max(box[2:] - box[:2])),
+        **dict(zip(BOX, box.tolist(), strict=True)),
+        **dict(zip(("yaw", "pitch", "roll"), pose, strict=True)),
+        "sharpness": float(np.median([face.sharpness for face in faces])),
+        "fit": float(np.median([face.fit for face in faces])),
+    }
+
+
+def why_unreadable(row: dict, window: Sequence[Frame], track, features: str, width: int) -> str:
+    """Returns in words why a model cannot read a face; empty if it can.
+
+    Args:
+      row: of `describe`.
+      window, track: as there.
+      features: of the model's input, see `bundle.InputSpec`.
+      width: of a frame, pixels; 0: unknown.
+    """
+    if track is None:
+        return NO_FACE
+    if row["face_size"] * min(1.0, SEARCH_WIDTH / (width or SEARCH_WIDTH)) < LEAST_SIDE:
+        return "face too small"
+    if abs(row["yaw"]) > MOST_YAW or abs(row["pitch"]) > MOST_PITCH:
+        return "profile"
+    if row["sharpness"] < LEAST_SHARPNESS:  # False for NaN, of landmarks without pictures
+        return "blurred"
+    if features == "motion":
+        points = np.stack([f.faces[track].landmarks for f in window if track in f.faces])
+        if quality.motion(points) < LEAST_MOTION:
+            return "no motion"
+    return ""
+
+
+def with_reason(row: dict, reason: str, task, classes) -> dict:
+    """Adds the reason for which a row abstains; a face that cannot be read makes it abstain."""
+    if reason not in ("", NO_FACE):
+        row = row | task.withheld(row, classes)
+    return row | {"reason": reason or (UNSURE if row["abstained"] else "")}

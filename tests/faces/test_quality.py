@@ -1,0 +1,92 @@
+"""Size, pose, sharpness and motion of faces, checked on drawn heads with known turns."""
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_jax.faces import quality
+from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68, eye_distance
+from fer_jax.synthetic.clips import make_clip, project, render
+from fer_jax.synthetic.face_model import PROPORTIONS, neutral_shape
+
+
+def turned(yaw=0.0, pitch=0.0, roll=0.0, people=10):
+    """Landmarks of drawn people whose heads are turned by degrees, with noise of a tracker."""
+    rng = np.random.default_rng(0)
+    shapes = [
+        neutral_shape({name: sd * rng.standard_normal() for name, sd in PROPORTIONS.items()})
+        for _ in range(people)
+    ]
+    angles = np.radians([[yaw, -pitch, roll]] * people)  # drawn heads nod for a positive pitch
+    points = project(np.stack(shapes), angles, 60.0, np.full((people, 2), 128.0))
+    return points + rng.normal(0, 0.6, points.shape)
+
+
+@pytest.mark.parametrize(
+    "yaw, pitch, roll",
+    [(0, 0, 0), (20, 0, 0), (-40, 0, 0), (0, 15, 0), (0, -20, 0), (0, 0, 35), (0, 0, -60),
+     (20, 10, 5)],
+)  # fmt: skip
+def test_pose_of_drawn_heads(yaw, pitch, roll):
+    pose = quality.head_pose(turned(yaw, pitch, roll))
+    assert np.median(pose.yaw) == pytest.approx(yaw, abs=4)
+    assert np.median(pose.pitch) == pytest.approx(pitch, abs=4)
+    assert np.median(pose.roll) == pytest.approx(roll, abs=4)
+
+
+def test_mirrored_head_turns_the_other_way():
+    points = turned(25, 10, 15)
+    mirrored = points[:, MIRROR_68] * [-1, 1]
+    pose, other = quality.head_pose(points), quality.head_pose(mirrored)
+    np.testing.assert_allclose(other.yaw, -pose.yaw, atol=1e-6)
+    np.testing.assert_allclose(other.pitch, pose.pitch, atol=1e-6)
+    np.testing.assert_allclose(other.roll, -pose.roll, atol=1e-6)
+
+
+def test_pose_depends_on_neither_place_nor_size():
+    points = turned(12, -5, 3)
+    for one, other in zip(
+        quality.head_pose(points), quality.head_pose(7 * points - 300), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    clip = make_clip(0, 3, 1, frames=8)
+    return next(render(clip.true_landmarks, clip.identity, size=512)), clip.true_landmarks[0] * 2
+
+
+def test_blur_lowers_sharpness_and_size_or_light_do_not(drawn):
+    image, points = drawn
+    clear = quality.sharpness(image, points)
+    blurred = [
+        quality.sharpness(cv2.GaussianBlur(image, (0, 0), s * eye_distance(points)), points)
+        for s in (0.03, 0.06, 0.12)
+    ]
+    assert clear > blurred[0] > blurred[1] > blurred[2]
+    dim = (image * 0.5).astype(np.uint8)
+    assert quality.sharpness(dim, points) == pytest.approx(clear, rel=0.25)
+    half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    assert quality.sharpness(half, (points + 0.5) / 2 - 0.5) == pytest.approx(clear, rel=0.4)
+
+
+def test_sharpness_of_what_is_no_face_is_unknown(drawn):
+    assert np.isnan(quality.sharpness(drawn[0], np.zeros((68, 2))))
+    assert np.isnan(quality.sharpness(np.full((200, 200, 3), 90, np.uint8), MEAN_FACE * 40 + 100))
+
+
+def test_motion_is_of_the_face_not_of_the_head():
+    rng = np.random.default_rng(0)
+    steps = np.linspace(0, 1, 50)
+    noise = rng.normal(0, 0.5, (50, 68, 2))
+    still = MEAN_FACE * 60 + noise
+    turn = np.exp(1j * 0.4 * steps)[:, None]
+    rolled = (MEAN_FACE[:, 0] + 1j * MEAN_FACE[:, 1]) * 60 * turn
+    rolled = np.stack([rolled.real, rolled.imag], -1) + noise + 80 * steps[:, None, None]
+    smile = still.copy()
+    right, left = [48, 49, 59, 60], [54, 53, 55, 64]
+    smile[:, right + left] += np.repeat([[-7, -6], [7, -6]], 4, axis=0) * steps[:, None, None]
+    assert quality.motion(still) < 0.01 and quality.motion(rolled) < 0.01
+    assert quality.motion(smile) > 0.025
+    assert quality.motion(still[:1]) == 0
