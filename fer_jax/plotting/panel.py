@@ -53,7 +53,7 @@ def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], 
     if faceless:
         return label, FAINT, time
     if row["abstained"]:
-        return "unsure", UNSURE, f"perhaps {label} · {time}"
+        return row.get("reason") or "unsure", UNSURE, f"perhaps {label} · {time}"
     return label, SURE, time
 
 

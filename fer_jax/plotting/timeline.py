@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
+from PIL import Image
 
 from fer_jax.plotting.style import make_figure, set_title
 
@@ -51,6 +54,30 @@ def make_timeline(
         panels = panels[1:]
     set_title(figure, title)
     return figure, panels
+
+
+def save_below(figures: Sequence[Figure], path) -> None:
+    """Saves figures of one width below each other as one picture, a PNG.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if len(figures) == 1:
+        figures[0].savefig(path)
+        return
+    pictures = []
+    for figure in figures:
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        pictures.append(Image.open(file).convert("RGB"))
+    size = max(p.width for p in pictures), sum(p.height for p in pictures)
+    whole, top = Image.new("RGB", size, "white"), 0
+    for picture in pictures:
+        whole.paste(picture, (0, top))
+        top += picture.height
+    whole.save(path)
 
 
 def draw_thumbnails(axes, thumbnails: Sequence[np.ndarray]) -> None:

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image, ImageDraw
 
 from fer_jax.faces.media.writer import VideoWriter
-from fer_jax.plotting.panel import GROUND, LEAST_SIDE, SURE, UNSURE
-from fer_jax.plotting.timeline import borders
+from fer_jax.plotting.panel import GROUND, LEAST_SIDE, SURE, UNSURE, font
+from fer_jax.plotting.timeline import borders, save_below
 from fer_jax.predict.windows import Source
 from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import NO_FACE, reason_of
 from fer_jax.tasks.dimensions.panel import TRAIL_SECONDS
 
 _THUMBNAILS, _THUMBNAIL = 8, 224  # number in a figure; side, pixels
@@ -42,7 +44,9 @@ def draw_clip(
     Raises:
       OSError: a file cannot be written.
     """
-    thumbnails: list[np.ndarray] = []
+    people = sorted(set(table["person"])) if table["person"].nunique() > 1 else [None]
+    people = [person for person in people if person != 0]  # 0: nobody
+    thumbnails: dict = {person: [] for person in people}
     wanted = np.linspace(table["start"].iloc[0], table["end"].iloc[-1], 2 * _THUMBNAILS + 1)[1::2]
     frames = _frames(source, table, task, spool, advance)
     if figure is not None:
@@ -53,32 +57,60 @@ def draw_clip(
     else:
         collections.deque(frames, maxlen=0)
     if figure is not None:
-        name = pathlib.Path(source.path).name
-        drawn = TASKS[task].draw_timeline(table, classes, threshold, thumbnails, name)
-        pathlib.Path(figure).parent.mkdir(parents=True, exist_ok=True)
-        drawn.savefig(figure)
+        name, drawn = pathlib.Path(source.path).name, []
+        for person in people:
+            rows = table if len(people) == 1 else _rows_of(table, person, classes, task)
+            title = name if len(people) == 1 else f"{name}, person {person}"
+            own = thumbnails[person]
+            drawn.append(TASKS[task].draw_timeline(rows, classes, threshold, own, title))
+        save_below(drawn, figure)
+
+
+def _rows_of(table: pd.DataFrame, person: int, classes, task: str) -> pd.DataFrame:
+    """Returns one row a window for one person, without a face where the person is not in it."""
+    times = table[["start", "end"]].drop_duplicates()
+    rows = times.merge(table[table["person"] == person], how="left", on=["start", "end"])
+    absent = rows["frames"].isna()
+    blank = {"frames": 0, "reason": NO_FACE, **TASKS[task].blank_row(classes)}
+    for name, value in blank.items():
+        rows[name] = rows[name].where(~absent, value).astype(table[name].dtype)
+    return rows
 
 
 def _frames(source: Source, table: pd.DataFrame, task: str, spool, advance) -> Iterator[tuple]:
-    """Yields start, end (seconds), picture, landmarks and prediction of every frame."""
-    rows = _with_trails(table.to_dict("records"))
-    start, end, followed = table["start"], table["end"], table.attrs["faces"]
+    """Yields start, end (seconds), picture and people of every frame, see `write_video`."""
+    windows = _windows(table)
+    start, end = (np.array([rows[0][1][name] for rows in windows]) for name in ("start", "end"))
     edges = borders(start, end, TASKS[task].moments(start, end, source.fps))
     for picture, (start, end, faces) in zip(source.pictures(), _spooled(spool), strict=False):
         moment = (start + end) / 2
-        index = int(np.clip(np.searchsorted(edges, moment, "right") - 1, 0, len(rows) - 1))
-        yield start, end, picture, faces.get(followed[index]), rows[index]
+        index = int(np.clip(np.searchsorted(edges, moment, "right") - 1, 0, len(windows) - 1))
+        people = [(faces.get(track), row) for track, row in windows[index]]
+        people.sort(key=lambda one: one[0] is None)  # the panel shows somebody who is visible
+        yield start, end, picture, people
         if advance is not None:
             advance()
 
 
-def _with_trails(rows: list[dict]) -> list[dict]:
-    """Adds to each row the rows of the seconds before it, as `before`, oldest first."""
-    trailed, first = [], 0
-    for index, row in enumerate(rows):
-        while rows[first]["start"] < row["start"] - TRAIL_SECONDS:
-            first += 1
-        trailed.append({**row, "before": rows[first:index]})
+def _windows(table: pd.DataFrame) -> list[list[tuple[int | None, dict]]]:
+    """Groups tracks and rows by window; the largest face comes first."""
+    windows: list[list] = []
+    trails: dict = {}
+    for track, row in zip(table.attrs["faces"], table.to_dict("records"), strict=True):
+        row = _with_trail(row, trails.setdefault(track, []))
+        if windows and windows[-1][0][1]["start"] == row["start"]:
+            windows[-1].append((track, row))
+        else:
+            windows.append([(track, row)])
+    return [sorted(rows, key=lambda one: -one[1]["face_size"]) for rows in windows]
+
+
+def _with_trail(row: dict, before: list[dict]) -> dict:
+    """Adds the person's rows of the seconds before it, as `before`, oldest first."""
+    while before and before[0]["start"] < row["start"] - TRAIL_SECONDS:
+        del before[0]
+    trailed = {**row, "before": list(before)}
+    before.append(row)
     return trailed
 
 
@@ -90,11 +122,14 @@ def _spooled(spool) -> Iterator[tuple[float, float, dict[int, np.ndarray]]]:
             return
 
 
-def _with_thumbnails(frames, thumbnails: list, wanted: np.ndarray) -> Iterator:
-    for start, end, *drawn in frames:
-        while len(thumbnails) < len(wanted) and end >= wanted[len(thumbnails)]:
-            thumbnails.append(_thumbnail(*drawn))
-        yield start, end, *drawn
+def _with_thumbnails(frames, thumbnails: dict, wanted: np.ndarray) -> Iterator:
+    """Fills the list of each person; None is whoever is predicted."""
+    for start, end, picture, people in frames:
+        for person, own in thumbnails.items():
+            while len(own) < len(wanted) and end >= wanted[len(own)]:
+                shown = [p for p in people if person in (None, p[1]["person"])]
+                own.append(_thumbnail(picture, *(shown[0] if shown else (None, {}))))
+        yield start, end, picture, people
 
 
 def _thumbnail(picture: np.ndarray, landmarks, row: Mapping) -> np.ndarray:
@@ -118,7 +153,7 @@ def _thumbnail(picture: np.ndarray, landmarks, row: Mapping) -> np.ndarray:
 
 def write_video(
     path,
-    frames: Iterable[tuple[float, float, np.ndarray, np.ndarray | None, Mapping]],
+    frames: Iterable[tuple[float, float, np.ndarray, list[tuple[np.ndarray | None, Mapping]]]],
     classes: Sequence[str],
     *,
     fps: float,
@@ -130,7 +165,8 @@ def write_video(
     Args:
       path: the mp4 file.
       frames: for every frame its start and end, seconds, the picture `[H, W, 3]` uint8 RGB upright,
-        the landmarks `[68, 2]` in its pixels or None, and the row of `predict_clips` for its time.
+        and of every person the landmarks `[68, 2]` in its pixels or None, and the row of
+        `predict_clips` for its time; the panel shows the first one.
       classes: names, also keys of the rows.
       fps: frames per second, 0 if the rate varies: each frame is then shown as long as it lasts.
       threshold, task: see `draw_clip`.
@@ -143,8 +179,8 @@ def write_video(
     """
     writer = None
     try:
-        for start, end, picture, landmarks, row in frames:
-            image = draw_frame(picture, landmarks, row, classes, threshold, task)
+        for start, end, picture, ((landmarks, row), *others) in frames:
+            image = draw_frame(picture, landmarks, row, classes, threshold, task, others)
             writer = writer or VideoWriter(path, image.shape[1::-1], fps)
             writer.write(image, start, end)
     finally:
@@ -154,9 +190,12 @@ def write_video(
 
 
 def draw_frame(
-    picture, landmarks, row: Mapping, classes, threshold, task="classification"
+    picture, landmarks, row: Mapping, classes, threshold, task="classification", others=()
 ) -> np.ndarray:
     """Draws one frame of the annotated video; arguments as `write_video`.
+
+    With `others`, landmarks and row of each, every face has the number and the label of its person,
+    that of the panel in a frame.
 
     Returns:
       `[H', W', 3]` uint8 RGB with even sides: the picture, enlarged if it is small, and the panel
@@ -165,12 +204,33 @@ def draw_frame(
     enlarged = max(1.0, LEAST_SIDE / min(picture.shape[:2]))
     width, height = (2 * round(side * enlarged / 2) for side in picture.shape[1::-1])
     image = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
-    if landmarks is not None:
-        points = (np.asarray(landmarks) + 0.5) * enlarged - 0.5
-        _draw_landmarks(image, points, UNSURE if row["abstained"] else SURE)
     scale = min(width, height) / LEAST_SIDE
+    for number, (face, its) in enumerate([(landmarks, row), *others]):
+        if face is None:
+            continue
+        points = (np.asarray(face) + 0.5) * enlarged - 0.5
+        _draw_landmarks(image, points, UNSURE if its["abstained"] else SURE)
+        if others:
+            image = _draw_name(image, points, its, scale, framed=number == 0)
     panel = TASKS[task].draw_panel(row, classes, threshold, height, round(scale, 3))
     return np.concatenate([image, panel], axis=1)
+
+
+def _draw_name(image: np.ndarray, points: np.ndarray, row: Mapping, scale: float, framed: bool):
+    """Writes number and label of a person above the face; returns the picture."""
+    colour = UNSURE if row["abstained"] else SURE
+    said = reason_of(row) if row["abstained"] else row["label"]
+    canvas = Image.fromarray(image)
+    draw, writing = ImageDraw.Draw(canvas), font(round(13 * scale), bold=True)
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    rise = 0.35 * (bottom - top)  # the landmarks end at the brows
+    if framed:
+        draw.rectangle((left, top - rise, right, bottom), outline=colour, width=round(2 * scale))
+    place = max(left, 2), max(top - rise - 18 * scale, 2)
+    text = f" {row['person']}  {said} "
+    draw.rectangle(draw.textbbox(place, text, writing), fill=GROUND)
+    draw.text(place, text, colour, writing)
+    return np.array(canvas)
 
 
 def _draw_landmarks(image: np.ndarray, points: np.ndarray, colour) -> None:

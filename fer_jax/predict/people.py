@@ -31,9 +31,10 @@ MOST_YAW, MOST_PITCH = 35.0, 30.0
 # See `quality.sharpness`. Measured: clear faces have 38 to 520, the lowest at 24 pixels between the
 # eyes; a blur of 0.06 of the distance between the eyes, which melts the lids, leaves 10 to 36.
 LEAST_SHARPNESS = 15.0
-# See `quality.motion`. Measured: faces at rest or with a held smile 0.011 to 0.024, which is noise
-# of the landmarks; expressions that come or go 0.03 to 0.11.
-LEAST_MOTION = 0.025
+# See `quality.motion`. Measured in windows of two seconds: faces at rest or with a held smile 0.005
+# to 0.019, which is noise of the landmarks; 98% of drawn expressions 0.021 and more; people who
+# begin to smile, or talk, 0.03 to 0.12.
+LEAST_MOTION = 0.02
 
 
 class Numbers:
@@ -67,7 +68,8 @@ def choose_people(window: Sequence[Faces], people: str, numbers: Numbers) -> lis
     if not size:
         return [None]
     largest = max(size, key=size.get)
-    lasting = [track for track in seen if seen[track] >= _FLEETING or track == largest]
+    enough = min(_FLEETING, len(window))
+    lasting = [track for track in seen if seen[track] >= enough or track == largest]
     lasting = sorted(lasting, key=numbers.of)
     return lasting if people == ALL else [largest]
 

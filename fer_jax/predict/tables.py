@@ -84,6 +84,9 @@ def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classi
     shown = Table(header_style="bold", caption_style="default")
     shown.add_column("clip")
     shown.add_column("seconds", justify="right", no_wrap=True)
+    several = table["person"].max() > 1
+    if several:
+        shown.add_column("person", justify="right")
     for column in columns:
         justify = "right" if column.right else "left"
         shown.add_column(column.heading, justify=justify, no_wrap=True)
@@ -93,7 +96,8 @@ def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classi
         if previous not in (None, row["clip"]):
             shown.add_section()
         seconds = f"{row['start']:.2f}–{row['end']:.2f}"
-        cells = [names[row["clip"]], seconds, *_cells(row, columns), str(row["frames"])]
+        person = [str(row["person"] or "–")] if several else []
+        cells = [names[row["clip"]], seconds, *person, *_cells(row, columns), str(row["frames"])]
         shown.add_row(*cells, style=_style(row))
         previous = row["clip"]
     if len(table) > _ROWS_SHOWN:

@@ -10,7 +10,7 @@ import numpy as np
 from fer_jax.faces.labels import PRESENT
 from fer_jax.plotting.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font, mixed
 from fer_jax.tasks.action_units.scores import present_units, unsure_units
-from fer_jax.tasks.base import NO_FACE
+from fer_jax.tasks.base import NO_FACE, reason_of
 
 _LEAST_LINE, _LINE = 12.5, 24  # pixels of a unit in the smallest panel, at least and at most
 FADED, PALE = mixed(UNSURE, 0.42), mixed(FAINT, 0.5)
@@ -18,9 +18,9 @@ FADED, PALE = mixed(UNSURE, 0.42), mixed(FAINT, 0.5)
 
 def draw_panel(row: Mapping, units, thresholds, height: int, scale: float) -> np.ndarray:
     """Draws the units present and a bar each, faded where it is unsure, see `Task.draw_panel`."""
-    own = ("label", "end", "abstained")
+    own = ("label", "end", "abstained", "reason")
     of_units = [name for unit in units for name in (unit, f"std_{unit}", f"abstained_{unit}")]
-    frozen = tuple((name, row[name]) for name in (*own, *of_units))
+    frozen = tuple((name, row.get(name)) for name in (*own, *of_units))
     return _draw(frozen, tuple(units), height, scale)
 
 
@@ -48,7 +48,7 @@ def _draw_heading(panel: Panel, row: dict, units, faceless: bool) -> None:
     if faceless:
         title, colour, detail = NO_FACE, FAINT, f"at {row['end']:.2f} s"
     elif row["abstained"]:
-        title, colour = "unsure", UNSURE
+        title, colour = reason_of(row), UNSURE
     width, size = panel.right - panel.left, 24
     while size > 13 and font(round(size * panel.scale), True).getlength(title) > width:
         size -= 1

@@ -10,13 +10,15 @@ import numpy as np
 from fer_jax.plotting.panel import FAINT, RAIL, SURE, TEXT, UNSURE, Panel, font, label_and_time
 
 _LINE = 30  # pixels of a class in the smallest panel, at most
-_SHOWN = ("label", "start", "end", "entropy", "mutual_information", "agreement", "abstained")
+_SHOWN = (
+    "label", "start", "end", "entropy", "mutual_information", "agreement", "abstained", "reason",
+)  # fmt: skip
 
 
 def draw_panel(row: Mapping, classes, threshold, height: int, scale: float) -> np.ndarray:
     """Draws label, a bar a class and the entropy, see `Task.draw_panel`."""
     probabilities = tuple((name, float(row[name])) for name in classes)
-    shown = tuple((name, row[name]) for name in _SHOWN)
+    shown = tuple((name, row.get(name)) for name in _SHOWN)
     return _draw(probabilities, shown, threshold, height, scale)
 
 

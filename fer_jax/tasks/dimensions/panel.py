@@ -30,14 +30,14 @@ _LOW, _HIGH = emotion_ratings.SCALE
 def draw_panel(row: Mapping, dimensions, threshold, height: int, scale: float) -> np.ndarray:
     """Draws the nearest word, the plane, a line each, see `Task.draw_panel`."""
     names = [f"{prefix}{name}" for name in dimensions for prefix in ("", "low_", "high_")]
-    names += ["label", "start", "end", "uncertainty", "abstained"]
+    names += ["label", "start", "end", "uncertainty", "abstained", "reason"]
     trail = ()
     if emotion_ratings.has_plane(dimensions):
         trail = tuple(
             tuple(one[name] for name in emotion_ratings.PLANE) for one in row.get("before", ())
         )
     return _draw(
-        tuple((name, row[name]) for name in names), trail, tuple(dimensions), height, scale
+        tuple((name, row.get(name)) for name in names), trail, tuple(dimensions), height, scale
     )
 
 
