@@ -45,7 +45,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="default: the median of the training clips or windows; 0.2 for models of still images",
     )
     add("--stride", type=_positive(float), metavar="SECONDS", help="default: half a window")
-    add("--threshold", type=float, metavar="LIMIT",
+    add("--threshold", type=_number, metavar="LIMIT",
         help="abstain above this entropy, nats (of dimensions: uncertainty); default: the model's "
         "own")  # fmt: skip
     add("--seed", type=int, default=0, help="of the dropout masks (default 0)")
@@ -62,6 +62,16 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--landmark-model", type=path, metavar="DAT",
         help="dlib 68-point model; default: the installed one")  # fmt: skip
     return parser
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if value != value:  # NaN, above which no uncertainty lies
+        raise ValueError
+    return value
+
+
+_number.__name__ = "number"
 
 
 def _positive(kind, or_zero: bool = False):

@@ -22,12 +22,14 @@ from fer_jax.experiments.write_bundle import write_bundle
 from fer_jax.installation import NotInstalledError
 from fer_jax.progress import Progress
 from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import NonFiniteOutputError
 from fer_jax.training import checkpoint, loop, parallel
 from fer_jax.training.program import Run, compile_ahead, unstack
 
 # What may stop an experiment; each message says what to do.
 FAILURES = (
     SetupError, WorkdirError, NotPreparedError, NotInstalledError, loop.NonFiniteLossError,
+    NonFiniteOutputError, checkpoint.WeightsError,
 )  # fmt: skip
 MEMORY_SHARE = 0.8  # of a device's memory, for runs side by side
 

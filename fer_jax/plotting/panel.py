@@ -53,7 +53,9 @@ def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], 
     if faceless:
         return label, FAINT, time
     if row["abstained"]:
-        return row.get("reason") or "unsure", UNSURE, f"perhaps {label} · {time}"
+        reason = row.get("reason")  # NaN in a table with rows that have none
+        reason = reason if isinstance(reason, str) and reason else "unsure"
+        return reason, UNSURE, f"perhaps {label} · {time}"
     return label, SURE, time
 
 

@@ -35,7 +35,7 @@ def load_model(path) -> Predictor:
 def _predictor(bundle: Bundle) -> Predictor:
     spec = bundle.spec
     module = build(bundle.model, len(bundle.classes), spec.graph, spec.frames)
-    _check_tree(module, bundle.variables, spec)
+    _check_tree(module, bundle, spec)
     variables, stats = jax.device_put((bundle.variables, bundle.recalibrated_stats))
     return Predictor(
         name=bundle.name,
@@ -50,23 +50,29 @@ def _predictor(bundle: Bundle) -> Predictor:
     )
 
 
-def _check_tree(module: nn.Module, found: dict, spec: InputSpec) -> None:
-    """Compares the weights with the model's parameters, leaf by leaf.
+def _check_tree(module: nn.Module, bundle: Bundle, spec: InputSpec) -> None:
+    """Compares the weights with the model's parameters, leaf by leaf; allocates nothing.
 
     Raises:
-      ValueError: leaves are missing, unknown or of another shape; names them.
+      ValueError: leaves are missing, unknown or of another shape or type; names them.
     """
-    frames, size = spec.frames, spec.crop_size
-    batch = {
-        "landmarks": jnp.zeros((1, frames, 68, 2)),
-        "frames": jnp.zeros((1, frames, size, size, 3)),
-        "crop_landmarks": jnp.zeros((1, frames, 68, 2)),
-    }
-    inputs = model_inputs.batch_inputs(batch, module, spec.graph.edges)
-    expected = jax.eval_shape(lambda: module.init(jax.random.key(0), inputs, train=False))
+
+    def init():
+        frames, size = spec.frames, spec.crop_size
+        batch = {
+            "landmarks": jnp.zeros((1, frames, 68, 2)),
+            "frames": jnp.zeros((1, frames, size, size, 3)),
+            "crop_landmarks": jnp.zeros((1, frames, 68, 2)),
+        }
+        inputs = model_inputs.batch_inputs(batch, module, spec.graph.edges, spec.features)
+        return module.init(jax.random.key(0), inputs, train=False)
+
+    expected = {"params": {}, "batch_stats": {}, **jax.eval_shape(init)}
+    expected["recalibrated_stats"] = expected["batch_stats"]
+    found = {**bundle.variables, "recalibrated_stats": bundle.recalibrated_stats}
     wanted, given = (
-        {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves}
-        for leaves in map(jax.tree_util.tree_leaves_with_path, (dict(expected), found))
+        {jax.tree_util.keystr(path): f"{leaf.dtype} {leaf.shape}" for path, leaf in leaves}
+        for leaves in map(jax.tree_util.tree_leaves_with_path, (expected, found))
     )
     faults = [f"missing {name}" for name in sorted(wanted.keys() - given.keys())]
     faults += [f"unknown {name}" for name in sorted(given.keys() - wanted.keys())]

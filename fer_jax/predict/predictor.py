@@ -17,6 +17,7 @@ from fer_jax.data.records import scale_to_reference
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import check_finite
 
 _COMPILING = threading.Lock()  # of the tables of compiled programs
 
@@ -121,9 +122,14 @@ class Predictor:
         return jax.tree.map(jnp.asarray, inputs)
 
     def samples(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
-        """Probabilities, or values, `[S, B, C]` of S MC samples, see `features`."""
+        """Probabilities, or values, `[S, B, C]` of S MC samples, see `features`.
+
+        Raises:
+          NonFiniteOutputError: an output is NaN or infinite; names the clip.
+        """
         inputs = self.features(clips, frame_width)
-        return np.asarray(self._sampled(mc_samples)(self.variables, inputs, jax.random.key(seed)))
+        sampled = self._sampled(mc_samples)(self.variables, inputs, jax.random.key(seed))
+        return _checked(sampled)
 
     def predict(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
         """Predicts B clips by MC dropout: `uncertainty.Summary` or, of dimensions, `Spread`."""
@@ -135,9 +141,13 @@ class Predictor:
         return summary._replace(residual=np.asarray(intervals["residual_variance"], float))
 
     def deterministic(self, clips, *, frame_width: int = 0) -> np.ndarray:
-        """Predicts `[B, C]` without dropout, with recalibrated BatchNorm statistics."""
+        """Predicts `[B, C]` without dropout, with recalibrated BatchNorm statistics.
+
+        Raises:
+          NonFiniteOutputError: an output is NaN or infinite; names the clip.
+        """
         inputs = self.features(clips, frame_width)
-        return np.asarray(self._plain(self.recalibrated, inputs))
+        return _checked(self._plain(self.recalibrated, inputs))
 
     @functools.cached_property
     def _plain(self):
@@ -168,3 +178,10 @@ class Predictor:
                     )
                 )
             return self._compiled[mc_samples]
+
+
+def _checked(outputs) -> np.ndarray:
+    """Returns finite outputs `[..., B, C]`; refuses others, see `tasks.base.check_finite`."""
+    outputs = np.asarray(outputs)
+    check_finite(outputs, [f"clip {index} of the batch" for index in range(outputs.shape[-2])])
+    return outputs

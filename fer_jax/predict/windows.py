@@ -23,6 +23,7 @@ from fer_jax.predict.people import (
     with_reason,
 )
 from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import NonFiniteOutputError
 
 _ROUNDED = 0.00055  # seconds: many containers round time stamps to a millisecond
 
@@ -297,7 +298,11 @@ def predict_windows(
             row = {"start": window.start, "end": window.end, "person": numbers.of(track)}
             row |= describe(window.frames, track)
             reason = why_unreadable(row, window.frames, track, spec.features, width)
-            row |= _predict_window(predictor, chosen, track, width, options)
+            try:
+                row |= _predict_window(predictor, chosen, track, width, options)
+            except NonFiniteOutputError as error:
+                where = f"the window {window.start:.2f} to {window.end:.2f} s"
+                raise ClipProblem(f"{where} has no answer: {error}") from error
             task, classes = TASKS[predictor.task], predictor.classes
             rows.append((with_reason(row, reason, task, classes), track))
         del window, chosen  # frees their crops before the next window fills

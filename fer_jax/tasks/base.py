@@ -19,6 +19,28 @@ UNSURE = "unsure"  # reason of a row that abstains because of its uncertainty
 UNCERTAINTY = ("entropy", "mutual_information", "agreement")
 
 
+class NonFiniteOutputError(ValueError):
+    """A network's output is NaN or infinite; the message names the clips."""
+
+
+def check_finite(outputs, names: Sequence[str]) -> None:
+    """Refuses outputs that are no numbers, which every comparison would take for some answer.
+
+    Args:
+      outputs: `[..., B, C]`.
+      names: of the B clips.
+
+    Raises:
+      NonFiniteOutputError: names the clips whose outputs are NaN or infinite.
+    """
+    bad = ~np.isfinite(outputs).all(-1)
+    bad = np.flatnonzero(bad.reshape(-1, bad.shape[-1]).any(0))
+    if len(bad):
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        listed = ", ".join(names[index] for index in bad[:5])
+        raise NonFiniteOutputError(f"the network's output is NaN or infinite for {listed}{more}")
+
+
 class Column(NamedTuple):
     """A column of the table in the terminal.
 
@@ -152,7 +174,8 @@ class Task:
 
 def reason_of(row) -> str:
     """Why a row abstains, in a word or two; rows of older tables do not say it."""
-    return row.get("reason") or UNSURE
+    reason = row.get("reason")  # NaN in a table with rows that have none
+    return reason if isinstance(reason, str) and reason else UNSURE
 
 
 def over_frames(function: Callable) -> Callable:

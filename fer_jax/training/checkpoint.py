@@ -10,6 +10,10 @@ from etils import epath
 from flax import serialization
 
 
+class WeightsError(ValueError):
+    """Weights that are no weights; the message names the file and the leaf."""
+
+
 class Checkpoints:
     """The last checkpoint of one fold, from which training resumes.
 
@@ -50,16 +54,47 @@ class Checkpoints:
 
 
 def save_weights(file, variables: dict, recalibrated_stats: dict) -> None:
-    """Writes `{"params", "batch_stats"}` and the recalibrated statistics as one msgpack file."""
+    """Writes `{"params", "batch_stats"}` and the recalibrated statistics as one msgpack file.
+
+    Raises:
+      WeightsError: a leaf holds NaN or infinity.
+    """
     weights = {**variables, "recalibrated_stats": recalibrated_stats}
     weights = serialization.to_state_dict(jax.tree.map(np.asarray, weights))
+    check_weights(weights, file)
     file = epath.Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(serialization.msgpack_serialize(weights))
 
 
 def load_weights(file) -> tuple[dict, dict]:
-    """Reads a file of `save_weights`: `(variables, recalibrated_stats)`."""
+    """Reads a file of `save_weights`: `(variables, recalibrated_stats)`.
+
+    Raises:
+      WeightsError: a leaf is no array of floats, or holds NaN or infinity.
+    """
     weights = serialization.msgpack_restore(epath.Path(file).read_bytes())
+    check_weights(weights, file)
     variables = {name: weights[name] for name in ("params", "batch_stats")}
     return variables, weights["recalibrated_stats"]
+
+
+def check_weights(weights, file) -> None:
+    """Refuses weights (any tree) that are no finite floats.
+
+    Args:
+      weights: leaves are arrays.
+      file: where they lie, for the message.
+
+    Raises:
+      WeightsError: names the file and the first such leaf.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(weights):
+        name, dtype = jax.tree_util.keystr(path), getattr(leaf, "dtype", type(leaf).__name__)
+        if not jax.numpy.issubdtype(dtype, np.floating):
+            raise WeightsError(f"{file}: the weights {name} are {dtype}, not floats")
+        bad = int(leaf.size - np.isfinite(leaf).sum())
+        if bad:
+            raise WeightsError(
+                f"{file}: {bad} of the {leaf.size} weights {name} are NaN or infinite"
+            )

@@ -18,7 +18,7 @@ import numpy as np
 
 from fer_jax import uncertainty
 from fer_jax.data.clips import Clips, batches, padded_parts
-from fer_jax.tasks.base import Task
+from fer_jax.tasks.base import NonFiniteOutputError, Task, check_finite
 from fer_jax.training import parallel
 from fer_jax.training.program import Program, Run, stack, unstack
 
@@ -122,7 +122,7 @@ def make_evaluate(program: Program, mc_samples: int) -> Callable:
         stored = again = predict_logits(program, variables, clips, part)
         if recalibrated is not variables:
             again = predict_logits(program, recalibrated, clips, part)
-        return [
+        results = [
             {
                 "stored": np.asarray(task.probabilities(stored[index])),
                 "recalibrated": np.asarray(task.probabilities(again[index])),
@@ -132,8 +132,23 @@ def make_evaluate(program: Program, mc_samples: int) -> Callable:
             else {}
             for index, own in enumerate(part)
         ]
+        for result, run, own in zip(results, runs, part, strict=True):
+            _check_result(result, run, [clips.clip_ids[index] for index in own])
+        return results
 
     return evaluate
+
+
+def _check_result(result: dict, run: Run, names: list[str]) -> None:
+    """Raises `NonFiniteOutputError` that names the fold, the inference mode and the clips."""
+    for mode, outputs in result.items():
+        try:
+            check_finite(outputs, names)
+        except NonFiniteOutputError as error:
+            raise NonFiniteOutputError(
+                f"{run.fold.name}, inference mode {mode}: {error}. Train again with a lower "
+                f"--config.optimizer.learning_rate and another --workdir"
+            ) from error
 
 
 def _make_draw_samples(program: Program, mc_samples: int) -> Callable:

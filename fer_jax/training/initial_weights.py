@@ -165,6 +165,9 @@ def convert(weights: dict[str, np.ndarray], variables: dict, source: str = "") -
         listed = "; ".join(f"{kind}: {_listed(names)}" for kind, names in faults.items() if names)
         raise PretrainedError(f"the weights {source} do not fit the backbone. {listed}")
     arrays = [np.asarray(given[name], np.float32) for name in wanted]
+    for name, array in zip(wanted, arrays, strict=True):
+        if not np.isfinite(array).all():
+            raise PretrainedError(f"the weights {name} of {source} hold NaN or infinity")
     arrays = [array.transpose(2, 3, 1, 0) if array.ndim == 4 else array for array in arrays]
     return jax.tree_util.tree_unflatten(tree, arrays)
 

@@ -41,7 +41,8 @@ def summarise(probabilities) -> Summary:
       ValueError: they are no probabilities, but logits for example.
     """
     samples = np.asarray(probabilities, np.float64)
-    if (samples < 0).any() or (np.abs(samples.sum(-1) - 1) > _ROUNDING).any():
+    sums = samples.sum(-1)  # NaN and infinity are refused by name elsewhere
+    if np.isfinite(sums).all() and ((samples < 0).any() or (np.abs(sums - 1) > _ROUNDING).any()):
         raise ValueError(
             "probabilities must be at least 0 and add up to 1 over the last axis: take the softmax "
             "of logits first"
@@ -49,5 +50,6 @@ def summarise(probabilities) -> Summary:
     mean = samples.mean(0)
     total = entropy(mean)
     votes = samples.argmax(-1) == mean.argmax(-1)
+    votes = np.where(np.isnan(total), np.nan, votes)  # NaN agrees with nothing
     information = np.maximum(total - entropy(samples).mean(0), 0.0)
     return Summary(mean, samples.var(0), total, information, votes.mean(0))

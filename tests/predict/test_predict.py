@@ -152,6 +152,28 @@ def test_bad_clips_are_named_and_the_rest_is_predicted(predictor, tmp_path):
         assert line.startswith("skipped: ") and line.count(name) == 1 and "\n" not in line
 
 
+def test_window_without_an_answer_is_named(predictor, tmp_path):
+    respond = predictor.predict
+
+    def broken(landmarks, **options):
+        summary = respond(landmarks, **options)
+        if landmarks[..., 0].mean() > 600:
+            summary.mean[0, 1] = np.nan
+        return summary
+
+    predictor.predict = broken
+    paths, said = [write_faces(tmp_path / "a.csv"), write_faces(tmp_path / "b.csv", x=700)], []
+    table = api.predict_clips(predictor, paths, say=said.append)
+    assert table["clip"].unique().tolist() == [str(paths[0])]
+    (line,) = said
+    assert line.startswith(f"skipped: {paths[1]}: the window 0.00 to 1.00 s has no answer: ")
+
+
+def test_nan_is_no_threshold(predictor, tmp_path):
+    with pytest.raises(ValueError, match="threshold is not a number"):
+        api.predict_clips(predictor, write_faces(tmp_path / "a.csv"), threshold=float("nan"))
+
+
 def test_messages_go_to_stderr_by_default(predictor, tmp_path, capsys):
     table = api.predict_clips(predictor, [tmp_path / "missing.mp4"])
     assert table.empty and list(table) == columns(CLASSES)
@@ -386,7 +408,16 @@ def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "argument", ["--mc-samples=0", "--window=-1", "--stride=x", "--fps=inf", "--width=-5", "--any"]
+    "argument",
+    [
+        "--mc-samples=0",
+        "--window=-1",
+        "--stride=x",
+        "--fps=inf",
+        "--width=-5",
+        "--any",
+        "--threshold=nan",
+    ],
 )
 def test_wrong_options_are_refused(argument, capsys):
     with pytest.raises(SystemExit, match="2"):

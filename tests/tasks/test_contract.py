@@ -16,7 +16,7 @@ from fer_jax.plotting.panel import SURE, UNSURE
 from fer_jax.predict import annotate, tables
 from fer_jax.predict.windows import columns
 from fer_jax.tasks import TASKS
-from fer_jax.tasks.base import NO_FACE
+from fer_jax.tasks.base import NO_FACE, NonFiniteOutputError, check_finite
 from tests.finished_runs import PREPARED
 from tests.legible import check_legible
 from tests.tasks.drawn_clip import clip, picture, share
@@ -93,6 +93,36 @@ def test_row_has_the_columns_of_the_task(name):
     assert not said["abstained"] and row(name, ALWAYS)["abstained"]
     assert blank["label"] == NO_FACE and blank["abstained"] is True
     assert np.isnan([blank[each] for each in names]).all()
+
+
+@every_task
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_row_is_never_made_of_nan(name, bad):
+    task, names = TASKS[name], NAMES[name]
+    for place in (0, -1):  # of one output in one sample
+        samples = samples_of(name)
+        samples[place, 0, place] = bad
+        with np.errstate(all="ignore"):
+            summary = task.summarise(samples)
+        with pytest.raises(NonFiniteOutputError, match="NaN or infinite for this window"):
+            task.row(summary, names, threshold_of(name, 0.5))
+
+
+@pytest.mark.parametrize("name", ["classification", "action_units"])
+def test_nan_agrees_with_nothing(name):
+    summary = TASKS[name].summarise(np.full((4, 2, 3), np.nan))
+    assert all(np.isnan(values).all() for values in summary)
+
+
+def test_check_finite_names_the_clips():
+    outputs, names = np.zeros((2, 8, 3)), [f"clip{index}" for index in range(8)]
+    check_finite(outputs, names)
+    outputs[1, 2, 0], outputs[0, 5] = np.nan, np.inf
+    with pytest.raises(NonFiniteOutputError, match="infinite for clip2, clip5$"):
+        check_finite(outputs, names)
+    outputs[:] = np.nan
+    with pytest.raises(NonFiniteOutputError, match="clip3, clip4 and 3 more$"):
+        check_finite(outputs, names)
 
 
 @every_task

@@ -9,6 +9,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from flax import serialization
 
 import fer_jax
 from fer_jax.data.model_inputs import model_inputs
@@ -254,6 +255,43 @@ def test_weights_survive_their_file(tmp_path, variables):
     loaded, stats = checkpoint.load_weights(tmp_path / "new" / "w.msgpack")
     assert_same(loaded, variables)
     assert_same(stats, variables["batch_stats"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("part", ["params", "batch_stats", "recalibrated_stats"])
+def test_weights_that_are_no_numbers_are_refused_by_name(damaged, variables, value, part):
+    folder = damaged()
+    tree = {**variables, "recalibrated_stats": variables["batch_stats"]}
+    tree = jax.tree.map(np.array, tree)
+    name = "scale" if part == "params" else "mean"
+    tree[part]["data_norm"][name][3] = value
+    stats = tree.pop("recalibrated_stats")
+    message = rf"1 of the \d+ weights .*{part}.*data_norm.*{name}.* are NaN or infinite"
+    with pytest.raises(checkpoint.WeightsError, match=message):
+        checkpoint.save_weights(folder / "weights.msgpack", tree, stats)
+    flat = serialization.msgpack_serialize({**tree, "recalibrated_stats": stats})
+    (folder / "weights.msgpack").write_bytes(flat)
+    with pytest.raises(ValueError, match=message):
+        fer_jax.load_model(folder)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, bool, np.float16, np.float64, np.complex64])
+def test_weights_of_another_kind_are_refused_by_name(damaged, variables, dtype):
+    folder = damaged()
+    tree = jax.tree.map(np.array, {**variables, "recalibrated_stats": variables["batch_stats"]})
+    tree["params"]["head"]["bias"] = tree["params"]["head"]["bias"].astype(dtype)
+    (folder / "weights.msgpack").write_bytes(serialization.msgpack_serialize(tree))
+    with pytest.raises(ValueError, match=rf"head.*bias.*{np.dtype(dtype)}"):
+        fer_jax.load_model(folder)
+
+
+def test_predictor_names_the_clip_without_an_answer(bundle, make_clips):
+    clips = make_clips().landmarks[:3].copy()
+    clips[1, 0, ::2] = 1e38  # finite, and too large for the network
+    predictor = fer_jax.load_model(bundle)
+    for predict in (predictor.deterministic, lambda x: predictor.predict(x, mc_samples=2)):
+        with pytest.raises(ValueError, match="NaN or infinite for clip 1 of the batch$"):
+            predict(clips)
 
 
 def test_reference_graph_survives_the_bundle(tmp_path):

@@ -15,8 +15,9 @@ from fer_jax.data.folds import Fold
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import NonFiniteOutputError
 from fer_jax.training import loop, parallel, program
-from fer_jax.training.evaluate import predict_logits
+from fer_jax.training.evaluate import make_evaluate, predict_logits
 from tests.quick import quick
 
 TASK = TASKS["classification"]
@@ -291,6 +292,21 @@ def test_fit_with_a_nan_loss_names_step_batch_and_clips(setting):
     assert "the loss is nan at step" in text
     assert "of 2; its first clips: clip0" in text and "learning_rate" in text
     assert not saved  # the epoch that went wrong
+
+
+def test_evaluation_names_the_clips_without_an_answer(setting):
+    states = setting.states()
+    stats = jax.tree.map(lambda leaf: leaf, states.batch_stats)
+    stats["layer1"]["temporal_norm"]["mean"] += jnp.nan
+    evaluate = make_evaluate(setting.program, 2)
+    runs, part = [program.Run(setting.folds[0], 0)], [np.arange(18, 24)]
+    evaluate(states.variables, setting.clips, runs, {"evaluation": part})
+    message = "fold00, inference mode stored: .* for clip018, .*, clip022 and 1 more"
+    with pytest.raises(NonFiniteOutputError, match=message):
+        evaluate(
+            {"params": states.params, "batch_stats": stats}, setting.clips, runs,
+            {"evaluation": part},
+        )  # fmt: skip
 
 
 def test_check_finite_names_the_first_bad_step(make_clips):

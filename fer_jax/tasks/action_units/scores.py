@@ -31,8 +31,9 @@ def summarise_units(probabilities) -> Summary:
         votes += (one > PRESENT) == (mean > PRESENT)
     total = _event_entropy(mean)
     return Summary(
-        mean, variance, total, np.maximum(total - within, 0.0), votes / len(probabilities)
-    )
+        mean, variance, total, np.maximum(total - within, 0.0),
+        np.where(np.isnan(mean), np.nan, votes / len(probabilities)),
+    )  # fmt: skip
 
 
 def _event_entropy(p: np.ndarray) -> np.ndarray:

@@ -11,7 +11,15 @@ import optax
 
 from fer_jax.faces.labels import PRESENT
 from fer_jax.tasks.action_units.scores import NO_UNIT, present_units, summarise_units, unsure_units
-from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames, reason_of
+from fer_jax.tasks.base import (
+    NO_FACE,
+    UNCERTAINTY,
+    Column,
+    Task,
+    check_finite,
+    over_frames,
+    reason_of,
+)
 
 _OF_A_UNIT = ("std", *UNCERTAINTY, "abstained")
 
@@ -50,6 +58,7 @@ class ActionUnits(Task):
         return [*units, "label", *(f"{name}_{unit}" for name in _OF_A_UNIT for unit in units)]
 
     def row(self, summary, units, thresholds) -> dict:
+        check_finite(summary.mean, ["this window"])
         row, present = {}, []
         for index, (unit, threshold) in enumerate(zip(units, thresholds, strict=True)):
             one = {name: float(values[0, index]) for name, values in summary._asdict().items()}

@@ -9,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fer_jax.tasks.base import NO_FACE, UNCERTAINTY, Column, Task, over_frames, reason_of
+from fer_jax.tasks.base import (
+    NO_FACE,
+    UNCERTAINTY,
+    Column,
+    Task,
+    check_finite,
+    over_frames,
+    reason_of,
+)
 from fer_jax.uncertainty.summaries import summarise
 
 
@@ -43,6 +51,7 @@ class Classification(Task):
         return [*classes, "label", *UNCERTAINTY]
 
     def row(self, summary, classes, threshold) -> dict:
+        check_finite(summary.mean, ["this window"])
         entropy = max(0.0, float(summary.entropy[0]))
         row = {name: float(p) for name, p in zip(classes, summary.mean[0], strict=True)}
         return row | {

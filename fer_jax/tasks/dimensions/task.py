@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fer_jax.faces import emotion_ratings
-from fer_jax.tasks.base import NO_FACE, Column, Task, over_frames, reason_of
+from fer_jax.tasks.base import NO_FACE, Column, Task, check_finite, over_frames, reason_of
 from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE, summarise_dimensions
 
 _ABSOLUTE = 2.0  # weight of the absolute error beside the squared one (equation 2's `a`)
@@ -48,6 +48,7 @@ class Dimensions(Task):
         return [*names, "label", *around, "uncertainty"]
 
     def row(self, summary, names, threshold) -> dict:
+        check_finite(summary.mean, ["this window"])
         mean, deviation = summary.mean[0], summary.variance[0] ** 0.5
         low, high = (ends[0] for ends in summary.interval())
         columns = {"": mean, "std_": deviation, "low_": low, "high_": high}
