@@ -239,14 +239,14 @@ def main() -> None:
     people = people_of(clips)
     console = Console()
     console.print(f"people: {', '.join(person.name for person in people)}")
-    table = Table(title="every ordered pair of people, 640 x 360 pixels")
+    table = Table(title="every pair of people, 640 x 360 pixels")
     for column in ("scene", "method", "people", "tracks", "switches", "mixtures", "found", "fps"):
         left = column in ("scene", "method")
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for name, scene_of in SCENES.items():
         for method in (tracked, nearest_box):
             count = Count()
-            for pair in itertools.permutations(range(len(people)), 2):
+            for pair in itertools.combinations(range(len(people)), 2):
                 scene = scene_of(*pair)
                 images = list(draw(scene, people))
                 start = time.perf_counter()

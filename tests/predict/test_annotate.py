@@ -23,7 +23,7 @@ def row(label="happiness", chance=0.7, abstained=False, start=0.0, end=1.0):
     return {
         "clip": "clip.mp4", "start": start, "end": end, **probabilities, "label": label,
         "entropy": float(-(p * np.log(p)).sum()), "mutual_information": 0.1, "agreement": 0.93,
-        "frames": 20, "abstained": abstained,
+        "frames": 20, "abstained": abstained, "reason": "unsure" if abstained else "", "person": 1,
     }  # fmt: skip
 
 
@@ -129,3 +129,37 @@ def test_file_that_cannot_be_written_is_named(tmp_path):
         annotate.draw_clip(
             source, table(row()), CLASSES, None, spool, annotate=tmp_path / "file" / "out.mp4"
         )
+
+
+def test_every_person_is_drawn_and_named(tmp_path):
+    places = {1: [150, 150], 2: [450, 150]}
+    faces = {n: (MEAN_FACE * 60 + place).astype(np.float32) for n, place in places.items()}
+    spool = io.BytesIO()
+    for index in range(20):
+        pickle.dump((index / 10, (index + 1) / 10, faces), spool)
+    spool.seek(0)
+    source = Source("clip.mp4", (), lambda: iter([picture(640, 360)] * 20), 10.0, 640, 20)
+    starts = (0.0, 1.0)
+    rows = [
+        row(start=start, end=start + 1, abstained=n == 2) | {"person": n, "face_size": 100.0 / n}
+        for start in starts
+        for n in faces
+    ]
+    content = pd.DataFrame(rows, columns=columns(CLASSES))
+    content.attrs["faces"] = [1, 2, 1, 2]
+    files = {"annotate": tmp_path / "out.mp4", "figure": tmp_path / "out.png"}
+    annotate.draw_clip(source, content, CLASSES, 1.2, spool, **files)
+    image = cv2.cvtColor(cv2.VideoCapture(str(files["annotate"])).read()[1], cv2.COLOR_BGR2RGB)
+    left, right = image[:, :300], image[:, 300:640]
+    assert share(left, annotate.SURE) > 0.002 > 4 * share(left, annotate.UNSURE)
+    assert share(right, annotate.UNSURE) > 0.002 > 4 * share(right, annotate.SURE)
+    bare = annotate.draw_frame(picture(640, 360), faces[1], rows[0], CLASSES, 1.2)
+    assert (image[40:75, 80:600] < 50).all(-1).mean() > 0.05  # the grounds of two names
+    assert not (bare[40:75, 80:600] < 50).all(-1).any()
+    one = tmp_path / "one.png"
+    spool.seek(0)
+    alone = content[content["person"] == 1].reset_index(drop=True)
+    alone.attrs["faces"] = [1, 1]
+    annotate.draw_clip(source, alone, CLASSES, 1.2, spool, figure=one)
+    heights = [cv2.imread(str(file)).shape[0] for file in (files["figure"], one)]
+    assert heights[0] == pytest.approx(2 * heights[1], rel=0.05)

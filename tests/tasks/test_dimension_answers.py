@@ -112,10 +112,11 @@ def test_trail_fades_into_the_past():
 
 
 def test_row_knows_the_seconds_before_it():
-    rows = [row(start=0.5 * n) for n in range(12)]
-    before = [len(one["before"]) for one in annotate._with_trails(rows)]
+    seen: list = []
+    rows = [annotate._with_trail(row(start=0.5 * n), seen) for n in range(12)]
+    before = [len(one["before"]) for one in rows]
     assert before == [0, 1, 2, 3, 4, 5, 6, 6, 6, 6, 6, 6]  # three seconds
-    assert annotate._with_trails(rows)[8]["before"][0]["start"] == 1.0
+    assert rows[8]["before"][0]["start"] == 1.0
 
 
 def test_panel_of_one_dimension_fits():
