@@ -9,6 +9,7 @@ import pandas as pd
 from fer_jax.compare import figure
 from fer_jax.experiments import report
 from fer_jax.tasks import report_lines
+from fer_jax.tasks.csv_cells import save_csv
 from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE
 from fer_jax.tasks.report_lines import number
 
@@ -50,7 +51,7 @@ def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
         environment=", ".join(f"{name} {value}" for name, value in report.environment().items()),
     )
     (out / "compare.md").write_text(markdown(rows) + notes)
-    pd.json_normalize(rows, sep="_").to_csv(out / "compare.csv", index=False)
+    save_csv(pd.json_normalize(rows, sep="_"), out / "compare.csv")
     figure.comparison(rows).savefig(out / "compare.png")
 
 

@@ -1,20 +1,31 @@
 """The bundle: a folder with a trained model and everything needed to use it.
 
-`model.json` describes the model, `weights.msgpack` holds its arrays.
+`model.json` describes the model, `weights.msgpack` holds its arrays. `model.json` also has the
+SHA-256 of both: of the file of weights, and of its own content in a canonical form.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import json
+import os
+import pathlib
+import sys
+from collections.abc import Callable
 
 import numpy as np
 from etils import epath
 
+from fer_jax.experiments import schema
+from fer_jax.experiments.schema import BundleFields, FileError
 from fer_jax.faces.landmarks import ALIGNED, Framing, Graph
-from fer_jax.training.checkpoint import load_weights, save_weights
+from fer_jax.machine import write_whole
+from fer_jax.training.checkpoint import parse_weights, serialise_weights
 
 VERSION = 1
+MAX_WEIGHT_BYTES = 2**32
 _MODEL, _WEIGHTS = "model.json", "weights.msgpack"
 
 
@@ -44,23 +55,15 @@ class InputSpec:
     framing: Framing = ALIGNED
 
     @classmethod
-    def from_json(cls, info: dict) -> InputSpec:
-        """Reads the fields of `model.json`; older bundles lack those with a default."""
-        optional = ("frames_per_second", "crop_size", "prepared_size")
-        graph = info["graph"]
-        return cls(
-            frames=info["frames"],
-            frame_rule=info["frame_rule"],
-            features=info["features"],
-            graph=Graph(
-                np.asarray(graph["edges"], np.int32),
-                np.asarray(graph["reference_shape"], np.float32),
-                graph["mode"],
-            ),
-            window_seconds=info["window_seconds"],
-            framing=Framing(**info.get("framing", {})),
-            **{name: info[name] for name in optional if name in info},
+    def from_fields(cls, info: BundleFields) -> InputSpec:
+        """Takes the fields of `model.json`."""
+        own = {each.name: getattr(info, each.name) for each in dataclasses.fields(cls)}
+        graph = Graph(
+            np.asarray(info.graph.edges, np.int32),
+            np.asarray(info.graph.reference_shape, np.float32),
+            info.graph.mode,
         )
+        return cls(**own | {"graph": graph, "framing": Framing(**info.framing.model_dump())})
 
     def to_json(self) -> dict:
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
@@ -123,7 +126,7 @@ class Bundle:
         """
         path = epath.Path(path)
         path.mkdir(parents=True, exist_ok=True)
-        save_weights(path / _WEIGHTS, self.variables, self.recalibrated_stats)
+        weights = serialise_weights(self.variables, self.recalibrated_stats, path / _WEIGHTS)
         content = {
             "bundle_version": VERSION,
             "name": self.name,
@@ -134,7 +137,20 @@ class Bundle:
             "threshold": self.threshold,
             **dataclasses.asdict(self.record),
         }
-        (path / _MODEL).write_text(json.dumps(content, indent=1) + "\n")
+        content["sha256"] = {_WEIGHTS: _sum(weights), _MODEL: _own(content)}
+        text = json.dumps(content, indent=1) + "\n"
+        for file, data in ((path / _WEIGHTS, weights), (path / _MODEL, text.encode())):
+            if "://" in os.fspath(file):
+                file.write_bytes(data)
+            else:
+                write_whole(pathlib.Path(file), data)
+
+
+def _own(content: dict) -> str:
+    """SHA-256 of the content of `model.json`, however it is formatted."""
+    content = {name: value for name, value in content.items() if name != "sha256"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return _sum(text.encode("utf-8", "surrogatepass"))
 
 
 def is_bundle(path) -> bool:
@@ -142,48 +158,86 @@ def is_bundle(path) -> bool:
     return (epath.Path(path) / _MODEL).exists()
 
 
-def read_bundle(path) -> Bundle:
+def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
     """Reads a bundle of this or an older version.
 
     Args:
       path: directory, local or any that etils can read.
+      say: takes a note on an older bundle, one line; default: prints to stderr.
 
     Raises:
       FileNotFoundError: there is no bundle.
-      ValueError: the bundle is damaged or of a newer version.
+      ValueError: the bundle is damaged, its fields make no sense, or it is of a newer version.
     """
     path = epath.Path(path)
+    say = say or functools.partial(print, file=sys.stderr)
     for file in (_MODEL, _WEIGHTS):
         if not (path / file).exists():
             raise FileNotFoundError(
                 f"{path} is not a model bundle (it holds no {file}): give the folder model/ of a "
                 "run, e.g. runs/NAME/model"
             )
+        _check_inside(path, file)
     try:
-        info = json.loads((path / _MODEL).read_text())
-        version = info["bundle_version"]
-        if version <= VERSION:
-            return _parsed(info, *load_weights(path / _WEIGHTS))
-    except Exception as error:
+        content = schema.read_json(path / _MODEL)
+        version = content.get("bundle_version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > VERSION:
+            raise FileError(f"{path} was written by a newer fer_jax (bundle {version}): update")
+        info = schema.check(BundleFields, content)
+        weights = schema.read_bytes(path / _WEIGHTS, MAX_WEIGHT_BYTES)
+        if info.sha256 is None:
+            say(f"note: the bundle {path} has no checksums, so damage to its numbers goes unseen")
+        else:
+            _check_sums(info.sha256, {_MODEL: _own(content), _WEIGHTS: _sum(weights)})
+        return _parsed(info, *parse_weights(weights, path / _WEIGHTS))
+    except FileError:
+        raise
+    except Exception as error:  # msgpack and NumPy raise many kinds
         raise damaged(path, error) from error
-    raise ValueError(f"{path} was written by a newer fer_jax (bundle {version}): update")
+
+
+def _check_inside(path, file: str) -> None:
+    """Refuses a file that is a link to somewhere outside its bundle."""
+    if "://" in os.fspath(path):
+        return
+    folder, target = (os.path.realpath(each) for each in (path, path / file))
+    if not target.startswith(os.path.join(folder, "")):
+        raise FileError(f"{path / file} is a link out of its bundle: copy the file itself there")
+
+
+def _sum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _check_sums(wanted: dict[str, str], found: dict[str, str]) -> None:
+    """Compares checksums by file.
+
+    Raises:
+      ValueError: names the file that has changed since it was written.
+    """
+    for file, own in found.items():
+        if wanted.get(file) != own:
+            raise ValueError(
+                f"{file} is not as it was written; without the field sha256 of {_MODEL} it is "
+                "read as it is"
+            )
 
 
 def damaged(path, error: Exception) -> ValueError:
     """Makes the error for a bundle with damaged files."""
-    return ValueError(f"the bundle {path} is damaged ({error}): copy it again")
+    return FileError(f"the bundle {path} is damaged ({error}): copy it again")
 
 
-def _parsed(info: dict, variables: dict, recalibrated_stats: dict) -> Bundle:
-    threshold = info["threshold"]
+def _parsed(info: BundleFields, variables: dict, recalibrated_stats: dict) -> Bundle:
+    threshold = info.threshold
     return Bundle(
-        name=info["name"],
-        task=info.get("task", "classification"),
-        model=dict(info["model"]),
-        classes=tuple(info["classes"]),
-        spec=InputSpec.from_json(info),
+        name=info.name,
+        task=info.task,
+        model=info.model,
+        classes=tuple(info.classes),
+        spec=InputSpec.from_fields(info),
         variables=variables,
         recalibrated_stats=recalibrated_stats,
         threshold=tuple(threshold) if isinstance(threshold, list) else threshold,
-        record=Record(*(info.get(name, {}) for name in ("metrics", "dataset", "config"))),
+        record=Record(info.metrics, info.dataset, info.config),
     )

@@ -14,7 +14,9 @@ from fer_jax import __version__
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
 from fer_jax.experiments.workdir import Workdir
+from fer_jax.machine import write_whole
 from fer_jax.tasks import TASKS, evaluation
+from fer_jax.tasks.csv_cells import save_csv
 from fer_jax.training.epoch_log import read_history
 
 
@@ -62,13 +64,13 @@ def write(
     }
     # JSON has no NaN (e.g. the interval of a single fold)
     valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
-    workdir.metrics.write_text(json.dumps(valid, indent=1) + "\n")
-    task.report.table(clips, folds, evaluated).to_csv(workdir.predictions, index=False)
+    write_whole(workdir.metrics, json.dumps(valid, indent=1) + "\n")
+    save_csv(task.report.table(clips, folds, evaluated), workdir.predictions)
     figures = _figures(task.report, clips, evaluated, content, curves, history, own_figures)
     captions = _save_figures(workdir, figures)
     found = f"{len(np.unique(evaluated.indices))} of {len(clips)} {clips.kind} evaluated"
     text = _report(config, clips, content, found, task.report.lines(content), captions)
-    workdir.report.write_text(text)
+    write_whole(workdir.report, text)
     return valid
 
 

@@ -10,6 +10,7 @@ import tempfile
 import pandas as pd
 from rich.console import Console
 
+from fer_jax.machine import printable
 from fer_jax.predict import load, sources
 from fer_jax.predict.api import join_tables, reported
 from fer_jax.predict.options import Options
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     console = Console(stderr=True)
     try:
         targets = drawn_files(options)
-        predictor = load.load_model(options.bundle)
+        predictor = load.load_model(options.bundle, functools.partial(_say, console))
         columns(predictor.classes, predictor.task)
     except (OSError, ValueError) as error:
         return _failed(console, error)
@@ -54,12 +55,16 @@ def run(options: argparse.Namespace) -> int:
             save_table(table, options.out)
         except OSError as error:
             return _failed(console, f"{options.out} cannot be written: {error}")
-        console.print(f"saved: {options.out}", markup=False, highlight=False, soft_wrap=True)
+        _say(console, f"saved: {options.out}")
     return 130 if stopped else 0
 
 
+def _say(console: Console, text, style: str | None = None) -> None:
+    console.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 def _failed(console: Console, text) -> int:
-    console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+    _say(console, f"error: {text}", "red")
     return 1
 
 
@@ -69,8 +74,7 @@ def _predict_all(predictor, options, targets, console: Console, tables: list) ->
 
     @functools.cache  # every line once
     def say(text: str) -> None:
-        style = "yellow" if text.startswith("skipped") else None
-        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        _say(console, text, "yellow" if text.startswith("skipped") else None)
 
     warn_of_threshold(predictor, how, "--threshold", say)
     with Progress(console, transient=True) as progress:
@@ -98,16 +102,16 @@ def _predict_one(
         if not predictor.is_compiled(options.mc_samples):
             work.update(figures="compiling the network")
 
-    work.restart(f"reading {path.name}")
+    work.restart(f"reading {printable(path.name)}")
     source = sources.open_source(predictor, path, options, say)
-    work.restart(f"reading {path.name}", source.announced or None)
+    work.restart(f"reading {printable(path.name)}", source.announced or None)
     with tempfile.TemporaryFile() as spool:
         table = predict_source(
             predictor, source, options, say, advance, before_window, spool if target else None
         )
         work.update(figures=rate())
         if target:
-            work.restart(f"drawing {path.name}", work.done)
+            work.restart(f"drawing {printable(path.name)}", work.done)
             spool.seek(0)
             _draw(predictor, source, table, options, target, spool, advance, say)
     return table

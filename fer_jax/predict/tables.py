@@ -9,8 +9,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from fer_jax.machine import printable, write_whole
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NO_FACE, Column
+from fer_jax.tasks.csv_cells import save_csv
 
 _FORMATS = (".csv", ".json")
 _ROWS_SHOWN = 60
@@ -66,20 +68,19 @@ def save_table(table: pd.DataFrame, path: pathlib.Path) -> None:
     Raises:
       OSError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".json":
-        table.to_json(path, orient="records", indent=1, double_precision=15)
+        write_whole(path, table.to_json(orient="records", indent=1, double_precision=15))
     else:
-        table.to_csv(path, index=False)
+        save_csv(table, path)
 
 
 def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classification") -> None:
     """Prints the predictions, rounded; a narrow terminal gets the most important columns only."""
     terminal = Console()
     width = terminal.width if terminal.is_terminal else _PIPE_WIDTH
-    names = {path: pathlib.Path(path).name for path in table["clip"].unique()}
+    names = {path: printable(pathlib.Path(path).name) for path in table["clip"].unique()}
     if len(set(names.values())) < len(names):
-        names = {path: path for path in names}
+        names = {path: printable(path) for path in names}
     columns = TASKS[task].terminal_columns(classes, width - max(map(len, names.values())))
     shown = Table(header_style="bold", caption_style="default")
     shown.add_column("clip")

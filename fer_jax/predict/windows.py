@@ -230,6 +230,7 @@ def predict_source(
       ClipProblem: no frame shows a face.
     """
     rows, tracks = [], []
+    clip = os.fsencode(source.path).decode("utf-8", "backslashreplace")  # tables take UTF-8 only
     frames = _watched(source.frames, advance, spool)
     for row, track in predict_windows(
         predictor,
@@ -239,7 +240,7 @@ def predict_source(
         width=source.width,
         before_window=before_window,
     ):
-        rows.append({"clip": source.path} | row)
+        rows.append({"clip": clip} | row)
         tracks.append(track)
     if not any(row["frames"] for row in rows):
         raise ClipProblem("no face in it")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import pathlib
 
 import jax
 import numpy as np
-from etils import epath
 from flax import serialization
+
+from fer_jax.machine import write_whole
 
 
 class WeightsError(ValueError):
@@ -59,24 +61,57 @@ def save_weights(file, variables: dict, recalibrated_stats: dict) -> None:
     Raises:
       WeightsError: a leaf holds NaN or infinity.
     """
+    data = serialise_weights(variables, recalibrated_stats, file)
+    write_whole(pathlib.Path(file), data)
+
+
+def serialise_weights(variables: dict, recalibrated_stats: dict, file) -> bytes:
+    """Makes the content of a file of weights, with a checksum; errors name `file`."""
     weights = {**variables, "recalibrated_stats": recalibrated_stats}
     weights = serialization.to_state_dict(jax.tree.map(np.asarray, weights))
     check_weights(weights, file)
-    file = epath.Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(serialization.msgpack_serialize(weights))
+    return serialization.msgpack_serialize({**weights, "sha256": _digest(weights)})
 
 
 def load_weights(file) -> tuple[dict, dict]:
     """Reads a file of `save_weights`: `(variables, recalibrated_stats)`.
 
     Raises:
-      WeightsError: a leaf is no array of floats, or holds NaN or infinity.
+      OSError, WeightsError: the file is missing or damaged, see `parse_weights`.
     """
-    weights = serialization.msgpack_restore(epath.Path(file).read_bytes())
+    return parse_weights(pathlib.Path(file).read_bytes(), file)
+
+
+def parse_weights(data: bytes, file) -> tuple[dict, dict]:
+    """Reads the content of a file of weights: `(variables, recalibrated_stats)`.
+
+    Raises:
+      WeightsError: it is damaged, or a leaf is no array of finite floats; the message names `file`.
+    """
+    try:
+        weights = serialization.msgpack_restore(data)
+        found = weights.pop("sha256", None)  # older files have none
+        names = sorted(weights)
+    except Exception as error:  # of msgpack and NumPy, many kinds
+        raise WeightsError(f"{file} is damaged: it is no file of weights ({error})") from error
+    if names != ["batch_stats", "params", "recalibrated_stats"]:
+        raise WeightsError(f"{file} is damaged: it holds {', '.join(map(repr, names[:5]))}")
     check_weights(weights, file)
-    variables = {name: weights[name] for name in ("params", "batch_stats")}
-    return variables, weights["recalibrated_stats"]
+    if found is not None and found != _digest(weights):
+        raise WeightsError(f"{file} is damaged: its weights are not as they were written")
+    return {name: weights[name] for name in ("params", "batch_stats")}, weights[
+        "recalibrated_stats"
+    ]
+
+
+def _digest(weights) -> str:
+    """SHA-256 of the names, shapes and values of all leaves."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(weights):
+        name = f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}"
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
 
 
 def check_weights(weights, file) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import itertools
 import json
+import os
 import pathlib
 import sys
 import types
@@ -169,6 +170,18 @@ def test_window_without_an_answer_is_named(predictor, tmp_path):
     assert line.startswith(f"skipped: {paths[1]}: the window 0.00 to 1.00 s has no answer: ")
 
 
+def test_clip_may_have_any_name(monkeypatch, predictor, tmp_path, capsys):
+    names = ("=1+1.csv", "\x1b[31mred.csv", "two\nlines.csv", os.fsdecode(b"latin\xe9.csv"))
+    clips = [write_faces(tmp_path / "a.csv").rename(tmp_path / name) for name in names]
+    monkeypatch.chdir(tmp_path)
+    for out in ("t.csv", "t.json"):
+        assert run(monkeypatch, predictor, *(clip.name for clip in clips), "--out", out) == 0
+    captured = capsys.readouterr()
+    assert "\x1b[31m" not in captured.out + captured.err
+    found = pd.read_csv("t.csv")["clip"].unique().tolist()
+    assert found == ["'=1+1.csv", "\\x1b[31mred.csv", "two\\nlines.csv", "latin\\xe9.csv"]
+
+
 def test_nan_is_no_threshold(predictor, tmp_path):
     with pytest.raises(ValueError, match="threshold is not a number"):
         api.predict_clips(predictor, write_faces(tmp_path / "a.csv"), threshold=float("nan"))
@@ -327,7 +340,7 @@ def test_no_frames_give_no_rows(crop_predictor):
 
 
 def run(monkeypatch, predictor, *arguments):
-    monkeypatch.setattr("fer_jax.predict.load.load_model", lambda path: predictor)
+    monkeypatch.setattr("fer_jax.predict.load.load_model", lambda path, say: predictor)
     return predict.main(["bundle", *map(str, arguments)])
 
 

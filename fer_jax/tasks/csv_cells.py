@@ -1,0 +1,37 @@
+"""Tables as CSV files that a spreadsheet takes for text and numbers, never for formulas."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from typing import TYPE_CHECKING
+
+from fer_jax.machine import printable, write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FORMULA = ("=", "+", "-", "@")  # first characters that make a cell a formula
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def save_csv(table: pd.DataFrame, file: pathlib.Path) -> None:
+    """Writes a table in one step; numbers keep all digits.
+
+    Text that a spreadsheet would run as a formula, such as a clip called =A1.mp4, gets an
+    apostrophe in front, and control characters are escaped; numbers stay as they are.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    safe = table.rename(columns=_quoted)
+    for name in safe.select_dtypes(exclude=["number", "bool"]).columns:
+        safe[name] = safe[name].map(_quoted)
+    write_whole(file, safe.to_csv(index=False))
+
+
+def _quoted(cell):
+    if not isinstance(cell, str):
+        return cell
+    cell = _CONTROL.sub(lambda found: printable(found[0]), cell)
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
