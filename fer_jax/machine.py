@@ -3,9 +3,54 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
 from collections.abc import Iterator
+
+
+class FileError(ValueError):
+    """A file cannot be used; the message names it, says why and what to do."""
+
+
+class StorageError(RuntimeError):
+    """A file cannot be read or written; the message names it, says why and what to do."""
+
+
+_REMEDIES = {
+    (errno.ENOSPC, errno.EDQUOT): "free some space",
+    (errno.EFBIG,): "raise the limit of file sizes",
+    (errno.EROFS, errno.EACCES, errno.EPERM): "name a place that you may write to",
+    (errno.EIO,): "the disk may be failing: copy what is there to another one",
+    (errno.ENOTDIR, errno.EEXIST, errno.EISDIR): "a file is where a folder belongs: name another",
+    (errno.ENAMETOOLONG,): "name a shorter one",
+    (errno.EMFILE, errno.ENFILE): "raise the limit of open files",
+}
+
+
+def storage_error(error: OSError, then: str = "then start the same command again") -> StorageError:
+    """Makes one line of a failure of the storage: which file, why, and what to do.
+
+    Args:
+      error: any error of reading or writing a file.
+      then: what to do afterwards.
+    """
+    file = "a file" if error.filename is None else printable(os.fsdecode(error.filename))
+    reason = printable(error.strerror or error)
+    remedies = (text for codes, text in _REMEDIES.items() if error.errno in codes)
+    remedy = next(remedies, "make it readable and writable")
+    return StorageError(f"{file}: {reason}: {remedy}, {then}")
+
+
+@contextlib.contextmanager
+def naming(file) -> Iterator[None]:
+    """Adds the name of a file to errors of the storage that lack it, as those of a full disk do."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, os.fspath(file)) from error
+        raise
 
 
 def usable_cores() -> int:
@@ -27,10 +72,11 @@ def whole_file(file: pathlib.Path) -> Iterator[pathlib.Path]:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.stem}.partial{file.suffix}")
     try:
-        yield partial
-        with partial.open("rb+") as written:
-            os.fsync(written.fileno())  # on the disk before the name is
-        partial.replace(file)
+        with naming(file):
+            yield partial
+            with partial.open("rb+") as written:
+                os.fsync(written.fileno())  # on the disk before the name is
+            partial.replace(file)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink()

@@ -51,7 +51,7 @@ class Progress:
     def __exit__(self, *error) -> None:
         if self.bars is None:
             self._ended.set()
-            self._heartbeat.join()
+            self._heartbeat.join(timeout=1.0)  # it may be blocked by whoever reads its lines
         else:
             self.bars.stop()
 
@@ -126,6 +126,11 @@ class Work:
         if self._first is None or self._last[0] <= self._first[0]:
             return None
         return (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
+
+    @property
+    def console(self) -> Console:
+        """Where its progress is shown."""
+        return self._progress.console
 
     def update(self, done: int | None = None, figures: str | None = None) -> None:
         """Sets the number of steps done, and figures to show with them."""

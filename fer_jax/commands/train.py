@@ -18,19 +18,23 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from fer_jax.experiments import configs
+from fer_jax.machine import printable
 
 
 def main(arguments: list[str] | None = None, prog: str = "python run.py") -> int:
-    """Runs the command line; returns the exit code."""
+    """Runs the command line.
+
+    Returns:
+      The exit code: 0, 1 after a failure, 2 for a wrong command line or config, 130 if interrupted.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     own = _flags([prog, *arguments])
     if any(each.lstrip("-") in ("h", "help", "helpfull") for each in arguments):
         print(_help(own, prog))
         return 0
     _parse(own, [prog, *arguments])
-    logging.set_verbosity(logging.WARNING)  # Orbax logs every step of a save
-    _run(own.config, own.workdir or f"runs/{own.config.name}", own.compilation_cache)
-    return 0
+    logging.set_verbosity(logging.WARNING)
+    return _run(own.config, own.workdir or f"runs/{own.config.name}", own.compilation_cache)
 
 
 def _flags(argv: list[str]) -> flags.FlagValues:
@@ -68,9 +72,19 @@ def _help(own: flags.FlagValues, prog: str) -> str:
     return "\n".join([usage, "", __doc__.format(prog=prog), "options:", *texts])
 
 
-def _run(config, workdir: str, cache: str | None) -> None:
+class UsageError(SystemExit):
+    """Ends the program with exit code 2, after it printed what is wrong."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.code = 2
+        print(text, file=sys.stderr)
+
+
+def _run(config, workdir: str, cache: str | None) -> int:
     from fer_jax.experiments import report
     from fer_jax.experiments.run import FAILURES, keep_compiled
+    from fer_jax.experiments.setup import SetupError
     from fer_jax.experiments.workdir import Workdir
     from fer_jax.systems import run
 
@@ -78,11 +92,14 @@ def _run(config, workdir: str, cache: str | None) -> None:
     try:
         metrics = run(config, workdir)
     except FAILURES as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {printable(error)}", file=sys.stderr)
+        return 2 if isinstance(error, SetupError) else 1
     except KeyboardInterrupt:
-        sys.exit("\ninterrupted: the same command resumes from the last checkpoint")
+        print("\ninterrupted: the same command resumes from the last checkpoint", file=sys.stderr)
+        return 130
     print("\n".join(report.headline(config.task, metrics)))
-    print(f"report: {Workdir(pathlib.Path(workdir)).report}")
+    print(f"report: {printable(Workdir(pathlib.Path(workdir)).report)}")
+    return 0
 
 
 def _parse(own: flags.FlagValues, argv: list[str]) -> None:
@@ -93,13 +110,14 @@ def _parse(own: flags.FlagValues, argv: list[str]) -> None:
     except flags.Error as error:
         reason = str(error).splitlines()[-1].strip()
         # a config that raises is quoted with its exception's class
-        sys.exit("error: " + re.sub(r"^\w+Error: ", "--config: ", reason))
+        raise UsageError("error: " + re.sub(r"^\w+Error: ", "--config: ", reason)) from error
     except OSError as error:
-        sys.exit(f"error: --config cannot be loaded: {str(error).splitlines()[-1].strip()}")
+        reason = str(error).splitlines()[-1].strip()
+        raise UsageError(f"error: --config cannot be loaded: {reason}") from error
     except (AttributeError, KeyError, TypeError) as error:
-        sys.exit(f"error: --config {_explain(error)}")
+        raise UsageError(f"error: --config {_explain(error)}") from error
     if len(rest) > 1:
-        sys.exit(f"error: unknown argument {rest[1]!r}: flags begin with --")
+        raise UsageError(f"error: unknown argument {rest[1]!r}: flags begin with --")
 
 
 def _explain(error: Exception) -> str:
@@ -133,10 +151,10 @@ def _with_path(argv: list[str]) -> list[str]:
                 path = configs.find(name if equals else argv[index])
             except configs.ConfigNotFoundError as error:
                 # the list comes first: the error stays in sight below it
-                sys.exit(f"{error.known}\n\nerror: {error}")
+                raise UsageError(f"{error.known}\n\nerror: {error}") from error
             argv[index] = f"{flag}={path}" if equals else path
     if not found:
-        sys.exit(
+        raise UsageError(
             _misspelt(argv[1:])
             or f"{configs.listing()}\n\nerror: name a config, e.g. {argv[0]} --config "
             "stbln_synthetic"

@@ -169,7 +169,8 @@ def compare(options: argparse.Namespace) -> None:
             failed.append(f"{config.name} is left out: {error}")
             console.print(failed[-1], markup=False, soft_wrap=True)
         except KeyboardInterrupt:
-            sys.exit("\ninterrupted: the same command continues from the last checkpoint")
+            print("\ninterrupted: the same command resumes", file=sys.stderr)
+            sys.exit(130)
     if not rows:
         sys.exit("error: no experiment could be run")
     console.print(tables.markdown(rows), soft_wrap=True, markup=False)

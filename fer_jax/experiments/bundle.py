@@ -19,9 +19,9 @@ import numpy as np
 from etils import epath
 
 from fer_jax.experiments import schema
-from fer_jax.experiments.schema import BundleFields, FileError
+from fer_jax.experiments.schema import BundleFields
 from fer_jax.faces.landmarks import ALIGNED, Framing, Graph
-from fer_jax.machine import write_whole
+from fer_jax.machine import FileError, write_whole
 from fer_jax.training.checkpoint import parse_weights, serialise_weights
 
 VERSION = 1

@@ -14,7 +14,7 @@ from fer_jax import __version__
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
 from fer_jax.experiments.workdir import Workdir
-from fer_jax.machine import write_whole
+from fer_jax.machine import FileError, whole_file, write_whole
 from fer_jax.tasks import TASKS, evaluation
 from fer_jax.tasks.csv_cells import save_csv
 from fer_jax.training.epoch_log import read_history
@@ -40,8 +40,8 @@ def write(
     import pandas as pd  # slow to import: not before a run is trained
 
     task = TASKS[config.task]
-    results = [dict(np.load(workdir.result(fold.name))) for fold in folds]
-    history = pd.DataFrame(read_history(workdir.log))
+    results = [workdir.load_result(fold.name) for fold in folds]
+    history = pd.DataFrame(_history(workdir, folds))
     # without dropout the one sample is the stored mode again
     modes = [
         mode
@@ -74,6 +74,22 @@ def write(
     return valid
 
 
+def _history(workdir: Workdir, folds: list[Fold]) -> list[dict]:
+    """Rows of the log of epochs.
+
+    Raises:
+      FileError: a fold has none.
+    """
+    rows = read_history(workdir.log)
+    for fold in folds:
+        if not any(row["fold"] == fold.name for row in rows):
+            raise FileError(
+                f"{workdir.log} has no epochs of {fold.name}: restore it from a copy, or delete "
+                f"{workdir.result(fold.name)}, and the same command makes both again"
+            )
+    return rows
+
+
 def _figures(report, clips, evaluated, content, curves, history, own_figures) -> Iterator[tuple]:
     """Yields names, figures and captions: of the task, the learning curves, of the network."""
     from fer_jax.plotting.curves import learning_curves
@@ -92,7 +108,8 @@ def _save_figures(workdir: Workdir, figures: Iterable[tuple]) -> dict[str, str]:
     captions = {}
     for name, figure, caption in figures:
         file = workdir.figure(name)
-        figure.savefig(file)
+        with whole_file(file) as partial:
+            figure.savefig(partial)
         captions[file.relative_to(workdir.path).as_posix()] = caption
     return captions
 

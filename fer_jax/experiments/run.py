@@ -17,9 +17,10 @@ from fer_jax.data.clips import Clips
 from fer_jax.data.load import NotPreparedError
 from fer_jax.experiments import report
 from fer_jax.experiments.setup import Experiment, SetupError, fresh_states
-from fer_jax.experiments.workdir import WorkdirError
+from fer_jax.experiments.workdir import Workdir, WorkdirError
 from fer_jax.experiments.write_bundle import write_bundle
 from fer_jax.installation import NotInstalledError
+from fer_jax.machine import FileError, StorageError, printable
 from fer_jax.progress import Progress
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NonFiniteOutputError
@@ -29,7 +30,7 @@ from fer_jax.training.program import Run, compile_ahead, unstack
 # What may stop an experiment; each message says what to do.
 FAILURES = (
     SetupError, WorkdirError, NotPreparedError, NotInstalledError, loop.NonFiniteLossError,
-    NonFiniteOutputError, checkpoint.WeightsError,
+    NonFiniteOutputError, checkpoint.WeightsError, FileError, StorageError,
 )  # fmt: skip
 MEMORY_SHARE = 0.8  # of a device's memory, for runs side by side
 
@@ -66,7 +67,7 @@ def run_experiment(
     """
     _describe(experiment, console)
     runs = _make_runs(experiment)
-    pending = [run for run in runs if not experiment.workdir.result(run.fold.name).exists()]
+    pending = [run for run in runs if not _is_done(experiment.workdir, run, console)]
     if len(pending) < len(runs):
         console.print(f"done before: {', '.join(r.fold.name for r in runs if r not in pending)}")
     with Progress(console) as progress:
@@ -89,6 +90,29 @@ def run_experiment(
         write_bundle(experiment, runs[-1].fold.name, metrics)
         work.finish()
     return metrics
+
+
+def _is_done(workdir: Workdir, run: Run, console: Console) -> bool:
+    """Tells whether a fold has results and weights; damaged ones are removed, to be made again."""
+    name = run.fold.name
+    if not workdir.result(name).exists():
+        return False
+    try:
+        results = workdir.load_result(name)
+        chosen = run.fold.evaluation
+        if len(chosen) and len(results["evaluation_stored"]) != len(chosen):
+            raise FileError(f"{workdir.result(name)} is of other clips")
+        checkpoint.load_weights(workdir.weights(name))
+    except (FileError, checkpoint.WeightsError, KeyError, OSError) as error:
+        say_line(console, f"{error}: {name} is evaluated again")
+        workdir.result(name).unlink()
+        return False
+    return True
+
+
+def say_line(console: Console, text: str) -> None:
+    """Prints one line as it is, however long."""
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _describe(experiment: Experiment, console: Console) -> None:
@@ -204,7 +228,8 @@ def _run_group(experiment: Experiment, runs: list[Run], progress: Progress, star
     )
     states = fresh_states(program, clips, [run.seed for run in runs], experiment.start.variables)
     files = experiment.workdir.training("-".join(ends))
-    states, histories = loop.fit(program, states, clips, runs, schedule, files, after_epoch)
+    say = functools.partial(say_line, progress.console)
+    states, histories = loop.fit(program, states, clips, runs, schedule, files, after_epoch, say)
     work.update(config.train.epochs, "evaluating")
     evaluate_runs(experiment, runs, states)
     work.update(figures=_figures(histories))
@@ -240,10 +265,8 @@ def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
             for part in parts
             for name, value in results[part][index].items()
         }
-        file = experiment.workdir.result(run.fold.name)
-        partial = file.with_suffix(f".partial{file.suffix}")
-        np.savez_compressed(partial, train_memory_bytes=experiment.memory, **arrays)
-        partial.rename(file)  # a run counts as done only when its file is complete
+        arrays["train_memory_bytes"] = np.array(experiment.memory)
+        experiment.workdir.save_result(run.fold.name, arrays)
 
 
 def _own_figures(experiment: Experiment, draw: Callable) -> Callable:

@@ -10,14 +10,10 @@ from typing import Annotated, Any, Literal
 import pydantic
 from etils import epath
 
-from fer_jax.machine import printable
+from fer_jax.machine import FileError, printable
 
 MAX_JSON_BYTES = 2**24
 _MAX_NUMBER, _MAX_ITEMS, _MAX_DEPTH = 2**16, 4096, 8  # of the fields of a network
-
-
-class FileError(ValueError):
-    """A file cannot be used; the message names it, says why and what to do."""
 
 
 def _one_line(text: str) -> str:
@@ -151,16 +147,25 @@ class ConfigFields(_Fields):
     data_fingerprint: str
 
 
+Widths = list[Annotated[int, pydantic.Field(ge=1, le=_MAX_NUMBER)]]
+Positive = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+
+
 class StageFields(_Fields):
     """A line of `search.jsonl`: a stage of a search."""
 
     model_config = pydantic.ConfigDict(strict=True, extra="allow", hide_input_in_errors=True)
 
     stage: Annotated[int, pydantic.Field(ge=1)]
-    topology: Annotated[
-        list[Annotated[int, pydantic.Field(ge=1, le=_MAX_NUMBER)]], pydantic.Field(min_length=1)
-    ]
-    loss: Annotated[float, pydantic.Field(ge=0)]
+    topology: Annotated[Widths, pydantic.Field(min_length=1)]
+    parent: Widths
+    kept: Widths
+    loss: Positive
+    decision: str
+    params_total: int
+    params_without_U: int
+    seconds: Positive
+    compile_seconds: Positive
 
 
 def check(schema: type[_Fields], content) -> _Fields:

@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 
 from fer_jax.data import crops
 from fer_jax.data.clips import Clips
-from fer_jax.machine import write_whole
+from fer_jax.experiments import schema
+from fer_jax.machine import FileError, whole_file, write_whole
 from fer_jax.training.loop import Files
 
 _LOG = "metrics.jsonl"
@@ -68,6 +69,28 @@ class Workdir:
         """Results of a fold for the report; a fold is done when this file exists."""
         return self.path / "folds" / f"{fold}.npz"
 
+    def save_result(self, fold: str, arrays: dict[str, np.ndarray]) -> None:
+        """Saves the results of a fold, with a checksum; the fold is done then."""
+        with whole_file(self.result(fold)) as file:
+            np.savez_compressed(file, sha256=np.array(_checksum(arrays)), **arrays)
+
+    def load_result(self, fold: str) -> dict[str, np.ndarray]:
+        """Reads the results of a fold.
+
+        Raises:
+          FileError: they are missing or damaged.
+        """
+        try:
+            # opened here: NumPy leaves the file of a damaged archive open
+            with self.result(fold).open("rb") as file, np.load(file) as archive:
+                arrays = dict(archive)
+            if str(arrays.pop("sha256", "")) != _checksum(arrays):
+                raise ValueError("it is not as it was written")
+        except Exception as error:  # zip files and NumPy raise many kinds
+            reason = str(error).strip().partition("\n")[0]
+            raise FileError(f"{self.result(fold)} is damaged ({reason})") from error
+        return arrays
+
     def weights(self, fold: str) -> pathlib.Path:
         """Weights that a fold was evaluated with."""
         return self.path / "folds" / f"{fold}.msgpack"
@@ -83,6 +106,15 @@ class Workdir:
     def search_weights(self, topology: tuple[int, ...]) -> pathlib.Path:
         """Weights of a stage of a search."""
         return self.path / "search" / "weights" / f"{'-'.join(map(str, topology))}.msgpack"
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _files(workdir: pathlib.Path, logs: pathlib.Path, group: str) -> Files:
@@ -119,10 +151,17 @@ def claim(workdir: Workdir, config: ConfigDict, clips: Clips) -> Workdir:
     content = json.dumps(own, indent=1, default=list) + "\n"
     file = workdir.config
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, content)
         return workdir
-    old, new = json.loads(file.read_text()), json.loads(content)
+    try:
+        old = schema.read_json(file)
+        schema.check(schema.ConfigFields, old)
+    except ValueError as error:
+        raise WorkdirError(
+            f"{file} is damaged ({error}), so nothing tells what the run in {workdir} is: name "
+            f"another --workdir, or delete it"
+        ) from error
+    new = json.loads(content)
     if old == new:
         return workdir
     if gone := _removed_fields(old, new):

@@ -122,17 +122,24 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     Raises:
       SetupError, data.load.NotPreparedError, WorkdirError: before training.
       training.loop.NonFiniteLossError: while training.
+      machine.StorageError, machine.FileError: a file cannot be read or written, or is damaged.
     """
     import time
 
     from rich.console import Console
 
     from fer_jax.experiments.run import run_experiment
+    from fer_jax.machine import storage_error
 
     started, console = time.perf_counter(), console or Console()
-    experiment = prepare(config, workdir)
-    if searches(config):
-        from fer_jax.systems.st_bln import search
+    try:
+        experiment = prepare(config, workdir)
+        if searches(config):
+            from fer_jax.systems.st_bln import search
 
-        return search.run_search(experiment, console)
-    return run_experiment(experiment, find(config.model.name).figures, console, started)
+            return search.run_search(experiment, console)
+        return run_experiment(experiment, find(config.model.name).figures, console, started)
+    except BrokenPipeError:
+        raise  # nobody reads the output any more
+    except OSError as error:
+        raise storage_error(error, "then start the same command again, which resumes") from error

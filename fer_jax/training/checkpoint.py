@@ -1,15 +1,20 @@
-"""What training saves: checkpoints to resume from (Orbax), and files of weights."""
+"""What training saves: checkpoints to resume from, and files of weights."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import pathlib
+import sys
+from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
-from fer_jax.machine import write_whole
+from fer_jax.machine import printable, write_whole
 
 
 class WeightsError(ValueError):
@@ -17,42 +22,72 @@ class WeightsError(ValueError):
 
 
 class Checkpoints:
-    """The last checkpoint of one fold, from which training resumes.
+    """The last two checkpoints of one fold, from which training resumes.
+
+    A checkpoint is one file, `EPOCH.msgpack`: the SHA-256 of the rest, then state and history.
 
     Args:
-      directory: created when missing; each checkpoint replaces the one before.
+      directory: of the files.
+      say: takes each message, one line; default: prints to stderr.
     """
 
-    def __init__(self, directory):
-        import orbax.checkpoint as ocp  # slow to import, and prediction does without
-
-        self._ocp = ocp
-        options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
-        self._manager = ocp.CheckpointManager(pathlib.Path(directory).absolute(), options=options)
+    def __init__(self, directory, say: Callable[[str], None] | None = None):
+        self._directory = pathlib.Path(directory)
+        self._say = say or functools.partial(print, file=sys.stderr)
 
     def save(self, epoch: int, state, history: list[dict]) -> None:
-        """Saves a state (any pytree) and the history that led to it."""
-        args = self._ocp.args
-        items = args.Composite(state=args.StandardSave(state), history=args.JsonSave(history))
-        self._manager.save(epoch, args=items)
+        """Saves a state (any pytree) and the history that led to it.
+
+        Raises:
+          OSError: it cannot be written; the checkpoints before stay.
+        """
+        state = serialization.to_state_dict(jax.tree.map(np.asarray, state))
+        content = {"state": state, "history": json.dumps(history)}
+        data = serialization.msgpack_serialize(content)
+        write_whole(self._file(epoch), hashlib.sha256(data).digest() + data)
+        for old in self._epochs()[2:]:
+            self._file(old).unlink()
 
     def restore(self, state) -> tuple[object, list[dict]]:
-        """Returns the saved state and history, or `(state, [])` when there is none.
+        """Returns the last state and history that are whole, or `(state, [])` when there are none.
 
         Args:
           state: a fresh state of the same structure.
         """
-        epoch = self._manager.latest_step()
-        if epoch is None:
-            return state, []
-        args = self._ocp.args
-        abstract = jax.tree.map(self._ocp.utils.to_shape_dtype_struct, state)
-        items = args.Composite(state=args.StandardRestore(abstract), history=args.JsonRestore())
-        saved = self._manager.restore(epoch, args=items)
-        return saved["state"], list(saved["history"])
+        epochs = self._epochs()
+        for epoch in epochs:
+            file = self._file(epoch)
+            try:
+                return _parse_checkpoint(file.read_bytes(), state)
+            except OSError:
+                raise
+            except Exception as error:  # of msgpack and Flax, many kinds
+                reason = printable((str(error).strip() or type(error).__name__).splitlines()[0])
+                self._say(f"the checkpoint {file} is damaged ({reason[:200]}) and is removed")
+                file.unlink()
+        if epochs:
+            self._say(f"{self._directory} has no other checkpoint: training begins anew")
+        return state, []
 
-    def close(self) -> None:
-        self._manager.close()
+    def _file(self, epoch: int) -> pathlib.Path:
+        return self._directory / f"{epoch}.msgpack"
+
+    def _epochs(self) -> list[int]:
+        """Epochs of the checkpoints, the last one first."""
+        names = [file.stem for file in self._directory.glob("*.msgpack")]
+        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+
+
+def _parse_checkpoint(data: bytes, state) -> tuple[object, list[dict]]:
+    """Reads the content of a checkpoint: state, of the structure of `state`, and history."""
+    if hashlib.sha256(data[32:]).digest() != data[:32]:
+        raise ValueError("it is not as it was written")
+    content = serialization.msgpack_restore(data[32:])
+    restored = serialization.from_state_dict(state, content["state"])
+    shapes = [[np.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (state, restored)]
+    if shapes[0] != shapes[1]:
+        raise ValueError("it is of another network")
+    return jax.tree.map(jnp.asarray, restored), json.loads(content["history"])
 
 
 def save_weights(file, variables: dict, recalibrated_stats: dict) -> None:
@@ -108,6 +143,7 @@ def _digest(weights) -> str:
     """SHA-256 of the names, shapes and values of all leaves."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(weights):
+        leaf = np.asarray(leaf)
         name = f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}"
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(leaf).tobytes())
@@ -126,7 +162,7 @@ def check_weights(weights, file) -> None:
     """
     for path, leaf in jax.tree_util.tree_leaves_with_path(weights):
         name, dtype = jax.tree_util.keystr(path), getattr(leaf, "dtype", type(leaf).__name__)
-        if not jax.numpy.issubdtype(dtype, np.floating):
+        if not jnp.issubdtype(dtype, np.floating):
             raise WeightsError(f"{file}: the weights {name} are {dtype}, not floats")
         bad = int(leaf.size - np.isfinite(leaf).sum())
         if bad:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
+import os
 import pathlib
+import sys
+import time
+from collections.abc import Callable
 
 from fer_jax.installation import needs
-from fer_jax.machine import write_whole
+from fer_jax.machine import FileError, naming, write_whole
+
+_FLUSH_SECONDS = 10.0
 
 
 class EpochLog:
@@ -17,38 +25,115 @@ class EpochLog:
       tensorboard: folder, with one subfolder per fold.
       fold: name of the fold.
       history: rows of the epochs before the checkpoint.
+      say: takes a message, one line, if TensorBoard fails; default: prints to stderr.
     """
 
     def __init__(
-        self, file: pathlib.Path, tensorboard: pathlib.Path, fold: str, history: list[dict]
+        self,
+        file: pathlib.Path,
+        tensorboard: pathlib.Path,
+        fold: str,
+        history: list[dict],
+        say: Callable[[str], None] | None = None,
     ):
-        with needs("train"):
-            from tensorboardX import SummaryWriter
-
         self._file, self._fold = file, fold
         kept = [row for row in read_history(file) if row["fold"] != fold]
         lines = [json.dumps(row) + "\n" for row in kept]
         lines += [json.dumps({"fold": fold, **row}) + "\n" for row in history]
         write_whole(self._file, "".join(lines))
-        self._writer = SummaryWriter(str(tensorboard / fold), purge_step=len(history) + 1)
+        self._events = Events(tensorboard / fold, len(history) + 1, say)
 
     def write(self, row: dict) -> None:
-        with self._file.open("a") as file:
+        with naming(self._file), self._file.open("a") as file:
             file.write(json.dumps({"fold": self._fold, **row}) + "\n")
-        for name, value in row.items():
-            if name not in ("epoch", "seconds"):
-                self._writer.add_scalar(name, value, row["epoch"])
+        values = {name: each for name, each in row.items() if name not in ("epoch", "seconds")}
+        self._events.write(row["epoch"], values)
 
     def close(self) -> None:
-        self._writer.close()
+        self._events.close()
+
+
+class Events:
+    """Scalars for TensorBoard, written at once: no thread or queue may keep a run from ending.
+
+    The log is a convenience: if its folder fails, a message says so and the run goes on.
+
+    Args:
+      folder: of the event files.
+      first: epoch from which on TensorBoard drops what an interrupted run wrote.
+      say: takes the message; default: prints to stderr.
+    """
+
+    def __init__(self, folder: pathlib.Path, first: int, say: Callable[[str], None] | None = None):
+        with needs("train"):
+            from tensorboardX import event_file_writer, summary
+            from tensorboardX.proto import event_pb2
+        self._protocol, self._scalar = event_pb2, summary.scalar
+        self._folder, self._writer, self._flushed = folder, None, 0.0
+        self._say = say or functools.partial(print, file=sys.stderr)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._writer = event_file_writer.EventsWriter(str(folder / "events"), f".{os.getpid()}")
+        except OSError as error:
+            self._give_up(error)
+        session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._add(event_pb2.Event(step=first, session_log=session))
+
+    def write(self, epoch: int, values: dict[str, float]) -> None:
+        """Writes the scalars of an epoch."""
+        for name, value in values.items():
+            self._add(self._protocol.Event(step=epoch, summary=self._scalar(name, value)))
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self._do(lambda writer: writer.flush())
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        self._do(lambda writer: writer.close())
+        self._writer = None
+
+    def _add(self, event) -> None:
+        event.wall_time = time.time()
+        self._do(lambda writer: writer.write_event(event))
+
+    def _do(self, action: Callable) -> None:
+        if self._writer is None:
+            return
+        try:
+            action(self._writer)
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        if self._writer is not None:
+            with contextlib.suppress(OSError):  # it still has what could not be written
+                self._writer._py_recordio_writer.close()
+        self._writer = None
+        self._say(
+            f"{self._folder} cannot be written ({error.strerror or error}): TensorBoard shows no "
+            "more of this run, which goes on"
+        )
 
 
 def read_history(file: pathlib.Path) -> list[dict]:
-    """Reads the rows of an epoch log, skipping lines that a kill cut short."""
+    """Reads the rows of an epoch log; a last line that a kill cut short is dropped.
+
+    Raises:
+      FileError: another line is no row of such a log.
+    """
+    lines = file.read_bytes().splitlines() if file.exists() else []
     rows = []
-    for line in file.read_text().splitlines() if file.exists() else ():
+    for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
+            row = json.loads(line)
+            if not isinstance(row["fold"], str) or not isinstance(row["epoch"], int):
+                raise ValueError
+            row["seconds"] = float(row["seconds"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if number == len(lines):
+                break
+            raise FileError(
+                f"{file} is damaged: line {number} is no row of a log of epochs. Remove this line; "
+                "the curves of the report then lack its epoch"
+            ) from error
+        rows.append(row)
     return rows

@@ -71,6 +71,7 @@ def fit(
     schedule: Schedule,
     files: Files,
     after_epoch: Callable[[Histories], None],
+    say: Callable[[str], None] | None = None,
 ) -> tuple[TrainState, Histories]:
     """Trains R runs side by side, resuming from their last checkpoint if there is one.
 
@@ -80,6 +81,7 @@ def fit(
       schedule: epochs, evaluations and checkpoints.
       files: where checkpoints and logs go.
       after_epoch: called with the histories after each epoch.
+      say: takes messages on damaged files, one line each; default: prints to stderr.
 
     Returns:
       The last states, with the weights of the best epoch if the schedule selects it, and the
@@ -89,12 +91,12 @@ def fit(
       NonFiniteLossError: see `check_finite`.
     """
     with contextlib.ExitStack() as opened:
-        saved = opened.enter_context(contextlib.closing(checkpoint.Checkpoints(files.checkpoints)))
+        saved = checkpoint.Checkpoints(files.checkpoints, say)
         states, histories = saved.restore(states)
         histories = histories or [[] for _ in runs]
         files.log.parent.mkdir(parents=True, exist_ok=True)
         logs = [
-            EpochLog(files.log, files.tensorboard, run.fold.name, history)
+            EpochLog(files.log, files.tensorboard, run.fold.name, history, say)
             for run, history in zip(runs, histories, strict=True)
         ]
         for log in logs:

@@ -59,7 +59,7 @@ def test_train_parses_each_command_line_anew(monkeypatch):
     """One process may train several experiments: no flag is left from the call before."""
     seen = []
     monkeypatch.setattr(
-        train, "_run", lambda config, workdir, cache: seen.append((config, workdir))
+        train, "_run", lambda config, workdir, cache: seen.append((config, workdir)) or 0
     )
     assert commands.main(["train", "--config", "stbln_afew", "--config.train.epochs=3"]) == 0
     assert train.main(["--config=stbln_afew", "--workdir", "elsewhere"]) == 0
@@ -94,11 +94,14 @@ AFEW = ("--config", "stbln_afew")
         ),
     ],
 )
-def test_train_refuses_before_any_work(arguments, words, tmp_path, monkeypatch):
+def test_train_refuses_before_any_work(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(SystemExit) as ended:
-        train.main([*arguments, "--workdir", str(tmp_path / "run")])
-    message = str(ended.value.code)
+    try:
+        code = train.main([*arguments, "--workdir", str(tmp_path / "run")])
+    except SystemExit as ended:
+        code = ended.code
+    message = capsys.readouterr().err.strip()
+    assert code == (1 if "not prepared" in message else 2)
     known, _, last = message.rpartition("\n")
     assert last.startswith("error: ") and all(word in message for word in words)
     assert not known or "stbln_afew  " in known  # a list of configs

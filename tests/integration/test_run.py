@@ -129,7 +129,7 @@ def test_command_killed_and_interrupted_resumes_to_same_numbers(
     wait_for_epochs(process, tmp_path, min(done + 2, EPOCHS - 1))
     process.send_signal(signal.SIGINT)
     shown, _ = process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "interrupted: the same command resumes from the last checkpoint" in shown
     assert "Traceback" not in shown
 

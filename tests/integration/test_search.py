@@ -154,7 +154,10 @@ def test_non_finite_loss_names_the_stage(prepared, tmp_path):
 def test_rows_of_another_search_are_refused(prepared, tmp_path):
     config = small_config(prepared, **{"search.epochs": 1, "train.epochs": 1})
     systems.prepare(config, tmp_path)
-    row = {"stage": 1, "topology": [3], "loss": 1.0}
+    numbers = dict.fromkeys(("loss", "seconds", "compile_seconds"), 1.0)
+    numbers |= {"params_total": 9, "params_without_U": 9}
+    row = {"stage": 1, "topology": [3], "parent": [], "kept": [3], "decision": "new layer"}
+    row |= numbers
     (tmp_path / "search.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(WorkdirError, match=r"has \{3\} in stage 1, .* trains \{2\}"):
         train(config, tmp_path)

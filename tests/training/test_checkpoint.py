@@ -1,7 +1,9 @@
 """Training checkpoints, the bundle and its errors; a bundle needs the core install only."""
 
 import json
+import os
 import pathlib
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from fer_jax.experiments import bundle as bundle_room
 from fer_jax.experiments.bundle import Bundle, InputSpec, Record
 from fer_jax.faces import landmarks
 from fer_jax.faces.landmarks import ALIGNED, Framing
+from fer_jax.machine import storage_error
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.training import checkpoint
 from tests.quick import quick
@@ -86,23 +89,80 @@ def test_checkpoint_restores_state_and_history(tmp_path, variables):
     rows = [{"epoch": 1, "train_loss": 0.1 + 0.2}, {"epoch": 2, "train_loss": 1e-17}]
     checkpoints.save(1, fresh, rows[:1])
     checkpoints.save(2, variables, rows)
-    checkpoints.close()
     again = checkpoint.Checkpoints(tmp_path / "fold")
     state, history = again.restore(fresh)
-    again.close()
     assert_same(state, variables)
     assert history == rows  # to the last bit
-    assert len([path for path in (tmp_path / "fold").iterdir() if path.is_dir()]) == 1
+    checkpoints = checkpoint.Checkpoints(tmp_path / "fold")
+    checkpoints.save(3, variables, rows)
+    assert sorted(os.listdir(tmp_path / "fold")) == ["2.msgpack", "3.msgpack"]
 
 
 def test_unfinished_checkpoint_is_ignored(tmp_path, variables):
     checkpoints = checkpoint.Checkpoints(tmp_path)
     checkpoints.save(1, variables, [{"epoch": 1}])
-    checkpoints.close()
-    (tmp_path / "2.orbax-checkpoint-tmp-1").mkdir()  # what a kill leaves
+    (tmp_path / "2.partial.msgpack").write_bytes(b"to")  # what a kill leaves
     again = checkpoint.Checkpoints(tmp_path)
     assert again.restore(jax.tree.map(np.zeros_like, variables))[1] == [{"epoch": 1}]
-    again.close()
+
+
+def flipped(data, seed):
+    data, rng = bytearray(data), np.random.default_rng(seed)
+    data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "empty", "text"])
+def test_earlier_checkpoint_is_taken_where_the_last_is_damaged(tmp_path, variables, how):
+    rows = [{"epoch": 1, "train_loss": 0.3}, {"epoch": 2, "train_loss": 0.2}]
+    fresh, said = jax.tree.map(np.zeros_like, variables), []
+    early = jax.tree.map(np.ones_like, variables)
+    checkpoints = checkpoint.Checkpoints(tmp_path / "whole")
+    checkpoints.save(1, early, rows[:1])
+    checkpoints.save(2, variables, rows)
+    for seed in range(8):
+        folder = shutil.copytree(tmp_path / "whole", tmp_path / f"{seed}")
+        data = (folder / "2.msgpack").read_bytes()
+        changed = {"flip": flipped(data, seed), "cut": data[: -1 - seed], "empty": b""}
+        (folder / "2.msgpack").write_bytes(changed.get(how, b"no checkpoint"))
+        checkpoints = checkpoint.Checkpoints(folder, said.append)
+        state, history = checkpoints.restore(fresh)
+        assert history == rows[:1]
+        assert_same(state, early)
+        checkpoints.save(2, variables, rows)
+        assert_same(checkpoints.restore(fresh)[0], variables)
+        (line,) = said
+        assert line.startswith(f"the checkpoint {folder}/2.msgpack is damaged (")
+        assert line.endswith("and is removed") and line.isprintable()
+        said.clear()
+
+
+def test_training_begins_anew_where_all_checkpoints_are_damaged(tmp_path, variables):
+    checkpoints = checkpoint.Checkpoints(tmp_path / "fold")
+    checkpoints.save(1, variables, [{"epoch": 1}])
+    (tmp_path / "fold" / "1.msgpack").write_bytes(b"\xff")
+    said, fresh = [], jax.tree.map(np.zeros_like, variables)
+    checkpoints = checkpoint.Checkpoints(tmp_path / "fold", said.append)
+    assert checkpoints.restore(fresh) == (fresh, [])
+    assert len(said) == 2 and said[1].endswith("has no other checkpoint: training begins anew")
+    checkpoints.save(1, variables, [{"epoch": 1}])
+
+
+def test_checkpoint_that_cannot_be_written_is_one_line(tmp_path, variables):
+    checkpoints = checkpoint.Checkpoints(tmp_path / "fold")
+    checkpoints.save(1, variables, [{"epoch": 1}])
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limit[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            checkpoints.save(2, variables, [{"epoch": 1}, {"epoch": 2}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    text = str(storage_error(caught.value))
+    assert text.isprintable() and text.startswith(f"{tmp_path}/fold/2.msgpack: File too large: ")
+    assert os.listdir(tmp_path / "fold") == ["1.msgpack"]
+    again = checkpoint.Checkpoints(tmp_path / "fold")
+    assert again.restore(jax.tree.map(np.zeros_like, variables))[1] == [{"epoch": 1}]
 
 
 # Bundle

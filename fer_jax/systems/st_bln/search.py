@@ -8,6 +8,7 @@ an interrupted run replays their losses and resumes the unfinished stage.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import time
 
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from fer_jax.data.folds import Fold
 from fer_jax.experiments import report
-from fer_jax.experiments.run import evaluate_runs
+from fer_jax.experiments.run import evaluate_runs, say_line
 from fer_jax.experiments.setup import Experiment, make_augmentation
 from fer_jax.experiments.workdir import Workdir, WorkdirError
 from fer_jax.experiments.write_bundle import write_bundle
@@ -151,12 +152,13 @@ def train_stage(setting: Experiment, stage: Stage, work: Work):
         (history,) = histories
         work.update(len(history), f"loss {history[-1]['train_loss']:.4f}")
 
+    say = functools.partial(say_line, work.console)
     schedule = loop.Schedule(
         stage.epochs, checkpoint_every_epochs=config.train.checkpoint_every_epochs
     )
     try:
         states, (history,) = loop.fit(
-            program, states, clips, [run], schedule, stage.files, after_epoch
+            program, states, clips, [run], schedule, stage.files, after_epoch, say
         )
     except loop.NonFiniteLossError as error:
         raise loop.NonFiniteLossError(f"stage {stage.index} {name}: {error}") from error

@@ -10,17 +10,32 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from fer_jax.data.folds import Fold
+from fer_jax.experiments import schema
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.installation import train_command
-from fer_jax.machine import write_whole
+from fer_jax.machine import FileError, whole_file, write_whole
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.systems.st_bln.growth import show
+from fer_jax.tasks.csv_cells import save_csv
 
 
 def read_rows(workdir: Workdir) -> list[dict]:
-    """Returns the finished stages of a search."""
-    file = workdir.search_rows
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    """Returns the finished stages of a search.
+
+    Raises:
+      FileError: a line is no stage.
+    """
+    file, rows = workdir.search_rows, []
+    for number, line in enumerate(file.read_bytes().splitlines() if file.exists() else (), 1):
+        try:
+            rows.append(json.loads(line))
+            schema.check(schema.StageFields, rows[-1])
+        except (ValueError, RecursionError) as error:
+            raise FileError(
+                f"{file} is damaged: line {number} is no stage of a search ({error}). Remove this "
+                "line and those below it, and the same command trains their stages again"
+            ) from error
+    return rows
 
 
 def write_rows(workdir: Workdir, rows: list[dict]) -> None:
@@ -35,8 +50,9 @@ def write_rows(workdir: Workdir, rows: list[dict]) -> None:
     table = pd.DataFrame(rows)
     for column in ("topology", "parent", "kept"):
         table[column] = ["-".join(map(str, cell)) for cell in table[column]]
-    table.to_csv(workdir.search_table, index=False)
-    growth_curve(rows).savefig(workdir.figure("growth"))
+    save_csv(table, workdir.search_table)
+    with whole_file(workdir.figure("growth")) as file:
+        growth_curve(rows).savefig(file)
 
 
 def line(row: dict) -> str:
@@ -83,10 +99,10 @@ def write(
       console: shows the command to retrain.
     """
     found = workdir.found_config
-    found.write_text(found_config(config, found))
+    write_whole(found, found_config(config, found))
     title, rest = workdir.report.read_text().split("\n", 1)
     lines = [title, "", *_section(config, rows, fold, found), "", "## The fine-tuned network", rest]
-    workdir.report.write_text("\n".join(lines))
+    write_whole(workdir.report, "\n".join(lines))
     console.print(
         f"found {show(config.model.widths)}; to train it from scratch under the full protocol:\n"
         f"{train_command()} --config {found}",
