@@ -105,14 +105,16 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
     check_network(config, network)
     clips = _load_clips(config, model_inputs.takes_crops(network))
     folds = _make_folds(config, clips)
+    own = Workdir(pathlib.Path(workdir))
+    claim(own, config, clips, write=False)  # refused before the work of building
     model = config.model.to_dict()
     module = make_network(network, model, len(clips.classes), clips.graph, config.data.frames)
     program = _make_program(config, module, clips, folds)
     shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
     start = _load_start(config, program, clips, shapes)
-    return Experiment(
+    experiment = Experiment(
         config=config,
-        workdir=claim(Workdir(pathlib.Path(workdir)), config, clips),
+        workdir=own,
         clips=hold_crops(clips, int(config.data.crops_in_memory_gb * 2**30)),
         folds=folds,
         program=program,
@@ -121,6 +123,8 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
         evaluate=make_evaluate(program, config.evaluation.mc_samples),
         start=start,
     )
+    claim(own, config, clips, write=True)
+    return experiment
 
 
 def check_network(config: ConfigDict, network: type[nn.Module]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
+import socket
+from collections.abc import Iterator
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -13,7 +17,7 @@ from ml_collections import ConfigDict
 from fer_jax.data import crops
 from fer_jax.data.clips import Clips
 from fer_jax.experiments import schema
-from fer_jax.machine import FileError, whole_file, write_whole
+from fer_jax.machine import FileError, printable, whole_file, write_whole
 from fer_jax.training.loop import Files
 
 _LOG = "metrics.jsonl"
@@ -139,8 +143,40 @@ def _fingerprint(clips: Clips) -> str:
     return digest.hexdigest()[:16]
 
 
-def claim(workdir: Workdir, config: ConfigDict, clips: Clips) -> Workdir:
+@contextlib.contextmanager
+def locked(workdir: Workdir) -> Iterator[None]:
+    """Keeps other processes out of a work directory while a run writes to it.
+
+    The lock ends with its process, however that ends.
+
+    Raises:
+      WorkdirError: another process has it; names its host and its id.
+    """
+    import filelock  # not for what only reads paths
+
+    lock, owner = filelock.FileLock(workdir.path / ".lock"), workdir.path / ".lock.owner"
+    try:
+        with lock.acquire(timeout=0):
+            write_whole(owner, f"process {os.getpid()} on {socket.gethostname()}")
+            try:
+                yield
+            finally:
+                owner.unlink(missing_ok=True)
+    except filelock.Timeout:
+        who = "another process"
+        with contextlib.suppress(OSError):
+            who = printable(owner.read_text(errors="replace")[:100]) or who
+        raise WorkdirError(
+            f"{workdir} is in use by {who}: wait until it ends, or name another --workdir"
+        ) from None
+
+
+def claim(workdir: Workdir, config: ConfigDict, clips: Clips, *, write: bool) -> None:
     """Writes config.json, or checks that the run in the work directory has the same config.
+
+    Args:
+      workdir, config, clips: of the run.
+      write: False: only checks.
 
     Raises:
       WorkdirError: it has another one, or one with fields that no longer exist.
@@ -151,8 +187,9 @@ def claim(workdir: Workdir, config: ConfigDict, clips: Clips) -> Workdir:
     content = json.dumps(own, indent=1, default=list) + "\n"
     file = workdir.config
     if not file.exists():
-        write_whole(file, content)
-        return workdir
+        if write:
+            write_whole(file, content)
+        return
     try:
         old = schema.read_json(file)
         schema.check(schema.ConfigFields, old)
@@ -163,7 +200,7 @@ def claim(workdir: Workdir, config: ConfigDict, clips: Clips) -> Workdir:
         ) from error
     new = json.loads(content)
     if old == new:
-        return workdir
+        return
     if gone := _removed_fields(old, new):
         reason = f"was written by an earlier version of fer_jax (its config has {', '.join(gone)})"
     else:

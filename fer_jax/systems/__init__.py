@@ -129,16 +129,18 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
     from rich.console import Console
 
     from fer_jax.experiments.run import run_experiment
+    from fer_jax.experiments.workdir import locked
     from fer_jax.machine import storage_error
 
     started, console = time.perf_counter(), console or Console()
     try:
         experiment = prepare(config, workdir)
-        if searches(config):
-            from fer_jax.systems.st_bln import search
+        with locked(experiment.workdir):
+            if searches(config):
+                from fer_jax.systems.st_bln import search
 
-            return search.run_search(experiment, console)
-        return run_experiment(experiment, find(config.model.name).figures, console, started)
+                return search.run_search(experiment, console)
+            return run_experiment(experiment, find(config.model.name).figures, console, started)
     except BrokenPipeError:
         raise  # nobody reads the output any more
     except OSError as error:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import pathlib
 import sys
+import time
 from collections.abc import Callable
 
 import jax
@@ -15,6 +16,9 @@ import numpy as np
 from flax import serialization
 
 from fer_jax.machine import printable, write_whole
+
+CHECKPOINT_SECONDS = 60.0  # from one checkpoint to the next, if saving one takes no longer
+_SAVING_SHARE = 0.05  # of the time, at most, that checkpoints by time may take
 
 
 class WeightsError(ValueError):
@@ -34,6 +38,13 @@ class Checkpoints:
     def __init__(self, directory, say: Callable[[str], None] | None = None):
         self._directory = pathlib.Path(directory)
         self._say = say or functools.partial(print, file=sys.stderr)
+        self._saved, self._took = time.monotonic(), 0.0
+        self.missing = not self._epochs()  # there was none when it was opened
+
+    def is_overdue(self) -> bool:
+        """Whether a minute has passed since the last checkpoint, or more where saving is slow."""
+        apart = max(CHECKPOINT_SECONDS, self._took / _SAVING_SHARE)
+        return time.monotonic() - self._saved >= apart
 
     def save(self, epoch: int, state, history: list[dict]) -> None:
         """Saves a state (any pytree) and the history that led to it.
@@ -41,12 +52,15 @@ class Checkpoints:
         Raises:
           OSError: it cannot be written; the checkpoints before stay.
         """
+        started = time.monotonic()
         state = serialization.to_state_dict(jax.tree.map(np.asarray, state))
         content = {"state": state, "history": json.dumps(history)}
         data = serialization.msgpack_serialize(content)
         write_whole(self._file(epoch), hashlib.sha256(data).digest() + data)
         for old in self._epochs()[2:]:
             self._file(old).unlink()
+        self._saved = time.monotonic()
+        self._took = self._saved - started
 
     def restore(self, state) -> tuple[object, list[dict]]:
         """Returns the last state and history that are whole, or `(state, [])` when there are none.

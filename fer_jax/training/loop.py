@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,7 +18,7 @@ from fer_jax.data.clips import Clips, batches, epoch_indices
 from fer_jax.data.folds import Fold
 from fer_jax.tasks.evaluation import epoch_of_lowest_loss
 from fer_jax.training import checkpoint, parallel
-from fer_jax.training.epoch_log import EpochLog
+from fer_jax.training.epoch_log import EpochLog, read_history
 from fer_jax.training.evaluate import mean_scores
 from fer_jax.training.program import Program, Run, TrainState, stack, unstack
 
@@ -94,7 +96,8 @@ def fit(
         saved = checkpoint.Checkpoints(files.checkpoints, say)
         states, histories = saved.restore(states)
         histories = histories or [[] for _ in runs]
-        files.log.parent.mkdir(parents=True, exist_ok=True)
+        if saved.missing:
+            _say_anew(files, runs, say)
         logs = [
             EpochLog(files.log, files.tensorboard, run.fold.name, history, say)
             for run, history in zip(runs, histories, strict=True)
@@ -105,7 +108,8 @@ def fit(
             states, epoch = trained, len(histories[0])
             if schedule.select_best:  # before the checkpoint, whose history counts on this file
                 _save_best(files, runs, states, histories)
-            if epoch % schedule.checkpoint_every_epochs == 0 or epoch == schedule.epochs:
+            due = epoch % schedule.checkpoint_every_epochs == 0 or epoch == schedule.epochs
+            if due or saved.is_overdue():
                 saved.save(epoch, states, histories)
             for log, history in zip(logs, histories, strict=True):
                 log.write(history[-1])
@@ -114,6 +118,14 @@ def fit(
         best = [checkpoint.load_weights(files.best_weights(run))[0] for run in runs]
         states = states.replace(**stack(best))
     return states, histories
+
+
+def _say_anew(files: Files, runs: list[Run], say: Callable[[str], None] | None) -> None:
+    """Says that training which was under way before begins anew, for lack of a checkpoint."""
+    logged = {row["fold"] for row in read_history(files.log)}
+    if again := [run.fold.name for run in runs if run.fold.name in logged]:
+        say = say or functools.partial(print, file=sys.stderr)
+        say(f"there was no checkpoint yet of {', '.join(again)}: training begins anew")
 
 
 def _save_best(files: Files, runs: list[Run], states: TrainState, histories: Histories) -> None:

@@ -16,7 +16,7 @@ from fer_jax.data.model_inputs import model_inputs
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NonFiniteOutputError
-from fer_jax.training import loop, parallel, program
+from fer_jax.training import checkpoint, loop, parallel, program
 from fer_jax.training.evaluate import make_evaluate, predict_logits
 from tests.quick import quick
 
@@ -204,6 +204,55 @@ def test_fit_learns_two_kinds_of_motion(make_clips):
     setting.clips = still  # without motion the classes look the same
     logits = setting.logits(state, everything)
     assert np.mean(logits.argmax(-1) == clips.labels) < 0.8
+
+
+def fit_and_stop(setting, folder, epochs, stop=None, every=100):
+    """Trains with checkpoints every `every` epochs, cut after `stop`: what is said, the history."""
+
+    def after_epoch(histories):
+        if len(histories[0]) == stop:
+            raise KeyboardInterrupt
+
+    said, files = [], loop.Files(folder / "checkpoints", folder / "log.jsonl", folder / "events")
+    schedule = loop.Schedule(epochs, checkpoint_every_epochs=every)
+    runs, states = [program.Run(setting.folds[0], 3)], setting.states()
+    try:
+        _, (history,) = loop.fit(
+            setting.program, states, setting.clips, runs, schedule, files, after_epoch, said.append
+        )
+    except KeyboardInterrupt:
+        history = None
+    return said, history
+
+
+def test_short_run_says_that_it_begins_anew(setting, tmp_path):
+    said, _ = fit_and_stop(setting, tmp_path, 4, stop=2)
+    assert not said and not (tmp_path / "checkpoints").exists()
+    said, history = fit_and_stop(setting, tmp_path, 4)
+    assert said == ["there was no checkpoint yet of fold00: training begins anew"]
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+    said, again = fit_and_stop(setting, tmp_path, 4)
+    assert not said and again == history  # nothing is left to train
+
+
+def test_checkpoints_are_saved_by_time_too(setting, tmp_path, monkeypatch):
+    _, whole = fit_and_stop(setting, tmp_path / "whole", 4)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "_SAVING_SHARE", 1e9)
+    fit_and_stop(setting, tmp_path, 4, stop=3)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["2.msgpack", "3.msgpack"]
+    said, history = fit_and_stop(setting, tmp_path, 4)
+    assert not said and without_speed(history) == without_speed(whole)
+
+
+def test_slow_checkpoints_are_saved_less_often(tmp_path, monkeypatch):
+    saved, now = checkpoint.Checkpoints(tmp_path), [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: saved._saved + now[0])
+    for took, seconds in ((0.1, 60), (3.0, 60), (12.0, 240)):
+        saved._took = took
+        for now[0], overdue in ((seconds - 1, False), (seconds + 1, True)):
+            assert saved.is_overdue() == overdue
 
 
 # Padding
