@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
+import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
