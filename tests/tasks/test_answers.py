@@ -218,7 +218,7 @@ def write_faces(path, positions):
 
 
 def run(monkeypatch, predictor, *arguments):
-    monkeypatch.setattr("fer_jax.predict.load.load_model", lambda path: predictor)
+    monkeypatch.setattr("fer_jax.predict.load.load_model", lambda *_: predictor)
     return predict.main(["bundle", *map(str, arguments)])
 
 
