@@ -23,6 +23,7 @@ from fer_jax.experiments import configs, report
 from fer_jax.experiments.run import FAILURES, keep_compiled
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.installation import train_command
+from fer_jax.layers.build import has_dropout
 from fer_jax.predict.load import load_model
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import Face, stack_faces
@@ -128,12 +129,11 @@ def measure(predictor: Predictor, mc_samples: int = 100) -> dict:
         functools.partial(uncertainty.sample, predictor.module, mc_samples=mc_samples)
     )
     key = jax.random.key(0)
-    has_dropout = bool(getattr(predictor.module, "dropout", 0.0))
     return {
         "gflops": cost["flops"] / 1e9,
         "ms": _median_ms(lambda: plain(predictor.recalibrated, inputs)),
         "ms_mcd": _median_ms(lambda: stochastic(predictor.variables, inputs, key))
-        if has_dropout
+        if has_dropout(predictor.module)
         else None,
     }
 

@@ -14,6 +14,7 @@ from fer_jax import __version__
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
 from fer_jax.experiments.workdir import Workdir
+from fer_jax.layers.build import has_dropout
 from fer_jax.machine import FileError, whole_file, write_whole
 from fer_jax.tasks import TASKS, evaluation
 from fer_jax.tasks.csv_cells import save_csv
@@ -21,7 +22,7 @@ from fer_jax.training.epoch_log import read_history
 
 
 def write(
-    workdir: Workdir, config, clips: Clips, folds: list[Fold], parameters, own_figures=None
+    workdir: Workdir, config, clips: Clips, folds: list[Fold], parameters, module, own_figures=None
 ) -> dict:
     """Reads the results of the folds and writes metrics, predictions, figures and the report.
 
@@ -31,6 +32,7 @@ def write(
       clips: the dataset.
       folds: those that were evaluated.
       parameters: number of all, and without graph matrices.
+      module: the network.
       own_figures: draws the figures of this network only, from the indices of the evaluated clips,
         the best or clearest first; yields names, figures and captions. None: there are none.
 
@@ -44,9 +46,7 @@ def write(
     history = pd.DataFrame(_history(workdir, folds))
     # without dropout the one sample is the stored mode again
     modes = [
-        mode
-        for mode in evaluation.INFERENCE_MODES
-        if mode != "mc_dropout" or config.model.get("dropout", 0.0)
+        mode for mode in evaluation.INFERENCE_MODES if mode != "mc_dropout" or has_dropout(module)
     ]
     evaluated = evaluation.join_folds(clips, folds, results, modes, task.summarise)
     own, curves = task.report.content(config, clips, folds, evaluated, history)

@@ -85,6 +85,7 @@ def run_experiment(
             experiment.clips,
             experiment.folds,
             experiment.parameters,
+            experiment.program.module,
             draw and _own_figures(experiment, draw),
         )
         write_bundle(experiment, runs[-1].fold.name, metrics)

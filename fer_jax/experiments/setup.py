@@ -111,6 +111,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
     module = make_network(network, model, len(clips.classes), clips.graph, config.data.frames)
     program = _make_program(config, module, clips, folds)
     shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
+    _check_outputs(config.model.name, program, clips, shapes)
     start = _load_start(config, program, clips, shapes)
     experiment = Experiment(
         config=config,
@@ -208,6 +209,30 @@ def _make_program(config: ConfigDict, module: nn.Module, clips: Clips, folds) ->
         clips.clip_bytes,
         MAX_CALL_BYTES if clips.crops is None else crops.STREAMED_CALL_BYTES,
     )
+
+
+def _check_outputs(name: str, program: Program, clips: Clips, shapes) -> None:
+    """Refuses a network whose outputs are not one number a clip and class.
+
+    Args:
+      name: of the network in the config.
+      shapes: of the states of one run.
+    """
+
+    def resized(leaf, *first):
+        return jax.ShapeDtypeStruct((*first, *leaf.shape[1:]), leaf.dtype)
+
+    variables = jax.tree.map(resized, shapes.variables)
+    clip = _input_shapes(program, clips)
+    two = jax.tree.map(lambda leaf: resized(leaf, 2), clip)  # one would hide a mean over clips
+    outputs = jax.eval_shape(functools.partial(program.module.apply, train=False), variables, two)
+    found = jax.tree.map(lambda leaf: leaf.shape, outputs)
+    wanted = (2, len(clips.classes))
+    if found != wanted:
+        raise ValueError(
+            f"the network {name} makes outputs of shape {found} from two clips, not {wanted}: "
+            f"__call__ of {type(program.module).__name__} must return logits [B, classes]"
+        )
 
 
 def check_crops(config: ConfigDict, prepared: int, smallest: int) -> None:

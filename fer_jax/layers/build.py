@@ -137,6 +137,11 @@ def check_class(network: type[nn.Module]) -> None:
         raise ValueError(f"{network.__name__} lacks {lacks}: see the contract in {__name__}")
 
 
+def has_dropout(module: nn.Module) -> bool:
+    """Whether a network drops anything, so that its MC samples differ."""
+    return bool(getattr(module, "dropout", 0.0))
+
+
 def _fields(network: type[nn.Module]) -> set[str]:
     return {field.name for field in dataclasses.fields(network)}
 

@@ -30,7 +30,17 @@ class System(NamedTuple):
 
     @property
     def network(self) -> type[nn.Module]:
-        return _import(self.network_path)
+        """The class.
+
+        Raises:
+          ValueError: the row of the table names none.
+        """
+        import flax.linen as nn
+
+        found = _import(self.network_path)
+        if not (isinstance(found, type) and issubclass(found, nn.Module)):
+            raise ValueError(f"{_row(self.network_path)}, which is no Flax module")
+        return found
 
     @property
     def figures(self) -> Callable | None:
@@ -41,8 +51,29 @@ class System(NamedTuple):
 
 
 def _import(path: str):
+    """Imports what a row names.
+
+    Raises:
+      ValueError: it is not there; what its module itself cannot import stays an ImportError.
+    """
     module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    module = f"{__name__}.{module}"
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise ValueError(f"{_row(path)}, but there is no module {error.name}") from error
+    except AttributeError as error:
+        if getattr(error.obj, "__name__", "") != module:
+            raise
+        raise ValueError(f"{_row(path)}, but {module} has no {name}") from error
+
+
+def _row(path: str) -> str:
+    """The row that names a path, in words."""
+    row = next((name for name, system in SYSTEMS.items() if path in system), "")
+    return f"the row {row!r} of SYSTEMS in {__name__} names {path}"
 
 
 SYSTEMS = {

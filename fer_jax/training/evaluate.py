@@ -18,6 +18,7 @@ import numpy as np
 
 from fer_jax import uncertainty
 from fer_jax.data.clips import Clips, batches, padded_parts
+from fer_jax.layers.build import has_dropout
 from fer_jax.tasks.base import NonFiniteOutputError, Task, check_finite
 from fer_jax.training import parallel
 from fer_jax.training.program import Program, Run, stack, unstack
@@ -153,7 +154,7 @@ def _check_result(result: dict, run: Run, names: list[str]) -> None:
 
 def _make_draw_samples(program: Program, mc_samples: int) -> Callable:
     """Makes `draw_samples(variables, clips, part, seed) -> [S, N, C]` of one run."""
-    mc_samples = mc_samples if getattr(program.module, "dropout", 0.0) else 1
+    mc_samples = mc_samples if has_dropout(program.module) else 1
     mapped = program.module.clone(axis_name=parallel.AXIS)
 
     def sampled(variables, batch, key):

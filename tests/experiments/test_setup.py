@@ -1,6 +1,12 @@
 """Configs are checked against the data before any work, then reach the program."""
 
+import re
+import sys
+
+import flax.linen as nn
+import jax.numpy as jnp
 import pytest
+from ml_collections import ConfigDict
 
 from configs import stcnlstm_synthetic
 from fer_jax import systems
@@ -56,6 +62,66 @@ def test_config_that_does_not_fit_leaves_nothing_behind(
     with pytest.raises(setup.SetupError, match=words):
         systems.prepare(make(prepared_crops, **fields), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+class Shaped(nn.Module):
+    """A network whose outputs are not one number a clip and class."""
+
+    classes: int
+    axis_name: str | None = None
+    kind: str = "frames"
+    inputs = "edges"
+
+    @nn.compact
+    def __call__(self, inputs, *, train, dropout=None):
+        y = nn.Dense(self.classes)(inputs.mean(2))  # [B, T, classes]
+        outputs = {
+            "frames": y, "clips": y.mean((0, 1), keepdims=True)[0], "wide": jnp.tile(y[:, 0], 2),
+            "pair": (y[:, 0], y), "none": None,
+        }  # fmt: skip
+        return outputs[self.kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [("frames", "(2, 4, 7)"), ("clips", "(1, 7)"), ("wide", "(2, 14)"),
+     ("pair", "((2, 7), (2, 4, 7))"), ("none", "None")],
+)  # fmt: skip
+def test_outputs_of_another_shape_are_found_before_training(
+    kind, shape, prepared, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "fer_jax.systems.shaped", sys.modules[__name__])
+    monkeypatch.setitem(systems.SYSTEMS, "shaped", systems.System("shaped.Shaped"))
+    config = landmarks_config(prepared)
+    config.model = ConfigDict({"name": "shaped", "kind": kind})
+    words = rf"network shaped makes outputs of shape {re.escape(shape)} .* not \(2, 7\): .* Shaped"
+    with pytest.raises(setup.SetupError, match=words):
+        systems.prepare(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("mine.network.Mine", "but there is no module fer_jax.systems.mine$"),
+        ("st_bln.networks.STBLN", "but there is no module fer_jax.systems.st_bln.networks"),
+        ("STBLN", "but there is no module"),
+        ("st_bln.network.StBln", "but fer_jax.systems.st_bln.network has no StBln"),
+        ("st_bln.network.jnp", "which is no Flax module"),
+    ],
+)
+def test_row_that_names_no_network_is_named(path, words, prepared, tmp_path, monkeypatch):
+    monkeypatch.setitem(systems.SYSTEMS, "mine", systems.System(path))
+    config = landmarks_config(prepared, **{"model.name": "mine"})
+    with pytest.raises(setup.SetupError, match=f"row 'mine' of SYSTEMS .* names {path}, {words}"):
+        systems.prepare(config, tmp_path / "run")
+
+
+def test_what_a_network_cannot_import_is_no_fault_of_its_row(tmp_path, monkeypatch):
+    (tmp_path / "lacking.py").write_text("import a_package_that_is_not_there\n")
+    monkeypatch.setattr(systems, "__path__", [*systems.__path__, str(tmp_path)])
+    with pytest.raises(ModuleNotFoundError, match="a_package_that_is_not_there"):
+        systems.System("lacking.Lacking").network  # noqa: B018
 
 
 def test_recipe_reaches_the_program(prepared_crops, tmp_path):

@@ -209,7 +209,8 @@ def _finish(
         rows = _fine_tune(found, topology, rows, work)
     console.print(search_report.line(rows[-1]), soft_wrap=True)
     parameters = (rows[-1]["params_total"], rows[-1]["params_without_U"])
-    metrics = report.write(workdir, config, setting.clips, [fold], parameters)
+    module = setting.program.module
+    metrics = report.write(workdir, config, setting.clips, [fold], parameters, module)
     write_bundle(found, fold.name, metrics)
     search_report.write(workdir, config, rows, fold, console)
     return metrics
