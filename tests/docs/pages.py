@@ -20,13 +20,26 @@ class Block(NamedTuple):
 
     Attributes:
       language: behind the opening fence.
-      title: a file that the block is, or "Output" of the Python block before it; else empty.
+      title: a file that the block is, `FILE: TABLE` if it is rows of a table in this file, or
+        "Output" of the Python block before it; else empty.
       text: its lines.
     """
 
     language: str
     title: str
     text: str
+
+    @property
+    def table(self) -> tuple[str, str] | None:
+        """File and name of the table whose rows it is."""
+        file, colon, name = self.title.partition(": ")
+        return (file, name) if colon else None
+
+    @property
+    def imports_and_rows(self) -> tuple[str, str]:
+        """Of rows of a table: the imports in front of them, and the rows."""
+        rows = re.search(r'^ *"', self.text, re.MULTILINE).start()
+        return self.text[:rows].strip(), self.text[rows:]
 
 
 def read(page: str) -> str:

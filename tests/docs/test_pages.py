@@ -64,11 +64,11 @@ def test_the_readme_is_short():
     assert len(read("README.md").splitlines()) <= 150
 
 
-def test_training_lists_every_config():
+def test_training_lists_configs_that_exist():
     table = read("docs/training.md").partition("## Experiments")[2].partition("## The work")[0]
     rows = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`(\w+)[:`]", row)}
-    assert listed == set(configs.names())
+    assert listed and listed <= set(configs.names())  # `fer-jax configs` lists them all
 
 
 def test_every_column_of_a_prediction_is_explained():

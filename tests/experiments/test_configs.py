@@ -27,6 +27,7 @@ from fer_jax.training import program
 from preprocess.datasets import DATASETS
 
 ROOT = pathlib.Path(__file__).parents[2]
+PREPARE = r"(?:python -m preprocess|fer-jax prepare) "
 FLAGS = ("--out", "--crops", "--database")
 LANDMARK_SETS = ("afew", "buhmap", "ckplus", "oulu", "ravdess", "synthetic")
 BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the dataset's name
@@ -45,9 +46,9 @@ def load(name, *arguments):
 
 
 def preparation(text):
-    """Reader, folder and options of the first `python -m preprocess` in a text."""
+    """Reader, folder and options of the first command in a text that prepares a dataset."""
     text = re.sub(r"\\\\?\n\s*", " ", text)  # lines that go on
-    words = re.search(r"python -m preprocess ([^(\n,]*)", text).group(1).split()
+    words = re.search(PREPARE + r"([^(\n,]*)", text).group(1).split()
     named = {flag: words[words.index(flag) + 1] for flag in words if flag in FLAGS}
     return words[0], named, "--render" in words
 
@@ -67,11 +68,17 @@ def test_the_experiments_are_there():
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(BASELINES)))
 def test_config_is_complete_and_names_its_command(name):
     module, config = importlib.import_module(f"configs.{name}"), load(name)
-    assert f"python run.py --config configs/{name}.py" in module.__doc__
+    train = rf"python run.py --config configs/{name}\.py|fer-jax train --config {name}\b"
+    assert re.search(train, module.__doc__), (
+        f"the docstring of configs/{name}.py lacks its command: fer-jax train --config {name}"
+    )
     document = module.__doc__.replace("data/NAME", "data/manifest")
-    assert f"--out {config.data.path}" in document
-    prepared_by = re.search(r"python -m preprocess (\w+)", document).group(1)
-    assert prepared_by in DATASETS
+    prepared_by = re.search(PREPARE + r"(\w+)", document)
+    assert prepared_by and f"--out {config.data.path}" in document, (
+        f"the docstring of configs/{name}.py does not say how {config.data.path} is prepared: "
+        f"fer-jax prepare DATASET ... --out {config.data.path}"
+    )
+    assert prepared_by.group(1) in DATASETS
     crop_size = (
         config.data.crop_size
         if model_inputs.takes_crops(SYSTEMS[config.model.name].network)

@@ -1,5 +1,10 @@
-"""A system and a dataset, added as CONTRIBUTING says: one file, one table row, one config."""
+"""A system and a dataset are added as the tutorials say, and `make test` asks for nothing else."""
 
+import os
+import pathlib
+import re
+import shutil
+import subprocess
 import sys
 
 import flax.linen as nn
@@ -9,6 +14,7 @@ import fer_jax
 from fer_jax import systems
 from fer_jax.compare.compare import load_config
 from preprocess.datasets import DATASETS
+from tests.docs.pages import ROOT, blocks
 from tests.finished_runs import FinishedRun, train
 from tests.official_trees import examples, options_of, prepare, put, write_landmarks
 
@@ -112,3 +118,87 @@ def test_new_dataset_is_prepared(tmp_path, monkeypatch, capsys):
     assert "stbln_manifest:out" in capsys.readouterr().out
     with pytest.raises(Exception, match="holds no SUBJECT_LABEL.csv"):
         list(MyDataset.clips(None, options_of(MyDataset)))
+
+
+# The clone with both tutorials applied
+
+COPIED = ("benchmarks", "configs", "docs", "fer_jax", "preprocess", "tests", "run.py")
+COPIED += ("CONTRIBUTING.md", "README.md", "pyproject.toml")
+# What `make test` runs that asks something of a system, a dataset, a config or a page.
+ASKING = (
+    "tests/docs/test_commands.py", "tests/docs/test_pages.py", "tests/experiments/test_configs.py",
+    "tests/preprocess/test_datasets_contract.py", "tests/systems/test_contract.py",
+    "tests/systems/test_fields.py", "tests/test_house.py",
+)  # fmt: skip
+NEW = ("mean_motion", "meanmotion", "rooms", "forgotten")
+# Tests of all that there is, which have no parameter with the new names.
+OF_ALL = (
+    "configs_that_exist", "datasets_and_options", "every_toy", "every_case", "rematerialised",
+    "house",
+)  # fmt: skip
+
+
+def add_rows(file: pathlib.Path, table: str, imports: str, rows: str) -> None:
+    """Writes rows into a table of a file, and the imports in front of it."""
+    before, head, after = file.read_text().partition(f"\n{table} = {{\n")
+    assert head, f"{file} has no table {table}"
+    file.write_text(f"{before}{imports}\n{head}{rows}{after}")
+
+
+def apply(page: str, clone: pathlib.Path) -> None:
+    """Does what a tutorial says: titled blocks become files, or rows of the tables they name."""
+    for block in blocks(page):
+        if block.table:
+            file, table = block.table
+            add_rows(clone / file, table, *block.imports_and_rows)
+        elif block.language == "python" and block.title:
+            put(clone / block.title, block.text)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> pathlib.Path:
+    """A copy of the sources with both tutorials applied, and a row of each table without a test."""
+    clone = tmp_path_factory.mktemp("newcomer") / "fer_jax"
+    clone.mkdir()
+    for name in COPIED:
+        if (ROOT / name).is_dir():  # with what is compiled already, but for files half-written
+            shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("*.pyc.*"))
+        else:
+            shutil.copy2(ROOT / name, clone / name)
+    for page in ("docs/tutorials/new_system.md", "docs/tutorials/new_dataset.md"):
+        apply(page, clone)
+    return clone
+
+
+def test_tutorials_are_all_that_the_tests_ask_for(clone):
+    """A system and a dataset without their row in the tables of tests fail one clear test each."""
+    system = '    "forgotten": System("mean_motion.network.MeanMotion"),\n'
+    add_rows(clone / "fer_jax/systems/__init__.py", "SYSTEMS", "", system)
+    add_rows(clone / "preprocess/datasets/__init__.py", "DATASETS", "", '    "forgotten": rooms,\n')
+    chosen = " or ".join(NEW + OF_ALL)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:xdist", "-rA", "-k", chosen, *ASKING],
+        cwd=clone, env={**os.environ, "PYTHONPATH": str(clone)}, capture_output=True, text=True,
+    )  # fmt: skip
+    shown = done.stdout + done.stderr
+    tests = re.findall(r"^(PASSED|FAILED|ERROR) \S+?::(\S+)", shown, re.MULTILINE)
+    failed = {test for result, test in tests if result != "PASSED"}
+    wanted = {"test_system_has_a_toy[forgotten]", "test_dataset_has_a_case[forgotten]"}
+    assert failed == wanted and done.returncode == 1, shown
+    for words in (
+        "add a row 'forgotten' to TOYS in tests/systems/toys.py",
+        "add a row 'forgotten' to CASES in tests/preprocess/cases.py",
+        "mean_motion has no mirror in benchmarks/torch_mirrors",
+    ):
+        assert words in shown
+    passed = {test for result, test in tests if result == "PASSED"}
+    for test in (
+        "test_gradient_reaches_every_parameter[mean_motion]",
+        "test_dropout_follows_its_switch[mean_motion]",
+        "test_published_network_passes_its_own_checks[mean_motion]",
+        "test_config_is_complete_and_names_its_command[meanmotion_synthetic]",
+        "test_clip_without_label_is_listed_with_the_reason[rooms]",
+        "test_missing_source_shows_the_layout[rooms]",
+        "test_every_file_says_what_it_is_for[rooms]",
+    ):
+        assert test in passed, shown
