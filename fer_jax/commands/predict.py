@@ -2,9 +2,9 @@
 
     {prog} BUNDLE CLIP... --out table.csv --annotate out.mp4 --figure out.png
 
-A clip is a video or a folder of frames; for landmark models also an OpenFace CSV. Long clips are
-read window by window. A still image works too, but shows no motion: take the result of a model
-trained on clips with care.
+A clip is a video or a folder of frames; for landmark models also an OpenFace CSV. Of a folder of
+videos, every video is a clip. Long clips are read window by window. A still image works too, but
+shows no motion: take the result of a model trained on clips with care.
 """
 
 from __future__ import annotations
@@ -13,11 +13,18 @@ import argparse
 import pathlib
 
 from fer_jax.faces.sequence import UNKNOWN_FPS
+from fer_jax.predict.options import Options
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m fer_jax.predict") -> int:
     """Runs the command line; returns the exit code: 0 if at least one clip was predicted."""
-    options = _parser(prog).parse_args(arguments)
+    parser = _parser(prog)
+    options = parser.parse_args(arguments)
+    try:
+        Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
+    except ValueError as error:
+        name, _, problem = str(error).partition(" ")
+        parser.exit(2, f"error: --{name.replace('_', '-')} {problem}\n")
     from fer_jax.predict import batch  # imports jax, which --help does without
 
     return batch.run(options)
@@ -32,26 +39,26 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add, path = parser.add_argument, pathlib.Path
     add("bundle", metavar="BUNDLE", help="folder of a trained model (model/ of a run)")
     add("clips", metavar="CLIP", nargs="+", type=path,
-        help="video, folder of frames; OpenFace CSV for landmark models")  # fmt: skip
+        help="video, folder of videos or of frames; OpenFace CSV for landmark models")  # fmt: skip
     add("--out", type=path, help="table of all windows, .csv or .json")
     add("--annotate", type=path, metavar="MP4", help="annotated video; a folder for several clips")
     add("--figure", type=path, metavar="PNG", help="timeline figure; a folder for several clips")
-    add("--mc-samples", type=_positive(int), default=100,
+    add("--mc-samples", type=_number(int), default=100,
         help="MC dropout samples per window (default 100)")  # fmt: skip
     add(
         "--window",
-        type=_positive(float),
+        type=_number(float),
         metavar="SECONDS",
         help="default: the median of the training clips or windows; 0.2 for models of still images",
     )
-    add("--stride", type=_positive(float), metavar="SECONDS", help="default: half a window")
-    add("--threshold", type=_number, metavar="LIMIT",
+    add("--stride", type=_number(float), metavar="SECONDS", help="default: half a window")
+    add("--threshold", type=_number(float), metavar="LIMIT",
         help="abstain above this entropy, nats (of dimensions: uncertainty); default: the model's "
         "own")  # fmt: skip
-    add("--seed", type=int, default=0, help="of the dropout masks (default 0)")
-    add("--fps", type=_positive(float), default=UNKNOWN_FPS,
+    add("--seed", type=_number(int), default=0, help="of the dropout masks (default 0)")
+    add("--fps", type=_number(float), default=UNKNOWN_FPS,
         help="frames per second of clips that do not state it (default 25)")  # fmt: skip
-    add("--width", type=_positive(int, or_zero=True), default=0, metavar="PIXELS",
+    add("--width", type=_number(int), default=0, metavar="PIXELS",
         help="frame width of landmark CSVs; 0 (default) does not scale them")  # fmt: skip
     add(
         "--people",
@@ -64,22 +71,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _number(text: str) -> float:
-    value = float(text)
-    if value != value:  # NaN, above which no uncertainty lies
-        raise ValueError
-    return value
+def _number(kind):
+    """Converts a number, and leaves other text to `Options`, which refuses it."""
 
-
-_number.__name__ = "number"
-
-
-def _positive(kind, or_zero: bool = False):
     def parse(text: str):
-        value = kind(text)
-        if not 0 <= value < float("inf") or not (value or or_zero):
-            raise ValueError
-        return value
+        try:
+            return kind(text)
+        except ValueError:
+            return text
 
-    parse.__name__ = "positive number or zero" if or_zero else "positive number"
     return parse

@@ -50,8 +50,8 @@ def predict_clips(
 
     Args:
       predictor: of `fer_jax.load_model`.
-      paths: one or many videos, folders of frames or still images; for landmark models also
-        OpenFace CSV files.
+      paths: one or many videos, folders of videos, folders of frames or still images; for landmark
+        models also OpenFace CSV files.
       mc_samples: number of MC samples per window.
       window: seconds; default: the median length of the training clips (or windows), 0.2 for a
         model of still images.
@@ -91,9 +91,8 @@ def predict_clips(
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
     warn_of_threshold(predictor, options, "`threshold`", say)
-    tables = [
-        table for path in paths if (table := _attempt(predictor, path, options, say)) is not None
-    ]
+    attempts = (_attempt(predictor, path, options, say) for path in sources.clips_of(paths, say))
+    tables = [table for table in attempts if table is not None]
     return join_tables(predictor, tables)
 
 

@@ -34,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
       The exit code: 0 if at least one clip was predicted.
     """
     console = Console(stderr=True)
+    say = _once(console)
+    options.clips = sources.clips_of(options.clips, say)
     try:
         targets = drawn_files(options)
         predictor = load.load_model(options.bundle, functools.partial(_say, console))
@@ -42,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         return _failed(console, error)
     tables, stopped = [], False
     try:
-        _predict_all(predictor, options, targets, console, tables)
+        _predict_all(predictor, options, targets, console, say, tables)
     except KeyboardInterrupt:
         stopped = True
         console.print("stopped: the finished clips are shown", style="yellow")
@@ -68,14 +70,19 @@ def _failed(console: Console, text) -> int:
     return 1
 
 
-def _predict_all(predictor, options, targets, console: Console, tables: list) -> None:
-    """Predicts and draws clip by clip, adding each table to `tables`."""
-    how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
+def _once(console: Console):
+    """Makes what prints a line of text, every line once."""
 
-    @functools.cache  # every line once
+    @functools.cache
     def say(text: str) -> None:
         _say(console, text, "yellow" if text.startswith("skipped") else None)
 
+    return say
+
+
+def _predict_all(predictor, options, targets, console: Console, say, tables: list) -> None:
+    """Predicts and draws clip by clip, adding each table to `tables`."""
+    how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
     warn_of_threshold(predictor, how, "--threshold", say)
     with Progress(console, transient=True) as progress:
         work, outcome, count = progress.start("predicting"), "done", len(options.clips)

@@ -44,7 +44,7 @@ class Options:
         if self.width < 0:
             raise ValueError(f"width is {self.width}: give pixels, or 0 if it is unknown")
         if self.threshold is not None and math.isnan(self.threshold):
-            raise ValueError("threshold is not a number: give nats, or leave it out")
+            raise ValueError("threshold is nan: give nats, or leave it out")
         if self.people not in (LARGEST, ALL):
             raise ValueError(f"people is {self.people!r}: give {LARGEST!r} or {ALL!r}")
 

@@ -15,8 +15,44 @@ from fer_jax.predict.options import Options
 from fer_jax.predict.people import LARGEST
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Frame, Source
 
+_VIDEO_SUFFIXES = {
+    ".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4",
+    ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+}  # fmt: skip
 _LARGEST_CANVAS = 4096  # side for drawing landmarks without a picture, pixels
 _LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers in a file are mistakes
+
+
+def clips_of(paths: Iterable, say) -> list[pathlib.Path]:
+    """Lists the clips of paths: the videos of a folder of videos, else the path itself.
+
+    A folder without videos and pictures whose landmarks OpenFace found has a clip for every CSV.
+
+    Args:
+      paths: of `predict_clips`.
+      say: takes a note if a folder holds videos and pictures.
+    """
+    return [clip for path in paths for clip in _clips_of(pathlib.Path(path), say)]
+
+
+def _clips_of(path: pathlib.Path, say) -> list[pathlib.Path]:
+    from fer_jax.faces.media.numbering import in_order
+    from fer_jax.faces.media.pictures import IMAGE_SUFFIXES
+
+    try:
+        files = [f for f in path.iterdir() if not f.name.startswith(".")] if path.is_dir() else []
+    except OSError:
+        return [path]  # said when it is opened
+    videos = [file for file in files if file.suffix.lower() in _VIDEO_SUFFIXES]
+    pictures = sum(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
+    if videos and pictures:
+        say(
+            f"note: {path} holds videos and pictures: its videos are predicted ({len(videos)}), "
+            f"its pictures are not ({pictures}); give each picture, or a folder of them alone"
+        )
+    if not videos and not pictures:
+        videos = [file for file in files if file.suffix.lower() == ".csv"]
+    return in_order(videos) or [path]
 
 
 def open_source(predictor, path, options: Options, say) -> Source:

@@ -3,12 +3,14 @@
 import io
 import pickle
 
+import av
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
 from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.faces.video import open_frames
 from fer_jax.predict import annotate
 from fer_jax.predict.windows import Source, at_rate, columns
 from fer_jax.tasks.classification.timeline import draw_timeline
@@ -113,6 +115,27 @@ def test_video_reads_back_frame_for_frame(tmp_path):
     # the first window speaks for the first second, the second one for the rest
     assert share(frames[8], annotate.UNSURE) > 0.005 > share(frames[8], annotate.SURE)
     assert share(frames[11], annotate.SURE) > 0.005 > share(frames[11], annotate.UNSURE)
+
+
+@pytest.mark.parametrize("times", [[0, 0.033, 0.067, 0.5, 0.6, 2.0], [7.0, 7.04, 8.0]])
+def test_frames_of_a_variable_rate_last_as_long_as_in_the_source(tmp_path, times):
+    spool, edges = io.BytesIO(), [*times, times[-1] + 0.25]
+    for start, end in zip(edges, edges[1:], strict=False):
+        pickle.dump((start, end, {}), spool)
+    spool.seek(0)
+    pictures = [picture(640, 360)] * len(times)
+    source = Source(
+        "clip.mp4", (), lambda: iter(pictures), len(times) / (edges[-1] - times[0]), 640, 0, False
+    )
+    rows = table(row(start=times[0], end=edges[-1]))
+    annotate.draw_clip(source, rows, CLASSES, None, spool, annotate=tmp_path / "out.mp4")
+    frames = open_frames(tmp_path / "out.mp4")
+    starts = [frames.span(index)[0] for index, _ in frames]
+    np.testing.assert_allclose(starts, np.array(times) - times[0], atol=0.001)
+    with av.open(tmp_path / "out.mp4") as container:
+        stream = container.streams.video[0]
+        length = float(stream.duration * stream.time_base)
+    assert length == pytest.approx(edges[-1] - times[0], abs=0.002)
 
 
 def test_frames_of_other_sizes_do_not_get_lost(tmp_path):

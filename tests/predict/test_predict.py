@@ -183,7 +183,7 @@ def test_clip_may_have_any_name(monkeypatch, predictor, tmp_path, capsys):
 
 
 def test_nan_is_no_threshold(predictor, tmp_path):
-    with pytest.raises(ValueError, match="threshold is not a number"):
+    with pytest.raises(ValueError, match="threshold is nan"):
         api.predict_clips(predictor, write_faces(tmp_path / "a.csv"), threshold=float("nan"))
 
 
@@ -422,20 +422,66 @@ def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
 
 @pytest.mark.parametrize(
     "argument",
-    [
-        "--mc-samples=0",
-        "--window=-1",
-        "--stride=x",
-        "--fps=inf",
-        "--width=-5",
-        "--any",
-        "--threshold=nan",
-    ],
-)
-def test_wrong_options_are_refused(argument, capsys):
+    ["--mc-samples=0", "--mc-samples=2.5", "--window=-1", "--window=0", "--stride=x",
+     "--stride=nan", "--fps=inf", "--fps=0", "--fps=-25", "--width=-5", "--threshold=nan", "--seed=x"],
+)  # fmt: skip
+def test_wrong_options_are_refused_alike_in_python(predictor, argument, capsys):
     with pytest.raises(SystemExit, match="2"):
         predict.main(["bundle", "clip.mp4", argument])
-    assert argument.partition("=")[0] in capsys.readouterr().err
+    name, _, text = argument.partition("=")
+    line = capsys.readouterr().err
+    assert line.startswith(f"error: {name} is ") and line.count("\n") == 1
+    kind = float if name in ("--window", "--stride", "--fps", "--threshold") else int
+    try:
+        value = kind(text)
+    except ValueError:
+        value = text
+    option = {name[2:].replace("-", "_"): value}
+    with pytest.raises(ValueError, match=f"^{next(iter(option))} is "):
+        api.predict_clips(predictor, "clip.mp4", **option)
+    if name != "--width":
+        with pytest.raises(ValueError, match=f"^{next(iter(option))} is "):
+            api.predict_frames(predictor, [], **option)
+
+
+def test_unknown_option_is_named(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        predict.main(["bundle", "clip.mp4", "--any"])
+    assert "--any" in capsys.readouterr().err
+
+
+def test_videos_of_a_folder_are_clips_in_natural_order(tmp_path):
+    for name in ("v10.mp4", "v9.MKV", "notes.txt", ".hidden.mp4", "a.csv"):
+        (tmp_path / name).touch()
+    said = []
+    assert sources.clips_of([tmp_path], said.append) == [tmp_path / "v9.MKV", tmp_path / "v10.mp4"]
+    assert not said
+    (tmp_path / "cover.jpg").touch()
+    clips = sources.clips_of([tmp_path / "v10.mp4", tmp_path, "gone"], said.append)
+    assert [clip.name for clip in clips] == ["v10.mp4", "v9.MKV", "v10.mp4", "gone"]
+    assert len(said) == 1 and "its videos are predicted (2), its pictures are not (1)" in said[0]
+
+
+def test_folder_of_frames_or_landmarks(monkeypatch, predictor, tmp_path):
+    frames, landmarks = tmp_path / "frames", tmp_path / "landmarks"
+    frames.mkdir()
+    landmarks.mkdir()
+    (frames / "1.png").touch()
+    (frames / "a.csv").touch()
+    names = [write_faces(landmarks / name).name for name in ("c2.csv", "c10.csv")]
+    assert sources.clips_of([frames, tmp_path], print) == [frames, tmp_path]
+    assert run(monkeypatch, predictor, landmarks, "--out", tmp_path / "t.csv") == 0
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert [pathlib.Path(clip).name for clip in table["clip"].unique()] == names
+    assert api.predict_clips(predictor, landmarks)["clip"].tolist() == table["clip"].tolist()
+
+
+@pytest.mark.parametrize("dropped", [(0,), (4, 5), (0, 1, 19)])
+def test_dropped_frames_count_as_without_a_face(crop_predictor, dropped):
+    images = [None if index in dropped else picture(51) for index in range(20)]
+    rows = list(api.predict_frames(crop_predictor, images, [POINTS] * 20, fps=10, stride=1))
+    assert [(row["start"], row["end"]) for row in rows] == [(0, 1), (1, 2)]
+    assert sum(row["frames"] for row in rows) == 20 - len(dropped)
 
 
 # --- files that are left behind -------------------------------------------------------------
