@@ -423,7 +423,8 @@ def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
 @pytest.mark.parametrize(
     "argument",
     ["--mc-samples=0", "--mc-samples=2.5", "--window=-1", "--window=0", "--stride=x",
-     "--stride=nan", "--fps=inf", "--fps=0", "--fps=-25", "--width=-5", "--threshold=nan", "--seed=x"],
+     "--stride=nan", "--fps=inf", "--fps=0", "--fps=-25", "--width=-5", "--threshold=nan",
+     "--seed=x"],
 )  # fmt: skip
 def test_wrong_options_are_refused_alike_in_python(predictor, argument, capsys):
     with pytest.raises(SystemExit, match="2"):
