@@ -18,6 +18,10 @@ def __dir__():
 
 
 def __getattr__(name):
+    if name == "prepare":
+        from fer_jax.commands.prepare import prepare
+
+        return prepare
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from fer_jax import predict

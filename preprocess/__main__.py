@@ -56,6 +56,32 @@ def main(arguments: list[str] | None = None, prog: str = _PROG) -> int:
     return 0
 
 
+def prepare_dataset(dataset: str, options: dict) -> dict:
+    """Prepares a dataset with options of the command line, see `fer_jax.prepare`."""
+    arguments = [dataset]
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            arguments.append(flag)
+        elif value is not None and value is not False:
+            arguments.append(f"{flag}={value}")
+    parsed = _parser("fer_jax.prepare", _StrictParser).parse_args(arguments)
+    if parsed.dry_run:
+        raise ValueError("fer_jax.prepare has no dry_run: the command has")
+    summary, _ = prepare(parsed, Console())
+    return summary
+
+
+class _StrictParser(argparse.ArgumentParser):
+    """Raises where the parser of a command line ends the process; takes whole names only."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str):
+        raise ValueError(message)
+
+
 def _stopped(options: argparse.Namespace) -> str:
     return "Stopped." if options.dry_run else f"Stopped. {_kept(options)}"
 
@@ -75,8 +101,8 @@ def _kept(options: argparse.Namespace) -> str:
     )
 
 
-def _parser(prog: str = _PROG) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(prog: str = _PROG, kind=argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser = kind(
         prog=prog,
         description=__doc__.format(prog=prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,

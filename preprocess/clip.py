@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from fer_jax.faces.sequence import ClipError, Sequence
 
 
-class SourceError(Exception):
+class SourceError(RuntimeError):
     """There is nothing to prepare in a source; the message says what was expected where."""
 
 
-class UsageError(SourceError):
+class UsageError(SourceError, ValueError):
     """An option is missing or cannot be what it is."""
 
 

@@ -13,6 +13,7 @@ import multiprocessing.resource_tracker
 import os
 import pathlib
 import signal
+import sys
 import tempfile
 import threading
 import zipfile
@@ -221,6 +222,9 @@ def _check_landmarks(sequence: Sequence) -> None:
 
 def _in_processes(jobs: dict[int, _Job], workers: int) -> Iterator[tuple[int, Outcome]]:
     """Reads clips in worker processes; drops a clip that kills its worker."""
+    if not _can_start_workers():
+        yield from ((position, _read_job(job)) for position, job in jobs.items())
+        return
     waiting = collections.deque(jobs)
     while waiting:
         running: dict[futures.Future, int] = {}
@@ -271,9 +275,40 @@ def _submit(pool: futures.ProcessPoolExecutor, job: _Job) -> futures.Future:
     multiprocessing.resource_tracker.ensure_running()  # it would let interrupts through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return pool.submit(_read_job, job)
+        with _script_not_run_again():
+            return pool.submit(_read_job, job)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_STARTING = threading.Lock()
+
+
+@contextlib.contextmanager
+def _script_not_run_again() -> Iterator[None]:
+    """Keeps new workers from importing the script that runs, which may prepare without a guard.
+
+    `multiprocessing` finds the script by these two names; workers need nothing of it.
+    """
+    main = sys.modules["__main__"]
+    with _STARTING:
+        names = {name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)}
+        try:
+            vars(main).update(dict.fromkeys(names))
+            yield
+        finally:
+            vars(main).update(names)
+
+
+def _can_start_workers() -> bool:
+    """Whether this process can have others: not inside a daemon, or without semaphores."""
+    if multiprocessing.current_process().daemon:
+        return False
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (OSError, ImportError):
+        return False
+    return True
 
 
 def _start_worker() -> None:

@@ -1,6 +1,9 @@
 """The program `fer-jax` and the commands that share its code."""
 
+import concurrent.futures
 import json
+import multiprocessing
+import os
 import pathlib
 import subprocess
 import sys
@@ -46,6 +49,65 @@ def test_prepare_is_the_command_of_preprocess(capsys):
     arguments = ["synthetic", "--subjects", "3", "--clips-per-subject", "2", "--dry-run"]
     assert commands.main(["prepare", *arguments]) == 0
     assert "s000 2" in capsys.readouterr().out
+
+
+SMALL = {"subjects": 3, "clips_per_subject": 2, "workers": 1}
+
+
+def test_prepare_from_python_returns_the_report(tmp_path):
+    report = fer_jax.prepare("synthetic", out=tmp_path / "out", **SMALL)
+    assert report == json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["counts"]["kept"] == 6
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "error", "message"),
+    [
+        ("synthetik", {}, ValueError, "invalid choice: 'synthetik'"),
+        ("synthetic", {"crop": 64}, ValueError, "unrecognized arguments: --crop=64"),
+        ("synthetic", {"crops": 7}, ValueError, "7 is not a valid crop side"),
+        ("synthetic", {"subjects": 1}, ValueError, "make at least 3"),
+        ("manifest", {}, ValueError, "--source is missing"),
+        ("manifest", {"source": "nowhere.csv"}, RuntimeError, "does not exist"),
+    ],
+)
+def test_wrong_preparation_from_python_raises(tmp_path, dataset, options, error, message):
+    with pytest.raises(error, match=message):
+        fer_jax.prepare(dataset, out=tmp_path / "out", **options)
+
+
+def test_prepare_works_in_a_script_without_a_main_guard(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"print('begins')\nimport fer_jax\nfer_jax.prepare('synthetic', out='out', **{SMALL})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("begins") == 1 and "6 kept, 0 dropped" in done.stdout
+
+
+def test_prepare_from_several_threads(tmp_path):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        outs = [tmp_path / "a", tmp_path / "b"]
+        reports = list(pool.map(lambda out: fer_jax.prepare("synthetic", out=out, **SMALL), outs))
+    assert [report["counts"]["kept"] for report in reports] == [6, 6]
+
+
+def test_prepare_inside_a_daemon_reads_in_its_own_process(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(
+        target=fer_jax.prepare,
+        args=("synthetic",),
+        kwargs={"out": tmp_path, **SMALL},
+        daemon=True,
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert json.loads((tmp_path / "report.json").read_text())["counts"]["kept"] == 6
 
 
 def test_predict_and_compare_end_with_one_line(tmp_path, capsys):
