@@ -23,7 +23,7 @@ FLEETING = 3  # frames; faces seen in fewer are not reported
 _SEARCH_EVERY = 30  # frames, for faces that enter while one is tracked
 _SEARCH_AGAIN_EVERY = 10  # frames, while somebody was lost within a second or so
 _LOOK_CLOSER_EVERY = 5  # frames without a face; finds faces below 80 pixels of SEARCH_WIDTH
-_MOST_FACES = 16  # tracked at a time; each costs about 2 ms a frame
+_MOST_FACES = 16  # tracked at a time; each costs about 4 ms a frame
 _SIZE_CHANGE = 1.6  # a larger change of size between frames means another person
 
 # Who is who: the likeness of two faces is the correlation of their views. Measured between frames
