@@ -1,3 +1,3 @@
 """Turns videos, images and landmark files into a prepared dataset: `python -m preprocess`."""
 
-PREPROCESS_VERSION = 1  # raise it when landmarks change: finished clips are then read again
+PREPROCESS_VERSION = 2  # raise it when landmarks change: finished clips are then read again

@@ -42,7 +42,7 @@ class Frames:
       note: what is doubtful about the source before it is read; empty if nothing is.
       sample: reads the images at some positions, ascending, without the others; None if the source
         can only be read through.
-      expected: seconds at which the last frame should end; 0 if unknown.
+      expected: seconds at which a whole clip should end; 0 if unknown.
       read: frames yielded so far.
       unreadable: frames skipped so far because they cannot be decoded.
       ended: seconds at which the last frame that was yielded ends.
@@ -91,7 +91,10 @@ class Frames:
         if self.ended < self.expected - max(_CUT, self.expected / 50):
             ends = f"{self.ended:.2f} of {self.expected:.2f} s"
             return f"cut off after frame {self.read}, at {ends}"
-        if self.read + self.unreadable < self.announced - max(2, self.announced // 50):
+        missing = self.announced - self.read - self.unreadable
+        if missing > max(2, self.announced // 50):
+            if self.expected:
+                return f"{missing} of {self.announced} frames cannot be decoded"
             return f"cut off after frame {self.read} of {self.announced}"
         return f"unreadable frames skipped: {self.unreadable}" if self.unreadable else ""
 
@@ -178,7 +181,7 @@ def _open_video(path: pathlib.Path, rotation: int, first: int = 0, count: int = 
         clock=index.clock,
         note=index.clock.note if index.clock else "",
         sample=lambda places: video.sample([first + int(place) for place in places]),
-        expected=0.0 if count or not index.clock else index.stated,
+        expected=0.0 if count or not index.clock else max(index.stated, index.clock.end),
     )
 
 

@@ -1,5 +1,7 @@
 """Time stamps of frames: from containers with constant, variable, doubtful and no rates."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -118,6 +120,41 @@ def test_truncated_video_is_read_up_to_its_break(tmp_path, name, share):
     read = len(list(frames))
     assert 3 < read < 95
     assert f"cut off after frame {read}" in frames.notes()
+
+
+def test_frames_lost_in_the_middle_are_no_cut(tmp_path):
+    path = write(tmp_path / "clip.mkv", VARIABLE, codec="mjpeg", pixels="yuvj420p")
+    content = bytearray(path.read_bytes())
+    starts = [m.start() for m in re.finditer(b"\xff\xd8\xff", content)]
+    for start in starts[20:30]:
+        content[start + 4 : start + 150] = bytes(146)
+    path.write_bytes(content)
+    frames = open_frames(path)
+    read = dict(frames)
+    assert list(read) == [*range(20), *range(30, 50)]
+    assert frames.span(30)[0] == pytest.approx(VARIABLE[30], abs=0.001)
+    assert frames.notes() == "10 of 50 frames cannot be decoded"
+
+
+@pytest.mark.parametrize(
+    ("pixels", "codec"),
+    [("yuv420p10le", "libx264"), ("yuv444p", "libx264"), ("gray", "ffv1"), ("yuva420p", "ffv1"),
+     ("bgra", "ffv1"), ("rgb48le", "ffv1"), ("gray16le", "ffv1"), ("yuvj420p", "mjpeg")],
+)  # fmt: skip
+def test_frames_of_any_pixel_format_are_rgb(tmp_path, pixels, codec):
+    path = write(tmp_path / "clip.mkv", np.arange(8) / 25, codec=codec, pixels=pixels)
+    read = [image for _, image in open_frames(path)]
+    assert np.abs(np.subtract(shown(read), range(8))).max() <= 1  # of conversion
+    assert len(read) == 8 and read[0].shape == (48, 64, 3)
+    assert read[0].dtype == np.uint8 and read[0][2, 2].min() > 200
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_display_matrix_turns_frames(tmp_path, degrees):
+    frames = open_frames(write(tmp_path / "clip.mp4", np.arange(4) / 25, turned=degrees))
+    image = next(iter(frames))[1]
+    corner = {90: (0, -1), 180: (-1, -1), 270: (-1, 0)}[degrees]  # clockwise, of the first
+    assert image.shape[:2] == frames.size[::-1] and image[corner].min() > 200
 
 
 def test_sound_and_empty_videos_are_named(tmp_path):

@@ -20,19 +20,35 @@ def picture(index: int) -> np.ndarray:
     return image
 
 
-def write(path, seconds, codec="", ticks=16000, b_frames=2, options=None, **more):
-    """Writes one frame at each of `seconds`; `more` are options of the container."""
+def write(
+    path,
+    seconds,
+    codec="",
+    ticks=16000,
+    b_frames=2,
+    options=None,
+    pixels="yuv420p",
+    turned=0,
+    **more,
+):
+    """Writes one frame at each of `seconds`; `more` are options of the container.
+
+    Players turn the frames by `turned` degrees clockwise.
+    """
     codec = codec or CODECS[path.suffix[1:]]
     with av.open(str(path), "w", options={key: str(value) for key, value in more.items()}) as file:
         stream = file.add_stream(codec, rate=30, options=options or {})
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = *SIZE, pixels
         stream.codec_context.time_base = fractions.Fraction(1, ticks)
         stream.codec_context.max_b_frames = b_frames if codec == "libx264" else 0
         if codec in ("libx264", "libvpx"):
             stream.bit_rate = 300_000
+        if turned:
+            stream.set_display_rotation(-turned)
         file.start_encoding()
         for index, second in enumerate(seconds):
             frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
+            frame = frame.reformat(format=pixels)
             frame.pts, frame.time_base = round(second * ticks), fractions.Fraction(1, ticks)
             file.mux(stream.encode(frame))
         file.mux(stream.encode())

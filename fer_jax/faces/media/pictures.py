@@ -139,7 +139,7 @@ def pictures_of(folder: pathlib.Path) -> Pictures:
     with os.scandir(folder) as entries:
         files = [pathlib.Path(e.path) for e in entries if _is_picture(e.name) and e.is_file()]
     if not files:
-        raise ClipError("no frames", f"folder {folder} holds no images and no videos")
+        raise ClipError("no frames", f"folder {folder} holds no images")
     return Pictures(in_order(files))
 
 

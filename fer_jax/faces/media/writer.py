@@ -46,7 +46,10 @@ class VideoWriter:
             self._stream.width, self._stream.height = self._size
             self._stream.pix_fmt = "yuv420p"
             self._stream.codec_context.time_base = 1 / (self._rate or fractions.Fraction(_TICKS))
-            self._stream.options = {"flags": "+qscale", "global_quality": str(_QUANTIZER * _LAMBDA)}
+            self._stream.codec_context.options = {
+                "flags": "+qscale",
+                "global_quality": str(_QUANTIZER * _LAMBDA),
+            }
             self._container.start_encoding()
         except (av.FFmpegError, ValueError) as error:
             raise OSError(f"{path} cannot be written as an mp4 video of {size} pixels") from error
