@@ -5,8 +5,7 @@ It is the command `fer-jax train`, see fer_jax/commands/train.py.
 
 import sys
 
-from fer_jax.commands import start
-from fer_jax.commands.train import main
+from fer_jax.commands import named, start
 
 if __name__ == "__main__":
-    sys.exit(start(main))
+    sys.exit(start(named("fer_jax.commands.train")))

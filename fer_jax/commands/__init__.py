@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 import fer_jax
+from fer_jax.commands import interrupts
 
 COMMANDS = {
     "prepare": "finds the faces in the clips of a dataset and stores them for training",
@@ -25,19 +26,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def start(command: Callable, *arguments) -> int:
-    """Runs a command; it ends without a traceback at Ctrl-C and when its output is closed."""
-    try:
+    """Runs a command; it ends without a traceback when its output is closed, as by `| head`.
+
+    Ctrl-C ends it with one line, see `interrupts.bounded`.
+    """
+    with interrupts.bounded():
         try:
-            return command(*arguments)
+            try:
+                return command(*arguments)
+            finally:
+                sys.stdout.flush()
         except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
-            return 130  # as a shell reports a process ended by SIGINT
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # the interpreter flushes stdout again when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as a shell reports a process ended by SIGPIPE
+            return interrupts.say_interrupted()
+        except BrokenPipeError:
+            # the interpreter flushes stdout again when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141  # as a shell reports a process ended by SIGPIPE
+
+
+def named(module: str) -> Callable[[], int]:
+    """A command that is imported when it runs, so that Ctrl-C during the import is one line too."""
+    return lambda: importlib.import_module(module).main()
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -17,6 +17,7 @@ import traceback
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from fer_jax.commands.interrupts import LINE, say_interrupted
 from fer_jax.experiments import configs
 from fer_jax.machine import printable
 
@@ -95,8 +96,7 @@ def _run(config, workdir: str, cache: str | None) -> int:
         print(f"error: {printable(error)}", file=sys.stderr)
         return 2 if isinstance(error, SetupError) else 1
     except KeyboardInterrupt:
-        print("\ninterrupted: the same command resumes from the last checkpoint", file=sys.stderr)
-        return 130
+        return say_interrupted(f"{LINE} from the last checkpoint")
     print("\n".join(report.headline(config.task, metrics)))
     print(f"report: {printable(Workdir(pathlib.Path(workdir)).report)}")
     return 0

@@ -2,8 +2,7 @@
 
 import sys
 
-from fer_jax.commands import start
-from fer_jax.commands.compare import main
+from fer_jax.commands import named, start
 
 if __name__ == "__main__":
-    sys.exit(start(main))
+    sys.exit(start(named("fer_jax.commands.compare")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import pathlib
 import tempfile
@@ -10,11 +11,11 @@ import tempfile
 import pandas as pd
 from rich.console import Console
 
-from fer_jax.machine import printable
+from fer_jax.machine import printable, storage_error
 from fer_jax.predict import load, sources
 from fer_jax.predict.api import join_tables, reported
 from fer_jax.predict.options import Options
-from fer_jax.predict.tables import drawn_files, print_table, save_table
+from fer_jax.predict.tables import SavedRows, drawn_files, print_table, save_table
 from fer_jax.predict.windows import (
     chosen_threshold,
     columns,
@@ -31,22 +32,29 @@ def run(options: argparse.Namespace) -> int:
       options: of the command line, see `fer_jax.commands.predict`.
 
     Returns:
-      The exit code: 0 if at least one clip was predicted.
+      The exit code: 0 if at least one clip was predicted; 1 after a failure; 2 for wrong options,
+      or if a video or figure that was asked for could not be drawn; 130 if interrupted.
     """
     console = Console(stderr=True)
     say = _once(console)
     options.clips = sources.clips_of(options.clips, say)
     try:
         targets = drawn_files(options)
+    except ValueError as error:
+        return _failed(console, error, 2)
+    try:
         predictor = load.load_model(options.bundle, functools.partial(_say, console))
         columns(predictor.classes, predictor.task)
     except (OSError, ValueError) as error:
         return _failed(console, error)
-    tables, stopped = [], False
+    tables, code, saved = [], 0, None
     try:
-        _predict_all(predictor, options, targets, console, say, tables)
+        how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
+        if options.out is not None:
+            saved = SavedRows(options.out, options.bundle, dataclasses.asdict(how), say)
+        code = _predict_all(predictor, options, how, targets, console, say, tables, saved)
     except KeyboardInterrupt:
-        stopped = True
+        code = 130
         console.print("stopped: the finished clips are shown", style="yellow")
     table = join_tables(predictor, tables)
     if not tables:
@@ -56,18 +64,20 @@ def run(options: argparse.Namespace) -> int:
         try:
             save_table(table, options.out)
         except OSError as error:
-            return _failed(console, f"{options.out} cannot be written: {error}")
+            return _failed(console, storage_error(error))
         _say(console, f"saved: {options.out}")
-    return 130 if stopped else 0
+        if code != 130:
+            saved.finish()
+    return code
 
 
 def _say(console: Console, text, style: str | None = None) -> None:
     console.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def _failed(console: Console, text) -> int:
+def _failed(console: Console, text, code: int = 1) -> int:
     _say(console, f"error: {text}", "red")
-    return 1
+    return code
 
 
 def _once(console: Console):
@@ -80,25 +90,38 @@ def _once(console: Console):
     return say
 
 
-def _predict_all(predictor, options, targets, console: Console, say, tables: list) -> None:
-    """Predicts and draws clip by clip, adding each table to `tables`."""
-    how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
+def _predict_all(
+    predictor, options, how: Options, targets, console: Console, say, tables: list, saved
+) -> int:
+    """Predicts and draws clip by clip, adding each table to `tables`; returns the exit code."""
+    drawn = True
     warn_of_threshold(predictor, how, "--threshold", say)
     with Progress(console, transient=True) as progress:
         work, outcome, count = progress.start("predicting"), "done", len(options.clips)
         for path, target in zip(options.clips, targets, strict=True):
             outcome = "skipped"
-            with reported(path, say):
-                tables.append(_predict_one(predictor, path, how, target, work, say))
+            if saved is not None and (table := saved.find(path, target)) is not None:
+                say(f"predicted before: {path}")
+                tables.append(table)
                 outcome = "done"
+                continue
+            with reported(path, say):
+                table, whole = _predict_one(predictor, path, how, target, work, say)
+                tables.append(table)
+                drawn, outcome = drawn and whole, "done"
+                if saved is not None:
+                    saved.add(path, table)
         work.finish(outcome)
     if skipped := count - len(tables):
         console.print(f"{len(tables)} of {count} clips predicted, {skipped} skipped")
+    return 0 if drawn else 2
 
 
 def _predict_one(
     predictor, path: pathlib.Path, options: Options, target: dict, work: Work, say
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, bool]:
+    """The table of a clip, and whether everything was drawn that was asked for."""
+
     def rate() -> str:
         return f"{work.speed:.0f} frames/s" if work.speed else "frames"
 
@@ -109,6 +132,7 @@ def _predict_one(
         if not predictor.is_compiled(options.mc_samples):
             work.update(figures="compiling the network")
 
+    drawn = True
     work.restart(f"reading {printable(path.name)}")
     source = sources.open_source(predictor, path, options, say)
     work.restart(f"reading {printable(path.name)}", source.announced or None)
@@ -120,11 +144,11 @@ def _predict_one(
         if target:
             work.restart(f"drawing {printable(path.name)}", work.done)
             spool.seek(0)
-            _draw(predictor, source, table, options, target, spool, advance, say)
-    return table
+            drawn = _draw(predictor, source, table, options, target, spool, advance, say)
+    return table, drawn
 
 
-def _draw(predictor, source, table, options, target: dict, spool, advance, say) -> None:
+def _draw(predictor, source, table, options, target: dict, spool, advance, say) -> bool:
     """Writes the annotated video and the figure of one clip; reports a failure."""
     from fer_jax.predict import annotate
 
@@ -134,6 +158,7 @@ def _draw(predictor, source, table, options, target: dict, spool, advance, say) 
         annotate.draw_clip(source, table, classes, threshold, spool, **drawn)
     except Exception as error:  # the predictions are still valid
         say(f"not drawn: {source.path}: {error}")
-        return
+        return False
     for path in target.values():
         say(f"drawn: {path}")
+    return True

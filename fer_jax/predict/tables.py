@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
+from etils import epath
 from rich.console import Console
 from rich.table import Table
 
+from fer_jax import __version__
 from fer_jax.machine import printable, write_whole
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NO_FACE, Column
@@ -116,3 +121,101 @@ def _cells(row: dict, columns: Sequence[Column]) -> list[str]:
     if row["label"] == NO_FACE:
         return [NO_FACE, *["–"] * (len(columns) - 1)]
     return [column.text(row) for column in columns]
+
+
+class SavedRows:
+    """The rows of finished clips in `OUT.partial`, one line a clip, beside the table to come.
+
+    They count for the same model, options and version, and for a clip of the same size and time.
+
+    Args:
+      out: file of the table.
+      bundle: folder of the model.
+      options: how clips are read and predicted, any values with a `repr`.
+      say: takes each message, one line.
+    """
+
+    def __init__(self, out: pathlib.Path, bundle, options: dict, say: Callable[[str], None]):
+        self._file, self._say = out.with_name(f"{out.name}.partial"), say
+        options = {name: repr(value) for name, value in options.items()}
+        head = json.dumps({"version": __version__, "model": _digest(bundle), "options": options})
+        lines = self._read()
+        if lines and lines[0] != head:
+            say(
+                f"note: {self._file} is of another model, other options or damaged: prediction "
+                "begins anew"
+            )
+        kept = [line for line in lines[1:] if _parsed(line)] if lines[:1] == [head] else []
+        self._tables = {line["clip"]: line for line in map(_parsed, kept)}
+        text = "".join(f"{each}\n" for each in [head, *kept])
+        self._attempt(lambda: write_whole(self._file, text))
+
+    def _read(self) -> list[str]:
+        try:
+            return self._file.read_text(errors="replace").splitlines()
+        except OSError:
+            return []
+
+    def find(self, clip: pathlib.Path, drawn: dict[str, pathlib.Path]) -> pd.DataFrame | None:
+        """Returns the rows of a clip that was predicted before, if its drawings are there too."""
+        line = self._tables.get(str(clip))
+        if line is None or line["state"] != _state(clip):
+            return None
+        return pd.DataFrame(line["rows"]) if all(map(os.path.exists, drawn.values())) else None
+
+    def add(self, clip: pathlib.Path, table: pd.DataFrame) -> None:
+        """Appends the rows of a clip."""
+        content = {"clip": str(clip), "state": _state(clip), "rows": table.to_dict("records")}
+        text = json.dumps(content)
+        line = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text})
+
+        def append():
+            with self._file.open("a") as file:
+                file.write(f"{line}\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+        self._attempt(append)
+
+    def finish(self) -> None:
+        """Removes the file: the table is complete."""
+        self._attempt(lambda: self._file.unlink(missing_ok=True))
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """Does without the file if the storage fails: the table itself may still be written."""
+        try:
+            action()
+        except OSError as error:
+            reason = error.strerror or error
+            self._say(f"note: {self._file} cannot be written ({reason}): a killed run begins anew")
+
+
+def _parsed(line: str) -> dict | None:
+    """The content of a line, None if it is torn or damaged."""
+    try:
+        outer = json.loads(line)
+        if hashlib.sha256(outer["text"].encode()).hexdigest() == outer["sha256"]:
+            return json.loads(outer["text"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    return None
+
+
+def _state(clip: pathlib.Path) -> list[int]:
+    """Size and time of a clip, of a folder those of its files; a changed clip has others."""
+    files = sorted(clip.iterdir()) if clip.is_dir() else [clip]
+    try:
+        found = [os.stat(file) for file in files]
+    except OSError:
+        return []
+    size, time = sum(each.st_size for each in found), max((n.st_mtime_ns for n in found), default=0)
+    return [len(found), size, time]
+
+
+def _digest(bundle) -> str:
+    """SHA-256 of the files of a bundle."""
+    digest = hashlib.sha256()
+    for name in ("model.json", "weights.msgpack"):
+        file = epath.Path(bundle) / name
+        digest.update(file.read_bytes() if file.exists() else b"")
+    return digest.hexdigest()

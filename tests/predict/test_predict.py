@@ -1,6 +1,7 @@
 """Prediction of clips and frames: rows, messages, files and tables of a model that is faked."""
 
 import dataclasses
+import errno
 import io
 import itertools
 import json
@@ -418,6 +419,68 @@ def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
     monkeypatch.setattr(sources, "open_source", interrupted)
     assert run(monkeypatch, predictor, *clips, "--out", tmp_path / "t.csv") == 130
     assert pd.read_csv(tmp_path / "t.csv")["clip"].unique().tolist() == [str(clips[0])]
+
+
+def test_killed_prediction_resumes(monkeypatch, predictor, tmp_path, capsys):
+    clips = [write_faces(tmp_path / f"{name}.csv", frames=20) for name in "abc"]
+    out, partial = tmp_path / "t.csv", tmp_path / "t.csv.partial"
+    run(monkeypatch, predictor, *clips, "--out", tmp_path / "whole.csv")
+    original, read = sources.open_source, []
+
+    def open_source(predictor, path, *rest):
+        read.append(pathlib.Path(path).name)
+        if pathlib.Path(path).name == "c.csv" and not out.exists() and len(read) == 3:
+            raise SystemExit  # as a kill: nothing is saved any more
+        return original(predictor, path, *rest)
+
+    monkeypatch.setattr(sources, "open_source", open_source)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, predictor, *clips, "--out", out)
+    assert not out.exists() and len(partial.read_text().splitlines()) == 3
+    with partial.open("a") as file:
+        file.write('{"sha256": "to')  # torn
+    saved = partial.read_bytes()
+
+    read.clear()
+    assert run(monkeypatch, predictor, *clips, "--out", out) == 0
+    assert read == ["c.csv"] and capsys.readouterr().err.count("predicted before: ") == 2
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes() and not partial.exists()
+
+    for change in ("options", "clip", "flip"):
+        partial.write_bytes(saved)
+        if change == "clip":
+            os.utime(clips[0])
+        if change == "flip":
+            partial.write_bytes(saved.replace(b"joy", b"jox", 1))
+        read.clear()
+        seed = ["--seed", 3] if change == "options" else []
+        assert run(monkeypatch, predictor, *clips, "--out", out, *seed) == 0
+        assert read == {"options": ["a.csv", "b.csv", "c.csv"]}.get(change, ["a.csv", "c.csv"])
+        assert ("begins anew" in capsys.readouterr().err) == (change == "options")
+
+
+def test_full_disk_keeps_the_table_before(monkeypatch, predictor, tmp_path, capsys):
+    clip = write_faces(tmp_path / "a.csv")
+    (tmp_path / "t.csv").write_text("the table before")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    assert run(monkeypatch, predictor, clip, "--out", tmp_path / "t.csv") == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}/t.csv: No space left on device: free some space")
+    assert (tmp_path / "t.csv").read_text() == "the table before"
+    assert not list(tmp_path.glob("*.partial.csv"))
+
+
+def full_disk(descriptor):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_drawing_that_fails_ends_with_its_own_code(monkeypatch, predictor, tmp_path, capsys):
+    clip = write_faces(tmp_path / "a.csv")
+    (tmp_path / "file").write_text("no folder")
+    out = ["--out", tmp_path / "t.csv", "--figure", tmp_path / "file" / "a.png"]
+    assert run(monkeypatch, predictor, clip, *out) == 2
+    assert "not drawn: " in capsys.readouterr().err and len(pd.read_csv(tmp_path / "t.csv")) == 4
+    assert run(monkeypatch, predictor, clip, "--out", tmp_path / "t.xlsx") == 2
 
 
 @pytest.mark.parametrize(

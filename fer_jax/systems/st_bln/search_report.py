@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import keyword
+import math
 import pathlib
 
 import pandas as pd
@@ -13,7 +15,7 @@ from fer_jax.data.folds import Fold
 from fer_jax.experiments import schema
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.installation import train_command
-from fer_jax.machine import FileError, whole_file, write_whole
+from fer_jax.machine import FileError, printable, whole_file, write_whole
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.systems.st_bln.growth import show
 from fer_jax.tasks.csv_cells import save_csv
@@ -170,25 +172,45 @@ def found_config(config: ConfigDict, file: pathlib.Path) -> str:
     config.name = f"{name}_found"
     config.search.enabled = False
     lines = [
-        f'"""The topology {show(config.model.widths)} that the search {name} found, from scratch.',
+        f'"""The topology {show(config.model.widths)} that the search {_quoted(name)} found, from '
+        "scratch.",
         "",
-        f"Run: {train_command()} --config {file}",
+        f"Run: {train_command()} --config {_quoted(file)}",
         '"""',
         "",
         "from configs.recipes import st_bln",
         "",
         "",
         "def get_config():",
-        f"    config = st_bln.get_config({config.data.dataset!r})",
-        *(f"    config.{field} = {value!r}" for field, value in _flat(config.to_dict())),
+        f"    config = st_bln.get_config({_literal(config.data.dataset)})",
+        *(f"    config{path} = {_literal(value)}" for path, value in _flat(config.to_dict())),
         "    return config",
     ]
     return "\n".join(lines) + "\n"
 
 
+def _quoted(text) -> str:
+    """Text for a docstring: nothing in it ends the docstring or is an escape."""
+    return printable(text).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _literal(value) -> str:
+    """Python's text of a value, which gives the same value when it is run."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    if isinstance(value, (tuple, list)):
+        items = ", ".join(map(_literal, value))
+        comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
+        return f"[{items}]" if isinstance(value, list) else f"({items}{comma})"
+    return ascii(value)
+
+
 def _flat(fields: dict, prefix: str = ""):
+    """Yields the path of every field, as it follows a name in Python, and its value."""
     for name, value in fields.items():
+        simple = name.isidentifier() and not keyword.iskeyword(name)
+        path = f"{prefix}.{name}" if simple else f"{prefix}[{ascii(name)}]"
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from _flat(value, path)
         else:
-            yield prefix + name, value
+            yield path, value

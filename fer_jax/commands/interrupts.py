@@ -1,0 +1,75 @@
+"""Ctrl-C ends a command within seconds, whatever it is doing, and a second one at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+
+PATIENCE = 8.0  # seconds from the first Ctrl-C to the end
+CODE = 130  # as a shell reports a process ended by SIGINT
+LINE = "\ninterrupted: the same command resumes"
+_said = threading.Event()
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Bounds the time that leaving takes after Ctrl-C.
+
+    Python handles Ctrl-C between two of its own instructions: a compiled call, a thread that does
+    not end or a disk that does not answer may delay that for ever. A thread of its own learns of
+    the signal at once. Files are replaced only when complete, so leaving loses nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    seen = threading.Event()
+    threading.Thread(target=_watch, args=(reading, seen), daemon=True).start()
+    try:
+        yield
+    finally:
+        if not seen.is_set():  # else the thread also guards the end of the interpreter
+            signal.set_wakeup_fd(before)
+            writing.close()
+
+
+def _watch(reading: socket.socket, seen: threading.Event) -> None:
+    """Ends the process after `PATIENCE`, or at the second signal."""
+    while data := reading.recv(64):
+        count = data.count(signal.SIGINT)
+        if seen.is_set() and count or count > 1:
+            _leave()
+        if count:
+            seen.set()
+            timer = threading.Timer(PATIENCE, _leave)
+            timer.daemon = True
+            timer.start()
+    reading.close()
+
+
+def _leave(*signal_and_frame) -> None:
+    """Ends the process without waiting for anything."""
+    del signal_and_frame
+    say_interrupted()
+    os._exit(CODE)
+
+
+def say_interrupted(line: str = LINE) -> int:
+    """Says once that the command was interrupted; from then on Ctrl-C ends it at once.
+
+    Returns:
+      The exit code.
+    """
+    if not _said.is_set():
+        _said.set()
+        with contextlib.suppress(OSError):
+            os.write(2, f"{line}\n".encode())  # a stream may be locked by another thread
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _leave)
+    return CODE

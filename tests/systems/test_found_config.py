@@ -1,0 +1,58 @@
+"""The config that a search writes is Python that gives back every value as it was."""
+
+import ast
+import math
+import pathlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs import pstbln_synthetic
+from fer_jax.systems.st_bln.search_report import found_config
+
+TEXTS = st.text(max_size=20) | st.sampled_from(
+    ['"""', "'", '"', "\\", "a\nimport os", "\x1b[2J", "{0}", "é漢", "\\N{BULLET}", '\\"""', "#"]
+)
+FLOATS = st.floats() | st.sampled_from([math.inf, -math.inf, math.nan, -0.0, 1e-320])
+
+
+def loaded(text):
+    """Runs the text of a config."""
+    space = {}
+    exec(compile(text, "found.py", "exec"), space)
+    return space["get_config"]().to_dict()
+
+
+def same(one, other):
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, (tuple, list)):
+        equal = type(one) is type(other) and len(one) == len(other)
+        return equal and all(map(same, one, other))
+    return repr(one) == repr(other)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, TEXTS, FLOATS, FLOATS, st.lists(TEXTS, max_size=3), TEXTS)
+def test_found_config_gives_back_every_value(name, path, clip, noise, classes, file):
+    config = pstbln_synthetic.get_config()
+    config.name, config.data.path, config.data.classes = name, path, tuple(classes)
+    config.optimizer.clip_norm, config.augment.noise = clip, noise
+    config.model.widths = (5, 10)
+    text = found_config(config, pathlib.Path(file or "found.py"))
+    expected = config.to_dict()
+    expected["name"], expected["search"]["enabled"] = f"{name}_found", False
+    assert same(loaded(text), expected)
+    tree = ast.parse(text)
+    assert len(tree.body) == 3  # docstring, import, function: no name became a statement
+
+
+@pytest.mark.parametrize("name", ["a b", "class", 'x"] = 1; import os; y["', "1st"])
+def test_fields_of_any_name_are_written(name):
+    config = pstbln_synthetic.get_config()
+    with config.unlocked():
+        config.data[name] = 3
+    text = found_config(config, pathlib.Path("found.py"))
+    assert f"config.data[{ascii(name)}] = 3" in text
+    ast.parse(text)
