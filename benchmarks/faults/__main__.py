@@ -20,12 +20,16 @@ import pathlib
 import sys
 import time
 
-from benchmarks.faults import bundles, material, processes, runs
+from benchmarks.faults import bundles, material, preparation, processes, runs
 
 PARTS = {  # name -> function of (material, count, seed) that yields cases, default count
     "bundle-flips": (bundles.flips, 200),
     "bundles": (bundles.hostile, 133),
     "runs": (runs.damaged, 55),
+    "data-flips": (preparation.flips, 200),
+    "manifests": (preparation.manifests, 150),
+    "landmark-files": (preparation.landmark_files, 150),
+    "media": (preparation.media, 159),
     "kills": (processes.kills, 50),
     "interrupts": (processes.interrupts, 200),
     "storage": (processes.full_disk, 11),

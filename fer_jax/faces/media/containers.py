@@ -139,7 +139,7 @@ def _open(path: pathlib.Path):
 def _pictures(path: pathlib.Path, container):
     """Returns the first stream of pictures; covers of music are none."""
     covers = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & covers]
+    streams = [s for s in container.streams.video if s.codec_context and not s.disposition & covers]
     if not streams:
         what = "holds sound" if container.streams.audio else "holds no video stream"
         raise ClipError("no pictures", f"{path} {what}, no pictures")
