@@ -142,7 +142,8 @@ def add_rows(file: pathlib.Path, table: str, imports: str, rows: str) -> None:
     """Writes rows into a table of a file, and the imports in front of it."""
     before, head, after = file.read_text().partition(f"\n{table} = {{\n")
     assert head, f"{file} has no table {table}"
-    file.write_text(f"{before}{imports}\n{head}{rows}{after}")
+    imports = imports and f"{imports}\n"
+    file.write_text(f"{before}{imports}{head}{rows}{after}")
 
 
 def apply(page: str, clone: pathlib.Path) -> None:
@@ -157,7 +158,7 @@ def apply(page: str, clone: pathlib.Path) -> None:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> pathlib.Path:
-    """A copy of the sources with both tutorials applied, and a row of each table without a test."""
+    """A copy of the sources with both tutorials applied."""
     clone = tmp_path_factory.mktemp("newcomer") / "fer_jax"
     clone.mkdir()
     for name in COPIED:
@@ -167,11 +168,15 @@ def clone(tmp_path_factory) -> pathlib.Path:
             shutil.copy2(ROOT / name, clone / name)
     for page in ("docs/tutorials/new_system.md", "docs/tutorials/new_dataset.md"):
         apply(page, clone)
+    for command in (["check", "--fix"], ["format", "--check"]):  # sorts the import
+        ruff = [sys.executable, "-m", "ruff", *command, "--quiet", str(clone)]
+        done = subprocess.run(ruff, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
     return clone
 
 
 def test_tutorials_are_all_that_the_tests_ask_for(clone):
-    """A system and a dataset without their row in the tables of tests fail one clear test each."""
+    """Without its row in a table of tests a system or a dataset fails one test, which says so."""
     system = '    "forgotten": System("mean_motion.network.MeanMotion"),\n'
     add_rows(clone / "fer_jax/systems/__init__.py", "SYSTEMS", "", system)
     add_rows(clone / "preprocess/datasets/__init__.py", "DATASETS", "", '    "forgotten": rooms,\n')
