@@ -48,6 +48,13 @@ def test_dataset_explains_itself(name):
     assert (DATASETS[name].__doc__ or "").strip(), f"{name} lacks its docstring, the help text"
 
 
+def classes_of(dataset, clips: dict[str, Clip]) -> list[str]:
+    """Class names in the order of their indices; those found where the reader names none."""
+    found = sorted({clip.label for clip in clips.values()})
+    named = getattr(dataset, "class_names", lambda options: getattr(dataset, "CLASSES", found))
+    return [*named(options_of(dataset))]
+
+
 @with_cases
 def test_tree_gives_its_clips(name, tmp_path):
     dataset = DATASETS[name]
@@ -55,8 +62,7 @@ def test_tree_gives_its_clips(name, tmp_path):
     clips = listed(dataset, tmp_path)
     assert (list(clips)[0], list(clips)[-1], len(clips)) == CASES[name].clips
     assert not any(clip.problem or clip.note for clip in clips.values())
-    classes = getattr(dataset, "class_names", lambda options: dataset.CLASSES)
-    assert {clip.label for clip in clips.values()} <= {*classes(options_of(dataset))}
+    assert {clip.label for clip in clips.values()} <= {*classes_of(dataset, clips)}
 
 
 @with_cases
@@ -177,6 +183,10 @@ def show_face(clip: Clip) -> int:
     if path.suffix == ".csv":
         write_landmarks(path, range(4))
         return 4
+    if path.is_dir():  # a folder of frames
+        files = sorted(path.iterdir())
+        write_faces(files, 1)
+        return len(files)
     frames = getattr(source, "count", 4)
     write_video(path, drawn(1, frames), 25.0)
     return frames
@@ -188,7 +198,9 @@ def test_files_that_cannot_be_read_cost_their_clips_only(name, tmp_path, capsys,
     pytest.importorskip("dlib")
     dataset, source, out = DATASETS[name], tmp_path / "set", tmp_path / "out"
     CASES[name].tree(source)
-    clip, count = list(listed(dataset, source).values())[-1], CASES[name].clips[2]
+    clips = listed(dataset, source)
+    clip, count = list(clips.values())[-1], CASES[name].clips[2]
+    classes = classes_of(dataset, clips)
     frames, kept = (1, count) if name == "ferplus" else (show_face(clip), 1)
     assert main([name, "--source", str(source), "--dry-run"]) == 0
     assert f"{count} of {count} clips would be read" in capsys.readouterr().out
@@ -205,9 +217,8 @@ def test_files_that_cannot_be_read_cost_their_clips_only(name, tmp_path, capsys,
     stored = examples(out)[clip.clip_id]
     assert stored["subject"].decode() == clip.subject
     assert stored["detected"].tolist() == [True] * frames
-    classes = getattr(dataset, "class_names", lambda options: dataset.CLASSES)
-    assert classes(options_of(dataset))[stored["label"]] == clip.label
-    assert list(report["classes"]) == [*classes(options_of(dataset))]
+    assert classes[stored["label"]] == clip.label
+    assert list(report["classes"]) == classes
     assert clip.split in report["splits"]
     again = prepare(name, source, out)
     assert again["counts"]["reused"] == (0 if name == "ferplus" else count)
