@@ -160,6 +160,8 @@ class Detector:
     def __init__(self, model_path=None):
         with _LOADING:  # else threads that start together would each load the model
             self._predict, self._rectangle = _dlib_models(landmark_model(model_path))
+            with _own_detector():
+                pass  # makes the first one, so that no frame waits for it
 
     def search(self, gray: np.ndarray, closer: bool = False) -> list[tuple[object, float]]:
         """Returns (box, score) of the faces in a frame, largest first; `closer` upsamples once."""

@@ -129,8 +129,8 @@ class Tracker:
 
     def _change(self, gray) -> float:
         """Returns how much the picture has changed since the last frame, from 0: not at all."""
-        before = self._thumbnail
-        self._thumbnail = cv2.resize(gray, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(float)
+        before, few = self._thumbnail, np.ascontiguousarray(gray[::4, ::4])  # all cost 0.3 ms
+        self._thumbnail = cv2.resize(few, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(float)
         if before is None:
             return 0.0
         now, before = self._thumbnail - self._thumbnail.mean(), before - before.mean()
