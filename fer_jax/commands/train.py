@@ -108,16 +108,40 @@ def _parse(own: flags.FlagValues, argv: list[str]) -> None:
         rest = own(_with_path(argv))
         _ = own.config.name  # raises when the file could not be loaded
     except flags.Error as error:
-        reason = str(error).splitlines()[-1].strip()
-        # a config that raises is quoted with its exception's class
-        raise UsageError("error: " + re.sub(r"^\w+Error: ", "--config: ", reason)) from error
+        raise UsageError(f"error: {_plain(str(error).splitlines()[-1].strip())}") from error
     except OSError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UsageError(f"error: --config cannot be loaded: {reason}") from error
     except (AttributeError, KeyError, TypeError) as error:
         raise UsageError(f"error: --config {_explain(error)}") from error
+    except Exception as error:  # whatever the code of a config raises
+        raise UsageError(f"error: --config {_place(error)}") from error
     if len(rest) > 1:
         raise UsageError(f"error: unknown argument {rest[1]!r}: flags begin with --")
+
+
+def _plain(reason: str) -> str:
+    """Says in words what the parsers of flags say with exceptions."""
+    for told, plain in (
+        (r"invalid literal for int\(\).*", "give a whole number"),
+        (r"could not convert string to float.*", "give a number"),
+        (r"\('Non-boolean argument to boolean flag'.*", "give True or False"),
+        (r"Unknown command line flag '(\w+)'$", r"unknown flag --\1: fields of the config are "
+         "set by --config.FIELD=VALUE, e.g. --config.train.epochs=50"),
+        # a config that raises is quoted with its exception's class
+        (r"^\w+Error: ", "--config: "),
+    ):  # fmt: skip
+        reason = re.sub(told, plain, reason)
+    return reason
+
+
+def _place(error: Exception) -> str:
+    """Names the file and line at which the code of a config fails."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    file = frame.f_code.co_filename
+    if isinstance(error, SyntaxError):
+        file, line = error.filename, error.lineno
+    return f"{file}, line {line}, cannot be run: {type(error).__name__}: {error}"
 
 
 def _explain(error: Exception) -> str:
@@ -130,7 +154,7 @@ def _explain(error: Exception) -> str:
     field = frame.f_locals.get("attribute", frame.f_locals.get("key"))
     if isinstance(section, ConfigDict) and isinstance(field, str) and field not in section:
         nearest = difflib.get_close_matches(field, section, n=len(section), cutoff=0.0)
-        fields = f": the fields there are {', '.join(nearest)}" if nearest else ""
+        fields = f": its section has {', '.join(nearest)}" if nearest else ""
         return f"sets {field!r}, a field that does not exist{fields}"
     return f"cannot be loaded: {' '.join(str(error.args[0]).split())}"
 

@@ -8,7 +8,8 @@ import numbers
 import os
 
 from fer_jax.faces.sequence import UNKNOWN_FPS
-from fer_jax.predict.people import ALL, LARGEST
+
+LARGEST, ALL = "largest", "all"  # who is predicted
 
 
 @dataclasses.dataclass(frozen=True)

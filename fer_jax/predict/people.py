@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_jax.faces import quality
+from fer_jax.predict.options import ALL
 from fer_jax.tasks.base import NO_FACE, UNSURE
 
 if TYPE_CHECKING:
     from fer_jax.predict.windows import Faces, Frame
 
-LARGEST, ALL = "largest", "all"  # who is predicted
 _FLEETING = 3  # frames; who is seen in fewer of a window is no person, as in `faces.tracker`
 
 BOX = ("box_left", "box_top", "box_right", "box_bottom")

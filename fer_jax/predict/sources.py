@@ -11,8 +11,7 @@ import numpy as np
 from fer_jax.faces.landmarks import Framing
 from fer_jax.faces.media.clock import Clock, make_clock, steady_clock
 from fer_jax.faces.quality import sharpness
-from fer_jax.predict.options import Options
-from fer_jax.predict.people import LARGEST
+from fer_jax.predict.options import LARGEST, Options
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Frame, Source
 
 _VIDEO_SUFFIXES = {

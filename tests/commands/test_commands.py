@@ -143,13 +143,14 @@ AFEW = ("--config", "stbln_afew")
         (("--config", "configs/nothing.py"), ("configs/nothing.py",)),
         (("--config=stcnlstm_buhmap:no",), ("error: --config: variant 'no' is unknown",)),
         ((*AFEW, "more"), ("unknown argument 'more'",)),
+        ((*AFEW, "--epochs=3"), ("unknown flag --epochs", "--config.train.epochs=50")),
         ((*AFEW, "--workdr=x"), ("Unknown command line flag 'workdr'", "workdir")),
-        ((*AFEW, "--config.train.epchs=1"), ("'epchs', a field", "the fields there are epochs, ")),
-        ((*AFEW, "--config.modle.name=x"), ("'modle', a field", "the fields there are model, ")),
-        ((*AFEW, "--config.optimizer.drop_factor=1"), ("the fields there are lr_factor, ",)),
-        ((*AFEW, "--config.optimizer.learning_rate=fast"), ("learning_rate=fast", "float")),
-        ((*AFEW, "--config.train.epochs=3.5"), ("epochs=3.5", "int")),
-        ((*AFEW, "--config.augment.enabled=maybe"), ("enabled=maybe", "boolean")),
+        ((*AFEW, "--config.train.epchs=1"), ("'epchs', a field", "its section has epochs, ")),
+        ((*AFEW, "--config.modle.name=x"), ("'modle', a field", "its section has model, ")),
+        ((*AFEW, "--config.optimizer.drop_factor=1"), ("its section has lr_factor, ",)),
+        ((*AFEW, "--config.optimizer.learning_rate=fast"), ("learning_rate=fast: give a number",)),
+        ((*AFEW, "--config.train.epochs=3.5"), ("epochs=3.5: give a whole number",)),
+        ((*AFEW, "--config.augment.enabled=maybe"), ("enabled=maybe: give True or False",)),
         (
             (*AFEW, "--config.data.path=none/afew"),
             ("afew is not prepared in none/afew", "preprocess afew --source DIR --out none/afew"),
@@ -243,3 +244,19 @@ def test_wheel_prepares_in_processes_of_its_own(wheel, tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert "fer-jax train --config stbln_manifest:data" in shown.stdout
     assert json.loads((tmp_path / "data" / "report.json").read_text())["counts"]["kept"] == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("def get_config(:", "line 1, cannot be run: SyntaxError"),
+        ("\nimport nothing_there", "line 2, cannot be run: ModuleNotFoundError"),
+        ("def get_config():\n    return 1 / 0", "line 2, cannot be run: ZeroDivisionError"),
+    ],
+)
+def test_config_that_cannot_be_run_is_named_with_its_line(code, told, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(code)
+    with pytest.raises(SystemExit, match="2"):
+        train.main(["--config", str(file)])
+    assert f"{file}, {told}" in capsys.readouterr().err
