@@ -12,7 +12,7 @@ from fer_jax.data.clips import hold_crops
 from fer_jax.data.frame_selection import piece_frames, select_frames, thin_frames
 from fer_jax.experiments.bundle import InputSpec
 from fer_jax.predict.options import Options
-from fer_jax.predict.windows import at_rate, predict_windows
+from fer_jax.predict.windows import Face, at_rate, predict_windows
 from fer_jax.tasks import TASKS
 
 
@@ -217,7 +217,7 @@ def test_predict_windows_samples_pieces_at_the_training_rate(fps, steps, monkeyp
     def faces():
         for index in range(30):
             points[0, 0] = index
-            yield {0: types.SimpleNamespace(landmarks=points.copy(), crop=None)}
+            yield {0: Face(points.copy())}
 
     options = Options(stride=0.25)
     rows = [

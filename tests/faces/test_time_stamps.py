@@ -17,7 +17,7 @@ VARIABLE = [*FAST, *SLOW]  # 3 seconds
 
 
 def spans(frames):
-    return np.array([frames.span(index) for index, _ in frames])
+    return np.array([frames.span(index) for index, _ in frames]).reshape(-1, 2)
 
 
 def shown(images) -> list[int]:
@@ -162,6 +162,25 @@ def test_sound_and_empty_videos_are_named(tmp_path):
         open_frames(write_sound(tmp_path / "sound.m4a"))
     with pytest.raises(ClipError, match="none.mkv .*no frame can be decoded"):
         open_frames(write(tmp_path / "none.mkv", []))
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm", "clip.ts", "clip.avi"])
+@pytest.mark.parametrize("reach", [600, 10**9])  # bytes from the start: headers, everything
+def test_damaged_videos_are_read_or_refused(tmp_path, name, reach):
+    path = write(tmp_path / name, np.arange(30) / 25, ticks=25, movflags="faststart")
+    content, rng = path.read_bytes(), np.random.default_rng(reach)
+    for _ in range(15):
+        damaged = bytearray(content)
+        for place in rng.integers(0, min(reach, len(content)), 15):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            frames = open_frames(path)
+        except ClipError as error:
+            assert str(path) in error.detail
+            continue
+        seen = spans(frames)
+        assert np.isnan(seen).all() or (np.diff(seen[:, 0]) > 0).all()
 
 
 @given(

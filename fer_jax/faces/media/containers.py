@@ -143,6 +143,8 @@ def _pictures(path: pathlib.Path, container):
     if not streams:
         what = "holds sound" if container.streams.audio else "holds no video stream"
         raise ClipError("no pictures", f"{path} {what}, no pictures")
+    if streams[0].codec_context is None:
+        raise ClipError("unreadable", f"{path} is damaged, or of an unknown codec: convert it")
     width, height = streams[0].codec_context.width, streams[0].codec_context.height
     if width * height > MOST_PIXELS:
         raise ClipError("too large", too_large(path, width, height))
