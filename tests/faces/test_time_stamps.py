@@ -1,7 +1,5 @@
 """Time stamps of frames: from containers with constant, variable, doubtful and no rates."""
 
-import os
-import pathlib
 import re
 
 import numpy as np
@@ -210,17 +208,13 @@ def test_clock_jumps_are_told_from_reordered_frames():
     assert np.diff(np.sort(ordered)).tolist() == [1] * (len(again) - 1)
 
 
-FIELD = pathlib.Path(os.environ.get("FER_JAX_REAL_DATA") or "none") / "field"
-
-
-@pytest.mark.skipif(not FIELD.is_dir(), reason="needs FER_JAX_REAL_DATA")
 @pytest.mark.parametrize(
     ("name", "count", "end"),
     [("vfr.mp4", 120, 8.0), ("vfr.mkv", 120, 8.0), ("vfr.webm", 120, 8.0), ("dump_epoch", 60, 2.0),
      ("recorder.webm", 90, 5.01), ("late_side.mp4", 182, 6.067)],
 )  # fmt: skip
-def test_recordings_of_users_end_when_they_end(name, count, end):
-    frames = open_frames(FIELD / name)
+def test_recordings_of_users_end_when_they_end(real_data, name, count, end):
+    frames = open_frames(real_data / "field" / name)
     seen = spans(frames)
     assert len(seen) == count and (np.diff(seen[:, 0]) > 0).all()
     assert seen[-1, 1] == pytest.approx(end, abs=0.005) and "cut off" not in frames.notes()
