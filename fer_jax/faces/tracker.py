@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
 
 import cv2
@@ -35,6 +36,9 @@ _FOLLOWED = 0.45  # where nothing but the face may have changed
 # Measured: below 0.08 within a clip, where people walk or wave; 0.1 and more at cuts.
 _STEADY, _CUT = 0.06, 0.1
 _JUMP, _GROWTH = 0.3, 1.25  # face sizes, factor: what nobody moves or grows from frame to frame
+# Where one scene dissolves into the next within so many frames, faces change gradually: change of
+# the picture over them, and likeness to the views before them, which two people do not have.
+_DISSOLVE, _DISSOLVED, _STILL_ALIKE = 20, 0.25, 0.74
 _BLINK = 25  # frames; who is back at the same place within them is followed
 _VIEWS, _NEW_VIEW = 16, 0.95  # kept of a person at most; likeness below which a view is a new one
 _ALONE = 1.5  # face sizes; a closer neighbour may hide a face, so its view is not kept
@@ -68,9 +72,9 @@ class _Person:
     views: collections.deque
     weight: float = 0.0  # summed areas
 
-    def likeness(self, fit: Fit) -> float:
-        """Returns how alike a face is to the most similar view, -1..1."""
-        return max(float(view @ fit.view) for view in self.views)
+    def likeness(self, fit: Fit, until: float = math.inf) -> float:
+        """Returns how alike a face is to the most similar view up to a frame, -1..1; 1: no view."""
+        return max((float(v @ fit.view) for frame, v in self.views if frame <= until), default=1.0)
 
 
 class Tracker:
@@ -90,7 +94,7 @@ class Tracker:
         self._lost: dict[int, _Person] = {}
         self._tracks = 0
         self._frame = -1
-        self._thumbnail: np.ndarray | None = None
+        self._thumbnails: collections.deque = collections.deque(maxlen=_DISSOLVE + 1)
         self._changes: collections.deque[float] = collections.deque(maxlen=_BLINK + 1)
         self._since_search = _SEARCH_EVERY
         self._without_face = 0
@@ -100,7 +104,10 @@ class Tracker:
         """Returns the faces in the next frame, `[H, W, 3]` uint8 RGB or `[H, W]` gray."""
         gray, scale = shrink(image)
         self._frame += 1
-        self._changes.append(self._change(gray))
+        few = np.ascontiguousarray(gray[::4, ::4])  # all pixels cost 0.3 ms
+        small = cv2.resize(few, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(float)
+        self._thumbnails.append(small - small.mean())
+        self._changes.append(self._change(1))
         dropped = self._follow(gray)
         self._since_search += 1
         if (
@@ -127,13 +134,11 @@ class Tracker:
         """Returns the face of the track with the largest weight so far, None without a face."""
         return max(faces, key=lambda face: self._live[face.track].weight, default=None)
 
-    def _change(self, gray) -> float:
-        """Returns how much the picture has changed since the last frame, from 0: not at all."""
-        before, few = self._thumbnail, np.ascontiguousarray(gray[::4, ::4])  # all cost 0.3 ms
-        self._thumbnail = cv2.resize(few, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(float)
-        if before is None:
+    def _change(self, frames: int) -> float:
+        """Returns how much the picture has changed in so many frames, from 0: not at all."""
+        if len(self._thumbnails) <= frames:
             return 0.0
-        now, before = self._thumbnail - self._thumbnail.mean(), before - before.mean()
+        before, now = self._thumbnails[-1 - frames], self._thumbnails[-1]
         return float(np.abs(now - before).mean() / (now.std() + before.std() + 5))
 
     def _search_interval(self) -> int:
@@ -151,7 +156,7 @@ class Tracker:
             if _size_ratio(fit, last) > _SIZE_CHANGE:
                 continue
             fit = self._detector.confirm(gray, fit)
-            if fit and person.likeness(fit) >= self._needed(person, fit):
+            if fit and self._is_same(person, fit):
                 found[track] = fit
         self._leave_apart(found)
         dropped = [track for track in self._live if track not in found]
@@ -169,6 +174,14 @@ class Tracker:
             if one in found and other in found and _same(found[one], found[other]):
                 first, second = (self._live[track].likeness(found[track]) for track in (one, other))
                 del found[one if first < second else other]
+
+    def _is_same(self, person: _Person, fit: Fit) -> bool:
+        """Returns whether a face is taken for a person seen before."""
+        if person.likeness(fit) < self._needed(person, fit):
+            return False
+        if self._change(_DISSOLVE) < _DISSOLVED:
+            return True
+        return person.likeness(fit, until=self._frame - _DISSOLVE) >= _STILL_ALIKE
 
     def _needed(self, person: _Person, fit: Fit) -> float:
         """Returns the likeness at which a face is taken for a person seen before."""
@@ -196,8 +209,7 @@ class Tracker:
 
         Who enters over the border of the picture is not yet alike to anybody: that waits a moment.
         """
-        alike = {track: person.likeness(fit) for track, person in self._lost.items()}
-        alike = {t: v for t, v in alike.items() if v >= self._needed(self._lost[t], fit)}
+        alike = {t: p.likeness(fit) for t, p in self._lost.items() if self._is_same(p, fit)}
         if alike:
             track = max(alike, key=alike.get)
             person = self._lost.pop(track)
@@ -207,7 +219,7 @@ class Tracker:
             return
         else:
             track, self._tracks = self._tracks, self._tracks + 1
-            person = _Person(fit, self._frame, collections.deque([fit.view], _VIEWS))
+            person = _Person(fit, self._frame, collections.deque([(self._frame, fit.view)], _VIEWS))
         self._live[track], self._waited = person, 0
 
     def _remember(self, person: _Person) -> None:
@@ -218,7 +230,7 @@ class Tracker:
             if other is not person
         )
         if person.likeness(person.fit) < _NEW_VIEW and not any(close):
-            person.views.append(person.fit.view)
+            person.views.append((self._frame, person.fit.view))
 
 
 def _same(one: Fit, other: Fit) -> bool:

@@ -173,6 +173,16 @@ def test_cut_between_real_people_starts_a_track(real_data):
     assert found == [[0]] * 48 + [[1]] * 48
 
 
+def test_dissolve_from_one_person_to_another_starts_a_track(face):
+    import cv2
+
+    first, second = face[0], drawn_face(5)[0]
+    shares = np.linspace(0, 1, 22)
+    mixed = [cv2.addWeighted(first[8], 1 - share, second[0], share, 0) for share in shares]
+    found = tracks_in(first + first[::-1] + mixed + second)
+    assert found[0] == [0] and found[-1] == [1]
+
+
 def test_threads_find_what_one_thread_finds(face):
     clips = [face[0][:5], drawn_face(3)[0][:5], face[0][:4:-1]]
 
