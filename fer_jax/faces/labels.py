@@ -23,8 +23,9 @@ BP4D_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 6, 7, 10, 12, 14
 PRESENT_INTENSITY = 0.4
 # Columns of the table of predictions beside those of the classes: no class can be named like one.
 PREDICTION_COLUMNS = (
-    "clip", "start", "end", "label", "entropy", "mutual_information", "agreement", "uncertainty",
-    "frames", "abstained",
+    "clip", "start", "end", "person", "label", "entropy", "mutual_information", "agreement",
+    "uncertainty", "frames", "abstained", "reason", "face_share", "face_size", "box_left",
+    "box_top", "box_right", "box_bottom", "yaw", "pitch", "roll", "sharpness", "fit",
 )  # fmt: skip
 PRESENT = 0.5  # probability above which an action unit is predicted
 

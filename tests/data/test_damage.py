@@ -17,7 +17,7 @@ from fer_jax.data.load import NotPreparedError
 def copy(prepared, tmp_path):
     """A copy of a prepared dataset that may be damaged."""
     folder = tmp_path / "copy"
-    shutil.copytree(prepared, folder, ignore=shutil.ignore_patterns(".clips"))
+    shutil.copytree(prepared, folder, ignore=shutil.ignore_patterns(".*"))
     return folder
 
 
