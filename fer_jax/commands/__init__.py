@@ -30,7 +30,7 @@ def start(command: Callable, *arguments) -> int:
 
     Ctrl-C ends it with one line, see `interrupts.bounded`.
     """
-    with interrupts.bounded():
+    with interrupts.bounded() as interrupted:
         try:
             try:
                 return command(*arguments)
@@ -42,6 +42,11 @@ def start(command: Callable, *arguments) -> int:
             # the interpreter flushes stdout again when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141  # as a shell reports a process ended by SIGPIPE
+        except Exception:
+            if not interrupted.is_set():
+                raise
+            # a compiled call that Ctrl-C fell into raises an error of its own
+            return interrupts.say_interrupted()
 
 
 def named(module: str) -> Callable[[], int]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 PATIENCE = 8.0  # seconds from the first Ctrl-C to the end
 CODE = 130  # as a shell reports a process ended by SIGINT
@@ -16,30 +18,54 @@ _said = threading.Event()
 
 
 @contextlib.contextmanager
-def bounded() -> Iterator[None]:
+def bounded() -> Iterator[threading.Event]:
     """Bounds the time that leaving takes after Ctrl-C.
 
     Python handles Ctrl-C between two of its own instructions: a compiled call, a thread that does
     not end or a disk that does not answer may delay that for ever. A thread of its own learns of
     the signal at once. Files are replaced only when complete, so leaving loses nothing.
+
+    Yields:
+      The event that Ctrl-C was pressed.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield threading.Event()
         return
     reading, writing = socket.socketpair()
     writing.setblocking(False)
     before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
     seen = threading.Event()
-    threading.Thread(target=_watch, args=(reading, seen), daemon=True).start()
+    # the thread also keeps the other end open, as long as signals may be written to it
+    threading.Thread(target=_watch, args=(reading, writing, seen), daemon=True).start()
+    hook, sys.unraisablehook = sys.unraisablehook, _raise_again(sys.unraisablehook)
     try:
-        yield
+        yield seen
     finally:
+        sys.unraisablehook = hook
         if not seen.is_set():  # else the thread also guards the end of the interpreter
             signal.set_wakeup_fd(before)
             writing.close()
 
 
-def _watch(reading: socket.socket, seen: threading.Event) -> None:
+def _raise_again(hook: Callable) -> Callable:
+    """Makes a hook that raises Ctrl-C again where a callback of garbage collection swallowed it."""
+
+    def again() -> None:
+        main = ctypes.c_ulong(threading.main_thread().ident)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(KeyboardInterrupt))
+
+    def handle(unraisable) -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            timer = threading.Timer(0.05, again)  # when the callback is left
+            timer.daemon = True
+            timer.start()
+        else:
+            hook(unraisable)
+
+    return handle
+
+
+def _watch(reading: socket.socket, writing: socket.socket, seen: threading.Event) -> None:
     """Ends the process after `PATIENCE`, or at the second signal."""
     while data := reading.recv(64):
         count = data.count(signal.SIGINT)
@@ -51,6 +77,7 @@ def _watch(reading: socket.socket, seen: threading.Event) -> None:
             timer.daemon = True
             timer.start()
     reading.close()
+    writing.close()
 
 
 def _leave(*signal_and_frame) -> None:
