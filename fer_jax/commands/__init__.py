@@ -30,23 +30,29 @@ def start(command: Callable, *arguments) -> int:
 
     Ctrl-C ends it with one line, see `interrupts.bounded`.
     """
-    with interrupts.bounded() as interrupted:
+    try:
+        with interrupts.bounded() as interrupted:
+            return _ended(command, arguments, interrupted)
+    except KeyboardInterrupt:
+        return interrupts.say_interrupted()
+
+
+def _ended(command: Callable, arguments: tuple, interrupted) -> int:
+    """Runs a command to its end, whatever ends it."""
+    try:
         try:
-            try:
-                return command(*arguments)
-            finally:
-                sys.stdout.flush()
-        except KeyboardInterrupt:
-            return interrupts.say_interrupted()
-        except BrokenPipeError:
-            # the interpreter flushes stdout again when it ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 141  # as a shell reports a process ended by SIGPIPE
-        except Exception:
-            if not interrupted.is_set():
-                raise
-            # a compiled call that Ctrl-C fell into raises an error of its own
-            return interrupts.say_interrupted()
+            return command(*arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # the interpreter flushes stdout again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell reports a process ended by SIGPIPE
+    except Exception:
+        if not interrupted.is_set():
+            raise
+        # a compiled call that Ctrl-C fell into raises an error of its own
+        return interrupts.say_interrupted()
 
 
 def named(module: str) -> Callable[[], int]:
