@@ -125,24 +125,37 @@ def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise SourceError(f"manifest {source} {what}: --source names a CSV file")
     try:
         with source.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True, restkey=_REST)
-            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-            double = [n for n in (*REQUIRED, *OPTIONAL) if reader.fieldnames.count(n) > 1]
-            if double:
-                raise SourceError(f"{source} has two columns {double[0]}: keep one")
-            missing = [name for name in REQUIRED if name not in reader.fieldnames]
-            if missing:
-                raise SourceError(
-                    f"{source} has no column {' and no column '.join(missing)} (found: "
-                    f"{', '.join(reader.fieldnames) or 'nothing'}): its first line must name at "
-                    "least path,subject,label"
-                )
-            for row in reader:
-                cells = {name: (row[name] or "").strip() for name in reader.fieldnames}
-                rest = "".join(row.get(_REST, ())).strip()
-                yield reader.line_num, {**dict.fromkeys(OPTIONAL, ""), **cells, _REST: rest}
-    except (UnicodeDecodeError, csv.Error) as error:
+            names = [name.strip().lower() for name in _cells(file.readline())]
+            _check_names(source, names)
+            for line, text in enumerate(file, 2):  # line by line: an open quote swallows no others
+                if not text.strip():
+                    continue
+                cells = [cell.strip() for cell in _cells(text)]
+                rest = "".join(cells[len(names) :])
+                row = dict(zip(names, cells + [""] * len(names), strict=False))
+                yield line, {**dict.fromkeys(OPTIONAL, ""), **row, _REST: rest}
+    except UnicodeDecodeError as error:
         raise SourceError(f"{source} is not a CSV in UTF-8 ({error}): save it as such") from error
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], skipinitialspace=True), [])
+    except csv.Error:  # a cell longer than any path or name
+        return [line[:100]]
+
+
+def _check_names(source: pathlib.Path, names: list[str]) -> None:
+    for name in (*REQUIRED, *OPTIONAL):
+        if names.count(name) > 1:
+            raise SourceError(f"{source} has two columns {name}: keep one")
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise SourceError(
+            f"{source} has no column {' and no column '.join(missing)} (found: "
+            f"{', '.join(names) or 'nothing'}): its first line must name at least "
+            "path,subject,label"
+        )
 
 
 def _clip(folder: pathlib.Path, row: dict[str, str], seen: set) -> Clip:

@@ -63,6 +63,18 @@ def test_bad_row_is_listed_with_its_problem(tmp_path, row, reason):
     assert "line 3" in f"{bad.clip_id} {bad.problem}"
 
 
+def test_quote_that_is_not_closed_drops_its_row_alone(tmp_path):
+    text = 'path,subject,label\n"a.mp4,p1,joy\nb.mp4,p2,joy\n\nü x.mp4,p3,"calm\nnow"\n'
+    clips = listed(tmp_path, text)
+    assert [clip.clip_id.split(":")[0] for clip in clips] == [
+        "line 2",
+        "b.mp4",
+        "ü x.mp4",
+        "line 6",
+    ]
+    assert clips[0].problem.reason == "empty subject" and clips[1].problem is None
+
+
 def hostile_paths(folder) -> dict[str, str]:
     """Path in a manifest -> reason for which its row is dropped."""
     (folder / "loop").symlink_to(folder / "loop")
