@@ -15,7 +15,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-import fer_jax.predict.__main__
+import fer_jax.commands.predict
 import preprocess.__main__
 from fer_jax.experiments import configs
 from fer_jax.systems import SYSTEMS
@@ -110,7 +110,7 @@ def test_predict_predicts(arguments, at_workspace, tmp_path, monkeypatch, capsys
     for word in arguments:
         word = word.removesuffix("...")
         expanded += map(str, sorted(pathlib.Path().glob(word))) if "*" in word else [word]
-    assert fer_jax.predict.__main__.main(expanded) == 0
+    assert fer_jax.commands.predict.main(expanded) == 0
     for option, word in zip(arguments, arguments[1:], strict=False):
         if option in ("--out", "--annotate", "--figure"):
             assert pathlib.Path(word).exists()
@@ -184,7 +184,7 @@ def test_options_of_the_page_of_commands(capsys):
     page = read("docs/commands.md")
     for main, arguments, start, end in (
         (preprocess.__main__.main, ["manifest"], "## prepare", "## train"),
-        (fer_jax.predict.__main__.main, [], "## predict", "## compare"),
+        (fer_jax.commands.predict.main, [], "## predict", "## compare"),
     ):
         with pytest.raises(SystemExit):
             main([*arguments, "--help"])

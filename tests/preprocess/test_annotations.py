@@ -133,7 +133,10 @@ def test_codes_of_a_manifest_reach_the_dataset(tmp_path, capsys):
     )
     assert report["dropped"] == {"torn codes": 1, "codes of other frames": 1}
     notes = {row["clip_id"]: row["note"] for row in report["clips"]}
-    assert notes["face.csv"] == "coded frames that the clip lacks: 1 (the first: 3)"
+    assert notes["face.csv"] == (
+        "missing frames: 1 (the first after frame 2); "
+        "coded frames that the clip lacks: 1 (the first: 3)"
+    )
     assert notes["frames"] == (
         "unreadable frames skipped: 1; coded frames that the clip lacks: 1 (the first: 5)"
     )
