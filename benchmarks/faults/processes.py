@@ -187,12 +187,10 @@ def _fresh(material: Material) -> pathlib.Path:
 
 
 def _start(arguments: list[str], largest_file: int | None = None) -> subprocess.Popen:
-    def limit():
-        if largest_file is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "fer_jax", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        preexec_fn=limit,
     )  # fmt: skip
+    if largest_file is not None:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    return process

@@ -2,7 +2,6 @@
 
 import collections
 import csv
-import functools
 import json
 import os
 import pathlib
@@ -310,8 +309,8 @@ def test_full_disk_ends_in_one_line_and_resumes(tmp_path, largest):
     """A limit of the size of files makes writing fail: of a clip's, then of a shard."""
     arguments = ["synthetic", "--out", tmp_path / "out", "--subjects", "3"]
     arguments += ["--clips-per-subject", "7", "--workers", "1"]
-    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (largest, largest))
-    process = command(*arguments, preexec_fn=limit)
+    process = command(*arguments)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest, largest))
     shown = process.communicate(timeout=60)[0]
     assert process.returncode == 1
     assert "Traceback" not in shown
