@@ -3,9 +3,7 @@
 It is the command `fer-jax train`, see fer_jax/commands/train.py.
 """
 
-import sys
-
-from fer_jax.commands import named, start
+from fer_jax.commands import leave, named, start
 
 if __name__ == "__main__":
-    sys.exit(start(named("fer_jax.commands.train")))
+    leave(start(named("fer_jax.commands.train")))

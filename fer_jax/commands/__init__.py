@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 import fer_jax
 from fer_jax.commands import interrupts
@@ -20,9 +22,28 @@ COMMANDS = {
 }
 
 
+def program() -> NoReturn:
+    """The installed program `fer-jax`."""
+    leave(main())
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the program; returns its exit code."""
     return start(_run, arguments)
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process with an exit code.
+
+    After Ctrl-C it ends at once: a compiled call or a thread that is still at work may crash in an
+    interpreter that is being taken down.
+    """
+    if code == interrupts.CODE:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def start(command: Callable, *arguments) -> int:

@@ -55,10 +55,11 @@ def run(options: argparse.Namespace) -> int:
         code = _predict_all(predictor, options, how, targets, console, say, tables, saved)
     except KeyboardInterrupt:
         code = 130
-        console.print("stopped: the finished clips are shown", style="yellow")
+        done = "the finished clips are shown" if tables else "no clip was finished"
+        console.print(f"stopped: {done}", style="yellow")
     table = join_tables(predictor, tables)
     if not tables:
-        return _failed(console, "none of the clips could be predicted")
+        return code if code == 130 else _failed(console, "none of the clips could be predicted")
     print_table(table, predictor.classes, predictor.task)
     if options.out is not None:
         try:
