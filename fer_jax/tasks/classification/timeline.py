@@ -28,6 +28,7 @@ from fer_jax.plotting.timeline import (
     make_timeline,
     shade_withheld,
 )
+from fer_jax.tasks.base import NO_FACE, reason_of
 
 
 def draw_timeline(
@@ -73,12 +74,13 @@ def _draw_predictions(axes, rows, classes, edges) -> None:
     """A box for each run of equal predictions, with the name where it fits."""
     colours = dict(zip(classes, class_colours(len(classes)), strict=True))
     withheld = rows["abstained"].to_numpy(bool) & (rows["frames"] > 0).to_numpy()
-    shown = np.where(withheld, "unsure", rows["label"].to_numpy(str))
+    reasons = [reason_of(row) for row in rows.to_dict("records")]
+    shown = np.where(withheld, reasons, rows["label"].to_numpy(str))
     starts = np.flatnonzero(np.append(True, shown[1:] != shown[:-1]))
     for first, end in zip(starts, np.append(starts[1:], len(shown)), strict=True):
         left, width = edges[first], edges[end] - edges[first]
         name = shown[first]
-        colour = colours.get(name, UNSURE if name == "unsure" else FACELESS)
+        colour = colours.get(name, FACELESS if name == NO_FACE else UNSURE)
         box = {"height": 0.5, "color": colour, "linewidth": 0, "align": "edge"}
         axes.barh(len(classes) + 0.25, width, left=left, **box)
         inches = width / (edges[-1] - edges[0]) * WIDTH * 0.85
