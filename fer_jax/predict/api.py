@@ -85,6 +85,7 @@ def predict_clips(
         samples), low_valence and high_valence (90% interval of the labels), then uncertainty
         (root mean variance over the dimensions).
     """
+    _check_predictor(predictor)
     options = Options(
         mc_samples, window, stride, threshold, seed, fps, width, landmark_model, people
     )
@@ -94,6 +95,13 @@ def predict_clips(
     attempts = (_attempt(predictor, path, options, say) for path in sources.clips_of(paths, say))
     tables = [table for table in attempts if table is not None]
     return join_tables(predictor, tables)
+
+
+def _check_predictor(predictor) -> None:
+    if isinstance(predictor, (str, os.PathLike)):
+        raise TypeError(
+            f"the model is the path {os.fspath(predictor)!r}: give what fer_jax.load_model returns"
+        )
 
 
 def predict_frames(
@@ -133,6 +141,7 @@ def predict_frames(
         landmarks as images.
       ClipProblem: the face detector is not installed.
     """
+    _check_predictor(predictor)
     options = Options(mc_samples, window, stride, threshold, seed, fps, 0, landmark_model, people)
     return _predict_frames(predictor, sources.checked(images), landmarks, options)
 

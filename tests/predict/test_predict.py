@@ -610,3 +610,9 @@ def test_table_fits_its_terminal(monkeypatch, predictor, tmp_path):
     assert max(map(len, narrow.splitlines())) <= 100
     assert f"and {len(table) - 60} more windows" in narrow
     assert f"{table['joy'][0]:.2f}" in wide
+
+
+@pytest.mark.parametrize("call", [api.predict_clips, api.predict_frames])
+def test_path_is_no_model(call):
+    with pytest.raises(TypeError, match="give what fer_jax.load_model returns"):
+        call("runs/mine/model", [])
