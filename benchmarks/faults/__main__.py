@@ -36,6 +36,7 @@ PARTS = {  # name -> function of (material, count, seed) that yields cases, defa
     "writers": (processes.two_writers, 6),
 }
 WELL = {"same", "refused"}
+EVERY = 30.0  # seconds between lines of progress
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,8 +66,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(name: str, cases) -> int:
     """Runs the cases of a part; prints its faults and its counts, returns the number of faults."""
     counts, started = collections.Counter(), time.monotonic()
+    told = started
     for case in cases:
         counts[case.end] += 1
+        if time.monotonic() - told > EVERY:
+            told = time.monotonic()
+            print(f"{name}: {sum(counts.values())} cases ...", flush=True)
         if case.end not in WELL:
             print(f"{name}: {case.end}: {case.what}\n{case.output}", flush=True)
     ends = ", ".join(f"{count} {end}" for end, count in counts.most_common())
