@@ -6,14 +6,13 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
-import socket
 from collections.abc import Iterator
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from fer_jax import storage
 from fer_jax.data import crops
 from fer_jax.data.clips import Clips
 from fer_jax.experiments import schema
@@ -152,23 +151,11 @@ def locked(workdir: Workdir) -> Iterator[None]:
     Raises:
       WorkdirError: another process has it; names its host and its id.
     """
-    import filelock  # not for what only reads paths
-
-    lock, owner = filelock.FileLock(workdir.path / ".lock"), workdir.path / ".lock.owner"
     try:
-        with lock.acquire(timeout=0):
-            write_whole(owner, f"process {os.getpid()} on {socket.gethostname()}")
-            try:
-                yield
-            finally:
-                owner.unlink(missing_ok=True)
-    except filelock.Timeout:
-        who = "another process"
-        with contextlib.suppress(OSError):
-            who = printable(owner.read_text(errors="replace")[:100]) or who
-        raise WorkdirError(
-            f"{workdir} is in use by {who}: wait until it ends, or name another --workdir"
-        ) from None
+        with storage.lock(workdir.path):
+            yield
+    except storage.InUseError as error:
+        raise WorkdirError(f"{printable(error)} (--workdir)") from None
 
 
 def claim(workdir: Workdir, config: ConfigDict, clips: Clips, *, write: bool) -> None:

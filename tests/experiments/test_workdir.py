@@ -22,7 +22,7 @@ def test_second_run_in_a_work_directory_is_refused(prepared, tmp_path):
         kept = sorted(os.listdir(tmp_path / "run"))
     text = str(caught.value)
     assert f"is in use by process {os.getpid()} on {os.uname().nodename}: wait" in text
-    assert kept == [".lock", ".lock.owner", "config.json"]
+    assert kept == [".lock", ".lock.holder", "config.json"]
     with locked(Workdir(tmp_path / "run")):
         pass
 
@@ -48,7 +48,7 @@ def test_lock_of_a_killed_process_is_no_trouble(tmp_path):
             pytest.fail("it is locked")
         holder.kill()
     with locked(Workdir(tmp_path)):
-        assert (tmp_path / ".lock.owner").read_text().startswith(f"process {os.getpid()} on ")
+        assert (tmp_path / ".lock.holder").read_text().startswith(f"process {os.getpid()} on ")
 
 
 def test_failed_setup_claims_no_work_directory(prepared, tmp_path, monkeypatch):
