@@ -1,7 +1,7 @@
 """Damages files and stops commands at random moments, and counts how the commands end.
 
-    python -m benchmarks.faults                                  # every part, about an hour
-    python -m benchmarks.faults bundle-flips --count 50 --seed 3 # one part
+    python -m benchmarks.faults                                  # every part
+    python -m benchmarks.faults bundle-flips --count 50 --seed 3   # one part
     python -m benchmarks.faults kills interrupts --count 50
 
 A case ends well if the result is that of the undamaged files ("same"), or if the command says in a
