@@ -1,0 +1,94 @@
+"""Prediction of frames as they come, with known landmarks."""
+
+import dataclasses
+import itertools
+import sys
+
+import numpy as np
+import pytest
+
+from fer_jax.faces.landmarks import FER2013
+from fer_jax.predict import api
+from fer_jax.predict.windows import columns
+from tests.predict.fakes import CLASSES, POINTS, picture
+
+
+def test_frames_with_known_landmarks_need_no_detector(crop_predictor, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    images = [picture(51)] * 10 + [picture(204)] * 10
+    landmarks = [POINTS] * 15 + [None, np.full((68, 2), np.nan)] + [POINTS] * 3
+    rows = list(api.predict_frames(crop_predictor, images, landmarks, fps=10, stride=1))
+    assert [list(row) for row in rows] == [columns(CLASSES)[1:]] * 2
+    assert [row["joy"] for row in rows] == pytest.approx([0.2, 0.8])
+    assert [row["frames"] for row in rows] == [10, 8]
+    assert [(row["start"], row["end"]) for row in rows] == [(0, 1), (1, 2)]
+
+
+def test_faces_are_cut_with_the_framing_of_training(crop_predictor):
+    from fer_jax.faces.crop import cut_crop
+
+    images = list(np.random.default_rng(0).integers(0, 256, (4, 240, 320, 3), np.uint8))
+    respond, looked = crop_predictor.predict, []
+
+    def look(crops, **options):
+        looked.append(crops[0])
+        return respond(crops, **options)
+
+    crop_predictor.predict = look
+    crop_predictor.spec = dataclasses.replace(crop_predictor.spec, framing=FER2013)
+    points = POINTS.astype(np.float32)
+    next(api.predict_frames(crop_predictor, images, [points] * 4, fps=4))
+    wanted = [cut_crop(image, points, 32, FER2013)[0] for image in images]
+    np.testing.assert_array_equal(looked[0], wanted)
+    assert (looked[0][0] != cut_crop(images[0], points, 32)[0]).mean() > 0.5
+
+
+def test_frames_work_for_models_of_landmarks_and_cost_no_crops(predictor, monkeypatch):
+    monkeypatch.setattr("fer_jax.faces.crop.cut_crop", None)  # a call would fail
+    rows = api.predict_frames(predictor, [picture(0)] * 10, [POINTS] * 10, fps=10)
+    assert next(rows)["joy"] == pytest.approx(POINTS[:, 0].mean() / 320)  # the width of the images
+    assert not list(rows)
+
+
+def test_predict_frames_yields_rows_while_a_camera_runs(crop_predictor):
+    taken = []
+
+    def camera():
+        while True:
+            taken.append(1)
+            yield picture(102)
+
+    rows = api.predict_frames(crop_predictor, camera(), itertools.repeat(POINTS), fps=10)
+    assert next(rows)["joy"] == pytest.approx(0.4) and len(taken) == 10
+    assert next(rows)["start"] == 0.5 and len(taken) == 15
+
+
+def test_face_that_cannot_be_aligned_counts_as_not_seen(crop_predictor):
+    rows = api.predict_frames(crop_predictor, [picture(51)] * 2, [POINTS, 0 * POINTS], fps=2)
+    assert next(rows)["frames"] == 1
+
+
+@pytest.mark.parametrize(
+    "images, landmarks, message",
+    [
+        ([picture(0), picture(0)[..., 0]], [POINTS] * 2, r"image 1 is uint8 \[240, 320\]"),
+        ([picture(0) / 255], [POINTS], "image 0 is float64"),
+        ([picture(0)] * 2, [POINTS, POINTS[:51]], r"landmarks of image 1 are \[51, 2\]"),
+        ([picture(0)] * 3, [POINTS] * 2, "shorter"),
+    ],
+)
+def test_frames_of_another_shape_are_refused(crop_predictor, images, landmarks, message):
+    with pytest.raises(ValueError, match=message):
+        list(api.predict_frames(crop_predictor, images, landmarks))
+
+
+def test_no_frames_give_no_rows(crop_predictor):
+    assert not list(api.predict_frames(crop_predictor, [], []))
+
+
+@pytest.mark.parametrize("dropped", [(0,), (4, 5), (0, 1, 19)])
+def test_dropped_frames_count_as_without_a_face(crop_predictor, dropped):
+    images = [None if index in dropped else picture(51) for index in range(20)]
+    rows = list(api.predict_frames(crop_predictor, images, [POINTS] * 20, fps=10, stride=1))
+    assert [(row["start"], row["end"]) for row in rows] == [(0, 1), (1, 2)]
+    assert sum(row["frames"] for row in rows) == 20 - len(dropped)

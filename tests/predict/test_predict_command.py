@@ -1,0 +1,155 @@
+"""The command line of prediction: options, messages, exit codes, going on after a kill."""
+
+import os
+import pathlib
+
+import pandas as pd
+import pytest
+
+from fer_jax import progress
+from fer_jax.commands import predict
+from fer_jax.experiments.bundle import Record
+from fer_jax.predict import api, sources
+from tests.predict.fakes import run, write_faces
+
+
+def test_exit_code_tells_whether_anything_was_predicted(monkeypatch, predictor, tmp_path, capsys):
+    good = write_faces(tmp_path / "a.csv")
+    assert run(monkeypatch, predictor, good, tmp_path / "missing.mp4") == 0
+    assert "missing.mp4" in capsys.readouterr().err
+    assert run(monkeypatch, predictor, tmp_path / "missing.mp4") == 1
+    assert "none of the clips" in capsys.readouterr().err
+
+
+def test_says_when_nothing_can_abstain(monkeypatch, predictor, tmp_path, capsys):
+    predictor.threshold = None
+    clip = write_faces(tmp_path / "a.csv", x=200)
+    run(monkeypatch, predictor, clip)
+    captured = capsys.readouterr()
+    assert "no threshold" in captured.err and "unsure" not in captured.out
+    run(monkeypatch, predictor, clip, "--threshold", 0.1)
+    captured = capsys.readouterr()
+    assert "no threshold" not in captured.err and "unsure (" in captured.out
+
+
+def test_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, tmp_path, capsys):
+    predictor.record = Record(dataset={"scaled": True})
+    clips = [write_faces(tmp_path / f"{name}.csv") for name in "ab"]
+    assert run(monkeypatch, predictor, *clips) == 0
+    assert capsys.readouterr().err.count("--width") == 1
+    assert run(monkeypatch, predictor, *clips, "--width", 640) == 0
+    assert "--width" not in capsys.readouterr().err
+
+
+def test_skipped_clips_are_counted_and_the_compilation_is_named(
+    monkeypatch, predictor, tmp_path, capsys
+):
+    monkeypatch.setattr(progress, "SILENCE", 0.0)  # a line at every update
+    predictor.is_compiled = lambda mc_samples: False
+    clips = [write_faces(tmp_path / f"{name}.csv") for name in "ab"]
+    assert run(monkeypatch, predictor, *clips) == 0
+    said = capsys.readouterr().err
+    assert "reading a.csv: 10/25, compiling the network" in said and "skipped" not in said
+    assert said.splitlines()[-1].endswith(", done")
+    assert run(monkeypatch, predictor, *clips, tmp_path / "missing.csv") == 0
+    *_, last, count = capsys.readouterr().err.splitlines()
+    assert last.endswith("reading missing.csv ..., skipped")
+    assert count == "2 of 3 clips predicted, 1 skipped"
+
+
+def test_missing_bundle_is_one_line(tmp_path, capsys):
+    clip = write_faces(tmp_path / "a.csv")
+    assert predict.main([str(tmp_path / "nothing"), str(clip)]) == 1
+    assert "not a model bundle" in capsys.readouterr().err
+
+
+def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
+    clips = [write_faces(tmp_path / f"{name}.csv") for name in "ab"]
+    original = sources.open_source
+
+    def interrupted(predictor, path, *rest):
+        if pathlib.Path(path).name == "b.csv":
+            raise KeyboardInterrupt
+        return original(predictor, path, *rest)
+
+    monkeypatch.setattr(sources, "open_source", interrupted)
+    assert run(monkeypatch, predictor, *clips, "--out", tmp_path / "t.csv") == 130
+    assert pd.read_csv(tmp_path / "t.csv")["clip"].unique().tolist() == [str(clips[0])]
+
+
+def test_killed_prediction_resumes(monkeypatch, predictor, tmp_path, capsys):
+    clips = [write_faces(tmp_path / f"{name}.csv", frames=20) for name in "abc"]
+    out, partial = tmp_path / "t.csv", tmp_path / "t.csv.partial"
+    run(monkeypatch, predictor, *clips, "--out", tmp_path / "whole.csv")
+    original, read = sources.open_source, []
+
+    def open_source(predictor, path, *rest):
+        read.append(pathlib.Path(path).name)
+        if pathlib.Path(path).name == "c.csv" and not out.exists() and len(read) == 3:
+            raise SystemExit  # as a kill: nothing is saved any more
+        return original(predictor, path, *rest)
+
+    monkeypatch.setattr(sources, "open_source", open_source)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, predictor, *clips, "--out", out)
+    assert not out.exists() and len(partial.read_text().splitlines()) == 3
+    with partial.open("a") as file:
+        file.write('{"sha256": "to')  # torn
+    saved = partial.read_bytes()
+
+    read.clear()
+    assert run(monkeypatch, predictor, *clips, "--out", out) == 0
+    assert read == ["c.csv"] and capsys.readouterr().err.count("predicted before: ") == 2
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes() and not partial.exists()
+
+    for change in ("options", "clip", "flip"):
+        partial.write_bytes(saved)
+        if change == "clip":
+            os.utime(clips[0])
+        if change == "flip":
+            partial.write_bytes(saved.replace(b"joy", b"jox", 1))
+        read.clear()
+        seed = ["--seed", 3] if change == "options" else []
+        assert run(monkeypatch, predictor, *clips, "--out", out, *seed) == 0
+        assert read == {"options": ["a.csv", "b.csv", "c.csv"]}.get(change, ["a.csv", "c.csv"])
+        assert ("begins anew" in capsys.readouterr().err) == (change == "options")
+
+
+def test_drawing_that_fails_ends_with_its_own_code(monkeypatch, predictor, tmp_path, capsys):
+    clip = write_faces(tmp_path / "a.csv")
+    (tmp_path / "file").write_text("no folder")
+    out = ["--out", tmp_path / "t.csv", "--figure", tmp_path / "file" / "a.png"]
+    assert run(monkeypatch, predictor, clip, *out) == 2
+    assert "not drawn: " in capsys.readouterr().err and len(pd.read_csv(tmp_path / "t.csv")) == 4
+    assert run(monkeypatch, predictor, clip, "--out", tmp_path / "t.xlsx") == 2
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["--mc-samples=0", "--mc-samples=2.5", "--window=-1", "--window=0", "--stride=x",
+     "--stride=nan", "--fps=inf", "--fps=0", "--fps=-25", "--width=-5", "--threshold=nan",
+     "--seed=x"],
+)  # fmt: skip
+def test_wrong_options_are_refused_alike_in_python(predictor, argument, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        predict.main(["bundle", "clip.mp4", argument])
+    name, _, text = argument.partition("=")
+    line = capsys.readouterr().err
+    assert line.startswith(f"error: {name} is ") and line.count("\n") == 1
+    kind = float if name in ("--window", "--stride", "--fps", "--threshold") else int
+    try:
+        value = kind(text)
+    except ValueError:
+        value = text
+    option = {name[2:].replace("-", "_"): value}
+    with pytest.raises(ValueError, match=f"^{next(iter(option))} is "):
+        api.predict_clips(predictor, "clip.mp4", **option)
+    if name != "--width":
+        with pytest.raises(ValueError, match=f"^{next(iter(option))} is "):
+            api.predict_frames(predictor, [], **option)
+
+
+def test_unknown_option_is_named(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        predict.main(["bundle", "clip.mp4", "--any"])
+    assert "--any" in capsys.readouterr().err

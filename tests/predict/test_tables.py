@@ -1,0 +1,104 @@
+"""Tables and drawings of a prediction: names, formats, the terminal."""
+
+import errno
+import io
+import json
+import os
+import pathlib
+import sys
+import types
+
+import pandas as pd
+import pytest
+
+from fer_jax.predict import api, tables
+from fer_jax.predict.windows import columns
+from tests.predict.fakes import CLASSES, run, write_faces
+
+
+def test_tables_are_saved_as_csv_and_json(monkeypatch, predictor, tmp_path, capsys):
+    clip = write_faces(tmp_path / "a.csv", frames=30, lost=range(10, 30))
+    for name in ("out/table.csv", "out/table.json"):
+        assert run(monkeypatch, predictor, clip, "--stride", 1, "--out", tmp_path / name) == 0
+    table = pd.read_csv(tmp_path / "out/table.csv")
+    assert list(table) == columns(CLASSES) and len(table) == 3
+    content = json.loads((tmp_path / "out/table.json").read_text())
+    assert content[0]["joy"] == pytest.approx(table["joy"][0], rel=1e-12)
+    assert content[2]["joy"] is None and content[2]["label"] == "no face"
+    assert "no face" in capsys.readouterr().out
+
+
+def test_full_disk_keeps_the_table_before(monkeypatch, predictor, tmp_path, capsys):
+    clip = write_faces(tmp_path / "a.csv")
+    (tmp_path / "t.csv").write_text("the table before")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    assert run(monkeypatch, predictor, clip, "--out", tmp_path / "t.csv") == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}/t.csv: No space left on device: free some space")
+    assert (tmp_path / "t.csv").read_text() == "the table before"
+    assert not list(tmp_path.glob("*.partial.csv"))
+
+
+def full_disk(descriptor):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def options(*clips, out=None, annotate=None, figure=None):
+    named = {"out": out, "annotate": annotate, "figure": figure}
+    named = {name: pathlib.Path(value) if value else None for name, value in named.items()}
+    return types.SimpleNamespace(clips=[pathlib.Path(clip) for clip in clips], **named)
+
+
+def test_several_clips_are_drawn_into_a_folder():
+    files = tables.drawn_files(options("x/a.mp4", "y/a.mov", "b.csv", annotate="o", figure="f"))
+    names = [each["annotate"].name for each in files]
+    assert names == ["a_annotated.mp4", "a_annotated_2.mp4", "b_annotated.mp4"]
+    assert [each["figure"].name for each in files][2] == "b_timeline.png"
+    assert {each["figure"].parent.name for each in files} == {"f"}
+
+
+def test_one_clip_is_drawn_into_a_file_or_a_folder(tmp_path):
+    (one,) = tables.drawn_files(options("a.mp4", annotate="out.mp4"))
+    assert one == {"annotate": pathlib.Path("out.mp4")}
+    dotted = tmp_path / "folder.v2"
+    dotted.mkdir()
+    (one,) = tables.drawn_files(options("a.mp4", figure=dotted))
+    assert one["figure"] == dotted / "a_timeline.png"
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (options("a.mp4", "b.mp4", annotate="out.mp4"), "name a folder"),
+        (options("a.mp4", annotate="out.avi"), "name a .mp4"),
+        (options("a.mp4", figure="out.jpeg"), "name a .png"),
+        (options("a.mp4", out="table.xlsx"), "name a .csv"),
+        (options("a.mp4", annotate="./a.mp4"), "would be overwritten"),
+        (options("a.csv", out="a.csv"), "would be overwritten"),
+    ],
+)
+def test_impossible_outputs_are_refused_before_any_work(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        tables.drawn_files(wrong)
+
+
+def printed(monkeypatch, table, width):
+    stream = io.StringIO()
+    monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
+    monkeypatch.setattr(sys, "stdout", stream)
+    tables.print_table(table, CLASSES)
+    return stream.getvalue()
+
+
+def test_table_fits_its_terminal(monkeypatch, predictor, tmp_path):
+    path = write_faces(tmp_path / "[bold]a.csv", frames=400)
+    table = api.predict_clips(predictor, [path])
+    wide, narrow = (printed(monkeypatch, table, width) for width in (160, 100))
+    assert "calm" in wide and "[bold]a.csv" in wide
+    assert "likeliest" in narrow
+    least = printed(monkeypatch, table, 80)
+    assert "prob." in least and "[bold]a.csv" in least and "…" not in least
+    assert max(map(len, least.splitlines())) <= 80
+    assert max(map(len, narrow.splitlines())) <= 100
+    assert f"and {len(table) - 60} more windows" in narrow
+    assert f"{table['joy'][0]:.2f}" in wide
