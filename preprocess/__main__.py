@@ -10,9 +10,13 @@ or nothing could be written; 2 if the command is incomplete or wrong; 130 after 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # first, as Ctrl-C may fall into the imports below
+    from fer_jax.commands import leave, named, start
+
+    leave(start(named("preprocess.__main__")))
+
 import argparse
 import pathlib
-import sys
 
 from rich.console import Console
 from rich.text import Text
@@ -157,7 +161,3 @@ def _crop_size(text: str) -> int:
             f"{text} is not a valid crop side: give {crop.SMALLEST} to {crop.LARGEST} pixels"
         )
     return int(text)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

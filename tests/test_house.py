@@ -56,16 +56,20 @@ def full_name(path, node):
 
 
 def imports(path, outermost_only=False):
-    """Full names of everything a file imports, also inside functions, but not for types alone."""
+    """Full names of everything a file imports, also inside functions.
+
+    Left out is what it imports for types alone, or as a program (`python -m`).
+    """
     tree = ast.parse(path.read_text())
-    for_types = {
+    left_out = {
         id(each)
         for node in ast.walk(tree)
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        if isinstance(node, ast.If)
+        and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
         for each in ast.walk(node)
     }
     for node in tree.body if outermost_only else ast.walk(tree):
-        if id(node) in for_types:
+        if id(node) in left_out:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -92,3 +92,10 @@ def test_training_ends_in_time_at_any_moment(prepared, tmp_path, wait):
     assert seconds < 10 and "Traceback" not in shown, shown
     finished = (tmp_path / "run" / "metrics.json").exists()
     assert (code, shown.count("interrupted")) in ([(130, 1), (0, 0)] if finished else [(130, 1)])
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.1])
+def test_interrupt_during_imports_of_preparation_is_one_line(tmp_path, wait):
+    call = [sys.executable, "-m", "preprocess", "synthetic", "--out", str(tmp_path / "out")]
+    code, shown, _ = interrupted(call, wait=wait)
+    assert (code, shown.strip()) == (130, "interrupted: the same command resumes")
