@@ -23,6 +23,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
+from fer_jax import stopping
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.faces.sequence import ClipError, Sequence
 
@@ -268,12 +269,12 @@ def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
 
 
 def _submit(pool: futures.ProcessPoolExecutor, job: _Job) -> futures.Future:
-    """Submits a job; a worker started by this ignores SIGINT, which the parent handles.
+    """Submits a job; a worker started by this leaves signals to end to the parent.
 
-    An interrupt meanwhile is held back, not lost, and workers inherit that it is.
+    A signal meanwhile is held back, not lost, and workers inherit that it is.
     """
     multiprocessing.resource_tracker.ensure_running()  # it would let interrupts through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
     try:
         with _script_not_run_again():
             return pool.submit(_read_job, job)
@@ -315,7 +316,8 @@ def _start_worker() -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in stopping.SIGNALS:
+        signal.signal(each, signal.SIG_IGN)  # the parent ends its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

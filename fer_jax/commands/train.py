@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None, prog: str = "python run.py") -> int
     """Runs the command line.
 
     Returns:
-      The exit code: 0, 1 after a failure, 2 for a wrong command line or config, 130 if interrupted.
+      The exit code: 0, 1 after a failure, 2 for a wrong command line or config, 130 after a signal.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     own = _flags([prog, *arguments])

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fer_jax import stopping
 from fer_jax.data.clips import Clips, batches, epoch_indices
 from fer_jax.data.folds import Fold
 from fer_jax.tasks.evaluation import epoch_of_lowest_loss
@@ -91,8 +92,10 @@ def fit(
 
     Raises:
       NonFiniteLossError: see `check_finite`.
+      KeyboardInterrupt: a signal came; the epoch was ended and saved if it took seconds.
     """
     with contextlib.ExitStack() as opened:
+        asked = opened.enter_context(stopping.held())
         saved = checkpoint.Checkpoints(files.checkpoints, say)
         states, histories = saved.restore(states)
         histories = histories or [[] for _ in runs]
@@ -109,11 +112,13 @@ def fit(
             if schedule.select_best:  # before the checkpoint, whose history counts on this file
                 _save_best(files, runs, states, histories)
             due = epoch % schedule.checkpoint_every_epochs == 0 or epoch == schedule.epochs
-            if due or saved.is_overdue():
+            if due or saved.is_overdue() or asked.is_set():
                 saved.save(epoch, states, histories)
             for log, history in zip(logs, histories, strict=True):
                 log.write(history[-1])
             after_epoch(histories)
+            if asked.is_set():
+                raise KeyboardInterrupt
     if schedule.select_best:
         best = [checkpoint.load_weights(files.best_weights(run))[0] for run in runs]
         states = states.replace(**stack(best))

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from fer_jax import stopping
 from tests.conftest import ROOT
 from tests.integration.test_run import arguments
 
@@ -46,8 +47,8 @@ def opened(process):
             yield os.readlink(f"/proc/{process.pid}/fd/{number}")
 
 
-def interrupted(call, times=1, wait=None):
-    """Sends SIGINT when the first line is there: exit code, stderr and seconds to the end."""
+def interrupted(call, times=1, wait=None, number=signal.SIGINT):
+    """Sends a signal when the first line is there: exit code, stderr and seconds to the end."""
     process = subprocess.Popen(
         call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -60,7 +61,7 @@ def interrupted(call, times=1, wait=None):
             time.sleep(wait)
         started = time.monotonic()
         for _ in range(times):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             time.sleep(0.1)
         _, shown = process.communicate(timeout=20)
     finally:
@@ -79,16 +80,31 @@ def test_command_that_does_not_end_is_ended(kind, patience, times):
     assert "interrupted: the same command resumes" in shown and "Traceback" not in shown
 
 
-def test_interrupt_is_one_line():
-    code, shown, seconds = interrupted([sys.executable, "-c", STUCK, "plain", "60"])
+@pytest.mark.parametrize("number", stopping.SIGNALS)
+def test_interrupt_is_one_line(number):
+    call = [sys.executable, "-c", STUCK, "plain", "60"]
+    code, shown, seconds = interrupted(call, number=number)
     assert (code, shown.strip()) == (130, "interrupted: the same command resumes")
     assert seconds < 5
 
 
-@pytest.mark.parametrize("wait", [0.0, 1.0, 3.0])
-def test_training_ends_in_time_at_any_moment(prepared, tmp_path, wait):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_ignored_signal_stays_ignored(number):
+    code = f"""
+import signal
+from fer_jax.commands import start
+signal.signal({int(number)}, signal.SIG_IGN)
+start(lambda: signal.raise_signal({int(number)}))
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "wait, number", [(0.0, signal.SIGINT), (1.0, signal.SIGTERM), (3.0, signal.SIGINT)]
+)
+def test_training_ends_in_time_at_any_moment(prepared, tmp_path, wait, number):
     call = [sys.executable, "run.py", *arguments(prepared, tmp_path / "run")]
-    code, shown, seconds = interrupted(call, wait=wait)
+    code, shown, seconds = interrupted(call, wait=wait, number=number)
     assert seconds < 10 and "Traceback" not in shown, shown
     finished = (tmp_path / "run" / "metrics.json").exists()
     assert (code, shown.count("interrupted")) in ([(130, 1), (0, 0)] if finished else [(130, 1)])
