@@ -19,8 +19,9 @@ class Material:
 
     Attributes:
       folder: everything lies in it.
-      prepared: a dataset of 12 clips.
-      workdir: a finished run of ST-BLN on it.
+      prepared: a dataset of 42 clips.
+      crops: one of 21 clips with face crops.
+      workdir: a finished run of ST-BLN on the first.
       csv: a landmark file to predict.
     """
 
@@ -29,6 +30,10 @@ class Material:
     @property
     def prepared(self) -> pathlib.Path:
         return self.folder / "prepared"
+
+    @property
+    def crops(self) -> pathlib.Path:
+        return self.folder / "prepared_crops"
 
     @property
     def workdir(self) -> pathlib.Path:
@@ -44,13 +49,34 @@ class Material:
 
     def train_arguments(self, workdir: pathlib.Path, epochs: int = 2) -> list[str]:
         """Arguments of `fer-jax train` for the small run, in a work directory of its own."""
+        fields = {"data.path": self.prepared, "model.widths": "(4, 4)", "train.epochs": epochs}
+        return _train("stbln_synthetic", workdir, fields)
+
+    def search_arguments(self, workdir: pathlib.Path) -> list[str]:
+        """The same for a search of PST-BLN, of four stages."""
         fields = {
-            "data.path": self.prepared, "data.frames": 4, "model.widths": "(4, 4)",
-            "train.epochs": epochs, "train.batch_size": 8, "evaluation.mc_samples": 8,
-            "train.checkpoint_every_epochs": 1,
+            "data.path": self.prepared, "model.subsets": 1, "model.kernel_size": 3,
+            "train.epochs": 4, "search.epochs": 4, "search.block_size": 2, "search.max_layers": 2,
+            "search.max_blocks": 2,
         }  # fmt: skip
-        overrides = [f"--config.{name}={value}" for name, value in fields.items()]
-        return ["train", "--config", "stbln_synthetic", "--workdir", str(workdir), *overrides]
+        return _train("pstbln_synthetic", workdir, fields)
+
+    def crops_arguments(self, workdir: pathlib.Path) -> list[str]:
+        """The same for FER-GCN on face crops, which are decoded while it trains."""
+        fields = {
+            "data.path": self.crops, "data.crop_size": 28, "data.crops_in_memory_gb": 0.0,
+            "model.stages": "((4, 1), (6, 1))", "model.features": 8, "train.epochs": 4,
+        }  # fmt: skip
+        return _train("fergcn_synthetic", workdir, fields)
+
+
+def _train(config: str, workdir: pathlib.Path, fields: dict) -> list[str]:
+    fields |= {
+        "data.frames": 4, "train.batch_size": 8, "evaluation.mc_samples": 8,
+        "train.checkpoint_every_epochs": 1,
+    }  # fmt: skip
+    overrides = [f"--config.{name}={value}" for name, value in fields.items()]
+    return ["train", "--config", config, "--workdir", str(workdir), *overrides]
 
 
 def make(folder: pathlib.Path) -> Material:
@@ -61,6 +87,8 @@ def make(folder: pathlib.Path) -> Material:
     folder.mkdir(parents=True, exist_ok=True)
     sizes = ["--subjects", "6", "--clips-per-subject", "7", "--difficulty", "0.1"]
     _call(["prepare", "synthetic", "--out", str(made.prepared), *sizes])
+    few = ["--subjects", "3", "--clips-per-subject", "7", "--render", "--crops", "32"]
+    _call(["prepare", "synthetic", "--out", str(made.crops), *few])
     _call(made.train_arguments(made.workdir))
     write_csv(made.csv)
     (folder / _MARK).touch()

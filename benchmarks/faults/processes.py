@@ -1,4 +1,4 @@
-"""Commands in processes of their own: killed, interrupted, on a full disk, two at a time."""
+"""Commands in processes of their own: killed, asked to end, on a full disk, two at a time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.faults import judge, runs
 from benchmarks.faults.material import Material
+from fer_jax import stopping
 
-LEAVES_WITHIN = 10.0  # seconds from Ctrl-C to the end of the process
+LEAVES_WITHIN = 10.0  # seconds from the signal to the end of the process
 _WHOLE = 300.0  # seconds for a command that nobody stops
 _STARTED = 0.3  # seconds: Python itself is not tested
 _EPOCHS = 30  # enough to stop a training in the middle
@@ -39,12 +41,34 @@ class Job:
     result: Callable[[pathlib.Path], object]
 
 
+class Ended(NamedTuple):
+    """The end of a command.
+
+    Attributes:
+      code: its exit code; None: it did not end in time.
+      output: what it printed.
+    """
+
+    code: int | None
+    output: str
+
+    def judged(self, what: str, wanted: int | None = None) -> judge.Case:
+        """Judges an end that is no success; `wanted` is the exit code, None: any."""
+        if self.code is None:
+            return judge.Case(what, "hang", self.output[-judge.SHOWN :])
+        if wanted is not None and self.code != wanted and "Traceback" not in self.output:
+            return judge.Case(what, "lost", f"exit code {self.code}\n{self.output[-800:]}")
+        return judge.refusal(what, self.output, self.code)
+
+
 def jobs(material: Material) -> list[Job]:
     """Returns the commands that make something."""
     sizes = ["--subjects", "4", "--clips-per-subject", "7", "--render"]
     return [
         Job("prepare", lambda out: ["prepare", "synthetic", "--out", str(out), *sizes], _stored),
         Job("train", lambda out: material.train_arguments(out, _EPOCHS), runs.table_of),
+        Job("search", material.search_arguments, runs.table_of),
+        Job("train on crops", material.crops_arguments, runs.table_of),
         Job("predict", lambda out: _predict(material, out), lambda out: _read(out / "table.csv")),
     ]
 
@@ -80,44 +104,30 @@ def kills(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
     for index in range(count):
         job, seconds, expected = whole[index % len(whole)]
         moment, out = rng.uniform(_STARTED, seconds), _fresh(material)
-        process = _start(job.arguments(out))
-        try:
-            process.wait(moment)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        process.communicate()
+        _run(job.arguments(out), signal.SIGKILL, moment)
         what = f"seed {seed}, case {index}: {job.name} killed after {moment:.2f} s"
         yield _again(what, job, out, expected)
 
 
 def interrupts(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
-    """Presses Ctrl-C at a random moment: the command must leave in time, with a few words."""
+    """Presses Ctrl-C, or asks to end, at a random moment: the command must leave in time."""
     rng = np.random.default_rng(seed)
     whole = _whole(material)
     for index in range(count):
         job, seconds, _ = whole[index % len(whole)]
-        moment, out = rng.uniform(_STARTED, seconds), _fresh(material)
-        what = f"seed {seed}, case {index}: {job.name} interrupted after {moment:.2f} s"
-        process = _start(job.arguments(out))
-        try:
-            process.wait(moment)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-        try:
-            output, _ = process.communicate(timeout=LEAVES_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            yield judge.Case(what, "hang", process.communicate()[0][-judge.SHOWN :])
-            continue
-        if process.returncode == 0:
-            yield judge.Case(what, "same")  # over before the interrupt, or while it was leaving
-        elif process.returncode == -signal.SIGINT and "Traceback" not in output:
-            yield judge.Case(what, "same")  # in the last moment, or the first, of Python itself
-        elif process.returncode == 130:
-            yield judge.refusal(what, output, 130)
-        else:
-            end = "traceback" if "Traceback" in output else "lost"
-            yield judge.Case(what, end, f"exit code {process.returncode}\n{output[-800:]}")
+        moment, number = rng.uniform(_STARTED, seconds), int(rng.choice(stopping.SIGNALS))
+        what = f"{job.name}, {signal.Signals(number).name} after {moment:.2f} s"
+        ended = _run(job.arguments(_fresh(material)), number, moment, LEAVES_WITHIN)
+        yield _left(f"seed {seed}, case {index}: {what}", number, ended)
+
+
+def _left(what: str, number: int, ended: Ended) -> judge.Case:
+    """Judges how a command left after a signal."""
+    if ended.code == 0:
+        return judge.Case(what, "same")  # over before the signal, or while it was leaving
+    if ended.code == -number and "Traceback" not in ended.output:
+        return judge.Case(what, "same")  # in the last moment, or the first, of Python itself
+    return ended.judged(what, 130)
 
 
 def full_disk(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
@@ -128,13 +138,10 @@ def full_disk(material: Material, count: int, seed: int) -> Iterator[judge.Case]
         job, _, expected = whole[index % len(whole)]
         out, limit = _fresh(material), int(2 ** rng.uniform(4, 18))
         what = f"seed {seed}, case {index}: {job.name} with files of at most {limit} bytes"
-        process = _start(job.arguments(out), limit)
-        output, _ = process.communicate(timeout=_WHOLE)
-        if process.returncode:
-            case = judge.refusal(what, output, process.returncode)
-            if case.end != "refused":
-                yield case
-                continue
+        ended = _run(job.arguments(out), largest_file=limit)
+        if ended.code != 0 and (case := ended.judged(what)).end != "refused":
+            yield case
+            continue
         yield _again(what, job, out, expected)
 
 
@@ -164,23 +171,19 @@ def _whole(material: Material) -> list[tuple[Job, float, object]]:
     whole = []
     for job in jobs(material):
         started, out = time.monotonic(), _fresh(material)
-        process = _start(job.arguments(out))
-        output, _ = process.communicate(timeout=_WHOLE)
-        if process.returncode:
-            raise SystemExit(f"error: {job.name} failed without any fault:\n{output}")
+        ended = _run(job.arguments(out))
+        if ended.code != 0:
+            raise SystemExit(f"error: {job.name} failed without any fault:\n{ended.output}")
         whole.append((job, time.monotonic() - started, job.result(out)))
     return whole
 
 
 def _again(what: str, job: Job, out: pathlib.Path, expected) -> judge.Case:
-    process = _start(job.arguments(out))
-    try:
-        output, _ = process.communicate(timeout=_WHOLE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return judge.Case(what, "hang", process.communicate()[0][-judge.SHOWN :])
-    if process.returncode:
-        return judge.Case(what, "lost", output[-judge.SHOWN :])
+    ended = _run(job.arguments(out))
+    if ended.code is None:
+        return ended.judged(what)
+    if ended.code:
+        return judge.Case(what, "lost", ended.output[-judge.SHOWN :])
     end = "same" if _equal(job.result(out), expected) else "changed"
     return judge.Case(what, end)
 
@@ -195,6 +198,36 @@ def _fresh(material: Material) -> pathlib.Path:
     out = material.folder / "stopped"
     shutil.rmtree(out, ignore_errors=True)
     return out
+
+
+def _run(
+    arguments: list[str],
+    number: int | None = None,
+    moment: float = _WHOLE,
+    within: float = _WHOLE,
+    largest_file: int | None = None,
+) -> Ended:
+    """Runs `fer-jax` to its end.
+
+    Args:
+      arguments: of the command.
+      number: signal that it gets after `moment` seconds; None: none.
+      moment: seconds.
+      within: seconds from then on, after which it is killed.
+      largest_file: bytes of a file, above which writing fails.
+    """
+    process = _start(arguments, largest_file)
+    try:
+        output, _ = process.communicate(timeout=moment)
+    except subprocess.TimeoutExpired:
+        if number is not None:
+            process.send_signal(number)
+        try:
+            output, _ = process.communicate(timeout=within)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return Ended(None, process.communicate()[0])
+    return Ended(process.returncode, output)
 
 
 def _start(arguments: list[str], largest_file: int | None = None) -> subprocess.Popen:
