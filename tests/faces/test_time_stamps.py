@@ -1,7 +1,9 @@
 """Time stamps of frames: from containers with constant, variable, doubtful and no rates."""
 
+import fractions
 import re
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from fer_jax.faces.media.clock import make_clock, unwrapped
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import VideoPart, open_frames
-from tests.faces.written import brightness, write, write_sound
+from tests.faces.written import brightness, picture, write, write_sound
 
 FAST, SLOW = np.arange(30) / 30, 1 + np.arange(20) / 10
 VARIABLE = [*FAST, *SLOW]  # 3 seconds
@@ -100,6 +102,47 @@ def test_clock_that_starts_again_goes_on(tmp_path):
     assert frames.read == 50 and (np.diff(seen[:, 0]) > 0).all()
     assert seen[-1, 1] == pytest.approx(2, abs=0.1)
     assert "time stamps jump back" in frames.notes() and "cut off" not in frames.notes()
+
+
+def test_short_recordings_one_after_the_other_are_not_mixed(tmp_path):
+    one = write(tmp_path / "one.ts", np.arange(20) / 25).read_bytes()
+    (tmp_path / "both.ts").write_bytes(one + one)
+    frames = open_frames(tmp_path / "both.ts")
+    assert spans(frames)[-1, 1] == pytest.approx(1.6, abs=0.05)
+    assert "time stamps jump back 1 times" in frames.notes()
+
+
+SCREEN = np.cumsum([0, 0.1, 0.1, 20, 0.1, 0.1, 300, 0.1, 0.1, 5, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+@pytest.mark.parametrize(
+    ("times", "note"),
+    [(2.0 * np.arange(10), ""), ([*np.arange(20) / 20, 30.0], "a gap of 29.05 seconds after"),
+     (SCREEN, "a gap of 20 seconds after frame 3, and 2 more")],
+)  # fmt: skip
+def test_reordered_frames_far_apart_are_no_jump(tmp_path, name, times, note):
+    frames = open_frames(write(tmp_path / name, times, ticks=1000))
+    np.testing.assert_allclose(spans(frames)[:, 0], times, atol=0.0011)
+    assert frames.notes().startswith(note) and bool(frames.notes()) == bool(note)
+
+
+@pytest.mark.parametrize(("aspect", "size"), [("64/45", (91, 48)), ("3/4", (64, 64))])
+def test_pixels_become_square(tmp_path, aspect, size):
+    path = write(tmp_path / "clip.mkv", np.arange(3) / 25, aspect=fractions.Fraction(aspect))
+    frames = open_frames(path)
+    assert frames.size == size and next(iter(frames))[1].shape == (*size[::-1], 3)
+
+
+def test_second_stream_of_pictures_is_noted(tmp_path):
+    with av.open(str(tmp_path / "two.mkv"), "w") as file:
+        streams = [file.add_stream("ffv1", rate=25, width=64, height=48) for _ in range(2)]
+        for stream in streams:
+            frame = av.VideoFrame.from_ndarray(picture(5), format="rgb24").reformat(
+                format="yuv420p"
+            )
+            file.mux([*stream.encode(frame), *stream.encode()])
+    assert open_frames(tmp_path / "two.mkv").notes().startswith("2 streams of pictures in it")
 
 
 def test_stream_without_container_has_no_rate(tmp_path):

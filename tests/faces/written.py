@@ -29,16 +29,20 @@ def write(
     options=None,
     pixels="yuv420p",
     turned=0,
+    aspect=1,
     **more,
 ):
     """Writes one frame at each of `seconds`; `more` are options of the container.
 
-    Players turn the frames by `turned` degrees clockwise.
+    Players turn the frames by `turned` degrees clockwise; `aspect` is the width of a pixel, heights
+    of a pixel.
     """
     codec = codec or CODECS[path.suffix[1:]]
     with av.open(str(path), "w", options={key: str(value) for key, value in more.items()}) as file:
         stream = file.add_stream(codec, rate=30, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *SIZE, pixels
+        if aspect != 1:
+            stream.codec_context.sample_aspect_ratio = fractions.Fraction(aspect)
         stream.codec_context.time_base = fractions.Fraction(1, ticks)
         stream.codec_context.max_b_frames = b_frames if codec == "libx264" else 0
         if codec in ("libx264", "libvpx"):

@@ -9,6 +9,8 @@ import numpy as np
 
 ROUNDED = 0.0011  # seconds: many containers round time stamps to a millisecond
 _BACK = 1.0  # seconds; more is no reordering of frames but a clock that starts again
+_DECODED_BACK = 0.3  # seconds; the same for stamps of decoding
+_GAP, _GAP_SECONDS = 5, 1.0  # a step longer than so many usual ones, and than this
 _LONGEST_LAST = 1.0  # seconds for which the last frame of a variable rate is taken to be shown
 
 
@@ -69,6 +71,7 @@ def make_clock(seconds: Sequence[float], rates: Iterable[float] = (), note: str 
         if rate > 0 and np.abs(times - np.arange(count) / rate).max() <= tolerance:
             return steady_clock(count, rate, note)
     end = float(times[-1]) + last_step(times)
+    note = "; ".join(filter(None, [note, gaps(times, range(1, count))]))
     return Clock(times, end, count / end, False, note)
 
 
@@ -89,26 +92,54 @@ def _spread(times: np.ndarray) -> tuple[np.ndarray, int]:
     return np.interp(np.arange(len(times)), places, knots), doubled
 
 
-def unwrapped(stamps: np.ndarray, tick: float) -> tuple[np.ndarray, int]:
+def gaps(times: np.ndarray, numbers: Sequence[int]) -> str:
+    """Names the first long gap between the `[N]` times of frames; empty if there is none."""
+    steps = np.diff(times)
+    if not len(steps):
+        return ""
+    long = np.flatnonzero((steps > _GAP * np.median(steps)) & (steps > _GAP_SECONDS))
+    if not len(long):
+        return ""
+    more = f", and {len(long) - 1} more" if len(long) > 1 else ""
+    gap = round(float(steps[long[0]]), 2)
+    return f"a gap of {gap:.10g} seconds after frame {numbers[long[0]]}{more}"
+
+
+def unwrapped(
+    stamps: np.ndarray, tick: float, decoding: np.ndarray | None = None
+) -> tuple[np.ndarray, int]:
     """Lets a clock that starts again go on, for stamps `[N]` in the order of the file.
 
     Args:
-      stamps: `[N]` int64 ticks; frames that the codec reorders go back a little.
+      stamps: `[N]` int64 ticks; frames that the codec reorders go back.
       tick: seconds.
+      decoding: `[N]` float64 ticks at which frames are decoded, which no reordering sets back; NaN
+        where unknown.
 
     Returns:
       The stamps in ticks from one start, and how often the clock jumped back.
     """
-    highest = np.maximum.accumulate(stamps)
-    back = np.flatnonzero((highest[:-1] - stamps[1:]) * tick > _BACK) + 1
-    result, jumps, position = stamps.copy(), 0, 0
-    while len(back):
-        position = int(back[0])
+    if decoding is None or np.isnan(decoding).all():
+        starts = _restarts(stamps, _BACK / tick)
+    else:
+        known = np.where(np.isnan(decoding), -np.inf, decoding)
+        known = np.where(np.isnan(decoding), np.maximum.accumulate(known), known)
+        starts = _restarts(known, _DECODED_BACK / tick)
+    result = stamps.copy()
+    for position in starts:
         before = result[:position].max()
         step = max(1, round((before - result[0]) / max(1, position - 1)))
         result[position:] += before + step - result[position : position + 16].min()
-        jumps += 1
-        rest = np.maximum.accumulate(result[position:])
-        later = np.flatnonzero((rest[:-1] - result[position + 1 :]) * tick > _BACK)
-        back = later + position + 1
-    return result, jumps
+    return result, len(starts)
+
+
+def _restarts(order: np.ndarray, least: float) -> list[int]:
+    """Positions at which `[N]` ticks fall by more than the least below what they have reached."""
+    starts = [0]
+    while True:
+        rest = order[starts[-1] :]
+        with np.errstate(invalid="ignore"):  # where no tick is known yet
+            back = np.flatnonzero(np.maximum.accumulate(rest)[:-1] - rest[1:] > least)
+        if not len(back):
+            return starts[1:]
+        starts.append(starts[-1] + int(back[0]) + 1)

@@ -24,6 +24,7 @@ _CONTAINERS = (
 )
 _STREAMS = "h264,hevc,m4v,mpegvideo,mjpeg,obu,vc1"  # of a codec alone, without rate and stamps
 _BUFFER = 1 << 18  # bytes
+_MOST_ASPECT = 3.0  # of a pixel; more is a mistake in the header
 _FASTEST = 1000.0  # frames per second; browsers state this for want of a rate
 _ERRORS = (av.FFmpegError, OSError, ValueError, EOFError)
 
@@ -70,9 +71,10 @@ class Video:
         with _open(self._path) as container:
             stream = _pictures(self._path, container)
             stream.thread_type = "AUTO"
+            aspect = float(stream.sample_aspect_ratio or 1)
             for position, frame in self._from(container, stream, first):
                 if position >= first:
-                    yield position, _rgb(frame)
+                    yield position, _rgb(frame, aspect)
 
     def _from(self, container, stream, first: int) -> Iterator:
         """Yields position and frame from a frame up to `first` on."""
@@ -138,8 +140,7 @@ def _open(path: pathlib.Path):
 
 def _pictures(path: pathlib.Path, container):
     """Returns the first stream of pictures; covers of music are none."""
-    covers = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if s.codec_context and not s.disposition & covers]
+    streams = _streams(container)
     if not streams:
         what = "holds sound" if container.streams.audio else "holds no video stream"
         raise ClipError("no pictures", f"{path} {what}, no pictures")
@@ -151,6 +152,17 @@ def _pictures(path: pathlib.Path, container):
     return streams[0]
 
 
+def _streams(container) -> list:
+    covers = av.stream.Disposition.attached_pic
+    return [s for s in container.streams.video if s.codec_context and not s.disposition & covers]
+
+
+def _several(container) -> str:
+    """Notes that a file has several streams of pictures, as of several cameras."""
+    count = len(_streams(container))
+    return f"{count} streams of pictures in it, the first is read" if count > 1 else ""
+
+
 def too_large(path: pathlib.Path, width: int, height: int) -> str:
     """Describes a picture above the limit."""
     limit = MOST_PIXELS // 1_000_000
@@ -160,7 +172,7 @@ def too_large(path: pathlib.Path, width: int, height: int) -> str:
 def _index(path: pathlib.Path, container) -> Index:
     stream = _pictures(path, container)
     tick = float(stream.time_base or 0)
-    found, keys, count, left_out = [], [], 0, 0
+    found, decoding, keys, count, left_out = [], [], [], 0, 0
     with contextlib.suppress(*_ERRORS):  # a truncated file ends here
         for packet in container.demux(stream):
             if not packet.size or packet.is_discard:  # by an edit list
@@ -169,6 +181,7 @@ def _index(path: pathlib.Path, container) -> Index:
             count += 1
             if packet.pts is not None:
                 found.append(packet.pts)
+                decoding.append(np.nan if packet.dts is None else packet.dts)
                 keys += [packet.pts] if packet.is_keyframe else []
     if not count:
         raise ClipError("unreadable", f"{path} is damaged or empty: no frame can be decoded")
@@ -181,12 +194,14 @@ def _index(path: pathlib.Path, container) -> Index:
     stamps = np.array(found, np.int64)
     # Of interlaced video, the second field of a frame may have none.
     if raw or 2 * len(stamps) < count or len(np.unique(stamps)) < min(2, count):
-        return _without_stamps(count, 0.0 if raw or not rates else rates[0], length)
-    ordered, jumps = unwrapped(stamps, tick)
+        rate = 0.0 if raw or not rates else rates[0]
+        return _without_stamps(count, rate, length, _several(container))
+    ordered, jumps = unwrapped(stamps, tick, np.array(decoding, np.float64))
     note = f"its time stamps jump back {jumps} times: taken to go on" if jumps else ""
+    note = "; ".join(filter(None, [_several(container), note]))
     ordered = np.sort(ordered)
     if count == 1:
-        clock = steady_clock(1, rates[0]) if rates else None
+        clock = steady_clock(1, rates[0], note) if rates else None
     else:
         clock = make_clock(ordered * tick, rates, note)
     own = not jumps and len(np.unique(ordered)) == len(ordered)
@@ -207,8 +222,10 @@ def _stated_seconds(container, stream, tick: float) -> float:
         return (container.duration or 0) / av.time_base - start if alone else 0.0
 
 
-def _without_stamps(count: int, rate: float, length: float) -> Index:
-    note = f"no time stamps in it: {rate:g} frames a second by its header" if count > 1 else ""
+def _without_stamps(count: int, rate: float, length: float, note: str) -> Index:
+    if count > 1:
+        stated = f"no time stamps in it: {rate:g} frames a second by its header"
+        note = "; ".join(filter(None, [note, stated]))
     clock = steady_clock(count, rate, note) if rate else None
     return Index(clock, None, np.zeros(0, int), count, length)
 
@@ -227,9 +244,17 @@ def _frames(container, stream) -> Iterator:
             continue
 
 
-def _rgb(frame) -> np.ndarray:
-    """Converts a frame of any pixel format, and turns it as its display matrix says."""
-    image = frame.to_ndarray(format="rgb24", interpolation="BICUBIC")
+def _rgb(frame, aspect: float = 1.0) -> np.ndarray:
+    """Converts a frame of any pixel format; makes its pixels square, and turns it upright.
+
+    Args:
+      frame: as decoded.
+      aspect: width of a pixel, heights of a pixel.
+    """
+    width, height = frame.width, frame.height
+    if abs(aspect - 1) > 0.01 and 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT:
+        width, height = round(width * max(1.0, aspect)), round(height / min(1.0, aspect))
+    image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC")
     if turns := round(frame.rotation / 90) % 4:
         image = np.ascontiguousarray(np.rot90(image, turns))
     return image

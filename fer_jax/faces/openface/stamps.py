@@ -6,6 +6,7 @@ import bisect
 
 import numpy as np
 
+from fer_jax.faces.media import clock
 from fer_jax.faces.sequence import ClipError
 
 _SLOWEST, _FASTEST = 1.0, 1000.0  # frames per second that a stamp can stand for
@@ -53,7 +54,7 @@ def seconds(
     gaps = (steps > _GAP * usual) & (np.diff(times) > _GAP_SECONDS)
     frames = numbers[-1] - numbers[0] - np.diff(numbers)[gaps].sum()
     rate = frames / (times[-1] - times[0] - np.diff(times)[gaps].sum())
-    return times, round(float(rate), 2), notes + _gaps(times, numbers)
+    return times, round(float(rate), 2), notes + list(filter(None, [clock.gaps(times, numbers)]))
 
 
 def _rising(stamped: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -130,16 +131,6 @@ def _unit(step: float) -> tuple[float, str]:
         f"the column timestamp gives {1 / step:.3g} frames a second: it must hold seconds; correct "
         "it, or omit it and give the rate",
     )
-
-
-def _gaps(times: np.ndarray, numbers: np.ndarray) -> list[str]:
-    """Notes stretches of time without frames."""
-    steps = np.diff(times)
-    long = np.flatnonzero((steps > _GAP * np.median(steps)) & (steps > _GAP_SECONDS))
-    if not len(long):
-        return []
-    more = f", and {len(long) - 1} more" if len(long) > 1 else ""
-    return [f"a gap of {steps[long[0]]:.3g} seconds after frame {numbers[long[0]]}{more}"]
 
 
 def missing_frames(numbers: np.ndarray) -> list[str]:
