@@ -63,12 +63,19 @@ def write_checksums(folder: pathlib.Path, files: Iterable[pathlib.Path]) -> None
     (folder / CHECKSUMS).write_text(json.dumps(sums, indent=1))
 
 
-def damaged_file(folder: pathlib.Path) -> str:
-    """Says which file differs from its checksum in a folder with checksums; empty if none does."""
+def damaged_file(folder: pathlib.Path, needed: Iterable[str]) -> str:
+    """Says which file differs from its checksum in a folder with checksums; empty if none does.
+
+    Args:
+      folder: with checksums.
+      needed: names of files that must have one.
+    """
     try:
         sums = dict(json.loads((folder / CHECKSUMS).read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return f"{folder / CHECKSUMS} is damaged"
+    if missing := sorted(set(needed) - sums.keys()):
+        return f"{folder / CHECKSUMS} is damaged (it lacks {missing[0]})"
     for name, stated in sums.items():
         file = folder / pathlib.PurePath(str(name)).name
         try:

@@ -111,6 +111,9 @@ def kills(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
 
 def interrupts(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
     """Presses Ctrl-C, or asks to end, at a random moment: the command must leave in time."""
+    for each in stopping.SIGNALS:
+        if signal.getsignal(each) == signal.SIG_IGN:  # of a job of a shell in the background
+            signal.signal(each, signal.SIG_DFL)  # else the commands would ignore it too
     rng = np.random.default_rng(seed)
     whole = _whole(material)
     for index in range(count):

@@ -14,6 +14,8 @@ from fer_jax.data.how_to_prepare import NotPreparedError
 from fer_jax.storage import CHECKSUMS, damaged_file
 
 _AGAIN = "prepare it again with the same command and --overwrite, finished clips are kept"
+_METADATA = {"preprocess_version": int, "crop_size": int, "framing": dict}
+_READ = ("dataset_info.json", "features.json", "graph.json", "label.labels.txt", "metadata.json")
 _FARTHEST = 1e6  # pixels; landmarks farther away are damage
 
 
@@ -21,8 +23,12 @@ def check_files(path: pathlib.Path) -> None:
     """Compares every file with the checksum that preparation wrote beside it.
 
     Raises:
-      NotPreparedError: a file is missing or damaged.
+      NotPreparedError: a file is missing, damaged or no regular file.
     """
+    files = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
+    for file in files:
+        if not file.is_file() and not file.is_dir():
+            raise NotPreparedError(f"{file} is no regular file: {_AGAIN}")
     if not (path / CHECKSUMS).exists():
         print(
             f"note: {path} has no {CHECKSUMS}, as an older version prepared it: damage of its "
@@ -30,7 +36,8 @@ def check_files(path: pathlib.Path) -> None:
             file=sys.stderr,
         )
         return
-    if problem := damaged_file(path):
+    read = [file.name for file in files if file.name in _READ or ".array_record" in file.name]
+    if problem := damaged_file(path, read):
         raise NotPreparedError(f"{problem}: {_AGAIN}")
 
 
@@ -88,6 +95,19 @@ def check_counts(builder, split: str) -> None:
             raise NotPreparedError(f"{file} holds {found} clips, not {stated}: {_AGAIN}")
 
 
+def check_metadata(path: pathlib.Path, metadata) -> None:
+    """Checks the fields of `metadata.json` that training reads.
+
+    Raises:
+      NotPreparedError: one has another type.
+    """
+    for name, kind in _METADATA.items():
+        if not isinstance(metadata.get(name, kind()), kind):
+            raise NotPreparedError(
+                f"{path / 'metadata.json'} is damaged ({name} is {metadata[name]!r:.40}): {_AGAIN}"
+            )
+
+
 def check_classes(path: pathlib.Path, names: list[str]) -> None:
     """Compares the names of the classes with those of the report, where it can be read.
 
@@ -96,7 +116,7 @@ def check_classes(path: pathlib.Path, names: list[str]) -> None:
     """
     try:
         reported = list(json.loads((path / "report.json").read_text())["classes"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     if reported != names:
         raise NotPreparedError(

@@ -102,6 +102,7 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
     with damage.named(path):
         builder = tfds.builder_from_directory(str(path))
         metadata = builder.info.metadata or {}
+        damage.check_metadata(path, metadata)
         damage.check_classes(path, builder.info.features["label"].names)
         for split in builder.info.splits:
             damage.check_counts(builder, split)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import unicodedata
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -17,7 +18,7 @@ _MAX_NUMBER, _MAX_ITEMS, _MAX_DEPTH = 2**16, 4096, 8  # of the fields of a netwo
 
 
 def _one_line(text: str) -> str:
-    if not text or printable(text) != text:
+    if not text.strip() or printable(text) != text:
         raise ValueError(f"the name {printable(text)!r} is empty or holds control characters")
     return text
 
@@ -62,6 +63,12 @@ class GraphFields(_Fields):
     ]
     reference_shape: Annotated[list[Point], pydantic.Field(min_length=51, max_length=51)]
 
+    @pydantic.model_validator(mode="after")
+    def _has_ends(self):
+        if self.mode == "clean" and any(start == end for start, end in self.edges):
+            raise ValueError("an edge ends where it begins")
+        return self
+
 
 class FramingFields(_Fields):
     """How faces lie in the crops of a bundle."""
@@ -88,7 +95,7 @@ class BundleFields(_Fields):
     ]
     features: Literal["position", "motion"]
     graph: GraphFields
-    window_seconds: Annotated[float, pydantic.Field(gt=0, le=86_400)]
+    window_seconds: Annotated[float, pydantic.Field(ge=1e-3, le=86_400)]
     frames_per_second: Annotated[float, pydantic.Field(ge=0, le=10_000)] = 0.0
     crop_size: Side = 0
     prepared_size: Side = 0
@@ -101,8 +108,11 @@ class BundleFields(_Fields):
 
     @pydantic.model_validator(mode="after")
     def _agree(self):
-        if len(set(self.classes)) < len(self.classes):
+        seen = {unicodedata.normalize("NFKC", name).strip() for name in self.classes}
+        if len(seen) < len(self.classes):
             raise ValueError("two classes have the same name")
+        if self.config.get("task", self.task) != self.task:
+            raise ValueError(f"task is {self.task}, but it was trained for another")
         units = self.task == "action_units"
         if isinstance(self.threshold, list) and not (
             units and len(self.threshold) == len(self.classes)
@@ -193,9 +203,19 @@ def read_json(file) -> Any:
       ValueError: it is no JSON.
     """
     try:
-        return json.loads(read_bytes(file, MAX_JSON_BYTES))
+        return json.loads(read_bytes(file, MAX_JSON_BYTES), object_pairs_hook=_without_doubles)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict:
+    """Makes an object of JSON; of a name that is there twice, readers take one or the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {printable(double)[:100]!r} is there twice")
+    return found
 
 
 def read_bytes(file, limit: int) -> bytes:

@@ -94,6 +94,7 @@ class Framing(NamedTuple):
     height: float = 0.5
 
 
+MODES = ("clean", "reference")  # of a graph
 ALIGNED = Framing()  # the crops of `python -m preprocess`
 # The median face of FER-2013, whose images are used as crops unchanged; measured by `python -m
 # benchmarks.framing data/ferplus`.
@@ -136,7 +137,7 @@ def make_graph(reference_shape, mode: str = "clean", master: int = MASTER) -> Gr
     from scipy.spatial import Delaunay, QhullError  # slow to import, rarely needed
 
     shape = np.asarray(reference_shape, np.float64)
-    if mode not in ("clean", "reference"):
+    if mode not in MODES:
         raise ValueError(f"graph mode {mode!r} is unknown: use 'clean' or 'reference'")
     if shape.ndim != 2 or shape.shape[1] != 2 or not np.isfinite(shape).all():
         raise ValueError(f"a reference shape is [V, 2] finite numbers, got {shape.shape}")
@@ -183,11 +184,16 @@ def load_graph(path) -> Graph:
     """
     try:
         content = json.loads(pathlib.Path(path).read_text())
-        edges = np.asarray(content["edges"], np.int32).reshape(-1, 2)
+        edges, mode = np.asarray(content["edges"]), content["mode"]
         shape = np.asarray(content["reference_shape"], np.float32).reshape(-1, 2)
-        mode = content["mode"]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a landmark graph ({error}): prepare it again") from error
-    if len(edges) and (edges.min() < 0 or edges.max() >= len(shape)):
-        raise ValueError(f"{path} names nodes outside 0..{len(shape) - 1}: prepare it again")
-    return Graph(edges, shape, mode)
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not a landmark graph ({error})") from error
+    if edges.ndim != 2 or edges.shape[1] != 2 or not len(edges) or edges.dtype.kind != "i":
+        raise ValueError(f"{path} is not a landmark graph (its edges are no pairs of nodes)")
+    if edges.min() < 0 or edges.max() >= len(shape):
+        raise ValueError(f"{path} names nodes outside 0..{len(shape) - 1}")
+    if not np.isfinite(shape).all() or mode not in MODES:
+        raise ValueError(f"{path} is not a landmark graph (its shape or its mode is none)")
+    if mode == "clean" and (edges[:, 0] == edges[:, 1]).any():
+        raise ValueError(f"{path} is not a landmark graph (an edge ends where it begins)")
+    return Graph(edges.astype(np.int32), shape, mode)

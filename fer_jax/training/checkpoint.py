@@ -183,3 +183,5 @@ def check_weights(weights, file) -> None:
             raise WeightsError(
                 f"{file}: {bad} of the {leaf.size} weights {name} are NaN or infinite"
             )
+        if name.endswith("['var']") and (leaf < 0).any():
+            raise WeightsError(f"{file}: variances {name} are negative")

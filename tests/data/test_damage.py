@@ -1,6 +1,7 @@
 """Damaged prepared data: refused in one line that names the file, never silently changed."""
 
 import json
+import os
 import random
 import shutil
 
@@ -63,6 +64,23 @@ def test_older_data_without_checksums_loads_with_a_note(copy, capsys):
     assert note.startswith(f"note: {copy} has no checksums.json")
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", "null", "[" * 100_000, "\xff"])
+def test_checksums_that_are_none_are_refused(copy, text):
+    (copy / storage.CHECKSUMS).write_bytes(text.encode("latin1"))
+    assert f"{copy / storage.CHECKSUMS} is damaged" in refused(copy)
+
+
+@pytest.mark.parametrize("name", ["graph.json", storage.CHECKSUMS, "label.labels.txt"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "nothing"])
+def test_files_that_are_none_are_refused(copy, name, kind):
+    (copy / name).unlink()
+    if kind == "pipe":
+        os.mkfifo(copy / name)
+    else:
+        (copy / name).symlink_to("/dev/zero" if kind == "device" else "nowhere")
+    assert f"{copy / name} is no regular file" in refused(copy)
+
+
 def lose_a_class(folder):
     names = (folder / "label.labels.txt").read_text().splitlines()
     (folder / "label.labels.txt").write_text("\n".join(names[:-1]))
@@ -88,6 +106,20 @@ def empty_graph(folder):
     (folder / "graph.json").write_text(json.dumps({"edges": []}))
 
 
+def edit(name, field, value):
+    """Makes what sets a field of a file; the graph's edges and shape: their first item."""
+
+    def change(folder):
+        content = json.loads((folder / name).read_text())
+        if field in ("edges", "reference_shape"):
+            content[field][0] = value
+        else:
+            content[field] = value
+        (folder / name).write_text(json.dumps(content))
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -96,6 +128,13 @@ def empty_graph(folder):
         (say_more_clips, "holds 28 clips, not 27"),
         (truncate_records, "cannot be read"),
         (empty_graph, "graph.json is not a landmark graph"),
+        (edit("graph.json", "edges", [0, 51]), "nodes outside 0..50"),
+        (edit("graph.json", "edges", [0.5, 1]), "its edges are no pairs"),
+        (edit("graph.json", "edges", [3, 3]), "ends where it begins"),
+        (edit("graph.json", "reference_shape", [np.nan, 0]), "its shape or its mode"),
+        (edit("graph.json", "mode", "full"), "its shape or its mode"),
+        (edit("metadata.json", "preprocess_version", "x"), "preprocess_version is 'x'"),
+        (edit("metadata.json", "framing", [1]), "framing is [1]"),
     ],
 )
 def test_contradictions_of_older_data_are_refused(copy, damage, message):

@@ -58,6 +58,7 @@ HOSTILE = {
     "edge beyond the face": ({"graph": edges(3, 51)}, "graph.edges.0.1"),
     "edge with a fraction": ({"graph": edges(3, 1.5)}, "graph.edges.0.1"),
     "edge of three nodes": ({"graph": edges(3, 1, 2)}, "graph.edges.0"),
+    "edge to itself": ({"graph": edges(3, 3)}, "ends where it begins"),
     "no edges": ({"graph": edges() | {"edges": []}}, "graph.edges"),
     "shape of few points": ({"graph": edges(1, 2) | {"reference_shape": [[0, 0]]}}, "shape"),
     "shape without numbers": (
@@ -66,6 +67,7 @@ HOSTILE = {
     "graph of another mode": ({"graph": edges(1, 2) | {"mode": "full"}}, "graph.mode"),
     "no window": ({"window_seconds": 0}, "window_seconds"),
     "endless window": ({"window_seconds": float("inf")}, "window_seconds"),
+    "window of nothing": ({"window_seconds": 5e-324}, "window_seconds"),
     "window in words": ({"window_seconds": "1.0"}, "window_seconds"),
     "no frames": ({"frames": 0}, "frames"),
     "half a frame": ({"frames": 2.5}, "frames"),
@@ -76,6 +78,9 @@ HOSTILE = {
     "unknown features": ({"features": "speed"}, "features"),
     "classes as text": ({"classes": "abc"}, "classes"),
     "classes twice": ({"classes": ["a", "b", "a"]}, "the same name"),
+    "classes that look alike": ({"classes": ["\u00e9", "e\u0301", "a"]}, "the same name"),
+    "class of blanks": ({"classes": ["a", "b", "  "]}, "classes.2"),
+    "class from right to left": ({"classes": ["a", "b", "\u202egnp"]}, "classes.2"),
     "no classes": ({"classes": []}, "classes"),
     "nameless class": ({"classes": ["a", "b", ""]}, "classes.2"),
     "class that clears the screen": ({"classes": ["a", "b", "\x1b[2J"]}, "control characters"),
@@ -86,6 +91,7 @@ HOSTILE = {
     "threshold of each class": ({"threshold": [0.1, 0.2, 0.3]}, "threshold is a list"),
     "threshold of all units": ({"task": "action_units"}, "threshold is one number"),
     "unknown task": ({"task": "\x1b[31mregression"}, "task"),
+    "task of another training": ({"config": {"task": "dimensional"}}, "trained for another"),
     "task as a list": ({"task": ["classification"]}, "task"),
     "large crops": ({"crop_size": 10**6, "prepared_size": 10**6}, "crop_size"),
     "crops beyond the prepared": ({"crop_size": 64, "prepared_size": 32}, "prepared_size"),
@@ -160,6 +166,14 @@ def test_number_changed_by_hand_is_refused_while_checksums_are_there(bundle):
     assert "model.json is not as it was written; without the field sha256" in refusal(bundle)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"threshold": 0.5}, indent=3))
     assert fer_jax.load_model(bundle).threshold == 0.5  # formatted anew, with the same content
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_field_that_is_there_twice_is_refused(bundle, first):
+    file = bundle / "model.json"
+    text, double = file.read_text().strip(), '"threshold": 9.0'
+    file.write_text(f"{{{double}, {text[1:]}" if first else f"{text[:-1]}, {double}}}")
+    assert "the name 'threshold' is there twice" in refusal(bundle)
 
 
 def test_weights_of_another_bundle_are_refused(bundle, tmp_path):

@@ -125,7 +125,7 @@ def test_graph_survives_its_file(tmp_path, mode):
 )
 def test_damaged_graph_file_is_named(tmp_path, text):
     (tmp_path / "graph.json").write_text(text)
-    with pytest.raises(ValueError, match="graph.json is not a landmark graph .*prepare it again"):
+    with pytest.raises(ValueError, match="graph.json is not a landmark graph "):
         lm.load_graph(tmp_path / "graph.json")
 
 

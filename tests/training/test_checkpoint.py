@@ -336,6 +336,15 @@ def test_weights_that_are_no_numbers_are_refused_by_name(damaged, variables, val
         fer_jax.load_model(folder)
 
 
+def test_negative_variances_are_refused(damaged, variables):
+    folder = damaged()
+    tree = jax.tree.map(np.array, {**variables, "recalibrated_stats": variables["batch_stats"]})
+    tree["batch_stats"]["data_norm"]["var"][0] = -1
+    (folder / "weights.msgpack").write_bytes(serialization.msgpack_serialize(tree))
+    with pytest.raises(ValueError, match="variances .*batch_stats.*data_norm.* are negative"):
+        fer_jax.load_model(folder)
+
+
 @pytest.mark.parametrize("dtype", [np.int8, bool, np.float16, np.float64, np.complex64])
 def test_weights_of_another_kind_are_refused_by_name(damaged, variables, dtype):
     folder = damaged()
