@@ -22,7 +22,8 @@ _REMEDIES = {
     (errno.EFBIG,): "raise the limit of file sizes",
     (errno.EROFS, errno.EACCES, errno.EPERM): "name a place that you may write to",
     (errno.EIO,): "the disk may be failing: copy what is there to another one",
-    (errno.ENOTDIR, errno.EEXIST, errno.EISDIR): "a file is where a folder belongs: name another",
+    (errno.ENOTDIR, errno.EEXIST): "a file is where a folder belongs: name another",
+    (errno.EISDIR, errno.EINVAL): "no file is where one belongs: move it away",
     (errno.ENAMETOOLONG,): "name a shorter one",
     (errno.EMFILE, errno.ENFILE): "raise the limit of open files",
 }

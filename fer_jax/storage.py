@@ -1,17 +1,43 @@
-"""Folders of results: checksums of their files, and a lock for the process that writes them."""
+"""Files that are no pipes, checksums of a folder, and a lock for the process that writes it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import pathlib
 import socket
+import stat
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 CHECKSUMS = "checksums.json"  # SHA-256 of the files beside it
 _LOCK, _HOLDER = ".lock", ".lock.holder"
+
+
+def open_regular(file: pathlib.Path) -> BinaryIO:
+    """Opens a regular file, or a link to one, for reading.
+
+    A named pipe or a device would be waited for, or read, without end.
+
+    Raises:
+      OSError: it is missing, cannot be read, or is no regular file, which its `strerror` says.
+    """
+    # without O_NONBLOCK a named pipe is opened only when somebody writes into it
+    own = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # not on every system
+    handle = os.open(file, os.O_RDONLY | own)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "no regular file", os.fspath(file))
+    return os.fdopen(handle, "rb")
+
+
+def read_regular(file: pathlib.Path) -> bytes:
+    """Reads a regular file, see `open_regular`."""
+    with open_regular(file) as stream:
+        return stream.read()
 
 
 class InUseError(RuntimeError):
@@ -46,14 +72,15 @@ def lock(folder: pathlib.Path) -> Iterator[None]:
 
 def _holder(folder: pathlib.Path) -> str:
     try:
-        return (folder / _HOLDER).read_text(errors="replace")[:200] or "another process"
+        text = read_regular(folder / _HOLDER).decode(errors="replace")
+        return text[:200] or "another process"
     except OSError:
         return "another process"
 
 
 def checksum(file: pathlib.Path) -> str:
     """SHA-256 of a file, hexadecimal."""
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -71,7 +98,7 @@ def damaged_file(folder: pathlib.Path, needed: Iterable[str]) -> str:
       needed: names of files that must have one.
     """
     try:
-        sums = dict(json.loads((folder / CHECKSUMS).read_text()))
+        sums = dict(json.loads(read_regular(folder / CHECKSUMS)))
     except (OSError, ValueError, TypeError, RecursionError):
         return f"{folder / CHECKSUMS} is damaged"
     if missing := sorted(set(needed) - sums.keys()):

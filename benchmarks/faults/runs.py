@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator
@@ -77,5 +78,8 @@ DAMAGES: dict[str, Callable] = {
     "garbage": _garbage,
     "cut": _cut,
     "empty": lambda file, rng: file.write_bytes(b""),
+    "folder": lambda file, rng: (file.unlink(), file.mkdir()),
+    "pipe": lambda file, rng: (file.unlink(), os.mkfifo(file)),
+    "device": lambda file, rng: (file.unlink(), file.symlink_to("/dev/zero")),
     "delete": lambda file, rng: file.unlink(),
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import unicodedata
 from typing import Annotated, Any, Literal
 
 import pydantic
 from etils import epath
 
+from fer_jax import storage
 from fer_jax.machine import FileError, printable
 
 MAX_JSON_BYTES = 2**24
@@ -227,15 +227,14 @@ def read_bytes(file, limit: int) -> bytes:
     """
     file = epath.Path(file)
     try:
-        if "://" not in os.fspath(file):
-            found = os.stat(file)
-            if not stat.S_ISREG(found.st_mode):
-                raise FileError(f"{file} is no regular file")
-            if found.st_size > limit:
+        if "://" in os.fspath(file):
+            return file.read_bytes()
+        with storage.open_regular(file) as stream:
+            if (size := os.fstat(stream.fileno()).st_size) > limit:
                 raise FileError(
-                    f"{file} has {found.st_size:,} bytes, more than the {limit:,} of such a file"
+                    f"{file} has {size:,} bytes, more than the {limit:,} of such a file"
                 )
-        return file.read_bytes()
+            return stream.read()
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -85,7 +85,7 @@ class Workdir:
         """
         try:
             # opened here: NumPy leaves the file of a damaged archive open
-            with self.result(fold).open("rb") as file, np.load(file) as archive:
+            with storage.open_regular(self.result(fold)) as file, np.load(file) as archive:
                 arrays = dict(archive)
             if str(arrays.pop("sha256", "")) != _checksum(arrays):
                 raise ValueError("it is not as it was written")

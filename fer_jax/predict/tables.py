@@ -15,6 +15,7 @@ from rich.table import Table
 
 from fer_jax import __version__
 from fer_jax.machine import printable, write_whole
+from fer_jax.storage import read_regular
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NO_FACE, Column
 from fer_jax.tasks.csv_cells import save_csv
@@ -152,7 +153,7 @@ class SavedRows:
 
     def _read(self) -> list[str]:
         try:
-            return self._file.read_text(errors="replace").splitlines()
+            return read_regular(self._file).decode(errors="replace").splitlines()
         except OSError:
             return []
 

@@ -16,6 +16,7 @@ import numpy as np
 from flax import serialization
 
 from fer_jax.machine import printable, write_whole
+from fer_jax.storage import read_regular
 
 CHECKPOINT_SECONDS = 60.0  # from one checkpoint to the next, if saving one takes no longer
 _SAVING_SHARE = 0.05  # of the time, at most, that checkpoints by time may take
@@ -72,7 +73,7 @@ class Checkpoints:
         for epoch in epochs:
             file = self._file(epoch)
             try:
-                return _parse_checkpoint(file.read_bytes(), state)
+                return _parse_checkpoint(read_regular(file), state)
             except OSError:
                 raise
             except Exception as error:  # of msgpack and Flax, many kinds
@@ -128,7 +129,7 @@ def load_weights(file) -> tuple[dict, dict]:
     Raises:
       OSError, WeightsError: the file is missing or damaged, see `parse_weights`.
     """
-    return parse_weights(pathlib.Path(file).read_bytes(), file)
+    return parse_weights(read_regular(file), file)
 
 
 def parse_weights(data: bytes, file) -> tuple[dict, dict]:

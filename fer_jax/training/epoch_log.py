@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from fer_jax.installation import needs
 from fer_jax.machine import FileError, naming, write_whole
+from fer_jax.storage import read_regular
 
 _FLUSH_SECONDS = 10.0
 
@@ -120,7 +121,7 @@ def read_history(file: pathlib.Path) -> list[dict]:
     Raises:
       FileError: another line is no row of such a log.
     """
-    lines = file.read_bytes().splitlines() if file.exists() else []
+    lines = read_regular(file).splitlines() if file.exists() else []
     rows = []
     for number, line in enumerate(lines, 1):
         try:

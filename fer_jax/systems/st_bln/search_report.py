@@ -16,6 +16,7 @@ from fer_jax.experiments import schema
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.installation import train_command
 from fer_jax.machine import FileError, printable, whole_file, write_whole
+from fer_jax.storage import read_regular
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.systems.st_bln.growth import show
 from fer_jax.tasks.csv_cells import save_csv
@@ -28,7 +29,7 @@ def read_rows(workdir: Workdir) -> list[dict]:
       FileError: a line is no stage.
     """
     file, rows = workdir.search_rows, []
-    for number, line in enumerate(file.read_bytes().splitlines() if file.exists() else (), 1):
+    for number, line in enumerate(read_regular(file).splitlines() if file.exists() else (), 1):
         try:
             rows.append(json.loads(line))
             schema.check(schema.StageFields, rows[-1])
