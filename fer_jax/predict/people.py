@@ -28,6 +28,8 @@ LEAST_SIDE, SEARCH_WIDTH = 32, 500
 # Degrees. The training clips of the recorded and of the drawn datasets face the camera within 25;
 # beyond these limits the landmarks of the far half of the face are guessed.
 MOST_YAW, MOST_PITCH = 35.0, 30.0
+# Degrees, of landmarks alone: face crops are turned upright.
+MOST_ROLL = 45.0
 # See `quality.sharpness`. Measured: clear faces have 38 to 520, the lowest at 24 pixels between the
 # eyes; a blur of 0.06 of the distance between the eyes, which melts the lids, leaves 10 to 36.
 LEAST_SHARPNESS = 15.0
@@ -112,6 +114,8 @@ def why_unreadable(row: dict, window: Sequence[Frame], track, features: str, wid
         return "face too small"
     if abs(row["yaw"]) > MOST_YAW or abs(row["pitch"]) > MOST_PITCH:
         return "profile"
+    if abs(row["roll"]) > MOST_ROLL and _without_crops(window, track):
+        return "on its side"
     if row["sharpness"] < LEAST_SHARPNESS:  # False for NaN, of landmarks without pictures
         return "blurred"
     if features == "motion":
@@ -119,6 +123,10 @@ def why_unreadable(row: dict, window: Sequence[Frame], track, features: str, wid
         if quality.motion(points) < LEAST_MOTION:
             return "no motion"
     return ""
+
+
+def _without_crops(window: Sequence[Frame], track) -> bool:
+    return all(f.faces[track].crop is None for f in window if track in f.faces)
 
 
 def with_reason(row: dict, reason: str, task, classes) -> dict:

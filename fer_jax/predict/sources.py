@@ -133,6 +133,8 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
     remarks = [f"{others} other faces in the file, the one seen most is used"] if others else []
     clock, start = _clock(sequence, indices, options)
     remarks += found
+    if sequence.times is None and length > 1:
+        remarks.append(f"{options.fps:g} frames a second assumed (--fps)")
     return Source(
         path=str(path),
         frames=(

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.faces.openface import read_openface
 from fer_jax.faces.sequence import ClipError
 
@@ -134,7 +135,12 @@ def test_every_frame_has_the_second_that_is_stamped(tmp_path):
         ([0, 0.1, 0.05, 0.3], [0, 0.025, 0.05, 0.3], "out of order: 1 (the first: frame 2)"),
         ([0, 0.1, 99.0, 0.3], [0, 0.1, 0.2, 0.3], "out of order: 1 (the first: frame 3)"),
         ([0.5, 0.5, 0.5, 0.5], None, "do not advance"),
-        (["00:01", "00:02", "00:03"], None, "column timestamp holds no numbers"),
+        (["00:00:01.5", "00:00:01.6", "00:00:01.7"], [1.5, 1.6, 1.7], "stamped 1.5"),
+        (["2021-06-01T10:00:00", "2021-06-01 10:00:00.1"], [36000, 36000.1], "stamped 36000"),
+        (['"0:00,5"', '"0:00,6"'], [0.5, 0.6], ""),
+        (["soon", "later", "now"], None, "column timestamp holds no numbers"),
+        ([0, 1, 2, 3], None, "count frames, not seconds"),
+        ([7, 8, 9, 10], None, "count frames, not seconds"),
     ],
 )
 def test_odd_stamps_are_noted(tmp_path, stamps, seconds, note):
@@ -223,6 +229,7 @@ def written(path, columns: dict, separator=",", point=".", encoding="utf-8", bef
         {"separator": "  "},
         {"encoding": "utf-8-sig"},
         {"before": "sep=,\n"},
+        {"before": "\n# of the camera\n\n"},
         {"separator": ";", "before": "sep=;\n"},
         {"after": "\n \n,,,\n"},
         {"after": "7,0.3\n"},  # of a program that was killed
@@ -324,6 +331,85 @@ def test_real_exports_end_when_they_should(real_data, name, end, note):
     np.testing.assert_array_equal(sequence.landmarks, plain.landmarks)
     assert sequence.times[-1] == pytest.approx(end) and others == 0
     assert note in "; ".join(notes) and bool(note) == bool(notes)
+
+
+def portrait(rows: int = 4) -> np.ndarray:
+    """Landmarks `[rows, 68, 2]` of a face 100 pixels wide."""
+    return np.repeat((100 * MEAN_FACE / np.ptp(MEAN_FACE[:, 0]) + [300, 200])[None], rows, 0)
+
+
+def columns_of(points, **first) -> dict:
+    flat = points.transpose(0, 2, 1).reshape(len(points), -1)
+    return {**first, **dict(zip(POINTS, flat.T.tolist(), strict=True))}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda points: points / [640, 480], "shares of the picture"),
+        (lambda points: points / [320, 240] - 1, "shares of the picture"),
+        (lambda points: 100 * points, "lost their decimal points"),
+        (lambda points: [0, 480] + points * [1, -1], "mirrored"),  # y upwards
+        (lambda points: points * [-1, 1], "mirrored"),
+        (lambda points: points[..., ::-1], "mirrored"),  # x and y swapped
+        (lambda points: points * np.nan, "number for every landmark"),
+        (lambda points: 1e6 * points, "number for every landmark"),
+    ],
+)
+def test_landmarks_that_are_no_pixels_are_refused(tmp_path, change, reason):
+    assert read_openface(write(tmp_path / "a.csv", columns_of(portrait())))[2] == []
+    path = write(tmp_path / "b.csv", columns_of(change(portrait())))
+    with pytest.raises(ClipError, match=reason):
+        read_openface(path)
+
+
+def test_landmarks_outside_the_picture_are_noted(tmp_path):
+    path = write(tmp_path / "a.csv", columns_of(portrait()))
+    assert read_openface(path, frame_size=(640, 480))[2] == []
+    assert read_openface(path, frame_size=(200, 480))[2] == [
+        "its faces lie outside the picture (x around 300)"
+    ]
+    path = write(tmp_path / "b.csv", columns_of(portrait() - [900, 0]))
+    assert "x around -600" in read_openface(path)[2][0]
+
+
+def test_points_that_all_coincide_are_no_face(tmp_path):
+    points = portrait()
+    points[1], points[2] = -1, 50
+    points[3, 5, 0] = np.nan
+    sequence, _, notes = read_openface(write(tmp_path / "a.csv", columns_of(points)))
+    assert sequence.detected.tolist() == [True, False, False, False]
+    assert notes == ["rows without a number for every landmark count as no face: 1"]
+
+
+@pytest.mark.parametrize("words", [("yes", "no"), ("TRUE", "False"), (1, 0)])
+def test_words_tell_whether_a_face_was_found(tmp_path, words):
+    columns = columns_of(portrait(2), success=words)
+    assert read_openface(write(tmp_path / "a.csv", columns))[0].detected.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("cells", [("1,234.5", "987.5"), ("1.234,5", "987,5"), ("1,234", "987")])
+def test_thousands_are_not_taken_for_decimals(tmp_path, cells):
+    columns = face(2)
+    columns["x_0"], columns["y_0"] = [cells[0]] * 2, [cells[1]] * 2
+    with pytest.raises(ClipError, match="split into thousands"):
+        read_openface(write(tmp_path / "a.csv", columns, ";"))
+
+
+def test_other_numbers_of_points_are_refused(tmp_path):
+    path = write(tmp_path / "a.csv", face(2) | {"x_68": [1, 1], "y_68": [1, 1]})
+    with pytest.raises(ClipError, match="more than 68 points"):
+        read_openface(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"\x1f\x8b\x08\0", "packed"), (b"PK\x03\x04", "spreadsheet"), (b"Gr\xf6\xdfe\n", "in UTF-8")],
+)
+def test_files_of_other_kinds_are_named(tmp_path, content, what):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(ClipError, match=what):
+        read_openface(tmp_path / "a.csv")
 
 
 def test_missing_openface_file_is_named(tmp_path):

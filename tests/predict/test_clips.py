@@ -31,6 +31,15 @@ def test_landmark_file_keeps_its_time(predictor, tmp_path):
     assert table[["start", "end"]].to_numpy().tolist() == [[3.0, 4.0]]
 
 
+def test_rate_that_a_landmark_file_does_not_state_is_noted(predictor, tmp_path):
+    table, said = pd.read_csv(write_faces(tmp_path / "a.csv", frames=30)), []
+    table["timestamp"] = table["frame"] - 1
+    table.to_csv(tmp_path / "a.csv", index=False)
+    result = api.predict_clips(predictor, [tmp_path / "a.csv"], fps=15.0, say=said.append)
+    assert result["end"].iloc[-1] == pytest.approx(2)
+    assert "count frames" in said[0] and "15 frames a second assumed" in said[1]
+
+
 def test_frames_that_a_landmark_file_leaves_out_count_as_time(predictor, tmp_path):
     table = pd.read_csv(write_faces(tmp_path / "a.csv", frames=30))
     table.drop(index=range(10, 20)).to_csv(tmp_path / "a.csv", index=False)

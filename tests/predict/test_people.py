@@ -66,9 +66,17 @@ def stretched(yaw):
     return clear(face()._replace(landmarks=points.astype(np.float32)))
 
 
+def lying(degrees):
+    """A face whose top is turned clockwise in the picture."""
+    turn = np.exp(1j * np.radians(degrees))
+    points = (face().landmarks @ [1, 1j]) * turn
+    return clear(face()._replace(landmarks=np.stack([points.real, points.imag], 1)))
+
+
 @pytest.mark.parametrize(
     "one, reason",
     [
+        (lying(88), "on its side"), (lying(-88), "on its side"), (lying(20), ""),
         (clear(face()), ""), (clear(face(size=10)), "face too small"), (stretched(50), "profile"),
         (stretched(-50), "profile"), (stretched(20), ""), (clear(face(), sharpness=3), "blurred"),
         (face(), ""),

@@ -122,7 +122,9 @@ def _open(path: pathlib.Path):
     # A file without a name: the name is no protocol, pattern or option to the library.
     with open_regular(path) as file:
         if b"\0" not in file.read(4096):
-            raise ClipError("unreadable", f"{path} is text, not a video")
+            raise ClipError(
+                "unreadable", f"{path} is text, not a video (a table needs the suffix .csv)"
+            )
         file.seek(0)
         options = {
             "protocol_whitelist": "file",

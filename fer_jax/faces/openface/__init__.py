@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from fer_jax.faces.openface import people, stamps
+from fer_jax.faces.openface.pixels import check_pixels
 from fer_jax.faces.openface.table import Table, read_table
 from fer_jax.faces.sequence import ClipError, Sequence
 
@@ -36,8 +37,8 @@ def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, 
     table = read_table(pathlib.Path(path))
     points = table.points.reshape(-1, 2, 68).transpose(0, 2, 1)
     numbers, stamped = _frame_numbers(table), table.columns.get("timestamp")
-    detected = _detected(table)
-    notes = list(table.notes)
+    detected, found = _detected(table)
+    notes = [*table.notes, *found]
     key = numbers if numbers is not None else stamped
     mine, others, joined = people.main_person(table.columns.get("face_id"), key, points, detected)
     notes += joined
@@ -49,16 +50,31 @@ def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, 
     points, detected = points[order], (detected & mine)[order]
     numbers = np.arange(len(order)) if numbers is None else numbers[order].astype(np.int64)
     times, rate, found = stamps.seconds(None if stamped is None else stamped[order], numbers)
+    notes += check_pixels(points[detected], frame_size)
     landmarks = np.where(detected[:, None, None], points, 0).astype(np.float32)
     numbers = numbers.astype(np.int32)
     sequence = Sequence(landmarks, detected, numbers, rate or fps, tuple(frame_size), times=times)
     return sequence, others, [*notes, *stamps.missing_frames(numbers), *found]
 
 
-def _detected(table: Table) -> np.ndarray:
-    """Rows whose landmarks can be used, `[N]` bool."""
+def _detected(table: Table) -> tuple[np.ndarray, list[str]]:
+    """Rows whose landmarks can be used, `[N]` bool, and notes on others that claim a face.
+
+    Raises:
+      ClipError: rows claim a face, and none can be used.
+    """
+    trusted = _trusted(table)
     possible = (np.abs(table.points) < _FARTHEST).all(1)  # False for NaN
-    return possible & (table.points != 0).any(1) & _trusted(table)
+    if trusted.any() and not (trusted & possible).any():
+        raise ClipError(
+            "no landmarks",
+            f"no row has a number for every landmark, at most {_FARTHEST}: see how it is saved",
+        )
+    unread = int((np.isnan(table.points).any(1) & trusted).sum())
+    note = f"rows without a number for every landmark count as no face: {unread}"
+    extended = np.ptp(np.where(possible[:, None], table.points, 0).reshape(-1, 2, 68), axis=2)
+    detected = possible & (extended > 0).any(1) & trusted  # not all points in one
+    return detected, [note] if unread else []
 
 
 def _trusted(table: Table) -> np.ndarray:

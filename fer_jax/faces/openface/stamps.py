@@ -37,6 +37,8 @@ def seconds(
     known = np.isfinite(stamped)
     if len(stamped) > 1 and (np.ptp(stamped[known]) == 0 or known.sum() < 2):
         return None, 0.0, ["its time stamps do not advance and are ignored"]
+    if known.sum() > 2 and (np.diff(stamped[known]) == np.diff(numbers[known])).all():
+        return None, 0.0, ["its time stamps count frames, not seconds, and are ignored"]
     times, notes = _rising(np.where(known, stamped, np.nan), numbers.astype(np.float64))
     if len(times) == 1:
         return times, 0.0, notes

@@ -6,6 +6,7 @@ import csv
 import itertools
 import operator
 import pathlib
+import re
 import stat
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -19,7 +20,9 @@ _OTHERS = ("frame", "face_id", "timestamp", "confidence", "success")
 _SEPARATORS = (",", ";", "\t", "|", " ")
 _EXPORT = "export it with OpenFace's FeatureExtraction -2Dfp"
 _BATCH = 2000  # rows whose text is held at a time
-_WORDS = {"true": 1.0, "false": 0.0}
+_WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+_CLOCK = re.compile(r"(?:\S+[T ])?(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)Z?")  # h:mm:ss.s
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+")
 
 
 class Table(NamedTuple):
@@ -55,6 +58,8 @@ def read_table(path: pathlib.Path) -> Table:
             return _parsed(path, file)
     except FileNotFoundError as error:
         raise ClipError("missing file", f"{path} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise ClipError("unreadable", f"{path} is not a CSV file in UTF-8: save it so") from error
     except (OSError, ValueError, csv.Error) as error:  # a name with NUL, bytes that are no UTF-8
         raise ClipError("unreadable", f"{path} is not a CSV file ({error})") from error
 
@@ -62,14 +67,17 @@ def read_table(path: pathlib.Path) -> Table:
 def _check_start(path: pathlib.Path, start: bytes) -> None:
     if not start:
         raise ClipError("unreadable", f"{path} is empty")
+    if start[:2] in (b"\x1f\x8b", b"PK"):
+        raise ClipError("unreadable", f"{path} is packed, or of a spreadsheet: save it as CSV")
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(start) == 4 and b"\0" in start):
         raise ClipError("unreadable", f"{path} is not in UTF-8 but in UTF-16: save it as UTF-8")
 
 
 def _parsed(path: pathlib.Path, file) -> Table:
-    first = file.readline()
-    if first.lower().startswith("sep="):  # a line that Excel writes
-        first = file.readline()
+    line, first = 1, file.readline()
+    # blank lines, comments, and a line that Excel writes
+    while first and (not first.strip() or first.lower().startswith(("#", "sep="))):
+        line, first = line + 1, file.readline()
     separator = max(_SEPARATORS, key=lambda each: len(_named(first, each).keys() & {*POINTS}))
     names = next(_cells([first], separator), [])
     place = _named(first, separator)
@@ -77,7 +85,7 @@ def _parsed(path: pathlib.Path, file) -> Table:
     kept = [name for name in _OTHERS if name in place]
     wanted = [place[name] for name in (*kept, *POINTS)]
     batches, torn = [], []
-    rows = _whole_rows(path, _cells(file, separator), names, max(wanted) + 1, torn)
+    rows = _whole_rows(path, _cells(file, separator), names, max(wanted) + 1, torn, line)
     while batch := list(itertools.islice(map(operator.itemgetter(*wanted), rows), _BATCH)):
         batches.append(_numbers(batch))
     if not batches:
@@ -116,8 +124,13 @@ def _named(header: str, separator: str) -> dict[str, int]:
 
 def _check_columns(path: pathlib.Path, place: dict[str, int], names: list[str]) -> None:
     missing = [name for name in POINTS if name not in place]
-    if not missing:
+    if not missing and not {"x_68", "y_68"} & place.keys():
         return
+    if not missing:
+        raise ClipError(
+            "other landmarks",
+            f"{path} has more than 68 points, so not those of OpenFace: {_EXPORT}",
+        )
     shown = ", ".join(name.strip() for name in names[:4])[:60]
     raise ClipError(
         "no landmark columns",
@@ -126,10 +139,10 @@ def _check_columns(path: pathlib.Path, place: dict[str, int], names: list[str]) 
     )
 
 
-def _whole_rows(path, rows, names: list[str], needed: int, torn: list[int]) -> Iterator[list[str]]:
-    """Yields rows with all cells; lists the lines of others in `torn`."""
+def _whole_rows(path, rows, names: list[str], needed: int, torn: list[int], header: int):
+    """Yields rows with all cells below the header; lists the lines of others in `torn`."""
     first, width = names[0].strip().lower(), len(names)
-    for line, cells in enumerate(rows, 2):
+    for line, cells in enumerate(rows, header + 1):
         text = "".join(cells).strip()
         if not text or cells[0].strip().lower() == first:  # the header of a file appended to it
             continue
@@ -150,11 +163,28 @@ def _numbers(rows: list[tuple[str, ...]]) -> np.ndarray:
     try:
         return np.array(rows, dtype=np.float64)
     except ValueError:
+        _refuse_thousands([cell.strip() for row in rows for cell in row[-len(POINTS) :]])
         return np.array([[_number(cell) for cell in row] for row in rows])
+
+
+def _refuse_thousands(cells: list[str]) -> None:
+    """Refuses landmarks in which a comma need not be a decimal one, as in 1,234 and 1.234,5."""
+    commas = [cell for cell in cells if "," in cell]
+    both = [cell for cell in commas if "." in cell or cell.count(",") > 1]
+    if not both and len(commas) < len(cells) and all(map(_THOUSANDS.fullmatch, commas)):
+        both = commas
+    if both:
+        raise ClipError(
+            "thousands separators",
+            f"numbers such as {both[0]!r} may be split into thousands: save them without it",
+        )
 
 
 def _number(cell: str) -> float:
     try:
         return float(cell.replace(",", "."))
     except ValueError:
+        if clock := _CLOCK.fullmatch(cell.strip()):
+            hours, minutes, seconds = clock.groups()
+            return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds.replace(",", "."))
         return _WORDS.get(cell.strip().lower(), np.nan)
