@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from fer_jax.faces.media.header import picture_size
 from fer_jax.faces.media.numbering import in_order, number_frames
@@ -36,6 +37,10 @@ ORDERED = [
     ("t0.0.png", "t0.033.png", "t0.1.png", "t1.02.png"),
     ("IMG_9.JPG", "img_10.jpg"),
     ("00000099.png", "100.png"),
+    ("rec_1622543210_1.png", "rec_1622543210_2.png", "rec_1622543210_10.png"),
+    ("cam1_1622543210.7.png", "cam1_1622543210.713.png", "cam1_1622543210.72.png"),
+    ("t-10.png", "t-2.png", "t0.png", "t1.png"),
+    ("f-1.png", "f-2.png", "f-10.png"),
     ("f99999999999999999998.png", "f99999999999999999999.png"),
 ]
 
@@ -56,6 +61,8 @@ def test_names_are_ordered_by_all_their_numbers(names):
         (("a1.png", "a2.png", "b1.png", "b2.png"), [0, 1, 2, 3], "2 kinds: read from a1.png to b2"),
         (("s1_f1.png", "s1_f2.png", "s2_f1.png"), [0, 1, 2], "2 numbers change in the names"),
         (("x.png", "y.png"), [0, 1], "2 kinds"),
+        (("-1.png", "0.png"), [0, 1], "after a minus are negative"),
+        (("r_1622543210_001.png", "r_1622543210_002.png"), [1, 2], ""),
         (("f9999999999.png", "f10000000000.png"), [0, 1], ""),
     ],
 )
@@ -70,6 +77,8 @@ def test_numbers_of_frames_and_what_is_noted(names, indices, note):
     [
         [f"16225432{12 + k // 10}.{k % 10}33.jpg" for k in range(30)],
         [f"frame_{1622543212000 + 100 * k}.png" for k in range(30)],
+        [f"cam0_{1622543212000 + 100 * k}.png" for k in range(30)],
+        [f"{k}_16225432{12 + k // 10}_{k % 10}00.png" for k in range(30)],
         [f"{1622543212000000000 + 100_000_000 * k}.png" for k in range(30)],
     ],
 )
@@ -129,6 +138,25 @@ def test_pictures_of_a_folder_are_scaled_alike(tmp_path):
         save(tmp_path / f"{index}.png", np.full((20, 20), brightest, np.uint16))
     values = [int(image[0, 0, 0]) for _, image in open_frames(tmp_path)]
     assert values == [100 >> 4, 1000 >> 4, 4000 >> 4]
+
+
+def test_first_of_several_pictures_is_noted(tmp_path):
+    pictures = [Image.fromarray(np.full((20, 30, 3), 60 * k, np.uint8)) for k in range(4)]
+    for name in ("a.png", "a.webp", "a.tif"):
+        pictures[1].save(tmp_path / name)
+        assert open_frames(tmp_path / name).note == ""
+        pictures[1].save(tmp_path / name, save_all=True, append_images=pictures[2:])
+        assert open_frames(tmp_path / name).note == (
+            f"{name} holds several pictures, of which the first is read"
+        )
+
+
+def test_files_of_the_system_are_no_frames(tmp_path):
+    save(tmp_path / "f1.png", gray())
+    for name in ("._f1.png", ".DS_Store", "Thumbs.db", ".hidden.jpg"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    frames = open_frames(tmp_path)
+    assert len(list(frames)) == 1 and frames.notes() == ""
 
 
 def test_values_that_are_no_numbers_are_black(tmp_path):

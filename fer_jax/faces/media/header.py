@@ -24,6 +24,26 @@ def picture_size(file: BinaryIO) -> tuple[int, int] | None:
     return None
 
 
+def holds_several(file: BinaryIO) -> bool:
+    """Whether a picture is the first of several in its file: an animation, or pages of a TIFF."""
+    file.seek(0)
+    head = file.read(4096)
+    if head.startswith(b"\x89PNG"):
+        return b"acTL" in head[: head.find(b"IDAT")]
+    if head.startswith(b"RIFF"):
+        return head[12:16] == b"VP8X" and bool(head[20] & 2)
+    if head[:4] not in (b"II*\0", b"MM\0*"):
+        return False
+    order = "<" if head[:2] == b"II" else ">"
+    try:
+        file.seek(*struct.unpack(f"{order}I", head[4:8]))
+        (tags,) = struct.unpack(f"{order}H", file.read(2))
+        file.seek(12 * tags, 1)
+        return struct.unpack(f"{order}I", file.read(4)) != (0,)
+    except struct.error:
+        return False
+
+
 def _png(file, head):
     return struct.unpack(">II", head[16:24])
 

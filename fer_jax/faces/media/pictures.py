@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from fer_jax.faces.media.containers import MOST_PIXELS, too_large
-from fer_jax.faces.media.header import picture_size
+from fer_jax.faces.media.header import holds_several, picture_size
 from fer_jax.faces.media.numbering import in_order, number_frames
 from fer_jax.faces.media.regular import open_regular
 from fer_jax.faces.sequence import ClipError
@@ -35,7 +35,7 @@ class Pictures:
         numbering = number_frames(self.paths)
         self.clock, self.note = numbering.clock, numbering.note
         self.positions = {index: place for place, index in enumerate(numbering.indices)}
-        self._white = 0.0
+        self._white, self._several = 0.0, False
         self._problems: list[str] = []
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray | None]]:
@@ -59,6 +59,9 @@ class Pictures:
         except ClipError as error:
             self._problems.append(error.detail)
             return None
+        if not self._several and _holds_several(path):
+            self._several = True
+            self._add_note(f"{path.name} holds several pictures, of which the first is read")
         return image if image.dtype == np.uint8 else self._shallow(image)
 
     def _shallow(self, image: np.ndarray) -> np.ndarray:
@@ -67,8 +70,11 @@ class Pictures:
             self._white = _white(self._probe())
             bits = f"{self._white:g}"
             note = f"pictures of more than 8 bits: {bits} is taken for white"
-            self.note = "; ".join(filter(None, [self.note, note]))
+            self._add_note(note)
         return _scaled(image, self._white)
+
+    def _add_note(self, note: str) -> None:
+        self.note = "; ".join(filter(None, [self.note, note]))
 
     def _probe(self) -> float:
         """Returns the largest value in some pictures of the folder."""
@@ -123,6 +129,11 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
     return np.ascontiguousarray(image[..., 2::-1])
 
 
+def _holds_several(path: pathlib.Path) -> bool:
+    with open_regular(path) as file:
+        return holds_several(file)
+
+
 def _decoded(content: np.ndarray, how: int) -> np.ndarray | None:
     try:
         return cv2.imdecode(content, how)  # imread fails on some non-ASCII names on Windows
@@ -144,4 +155,6 @@ def pictures_of(folder: pathlib.Path) -> Pictures:
 
 
 def _is_picture(name: str) -> bool:
+    if name.startswith("."):  # macOS adds ._frame1.jpg, which is none, to frame1.jpg
+        return False
     return pathlib.PurePath(name).suffix.lower() in IMAGE_SUFFIXES
