@@ -140,6 +140,33 @@ def test_pictures_of_a_folder_are_scaled_alike(tmp_path):
     assert values == [100 >> 4, 1000 >> 4, 4000 >> 4]
 
 
+@pytest.mark.parametrize(
+    ("image", "note"),
+    [
+        (gray(dtype=np.float32) / 127.5 - 1, "-1 is taken for black, 1 for white"),
+        (gray(dtype=np.float32) * 257 - 32768, "-32768 is taken for black, 32767 for white"),
+        (((gray(dtype=np.float32) * 257) - 32768).astype(np.int16), "-32768 is taken for black"),
+        (gray(dtype=np.int16, scale=128.498), "32767 is taken for white"),
+        (gray(dtype=np.float32) / 85 - 2, "-2 is taken for black, 1 for white"),
+    ],
+)
+def test_negative_and_signed_values_are_scaled(tmp_path, image, note):
+    frames = open_frames(save(tmp_path / "a.tiff", image))
+    ((_, read),) = frames
+    assert np.abs(read[..., 0].astype(int) - gray()).max() <= 1 and note in frames.notes()
+
+
+def test_pictures_of_other_kinds_are_named(tmp_path):
+    for name in ("a.heic", "b.HEIC", "c.gif", "notes.txt"):
+        (tmp_path / name).write_bytes(b"0")
+    with pytest.raises(
+        ClipError, match=r"no images, but 3 pictures of other kinds \(.gif, .heic\)"
+    ):
+        open_frames(tmp_path)
+    save(tmp_path / "f1.png", gray())
+    assert open_frames(tmp_path).notes().startswith("left out: 3 pictures of other kinds")
+
+
 def test_first_of_several_pictures_is_noted(tmp_path):
     pictures = [Image.fromarray(np.full((20, 30, 3), 60 * k, np.uint8)) for k in range(4)]
     for name in ("a.png", "a.webp", "a.tif"):

@@ -17,6 +17,10 @@ from fer_jax.faces.sequence import ClipError
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 _LEVELS = (1, 255, 1023, 4095, 16383, 65535)  # white, of deep pictures
+_OTHERS = {
+    ".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".hdr", ".heic", ".heif", ".j2k", ".jp2",
+    ".jxl", ".nef", ".npy", ".orf", ".psd", ".tga",
+}  # fmt: skip
 _PROBES = 8  # pictures of a folder that tell how deep it is
 
 
@@ -35,7 +39,8 @@ class Pictures:
         numbering = number_frames(self.paths)
         self.clock, self.note = numbering.clock, numbering.note
         self.positions = {index: place for place, index in enumerate(numbering.indices)}
-        self._white, self._several = 0.0, False
+        self._range: tuple[float, float] | None = None  # black and white
+        self._several = False
         self._problems: list[str] = []
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray | None]]:
@@ -61,25 +66,29 @@ class Pictures:
             return None
         if not self._several and _holds_several(path):
             self._several = True
-            self._add_note(f"{path.name} holds several pictures, of which the first is read")
+            self.add_note(f"{path.name} holds several pictures, of which the first is read")
         return image if image.dtype == np.uint8 else self._shallow(image)
 
     def _shallow(self, image: np.ndarray) -> np.ndarray:
         """Scales a deep picture to 8 bits, all pictures of a folder alike."""
-        if not self._white:
-            self._white = _white(self._probe())
-            bits = f"{self._white:g}"
-            note = f"pictures of more than 8 bits: {bits} is taken for white"
-            self._add_note(note)
-        return _scaled(image, self._white)
+        if self._range is None:
+            self._range = _range(*self._probe())
+            black, white = (f"{level:g}" for level in self._range)
+            taken = (
+                f"{black} is taken for black, {white}" if self._range[0] else f"{white} is taken"
+            )
+            self.add_note(f"pictures of more than 8 bits: {taken} for white")
+        return _scaled(image, *self._range)
 
-    def _add_note(self, note: str) -> None:
+    def add_note(self, note: str) -> None:
+        """Adds what is doubtful to `note`."""
         self.note = "; ".join(filter(None, [self.note, note]))
 
-    def _probe(self) -> float:
-        """Returns the largest value in some pictures of the folder."""
+    def _probe(self) -> tuple[float, float, bool]:
+        """Returns the smallest and largest value in some pictures, and whether they are int16."""
         places = np.unique(np.linspace(0, len(self.paths) - 1, _PROBES).astype(int))
-        largest = 0.0
+        smallest = largest = 0.0
+        short = False
         for place in places:
             try:
                 image = read_picture(self.paths[place])
@@ -88,21 +97,27 @@ class Pictures:
             if image.dtype != np.uint8:
                 finite = image[np.isfinite(image)]
                 largest = max(largest, float(finite.max(initial=0)))
-        return largest
+                smallest = min(smallest, float(finite.min(initial=0)))
+                short |= image.dtype == np.int16
+        return smallest, largest, short
 
 
-def _white(largest: float) -> float:
-    """The value that stands for white: the end of the shortest usual range with all values."""
+def _range(smallest: float, largest: float, short: bool) -> tuple[float, float]:
+    """The values of black and white: the ends of the shortest usual range with all values."""
     slack = 1e-3 if largest < 2 else 0  # rounding of floating point
-    return float(next((level for level in _LEVELS if largest <= level + slack), largest))
+    if smallest < 0:
+        small = smallest >= -1 - slack and largest <= 1 + slack
+        return (-1.0, 1.0) if small else (smallest, largest)
+    levels = sorted((*_LEVELS, 32767)) if short else _LEVELS
+    return 0.0, float(next((level for level in levels if largest <= level + slack), largest))
 
 
-def _scaled(image: np.ndarray, white: float) -> np.ndarray:
-    if np.issubdtype(image.dtype, np.integer) and white in _LEVELS[1:]:
+def _scaled(image: np.ndarray, black: float, white: float) -> np.ndarray:
+    if np.issubdtype(image.dtype, np.integer) and not black and white in _LEVELS[1:]:
         shift = int(white + 1).bit_length() - 9
         return np.clip(image >> shift, 0, 255).astype(np.uint8)
-    image = np.nan_to_num(image.astype(np.float32), nan=0.0, posinf=white, neginf=0.0)
-    return np.clip(np.round(image * (255 / white)), 0, 255).astype(np.uint8)
+    image = np.nan_to_num(image.astype(np.float32), nan=black, posinf=white, neginf=black)
+    return np.clip(np.round((image - black) * (255 / (white - black))), 0, 255).astype(np.uint8)
 
 
 def read_picture(path: pathlib.Path) -> np.ndarray:
@@ -148,13 +163,16 @@ def pictures_of(folder: pathlib.Path) -> Pictures:
       ClipError: the folder holds no pictures.
     """
     with os.scandir(folder) as entries:
-        files = [pathlib.Path(e.path) for e in entries if _is_picture(e.name) and e.is_file()]
+        files = [
+            pathlib.Path(e.path) for e in entries if not e.name.startswith(".") and e.is_file()
+        ]
+    others = sorted(file.suffix.lower() for file in files if file.suffix.lower() in _OTHERS)
+    files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    left = f"{len(others)} pictures of other kinds ({', '.join(sorted(set(others)))})"
     if not files:
-        raise ClipError("no frames", f"folder {folder} holds no images")
-    return Pictures(in_order(files))
-
-
-def _is_picture(name: str) -> bool:
-    if name.startswith("."):  # macOS adds ._frame1.jpg, which is none, to frame1.jpg
-        return False
-    return pathlib.PurePath(name).suffix.lower() in IMAGE_SUFFIXES
+        other = f", but {left}: convert them to PNG or JPEG" if others else ""
+        raise ClipError("no frames", f"folder {folder} holds no images{other}")
+    pictures = Pictures(in_order(files))
+    if others:
+        pictures.add_note(f"left out: {left}; convert them to PNG or JPEG")
+    return pictures
