@@ -18,8 +18,8 @@ from fer_jax.faces.sequence import ClipError
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 _LEVELS = (1, 255, 1023, 4095, 16383, 65535)  # white, of deep pictures
 _OTHERS = {
-    ".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".hdr", ".heic", ".heif", ".j2k", ".jp2",
-    ".jxl", ".nef", ".npy", ".orf", ".psd", ".tga",
+    ".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".hdr", ".heic", ".heif", ".j2k",
+    ".jp2", ".jxl", ".nef", ".npy", ".orf", ".psd", ".tga",
 }  # fmt: skip
 _PROBES = 8  # pictures of a folder that tell how deep it is
 
@@ -163,9 +163,9 @@ def pictures_of(folder: pathlib.Path) -> Pictures:
       ClipError: the folder holds no pictures.
     """
     with os.scandir(folder) as entries:
-        files = [
-            pathlib.Path(e.path) for e in entries if not e.name.startswith(".") and e.is_file()
-        ]
+        # macOS adds ._frame1.jpg, which is none, to frame1.jpg
+        seen = [entry for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+    files = [pathlib.Path(entry.path) for entry in seen]
     others = sorted(file.suffix.lower() for file in files if file.suffix.lower() in _OTHERS)
     files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     left = f"{len(others)} pictures of other kinds ({', '.join(sorted(set(others)))})"
