@@ -43,6 +43,7 @@ class Frames:
       sample: reads the images at some positions, ascending, without the others; None if the source
         can only be read through.
       expected: seconds at which a whole clip should end; 0 if unknown.
+      rescaled: positions of frames, so far, of another size than the first, which were scaled to it.
       read: frames yielded so far.
       unreadable: frames skipped so far because they cannot be decoded.
       ended: seconds at which the last frame that was yielded ends.
@@ -58,6 +59,7 @@ class Frames:
     note: str = ""
     sample: Callable[[Sequence[int]], Iterator[np.ndarray]] | None = None
     expected: float = 0.0
+    rescaled: list[int] = dataclasses.field(default_factory=list)
     read: int = 0
     unreadable: int = 0
     ended: float = 0.0
@@ -100,7 +102,10 @@ class Frames:
 
     def notes(self) -> str:
         """What is doubtful about a source that has been read; empty if nothing is."""
-        return "; ".join(filter(None, [self.shortfall(), self.note]))
+        scaled = f"pictures change their size at frame {self.rescaled[0]}" if self.rescaled else ""
+        return "; ".join(
+            filter(None, [self.shortfall(), self.note, scaled and f"{scaled}: scaled"])
+        )
 
 
 class FrameSource:
@@ -172,17 +177,44 @@ def _open_video(path: pathlib.Path, rotation: int, first: int = 0, count: int = 
         what = f"is not a video, or is damaged: no frame can be decoded{where}"
         raise ClipError("unreadable", f"{path} {what}")
     images = itertools.islice(itertools.chain([start], images), count or None)
+    rescaled: list[int] = []
     return Frames(
         fps=index.clock.fps if index.clock else 0.0,
         size=_size(start[1], rotation),
         announced=count or index.count,
         rotation=rotation,
-        images=images,
+        images=_of_one_size(images, start[1].shape, rescaled),
+        rescaled=rescaled,
         clock=index.clock,
         note=index.clock.note if index.clock else "",
-        sample=lambda places: video.sample([first + int(place) for place in places]),
+        sample=lambda places: (
+            _fitted(image, start[1].shape)
+            for image in video.sample([first + int(place) for place in places])
+        ),
         expected=0.0 if count or not index.clock else max(index.stated, index.clock.end),
     )
+
+
+def _of_one_size(images: Iterator, shape: tuple[int, ...], rescaled: list[int]) -> Iterator:
+    """Scales the pictures of a video that changes its size, as calls do on a slow network."""
+    for position, image in images:
+        if image.shape != shape:
+            rescaled.append(position)
+        yield position, _fitted(image, shape)
+
+
+def _fitted(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Scales a picture into another size; black borders keep its proportions."""
+    if image.shape == shape:
+        return image
+    scale = min(shape[0] / image.shape[0], shape[1] / image.shape[1])
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = cv2.resize(image, (width, height), interpolation=how)
+    fitted = np.zeros(shape, image.dtype)
+    fitted[top : top + height, left : left + width] = scaled
+    return fitted
 
 
 def _open_images(pictures: Pictures, rotation: int) -> Frames:

@@ -2,6 +2,7 @@
 
 import struct
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -58,6 +59,33 @@ def test_video_part_yields_its_frames(tmp_path, name, codec):
         read = dict(frames)
         assert list(read) == list(range(first, first + count)) and frames.shortfall() == ""
         assert all(np.array_equal(image, whole[index]) for index, image in read.items())
+
+
+@pytest.mark.parametrize("size", [(128, 96), (32, 24), (96, 48)])
+def test_video_that_changes_its_size_is_scaled_to_its_first(tmp_path, size):
+    file, number = tmp_path / "a.ts", 6
+    parts = []
+    for each in (SIZE, size):
+        with av.open(str(file), "w") as container:
+            stream = container.add_stream("mpeg2video", rate=25)
+            stream.width, stream.height, stream.pix_fmt = *each, "yuv420p"
+            image = np.full((each[1], each[0], 3), 200, np.uint8)
+            for _ in range(number):
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        parts.append(file.read_bytes())
+    file.write_bytes(b"".join(parts))
+    frames = open_frames(file)
+    pictures = [image for _, image in frames]
+    assert {image.shape for image in pictures} == {(48, 64, 3)} and frames.size == SIZE
+    assert "pictures change their size at frame " in frames.notes()
+    band = 8 if size == (96, 48) else 0  # of another shape, with black above and below
+    assert abs(int(pictures[-1][24, 32, 0]) - 200) < 5
+    assert (pictures[-1][: band and band - 1] == 0).all()
+    assert (pictures[-1][band + 1 :, :, 0] > 100).sum() >= 64 * (48 - 2 * band - 2)
+    (sampled,) = frames.sample([len(pictures) - 1])
+    np.testing.assert_array_equal(sampled, pictures[-1])
 
 
 def test_video_part_behind_the_end_is_refused(tmp_path):
