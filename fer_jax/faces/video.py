@@ -43,7 +43,7 @@ class Frames:
       sample: reads the images at some positions, ascending, without the others; None if the source
         can only be read through.
       expected: seconds at which a whole clip should end; 0 if unknown.
-      rescaled: positions of frames, so far, of another size than the first, which were scaled to it.
+      rescaled: positions of frames of another size than the first, which were scaled to it.
       read: frames yielded so far.
       unreadable: frames skipped so far because they cannot be decoded.
       ended: seconds at which the last frame that was yielded ends.
@@ -102,10 +102,10 @@ class Frames:
 
     def notes(self) -> str:
         """What is doubtful about a source that has been read; empty if nothing is."""
-        scaled = f"pictures change their size at frame {self.rescaled[0]}" if self.rescaled else ""
-        return "; ".join(
-            filter(None, [self.shortfall(), self.note, scaled and f"{scaled}: scaled"])
-        )
+        found = [self.shortfall(), self.note]
+        if self.rescaled:
+            found.append(f"pictures change their size at frame {self.rescaled[0]}: scaled")
+        return "; ".join(filter(None, found))
 
 
 class FrameSource:
