@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import pathlib
 from collections.abc import Iterator
@@ -89,6 +90,12 @@ def write_whole(file: pathlib.Path, content: str | bytes) -> None:
     content = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     with whole_file(file) as partial:
         partial.write_bytes(content)
+
+
+def json_text(content, indent: int | None = None) -> str:
+    """Writes JSON; NaN and infinity, which JSON lacks, become null."""
+    valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
+    return json.dumps(valid, indent=indent)
 
 
 def printable(text) -> str:

@@ -13,8 +13,11 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from fer_jax.machine import write_whole
+
 CHECKSUMS = "checksums.json"  # SHA-256 of the files beside it
 _LOCK, _HOLDER = ".lock", ".lock.holder"
+_READ = 2**20  # bytes at a time
 
 
 def open_regular(file: pathlib.Path) -> BinaryIO:
@@ -78,16 +81,24 @@ def _holder(folder: pathlib.Path) -> str:
         return "another process"
 
 
+def sha256(parts: Iterable) -> str:
+    """SHA-256 of bytes, or arrays, one after another; hexadecimal."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
 def checksum(file: pathlib.Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with open_regular(file) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256(iter(lambda: stream.read(_READ), b""))
 
 
 def write_checksums(folder: pathlib.Path, files: Iterable[pathlib.Path]) -> None:
     """Writes the checksums of files of a folder beside them."""
     sums = {file.name: checksum(file) for file in sorted(files)}
-    (folder / CHECKSUMS).write_text(json.dumps(sums, indent=1))
+    write_whole(folder / CHECKSUMS, json.dumps(sums, indent=1))
 
 
 def damaged_file(folder: pathlib.Path, needed: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ from rich.text import Text
 from fer_jax.faces import crop
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.installation import NotInstalledError
-from fer_jax.machine import usable_cores
+from fer_jax.machine import storage_error, usable_cores
 from fer_jax.storage import InUseError
 
 from . import store
@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None, prog: str = _PROG) -> int:
     try:
         done = prepare(options, console)
     except OSError as error:
-        reason = " ".join(f"{error.filename or ''}: {error.strerror or error}".strip(": ").split())
-        return _failed(f"{reason}; free some space, or name another --out. {_kept(options)}")
+        error = storage_error(error, "or name another --out")
+        return _failed(f"{error}. {_kept(options)}")
     except UsageError as error:
         _failed(str(error))
         return 2

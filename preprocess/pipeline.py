@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import hashlib
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -26,6 +25,7 @@ import numpy as np
 from fer_jax import stopping
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.faces.sequence import ClipError, Sequence
+from fer_jax.storage import sha256
 
 from . import PREPROCESS_VERSION
 from .clip import Clip
@@ -94,8 +94,7 @@ def cache_file(clip: Clip, cache: pathlib.Path, model: str, crop_size: int = 0) 
         identity.append(["crops", crop_size])
     if clip.codes:
         identity += [clip.codes.units, clip.codes.path and _state(clip.codes.path)]
-    digest = hashlib.sha256(repr(identity).encode()).hexdigest()
-    return cache / f"{digest[:24]}.npz"
+    return cache / f"{sha256([repr(identity).encode()])[:24]}.npz"
 
 
 def _state(path: pathlib.Path) -> list:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -77,14 +78,20 @@ def write_dataset(
         try:
             _write_shards(info, examples(), splits)
         except RuntimeError as error:  # the writer's own, of a full disk
-            reason = str(error).split(";")[0].strip()
-            raise OSError(f"the shards cannot be written to {out} ({reason})") from error
+            raise _writing_error(error, out) from error
         save_graph(graph, partial / "graph.json")
         (partial / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
         write_checksums(partial, list(partial.iterdir()))
         _move_in(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _writing_error(error: RuntimeError, out: pathlib.Path) -> OSError:
+    """Makes an error of storage of one of the writer of shards, which has it in its text alone."""
+    numbers = (number for number in errno.errorcode if os.strerror(number) in str(error))
+    number = next(numbers, errno.EIO)
+    return OSError(number, os.strerror(number), os.fspath(out))
 
 
 def _move_in(partial: pathlib.Path, out: pathlib.Path) -> None:

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = (
     "commands", "compare", "predict", "systems", "experiments", "training", "tasks", "data",
     "synthetic", "plotting", "uncertainty", "metrics", "layers", "faces", "progress",
-    "machine", "stopping", "storage", "installation",
+    "storage", "machine", "stopping", "installation",
 )  # fmt: skip
 # Their public names and tables reach what lies inside their own room when they are used.
 TABLES = {"fer_jax", "fer_jax.predict", "fer_jax.systems", "fer_jax.tasks"}

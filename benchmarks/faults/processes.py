@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import pathlib
 import resource
 import shutil
@@ -19,6 +18,7 @@ import numpy as np
 from benchmarks.faults import judge, runs
 from benchmarks.faults.material import Material
 from fer_jax import stopping
+from fer_jax.storage import sha256
 
 LEAVES_WITHIN = 10.0  # seconds from the signal to the end of the process
 _WHOLE = 300.0  # seconds for a command that nobody stops
@@ -86,10 +86,8 @@ def _stored(out: pathlib.Path) -> dict[str, str]:
     hashes = {}
     for clips in tfds.builder_from_directory(out).as_data_source().values():
         for clip in clips:
-            content = hashlib.sha256()
-            for name in sorted(clip):
-                content.update(name.encode() + np.asarray(clip[name]).tobytes())
-            hashes[clip["clip_id"].decode()] = content.hexdigest()
+            parts = (name.encode() + np.asarray(clip[name]).tobytes() for name in sorted(clip))
+            hashes[clip["clip_id"].decode()] = sha256(parts)
     return hashes
 
 

@@ -5,6 +5,9 @@
 Every experiment is run, or resumed, as by `fer-jax train --config CONFIG`; a finished one is only
 read. A PST-BLN search counts as one method: the search is run, then the network that it
 found is trained under the whole protocol.
+
+Exit codes: 0; 1 if an experiment failed, the others are compared; 2 if the command or a config is
+wrong; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,12 +17,11 @@ import pathlib
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m fer_jax.compare") -> int:
-    """Runs the command line; returns the exit code."""
+    """Runs the command line; returns the exit code, see its help."""
     options = _parser(prog).parse_args(arguments)
     from fer_jax.compare.compare import compare  # imports jax, which --help does without
 
-    compare(options)
-    return 0
+    return compare(options)
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:

@@ -21,9 +21,11 @@ from fer_jax import uncertainty
 from fer_jax.compare import tables
 from fer_jax.experiments import configs, report
 from fer_jax.experiments.run import FAILURES, keep_compiled
+from fer_jax.experiments.setup import SetupError
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.installation import train_command
 from fer_jax.layers.build import has_dropout
+from fer_jax.machine import printable, storage_error
 from fer_jax.predict.load import load_model
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import Face, stack_faces
@@ -148,8 +150,8 @@ def _median_ms(work) -> float:
     return statistics.median(seconds) * 1e3
 
 
-def compare(options: argparse.Namespace) -> None:
-    """Runs a command line, see `fer_jax.commands.compare`."""
+def compare(options: argparse.Namespace) -> int:
+    """Runs a command line, see `fer_jax.commands.compare`; returns the exit code."""
     logging.set_verbosity(logging.WARNING)
     keep_compiled(os.environ.get("JAX_COMPILATION_CACHE_DIR"))
     console, rows = Console(), []
@@ -158,25 +160,36 @@ def compare(options: argparse.Namespace) -> None:
         _check_names(chosen)
     except ConfigError as error:
         known = f"{error.known}\n\n" if error.known else ""
-        sys.exit(f"{known}error: {error}")
-    failed = []
+        return _failed(f"{known}error: {error}", 2)
+    failed, code = [], 1
     for config in chosen:
         try:
             rows.append(run_method(config, options.runs, console))
             # so that finished rows can be read while the rest runs
-            tables.write(rows, options.out, REPEATS)
+            _write(rows, options.out)
         except FAILURES as error:
-            failed.append(f"{config.name} is left out: {error}")
+            failed.append(f"{config.name} is left out: {printable(error)}")
             console.print(failed[-1], markup=False, soft_wrap=True)
-        except KeyboardInterrupt:
-            print("\ninterrupted: the same command resumes", file=sys.stderr)
-            sys.exit(130)
+            code = 2 if isinstance(error, SetupError) else code
     if not rows:
-        sys.exit("error: no experiment could be run")
+        return _failed("error: no experiment could be run", code)
     console.print(tables.markdown(rows), soft_wrap=True, markup=False)
     console.print(f"table and figure: {options.out}/compare.md, compare.csv, compare.png")
     if failed:
-        sys.exit("\n".join(["error: not everything could be compared", *failed]))
+        return _failed("\n".join(["error: not everything could be compared", *failed]), code)
+    return 0
+
+
+def _write(rows: list[dict], out: pathlib.Path) -> None:
+    try:
+        tables.write(rows, out, REPEATS)
+    except OSError as error:
+        raise storage_error(error) from error
+
+
+def _failed(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
 
 
 def _check_names(configs: list[ConfigDict]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import json
 import os
 import pathlib
@@ -22,6 +21,7 @@ from fer_jax.experiments import schema
 from fer_jax.experiments.schema import BundleFields
 from fer_jax.faces.landmarks import ALIGNED, Framing, Graph
 from fer_jax.machine import FileError, write_whole
+from fer_jax.storage import sha256
 from fer_jax.training.checkpoint import parse_weights, serialise_weights
 
 VERSION = 1
@@ -137,7 +137,7 @@ class Bundle:
             "threshold": self.threshold,
             **dataclasses.asdict(self.record),
         }
-        content["sha256"] = {_WEIGHTS: _sum(weights), _MODEL: _own(content)}
+        content["sha256"] = {_WEIGHTS: sha256([weights]), _MODEL: _own(content)}
         text = json.dumps(content, indent=1) + "\n"
         for file, data in ((path / _WEIGHTS, weights), (path / _MODEL, text.encode())):
             if "://" in os.fspath(file):
@@ -150,7 +150,7 @@ def _own(content: dict) -> str:
     """SHA-256 of the content of `model.json`, however it is formatted."""
     content = {name: value for name, value in content.items() if name != "sha256"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return _sum(text.encode("utf-8", "surrogatepass"))
+    return sha256([text.encode("utf-8", "surrogatepass")])
 
 
 def is_bundle(path) -> bool:
@@ -188,7 +188,7 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
         if info.sha256 is None:
             say(f"note: the bundle {path} has no checksums, so damage to its numbers goes unseen")
         else:
-            _check_sums(info.sha256, {_MODEL: _own(content), _WEIGHTS: _sum(weights)})
+            _check_sums(info.sha256, {_MODEL: _own(content), _WEIGHTS: sha256([weights])})
         return _parsed(info, *parse_weights(weights, path / _WEIGHTS))
     except FileError:
         raise
@@ -203,10 +203,6 @@ def _check_inside(path, file: str) -> None:
     folder, target = (os.path.realpath(each) for each in (path, path / file))
     if not target.startswith(os.path.join(folder, "")):
         raise FileError(f"{path / file} is a link out of its bundle: copy the file itself there")
-
-
-def _sum(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _check_sums(wanted: dict[str, str], found: dict[str, str]) -> None:

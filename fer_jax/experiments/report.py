@@ -15,7 +15,7 @@ from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.layers.build import has_dropout
-from fer_jax.machine import FileError, whole_file, write_whole
+from fer_jax.machine import FileError, json_text, whole_file, write_whole
 from fer_jax.tasks import TASKS, evaluation
 from fer_jax.tasks.csv_cells import save_csv
 from fer_jax.training.epoch_log import read_history
@@ -62,16 +62,15 @@ def write(
         "train_memory_bytes": max(int(result["train_memory_bytes"]) for result in results),
         "environment": environment(),
     }
-    # JSON has no NaN (e.g. the interval of a single fold)
-    valid = json.loads(json.dumps(content), parse_constant=lambda _: None)
-    write_whole(workdir.metrics, json.dumps(valid, indent=1) + "\n")
+    valid = json_text(content, indent=1)  # e.g. the interval of a single fold is null
+    write_whole(workdir.metrics, valid + "\n")
     save_csv(task.report.table(clips, folds, evaluated), workdir.predictions)
     figures = _figures(task.report, clips, evaluated, content, curves, history, own_figures)
     captions = _save_figures(workdir, figures)
     found = f"{len(np.unique(evaluated.indices))} of {len(clips)} {clips.kind} evaluated"
     text = _report(config, clips, content, found, task.report.lines(content), captions)
     write_whole(workdir.report, text)
-    return valid
+    return json.loads(valid)
 
 
 def _history(workdir: Workdir, folds: list[Fold]) -> list[dict]:

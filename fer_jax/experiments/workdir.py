@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
+import itertools
 import json
 import pathlib
 from collections.abc import Iterator
@@ -112,12 +112,14 @@ class Workdir:
 
 
 def _checksum(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+
+    def parts() -> Iterator[bytes]:
+        for name in sorted(arrays):
+            array = np.asarray(arrays[name])
+            yield f"{name} {array.dtype.str} {array.shape}".encode()
+            yield np.ascontiguousarray(array).tobytes()
+
+    return storage.sha256(parts())
 
 
 def _files(workdir: pathlib.Path, logs: pathlib.Path, group: str) -> Files:
@@ -131,15 +133,14 @@ def _files(workdir: pathlib.Path, logs: pathlib.Path, group: str) -> Files:
 def _fingerprint(clips: Clips) -> str:
     """Hash of the clips: names, splits, labels, landmarks; size and landmarks of their crops."""
     names = [clips.clip_ids, clips.subjects, clips.splits, clips.classes]
-    digest = hashlib.sha256(json.dumps(names).encode())
     arrays = [clips.labels, clips.landmarks, clips.graph.edges]
     if clips.crops is not None:
         arrays += [clips.crops.landmarks, np.array(clips.crops.frames.shape)]
     shared = [array for array in arrays if isinstance(array, crops.Shared)]
     arrays = [array for array in arrays if not isinstance(array, crops.Shared)]
-    for array in arrays + [part for each in shared for part in (each.values, each.chosen)]:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+    arrays += [part for each in shared for part in (each.values, each.chosen)]
+    values = (np.ascontiguousarray(array).tobytes() for array in arrays)
+    return storage.sha256(itertools.chain([json.dumps(names).encode()], values))[:16]
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pathlib
@@ -15,7 +14,7 @@ from rich.table import Table
 
 from fer_jax import __version__
 from fer_jax.machine import printable, write_whole
-from fer_jax.storage import read_regular
+from fer_jax.storage import read_regular, sha256
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NO_FACE, Column
 from fer_jax.tasks.csv_cells import save_csv
@@ -168,7 +167,7 @@ class SavedRows:
         """Appends the rows of a clip."""
         content = {"clip": str(clip), "state": _state(clip), "rows": table.to_dict("records")}
         text = json.dumps(content)
-        line = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text})
+        line = json.dumps({"sha256": sha256([text.encode()]), "text": text})
 
         def append():
             with self._file.open("a") as file:
@@ -195,7 +194,7 @@ def _parsed(line: str) -> dict | None:
     """The content of a line, None if it is torn or damaged."""
     try:
         outer = json.loads(line)
-        if hashlib.sha256(outer["text"].encode()).hexdigest() == outer["sha256"]:
+        if sha256([outer["text"].encode()]) == outer["sha256"]:
             return json.loads(outer["text"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
@@ -215,8 +214,5 @@ def _state(clip: pathlib.Path) -> list[int]:
 
 def _digest(bundle) -> str:
     """SHA-256 of the files of a bundle."""
-    digest = hashlib.sha256()
-    for name in ("model.json", "weights.msgpack"):
-        file = epath.Path(bundle) / name
-        digest.update(file.read_bytes() if file.exists() else b"")
-    return digest.hexdigest()
+    files = (epath.Path(bundle) / name for name in ("model.json", "weights.msgpack"))
+    return sha256(file.read_bytes() for file in files if file.exists())

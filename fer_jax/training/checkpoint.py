@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import pathlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ import numpy as np
 from flax import serialization
 
 from fer_jax.machine import printable, write_whole
-from fer_jax.storage import read_regular
+from fer_jax.storage import read_regular, sha256
 
 CHECKPOINT_SECONDS = 60.0  # from one checkpoint to the next, if saving one takes no longer
 _SAVING_SHARE = 0.05  # of the time, at most, that checkpoints by time may take
@@ -57,7 +56,7 @@ class Checkpoints:
         state = serialization.to_state_dict(jax.tree.map(np.asarray, state))
         content = {"state": state, "history": json.dumps(history)}
         data = serialization.msgpack_serialize(content)
-        write_whole(self._file(epoch), hashlib.sha256(data).digest() + data)
+        write_whole(self._file(epoch), bytes.fromhex(sha256([data])) + data)
         for old in self._epochs()[2:]:
             self._file(old).unlink()
         self._saved = time.monotonic()
@@ -95,7 +94,7 @@ class Checkpoints:
 
 def _parse_checkpoint(data: bytes, state) -> tuple[object, list[dict]]:
     """Reads the content of a checkpoint: state, of the structure of `state`, and history."""
-    if hashlib.sha256(data[32:]).digest() != data[:32]:
+    if sha256([data[32:]]) != data[:32].hex():
         raise ValueError("it is not as it was written")
     content = serialization.msgpack_restore(data[32:])
     restored = serialization.from_state_dict(state, content["state"])
@@ -156,13 +155,14 @@ def parse_weights(data: bytes, file) -> tuple[dict, dict]:
 
 def _digest(weights) -> str:
     """SHA-256 of the names, shapes and values of all leaves."""
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(weights):
-        leaf = np.asarray(leaf)
-        name = f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}"
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
+
+    def parts() -> Iterator[bytes]:
+        for path, leaf in jax.tree_util.tree_leaves_with_path(weights):
+            leaf = np.asarray(leaf)
+            yield f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode()
+            yield np.ascontiguousarray(leaf).tobytes()
+
+    return sha256(parts())
 
 
 def check_weights(weights, file) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import os
 import pathlib
 import sys
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from fer_jax.installation import needs
-from fer_jax.machine import FileError, naming, write_whole
+from fer_jax.machine import FileError, json_text, naming, write_whole
 from fer_jax.storage import read_regular
 
 _FLUSH_SECONDS = 10.0
@@ -22,7 +23,7 @@ class EpochLog:
     """Appends one row per epoch to a file and to TensorBoard; a resumed run repeats no row.
 
     Args:
-      file: JSON lines, shared by all folds.
+      file: JSON lines, shared by all folds; null for NaN.
       tensorboard: folder, with one subfolder per fold.
       fold: name of the fold.
       history: rows of the epochs before the checkpoint.
@@ -39,14 +40,14 @@ class EpochLog:
     ):
         self._file, self._fold = file, fold
         kept = [row for row in read_history(file) if row["fold"] != fold]
-        lines = [json.dumps(row) + "\n" for row in kept]
-        lines += [json.dumps({"fold": fold, **row}) + "\n" for row in history]
+        lines = [json_text(row) + "\n" for row in kept]
+        lines += [json_text({"fold": fold, **row}) + "\n" for row in history]
         write_whole(self._file, "".join(lines))
         self._events = Events(tensorboard / fold, len(history) + 1, say)
 
     def write(self, row: dict) -> None:
         with naming(self._file), self._file.open("a") as file:
-            file.write(json.dumps({"fold": self._fold, **row}) + "\n")
+            file.write(json_text({"fold": self._fold, **row}) + "\n")
         values = {name: each for name, each in row.items() if name not in ("epoch", "seconds")}
         self._events.write(row["epoch"], values)
 
@@ -118,6 +119,8 @@ class Events:
 def read_history(file: pathlib.Path) -> list[dict]:
     """Reads the rows of an epoch log; a last line that a kill cut short is dropped.
 
+    A score that an epoch does not have is null there, and NaN here.
+
     Raises:
       FileError: another line is no row of such a log.
     """
@@ -136,5 +139,5 @@ def read_history(file: pathlib.Path) -> list[dict]:
                 f"{file} is damaged: line {number} is no row of a log of epochs. Remove this line; "
                 "the curves of the report then lack its epoch"
             ) from error
-        rows.append(row)
+        rows.append({name: math.nan if value is None else value for name, value in row.items()})
     return rows

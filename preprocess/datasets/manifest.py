@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import hashlib
 import os
 import pathlib
 import stat
@@ -25,6 +24,7 @@ import numpy as np
 from fer_jax.faces.openface import read_openface
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.faces.video import Frames, FrameSource
+from fer_jax.storage import sha256
 from fer_jax.synthetic.clips import FRAME_SIZE, fit_to_frame, make_identity, render
 
 from ..annotations import base_rates, coded_units, read_codes
@@ -66,8 +66,7 @@ class DrawnPerson(FrameSource):
 
     def _images(self, sequence: Sequence) -> Iterator[tuple[int, np.ndarray]]:
         """Draws every frame; one without a detected face stays empty."""
-        digest = hashlib.sha256(self.subject.encode()).digest()
-        seed = int.from_bytes(digest[:4], "big")
+        seed = int(sha256([self.subject.encode()])[:8], 16)
         person = make_identity(seed, 0)
         side = FRAME_SIZE
         points = fit_to_frame(sequence.landmarks[sequence.detected])

@@ -14,7 +14,7 @@ from tests.finished_runs import CONFIGS, landmarks_config, with_fields, write_co
 
 def run(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
-    main()
+    return main()
 
 
 def small_agcn(prepared):
@@ -40,7 +40,7 @@ def test_methods_are_run_measured_and_tabled(finished_run, tmp_path, monkeypatch
     before = trained.stat().st_mtime_ns
     made = [own, small_agcn(done.prepared), small_search(done.prepared)]
     files = [write_config(tmp_path, config) for config in made]
-    run(monkeypatch, *files, "--runs", runs, "--out", out)
+    assert run(monkeypatch, *files, "--runs", runs, "--out", out) == 0
     assert "done before: holdout" in capsys.readouterr().out
     assert trained.stat().st_mtime_ns == before
     table = pd.read_csv(out / "compare.csv")
@@ -62,8 +62,8 @@ def test_methods_are_run_measured_and_tabled(finished_run, tmp_path, monkeypatch
     made[1].name = "lost"
     made[1].data.path = str(tmp_path / "nowhere")
     files[1] = write_config(tmp_path, made[1])
-    with pytest.raises(SystemExit, match="lost is left out: synthetic is not prepared"):
-        run(monkeypatch, *files[:2], "--runs", runs, "--out", out)
+    assert run(monkeypatch, *files[:2], "--runs", runs, "--out", out) == 1
+    assert "lost is left out: synthetic is not prepared" in capsys.readouterr().err
     assert pd.read_csv(out / "compare.csv")["method"].tolist() == ["ST-BLN"]
 
 
@@ -75,20 +75,39 @@ def test_methods_are_run_measured_and_tabled(finished_run, tmp_path, monkeypatch
         ("def get_config():\n    return missing\n", "cannot be loaded: name 'missing'"),
     ],
 )
-def test_config_that_cannot_be_loaded_is_named(tmp_path, monkeypatch, text, message):
+def test_config_that_cannot_be_loaded_is_named(tmp_path, monkeypatch, capsys, text, message):
     file = tmp_path / "broken.py"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, file, "--out", tmp_path / "out")
-    assert "broken.py" in str(caught.value) and message in str(caught.value)
+    assert run(monkeypatch, file, "--out", tmp_path / "out") == 2
+    shown = capsys.readouterr().err
+    assert "broken.py" in shown and message in shown
     assert not (tmp_path / "out").exists()
 
 
-def test_two_configs_of_one_name_are_refused(prepared, tmp_path, monkeypatch):
+def test_two_configs_of_one_name_are_refused(prepared, tmp_path, monkeypatch, capsys):
     config = write_config(tmp_path, landmarks_config(prepared))
-    with pytest.raises(SystemExit, match="two configs are called stbln_synthetic"):
-        run(monkeypatch, config, config, "--out", tmp_path / "out")
+    assert run(monkeypatch, config, config, "--out", tmp_path / "out") == 2
+    assert "two configs are called stbln_synthetic" in capsys.readouterr().err
+
+
+def test_config_with_a_wrong_value_is_an_error_of_usage(prepared, tmp_path, monkeypatch, capsys):
+    config = landmarks_config(prepared)
+    config.train.batch_size = 0
+    file = write_config(tmp_path, config)
+    assert run(monkeypatch, file, "--runs", tmp_path / "runs", "--out", tmp_path / "out") == 2
+    shown = capsys.readouterr()
+    assert "batch_size" in shown.out and "no experiment could be run" in shown.err
+
+
+def test_table_that_cannot_be_written_is_one_line(finished_run, tmp_path, monkeypatch, capsys):
+    done, out = finished_run("landmarks"), tmp_path / "out"
+    out.write_text("a file")
+    own = CONFIGS["landmarks"](done.prepared)
+    shutil.copytree(done.workdir, tmp_path / "runs" / own.name)
+    file = write_config(tmp_path, own)
+    assert run(monkeypatch, file, "--runs", tmp_path / "runs", "--out", out) == 1
+    assert f"{out}: File exists: a file is where a folder belongs" in capsys.readouterr().out
 
 
 def test_published_accuracies():

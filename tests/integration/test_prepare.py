@@ -315,7 +315,8 @@ def test_full_disk_ends_in_one_line_and_resumes(tmp_path, largest):
     assert process.returncode == 1
     assert "Traceback" not in shown
     (line,) = [line for line in shown.splitlines() if "error" in line]
-    assert "File too large" in line and str(tmp_path / "out") in line
+    assert "File too large: raise the limit of file sizes, or name another --out" in line
+    assert str(tmp_path / "out") in line
     assert not list(tmp_path.glob("out/.clips/*.partial")) and not (tmp_path / INFO).exists()
     assert main(list(map(str, arguments))) == 0
     reused = report_of(tmp_path / "out")["counts"]["reused"]

@@ -1,9 +1,11 @@
 """The log of epochs: torn and damaged lines, TensorBoard that fails."""
 
 import json
+import math
 import os
 import threading
 
+import numpy as np
 import pytest
 
 from fer_jax.machine import FileError
@@ -35,6 +37,16 @@ def test_torn_last_line_is_dropped(tmp_path):
     for end in range(len(whole) - 2, whole[:-1].rindex(b"\n"), -7):
         file.write_bytes(whole[:end])
         assert [row["epoch"] for row in read_history(file)] == [1, 2]
+
+
+def test_score_that_is_not_there_is_null(tmp_path):
+    log = log_of(tmp_path, history=[{**ROWS[0], "validation_ccc": math.nan}])
+    log.write({**ROWS[1], "validation_ccc": math.nan})
+    log.close()
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert text.count('"validation_ccc": null') == 2 and "NaN" not in text
+    read = [row["validation_ccc"] for row in read_history(tmp_path / "metrics.jsonl")]
+    assert np.isnan(read).tolist() == [True, True]
 
 
 @pytest.mark.parametrize(
