@@ -154,9 +154,9 @@ def two_writers(material: Material, count: int, seed: int) -> Iterator[judge.Cas
         job, seconds, expected = whole[index % len(whole)]
         out, delay = _fresh(material), rng.uniform(0, seconds / 2)
         what = f"seed {seed}, case {index}: {job.name} twice, {delay:.2f} s apart"
-        first = _start(job.arguments(out))
+        first = start(job.arguments(out))
         time.sleep(delay)
-        second = _start(job.arguments(out))
+        second = start(job.arguments(out))
         outputs = [process.communicate(timeout=_WHOLE)[0] for process in (first, second)]
         codes = [process.returncode for process in (first, second)]
         if "Traceback" in "".join(outputs):
@@ -217,7 +217,7 @@ def _run(
       within: seconds from then on, after which it is killed.
       largest_file: bytes of a file, above which writing fails.
     """
-    process = _start(arguments, largest_file)
+    process = start(arguments, largest_file)
     try:
         output, _ = process.communicate(timeout=moment)
     except subprocess.TimeoutExpired:
@@ -231,7 +231,7 @@ def _run(
     return Ended(process.returncode, output)
 
 
-def _start(arguments: list[str], largest_file: int | None = None) -> subprocess.Popen:
+def start(arguments: list[str], largest_file: int | None = None) -> subprocess.Popen:
     process = subprocess.Popen(
         [sys.executable, "-m", "fer_jax", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",

@@ -157,7 +157,10 @@ def _draw(predictor, source, table, options, target: dict, spool, advance, say) 
     drawn = {"task": predictor.task, "advance": advance, **target}
     try:
         annotate.draw_clip(source, table, classes, threshold, spool, **drawn)
-    except Exception as error:  # the predictions are still valid
+    except OSError as error:  # the predictions are still valid
+        say(f"not drawn: {source.path}: {storage_error(error)}")
+        return False
+    except Exception as error:
         say(f"not drawn: {source.path}: {error}")
         return False
     for path in target.values():
