@@ -97,12 +97,24 @@ def sharpness(image: np.ndarray, landmarks: np.ndarray) -> float:
     return float(1000 * cv2.Laplacian(gray, cv2.CV_32F).var() / gray.var())
 
 
-def motion(landmarks: np.ndarray) -> float:
-    """Measures how much brows, lids and mouth move, eye distances.
+class Motion(NamedTuple):
+    """How much brows, lids and mouth move, eye distances.
 
-    It is the largest root mean square distance of the mean shape of a sixth of the frames from that
-    of all frames; means reduce the landmarks' noise. Turns of the head do not count: the corners of
-    the eyes and the nose of every frame are mapped to their mean places.
+    Attributes:
+      moved: largest root mean square distance of the mean shape of a sixth of the frames from that
+        of all frames; means reduce the landmarks' noise.
+      noise: what the noise of the landmarks alone would give, from second differences in time,
+        which motion hardly has; infinite if there are fewer than 3 frames.
+    """
+
+    moved: float
+    noise: float
+
+
+def motion(landmarks: np.ndarray) -> Motion:
+    """Measures the motion of a face; turns of the head do not count.
+
+    The corners of the eyes and the nose of every frame are mapped to their mean places.
 
     Args:
       landmarks: `[T, 68, 2]`, pixels, in order of time.
@@ -112,8 +124,17 @@ def motion(landmarks: np.ndarray) -> float:
     shapes = _without_head(points)[:, _MOVING] / max(size, 1e-6)
     parts = np.array_split(shapes, min(6, len(shapes)))
     means = np.stack([part.mean(0) for part in parts])
-    moved = np.sqrt(((means - shapes.mean(0)) ** 2).sum(-1).mean(-1))
-    return float(moved.max())
+    moved = _distance(means - shapes.mean(0), axis=-1).max()
+    if len(shapes) < 3:
+        return Motion(float(moved), float("inf"))
+    # the second difference of independent noise has 6 times its variance
+    noise = _distance(np.diff(shapes, 2, axis=0)) / np.sqrt(6 * len(shapes) / len(parts))
+    return Motion(float(moved), float(noise))
+
+
+def _distance(shapes: np.ndarray, axis=None):
+    """Root mean square length of `[..., P, 2]`, over all points or along an axis of them."""
+    return np.sqrt((shapes**2).sum(-1).mean(axis))
 
 
 def _without_head(points: np.ndarray) -> np.ndarray:

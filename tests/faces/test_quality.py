@@ -6,6 +6,7 @@ import pytest
 
 from fer_jax.faces import quality
 from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68, eye_distance
+from fer_jax.faces.openface import read_openface
 from fer_jax.synthetic.clips import make_clip, project, render
 from fer_jax.synthetic.face_model import PROPORTIONS, neutral_shape
 
@@ -87,6 +88,26 @@ def test_motion_is_of_the_face_not_of_the_head():
     smile = still.copy()
     right, left = [48, 49, 59, 60], [54, 53, 55, 64]
     smile[:, right + left] += np.repeat([[-7, -6], [7, -6]], 4, axis=0) * steps[:, None, None]
-    assert quality.motion(still) < 0.01 and quality.motion(rolled) < 0.01
-    assert quality.motion(smile) > 0.025
-    assert quality.motion(still[:1]) == 0
+    assert quality.motion(still).moved < 0.01 and quality.motion(rolled).moved < 0.01
+    assert quality.motion(smile).moved > 0.025
+    assert quality.motion(still[:1]) == (0, np.inf)
+
+
+def test_noise_of_motion_is_that_of_the_landmarks():
+    rng = np.random.default_rng(0)
+    smile = np.zeros((60, 68, 2))
+    smile[:, 48:60] = np.sin(np.linspace(0, 3, 60))[:, None, None] * [0, 6]
+    for pixels in (0.2, 1.0):
+        noise = rng.normal(0, pixels, (60, 68, 2))
+        still, moved = (quality.motion(MEAN_FACE * 60 + noise + part) for part in (0, smile))
+        assert moved.noise == pytest.approx(still.noise, rel=0.05)
+        assert still.moved == pytest.approx(still.noise, rel=0.4)
+        assert moved.moved > 0.02
+
+
+@pytest.mark.parametrize(("label", "most"), [("happiness", 0), ("sadness", 0), ("neutral", 45)])
+def test_recorded_expressions_move_more_than_their_noise(real_data, label, most):
+    files = sorted((real_data / "buhmap" / "openface").glob(f"s??_{label}_r?.csv"))
+    found = [quality.motion(read_openface(file, 25.0)[0].landmarks) for file in files]
+    held = [each for each in found if each.moved < np.clip(10 * each.noise, 0.005, 0.02)]
+    assert len(files) == 45 and most * 0.5 <= len(held) <= most

@@ -96,6 +96,7 @@ def test_face_is_small_in_the_frame_that_is_searched():
 
 @pytest.mark.parametrize("features, moved, reason", [
     ("motion", 0.0, "no motion"), ("motion", 8.0, ""), ("position", 0.0, ""),
+    ("motion", 0.5, "no motion"), ("motion", 4.0, ""),  # precise landmarks show little motion
 ])  # fmt: skip
 def test_model_of_motion_abstains_without_motion(features, moved, reason):
     predictor = fake_predictor()
