@@ -111,13 +111,14 @@ def fit(
             states, epoch = trained, len(histories[0])
             if schedule.select_best:  # before the checkpoint, whose history counts on this file
                 _save_best(files, runs, states, histories)
+            stopping_here = asked.is_set()  # a signal from now on waits for the next epoch
             due = epoch % schedule.checkpoint_every_epochs == 0 or epoch == schedule.epochs
-            if due or saved.is_overdue() or asked.is_set():
+            if due or saved.is_overdue() or stopping_here:
                 saved.save(epoch, states, histories)
             for log, history in zip(logs, histories, strict=True):
                 log.write(history[-1])
             after_epoch(histories)
-            if asked.is_set():
+            if stopping_here:
                 raise KeyboardInterrupt
     if schedule.select_best:
         best = [checkpoint.load_weights(files.best_weights(run))[0] for run in runs]

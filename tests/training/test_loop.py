@@ -1,6 +1,7 @@
 """The training loop: equal runs, resuming, padding, errors, sizes, overfitting."""
 
 import dataclasses
+import signal
 
 import flax.linen as nn
 import jax
@@ -206,11 +207,13 @@ def test_fit_learns_two_kinds_of_motion(make_clips):
     assert np.mean(logits.argmax(-1) == clips.labels) < 0.8
 
 
-def fit_and_stop(setting, folder, epochs, stop=None, every=100):
+def fit_and_stop(setting, folder, epochs, stop=None, every=100, number=None):
     """Trains with checkpoints every `every` epochs, cut after `stop`: what is said, the history."""
 
     def after_epoch(histories):
-        if len(histories[0]) == stop:
+        if len(histories[0]) == stop and number:
+            signal.raise_signal(number)
+        elif len(histories[0]) == stop:
             raise KeyboardInterrupt
 
     said, files = [], loop.Files(folder / "checkpoints", folder / "log.jsonl", folder / "events")
@@ -244,6 +247,19 @@ def test_checkpoints_are_saved_by_time_too(setting, tmp_path, monkeypatch):
     assert names == ["2.msgpack", "3.msgpack"]
     said, history = fit_and_stop(setting, tmp_path, 4)
     assert not said and without_speed(history) == without_speed(whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_epoch_and_saves_a_checkpoint(setting, tmp_path, number):
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        _, history = fit_and_stop(setting, tmp_path, 4, stop=2, number=number)
+    finally:
+        signal.signal(number, before)
+    (file,) = (tmp_path / "checkpoints").iterdir()
+    assert history is None and file.name == "3.msgpack"
+    said, history = fit_and_stop(setting, tmp_path, 4)
+    assert not said and [row["epoch"] for row in history] == [1, 2, 3, 4]
 
 
 def test_slow_checkpoints_are_saved_less_often(tmp_path, monkeypatch):
