@@ -74,8 +74,8 @@ def judge(what: str, action: Callable, same: Callable[[object], bool], limit: fl
 
 
 def refusal(what: str, output: str, code: int) -> Case:
-    """Judges the output of a command that ended with an error."""
-    if "Traceback (most recent call last)" in output:
+    """Judges the output of a command that ended with an error: Python must not speak there."""
+    if "Traceback (most recent call last)" in output or "Warning: " in output:
         return Case(what, "traceback", _end(output))
     lines = [line for line in output.splitlines() if line.strip()]
     if not code or not lines:

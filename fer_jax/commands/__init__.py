@@ -42,6 +42,8 @@ def leave(code: int) -> NoReturn:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
+        if (util := sys.modules.get("multiprocessing.util")) is not None:
+            util._run_finalizers(0)  # removes semaphores, else their tracker warns of them
         os._exit(code)
     sys.exit(code)
 

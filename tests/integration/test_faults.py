@@ -59,6 +59,7 @@ def test_bad_ends_are_told_apart():
     assert ended(None, "") == "hang"
     assert ended(130, "interrupted") == "refused" and ended(130, "") == "lost"
     assert ended(1, "error: no") == "lost"
+    assert ended(130, "a.py:1: UserWarning: 5 leaked semaphores\ninterrupted") == "traceback"
     assert ended(1, "Traceback (most recent call last):\nKeyboardInterrupt") == "traceback"
 
 
