@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 
-MOST_LINES = 6  # of a refusal; a dump of anything is longer
 SHOWN = 1500  # characters of the output of a fault
 
 
