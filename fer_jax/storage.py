@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import pathlib
 import socket
 import stat
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from fer_jax.machine import write_whole
 
@@ -41,6 +42,11 @@ def read_regular(file: pathlib.Path) -> bytes:
     """Reads a regular file, see `open_regular`."""
     with open_regular(file) as stream:
         return stream.read()
+
+
+def open_text(file: pathlib.Path) -> TextIO:
+    """Opens a regular file of text in UTF-8, line ends as they are, see `open_regular`."""
+    return io.TextIOWrapper(open_regular(file), "utf-8-sig", newline="")
 
 
 class InUseError(RuntimeError):

@@ -14,6 +14,7 @@ import numpy as np
 
 from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.faces.sequence import ClipError
+from fer_jax.storage import open_text
 
 from . import folder_tree
 from .clip import Codes
@@ -201,7 +202,7 @@ def _intensities(path: pathlib.Path) -> list[float]:
 def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     """Yields line numbers and cells; skips blank lines."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open_text(path) as file:
             reader = csv.reader(file)
             for cells in reader:
                 if "".join(cells).strip():

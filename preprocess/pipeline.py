@@ -25,7 +25,7 @@ import numpy as np
 from fer_jax import stopping
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.faces.sequence import ClipError, Sequence
-from fer_jax.storage import sha256
+from fer_jax.storage import open_regular, sha256
 
 from . import PREPROCESS_VERSION
 from .clip import Clip
@@ -151,10 +151,12 @@ def read_all(
 def load_outcome(file: pathlib.Path) -> Outcome | None:
     """Returns the outcome of a finished clip, None if it is not finished or any part is damaged."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            if archive.testzip():
-                return None
-        with file.open("rb") as stream, np.load(stream) as content:
+        with open_regular(file) as stream:
+            with zipfile.ZipFile(stream) as archive:
+                if archive.testzip():
+                    return None
+            stream.seek(0)
+            content = np.load(stream)
             outcome = Outcome(**json.loads(str(content["outcome"])))
             whole = outcome.reason or {"landmarks", "detected", "fps", "frame_size"} <= {*content}
             return outcome if whole else None

@@ -25,7 +25,7 @@ from fer_jax.faces.landmarks import (
     save_graph,
 )
 from fer_jax.faces.sequence import Sequence
-from fer_jax.storage import CHECKSUMS, write_checksums
+from fer_jax.storage import CHECKSUMS, read_regular, write_checksums
 
 from . import PREPROCESS_VERSION
 from .clip import Clip, SourceError, UsageError
@@ -151,8 +151,8 @@ def _without_empty(request: dict | None) -> dict:
 def read_report(out: pathlib.Path) -> dict:
     """Returns `report.json` of a prepared dataset, empty if there is none or it is unreadable."""
     try:
-        report = json.loads((out / "report.json").read_text())
-    except (OSError, ValueError):
+        report = json.loads(read_regular(out / "report.json"))
+    except (OSError, ValueError, RecursionError):
         return {}
     valid = isinstance(report, dict) and isinstance(report.get("request", {}), dict)
     return report if valid else {}

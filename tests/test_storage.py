@@ -1,6 +1,8 @@
-"""Folders of results: a lock that ends with its process."""
+"""Files that are no pipes, and a lock that ends with its process."""
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -28,3 +30,27 @@ def test_lock_of_a_killed_process_is_free(tmp_path):
         storage.lock(tmp_path).__enter__()  # another thread or call of the same process
     with storage.lock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "socket"])
+@pytest.mark.parametrize("read", [storage.read_regular, storage.open_text, storage.checksum])
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path, kind, read):
+    file = tmp_path / "file"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(file))
+    with pytest.raises(OSError) as caught:
+        read(file)
+    assert caught.value.filename == str(file)
+
+
+def test_text_has_no_byte_order_mark_and_keeps_line_ends(tmp_path):
+    (tmp_path / "a.csv").write_bytes("\ufeffé\r\nb".encode())
+    with storage.open_text(tmp_path / "a.csv") as file:
+        assert file.read() == "é\r\nb"

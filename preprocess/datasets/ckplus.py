@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 from fer_jax.faces.labels import CKPLUS_CLASSES
 from fer_jax.faces.sequence import ClipError
+from fer_jax.storage import read_regular
 
 from .. import folder_tree
 from ..clip import Clip
@@ -91,7 +92,7 @@ def _label(folder: pathlib.Path) -> tuple[str, str]:
         if len(files) > 1:
             names = ", ".join(path.name for path in files)
             raise ClipError("several labels", f"{folder} should hold one file, not {names}")
-        text = files[0].read_text("utf-8-sig", errors="replace").strip()
+        text = read_regular(files[0]).decode("utf-8-sig", errors="replace").strip()
     except OSError as error:
         raise ClipError("unreadable label", f"{folder}: {error.strerror}") from error
     try:

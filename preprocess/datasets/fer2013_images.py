@@ -20,6 +20,7 @@ import numpy as np
 from fer_jax.faces import crop
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.progress import track
+from fer_jax.storage import open_text, read_regular
 
 from .. import folder_tree
 from ..clip import FaceSource, SourceError
@@ -114,7 +115,7 @@ def read_cells(path: pathlib.Path, columns: list[str]) -> Iterator[list[str]]:
       SourceError: the file cannot be read, or lacks a column.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open_text(path) as file:
             rows = csv.reader(file)
             header = [name.strip().casefold() for name in next(rows, [])]
             if missing := [name for name in columns if name not in header]:
@@ -140,7 +141,7 @@ def read_named(base: pathlib.Path) -> tuple[dict[str, bytes | ClipError], list[s
     """
     paths = _paths(base)
     images: dict[str, bytes | ClipError] = {}
-    _read_into(images, [(path, path.read_bytes) for path in paths if _is_image(path)])
+    _read_into(images, [(p, functools.partial(read_regular, p)) for p in paths if _is_image(p)])
     files = {name for name, image in images.items() if isinstance(image, bytes)}
     damaged = []
     for path in paths:

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from fer_jax.faces.labels import FERA_CLASSES
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
+from fer_jax.storage import open_text
 
 from .. import folder_tree
 from ..clip import Clip, SourceError
@@ -108,7 +109,7 @@ def _table(folders: list[pathlib.Path]) -> dict[str, dict[str, str]] | None:
         return None
     rows: dict[str, dict[str, str]] = {}
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open_text(path) as file:
             head = file.readline()
             file.seek(0)
             cut = (

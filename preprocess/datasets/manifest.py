@@ -24,7 +24,7 @@ import numpy as np
 from fer_jax.faces.openface import read_openface
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.faces.video import Frames, FrameSource
-from fer_jax.storage import sha256
+from fer_jax.storage import open_text, sha256
 from fer_jax.synthetic.clips import FRAME_SIZE, fit_to_frame, make_identity, render
 
 from ..annotations import base_rates, coded_units, read_codes
@@ -123,7 +123,7 @@ def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
         what = "is no file" if source.exists() else "does not exist"
         raise SourceError(f"manifest {source} {what}: --source names a CSV file")
     try:
-        with source.open(newline="", encoding="utf-8-sig") as file:
+        with open_text(source) as file:
             names = [name.strip().lower() for name in _cells(file.readline())]
             _check_names(source, names)
             for line, text in enumerate(file, 2):  # line by line: an open quote swallows no others

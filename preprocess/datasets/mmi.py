@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 from fer_jax.faces.labels import MMI_CLASSES
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
+from fer_jax.storage import open_regular, read_regular
 
 from .. import folder_tree
 from ..clip import Clip, SourceError
@@ -96,7 +97,7 @@ def _holds_sessions(folder: pathlib.Path) -> bool:
 def _wanted(file: str) -> dict[str, str]:
     """Reads an include list: key, see `_key`, -> the name as written."""
     try:
-        lines = pathlib.Path(file).read_text("utf-8-sig").splitlines()
+        lines = read_regular(pathlib.Path(file)).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise SourceError(f"--include {file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -181,7 +182,8 @@ def _elements(path: pathlib.Path, name: str, reason: str) -> list[dict[str, str]
       ClipError: with `reason`, the file is not XML or cannot be read.
     """
     try:
-        root = ElementTree.parse(path).getroot()
+        with open_regular(path) as file:
+            root = ElementTree.parse(file).getroot()
     except OSError as error:
         raise ClipError(reason, f"{path}: {error.strerror}") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: encoding

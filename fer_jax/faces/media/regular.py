@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
-import stat
 from typing import BinaryIO
 
+from fer_jax import storage
 from fer_jax.faces.sequence import ClipError
-
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # not on Windows, which has no named pipes in folders
-_BYTES = getattr(os, "O_BINARY", 0)  # on Windows only
 
 
 def open_regular(path: pathlib.Path) -> BinaryIO:
@@ -20,19 +18,15 @@ def open_regular(path: pathlib.Path) -> BinaryIO:
       ClipError: it is missing, no regular file, empty, or cannot be read.
     """
     try:
-        # Without O_NONBLOCK a named pipe is opened only when somebody writes into it.
-        handle = os.open(
-            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        )
+        file = storage.open_regular(path)
     except FileNotFoundError as error:
         raise ClipError("missing file", f"{path} does not exist") from error
     except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in (errno.EINVAL, errno.EISDIR):
+            what = f"{path} is a folder, a pipe or a device: give a file"
+            raise ClipError("no regular file", what) from error
         raise ClipError("unreadable", f"{path} cannot be opened: {_why(error)}") from error
-    file = os.fdopen(handle, "rb") if stat.S_ISREG(os.fstat(handle).st_mode) else None
-    if file is None:
-        os.close(handle)
-        raise ClipError("no regular file", f"{path} is a folder, a pipe or a device: give a file")
-    if not os.fstat(handle).st_size:
+    if not os.fstat(file.fileno()).st_size:
         file.close()
         raise ClipError("unreadable", f"{path} is empty")
     return file
