@@ -14,6 +14,7 @@ import numpy as np
 from fer_jax.faces.crop import crop_transform, warp
 from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68, eye_distance
 
+_BRIEF = 0.1  # share of the frames
 _SHARPNESS_SIDE = 96  # pixels of the aligned crop in which sharpness is measured
 _MOVING = np.r_[17:27, 37:39, 40:42, 43:45, 46:48, 48:68]  # brows, lids, mouth
 # Points that no expression moves much: nose and corners of the eyes.
@@ -102,7 +103,8 @@ class Motion(NamedTuple):
 
     Attributes:
       moved: largest root mean square distance of the mean shape of a sixth of the frames from that
-        of all frames; means reduce the landmarks' noise.
+        of all frames; means reduce the landmarks' noise. What a tenth of the frames or fewer
+        show, such as a blink or the end of a smile that was held, is left out.
       noise: what the noise of the landmarks alone would give, from second differences in time,
         which motion hardly has; infinite if there are fewer than 3 frames.
     """
@@ -122,9 +124,11 @@ def motion(landmarks: np.ndarray) -> Motion:
     points = np.asarray(landmarks, float)
     size = float(np.median(eye_distance(points)))
     shapes = _without_head(points)[:, _MOVING] / max(size, 1e-6)
-    parts = np.array_split(shapes, min(6, len(shapes)))
+    far = _distance(shapes - np.median(shapes, axis=0), axis=-1)
+    lasting = shapes[np.sort(np.argsort(far, kind="stable")[: len(far) - int(_BRIEF * len(far))])]
+    parts = np.array_split(lasting, min(6, len(lasting)))
     means = np.stack([part.mean(0) for part in parts])
-    moved = _distance(means - shapes.mean(0), axis=-1).max()
+    moved = _distance(means - lasting.mean(0), axis=-1).max()
     if len(shapes) < 3:
         return Motion(float(moved), float("inf"))
     # the second difference of independent noise has 6 times its variance

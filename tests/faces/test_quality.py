@@ -93,10 +93,19 @@ def test_motion_is_of_the_face_not_of_the_head():
     assert quality.motion(still[:1]) == (0, np.inf)
 
 
+def test_brief_event_is_no_motion():
+    rng = np.random.default_rng(0)
+    held = MEAN_FACE * 60 + rng.normal(0, 0.3, (50, 68, 2))
+    for frames, motion in ((5, False), (20, True)):
+        ended = held.copy()
+        ended[-frames:, 48:60] += [0, 8]  # the mouth opens at the end
+        assert (quality.motion(ended).moved > 0.02) == motion
+
+
 def test_noise_of_motion_is_that_of_the_landmarks():
     rng = np.random.default_rng(0)
     smile = np.zeros((60, 68, 2))
-    smile[:, 48:60] = np.sin(np.linspace(0, 3, 60))[:, None, None] * [0, 6]
+    smile[:, 48:60] = np.sin(np.linspace(0, 3, 60))[:, None, None] * [0, 9]
     for pixels in (0.2, 1.0):
         noise = rng.normal(0, pixels, (60, 68, 2))
         still, moved = (quality.motion(MEAN_FACE * 60 + noise + part) for part in (0, smile))
