@@ -103,8 +103,8 @@ class Motion(NamedTuple):
 
     Attributes:
       moved: largest root mean square distance of the mean shape of a sixth of the frames from that
-        of all frames; means reduce the landmarks' noise. What a tenth of the frames or fewer
-        show, such as a blink or the end of a smile that was held, is left out.
+        of all frames; means reduce the landmarks' noise. The frames least like the first ones, a
+        tenth, are left out: a blink, or the end of a smile that was held, is no expression.
       noise: what the noise of the landmarks alone would give, from second differences in time,
         which motion hardly has; infinite if there are fewer than 3 frames.
     """
@@ -113,19 +113,21 @@ class Motion(NamedTuple):
     noise: float
 
 
-def motion(landmarks: np.ndarray) -> Motion:
+def motion(landmarks: np.ndarray, length: int = 0) -> Motion:
     """Measures the motion of a face; turns of the head do not count.
 
     The corners of the eyes and the nose of every frame are mapped to their mean places.
 
     Args:
       landmarks: `[T, 68, 2]`, pixels, in order of time.
+      length: frames of the window, with those that do not show the face; default: T.
     """
     points = np.asarray(landmarks, float)
     size = float(np.median(eye_distance(points)))
     shapes = _without_head(points)[:, _MOVING] / max(size, 1e-6)
-    far = _distance(shapes - np.median(shapes, axis=0), axis=-1)
-    lasting = shapes[np.sort(np.argsort(far, kind="stable")[: len(far) - int(_BRIEF * len(far))])]
+    brief = int(_BRIEF * (length or len(shapes)))
+    far = _distance(shapes - shapes[: max(brief, 1)].mean(0), axis=-1)
+    lasting = shapes[np.sort(np.argsort(far, kind="stable")[: max(len(far) - brief, 1)])]
     parts = np.array_split(lasting, min(6, len(lasting)))
     means = np.stack([part.mean(0) for part in parts])
     moved = _distance(means - lasting.mean(0), axis=-1).max()

@@ -37,7 +37,7 @@ LEAST_SHARPNESS = 15.0
 # some files, within the limits below. Measured (`python -m benchmarks.motion`), windows of two
 # seconds of video: faces at rest or with a held smile 0.005 to 0.018, up to 6 times their noise;
 # people who begin to smile, or talk, 0.03 to 0.14. Whole clips of OpenFace: neutral faces up to
-# 0.009 and 10 times their noise, sad ones 0.008 and more, at least 12 times.
+# 0.009 and 12 times their noise, sad ones 0.008 and more, at least 13 times.
 OVER_NOISE = 10.0
 LEAST_MOTION = 0.005, 0.02  # eye distances: whatever the noise, and where it is large
 
@@ -123,7 +123,7 @@ def why_unreadable(row: dict, window: Sequence[Frame], track, features: str, wid
         return "blurred"
     if features == "motion":
         points = np.stack([f.faces[track].landmarks for f in window if track in f.faces])
-        moved, noise = quality.motion(points)
+        moved, noise = quality.motion(points, len(window))
         if moved < np.clip(OVER_NOISE * noise, *LEAST_MOTION):
             return "no motion"
     return ""

@@ -100,6 +100,11 @@ def test_brief_event_is_no_motion():
         ended = held.copy()
         ended[-frames:, 48:60] += [0, 8]  # the mouth opens at the end
         assert (quality.motion(ended).moved > 0.02) == motion
+    begun = held.copy()
+    begun[5:, 48:60] += [0, 8]  # from then on it stays open
+    assert quality.motion(begun).moved > 0.02
+    few = quality.motion(ended[16:36], length=150).moved, quality.motion(ended[16:36]).moved
+    assert few[0] < 0.02 < few[1]  # a face that is seen briefly
 
 
 def test_noise_of_motion_is_that_of_the_landmarks():
