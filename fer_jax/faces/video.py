@@ -46,6 +46,7 @@ class Frames:
       rescaled: positions of frames of another size than the first, which were scaled to it.
       read: frames yielded so far.
       unreadable: frames skipped so far because they cannot be decoded.
+      resized: pictures so far that have another size than the first, and were not scaled to it.
       ended: seconds at which the last frame that was yielded ends.
     """
 
@@ -62,6 +63,7 @@ class Frames:
     rescaled: list[int] = dataclasses.field(default_factory=list)
     read: int = 0
     unreadable: int = 0
+    resized: int = 0
     ended: float = 0.0
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -71,6 +73,7 @@ class Frames:
                 continue
             self.read += 1
             self.ended = self.span(index)[1]
+            self.resized += _size(image, self.rotation) != self.size
             yield index, _turned(image, self.rotation)
 
     @property
@@ -105,6 +108,8 @@ class Frames:
         found = [self.shortfall(), self.note]
         if self.rescaled:
             found.append(f"pictures change their size at frame {self.rescaled[0]}: scaled")
+        if self.resized:
+            found.append(f"frames of another size than the first: {self.resized}")
         return "; ".join(filter(None, found))
 
 

@@ -126,8 +126,9 @@ def predict_frames(
 
     Args:
       predictor: of `fer_jax.load_model`.
-      images: `[H, W, 3]` uint8 RGB, upright, or None for a frame that the camera dropped, which
-        counts as one without a face; read one by one and not kept.
+      images: `[H, W, 3]` uint8 RGB, upright and of one size, or None (or an empty image) for a
+        frame that the camera dropped, which counts as one without a face; read one by one and not
+        kept.
       landmarks: `[68, 2]` of every image, pixels, None or NaN without a face; default: faces are
         found and tracked, and the largest of each window is predicted.
       fps: images per second.
@@ -142,6 +143,8 @@ def predict_frames(
       ClipProblem: the face detector is not installed.
     """
     _check_predictor(predictor)
+    if isinstance(images, (str, os.PathLike)):
+        raise TypeError(f"images is the path {os.fspath(images)!r}: give it to predict_clips")
     options = Options(mc_samples, window, stride, threshold, seed, fps, 0, landmark_model, people)
     return _predict_frames(predictor, sources.checked(images), landmarks, options)
 

@@ -10,6 +10,7 @@ import os
 from fer_jax.faces.sequence import UNKNOWN_FPS
 
 LARGEST, ALL = "largest", "all"  # who is predicted
+_SLOWEST, _FASTEST = 0.01, 1000.0  # frames per second; some cameras state ticks of a clock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +39,14 @@ class Options:
                 _check(name, getattr(self, name), numbers.Real, "a number")
         for name, unit in (("window", " seconds"), ("stride", " seconds"), ("fps", "")):
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}: give a positive number{unit and ' of'}{unit}")
+            if value is not None and not 0 < value < 1e300:  # so that it is no long integer either
+                raise ValueError(
+                    f"{name} is {value!s:.20}: give a positive number{unit and ' of'}{unit}"
+                )
+        if not _SLOWEST <= self.fps <= _FASTEST:
+            raise ValueError(f"fps is {self.fps:.6g}: give frames a second, at most {_FASTEST:g}")
+        if not -(2**63) <= self.seed < 2**63:
+            raise ValueError("seed is too large: give a whole number of at most 18 digits")
         if self.mc_samples < 1:
             raise ValueError(f"mc_samples is {self.mc_samples}: give 1 or more")
         if self.width < 0:

@@ -19,6 +19,7 @@ _VIDEO_SUFFIXES = {
     ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
 }  # fmt: skip
 _LARGEST_CANVAS = 4096  # side for drawing landmarks without a picture, pixels
+_NONE_LEFT = object()
 _LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers in a file are mistakes
 
 
@@ -239,8 +240,14 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
     """
     cut = _cut(predictor)
     if landmarks is not None:
-        for index, (image, points) in enumerate(zip(images, landmarks, strict=True)):
-            known = _known(points, index)
+        pairs = itertools.zip_longest(images, landmarks, fillvalue=_NONE_LEFT)
+        for index, (image, points) in enumerate(pairs):
+            if image is _NONE_LEFT or points is _NONE_LEFT:
+                raise ValueError(
+                    f"images and landmarks differ in number, one has {index}: give landmarks, or "
+                    "None, for each image"
+                )
+            known = _known(points, index, image)
             yield {} if image is None else _faces(image, known, cut)
         return
     from fer_jax.faces.detector import LandmarkModelError
@@ -256,27 +263,51 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
 
 
 def checked(images: Iterable) -> Iterator[np.ndarray | None]:
-    """Yields images one by one; None stays: a frame that the camera dropped.
+    """Yields images one by one; None stays: a frame that the camera dropped, as an empty one is.
 
     Raises:
-      ValueError: an image is not `[H, W, 3]` uint8.
+      ValueError: an image is not `[H, W, 3]` uint8, or of another size than the first.
     """
+    size = None
     for index, image in enumerate(images):
         if image is None:
             yield None
             continue
-        image = np.asarray(image)
+        image = _array(image, f"image {index}", "RGB [H, W, 3] of uint8")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(
                 f"image {index} is {image.dtype} {list(image.shape)}: give RGB [H, W, 3] of uint8"
             )
+        if not image.size:
+            yield None
+            continue
+        size = size or image.shape
+        if image.shape != size:
+            raise ValueError(
+                f"image {index} is {list(image.shape)}, the first {list(size)}: give images of one "
+                "size"
+            )
         yield image
 
 
-def _known(points, index: int) -> dict[int, tuple[np.ndarray, float]]:
-    points = np.full((68, 2), np.nan) if points is None else np.asarray(points, np.float32)
+def _array(value, name: str, wanted: str, kind=None) -> np.ndarray:
+    try:
+        return np.asarray(value, kind)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} is a {type(value).__name__}: give {wanted}") from error
+
+
+def _known(points, index: int, image) -> dict[int, tuple[np.ndarray, float]]:
+    name = f"landmarks of image {index}"
+    points = np.full((68, 2), np.nan) if points is None else points
+    points = _array(points, name, "[68, 2], or None", np.float32)
     if points.shape != (68, 2):
-        raise ValueError(
-            f"landmarks of image {index} are {list(points.shape)}: give [68, 2], or None"
-        )
-    return {0: (points, float("nan"))} if np.isfinite(points).all() else {}
+        raise ValueError(f"{name} are {list(points.shape)}: give [68, 2], or None")
+    if not np.isfinite(points).all() or not np.ptp(points, axis=0).any():
+        return {}
+    if image is not None:
+        size = np.array(image.shape[1::-1])
+        if (np.abs(points.mean(0) / size - 0.5) > 1).any():
+            where = ", ".join(f"{value:.0f}" for value in points.mean(0))
+            raise ValueError(f"{name} lie around {where}, outside of it: give pixels of the image")
+    return {0: (points, float("nan"))}

@@ -176,6 +176,17 @@ def test_first_of_several_pictures_is_noted(tmp_path):
         )
 
 
+def test_frames_of_several_sizes_are_noted(tmp_path):
+    for index, image in enumerate((gray(), gray(), gray()[:, :30], gray().T)):
+        save(tmp_path / f"f{index}.png", image)
+    frames = open_frames(tmp_path)
+    list(frames)
+    assert frames.notes() == "frames of another size than the first: 2"
+    turned = open_frames(tmp_path, 90)
+    list(turned)
+    assert turned.notes() == frames.notes()
+
+
 def test_files_of_the_system_are_no_frames(tmp_path):
     save(tmp_path / "f1.png", gray())
     for name in ("._f1.png", ".DS_Store", "Thumbs.db", ".hidden.jpg"):

@@ -104,6 +104,14 @@ def test_clock_that_starts_again_goes_on(tmp_path):
     assert "time stamps jump back" in frames.notes() and "cut off" not in frames.notes()
 
 
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.webm", "clip.mp4", "clip.ts"])
+@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("seconds", [10 + np.arange(6) / 25, 10 + np.arange(30) / 25])
+def test_recording_that_begins_late_is_not_cut_off(tmp_path, name, b_frames, seconds):
+    frames = open_frames(write(tmp_path / name, seconds, ticks=1000, b_frames=b_frames))
+    assert len(spans(frames)) == len(seconds) and frames.notes() == ""
+
+
 def test_short_recordings_one_after_the_other_are_not_mixed(tmp_path):
     one = write(tmp_path / "one.ts", np.arange(20) / 25).read_bytes()
     (tmp_path / "both.ts").write_bytes(one + one)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import pathlib
 import sys
 
 import numpy as np
@@ -74,12 +75,31 @@ def test_face_that_cannot_be_aligned_counts_as_not_seen(crop_predictor):
         ([picture(0), picture(0)[..., 0]], [POINTS] * 2, r"image 1 is uint8 \[240, 320\]"),
         ([picture(0) / 255], [POINTS], "image 0 is float64"),
         ([picture(0)] * 2, [POINTS, POINTS[:51]], r"landmarks of image 1 are \[51, 2\]"),
-        ([picture(0)] * 3, [POINTS] * 2, "shorter"),
+        ([picture(0)] * 3, [POINTS] * 2, "differ in number, one has 2"),
+        ([picture(0)], [POINTS] * 2, "differ in number, one has 1"),
+        ([(True, picture(0))], [POINTS], "image 0 is a tuple"),
+        ([picture(0)], ["face.csv"], "landmarks of image 0 is a str"),
+        ([picture(0), picture(0)[:100]], [POINTS] * 2, "image 1 is .* images of one size"),
+        ([picture(0)] * 2, [POINTS, 100 * POINTS], "landmarks of image 1 lie around 16"),
     ],
 )
 def test_frames_of_another_shape_are_refused(crop_predictor, images, landmarks, message):
     with pytest.raises(ValueError, match=message):
         list(api.predict_frames(crop_predictor, images, landmarks))
+
+
+@pytest.mark.parametrize("images", ["clip.mp4", pathlib.Path("clip.mp4")])
+def test_path_in_place_of_images_is_named(crop_predictor, images):
+    with pytest.raises(TypeError, match="clip.mp4.* give it to predict_clips"):
+        api.predict_frames(crop_predictor, images)
+
+
+@pytest.mark.parametrize("dropped", [None, np.zeros((0, 0, 3), np.uint8)])
+@pytest.mark.parametrize("points", [np.full((68, 2), 7.0), np.zeros((68, 2))])
+def test_empty_images_and_points_show_no_face(crop_predictor, dropped, points):
+    images, landmarks = [picture(51), dropped, picture(51)], [POINTS, POINTS, points]
+    (row,) = api.predict_frames(crop_predictor, images, landmarks, fps=3, window=1)
+    assert row["frames"] == 1
 
 
 def test_no_frames_give_no_rows(crop_predictor):

@@ -189,7 +189,8 @@ def _index(path: pathlib.Path, container) -> Index:
         raise ClipError("unreadable", f"{path} is damaged or empty: no frame can be decoded")
     rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
     rates = [rate for rate in rates if 0 < rate < _FASTEST]
-    length = _stated_seconds(container, stream, tick)
+    begin = tick * min(found, default=stream.start_time or 0)
+    length = _stated_seconds(container, stream, begin)
     if rates and stream.frames > count + left_out:  # AVI: the duration is that of what is left
         length = max(length, (stream.frames - left_out) / rates[0])
     raw = container.format.name in _STREAMS.split(",")
@@ -211,17 +212,22 @@ def _index(path: pathlib.Path, container) -> Index:
     return Index(clock, ordered if own else None, keys, len(ordered), length)
 
 
-def _stated_seconds(container, stream, tick: float) -> float:
-    """Returns how long the pictures last according to the container, 0 if it does not tell."""
-    if stream.duration:
-        return stream.duration * tick
-    start = (stream.start_time or 0) * tick
+def _stated_seconds(container, stream, begin: float) -> float:
+    """Returns how long the pictures last according to the container, 0 if it does not tell.
+
+    Args:
+      container, stream: of the video.
+      begin: seconds at which its first frame begins, by the clock of the stream.
+    """
     try:  # Matroska has the end, as text: 00:00:01.933
         hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
-        return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - start
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - begin
     except ValueError:
+        if stream.duration:
+            matroska = "matroska" in container.format.name  # from 0 on
+            return stream.duration * float(stream.time_base or 0) - (begin if matroska else 0.0)
         alone = len(container.streams) == 1  # else it may be that of the sound
-        return (container.duration or 0) / av.time_base - start if alone else 0.0
+        return (container.duration or 0) / av.time_base - begin if alone else 0.0
 
 
 def _without_stamps(count: int, rate: float, length: float, note: str) -> Index:
@@ -246,16 +252,21 @@ def _frames(container, stream) -> Iterator:
             continue
 
 
-def _rgb(frame, aspect: float = 1.0) -> np.ndarray:
-    """Converts a frame of any pixel format; makes its pixels square, and turns it upright.
+def _square(width: int, height: int, aspect: float) -> tuple[int, int]:
+    """The size of a picture with square pixels.
 
     Args:
-      frame: as decoded.
+      width, height: as stored.
       aspect: width of a pixel, heights of a pixel.
     """
-    width, height = frame.width, frame.height
-    if abs(aspect - 1) > 0.01 and 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT:
-        width, height = round(width * max(1.0, aspect)), round(height / min(1.0, aspect))
+    if abs(aspect - 1) < 0.01 or not 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT:
+        return width, height
+    return round(width * max(1.0, aspect)), round(height / min(1.0, aspect))
+
+
+def _rgb(frame, aspect: float) -> np.ndarray:
+    """Converts a frame of any pixel format to square pixels, see `_square`, and turns it upright."""
+    width, height = _square(frame.width, frame.height, aspect)
     image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC")
     if turns := round(frame.rotation / 90) % 4:
         image = np.ascontiguousarray(np.rot90(image, turns))
