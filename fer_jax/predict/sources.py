@@ -15,8 +15,10 @@ from fer_jax.predict.options import LARGEST, Options
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Frame, Source
 
 _VIDEO_SUFFIXES = {
-    ".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4",
-    ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+    ".264", ".265", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif",
+    ".h264", ".h265", ".hevc", ".insv", ".ivf", ".m1v", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg",
+    ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt",
+    ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m",
 }  # fmt: skip
 _LARGEST_CANVAS = 4096  # side for drawing landmarks without a picture, pixels
 _NONE_LEFT = object()
@@ -45,6 +47,10 @@ def _clips_of(path: pathlib.Path, say) -> list[pathlib.Path]:
         return [path]  # said when it is opened
     videos = [file for file in files if file.suffix.lower() in _VIDEO_SUFFIXES]
     pictures = sum(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
+    media = _VIDEO_SUFFIXES | IMAGE_SUFFIXES
+    deeper = [file for file in files if file.is_dir() and _holds(file, media)]
+    if deeper:
+        say(f"note: the folders in {path} are not read ({len(deeper)}): give each of them")
     if videos and pictures:
         say(
             f"note: {path} holds videos and pictures: its videos are predicted ({len(videos)}), "
@@ -53,6 +59,13 @@ def _clips_of(path: pathlib.Path, say) -> list[pathlib.Path]:
     if not videos and not pictures:
         videos = [file for file in files if file.suffix.lower() == ".csv"]
     return in_order(videos) or [path]
+
+
+def _holds(folder: pathlib.Path, suffixes: set[str]) -> bool:
+    try:
+        return any(file.suffix.lower() in suffixes for file in folder.iterdir())
+    except OSError:
+        return False
 
 
 def open_source(predictor, path, options: Options, say) -> Source:

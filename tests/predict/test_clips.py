@@ -212,6 +212,20 @@ def test_videos_of_a_folder_are_clips_in_natural_order(tmp_path):
     assert len(said) == 1 and "its videos are predicted (2), its pictures are not (1)" in said[0]
 
 
+@pytest.mark.parametrize(
+    "names", [("a/x.mp4", "b/y.f4v"), ("a/f1.png", "b/f1.JPG"), ("a/x.mp4", "v.mp4")]
+)
+def test_folders_within_a_folder_are_named(tmp_path, names):
+    said = []
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    sources.clips_of([tmp_path], said.append)
+    number = len([name for name in names if "/" in name])
+    assert said == [f"note: the folders in {tmp_path} are not read ({number}): give each of them"]
+
+
 def test_folder_of_frames_or_landmarks(monkeypatch, predictor, tmp_path):
     frames, landmarks = tmp_path / "frames", tmp_path / "landmarks"
     frames.mkdir()
