@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fer_jax import storage
 from fer_jax.faces.detector import landmark_model
-from fer_jax.faces.labels import PREDICTION_COLUMNS
+from fer_jax.faces.labels import NO_FACE, PREDICTION_COLUMNS
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.installation import needs
@@ -101,8 +101,14 @@ def _without_doubles(clips) -> list[Clip]:
 
 def _refuse_columns(classes, clips: list[Clip]) -> None:
     """Refuses classes that no table of predictions could hold; of coded clips any label will do."""
-    taken = [name for name in classes if name in PREDICTION_COLUMNS]
-    if taken and not any(clip.codes for clip in clips):
+    if any(clip.codes for clip in clips):
+        return
+    if faceless := [name for name in classes if name.casefold() == NO_FACE]:
+        raise SourceError(
+            f"class {faceless[0]} is how predictions call a window without a face: give it "
+            "another name"
+        )
+    if taken := [name for name in classes if name in PREDICTION_COLUMNS]:
         raise SourceError(
             f"class {taken[0]} is named like a column of the table of predictions "
             f"({', '.join(PREDICTION_COLUMNS)}): give it another name"

@@ -13,7 +13,9 @@ from fer_jax.faces.labels import canonical
 
 _SHOWN = 10  # groups in a note
 _MOST = 200  # classes up to which every two are compared for typing errors
-_ALIKE = 0.9  # share of equal letters from which two classes may be a typing error
+_ALIKE = 0.87  # share of equal letters from which two classes may be a typing error
+_PERSON = {"sub": "s", "subj": "s", "subject": "s", "part": "p", "participant": "p", "person": "p"}
+_MISSING = {"nan", "na", "n a", "null", "none", "unknown", "missing"}
 # Cyrillic and Greek letters that look like Latin ones; Unicode's compatibility forms differ.
 _LOOKS_LIKE = str.maketrans("асеһіјорѕухԛԝοανικτρυ", "acehijopsyxqwoavikTpu".lower())
 
@@ -32,12 +34,18 @@ def notes(people: Iterable[str], classes: Iterable[str]) -> list[str]:
         )
     if groups := alike_classes(set(classes)):
         found.append(f"classes spelt alike: {_listed(groups)}; if they are one, give one spelling")
+    for kind, names in (("people", people), ("classes", classes)):
+        if missing := sorted(name for name in set(names) if " ".join(_folded(name)) in _MISSING):
+            listed = ", ".join(map(repr, missing))
+            found.append(
+                f"{kind} called {listed}: if the value is missing, fill it or drop the clip"
+            )
     return found
 
 
 def alike_people(names: set[str]) -> list[list[str]]:
     """Groups names that differ in capitals, blanks, zeros before a number, or `S` before it."""
-    groups = _grouped(names, _folded)
+    groups = _grouped(names, _person)
     numbers = [key for key in groups if len(key) == 1 and key[0].isdecimal()]
     for number in numbers:
         for key in [key for key in groups if len(key) == 2 and key[1] == number[0]]:
@@ -49,19 +57,27 @@ def alike_classes(names: set[str]) -> list[list[str]]:
     """Groups names that differ in spelling, or are known words for the same emotion."""
     groups = _grouped(names, lambda name: canonical(" ".join(_folded(name))))
     if len(groups) <= _MOST:
+        spelt = {key: {key, *(" ".join(_folded(name)) for name in groups[key])} for key in groups}
         for one, other in itertools.combinations(sorted(groups), 2):
-            if one in groups and other in groups and _typing_error(one, other):
+            pairs = itertools.product(spelt[one], spelt[other])
+            if one in groups and other in groups and any(_typing_error(*pair) for pair in pairs):
                 groups[one] += groups.pop(other)
     return _several(groups)
+
+
+def _person(name: str) -> tuple[str, ...]:
+    """Words and numbers of a name; `subject` is `s`, and words alone may stand in any order."""
+    words = tuple(_PERSON.get(word, word) for word in _folded(name))
+    return words if any(word.isdecimal() for word in words) else tuple(sorted(words))
 
 
 def _folded(name: str) -> tuple[str, ...]:
     """Words and numbers of a name without capitals, accents, signs and leading zeros."""
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
     text = "".join(c for c in text if unicodedata.category(c) not in ("Mn", "Cf"))
-    text = re.sub(r"(\d)\.0+$", r"\1", text.strip())  # a spreadsheet's number
+    text = re.sub(r"(\d)[.,]0+$", r"\1", text.strip())  # a spreadsheet's number
     words = re.findall(r"\d+|[^\W\d_]+", text.translate(_LOOKS_LIKE))
-    return tuple(word.lstrip("0") or "0" if word.isdecimal() else word for word in words) or (text,)
+    return tuple(str(int(word)) if word.isdecimal() else word for word in words) or (text,)
 
 
 def _grouped(names: set[str], key) -> dict:

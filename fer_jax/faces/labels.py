@@ -27,6 +27,7 @@ PREDICTION_COLUMNS = (
     "uncertainty", "frames", "abstained", "reason", "face_share", "face_size", "box_left",
     "box_top", "box_right", "box_bottom", "yaw", "pitch", "roll", "sharpness", "fit",
 )  # fmt: skip
+NO_FACE = "no face"  # label of a window without a face, so of no class
 PRESENT = 0.5  # probability above which an action unit is predicted
 
 DISFA_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26))

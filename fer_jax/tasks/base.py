@@ -14,7 +14,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-NO_FACE = "no face"  # label of a window without a face
+from fer_jax.faces import labels
+
+NO_FACE = labels.NO_FACE
 UNSURE = "unsure"  # reason of a row that abstains because of its uncertainty
 UNCERTAINTY = ("entropy", "mutual_information", "agreement")
 

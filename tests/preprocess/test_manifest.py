@@ -109,7 +109,7 @@ def test_hostile_path_drops_its_row(tmp_path, column):
             assert bad.problem.reason in ("unreadable", "missing file")
 
 
-@pytest.mark.parametrize("name", ["start", "end", "label", "frames"])
+@pytest.mark.parametrize("name", ["start", "end", "label", "frames", "No  Face"])
 def test_class_named_like_a_column_of_predictions_is_refused(tmp_path, capsys, name):
     write_landmarks(tmp_path / "a.csv")
     write_landmarks(tmp_path / "b.csv")
@@ -117,7 +117,8 @@ def test_class_named_like_a_column_of_predictions_is_refused(tmp_path, capsys, n
         f"path,subject,label\na.csv,p1,{name}\nb.csv,p2,joy\n"
     )
     assert main(["manifest", "--source", str(clip_list), "--out", str(tmp_path / "out")]) == 1
-    assert f"error: class {name} is named like a column" in capsys.readouterr().err
+    what = "how predictions call a window" if "Face" in name else "named like a column"
+    assert f"error: class {' '.join(name.split())} is {what}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

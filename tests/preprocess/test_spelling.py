@@ -11,7 +11,8 @@ from preprocess.spelling import alike_classes, alike_people, notes
     [
         ("001", "1"), ("S01", "s01"), ("001", "1", "S01", "s01"), ("p 1", "p  1"), ("p_1", "P-01"),
         ("1.0", "1"), ("Ａnna", "anna"), ("Anna", "Аnna"), ("José", "Jose"), ("p1", "p1\u200b"),
-        ("p01_s02", "P1 S2"),
+        ("p01_s02", "P1 S2"), ("subject1", "S01", "sub-1"), ("Participant 7", "p07"), ("1,0", "1"),
+        ("Smith, Anna", "anna smith"), ("\u0661", "1"), ("Zoe\u0308", "Zo\xeb"),
     ],
 )  # fmt: skip
 def test_people_spelt_alike_are_grouped(names):
@@ -31,7 +32,7 @@ def test_other_people_are_not(names):
     [
         ("Happy", "happy", "HAPPY"), ("sad", "sad "), ("sad", "Sad", "sadness"), ("ｊoy", "joy"),
         ("happiness", "hapiness"), ("head_up", "Head up"), ("surprise", "suprise"),
-        ("angry", "anger"), ("calm", "саlm"),
+        ("angry", "anger"), ("calm", "саlm"), ("contempt", "comtempt"), ("happy", "happyy"),
     ],
 )  # fmt: skip
 def test_classes_spelt_alike_are_grouped(names):
@@ -47,6 +48,13 @@ def test_classes_spelt_alike_are_grouped(names):
 )  # fmt: skip
 def test_other_classes_are_not(names):
     assert alike_classes({*names}) == []
+
+
+def test_names_of_missing_values_are_noted():
+    assert notes(["p1", "p2"], ["joy", "fear"]) == []
+    people, classes = notes(["nan", "p2"], ["None", "joy", "N/A"])
+    assert people.startswith("people called 'nan': if the value is missing")
+    assert classes.startswith("classes called 'N/A', 'None':")
 
 
 def test_many_groups_are_counted():
