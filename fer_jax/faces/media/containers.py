@@ -265,7 +265,7 @@ def _square(width: int, height: int, aspect: float) -> tuple[int, int]:
 
 
 def _rgb(frame, aspect: float) -> np.ndarray:
-    """Converts a frame of any pixel format to square pixels, see `_square`, and turns it upright."""
+    """Converts a frame of any pixel format, see `_square`, and turns it upright."""
     width, height = _square(frame.width, frame.height, aspect)
     image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC")
     if turns := round(frame.rotation / 90) % 4:
