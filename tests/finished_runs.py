@@ -20,7 +20,7 @@ from fer_jax import systems
 from fer_jax.data import load
 
 EPOCHS = 30  # of the landmark run: enough to stop it before it ends
-TIMED = ("seconds", "compile_seconds", "clips_per_second", "waited_for_clips")
+TIMED = ("seconds", "compile_seconds", "clips_per_second", "waited_for_clips", "sha256")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The config that a search writes is Python that gives back every value as it was."""
+"""What a search writes: its stages, with checksums, and a config that gives back every value."""
 
 import ast
 import math
@@ -9,6 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import pstbln_synthetic
+from fer_jax.experiments.workdir import Workdir
+from fer_jax.machine import FileError
+from fer_jax.systems.st_bln import search_report
 from fer_jax.systems.st_bln.search_report import found_config
 
 TEXTS = st.text(max_size=20) | st.sampled_from(
@@ -56,3 +59,20 @@ def test_fields_of_any_name_are_written(name):
     text = found_config(config, pathlib.Path("found.py"))
     assert f"config.data[{ascii(name)}] = 3" in text
     ast.parse(text)
+
+
+def test_stage_whose_loss_was_changed_is_named(tmp_path):
+    numbers = dict.fromkeys(("loss", "seconds", "compile_seconds"), 1.25)
+    row = {"stage": 1, "topology": (3,), "parent": (), "kept": (3,), "decision": "new layer"}
+    row |= {**numbers, "params_total": 9, "params_without_U": 9}
+    workdir = Workdir(tmp_path)
+    search_report.write_rows(workdir, [row, row | {"stage": 2}])
+    read = search_report.read_rows(workdir)
+    assert [each["stage"] for each in read] == [1, 2] and read[0]["topology"] == [3]
+    assert "sha256" not in read[0]
+    search_report.write_rows(workdir, read)
+    assert search_report.read_rows(workdir) == read
+    text = workdir.search_rows.read_text()
+    workdir.search_rows.write_text(text.replace('"loss": 1.25', '"loss": 1.26', 1))
+    with pytest.raises(FileError, match="line 1 is no stage .*not as it was written"):
+        search_report.read_rows(workdir)

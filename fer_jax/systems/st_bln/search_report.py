@@ -16,7 +16,7 @@ from fer_jax.experiments import schema
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.installation import train_command
 from fer_jax.machine import FileError, printable, whole_file, write_whole
-from fer_jax.storage import read_regular
+from fer_jax.storage import read_regular, sha256
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.systems.st_bln.growth import show
 from fer_jax.tasks.csv_cells import save_csv
@@ -31,8 +31,11 @@ def read_rows(workdir: Workdir) -> list[dict]:
     file, rows = workdir.search_rows, []
     for number, line in enumerate(read_regular(file).splitlines() if file.exists() else (), 1):
         try:
-            rows.append(json.loads(line))
-            schema.check(schema.StageFields, rows[-1])
+            row = json.loads(line)
+            schema.check(schema.StageFields, row)
+            if row.pop("sha256", None) not in (None, _sum(row)):  # older files have none
+                raise ValueError("it is not as it was written")
+            rows.append(row)
         except (ValueError, RecursionError) as error:
             raise FileError(
                 f"{file} is damaged: line {number} is no stage of a search ({error}). Remove this "
@@ -49,13 +52,18 @@ def write_rows(workdir: Workdir, rows: list[dict]) -> None:
       rows: one per stage: `stage`, the fields of `growth.Decision`, `params_total`,
         `params_without_U`, `seconds` of training and `compile_seconds`.
     """
-    write_whole(workdir.search_rows, "".join(json.dumps(row) + "\n" for row in rows))
+    lines = [json.dumps({**row, "sha256": _sum(row)}) for row in rows]
+    write_whole(workdir.search_rows, "".join(f"{each}\n" for each in lines))
     table = pd.DataFrame(rows)
     for column in ("topology", "parent", "kept"):
         table[column] = ["-".join(map(str, cell)) for cell in table[column]]
     save_csv(table, workdir.search_table)
     with whole_file(workdir.figure("growth")) as file:
         growth_curve(rows).savefig(file)
+
+
+def _sum(row: dict) -> str:
+    return sha256([json.dumps(row, sort_keys=True).encode()])
 
 
 def line(row: dict) -> str:
