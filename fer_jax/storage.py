@@ -44,9 +44,14 @@ def read_regular(file: pathlib.Path) -> bytes:
         return stream.read()
 
 
-def open_text(file: pathlib.Path) -> TextIO:
-    """Opens a regular file of text in UTF-8, line ends as they are, see `open_regular`."""
-    return io.TextIOWrapper(open_regular(file), "utf-8-sig", newline="")
+def open_text(file: pathlib.Path, errors: str = "strict") -> TextIO:
+    """Opens a regular file of text in UTF-8, line ends as they are, see `open_regular`.
+
+    Args:
+      file: to read.
+      errors: what becomes of bytes that are no UTF-8, see `codecs`.
+    """
+    return io.TextIOWrapper(open_regular(file), "utf-8-sig", errors, newline="")
 
 
 class InUseError(RuntimeError):

@@ -122,19 +122,24 @@ def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
     if not source.is_file():
         what = "is no file" if source.exists() else "does not exist"
         raise SourceError(f"manifest {source} {what}: --source names a CSV file")
-    try:
-        with open_text(source) as file:
-            names = [name.strip().lower() for name in _cells(file.readline())]
-            _check_names(source, names)
-            for line, text in enumerate(file, 2):  # line by line: an open quote swallows no others
-                if not text.strip():
-                    continue
-                cells = [cell.strip() for cell in _cells(text)]
-                rest = "".join(cells[len(names) :])
-                row = dict(zip(names, cells + [""] * len(names), strict=False))
-                yield line, {**dict.fromkeys(OPTIONAL, ""), **row, _REST: rest}
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{source} is not a CSV in UTF-8 ({error}): save it as such") from error
+    with open_text(source, "surrogateescape") as file:
+        head = file.readline()
+        if not _is_utf8(head):
+            raise SourceError(f"{source} is not a CSV in UTF-8: save it as such")
+        names = [name.strip().lower() for name in _cells(head)]
+        _check_names(source, names)
+        for line, text in enumerate(file, 2):  # line by line: an open quote swallows no others
+            if not text.strip():
+                continue
+            cells = [cell.strip() for cell in _cells(text)]
+            rest = "".join(cells[len(names) :])
+            row = dict(zip(names, cells + [""] * len(names), strict=False))
+            yield line, {**dict.fromkeys(OPTIONAL, ""), **row, _REST: rest}
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text read with "surrogateescape" was UTF-8."""
+    return not any("\udc80" <= each <= "\udcff" for each in text)
 
 
 def _cells(line: str) -> list[str]:
@@ -158,6 +163,8 @@ def _check_names(source: pathlib.Path, names: list[str]) -> None:
 
 
 def _clip(folder: pathlib.Path, row: dict[str, str], seen: set) -> Clip:
+    if not _is_utf8("".join(row.values())):
+        raise ClipError("not in UTF-8", "the row has bytes that are no UTF-8: save the CSV as such")
     if row[_REST]:  # an unquoted comma shifts all later cells
         raise ClipError("too many cells", "quote values that contain commas")
     for name in REQUIRED:

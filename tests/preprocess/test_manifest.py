@@ -171,7 +171,8 @@ def test_comma_in_a_label_needs_quotes(tmp_path):
         (b"path\na\n", "no column subject and no column label"),
         (b"", "no column path"),
         (b"path,label,subject,Label\na,b,c,d\n", "two columns label"),
-        (b"path,subject,label\n\xff\xfe\xfa,b,c\n", "is not a CSV in UTF-8"),
+        (b"path,subject,label,\xfcber\na,b,c,d\n", "is not a CSV in UTF-8"),
+        ("path,subject,label\na,b,c\n".encode("utf-16"), "is not a CSV in UTF-8"),
     ],
 )
 def test_other_files_are_refused_with_the_columns(tmp_path, content, message):
@@ -179,6 +180,18 @@ def test_other_files_are_refused_with_the_columns(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):
         list(manifest.clips(path, options_of(manifest)))
+
+
+@pytest.mark.parametrize("column", range(4))
+def test_row_that_is_no_utf8_is_dropped_alone(tmp_path, column):
+    (tmp_path / "a.mp4").touch()
+    cells = [b"b.mp4", b"p2", b"joy", b"train"]
+    cells[column] = b"J\xf6rg"
+    text = b"path,subject,label,split\na.mp4,p1,calm,\n" + b",".join(cells) + b"\n"
+    (tmp_path / "manifest.csv").write_bytes(text)
+    good, bad = manifest.clips(tmp_path / "manifest.csv", options_of(manifest))
+    assert good.problem is None and bad.problem.reason == "not in UTF-8"
+    assert bad.clip_id.startswith("line 3: ") and bad.clip_id.isprintable()
 
 
 def write_landmarks(path, lost=(), wild=()) -> np.ndarray:
