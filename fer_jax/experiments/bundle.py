@@ -172,7 +172,7 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
     path = epath.Path(path)
     say = say or functools.partial(print, file=sys.stderr)
     for file in (_MODEL, _WEIGHTS):
-        if not (path / file).exists():
+        if not _exists(path / file):
             raise FileNotFoundError(
                 f"{path} is not a model bundle (it holds no {file}): give the folder model/ of a "
                 "run, e.g. runs/NAME/model"
@@ -194,6 +194,22 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
         raise
     except Exception as error:  # msgpack and NumPy raise many kinds
         raise damaged(path, error) from error
+
+
+def _exists(file) -> bool:
+    """Whether a file of a bundle is there.
+
+    Raises:
+      FileError: nobody can tell, as its folder may not be read.
+    """
+    if "://" in os.fspath(file):
+        return file.exists()
+    try:
+        return bool(os.stat(file))
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with NUL
+        return False
+    except OSError as error:
+        raise FileError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _check_inside(path, file: str) -> None:

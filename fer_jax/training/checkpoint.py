@@ -88,7 +88,7 @@ class Checkpoints:
 
     def _epochs(self) -> list[int]:
         """Epochs of the checkpoints, the last one first."""
-        names = [file.stem for file in self._directory.glob("*.msgpack")]
+        names = [file.stem for file in self._directory.glob("*.msgpack") if file.is_file()]
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
 

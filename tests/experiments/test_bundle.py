@@ -200,6 +200,16 @@ def test_links_out_of_a_bundle_are_refused(bundle, tmp_path, file):
 
 
 @pytest.mark.parametrize("file", ["model.json", "weights.msgpack"])
+def test_files_that_cannot_be_reached_are_named(bundle, file):
+    (bundle / file).unlink()
+    (bundle / file).symlink_to(file)
+    assert f"{bundle / file} cannot be read: Too many levels" in refusal(bundle)
+    for name in ("no\0bundle", bundle / "no" / "folder", bundle / file):
+        with pytest.raises((FileNotFoundError, ValueError), match="not a model bundle|cannot be"):
+            load_model(name)
+
+
+@pytest.mark.parametrize("file", ["model.json", "weights.msgpack"])
 def test_pipes_folders_and_huge_files_are_refused(bundle, file):
     (bundle / file).unlink()
     os.mkfifo(bundle / file)

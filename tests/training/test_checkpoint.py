@@ -137,6 +137,17 @@ def test_earlier_checkpoint_is_taken_where_the_last_is_damaged(tmp_path, variabl
         said.clear()
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_earlier_checkpoint_is_taken_where_the_last_is_no_file(tmp_path, variables, make):
+    checkpoints = checkpoint.Checkpoints(tmp_path)
+    checkpoints.save(1, variables, [{"epoch": 1}])
+    make(tmp_path / "2.msgpack")
+    fresh = jax.tree.map(np.zeros_like, variables)
+    state, history = checkpoint.Checkpoints(tmp_path).restore(fresh)
+    assert history == [{"epoch": 1}]
+    assert_same(state, variables)
+
+
 def test_training_begins_anew_where_all_checkpoints_are_damaged(tmp_path, variables):
     checkpoints = checkpoint.Checkpoints(tmp_path / "fold")
     checkpoints.save(1, variables, [{"epoch": 1}])
