@@ -77,6 +77,7 @@ class FramingFields(_Fields):
     height: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.5
 
 
+Limit = Annotated[float, pydantic.Field(ge=-1e-6)]  # of an uncertainty, 0 but for rounding
 Side = Annotated[int, pydantic.Field(ge=0, le=4096)]
 Digest = Annotated[str, pydantic.StringConstraints(pattern="^[0-9a-f]{64}$")]
 
@@ -100,7 +101,7 @@ class BundleFields(_Fields):
     crop_size: Side = 0
     prepared_size: Side = 0
     framing: FramingFields = FramingFields()
-    threshold: float | list[float | None] | None
+    threshold: Limit | list[Limit | None] | None
     metrics: dict[str, Any] = {}
     dataset: dict[str, Any] = {}
     config: dict[str, Any] = {}

@@ -87,6 +87,7 @@ HOSTILE = {
     "name of two lines": ({"name": "a\nerror: b"}, "control characters"),
     "NaN as threshold": ({"threshold": float("nan")}, "threshold"),
     "endless threshold": ({"threshold": float("inf")}, "threshold"),
+    "threshold below 0": ({"threshold": -1}, "threshold"),
     "threshold in words": ({"threshold": "high"}, "threshold"),
     "threshold of each class": ({"threshold": [0.1, 0.2, 0.3]}, "threshold is a list"),
     "threshold of all units": ({"task": "action_units"}, "threshold is one number"),
