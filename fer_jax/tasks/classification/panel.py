@@ -48,7 +48,7 @@ def _draw_bar(
     """Name, bar of the probability, and the probability as a number."""
     size = min(14, 0.62 * spacing / panel.scale)
     middle = panel.y + spacing / 2
-    start, end = panel.left + 104 * panel.scale, panel.right - 46 * panel.scale
+    start, end = panel.left + 104 * panel.scale, panel.right - 52 * panel.scale
     writing = font(round(size * panel.scale), False)
     while writing.getlength(name) > 98 * panel.scale and len(name) > 3:
         name = f"{name[:-2]}…"
