@@ -53,7 +53,8 @@ def draw_clip(
         frames = _with_thumbnails(frames, thumbnails, wanted)
     if annotate is not None:
         rate = source.fps if source.steady else 0.0
-        write_video(annotate, frames, classes, fps=rate, threshold=threshold, task=task)
+        how = {"threshold": threshold, "task": task, "numbered": len(people) > 1}
+        write_video(annotate, frames, classes, fps=rate, **how)
     else:
         collections.deque(frames, maxlen=0)
     if figure is not None:
@@ -159,6 +160,7 @@ def write_video(
     fps: float,
     threshold: float | None | Sequence[float | None],
     task: str = "classification",
+    numbered: bool = False,
 ) -> int:
     """Writes an annotated video (MPEG-4 part 2 in an mp4 file), drawing frame by frame.
 
@@ -170,6 +172,8 @@ def write_video(
       classes: names, also keys of the rows.
       fps: frames per second, 0 if the rate varies: each frame is then shown as long as it lasts.
       threshold, task: see `draw_clip`.
+      numbered: whether every face has the number and the label of its person, and that of the panel
+        a frame, so that nobody is mistaken for another.
 
     Returns:
       The number of frames written.
@@ -180,7 +184,8 @@ def write_video(
     writer = None
     try:
         for start, end, picture, ((landmarks, row), *others) in frames:
-            image = draw_frame(picture, landmarks, row, classes, threshold, task, others)
+            drawn = landmarks, row, classes, threshold, task, others, numbered
+            image = draw_frame(picture, *drawn)
             writer = writer or VideoWriter(path, image.shape[1::-1], fps)
             writer.write(image, start, end)
     finally:
@@ -190,12 +195,18 @@ def write_video(
 
 
 def draw_frame(
-    picture, landmarks, row: Mapping, classes, threshold, task="classification", others=()
+    picture,
+    landmarks,
+    row: Mapping,
+    classes,
+    threshold,
+    task="classification",
+    others=(),
+    numbered=False,
 ) -> np.ndarray:
     """Draws one frame of the annotated video; arguments as `write_video`.
 
-    With `others`, landmarks and row of each, every face has the number and the label of its person,
-    that of the panel in a frame.
+    With `others`, landmarks and row of each, it is always `numbered`.
 
     Returns:
       `[H', W', 3]` uint8 RGB with even sides: the picture, enlarged if it is small, and the panel
@@ -210,7 +221,7 @@ def draw_frame(
             continue
         points = (np.asarray(face) + 0.5) * enlarged - 0.5
         _draw_landmarks(image, points, UNSURE if its["abstained"] else SURE)
-        if others:
+        if others or numbered:
             image = _draw_name(image, points, its, scale, framed=number == 0)
     panel = TASKS[task].draw_panel(row, classes, threshold, height, round(scale, 3))
     return np.concatenate([image, panel], axis=1)

@@ -186,3 +186,22 @@ def test_every_person_is_drawn_and_named(tmp_path):
     annotate.draw_clip(source, alone, CLASSES, 1.2, spool, figure=one)
     heights = [cv2.imread(str(file)).shape[0] for file in (files["figure"], one)]
     assert heights[0] == pytest.approx(2 * heights[1], rel=0.05)
+
+
+def test_person_who_is_alone_for_a_while_keeps_the_number(tmp_path):
+    face = (MEAN_FACE * 60 + [300, 150]).astype(np.float32)
+    source = Source("clip.mp4", (), lambda: iter([picture(640, 360)] * 20), 10.0, 640, 20)
+    shown = {}
+    for people in ((1, 2), (1, 1)):
+        spool = io.BytesIO()
+        for index in range(20):
+            pickle.dump((index / 10, (index + 1) / 10, {people[index // 10]: face}), spool)
+        spool.seek(0)
+        rows = [row(start=n, end=n + 1) | {"person": people[n], "face_size": 90.0} for n in (0, 1)]
+        content = pd.DataFrame(rows, columns=columns(CLASSES))
+        content.attrs["faces"] = list(people)
+        file = tmp_path / f"{people}.mp4"
+        annotate.draw_clip(source, content, CLASSES, 1.2, spool, annotate=file)
+        image = cv2.cvtColor(cv2.VideoCapture(str(file)).read()[1], cv2.COLOR_BGR2RGB)
+        shown[people] = (image[40:75, 200:500] < 50).all(-1).mean()
+    assert shown[1, 2] > 0.05 and shown[1, 1] == 0
