@@ -17,6 +17,8 @@ from fer_jax.installation import prepare_command
 from .annotations import left_over, read_codes, units_at
 from .clip import Clip, FaceSource, LandmarkSource
 
+_OTHER_RATE = 0.05  # part by which a stated rate may differ from the one of the source
+
 
 def needs_detection(clip: Clip) -> bool:
     """Returns whether faces have to be detected in this clip's frames."""
@@ -81,6 +83,9 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
         sequence, notes = _read_frames(clip, model_path, crop_size)
     if not sequence.detected.any():
         raise ClipError("no face", f"none in {len(sequence.detected)} frames")
+    if min(clip.fps, sequence.fps) > 0 and abs(sequence.fps / clip.fps - 1) > _OTHER_RATE:
+        other = f"{clip.fps:g} frames a second are stated for it, its own {sequence.fps:g} are used"
+        notes["note"] = "; ".join(filter(None, (notes["note"], other)))
     if clip.codes:  # by frame number: frames that cannot be decoded are not in the sequence
         units = units_at(coded, sequence.frame_index, clip.codes)
         sequence = dataclasses.replace(sequence, action_units=units)

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 UNKNOWN_FPS = 25.0  # frames per second assumed for sources without a rate
+LEAST_FPS, MOST_FPS = 0.01, 1000.0  # that a user can state; some cameras state ticks of a clock
 
 
 class ClipError(Exception):

@@ -7,10 +7,9 @@ import math
 import numbers
 import os
 
-from fer_jax.faces.sequence import UNKNOWN_FPS
+from fer_jax.faces.sequence import LEAST_FPS, MOST_FPS, UNKNOWN_FPS
 
 LARGEST, ALL = "largest", "all"  # who is predicted
-_SLOWEST, _FASTEST = 0.01, 1000.0  # frames per second; some cameras state ticks of a clock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +42,8 @@ class Options:
                 raise ValueError(
                     f"{name} is {value!s:.20}: give a positive number{unit and ' of'}{unit}"
                 )
-        if not _SLOWEST <= self.fps <= _FASTEST:
-            raise ValueError(f"fps is {self.fps:.6g}: give frames a second, at most {_FASTEST:g}")
+        if not LEAST_FPS <= self.fps <= MOST_FPS:
+            raise ValueError(f"fps is {self.fps:.6g}: give frames a second, at most {MOST_FPS:g}")
         if not -(2**63) <= self.seed < 2**63:
             raise ValueError("seed is too large: give a whole number of at most 18 digits")
         if self.mc_samples < 1:

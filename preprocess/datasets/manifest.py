@@ -22,7 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax.faces.openface import read_openface
-from fer_jax.faces.sequence import ClipError, Sequence
+from fer_jax.faces.sequence import LEAST_FPS, MOST_FPS, ClipError, Sequence
 from fer_jax.faces.video import Frames, FrameSource
 from fer_jax.storage import open_text, sha256
 from fer_jax.synthetic.clips import FRAME_SIZE, fit_to_frame, make_identity, render
@@ -187,6 +187,8 @@ def _clip(folder: pathlib.Path, row: dict[str, str], seen: set) -> Clip:
         )
     size = round(_number(row, "width")), round(_number(row, "height"))
     fps = _number(row, "fps")
+    if fps and not LEAST_FPS <= fps <= MOST_FPS:
+        raise ClipError("impossible fps", f"{row['fps']} frames a second: at most {MOST_FPS:g}")
     label = " ".join(row["label"].split())  # class names are stored one a line
     codes = _codes(folder, row["action_units"]) if row["action_units"] else None
     return Clip(row["path"], row["subject"], label, path, split, fps, size, codes=codes)

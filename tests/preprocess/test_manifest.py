@@ -14,9 +14,10 @@ from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import make_clip
 from fer_jax.tasks import TASKS
 from preprocess.__main__ import main
-from preprocess.clip import SourceError
+from preprocess.clip import Clip, SourceError
 from preprocess.datasets import manifest
 from preprocess.datasets.manifest import DrawnPerson
+from preprocess.read import read_clip
 from preprocess.report import named
 from tests.conftest import ROOT
 from tests.official_trees import options_of, write_openface
@@ -53,6 +54,8 @@ def test_manifest_rows(tmp_path):
         ("a.mp4,p1,joy, or calm,train,25", "too many cells"),
         ("./b.mp4,p1,joy,", "duplicate path"),
         ("a.mp4,p1,joy,train,many", "impossible fps"),
+        ("a.mp4,p1,joy,train,90000", "impossible fps"),
+        ("a.mp4,p1,joy,train,0.001", "impossible fps"),
     ],
 )
 def test_bad_row_is_listed_with_its_problem(tmp_path, row, reason):
@@ -61,6 +64,14 @@ def test_bad_row_is_listed_with_its_problem(tmp_path, row, reason):
     assert good.problem is None
     assert bad.problem.reason == reason
     assert "line 3" in f"{bad.clip_id} {bad.problem}"
+
+
+def test_stated_rate_that_contradicts_the_file_is_noted(tmp_path):
+    write_landmarks(path := tmp_path / "a.csv")
+    own = read_clip(Clip("a", "p", "joy", path))[0].fps
+    for stated, noted in ((own, False), (1.01 * own, False), (2 * own, True)):
+        sequence, notes = read_clip(Clip("a", "p", "joy", path, fps=stated))
+        assert sequence.fps == own and ("are stated for it" in notes["note"]) == noted
 
 
 def test_quote_that_is_not_closed_drops_its_row_alone(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 from fer_jax.faces.sequence import ClipError
 
 _SMALLEST, _LARGEST = 2, 8192  # of a face, pixels
-_MIRRORED = -0.1  # sine of the angle from the eyes' line to the mouth; 1 upright, 0 if in a line
+_MIRRORED = -0.05  # see `_upright`; profiles and points in a line are near 0
 
 
 def check_pixels(points: np.ndarray, frame_size: tuple[int, int]) -> list[str]:
@@ -43,9 +43,11 @@ def check_pixels(points: np.ndarray, frame_size: tuple[int, int]) -> list[str]:
 
 
 def _upright(points: np.ndarray) -> np.ndarray:
-    """Sine of the angle from the line of the eyes to the mouth, `[N]`."""
+    """Area between the line of the eyes and that to the mouth, `[N]`, squares of the face's size.
+
+    About 0.15 for a face from the front; below 0 if it is mirrored.
+    """
     across = points[:, 42:48].mean(1) - points[:, 36:42].mean(1)
     down = points[:, 48:68].mean(1) - points[:, 36:48].mean(1)
     area = across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]
-    lengths = np.linalg.norm(across, axis=1) * np.linalg.norm(down, axis=1)
-    return area / np.maximum(lengths, 1e-9)
+    return area / np.maximum(np.ptp(points, axis=1).max(1), 1e-9) ** 2
