@@ -6,9 +6,10 @@ import numpy as np
 
 PIECES = ("pieces", "apex_pieces")
 CUT = ("windows", *PIECES)  # rules that cut a recording into several clips
+_VARIES = 3  # steps by which time stamps differ from a constant rate that is taken for varying
 
 
-def select_frames(detected, frames: int, rule: str) -> np.ndarray:
+def select_frames(detected, frames: int, rule: str, times=None) -> np.ndarray:
     """Chooses T frames of a clip.
 
     Args:
@@ -24,6 +25,8 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
         "last": the last T frames with a face; short clips repeat the first of them.
         "windows": the last T frames, see `window_frames`.
         "pieces", "apex_pieces": as "last"; `piece_frames` cuts whole recordings.
+      times: `[L]` seconds at which the frames begin, or None. If their rate varies, equal intervals
+        ("uniform", "padded") are those of time.
 
     Returns:
       `[T]` int frame indices, ascending.
@@ -37,6 +40,10 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
     count = len(valid)
     if not count:
         raise ValueError("no frame of this clip has a face")
+    if (rule == "uniform" or rule == "padded" and count > frames) and _rate_varies(times):
+        seconds = np.asarray(times, np.float64)[valid]
+        wanted = np.linspace(seconds[0], seconds[-1], frames)
+        return valid[np.round(np.interp(wanted, seconds, np.arange(count))).astype(int)]
     if rule == "uniform":
         if count >= frames:
             return valid[np.round(np.linspace(0, count - 1, frames)).astype(int)]
@@ -63,6 +70,15 @@ def select_frames(detected, frames: int, rule: str) -> np.ndarray:
         f"frame rule {rule!r} is unknown: use 'apex_pieces', 'ends', 'last', 'middles', 'padded', "
         f"'pieces', 'uniform' or 'windows'"
     )
+
+
+def _rate_varies(times) -> bool:
+    """Whether `[L]` seconds are far from a constant rate; a few missing frames are not."""
+    if times is None or len(times) < 3:
+        return False
+    times = np.asarray(times, np.float64)
+    apart = np.abs(times - np.linspace(times[0], times[-1], len(times))).max()
+    return bool(apart > _VARIES * np.median(np.diff(times)))
 
 
 def window_frames(detected, frames: int, indices=None) -> np.ndarray:

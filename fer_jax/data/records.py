@@ -51,7 +51,7 @@ def rows_of_record(example, frames: int, rule: str, frames_per_second: float, ta
     elif rule in PIECES:
         parts = _pieces(example, detected, frames, rule, target)
     else:
-        chosen = select_frames(detected, frames, rule)
+        chosen = select_frames(detected, frames, rule, times)
         label = _label(example, target, chosen[-1])
         parts = [{"clip_id": name, "chosen": chosen, "end": whole["seconds"], "label": label}]
     return [

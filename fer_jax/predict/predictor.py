@@ -65,7 +65,9 @@ class Predictor:
           times: `[L]` seconds at which they begin; None if unknown.
         """
         detected = frame_selection.thin_frames(detected, times, self.spec.frames_per_second)
-        return frame_selection.select_frames(detected, self.spec.frames, self.spec.frame_rule)
+        return frame_selection.select_frames(
+            detected, self.spec.frames, self.spec.frame_rule, times
+        )
 
     @property
     def takes_crops(self) -> bool:

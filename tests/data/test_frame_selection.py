@@ -30,6 +30,29 @@ def test_select_frames_takes_detected_frames_in_order(detected, frames, rule):
     assert (np.diff(chosen) >= 0).all()
 
 
+FAST_THEN_SLOW = np.concatenate([np.arange(60) / 30, 2 + np.arange(20) / 10])  # 4 seconds
+
+
+@pytest.mark.parametrize("rule", ["uniform", "padded"])
+def test_intervals_are_those_of_time_where_the_rate_varies(rule):
+    seen = np.arange(80) % 7 > 0
+    for detected, slack in ((np.ones(80, bool), 0.06), (seen, 0.11)):
+        chosen = select_frames(detected, 9, rule, FAST_THEN_SLOW)
+        wanted = np.linspace(*FAST_THEN_SLOW[np.flatnonzero(detected)[[0, -1]]], 9)
+        assert np.abs(FAST_THEN_SLOW[chosen] - wanted).max() < slack and detected[chosen].all()
+    few = select_frames(np.ones(80, bool), 200, "uniform", FAST_THEN_SLOW)
+    assert np.abs(FAST_THEN_SLOW[few] - np.linspace(0, FAST_THEN_SLOW[-1], 200)).max() < 0.06
+
+
+@pytest.mark.parametrize("rule", ["uniform", "padded", "middles", "last", "ends"])
+@pytest.mark.parametrize("missing", [[], [20], [3, 11, 30]])
+def test_missing_frames_are_no_varying_rate(rule, missing):
+    times = np.delete(np.arange(60) / 30, missing) + 0.0004 * np.sin(np.arange(60 - len(missing)))
+    detected = np.arange(len(times)) % 5 > 0
+    plain = select_frames(detected, 9, rule)
+    np.testing.assert_array_equal(select_frames(detected, 9, rule, times), plain)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 40))
 def test_uniform_frames_are_evenly_spread(length, frames):
