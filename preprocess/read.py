@@ -82,7 +82,8 @@ def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence
     else:
         sequence, notes = _read_frames(clip, model_path, crop_size)
     if not sequence.detected.any():
-        raise ClipError("no face", f"none in {len(sequence.detected)} frames")
+        found = (f"none in {len(sequence.detected)} frames", notes["note"])
+        raise ClipError("no face", "; ".join(filter(None, found)))
     if min(clip.fps, sequence.fps) > 0 and abs(sequence.fps / clip.fps - 1) > _OTHER_RATE:
         other = f"{clip.fps:g} frames a second are stated for it, its own {sequence.fps:g} are used"
         notes["note"] = "; ".join(filter(None, (notes["note"], other)))

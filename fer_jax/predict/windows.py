@@ -243,10 +243,10 @@ def predict_source(
     ):
         rows.append({"clip": clip} | row)
         tracks.append(track)
+    for remark in source.remarks():  # also of a clip without a face: they may say why
+        say(f"note: {source.path}: {remark}")
     if not any(row["frames"] for row in rows):
         raise ClipProblem("no face in it")
-    for remark in source.remarks():
-        say(f"note: {source.path}: {remark}")
     table = pd.DataFrame(rows, columns=columns(predictor.classes, predictor.task))
     table.attrs["faces"] = tracks
     return table

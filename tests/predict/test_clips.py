@@ -40,6 +40,14 @@ def test_rate_that_a_landmark_file_does_not_state_is_noted(predictor, tmp_path):
     assert "count frames" in said[0] and "15 frames a second assumed" in said[1]
 
 
+def test_notes_are_told_of_a_clip_without_a_face_too(predictor, tmp_path):
+    table, said = pd.read_csv(write_faces(tmp_path / "a.csv", frames=5, lost=range(5))), []
+    table["timestamp"] = 1
+    table.to_csv(path := tmp_path / "a.csv", index=False)
+    assert not len(api.predict_clips(predictor, path, say=said.append))
+    assert "do not advance" in said[0] and said[-1] == f"skipped: {path}: no face in it"
+
+
 def test_frames_that_a_landmark_file_leaves_out_count_as_time(predictor, tmp_path):
     table = pd.read_csv(write_faces(tmp_path / "a.csv", frames=30))
     table.drop(index=range(10, 20)).to_csv(tmp_path / "a.csv", index=False)
