@@ -100,7 +100,8 @@ def _killed_before_a_checkpoint_by_epochs(inputs: Inputs) -> Answer:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    epochs = [int(file.stem) for file in workdir.rglob("checkpoints/**/*.msgpack")]
+    names = (file.stem for file in workdir.rglob("checkpoints/**/*.msgpack"))
+    epochs = [int(name) for name in names if name.isdecimal()]
     code, text = command(*arguments)
     rows = (workdir / "metrics.jsonl").read_text().count("\n")
     said = f"checkpoints of epochs {sorted(epochs)}; then exit code {code}, {rows} rows logged"

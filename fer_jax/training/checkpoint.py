@@ -59,6 +59,8 @@ class Checkpoints:
         write_whole(self._file(epoch), bytes.fromhex(sha256([data])) + data)
         for old in self._epochs()[2:]:
             self._file(old).unlink()
+        for torn in self._directory.glob("*.partial.msgpack"):  # of a kill while it was written
+            torn.unlink()
         self._saved = time.monotonic()
         self._took = self._saved - started
 
