@@ -104,6 +104,8 @@ def test_unfinished_checkpoint_is_ignored(tmp_path, variables):
     (tmp_path / "2.partial.msgpack").write_bytes(b"to")  # what a kill leaves
     again = checkpoint.Checkpoints(tmp_path)
     assert again.restore(jax.tree.map(np.zeros_like, variables))[1] == [{"epoch": 1}]
+    again.save(3, variables, [{"epoch": 3}])
+    assert sorted(os.listdir(tmp_path)) == ["1.msgpack", "3.msgpack"]
 
 
 def flipped(data, seed):
