@@ -317,6 +317,35 @@ def test_numbers_that_follow_each_other_are_one_person(
 
 
 @pytest.mark.parametrize(
+    ("offset", "scale", "detected", "others"),
+    [
+        ([0, 5, 10, 15, 20], [1] * 5, [1, 1, 1, 1, 1], 0),
+        ([0, 1, 300, 301, 302], [1] * 5, [0, 0, 1, 1, 1], 1),  # a cut
+        ([0, 1, 300, 2, 3], [1] * 5, [1, 1, 0, 1, 1], 1),  # and back
+        ([0] * 5, [1, 1, 1, 2, 2], [1, 1, 1, 0, 0], 1),  # another size
+        ([0] * 5, [1, 1.1, 1.2, 1.3, 1.4], [1, 1, 1, 1, 1], 0),
+    ],
+)
+@pytest.mark.parametrize("ids", [{"face_id": [0] * 5}, {}])
+@pytest.mark.parametrize("step", [1 / 30, 33, None])
+def test_number_of_a_face_ends_at_a_jump(tmp_path, offset, scale, detected, others, ids, step):
+    points = (portrait(5) - [300, 200]) * np.reshape(scale, (5, 1, 1)) + [300, 200]
+    points[..., 0] += np.reshape(offset, (5, 1))
+    stamps = {} if step is None else {"timestamp": [index * step for index in range(5)]}
+    columns = columns_of(points, frame=range(1, 6), **ids, **stamps)
+    sequence, found, notes = read_openface(write(tmp_path / "a.csv", columns))
+    assert sequence.detected.tolist() == [bool(seen) for seen in detected] and found == others
+    assert bool(others) == any("a face jumps" in note for note in notes)
+
+
+def test_faces_seconds_apart_do_not_jump(tmp_path):
+    points = portrait(5)
+    points[2:, :, 0] += 300
+    columns = columns_of(points, frame=range(5), timestamp=[0, 0.5, 1, 1.5, 2])
+    assert read_openface(write(tmp_path / "a.csv", columns))[0].detected.all()
+
+
+@pytest.mark.parametrize(
     ("name", "end", "note"),
     [
         ("webcam", 6.0, ""), ("ms", 2.4, "milliseconds"), ("semicolon", 2.4, ""), ("tab", 2.4, ""),

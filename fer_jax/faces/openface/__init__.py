@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from fer_jax.faces.openface import people, stamps
+from fer_jax.faces.openface.jumps import split_at_jumps
 from fer_jax.faces.openface.pixels import check_pixels
 from fer_jax.faces.openface.table import Table, read_table
 from fer_jax.faces.sequence import ClipError, Sequence
@@ -40,8 +41,9 @@ def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, 
     detected, found = _detected(table)
     notes = [*table.notes, *found]
     key = numbers if numbers is not None else stamped
-    mine, others, joined = people.main_person(table.columns.get("face_id"), key, points, detected)
-    notes += joined
+    ids, jumped = split_at_jumps(table.columns.get("face_id"), key, stamped, points, detected)
+    mine, others, joined = people.main_person(ids, key, points, detected)
+    notes += jumped + joined
     if key is None:
         order = np.flatnonzero(mine)
     else:

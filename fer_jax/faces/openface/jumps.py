@@ -1,0 +1,54 @@
+"""Jumps of a face in an OpenFace CSV, whose numbers of faces do not change at a cut."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_MOVED, _GROWN = 1.0, 1.5  # face sizes, factor: what nobody moves or grows within ...
+_SOON = 0.2  # seconds
+_FRAMES = 3  # frames where no stamps tell the time
+
+
+def split_at_jumps(face_ids, key, seconds, points, detected) -> tuple[np.ndarray | None, list[str]]:
+    """Gives the rows of a number after a jump a number of their own.
+
+    Args:
+      face_ids: `[N]` numbers of the faces, NaN where missing; None if the file has none.
+      key: `[N]` frame numbers or stamps, None without either: then rows are in order.
+      seconds: `[N]` stamps, None without.
+      points: `[N, 68, 2]`, pixels.
+      detected: `[N]` bool.
+
+    Returns:
+      The numbers, `[N]`, as given if nothing jumps, and notes.
+    """
+    ids = np.full(len(detected), -1.0) if face_ids is None else np.nan_to_num(face_ids, nan=-1.0)
+    key = np.arange(len(ids), dtype=np.float64) if key is None else key
+    new, latest, first, count = ids.copy(), ids.max(initial=0), np.nan, 0
+    for number in np.unique(ids[detected]):
+        rows = np.flatnonzero(detected & (ids == number) & ~np.isnan(key))
+        rows = rows[np.argsort(key[rows], kind="stable")]
+        jumps = _jumps(rows, key, seconds, points)
+        for start, end in zip(jumps, [*jumps[1:], len(rows)], strict=False):
+            latest += 1
+            new[rows[start:end]] = latest
+            first = np.fmin(first, key[rows[start]])
+            count += 1
+    if not count:
+        return face_ids, []
+    return new, [f"a face jumps {count} times (the first at {first:g}): taken for another person"]
+
+
+def _jumps(rows, key, seconds, points) -> list[int]:
+    """Positions in the rows of one number, in order, at which the face jumps."""
+    if len(np.unique(key[rows])) < max(2, len(rows)):
+        return []  # doubled frames are told apart, or refused, later
+    centres, sizes = points[rows].mean(1), np.ptp(points[rows], axis=1).max(1)
+    smaller = np.minimum(sizes[1:], sizes[:-1])
+    moved = np.linalg.norm(np.diff(centres, axis=0), axis=1) > _MOVED * smaller
+    grown = np.maximum(sizes[1:], sizes[:-1]) > _GROWN * smaller
+    soon = np.diff(key[rows]) <= _FRAMES
+    apart = np.full(len(soon), np.nan) if seconds is None else np.diff(seconds[rows])
+    if np.isfinite(apart).any() and np.nanmedian(apart) < 1:  # else of another unit
+        soon = np.where(np.isnan(apart), soon, apart <= _SOON)
+    return (np.flatnonzero((moved | grown) & soon) + 1).tolist()
