@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _MOVED, _GROWN = 1.0, 1.5  # face sizes, factor: what nobody moves or grows within ...
+_SIZE = 3.0  # of a face, medians of the distance of its points from its centre
 _SOON = 0.2  # seconds
 _FRAMES = 3  # frames where no stamps tell the time
 
@@ -43,7 +44,8 @@ def _jumps(rows, key, seconds, points) -> list[int]:
     """Positions in the rows of one number, in order, at which the face jumps."""
     if len(np.unique(key[rows])) < max(2, len(rows)):
         return []  # doubled frames are told apart, or refused, later
-    centres, sizes = points[rows].mean(1), np.ptp(points[rows], axis=1).max(1)
+    centres = np.median(points[rows], axis=1)  # a point that is far off moves no face
+    sizes = _SIZE * np.median(np.linalg.norm(points[rows] - centres[:, None], axis=2), axis=1)
     smaller = np.minimum(sizes[1:], sizes[:-1])
     moved = np.linalg.norm(np.diff(centres, axis=0), axis=1) > _MOVED * smaller
     grown = np.maximum(sizes[1:], sizes[:-1]) > _GROWN * smaller
