@@ -20,7 +20,6 @@ from fer_jax.faces.detector import Detector, Fit, shrink
 from fer_jax.faces.orientation import upright_rotation
 from fer_jax.faces.video import Frames, open_frames
 
-FLEETING = 3  # frames; faces seen in fewer are not reported
 _SEARCH_EVERY = 30  # frames, for faces that enter while one is tracked
 _SEARCH_AGAIN_EVERY = 10  # frames, while somebody was lost within a second or so
 _LOOK_CLOSER_EVERY = 5  # frames without a face; finds faces below 80 pixels of SEARCH_WIDTH

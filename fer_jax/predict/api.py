@@ -65,7 +65,8 @@ def predict_clips(
       width: frame width of OpenFace CSV files, pixels, which the files do not state; it scales
         their landmarks like those of video. 0 does not scale them.
       landmark_model: the dlib 68-point model that finds faces; default: the installed one.
-      people: "largest": the largest face of a window is predicted; "all": every face, one row each.
+      people: "largest": the largest face of a window is predicted, of an OpenFace CSV the person
+        seen most; "all": every person, one row each.
       say: takes each message, one line; default: prints to stderr.
 
     Returns:
@@ -73,7 +74,8 @@ def predict_clips(
       which they first appear; 0: nobody), the columns of the task, frames (with the face),
       abstained, reason; then what the face offers, medians over the window: face_share (of the
       frames), face_size, box_left, box_top, box_right, box_bottom (pixels), yaw, pitch, roll
-      (degrees), sharpness, fit (score of the detector). The columns of the task are for
+      (degrees), sharpness, fit (score of the detector, or OpenFace's confidence). The columns of
+      the task are for
       classes: the probability of each under its name, label (the most likely class, also where
         abstained), entropy and mutual_information (nats), agreement (share of MC samples);
       action units, such as AU06: the probability of each (AU06), label (those present and not

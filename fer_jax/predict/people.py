@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_jax.faces import quality
+from fer_jax.faces.people import FLEETING
 from fer_jax.predict.options import ALL
 from fer_jax.tasks.base import NO_FACE, UNSURE
 
 if TYPE_CHECKING:
     from fer_jax.predict.windows import Faces, Frame
-
-_FLEETING = 3  # frames; who is seen in fewer of a window is no person, as in `faces.tracker`
 
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
 COLUMNS = ("face_share", "face_size", *BOX, "yaw", "pitch", "roll", "sharpness", "fit")
@@ -73,7 +72,7 @@ def choose_people(window: Sequence[Faces], people: str, numbers: Numbers) -> lis
     if not size:
         return [None]
     largest = max(size, key=size.get)
-    enough = min(_FLEETING, len(window))
+    enough = min(FLEETING, len(window))
     lasting = [track for track in seen if seen[track] >= enough or track == largest]
     lasting = sorted(lasting, key=numbers.of)
     return lasting if people == ALL else [largest]

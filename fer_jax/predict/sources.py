@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import pathlib
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +12,7 @@ import numpy as np
 from fer_jax.faces.landmarks import Framing
 from fer_jax.faces.media.clock import Clock, make_clock, steady_clock
 from fer_jax.faces.quality import sharpness
-from fer_jax.predict.options import LARGEST, Options
+from fer_jax.predict.options import ALL, LARGEST, Options
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Frame, Source
 
 _VIDEO_SUFFIXES = {
@@ -122,31 +123,36 @@ def _check_scale(predictor, source: Source, say) -> None:
 
 
 def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
-    from fer_jax.faces.openface import read_openface
+    from fer_jax.faces.openface import Recording
 
-    sequence, others, found = read_openface(path, options.fps, (options.width, 0))
-    indices = sequence.frame_index - sequence.frame_index.min()
-    length = int(indices.max()) + 1
+    recording = Recording(path, options.fps, (options.width, 0))
+    others = len(recording.people) - 1
+    shown = list(recording.people) if options.people == ALL else [recording.main]
+    read = {number: recording.sequence(number) for number in shown}
+    sequence = read[recording.main][0]
+    first = int(sequence.frame_index.min())
+    length = max(int(one.frame_index.max()) for one, _ in read.values()) + 1 - first
     if length > _LONGEST_CLIP:
         raise ClipProblem(
-            f"the frame numbers of its {len(indices)} rows span {length} frames: fix or remove "
-            "the column `frame`"
+            f"the frame numbers of its {len(sequence.frame_index)} rows span {length} frames: fix "
+            "or remove the column `frame`"
         )
-    known = {
-        int(index): {0: Face(points)}
-        for index, points, seen in zip(indices, sequence.landmarks, sequence.detected, strict=True)
-        if seen
-    }
+    known: dict[int, Faces] = {}
+    for number, (one, _) in read.items():
+        for index, face in _given(one, first):
+            known.setdefault(index, {})[number] = face
 
     def pictures() -> Iterator[np.ndarray]:
-        corner = 1.1 * sequence.landmarks.max(axis=(0, 1)) + 1
+        corner = 1.1 * np.max([one.landmarks.max((0, 1)) for one, _ in read.values()], axis=0) + 1
         width, height = np.clip(corner, 64, _LARGEST_CANVAS).astype(int)
         blank = np.full((height, width, 3), 48, np.uint8)
         return itertools.repeat(blank, length)
 
-    remarks = [f"{others} other faces in the file, the one seen most is used"] if others else []
-    clock, start = _clock(sequence, indices, options)
-    remarks += found
+    remarks = []
+    if others and options.people == LARGEST:
+        remarks.append(f"{others} other faces in the file, the one seen most is used")
+    clock, start = _clock(sequence, sequence.frame_index - first, length, options)
+    remarks += dict.fromkeys(note for _, notes in read.values() for note in notes)
     if sequence.times is None and length > 1:
         remarks.append(f"{options.fps:g} frames a second assumed (--fps)")
     return Source(
@@ -161,12 +167,25 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
         announced=length,
         steady=clock.steady,
         remarks=lambda: remarks,
+        numbers=lambda: {number: number for number in read},
     )
 
 
-def _clock(sequence, indices, options: Options) -> tuple[Clock, float]:
-    """The clock of landmarks whose frames `indices` [T] count from 0, and its start, seconds."""
-    length, fps = int(indices.max()) + 1, sequence.fps or options.fps
+def _given(sequence, first: int) -> Iterator[tuple[int, Face]]:
+    """Frames that show the person of a sequence, counted from the frame `first`, and the face."""
+    for place in np.flatnonzero(sequence.detected):
+        fit = math.nan if sequence.confidence is None else float(sequence.confidence[place])
+        yield int(sequence.frame_index[place]) - first, Face(sequence.landmarks[place], fit=fit)
+
+
+def _clock(sequence, indices, length: int, options: Options) -> tuple[Clock, float]:
+    """The clock of `length` frames and its start, seconds.
+
+    Args:
+      sequence: landmarks of T frames, stamped or at a rate.
+      indices: `[T]` number of each, counted from 0.
+    """
+    fps = sequence.fps or options.fps
     first = max(0, int(sequence.frame_index.min()) - 1)  # OpenFace counts from 1
     times = sequence.times
     if times is not None and length > 1 and (np.diff(times) > 0).all():
@@ -178,7 +197,8 @@ def _clock(sequence, indices, options: Options) -> tuple[Clock, float]:
 
 
 def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> Source:
-    from fer_jax.faces.tracker import FLEETING, follow
+    from fer_jax.faces.people import lasting, person_numbers
+    from fer_jax.faces.tracker import follow
     from fer_jax.faces.video import open_frames
 
     followed = follow(path, model_path=options.landmark_model)
@@ -194,7 +214,7 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
             del faces
 
     def remarks() -> list[str]:
-        faces_seen = sum(count >= min(FLEETING, frames.read) for count in seen.values())
+        faces_seen = len(lasting(seen, frames.read))
         still = path.is_file() and frames.read == 1
         noticed = {
             frames.notes(): bool(frames.notes()),
@@ -215,6 +235,7 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
         width=frames.size[0],
         announced=frames.announced,
         remarks=remarks,
+        numbers=lambda: person_numbers(seen, frames.read),
     )
 
 

@@ -36,7 +36,7 @@ class Face(NamedTuple):
       landmarks: `[68, 2]`, pixels of the frame.
       crop: `[S, S, 3]` uint8 RGB, None for landmark models.
       crop_landmarks: `[68, 2]`, pixels of the crop.
-      fit: score of the detector at the landmarks, NaN if they were given.
+      fit: score of the detector at the landmarks, 0..1 of OpenFace; NaN if they were given.
       sharpness: see `quality.sharpness`, NaN without a picture.
     """
 
@@ -93,6 +93,7 @@ class Source:
       announced: number of frames according to the file; 0: unknown.
       steady: whether the frame rate is constant.
       remarks: returns notes on the clip, after it has been read.
+      numbers: the same for the number of the person of each track; None: as they come.
     """
 
     path: str
@@ -103,6 +104,7 @@ class Source:
     announced: int
     steady: bool = True
     remarks: Callable[[], list[str]] = list
+    numbers: Callable[[], dict[int, int]] | None = None
 
 
 def at_rate(stream: Iterable[Faces], fps: float, first: int = 0) -> Iterator[Frame]:
@@ -233,13 +235,9 @@ def predict_source(
     rows, tracks = [], []
     clip = os.fsencode(source.path).decode("utf-8", "backslashreplace")  # tables take UTF-8 only
     frames = _watched(source.frames, advance, spool)
+    fps = source.fps if source.steady else 0.0
     for row, track in predict_windows(
-        predictor,
-        frames,
-        options,
-        fps=source.fps if source.steady else 0.0,
-        width=source.width,
-        before_window=before_window,
+        predictor, frames, options, fps=fps, width=source.width, before_window=before_window
     ):
         rows.append({"clip": clip} | row)
         tracks.append(track)
@@ -249,6 +247,8 @@ def predict_source(
         raise ClipProblem("no face in it")
     table = pd.DataFrame(rows, columns=columns(predictor.classes, predictor.task))
     table.attrs["faces"] = tracks
+    if source.numbers is not None:
+        table["person"] = [source.numbers().get(track, 0) for track in tracks]
     return table
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.faces.openface import read_openface
+from fer_jax.faces.openface import Recording, read_openface
 from fer_jax.faces.sequence import ClipError
 
 POINTS = [f"x_{k}" for k in range(68)] + [f"y_{k}" for k in range(68)]
@@ -343,6 +343,40 @@ def test_faces_seconds_apart_do_not_jump(tmp_path):
     points[2:, :, 0] += 300
     columns = columns_of(points, frame=range(5), timestamp=[0, 0.5, 1, 1.5, 2])
     assert read_openface(write(tmp_path / "a.csv", columns))[0].detected.all()
+
+
+@pytest.mark.parametrize(
+    ("ids", "frames", "offset", "rows"),
+    [
+        ([0] * 4, [1, 2, 3, 4], [0] * 4, {1: [1, 1, 1, 1]}),
+        ([5, 2] * 4, [1, 1, 2, 2, 3, 3, 4, 4], [0, 300] * 4, {1: [1] * 4, 2: [1] * 4}),
+        # 7 goes on where 5 was lost; 2 is there all the time and seen in most frames
+        ([5, 2, 2, 7, 2, 7, 2], [1, 1, 2, 3, 3, 4, 4], [0, 300, 300, 0, 300, 0, 300],
+         {1: [1, 0, 1, 1], 2: [1] * 4}),
+        # a blink in the first frame has no number before people
+        ([9, 5, 5, 5, 5], [1, 1, 2, 3, 4], [300, 0, 0, 0, 0], {1: [1] * 4, 2: [1, 0, 0, 0]}),
+    ],
+)  # fmt: skip
+def test_every_person_has_rows_for_all_frames(tmp_path, ids, frames, offset, rows):
+    path = write(tmp_path / "a.csv", {"frame": frames, **people(ids, offset)})
+    recording = Recording(path)
+    read = {number: recording.sequence(number)[0] for number in recording.people}
+    assert {n: one.detected.tolist() for n, one in read.items()} == {
+        n: [bool(seen) for seen in wanted] for n, wanted in rows.items()
+    }
+    assert all(one.frame_index.tolist() == sorted(set(frames)) for one in read.values())
+    main, others, _ = read_openface(path)
+    np.testing.assert_array_equal(main.landmarks, read[recording.main].landmarks)
+    assert others == len(rows) - 1
+
+
+def test_confidence_belongs_to_the_face(tmp_path):
+    shown = {"frame": [1, 1, 2, 2], "confidence": [0.9, 0.6, 0.8, 0.1], "success": [1, 1, 1, 0]}
+    recording = Recording(write(tmp_path / "a.csv", shown | people([0, 1] * 2, [0, 300] * 2)))
+    one, other = (recording.sequence(number)[0].confidence for number in (1, 2))
+    np.testing.assert_array_equal(one, [0.9, 0.8])
+    np.testing.assert_array_equal(other, [0.6, np.nan])
+    assert read_openface(write(tmp_path / "b.csv", face(3)))[0].confidence is None
 
 
 @pytest.mark.parametrize(

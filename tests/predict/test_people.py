@@ -13,6 +13,7 @@ from fer_jax.predict.options import Options
 from fer_jax.predict.people import BOX, COLUMNS
 from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import make_clip, render, write_video
+from tests.official_trees import write_openface
 from tests.predict.test_windows import CLASSES, face, fake_predictor, predict
 
 EVERYONE = Options(mc_samples=12, stride=1.0, people="all")
@@ -118,6 +119,43 @@ def test_unsure_row_says_so():
 def test_wrong_choice_of_people_is_refused():
     with pytest.raises(ValueError, match="people is 'both': give 'largest' or 'all'"):
         api.predict_frames(fake_predictor(), [], people="both")
+
+
+def two_people(path, frames=20):
+    """Writes people at 300 and 500 pixels, the second in most frames; 7 goes on where 5 was lost.
+
+    One more number is seen in the first frame only.
+    """
+    number = np.arange(frames)
+    first = pd.DataFrame({"frame": number, "face_id": np.where(number < 8, 5, 7), "x": 300.0})
+    first = first[(number >= 2) & (number < 18)]
+    second = pd.DataFrame({"frame": number, "face_id": 2, "x": 500.0})
+    blink = pd.DataFrame({"frame": [0], "face_id": [9], "x": [100.0]})
+    rows = pd.concat([blink, first, second]).sort_values("frame", kind="stable")
+    points = [MEAN_FACE * 40 + [x, 240] for x in rows["x"]]
+    return write_openface(
+        path, points, frame=rows["frame"] + 1, face_id=rows["face_id"],
+        timestamp=rows["frame"] / 10, confidence=np.where(rows["x"] > 400, 0.9, 0.7),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("people", ["largest", "all"])
+def test_people_of_a_landmark_file_have_numbers(predictor, tmp_path, people):
+    said = []
+    table = api.predict_clips(
+        predictor, two_people(tmp_path / "a.csv"), stride=1.0, people=people, say=said.append
+    )
+    second = table[table["person"] == 1]  # begins in the first frame
+    assert second["start"].tolist() == [0.0, 1.0] and (second["box_left"] > 400).all()
+    assert (second["fit"] == 0.9).all() and (second["face_share"] == 1).all()
+    first = table[table["person"] == 2]
+    if people == "largest":
+        assert first.empty and any("2 other faces in the file" in line for line in said)
+        return
+    assert first["face_share"].tolist() == [0.8, 0.8] and (first["box_left"] < 400).all()
+    assert (first["fit"] == 0.7).all() and len(table) == 4
+    assert not any("other faces" in line for line in said)
+    assert any("face_id 5, 7 taken for one person" in line for line in said)
 
 
 @pytest.fixture(scope="module")

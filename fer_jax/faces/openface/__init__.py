@@ -6,10 +6,12 @@ import pathlib
 
 import numpy as np
 
-from fer_jax.faces.openface import people, stamps
+from fer_jax.faces.openface import stamps
 from fer_jax.faces.openface.jumps import split_at_jumps
+from fer_jax.faces.openface.people import everyone
 from fer_jax.faces.openface.pixels import check_pixels
 from fer_jax.faces.openface.table import Table, read_table
+from fer_jax.faces.people import lasting, person_numbers
 from fer_jax.faces.sequence import ClipError, Sequence
 
 _FARTHEST = 100_000  # pixels; larger coordinates are outside any frame
@@ -17,46 +19,108 @@ _CONFIDENT = 0.5  # OpenFace writes 0 for failed frames; used if `success` is ab
 
 
 def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, int, list[str]]:
-    """Reads the landmarks of the person who occurs in most frames, sorted by frame.
+    """Reads the landmarks of the person who occurs in most frames, see `Recording`.
 
-    A frame that shows other people only stays, as one without a face. Rows are sorted by the
-    column `frame`, or by `timestamp` where there is none.
+    Args:
+      path, fps, frame_size: see `Recording`.
+
+    Returns:
+      The sequence, the number of other people in the file, and notes on what is odd in it.
+
+    Raises:
+      ClipError: see `Recording`.
+    """
+    recording = Recording(path, fps, frame_size)
+    sequence, notes = recording.sequence(recording.main)
+    return sequence, len(recording.people) - 1, notes
+
+
+class Recording:
+    """The people in an OpenFace CSV.
+
+    Attributes:
+      people: number -> rows of each person. Numbers are 1, 2, ... in the order in which people
+        first appear, see `person_numbers`.
+      main: number of the person who occurs in most frames.
 
     Args:
       path: the CSV; other columns are ignored.
       fps: frames per second, used if the file has no timestamps.
       frame_size: width and height of the video, pixels; not in the file.
 
-    Returns:
-      The sequence, the number of other people in the file, and notes on what is odd in it: rows out
-      of order, doubled frames, gaps, stamps in milliseconds, a person with several numbers.
-
     Raises:
-      ClipError: the file is missing, empty or not a CSV, lacks a landmark column, has impossible
-        frame numbers or stamps, or two different rows for one frame.
+      ClipError: the file is missing, empty or not a CSV, lacks a landmark column, or has impossible
+        frame numbers.
     """
-    table = read_table(pathlib.Path(path))
-    points = table.points.reshape(-1, 2, 68).transpose(0, 2, 1)
-    numbers, stamped = _frame_numbers(table), table.columns.get("timestamp")
-    detected, found = _detected(table)
-    notes = [*table.notes, *found]
-    key = numbers if numbers is not None else stamped
-    ids, jumped = split_at_jumps(table.columns.get("face_id"), key, stamped, points, detected)
-    mine, others, joined = people.main_person(ids, key, points, detected)
-    notes += jumped + joined
-    if key is None:
-        order = np.flatnonzero(mine)
-    else:
-        order, found = _order(key, points, detected, mine, stamped, numbers is not None)
-        notes += found
-    points, detected = points[order], (detected & mine)[order]
-    numbers = np.arange(len(order)) if numbers is None else numbers[order].astype(np.int64)
-    times, rate, found = stamps.seconds(None if stamped is None else stamped[order], numbers)
-    notes += check_pixels(points[detected], frame_size)
-    landmarks = np.where(detected[:, None, None], points, 0).astype(np.float32)
-    numbers = numbers.astype(np.int32)
-    sequence = Sequence(landmarks, detected, numbers, rate or fps, tuple(frame_size), times=times)
-    return sequence, others, [*notes, *stamps.missing_frames(numbers), *found]
+
+    def __init__(self, path, fps: float = 0.0, frame_size=(0, 0)):
+        table = read_table(pathlib.Path(path))
+        self._table, self._fps, self._size = table, fps, tuple(frame_size)
+        self._points = table.points.reshape(-1, 2, 68).transpose(0, 2, 1)
+        self._numbers, self._stamped = _frame_numbers(table), table.columns.get("timestamp")
+        self._detected, unread = _detected(table)
+        self._key = key = self._numbers if self._numbers is not None else self._stamped
+        ids, jumped = split_at_jumps(
+            table.columns.get("face_id"), key, self._stamped, self._points, self._detected
+        )
+        self._notes = [*table.notes, *unread, *jumped]
+        found = everyone(ids, key, self._points, self._detected)
+        self._frames = len(self._points) if self._key is None else len(np.unique(self._key))
+        numbers = person_numbers({i: person.faces for i, person in enumerate(found)}, self._frames)
+        self.people = {number: found[index] for index, number in numbers.items()}
+        self.main = numbers[int(np.argmax([person.faces for person in found]))]
+
+    def lasting(self) -> list[int]:
+        """Returns the numbers of those who are seen long enough to count as people."""
+        return lasting({n: person.faces for n, person in self.people.items()}, self._frames)
+
+    def faces(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns numbers of the frames that show a person, `[F]`, and landmarks, `[F, 68, 2]`.
+
+        In a file without frame numbers these are the numbers of its rows, from 0.
+        """
+        rows = np.flatnonzero(self._detected & self.people[number].rows)
+        return (rows if self._numbers is None else self._numbers[rows]), self._points[rows]
+
+    def sequence(self, number: int) -> tuple[Sequence, list[str]]:
+        """Returns the landmarks of a person, sorted by frame, and notes on what is odd in the file.
+
+        A frame that shows other people only stays, as one without a face. Rows are sorted by the
+        column `frame`, or by `timestamp` where there is none. Notes tell of rows out of order,
+        doubled frames, gaps, stamps in milliseconds, a person with several numbers.
+
+        Raises:
+          ClipError: impossible stamps, landmarks that are no pixels, or two different rows of the
+            person for one frame.
+        """
+        person, numbers, stamped = self.people[number], self._numbers, self._stamped
+        mine, notes = person.rows, [*self._notes, *filter(None, [person.note])]
+        if self._key is None:
+            order = np.flatnonzero(mine)
+        else:
+            order, found = _order(
+                self._key, self._points, self._detected, mine, stamped, numbers is not None
+            )
+            notes += found
+        points, detected = self._points[order], (self._detected & mine)[order]
+        numbers = np.arange(len(order)) if numbers is None else numbers[order].astype(np.int64)
+        times, rate, found = stamps.seconds(None if stamped is None else stamped[order], numbers)
+        notes += check_pixels(points[detected], self._size)
+        numbers = numbers.astype(np.int32)
+        sequence = Sequence(
+            landmarks=np.where(detected[:, None, None], points, 0).astype(np.float32),
+            detected=detected,
+            frame_index=numbers,
+            fps=rate or self._fps,
+            frame_size=self._size,
+            times=times,
+            confidence=self._confidence(order, detected),
+        )
+        return sequence, [*notes, *stamps.missing_frames(numbers), *found]
+
+    def _confidence(self, order: np.ndarray, detected: np.ndarray) -> np.ndarray | None:
+        column = self._table.columns.get("confidence")
+        return None if column is None else np.where(detected, column[order], np.nan)
 
 
 def _detected(table: Table) -> tuple[np.ndarray, list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 _MOVED = 0.5  # farthest from one row to the next, face widths
@@ -10,8 +12,22 @@ _AWAY = 90  # frames without a face after which the next face may be another per
 _AWAY_SECONDS = 3.0  # the same without frame numbers
 
 
-def main_person(face_ids, key, points, detected) -> tuple[np.ndarray, int, list[str]]:
-    """Chooses the person who is seen in most frames.
+class Person(NamedTuple):
+    """Rows of one person.
+
+    Attributes:
+      rows: `[N]` bool.
+      faces: number of frames that show the person.
+      note: why several numbers are one person; empty if they are not.
+    """
+
+    rows: np.ndarray
+    faces: int
+    note: str = ""
+
+
+def everyone(face_ids, key, points, detected) -> list[Person]:
+    """Finds the people in the rows of a file, in the order in which they first appear.
 
     Numbers that are never seen in the same frame, and whose faces follow each other in place and
     size, are one person: the number changes where tracking was lost.
@@ -21,30 +37,29 @@ def main_person(face_ids, key, points, detected) -> tuple[np.ndarray, int, list[
       key: `[N]` frame numbers or stamps, None without either.
       points: `[N, 68, 2]`, pixels.
       detected: `[N]` bool.
-
-    Returns:
-      The person's rows, `[N]` bool; the number of other people; notes.
     """
-    everyone = np.ones(len(detected), bool)
+    alone = [Person(np.ones(len(detected), bool), int(detected.sum()))]
     if face_ids is None:
-        return everyone, 0, []
+        return alone
     ids = np.where(np.isnan(face_ids), -1, face_ids)
     seen = list(dict.fromkeys(ids[detected]))
     if len(seen) < 2:
-        return everyone, 0, []
+        return alone
     groups = [[number] for number in seen]
     if key is not None:
         placed = detected & ~np.isnan(key)
         seen = [number for number in seen if (ids[placed] == number).any()]
         away = _AWAY if (key[placed] % 1 == 0).all() else _AWAY_SECONDS
         groups = _joined(seen, ids, key, points, placed, away)
-    counts = [int((detected & np.isin(ids, group)).sum()) for group in groups]
-    main = groups[int(np.argmax(counts))]
-    notes = []
-    if len(main) > 1:
-        listed = ", ".join(f"{number:g}" for number in main)
-        notes.append(f"face_id {listed} taken for one person, as they follow each other in place")
-    return np.isin(ids, main), len(groups) - 1, notes
+    return [_person(group, ids, detected) for group in groups] or alone
+
+
+def _person(group: list, ids, detected) -> Person:
+    rows, note = np.isin(ids, group), ""
+    if len(group) > 1:
+        listed = ", ".join(f"{number:g}" for number in group)
+        note = f"face_id {listed} taken for one person, as they follow each other in place"
+    return Person(rows, int((detected & rows).sum()), note)
 
 
 def _joined(seen: list, ids, key, points, detected, away: float) -> list[list]:
