@@ -61,6 +61,9 @@ class Clip:
       note: an observation made while listing that is no reason to drop the clip.
       codes: action units of the frames, if they are not in the source itself.
       votes: how many raters chose each emotion, in the order of the dataset's `VOTES`, or None.
+      person: number of the person in the source, see `faces.people`; 0: the one whose face is
+        largest.
+      alone: whether to drop the clip if its source shows several people and `person` names none.
     """
 
     clip_id: str
@@ -74,3 +77,5 @@ class Clip:
     note: str = ""
     codes: Codes | None = None
     votes: tuple[float, ...] | None = None
+    person: int = 0
+    alone: bool = False

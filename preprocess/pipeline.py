@@ -29,7 +29,7 @@ from fer_jax.storage import open_regular, sha256
 
 from . import PREPROCESS_VERSION
 from .clip import Clip
-from .read import is_face, read_clip
+from .read import Reader, is_face
 
 _FAILED = "failed"  # not cached: the next run may succeed
 _FARTHEST = 100_000  # pixels
@@ -52,6 +52,9 @@ class Outcome:
       crop_side: median side of the squares cut out, source pixels; 0 without crops.
       crop_bytes: total size of the JPEG files.
       reused: whether an earlier run finished it.
+      person: number of the person kept, see `faces.people`; 0 where faces need not be searched.
+      people: of all people seen the number (`person`), number of frames that show the face, first
+        and last of them, and median box (left, top, right, bottom; pixels).
     """
 
     reason: str = ""
@@ -64,12 +67,15 @@ class Outcome:
     crop_side: float = 0.0
     crop_bytes: int = 0
     reused: bool = False
+    person: int = 0
+    people: list[dict] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    clip: Clip
-    file: pathlib.Path
+    """Clips of one source, by position, and the files that take them."""
+
+    clips: dict[int, tuple[Clip, pathlib.Path]]
     model_path: pathlib.Path | None
     crop_size: int
 
@@ -89,9 +95,11 @@ def cache_file(clip: Clip, cache: pathlib.Path, model: str, crop_size: int = 0) 
         identity.append(repr(source))
         if isinstance(path := getattr(source, "path", None), pathlib.Path):
             identity.append(_state(path))
-    # Added only if present, so that clips cached without crops or codes keep their names.
+    # Added only if present, so that clips cached without them keep their names.
     if crop_size:
         identity.append(["crops", crop_size])
+    identity += [["person", clip.person]] if clip.person else []
+    identity += ["alone"] if clip.alone else []
     if clip.codes:
         identity += [clip.codes.units, clip.codes.path and _state(clip.codes.path)]
     return cache / f"{sha256([repr(identity).encode()])[:24]}.npz"
@@ -127,13 +135,13 @@ def read_all(
     """
     cache.mkdir(parents=True, exist_ok=True)
     model = repr(_state(pathlib.Path(model_path))[:2]) if model_path else ""
-    jobs: dict[int, _Job] = {}
+    jobs: dict[object, _Job] = {}
     for position, clip in enumerate(clips):
         try:
             if clip.problem:
                 raise clip.problem
             if is_face(clip):
-                yield position, _read(clip, None, crop_size)[0], None
+                yield position, _read(Reader(None, crop_size), clip)[0], None
                 continue
             file = cache_file(clip, cache, model, crop_size)
         except ClipError as error:
@@ -143,9 +151,12 @@ def read_all(
         if finished:
             yield position, dataclasses.replace(finished, reused=True), file
         else:
-            jobs[position] = _Job(clip, file, model_path, crop_size)
-    for position, outcome in _in_processes(jobs, workers):
-        yield position, outcome, jobs[position].file
+            source = clip.source.resolve() if clip.person else position  # one decoding for all
+            job = jobs.setdefault(source, _Job({}, model_path, crop_size))
+            job.clips[position] = clip, file
+    for job, outcomes in _in_processes(list(jobs.values()), workers):
+        for (position, (_, file)), outcome in zip(job.clips.items(), outcomes, strict=True):
+            yield position, outcome, file
 
 
 def load_outcome(file: pathlib.Path) -> Outcome | None:
@@ -188,16 +199,19 @@ def _save(file: pathlib.Path, outcome: Outcome, sequence: Sequence | None) -> No
         raise OSError(error.errno, error.strerror, str(file.parent)) from None
 
 
-def _read_job(job: _Job) -> Outcome:
-    outcome, sequence = _read(job.clip, job.model_path, job.crop_size)
-    if outcome.reason != _FAILED:
-        _save(job.file, outcome, sequence)
-    return outcome
+def _read_job(job: _Job) -> list[Outcome]:
+    reader, outcomes = Reader(job.model_path, job.crop_size), []
+    for clip, file in job.clips.values():
+        outcome, sequence = _read(reader, clip)
+        if outcome.reason != _FAILED:
+            _save(file, outcome, sequence)
+        outcomes.append(outcome)
+    return outcomes
 
 
-def _read(clip: Clip, model_path, crop_size: int) -> tuple[Outcome, Sequence | None]:
+def _read(reader: Reader, clip: Clip) -> tuple[Outcome, Sequence | None]:
     try:
-        sequence, notes = read_clip(clip, model_path, crop_size)
+        sequence, notes = reader.read(clip)
         _check_landmarks(sequence)
     except ClipError as error:
         return Outcome(error.reason, error.detail), None
@@ -222,36 +236,37 @@ def _check_landmarks(sequence: Sequence) -> None:
         )
 
 
-def _in_processes(jobs: dict[int, _Job], workers: int) -> Iterator[tuple[int, Outcome]]:
+def _in_processes(jobs: list[_Job], workers: int) -> Iterator[tuple[_Job, list[Outcome]]]:
     """Reads clips in worker processes; drops a clip that kills its worker."""
     if not _can_start_workers():
-        yield from ((position, _read_job(job)) for position, job in jobs.items())
+        yield from ((job, _read_job(job)) for job in jobs)
         return
     waiting = collections.deque(jobs)
     while waiting:
-        running: dict[futures.Future, int] = {}
+        running: dict[futures.Future, _Job] = {}
         try:
             with _pool(min(workers, len(waiting))) as pool:
                 while waiting or running:
                     while waiting and len(running) < 2 * workers:
-                        running[_submit(pool, jobs[waiting[0]])] = waiting[0]
+                        running[_submit(pool, waiting[0])] = waiting[0]
                         waiting.popleft()
                     done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
                     for future in done:
-                        outcome = future.result()
-                        yield running.pop(future), outcome
+                        outcomes = future.result()
+                        yield running.pop(future), outcomes
         except BrokenProcessPool:
-            for position in running.values():
-                yield position, _alone(jobs[position])
+            for job in running.values():
+                yield job, _alone(job)
 
 
-def _alone(job: _Job) -> Outcome:
-    """Reads a clip that may have killed its worker, alone in a new process."""
+def _alone(job: _Job) -> list[Outcome]:
+    """Reads clips that may have killed their worker, alone in a new process."""
     try:
         with _pool(1) as pool:
             return _submit(pool, job).result()
     except BrokenProcessPool:
-        return Outcome("crashed", "reading it killed the process (out of memory, or a decoder bug)")
+        why = "reading it killed the process (out of memory, or a decoder bug)"
+        return [Outcome("crashed", why)] * len(job.clips)
 
 
 @contextlib.contextmanager

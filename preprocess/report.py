@@ -33,9 +33,10 @@ def make_report(
 
     Returns:
       `request`, `preprocess_version`, `counts` (clips seen, kept, dropped, read now, reused from
-      an earlier run), `dropped` (reason -> clips), `classes` and `splits` (clips kept in each),
-      `subjects` (kept), `notes` on the whole dataset, and `clips`: one row per clip with its
-      outcome (`crop_side` and `crop_bytes` only with crops).
+      an earlier run), `tracks` of the clips kept (people found in their files, used as clips, and
+      files that show several people), `dropped` (reason -> clips), `classes` and `splits` (clips
+      kept in each), `subjects` (kept), `notes` on the whole dataset, and `clips`: one row per clip
+      with its outcome (`crop_side` and `crop_bytes` only with crops).
     """
     kept = [clip for clip, outcome in zip(clips, outcomes, strict=True) if not outcome.reason]
     reused = sum(outcome.reused for outcome in outcomes)
@@ -50,18 +51,44 @@ def make_report(
             "read": len(clips) - reused,
             "reused": reused,
         },
+        "tracks": _tracks(clips, outcomes),
         "dropped": dict(collections.Counter(o.reason for o in outcomes if o.reason)),
         "classes": {name: labels[name] for name in classes},
         "splits": dict(collections.Counter(clip.split for clip in kept)),
         "subjects": len({clip.subject for clip in kept}),
         "notes": _lost_classes(clips, labels, classes)
         + _notes(kept, own_notes)
-        + _enlarged(outcomes, request.get("crop_size", 0)),
+        + _enlarged(outcomes, request.get("crop_size", 0))
+        + _unnamed(clips, outcomes, "people" in request.get("options", {})),
         "clips": [
             _row(clip, outcome, bool(request.get("crop_size")))
             for clip, outcome in zip(clips, outcomes, strict=True)
         ],
     }
+
+
+def _tracks(clips: list[Clip], outcomes: list[Outcome]) -> dict[str, int]:
+    found: dict[object, int] = {}
+    used = 0
+    for position, (clip, outcome) in enumerate(zip(clips, outcomes, strict=True)):
+        if not outcome.reason:
+            used += 1
+            source = clip.source.resolve() if clip.person else position
+            found[source] = 1 + outcome.other_faces
+    several = sum(count > 1 for count in found.values())
+    return {"found": sum(found.values()), "used": used, "files_with_several": several}
+
+
+def _unnamed(clips: list[Clip], outcomes: list[Outcome], can_be_named: bool) -> list[str]:
+    """Notes clips of several people of whom nobody is named, if a column could name one."""
+    pairs = zip(clips, outcomes, strict=True)
+    count = sum(o.other_faces > 0 and not o.reason and not c.person for c, o in pairs)
+    if not count or not can_be_named:
+        return []
+    return [
+        f"{_clips(count)} of several people: the largest face is used; to choose, or to use more "
+        "than one, number them in a column person (report.json lists the people of every clip)"
+    ]
 
 
 def _lost_classes(clips: list[Clip], kept: dict[str, int], classes) -> list[str]:
@@ -162,6 +189,16 @@ def print_summary(console: Console, report: dict) -> None:
     table.add_row("frames", f"{frames}, a face in {detected} ({detected / max(frames, 1):.1%})")
     if rows and (crop_size := report["request"].get("crop_size")):
         table.add_row("crops", _crops(rows, crop_size))
+    tracks = report["tracks"]
+    if tracks["files_with_several"]:
+        several = (
+            "1 file"
+            if tracks["files_with_several"] == 1
+            else f"{tracks['files_with_several']} files"
+        )
+        table.add_row(
+            "tracks", f"{tracks['found']} found, {tracks['used']} used; several in {several}"
+        )
     for what, key in (("turned upright", "rotation"), ("with other faces", "other_faces")):
         if count := sum(bool(row[key]) for row in rows):
             table.add_row(what, _clips(count))

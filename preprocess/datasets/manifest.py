@@ -4,13 +4,16 @@ A path is relative to the CSV and names a video, a folder of frames, a still ima
 CSV. Optional columns: split (train, validation or test; val and dev mean validation), fps (for
 folders of frames), width and height (of the video behind an OpenFace CSV), action_units (a CSV
 with the first line frame,AU01,AU02,... and values 0 to 1, also relative to the manifest; clips may
-code different units).
+code different units), person (the number of the person that the row is about: 1, 2, ... as in
+report.json and in the table of `fer-jax predict --people all`; a file of several people may have
+a row for each).
 --crops needs pictures; --render draws them for an OpenFace CSV.
 A value that contains a comma needs quotes.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import csv
 import dataclasses
@@ -21,7 +24,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax.faces.openface import read_openface
 from fer_jax.faces.sequence import LEAST_FPS, MOST_FPS, ClipError, Sequence
 from fer_jax.faces.video import Frames, FrameSource
 from fer_jax.storage import open_text, sha256
@@ -29,9 +31,10 @@ from fer_jax.synthetic.clips import FRAME_SIZE, fit_to_frame, make_identity, ren
 
 from ..annotations import base_rates, coded_units, read_codes
 from ..clip import Clip, Codes, SourceError, UsageError
+from ..read import read_landmarks
 
 REQUIRED = ("path", "subject", "label")
-OPTIONAL = ("split", "fps", "width", "height", "action_units")
+OPTIONAL = ("split", "fps", "width", "height", "action_units", "person")
 _SPLITS = {name: name for name in ("train", "validation", "test")}
 _SPLITS |= {"": "train", "val": "validation", "dev": "validation"}
 _REST = "cells without a column"
@@ -45,19 +48,24 @@ class DrawnPerson(FrameSource):
       path: the CSV.
       subject: the person, who looks the same in all clips.
       fps: frames per second, used if the CSV has no timestamps.
+      person, alone: see `Clip`; a clip with them has another name in caches.
     """
 
     path: pathlib.Path = dataclasses.field(repr=False)  # caches must not depend on the folder
     subject: str
     fps: float = 0.0
+    person: int = dataclasses.field(default=0, repr=False)
+    alone: bool = dataclasses.field(default=False, repr=False)
 
     def frames(self) -> Frames:
         """Opens the video.
 
         Raises:
-          ClipError: the CSV cannot be read, or there is no face in it.
+          ClipError: the CSV cannot be read, or there is no face in it, or not the person.
         """
-        sequence, _, _ = read_openface(self.path, self.fps)
+        clip = Clip("", self.subject, "", self.path, fps=self.fps)
+        clip = dataclasses.replace(clip, person=self.person, alone=self.alone)
+        sequence, _ = read_landmarks(clip, self.path)
         length = len(sequence.detected)
         if not sequence.detected.any():
             raise ClipError("no face", f"none in {length} frames")
@@ -87,6 +95,20 @@ def add_options(parser) -> None:
         help="draw the OpenFace CSVs as video and detect the landmarks in it; videos and images "
         "are read as they are",
     )
+    parser.add_argument(
+        "--people",
+        type=_people,
+        default="largest",
+        metavar="{largest,all}",
+        help="rows without a number in the column person are about the largest face (default), or "
+        "are dropped where the file shows several people",
+    )
+
+
+def _people(text: str) -> str:
+    if text not in ("largest", "all"):
+        raise argparse.ArgumentTypeError(f"{text} is neither largest nor all")
+    return "" if text == "largest" else text  # what is off is no part of a request
 
 
 def clips(source, options) -> Iterator[Clip]:
@@ -94,11 +116,12 @@ def clips(source, options) -> Iterator[Clip]:
     if source is None:
         raise UsageError("--source is missing: name a CSV with the columns path, subject, label")
     source = pathlib.Path(source)
-    seen: set[pathlib.Path] = set()
+    seen: dict[pathlib.Path, set[int]] = {}
     listed = []
     for line, row in _rows(source):
         try:
             clip = _clip(source.parent, row, seen)
+            clip = dataclasses.replace(clip, alone=bool(options.people) and not clip.person)
         except ClipError as problem:
             path, subject, label = (_printable(row[name]) for name in REQUIRED)
             clip = Clip(f"line {line}: {path}", subject, label, None, problem=problem)
@@ -162,7 +185,7 @@ def _check_names(source: pathlib.Path, names: list[str]) -> None:
         )
 
 
-def _clip(folder: pathlib.Path, row: dict[str, str], seen: set) -> Clip:
+def _clip(folder: pathlib.Path, row: dict[str, str], seen: dict[pathlib.Path, set[int]]) -> Clip:
     if not _is_utf8("".join(row.values())):
         raise ClipError("not in UTF-8", "the row has bytes that are no UTF-8: save the CSV as such")
     if row[_REST]:  # an unquoted comma shifts all later cells
@@ -176,9 +199,8 @@ def _clip(folder: pathlib.Path, row: dict[str, str], seen: set) -> Clip:
             )
     path = folder / row["path"]
     resolved = _resolved(path, f"there is none in {folder}")
-    if resolved in seen:
-        raise ClipError("duplicate path", "a line above lists the same file")
-    seen.add(resolved)
+    person = _person(row["person"])
+    _check_doubles(seen.setdefault(resolved, set()), person)
     split = _SPLITS.get(row["split"].lower())
     if split is None:
         raise ClipError(
@@ -191,7 +213,37 @@ def _clip(folder: pathlib.Path, row: dict[str, str], seen: set) -> Clip:
         raise ClipError("impossible fps", f"{row['fps']} frames a second: at most {MOST_FPS:g}")
     label = " ".join(row["label"].split())  # class names are stored one a line
     codes = _codes(folder, row["action_units"]) if row["action_units"] else None
-    return Clip(row["path"], row["subject"], label, path, split, fps, size, codes=codes)
+    name = f"{row['path']} (person {person})" if person else row["path"]
+    clip = Clip(name, row["subject"], label, path, split, fps, size, codes=codes, person=person)
+    seen[resolved].add(person)
+    return clip
+
+
+def _person(cell: str) -> int:
+    """Number of the person of a row, 0 without one."""
+    try:
+        number = float(cell or 0)  # spreadsheets write 2.0
+    except ValueError:
+        number = -1.0
+    if number % 1 or not (0 < number < 1000 or not cell):
+        raise ClipError(
+            "impossible person",
+            f"{_printable(cell)!r} is no number of a person: give 1, 2, ... (report.json lists the "
+            "people of every file), or rename the column",
+        )
+    return int(number)
+
+
+def _check_doubles(listed: set[int], person: int) -> None:
+    """Refuses a row for a person who has one already; `listed` are those of the same file."""
+    if person and person in listed:
+        raise ClipError("duplicate path", f"a line above lists person {person} of the same file")
+    if listed and (not person or 0 in listed):
+        raise ClipError(
+            "duplicate path",
+            "a line above lists the same file; if it shows several people, every row needs a "
+            "number in the column person",
+        )
 
 
 def _resolved(path: pathlib.Path, missing: str) -> pathlib.Path:
@@ -239,7 +291,8 @@ def _with_units(clip: Clip, units: tuple[str, ...]) -> Clip:
 def _drawn(clip: Clip) -> Clip:
     if clip.problem or clip.source.suffix.lower() != ".csv":
         return clip
-    return dataclasses.replace(clip, source=DrawnPerson(clip.source, clip.subject, clip.fps))
+    drawn = DrawnPerson(clip.source, clip.subject, clip.fps, clip.person, clip.alone)
+    return dataclasses.replace(clip, source=drawn, person=0)  # nobody else is drawn
 
 
 def _number(row: dict[str, str], column: str) -> float:

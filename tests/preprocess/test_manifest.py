@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fer_jax.faces.labels import PREDICTION_COLUMNS
+from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.faces.sequence import ClipError
 from fer_jax.predict.windows import columns
 from fer_jax.synthetic.clips import make_clip
@@ -17,10 +18,12 @@ from preprocess.__main__ import main
 from preprocess.clip import Clip, SourceError
 from preprocess.datasets import manifest
 from preprocess.datasets.manifest import DrawnPerson
+from preprocess.pipeline import cache_file
 from preprocess.read import read_clip
 from preprocess.report import named
+from preprocess.store import read_report
 from tests.conftest import ROOT
-from tests.official_trees import options_of, write_openface
+from tests.official_trees import examples, options_of, write_openface
 
 
 def listed(tmp_path, text: str, encoding="utf-8", **chosen):
@@ -203,6 +206,71 @@ def test_row_that_is_no_utf8_is_dropped_alone(tmp_path, column):
     good, bad = manifest.clips(tmp_path / "manifest.csv", options_of(manifest))
     assert good.problem is None and bad.problem.reason == "not in UTF-8"
     assert bad.clip_id.startswith("line 3: ") and bad.clip_id.isprintable()
+
+
+def test_row_names_a_person_of_its_file(tmp_path):
+    text = "path,subject,label,person\na.mp4,p1,joy,1\na.mp4,p2,calm,2.0\nb.mp4,p3,joy,\n"
+    first, second, third = listed(tmp_path, text)
+    assert [clip.clip_id for clip in (first, second, third)] == [
+        "a.mp4 (person 1)", "a.mp4 (person 2)", "b.mp4",
+    ]  # fmt: skip
+    assert [clip.person for clip in (first, second, third)] == [1, 2, 0]
+    assert (second.subject, second.label, second.source) == ("p2", "calm", tmp_path / "a.mp4")
+    assert not any(clip.problem or clip.alone for clip in (first, second, third))
+    alone = listed(tmp_path, text, people="all")
+    assert [clip.alone for clip in alone] == [False, False, True]
+    files = [cache_file(clip, tmp_path, "") for clip in (first, second, third, alone[2])]
+    assert len(set(files)) == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [([cell], "impossible person") for cell in ("Anna", "0", "-1", "1.5", "nan", "1e9")]
+    + [(cells.split("/"), "duplicate path") for cells in ("1/1", "/2", "2/", "2/2.0", "1/2/2")],
+)
+def test_row_that_names_nobody_or_somebody_twice_is_dropped(tmp_path, rows, reason):
+    text = "path,subject,label,person\n" + "".join(f"a.mp4,p1,joy,{person}\n" for person in rows)
+    *good, bad = listed(tmp_path, text)
+    assert not any(clip.problem for clip in good) and bad.problem.reason == reason
+
+
+def test_people_of_a_landmark_file_are_clips_of_their_own(tmp_path, capsys):
+    face_of = [MEAN_FACE * 40 + [x, 240] for x in (300.0, 500.0)]
+    frames = np.repeat(np.arange(1, 9), 2)
+    for name in "ab":
+        write_openface(tmp_path / f"{name}.csv", face_of * 8, frame=frames, face_id=[0, 1] * 8)
+    rows = ["a.csv,p1,joy,1", "a.csv,p2,calm,2", "a.csv,p3,calm,3", "b.csv,p4,joy,"]
+    (path := tmp_path / "m.csv").write_text("\n".join(["path,subject,label,person", *rows]))
+    arguments = ["manifest", "--source", str(path), "--out", str(tmp_path / "out"), "--workers=1"]
+    assert main([*arguments, "--people", "all"]) == 0
+    report = read_report(tmp_path / "out")
+    first, second, missing, torn = report["clips"]
+    assert [row["person"] for row in (first, second)] == [1, 2] and first["other_faces"] == 1
+    assert [one["person"] for one in first["people"]] == [1, 2]
+    assert first["people"][1]["box"][0] > 400 and first["people"][1]["frames"] == 8
+    assert missing["reason"] == "no such person" and "but person 1 in" in missing["detail"]
+    assert torn["reason"] == "several people" and "person 2 in frames 1 to 8" in torn["detail"]
+    assert report["tracks"] == {"found": 2, "used": 2, "files_with_several": 1}
+    assert "2 found, 2 used; several in 1 file" in capsys.readouterr().out
+    clips = examples(tmp_path / "out")
+    middles = [clips[f"a.csv (person {n})"]["landmarks"][..., 0].mean() for n in (1, 2)]
+    np.testing.assert_allclose(middles, [points[:, 0].mean() for points in face_of], atol=0.01)
+    assert main([*arguments, "--overwrite"]) == 0  # the largest of b.csv; a.csv is not read again
+    report = read_report(tmp_path / "out")
+    assert report["counts"]["reused"] == 3 and report["tracks"]["used"] == 3
+    assert any("1 clip of several people: the largest" in note for note in report["notes"])
+
+
+def test_drawn_landmark_file_shows_the_person_of_its_row(tmp_path):
+    points = np.repeat(np.stack([MEAN_FACE * 40 + [x, 240] for x in (300.0, 500.0)]), 4, axis=0)
+    points[4:, :, 1] += 80 * (points[4:, :, 1] > points[4:, 30:31, 1])  # a longer face
+    write_openface(tmp_path / "a.csv", points, frame=[*range(4)] * 2, face_id=[0] * 4 + [1] * 4)
+    text = "path,subject,label,person\na.csv,p,joy,1\na.csv,p,joy,2\na.csv,p,joy,9\n"
+    first, second, missing = listed(tmp_path, text, render=True)
+    assert not np.array_equal(pixels(first.source)[0], pixels(second.source)[0])
+    with pytest.raises(ClipError, match="no such person"):
+        missing.source.frames()
+    assert len({cache_file(clip, tmp_path, "") for clip in (first, second, missing)}) == 3
 
 
 def write_landmarks(path, lost=(), wild=()) -> np.ndarray:

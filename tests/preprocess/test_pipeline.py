@@ -11,6 +11,7 @@ import pytest
 from fer_jax.faces.sequence import ClipError, Sequence
 from preprocess import pipeline
 from preprocess.clip import Clip, LandmarkSource
+from preprocess.read import Reader
 from tests.official_trees import put
 
 
@@ -159,7 +160,7 @@ def test_impossible_landmarks_drop_their_clip(tmp_path, monkeypatch, value):
 
     monkeypatch.setattr(Made, "load", damaged)
     clip = clips_of(tmp_path, a="")[0]
-    assert pipeline._read(clip, None, 0)[0].reason == "impossible landmarks"
+    assert pipeline._read(Reader(), clip)[0].reason == "impossible landmarks"
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
