@@ -27,17 +27,22 @@ _MOST_FACES = 16  # tracked at a time; each costs about 4 ms a frame
 _SIZE_CHANGE = 1.6  # a larger change of size between frames means another person
 
 # Who is who: the likeness of two faces is the correlation of their views. Measured between frames
-# of one person: 0.91 and more from one frame to the next, 0.74 where a hand hides half of the face;
-# to the nearest of the views seen so far 0.95. Two people: at most 0.72, drawn people 0.89.
+# of one person: 0.91 and more from one frame to the next, 0.78 where a hand comes before the face;
+# to the nearest of the views seen so far 0.95. Two people at the same place and size, in front of
+# the same wall: at most 0.82, drawn people 0.89.
 _ALIKE = 0.92  # after a jump, a cut or an absence
-_FOLLOWED = 0.45  # where nothing but the face may have changed
+_FOLLOWED = 0.75  # where nothing but the face may have changed
+_SUDDEN = 0.83  # the same after frames of which each was nearly like the one before
+_CALM, _STEPS = 0.95, 3  # how like, and how many; hands and turns of the head come more gradually
+_HIDDEN = 0.45  # where a neighbour may hide the face
+_DOUBTED = 5  # frames for which a face this much alike waits: a hand may be before it
 # Change of the picture from which more likeness is asked for, and up to which it reaches `_ALIKE`.
 # Measured: below 0.08 within a clip, where people walk or wave; 0.1 and more at cuts.
 _STEADY, _CUT = 0.06, 0.1
 _JUMP, _GROWTH = 0.3, 1.25  # face sizes, factor: what nobody moves or grows from frame to frame
 # Where one scene dissolves into the next within so many frames, faces change gradually: change of
 # the picture over them, and likeness to the views before them, which two people do not have.
-_DISSOLVE, _DISSOLVED, _STILL_ALIKE = 20, 0.25, 0.74
+_DISSOLVE, _DISSOLVED, _STILL_ALIKE = 20, 0.25, 0.8
 _BLINK = 25  # frames; who is back at the same place within them is followed
 _VIEWS, _NEW_VIEW = 16, 0.95  # kept of a person at most; likeness below which a view is a new one
 _ALONE = 1.5  # face sizes; a closer neighbour may hide a face, so its view is not kept
@@ -64,16 +69,30 @@ class Face:
 
 @dataclasses.dataclass
 class _Person:
-    """A track: the last fit, frame of the last sighting, and views from which to know it again."""
+    """A track: the last fit, frame of the last sighting, and views from which to know it again.
+
+    `steps` holds how alike the last frames were, each to the one before.
+    """
 
     fit: Fit
     seen: int
     views: collections.deque
     weight: float = 0.0  # summed areas
+    steps: collections.deque = dataclasses.field(
+        default_factory=lambda: collections.deque(maxlen=_STEPS)
+    )
+
+    @property
+    def is_calm(self) -> bool:
+        return len(self.steps) == _STEPS and min(self.steps) >= _CALM
 
     def likeness(self, fit: Fit, until: float = math.inf) -> float:
         """Returns how alike a face is to the most similar view up to a frame, -1..1; 1: no view."""
         return max((float(v @ fit.view) for frame, v in self.views if frame <= until), default=1.0)
+
+    def alike(self, fit: Fit) -> float:
+        """The same with the last view, which is not kept where a neighbour may hide the face."""
+        return max(self.likeness(fit), float(self.fit.view @ fit.view))
 
 
 class Tracker:
@@ -162,7 +181,9 @@ class Tracker:
         for track in dropped:
             self._lost[track] = self._live.pop(track)
         for track, fit in found.items():
-            self._live[track].fit, self._live[track].seen = fit, self._frame
+            person = self._live[track]
+            person.steps.append(float(person.fit.view @ fit.view))
+            person.fit, person.seen = fit, self._frame
         while len(self._lost) > _PEOPLE:
             del self._lost[next(iter(self._lost))]
         return bool(dropped)
@@ -176,7 +197,7 @@ class Tracker:
 
     def _is_same(self, person: _Person, fit: Fit) -> bool:
         """Returns whether a face is taken for a person seen before."""
-        if person.likeness(fit) < self._needed(person, fit):
+        if person.alike(fit) < self._needed(person, fit):
             return False
         if self._change(_DISSOLVE) < _DISSOLVED:
             return True
@@ -189,7 +210,15 @@ class Tracker:
         if away > _BLINK or far or _size_ratio(fit, last) > _GROWTH:
             return _ALIKE
         change = max(list(self._changes)[-away:])
-        return float(np.interp(change, [_STEADY, _CUT], [_FOLLOWED, _ALIKE]))
+        least = _SUDDEN if person.is_calm else _FOLLOWED
+        least = _HIDDEN if self._is_close(person, fit) else least
+        return float(np.interp(change, [_STEADY, _CUT], [least, _ALIKE]))
+
+    def _is_close(self, person: _Person, fit: Fit) -> bool:
+        """Returns whether somebody else is so near that one face may hide the other."""
+        reach = _ALONE * fit.side
+        others = (other.fit for other in self._live.values() if other is not person)
+        return any(abs(fit.centroid - other.centroid) < reach for other in others)
 
     def _search(self, gray, closer: bool) -> None:
         self._since_search = 0
@@ -206,14 +235,16 @@ class Tracker:
     def _enter(self, fit: Fit, inside: bool) -> None:
         """Gives a new face the track of the lost person it is most alike to, else a new one.
 
-        Who enters over the border of the picture is not yet alike to anybody: that waits a moment.
+        Who enters over the border of the picture is not yet alike to anybody: that waits a moment,
+        and so does a face that a hand may hide.
         """
         alike = {t: p.likeness(fit) for t, p in self._lost.items() if self._is_same(p, fit)}
         if alike:
             track = max(alike, key=alike.get)
             person = self._lost.pop(track)
             person.fit, person.seen = fit, self._frame
-        elif self._lost and not inside and self._waited < _BLINK:
+            person.steps.clear()
+        elif self._waits(fit, inside):
             self._waited += 1
             return
         else:
@@ -221,14 +252,20 @@ class Tracker:
             person = _Person(fit, self._frame, collections.deque([(self._frame, fit.view)], _VIEWS))
         self._live[track], self._waited = person, 0
 
+    def _waits(self, fit: Fit, inside: bool) -> bool:
+        """Returns whether it is too early to say that a face is not that of a lost person."""
+        if self._lost and not inside and self._waited < _BLINK:
+            return True
+        return self._waited < _DOUBTED and any(self._doubts(p, fit) for p in self._lost.values())
+
+    def _doubts(self, person: _Person, fit: Fit) -> bool:
+        """Returns whether a face may be that of a person of a moment ago, hidden by a hand."""
+        lately = self._frame - person.seen <= _DOUBTED and _same(fit, person.fit)
+        return lately and self._needed(person, fit) < _ALIKE and person.alike(fit) >= _HIDDEN
+
     def _remember(self, person: _Person) -> None:
         """Keeps the view of a face that no neighbour may hide, if it is a new one."""
-        close = (
-            abs(person.fit.centroid - other.fit.centroid) < _ALONE * person.fit.side
-            for other in self._live.values()
-            if other is not person
-        )
-        if person.likeness(person.fit) < _NEW_VIEW and not any(close):
+        if person.likeness(person.fit) < _NEW_VIEW and not self._is_close(person, person.fit):
             person.views.append((self._frame, person.fit.view))
 
 

