@@ -8,6 +8,7 @@ import pandas as pd
 
 from fer_jax.compare import figure
 from fer_jax.experiments import report
+from fer_jax.machine import whole_file, write_whole
 from fer_jax.tasks import report_lines
 from fer_jax.tasks.csv_cells import save_csv
 from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE
@@ -50,9 +51,10 @@ def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
         repeats=repeats,
         environment=", ".join(f"{name} {value}" for name, value in report.environment().items()),
     )
-    (out / "compare.md").write_text(markdown(rows) + notes)
+    write_whole(out / "compare.md", markdown(rows) + notes)
     save_csv(pd.json_normalize(rows, sep="_"), out / "compare.csv")
-    figure.comparison(rows).savefig(out / "compare.png")
+    with whole_file(out / "compare.png") as partial:
+        figure.comparison(rows).savefig(partial)
 
 
 def markdown(rows: list[dict]) -> str:

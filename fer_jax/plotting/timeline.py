@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from PIL import Image
 
+from fer_jax.machine import whole_file
 from fer_jax.plotting.style import make_figure, set_title
 
 WIDTH, PICTURES = 9.0, 1.15  # inches: width of a figure, height of its row of pictures
@@ -57,13 +58,16 @@ def make_timeline(
 
 
 def save_below(figures: Sequence[Figure], path) -> None:
-    """Saves figures of one width below each other as one picture, a PNG.
+    """Saves figures of one width below each other as one picture, a PNG, in one step.
 
     Raises:
       OSError: the file cannot be written.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(pathlib.Path(path)) as partial:
+        _save_below(figures, partial)
+
+
+def _save_below(figures: Sequence[Figure], path: pathlib.Path) -> None:
     if len(figures) == 1:
         figures[0].savefig(path)
         return

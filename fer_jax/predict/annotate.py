@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import pathlib
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from fer_jax.faces.media.writer import VideoWriter
+from fer_jax.machine import whole_file
 from fer_jax.plotting.panel import GROUND, LEAST_SIDE, SURE, UNSURE, font
 from fer_jax.plotting.timeline import borders, save_below
 from fer_jax.predict.windows import Source
@@ -164,6 +166,8 @@ def write_video(
 ) -> int:
     """Writes an annotated video (MPEG-4 part 2 in an mp4 file), drawing frame by frame.
 
+    The file is replaced only when the new one is complete.
+
     Args:
       path: the mp4 file.
       frames: for every frame its start and end, seconds, the picture `[H, W, 3]` uint8 RGB upright,
@@ -181,17 +185,24 @@ def write_video(
     Raises:
       OSError: the file cannot be written.
     """
-    writer = None
-    try:
-        for start, end, picture, ((landmarks, row), *others) in frames:
-            drawn = landmarks, row, classes, threshold, task, others, numbered
-            image = draw_frame(picture, *drawn)
-            writer = writer or VideoWriter(path, image.shape[1::-1], fps)
-            writer.write(image, start, end)
-    finally:
-        if writer is not None:
-            writer.close()
-    return writer.written if writer is not None else 0
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        return 0
+    with whole_file(pathlib.Path(path)) as partial:
+        writer = None
+        try:
+            for start, end, picture, ((landmarks, row), *others) in itertools.chain(
+                [first], frames
+            ):
+                drawn = landmarks, row, classes, threshold, task, others, numbered
+                image = draw_frame(picture, *drawn)
+                writer = writer or VideoWriter(partial, image.shape[1::-1], fps)
+                writer.write(image, start, end)
+        finally:
+            if writer is not None:
+                writer.close()
+    return writer.written
 
 
 def draw_frame(

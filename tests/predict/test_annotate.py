@@ -154,6 +154,32 @@ def test_file_that_cannot_be_written_is_named(tmp_path):
         )
 
 
+@pytest.mark.parametrize("kind", ["annotate", "figure"])
+def test_failure_keeps_the_file_that_was_there(tmp_path, kind):
+    file = tmp_path / {"annotate": "out.mp4", "figure": "out.png"}[kind]
+    file.write_bytes(b"of an earlier command")
+    (tmp_path / f"{file.stem}.partial{file.suffix}").mkdir()  # cannot be written
+    source, spool = clip([picture(640, 360)])
+    with pytest.raises(OSError, match="out"):
+        annotate.draw_clip(source, table(row()), CLASSES, None, spool, **{kind: file})
+    assert file.read_bytes() == b"of an earlier command"
+
+
+def test_video_that_is_stopped_keeps_the_one_that_was_there(tmp_path):
+    def stopped():
+        yield picture(640, 360)
+        raise KeyboardInterrupt
+
+    (tmp_path / "out.mp4").write_bytes(b"of an earlier command")
+    source, spool = clip([picture(640, 360)] * 3)
+    source.pictures = stopped
+    with pytest.raises(KeyboardInterrupt):
+        annotate.draw_clip(
+            source, table(row()), CLASSES, None, spool, annotate=tmp_path / "out.mp4"
+        )
+    assert [f.read_bytes() for f in tmp_path.iterdir()] == [b"of an earlier command"]
+
+
 def test_every_person_is_drawn_and_named(tmp_path):
     places = {1: [150, 150], 2: [450, 150]}
     faces = {n: (MEAN_FACE * 60 + place).astype(np.float32) for n, place in places.items()}
