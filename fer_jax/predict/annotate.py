@@ -186,15 +186,13 @@ def write_video(
       OSError: the file cannot be written.
     """
     frames = iter(frames)
-    first = next(frames, None)
-    if first is None:
+    if (first := next(frames, None)) is None:
         return 0
+    frames = itertools.chain([first], frames)
     with whole_file(pathlib.Path(path)) as partial:
         writer = None
         try:
-            for start, end, picture, ((landmarks, row), *others) in itertools.chain(
-                [first], frames
-            ):
+            for start, end, picture, ((landmarks, row), *others) in frames:
                 drawn = landmarks, row, classes, threshold, task, others, numbered
                 image = draw_frame(picture, *drawn)
                 writer = writer or VideoWriter(partial, image.shape[1::-1], fps)

@@ -321,6 +321,7 @@ def test_numbers_that_follow_each_other_are_one_person(
     [
         ([0, 5, 10, 15, 20], [1] * 5, [1, 1, 1, 1, 1], 0),
         ([0, 1, 300, 301, 302], [1] * 5, [0, 0, 1, 1, 1], 1),  # a cut
+        ([0, 1, 80, 81, 82], [1] * 5, [0, 0, 1, 1, 1], 1),  # by less than a face, at once
         ([0, 1, 300, 2, 3], [1] * 5, [1, 1, 0, 1, 1], 1),  # and back
         ([0] * 5, [1, 1, 1, 2, 2], [1, 1, 1, 0, 0], 1),  # another size
         ([0] * 5, [1, 1.1, 1.2, 1.3, 1.4], [1, 1, 1, 1, 1], 0),
@@ -338,10 +339,11 @@ def test_number_of_a_face_ends_at_a_jump(tmp_path, offset, scale, detected, othe
     assert bool(others) == any("a face jumps" in note for note in notes)
 
 
-def test_faces_seconds_apart_do_not_jump(tmp_path):
+@pytest.mark.parametrize(("step", "moved"), [(0.5, 300), (0.1, 80)])
+def test_faces_apart_in_time_do_not_jump(tmp_path, step, moved):
     points = portrait(5)
-    points[2:, :, 0] += 300
-    columns = columns_of(points, frame=range(5), timestamp=[0, 0.5, 1, 1.5, 2])
+    points[2:, :, 0] += moved
+    columns = columns_of(points, frame=range(5), timestamp=[step * frame for frame in range(5)])
     assert read_openface(write(tmp_path / "a.csv", columns))[0].detected.all()
 
 
