@@ -16,6 +16,7 @@ from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68, eye_distance
 
 _BRIEF = 0.1  # share of the frames
 _SHARPNESS_SIDE = 96  # pixels of the aligned crop in which sharpness is measured
+_DETAIL = 1.5  # pixels of that crop, standard deviation; finer detail is mostly noise
 _MOVING = np.r_[17:27, 37:39, 40:42, 43:45, 46:48, 48:68]  # brows, lids, mouth
 # Points that no expression moves much: nose and corners of the eyes.
 _RIGID = np.r_[27:36, 36, 39, 42, 45]
@@ -77,10 +78,11 @@ def head_pose(landmarks: np.ndarray) -> Pose:
 
 
 def sharpness(image: np.ndarray, landmarks: np.ndarray) -> float:
-    """Measures the detail of a face: variance of the Laplacian, of 1000 times that of the face.
+    """Measures the detail of a face: variance of the Laplacian of Gaussian, of 1000 times its own.
 
     The face is scaled to a fixed size first and compared with its own contrast, so neither its size
-    nor dim light counts. NaN for a face that cannot be aligned or has no contrast at all.
+    nor dim light counts; the Gaussian keeps noise and the blocks of JPEG from passing for detail.
+    NaN for a face that cannot be aligned or has no contrast at all.
 
     Args:
       image: `[H, W, 3]` uint8 RGB.
@@ -92,10 +94,11 @@ def sharpness(image: np.ndarray, landmarks: np.ndarray) -> float:
         return float("nan")
     low, high = _SHARPNESS_SIDE // 6, 5 * _SHARPNESS_SIDE // 6
     crop = warp(image, matrix, _SHARPNESS_SIDE)[low:high, low:high]
-    gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
     if gray.var() < 1:
         return float("nan")
-    return float(1000 * cv2.Laplacian(gray, cv2.CV_32F).var() / gray.var())
+    detail = _DETAIL**2 * cv2.Laplacian(cv2.GaussianBlur(gray, (0, 0), _DETAIL), cv2.CV_32F)
+    return float(1000 * detail.var() / gray.var())
 
 
 class Motion(NamedTuple):

@@ -29,8 +29,9 @@ LEAST_SIDE, SEARCH_WIDTH = 32, 500
 MOST_YAW, MOST_PITCH = 35.0, 30.0
 # Degrees, of landmarks alone: face crops are turned upright.
 MOST_ROLL = 45.0
-# See `quality.sharpness`. Measured: clear faces have 38 to 520, the lowest at 24 pixels between the
-# eyes; a blur of 0.06 of the distance between the eyes, which melts the lids, leaves 10 to 36.
+# See `quality.sharpness`. Measured: clear faces have 22 to 120, small ones, with 16 pixels between
+# the eyes, 16 to 55. A blur of 0.06 of the distance between the eyes, which melts the lids, leaves
+# 8 to 24, one of 0.08 leaves 5 to 16, also under noise.
 LEAST_SHARPNESS = 15.0
 # See `quality.motion`. Motion is so many times the noise of the landmarks, which are precise in
 # some files, within the limits below. Measured (`python -m benchmarks.motion`), windows of two

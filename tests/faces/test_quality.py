@@ -7,6 +7,8 @@ import pytest
 from fer_jax.faces import quality
 from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68, eye_distance
 from fer_jax.faces.openface import read_openface
+from fer_jax.faces.tracker import Tracker
+from fer_jax.predict.people import LEAST_SHARPNESS
 from fer_jax.synthetic.clips import make_clip, project, render
 from fer_jax.synthetic.face_model import PROPORTIONS, neutral_shape
 
@@ -70,6 +72,31 @@ def test_blur_lowers_sharpness_and_size_or_light_do_not(drawn):
     assert quality.sharpness(dim, points) == pytest.approx(clear, rel=0.25)
     half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     assert quality.sharpness(half, (points + 0.5) / 2 - 0.5) == pytest.approx(clear, rel=0.4)
+
+
+@pytest.mark.parametrize("worse", ["blur", "noise", "blocks"])
+def test_blurred_face_is_below_the_limit_whatever_lies_over_it(drawn, worse):
+    image, points = drawn
+    image = cv2.GaussianBlur(image, (0, 0), 0.1 * eye_distance(points))
+    if worse == "noise":
+        noise = np.random.default_rng(0).normal(0, 8, image.shape)
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    elif worse == "blocks":
+        image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], 1)
+    assert quality.sharpness(image, points) < LEAST_SHARPNESS
+
+
+def test_real_faces_are_sharp_until_they_are_blurred(real_data):
+    image = cv2.imread(str(real_data / "videos" / "pyfeat_multi_face.jpg"))
+    faces = Tracker().step(image)
+    assert len(faces) == 3
+    for face in faces:
+        blurred = cv2.GaussianBlur(image, (0, 0), 0.12 * eye_distance(face.landmarks))
+        assert quality.sharpness(image, face.landmarks) > 3 * LEAST_SHARPNESS
+        assert (
+            quality.sharpness(blurred, face.landmarks)
+            < quality.sharpness(image, face.landmarks) / 3
+        )
 
 
 def test_sharpness_of_what_is_no_face_is_unknown(drawn):
