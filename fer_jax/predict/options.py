@@ -42,6 +42,9 @@ class Options:
                 raise ValueError(
                     f"{name} is {value!s:.20}: give a positive number{unit and ' of'}{unit}"
                 )
+        for name in ("window", "stride"):
+            if (value := getattr(self, name)) is not None and value < 1 / MOST_FPS:
+                raise ValueError(f"{name} is {value:g}: give seconds, at least {1 / MOST_FPS:g}")
         if not LEAST_FPS <= self.fps <= MOST_FPS:
             raise ValueError(f"fps is {self.fps:.6g}: give frames a second, at most {MOST_FPS:g}")
         if not -(2**63) <= self.seed < 2**63:
