@@ -11,6 +11,7 @@ import pydantic
 from etils import epath
 
 from fer_jax import storage
+from fer_jax.faces.labels import NO_FACE, PREDICTION_COLUMNS
 from fer_jax.machine import FileError, printable
 
 MAX_JSON_BYTES = 2**24
@@ -109,9 +110,7 @@ class BundleFields(_Fields):
 
     @pydantic.model_validator(mode="after")
     def _agree(self):
-        seen = {unicodedata.normalize("NFKC", name).strip() for name in self.classes}
-        if len(seen) < len(self.classes):
-            raise ValueError("two classes have the same name")
+        self._check_names()
         if self.config.get("task", self.task) != self.task:
             raise ValueError(f"task is {self.task}, but it was trained for another")
         units = self.task == "action_units"
@@ -129,6 +128,16 @@ class BundleFields(_Fields):
             raise ValueError("dataset.scaled is neither true nor false")
         self._check_intervals()
         return self
+
+    def _check_names(self) -> None:
+        seen = {unicodedata.normalize("NFKC", name).strip() for name in self.classes}
+        if len(seen) < len(self.classes):
+            raise ValueError("two classes have the same name")
+        for name in self.classes:
+            if name in PREDICTION_COLUMNS or name.casefold() == NO_FACE:
+                raise ValueError(
+                    f"a class cannot be called {name!r}, as the table of predictions uses it"
+                )
 
     def _check_intervals(self) -> None:
         intervals = self.metrics.get("intervals")

@@ -106,6 +106,8 @@ HOSTILE = {
         {"task": "dimensional", "metrics": {"intervals": {"residual_variance": [-1, 0, 0]}}},
         "residual_variance",
     ),
+    "class like a column": ({"classes": ["start", *CLASSES[1:]]}, "start"),
+    "class like nobody": ({"classes": ["No Face", *CLASSES[1:]]}, "No Face"),
     "scale in words": ({"dataset": {"scaled": "no"}}, "dataset.scaled"),
 }  # fmt: skip
 
@@ -122,7 +124,7 @@ def test_fields_that_make_no_sense_are_named(bundle, name):
     [{"widths": [10**9, 10**9]}, {"widths": [60_000, 60_000]}, {"widths": [4, 4] * 400},
      {"widths": [4] * 10**5}, {"widths": [-4, 4]}, {"widths": "44"}, {"kernel_size": 10**6},
      {"dropout": float("nan")}, {"dropout": 2.0}, {"depth": 3}, {"name": "\x1b[2J"},
-     {"name": ["st_bln"]}, {"subsets": 10**5}, {"dtype": "int8"}],
+     {"name": ["st_bln"]}, {"subsets": 10**5}, {"subsets": 60_000}, {"dtype": "int8"}],
 )  # fmt: skip
 def test_hostile_networks_are_refused_before_memory_is_taken(bundle, model):
     change(bundle, {}, model)

@@ -14,7 +14,7 @@ from fer_jax.systems.st_bln import growth
     ("name", "fields", "words"),
     [
         ("st_bln", {"widths": (8, -1)}, r"widths=\(8, -1\): give the width of every layer, pos"),
-        ("st_bln", {"subsets": 0}, "subsets=0: it must be 1 or more"),
+        ("st_bln", {"subsets": 0}, "subsets=0: it must lie in 1 to 64"),
         ("st_bln", {"kernel_size": 4}, "kernel_size=4: it must be odd"),
         ("st_bln", {"dropout_place": "middle"}, "dropout_place=middle: use one of"),
         ("st_bln", {"u_init": "ones"}, r"u_init=ones: use one of \('const_1e-6', "),

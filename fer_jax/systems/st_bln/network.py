@@ -71,7 +71,7 @@ class STBLN(GraphNetwork):
     @nn.nowrap
     def check(self) -> None:
         super().check()
-        fields.positive(self, "subsets")
+        fields.within(self, "subsets", 1, 64)
         fields.one_of(self, "dropout_place", ("after", "before"))
         fields.one_of(self, "u_init", sorted(U_INITS))
 
