@@ -16,12 +16,13 @@ from fer_jax import __version__
 from fer_jax.machine import printable, write_whole
 from fer_jax.storage import read_regular, sha256
 from fer_jax.tasks import TASKS
-from fer_jax.tasks.base import NO_FACE, Column
+from fer_jax.tasks.base import NO_FACE, UNSURE, Column
 from fer_jax.tasks.csv_cells import save_csv
 
 _FORMATS = (".csv", ".json")
 _ROWS_SHOWN = 60
 _PIPE_WIDTH = 160  # characters, if the output is no terminal
+_PERSON = 9  # characters of the column of people
 
 
 def drawn_files(options) -> list[dict[str, pathlib.Path]]:
@@ -86,11 +87,13 @@ def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classi
     names = {path: printable(pathlib.Path(path).name) for path in table["clip"].unique()}
     if len(set(names.values())) < len(names):
         names = {path: printable(path) for path in names}
-    columns = TASKS[task].terminal_columns(classes, width - max(map(len, names.values())))
+    several = table["person"].max() > 1
+    longest = max(table["reason"].map(len), default=0)
+    taken = max(map(len, names.values())) + _PERSON * several + max(0, longest - len(UNSURE))
+    columns = TASKS[task].terminal_columns(classes, width - taken)
     shown = Table(header_style="bold", caption_style="default")
     shown.add_column("clip")
     shown.add_column("seconds", justify="right", no_wrap=True)
-    several = table["person"].max() > 1
     if several:
         shown.add_column("person", justify="right")
     for column in columns:

@@ -28,6 +28,19 @@ def test_tables_are_saved_as_csv_and_json(monkeypatch, predictor, tmp_path, caps
     assert "no face" in capsys.readouterr().out
 
 
+def test_people_and_reasons_leave_room_for_the_clip(capsys):
+    classes = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+    row = dict.fromkeys(columns(classes), 0.5) | {"clip": "interview_12.mp4", "frames": 9}
+    rows = [
+        {**row, "person": person, "label": "happiness", "abstained": True, "reason": reason}
+        for person, reason in ((1, "face too small"), (2, "unsure"))
+    ]
+    tables.print_table(pd.DataFrame(rows), classes)
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("interview_12.mp4", "person", "face too small", "0.50"))
+    assert "…" not in shown
+
+
 def test_full_disk_keeps_the_table_before(monkeypatch, predictor, tmp_path, capsys):
     clip = write_faces(tmp_path / "a.csv")
     (tmp_path / "t.csv").write_text("the table before")
