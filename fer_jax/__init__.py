@@ -14,7 +14,7 @@ _LAZY = ("predict_clips", "predict_frames")
 
 
 def __dir__():
-    return sorted([*globals(), *_LAZY])
+    return sorted([*globals(), *_LAZY, "prepare"])
 
 
 def __getattr__(name):

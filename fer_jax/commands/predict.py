@@ -5,6 +5,10 @@
 A clip is a video or a folder of frames; for landmark models also an OpenFace CSV. Of a folder of
 videos, every video is a clip. Long clips are read window by window. A still image works too, but
 shows no motion: take the result of a model trained on clips with care.
+With --out, the same command given again resumes a run that was stopped.
+
+Exit codes: 0 if at least one clip was predicted; 1 if none was, or a file cannot be written; 2 if
+an option is wrong, or a video or figure could not be drawn; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -66,8 +70,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default="largest",
         help="predict the largest face of each window (default), or every face, one row each",
     )
-    add("--landmark-model", type=path, metavar="DAT",
-        help="dlib 68-point model; default: the installed one")  # fmt: skip
+    add(
+        "--landmark-model",
+        type=path,
+        metavar="DAT",
+        help="dlib 68-point model; default: $FER_JAX_LANDMARK_MODEL, else the installed one",
+    )
     return parser
 
 

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -38,6 +39,12 @@ def test_version(capsys):
     with pytest.raises(SystemExit):
         commands.main(["--version"])
     assert capsys.readouterr().out.strip() == fer_jax.__version__
+
+
+def test_package_lists_what_readme_calls():
+    called = re.findall(r"fer_jax\.(\w+)\(", (ROOT / "README.md").read_text())
+    assert {"load_model", "predict_clips"} <= set(called)
+    assert {*called, "prepare", "predict_frames"} <= set(dir(fer_jax))
 
 
 def test_configs_are_listed(capsys):

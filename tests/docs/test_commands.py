@@ -16,6 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 import fer_jax.commands.predict
+import fer_jax.commands.train
 import preprocess.__main__
 from fer_jax.experiments import configs
 from fer_jax.systems import SYSTEMS
@@ -191,4 +192,12 @@ def test_options_of_the_page_of_commands(capsys):
         known = set(re.findall(r"^  (--[\w-]+)", capsys.readouterr().out, re.MULTILINE))
         part = page[page.index(start) : page.index(end)]
         told = set(re.findall(r"^\| `(--[\w-]+)`", part, re.MULTILINE))
-        assert told == known - {"--render"}  # of manifest alone, in data/crops.md
+        assert told == known
+
+
+def test_options_of_train_on_the_page_of_commands(capsys):
+    assert fer_jax.commands.train.main(["--help"]) == 0
+    known = re.findall(r"^  (--\w+) DIR", capsys.readouterr().out, re.MULTILINE)
+    page = read("docs/commands.md")
+    part = page[page.index("## train") : page.index("## predict")]
+    assert known and [name for name in known if f"`{name}`" not in part] == []
