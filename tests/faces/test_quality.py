@@ -8,7 +8,8 @@ from fer_jax.faces import quality
 from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68, eye_distance
 from fer_jax.faces.openface import read_openface
 from fer_jax.faces.tracker import Tracker
-from fer_jax.predict.people import LEAST_SHARPNESS
+from fer_jax.faces.video import open_frames
+from fer_jax.predict.people import LEAST_MOTION, LEAST_SHARPNESS, OVER_NOISE
 from fer_jax.synthetic.clips import make_clip, project, render
 from fer_jax.synthetic.face_model import PROPORTIONS, neutral_shape
 
@@ -150,5 +151,19 @@ def test_noise_of_motion_is_that_of_the_landmarks():
 def test_recorded_expressions_move_more_than_their_noise(real_data, label, most):
     files = sorted((real_data / "buhmap" / "openface").glob(f"s??_{label}_r?.csv"))
     found = [quality.motion(read_openface(file, 25.0)[0].landmarks) for file in files]
-    held = [each for each in found if each.moved < np.clip(10 * each.noise, 0.005, 0.02)]
+    held = [each for each in found if each.moved < np.clip(OVER_NOISE * each.noise, *LEAST_MOTION)]
     assert len(files) == 45 and most * 0.5 <= len(held) <= most
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "length"),
+    [("videos/intel_head-pose-face-detection-male.mp4", 0, 25), ("field/cut.mp4", 48, 48)],
+)
+def test_held_smile_is_no_motion_wherever_the_window_begins(real_data, name, first, length):
+    tracker, points = Tracker(), []
+    for index, image in open_frames(real_data / name):
+        if index >= first:
+            points += [face.landmarks for face in tracker.step(image)]
+    for start in range(len(points) - length + 1):
+        found = quality.motion(np.stack(points[start : start + length]))
+        assert found.moved < np.clip(OVER_NOISE * found.noise, *LEAST_MOTION)
