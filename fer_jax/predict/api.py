@@ -132,7 +132,8 @@ def predict_frames(
         frame that the camera dropped, which counts as one without a face; read one by one and not
         kept.
       landmarks: `[68, 2]` of every image, pixels, None or NaN without a face; default: faces are
-        found and tracked, and the largest of each window is predicted.
+        found and tracked, and the largest of each window is predicted. Landmarks that jump, as at a
+        cut, are those of another person.
       fps: images per second.
       mc_samples, window, stride, threshold, seed, landmark_model, people: see `predict_clips`.
 

@@ -274,15 +274,17 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
     """
     cut = _cut(predictor)
     if landmarks is not None:
+        from fer_jax.faces.openface.jumps import Track
+
+        track = Track(options.fps)
         pairs = itertools.zip_longest(images, landmarks, fillvalue=_NONE_LEFT)
         for index, (image, points) in enumerate(pairs):
             if image is _NONE_LEFT or points is _NONE_LEFT:
-                raise ValueError(
-                    f"images and landmarks differ in number, one has {index}: give landmarks, or "
-                    "None, for each image"
-                )
+                counts = f"images and landmarks differ in number, one has {index}"
+                raise ValueError(f"{counts}: give landmarks, or None, for each image")
             known = _known(points, index, image)
-            yield {} if image is None else _faces(image, known, cut)
+            found = {} if known is None else {track.at(index, known): (known, np.nan)}
+            yield {} if image is None else _faces(image, found, cut)
         return
     from fer_jax.faces.detector import LandmarkModelError
     from fer_jax.faces.tracker import Tracker
@@ -317,10 +319,8 @@ def checked(images: Iterable) -> Iterator[np.ndarray | None]:
             continue
         size = size or image.shape
         if image.shape != size:
-            raise ValueError(
-                f"image {index} is {list(image.shape)}, the first {list(size)}: give images of one "
-                "size"
-            )
+            shapes = f"{list(image.shape)}, the first {list(size)}"
+            raise ValueError(f"image {index} is {shapes}: give images of one size")
         yield image
 
 
@@ -331,17 +331,17 @@ def _array(value, name: str, wanted: str, kind=None) -> np.ndarray:
         raise ValueError(f"{name} is a {type(value).__name__}: give {wanted}") from error
 
 
-def _known(points, index: int, image) -> dict[int, tuple[np.ndarray, float]]:
+def _known(points, index: int, image) -> np.ndarray | None:
     name = f"landmarks of image {index}"
     points = np.full((68, 2), np.nan) if points is None else points
     points = _array(points, name, "[68, 2], or None", np.float32)
     if points.shape != (68, 2):
         raise ValueError(f"{name} are {list(points.shape)}: give [68, 2], or None")
     if not np.isfinite(points).all() or not np.ptp(points, axis=0).any():
-        return {}
+        return None
     if image is not None:
         size = np.array(image.shape[1::-1])
         if (np.abs(points.mean(0) / size - 0.5) > 1).any():
             where = ", ".join(f"{value:.0f}" for value in points.mean(0))
             raise ValueError(f"{name} lie around {where}, outside of it: give pixels of the image")
-    return {0: (points, float("nan"))}
+    return points

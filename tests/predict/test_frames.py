@@ -112,3 +112,13 @@ def test_dropped_frames_count_as_without_a_face(crop_predictor, dropped):
     rows = list(api.predict_frames(crop_predictor, images, [POINTS] * 20, fps=10, stride=1))
     assert [(row["start"], row["end"]) for row in rows] == [(0, 1), (1, 2)]
     assert sum(row["frames"] for row in rows) == 20 - len(dropped)
+
+
+@pytest.mark.parametrize(("fps", "moved", "people"), [(25, 8, [1, 2]), (25, 3, [1]), (2, 8, [1])])
+def test_given_landmarks_that_jump_are_of_another_person(predictor, fps, moved, people):
+    images = [picture(51)] * 20
+    size = np.ptp(POINTS, axis=0).max()
+    landmarks = [POINTS + [moved / 10 * size * (index >= 10), 0] for index in range(20)]
+    options = {"fps": fps, "window": 10 / fps, "stride": 10 / fps, "people": "all"}
+    rows = list(api.predict_frames(predictor, images, landmarks, **options))
+    assert sorted({row["person"] for row in rows}) == people

@@ -1,4 +1,4 @@
-"""Jumps of a face in an OpenFace CSV, whose numbers of faces do not change at a cut."""
+"""Jumps of a face whose landmarks are given, as at a cut; its number in a CSV may not change."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ def split_at_jumps(face_ids, key, seconds, points, detected) -> tuple[np.ndarray
     for number in np.unique(ids[detected]):
         rows = np.flatnonzero(detected & (ids == number) & ~np.isnan(key))
         rows = rows[np.argsort(key[rows], kind="stable")]
-        jumps = _jumps(rows, key, seconds, points)
-        for start, end in zip(jumps, [*jumps[1:], len(rows)], strict=False):
+        if len(np.unique(key[rows])) < max(2, len(rows)):
+            continue  # doubled frames are told apart, or refused, later
+        starts = jumps(points[rows], key[rows], None if seconds is None else seconds[rows])
+        for start, end in zip(starts, [*starts[1:], len(rows)], strict=False):
             latest += 1
             new[rows[start:end]] = latest
             first = np.fmin(first, key[rows[start]])
@@ -42,20 +44,41 @@ def split_at_jumps(face_ids, key, seconds, points, detected) -> tuple[np.ndarray
     return new, [f"a face jumps {count} times (the first at {first:g}): taken for another person"]
 
 
-def _jumps(rows, key, seconds, points) -> list[int]:
-    """Positions in the rows of one number, in order, at which the face jumps."""
-    if len(np.unique(key[rows])) < max(2, len(rows)):
-        return []  # doubled frames are told apart, or refused, later
-    centres = np.median(points[rows], axis=1)  # a point that is far off moves no face
-    sizes = _SIZE * np.median(np.linalg.norm(points[rows] - centres[:, None], axis=2), axis=1)
+def jumps(points, key, seconds) -> list[int]:
+    """Returns the positions at which a face jumps, so that another one follows.
+
+    Args:
+      points: `[N, 68, 2]`, pixels, in order of time.
+      key: `[N]` frame numbers or stamps, ascending.
+      seconds: `[N]` stamps, None without.
+    """
+    centres = np.median(points, axis=1)  # a point that is far off moves no face
+    sizes = _SIZE * np.median(np.linalg.norm(points - centres[:, None], axis=2), axis=1)
     smaller = np.minimum(sizes[1:], sizes[:-1])
     moved = np.linalg.norm(np.diff(centres, axis=0), axis=1) / np.maximum(smaller, 1e-6)
     grown = np.maximum(sizes[1:], sizes[:-1]) > _GROWN * smaller
-    soon = np.diff(key[rows]) <= _FRAMES
-    at_once = np.diff(key[rows]) <= 1
-    apart = np.full(len(soon), np.nan) if seconds is None else np.diff(seconds[rows])
+    soon = np.diff(key) <= _FRAMES
+    at_once = np.diff(key) <= 1
+    apart = np.full(len(soon), np.nan) if seconds is None else np.diff(seconds)
     if np.isfinite(apart).any() and np.nanmedian(apart) < 1:  # else of another unit
         soon = np.where(np.isnan(apart), soon, apart <= _SOON)
         at_once = np.where(np.isnan(apart), at_once, apart <= _AT_ONCE)
     jumped = (soon & (grown | (moved > _MOVED))) | (at_once & (moved > _MOVED_AT_ONCE))
     return (np.flatnonzero(jumped) + 1).tolist()
+
+
+class Track:
+    """The track of a face whose landmarks come frame by frame: a new one after a jump."""
+
+    def __init__(self, fps: float):
+        self._fps, self._number = fps, 0
+        self._last: tuple[int, np.ndarray] | None = None
+
+    def at(self, frame: int, points: np.ndarray) -> int:
+        """Returns the number of the track at a frame with the landmarks `[68, 2]`, pixels."""
+        if self._last is not None:
+            frames = np.array([self._last[0], frame])
+            both = np.stack([self._last[1], points])
+            self._number += len(jumps(both, frames, frames / self._fps))
+        self._last = frame, points
+        return self._number
