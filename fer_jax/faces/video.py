@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
@@ -165,7 +166,7 @@ def open_frames(source, rotation: int = 0) -> Frames:
     if isinstance(source, (tuple, list)):
         return _open_images(Pictures([pathlib.Path(path) for path in source]), rotation)
     path = pathlib.Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _open_images(pictures_of(path), rotation)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _open_images(Pictures([path]), rotation)

@@ -171,6 +171,7 @@ def test_truncated_video_is_read_up_to_the_break(tmp_path):
         ("notes.txt", "this is a line of text\n" * 500, "unreadable"),
         ("broken.jpg", "this is a line of text\n" * 500, "unreadable"),
         ("folder", "folder", "no frames"),
+        (f"{'long' * 100}.mp4", None, "unreadable"),
     ],
 )
 def test_unreadable_source_is_named_with_its_reason(tmp_path, capfd, name, content, reason):
