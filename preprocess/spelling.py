@@ -21,21 +21,21 @@ _LOOKS_LIKE = str.maketrans("асеһіјорѕухԛԝοανικτρυ", "acehi
 
 
 def notes(people: Iterable[str], classes: Iterable[str]) -> list[str]:
-    """Notes people and classes whose names differ only in spelling.
+    """Notes people and classes whose names differ only in spelling, or stand for a missing value.
 
     Args:
       people, classes: names of the clips.
     """
-    found = []
-    if groups := alike_people(set(people)):
+    people, classes, found = set(people), set(classes), []
+    if groups := alike_people(people):
         found.append(
             f"people spelt alike: {_listed(groups)}; if they are one person, give one spelling: "
             "otherwise the same face is trained on and evaluated"
         )
-    if groups := alike_classes(set(classes)):
+    if groups := alike_classes(classes):
         found.append(f"classes spelt alike: {_listed(groups)}; if they are one, give one spelling")
     for kind, names in (("people", people), ("classes", classes)):
-        if missing := sorted(name for name in set(names) if " ".join(_folded(name)) in _MISSING):
+        if missing := sorted(name for name in names if " ".join(_folded(name)) in _MISSING):
             listed = ", ".join(map(repr, missing))
             found.append(
                 f"{kind} called {listed}: if the value is missing, fill it or drop the clip"

@@ -69,3 +69,13 @@ def test_notes_are_on_the_screen(real_data, capsys):
     shown = capsys.readouterr().out
     assert "note: people spelt alike: '001', '1', 'S01', 's01'" in shown
     assert "note: classes spelt alike: 'HAPPY', 'Happy', 'happy'; 'Sad', 'sad', 'sadness'" in shown
+
+
+def test_missing_values_are_noted_on_the_screen(tmp_path, capsys):
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "b.csv").touch()
+    (tmp_path / "clips.csv").write_text("path,subject,label\na.csv,None,joy\nb.csv,p1,N/A\n")
+    assert main(["manifest", "--source", str(tmp_path / "clips.csv"), "--dry-run"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "note: people called 'None': if the value is missing" in shown
+    assert "note: classes called 'N/A': if the value is missing" in shown
