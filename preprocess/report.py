@@ -147,7 +147,9 @@ def print_listing(console: Console, clips: list[Clip], classes, own_notes=None) 
     usable = [clip for clip in clips if not clip.problem]
     splits = list(dict.fromkeys(clip.split for clip in usable))
     count = collections.Counter((clip.label, clip.split) for clip in usable)
-    console.print(f"{len(usable)} of {len(clips)} clips would be read")
+    reasons = collections.Counter(clip.problem.reason for clip in clips if clip.problem)
+    dropped = f"; dropped: {_listed(dict(reasons.most_common()))}" if reasons else ""
+    _print(console, f"{len(usable)} of {len(clips)} clips would be read{dropped}")
     table = Table()
     table.add_column("class")
     for split in splits:
@@ -156,10 +158,12 @@ def print_listing(console: Console, clips: list[Clip], classes, own_notes=None) 
         table.add_row(Text(name), *(str(count[name, split]) for split in splits))
     for what in ("clips", "people"):
         table.add_row(what, *(str(_size(usable, split, what)) for split in splits), style="bold")
-    console.print(table)
+    if usable:
+        console.print(table)
     unusable = _rarest_first([c for c in clips if c.problem], lambda clip: clip.problem.reason)
-    _print_problems(console, [named(c.clip_id, c.problem) for c in unusable], "dropped")
-    _print_problems(console, [f"{c.clip_id}: {c.note}" for c in usable if c.note], "usable, but")
+    _print_problems(console, [named(c.clip_id, c.problem) for c in unusable], "dropped", "")
+    remarks = [f"{c.clip_id}: {c.note}" for c in usable if c.note]
+    _print_problems(console, remarks, "usable, but", "")
     counts = collections.Counter(clip.subject for clip in usable)
     shown = ", ".join(f"{name} {clips}" for name, clips in list(counts.items())[: 3 * _SHOWN])
     more = f" and {len(counts) - 3 * _SHOWN} more" if len(counts) > 3 * _SHOWN else ""
@@ -207,10 +211,10 @@ def print_summary(console: Console, report: dict) -> None:
     console.print(table)
     dropped = _rarest_first([r for r in report["clips"] if r["reason"]], lambda row: row["reason"])
     problems = [(r["clip_id"], ClipError(r["reason"], r["detail"])) for r in dropped]
-    _print_problems(console, [named(*problem) for problem in problems], "dropped")
-    _print_problems(
-        console, [f"{r['clip_id']}: {r['note']}" for r in rows if r["note"]], "kept, but"
-    )
+    where = ", see report.json" if counts["kept"] else ""  # else none is written
+    _print_problems(console, [named(*problem) for problem in problems], "dropped", where)
+    remarks = [f"{r['clip_id']}: {r['note']}" for r in rows if r["note"]]
+    _print_problems(console, remarks, "kept, but", where)
     for note in report["notes"]:
         _print(console, f"note: {note}", "yellow")
 
@@ -245,11 +249,12 @@ def named(clip_id: str, problem: ClipError) -> str:
     return f"{clip_id}: {problem}"
 
 
-def _print_problems(console: Console, rows: list[str], word: str) -> None:
+def _print_problems(console: Console, rows: list[str], word: str, where: str) -> None:
+    """Prints the first rows; `where` says where the others stand."""
     for text in rows[:_SHOWN]:
         _print(console, f"{word}: {text}", "yellow")
     if len(rows) > _SHOWN:
-        console.print(f"... and {len(rows) - _SHOWN} more, see report.json", style="yellow")
+        console.print(f"... and {len(rows) - _SHOWN} more{where}", style="yellow")
 
 
 def _print(console: Console, line: str, style: str = "") -> None:

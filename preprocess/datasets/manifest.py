@@ -19,6 +19,7 @@ import csv
 import dataclasses
 import os
 import pathlib
+import re
 import stat
 from collections.abc import Iterator
 
@@ -178,6 +179,10 @@ def _check_names(source: pathlib.Path, names: list[str]) -> None:
             raise SourceError(f"{source} has two columns {name}: keep one")
     missing = [name for name in REQUIRED if name not in names]
     if missing:
+        if len(names) == 1 and (other := re.search(r"[;\t|]", names[0])):
+            raise SourceError(
+                f"{source} separates its cells by {other[0]!r}: separate them by commas"
+            )
         raise SourceError(
             f"{source} has no column {' and no column '.join(missing)} (found: "
             f"{', '.join(names) or 'nothing'}): its first line must name at least "

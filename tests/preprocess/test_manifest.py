@@ -184,6 +184,8 @@ def test_comma_in_a_label_needs_quotes(tmp_path):
         (b"file,subject,label\na,b,c\n", "no column path"),
         (b"path\na\n", "no column subject and no column label"),
         (b"", "no column path"),
+        (b"subject;path;label\np1;a.mp4;joy\n", "separate them by commas"),
+        (b"path\tsubject\tlabel\na.mp4\tp1\tjoy\n", "separate them by commas"),
         (b"path,label,subject,Label\na,b,c,d\n", "two columns label"),
         (b"path,subject,label,\xfcber\na,b,c,d\n", "is not a CSV in UTF-8"),
         ("path,subject,label\na,b,c\n".encode("utf-16"), "is not a CSV in UTF-8"),
@@ -342,3 +344,18 @@ def test_landmark_file_without_a_face_cannot_be_drawn(tmp_path):
 def test_missing_source(source):
     with pytest.raises(SourceError, match="source|exist"):
         list(manifest.clips(source, options_of(manifest)))
+
+
+@pytest.mark.parametrize("arguments", [["--dry-run"], ["--workers", "1"]])
+def test_no_report_is_named_where_none_is_written(tmp_path, capsys, arguments):
+    rows = "".join(f"gone{n}.mp4,p1,joy\n" for n in range(12))
+    (tmp_path / "clips.csv").write_text("path,subject,label\n" + rows)
+    out = tmp_path / "out"
+    code = main(
+        ["manifest", "--source", str(tmp_path / "clips.csv"), "--out", str(out), *arguments]
+    )
+    shown = "".join(capsys.readouterr())
+    assert "... and 2 more" in shown and not (out / "report.json").exists()
+    assert "report.json" not in shown
+    listing = "0 of 12 clips would be read; dropped: missing file 12\n" in shown
+    assert (code, listing) == ((0, True) if "--dry-run" in arguments else (1, False))
