@@ -45,12 +45,18 @@ def storage_error(error: OSError, then: str = "then start the same command again
 
 
 @contextlib.contextmanager
-def naming(file) -> Iterator[None]:
-    """Adds the name of a file to errors of the storage that lack it, as those of a full disk do."""
+def naming(file, partial=None) -> Iterator[None]:
+    """Gives errors of the storage the name of a file.
+
+    Args:
+      file: errors that name none, as those of a full disk, get its name.
+      partial: another file, whose errors get that name too.
+    """
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
+        nameless = error.filename is None or error.filename in (partial, str(partial))
+        if nameless and error.errno is not None:
             raise OSError(error.errno, error.strerror, os.fspath(file)) from error
         raise
 
@@ -74,7 +80,7 @@ def whole_file(file: pathlib.Path) -> Iterator[pathlib.Path]:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.stem}.partial{file.suffix}")
     try:
-        with naming(file):
+        with naming(file, partial):
             yield partial
             with partial.open("rb+") as written:
                 os.fsync(written.fileno())  # on the disk before the name is

@@ -36,3 +36,12 @@ def test_control_characters_are_escaped(text, shown):
 def test_any_text_is_printable(text):
     assert printable(text).isprintable()
     printable(text).encode()
+
+
+@pytest.mark.parametrize("in_the_way", ["a.csv", "a.partial.csv"])
+def test_error_of_a_replaced_file_names_it_and_not_the_one_beside(tmp_path, in_the_way):
+    (tmp_path / in_the_way).mkdir()
+    with pytest.raises(OSError, match="Is a directory") as caught:
+        write_whole(tmp_path / "a.csv", "text")
+    assert caught.value.filename == str(tmp_path / "a.csv")
+    assert sorted(tmp_path.iterdir()) == [tmp_path / in_the_way]

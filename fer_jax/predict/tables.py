@@ -39,6 +39,8 @@ def drawn_files(options) -> list[dict[str, pathlib.Path]]:
     """
     if options.out is not None and options.out.suffix.lower() not in _FORMATS:
         raise ValueError(f"--out {options.out}: name a .csv or a .json file")
+    if options.out is not None and options.out.is_dir():
+        raise ValueError(f"--out {options.out} is a folder: name a file")
     targets: list[dict[str, pathlib.Path]] = [{} for _ in options.clips]
     for kind, suffix in (("annotate", ".mp4"), ("figure", ".png")):
         target = getattr(options, kind)

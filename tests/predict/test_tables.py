@@ -86,11 +86,14 @@ def test_one_clip_is_drawn_into_a_file_or_a_folder(tmp_path):
         (options("a.mp4", annotate="out.avi"), "name a .mp4"),
         (options("a.mp4", figure="out.jpeg"), "name a .png"),
         (options("a.mp4", out="table.xlsx"), "name a .csv"),
+        (options("a.mp4", out="folder.csv"), "is a folder: name a file"),
         (options("a.mp4", annotate="./a.mp4"), "would be overwritten"),
         (options("a.csv", out="a.csv"), "would be overwritten"),
     ],
 )
-def test_impossible_outputs_are_refused_before_any_work(wrong, message):
+def test_impossible_outputs_are_refused_before_any_work(monkeypatch, tmp_path, wrong, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ValueError, match=message):
         tables.drawn_files(wrong)
 
