@@ -14,7 +14,7 @@ from fer_jax.synthetic.clips import make_clip, render
 pytest.importorskip("dlib", reason="needs the extra: pip install 'fer_jax[preprocess]'")
 
 from benchmarks import identity
-from fer_jax.faces import detector
+from fer_jax.faces import detector, tracker
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.tracker import Tracker, follow
 from fer_jax.faces.video import Frames, FrameSource
@@ -131,6 +131,16 @@ def pasted(image, x, size=144):
     part = cv2.resize(image, (size, size))[:, : max(0, 480 - x)]
     wide[20 : 20 + size, x : x + part.shape[1]] = part
     return wide
+
+
+def test_small_face_beside_a_large_one_is_found(face, monkeypatch):
+    monkeypatch.setattr(tracker, "_LOOK_FOR_MORE_EVERY", 4)
+    small, _ = drawn_face(1)
+    alone = [pasted(image, 0, 180) for image in face[0]]
+    both = [np.where(np.arange(480)[:, None] < 240, *pair) for pair in zip(
+        alone, (pasted(image, 300, 90) for image in small), strict=True)]  # fmt: skip
+    assert tracks_in(both[:2]) == [[0, 1]] * 2
+    assert tracks_in([alone[0], *both[1:6]]) == [[0]] * 4 + [[0, 1]] * 2  # enters later
 
 
 @pytest.mark.parametrize("other", [1, 2, 3])
