@@ -80,7 +80,7 @@ def f1_scores(counts) -> np.ndarray:
 
 
 def mean_f1(scores, axis: int = -1) -> np.ndarray:
-    """Mean F1 over the action units; NaN counts as 0 (STC-NLSTM specification, section 9)."""
+    """Mean F1 over the action units; NaN counts as 0 (docs/papers/stc_nlstm.md)."""
     return np.nan_to_num(scores).mean(axis)
 
 
@@ -155,7 +155,7 @@ def accuracy_at(distance, threshold, weight=None) -> np.ndarray:
 def threshold_for_share(distance, share: float) -> float:
     """Smallest distance above which any threshold reaches an accuracy.
 
-    Source: bilinear CNN specification, section 5.
+    Source: Zhou et al., arXiv 1805.01024, table IV.
     """
     return float(np.quantile(distance, share, method="inverted_cdf"))
 

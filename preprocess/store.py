@@ -162,7 +162,7 @@ def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
     """Makes the graph of the mean of the centred 51 points over all detected training frames.
 
     Without training frames or landmarks it is the graph of the fixed mean face. Without official
-    splits all clips are in `train`. Source: ST-BLN specification, section 2.4.
+    splits all clips are in `train`. Why: docs/papers/st_bln.md.
     """
     total, frames = np.zeros((51, 2)), 0
     for clip, sequence in examples:

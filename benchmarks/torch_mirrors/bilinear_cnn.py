@@ -1,6 +1,6 @@
 """The bilinear CNN in PyTorch, the reference for the Flax model. Nothing is tuned here.
 
-Source: Zhou et al., arXiv 1805.01024; bilinear CNN specification, section 3.
+Source: Zhou et al., arXiv 1805.01024; readings: docs/papers/bilinear_cnn.md.
 """
 
 from __future__ import annotations

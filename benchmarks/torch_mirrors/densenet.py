@@ -1,6 +1,6 @@
 """DenseNet in PyTorch, the reference for the Flax model, with the names of torchvision's modules.
 
-Source: Huang et al., CVPR 2017; STC-NLSTM specification, section 5.
+Source: Huang et al., CVPR 2017; readings: docs/papers/stc_nlstm.md.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ The backbones have the names of torchvision's modules (`features.0.weight`,
 `layer1.0.conv1.weight`) without its classifiers, so that their `state_dict` equals a file of
 ImageNet weights.
 
-Source: Simonyan & Zisserman, arXiv 1409.1556; He et al., CVPR 2016; FER-GCN specification,
-section 2.
+Source: Simonyan & Zisserman, arXiv 1409.1556; He et al., CVPR 2016; Liu, Zhang & Zhou, ICPR 2020;
+readings: docs/papers/fer_gcn.md.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ element by element, so that they check those of the Flax models.
 
 Modules have the names of the Flax modules; `torch_names` renames their parameters.
 
-Source: graph baselines specification, sections 2 to 5.
+Readings: docs/papers/graph_baselines.md.
 """
 
 from __future__ import annotations

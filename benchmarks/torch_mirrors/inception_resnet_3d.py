@@ -3,7 +3,7 @@
 Volumes have the axes `[B, C, T, H, W]`. Pooling works on frames, which is faster in PyTorch than on
 volumes; nothing else is tuned here. Names are those of the Flax model.
 
-Source: Hasani & Mahoor, CVPRW 2017; 3D Inception-ResNet specification, sections 3 and 5.
+Source: Hasani & Mahoor, CVPRW 2017; readings: docs/papers/inception_resnet_3d.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Volumes have the axes `[B, C, T, H, W]`. Pooling works on frames, which is faster in PyTorch than on
 volumes in both memory layouts; nothing else is tuned here.
 
-Source: Yu et al., Neurocomputing 317 (2018); STC-NLSTM specification, sections 2 to 5.
+Source: Yu et al., Neurocomputing 317 (2018); readings: docs/papers/stc_nlstm.md.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def mirror(landmarks: jax.Array) -> jax.Array:
     Args:
       landmarks: `[..., 68, 2]`, pixels.
 
-    Source: ST-BLN specification, section 6 (the published code reverses time instead).
+    Source: Heidari & Iosifidis, MMSP 2021, section IV-B (the published code reverses time instead).
     """
     nose = landmarks[..., lm.NOSE_68, None, :]
     flipped = (landmarks - nose) * jnp.array([-1.0, 1.0]) + nose
@@ -53,7 +53,7 @@ def augment_clip(
       degrees: the rotation is uniform in +- this (paper: 18).
       time_reverse: plays the clip backwards instead of mirroring it, as the published code does.
 
-    Source: ST-BLN specification, section 6.
+    Source: Heidari & Iosifidis, MMSP 2021, section IV-B; amounts: docs/papers/st_bln.md.
     """
     variant_key, mirror_key, noise_key, angle_key = jax.random.split(key, 4)
     variant = jax.random.randint(variant_key, (), 0, 7)  # 0: plain, 1-3: noisy, 4-6: and rotated
@@ -92,7 +92,8 @@ def augment_crops(
     Returns:
       Frames `[T, size, size, 3]` float32, 0..255, and landmarks in their pixels.
 
-    Source: FER-GCN specification, section 5; STC-NLSTM specification, section 6 (angles).
+    Source: Liu, Zhang & Zhou, ICPR 2020, section IV-B; Yu et al., Neurocomputing 317 (2018),
+    section 4.1 (angles).
     """
     corner_key, flip_key, angle_key, bright_key, contrast_key = jax.random.split(key, 5)
     if len(angles) or degrees:

@@ -31,7 +31,7 @@ def join(trained_on: dict[str, Clips], evaluated_on: tuple[str, Clips]) -> Clips
       ValueError: the datasets have no common class, or differ in the number of frames or in the
         size or framing of their crops.
 
-    Source: 3D Inception-ResNet specification, section 9.
+    Source: Hasani & Mahoor, CVPRW 2017, section 4.2.2; docs/papers/inception_resnet_3d.md.
     """
     name, evaluated = evaluated_on
     classes = tuple(sorted({label for clips in trained_on.values() for label in _labels(clips)}))

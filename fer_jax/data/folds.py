@@ -68,7 +68,7 @@ def subject_folds(
     Raises:
       ValueError: fewer subjects than groups, or an unknown mode.
 
-    Source: specification of the datasets, section 0.
+    The papers do not say which subjects are in which fold: docs/papers/index.md.
     """
     names, counts = np.unique(np.asarray(subjects, str), return_counts=True)
     if len(names) < 2:
@@ -158,7 +158,8 @@ def by_sequence(count: int, k: int, seed: int = 0, repeats: int = 1) -> list[Fol
     Raises:
       ValueError: fewer clips than groups.
 
-    Source: STC-NLSTM specification, section 8.
+    Source: Yu et al., Neurocomputing 317 (2018), section 4.1, as it is read in
+    docs/papers/stc_nlstm.md.
     """
     k = k or count
     if not 2 <= k <= count:
@@ -209,7 +210,7 @@ def cross_database(subjects, splits, k: int, mode: str = "strided", seed: int = 
         on all subjects, as the paper does.
       mode, seed: see `subject_folds`.
 
-    Source: 3D Inception-ResNet specification, section 9.
+    Source: Hasani & Mahoor, CVPRW 2017, section 4.2.2.
     """
     subjects, splits = np.asarray(subjects, str), np.asarray(splits)
     train, test = (np.flatnonzero(splits == name) for name in ("train", "test"))

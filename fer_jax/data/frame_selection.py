@@ -34,7 +34,7 @@ def select_frames(detected, frames: int, rule: str, times=None) -> np.ndarray:
     Raises:
       ValueError: no face in any frame, or an unknown rule.
 
-    Source: ST-BLN specification, section 3; FER-GCN and STC-NLSTM specifications, section 6.
+    What each paper says of its frames is in docs/papers/.
     """
     valid = np.flatnonzero(np.asarray(detected, bool))
     count = len(valid)
@@ -96,7 +96,7 @@ def window_frames(detected, frames: int, indices=None) -> np.ndarray:
     Returns:
       `[L, T]` int frame indices; all -1 for a window without any face.
 
-    Source: STC-NLSTM specification, section 9.
+    A reading of the STC-NLSTM paper: docs/papers/stc_nlstm.md.
     """
     detected, every = np.asarray(detected, bool), np.arange(len(detected))
     jumps = np.zeros(len(detected), bool)
@@ -125,7 +125,7 @@ def piece_frames(detected, frames: int, rule: str = "pieces") -> dict[int, np.nd
       Index of the piece -> `[T]` int frame indices, ascending; empty if fewer than T frames have a
       face.
 
-    Source: 3D Inception-ResNet specification, section 7.
+    Source: Hasani & Mahoor, CVPRW 2017, section 4.1; docs/papers/inception_resnet_3d.md.
     """
     valid, length = np.flatnonzero(np.asarray(detected, bool)), len(detected)
     pieces = valid[: len(valid) // frames * frames].reshape(-1, frames)
@@ -148,7 +148,7 @@ def thin_frames(detected, times, frames_per_second: float) -> np.ndarray:
     Returns:
       `[L]` bool, frames to choose from.
 
-    Source: STC-NLSTM specification, section 6 (MMI: 10 frames a second).
+    Source: Yu et al., Neurocomputing 317 (2018), section 4.1 (MMI: 10 frames a second).
     """
     detected = np.asarray(detected, bool)
     if times is None or frames_per_second <= 0:

@@ -35,7 +35,7 @@ def crop_transform(landmarks: np.ndarray, size: int, framing: Framing = ALIGNED)
     Raises:
       ValueError: landmarks have another shape or are not finite, or eyes coincide.
 
-    Source: STC-NLSTM specification, section on faces (side 2.5 eye distances).
+    The papers describe their crops hardly or not at all: docs/data/crops.md.
     """
     points = np.asarray(landmarks, np.float64)
     if points.shape != (68, 2) or not np.isfinite(points).all():

@@ -15,7 +15,7 @@ FERPLUS_EMOTIONS = (
 DIMENSIONS = ("valence", "arousal", "dominance")
 # Mean ratings of words, 1 to 9, in the order of DIMENSIONS. Source: Bradley & Lang, Affective norms
 # for English words (ANEW), 1999; neutral, which is not among them: Warriner, Kuperman & Brysbaert,
-# Behavior Research Methods 45, 2013 (bilinear CNN specification, section 2.4).
+# Behavior Research Methods 45, 2013. Which words: docs/papers/bilinear_cnn.md.
 WORD_RATINGS = {
     "happy": (8.21, 6.49, 6.63),
     "surprised": (7.47, 7.47, 6.11),
@@ -60,7 +60,7 @@ def vad(
     Raises:
       ValueError: unknown emotion or word, or votes of another shape.
 
-    Source: bilinear CNN specification, sections 2.3 to 2.5 (Zhou et al., equation 1).
+    Source: Zhou et al., arXiv 1805.01024, equation 1; docs/papers/bilinear_cnn.md.
     """
     votes = np.asarray(votes, np.float64)
     if votes.ndim != 2 or votes.shape[1] != len(FERPLUS_EMOTIONS):
@@ -82,10 +82,7 @@ def vad(
 
 
 def word_points(dimensions: Sequence[str]) -> dict[str, tuple[float, ...]]:
-    """Returns the mean ratings of the eight words, 1 to 9, in the order of `dimensions`.
-
-    Source: bilinear CNN specification, section 2.4.
-    """
+    """Returns the mean ratings of the eight words, 1 to 9, in the order of `dimensions`."""
     columns = [DIMENSIONS.index(name) for name in dimensions]
     return {
         word: tuple(WORD_RATINGS[word][column] for column in columns)

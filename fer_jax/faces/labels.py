@@ -16,7 +16,7 @@ FERA_CLASSES = ("anger", "fear", "joy", "relief", "sadness")
 DISFA_CLASSES = AFEW_CLASSES
 RAVDESS_CLASSES = ("angry", "calm", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
 
-# The action units of FERA 2015, in its order (STC-NLSTM specification, section 9).
+# The action units of FERA 2015 (Valstar et al., FG 2015), in its order.
 BP4D_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23))
 # Intensity from which an action unit counts as present on a scale of 0..1 (A to E: 0.2 to 1.0): B,
 # as is usual for DISFA.

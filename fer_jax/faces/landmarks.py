@@ -1,6 +1,6 @@
 """The 68-point face: layout, mirror pairs, centring, Delaunay graph and edge features.
 
-Source: specification of ST-BLN, sections 2 and 6 (Heidari & Iosifidis, MMSP 2021, section III-A).
+Source: Heidari & Iosifidis, MMSP 2021, section III-A; docs/papers/st_bln.md.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def make_graph(reference_shape, mode: str = "clean", master: int = MASTER) -> Gr
     Raises:
       ValueError: unknown mode, or the points span no triangle.
 
-    Source: ST-BLN specification, section 2.4.
+    Source: Heidari & Iosifidis, MMSP 2021, section III-A; docs/papers/st_bln.md.
     """
     from scipy.spatial import Delaunay, QhullError  # slow to import, rarely needed
 

@@ -1,7 +1,7 @@
 """Evaluates trained models in three inference modes.
 
 Dropout before BatchNorm changes the statistics that BatchNorm stores, so a single accuracy is not
-enough (ST-BLN specification, section 7). The inference modes are
+enough (docs/uncertainty.md). The inference modes are
 
 - stored: dropout off, BatchNorm statistics as stored in training;
 - recalibrated: dropout off, statistics re-estimated on the training clips without dropout;

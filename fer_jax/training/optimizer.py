@@ -25,8 +25,7 @@ def make_optimizer(
     Raises:
       ValueError: unknown optimiser, decay or schedule.
 
-    Source: ST-BLN specification, section 6; STC-NLSTM specification, section 7; 3D Inception-ResNet
-    specification, section 6 (plateau).
+    What each paper says of its optimiser, and what it leaves open, is in docs/papers/.
     """
     schedule = _schedule(config, steps_per_epoch, epochs)
     if config.name == "sgd":

@@ -72,7 +72,7 @@ def mc_dropout(
       Probabilities `[S, B, C]`. Jit-able; the chunk bounds the memory. Layers before the first
       dropout do not depend on the key, so they are computed at most once per chunk.
 
-    Source: Gal & Ghahramani, ICML 2016; ST-BLN specification, section 7.
+    Source: Gal & Ghahramani, ICML 2016; Heidari & Iosifidis, MMSP 2021, sections III-D and IV-C.
     """
     room = CHUNK_BYTES["cpu" if jax.default_backend() == "cpu" else "other"]
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(inputs))

@@ -34,7 +34,7 @@ def emfacs(intensities, present: float = 1, chin_anger: bool = False) -> np.ndar
       `[...]` int32 indices into DISFA_CLASSES: neutral if all units are 0, -1 if no rule fits or a
       unit is unknown.
 
-    Source: 3D Inception-ResNet specification, section 8.
+    The rules are ours: docs/papers/inception_resnet_3d.md.
     """
     intensities = np.asarray(intensities, float)
     shown = dict(zip(_NUMBERS, np.moveaxis(intensities >= present, -1, 0), strict=True))

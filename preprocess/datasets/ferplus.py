@@ -159,8 +159,8 @@ def _owners(rows: list[Row]) -> dict[str, int]:
     """Returns the row that each name belongs to: name -> row index.
 
     Four rows have the name of another row. The number in a name is never above its row index, and
-    at most 85 below it, so a name belongs to the first row from its number on (bilinear CNN
-    specification, section 2.1).
+    at most 85 below it, so a name belongs to the first row from its number on (see
+    docs/data/datasets.md).
     """
 
     def distance(row: Row) -> tuple[bool, int]:

@@ -68,7 +68,7 @@ def test_uniform_frames_are_evenly_spread(length, frames):
 @pytest.mark.parametrize(
     ("length", "frames", "rule", "expected"),
     [
-        (20, 5, "padded", [0, 5, 10, 14, 19]),  # of the STC-NLSTM specification, section 6
+        (20, 5, "padded", [0, 5, 10, 14, 19]),
         (3, 5, "padded", [0, 1, 2, 2, 2]),
         (5, 5, "padded", [0, 1, 2, 3, 4]),
         (4, 1, "last", [3]),

@@ -54,10 +54,19 @@ def test_code_is_where_the_pages_say():
 
 
 def test_code_names_only_pages_that_exist():
-    for folder in ("fer_jax", "preprocess", "configs"):
+    for folder in ("fer_jax", "preprocess", "configs", "benchmarks", "tests"):
         for path in (ROOT / folder).rglob("*.py"):
             pages = re.findall(r"docs/[\w/]+\.md", path.read_text())
             assert [page for page in pages if not (ROOT / page).exists()] == [], path
+
+
+def test_nothing_cites_a_document_that_users_do_not_have():
+    """What the papers leave open is cited by their pages in docs/papers/."""
+    cited = re.compile(r"\b[Ss]pecifications?,? (sections?|where|for|of|that)\b")
+    for folder in OWN:
+        for path in [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.md")]:
+            found = cited.search(" ".join(path.read_text(encoding="utf-8").split()))
+            assert not found, f"{path}: {found[0]}"
 
 
 def test_the_readme_is_short():

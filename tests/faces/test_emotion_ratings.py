@@ -19,7 +19,6 @@ def test_emotions_keep_the_order_of_the_file():
     assert DIMENSIONS == ("valence", "arousal", "dominance")
 
 
-# Bilinear CNN specification, section 2.6.
 @pytest.mark.parametrize(
     ("row", "wanted"),
     [

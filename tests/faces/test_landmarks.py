@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fer_jax.faces import landmarks as lm
 
-# Left-right pairs among the 51 points, as the specification of ST-BLN lists them (section 6).
+# Left-right pairs among the 51 points, counted by hand.
 PAIRS_51 = [
     (0, 9), (1, 8), (2, 7), (3, 6), (4, 5), (14, 18), (15, 17), (19, 28), (20, 27), (21, 26),
     (22, 25), (23, 30), (24, 29), (31, 37), (32, 36), (33, 35), (38, 42), (39, 41), (43, 47),
@@ -17,7 +17,7 @@ MIRROR_51 = lm.MIRROR_68[lm.INNER] - lm.INNER.start
 FIXED_51 = [10, 11, 12, 13, 16, 34, 40, 45, 49]
 
 
-def test_mirror_pairs_are_those_of_the_specification():
+def test_mirror_pairs_are_those_counted_by_hand():
     for left, right in PAIRS_51:
         assert (MIRROR_51[left], MIRROR_51[right]) == (right, left)
     assert MIRROR_51[FIXED_51].tolist() == FIXED_51

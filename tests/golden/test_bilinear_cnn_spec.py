@@ -1,4 +1,4 @@
-"""Worked examples and parameter counts of the bilinear CNN specification on the model."""
+"""Worked examples and sizes of the bilinear CNN (docs/papers/bilinear_cnn.md)."""
 
 import functools
 
@@ -17,7 +17,7 @@ def params(classes=3, **options):
     return variables_of(BilinearCNN(classes, **options), 1, 1, 224, 224, 3)["params"]
 
 
-# Section 3
+# Trunks
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_where_the_trunks_end(trunk, pooling, shape):
     assert shape_of(model, model.maps, 2, 1, 224, 224, 3).shape[2:] == shape
 
 
-# Section 3.1
+# Bilinear pooling
 
 
 @pytest.mark.parametrize("reference_grad", [False, True])
@@ -63,7 +63,7 @@ def test_the_authors_slope_of_the_root():
     np.testing.assert_allclose(jax.grad(second)(x)[0, 0, 1], 5 * 3 / 3.00001, rtol=1e-6)
 
 
-# Section 3.3
+# Compact forms
 
 
 def test_inner_products_of_the_triangle_are_those_of_the_whole():
@@ -81,7 +81,7 @@ def test_sizes_of_the_vectors():
     assert params(compact="reduced")["head"]["kernel"].shape == (10_000, 3)
 
 
-# Section 3.4
+# Numbers of parameters
 
 
 def test_parameters_of_the_trunks():
@@ -113,7 +113,7 @@ def test_two_dimensions_leave_out_a_row_of_the_output():
     assert size(params()) - size(params(classes=2)) == 513
 
 
-# Section 3, inputs
+# Inputs
 
 
 def test_pixels_have_the_mean_of_vgg_face_taken_off():

@@ -1,4 +1,4 @@
-"""Worked examples and parameter counts of the FER-GCN specification."""
+"""Worked examples and sizes of FER-GCN (docs/papers/fer_gcn.md)."""
 
 import functools
 
@@ -17,7 +17,7 @@ A = np.float32([[0.9, 0.2, 0.7], [0.1, 0.8, 0.9], [0, 0.1, 1.4]])
 H = np.float32([[1, 0], [0, 1], [2, 2]])
 
 
-# Section 3
+# Graph convolution and fusion (equations 1 to 8)
 
 
 def test_at_first_frames_are_independent_and_fusion_is_their_mean():
@@ -45,7 +45,7 @@ def test_no_gradient_flows_through_the_fusion():
     np.testing.assert_array_equal(weighted(A), 0)
 
 
-# Section 4
+# Numbers of parameters
 
 
 def counts(classes, **options):
@@ -80,7 +80,7 @@ def test_parameters_of_the_variants(classes, options, total):
     assert size(counts(classes, **options)) == total
 
 
-# Section 6
+# Frames
 
 
 @pytest.mark.parametrize(

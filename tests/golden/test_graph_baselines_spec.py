@@ -1,4 +1,4 @@
-"""Worked example and published numbers of the specification of ST-GCN, AGCN and DGNN."""
+"""Worked example and published numbers of ST-GCN, AGCN, DGNN (docs/papers/graph_baselines.md)."""
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ def reference_graph(edges):
     return landmarks.Graph(graph.edges[:edges], graph.reference_shape, "reference")
 
 
-# Section 2
+# Partition
 
 
 def test_partition_of_the_example():
@@ -42,7 +42,7 @@ def test_column_of_the_nose_is_normalised():
     np.testing.assert_allclose(column[column > 0], 1 / into_nose, rtol=1e-6)
 
 
-# Section 4
+# Original ST-GCN
 
 
 def test_original_partition_of_a_path():
@@ -55,7 +55,7 @@ def test_original_partition_of_a_path():
     np.testing.assert_allclose((itself + not_nearer + nearer).sum(0), np.ones(5), rtol=1e-6)
 
 
-# Section 5
+# DGNN
 
 
 def test_incidence_of_the_example():
@@ -70,7 +70,7 @@ def test_incidence_counts_repeats_and_self_loops():
     np.testing.assert_allclose(target, np.array([[0, 0, 0], [0.25, 0.25, 0.25]]) + 1e-6)
 
 
-# Section 6
+# Numbers of parameters
 
 
 def params_of(fields, edges, classes):

@@ -1,4 +1,4 @@
-"""Worked examples and parameter counts of the 3D Inception-ResNet specification."""
+"""Worked examples and sizes of 3D Inception-ResNet (docs/papers/inception_resnet_3d.md)."""
 
 import functools
 
@@ -36,7 +36,7 @@ def shapes(method, side, frames=10, **fields):
     return jax.eval_shape(found, jax.random.key(0), inputs)
 
 
-# Sections 2 and 3
+# Sizes of the maps (section 3.1)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_kernels_span_three_frames_unless_they_have_one_pixel():
     assert len(kernels) == 34
 
 
-# Section 4
+# Numbers of parameters
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_parameters(version, factorised, total):
     assert size(params["lstm"]) == {"v1": 1_594_400, "v2": 1_824_800}[version]
 
 
-# Section 5
+# Landmark filters (equation 2)
 
 
 def filters(points, side, pixels=299, outside=0.0):

@@ -1,4 +1,4 @@
-"""The worked example of the ST-BLN specification, section 5: how far PST-BLN grows."""
+"""A worked example of how far PST-BLN grows (docs/papers/st_bln.md)."""
 
 import pytest
 

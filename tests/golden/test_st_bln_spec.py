@@ -1,4 +1,4 @@
-"""Worked examples and published numbers of the specifications of ST-BLN and of the datasets."""
+"""Worked examples and published numbers of ST-BLN (docs/papers/st_bln.md), of frames and folds."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.training.program import count_parameters
 from tests.golden.sizes import variables_of
 
-# Section 2: six points, the fifth is the master node.
+# Graph: six points, the fifth is the master node.
 POINTS = np.array([[0, 0], [4, 0], [4, 4], [0, 4], [2, 2], [7, 2]], float)
 
 
@@ -74,7 +74,7 @@ def test_one_bilinear_map_instead_of_three():
     assert counts(312, 7, subsets=1)[1] == 115_727
 
 
-# Section 3: frame selection
+# Frame selection
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_frame_selection(detected, frames, rule, chosen):
     assert frame_selection.select_frames(np.array(detected, bool), frames, rule).tolist() == chosen
 
 
-# Section 7: Monte Carlo dropout
+# Monte Carlo dropout
 
 
 def test_mean_and_variance_of_three_passes():
@@ -114,7 +114,7 @@ def test_mean_and_variance_of_three_passes():
     np.testing.assert_allclose(summary.mutual_information, [total - np.mean(each)])
 
 
-# Datasets, section 0: subject folds
+# Subject folds
 
 
 def test_strided_folds_of_the_example():

@@ -1,4 +1,4 @@
-"""Worked examples and parameter counts of the STC-NLSTM specification that concern the model."""
+"""Worked examples and sizes of STC-NLSTM (docs/papers/stc_nlstm.md)."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ def params(classes=6, frames=18, **options):
     return variables_of(STCNLSTM(classes, **options), 1, frames, 64, 64, 3)["params"]
 
 
-# Section 2
+# 3D CNN (table 2)
 
 
 def test_sizes_of_the_maps():
@@ -36,7 +36,7 @@ def test_parameters_of_the_convolutions():
     assert [layer["conv"]["kernel"].shape[:3] for layer in layers] == [(3, 3, 3)] * 5
 
 
-# Section 3
+# MSPP-norm (section 3.2.1)
 
 
 def test_bins_of_a_side_of_eight():
@@ -61,7 +61,7 @@ def test_order_within_a_level_is_row_column_channel():
     np.testing.assert_array_equal(mspp(maps)[-12:], maps[3::4, 3::4].reshape(-1))
 
 
-# Section 4
+# Nested LSTM (section 3.2.2)
 
 
 def test_parameters_of_the_default():
@@ -80,7 +80,7 @@ def test_any_number_of_frames(frames):
     assert jax.tree.map(jnp.shape, params(frames=frames)) == jax.tree.map(jnp.shape, params())
 
 
-# Section 5
+# The paper's ablations (section 4.2)
 
 
 def test_parameters_without_an_lstm():
@@ -95,7 +95,7 @@ def test_parameters_with_one_lstm(nesting):
     assert size(params(nesting=nesting)) == 448_128 + 2_818_560 + 131_584 + 774
 
 
-# Section 6
+# Frames (section 4.1)
 
 
 @pytest.mark.parametrize("network", [STCNLSTM, InceptionResNet3D])

@@ -111,7 +111,7 @@ def test_best_weights_on_validation_are_kept(prepared_ferplus, tmp_path, monkeyp
     names = ["valence", "arousal"]
     error = (table[[f"stored_{n}" for n in names]].to_numpy()
              - table[[f"true_{n}" for n in names]].to_numpy())  # fmt: skip
-    loss = (error**2 + 2 * np.abs(error)).mean()  # specification, section 4
+    loss = (error**2 + 2 * np.abs(error)).mean()  # Zhou et al., equation 2
     assert loss == pytest.approx(best["evaluation_loss"], abs=1e-3)
     text = (tmp_path / "whole" / "report.md").read_text()
     assert f"weights of epoch {best['epoch']:.0f}" in text and "last epoch" not in text

@@ -32,7 +32,6 @@ def test_names_and_orders():
     assert FERA_CLASSES == ("anger", "fear", "joy", "relief", "sadness")
 
 
-# 3D Inception-ResNet specification, section 8.
 @pytest.mark.parametrize(
     ("units", "wanted"),
     [
@@ -84,7 +83,7 @@ def test_unknown_unit_leaves_a_frame_without_emotion():
 
 
 def _by_hand(on) -> set[str]:
-    """Every rule of the specification that fits, whatever its rank, without the option."""
+    """Every rule that fits, whatever its rank, without the option (page of the paper)."""
     brows = on[1] and on[2]
     fits = {
         "fear": brows and on[4] and on[5] and (on[20] or on[25] or on[26]),

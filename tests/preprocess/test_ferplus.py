@@ -539,7 +539,7 @@ def test_augmentation_does_without_landmarks(ready):
     assert points.shape == (2, 1, 68, 2) and np.isnan(points).all()
 
 
-def test_real_votes_are_those_of_the_specification(real_data):
+def test_real_votes_are_those_of_the_page(real_data):
     path = real_data / "fer2013new.csv"
     if not path.exists():
         pytest.skip(f"there is no {path}")

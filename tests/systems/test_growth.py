@@ -1,4 +1,4 @@
-"""Growing a network keeps the function it computes; the rule stops where the specification says."""
+"""Growing a network keeps the function it computes; the rule stops where the paper says."""
 
 import functools
 import importlib

@@ -135,7 +135,7 @@ def test_loss_is_the_cross_entropy_of_the_known_units():
     np.testing.assert_array_equal(np.asarray(gradient)[np.isnan(label)], 0.0)
 
 
-def test_f1_of_the_specification():
+def test_f1_of_a_worked_example():
     """TP = 3, FP = 1, FN = 2; and a unit that neither is present nor predicted."""
     truth = np.array([1, 1, 1, 0, 1, 1, 0, np.nan])
     predicted = np.array([1, 1, 1, 1, 0, 0, 0, 1], bool)

@@ -19,8 +19,8 @@ def example(seed=0, count=300):
     return 0.8 * labels + rng.normal(0.5, 1, (count, 2)), labels
 
 
-def test_residuals_of_the_specification():
-    """Section 5: (.6, .8) is right at T = 1, (1.2, .9) is not."""
+def test_residuals_within_the_threshold():
+    """Equation 5 of Zhou et al.: (.6, .8) is right at T = 1, (1.2, .9) is not."""
     labels = np.array([[5.0, 4.0], [6.0, 3.0]])
     distance = metrics.distances(labels + [[0.6, -0.8], [-1.2, 0.9]], labels)
     np.testing.assert_allclose(distance, [0.7071, 1.0607], atol=1e-4)

@@ -1,7 +1,7 @@
 """Bilinear CNN: valence, arousal and dominance from second-order statistics of CNN features.
 
-Source: Zhou, Kong, Fowlkes, Chen & Lei, arXiv 1805.01024; bilinear CNN specification, section 3,
-where the paper is silent.
+Source: Zhou, Kong, Fowlkes, Chen & Lei, arXiv 1805.01024, section IV and figure 5;
+docs/papers/bilinear_cnn.md where the paper is silent.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Bilinear pooling: second-order statistics of the channels over the positions of an image.
 
-Source: bilinear CNN specification, sections 3.1 and 3.3; Lin et al., ICCV 2015.
+Source: Zhou et al., arXiv 1805.01024, section IV; roots and length: Lin et al., ICCV 2015, see
+docs/papers/bilinear_cnn.md.
 """
 
 from __future__ import annotations

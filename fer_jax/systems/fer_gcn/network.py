@@ -1,7 +1,7 @@
 """FER-GCN: a graph over the frames of a clip weights them by the intensity of the expression.
 
-Source: Liu, Zhang & Zhou, ICPR 2020 (arXiv 2010.13386); FER-GCN specification where the paper is
-silent.
+Source: Liu, Zhang & Zhou, ICPR 2020 (arXiv 2010.13386), section III; docs/papers/fer_gcn.md where
+the paper is silent.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """AGCN on landmarks: the block of 2s-AGCN (Shi et al., CVPR 2019), whose graph depends on the clip.
 
-Source: graph baselines specification, section 3.
+Readings: docs/papers/graph_baselines.md.
 
 Arrays inside are `[B, V, T, F]`, examples first: each mixes its nodes with its own matrices.
 """

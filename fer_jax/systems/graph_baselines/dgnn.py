@@ -2,7 +2,7 @@
 
 The variant with the published number of parameters: nodes and edges each have a temporal
 convolution and a residual of their own, without bias.
-Source: graph baselines specification, sections 5 and 6.
+Readings: docs/papers/graph_baselines.md.
 
 Arrays inside are `[V, B, T, F]` for nodes and `[E, B, T, F]` for edges.
 """
@@ -42,7 +42,7 @@ def incidence(edges: Edges, nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class DirectedLayer(nn.Module):
-    """One layer of section 5: nodes and edges exchange features, then each is convolved in time.
+    """One layer: nodes and edges exchange features, then each is convolved in time.
 
     Its fields are those of `layers.graph.GraphLayer`; residuals are convolved in time, too.
     """

@@ -1,8 +1,7 @@
 """ST-GCN on landmarks: as the ST-BLN paper compares it, and as Yan et al. (AAAI 2018) published it.
 
 The ST-BLN paper's ST-GCN is the block of 2s-AGCN (Shi et al., CVPR 2019) without its attention:
-this block has the published number of parameters. Source: graph baselines specification, sections 2
-to 4.
+this block has the published number of parameters. Readings: docs/papers/graph_baselines.md.
 
 Arrays inside are `[V, B, T, F]`, nodes first and channels last, see `layers.graph`.
 """
@@ -57,7 +56,7 @@ def normalised_columns(matrix: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache
 def partition(edges: Edges, nodes: int) -> np.ndarray:
-    """Returns the constant matrices A: identity, inward, outward (section 2).
+    """Returns the constant matrices A: identity, inward, outward (2s-AGCN).
 
     Args:
       edges: pairs (i, j) from source to target; repeated, reversed and self edges add nothing.
@@ -75,7 +74,7 @@ def partition(edges: Edges, nodes: int) -> np.ndarray:
 
 @functools.lru_cache
 def spatial_partition(edges: Edges, nodes: int, centre: int) -> np.ndarray:
-    """Returns the constant matrices of the original ST-GCN (section 4).
+    """Returns the constant matrices of the original ST-GCN (Yan et al.).
 
     A node gathers the mean over itself and its neighbours in three subsets: itself, the neighbours
     that are as many hops from the centre or more, and the nearer ones.
@@ -139,7 +138,10 @@ def subset_weights(module: nn.Module, channels: int) -> tuple[jax.Array, jax.Arr
 
 
 class GraphConv(nn.Module):
-    """Section 3: `sum_s W_s (x B_s)`, `B_s = A_s + P_s`; `[V, B, T, Fi] -> [V, B, T, Fo]`."""
+    """Of 2s-AGCN, without attention: `sum_s W_s (x B_s)`, `B_s = A_s + P_s`.
+
+    `[V, B, T, Fi] -> [V, B, T, Fo]`.
+    """
 
     features: int
     edges: Edges
@@ -154,7 +156,7 @@ class GraphConv(nn.Module):
 
 
 class OriginalGraphConv(nn.Module):
-    """Section 4: one convolution to 3 Fo, then `B_s = A_s * M_s`, M the importance of the edges."""
+    """Yan et al.: a convolution to 3 Fo, then `B_s = A_s * M_s`, M the importance of the edges."""
 
     features: int
     edges: Edges
@@ -199,7 +201,7 @@ class STGCN(NodeNetwork):
     """ST-GCN: `[B, T, V, 2]` node coordinates (pixels) to logits `[B, classes]`.
 
     Attributes:
-      original: the block of Yan et al. (section 4) instead of the ST-BLN paper's (section 3).
+      original: the block of Yan et al. instead of the ST-BLN paper's.
       centre: node from which the original counts hops; 16 is the nose tip among the 51 points.
     """
 

@@ -1,7 +1,7 @@
 """Landmark filters: weights of a shortcut that decrease with the distance from the landmarks.
 
-Source: Hasani & Mahoor, CVPRW 2017 (arXiv 1705.07871), section 3.2 and equation 2; 3D
-Inception-ResNet specification, section 5.
+Source: Hasani & Mahoor, CVPRW 2017 (arXiv 1705.07871), section 3.2 and equation 2;
+docs/papers/inception_resnet_3d.md for overlaps and cells outside of all windows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """3D Inception-ResNet: shortcuts weighted by the landmarks, and an LSTM over the frames.
 
-Source: Hasani & Mahoor, CVPRW 2017 (arXiv 1705.07871); 3D Inception-ResNet specification for the
-widths in figure 2. "v1" has the widths of Inception-ResNet-v1, "v2" those of Inception-ResNet-v2
-(Szegedy et al., arXiv 1602.07261).
+Source: Hasani & Mahoor, CVPRW 2017 (arXiv 1705.07871), section 3; for the widths, which figure 2
+does not show legibly, docs/papers/inception_resnet_3d.md. "v1" has the widths of
+Inception-ResNet-v1, "v2" those of Inception-ResNet-v2 (Szegedy et al., arXiv 1602.07261).
 """
 
 from __future__ import annotations

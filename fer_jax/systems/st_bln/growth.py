@@ -59,7 +59,7 @@ def shed(old: dict, new: dict, *, deeper: bool) -> dict:
       old, new: `{"params", "batch_stats"}` of ST-BLN.
       deeper: a layer was added; otherwise the last layer was widened.
 
-    Source: ST-BLN specification, section 5.
+    The paper is silent on both: docs/papers/st_bln.md.
     """
     return {
         collection: {
@@ -194,7 +194,7 @@ def decide(loss: Callable[[Topology, Topology], float], rule: Rule) -> Iterator[
     Raises:
       ValueError: a loss is negative or not finite.
 
-    Source: ST-BLN specification, section 5.
+    Source: Heidari & Iosifidis, MMSP 2021, section III-C; limits: docs/papers/st_bln.md.
     """
     finished, finished_loss = (), math.inf
     while len(finished) < rule.max_layers:

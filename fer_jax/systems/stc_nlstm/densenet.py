@@ -1,6 +1,6 @@
 """DenseNet on still faces: every frame of a clip is a separate example.
 
-Source: Huang et al., CVPR 2017 (arXiv 1608.06993); STC-NLSTM specification, section 5, for clips.
+Source: Huang et al., CVPR 2017 (arXiv 1608.06993); for clips docs/papers/stc_nlstm.md.
 """
 
 from __future__ import annotations

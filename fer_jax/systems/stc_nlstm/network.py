@@ -1,7 +1,7 @@
 """STC-NLSTM: LSTMs over the frames nested in an LSTM over the layers of a 3-D CNN.
 
-Source: Yu, Liu, Liu & Deng, Neurocomputing 317 (2018); STC-NLSTM specification for what the paper
-leaves open.
+Source: Yu, Liu, Liu & Deng, Neurocomputing 317 (2018), section 3 and table 2;
+docs/papers/stc_nlstm.md for what the paper leaves open.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _OF_A_UNIT = ("std", *UNCERTAINTY, "abstained")
 class ActionUnits(Task):
     """A sigmoid each; unknown labels (NaN) do not count.
 
-    Source: STC-NLSTM specification, section 9.
+    How the STC-NLSTM paper is read: docs/papers/stc_nlstm.md.
     """
 
     target = "action_units"

@@ -13,12 +13,12 @@ from fer_jax.tasks.evaluation import Evaluated
 
 INTERVAL = 0.9  # nominal coverage of the interval of a dimension
 # Root mean square error over the dimensions, on their scale of 1 to 9, below which a prediction
-# counts as right (bilinear CNN specification, section 5).
+# counts as right (Zhou et al., arXiv 1805.01024, equation 5).
 TOLERANCE = 1.0
 ERRORS = {name: getattr(metrics, name) for name in ("rmse", "mae", "pearson", "ccc")}
 THRESHOLDS = np.round(np.arange(0, 2.05, 0.1), 1)
 # Accuracy of the best entry of the Kaggle challenge on the same images, which were classified
-# (bilinear CNN specification, section 6).
+# (table IV of the same paper).
 KAGGLE = 0.7116
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # nominal coverages in the report
 DRAWN_LEVELS = tuple(step / 20 for step in range(1, 20))  # and in its figure

@@ -17,7 +17,7 @@ _ABSOLUTE = 2.0  # weight of the absolute error beside the squared one (equation
 class Dimensions(Task):
     """Squared and absolute error; a prediction counts as right within `TOLERANCE`.
 
-    Source: bilinear CNN specification, sections 4 and 5.
+    Source: Zhou et al., arXiv 1805.01024, equations 2 and 5; docs/papers/bilinear_cnn.md.
     """
 
     target = "votes"
