@@ -20,7 +20,7 @@ Ours:    small: a small VGG from scratch on faces of 48 pixels. The others start
          --config.pretrained=runs/bilinear_vgg16_bilinear_vad/model
 Cost:    100 epochs of 28,559 faces of 224 pixels: a GPU; small: under an hour on 2 CPU cores
          (docs/results.md).
-The paper's dominance labels differ from its norms (docs/data/datasets.md); ours vary less.
+The paper's dominance labels differ from its norms (docs/papers/bilinear_cnn.md); ours vary less.
 """
 
 from configs.recipes import bilinear_cnn

@@ -2,7 +2,7 @@
 
 Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data/datasets.md)
 Run:     python run.py --config configs/stbln_afew.py
-Paper:   36.11 with MC dropout, 34.13 without (ST-BLN, table I; evaluated on 252 clips).
+Paper:   36.11 with MC dropout, 34.13 without (ST-BLN, table I; apparently on 252 clips).
 The paper's own recipe for AFEW: 150 frames, rate 0.01, batches of 64, 300 epochs, augmented clips.
 Ours:    what the paper leaves open is in configs/recipes/st_bln.py.
 """

@@ -1,5 +1,7 @@
 """Bilinear CNN: valence, arousal and dominance of still faces from second-order features.
 
+All readings of the paper: docs/papers/bilinear_cnn.md.
+
 Paper: Zhou, Kong, Fowlkes, Chen & Lei, "Fine-grained facial expression analysis using dimensional
 emotion model", arXiv 1805.01024. The paper's: FER+ faces enlarged to 224 pixels, VGG16 or ResNet50
 from weights for faces, SGD with momentum 0.9, learning rate 0.001 halved every 20 epochs, 100

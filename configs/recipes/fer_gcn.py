@@ -1,5 +1,7 @@
 """FER-GCN: VGG16, graph modules over the frames and fusion by their intensity.
 
+All readings of the paper: docs/papers/fer_gcn.md.
+
 Paper: Liu, Zhang & Zhou, "Video-based Facial Expression Recognition using Graph Convolutional
 Networks", ICPR 2020. The paper's: 16 frames, crops of 224 out of 256 pixels, 256 features, VGG16
 with BatchNorm from ImageNet weights, SGD at 0.001, weight decay 5e-5, 120 epochs, mirrored and

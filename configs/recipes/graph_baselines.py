@@ -1,5 +1,7 @@
 """ST-GCN, AGCN and DGNN as the ST-BLN paper compares them: on landmarks, with ST-BLN's recipe.
 
+All readings of the paper: docs/papers/graph_baselines.md.
+
 Papers: Yan, Xiong & Lin, AAAI 2018 (ST-GCN); Shi et al., CVPR 2019 (AGCN, DGNN). The ST-BLN paper
 (Heidari & Iosifidis, MMSP 2021, tables I to III) gives their figures but no separate recipe.
 The paper's: depth and widths as ST-BLN. Ours: recipe, frames and protocol of ST-BLN on the same

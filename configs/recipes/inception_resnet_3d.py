@@ -1,5 +1,7 @@
 """3D Inception-ResNet whose shortcuts are weighted by facial landmarks, with an LSTM.
 
+All readings of the paper: docs/papers/inception_resnet_3d.md.
+
 Paper: Hasani & Mahoor, "Facial Expression Recognition Using Enhanced Deep 3D Convolutional Neural
 Networks", CVPRW 2017. The paper's: 10 frames of 299 pixels, SGD with momentum 0.9 at 0.01, weight
 decay 1e-4, an LSTM of 200 units, 5 subject folds, the selection of frames for each dataset, and the

@@ -1,5 +1,7 @@
 """PST-BLN: searches the topology of ST-BLN progressively.
 
+All readings of the paper: docs/papers/st_bln.md.
+
 Paper: Heidari & Iosifidis, "Progressive Spatio-Temporal Bilinear Network with Monte Carlo Dropout
 for Landmark-based Facial Expression Recognition with Uncertainty Estimation", MMSP 2021,
 section III-C. The paper's: blocks of 5 channels, both thresholds 1e-4, and the recipe of ST-BLN for

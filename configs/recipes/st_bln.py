@@ -1,5 +1,7 @@
 """ST-BLN: spatio-temporal bilinear network on the edges of facial landmarks.
 
+All readings of the paper: docs/papers/st_bln.md.
+
 Paper: Heidari & Iosifidis, "Progressive Spatio-Temporal Bilinear Network with Monte Carlo Dropout
 for Landmark-based Facial Expression Recognition with Uncertainty Estimation", MMSP 2021.
 The paper's, for CK+ and Oulu-CASIA: 7 layers, the first and the last three frames, SGD at 0.1 with

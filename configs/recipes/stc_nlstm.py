@@ -1,5 +1,7 @@
 """STC-NLSTM: a 3D CNN with a nested LSTM over the maps of all layers.
 
+All readings of the paper: docs/papers/stc_nlstm.md.
+
 Paper: Yu, Liu, Liu & Deng, "Spatio-temporal convolutional features with nested LSTM for facial
 expression recognition", Neurocomputing 317, 2018. The paper's: crops of 64 pixels, 18 frames (CK+,
 BP4D) or 22, the last one repeated in short clips, 5 layers of 64 channels, learning rate 0.0025 and
