@@ -5,6 +5,7 @@ Run:     python run.py --config configs/fergcn_afew.py --config.pretrained=WEIGH
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
 Variants: :vgg16 :modules1 :modules2 :modules3 (as in table V, not given for AFEW)
 Paper:   55.67 (FER-GCN, table VI).
+Input:   crops as for the other datasets; the paper prepares AFEW as Lu et al. (ICMI 2018).
 Ours:    what the paper leaves open is in configs/recipes/fer_gcn.py.
 """
 

@@ -4,6 +4,7 @@ Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data/datas
 Run:     python run.py --config configs/stbln_afew.py
 Paper:   36.11 with MC dropout, 34.13 without (ST-BLN, table I; apparently on 252 clips).
 The paper's own recipe for AFEW: 150 frames, rate 0.01, batches of 64, 300 epochs, augmented clips.
+Graph:   each edge once; --config.data.graph=reference repeats them as published (312 edges).
 Ours:    what the paper leaves open is in configs/recipes/st_bln.py.
 """
 

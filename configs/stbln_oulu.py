@@ -3,6 +3,7 @@
 Prepare: python -m preprocess oulu --source DIR --out data/oulu (docs/data/datasets.md)
 Run:     python run.py --config configs/stbln_oulu.py
 Paper:   83.54 with MC dropout, 82.08 without (ST-BLN, table II).
+Graph:   each edge once; --config.data.graph=reference repeats them as published (309 edges).
 Ours:    what the paper leaves open is in configs/recipes/st_bln.py.
 """
 

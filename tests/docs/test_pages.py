@@ -1,5 +1,6 @@
 """What the pages name is there: files, code, configs, columns, fields; the README is short."""
 
+import dataclasses
 import importlib
 import pathlib
 import re
@@ -8,12 +9,14 @@ import pytest
 
 import fer_jax
 from fer_jax.experiments import configs
+from fer_jax.systems import SYSTEMS
 from fer_jax.tasks import TASKS
 from tests.docs.pages import PAGES, ROOT, prose, read
 
 OWN = ("benchmarks/", "configs/", "docs/", "fer_jax/", "notebooks/", "preprocess/", "tests/")
 # Names that stand for a system or a dataset to be added.
 EXAMPLES = ("mean_motion", "meanmotion", "rooms")
+PENDING = "<!-- pending -->"  # a row of docs/papers/ that the code does not follow yet
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -78,6 +81,26 @@ def test_training_lists_configs_that_exist():
     rows = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`(\w+)[:`]", row)}
     assert listed and listed <= set(configs.names())  # `fer-jax configs` lists them all
+
+
+def fields_of_configs() -> set[str]:
+    """Fields as `--config.FIELD` names them: of every config, and of every network."""
+    made = [importlib.import_module(f"configs.{name}").get_config() for name in configs.names()]
+    networks = [system.network for system in SYSTEMS.values()]
+    fields = {f"model.{field.name}" for each in networks for field in dataclasses.fields(each)}
+    for config in made:
+        fields |= set(config.keys())
+        sections = {name: value for name, value in config.items() if hasattr(value, "keys")}
+        fields |= {f"{name}.{key}" for name, section in sections.items() for key in section}
+    return fields
+
+
+def test_fields_that_the_pages_set_exist():
+    known, found = fields_of_configs(), []
+    for page in PAGES:
+        lines = [line for line in read(page).splitlines() if PENDING not in line]
+        found += re.findall(r"--config\.([a-z][a-z_.]*[a-z_])", "\n".join(lines))
+    assert len(found) > 50 and set(found) <= known, set(found) - known
 
 
 def test_every_column_of_a_prediction_is_explained():
