@@ -110,7 +110,7 @@ def draw_steps(axes, values, edges, colour: str, baseline=None, **looks) -> None
 def shade_withheld(axes, rows: pd.DataFrame, edges) -> None:
     """Shades the windows whose prediction is withheld, and those without a face."""
     faceless = (rows["frames"] == 0).to_numpy()
-    shade(axes, edges, rows["abstained"].to_numpy(bool) & ~faceless, UNSURE, "unsure")
+    shade(axes, edges, rows["abstained"].to_numpy(bool) & ~faceless, UNSURE, "abstains")
     shade(axes, edges, faceless, FACELESS, "no face")
 
 

@@ -59,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
         console.print(f"stopped: {done}", style="yellow")
     table = join_tables(predictor, tables)
     if not tables:
+        if saved is not None and saved.empty:
+            saved.finish()
         return code if code == 130 else _failed(console, "none of the clips could be predicted")
     print_table(table, predictor.classes, predictor.task)
     if options.out is not None:

@@ -155,6 +155,11 @@ class SavedRows:
         text = "".join(f"{each}\n" for each in [head, *kept])
         self._attempt(lambda: write_whole(self._file, text))
 
+    @property
+    def empty(self) -> bool:
+        """Whether no clip of an earlier run can be taken from here."""
+        return not self._tables
+
     def _read(self) -> list[str]:
         try:
             return read_regular(self._file).decode(errors="replace").splitlines()

@@ -174,7 +174,7 @@ def test_timeline_names_predictions_and_abstention():
         "classification", predictions(), RAVDESS_CLASSES, 1.2, pictures, "clip.mp4"
     )
     texts = check_legible(figure)
-    assert {"unsure", "no face", "clip.mp4", "threshold 1.20 nats", "time (s)"} <= set(texts)
+    assert {"abstains", "no face", "clip.mp4", "threshold 1.20 nats", "time (s)"} <= set(texts)
     assert figure.axes[-1].get_xlim() == (0.0, 12.5)
 
 
@@ -188,7 +188,7 @@ def test_clip_of_one_window_without_threshold():
 def test_threshold_that_lets_nothing_through():
     table = predictions(threshold=-np.inf)
     texts = check_legible(draw_timeline("classification", table, RAVDESS_CLASSES, float("-inf")))
-    assert "unsure" in texts and not any("threshold" in text for text in texts)
+    assert "abstains" in texts and not any("threshold" in text for text in texts)
 
 
 def test_heights_are_the_probabilities():

@@ -10,6 +10,7 @@ from fer_jax import progress
 from fer_jax.commands import predict
 from fer_jax.experiments.bundle import Record
 from fer_jax.predict import api, sources
+from fer_jax.predict.tables import SavedRows
 from tests.predict.fakes import run, write_faces
 
 
@@ -113,6 +114,17 @@ def test_killed_prediction_resumes(monkeypatch, predictor, tmp_path, capsys):
         assert run(monkeypatch, predictor, *clips, "--out", out, *seed) == 0
         assert read == {"options": ["a.csv", "b.csv", "c.csv"]}.get(change, ["a.csv", "c.csv"])
         assert ("begins anew" in capsys.readouterr().err) == (change == "options")
+
+
+def test_nothing_is_left_beside_a_table_that_never_came(monkeypatch, predictor, tmp_path):
+    out, clip = tmp_path / "t.csv", write_faces(tmp_path / "a.csv")
+    assert run(monkeypatch, predictor, tmp_path / "missing.mp4", "--out", out) == 1
+    assert not list(tmp_path.glob("t.csv*"))
+    monkeypatch.setattr(SavedRows, "finish", lambda saved: None)  # as if killed
+    assert run(monkeypatch, predictor, clip, "--out", out) == 0
+    monkeypatch.undo()
+    assert run(monkeypatch, predictor, tmp_path / "missing.mp4", "--out", out) == 1
+    assert len((tmp_path / "t.csv.partial").read_text().splitlines()) == 2  # rows of a.csv
 
 
 def test_drawing_that_fails_ends_with_its_own_code(monkeypatch, predictor, tmp_path, capsys):
