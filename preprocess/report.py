@@ -201,7 +201,8 @@ def print_summary(console: Console, report: dict) -> None:
             else f"{tracks['files_with_several']} files"
         )
         table.add_row(
-            "tracks", f"{tracks['found']} found, {tracks['used']} used; several in {several}"
+            "people in files",
+            f"{tracks['found']} found, {tracks['used']} used; several in {several}",
         )
     for what, key in (("turned upright", "rotation"), ("with other faces", "other_faces")):
         if count := sum(bool(row[key]) for row in rows):

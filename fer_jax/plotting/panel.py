@@ -49,7 +49,8 @@ class Panel:
 
 def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], str]:
     """Title, its colour, and the detail below it, for a row with one label."""
-    label, time = row["label"], f"{row['start']:.1f}–{row['end']:.1f} s"
+    places = 1 if row["end"] - row["start"] >= 0.1 else 2  # seconds: both ends differ
+    label, time = row["label"], f"{row['start']:.{places}f}–{row['end']:.{places}f} s"
     if faceless:
         return label, FAINT, time
     if row["abstained"]:

@@ -126,7 +126,7 @@ def _predict_one(
     """The table of a clip, and whether everything was drawn that was asked for."""
 
     def rate() -> str:
-        return f"{work.speed:.0f} frames/s" if work.speed else "frames"
+        return f"{work.speed:.0f} frames/s" if work.speed else ""
 
     def advance() -> None:
         work.update(work.done + 1, rate())

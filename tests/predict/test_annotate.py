@@ -11,6 +11,7 @@ import pytest
 
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.faces.video import open_frames
+from fer_jax.plotting.panel import label_and_time
 from fer_jax.predict import annotate
 from fer_jax.predict.windows import Source, at_rate, columns
 from fer_jax.tasks.classification.timeline import draw_timeline
@@ -231,3 +232,8 @@ def test_person_who_is_alone_for_a_while_keeps_the_number(tmp_path):
         image = cv2.cvtColor(cv2.VideoCapture(str(file)).read()[1], cv2.COLOR_BGR2RGB)
         shown[people] = (image[40:75, 200:500] < 50).all(-1).mean()
     assert shown[1, 2] > 0.05 and shown[1, 1] == 0
+
+
+@pytest.mark.parametrize(("end", "time"), [(0.04, "0.00–0.04 s"), (2.16, "0.0–2.2 s")])
+def test_ends_of_a_window_differ(end, time):
+    assert label_and_time(row(end=end), faceless=False)[2] == time
