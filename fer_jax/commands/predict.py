@@ -3,8 +3,8 @@
     {prog} BUNDLE CLIP... --out table.csv --annotate out.mp4 --figure out.png
 
 A clip is a video or a folder of frames; for landmark models also an OpenFace CSV. Of a folder of
-videos, every video is a clip. Long clips are read window by window. A still image works too, but
-shows no motion: take the result of a model trained on clips with care.
+videos, or of CSVs alone, every file is a clip. Long clips are read window by window. A still image
+works too, but shows no motion: take the result of a model trained on clips with care.
 With --out, the same command given again resumes a run that was stopped.
 
 Exit codes: 0 if at least one clip was predicted; 1 if none was, or a file cannot be written; 2 if

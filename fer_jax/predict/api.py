@@ -51,7 +51,7 @@ def predict_clips(
     Args:
       predictor: of `fer_jax.load_model`.
       paths: one or many videos, folders of videos, folders of frames or still images; for landmark
-        models also OpenFace CSV files.
+        models also OpenFace CSV files and folders of these alone.
       mc_samples: number of MC samples per window.
       window: seconds; default: the median length of the training clips (or windows), 0.2 for a
         model of still images.
