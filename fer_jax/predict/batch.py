@@ -56,7 +56,8 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         code = 130
         done = "the finished clips are shown" if tables else "no clip was finished"
-        console.print(f"stopped: {done}", style="yellow")
+        again = "; give the same command again to go on" if tables and saved else ""
+        console.print(f"stopped: {done}{again}", style="yellow", soft_wrap=True)
     table = join_tables(predictor, tables)
     if not tables:
         if saved is not None and saved.empty:

@@ -64,7 +64,7 @@ def test_missing_bundle_is_one_line(tmp_path, capsys):
     assert "not a model bundle" in capsys.readouterr().err
 
 
-def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
+def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path, capsys):
     clips = [write_faces(tmp_path / f"{name}.csv") for name in "ab"]
     original = sources.open_source
 
@@ -76,6 +76,7 @@ def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path):
     monkeypatch.setattr(sources, "open_source", interrupted)
     assert run(monkeypatch, predictor, *clips, "--out", tmp_path / "t.csv") == 130
     assert pd.read_csv(tmp_path / "t.csv")["clip"].unique().tolist() == [str(clips[0])]
+    assert "give the same command again to go on" in capsys.readouterr().err
 
 
 def test_killed_prediction_resumes(monkeypatch, predictor, tmp_path, capsys):
