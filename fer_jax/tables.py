@@ -1,0 +1,216 @@
+"""A table for a document: as Markdown, as CSV and as LaTeX (booktabs)."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from fer_jax.machine import printable, write_whole
+from fer_jax.tasks import report_lines
+
+_LONG = 36  # characters; a longer cell is broken into lines in LaTeX
+_SMALL = 7  # columns; a table with more is set smaller in LaTeX
+_NUMBER = re.compile(r"[-+−]?[\d.,]+\s?[%kmM]?(\s?(±|\+-)\s?[\d.,]+)?")
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
+    "±": r"$\pm$", "×": r"$\times$", "−": "$-$", "≤": r"$\leq$", "≥": r"$\geq$", "°": r"$^\circ$",
+    "↓": r"$\downarrow$", "↑": r"$\uparrow$", "–": "--", "—": "---", "‘": "`", "’": "'",
+    "“": "``", "”": "''", "…": r"\ldots{}", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}",
+    "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "œ": r"\oe{}", "ı": r"\i{}",
+    "\u00a0": "~",
+}  # fmt: skip
+_ACCENTS = {
+    "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u",
+    "\u0307": ".", "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c",
+}  # fmt: skip
+
+
+class Cell(NamedTuple):
+    """A cell with footnotes.
+
+    Attributes:
+      text: what it says.
+      notes: texts of its footnotes, without a full stop; equal ones share a number.
+      bold: whether it is set in bold.
+    """
+
+    text: str
+    notes: tuple[str, ...] = ()
+    bold: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+      title: its caption, without a full stop.
+      columns: headings.
+      rows: a tuple of cells for each row; plain text is a cell without notes.
+      remarks: sentences below the table.
+      breaks: rows before which LaTeX draws a rule.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell | str, ...], ...]
+    remarks: tuple[str, ...] = ()
+    breaks: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"a row of {self.title!r} has {len(row)} cells, but the table "
+                    f"{len(self.columns)} columns: {row}"
+                )
+
+    def cells(self) -> Iterator[list[Cell]]:
+        """Yields the rows with every cell as a `Cell`."""
+        for row in self.rows:
+            yield [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
+
+    def notes(self) -> dict[str, int]:
+        """Texts of the footnotes in the order of their first cells -> their numbers."""
+        texts = [note for row in self.cells() for cell in row for note in cell.notes]
+        return {text: number for number, text in enumerate(dict.fromkeys(texts), 1)}
+
+
+def write(table: Table, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
+    """Writes a table as NAME.md, NAME.csv and NAME.tex; returns their paths."""
+    import pandas as pd
+
+    from fer_jax.tasks.csv_cells import save_csv
+
+    files = [folder / f"{name}.{suffix}" for suffix in ("md", "csv", "tex")]
+    write_whole(files[0], markdown(table))
+    save_csv(pd.DataFrame(records(table), dtype=object), files[1])
+    write_whole(files[2], latex(table, name))
+    return files
+
+
+def records(table: Table) -> list[dict[str, str]]:
+    """Rows as mappings from heading to text; footnotes are in a last column `notes`.
+
+    Headings that occur twice get a number.
+    """
+    names = []
+    for column in table.columns:
+        same = sum(name == column or name.startswith(f"{column} (") for name in names)
+        names.append(f"{column} ({same + 1})" if same and column in names else column)
+    rows = []
+    for cells in table.cells():
+        notes = dict.fromkeys(note for cell in cells for note in cell.notes)
+        row = dict(zip(names, (cell.text for cell in cells), strict=True))
+        rows.append(row | ({"notes": "; ".join(notes)} if table.notes() else {}))
+    return rows
+
+
+def markdown(table: Table) -> str:
+    """The table with its title, numbered footnotes and remarks."""
+    numbers = table.notes()
+
+    def shown(cell: Cell) -> str:
+        text = printable(cell.text).replace("|", "\\|")
+        text = f"**{text}**" if cell.bold and text else text
+        marks = "".join(f"<sup>{numbers[note]}</sup>" for note in cell.notes)
+        return text + marks
+
+    columns = " | ".join(printable(column).replace("|", "/") for column in table.columns)
+    lines = report_lines.table(columns, ([shown(cell) for cell in row] for row in table.cells()))
+    below = [f"<sup>{number}</sup> {printable(note)}.  " for note, number in numbers.items()]
+    remarks = [line for remark in table.remarks for line in ("", printable(remark))]
+    parts = [
+        f"**{printable(table.title)}**",
+        "",
+        *lines,
+        *([""] + below if below else []),
+        *remarks,
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def latex(table: Table, label: str) -> str:
+    """The table as a `table` environment, ASCII, which needs the package booktabs alone.
+
+    Args:
+      table: the table.
+      label: of `\\ref{tab:LABEL}`; what a label may not hold becomes "-".
+    """
+    numbers = table.notes()
+    label = re.sub(r"[^A-Za-z0-9:._-]+", "-", label).replace("_", "-")
+
+    def shown(cell: Cell) -> str:
+        text = escape(cell.text)
+        text = rf"\textbf{{{text}}}" if cell.bold and text else text
+        marks = ",".join(str(numbers[note]) for note in cell.notes)
+        return text + (rf"\textsuperscript{{{marks}}}" if marks else "")
+
+    def line(cells: list[str]) -> str:
+        text = " & ".join(cells)
+        # after \\ and \midrule a bracket or a star would be an argument
+        return ("{}" if text.startswith(("[", "*")) else "") + text + r" \\"
+
+    body = []
+    for index, row in enumerate(table.cells()):
+        body += [r"\midrule"] if index in table.breaks and index else []
+        body.append(line([shown(cell) for cell in row]))
+    below = [
+        rf"\textsuperscript{{{number}}}~{escape(note)}." for note, number in numbers.items()
+    ] + [escape(remark) for remark in table.remarks]
+    return "\n".join([
+        r"% \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        *([r"\footnotesize"] if len(table.columns) > _SMALL else []),
+        rf"\caption{{{escape(table.title)}}}",
+        rf"\label{{tab:{label}}}",
+        rf"\begin{{tabular}}{{{''.join(_alignments(table))}}}",
+        r"\toprule",
+        line([escape(column) for column in table.columns]),
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(["", r"\par\smallskip", r"{\footnotesize\raggedright"] if below else []),
+        *(rf"{text}\par" for text in below),
+        *(["}"] if below else []),
+        r"\end{table}",
+        "",
+    ])  # fmt: skip
+
+
+def _alignments(table: Table) -> list[str]:
+    """Columns of numbers to the right, long texts in lines, other texts to the left."""
+    columns = zip(*(tuple(cell.text for cell in row) for row in table.cells()), strict=True)
+    found = []
+    for texts in list(columns) or [()] * len(table.columns):
+        filled = [text for text in texts if text not in ("", "-")]
+        if filled and sum(bool(_NUMBER.fullmatch(text)) for text in filled) > len(filled) / 2:
+            found.append("r")
+        else:
+            long = any(len(text) > _LONG for text in texts)
+            found.append(r"p{0.28\linewidth}" if long else "l")
+    return found
+
+
+def escape(text: str) -> str:
+    """Text for LaTeX in ASCII; a character without a command becomes [U+XXXX]."""
+    return "".join(map(_escape, printable(text)))
+
+
+def _escape(character: str) -> str:
+    if character in _LATEX:
+        return _LATEX[character]
+    if character.isascii():
+        return character
+    base, *marks = unicodedata.normalize("NFD", character)
+    if len(marks) == 1 and marks[0] in _ACCENTS and base.isascii() and base.isalpha():
+        return rf"\{_ACCENTS[marks[0]]}{{{base}}}"
+    return f"[U+{ord(character):04X}]"
