@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib.util
 import os
 import pathlib
 import statistics
@@ -51,17 +50,11 @@ def load_config(name: str) -> ConfigDict:
       ConfigError: no such file, or its `get_config` does not take the argument.
     """
     try:
-        file, _, argument = configs.find(name).partition(":")
+        return configs.load(name)
     except configs.ConfigNotFoundError as error:
         raise ConfigError(str(error), error.known) from error
-    path = pathlib.Path(file)
-    try:
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.get_config(argument) if argument else module.get_config()
-    except Exception as error:
-        raise ConfigError(f"the config {name} cannot be loaded: {error}") from error
+    except configs.LoadError as error:
+        raise ConfigError(str(error)) from error
 
 
 def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict:
@@ -106,14 +99,17 @@ def _dataset(config: ConfigDict) -> str:
 
 
 def _published(config: ConfigDict) -> dict:
-    """The accuracies of the paper in percent, None if its input differs."""
-    pair = (None, None)
+    """The accuracies of the paper in percent, None if its input or protocol differs; a footnote."""
+    with_mcd, without, note = None, None, ""
+    data, protocol = config.data, published.protocol_of(config)
     if config.task == "dimensional":
-        found = published.errors(config.method, config.data.dataset, config.data.classes)
-        pair = (None, found and 100 * found["accuracy"])
-    elif config.data.features == "position":
-        pair = published.accuracy(config.method, _dataset(config))
-    return dict(zip(("paper_with_mcd", "paper_without_mcd"), pair, strict=True))
+        found = published.errors(config.method, data.dataset, data.classes, protocol)
+        without = found and 100 * found["accuracy"]
+    elif data.features == "position":
+        with_mcd, without = published.accuracy(config.method, data.dataset, protocol)
+        if with_mcd is without is None:
+            note = published.other_protocols(config.method, data.dataset, protocol)
+    return {"paper_with_mcd": with_mcd, "paper_without_mcd": without, "paper_note": note}
 
 
 def measure(predictor: Predictor, mc_samples: int = 100) -> dict:

@@ -51,6 +51,8 @@ def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
         repeats=repeats,
         environment=", ".join(f"{name} {value}" for name, value in report.environment().items()),
     )
+    for row in rows:
+        notes += f"\n{_name(row)}: {row['paper_note']}.\n" if row["paper_note"] else ""
     write_whole(out / "compare.md", markdown(rows) + notes)
     save_csv(pd.json_normalize(rows, sep="_"), out / "compare.csv")
     with whole_file(out / "compare.png") as partial:

@@ -1,16 +1,22 @@
-"""Finds the configs that come with the project, by name or by path, and lists them."""
+"""Finds the configs that come with the project, by name or by path, lists and loads them."""
 
 from __future__ import annotations
 
 import ast
 import difflib
+import importlib.util
 import pathlib
 import re
 import sys
 import types
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from fer_jax.installation import CONFIGS as FOLDER
 from fer_jax.installation import IS_WHEEL
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 _SHARED = ("base", "__init__")  # no experiments of their own
 
@@ -93,3 +99,76 @@ def describe(name: str) -> tuple[str, str]:
     document = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
     variants = re.search(r"^Variants: (.*)$", document, re.MULTILINE)
     return document.partition("\n")[0], variants.group(1) if variants else ""
+
+
+class LoadError(ValueError):
+    """A config cannot be loaded, or a field cannot be set; the message says which."""
+
+
+def load(name: str, overrides: Iterable[str] = ()) -> ConfigDict:
+    """Loads a config as `fer-jax train --config NAME --config.FIELD=VALUE` does.
+
+    Args:
+      name: see `find`.
+      overrides: "FIELD=VALUE", e.g. "train.epochs=5".
+
+    Raises:
+      ConfigNotFoundError: there is no such config.
+      LoadError: its code fails, or a field is unknown or gets a value of another type.
+    """
+    file, _, argument = find(name).partition(":")
+    path = pathlib.Path(file)
+    try:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        config = module.get_config(argument) if argument else module.get_config()
+    except Exception as error:  # whatever the code of a config raises
+        raise LoadError(f"the config {name} cannot be loaded: {error}") from error
+    for override in overrides:
+        field, equals, text = override.partition("=")
+        if not equals:
+            raise LoadError(f"{override!r} sets no field: write FIELD=VALUE")
+        set_field(config, field, text)
+    return config
+
+
+def has_field(config: ConfigDict, field: str) -> bool:
+    """Whether a config has a field, "train.epochs"."""
+    *sections, name = field.split(".")
+    for section in sections:
+        config = config.get(section) if section in config else {}
+    return name in config
+
+
+def set_field(config: ConfigDict, field: str, text: str) -> None:
+    """Sets a field of a config to a value written as text.
+
+    Raises:
+      LoadError: there is no such field, or the value has another type.
+    """
+    if not has_field(config, field):
+        nearest = difflib.get_close_matches(field, _fields(config), n=3, cutoff=0.0)
+        raise LoadError(f"--config.{field}: there is no such field, but {', '.join(nearest)}")
+    *sections, name = field.split(".")
+    for section in sections:
+        config = config[section]
+    old = config[name]
+    try:
+        new = text if isinstance(old, str) else ast.literal_eval(text)
+        if isinstance(old, bool) != isinstance(new, bool):
+            raise ValueError
+        config[name] = type(old)(new) if isinstance(old, (float, tuple)) else new
+    except (ValueError, SyntaxError, TypeError) as error:
+        raise LoadError(
+            f"--config.{field}={text}: give a value of type {type(old).__name__}, such as {old!r}"
+        ) from error
+
+
+def _fields(config: ConfigDict, prefix: str = "") -> list[str]:
+    """Names of all fields of a config, those of sections with their section."""
+    names = []
+    for name, value in config.items():
+        inner = _fields(value, f"{prefix}{name}.") if hasattr(value, "items") else []
+        names += inner or [f"{prefix}{name}"]
+    return names

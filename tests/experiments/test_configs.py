@@ -237,10 +237,8 @@ def test_stc_nlstm_follows_its_paper():
 def test_every_row_of_a_table_has_its_published_figure():
     for variants in (fer_gcn.VARIANTS, stc_nlstm.VARIANTS):
         for variant, (*_, method) in variants.items():
-            known = published.accuracy(method, "oulu")[1] is not None
-            assert known == (not variant.startswith("layers")), variant
-    assert published.accuracy("STC-NLSTM", "mmi") == (None, 84.53)
-    assert published.accuracy("DenseNet", "ckplus") == (None, 97.6)
+            found = published.other_protocols(method, "oulu", "")
+            assert bool(found) == (not variant.startswith("layers")), variant
 
 
 def test_st_bln_follows_its_paper():
@@ -278,10 +276,9 @@ def test_the_columns_of_the_3d_inception_resnet_paper(dataset, variant):
     assert config.protocol.folds == 5 and config.data.frames == 10
     model = build(config.model.to_dict(), 6, None, config.data.frames)
     assert (model.landmarks, model.still) == (variant == "full", variant == "still")
-    published_for = published.accuracy(config.method, dataset)[1]
-    assert (published_for is None) == (
-        dataset in ("buhmap", "synthetic") or (variant, dataset) == ("still", "disfa")
-    )
+    known = published.other_protocols(config.method, dataset, "")
+    unknown = dataset in ("buhmap", "synthetic") or variant == "still"
+    assert bool(known) != unknown
     with pytest.raises(ValueError, match="variant 'flat' is unknown"):
         module.get_config("flat")
 
@@ -321,7 +318,8 @@ def test_the_networks_of_the_bilinear_cnn_paper(trunk, pooling, dimensions):
     config = load("bilinear_ferplus", f"{trunk},{pooling},{dimensions}")
     assert config.name == f"bilinear_{trunk}_{pooling}_{dimensions}"
     assert load("bilinear_ferplus", f"{dimensions},{trunk},{pooling}") == config
-    assert published.errors(config.method, "ferplus", config.data.classes)
+    protocol = published.protocol_of(config)
+    assert published.errors(config.method, "ferplus", config.data.classes, protocol)
     assert config.task == "dimensional" and len(config.data.classes) == len(dimensions)
     assert (config.optimizer.learning_rate, config.optimizer.lr_factor) == (0.001, 0.5)
     assert config.optimizer.lr_milestones == (20, 40, 60, 80) and config.train.epochs == 100

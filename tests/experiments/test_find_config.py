@@ -57,3 +57,29 @@ def test_every_config_says_what_it_is():
 def test_variants_stand_below_their_config():
     rows = configs.listing(["stbln_afew", "stbln_manifest"]).splitlines()
     assert [row.split()[0] for row in rows] == ["stbln_afew", "stbln_manifest", ":NAME"]
+
+
+def test_fields_are_set_as_on_the_command_line():
+    config = configs.load(
+        "fergcn_oulu:modules1",
+        ["train.epochs=3", "optimizer.learning_rate=1", "pretrained=", "data.classes=('a',)",
+         "augment.enabled=False", "protocol.name=by_sequence"],
+    )  # fmt: skip
+    assert (config.name, config.train.epochs) == ("fergcn_oulu_modules1", 3)
+    assert config.optimizer.learning_rate == 1.0 and config.data.classes == ("a",)
+    assert config.augment.enabled is False and config.protocol.name == "by_sequence"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epoch=3", r"--config.train.epoch: there is no such field, but train.epochs"),
+        ("optimiser.momentum=0", "there is no such field"),
+        ("train.epochs=many", "--config.train.epochs=many: give a value of type int, such as 400"),
+        ("train.epochs=True", "give a value of type int"),
+        ("data.crop_size", "'data.crop_size' sets no field: write FIELD=VALUE"),
+    ],
+)
+def test_a_field_that_cannot_be_set_is_named(override, message):
+    with pytest.raises(configs.LoadError, match=message):
+        configs.load("stbln_oulu", [override])

@@ -8,7 +8,6 @@ import pytest
 
 from configs import agcn, pstbln_synthetic
 from fer_jax.commands.compare import main
-from fer_jax.tasks import published
 from tests.finished_runs import CONFIGS, landmarks_config, with_fields, write_config
 
 
@@ -110,9 +109,3 @@ def test_table_that_cannot_be_written_is_one_line(finished_run, tmp_path, monkey
     file = write_config(tmp_path, own)
     assert run(monkeypatch, file, "--runs", tmp_path / "runs", "--out", out) == 1
     assert f"{out}: File exists: a file is where a folder belongs" in capsys.readouterr().out
-
-
-def test_published_accuracies():
-    assert published.accuracy("PST-BLN", "oulu") == (79.79, 78.74)
-    assert published.accuracy("ST-GCN", "afew") == (None, 28.17)
-    assert published.accuracy("ST-BLN", "buhmap") == (None, None)

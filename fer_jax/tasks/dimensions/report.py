@@ -37,7 +37,9 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
     selective, risk = scores.abstaining(config.evaluation.target_accuracy, evaluated)
     return {
         "inference_modes": scores.score_inference_modes(clips, folds, evaluated),
-        "paper": published.errors(config.method, config.data.dataset, clips.classes),
+        "paper": published.errors(
+            config.method, config.data.dataset, clips.classes, published.protocol_of(config)
+        ),
         "selected_epoch": evaluation.selected_epoch(history, folds),
         "best_epoch": evaluation.best_epoch_accuracy(history, folds),
         "single_samples": scores.single_samples(evaluated),
