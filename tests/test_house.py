@@ -11,8 +11,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # From the roof down: a file uses its own room and those behind it, also inside functions.
 ROOMS = (
-    "commands", "compare", "predict", "systems", "experiments", "training", "tables", "tasks",
-    "data", "synthetic", "plotting", "uncertainty", "metrics", "layers", "faces", "papers",
+    "commands", "reproduce", "compare", "predict", "systems", "experiments", "training", "tables",
+    "tasks", "data", "synthetic", "plotting", "uncertainty", "metrics", "layers", "faces", "papers",
     "progress", "storage", "machine", "stopping", "installation",
 )  # fmt: skip
 # Their public names and tables reach what lies inside their own room when they are used.

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "trains and evaluates the experiment of a config",
     "predict": "predicts videos, images or landmark files with a trained model",
     "compare": "runs several experiments and puts their results into one table",
+    "reproduce": "makes the tables and figures of the papers again, ours beside theirs",
     "configs": "lists the configs that come with fer_jax",
 }
 

@@ -169,9 +169,7 @@ def claim(workdir: Workdir, config: ConfigDict, clips: Clips, *, write: bool) ->
     Raises:
       WorkdirError: it has another one, or one with fields that no longer exist.
     """
-    own = {**config.to_dict(), "data_fingerprint": _fingerprint(clips)}
-    for section, name in _SAME_RUN:
-        own[section].pop(name, None)
+    own = {**recorded(config), "data_fingerprint": _fingerprint(clips)}
     content = json.dumps(own, indent=1, default=list) + "\n"
     file = workdir.config
     if not file.exists():
@@ -192,8 +190,16 @@ def claim(workdir: Workdir, config: ConfigDict, clips: Clips, *, write: bool) ->
     if gone := _removed_fields(old, new):
         reason = f"was written by an earlier version of fer_jax (its config has {', '.join(gone)})"
     else:
-        reason = f"holds a run with another config ({', '.join(_changes(old, new))})"
+        reason = f"holds a run with another config ({', '.join(differences(old, new))})"
     raise WorkdirError(f"{workdir} {reason}: name another --workdir, or delete it")
+
+
+def recorded(config: ConfigDict) -> dict:
+    """The fields of a config that make a run what it is, as config.json has them."""
+    own = config.to_dict()
+    for section, name in _SAME_RUN:
+        own[section].pop(name, None)
+    return own
 
 
 def _removed_fields(old: dict, new: dict) -> list[str]:
@@ -205,12 +211,13 @@ def _removed_fields(old: dict, new: dict) -> list[str]:
     ]
 
 
-def _changes(old: dict, new: dict, prefix: str = "") -> list[str]:
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """Names the fields in which two recorded configs differ, with both values."""
     rows = []
     for name in sorted({*old, *new}):
         before, after = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(after, dict):
-            rows += _changes(before, after, f"{prefix}{name}.")
+            rows += differences(before, after, f"{prefix}{name}.")
         elif before != after:
             rows.append(f"{prefix}{name}: {before} there, {after} here")
     return rows

@@ -62,6 +62,25 @@ def _draw_curve(axes, history: pd.DataFrame, colour: str, label: str) -> None:
     axes.plot(mean.index, mean, color=colour, linewidth=2.2, label=label, marker=marker)
 
 
+def points(series: Mapping[str, Mapping], x: str, y: str, title: str) -> Figure:
+    """Draws one line of points for each series.
+
+    Args:
+      series: name -> position -> value.
+      x, y: labels of the axes with their units.
+      title: what is shown.
+    """
+    figure = make_figure(6.0, 4.2)
+    axes = figure.add_subplot()
+    for index, (name, values) in enumerate(series.items()):
+        style = {"color": PALETTE[index % len(PALETTE)], "marker": "os^Dv"[index % 5]}
+        axes.plot(list(values), list(values.values()), label=name, **style)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    dress(axes, x=x, y=y, title=title, grid="both")
+    legend_below(figure, axes, 4)
+    return figure
+
+
 def reliability(
     confidence, accuracy, count, ece: float, title: str = "Reliability of the probabilities"
 ) -> Figure:

@@ -82,7 +82,7 @@ SYSTEMS = {
     "agcn": System("graph_baselines.agcn.AGCN"),
     "dgnn": System("graph_baselines.dgnn.DGNN"),
     "fer_gcn": System("fer_gcn.network.FERGCN", "fer_gcn.figures.figures"),
-    "stc_nlstm": System("stc_nlstm.network.STCNLSTM"),
+    "stc_nlstm": System("stc_nlstm.network.STCNLSTM", "stc_nlstm.figures.figures"),
     "densenet": System("stc_nlstm.densenet.DenseNet"),
     "inception_resnet_3d": System(
         "inception_resnet_3d.network.InceptionResNet3D", "inception_resnet_3d.figures.figures"

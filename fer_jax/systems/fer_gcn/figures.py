@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from fer_jax.data.folds import Fold
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.faces import landmarks as lm
 from fer_jax.plotting import images
-from fer_jax.plotting.style import ALERT, MAIN, QUIET, dress, legend_below, make_figure
+from fer_jax.plotting.style import ALERT, MAIN, PALETTE, QUIET, dress, legend_below, make_figure
 from fer_jax.systems.fer_gcn.network import FERGCN, intensity_weights
 from fer_jax.training import checkpoint
 
@@ -86,6 +86,29 @@ def weight_curve(weights, motion) -> Figure:
     lower.set_xlim(0.5, len(steps) + 0.5)
     lower.xaxis.set_major_locator(MaxNLocator(16, integer=True))
     legend_below(figure, upper, 2)
+    return figure
+
+
+def intensity_curves(weights: Mapping[str, np.ndarray]) -> Figure:
+    """Draws the weights of the steps of several datasets through a sigmoid, in one figure.
+
+    Args:
+      weights: dataset -> `[R, N]`, the weights of R trained networks, each with sum 1.
+
+    Source: Liu, Zhang & Zhou, ICPR 2020, figure 4.
+    """
+    figure = make_figure(6.4, 4.2)
+    axes = figure.add_subplot()
+    markers = "os^Dv"
+    for index, (name, own) in enumerate(weights.items()):
+        mean = np.atleast_2d(own).mean(0)
+        style = {"color": PALETTE[index % len(PALETTE)], "marker": markers[index % len(markers)]}
+        axes.plot(np.arange(1, len(mean) + 1), 1 / (1 + np.exp(-mean)), label=name, **style)
+    axes.ticklabel_format(axis="y", useOffset=False)
+    axes.xaxis.set_major_locator(MaxNLocator(16, integer=True))
+    title = "Expression intensity of the frames"
+    dress(axes, x="step of the clip", y="sigmoid of the weight", title=title, grid="y")
+    legend_below(figure, axes, 3)
     return figure
 
 

@@ -66,6 +66,59 @@ def confusion_matrix(matrix, classes: Sequence[str], title: str = "Confusion mat
     return figure
 
 
+def confusion_panels(panels: Mapping[str, tuple]) -> Figure:
+    """Draws confusion matrices in percent of the true class, two a row.
+
+    Args:
+      panels: title -> matrix `[C, C]` of counts, true class by predicted class, and C names.
+
+    Source: Hasani & Mahoor, CVPRW 2017, figures 4 and 5.
+    """
+    rows, columns = -(-len(panels) // 2), min(len(panels), 2)
+    side = 1.5 + 0.45 * max(len(classes) for _, classes in panels.values())
+    figure = make_figure(columns * side + 0.4, rows * side + 0.2)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (title, (matrix, classes)) in zip(grid, panels.items(), strict=False):
+        percent = 100 * matrix / np.maximum(np.sum(matrix, 1, keepdims=True), 1)
+        axes.imshow(percent, cmap=SEQUENTIAL, vmin=0, vmax=100)
+        for (row, column), value in np.ndenumerate(percent):
+            colour = "white" if value > 55 else (INK if value else PALE)
+            style = {"ha": "center", "va": "center", "color": colour, "fontsize": SMALL}
+            axes.text(column, row, f"{value:.0f}", **style)
+        dress(axes, x="predicted class", y="true class", title=f"{title}, %")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
+        axes.set_yticks(range(len(classes)), classes)
+    return figure
+
+
+def recall_bars(recalls: Mapping[str, Mapping[str, float]], title: str) -> Figure:
+    """Draws the share of the clips of each class that each method recognises.
+
+    Args:
+      recalls: method -> class -> percent.
+      title: the dataset.
+
+    Source: Yu et al., Neurocomputing 317, 2018, figures 7 to 9.
+    """
+    classes = list(next(iter(recalls.values())))
+    figure = make_figure(1.6 + 1.1 * len(classes), 4.2)
+    axes = figure.add_subplot()
+    width = 0.8 / len(recalls)
+    for index, (method, values) in enumerate(recalls.items()):
+        places = np.arange(len(classes)) + width * (index + 0.5) - 0.4
+        shown = [values.get(name, np.nan) for name in classes]
+        axes.bar(places, shown, width * 0.94, label=method, color=PALETTE[index % len(PALETTE)])
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_ylim(0, 102)
+    dress(axes, y="clips recognised, %", title=title, grid="y")
+    legend_below(figure, axes, 4)
+    return figure
+
+
 def sample_accuracies(
     accuracies,
     ensemble: float,

@@ -15,6 +15,7 @@ from fer_jax.plotting.style import (
     ALERT,
     MAIN,
     OTHER,
+    PALETTE,
     QUIET,
     SEQUENTIAL,
     SMALL,
@@ -135,6 +136,52 @@ def threshold_accuracy(
     axes.set_ylim(0, 1.0)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     legend_below(figure, axes, 1)
+    return figure
+
+
+def threshold_panels(
+    thresholds, panels: Mapping[str, Mapping[str, Sequence[float]]], reference: float
+) -> Figure:
+    """Draws the curves of `threshold_accuracy` for several models, a panel each set of dimensions.
+
+    Args:
+      thresholds: `[K]`.
+      panels: title -> model -> `[K]` shares, 0..1.
+      reference: see `threshold_accuracy`.
+
+    Source: Zhou et al., arXiv 1805.01024, figure 6.
+    """
+    figure = make_figure(4.8 * len(panels) + 0.4, 4.6)
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, curves) in zip(grid, panels.items(), strict=True):
+        for index, (name, shares) in enumerate(curves.items()):
+            style = {"color": PALETTE[index % len(PALETTE)], "marker": "os^Dv"[index % 5]}
+            axes.plot(thresholds, shares, markersize=4, label=name, clip_on=False, **style)
+        label = f"{reference:.2%}, RBM of the Kaggle challenge"
+        axes.axhline(reference, color=ALERT, linewidth=1.2, linestyle="--", label=label)
+        dress(axes, x="threshold", y="accuracy", title=title, grid="both")
+        axes.set_xlim(min(thresholds), max(thresholds))
+        axes.set_ylim(0, 1)
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+    legend_below(figure, max(grid, key=lambda axes: len(axes.lines)), 3)
+    return figure
+
+
+def rating_histograms(dimensions: Sequence[str], labels) -> Figure:
+    """Draws the distribution of the labels of each dimension.
+
+    Args:
+      dimensions: names.
+      labels: `[N, D]`, 1 to 9.
+
+    Source: Zhou et al., arXiv 1805.01024, figure 4.
+    """
+    figure = make_figure(3.4 * len(dimensions) + 0.4, 3.4)
+    panels = figure.subplots(1, len(dimensions), squeeze=False, sharey=True)[0]
+    for index, (axes, name) in enumerate(zip(panels, dimensions, strict=True)):
+        axes.hist(np.asarray(labels)[:, index], bins=40, range=emotion_ratings.SCALE, color=MAIN)
+        dress(axes, x=name, y="images" if index == 0 else "", grid="y")
+        axes.xaxis.set_major_locator(MultipleLocator(1))
     return figure
 
 

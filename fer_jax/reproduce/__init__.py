@@ -1,0 +1,1 @@
+"""Makes the tables and figures of the papers again, ours beside theirs."""

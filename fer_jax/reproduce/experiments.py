@@ -1,0 +1,141 @@
+"""The experiments behind a table: their configs, whether they are finished, how they are run."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+import re
+
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from fer_jax.data.how_to_prepare import not_prepared_message
+from fer_jax.experiments import configs, schema
+from fer_jax.experiments.run import FAILURES
+from fer_jax.experiments.workdir import Workdir, differences, recorded
+from fer_jax.machine import printable
+from fer_jax.papers.paper import Run
+
+FINISHED, READY, MISSING, REFUSED = "finished", "can run", "data missing", "cannot run"
+
+
+class UsageError(ValueError):
+    """The command line asks for what is not there; the message says what is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """An experiment of a paper on this machine.
+
+    Attributes:
+      run: as the paper has it.
+      config: of ours.
+      workdir: of the run.
+      changed: fields that the command line changed, "train.epochs=2".
+    """
+
+    run: Run
+    config: ConfigDict
+    workdir: Workdir
+    changed: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def state(self) -> tuple[str, str]:
+        """Its state, one of the words above, and what to do or why not."""
+        if self.workdir.config.exists():
+            if other := self._other_config():
+                return REFUSED, f"{self.workdir} holds a run with another config ({other})"
+            if self.workdir.metrics.exists():
+                return FINISHED, ""
+        return (MISSING, self.missing[0]) if self.missing else (READY, "")
+
+    @functools.cached_property
+    def missing(self) -> list[str]:
+        """What of its data is not prepared, and how it is."""
+        crops = self.config.data.crop_size or None  # networks of landmarks take none
+        return [
+            not_prepared_message(path, dataset, crops)
+            for dataset, path in self.datasets
+            if not (pathlib.Path(path).expanduser() / "dataset_info.json").is_file()
+        ]
+
+    @property
+    def datasets(self) -> list[tuple[str, str]]:
+        """Names and paths of the datasets that it needs."""
+        data = self.config.data
+        return [(data.dataset, data.path), *((name, path) for name, path, _ in data.train_on)]
+
+    def _other_config(self) -> str:
+        """How the config in the work directory differs, "" if it does not."""
+        try:
+            old = schema.read_json(self.workdir.config)
+        except ValueError as error:
+            return str(error)
+        old.pop("data_fingerprint", None)
+        own = json.loads(json.dumps(recorded(self.config), default=list))
+        return ", ".join(differences(old, own))
+
+    @property
+    def cost(self) -> str:
+        """What the config says about its cost, "" if nothing."""
+        file = pathlib.Path(configs.find(self.run.config).partition(":")[0])
+        document = ast.get_docstring(ast.parse(file.read_text())) or ""
+        found = re.search(r"^Cost: +(.*(?:\n +.*)*)", document, re.MULTILINE)
+        return " ".join(found[1].split()) if found else ""
+
+
+def find(run: Run, overrides: tuple[str, ...], runs: pathlib.Path) -> Experiment:
+    """The experiment of a run.
+
+    Args:
+      run: of a paper.
+      overrides: "FIELD=VALUE" of the command line; a config without the field stays as it is. They
+        get a work directory of their own.
+      runs: folder of the work directories.
+
+    Raises:
+      configs.LoadError: a value has another type.
+    """
+    config = configs.load(run.config, run.overrides)
+    changed = tuple(text for text in overrides if configs.has_field(config, text.partition("=")[0]))
+    for text in changed:
+        field, _, value = text.partition("=")
+        configs.set_field(config, field, value)
+    name = "_".join(filter(None, [config.name, run.suffix]))
+    if changed:
+        digest = hashlib.sha256("\n".join(changed).encode()).hexdigest()
+        name += f"_changed_{digest[:6]}"
+    config.name = name
+    return Experiment(run, config, Workdir(runs / name), changed)
+
+
+def check_overrides(overrides: tuple[str, ...], runs: list[Run]) -> None:
+    """Refuses fields that no config of some runs has, and words that set no field.
+
+    Raises:
+      UsageError: names the field.
+    """
+    for text in overrides:
+        field, equals, _ = text.partition("=")
+        if not equals:
+            raise UsageError(f"--config.{text} sets nothing: write --config.FIELD=VALUE")
+        loaded = (configs.load(run.config, run.overrides) for run in runs)
+        if not any(configs.has_field(config, field) for config in loaded):
+            raise UsageError(f"--config.{field}: no experiment of this paper has such a field")
+
+
+def execute(experiment: Experiment, console: Console) -> str:
+    """Runs an experiment to its end, or resumes it; returns why it failed, "" if it did not."""
+    from fer_jax.systems import run
+
+    try:
+        run(experiment.config, experiment.workdir.path, console)
+    except FAILURES as error:
+        return printable(error)
+    finally:
+        vars(experiment).pop("state", None)  # it is another one now
+    return ""

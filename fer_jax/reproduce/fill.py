@@ -1,0 +1,184 @@
+"""Fills a paper's table: below each row that we can make, ours and the difference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from fer_jax.experiments import report
+from fer_jax.papers.paper import Paper, PaperTable, Row, Run, number
+from fer_jax.reproduce.experiments import FINISHED, Experiment
+from fer_jax.reproduce.measures import Result, Value, measure, needs_training
+from fer_jax.tables import Cell, Table
+from fer_jax.tasks import published
+
+OURS, DIFFERENCE, WHERE = "ours", "difference", "evaluated on"
+_MISSING = "-"
+
+
+class Outcome(NamedTuple):
+    """What became of an experiment.
+
+    Attributes:
+      experiment: the experiment.
+      failure: why it could not be run, "" otherwise.
+    """
+
+    experiment: Experiment
+    failure: str = ""
+
+    @property
+    def finished(self) -> bool:
+        return self.experiment.state[0] == FINISHED
+
+    @property
+    def reason(self) -> str:
+        """Why there is no result, for a footnote."""
+        word, text = self.experiment.state
+        return (self.failure or text or f"not run: {word}").rstrip(".")
+
+
+def fill(paper: Paper, table: PaperTable, outcomes: Mapping[Run, Outcome]) -> Table:
+    """The table as the paper prints it, with ours.
+
+    Args:
+      paper: it belongs to.
+      table: as data.
+      outcomes: of its experiments.
+    """
+    results = {run: Result(outcome.experiment) for run, outcome in outcomes.items()}
+    rows, breaks = [], []
+    columns = (*table.columns, WHERE) if table.runs else table.columns
+    for index, row in enumerate(table.rows):
+        breaks += [len(rows)] if index in table.breaks else []
+        rows.append((*row.texts, "") if table.runs else row.texts)
+        if row.ours:
+            rows += _own_rows(row, outcomes, results, digits(table, row))
+    number_of = table.key.removeprefix("table")
+    return Table(
+        f"{table.title} ({paper.name}, table {number_of})",
+        columns,
+        tuple(rows),
+        tuple(_remarks(paper, table, outcomes)),
+        tuple(breaks),
+    )
+
+
+def _remarks(paper: Paper, table: PaperTable, outcomes) -> list[str]:
+    used = [o.experiment.workdir for o in outcomes.values() if o.finished]
+    names = ", ".join(dict.fromkeys(map(str, used)))
+    return [
+        f"Source: {paper.citation}.",
+        *([table.remark] if table.remark else []),
+        *([f"{table.reason[0].upper()}{table.reason[1:]}."] if table.reason else []),
+        *([f"Difference: ours minus the paper's. Ours: {names}."] if names else []),
+    ]
+
+
+def digits(table: PaperTable, row: Row) -> dict[int, int]:
+    """Decimals of each cell of ours: as the paper's cell has, in a matrix as its finest cell."""
+
+    def decimals(text: str) -> int:
+        found = re.search(r"\d+[.,](\d+)", text)
+        return len(found[1]) if found else 0
+
+    matrix = any(ours.measure.startswith("confusion") for ours in row.ours.values())
+    rows = table.rows if matrix else (row,)
+    most = max(decimals(each.texts[column]) for each in rows for column in row.ours)
+    return {
+        column: most if matrix or number(row.texts[column]) is None else decimals(row.texts[column])
+        for column in row.ours
+    }
+
+
+def _own_rows(row: Row, outcomes, results, decimals: dict[int, int]) -> list[tuple]:
+    """The rows `ours` and `difference` below a row of the paper."""
+    ours: list[Cell | str] = ["" for _ in row.texts] + [""]
+    gaps, found = list(ours), {}
+    ours[0], gaps[0] = OURS, DIFFERENCE
+    for column, (run, name) in row.ours.items():
+        outcome, places = outcomes[run], decimals[column]
+        value = None
+        if outcome.finished or not needs_training(name):
+            value = _measured(results[run], name)
+        if not isinstance(value, Value):
+            ours[column] = Cell(_MISSING, (value or _why_missing(outcome, name),))
+            continue
+        text, printed = row.texts[column], number(row.texts[column])
+        ours[column] = Cell(show(value, text, places), tuple(_notes(outcome, results[run], name)))
+        if printed is not None:
+            gaps[column] = difference(value.number - printed, text, places)
+        found[run] = outcome
+    trained = {r: o for r, o in found.items() if o.finished}
+    ours[-1] = "; ".join(_where(o, results[r], len(trained) > 1) for r, o in trained.items())
+    return [tuple(ours)] + ([tuple(gaps)] if any(gaps[1:]) else [])
+
+
+def _measured(result: Result, name: str) -> Value | str | None:
+    """A result, or why it cannot be read."""
+    try:
+        return measure(result, name)
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        return f"{str(error).strip() or type(error).__name__}".rstrip(".")
+
+
+def _why_missing(outcome: Outcome, name: str) -> str:
+    if outcome.finished:
+        return f"{outcome.experiment.workdir} has no {name}"
+    return outcome.reason
+
+
+def show(value: Value, text: str, places: int) -> str:
+    """A value in the form of a printed cell: its decimals, "%", "k" and "±"."""
+    scale, unit = (1000, "k") if re.search(r"\dk", text) else (1, "%" if "%" in text else "")
+    shown = f"{value.number / scale:.{places}f}{unit}"
+    if value.deviation is None or value.deviation != value.deviation:  # NaN: of one fold
+        return shown
+    sign = " ± " if " ± " in text else "±"
+    return f"{shown}{sign}{value.deviation:.{places}f}"
+
+
+def difference(gap: float, text: str, places: int) -> str:
+    """A difference with its sign, in the form of a printed cell."""
+    scale, unit = (1000, "k") if re.search(r"\dk", text) else (1, "")
+    shown = f"{gap / scale:+.{places}f}"
+    return (f"{0:.{places}f}" if float(shown) == 0 else shown) + unit
+
+
+def _notes(outcome: Outcome, result: Result, name: str) -> list[str]:
+    """Footnotes: how protocol, input, number of clips and config differ from the paper's."""
+    run, experiment = outcome.experiment.run, outcome.experiment
+    notes = [f"changed: {', '.join(experiment.changed)}"] if experiment.changed else []
+    if not needs_training(name):
+        return []
+    own = published.protocol_of(experiment.config)
+    if own != run.protocol:
+        theirs = run.protocol or "the paper does not say which"
+        notes.append(f"another protocol: {own} here, {theirs} there")
+    clips, people = _counts(outcome, result)
+    if run.clips and clips != run.clips:
+        notes.append(f"{clips} clips here, {run.clips} in the paper")
+    if run.people and people != run.people:
+        notes.append(f"{people} people here, {run.people} in the paper")
+    notes += [run.note] if run.note else []
+    start = report.backbone_start(experiment.config)
+    if start and not experiment.config.pretrained:
+        notes.append(f"the backbone is trained {start}")
+    return notes
+
+
+def _counts(outcome: Outcome, result: Result) -> tuple[int, int]:
+    """Clips and people evaluated; repeats evaluate a clip again."""
+    repeats = outcome.experiment.config.protocol.repeats
+    metrics = result.metrics
+    return metrics["clips_evaluated"] // repeats, metrics["subjects_evaluated"]
+
+
+def _where(outcome: Outcome, result: Result, named: bool) -> str:
+    """What ours was evaluated on, and how."""
+    config = outcome.experiment.config
+    clips, people = _counts(outcome, result)
+    times = f", {config.protocol.repeats} times" if config.protocol.repeats > 1 else ""
+    text = f"{clips} clips of {people} people, {published.protocol_of(config)}{times}"
+    return f"{config.data.dataset}: {text}" if named else text

@@ -1,0 +1,130 @@
+"""The command `fer-jax reproduce`: runs what is missing, writes tables and figures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+
+from absl import logging
+from rich.console import Console
+
+from fer_jax import tables
+from fer_jax.experiments import configs
+from fer_jax.experiments.run import FAILURES, keep_compiled
+from fer_jax.machine import printable, whole_file, write_whole
+from fer_jax.papers.paper import Paper, PaperFigure, PaperTable, Run
+from fer_jax.reproduce import experiments, items
+from fer_jax.reproduce.experiments import FINISHED, READY, UsageError
+from fer_jax.reproduce.fill import Outcome, fill
+from fer_jax.reproduce.items import Item
+
+
+def reproduce(options: argparse.Namespace, overrides: tuple[str, ...]) -> int:
+    """Runs a command line, see `fer_jax.commands.reproduce`; returns the exit code."""
+    logging.set_verbosity(logging.WARNING)
+    keep_compiled(os.environ.get("JAX_COMPILATION_CACHE_DIR"))
+    try:
+        chosen = items.choose(options.paper, options.item)
+        known = [run for _, item in chosen for run in item.runs]
+        experiments.check_overrides(overrides, known)
+        if not options.paper:
+            lines = items.listing(chosen, overrides, options.runs)
+        elif options.dry_run:
+            lines = items.plan(chosen, overrides, options.runs)
+        else:
+            return _make(chosen, options, overrides)
+        for line in lines:
+            print(printable(line) if "\n" not in line else line)
+    except (UsageError, configs.LoadError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _make(chosen: list[tuple[Paper, Item]], options, overrides) -> int:
+    """Runs the experiments one by one; each table is written anew as its rows come in."""
+    console, failures = Console(), {}
+    outcomes: dict[Run, Outcome] = {}
+    for paper, item in chosen:
+        out = options.out / paper.key
+        for run in item.runs:
+            if run not in outcomes:
+                outcomes[run] = Outcome(experiments.find(run, overrides, options.runs))
+        for run in items.trained_runs(item):
+            experiment = outcomes[run].experiment
+            if experiment.state[0] == READY and not outcomes[run].failure:
+                console.rule(experiment.config.name)
+                failure = experiments.execute(experiment, console)
+                outcomes[run] = Outcome(experiment, failure)
+                if isinstance(item, PaperTable):
+                    _write_table(paper, item, outcomes, out)
+        own = {run: outcomes[run] for run in item.runs}
+        say = _write_table if isinstance(item, PaperTable) else _write_figure
+        failures |= {str(o.experiment.workdir): o.failure for o in own.values() if o.failure}
+        print(printable(_written(say, paper, item, own, out, options)))
+    _say_missing(outcomes)
+    for workdir, failure in failures.items():
+        print(f"error: {printable(workdir)}: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _written(say: Callable, paper: Paper, item: Item, own, out: pathlib.Path, options) -> str:
+    """Writes an item; a line about it."""
+    more = (options.clip,) if isinstance(item, PaperFigure) else ()
+    return f"{paper.key} {item.key}: {say(paper, item, own, out, *more)}"
+
+
+def _write_table(paper: Paper, item: PaperTable, outcomes, out: pathlib.Path) -> str:
+    own = {run: outcomes[run] for run in item.runs}
+    files = tables.write(fill(paper, item, own), out, item.key)
+    done = sum(outcome.finished for outcome in own.values())
+    rows = f", {done} of {len(own)} experiments finished" if own else ", quoted"
+    return f"{files[0]}, .csv, .tex{rows}"
+
+
+def _write_figure(paper: Paper, item: PaperFigure, own, out: pathlib.Path, clip: str) -> str:
+    """Writes a figure as PNG and PDF, and its caption with what is missing as Markdown."""
+    if item.reason:
+        return f"cannot be: {item.reason}"
+    from fer_jax.reproduce.figures import draw
+
+    ready = {READY, FINISHED} if item.drawing in items.DATA_ONLY else {FINISHED}
+    shown = {label: own[run] for label, run in item.shown if own[run].experiment.state[0] in ready}
+    if item.shown and not shown:
+        return f"not drawn: {next(iter(own.values())).reason}"
+    try:
+        figure = draw(item, shown, clip)
+    except FAILURES as error:
+        return f"not drawn: {error}"
+    for suffix in ("png", "pdf"):
+        with whole_file(out / f"{item.key}.{suffix}") as file:
+            figure.savefig(file)
+    write_whole(out / f"{item.key}.md", _caption(paper, item, own, shown))
+    left = len(item.shown) - len(shown)
+    return f"{out / item.key}.png, .pdf" + (
+        f", {left} of {len(item.shown)} missing" if left else ""
+    )
+
+
+def _caption(paper: Paper, item: PaperFigure, own, shown) -> str:
+    lines = [f"![{item.title}]({item.key}.png)", "", f"{item.title} ({paper.name}, {item.key})."]
+    lines += ["", item.remark] if item.remark else []
+    for label, run in item.shown:
+        outcome = own[run]
+        experiment, where = outcome.experiment, f"runs {outcome.experiment.workdir}"
+        if label in shown:
+            fields = f", changed: {', '.join(experiment.changed)}" if experiment.changed else ""
+            lines += ["", f"{label}: {where}{fields}."]
+        else:
+            lines += ["", f"{label} is missing: {outcome.reason}."]
+    return "\n".join(lines) + "\n"
+
+
+def _say_missing(outcomes: dict[Run, Outcome]) -> None:
+    """Says once for each dataset how it is prepared."""
+    needed = (o.experiment.missing for o in outcomes.values() if not o.finished)
+    for text in dict.fromkeys(text for texts in needed for text in texts):
+        print(f"missing: {printable(text)}")
