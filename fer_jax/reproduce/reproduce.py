@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fer_jax import tables
 from fer_jax.experiments import configs
-from fer_jax.experiments.run import FAILURES, keep_compiled
+from fer_jax.experiments.run import keep_compiled
 from fer_jax.machine import printable, whole_file, write_whole
 from fer_jax.papers.paper import Paper, PaperFigure, PaperTable, Run
 from fer_jax.reproduce import experiments, items
@@ -97,8 +97,10 @@ def _write_figure(paper: Paper, item: PaperFigure, own, out: pathlib.Path, clip:
         return f"not drawn: {next(iter(own.values())).reason}"
     try:
         figure = draw(item, shown, clip)
-    except FAILURES as error:
-        return f"not drawn: {error}"
+    except UsageError:
+        raise
+    except Exception as error:  # a figure never costs the tables after it
+        return f"not drawn: {str(error).strip() or type(error).__name__}"
     for suffix in ("png", "pdf"):
         with whole_file(out / f"{item.key}.{suffix}") as file:
             figure.savefig(file)

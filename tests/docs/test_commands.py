@@ -16,6 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 import fer_jax.commands.predict
+import fer_jax.commands.reproduce
 import fer_jax.commands.train
 import preprocess.__main__
 from fer_jax.experiments import configs
@@ -99,6 +100,13 @@ def test_compare_knows_the_configs(arguments):
     assert_flags(arguments[split:], ROOT / "fer_jax/commands")
 
 
+@pytest.mark.parametrize("arguments", of("fer-jax", "reproduce"), ids=" ".join)
+def test_reproduce_knows_tables_and_fields(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dry = ["--dry-run"] * (bool(arguments) and "--dry-run" not in arguments)
+    assert fer_jax.commands.reproduce.main([*arguments, *dry]) == 0
+
+
 @pytest.mark.parametrize("arguments", of("fer-jax", "predict"), ids=" ".join)
 def test_predict_predicts(arguments, at_workspace, tmp_path, monkeypatch, capsys):
     (tmp_path / "data").symlink_to(at_workspace / "data")
@@ -147,7 +155,7 @@ def test_no_other_commands():
         match words_of(line):
             case []:
                 pass
-            case ["fer-jax", "prepare" | "train" | "predict" | "compare", *_]:
+            case ["fer-jax", "prepare" | "train" | "predict" | "compare" | "reproduce", *_]:
                 pass
             case ["fer-jax", "configs"] | ["python", "-m", *_] | ["mkdocs", "serve" | "build"]:
                 pass
@@ -186,6 +194,7 @@ def test_options_of_the_page_of_commands(capsys):
     for main, arguments, start, end in (
         (preprocess.__main__.main, ["manifest"], "## prepare", "## train"),
         (fer_jax.commands.predict.main, [], "## predict", "## compare"),
+        (fer_jax.commands.reproduce.main, [], "## reproduce", "## configs"),
     ):
         with pytest.raises(SystemExit):
             main([*arguments, "--help"])
