@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fer_jax.experiments import report
 from fer_jax.papers.paper import Paper, PaperTable, Row, Run, number
 from fer_jax.reproduce.experiments import FINISHED, Experiment
-from fer_jax.reproduce.measures import Result, Value, measure, needs_training
+from fer_jax.reproduce.measures import Result, Value, by_fold, measure, needs_training
 from fer_jax.tables import Cell, Table
 from fer_jax.tasks import published
 
@@ -161,7 +161,7 @@ def _notes(outcome: Outcome, result: Result, name: str) -> list[str]:
         notes.append(f"{clips} clips here, {run.clips} in the paper")
     if run.people and people != run.people:
         notes.append(f"{people} people here, {run.people} in the paper")
-    notes += [run.note] if run.note else []
+    notes += [note for note in (run.note, by_fold(result, name)) if note]
     start = report.backbone_start(experiment.config)
     if start and not experiment.config.pretrained:
         notes.append(f"the backbone is trained {start}")

@@ -104,6 +104,30 @@ def measure(result: Result, name: str) -> Value | None:
     )
 
 
+def by_fold(result: Result, name: str) -> str:
+    """What each fold of a search found, for a footnote; "" for other runs and measures.
+
+    Args:
+      result: of a finished run.
+      name: see `measure`.
+    """
+    search = result.metrics.get("search")
+    if not search:
+        return ""
+    kind, _, mode = name.partition(" ")
+    if kind == "accuracy":
+        folds = result.mode(mode.split()[0])["accuracy_folds"].items()
+        return "by fold: " + ", ".join(f"{fold} {100 * value:.2f}" for fold, value in folds)
+    if kind != "parameters":
+        return ""
+    found = ", ".join(
+        f"{fold} {{{', '.join(map(str, own['topology']))}}} {own['params_without_U'] / 1000:.2f}k"
+        for fold, own in search["folds"].items()
+    )
+    deviation = search["params_without_U"]["std"] / 1000
+    return f"mean of {len(search['folds'])} folds, standard deviation {deviation:.2f}k: {found}"
+
+
 def _deviation(row: dict) -> float:
     """Standard deviation of the accuracy over repeats, over folds if there is one repeat."""
     values = row["accuracy_repeats"]

@@ -148,6 +148,21 @@ def test_a_difference_has_its_sign(gap, text, shown):
     assert difference(gap, text, 2) == shown
 
 
+def test_a_search_lists_what_each_fold_found(tmp_path):
+    found = outcomes(tmp_path)
+    file = found[RUN].experiment.workdir.metrics
+    folds = {
+        "fold01": {"topology": [5, 10], "params_without_U": 7100},
+        "fold02": {"topology": [5], "params_without_U": 5100},
+    }
+    search = {"params_without_U": {"mean": 6100, "std": 1000.0}, "folds": folds}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"search": search}))
+    notes = fill(PAPER, TABLE, found).notes()
+    assert "by fold: fold01 80.00, fold02 84.00" in notes
+    listed = "fold01 {5, 10} 7.10k, fold02 {5} 5.10k"
+    assert f"mean of 2 folds, standard deviation 1.00k: {listed}" in notes
+
+
 def test_the_percent_of_a_confusion_matrix(tmp_path, monkeypatch):
     paper, table = PAPERS["fer_gcn"], PAPERS["fer_gcn"].item("table3")
     (run,) = table.runs
