@@ -9,15 +9,13 @@ import hashlib
 import json
 import pathlib
 import re
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
-from rich.console import Console
 
 from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.experiments import configs, schema
-from fer_jax.experiments.run import FAILURES
 from fer_jax.experiments.workdir import Workdir, differences, recorded
-from fer_jax.machine import printable
 from fer_jax.papers.paper import Run
 
 FINISHED, READY, MISSING, REFUSED = "finished", "can run", "data missing", "cannot run"
@@ -69,6 +67,10 @@ class Experiment:
         data = self.config.data
         return [(data.dataset, data.path), *((name, path) for name, path, _ in data.train_on)]
 
+    def forget_state(self) -> None:
+        """The experiment was run: its state is another one now."""
+        vars(self).pop("state", None)
+
     def _other_config(self) -> str:
         """How the config in the work directory differs, "" if it does not."""
         try:
@@ -86,6 +88,28 @@ class Experiment:
         document = ast.get_docstring(ast.parse(file.read_text())) or ""
         found = re.search(r"^Cost: +(.*(?:\n +.*)*)", document, re.MULTILINE)
         return " ".join(found[1].split()) if found else ""
+
+
+class Outcome(NamedTuple):
+    """What became of an experiment.
+
+    Attributes:
+      experiment: the experiment.
+      failure: why it could not be run, "" otherwise.
+    """
+
+    experiment: Experiment
+    failure: str = ""
+
+    @property
+    def finished(self) -> bool:
+        return self.experiment.state[0] == FINISHED
+
+    @property
+    def reason(self) -> str:
+        """Why there is no result, for a footnote."""
+        word, text = self.experiment.state
+        return (self.failure or text or f"not run: {word}").rstrip(".")
 
 
 def find(run: Run, overrides: tuple[str, ...], runs: pathlib.Path) -> Experiment:
@@ -126,16 +150,3 @@ def check_overrides(overrides: tuple[str, ...], runs: list[Run]) -> None:
         loaded = (configs.load(run.config, run.overrides) for run in runs)
         if not any(configs.has_field(config, field) for config in loaded):
             raise UsageError(f"--config.{field}: no experiment of this paper has such a field")
-
-
-def execute(experiment: Experiment, console: Console) -> str:
-    """Runs an experiment to its end, or resumes it; returns why it failed, "" if it did not."""
-    from fer_jax.systems import run
-
-    try:
-        run(experiment.config, experiment.workdir.path, console)
-    except FAILURES as error:
-        return printable(error)
-    finally:
-        vars(experiment).pop("state", None)  # it is another one now
-    return ""

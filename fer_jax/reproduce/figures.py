@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from fer_jax.data import load
-from fer_jax.experiments.setup import Experiment as Prepared
 from fer_jax.faces.labels import canonical
 from fer_jax.papers.paper import PaperFigure
 from fer_jax.plotting import curves
-from fer_jax.reproduce.experiments import UsageError
-from fer_jax.reproduce.fill import Outcome
+from fer_jax.reproduce.experiments import Outcome, UsageError
 from fer_jax.reproduce.measures import Result
 from fer_jax.systems import find, prepare
 from fer_jax.systems.fer_gcn import figures as weights_of_frames
@@ -22,6 +21,9 @@ from fer_jax.tasks.classification import figures as classes_drawn
 from fer_jax.tasks.dimensions import figures as dimensions_drawn
 from fer_jax.tasks.dimensions.scores import KAGGLE, THRESHOLDS
 from fer_jax.training import checkpoint
+
+if TYPE_CHECKING:
+    from fer_jax.experiments.setup import Experiment as Prepared
 
 Shown = dict[str, Outcome]  # label of the paper -> an experiment that is finished
 

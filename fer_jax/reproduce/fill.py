@@ -4,39 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from fer_jax.experiments import report
 from fer_jax.papers.paper import Paper, PaperTable, Row, Run, number
-from fer_jax.reproduce.experiments import FINISHED, Experiment
+from fer_jax.reproduce.experiments import Outcome
 from fer_jax.reproduce.measures import Result, Value, by_fold, measure, needs_training
 from fer_jax.tables import Cell, Table
 from fer_jax.tasks import published
 
 OURS, DIFFERENCE, WHERE = "ours", "difference", "evaluated on"
 _MISSING = "-"
-
-
-class Outcome(NamedTuple):
-    """What became of an experiment.
-
-    Attributes:
-      experiment: the experiment.
-      failure: why it could not be run, "" otherwise.
-    """
-
-    experiment: Experiment
-    failure: str = ""
-
-    @property
-    def finished(self) -> bool:
-        return self.experiment.state[0] == FINISHED
-
-    @property
-    def reason(self) -> str:
-        """Why there is no result, for a footnote."""
-        word, text = self.experiment.state
-        return (self.failure or text or f"not run: {word}").rstrip(".")
 
 
 def fill(paper: Paper, table: PaperTable, outcomes: Mapping[Run, Outcome]) -> Table:

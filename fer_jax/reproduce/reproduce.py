@@ -13,13 +13,15 @@ from rich.console import Console
 
 from fer_jax import tables
 from fer_jax.experiments import configs
-from fer_jax.experiments.run import keep_compiled
+from fer_jax.experiments.run import FAILURES, keep_compiled
 from fer_jax.machine import printable, whole_file, write_whole
 from fer_jax.papers.paper import Paper, PaperFigure, PaperTable, Run
 from fer_jax.reproduce import experiments, items
-from fer_jax.reproduce.experiments import FINISHED, READY, UsageError
-from fer_jax.reproduce.fill import Outcome, fill
+from fer_jax.reproduce.experiments import FINISHED, READY, Experiment, Outcome, UsageError
+from fer_jax.reproduce.fill import fill
 from fer_jax.reproduce.items import Item
+from fer_jax.systems import run
+from fer_jax.tasks import published
 
 
 def reproduce(options: argparse.Namespace, overrides: tuple[str, ...]) -> int:
@@ -50,18 +52,17 @@ def _make(chosen: list[tuple[Paper, Item]], options, overrides) -> int:
     outcomes: dict[Run, Outcome] = {}
     for paper, item in chosen:
         out = options.out / paper.key
-        for run in item.runs:
-            if run not in outcomes:
-                outcomes[run] = Outcome(experiments.find(run, overrides, options.runs))
-        for run in items.trained_runs(item):
-            experiment = outcomes[run].experiment
-            if experiment.state[0] == READY and not outcomes[run].failure:
+        for each in item.runs:
+            if each not in outcomes:
+                outcomes[each] = Outcome(experiments.find(each, overrides, options.runs))
+        for each in items.trained_runs(item):
+            experiment = outcomes[each].experiment
+            if experiment.state[0] == READY and not outcomes[each].failure:
                 console.rule(experiment.config.name)
-                failure = experiments.execute(experiment, console)
-                outcomes[run] = Outcome(experiment, failure)
+                outcomes[each] = Outcome(experiment, execute(experiment, console))
                 if isinstance(item, PaperTable):
                     _write_table(paper, item, outcomes, out)
-        own = {run: outcomes[run] for run in item.runs}
+        own = {each: outcomes[each] for each in item.runs}
         say = _write_table if isinstance(item, PaperTable) else _write_figure
         failures |= {str(o.experiment.workdir): o.failure for o in own.values() if o.failure}
         print(printable(_written(say, paper, item, own, out, options)))
@@ -69,6 +70,17 @@ def _make(chosen: list[tuple[Paper, Item]], options, overrides) -> int:
     for workdir, failure in failures.items():
         print(f"error: {printable(workdir)}: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def execute(experiment: Experiment, console: Console) -> str:
+    """Runs an experiment to its end, or resumes it; returns why it failed, "" if it did not."""
+    try:
+        run(experiment.config, experiment.workdir.path, console)
+    except FAILURES as error:
+        return printable(error)
+    finally:
+        experiment.forget_state()
+    return ""
 
 
 def _written(say: Callable, paper: Paper, item: Item, own, out: pathlib.Path, options) -> str:
@@ -114,12 +126,12 @@ def _write_figure(paper: Paper, item: PaperFigure, own, out: pathlib.Path, clip:
 def _caption(paper: Paper, item: PaperFigure, own, shown) -> str:
     lines = [f"![{item.title}]({item.key}.png)", "", f"{item.title} ({paper.name}, {item.key})."]
     lines += ["", item.remark] if item.remark else []
-    for label, run in item.shown:
-        outcome = own[run]
-        experiment, where = outcome.experiment, f"runs {outcome.experiment.workdir}"
+    for label, each in item.shown:
+        outcome, experiment = own[each], own[each].experiment
         if label in shown:
             fields = f", changed: {', '.join(experiment.changed)}" if experiment.changed else ""
-            lines += ["", f"{label}: {where}{fields}."]
+            protocol = published.protocol_of(experiment.config)
+            lines += ["", f"{label}: {experiment.workdir}, {protocol}{fields}."]
         else:
             lines += ["", f"{label} is missing: {outcome.reason}."]
     return "\n".join(lines) + "\n"

@@ -11,7 +11,7 @@ from fer_jax.experiments import configs
 from fer_jax.experiments.workdir import recorded
 from fer_jax.papers import PAPERS
 from fer_jax.papers.paper import PaperTable
-from fer_jax.reproduce import experiments
+from fer_jax.reproduce import reproduce
 from tests import miniatures
 from tests.test_tables import cells_of
 
@@ -21,7 +21,7 @@ TRAINED = ("stgcn:oulu",)  # really; the other experiments are copies of finishe
 @pytest.fixture
 def trained(finished_run, monkeypatch):
     """Trains the experiments of `TRAINED`; gives the others the files of a run of their kind."""
-    really = experiments.execute
+    really = reproduce.execute
 
     def execute(experiment, console):
         if experiment.run.config in TRAINED:
@@ -33,10 +33,10 @@ def trained(finished_run, monkeypatch):
         shutil.copytree(finished_run(kind).workdir, workdir.path)
         own = recorded(config) | {"data_fingerprint": "0"}
         workdir.config.write_text(json.dumps(own, default=list))
-        vars(experiment).pop("state", None)
+        experiment.forget_state()
         return ""
 
-    monkeypatch.setattr(experiments, "execute", execute)
+    monkeypatch.setattr(reproduce, "execute", execute)
 
 
 @pytest.fixture
@@ -68,10 +68,10 @@ def test_all_tables_of_all_papers(prepared_everywhere, trained, tmp_path, capsys
             assert len(cells) == len(rows) + 1
     table = (out / "st_bln/table2.md").read_text()
     assert "10 folds of people in the paper" in table or "10 folds of people there" in table
-    assert "24 clips of 4 people, 2 folds of people" in table
+    assert "12 clips of 2 people, 2 folds of people" in table
     assert "changed: train.epochs=1" in table
     counts = (out / "stc_nlstm/table1.md").read_text()
-    assert "| ours | 4 | 4 | 4 | 4 | 4 | 4 | 24 |" in counts  # nothing is trained for it
+    assert "| ours | 2 | 2 | 2 | 2 | 2 | 2 | 12 |" in counts  # nothing is trained for it
     assert main(["bilinear_cnn", "figure4"]) == 0
     assert (out / "bilinear_cnn/figure4.pdf").exists()
     before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("metrics.json")}

@@ -10,8 +10,7 @@ from fer_jax.experiments.workdir import Workdir
 from fer_jax.papers import PAPERS
 from fer_jax.papers.paper import PaperFigure, Run
 from fer_jax.reproduce import figures
-from fer_jax.reproduce.experiments import Experiment, UsageError
-from fer_jax.reproduce.fill import Outcome
+from fer_jax.reproduce.experiments import Experiment, Outcome, UsageError
 from fer_jax.systems.fer_gcn.figures import intensity_curves
 from fer_jax.tasks.classification.figures import confusion_panels, recall_bars
 from fer_jax.tasks.dimensions.figures import rating_histograms, threshold_panels

@@ -12,7 +12,8 @@ from fer_jax.papers import PAPERS
 from fer_jax.papers.paper import Ours, Paper, PaperTable, Row, Run, quoted
 from fer_jax.papers.protocols import BY_PERSON
 from fer_jax.reproduce import experiments
-from fer_jax.reproduce.fill import Outcome, difference, fill, show
+from fer_jax.reproduce.experiments import Outcome
+from fer_jax.reproduce.fill import difference, fill, show
 from fer_jax.reproduce.measures import Value
 
 TEN = BY_PERSON.format(10)
