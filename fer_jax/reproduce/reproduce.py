@@ -14,7 +14,7 @@ from rich.console import Console
 from fer_jax import tables
 from fer_jax.experiments import configs
 from fer_jax.experiments.run import FAILURES, keep_compiled
-from fer_jax.machine import printable, whole_file, write_whole
+from fer_jax.machine import printable, storage_error, whole_file, write_whole
 from fer_jax.papers.paper import Paper, PaperFigure, PaperTable, Run
 from fer_jax.reproduce import experiments, items
 from fer_jax.reproduce.experiments import FINISHED, READY, Experiment, Outcome, UsageError
@@ -43,6 +43,11 @@ def reproduce(options: argparse.Namespace, overrides: tuple[str, ...]) -> int:
     except (UsageError, configs.LoadError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise  # nobody reads the output any more
+    except OSError as error:
+        print(f"error: {storage_error(error)}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -74,6 +74,13 @@ def test_what_is_not_there_is_refused(tmp_path, monkeypatch, capsys, arguments, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").touch()
+    code, _, err = shown(capsys, "stc_nlstm", "table2", "--out", "out")
+    assert code == 1 and "a file is where a folder belongs" in err and err.count("\n") == 1
+
+
 def test_an_unknown_flag_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["st_bln", "--epochs=3"])
