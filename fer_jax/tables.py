@@ -12,8 +12,9 @@ from typing import NamedTuple
 from fer_jax.machine import printable, write_whole
 from fer_jax.tasks import report_lines
 
-_LONG = 36  # characters; a longer cell is broken into lines in LaTeX
-_SMALL = 7  # columns; a table with more is set smaller in LaTeX
+# Characters of a line of a page by size of the type in LaTeX; a wider table breaks its cells.
+_SIZES = {"": 64, r"\footnotesize": 78, r"\scriptsize": 92}
+_GAP = 2  # characters between columns
 _NUMBER = re.compile(r"[-+−]?[\d.,]+\s?[%kmM]?(\s?(±|\+-)\s?[\d.,]+)?")
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -91,7 +92,7 @@ def write(table: Table, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
     files = [folder / f"{name}.{suffix}" for suffix in ("md", "csv", "tex")]
     write_whole(files[0], markdown(table))
     save_csv(pd.DataFrame(records(table), dtype=object), files[1])
-    write_whole(files[2], latex(table, name))
+    write_whole(files[2], latex(table, f"{folder.name}-{name}"))
     return files
 
 
@@ -152,10 +153,13 @@ def latex(table: Table, label: str) -> str:
         marks = ",".join(str(numbers[note]) for note in cell.notes)
         return text + (rf"\textsuperscript{{{marks}}}" if marks else "")
 
+    size, widths = _layout(table)
+
     def line(cells: list[str]) -> str:
-        text = " & ".join(cells)
-        # after \\ and \midrule a bracket or a star would be an argument
-        return ("{}" if text.startswith(("[", "*")) else "") + text + r" \\"
+        broken = zip(cells, widths, strict=True)
+        text = " & ".join(rf"\raggedright {cell}" if width else cell for cell, width in broken)
+        # after the end of a row a bracket or a star would be an argument
+        return ("{}" if text.startswith(("[", "*")) else "") + text + r" \tabularnewline"
 
     body = []
     for index, row in enumerate(table.cells()):
@@ -168,17 +172,17 @@ def latex(table: Table, label: str) -> str:
         r"% \usepackage{booktabs}",
         r"\begin{table}",
         r"\centering",
-        *([r"\footnotesize"] if len(table.columns) > _SMALL else []),
+        *([size, r"\setlength{\tabcolsep}{3pt}"] if size else []),
         rf"\caption{{{escape(table.title)}}}",
         rf"\label{{tab:{label}}}",
-        rf"\begin{{tabular}}{{{''.join(_alignments(table))}}}",
+        rf"\begin{{tabular}}{{{''.join(_alignments(table, widths))}}}",
         r"\toprule",
         line([escape(column) for column in table.columns]),
         r"\midrule",
         *body,
         r"\bottomrule",
         r"\end{tabular}",
-        *(["", r"\par\smallskip", r"{\footnotesize\raggedright"] if below else []),
+        *(["", r"\par\smallskip", r"{\scriptsize\raggedright"] if below else []),
         *(rf"{text}\par" for text in below),
         *(["}"] if below else []),
         r"\end{table}",
@@ -186,17 +190,36 @@ def latex(table: Table, label: str) -> str:
     ])  # fmt: skip
 
 
-def _alignments(table: Table) -> list[str]:
-    """Columns of numbers to the right, long texts in lines, other texts to the left."""
+def _layout(table: Table) -> tuple[str, list[float]]:
+    """Size of the type, and the share of the line of each column that is broken, 0 for others."""
+    columns = zip(
+        table.columns, *([cell.text for cell in row] for row in table.cells()), strict=True
+    )
+    lengths = [max(map(len, column)) + _GAP for column in columns]
+    for size, room in _SIZES.items():
+        if sum(lengths) <= room:
+            return size, [0.0] * len(lengths)
+    widths, left = [0.0] * len(lengths), room
+    by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for place, column in enumerate(by_length):  # short columns leave their rest to long ones
+        share = left / (len(lengths) - place)
+        if lengths[column] > share:
+            for other in by_length[place:]:
+                widths[other] = max(round((share - _GAP) / room, 2), 0.01)
+            break
+        left -= lengths[column]
+    return size, widths
+
+
+def _alignments(table: Table, widths: list[float]) -> list[str]:
+    """Columns of numbers to the right, others to the left; broken ones with their width."""
     columns = zip(*(tuple(cell.text for cell in row) for row in table.cells()), strict=True)
     found = []
-    for texts in list(columns) or [()] * len(table.columns):
+    for texts, width in zip(list(columns) or [()] * len(widths), widths, strict=True):
         filled = [text for text in texts if text not in ("", "-")]
-        if filled and sum(bool(_NUMBER.fullmatch(text)) for text in filled) > len(filled) / 2:
-            found.append("r")
-        else:
-            long = any(len(text) > _LONG for text in texts)
-            found.append(r"p{0.28\linewidth}" if long else "l")
+        numbers = sum(bool(_NUMBER.fullmatch(text)) for text in filled)
+        aligned = "r" if filled and numbers > len(filled) / 2 else "l"
+        found.append(rf"p{{{width:.2f}\linewidth}}" if width else aligned)
     return found
 
 

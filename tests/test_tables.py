@@ -42,11 +42,14 @@ def cells_of(latex: str) -> list[list[str]]:
         stack.append(name) if what == "begin" else None
         assert what == "begin" or stack.pop() == name
     assert not stack
+    column = r"[lr]|p\{(0\.\d\d)\\linewidth\}"
     columns, body = re.search(
-        r"\\begin\{tabular\}\{((?:[lr]|p\{0\.28\\linewidth\})+)\}\n(.*)\\end\{tabular\}", text, re.S
-    ).groups()
-    count = len(re.findall(r"[lr](?!inewidth)(?!\w)|[lr](?=[lrp])|p\{", columns + " "))
-    rows = re.findall(r"^(.*) \\\\$", re.sub(r"^\\\w+rule\n", "", body, flags=re.M), re.M)
+        rf"\\begin\{{tabular\}}\{{((?:{column})+)\}}\n(.*)\\end\{{tabular\}}", text, re.S
+    ).group(1, 3)
+    count = len(re.findall(column, columns))
+    assert sum(map(float, filter(None, re.findall(column, columns)))) <= 1
+    body = re.sub(r"\\raggedright |^\\\w+rule\n", "", body, flags=re.M)
+    rows = re.findall(r"^(.*) \\tabularnewline$", body, re.M)
     assert not any(row.startswith(("[", "*")) for row in rows), "an argument of the row before"
     found = [re.split(r"(?<!\\)&", row) for row in rows]
     assert {len(row) for row in found} == {count}
@@ -97,11 +100,21 @@ def test_characters_of_latex(text, wanted):
     assert tables.escape(text) == wanted
 
 
+def test_a_wide_table_is_broken_into_lines():
+    words = "a text that is much longer than all the numbers beside it, three lines of a page " * 3
+    row = ("C&A", *["0.95684"] * 8, words)
+    text = tables.latex(Table("wide", tuple(f"RMSE {n}" for n in range(10)), (row,)), "wide")
+    assert r"\scriptsize" in text and r"\begin{tabular}{lrrrrrrrrp{0." in text
+    assert len(cells_of(text)[1]) == 10
+    narrow = tables.latex(Table("narrow", ("a", "b"), (("1", "2"),)), "narrow")
+    assert r"\begin{tabular}{rr}" in narrow and "size" not in narrow
+
+
 def test_files(tmp_path):
     files = tables.write(TABLE, tmp_path / "new", "table1")
     assert [file.name for file in files] == ["table1.md", "table1.csv", "table1.tex"]
     assert files[0].read_text() == tables.markdown(TABLE)
-    assert files[2].read_text() == tables.latex(TABLE, "table1")
+    assert files[2].read_text() == tables.latex(TABLE, "new-table1")
     with files[1].open() as file:
         rows = list(csv.DictReader(file))
     assert rows[2] == {
