@@ -120,8 +120,8 @@ def markdown(table: Table) -> str:
     def shown(cell: Cell) -> str:
         text = printable(cell.text).replace("|", "\\|")
         text = f"**{text}**" if cell.bold and text else text
-        marks = "".join(f"<sup>{numbers[note]}</sup>" for note in cell.notes)
-        return text + marks
+        marks = sorted(numbers[note] for note in cell.notes)
+        return text + "".join(f"<sup>{mark}</sup>" for mark in marks)
 
     columns = " | ".join(printable(column).replace("|", "/") for column in table.columns)
     lines = report_lines.table(columns, ([shown(cell) for cell in row] for row in table.cells()))
@@ -150,7 +150,7 @@ def latex(table: Table, label: str) -> str:
     def shown(cell: Cell) -> str:
         text = escape(cell.text)
         text = rf"\textbf{{{text}}}" if cell.bold and text else text
-        marks = ",".join(str(numbers[note]) for note in cell.notes)
+        marks = ",".join(map(str, sorted(numbers[note] for note in cell.notes)))
         return text + (rf"\textsuperscript{{{marks}}}" if marks else "")
 
     size, widths = _layout(table)

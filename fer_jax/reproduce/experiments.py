@@ -117,24 +117,30 @@ def find(run: Run, overrides: tuple[str, ...], runs: pathlib.Path) -> Experiment
 
     Args:
       run: of a paper.
-      overrides: "FIELD=VALUE" of the command line; a config without the field stays as it is. They
-        get a work directory of their own.
+      overrides: "FIELD=VALUE" of the command line; a config without the field stays as it is. One
+        that they change gets a work directory of its own.
       runs: folder of the work directories.
 
     Raises:
       configs.LoadError: a value has another type.
     """
     config = configs.load(run.config, run.overrides)
-    changed = tuple(text for text in overrides if configs.has_field(config, text.partition("=")[0]))
-    for text in changed:
-        field, _, value = text.partition("=")
-        configs.set_field(config, field, value)
+    changed = tuple(text for text in overrides if _set(config, *text.split("=", 1)))
     name = "_".join(filter(None, [config.name, run.suffix]))
     if changed:
         digest = hashlib.sha256("\n".join(changed).encode()).hexdigest()
         name += f"_changed_{digest[:6]}"
     config.name = name
     return Experiment(run, config, Workdir(runs / name), changed)
+
+
+def _set(config: ConfigDict, field: str, value: str) -> bool:
+    """Sets a field if the config has it; tells whether its value changed."""
+    if not configs.has_field(config, field):
+        return False
+    before = config.copy_and_resolve_references()
+    configs.set_field(config, field, value)
+    return config != before
 
 
 def check_overrides(overrides: tuple[str, ...], runs: list[Run]) -> None:

@@ -89,10 +89,11 @@ def test_an_unknown_flag_is_refused(capsys):
 
 def test_changed_experiments_have_work_directories_of_their_own(tmp_path):
     run = PAPERS["stc_nlstm"].item("table9").runs[0]
-    plain, changed = (
+    plain, same, changed = (
         experiments.find(run, overrides, tmp_path)
-        for overrides in ((), ("train.epochs=2", "model.widths=(4,)"))
+        for overrides in ((), ("train.epochs=500",), ("train.epochs=2", "model.widths=(4,)"))
     )
+    assert same.config == plain.config and not same.changed
     assert plain.workdir.path.name == "stcnlstm_bp4d" and not plain.changed
     assert changed.changed == ("train.epochs=2",)
     assert changed.workdir.path.name.startswith("stcnlstm_bp4d_changed_")
