@@ -12,7 +12,7 @@ from fer_jax.synthetic.clips import write_video
 from tests import official_trees as trees
 
 FRAMES = 2  # of a clip
-SIDE = 32  # of the crops, pixels
+SIDE = 56  # of the crops, pixels
 # dataset -> folders of prepared data that the configs of the papers name
 FOLDERS = {
     "ckplus": ("", "_crops", "_crops64", "_crops299"),
@@ -27,11 +27,12 @@ FOLDERS = {
 # Fields that make every experiment of the papers tiny: a second or so of computing each.
 TINY = (
     "train.epochs=1", "train.batch_size=4", "train.repeats_per_epoch=1", "protocol.folds=2",
-    "protocol.repeats=1", "evaluation.mc_samples=3", "data.frames=2", "data.crop_size=28",
+    "protocol.repeats=1", "evaluation.mc_samples=3", "data.frames=2", "data.crop_size=0",
     "data.window_strides=(4,4)", "data.frames_per_second=0.", "optimizer.schedule=constant",
-    "model.widths=(4,)", "model.channels=(2,2)", "model.hidden=3", "model.features=4",
-    "model.divisor=32", "model.size=0", "pretrained=", "search.epochs=1", "search.max_layers=1",
-    "search.max_blocks=1", "search.block_size=2", "model.pixels=symmetric",
+    "pretrained=", "model.widths=(4,)", "model.stages=((2,1),(2,1))", "model.features=4",
+    "model.channels=(2,2)", "model.hidden=3", "model.blocks=(1,1)", "model.growth=2",
+    "model.initial=4", "model.divisor=32", "model.size=0", "search.epochs=1",
+    "search.max_layers=1", "search.max_blocks=1", "search.block_size=2",
 )  # fmt: skip
 
 

@@ -139,7 +139,7 @@ def words(figure: PaperFigure, shown: Shown, clip: str) -> Figure:
 def ratings(figure: PaperFigure, shown: Shown, clip: str) -> Figure:
     """Distribution of the labels of all prepared images."""
     data = _only(shown).experiment.config.data
-    clips = load.load_clips(data.path, 1, "middles", data.dataset, target="votes")
+    clips = load.load_clips(data.path, 1, "middles", data.dataset, crop_size=0, target="votes")
     return dimensions_drawn.rating_histograms(clips.classes, clips.labels)
 
 
