@@ -13,7 +13,8 @@ from fer_jax.machine import printable, write_whole
 from fer_jax.tasks import report_lines
 
 # Characters of a line of a page by size of the type in LaTeX; a wider table breaks its cells.
-_SIZES = {"": 64, r"\footnotesize": 78, r"\scriptsize": 92}
+_SIZES = {"": 64, r"\footnotesize": 78, r"\scriptsize": 92, r"\tiny": 112}
+_BROKEN = (r"\scriptsize", r"\tiny")  # sizes at which cells are broken
 _GAP = 2  # characters between columns
 _NUMBER = re.compile(r"[-+−]?[\d.,]+\s?[%kmM]?(\s?(±|\+-)\s?[\d.,]+)?")
 _LATEX = {
@@ -24,7 +25,7 @@ _LATEX = {
     "↓": r"$\downarrow$", "↑": r"$\uparrow$", "–": "--", "—": "---", "‘": "`", "’": "'",
     "“": "``", "”": "''", "…": r"\ldots{}", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}",
     "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "œ": r"\oe{}", "ı": r"\i{}",
-    "\u00a0": "~",
+    "\u00a0": "~", "\x00": "{}",
 }  # fmt: skip
 _ACCENTS = {
     "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u",
@@ -192,23 +193,34 @@ def latex(table: Table, label: str) -> str:
 
 def _layout(table: Table) -> tuple[str, list[float]]:
     """Size of the type, and the share of the line of each column that is broken, 0 for others."""
-    columns = zip(
-        table.columns, *([cell.text for cell in row] for row in table.cells()), strict=True
-    )
+    rows = [table.columns, *([cell.text for cell in row] for row in table.cells())]
+    columns = list(zip(*rows, strict=True))
     lengths = [max(map(len, column)) + _GAP for column in columns]
+    words = [
+        max(len(word) for text in column for word in [*text.split(), ""]) for column in columns
+    ]
     for size, room in _SIZES.items():
         if sum(lengths) <= room:
             return size, [0.0] * len(lengths)
-    widths, left = [0.0] * len(lengths), room
+        shares = _shares(lengths, room)
+        fits = all(share >= word for share, word in zip(shares, words, strict=True) if share)
+        if size == _BROKEN[-1] or (size in _BROKEN and fits):
+            return size, [round(share / room, 2) for share in shares]
+    raise AssertionError("the smallest size takes every table")
+
+
+def _shares(lengths: list[int], room: int) -> list[float]:
+    """Characters of each column that is broken so that all fit, 0 for those that are not."""
+    shares, left = [0.0] * len(lengths), room
     by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
     for place, column in enumerate(by_length):  # short columns leave their rest to long ones
         share = left / (len(lengths) - place)
         if lengths[column] > share:
             for other in by_length[place:]:
-                widths[other] = max(round((share - _GAP) / room, 2), 0.01)
+                shares[other] = max(share - _GAP, 1.0)
             break
         left -= lengths[column]
-    return size, widths
+    return shares
 
 
 def _alignments(table: Table, widths: list[float]) -> list[str]:
@@ -225,7 +237,8 @@ def _alignments(table: Table, widths: list[float]) -> list[str]:
 
 def escape(text: str) -> str:
     """Text for LaTeX in ASCII; a character without a command becomes [U+XXXX]."""
-    return "".join(map(_escape, printable(text)))
+    # two hyphens would become a dash, as in --out
+    return "".join(map(_escape, printable(text).replace("--", "-\x00-").replace("--", "-\x00-")))
 
 
 def _escape(character: str) -> str:

@@ -93,7 +93,8 @@ def test_latex_of_any_text_parses(rows):
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [("93.21±2.32", r"93.21$\pm$2.32"), ("Özbeý", r'\"{O}zbe\'{y}'), ("表", "[U+8868]"),
-     ("a\\b", r"a\textbackslash{}b"), ("RMSE ↓", r"RMSE $\downarrow$"),
+     ("a\\b", r"a\textbackslash{}b"), ("--out -- ---", r"-{}-out -{}- -{}-{}-"),
+     ("RMSE ↓", r"RMSE $\downarrow$"),
      ("a\nb", r"a\textbackslash{}nb")],
 )  # fmt: skip
 def test_characters_of_latex(text, wanted):
