@@ -8,6 +8,8 @@ import pytest
 
 from configs import agcn, pstbln_synthetic
 from fer_jax.commands.compare import main
+from fer_jax.compare import compare
+from fer_jax.experiments import configs
 from tests.finished_runs import CONFIGS, landmarks_config, with_fields, write_config
 
 
@@ -109,3 +111,20 @@ def test_table_that_cannot_be_written_is_one_line(finished_run, tmp_path, monkey
     file = write_config(tmp_path, own)
     assert run(monkeypatch, file, "--runs", tmp_path / "runs", "--out", out) == 1
     assert f"{out}: File exists: a file is where a folder belongs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "paper", "note"),
+    [
+        ("stcnlstm_ckplus", [], None, "99.80 with 10 folds of clips, people shared"),
+        ("stcnlstm_ckplus", ["protocol.name=by_sequence"], 99.8, ""),
+        ("ir3d_cross:ckplus", [], None, "67.52 with trained on everyone of the other datasets"),
+        ("ir3d_cross:ckplus", ["protocol.folds=0"], 67.52, ""),
+        ("bilinear_ferplus:vgg16,global,va", [], 81.9, ""),
+        ("stbln_buhmap", [], None, ""),
+    ],
+)
+def test_a_published_figure_is_of_the_same_protocol(name, overrides, paper, note):
+    row = compare._published(configs.load(name, overrides))
+    assert row["paper_without_mcd"] == (paper and pytest.approx(paper))
+    assert note in row["paper_note"] and bool(note) == bool(row["paper_note"])
