@@ -157,5 +157,7 @@ def _where(outcome: Outcome, result: Result, named: bool) -> str:
     config = outcome.experiment.config
     clips, people = _counts(outcome, result)
     times = f", {config.protocol.repeats} times" if config.protocol.repeats > 1 else ""
-    text = f"{clips} clips of {people} people, {published.protocol_of(config)}{times}"
+    examples = "windows" if config.data.frame_rule == "windows" else "clips"
+    who = "1 person" if people == 1 else f"{people} people"
+    text = f"{clips} {examples} of {who}, {published.protocol_of(config)}{times}"
     return f"{config.data.dataset}: {text}" if named else text
