@@ -228,8 +228,8 @@ PAPER = Paper(
             "Maps of the layers of the 3D CNN for a clip of surprise",
             "layer_maps",
             (("CK+", run("ckplus")),),
-            remark="The paper names neither its clip nor how a map is made: ours is the mean of the "
-            "channels at each step.",
+            remark="The paper names neither its clip nor how a map is made: ours is the mean of "
+            "the channels at each step.",
         ),
         PaperFigure("figure2", "STC-NLSTM", reason="a drawing of the architecture"),
         PaperFigure("figure3", "The 3D CNN", reason="a drawing of the architecture"),
