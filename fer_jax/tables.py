@@ -17,6 +17,7 @@ _SIZES = {"": 64, r"\footnotesize": 78, r"\scriptsize": 92, r"\tiny": 112}
 _BROKEN = (r"\scriptsize", r"\tiny")  # sizes at which cells are broken
 _GAP = 2  # characters between columns
 _NUMBER = re.compile(r"[-+−]?[\d.,]+\s?[%kmM]?(\s?(±|\+-)\s?[\d.,]+)?")
+_SIGNED = re.compile(r"[-+]\d+(\.\d+)?")
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -92,9 +93,16 @@ def write(table: Table, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
 
     files = [folder / f"{name}.{suffix}" for suffix in ("md", "csv", "tex")]
     write_whole(files[0], markdown(table))
-    save_csv(pd.DataFrame(records(table), dtype=object), files[1])
+    save_csv(pd.DataFrame(records(table), dtype=object).map(_of_csv), files[1])
     write_whole(files[2], latex(table, f"{folder.name}-{name}"))
     return files
+
+
+def _of_csv(text: str) -> str | float:
+    """A cell of a CSV: a signed number is a number, no formula, and "-" is an empty cell."""
+    if text == "-":
+        return ""
+    return float(text) if _SIGNED.fullmatch(text) else text
 
 
 def records(table: Table) -> list[dict[str, str]]:
