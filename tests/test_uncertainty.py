@@ -104,6 +104,22 @@ def test_with_one_batch_inference_is_the_training_pass_without_dropout():
     np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("mean, deviation", [(1000.0, 0.5), (0.0, 1e-3), (-300.0, 1e3)])
+def test_recalibrated_statistics_of_a_distant_mean(mean, deviation):
+    inputs = np.float32(np.random.default_rng(0).normal(mean, deviation, (4, 24, 5)))
+    norm = BatchNorm()
+    variables = norm.init(jax.random.key(0), inputs[0], train=False)
+
+    def statistics(variables, inputs):
+        return norm.apply(variables, inputs, train=True, mutable=["batch_stats"])[1]["batch_stats"]
+
+    found = uncertainty.recalibrate_batch_norm(jax.jit(statistics), variables, inputs)
+    wide = inputs.astype(np.float64)
+    expected = wide.var(1, ddof=1).mean(0) + wide.mean(1).var(0)
+    np.testing.assert_allclose(found["mean"], wide.mean((0, 1)), rtol=1e-6, atol=1e-3 * deviation)
+    np.testing.assert_allclose(found["var"], expected, rtol=1e-3)
+
+
 def test_recalibration_needs_a_batch():
     model = UserModel()
     variables = model.init(jax.random.key(0), rows(), train=False)

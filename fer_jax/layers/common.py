@@ -242,6 +242,19 @@ def every_other_frame(x: jax.Array, stride: int) -> jax.Array:
     return kept if jax.default_backend() == "cpu" else jax.lax.optimization_barrier(kept)
 
 
+def _moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and variance of each channel, `[..., C] -> [C], [C]`.
+
+    Both come from one pass over the array. Without the shift by the mean of a part, a variance far
+    below the squared mean would be lost in rounding.
+    """
+    axes = tuple(range(x.ndim - 1))
+    shift = jax.lax.stop_gradient(x[:1].mean(axes))
+    shifted = x - shift
+    mean = shifted.mean(axes)
+    return shift + mean, jnp.maximum(jnp.square(shifted).mean(axes) - jnp.square(mean), 0.0)
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation over all axes but the last, synchronised over devices.
 
@@ -265,20 +278,19 @@ class BatchNorm(nn.Module):
         if not train:
             mean, var = mean_state.value, var_state.value
         else:
-            axes = tuple(range(x.ndim - 1))
-            wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-            mean, square = wide.mean(axes), jnp.square(wide).mean(axes)
+            mean, var = _moments(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
             count = x.size // channels
             if self.axis_name is not None:
-                mean, square = jax.lax.pmean((mean, square), self.axis_name)
-                count *= jax.lax.axis_size(self.axis_name)
-            var = jnp.maximum(square - jnp.square(mean), 0.0)
+                means, within = jax.lax.all_gather((mean, var), self.axis_name)
+                mean = means.mean(0)
+                var = (within + jnp.square(means - mean)).mean(0)
+                count *= len(means)
             if not self.is_initializing():
                 unbiased = var * (count / max(count - 1, 1))
                 mean_state.value = _MOMENTUM * mean_state.value + (1 - _MOMENTUM) * mean
                 var_state.value = _MOMENTUM * var_state.value + (1 - _MOMENTUM) * unbiased
         factor = scale * jax.lax.rsqrt(var + _EPSILON)
-        return (x * factor + (bias - mean * factor)).astype(x.dtype)
+        return ((x - mean) * factor + bias).astype(x.dtype)
 
 
 class Dropout(nn.Module):

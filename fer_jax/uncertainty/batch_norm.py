@@ -28,30 +28,39 @@ def recalibrate_batch_norm(statistics: Callable, variables: dict, batches: Itera
       ValueError: no batch.
     """
     zeros = jax.tree.map(jnp.zeros_like, variables["batch_stats"])
-    ones = jax.tree.map(jnp.ones_like, variables["batch_stats"])
-    kept, total, count = None, None, 0
+    kept, result, count = None, None, 0
     for inputs in batches:
         new = statistics({**variables, "batch_stats": zeros}, inputs)
-        if kept is None:  # the momentum of BatchNorm
-            other = statistics({**variables, "batch_stats": ones}, inputs)
-            kept = jax.tree.map(lambda one, zero: jnp.mean(one - zero), other, new)
+        if kept is None:  # the momentum of BatchNorm; the probe is of the size of the statistics
+            probe = jax.tree.map(lambda leaf: jnp.where(leaf == 0, 1.0, leaf), new)
+            other = statistics({**variables, "batch_stats": probe}, inputs)
+            kept = jax.tree.map(_share, probe, new, other)
         batch = jax.tree.map(lambda leaf, share: leaf / (1.0 - share), new, kept)
-        batch = _with_squares(batch)
-        total = batch if total is None else jax.tree.map(jnp.add, total, batch)
         count += 1
+        result = batch if result is None else _joined(result, batch, count)
     if not count:
         raise ValueError("BatchNorm statistics need at least one batch of training clips")
-    return _without_squares(jax.tree.map(lambda leaf: leaf / count, total))
+    return result
 
 
-def _with_squares(tree: dict) -> dict:
-    """Replaces each variance by the mean square, which may be averaged over batches."""
-    if "mean" in tree and "var" in tree:
-        return {**tree, "var": tree["var"] + jnp.square(tree["mean"])}
-    return {name: _with_squares(branch) for name, branch in tree.items()}
+def _share(probe: jax.Array, new: jax.Array, other: jax.Array) -> jax.Array:
+    """Share of `probe` that `other` has beyond `new`."""
+    return jnp.abs(other - new).sum() / jnp.abs(probe).sum()
 
 
-def _without_squares(tree: dict) -> dict:
-    if "mean" in tree and "var" in tree:
-        return {**tree, "var": tree["var"] - jnp.square(tree["mean"])}
-    return {name: _without_squares(branch) for name, branch in tree.items()}
+def _joined(before: dict, batch: dict, count: int) -> dict:
+    """Statistics of `count` batches from those of all but the last, and of the last.
+
+    Differences of means are squared, never the means: a variance far below the squared mean keeps
+    its digits.
+    """
+    if not ("mean" in batch and "var" in batch):
+        return {name: _joined(before[name], branch, count) for name, branch in batch.items()}
+    step = batch["mean"] - before["mean"]
+    return {
+        **batch,
+        "mean": before["mean"] + step / count,
+        "var": before["var"]
+        + (batch["var"] - before["var"]) / count
+        + jnp.square(step) * ((count - 1) / count**2),
+    }

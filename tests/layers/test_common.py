@@ -1,11 +1,14 @@
 """Layers: channel products and derivative, BatchNorm against PyTorch, dropout's statistics."""
 
+import functools
 import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from fer_jax.layers import common
 from tests.layers.compare import assert_same
@@ -61,6 +64,41 @@ def test_batch_norm_of_half_precision_keeps_whole_statistics():
     for ours, theirs in zip(jax.tree.leaves(half_stats), jax.tree.leaves(stats), strict=True):
         assert ours.dtype == np.float32
         np.testing.assert_allclose(ours, theirs, rtol=0.02)
+
+
+@jax.jit
+@functools.partial(jax.vmap, axis_name="parts")
+def normalise_parts(x):
+    """Output and statistics of a batch in parts, the stored ones being 0 before."""
+    zeros = {"mean": jnp.zeros(x.shape[-1]), "var": jnp.zeros(x.shape[-1])}
+    variables = {
+        "params": {"scale": jnp.ones(x.shape[-1]), "bias": jnp.zeros(x.shape[-1])},
+        "batch_stats": zeros,
+    }
+    norm = common.BatchNorm(axis_name="parts")
+    return norm.apply(variables, x, train=True, mutable=["batch_stats"])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    mean=st.floats(-1000, 1000),
+    deviation=st.sampled_from([1e-2, 0.5, 30.0]),
+    parts=st.sampled_from([1, 2]),
+    seed=st.integers(0, 99),
+)
+@example(mean=1000.0, deviation=0.5, parts=1, seed=0)
+@example(mean=1000.0, deviation=0.01, parts=2, seed=0)
+def test_batch_norm_far_from_zero(mean, deviation, parts, seed):
+    x = np.float32(np.random.default_rng(seed).normal(mean, deviation, (parts, 32, 50, 3)))
+    wide = x.astype(np.float64).reshape(-1, 3)
+    centred, spread = x - wide.mean(0), np.sqrt(wide.var(0) + 1e-5)
+    y, updates = normalise_parts(x)
+    stats = jax.tree.map(lambda leaf: 10 * leaf[0], updates["batch_stats"])
+    # the inputs themselves have 24 bits
+    resolved = 3e-7 * abs(mean) / deviation
+    np.testing.assert_allclose(y, centred / spread, atol=1e-4 + resolved)
+    np.testing.assert_allclose(stats["mean"], wide.mean(0), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(stats["var"], wide.var(0, ddof=1), rtol=1e-4)
 
 
 def test_initialising_in_training_mode_stores_no_statistics():
