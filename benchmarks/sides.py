@@ -30,6 +30,7 @@ from fer_jax.training import parallel, program
 OPTIMIZER = {
     "name": "sgd", "learning_rate": 1e-4, "momentum": 0.9, "nesterov": False, "weight_decay": 5e-4,
     "decay": "all", "clip_norm": 0.0, "schedule": "constant", "warmup_epochs": 0.0,
+    "freeze_graph_epochs": 0,
 }  # fmt: skip
 SAMPLES = 100  # of MC dropout
 _FIRST = np.zeros(1, np.int32)
@@ -67,6 +68,7 @@ class Ours:
         self.keys = jax.random.split(jax.random.key(1), (1, steps))
         self.module = module = pair.make(dtype, remat)
         train = {"batch_size": batch, "microbatches": parts, "epochs": 1, "repeats_per_epoch": 1}
+        train["drop_last"] = True
         config = ConfigDict({"train": train, "optimizer": OPTIMIZER})
         fold = Fold("all", np.arange(batch), np.arange(0))
         self.program = program.make_program(

@@ -1,7 +1,6 @@
 """Defaults of all experiments; recipes set the fields of a paper, configs those that differ.
 
-`configs/recipes/` has one file per paper. Every field can be set on the command line:
-`--config.optimizer.learning_rate=0.05`.
+`configs/recipes/` has a file a paper; the command line sets `--config.train.epochs=5`.
 """
 
 from ml_collections import ConfigDict
@@ -69,6 +68,7 @@ def get_config(**sections: dict) -> ConfigDict:
             "lr_factor": 0.1,
             "lr_milestone_unit": "epoch",  # or "step", of the optimiser
             "warmup_epochs": 0.0,
+            "freeze_graph_epochs": 0,  # while learnable graph matrices stay as they begin
         }
     )
     config.train = ConfigDict(
@@ -76,11 +76,11 @@ def get_config(**sections: dict) -> ConfigDict:
             "batch_size": 128,
             "microbatches": 1,  # parts of a batch, to save memory; gradients are accumulated
             "repeats_per_epoch": 1,  # times each clip is repeated per epoch
+            "drop_last": True,  # the incomplete last batch; False: padded with clips of weight 0
             "epochs": 400,
             "checkpoint_every_epochs": 10,
             "eval_every_epochs": 1,  # epochs from one evaluation to the next
-            # or "best": the weights with the lowest loss on the validation clips, if the protocol
-            # has validation clips
+            # or "best": the epoch of the lowest loss on the validation clips, if there are any
             "select_checkpoint": "last",
         }
     )

@@ -32,6 +32,8 @@ AUGMENT = {
     "enabled": False,  # the paper augments AFEW only
     "noise": 10.0,  # standard deviation, pixels of a frame 500 wide
     "degrees": 18.0,  # rotation about the nose, uniform in +- this
+    # the paper's 14 copies of each clip, the same in every epoch; False: drawn anew at each visit
+    "fixed": False,
     "time_reverse": False,  # reverses time instead of mirroring, as in the published code
 }
 

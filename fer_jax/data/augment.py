@@ -6,6 +6,7 @@ Each random choice is drawn once per clip and applied to all its frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,10 +29,26 @@ def mirror(landmarks: jax.Array) -> jax.Array:
 
 def rotate(landmarks: jax.Array, degrees: jax.Array) -> jax.Array:
     """Rotates faces in the image plane about the nose of each frame."""
-    angle = jnp.deg2rad(degrees)
-    turn = jnp.array([[jnp.cos(angle), jnp.sin(angle)], [-jnp.sin(angle), jnp.cos(angle)]])
     nose = landmarks[..., lm.NOSE_68, None, :]
-    return (landmarks - nose) @ turn + nose
+    return (landmarks - nose) @ _turn(degrees) + nose
+
+
+def _turn(degrees: jax.Array) -> jax.Array:
+    """The matrix that turns points `[..., 2]` multiplied from the left."""
+    angle = jnp.deg2rad(degrees)
+    return jnp.array([[jnp.cos(angle), jnp.sin(angle)], [-jnp.sin(angle), jnp.cos(angle)]])
+
+
+class Varied(NamedTuple):
+    """A variant of a clip.
+
+    Attributes:
+      landmarks: `[T, 68, 2]`, pixels.
+      nose: `[T, 2]`, position of the nose before the noise: noisy nodes are relative to it.
+    """
+
+    landmarks: jax.Array
+    nose: jax.Array
 
 
 def augment_clip(
@@ -40,7 +57,7 @@ def augment_clip(
     noise: float,
     degrees: float,
     time_reverse: bool = False,
-) -> jax.Array:
+) -> Varied:
     """Draws one of the paper's 14 variants of a clip.
 
     The variants are the original, three noisy clips, three noisy and rotated clips, and the mirror
@@ -57,12 +74,52 @@ def augment_clip(
     """
     variant_key, mirror_key, noise_key, angle_key = jax.random.split(key, 4)
     variant = jax.random.randint(variant_key, (), 0, 7)  # 0: plain, 1-3: noisy, 4-6: and rotated
-    jitter = noise * jax.random.normal(noise_key, landmarks.shape)
-    angle = jax.random.uniform(angle_key, (), minval=-degrees, maxval=degrees)
-    clip = landmarks + jnp.where(variant > 0, jitter, 0.0)
-    clip = rotate(clip, jnp.where(variant > 3, angle, 0.0))
-    flipped = clip[::-1] if time_reverse else mirror(clip)
-    return jnp.where(jax.random.bernoulli(mirror_key), flipped, clip)
+    mirrored = jax.random.bernoulli(mirror_key)
+    jitter = noise * jax.random.normal(noise_key, landmarks.shape) * (variant > 0)
+    angle = jax.random.uniform(angle_key, (), minval=-degrees, maxval=degrees) * (variant > 3)
+    return _vary(landmarks, jitter, angle, mirrored, time_reverse)
+
+
+COPIES = 14  # of a clip, as many as `augment_clip` has variants
+
+
+def fixed_copy(
+    key: jax.Array,
+    copy: jax.Array,
+    landmarks: jax.Array,
+    noise: float,
+    degrees: float,
+    time_reverse: bool = False,
+) -> Varied:
+    """Makes one of the 14 copies of a clip that the published code writes once, before training.
+
+    The three noisy copies, their rotations and the mirror images of both share three noises.
+
+    Args:
+      key: of this clip, the same in every epoch.
+      copy: 0..13: the original, three noisy, the same three rotated, then the mirror images of
+        these seven.
+      landmarks, noise, degrees, time_reverse: see `augment_clip`.
+    """
+    variant = copy % 7
+    noise_key, angle_key = jax.random.split(jax.random.fold_in(key, (variant - 1) % 3))
+    jitter = noise * jax.random.normal(noise_key, landmarks.shape) * (variant > 0)
+    angle = jax.random.uniform(angle_key, (), minval=-degrees, maxval=degrees) * (variant > 3)
+    return _vary(landmarks, jitter, angle, copy >= 7, time_reverse)
+
+
+def _vary(landmarks, jitter, angle, mirrored, time_reverse: bool) -> Varied:
+    """Adds noise to a clip, turns it about the nose (before the noise), and mirrors it if asked."""
+    nose = landmarks[:, lm.NOSE_68]
+    shape = landmarks - nose[:, None] + jitter
+    shape = shape @ _turn(angle)
+    if time_reverse:
+        other, other_nose = shape[::-1], nose[::-1]
+    else:
+        other, other_nose = (shape * jnp.array([-1.0, 1.0]))[:, lm.MIRROR_68], nose
+    shape = jnp.where(mirrored, other, shape)
+    nose = jnp.where(mirrored, other_nose, nose)
+    return Varied(shape + nose[:, None], nose)
 
 
 def augment_crops(

@@ -127,56 +127,88 @@ def hold_crops(clips: Clips, most: int) -> Clips:
     return dataclasses.replace(clips, crops=held)
 
 
-def take(clips: Clips, indices: np.ndarray, weight: np.ndarray | None = None) -> dict:
-    """Gathers a batch; the shape of `indices` becomes its leading axes."""
+class Chosen(NamedTuple):
+    """Which clips a batch, or several, consists of; all arrays have the same shape.
+
+    Attributes:
+      indices: of the clips.
+      weight: 0 for padding; None: all 1.
+      copies: which fixed copy of each clip, see `augment.fixed_copy`; None: there are none.
+    """
+
+    indices: np.ndarray
+    weight: np.ndarray | None = None
+    copies: np.ndarray | None = None
+
+    def part(self, where) -> Chosen:
+        """The same part of every array."""
+        return Chosen(*(None if each is None else each[where] for each in self))
+
+
+def take(clips: Clips, indices: np.ndarray, weight=None, copies=None) -> dict:
+    """Gathers a batch, see `Chosen`; the shape of `indices` becomes its leading axes."""
+    chosen = Chosen(indices, weight, copies)
     if not clips.streamed:
         frames = None if clips.crops is None else clips.crops.frames[indices]
-        return _batch(clips, indices, weight, frames)
+        return _batch(clips, chosen, frames)
     decoded = np.stack([clips.crops.frames.clip(index) for index in indices.reshape(-1)])
-    return _batch(clips, indices, weight, decoded)
+    return _batch(clips, chosen, decoded)
 
 
-def _batch(clips: Clips, indices: np.ndarray, weight, frames: np.ndarray | None) -> dict:
+def _batch(clips: Clips, chosen: Chosen, frames: np.ndarray | None) -> dict:
+    indices, weight, copies = chosen
     if weight is None:
         weight = np.ones(indices.shape, np.float32)
     batch = {"label": clips.labels[indices], "weight": weight}
+    if copies is not None:
+        batch |= {"clip": np.asarray(indices, np.int32), "copy": np.asarray(copies, np.int32)}
     if frames is None:
         return {**batch, "landmarks": clips.landmarks[indices]}
     frames = frames.reshape(*indices.shape, *clips.crops.frames.shape[1:])
     return {**batch, "frames": frames, "crop_landmarks": clips.crops.landmarks[indices]}
 
 
-def batches(clips: Clips, indices: np.ndarray, weight=None, hop: int = 1) -> Iterator[dict]:
+def batches(
+    clips: Clips, indices: np.ndarray, weight=None, hop: int = 1, copies=None
+) -> Iterator[dict]:
     """Gathers the K batches of R runs, `hop` at a time; recorded crops are decoded ahead.
 
     Args:
       clips: the dataset.
-      indices: `[R, K, B]` clip indices; `hop` divides K.
-      weight: `[R, K, B]`; None: all 1.
+      indices, weight, copies: `[R, K, B]`, see `Chosen`; `hop` divides K.
       hop: batches per yield.
 
     Yields:
       `take` of `[R, hop, B]`.
     """
-    parts = [slice(first, first + hop) for first in range(0, indices.shape[1], hop)]
-    order = [indices[:, part] for part in parts]
-    weights = [None if weight is None else weight[:, part] for part in parts]
+    whole = Chosen(indices, weight, copies)
+    starts = range(0, indices.shape[1], hop)
+    parts = [whole.part((slice(None), slice(first, first + hop))) for first in starts]
     if not clips.streamed:
-        yield from (take(clips, *each) for each in zip(order, weights, strict=True))
+        yield from (take(clips, *part) for part in parts)
         return
-    flat = np.concatenate([chosen.reshape(-1) for chosen in order])
-    decoded = crops.stream(clips.crops.frames, flat, order[0].size)
-    for chosen, own, frames in zip(order, weights, decoded, strict=True):
-        yield _batch(clips, chosen, own, frames)
+    flat = np.concatenate([part.indices.reshape(-1) for part in parts])
+    decoded = crops.stream(clips.crops.frames, flat, parts[0].indices.size)
+    for part, frames in zip(parts, decoded, strict=True):
+        yield _batch(clips, part, frames)
 
 
-def epoch_indices(train: np.ndarray, steps: int, batch_size: int, seed: tuple) -> np.ndarray:
-    """Shuffles the training clips into `[steps, batch_size]`.
+def epoch_order(count: int, steps: int, batch_size: int, seed: tuple) -> Chosen:
+    """Shuffles `count` places into `[steps, batch_size]`, of an epoch of one run.
 
-    It drops the incomplete last batch, as the published code does; each epoch drops other clips.
+    More places than fit are dropped: the incomplete last batch, as in the published code; each
+    epoch drops others. With fewer the last batch is padded by repeating its own, with weight 0; a
+    run that is shorter by a whole batch or more fills all its batches alike.
     """
-    order = np.random.default_rng(seed).permutation(train)
-    return order[: steps * batch_size].reshape(steps, batch_size)
+    order = np.random.default_rng(seed).permutation(count)
+    room = steps * batch_size
+    if count >= room:
+        return Chosen(order[:room].reshape(steps, batch_size))
+    ends = batch_size * np.arange(1, steps)
+    parts = np.split(order, ends) if count > ends[-1:].sum() else np.array_split(order, steps)
+    weight = [np.arange(batch_size) < len(part) for part in parts]
+    padded = np.stack([np.resize(part, batch_size) for part in parts])
+    return Chosen(padded, np.stack(weight).astype(np.float32))
 
 
 def padded_parts(parts, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ PIXELS = {
 }
 
 
-def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "position"):
+def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "position", nose=None):
     """Makes landmark inputs: `[B, T, 68, 2] -> [B, T, E, 2]` or `[B, T, 51, 2]`, pixels.
 
     Args:
@@ -24,11 +24,13 @@ def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "posit
       inputs: "edges" (source minus target) or "nodes" (relative to the nose).
       features: "position" (papers) or "motion", which subtracts the clip's first frame and so
         removes the shape of the face.
+      nose: `[B, T, 2]`, what nodes are relative to; None: the nose among the landmarks.
 
     Raises:
       ValueError: unknown inputs or features.
     """
-    nodes = lm.centre(lm.inner(landmarks))
+    nodes = lm.inner(landmarks)
+    nodes = lm.centre(nodes) if nose is None else nodes - nose[..., None, :]
     if features == "motion":
         nodes = nodes - nodes[:, :1]
     elif features != "position":
@@ -79,8 +81,9 @@ def batch_inputs(batch: dict, module, edges, features: str = "position", crop_si
     """Makes the inputs of a model from a batch.
 
     Args:
-      batch: `landmarks` if the model's attribute `inputs` is "edges" or "nodes", `frames` if it is
-        "frames", `frames` and `crop_landmarks` if it is "faces".
+      batch: `landmarks` if the model's attribute `inputs` is "edges" or "nodes" (with `nose` if
+        they are noisy, see `augment.Varied`), `frames` if it is "frames", `frames` and
+        `crop_landmarks` if it is "faces".
       module: the model.
       edges, features: see `model_inputs`.
       crop_size: see `frame_inputs`.
@@ -92,4 +95,4 @@ def batch_inputs(batch: dict, module, edges, features: str = "position", crop_si
             return frames
         cut = (batch["frames"].shape[-2] - frames.shape[-2]) // 2  # as in `middle`
         return {"frames": frames, "landmarks": batch["crop_landmarks"] - cut}
-    return model_inputs(batch["landmarks"], edges, module.inputs, features)
+    return model_inputs(batch["landmarks"], edges, module.inputs, features, batch.get("nose"))

@@ -266,6 +266,7 @@ def make_augmentation(config: ConfigDict, of_crops: bool):
       of_crops: augments face crops instead of landmarks.
     """
     options = config.augment.to_dict()
+    fixed = options.pop("fixed", False)
     if not options.pop("enabled"):
         return None
 
@@ -276,7 +277,11 @@ def make_augmentation(config: ConfigDict, of_crops: bool):
         return {**clip, "frames": frames, "crop_landmarks": landmarks}
 
     def augment_landmarks(key, clip):
-        return {**clip, "landmarks": augment.augment_clip(key, clip["landmarks"], **options)}
+        if not fixed:
+            return clip | augment.augment_clip(key, clip["landmarks"], **options)._asdict()
+        key = jax.random.fold_in(jax.random.key(config.seed), clip["clip"])
+        copy = augment.fixed_copy(key, clip["copy"], clip["landmarks"], **options)
+        return clip | copy._asdict()
 
     return augment_crops if of_crops else augment_landmarks
 

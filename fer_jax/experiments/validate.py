@@ -18,6 +18,7 @@ _RANGES = (
     ("optimizer.momentum", 0.0, 1.0),
     ("optimizer.weight_decay", 0.0, math.inf),
     ("optimizer.warmup_epochs", 0.0, math.inf),
+    ("optimizer.freeze_graph_epochs", 0, math.inf),
     ("optimizer.clip_norm", 0.0, math.inf),
     ("optimizer.lr_factor", 0.0, 1.0),
     ("augment.noise", 0.0, math.inf),

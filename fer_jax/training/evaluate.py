@@ -4,7 +4,8 @@ Dropout before BatchNorm changes the statistics that BatchNorm stores, so a sing
 enough (docs/uncertainty.md). The inference modes are
 
 - stored: dropout off, BatchNorm statistics as stored in training;
-- recalibrated: dropout off, statistics re-estimated on the training clips without dropout;
+- recalibrated: dropout off, statistics re-estimated on the training clips, augmented as in
+  training, without dropout;
 - mc_dropout: mean of S MC samples, drawn with dropout on and stored statistics.
 """
 
@@ -17,11 +18,12 @@ import jax
 import numpy as np
 
 from fer_jax import uncertainty
+from fer_jax.data.augment import COPIES
 from fer_jax.data.clips import Clips, batches, padded_parts
 from fer_jax.layers.build import has_dropout
 from fer_jax.tasks.base import NonFiniteOutputError, Task, check_finite
 from fer_jax.training import parallel
-from fer_jax.training.program import Program, Run, stack, unstack
+from fer_jax.training.program import Program, Run, augmented, epoch_keys, stack, unstack
 
 
 def predict_logits(program: Program, variables: dict, clips: Clips, parts) -> list[np.ndarray]:
@@ -103,7 +105,7 @@ def make_evaluate(program: Program, mc_samples: int) -> Callable:
       of R runs and a dict of parts, each R arrays of clip indices. For each part, results has
       probabilities of every run: `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`.
     """
-    task, recalibrate = program.task, _make_recalibrate(program)
+    task, recalibrate = program.task, make_recalibrate(program)
     draw_samples = _make_draw_samples(program, mc_samples)
 
     def evaluate(variables, clips: Clips, runs: list[Run], parts: dict):
@@ -180,11 +182,12 @@ def _make_draw_samples(program: Program, mc_samples: int) -> Callable:
     return draw_samples
 
 
-def _make_recalibrate(program: Program) -> Callable:
+def make_recalibrate(program: Program) -> Callable:
     """Makes `recalibrate(variables, clips, runs)`, which uses each run's own training clips."""
     mapped = program.module.clone(axis_name=parallel.AXIS)
 
-    def one_batch(variables, batch):
+    def one_batch(variables, batch, key):
+        batch = augmented(program.augment, batch, key)
         inputs = program.features(batch)
         _, updates = mapped.apply(
             variables, inputs, train=True, dropout=False, mutable=["batch_stats"]
@@ -194,15 +197,34 @@ def _make_recalibrate(program: Program) -> Callable:
     statistics = parallel.reduce_batch(one_batch)
 
     def one_run(variables, clips: Clips, run: Run):
-        # Clips are sorted: without a shuffle a batch would hold one subject or class only.
-        order = np.random.default_rng(run.seed).permutation(run.fold.train)
-        whole = order[: len(order) // program.batch_size * program.batch_size]
-        calls = batches(clips, whole.reshape(1, -1, program.batch_size))
+        chosen, copies = _recalibration_clips(program, run)
+        calls = batches(clips, chosen[None], copies=None if copies is None else copies[None])
         one_by_one = ({name: leaf[0, 0] for name, leaf in call.items()} for call in calls)
-        return uncertainty.recalibrate_batch_norm(statistics, variables, one_by_one)
+        keys = epoch_keys(run.seed, 0, len(chosen))  # training begins with epoch 1
+        return uncertainty.recalibrate_batch_norm(
+            lambda variables, inputs: statistics(variables, *inputs),
+            variables,
+            zip(one_by_one, keys, strict=True),
+        )
 
     def recalibrate(variables, clips: Clips, runs: list[Run]):
         stats = [one_run(unstack(variables, index), clips, run) for index, run in enumerate(runs)]
         return {**variables, "batch_stats": stack(stats)}
 
     return recalibrate
+
+
+def _recalibration_clips(program: Program, run: Run):
+    """Training clips of a run, `[K, batch_size]`, and which fixed copies, or None.
+
+    Clips are visited once, or as often as an epoch repeats them if each visit augments them anew.
+    """
+    train = run.fold.train
+    repeats = program.repeats if program.augment is not None else 1
+    repeats = COPIES if program.fixed_copies else repeats
+    # Clips are sorted: without a shuffle a batch would hold one subject or class only.
+    order = np.random.default_rng(run.seed).permutation(len(train) * repeats)
+    size = program.batch_size
+    places = np.resize(order, max(len(order) // size, 1) * size).reshape(-1, size)
+    copies = (places // len(train)) % COPIES if program.fixed_copies else None
+    return train[places % len(train)], copies

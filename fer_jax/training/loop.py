@@ -15,13 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from fer_jax import stopping
-from fer_jax.data.clips import Clips, batches, epoch_indices
+from fer_jax.data.augment import COPIES
+from fer_jax.data.clips import Chosen, Clips, batches, epoch_order
 from fer_jax.data.folds import Fold
 from fer_jax.tasks.evaluation import epoch_of_lowest_loss
 from fer_jax.training import checkpoint, parallel
 from fer_jax.training.epoch_log import EpochLog, read_history
 from fer_jax.training.evaluate import mean_scores
-from fer_jax.training.program import Program, Run, TrainState, stack, unstack
+from fer_jax.training.program import Program, Run, TrainState, epoch_keys, stack, unstack
 
 Histories = list[list[dict]]  # one list of rows per run, one row per epoch
 
@@ -174,7 +175,7 @@ def train_epochs(
         if epoch % schedule.eval_every_epochs == 0 or epoch == schedule.epochs:
             scores |= _evaluate(program, states, clips, runs, schedule.select_best)
         speed = {
-            "clips_per_second": len(runs) * program.steps * program.batch_size / seconds,
+            "clips_per_second": sum(program.clips_an_epoch(run) for run in runs) / seconds,
             "seconds": seconds / len(runs),
             "waited_for_clips": waited / seconds,
         }
@@ -208,11 +209,11 @@ def train_epoch(program: Program, states, clips: Clips, runs: list[Run], epoch: 
     Raises:
       NonFiniteLossError: see `check_finite`.
     """
-    chosen = np.stack([_shuffled(program, run, epoch) for run in runs])
-    keys = jnp.stack([_epoch_keys(run.seed, epoch, program.steps) for run in runs])
+    chosen, weight, copies = _stacked([epoch_clips(program, run, epoch) for run in runs])
+    keys = jnp.stack([epoch_keys(run.seed, epoch, program.steps) for run in runs])
     hop = program.steps_a_call(len(runs), program.steps, program.batch_size)
     parts, waited = [], 0.0
-    calls = batches(clips, chosen, hop=hop)
+    calls = batches(clips, chosen, weight, hop, copies)
     for index in range(program.steps // hop):
         asked = time.perf_counter()
         sharded = parallel.shard(next(calls))
@@ -225,11 +226,19 @@ def train_epoch(program: Program, states, clips: Clips, runs: list[Run], epoch: 
     metrics = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
     for index, run in enumerate(runs):
         check_finite(metrics["loss"][index], epoch, chosen[index], clips, run.fold)
+    counts = None if weight is None else weight.sum(2)  # clips of each step
     means = [
-        {name: float(values[index].mean()) for name, values in metrics.items()}
+        {name: _mean_of_steps(values, counts, index) for name, values in metrics.items()}
         for index in range(len(runs))
     ]
     return states, means, waited
+
+
+def _mean_of_steps(values: np.ndarray, counts: np.ndarray | None, run: int) -> float:
+    """Mean over the clips of an epoch, from the means of its steps, `[R, K]`."""
+    if counts is None:
+        return float(values[run].mean())
+    return float(np.average(values[run], weights=counts[run]))
 
 
 def check_finite(losses, epoch: int, chosen, clips: Clips, fold: Fold) -> None:
@@ -247,15 +256,29 @@ def check_finite(losses, epoch: int, chosen, clips: Clips, fold: Fold) -> None:
     )
 
 
-def _epoch_keys(seed: int, epoch: int, steps: int) -> jax.Array:
-    """Keys of the steps of an epoch, `[steps]`; they do not depend on the steps per call."""
-    key = jax.random.fold_in(jax.random.key(seed), epoch)
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(steps))
-
-
-def _shuffled(program: Program, run: Run, epoch: int) -> np.ndarray:
+def epoch_clips(program: Program, run: Run, epoch: int) -> Chosen:
     """Training clips of one epoch, `[steps, batch_size]`."""
-    train = run.fold.train
-    repeats = -(-program.steps * program.batch_size // len(train))
-    order = np.tile(train, repeats)
-    return epoch_indices(order, program.steps, program.batch_size, (run.seed, epoch))
+    train, seed, repeats = run.fold.train, (run.seed, epoch), program.repeats
+    if not program.fixed_copies:  # a fold larger than the smallest needs fewer to fill the steps
+        repeats = min(repeats, -(-program.steps * program.batch_size // len(train)))
+    count = len(train) * repeats
+    places, weight, _ = epoch_order(count, program.steps, program.batch_size, seed)
+    chosen, repeat = train[places % len(train)], places // len(train)
+    if not program.fixed_copies:
+        return Chosen(chosen, weight)
+    # with 14 repeats each clip shows every copy once; with fewer, other copies in the next epoch
+    copies = (repeat + chosen + (epoch - 1) * program.repeats) % COPIES
+    return Chosen(chosen, weight, copies)
+
+
+def _stacked(epochs: list[Chosen]) -> Chosen:
+    """The epochs of R runs, `[R, steps, batch_size]`; all are padded if one is."""
+    indices = np.stack([each.indices for each in epochs])
+    weights = [each.weight for each in epochs]
+    if any(weight is not None for weight in weights):
+        ones = np.ones(indices.shape[1:], np.float32)
+        weight = np.stack([ones if each is None else each for each in weights])
+    else:
+        weight = None
+    copies = epochs[0].copies is not None
+    return Chosen(indices, weight, np.stack([e.copies for e in epochs]) if copies else None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import optax
 import optax.contrib
 
-from fer_jax.layers.build import is_kernel
+from fer_jax.layers.build import GRAPH_LEAVES, is_kernel
 
 
 def make_optimizer(
@@ -17,7 +18,8 @@ def make_optimizer(
     Args:
       config: `config.optimizer`: name ("sgd" or "adam"), learning_rate, momentum (Adam: of the
         first moment), nesterov, weight_decay, decay ("all" parameters or "kernels"), clip_norm
-        (largest norm of the whole gradient, 0: any), and the fields that `_schedule` reads. With
+        (largest norm of the whole gradient, 0: any), freeze_graph_epochs (how long the learnable
+        graph matrices stay as they begin), and the fields that `_schedule` reads. With
         the schedule "plateau" an update takes the loss as `value`, and the learning rate is
         multiplied by lr_factor after `patience` epochs without a lower mean loss.
       steps_per_epoch, epochs: length of the schedule.
@@ -38,14 +40,31 @@ def make_optimizer(
         raise ValueError(f"decay {config.decay!r} is unknown: use 'all' or 'kernels'")
     mask = _kernels if config.decay == "kernels" else None
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    decay, shrink = optax.add_decayed_weights(config.weight_decay, mask), []
+    decay, shrink = [optax.add_decayed_weights(config.weight_decay, mask)], []
+    if config.freeze_graph_epochs:
+        decay.append(_freeze_graph(config.freeze_graph_epochs * steps_per_epoch))
     if config.schedule == "plateau":
         shrink = [
             optax.contrib.reduce_on_plateau(
                 config.lr_factor, config.patience, accumulation_size=steps_per_epoch
             )
         ]
-    return optax.with_extra_args_support(optax.chain(decay, *clip, rule, *shrink))
+    return optax.with_extra_args_support(optax.chain(*decay, *clip, rule, *shrink))
+
+
+def _freeze_graph(steps: int) -> optax.GradientTransformation:
+    """Takes the gradient of the learnable graph matrices as 0 in the first steps."""
+
+    def update(updates, count, params=None):
+        del params
+
+        def held(path, leaf):
+            graph = path[-1].key in GRAPH_LEAVES
+            return jnp.where(count < steps, 0.0, leaf) if graph else leaf
+
+        return jax.tree_util.tree_map_with_path(held, updates), count + 1
+
+    return optax.GradientTransformation(lambda _: jnp.zeros((), jnp.int32), update)
 
 
 def _kernels(params: dict) -> dict:

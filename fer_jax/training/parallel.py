@@ -135,7 +135,7 @@ def map_batches(function: Callable) -> Callable:
 
 
 def reduce_batch(function: Callable) -> Callable:
-    """Compiles `(variables, batch) -> result` of one run for a batch split over all devices.
+    """Compiles `(variables, batch, key) -> result` of one run, the batch split over all devices.
 
     Args:
       function: reduces over `AXIS`, so that every device has the same result.
@@ -144,12 +144,12 @@ def reduce_batch(function: Callable) -> Callable:
       The same function, for a batch with leading axis B.
     """
 
-    def reduced(variables, batch):
-        return function(variables, jax.tree.map(lambda leaf: leaf[0, 0], batch))
+    def reduced(variables, batch, key):
+        return function(variables, jax.tree.map(lambda leaf: leaf[0, 0], batch), key)
 
-    mapped = jax.pmap(reduced, axis_name=AXIS, in_axes=(None, 0), out_axes=None)
-    return lambda variables, batch: mapped(
-        variables, shard(jax.tree.map(lambda leaf: np.asarray(leaf)[None, None], batch))
+    mapped = jax.pmap(reduced, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None)
+    return lambda variables, batch, key: mapped(
+        variables, shard(jax.tree.map(lambda leaf: np.asarray(leaf)[None, None], batch)), key
     )
 
 

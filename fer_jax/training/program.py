@@ -59,7 +59,10 @@ class Program:
       optimizer: makes the optimiser state.
       train: `(states, batches, keys) -> (states, metrics)`, see `parallel.scan_steps`.
       logits: `(variables, batches, keys, first) -> [D, R, K, B / D, C]`, dropout off.
+      augment: `(key, clip) -> clip` of training, or None.
+      fixed_copies: each clip has a fixed set of augmented copies, see `augment.fixed_copy`.
       batch_size, steps: clips per step, steps per epoch.
+      repeats: times each clip is repeated per epoch.
       evaluated_size: clips per batch in evaluation.
       clip_bytes: size of a clip in memory.
       max_call_bytes: largest size of the clips passed to the devices in one call.
@@ -76,6 +79,13 @@ class Program:
     evaluated_size: int
     clip_bytes: int
     max_call_bytes: int
+    augment: Callable | None = None
+    fixed_copies: bool = False
+    repeats: int = 1
+
+    def clips_an_epoch(self, run: Run) -> int:
+        """Clips that a run trains on in an epoch, repeats counted."""
+        return min(len(run.fold.train) * self.repeats, self.steps * self.batch_size)
 
     def steps_a_call(self, runs: int, steps: int, batch_size: int) -> int:
         """Steps per compiled call that keep the clips of all runs under `max_call_bytes`."""
@@ -98,7 +108,7 @@ def make_program(
     Args:
       module: the model; its `axis_name` is set here.
       task: loss and score.
-      config: reads `config.train` and `config.optimizer`.
+      config: reads `config.train`, `config.optimizer` and `config.augment`.
       features: `batch -> model inputs`, pure.
       folds: all folds of the experiment.
       augment: see `make_train_step`.
@@ -131,11 +141,16 @@ def make_program(
         evaluated_size=min(batch_size, -(-largest // devices) * devices),
         clip_bytes=clip_bytes,
         max_call_bytes=max_call_bytes,
+        augment=augment,
+        fixed_copies=augment is not None and config.augment.get("fixed", False),
+        repeats=config.train.repeats_per_epoch,
     )
 
 
 def _epoch_sizes(config, folds: list[Fold]) -> tuple[int, int]:
     """Clips per step and steps per epoch, set by the smallest training set of the folds.
+
+    With `drop_last=False` the largest sets them, and the batches of the others are padded.
 
     Args:
       config: `config.train`.
@@ -147,16 +162,20 @@ def _epoch_sizes(config, folds: list[Fold]) -> tuple[int, int]:
             f"--config.train.batch_size={config.batch_size} cannot be shared by {devices} "
             f"devices: use a multiple of {devices}"
         )
-    smallest = min(len(fold.train) for fold in folds)
-    batch_size = min(config.batch_size, smallest // devices * devices)
-    if not batch_size:
+    sizes = [len(fold.train) for fold in folds]
+    smallest, largest = min(sizes), max(sizes)
+    whole = smallest // devices if config.drop_last else -(-largest // devices)
+    batch_size = min(config.batch_size, whole * devices)
+    if smallest < devices:
         raise ValueError(f"{smallest} training clips are too few for {devices} devices")
     if batch_size % (devices * config.microbatches):
         raise ValueError(
             f"--config.train.microbatches={config.microbatches} does not divide the "
             f"{batch_size // devices} clips of a batch on a device"
         )
-    return batch_size, smallest * config.repeats_per_epoch // batch_size
+    if config.drop_last:
+        return batch_size, smallest * config.repeats_per_epoch // batch_size
+    return batch_size, -(-largest * config.repeats_per_epoch // batch_size)
 
 
 def make_train_step(
@@ -195,10 +214,8 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: dict, key: jax.Array):
         count = parallel.sum_over_devices(batch["weight"].sum())
-        dropout_key, augment_key = jax.random.split(key)
-        if augment is not None:
-            keys = parallel.example_keys(augment_key, len(batch["label"]))
-            batch = jax.vmap(augment)(keys, batch)
+        dropout_key, _ = jax.random.split(key)
+        batch = augmented(augment, batch, key)
 
         def of_microbatch(batch_stats, batch, key):
             (loss, (batch_stats, score)), gradient = jax.value_and_grad(local_loss, has_aux=True)(
@@ -220,6 +237,27 @@ def make_train_step(
         return state, {"loss": loss, "accuracy": score}
 
     return train_step
+
+
+def epoch_keys(seed: int, epoch: int, steps: int) -> jax.Array:
+    """Keys of the steps of an epoch, `[steps]`; they do not depend on the steps per call."""
+    key = jax.random.fold_in(jax.random.key(seed), epoch)
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(steps))
+
+
+def augmented(augment: Callable | None, batch: dict, key: jax.Array) -> dict:
+    """Augments the clips of a batch, inside a mapped step.
+
+    Args:
+      augment: see `make_train_step`.
+      batch: the clips of one device.
+      key: of the step.
+    """
+    if augment is None:
+        return batch
+    _, augment_key = jax.random.split(key)
+    keys = parallel.example_keys(augment_key, len(batch["label"]))
+    return jax.vmap(augment)(keys, batch)
 
 
 def _sum_microbatches(function: Callable, count: int, carried, batch: dict, key: jax.Array):
@@ -282,7 +320,7 @@ def compile_ahead(program: Program, states, clips: Clips) -> tuple[Program, int]
     """
     count = len(states.step)
     hop = program.steps_a_call(count, program.steps, program.batch_size)
-    one = take(clips, np.arange(1))
+    one = take(clips, np.arange(1), copies=np.zeros(1, int) if program.fixed_copies else None)
     batches = parallel.shard_shapes(one, count, hop, program.batch_size)
     keys = jax.random.split(jax.random.key(0), (count, hop))
     compiled = program.train.lower(states, batches, keys).compile(parallel.compiler_options())

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax.data import augment
+from fer_jax.data import augment, model_inputs
 from fer_jax.faces import landmarks as lm
+from fer_jax.systems.graph_baselines.st_gcn import STGCN
 from tests.quick import quick
 
 NOISE, DEGREES = 10.0, 18.0
@@ -53,7 +54,7 @@ def drawn():
     face = 60 * lm.MEAN_FACE + np.linspace(0, 4, 68)[:, None]  # not symmetric
     clip = jnp.asarray(np.stack([face, face]), jnp.float32)
     keys = jax.random.split(jax.random.key(0), 4000)
-    draw = quick(jax.vmap(lambda key: augment.augment_clip(key, clip, 0.01, DEGREES)))
+    draw = quick(jax.vmap(lambda key: augment.augment_clip(key, clip, 0.01, DEGREES).landmarks))
     return clip, draw(keys)
 
 
@@ -96,7 +97,7 @@ def test_rotation_draws_one_uniform_angle_per_clip(drawn):
 def test_noise_has_its_standard_deviation():
     clip = faces(1)[0]
     keys = jax.random.split(jax.random.key(1), 600)
-    clips = quick(jax.vmap(lambda key: augment.augment_clip(key, clip, NOISE, 0.0)))(keys)
+    clips = quick(jax.vmap(lambda key: augment.augment_clip(key, clip, NOISE, 0.0).landmarks))(keys)
     distance = jnp.minimum(
         jnp.square(clips - clip).mean((1, 2, 3)),
         jnp.square(augment.mirror(clips) - clip).mean((1, 2, 3)),
@@ -108,7 +109,7 @@ def test_noise_has_its_standard_deviation():
 
 def test_augment_clip_depends_on_its_key():
     clip = faces(1)[0]
-    draw = quick(lambda key: augment.augment_clip(key, clip, NOISE, DEGREES))
+    draw = quick(lambda key: augment.augment_clip(key, clip, NOISE, DEGREES).landmarks)
     first = draw(jax.random.key(0))
     np.testing.assert_array_equal(first, draw(jax.random.key(0)))
     assert len({float(draw(jax.random.key(seed)).sum()) for seed in range(6)}) > 3
@@ -119,10 +120,77 @@ def test_time_reverse_plays_backwards_instead_of_mirroring():
     clip = clip + jnp.arange(len(clip))[:, None, None]
     keys = jax.random.split(jax.random.key(0), 40)
     draw = jax.vmap(lambda key: augment.augment_clip(key, clip, 0.0, 0.0, time_reverse=True))
-    drawn = np.asarray(quick(draw)(keys))
+    drawn, nose = map(np.asarray, quick(draw)(keys))
+    np.testing.assert_allclose(nose, drawn[:, :, lm.NOSE_68], atol=1e-3)  # there is no noise
     backwards = (np.abs(drawn - clip[::-1]) < 1e-3).all((1, 2, 3))
     forwards = (np.abs(drawn - clip) < 1e-3).all((1, 2, 3))
     assert (backwards ^ forwards).all() and 0.2 < backwards.mean() < 0.8
+
+
+def copies(clip, key=0, noise=NOISE, degrees=DEGREES, **options):
+    """The 14 fixed copies of a clip, `[14, T, 68, 2]`, relative to their noses before the noise."""
+
+    def one(copy):
+        varied = augment.fixed_copy(jax.random.key(key), copy, clip, noise, degrees, **options)
+        return varied.landmarks - varied.nose[:, None]
+
+    return np.asarray(quick(jax.vmap(one))(jnp.arange(augment.COPIES)))
+
+
+def test_fixed_copies_are_the_published_fourteen():
+    clip = faces(1)[0]
+    plain = np.asarray(clip - clip[:, lm.NOSE_68, None])
+    made = copies(clip)
+    np.testing.assert_allclose(made[0], plain, atol=1e-4)
+    noises = made[1:4] - plain
+    assert noises.std() == pytest.approx(NOISE, rel=0.1)
+    assert abs(np.corrcoef(noises.reshape(3, -1))[np.triu_indices(3, 1)]).max() < 0.25
+    for noisy, turned in zip(made[1:4], made[4:7], strict=True):  # one noise, another angle
+        products = (turned[..., None] * noisy[..., None, :]).sum((0, 1))
+        angle = np.arctan2(products[0, 1] - products[1, 0], products.trace())
+        assert 0 < abs(np.rad2deg(angle)) <= DEGREES
+        cosine, sine = np.cos(angle), np.sin(angle)
+        np.testing.assert_allclose(turned, noisy @ [[cosine, -sine], [sine, cosine]], atol=1e-3)
+    np.testing.assert_allclose(made[7:], (made[:7] * [-1, 1])[:, :, lm.MIRROR_68], atol=1e-3)
+    backwards = copies(clip, time_reverse=True)
+    np.testing.assert_allclose(backwards[7:], made[:7, ::-1], atol=1e-3)
+    np.testing.assert_array_equal(copies(clip), made)
+    assert (copies(clip, key=1)[1:7] != made[1:7]).any((1, 2, 3)).all()
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"), [("position", NOISE), ("motion", 2**0.5 * NOISE)]
+)
+def test_noise_of_nodes_is_independent(features, expected):
+    """Centred first, then noisy: each node has a noise of its own, the nose as well."""
+    clip = faces(1, frames=3)[0]
+
+    def nodes(key):
+        varied = augment.fixed_copy(key, 1, clip, NOISE, 0.0)
+        batch = {"landmarks": varied.landmarks[None], "nose": varied.nose[None]}
+        return model_inputs.batch_inputs(batch, STGCN(3), None, features)[0]
+
+    drawn = quick(jax.vmap(nodes))(jax.random.split(jax.random.key(2), 2000))
+    clean = model_inputs.model_inputs(clip[None], None, "nodes", features)[0]
+    change = (np.asarray(drawn) - np.asarray(clean))[:, -1].reshape(2000, -1)  # the last frame
+    np.testing.assert_allclose(change.std(0), expected, rtol=0.08)
+    correlation = np.corrcoef(change.T) - np.eye(2 * 51)
+    assert np.abs(correlation).max() < 5 / 2000**0.5
+    assert np.abs(correlation).mean() < 1 / 2000**0.5
+
+
+def test_noise_of_edges_is_that_of_their_ends():
+    clip, edges = faces(1)[0], np.array([[0, 1], [0, 2], [3, 4]])
+
+    def features(key):
+        varied = augment.fixed_copy(key, 1, clip, NOISE, 0.0)
+        return model_inputs.model_inputs(varied.landmarks[None], edges, nose=varied.nose[None])[0]
+
+    drawn = np.asarray(quick(jax.vmap(features))(jax.random.split(jax.random.key(2), 2000)))
+    assert drawn[:, 0].std(0) == pytest.approx(np.full((3, 2), 2**0.5 * NOISE), rel=0.08)
+    first, second, apart = drawn[:, 0, :, 0].T
+    assert np.corrcoef(first, second)[0, 1] == pytest.approx(0.5, abs=0.06)  # they share an end
+    assert np.corrcoef(first, apart)[0, 1] == pytest.approx(0, abs=0.1)
 
 
 # Face crops

@@ -404,12 +404,73 @@ def test_repeats_draw_every_clip_equally_often(make_clips, monkeypatch):
     drawn = []
     monkeypatch.setattr(
         "fer_jax.data.clips.take",
-        lambda clips, indices, *rest: drawn.append(indices) or take(clips, indices),
+        lambda clips, indices, *rest: drawn.append(indices) or take(clips, indices, *rest),
     )
     still = dataclasses.replace(setting.program, train=without_training)
     loop.train_epoch(still, None, setting.clips, [program.Run(setting.folds[0], 0)], 1)
     counts = np.bincount(drawn[0].ravel(), minlength=18)
     assert drawn[0].shape == (1, 9, 8) and (counts == 4).all()
+
+
+def test_fixed_copies_are_each_seen_once_an_epoch(make_clips):
+    fields = {"train.repeats_per_epoch": 14, "train.batch_size": 9}
+    made = dataclasses.replace(
+        Setting(make_clips(), small_config(**fields)).program, fixed_copies=True
+    )
+    run = program.Run(Fold("fold00", np.arange(3, 21), np.arange(3)), 0)
+    first, second = (loop.epoch_clips(made, run, epoch) for epoch in (1, 2))
+    for epoch in (first, second):
+        pairs = set(zip(epoch.indices.flat, epoch.copies.flat, strict=True))
+        assert pairs == {(clip, copy) for clip in range(3, 21) for copy in range(14)}
+    assert (first.indices != second.indices).any()
+    few = dataclasses.replace(made, repeats=7, steps=14)
+    pairs = [
+        set(zip(epoch.indices.flat, epoch.copies.flat, strict=True))
+        for epoch in (loop.epoch_clips(few, run, epoch) for epoch in (1, 2))
+    ]
+    assert len(pairs[0] | pairs[1]) == 18 * 14
+    assert set(np.bincount(first.copies.flat)) == {18}
+
+
+@pytest.mark.parametrize("sizes", [(18, 20), (9, 24), (24, 24), (17, 3)])
+def test_without_dropping_an_epoch_has_every_clip(make_clips, sizes):
+    clips = make_clips()
+    folds = [Fold(f"fold{n}", np.arange(size), np.arange(2)) for n, size in enumerate(sizes)]
+    setting = Setting(clips, small_config(**{"train.drop_last": False}))
+    made = program.make_program(
+        setting.module, TASK, small_config(**{"train.drop_last": False}), setting.features, folds
+    )
+    assert made.steps == -(-max(sizes) // made.batch_size)
+    runs, seen = [program.Run(fold, 0) for fold in folds], []
+
+    def spy(states, batches, keys):
+        seen.append(batches)
+        return without_training(states, batches, keys)
+
+    loop.train_epoch(dataclasses.replace(made, train=spy), None, clips, runs, 1)
+    weight = np.concatenate([np.asarray(batch["weight"])[0] for batch in seen], 1)
+    assert weight.sum((1, 2)).tolist() == list(sizes)
+    assert (weight.sum(2) > 0).all()
+    assert [made.clips_an_epoch(run) for run in runs] == list(sizes)
+
+
+def test_padding_is_not_learnt_from(make_clips):
+    """Two clips, padded by their own repeats, change the weights as the two alone do."""
+    clips, two, places = make_clips(), np.array([3, 7]), (1, 1, -1)
+    padded = np.resize(two, 8)
+    weight = (np.arange(8) < 2).astype(np.float32)
+    batches = (
+        take(clips, two.reshape(places)),
+        take(clips, padded.reshape(places), weight.reshape(places)),
+    )
+    states = []
+    for batch in batches:
+        setting = Setting(clips, small_config(), dropout=0.0)
+        keys = jax.random.split(jax.random.key(0), (1, 1))
+        own, metrics = setting.program.train(setting.states(), parallel.shard(batch), keys)
+        states.append((own.params, {name: value[0, 0] for name, value in metrics.items()}))
+    for alone, with_padding in zip(*map(jax.tree.leaves, states), strict=True):
+        np.testing.assert_allclose(with_padding, alone, rtol=1e-3, atol=1e-5)
 
 
 def test_microbatches_that_do_not_divide_a_batch_are_refused(make_clips):

@@ -45,6 +45,21 @@ def test_optimizer_is_that_of_pytorch(fields, name, options):
     np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_graph_matrices_may_be_frozen_at_first(name):
+    params = {"layer1": {"S": jnp.ones((2, 3)), "H_v_kernel": jnp.ones((2, 3))}}
+    optimizer = make_optimizer(steps_per_epoch=3, name=name, freeze_graph_epochs=2)
+    state, update = optimizer.init(params), quick(optimizer.update)
+    changed = []
+    for _ in range(7):
+        updates, state = update(jax.tree.map(jnp.ones_like, params), state, params)
+        new = optax.apply_updates(params, updates)
+        changed.append(jax.tree.map(lambda a, b: bool((a != b).any()), new, params)["layer1"])
+        params = new
+    assert [row["S"] for row in changed] == [False] * 6 + [True]
+    assert all(row["H_v_kernel"] for row in changed)
+
+
 def test_optimizer_state_of_the_default_recipe():
     """Checkpoints of earlier runs hold this structure."""
     params = {"conv": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}}

@@ -62,8 +62,8 @@ def networks(clips: Clips):
     if clips.crops is None:
 
         def turn(key, clip):
-            landmarks = augment.augment_clip(key, clip["landmarks"], noise=1.0, degrees=5.0)
-            return {**clip, "landmarks": landmarks}
+            varied = augment.augment_clip(key, clip["landmarks"], noise=1.0, degrees=5.0)
+            return clip | varied._asdict()
 
         return STBLN(classes=len(clips.classes), widths=(4,)), turn
 
