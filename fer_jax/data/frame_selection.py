@@ -19,6 +19,8 @@ def select_frames(detected, frames: int, rule: str, times=None) -> np.ndarray:
         a face replaces one without; short clips repeat the first frame.
         "uniform": T frames at equal intervals among those with a face, from the first to the last
         (AFEW); shorter clips repeat frames in order.
+        "tile_reference": as "uniform", but shorter clips repeat each frame floor(T / n) times and
+        then the last one, as the published code of ST-BLN does.
         "middles": the middle frame of T equal parts of those with a face (FER-GCN).
         "padded": as "uniform" if more than T frames have a face, else all of them, with the last
         one repeated (STC-NLSTM).
@@ -40,14 +42,17 @@ def select_frames(detected, frames: int, rule: str, times=None) -> np.ndarray:
     count = len(valid)
     if not count:
         raise ValueError("no frame of this clip has a face")
-    if (rule == "uniform" or rule == "padded" and count > frames) and _rate_varies(times):
+    spread = rule == "uniform" or rule in ("padded", "tile_reference") and count > frames
+    if spread and _rate_varies(times):
         seconds = np.asarray(times, np.float64)[valid]
         wanted = np.linspace(seconds[0], seconds[-1], frames)
         return valid[np.round(np.interp(wanted, seconds, np.arange(count))).astype(int)]
-    if rule == "uniform":
+    if rule in ("uniform", "tile_reference"):
         if count >= frames:
             return valid[np.round(np.linspace(0, count - 1, frames)).astype(int)]
-        return valid[np.arange(frames) * count // frames]
+        if rule == "uniform":
+            return valid[np.arange(frames) * count // frames]
+        return valid[np.minimum(np.arange(frames) // (frames // count), count - 1)]
     if rule == "padded":
         if count > frames:
             return valid[np.round(np.linspace(0, count - 1, frames)).astype(int)]
@@ -68,7 +73,7 @@ def select_frames(detected, frames: int, rule: str, times=None) -> np.ndarray:
         return valid[nearest]
     raise ValueError(
         f"frame rule {rule!r} is unknown: use 'apex_pieces', 'ends', 'last', 'middles', 'padded', "
-        f"'pieces', 'uniform' or 'windows'"
+        f"'pieces', 'tile_reference', 'uniform' or 'windows'"
     )
 
 

@@ -17,8 +17,11 @@ from fer_jax.tasks import TASKS
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 20),
-       st.sampled_from(["ends", "last", "middles", "padded", "uniform"]))  # fmt: skip
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=40),
+    st.integers(1, 20),
+    st.sampled_from(["ends", "last", "middles", "padded", "tile_reference", "uniform"]),
+)
 def test_select_frames_takes_detected_frames_in_order(detected, frames, rule):
     if not any(detected):
         with pytest.raises(ValueError, match="no frame of this clip has a face"):
@@ -71,6 +74,9 @@ def test_uniform_frames_are_evenly_spread(length, frames):
         (20, 5, "padded", [0, 5, 10, 14, 19]),
         (3, 5, "padded", [0, 1, 2, 2, 2]),
         (5, 5, "padded", [0, 1, 2, 3, 4]),
+        (3, 8, "tile_reference", [0, 0, 1, 1, 2, 2, 2, 2]),
+        (3, 5, "tile_reference", [0, 1, 2, 2, 2]),
+        (9, 5, "tile_reference", [0, 2, 4, 6, 8]),
         (4, 1, "last", [3]),
         (7, 3, "last", [4, 5, 6]),
         (2, 4, "last", [0, 0, 0, 1]),
