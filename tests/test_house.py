@@ -26,7 +26,7 @@ CHAIN, CHAIN_WHEN_CALLED = 12, 17
 MANY_FILES = {"preprocess/datasets"}
 LONG_FILES = {"fer_jax/layers/common.py"}  # the layers that every system shares
 # Of a system, what is no network: it may know data and configs.
-TRAINED_OR_DRAWN = {"growth", "search", "search_report", "figures"}
+TRAINED_OR_DRAWN = {"growth", "search", "search_report", "stages", "figures"}
 
 
 def sources(folder):

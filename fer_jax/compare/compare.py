@@ -9,6 +9,7 @@ import pathlib
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -57,22 +58,42 @@ def load_config(name: str) -> ConfigDict:
         raise ConfigError(str(error)) from error
 
 
-def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> dict:
-    """Runs an experiment to its end and measures its model; returns a row of the table."""
-    workdir, search_seconds = Workdir(runs / config.name), None
+def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> Iterator[dict]:
+    """Runs an experiment to its end and measures its model; yields its rows of the table.
+
+    A search has two: the networks that it grew and fine-tuned, and the topology of its first fold
+    trained from scratch.
+    """
+    workdir = Workdir(runs / config.name)
     console.rule(config.name)
     metrics = run(config, workdir.path, console)
-    if searches(config):
-        search_seconds = search_report.seconds(search_report.read_rows(workdir))
-        config = load_config(str(workdir.found_config))
-        workdir = Workdir(runs / config.name)
-        metrics = run(config, workdir.path, console)
+    if not searches(config):
+        yield _row(config, workdir, metrics, config.model.get("widths", ()), None)
+        return
+    seconds = search_report.search_seconds(search_report.read_rows(workdir))
+    topologies = {tuple(own["topology"]) for own in metrics["search"]["folds"].values()}
+    widths = topologies.pop() if len(topologies) == 1 else ()
+    yield _row(config, workdir, metrics, widths, seconds)
+    config = load_config(str(workdir.found_config))
+    workdir = Workdir(runs / config.name)
+    metrics = run(config, workdir.path, console)
+    yield _row(config, workdir, metrics, config.model.widths, seconds)
+
+
+def _row(config, workdir: Workdir, metrics: dict, widths, search_seconds: float | None) -> dict:
+    """A row of the table.
+
+    Args:
+      config, workdir, metrics: of a finished run.
+      widths: of the layers; () where there are none or folds differ.
+      search_seconds: of the search before it, None without any.
+    """
     return {
         "method": _method(config),
         "config": config.name,
         "dataset": _dataset(config),
         "features": config.data.features,
-        "widths": list(config.model.get("widths", ())),
+        "widths": list(widths),
         "backbone": report.backbone_start(config),
         **TASKS[config.task].report.compared(metrics),
         "params_total": metrics["params_total"],
@@ -160,9 +181,10 @@ def compare(options: argparse.Namespace) -> int:
     failed, code = [], 1
     for config in chosen:
         try:
-            rows.append(run_method(config, options.runs, console))
-            # so that finished rows can be read while the rest runs
-            _write(rows, options.out)
+            for row in run_method(config, options.runs, console):
+                rows.append(row)
+                # so that finished rows can be read while the rest runs
+                _write(rows, options.out)
         except FAILURES as error:
             failed.append(f"{config.name} is left out: {printable(error)}")
             console.print(failed[-1], markup=False, soft_wrap=True)

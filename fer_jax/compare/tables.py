@@ -28,7 +28,11 @@ _MEASURED = (
     f"Accuracies are shares of images whose root mean square error over the dimensions is below "
     f"T = {TOLERANCE:g}; in brackets the 95% interval (bootstrap over people)."
 )
-_SEARCHED = "A PST-BLN topology was searched on the training clips of the first fold."
+_SEARCHED = (
+    "PST-BLN: searched, fine-tuned and evaluated in every fold, or in the first one alone if its "
+    "config says so; parameters are means over these folds. PST-BLN from scratch: the topology of "
+    "the first fold, which its training clips chose, trained anew in all folds."
+)
 _ERRORS = (
     "Errors and intervals: with MCD where there is dropout, on the scale of the labels, 1 to 9. "
     "The papers evaluate the test images."

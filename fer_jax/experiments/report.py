@@ -22,7 +22,14 @@ from fer_jax.training.epoch_log import read_history
 
 
 def write(
-    workdir: Workdir, config, clips: Clips, folds: list[Fold], parameters, module, own_figures=None
+    workdir: Workdir,
+    config,
+    clips: Clips,
+    folds: list[Fold],
+    parameters,
+    module,
+    own_figures=None,
+    more: dict | None = None,
 ) -> dict:
     """Reads the results of the folds and writes metrics, predictions, figures and the report.
 
@@ -35,6 +42,7 @@ def write(
       module: the network.
       own_figures: draws the figures of this network only, from the indices of the evaluated clips,
         the best or clearest first; yields names, figures and captions. None: there are none.
+      more: numbers of this kind of run only, for metrics.json.
 
     Returns:
       The metrics, as in metrics.json.
@@ -61,6 +69,7 @@ def write(
         "train_seconds": evaluation.train_seconds(history, folds),
         "train_memory_bytes": max(int(result["train_memory_bytes"]) for result in results),
         "environment": environment(),
+        **(more or {}),
     }
     valid = json_text(content, indent=1)  # e.g. the interval of a single fold is null
     write_whole(workdir.metrics, valid + "\n")

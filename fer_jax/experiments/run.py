@@ -67,7 +67,7 @@ def run_experiment(
     """
     _describe(experiment, console)
     runs = _make_runs(experiment)
-    pending = [run for run in runs if not _is_done(experiment.workdir, run, console)]
+    pending = [run for run in runs if not is_done(experiment.workdir, run, console)]
     if len(pending) < len(runs):
         console.print(f"done before: {', '.join(r.fold.name for r in runs if r not in pending)}")
     with Progress(console) as progress:
@@ -93,7 +93,7 @@ def run_experiment(
     return metrics
 
 
-def _is_done(workdir: Workdir, run: Run, console: Console) -> bool:
+def is_done(workdir: Workdir, run: Run, console: Console) -> bool:
     """Tells whether a fold has results and weights; damaged ones are removed, to be made again."""
     name = run.fold.name
     if not workdir.result(name).exists():

@@ -93,7 +93,15 @@ class BundleFields(_Fields):
     classes: Annotated[list[Name], pydantic.Field(min_length=1, max_length=_MAX_ITEMS)]
     frames: Annotated[int, pydantic.Field(ge=1, le=4096)]
     frame_rule: Literal[
-        "ends", "uniform", "middles", "padded", "last", "windows", "pieces", "apex_pieces"
+        "ends",
+        "uniform",
+        "middles",
+        "padded",
+        "tile_reference",
+        "last",
+        "windows",
+        "pieces",
+        "apex_pieces",
     ]
     features: Literal["position", "motion"]
     graph: GraphFields
@@ -176,6 +184,7 @@ class StageFields(_Fields):
 
     model_config = pydantic.ConfigDict(strict=True, extra="allow", hide_input_in_errors=True)
 
+    fold: str
     stage: Annotated[int, pydantic.Field(ge=1)]
     topology: Annotated[Widths, pydantic.Field(min_length=1)]
     parent: Widths

@@ -106,9 +106,9 @@ class Workdir:
         """The same for a stage of a search, whose logs are separate."""
         return _files(self.path, self.path / "search", stage)
 
-    def search_weights(self, topology: tuple[int, ...]) -> pathlib.Path:
+    def search_weights(self, stage: str) -> pathlib.Path:
         """Weights of a stage of a search."""
-        return self.path / "search" / "weights" / f"{'-'.join(map(str, topology))}.msgpack"
+        return self.path / "search" / "weights" / f"{stage}.msgpack"
 
 
 def _checksum(arrays: dict[str, np.ndarray]) -> str:

@@ -247,17 +247,19 @@ def test_st_bln_follows_its_paper():
         "name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": False,
         "weight_decay": 5e-4, "decay": "all", "clip_norm": 0.0, "schedule": "constant",
         "lr_milestones": (), "patience": 10, "lr_factor": 0.1, "lr_milestone_unit": "epoch",
-        "warmup_epochs": 0.0,
+        "warmup_epochs": 0.0, "freeze_graph_epochs": 0,
     }  # fmt: skip
     assert (config.train.batch_size, config.train.epochs) == (128, 400)
     assert config.protocol.folds == 10 and config.evaluation.mc_samples == 100
     afew = importlib.import_module("configs.stbln_afew").get_config()
     assert (afew.optimizer.learning_rate, afew.train.batch_size) == (0.01, 64)
     assert (afew.train.epochs, afew.train.repeats_per_epoch) == (300, 14)
-    assert afew.data.frames == 150 and afew.augment.enabled
+    assert afew.data.frames == 150 and afew.augment.enabled and afew.augment.fixed
     assert not config.augment.enabled and not config.search.enabled
     found = pst_bln.grown(st_bln.get_config("oulu"))
     assert (found.name, found.method) == ("pstbln_oulu", "PST-BLN") and searches(found)
+    for name in ("afew", "ckplus", "oulu"):
+        assert load(f"pstbln_{name}").search.folds == "all"
 
 
 def test_a_misspelt_field_in_a_config_file_is_an_error():

@@ -1,5 +1,6 @@
 """python -m fer_jax.compare on tiny data: experiments are run once, tables and figure come out."""
 
+import json
 import shutil
 import sys
 
@@ -45,19 +46,24 @@ def test_methods_are_run_measured_and_tabled(finished_run, tmp_path, monkeypatch
     assert "done before: holdout" in capsys.readouterr().out
     assert trained.stat().st_mtime_ns == before
     table = pd.read_csv(out / "compare.csv")
-    assert table["method"].tolist() == ["ST-BLN", "AGCN", "PST-BLN"]
+    methods = ["ST-BLN", "AGCN", "PST-BLN", "PST-BLN from scratch"]
+    assert table["method"].tolist() == methods
+    search = json.loads((runs / made[2].name / "metrics.json").read_text())
+    tuned = search["inference_modes"]["stored"]["accuracy_mean_of_folds"]
+    assert table["stored"][2] == pytest.approx(tuned)  # of the network that the search grew
     assert (table["params_total"] > table["params_without_graph"]).all()
     assert (table[["gflops", "ms", "train_seconds"]] > 0).all().all()
-    assert table["ms_mcd"].isna().tolist() == [False, True, False]
-    assert table["search_seconds"].isna().tolist() == [True, True, False]
+    assert table["ms_mcd"].isna().tolist() == [False, True, False, False]
+    assert table["search_seconds"].isna().tolist() == [True, True, False, False]
     assert table["stored"].between(0, 1).all()
     accuracy = done.metrics["inference_modes"]["stored"]["accuracy_mean_of_folds"]
     assert table["stored"][0] == pytest.approx(accuracy)
-    assert table["mc_dropout"].isna().tolist() == [False, True, False]
+    assert table["mc_dropout"].isna().tolist() == [False, True, False, False]
     report = (runs / made[1].name / "report.md").read_text()
     assert "no dropout" in report and "MC dropout" not in report
     text = (out / "compare.md").read_text()
-    assert text.count("| synthetic |") == 3 and "| synthetic | PST-BLN {" in text
+    assert text.count("| synthetic |") == 4 and "| synthetic | PST-BLN {" in text
+    assert "| synthetic | PST-BLN from scratch {" in text
     assert (out / "compare.png").stat().st_size > 1_000
 
     made[1].name = "lost"

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -144,6 +145,82 @@ def test_search_uses_first_fold_alone(prepared, tmp_path):
     assert "config.protocol.name = 'subject_kfold'" in text and "config.protocol.folds = 3" in text
 
 
+ALL_FOLDS = {"protocol.name": "subject_kfold", "protocol.folds": 3, "search.folds": "all",
+             "search.epochs": 2, "train.epochs": 2, "search.max_layers": 1}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def everywhere(prepared, tmp_path_factory):
+    """A search in every fold: its work directory, metrics and what it showed."""
+    workdir = tmp_path_factory.mktemp("everywhere")
+    return workdir, *train(small_config(prepared, **ALL_FOLDS), workdir)
+
+
+def test_search_in_every_fold(everywhere, prepared):
+    workdir, metrics, shown = everywhere
+    rows, clips = stages_of(workdir), load.load_clips(prepared, 4, "uniform")
+    names = [f"fold{n:02d}" for n in range(3)]
+    assert list(dict.fromkeys(row["fold"] for row in rows)) == names
+    table = pd.read_csv(workdir / "predictions.csv")
+    assert sorted(table["clip"]) == sorted(clips.clip_ids)  # each evaluated once
+    logged = {row["fold"]: row["train_loss"] for row in epochs_of(workdir / "search")}
+    report, counts = (workdir / "report.md").read_text(), []
+    for name in names:
+        own = [row for row in rows if row["fold"] == name]
+        assert [row["stage"] for row in own] == list(range(1, len(own) + 1))
+        assert [row["decision"] == "fine-tuned" for row in own] == [False] * (len(own) - 1) + [True]
+        assert own[0]["loss"] == logged[f"{name}_stage01"]
+        found = "{" + ", ".join(map(str, own[-1]["topology"])) + "}"
+        assert f"| {name} | {found} | {own[-1]['params_total']:,} |" in report
+        assert (workdir / "figures" / f"{name}_growth.png").exists()
+        counts.append(own[-1]["params_without_U"])
+        assert metrics["search"]["folds"][name]["topology"] == own[-1]["topology"]
+    assert len({row["loss"] for row in rows if row["stage"] == 1}) == 3  # other clips
+    spread = metrics["search"]["params_without_U"]
+    assert spread["mean"] == pytest.approx(np.mean(counts))
+    assert spread["std"] == pytest.approx(np.std(counts))
+    assert f"{np.mean(counts):,.0f} +- {np.std(counts):,.0f} without U" in report
+    assert metrics["params_without_U"] == round(np.mean(counts))
+
+
+def test_folds_share_compiled_programs(everywhere):
+    rows = stages_of(everywhere[0])
+    before = [row["compiled_before"] for row in rows]
+    seen = set()
+    for row, known in zip(rows, before, strict=True):  # search and fine-tuning are as long here
+        assert known == (tuple(row["topology"]) in seen)
+        seen.add(tuple(row["topology"]))
+    assert everywhere[1]["search"]["stages_compiled_before"] == sum(before) >= len(rows) / 2
+
+
+def test_search_cut_in_the_second_fold_resumes_there(everywhere, prepared, tmp_path, monkeypatch):
+    workdir, metrics, _ = everywhere
+    write, calls = epoch_log.EpochLog.write, []
+
+    def cut_short(log, row):
+        calls.append(row)
+        if len(calls) == 2 * len(first) + 3:  # in the second stage of the second fold
+            raise KeyboardInterrupt
+        write(log, row)
+
+    first = [row for row in stages_of(workdir) if row["fold"] == "fold00"]
+    config = small_config(prepared, **ALL_FOLDS)
+    with monkeypatch.context() as patch:
+        patch.setattr(epoch_log.EpochLog, "write", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path)
+    done = stages_of(tmp_path)
+    assert [row["fold"] for row in done] == ["fold00"] * len(first) + ["fold01"]
+    kept = (tmp_path / "folds" / "fold00.npz").stat().st_mtime_ns
+
+    again, _ = train(config, tmp_path)
+    assert stages_of(tmp_path)[: len(done)] == done  # not done again: the seconds are the old ones
+    assert (tmp_path / "folds" / "fold00.npz").stat().st_mtime_ns == kept
+    assert again["inference_modes"] == metrics["inference_modes"]
+    ours, theirs = (folder / "predictions.csv" for folder in (tmp_path, workdir))
+    assert ours.read_text() == theirs.read_text()
+
+
 def test_non_finite_loss_names_the_stage(prepared, tmp_path):
     config = small_config(prepared, **{"optimizer.learning_rate": 1e30, "search.epochs": 6})
     with pytest.raises(loop.NonFiniteLossError, match=r"stage 1 \{2\}: .* at step \d+ .stage01"):
@@ -156,7 +233,14 @@ def test_rows_of_another_search_are_refused(prepared, tmp_path):
     systems.prepare(config, tmp_path)
     numbers = dict.fromkeys(("loss", "seconds", "compile_seconds"), 1.0)
     numbers |= {"params_total": 9, "params_without_U": 9}
-    row = {"stage": 1, "topology": [3], "parent": [], "kept": [3], "decision": "new layer"}
+    row = {
+        "fold": "holdout",
+        "stage": 1,
+        "topology": [3],
+        "parent": [],
+        "kept": [3],
+        "decision": "new layer",
+    }
     row |= numbers
     (tmp_path / "search.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(WorkdirError, match=r"has \{3\} in stage 1, .* trains \{2\}"):

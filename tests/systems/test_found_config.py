@@ -46,6 +46,7 @@ def test_found_config_gives_back_every_value(name, path, clip, noise, classes, f
     text = found_config(config, pathlib.Path(file or "found.py"))
     expected = config.to_dict()
     expected["name"], expected["search"]["enabled"] = f"{name}_found", False
+    expected["method"] = "PST-BLN from scratch"
     assert same(loaded(text), expected)
     tree = ast.parse(text)
     assert len(tree.body) == 3  # docstring, import, function: no name became a statement

@@ -94,13 +94,9 @@ def first_state(
 
     shapes = jax.eval_shape(init, jax.random.key(seed))
     old = shed(parent, shapes, deeper=deeper)
-    covered = {name: leaf.shape for name, leaf in _named(old)}
-
-    @functools.partial(jax.jit, compiler_options=_RUN_ONCE)
-    def draw(key):  # only leaves that `old` does not fill, which compiles several times faster
-        return {n: leaf for n, leaf in _named(init(key)) if covered.get(n) != leaf.shape}
-
-    drawn = draw(jax.random.key(seed))
+    sizes = {name: leaf.shape for name, leaf in _named(shapes)}
+    covered = frozenset(name for name, leaf in _named(old) if leaf.shape == sizes[name])
+    drawn = _draw(program.module, inputs.shape, covered, jax.random.key(seed))
     new = [drawn.get(n, np.zeros(leaf.shape, leaf.dtype)) for n, leaf in _named(shapes)]
     new = jax.tree.unflatten(jax.tree.structure(shapes), new)
     grown = jax.tree.map(jnp.asarray, grow(old, new))
@@ -110,6 +106,13 @@ def first_state(
         batch_stats=grown["batch_stats"],
         opt_state=jax.jit(program.optimizer.init)(grown["params"]),
     )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), compiler_options=_RUN_ONCE)
+def _draw(module, inputs: tuple[int, ...], covered: frozenset[str], key: jax.Array) -> dict:
+    """Draws the leaves that are not covered: the fewer, the faster it compiles."""
+    variables = module.init(key, jnp.zeros(inputs), train=False)
+    return {name: leaf for name, leaf in _named(variables) if name not in covered}
 
 
 def _named(tree) -> list[tuple[str, jax.Array]]:
@@ -146,6 +149,8 @@ def check(config) -> None:
             raise ValueError(
                 f"--config.search.{field}={search[field]}: it must lie in 1e-12 to 1.0"
             )
+    if search.folds not in ("all", "first"):
+        raise ValueError(f"--config.search.folds={search.folds}: use 'all' or 'first'")
     if (config.task, config.model.name) != ("classification", "st_bln"):
         raise ValueError(
             f"--config.search.enabled=True grows st_bln for classification, not "
