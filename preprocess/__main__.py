@@ -31,7 +31,7 @@ from . import store
 from .clip import SourceError, UsageError
 from .datasets import DATASETS
 from .next_command import next_command
-from .prepare import prepare
+from .prepare import DETECT, prepare
 
 _PROG = "python -m preprocess"
 
@@ -133,6 +133,13 @@ def _parser(prog: str = _PROG, kind=argparse.ArgumentParser) -> argparse.Argumen
             type=_positive,
             default=usable_cores(),
             help="processes (default: one a core)",
+        )
+        command.add_argument(
+            "--detect",
+            choices=DETECT,
+            default=DETECT[0],
+            help="follow faces from frame to frame (default), or search every frame as the "
+            "ST-BLN paper did: several times slower",
         )
         command.add_argument(
             "--dry-run", action="store_true", help="list what would be read and stop"

@@ -78,10 +78,13 @@ class _Job:
     clips: dict[int, tuple[Clip, pathlib.Path]]
     model_path: pathlib.Path | None
     crop_size: int
+    every_frame: bool
 
 
-def cache_file(clip: Clip, cache: pathlib.Path, model: str, crop_size: int = 0) -> pathlib.Path:
-    """Returns the cache file of a clip; its name changes with the source and the crop size.
+def cache_file(
+    clip: Clip, cache: pathlib.Path, model: str, crop_size: int = 0, every_frame: bool = False
+) -> pathlib.Path:
+    """Returns the cache file of a clip; its name changes with the source and how it is read.
 
     Raises:
       ClipError: the source does not exist.
@@ -100,6 +103,7 @@ def cache_file(clip: Clip, cache: pathlib.Path, model: str, crop_size: int = 0) 
         identity.append(["crops", crop_size])
     identity += [["person", clip.person]] if clip.person else []
     identity += ["alone"] if clip.alone else []
+    identity += ["every frame"] if every_frame else []
     if clip.codes:
         identity += [clip.codes.units, clip.codes.path and _state(clip.codes.path)]
     return cache / f"{sha256([repr(identity).encode()])[:24]}.npz"
@@ -117,8 +121,9 @@ def _state(path: pathlib.Path) -> list:
 
 
 def read_all(
-    clips: list[Clip], cache: pathlib.Path, *, workers: int, model_path=None, crop_size: int = 0
-) -> Iterator[tuple[int, Outcome, pathlib.Path | None]]:
+    clips: list[Clip], cache: pathlib.Path, *, workers: int, model_path=None, crop_size: int = 0,
+    every_frame: bool = False,
+) -> Iterator[tuple[int, Outcome, pathlib.Path | None]]:  # fmt: skip
     """Reads clips and yields `(position, outcome, file)` as each is finished, in any order.
 
     A clip that is a face in memory is read in this process, and its file is None.
@@ -129,6 +134,7 @@ def read_all(
       workers: number of processes.
       model_path: a dlib 68-point model, see `detector.landmark_model`.
       crop_size: side of the face crops, pixels; 0 for none.
+      every_frame: searches every frame instead of following faces, see `tracker.Tracker`.
 
     Raises:
       detector.LandmarkModelError: a clip needs dlib, but dlib or its model is missing.
@@ -143,7 +149,7 @@ def read_all(
             if is_face(clip):
                 yield position, _read(Reader(None, crop_size), clip)[0], None
                 continue
-            file = cache_file(clip, cache, model, crop_size)
+            file = cache_file(clip, cache, model, crop_size, every_frame)
         except ClipError as error:
             yield position, Outcome(error.reason, error.detail), None
             continue
@@ -152,7 +158,7 @@ def read_all(
             yield position, dataclasses.replace(finished, reused=True), file
         else:
             source = clip.source.resolve() if clip.person else position  # one decoding for all
-            job = jobs.setdefault(source, _Job({}, model_path, crop_size))
+            job = jobs.setdefault(source, _Job({}, model_path, crop_size, every_frame))
             job.clips[position] = clip, file
     for job, outcomes in _in_processes(list(jobs.values()), workers):
         for (position, (_, file)), outcome in zip(job.clips.items(), outcomes, strict=True):
@@ -200,7 +206,7 @@ def _save(file: pathlib.Path, outcome: Outcome, sequence: Sequence | None) -> No
 
 
 def _read_job(job: _Job) -> list[Outcome]:
-    reader, outcomes = Reader(job.model_path, job.crop_size), []
+    reader, outcomes = Reader(job.model_path, job.crop_size, job.every_frame), []
     for clip, file in job.clips.values():
         outcome, sequence = _read(reader, clip)
         if outcome.reason != _FAILED:

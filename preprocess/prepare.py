@@ -24,7 +24,10 @@ from .datasets import DATASETS
 from .read import needs_detection, no_pictures, read_clip
 
 # Options common to all datasets; the others belong to one dataset.
-_COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops")
+_EVERY_FRAME = "every-frame"
+DETECT = ("follow", _EVERY_FRAME)  # how faces are found in the frames of a clip
+_COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops",
+           "detect")  # fmt: skip
 
 
 def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] | None:
@@ -84,6 +87,7 @@ def make_request(options: argparse.Namespace, model: pathlib.Path | None) -> dic
         "options": {k: v for k, v in vars(options).items() if k not in _COMMON},
         "crop_size": options.crops,
         "landmark_model": model.name if model else None,
+        "detect": _EVERY_FRAME if model and options.detect == _EVERY_FRAME else None,
     }
 
 
@@ -126,6 +130,7 @@ def _read(clips: list[Clip], options, model, console: Console):
         workers=options.workers,
         model_path=model,
         crop_size=options.crops,
+        every_frame=options.detect == _EVERY_FRAME,
     )
     with contextlib.closing(reading), Progress(console) as progress:
         work = progress.start("reading clips", len(clips))

@@ -49,9 +49,11 @@ def no_pictures(clip: Clip) -> ClipError | None:
     )
 
 
-def read_clip(clip: Clip, model_path=None, crop_size: int = 0) -> tuple[Sequence, dict]:
+def read_clip(
+    clip: Clip, model_path=None, crop_size: int = 0, every_frame: bool = False
+) -> tuple[Sequence, dict]:
     """Reads one clip, see `Reader.read`."""
-    return Reader(model_path, crop_size).read(clip)
+    return Reader(model_path, crop_size, every_frame).read(clip)
 
 
 class Reader:
@@ -60,10 +62,11 @@ class Reader:
     Args:
       model_path: a dlib 68-point model, see `detector.landmark_model`.
       crop_size: side of the face crops, pixels; 0 for none.
+      every_frame: searches every frame instead of following faces, see `tracker.Tracker`.
     """
 
-    def __init__(self, model_path=None, crop_size: int = 0):
-        self._model_path, self._crop_size = model_path, crop_size
+    def __init__(self, model_path=None, crop_size: int = 0, every_frame: bool = False):
+        self._model_path, self._crop_size, self._every_frame = model_path, crop_size, every_frame
         self._watched: tuple[object, _Watched] | None = None
 
     def read(self, clip: Clip) -> tuple[Sequence, dict]:
@@ -116,7 +119,7 @@ class Reader:
 
     def _watch(self, clip: Clip) -> _Watched:
         if self._watched is None or self._watched[0] != clip.source:
-            watched = _watch(clip.source, self._model_path, self._crop_size)
+            watched = _watch(clip.source, self._model_path, self._crop_size, self._every_frame)
             self._watched = clip.source, watched
         return self._watched[1]
 
@@ -190,8 +193,8 @@ class _Watched(NamedTuple):
     seen: dict[int, int]  # track -> frames; more than in `tracks` where faces cannot be aligned
 
 
-def _watch(source, model_path, crop_size: int) -> _Watched:
-    followed = tracker.follow(source, model_path=model_path)
+def _watch(source, model_path, crop_size: int, every_frame: bool) -> _Watched:
+    followed = tracker.follow(source, model_path=model_path, every_frame=every_frame)
     watched = _Watched(followed.frames, [], [], {}, {})
     for index, image, found in followed:
         for face in found:

@@ -105,9 +105,12 @@ class Tracker:
 
     Args:
       model_path: a dlib 68-point model, see `detector.landmark_model`.
+      every_frame: searches every frame and fits landmarks to what is found there, instead of
+        following faces; as the ST-BLN paper did, and several times slower.
     """
 
-    def __init__(self, model_path=None):
+    def __init__(self, model_path=None, every_frame: bool = False):
+        self._every_frame = every_frame
         self._detector = Detector(model_path)
         self._live: dict[int, _Person] = {}
         self._lost: dict[int, _Person] = {}
@@ -127,7 +130,7 @@ class Tracker:
         small = cv2.resize(few, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(float)
         self._thumbnails.append(small - small.mean())
         self._changes.append(self._change(1))
-        dropped = self._follow(gray)
+        dropped = self._let_go() if self._every_frame else self._follow(gray)
         self._since_search += 1
         if (
             dropped
@@ -136,7 +139,9 @@ class Tracker:
             or self._since_search >= self._search_interval()
         ):
             self._search(gray, closer=False)
-        if self._live:
+        if self._every_frame:
+            closer = True  # a small face is then in every frame or in none
+        elif self._live:
             closer = self._frame % _LOOK_FOR_MORE_EVERY == 0
         else:
             closer = self._without_face % _LOOK_CLOSER_EVERY == 0
@@ -168,6 +173,14 @@ class Tracker:
         lately = any(self._frame - person.seen <= _BLINK for person in self._lost.values())
         return _SEARCH_AGAIN_EVERY if lately else _SEARCH_EVERY
 
+    def _let_go(self) -> bool:
+        """Loses all faces, to be found in this frame anew; returns whether there were any."""
+        dropped = bool(self._live)
+        self._lost |= self._live
+        self._live = {}
+        self._forget()
+        return dropped
+
     def _follow(self, gray) -> bool:
         """Fits the faces of the last frame in this one; returns whether one was lost."""
         found: dict[int, Fit] = {}
@@ -189,9 +202,13 @@ class Tracker:
             person = self._live[track]
             person.steps.append(float(person.fit.view @ fit.view))
             person.fit, person.seen = fit, self._frame
+        self._forget()
+        return bool(dropped)
+
+    def _forget(self) -> None:
+        """Forgets who was lost longest ago, of too many."""
         while len(self._lost) > _PEOPLE:
             del self._lost[next(iter(self._lost))]
-        return bool(dropped)
 
     def _leave_apart(self, found: dict[int, Fit]) -> None:
         """Where two tracks end in one face, as two people cross, leaves it to the more alike."""
@@ -305,13 +322,15 @@ class Followed:
             yield index, image, self.tracker.step(image)
 
 
-def follow(source, rotation: int | None = None, model_path=None) -> Followed:
+def follow(
+    source, rotation: int | None = None, model_path=None, every_frame: bool = False
+) -> Followed:
     """Opens a clip and tracks the faces in it; memory does not grow with its length.
 
     Args:
       source: a source for `open_frames`.
       rotation: degrees clockwise to turn frames by; None detects it.
-      model_path: a dlib 68-point model, see `detector.landmark_model`.
+      model_path, every_frame: see `Tracker`.
 
     Raises:
       ClipError: the source cannot be read.
@@ -319,4 +338,4 @@ def follow(source, rotation: int | None = None, model_path=None) -> Followed:
     """
     if rotation is None:
         rotation = upright_rotation(source, model_path)
-    return Followed(open_frames(source, rotation), Tracker(model_path))
+    return Followed(open_frames(source, rotation), Tracker(model_path, every_frame))

@@ -76,6 +76,27 @@ def test_landmarks_are_in_source_pixels_at_any_size(face):
     assert error_of(sequence.landmarks, truth[:4] * 5) < 0.08
 
 
+def test_every_frame_is_searched_if_asked_for(face, monkeypatch):
+    images, truth = face
+    searched, search = [], detector.Detector.search
+
+    def counted(own, gray, closer=False):
+        searched.append(closer)
+        return search(own, gray, closer)
+
+    monkeypatch.setattr(detector.Detector, "search", counted)
+    images = [*images[:5], blank(images[0]), *images[6:]]
+    followed, _ = read_clip(clip_of(images))
+    few = len(searched)
+    sequence, notes = read_clip(clip_of(images), every_frame=True)
+    assert searched[few:].count(False) >= len(images) > few
+    assert sequence.detected.tolist() == [n != 5 for n in range(len(images))]
+    assert notes["other_faces"] == 0  # the same person in all frames
+    seen = sequence.detected
+    assert error_of(sequence.landmarks[seen], truth[seen]) < 0.08
+    assert (sequence.landmarks[seen] != followed.landmarks[seen]).any()
+
+
 @pytest.mark.parametrize("turned", [1, 2, 3])
 def test_sideways_video_is_turned_upright(face, turned):
     images, truth = face
