@@ -5,6 +5,8 @@ Run:     python run.py --config configs/dgnn.py:DATASET
 Variants: :afew :buhmap :ckplus :oulu :ravdess :synthetic, else :NAME for own clips in data/NAME
 Paper:   32.64 AFEW, 81.46 Oulu-CASIA, 96.02 CK+ (ST-BLN, tables I to III)
 The published number of parameters needs the published graph: --config.data.graph=reference
+The code of DGNN leaves S and T as they begin for 10 epochs; the papers do not say:
+         --config.optimizer.freeze_graph_epochs=10
 Ours:    what the paper leaves open is in configs/recipes/graph_baselines.py.
 """
 

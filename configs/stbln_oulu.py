@@ -3,7 +3,8 @@
 Prepare: python -m preprocess oulu --source DIR --out data/oulu (docs/data/datasets.md)
 Run:     python run.py --config configs/stbln_oulu.py
 Paper:   83.54 with MC dropout, 82.08 without (ST-BLN, table II).
-Graph:   each edge once; --config.data.graph=reference repeats them as published (309 edges).
+Graph:   each edge once, 181 for the mean face; the published code lists 309 with repeats:
+         --config.data.graph=reference
 Ours:    what the paper leaves open is in configs/recipes/st_bln.py.
 """
 

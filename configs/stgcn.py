@@ -6,6 +6,7 @@ Variants: :afew :buhmap :ckplus :oulu :ravdess :synthetic, else :NAME for own cl
 Paper:   28.17 AFEW, 77.08 Oulu-CASIA, 93.64 CK+ (ST-BLN, tables I to III)
 The original block of Yan et al. instead of the ST-BLN paper's:
          --config.model.original=True --config.method="original ST-GCN" --config.name=original
+The square graph matrices are the same for --config.data.graph=clean and reference.
 Ours:    what the paper leaves open is in configs/recipes/graph_baselines.py.
 """
 

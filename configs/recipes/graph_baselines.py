@@ -5,7 +5,8 @@ All readings of the paper: docs/papers/graph_baselines.md.
 Papers: Yan, Xiong & Lin, AAAI 2018 (ST-GCN); Shi et al., CVPR 2019 (AGCN, DGNN). The ST-BLN paper
 (Heidari & Iosifidis, MMSP 2021, tables I to III) gives their figures but no separate recipe.
 The paper's: depth and widths as ST-BLN. Ours: recipe, frames and protocol of ST-BLN on the same
-data, no dropout.
+data, no dropout; S and T of DGNN are trained from the first epoch (its code leaves them as they
+begin for 10: `--config.optimizer.freeze_graph_epochs=10`).
 """
 
 import importlib
