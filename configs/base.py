@@ -35,8 +35,7 @@ def get_config(**sections: dict) -> ConfigDict:
             "path": "data/manifest",
             "frames": 4,  # T
             "window_strides": (9, 1),  # of frame_rule "windows", in training and in evaluation
-            # "middles", "uniform", "pieces" ..., see fer_jax.data.frame_selection
-            "frame_rule": "ends",
+            "frame_rule": "ends",  # "middles", "uniform" ..., see fer_jax.data.frame_selection
             "frames_per_second": 0.0,  # rate to which a video is reduced first; 0: its own
             "classes": (),  # names of the classes to keep; (): all
             # For "dimensional", see faces.emotion_ratings.vad: other words for emotions, e.g.
@@ -96,6 +95,7 @@ def get_config(**sections: dict) -> ConfigDict:
     config.evaluation = ConfigDict(
         {
             "mc_samples": 100,  # of Monte Carlo dropout
+            "figure_clips": (),  # names of evaluated clips whose MC samples the report draws
             "target_accuracy": 0.9,  # of predictions without abstention; sets the threshold
         }
     )

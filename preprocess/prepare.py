@@ -112,7 +112,8 @@ def _refuse_columns(classes, clips: list[Clip]) -> None:
             f"class {faceless[0]} is how predictions call a window without a face: give it "
             "another name"
         )
-    if taken := [name for name in classes if name in PREDICTION_COLUMNS]:
+    columns = {*PREDICTION_COLUMNS, *map("std_{}".format, classes)}
+    if taken := [name for name in classes if name in columns]:
         raise SourceError(
             f"class {taken[0]} is named like a column of the table of predictions "
             f"({', '.join(PREDICTION_COLUMNS)}): give it another name"

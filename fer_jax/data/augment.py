@@ -122,6 +122,22 @@ def _vary(landmarks, jitter, angle, mirrored, time_reverse: bool) -> Varied:
     return Varied(shape + nose[:, None], nose)
 
 
+def augment_landmarks(key: jax.Array, clip: dict, *, seed: int, fixed: bool, **options) -> dict:
+    """Augments the landmarks of a clip of a batch; it then has a `nose`, see `Varied`.
+
+    Args:
+      key: for this clip in this step.
+      clip: its leaves of a batch; with `clip` and `copy` if copies are fixed, see `clips.Chosen`.
+      seed: of fixed copies.
+      fixed: see `fixed_copy`, else `augment_clip`.
+      options: of these.
+    """
+    if not fixed:
+        return clip | augment_clip(key, clip["landmarks"], **options)._asdict()
+    own = jax.random.fold_in(jax.random.key(seed), clip["clip"])
+    return clip | fixed_copy(own, clip["copy"], clip["landmarks"], **options)._asdict()
+
+
 def augment_crops(
     key: jax.Array,
     frames: jax.Array,

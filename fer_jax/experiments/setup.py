@@ -105,6 +105,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
     check_network(config, network)
     clips = _load_clips(config, model_inputs.takes_crops(network))
     folds = _make_folds(config, clips)
+    _check_figure_clips(config, clips, folds)
     own = Workdir(pathlib.Path(workdir))
     claim(own, config, clips, write=False)  # refused before the work of building
     model = config.model.to_dict()
@@ -189,6 +190,16 @@ def _make_folds(config: ConfigDict, clips: Clips) -> list[Fold]:
     return folds
 
 
+def _check_figure_clips(config: ConfigDict, clips: Clips, folds: list[Fold]) -> None:
+    """Refuses clips for the report that are not evaluated."""
+    evaluated = {clips.clip_ids[index] for fold in folds for index in fold.evaluation}
+    if missing := [name for name in config.evaluation.figure_clips if name not in evaluated]:
+        raise ValueError(
+            f"--config.evaluation.figure_clips: {missing[0]} is no evaluated clip of "
+            f"{config.data.path}; they are called e.g. {min(evaluated)}"
+        )
+
+
 def _make_program(config: ConfigDict, module: nn.Module, clips: Clips, folds) -> Program:
     """Makes the program for a network, its clips and its folds."""
     if clips.crops is not None:
@@ -266,7 +277,6 @@ def make_augmentation(config: ConfigDict, of_crops: bool):
       of_crops: augments face crops instead of landmarks.
     """
     options = config.augment.to_dict()
-    fixed = options.pop("fixed", False)
     if not options.pop("enabled"):
         return None
 
@@ -277,11 +287,7 @@ def make_augmentation(config: ConfigDict, of_crops: bool):
         return {**clip, "frames": frames, "crop_landmarks": landmarks}
 
     def augment_landmarks(key, clip):
-        if not fixed:
-            return clip | augment.augment_clip(key, clip["landmarks"], **options)._asdict()
-        key = jax.random.fold_in(jax.random.key(config.seed), clip["clip"])
-        copy = augment.fixed_copy(key, clip["copy"], clip["landmarks"], **options)
-        return clip | copy._asdict()
+        return augment.augment_landmarks(key, clip, seed=config.seed, **options)
 
     return augment_crops if of_crops else augment_landmarks
 

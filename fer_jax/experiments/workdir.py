@@ -21,7 +21,9 @@ from fer_jax.training.loop import Files
 
 _LOG = "metrics.jsonl"
 # Fields that change how a run is computed but not its results: they may change on resuming.
-_SAME_RUN = (("data", "crops_in_memory_gb"), ("model", "remat"))
+_SAME_RUN = (
+    ("data", "crops_in_memory_gb"), ("model", "remat"), ("evaluation", "figure_clips"),
+)  # fmt: skip
 # Sections whose fields are the same for all systems.
 _SHARED_SECTIONS = ("data", "optimizer", "train", "protocol", "evaluation")
 

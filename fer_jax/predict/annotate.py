@@ -20,6 +20,7 @@ from fer_jax.plotting.timeline import borders, save_below
 from fer_jax.predict.windows import Source
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NO_FACE, reason_of
+from fer_jax.tasks.classification.figures import class_distributions
 from fer_jax.tasks.dimensions.panel import TRAIL_SECONDS
 
 _THUMBNAILS, _THUMBNAIL = 8, 224  # number in a figure; side, pixels
@@ -27,7 +28,7 @@ _THUMBNAILS, _THUMBNAIL = 8, 224  # number in a figure; side, pixels
 
 def draw_clip(
     source: Source, table: pd.DataFrame, classes, threshold, spool, *, task="classification",
-    annotate=None, figure=None, advance=None,
+    annotate=None, figure=None, advance=None, samples=None,
 ) -> None:  # fmt: skip
     """Draws a predicted clip; its pictures are read a second time.
 
@@ -42,6 +43,7 @@ def draw_clip(
       annotate: mp4 file of the annotated video.
       figure: png file of the timeline.
       advance: called after every frame.
+      samples: `[S, C]`, the MC samples of a clip of one window, drawn below the timeline.
 
     Raises:
       OSError: a file cannot be written.
@@ -66,6 +68,8 @@ def draw_clip(
             title = name if len(people) == 1 else f"{name}, person {person}"
             own = thumbnails[person]
             drawn.append(TASKS[task].draw_timeline(rows, classes, threshold, own, title))
+        if samples is not None and len(samples) > 1:
+            drawn.append(class_distributions(samples, classes))
         save_below(drawn, figure)
 
 

@@ -77,7 +77,8 @@ def predict_clips(
       (degrees), sharpness, fit (score of the detector, or OpenFace's confidence). The columns of
       the task are for
       classes: the probability of each under its name, label (the most likely class, also where
-        abstained), entropy and mutual_information (nats), agreement (share of MC samples);
+        abstained), entropy and mutual_information (nats), agreement (share of MC samples), and
+        the standard deviation of each class over the MC samples (std_happiness);
       action units, such as AU06: the probability of each (AU06), label (those present and not
         abstained, like "AU06+AU12", or "none"), for each std_AU06 (over the MC samples),
         entropy_AU06, mutual_information_AU06, agreement_AU06 and abstained_AU06; `abstained` is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import functools
 import pathlib
@@ -136,29 +137,39 @@ def _predict_one(
         if not predictor.is_compiled(options.mc_samples):
             work.update(figures="compiling the network")
 
-    drawn = True
+    drawn, inputs = True, collections.deque(maxlen=2)
     work.restart(f"reading {printable(path.name)}")
     source = sources.open_source(predictor, path, options, say)
     work.restart(f"reading {printable(path.name)}", source.announced or None)
     with tempfile.TemporaryFile() as spool:
         table = predict_source(
-            predictor, source, options, say, advance, before_window, spool if target else None
-        )
+            predictor, source, options, say, advance, before_window, spool if target else None,
+            inputs.append if target else None,
+        )  # fmt: skip
         work.update(figures=rate())
         if target:
             work.restart(f"drawing {printable(path.name)}", work.done)
             spool.seek(0)
-            drawn = _draw(predictor, source, table, options, target, spool, advance, say)
+            only = inputs[0] if len(table) == len(inputs) == 1 else None
+            drawn = _draw(predictor, source, table, options, target, spool, advance, say, only)
     return table, drawn
 
 
-def _draw(predictor, source, table, options, target: dict, spool, advance, say) -> bool:
-    """Writes the annotated video and the figure of one clip; reports a failure."""
+def _draw(predictor, source, table, options, target: dict, spool, advance, say, only) -> bool:
+    """Writes the annotated video and the figure of one clip; reports a failure.
+
+    Args:
+      only: inputs of the only window, whose MC samples are drawn below the figure, or None.
+    """
     from fer_jax.predict import annotate
 
     classes, threshold = predictor.classes, chosen_threshold(predictor, options)
     drawn = {"task": predictor.task, "advance": advance, **target}
     try:
+        if only is not None and predictor.task == "classification":
+            drawn["samples"] = predictor.samples(
+                only, mc_samples=options.mc_samples, seed=options.seed, frame_width=source.width
+            )[:, 0]
         annotate.draw_clip(source, table, classes, threshold, spool, **drawn)
     except OSError as error:  # the predictions are still valid
         say(f"not drawn: {source.path}: {storage_error(error)}")

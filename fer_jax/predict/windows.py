@@ -213,8 +213,9 @@ def columns(classes: Sequence[str], task: str = "classification") -> list[str]:
 
 
 def predict_source(
-    predictor, source: Source, options: Options, say, advance=None, before_window=None, spool=None
-) -> pd.DataFrame:
+    predictor, source: Source, options: Options, say, advance=None, before_window=None, spool=None,
+    keep=None,
+) -> pd.DataFrame:  # fmt: skip
     """Predicts one opened clip; memory does not grow with its length.
 
     Args:
@@ -224,6 +225,7 @@ def predict_source(
       advance: called after every frame.
       before_window: called before a window is predicted.
       spool: binary file for time and landmarks of every frame, to draw them later.
+      keep: called with what `Predictor.predict` was given of each window that shows a face.
 
     Returns:
       The clip's rows of the table of `predict_clips`; `attrs["faces"]` holds the track of the face
@@ -239,6 +241,8 @@ def predict_source(
     for row, track in predict_windows(
         predictor, frames, options, fps=fps, width=source.width, before_window=before_window
     ):
+        if (inputs := row.pop("inputs", None)) is not None and keep is not None:
+            keep(inputs)
         rows.append({"clip": clip} | row)
         tracks.append(track)
     for remark in source.remarks():  # also of a clip without a face: they may say why
@@ -283,7 +287,7 @@ def predict_windows(
       before_window: called before a window is predicted.
 
     Yields:
-      A row of the table of `predict_clips` without its clip, and the track of the predicted face.
+      A row of `predict_clips` without its clip, with `inputs`, and the track of the predicted face.
     """
     numbers = Numbers()
     spec, seconds = predictor.spec, options.window or predictor.spec.window_seconds
@@ -325,13 +329,12 @@ def _predict_window(predictor, window: list[Frame], track, width: int, options: 
     times = np.array([frame.start for frame in window])
     chosen = [window[position].faces[track] for position in predictor.select(detected, times)]
     # One window at a time: its MC samples fill the processor, and rows stay independent.
+    inputs = stack_faces(chosen, predictor.module.inputs)
     summary = predictor.predict(
-        stack_faces(chosen, predictor.module.inputs),
-        mc_samples=options.mc_samples,
-        seed=options.seed,
-        frame_width=width,
+        inputs, mc_samples=options.mc_samples, seed=options.seed, frame_width=width
     )
-    return row | task.row(summary, predictor.classes, chosen_threshold(predictor, options))
+    threshold = chosen_threshold(predictor, options)
+    return row | {"inputs": inputs} | task.row(summary, predictor.classes, threshold)
 
 
 def chosen_threshold(predictor, options: Options) -> float | None | tuple[float | None, ...]:

@@ -95,6 +95,11 @@ def test_every_kind_of_clip(bundle, clips, tmp_path, capsys):
         count = sum(1 for _ in iter(lambda: capture.read()[0], False))  # noqa: B023
         assert count == frames, name
         assert cv2.imread(str(tmp_path / "figures" / f"{name}_timeline.png")).shape[1] >= 270
+    still, several = (
+        cv2.imread(str(tmp_path / "figures" / f"{name}_timeline.png")).shape[0]
+        for name in ("still", "leaves")
+    )
+    assert still > several + 200  # one window: the MC samples of each class stand below
 
 
 def test_sideways_and_upright_agree(bundle, clips):

@@ -18,6 +18,7 @@ import fer_jax
 from fer_jax import systems
 from fer_jax.commands.train import main
 from fer_jax.data import load
+from fer_jax.experiments.setup import SetupError
 from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.training import epoch_log, parallel
 from tests.conftest import ROOT
@@ -153,10 +154,18 @@ def test_finished_run_is_not_trained_again(whole, tmp_path):
     kept = [workdir / "folds" / "holdout.npz", workdir / "metrics.jsonl",
             next((workdir / "checkpoints" / "holdout").iterdir())]  # fmt: skip
     times = [path.stat().st_mtime_ns for path in kept]
-    _, shown = train(CONFIGS["landmarks"](whole.prepared), workdir)
+    config = CONFIGS["landmarks"](whole.prepared)
+    chosen = pd.read_csv(workdir / "predictions.csv")["clip"][2]
+    config.evaluation.figure_clips = (chosen,)  # of the report alone
+    _, shown = train(config, workdir)
     assert "done before" in shown
     assert [path.stat().st_mtime_ns for path in kept] == times
-    assert metrics_of(workdir) == whole.metrics
+    assert metrics_of(workdir) == whole.metrics | {"figure_clips": [chosen]}
+    assert (workdir / "figures" / "clip_chosen_1.png").stat().st_size > 1_000
+    assert "figures/clip_chosen_1.png" in (workdir / "report.md").read_text()
+    config.evaluation.figure_clips = ("nobody",)
+    with pytest.raises(SetupError, match="nobody is no evaluated clip of .* called e.g. "):
+        train(config, workdir)
 
 
 def test_workdir_of_another_config_is_refused(prepared, tmp_path):

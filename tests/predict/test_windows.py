@@ -213,6 +213,9 @@ def test_table_row_for_every_window():
     entropy = -(table[list(CLASSES)] * np.log(table[list(CLASSES)])).sum(axis=1)
     np.testing.assert_allclose(table["entropy"], entropy)
     assert ((table["mutual_information"] > 0) & (table["mutual_information"] < entropy)).all()
+    spread = np.linspace(-0.04, 0.04, 12).std()  # of the fake model's samples of joy
+    for name, share in zip(CLASSES, (0.7, 1.0, 0.3), strict=True):
+        np.testing.assert_allclose(table[f"std_{name}"], share * spread, rtol=1e-4)
 
 
 def test_short_clip_is_one_window_and_keeps_its_place_in_time():
@@ -225,7 +228,8 @@ def test_windows_without_a_face_keep_their_row():
     assert table["label"].tolist()[1] == "no face"
     assert table["frames"].tolist() == [10, 0]
     assert table["abstained"].tolist() == [False, True]
-    assert table.loc[1, [*CLASSES, "entropy", "mutual_information", "agreement"]].isna().all()
+    blank = [*CLASSES, "entropy", "mutual_information", "agreement", "std_joy"]
+    assert table.loc[1, blank].isna().all()
     assert table.attrs["faces"] == [0, None]
 
 

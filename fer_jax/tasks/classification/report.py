@@ -34,6 +34,7 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
         "best_epoch": evaluation.best_epoch_accuracy(history, folds),
         "single_samples": scores.single_samples(evaluated),
         "selective": selective,
+        "figure_clips": list(config.evaluation.figure_clips),
         "cross_database": cross_database_report.content(
             config, clips, folds, evaluated, selective["threshold"]
         ),
@@ -99,11 +100,15 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
         figure = drawings.uncertainty_curves(content["cross_database"]["rows"])
         yield "cross_database", figure, f"Uncertainty on each dataset, {source}"
     if has_dropout:
-        yield from _clip_figures(clips, evaluated)
+        yield from _clip_figures(clips, evaluated, content["figure_clips"])
 
 
-def _clip_figures(clips, evaluated: Evaluated) -> Iterator[tuple]:
-    for kind, index in _example_clips(evaluated).items():
+def _clip_figures(clips, evaluated: Evaluated, chosen) -> Iterator[tuple]:
+    """Figures of single clips: examples, and those chosen by name."""
+    names = [clips.clip_ids[index] for index in evaluated.indices]
+    examples = _example_clips(evaluated)
+    examples |= {f"chosen_{n}": names.index(name) for n, name in enumerate(chosen, 1)}
+    for kind, index in examples.items():
         clip, words = evaluated.indices[index], kind.replace("_", " ")
         figure = drawings.class_distributions(
             evaluated.samples[:, index],

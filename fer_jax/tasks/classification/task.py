@@ -48,7 +48,7 @@ class Classification(Task):
     # one window of a clip
 
     def columns(self, classes) -> list[str]:
-        return [*classes, "label", *UNCERTAINTY]
+        return [*classes, "label", *UNCERTAINTY, *map("std_{}".format, classes)]
 
     def row(self, summary, classes, threshold) -> dict:
         check_finite(summary.mean, ["this window"])
@@ -60,10 +60,12 @@ class Classification(Task):
             "mutual_information": float(summary.mutual_information[0]),
             "agreement": float(summary.agreement[0]),
             "abstained": threshold is not None and entropy > threshold,
+            **_deviations(classes, np.sqrt(summary.variance[0])),
         }
 
     def blank_row(self, classes) -> dict:
         numbers = dict.fromkeys((*classes, *UNCERTAINTY), math.nan)
+        numbers |= _deviations(classes, [math.nan] * len(classes))
         return numbers | {"label": NO_FACE, "abstained": True}
 
     def terminal_columns(self, classes, room: int) -> list[Column]:
@@ -97,3 +99,8 @@ class Classification(Task):
             Column("mutual inf.", lambda row: f"{row['mutual_information']:.3f}"),
             Column("agree", lambda row: f"{row['agreement']:.0%}"),
         ]
+
+
+def _deviations(classes, values) -> dict:
+    """Columns of the standard deviation of each class over the MC samples."""
+    return {f"std_{name}": float(value) for name, value in zip(classes, values, strict=True)}
