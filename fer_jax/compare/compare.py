@@ -73,7 +73,10 @@ def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> Iter
     seconds = search_report.search_seconds(search_report.read_rows(workdir))
     topologies = {tuple(own["topology"]) for own in metrics["search"]["folds"].values()}
     widths = topologies.pop() if len(topologies) == 1 else ()
-    yield _row(config, workdir, metrics, widths, seconds)
+    row = _row(config, workdir, metrics, widths, seconds)
+    if config.search.folds == "first" and config.protocol.name in ("subject_kfold", "by_sequence"):
+        row["method"] += " (first fold)"  # the others are means of all folds
+    yield row
     config = load_config(str(workdir.found_config))
     workdir = Workdir(runs / config.name)
     metrics = run(config, workdir.path, console)
