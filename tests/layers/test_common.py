@@ -66,7 +66,6 @@ def test_batch_norm_of_half_precision_keeps_whole_statistics():
         np.testing.assert_allclose(ours, theirs, rtol=0.02)
 
 
-@jax.jit
 @functools.partial(jax.vmap, axis_name="parts")
 def normalise_parts(x):
     """Output and statistics of a batch in parts, the stored ones being 0 before."""
@@ -77,6 +76,13 @@ def normalise_parts(x):
     }
     norm = common.BatchNorm(axis_name="parts")
     return norm.apply(variables, x, train=True, mutable=["batch_stats"])
+
+
+@jax.jit
+def normalise_and_differentiate(x, weight):
+    """Also the gradient of the weighted sum of the outputs."""
+    y, pull, updates = jax.vjp(normalise_parts, x, has_aux=True)
+    return y, updates, pull(weight)[0]
 
 
 @settings(max_examples=20, deadline=None)
@@ -92,11 +98,16 @@ def test_batch_norm_far_from_zero(mean, deviation, parts, seed):
     x = np.float32(np.random.default_rng(seed).normal(mean, deviation, (parts, 32, 50, 3)))
     wide = x.astype(np.float64).reshape(-1, 3)
     centred, spread = x - wide.mean(0), np.sqrt(wide.var(0) + 1e-5)
-    y, updates = normalise_parts(x)
+    weight = np.float32(np.random.default_rng(seed + 1).normal(size=x.shape))
+    y, updates, gradient = normalise_and_differentiate(x, weight)
     stats = jax.tree.map(lambda leaf: 10 * leaf[0], updates["batch_stats"])
     # the inputs themselves have 24 bits
     resolved = 3e-7 * abs(mean) / deviation
-    np.testing.assert_allclose(y, centred / spread, atol=1e-4 + resolved)
+    exact = centred / spread
+    np.testing.assert_allclose(y, exact, atol=1e-4 + resolved)
+    along = (weight * exact).mean((0, 1, 2)) * exact
+    slope = (weight - weight.mean((0, 1, 2)) - along) / spread
+    np.testing.assert_allclose(gradient * spread, slope * spread, atol=2e-4 + 2 * resolved)
     np.testing.assert_allclose(stats["mean"], wide.mean(0), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(stats["var"], wide.var(0, ddof=1), rtol=1e-4)
 
