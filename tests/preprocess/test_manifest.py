@@ -124,7 +124,7 @@ def test_hostile_path_drops_its_row(tmp_path, column):
             assert bad.problem.reason in ("unreadable", "missing file")
 
 
-@pytest.mark.parametrize("name", ["start", "end", "label", "frames", "No  Face"])
+@pytest.mark.parametrize("name", ["start", "end", "label", "frames", "std_joy", "No  Face"])
 def test_class_named_like_a_column_of_predictions_is_refused(tmp_path, capsys, name):
     write_landmarks(tmp_path / "a.csv")
     write_landmarks(tmp_path / "b.csv")
