@@ -12,6 +12,14 @@ def accuracy(probabilities, labels) -> float:
     return float(np.mean(np.argmax(probabilities, -1) == labels)) if len(labels) else float("nan")
 
 
+def balanced_accuracy(probabilities, labels) -> float:
+    """Mean over the classes that occur of the share recognised (UAR); `[B, C], [B]`."""
+    matrix = confusion_matrix(probabilities, labels)
+    counts = matrix.sum(1)
+    shares = np.diag(matrix)[counts > 0] / counts[counts > 0]
+    return float(shares.mean()) if len(shares) else float("nan")
+
+
 def confusion_matrix(probabilities, labels) -> np.ndarray:
     """Counts `[C, C]`: rows are the true classes, columns the predicted ones."""
     classes = probabilities.shape[-1]

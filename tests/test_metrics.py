@@ -23,6 +23,8 @@ def test_agrees_with_scikit_learn():
     probabilities, labels = rng.dirichlet(np.ones(5), 200), rng.integers(0, 5, 200)
     predicted = probabilities.argmax(-1)
     assert metrics.accuracy(probabilities, labels) == reference.accuracy_score(labels, predicted)
+    balanced = reference.balanced_accuracy_score(labels, predicted)
+    assert metrics.balanced_accuracy(probabilities, labels) == pytest.approx(balanced)
     np.testing.assert_array_equal(
         metrics.confusion_matrix(probabilities, labels),
         reference.confusion_matrix(labels, predicted, labels=range(5)),
@@ -30,6 +32,12 @@ def test_agrees_with_scikit_learn():
     assert metrics.negative_log_likelihood(probabilities, labels) == pytest.approx(
         reference.log_loss(labels, probabilities, labels=range(5))
     )
+
+
+def test_balanced_accuracy_weighs_classes_alike():
+    assert metrics.balanced_accuracy(PROBABILITIES, LABELS) == pytest.approx((1 + 0.5 + 0) / 3)
+    assert metrics.balanced_accuracy(PROBABILITIES[:3], LABELS[:3]) == pytest.approx(0.75)
+    assert np.isnan(metrics.balanced_accuracy(PROBABILITIES[:0], LABELS[:0]))
 
 
 def test_sure_mistake_costs_a_finite_amount():

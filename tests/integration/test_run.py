@@ -92,6 +92,9 @@ def test_run_metrics_agree_with_table_report_and_log(whole):
         accuracy = (table[f"predicted_{name}"] == table["label"]).mean()
         assert row["accuracy_pooled"] == pytest.approx(accuracy)
         assert f"{row['accuracy_pooled']:.4f}" in whole.report
+        hits = table[f"predicted_{name}"] == table["label"]
+        assert row["balanced_accuracy"] == pytest.approx(hits.groupby(table["label"]).mean().mean())
+        assert f"{row['balanced_accuracy']:.4f}" in whole.report
     chances = table[[f"p_{name}" for name in clips.classes]].to_numpy()
     np.testing.assert_allclose(chances.sum(1), 1, atol=1e-3)
     assert metrics["selective"]["chosen_on"] == "validation"

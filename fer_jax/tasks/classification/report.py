@@ -140,7 +140,9 @@ def lines(content: dict) -> list[str]:
         *_table(modes, content["subjects_evaluated"]),
         "",
         f"Chance level (share of the most frequent class): {content['chance_accuracy']:.4f}. "
-        f"Intervals need at least {report_lines.LEAST_SUBJECTS} subjects. {report_lines.MEASURES}",
+        f"Intervals need at least {report_lines.LEAST_SUBJECTS} subjects. {report_lines.MEASURES} "
+        "Balanced: balanced accuracy (UAR), mean over the classes of the share recognised, of all "
+        "clips.",
         "",
         *report_lines.fold_lines(modes, "accuracy"),
         report_lines.epoch_lines(content["selected_epoch"], content["best_epoch"]),
@@ -173,7 +175,8 @@ def _table(modes: dict, subjects: int) -> list[str]:
             mean = number(row["accuracy_mean_of_folds"])
             cells = [mean, interval(row["interval_95_folds"], subjects), *cells]
         measures = (
-            "expected_calibration_error", "negative_log_likelihood", "area_under_risk_coverage"
+            "balanced_accuracy", "expected_calibration_error", "negative_log_likelihood",
+            "area_under_risk_coverage",
         )  # fmt: skip
         rows.append([INFERENCE_MODES[name], *cells, *(number(row[key]) for key in measures)])
-    return report_lines.table(f"inference mode | {accuracies} | ECE | NLL | AURC", rows)
+    return report_lines.table(f"inference mode | {accuracies} | balanced | ECE | NLL | AURC", rows)
