@@ -17,6 +17,7 @@ from fer_jax.data import crops
 from fer_jax.data.clips import Clips
 from fer_jax.experiments import schema
 from fer_jax.machine import FileError, printable, whole_file, write_whole
+from fer_jax.training.epoch_log import Hook
 from fer_jax.training.loop import Files
 
 _LOG = "metrics.jsonl"
@@ -43,6 +44,7 @@ class Workdir:
 
     Attributes:
       path: the folder, which need not exist.
+      hook: gets every row of the log as well.
       log: one row per epoch and fold.
       model: folder of the bundle.
       search_rows, search_table: finished stages of a search.
@@ -50,6 +52,7 @@ class Workdir:
     """
 
     path: pathlib.Path
+    hook: Hook | None = None
 
     config = _inside("config.json")
     log = _inside(_LOG)
@@ -69,6 +72,10 @@ class Workdir:
         folder = self.path / "figures"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{name}.png"
+
+    def table(self, name: str, suffix: str) -> pathlib.Path:
+        """File of a table of the report."""
+        return self.path / "tables" / f"{name}.{suffix}"
 
     def result(self, fold: str) -> pathlib.Path:
         """Results of a fold for the report; a fold is done when this file exists."""
@@ -102,11 +109,19 @@ class Workdir:
 
     def training(self, group: str) -> Files:
         """Checkpoints of runs trained side by side, and the logs of all runs."""
-        return _files(self.path, self.path, group)
+        return self._files(self.path, group)
 
     def stage_training(self, stage: str) -> Files:
         """The same for a stage of a search, whose logs are separate."""
-        return _files(self.path, self.path / "search", stage)
+        return self._files(self.path / "search", stage)
+
+    def _files(self, logs: pathlib.Path, group: str) -> Files:
+        return Files(
+            checkpoints=self.path / "checkpoints" / group,
+            log=logs / _LOG,
+            tensorboard=logs / "tensorboard",
+            hook=self.hook,
+        )
 
     def search_weights(self, stage: str) -> pathlib.Path:
         """Weights of a stage of a search."""
@@ -122,14 +137,6 @@ def _checksum(arrays: dict[str, np.ndarray]) -> str:
             yield np.ascontiguousarray(array).tobytes()
 
     return storage.sha256(parts())
-
-
-def _files(workdir: pathlib.Path, logs: pathlib.Path, group: str) -> Files:
-    return Files(
-        checkpoints=workdir / "checkpoints" / group,
-        log=logs / _LOG,
-        tensorboard=logs / "tensorboard",
-    )
 
 
 def _fingerprint(clips: Clips) -> str:

@@ -138,7 +138,12 @@ def prepare(config: ConfigDict, workdir) -> Experiment:
     return setup.prepare(config, workdir, network)
 
 
-def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
+def run(
+    config: ConfigDict,
+    workdir,
+    console: Console | None = None,
+    on_epoch: Callable[[dict], object] | None = None,
+) -> dict:
     """Runs an experiment, or resumes it.
 
     Args:
@@ -146,6 +151,8 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
       workdir: folder of the results, see `experiments.workdir.Workdir`; an earlier run in it is
         resumed.
       console: shows progress.
+      on_epoch: gets each row of metrics.jsonl, a dict with `fold`, `epoch` and numbers, when its
+        epoch is done, e.g. to send it to W&B or MLflow; what it raises costs no training.
 
     Returns:
       The metrics of the report.
@@ -155,17 +162,23 @@ def run(config: ConfigDict, workdir, console: Console | None = None) -> dict:
       training.loop.NonFiniteLossError: while training.
       machine.StorageError, machine.FileError: a file cannot be read or written, or is damaged.
     """
+    import dataclasses
+    import functools
     import time
 
     from rich.console import Console
 
-    from fer_jax.experiments.run import run_experiment
+    from fer_jax.experiments.run import run_experiment, say_line
     from fer_jax.experiments.workdir import locked
     from fer_jax.machine import storage_error
+    from fer_jax.training.epoch_log import Hook
 
     started, console = time.perf_counter(), console or Console()
     try:
         experiment = prepare(config, workdir)
+        if on_epoch is not None:
+            hook = Hook(on_epoch, functools.partial(say_line, console))
+            experiment.workdir = dataclasses.replace(experiment.workdir, hook=hook)
         with locked(experiment.workdir):
             if searches(config):
                 from fer_jax.systems.st_bln import search

@@ -19,6 +19,32 @@ from fer_jax.storage import read_regular
 _FLUSH_SECONDS = 10.0
 
 
+class Hook:
+    """A function of the user's that gets every row of a log as well, e.g. to send it to W&B.
+
+    Whatever it raises costs no training: a message says so, and it gets no more rows.
+
+    Args:
+      function: takes a row, a dict with `fold`, `epoch` and numbers.
+      say: takes the message, one line.
+    """
+
+    def __init__(self, function: Callable[[dict], object], say: Callable[[str], None]):
+        self._function, self._say = function, say
+
+    def __call__(self, row: dict) -> None:
+        if self._function is None:
+            return
+        try:
+            self._function(row)
+        except Exception as error:
+            self._function = None
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            self._say(
+                f"on_epoch failed ({reason}): it gets no more rows of this run, which goes on"
+            )
+
+
 class EpochLog:
     """Appends one row per epoch to a file and to TensorBoard; a resumed run repeats no row.
 
@@ -28,6 +54,7 @@ class EpochLog:
       fold: name of the fold.
       history: rows of the epochs before the checkpoint.
       say: takes a message, one line, if TensorBoard fails; default: prints to stderr.
+      hook: gets every row as well.
     """
 
     def __init__(
@@ -37,8 +64,9 @@ class EpochLog:
         fold: str,
         history: list[dict],
         say: Callable[[str], None] | None = None,
+        hook: Hook | None = None,
     ):
-        self._file, self._fold = file, fold
+        self._file, self._fold, self._hook = file, fold, hook
         kept = [row for row in read_history(file) if row["fold"] != fold]
         lines = [json_text(row) + "\n" for row in kept]
         lines += [json_text({"fold": fold, **row}) + "\n" for row in history]
@@ -50,6 +78,8 @@ class EpochLog:
             file.write(json_text({"fold": self._fold, **row}) + "\n")
         values = {name: each for name, each in row.items() if name not in ("epoch", "seconds")}
         self._events.write(row["epoch"], values)
+        if self._hook is not None:
+            self._hook({"fold": self._fold, **row})
 
     def close(self) -> None:
         self._events.close()

@@ -20,7 +20,7 @@ from fer_jax.data.clips import Chosen, Clips, batches, epoch_order
 from fer_jax.data.folds import Fold
 from fer_jax.tasks.evaluation import epoch_of_lowest_loss
 from fer_jax.training import checkpoint, parallel
-from fer_jax.training.epoch_log import EpochLog, read_history
+from fer_jax.training.epoch_log import EpochLog, Hook, read_history
 from fer_jax.training.evaluate import mean_scores
 from fer_jax.training.program import Program, Run, TrainState, epoch_keys, stack, unstack
 
@@ -57,11 +57,13 @@ class Files:
       checkpoints: folder of the checkpoints of the runs that are trained side by side.
       log: file with one row per epoch.
       tensorboard: folder.
+      hook: gets every row of the log as well.
     """
 
     checkpoints: pathlib.Path
     log: pathlib.Path
     tensorboard: pathlib.Path
+    hook: Hook | None = None
 
     def best_weights(self, run: Run) -> pathlib.Path:
         return self.checkpoints.with_name(f"{run.fold.name}_best.msgpack")
@@ -103,7 +105,7 @@ def fit(
         if saved.missing:
             _say_anew(files, runs, say)
         logs = [
-            EpochLog(files.log, files.tensorboard, run.fold.name, history, say)
+            EpochLog(files.log, files.tensorboard, run.fold.name, history, say, files.hook)
             for run, history in zip(runs, histories, strict=True)
         ]
         for log in logs:

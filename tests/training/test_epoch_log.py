@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from fer_jax.machine import FileError
-from fer_jax.training.epoch_log import EpochLog, Events, read_history
+from fer_jax.training.epoch_log import EpochLog, Events, Hook, read_history
 
 ROWS = [{"epoch": epoch, "seconds": 1.0, "train_loss": 1 / epoch} for epoch in (1, 2, 3)]
 
 
-def log_of(folder, fold="fold00", history=(), say=None):
-    return EpochLog(folder / "metrics.jsonl", folder / "tensorboard", fold, list(history), say)
+def log_of(folder, fold="fold00", history=(), say=None, hook=None):
+    return EpochLog(
+        folder / "metrics.jsonl", folder / "tensorboard", fold, list(history), say, hook
+    )
 
 
 def test_log_keeps_the_rows_of_other_folds(tmp_path):
@@ -112,3 +114,44 @@ def test_tensorboard_reads_what_was_written(tmp_path):
     }
     assert values == {"train_loss": 0.25, "train_accuracy": 0.5}
     assert {event.step for event in found[2:]} == {2} and "tfevents" in file.name
+
+
+def test_hook_gets_every_new_row(tmp_path):
+    rows = []
+    log = log_of(tmp_path, history=ROWS[:1], hook=Hook(rows.append, print))
+    for row in ROWS[1:]:
+        log.write(row)
+    log.close()
+    assert rows == [{"fold": "fold00", **row} for row in ROWS[1:]]
+    rows[0]["train_loss"] = "changed"
+    assert read_history(tmp_path / "metrics.jsonl") == [{"fold": "fold00", **row} for row in ROWS]
+
+
+def test_hook_that_fails_costs_a_line_and_no_row(tmp_path):
+    said, called = [], []
+
+    def fails(row):
+        called.append(row)
+        raise ConnectionError("no network\nsecond line")
+
+    hook = Hook(fails, said.append)
+    for fold in ("a", "b"):
+        log = log_of(tmp_path, fold, hook=hook)
+        for row in ROWS:
+            log.write(row)
+        log.close()
+    assert len(called) == 1 and len(read_history(tmp_path / "metrics.jsonl")) == 6
+    assert said == [
+        "on_epoch failed (ConnectionError: no network): it gets no more rows of this run, which "
+        "goes on"
+    ]
+
+
+def test_hook_that_is_interrupted_ends_the_run(tmp_path):
+    def interrupts(row):
+        raise KeyboardInterrupt
+
+    log = log_of(tmp_path, hook=Hook(interrupts, print))
+    with pytest.raises(KeyboardInterrupt):
+        log.write(ROWS[0])
+    log.close()
