@@ -18,6 +18,11 @@ class NotInstalledError(ImportError):
     """A package that comes with an extra is missing; the message says how to install it."""
 
 
+def clone() -> pathlib.Path | None:
+    """The folder of the clone that fer_jax is in, None for a wheel."""
+    return None if IS_WHEEL else _CLONE
+
+
 def in_clone() -> bool:
     """Tells whether the working directory is the clone, where `python run.py` works."""
     return not IS_WHEEL and pathlib.Path.cwd() == _CLONE

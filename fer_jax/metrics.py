@@ -14,10 +14,7 @@ def accuracy(probabilities, labels) -> float:
 
 def balanced_accuracy(probabilities, labels) -> float:
     """Mean over the classes that occur of the share recognised (UAR); `[B, C], [B]`."""
-    matrix = confusion_matrix(probabilities, labels)
-    counts = matrix.sum(1)
-    shares = np.diag(matrix)[counts > 0] / counts[counts > 0]
-    return float(shares.mean()) if len(shares) else float("nan")
+    return float(confusion_scores(confusion_matrix(probabilities, labels))["balanced accuracy"])
 
 
 def confusion_matrix(probabilities, labels) -> np.ndarray:
@@ -26,6 +23,48 @@ def confusion_matrix(probabilities, labels) -> np.ndarray:
     matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (np.asarray(labels), np.argmax(probabilities, -1)), 1)
     return matrix
+
+
+def class_scores(matrix) -> dict[str, np.ndarray]:
+    """Precision, recall and F1 of each class, `[..., C]`.
+
+    NaN stands for the precision of a class that is never predicted, for the recall of one that does
+    not occur, and for the F1 of one that is neither.
+
+    Args:
+      matrix: `[..., C, C]` of `confusion_matrix`.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    right = np.diagonal(matrix, axis1=-2, axis2=-1)
+    true, predicted = matrix.sum(-1), matrix.sum(-2)
+    return {
+        "precision": _divide(right, predicted),
+        "recall": _divide(right, true),
+        "F1": _divide(2 * right, true + predicted),
+    }
+
+
+def confusion_scores(matrix) -> dict[str, np.ndarray]:
+    """Accuracy, balanced accuracy (UAR, mean recall) and macro F1, `[...]`.
+
+    Means leave out the classes whose recall or F1 is NaN.
+
+    Args:
+      matrix: `[..., C, C]` of `confusion_matrix`.
+    """
+    matrix, classes = np.asarray(matrix, np.float64), class_scores(matrix)
+    right = np.trace(matrix, axis1=-2, axis2=-1)
+    return {
+        "accuracy": _divide(right, matrix.sum((-2, -1))),
+        "balanced accuracy": mean_known(classes["recall"]),
+        "macro F1": mean_known(classes["F1"]),
+    }
+
+
+def mean_known(values, axis: int = -1) -> np.ndarray:
+    """Mean of the values that are no NaN; NaN if all are."""
+    values = np.asarray(values, np.float64)
+    return _divide(np.nansum(values, axis), np.isfinite(values).sum(axis))
 
 
 def negative_log_likelihood(probabilities, labels) -> float:

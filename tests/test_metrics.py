@@ -34,6 +34,31 @@ def test_agrees_with_scikit_learn():
     )
 
 
+def test_scores_of_classes_agree_with_scikit_learn():
+    rng = np.random.default_rng(1)
+    labels, predicted = rng.integers(0, 4, 90), rng.integers(0, 4, 90)
+    matrix = reference.confusion_matrix(labels, predicted, labels=range(4))
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(labels, predicted)
+    found = metrics.class_scores(matrix)
+    np.testing.assert_allclose(found["precision"], precision)
+    np.testing.assert_allclose(found["recall"], recall)
+    np.testing.assert_allclose(found["F1"], f1)
+    both = metrics.confusion_scores(np.stack([matrix, 2 * matrix]))
+    macro = reference.f1_score(labels, predicted, average="macro")
+    np.testing.assert_allclose(both["macro F1"], [macro, macro])
+    np.testing.assert_allclose(both["accuracy"], (labels == predicted).mean())
+
+
+def test_class_that_is_not_there_counts_in_no_mean():
+    # the second class is never predicted, the third neither occurs nor is predicted
+    found = metrics.class_scores([[2, 0, 0], [1, 0, 0], [0, 0, 0]])
+    np.testing.assert_allclose(found["precision"], [2 / 3, np.nan, np.nan])
+    np.testing.assert_allclose(found["recall"], [1, 0, np.nan])
+    np.testing.assert_allclose(found["F1"], [0.8, 0, np.nan])
+    means = metrics.confusion_scores([[2, 0, 0], [1, 0, 0], [0, 0, 0]])
+    assert means["macro F1"] == pytest.approx(0.4) and means["balanced accuracy"] == 0.5
+
+
 def test_balanced_accuracy_weighs_classes_alike():
     assert metrics.balanced_accuracy(PROBABILITIES, LABELS) == pytest.approx((1 + 0.5 + 0) / 3)
     assert metrics.balanced_accuracy(PROBABILITIES[:3], LABELS[:3]) == pytest.approx(0.75)

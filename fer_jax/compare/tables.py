@@ -7,7 +7,7 @@ import pathlib
 import pandas as pd
 
 from fer_jax.compare import figure
-from fer_jax.experiments import report
+from fer_jax.experiments.for_papers import provenance
 from fer_jax.machine import whole_file, write_whole
 from fer_jax.tasks import report_lines
 from fer_jax.tasks.csv_cells import save_csv
@@ -53,7 +53,7 @@ def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
         evaluated=_MEASURED if measured else _CLASSIFIED,
         more=_ERRORS if measured else _SEARCHED,
         repeats=repeats,
-        environment=", ".join(f"{name} {value}" for name, value in report.environment().items()),
+        environment=provenance.shown_environment(),
     )
     for row in rows:
         notes += f"\n{_name(row)}: {row['paper_note']}.\n" if row["paper_note"] else ""

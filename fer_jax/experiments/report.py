@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Iterable, Iterator
 
-import jax
 import numpy as np
 
-from fer_jax import __version__
 from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
+from fer_jax.experiments.for_papers import methods, provenance
+from fer_jax.experiments.for_papers import tables as own_tables
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.layers.build import has_dropout
-from fer_jax.machine import FileError, json_text, whole_file, write_whole
+from fer_jax.machine import FileError, json_text, write_whole
 from fer_jax.tasks import TASKS, evaluation
 from fer_jax.tasks.csv_cells import save_csv
 from fer_jax.training.epoch_log import read_history
@@ -68,16 +66,22 @@ def write(
         **own,
         "train_seconds": evaluation.train_seconds(history, folds),
         "train_memory_bytes": max(int(result["train_memory_bytes"]) for result in results),
-        "environment": environment(),
+        "environment": provenance.environment(),
+        "run": provenance.of_run(workdir, config),
         **(more or {}),
     }
+    content["methods"] = methods.paragraph(config, clips, folds, module, content)
     valid = json_text(content, indent=1)  # e.g. the interval of a single fold is null
     write_whole(workdir.metrics, valid + "\n")
     save_csv(task.report.table(clips, folds, evaluated), workdir.predictions)
+    parts = task.report.parts(clips, folds, evaluated, content)
+    shown = evaluation.INFERENCE_MODES[evaluated.mode]
+    lines = task.report.lines(content)
+    lines += own_tables.write(workdir, parts, shown, config.name)
     figures = _figures(task.report, clips, evaluated, content, curves, history, own_figures)
     captions = _save_figures(workdir, figures)
     found = f"{len(np.unique(evaluated.indices))} of {len(clips)} {clips.kind} evaluated"
-    text = _report(config, clips, content, found, task.report.lines(content), captions)
+    text = _report(config, clips, content, found, lines, captions)
     write_whole(workdir.report, text)
     return json.loads(valid)
 
@@ -112,12 +116,13 @@ def _figures(report, clips, evaluated, content, curves, history, own_figures) ->
 
 
 def _save_figures(workdir: Workdir, figures: Iterable[tuple]) -> dict[str, str]:
-    """Saves figures one by one: path in the work directory -> caption."""
+    """Saves figures one by one, as PNG and PDF: path of the PNG -> caption."""
+    from fer_jax.plotting.style import save
+
     captions = {}
     for name, figure, caption in figures:
         file = workdir.figure(name)
-        with whole_file(file) as partial:
-            figure.savefig(partial)
+        save(figure, file)
         captions[file.relative_to(workdir.path).as_posix()] = caption
     return captions
 
@@ -140,18 +145,6 @@ def headline(task: str, metrics: dict) -> list[str]:
     """One line per inference mode, for the terminal."""
     say = TASKS[task].report.headline
     return [f"{name:13s} {say(row)}" for name, row in metrics["inference_modes"].items()]
-
-
-def environment() -> dict:
-    """Hardware and versions that figures were measured with."""
-    device = jax.devices()[0]
-    kind = device.device_kind if device.platform != "cpu" else f"{os.cpu_count()} CPU cores"
-    return {
-        "hardware": f"{jax.device_count()} x {kind}" if device.platform != "cpu" else kind,
-        "jax": jax.__version__,
-        "python": platform.python_version(),
-        "fer_jax": __version__,
-    }
 
 
 def backbone_start(config) -> str:
@@ -178,6 +171,10 @@ def _report(config, clips, content, found: str, lines, captions) -> str:
         *lines,
     ]
     for file, caption in captions.items():
-        text += [f"![{caption}]({file})", "", f"{caption}.", ""]
-    measured = ", ".join(f"{name} {value}" for name, value in content["environment"].items())
-    return "\n".join([*text, f"Measured on: {measured}.", ""])
+        name = file.rpartition("/")[2].removesuffix(".png").replace("_", " ")
+        pdf = file.removesuffix("png") + "pdf"
+        text += [f"![{name}]({file})", "", f"{caption} ([PDF]({pdf})).", ""]
+    return "\n".join([
+        *text, "## Methods", "", content["methods"], "",
+        "## Origin", "", *provenance.lines(content),
+    ])  # fmt: skip

@@ -1,7 +1,7 @@
 """The interface of a task: loss, score, summary, rows of predictions, reports and figures.
 
-A task is a class in a folder of its own, which also has the files `scores`, `report`, `figures`,
-`panel` and `timeline`; `fer_jax.tasks.TASKS` has an instance of each.
+A task is a class in a folder of its own, which also has the files `scores`, `measures`, `report`,
+`figures`, `panel` and `timeline`; `fer_jax.tasks.TASKS` has an instance of each.
 """
 
 from __future__ import annotations
@@ -141,11 +141,19 @@ class Task:
 
     @property
     def report(self) -> ModuleType:
-        """Has `LOSS`, `headline`, `content`, `table`, `figures`, `lines` and `order`.
+        """Has `LOSS`, `headline`, `content`, `table`, `parts`, `figures`, `lines` and `order`.
 
-        It has `compared`, columns of the table of `fer_jax.compare`, if the task has accuracies.
+        `compared` makes columns of the table of `fer_jax.compare`.
         """
         return self._file("report")
+
+    @property
+    def measures(self) -> ModuleType:
+        """Has `decide`, `count` and `measures`; for comparisons `right`, `names_in` and `read`.
+
+        The counts of examples add up, and the measures are made from their sums.
+        """
+        return self._file("measures")
 
     def draw_panel(self, row: dict, names, threshold, height: int, scale: float) -> np.ndarray:
         """Draws the panel beside a picture in an annotated video.

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax.tasks import report_lines
+from fer_jax.tasks import grouped, report_lines
 from fer_jax.tasks.action_units import figures as drawings
-from fer_jax.tasks.action_units import scores
+from fer_jax.tasks.action_units import measures, scores
 from fer_jax.tasks.action_units.timeline import draw_recording
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
+from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import interval, number
 
 LOSS = "cross-entropy (nats)"
@@ -30,6 +31,37 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
         "single_samples": scores.single_samples(evaluated),
         "selective": scores.abstaining(config.evaluation.target_accuracy, clips.classes, evaluated),
     }, curves
+
+
+def compared(content: dict) -> dict:
+    """Mean F1 by inference mode with 95% interval over people.
+
+    Args:
+      content: of metrics.json.
+    """
+    found = {}
+    for name, row in content["inference_modes"].items():
+        low, high = row["interval_95_subjects"]
+        found |= {name: row["f1_mean"], f"{name}_low": low, f"{name}_high": high}
+    return found
+
+
+def parts(clips, folds, evaluated: Evaluated, content: dict) -> list[Part]:
+    """The tables of units, which the report has in `lines`, by fold and by person."""
+    import pandas as pd
+
+    rows = [
+        {"inference mode": INFERENCE_MODES[mode], "unit": unit} | {
+            "windows" if key == "known" else key.replace("_", " ").replace("f1", "F1"): value
+            for key, value in own.items()
+        }
+        for mode, row in content["inference_modes"].items()
+        for unit, own in row["units"].items()
+    ]  # fmt: skip
+    return [
+        Part("units", "Each action unit", pd.DataFrame(rows), in_report=False),
+        *grouped.parts(measures, clips, folds, evaluated),
+    ]
 
 
 def order(evaluated: Evaluated) -> np.ndarray:

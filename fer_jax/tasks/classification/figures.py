@@ -35,10 +35,10 @@ _CONTOURS = (  # contours of the 68 points; True where one is closed
 
 
 def confusion_matrix(matrix, classes: Sequence[str], title: str = "Confusion matrix") -> Figure:
-    """Draws counts of true class (rows) against predicted class (columns).
+    """Draws percent of the true class (rows) by predicted class (columns), with counts below.
 
     Args:
-      matrix: `[C, C]` counts; the colour is the share of the row.
+      matrix: `[C, C]` counts; the recall of each class is on the diagonal.
       classes: names, in the matrix's order.
       title: what was evaluated; accuracy and number of clips are added.
     """
@@ -52,8 +52,11 @@ def confusion_matrix(matrix, classes: Sequence[str], title: str = "Confusion mat
     image = axes.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(matrix):
         colour = "white" if share[row, column] > 0.55 else (INK if count else PALE)
-        text = f"{count:.0f}"
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=TEXT)
+        place = {"ha": "center", "color": colour}
+        text = f"{100 * share[row, column]:.1f}" if count else "0"
+        axes.text(column, row, text, va="bottom" if count else "center", fontsize=TEXT, **place)
+        if count:
+            axes.text(column, row + 0.1, f"{count:.0f}", va="top", fontsize=SMALL, **place)
     dress(axes, x="predicted class", y="true class")
     accuracy = f"accuracy {np.trace(matrix) / total:.1%}, {matrix.sum():.0f} clips"
     axes.set_title(f"{title}\n{accuracy}", fontsize=TITLE, color=INK, loc="left", pad=8)

@@ -9,13 +9,14 @@ import numpy as np
 from fer_jax import metrics
 from fer_jax.plotting.curves import reliability, risk_coverage
 from fer_jax.tasks import evaluation, report_lines
-from fer_jax.tasks.classification import cross_database_report, scores
+from fer_jax.tasks.classification import by_class, cross_database_report, scores
 from fer_jax.tasks.classification import figures as drawings
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
 from fer_jax.tasks.report_lines import interval, number
 
 LOSS = "cross-entropy (nats)"
 table = scores.predictions
+parts = by_class.parts
 
 
 def headline(row: dict) -> str:
@@ -27,6 +28,8 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
     """Returns the numbers for metrics.json, and the `Curves` of each inference mode."""
     inference_modes, curves = scores.score_inference_modes(folds, evaluated)
     selective = scores.abstaining(config.evaluation.target_accuracy, evaluated)
+    for name, row in inference_modes.items():
+        row |= by_class.content(clips, evaluated, evaluated.probabilities[name])
     return {
         "inference_modes": inference_modes,
         "chance_accuracy": float(np.bincount(evaluated.labels).max() / len(evaluated.labels)),
@@ -74,7 +77,7 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
     has_dropout, source = evaluated.has_dropout, evaluated.source
     matrix = metrics.confusion_matrix(summary.mean, labels)
     figure = drawings.confusion_matrix(matrix, clips.classes)
-    yield "confusion", figure, f"Confusion matrix, {source}"
+    yield "confusion", figure, f"Confusion in percent of the true class, with counts, {source}"
     if has_dropout:
         figure = drawings.sample_accuracies(
             (evaluated.samples.argmax(-1) == labels).mean(-1),
@@ -140,10 +143,9 @@ def lines(content: dict) -> list[str]:
         *_table(modes, content["subjects_evaluated"]),
         "",
         f"Chance level (share of the most frequent class): {content['chance_accuracy']:.4f}. "
-        f"Intervals need at least {report_lines.LEAST_SUBJECTS} subjects. {report_lines.MEASURES} "
-        "Balanced: balanced accuracy (UAR), mean over the classes of the share recognised, of all "
-        "clips.",
+        f"Intervals need at least {report_lines.LEAST_SUBJECTS} subjects. {report_lines.MEASURES}",
         "",
+        *by_class.lines(modes, content["subjects_evaluated"]),
         *report_lines.fold_lines(modes, "accuracy"),
         report_lines.epoch_lines(content["selected_epoch"], content["best_epoch"]),
         "",
@@ -175,8 +177,7 @@ def _table(modes: dict, subjects: int) -> list[str]:
             mean = number(row["accuracy_mean_of_folds"])
             cells = [mean, interval(row["interval_95_folds"], subjects), *cells]
         measures = (
-            "balanced_accuracy", "expected_calibration_error", "negative_log_likelihood",
-            "area_under_risk_coverage",
+            "expected_calibration_error", "negative_log_likelihood", "area_under_risk_coverage"
         )  # fmt: skip
         rows.append([INFERENCE_MODES[name], *cells, *(number(row[key]) for key in measures)])
-    return report_lines.table(f"inference mode | {accuracies} | balanced | ECE | NLL | AURC", rows)
+    return report_lines.table(f"inference mode | {accuracies} | ECE | NLL | AURC", rows)

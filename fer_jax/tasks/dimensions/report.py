@@ -11,11 +11,12 @@ from fer_jax.data.clips import take
 from fer_jax.faces import emotion_ratings
 from fer_jax.plotting import images
 from fer_jax.plotting.curves import risk_coverage
-from fer_jax.tasks import evaluation, published, report_lines
+from fer_jax.tasks import evaluation, grouped, published, report_lines
 from fer_jax.tasks.dimensions import figures as drawings
-from fer_jax.tasks.dimensions import scores
+from fer_jax.tasks.dimensions import measures, scores
 from fer_jax.tasks.dimensions.scores import TOLERANCE
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
+from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import interval, number
 
 LOSS = "squared + 2 x absolute error"
@@ -75,6 +76,24 @@ def compared(content: dict) -> dict:
         for dimension, row in own.items()
     }
     return found
+
+
+def parts(clips, folds, evaluated: Evaluated, content: dict) -> list[Part]:
+    """The tables of dimensions, which the report has in `lines`, by fold and by person."""
+    import pandas as pd
+
+    names = {"rmse": "RMSE", "label_deviation": "label std", "mae": "MAE", "pearson": "r",
+             "ccc": "CCC"}  # fmt: skip
+    rows = [
+        {"inference mode": INFERENCE_MODES[mode], "dimension": dimension}
+        | {name: own[key] for key, name in names.items()}
+        for mode, row in content["inference_modes"].items()
+        for dimension, own in row["dimensions"].items()
+    ]
+    return [
+        Part("dimensions", "Each dimension", pd.DataFrame(rows), in_report=False),
+        *grouped.parts(measures, clips, folds, evaluated),
+    ]
 
 
 def order(evaluated: Evaluated) -> np.ndarray:

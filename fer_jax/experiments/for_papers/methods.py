@@ -1,0 +1,245 @@
+"""The paragraph on methods in a report, made from the config, to be pasted into a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+
+from fer_jax.data import model_inputs
+from fer_jax.data.clips import Clips
+from fer_jax.data.folds import Fold
+from fer_jax.layers.build import has_dropout
+from fer_jax.tasks import TASKS
+
+_RULES = {
+    "ends": "the first frame and the last {others}",
+    "uniform": "{frames} frames at equal intervals",
+    "middles": "the middle frames of {frames} equal parts",
+    "padded": "up to {frames} frames at equal intervals, the last one repeated where there are "
+    "fewer",
+    "last": "the last {frames} frames",
+    "windows": "windows of {frames} consecutive frames",
+    "pieces": "pieces of {frames} consecutive frames",
+    "apex_pieces": "pieces of {frames} consecutive frames around the apex",
+}
+_INPUTS = {
+    "edges": "The input is the landmarks as {edges} edges of a graph over the face",
+    "nodes": "The input is the landmarks as nodes of a graph with {edges} edges, relative to the "
+    "nose",
+    "frames": "The input is face crops of {side} x {side} pixels",
+    "faces": "The input is face crops of {side} x {side} pixels and the landmarks in them",
+}
+_FEATURES = {
+    "position": "",
+    "motion": ", less the same in the first frame",
+    "normalised_motion": ", less the mean of the clip, in distances of the eyes, without roll",
+}
+_SCHEDULES = {
+    "constant": "a constant learning rate of {rate:g}",
+    "cosine": "a learning rate that falls from {rate:g} to 0 as a cosine",
+    "steps": "a learning rate of {rate:g}, multiplied by {factor:g} at {unit} {milestones}",
+    "plateau": "a learning rate of {rate:g}, multiplied by {factor:g} after {patience} epochs "
+    "without a lower training loss",
+}
+_AUGMENTED = {
+    "flip": "mirroring",
+    "noise": "noise on the landmarks (standard deviation {:g} pixels of a frame 500 wide)",
+    "degrees": "rotation by up to {:g} degrees",
+    "angles": "rotation by one of {} degrees",
+    "brightness": "brightness changed by up to {:.0%}",
+    "contrast": "contrast changed by up to {:.0%}",
+    "time_reverse": "reversal of time",
+}
+
+
+def paragraph(config, clips: Clips, folds: list[Fold], module, content: dict) -> str:
+    """What was done, in plain English; it states no results.
+
+    Args:
+      config: of the run.
+      clips, folds: the dataset, and its evaluated folds.
+      module: the network.
+      content: of metrics.json.
+    """
+    sentences = [
+        _data(config, clips, content),
+        _protocol(config, clips, folds),
+        _input(config, clips, module),
+        _network(config, content),
+        *_recipe(config, clips, folds),
+        *_inference(config, module, content),
+        _software(content),
+    ]
+    return " ".join(sentences)
+
+
+def _data(config, clips: Clips, content: dict) -> str:
+    kind, names = _kind(config, clips), TASKS[config.task].names
+    people = len(set(clips.subjects))
+    whose = f" of {people} people" if people < len(clips) else ""
+    listed = f"{len(clips.classes)} {names} ({', '.join(clips.classes)})"
+    if config.data.train_on:
+        trained = _join([name for name, _, _ in config.data.train_on])
+        return (
+            f"The models were trained on {trained} and evaluated on {config.data.dataset}, which "
+            f"none of them had seen: {len(clips):,} {kind}{whose} in all, "
+            f"{content['clips_evaluated']:,} evaluated, {listed}."
+        )
+    return f"The data are {len(clips):,} {kind}{whose} from {config.data.dataset}, with {listed}."
+
+
+def _kind(config, clips: Clips) -> str:
+    """What an example is called."""
+    still = config.data.frames == 1 and clips.kind == "clips"
+    return "images" if still else clips.kind
+
+
+def _join(names) -> str:
+    *first, last = map(str, names)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _protocol(config, clips: Clips, folds: list[Fold]) -> str:
+    protocol, kind = config.protocol, _kind(config, clips)
+    first = folds[0]
+    sizes = f"{len(first.train):,} {kind} for training"
+    if first.validation is not None:
+        sizes += f", {len(first.validation):,} for validation"
+    sizes += f" and {len(first.evaluation):,} for evaluation"
+    repeats = folds[-1].repeat + 1
+    count = len(folds) // repeats
+    again = f", repeated {repeats} times with other divisions and seeds" if repeats > 1 else ""
+    if protocol.name == "subject_kfold":
+        if not protocol.folds:
+            return f"Each of the {count} people in turn was left out of training for it{again}."
+        return (
+            f"Evaluation was a {count}-fold cross-validation over people{again}: no person was in "
+            "both the training and the evaluation data of a fold."
+        )
+    if protocol.name == "by_sequence":
+        return (
+            f"Evaluation was a {count}-fold cross-validation over {kind}{again}; the same person "
+            "may be in the training and the evaluation data of a fold."
+        )
+    if protocol.name == "holdout":
+        return f"The division is the official one: {sizes}."
+    if protocol.name == "cross_database":
+        held = "" if first.validation is None else (
+            "; the validation data are of people of the training datasets who were held out"
+        )  # fmt: skip
+        return f"There were {sizes}{held}."
+    return f"The protocol is {protocol.name} ({sizes} in the first division)."
+
+
+def _input(config, clips: Clips, module) -> str:
+    frames = config.data.frames
+    crops = model_inputs.takes_crops(module)
+    rule = _RULES.get(config.data.frame_rule, f"{{frames}} frames ({config.data.frame_rule})")
+    rule = rule.format(frames=frames, others=frames - 1)
+    faces = "Faces were located by 68 landmarks. "
+    what = "each image" if _kind(config, clips) == "images" else f"{rule} of each recording"
+    side = 0 if clips.crops is None else config.data.crop_size or clips.crops.size
+    text = _INPUTS.get(module.inputs, f"The input is {module.inputs}")
+    text = text.format(edges=len(clips.graph.edges), side=side)
+    features = "" if crops else _FEATURES.get(config.data.features, f" ({config.data.features})")
+    rate = config.data.frames_per_second
+    rate = f", at {rate:g} frames per second" if rate else ""
+    strides = ""
+    if clips.kind == "windows":
+        train, evaluated = config.data.window_strides
+        strides = f" Of each recording one window in {train} was trained on and one in {evaluated} "
+        strides += "evaluated."
+    return f"{faces}{text}{features}, of {what}{rate}.{strides}"
+
+
+def _network(config, content: dict) -> str:
+    name = config.method or config.model.name
+    found = ", its topology found by a search" if _searched(config) else ""
+    text = f"The network is {name}{found}, with {content['params_total']:,.0f} parameters"
+    if "stages" in config.model or config.pretrained:
+        start = config.pretrained
+        text += f", which began with the weights {start}" if start else ", from random weights"
+    return f"{text}."
+
+
+def _searched(config) -> bool:
+    return "search" in config and config.search.enabled
+
+
+def _recipe(config, clips: Clips, folds: list[Fold]) -> Iterator[str]:
+    train, optimizer, kind = config.train, config.optimizer, _kind(config, clips)
+    devices = jax.device_count()
+    smallest = min(len(fold.train) * train.repeats_per_epoch for fold in folds)
+    batch = min(train.batch_size, smallest // devices * devices)
+    momentum = f" with momentum {optimizer.momentum:g}" if optimizer.momentum else ""
+    rule = {"sgd": f"stochastic gradient descent{' (Nesterov)' * optimizer.nesterov}{momentum}",
+            "adam": "Adam"}.get(optimizer.name, optimizer.name)  # fmt: skip
+    rate = _SCHEDULES.get(optimizer.schedule, "a learning rate of {rate:g}").format(
+        rate=optimizer.learning_rate, factor=optimizer.lr_factor, patience=optimizer.patience,
+        unit=optimizer.lr_milestone_unit, milestones=_join(optimizer.lr_milestones or ("-",)),
+    )  # fmt: skip
+    if optimizer.warmup_epochs:
+        rate += f" after a linear warm-up of {optimizer.warmup_epochs:g} epochs"
+    decay = f", weight decay {optimizer.weight_decay:g}" if optimizer.weight_decay else ""
+    stages = "The last network of the search was" if _searched(config) else "It was"
+    loss = TASKS[config.task].report.LOSS.removesuffix(" (nats)").replace(" x ", " times the ")
+    yield (
+        f"{stages} trained to minimise the {loss} for {train.epochs} epochs in batches of "
+        f"{batch} {kind}, by {rule}, with {rate}{decay}."
+    )
+    if train.get("class_weights", "none") == "balanced":
+        yield "Classes were weighted inversely to their number of training examples."
+    if config.augment.enabled:
+        yield f"Training {kind} were augmented at random: {_augmentation(config.augment)}."
+    if train.select_checkpoint == "best":
+        yield "The weights of the epoch with the lowest validation loss were kept."
+    else:
+        yield "The weights of the last epoch were evaluated."
+
+
+def _augmentation(augment) -> str:
+    texts = []
+    for field, value in augment.items():
+        if field == "enabled" or not value:
+            continue
+        if isinstance(value, tuple):
+            value = ", ".join(f"{each:g}" for each in value)
+        own = _AUGMENTED.get(field)
+        texts.append(own.format(value) if own else f"{field.replace('_', ' ')} {value}")
+    if "time_reverse" in augment and not augment.time_reverse:
+        texts.append(_AUGMENTED["flip"])
+    return _join(texts) if texts else "none"
+
+
+def _inference(config, module, content: dict) -> Iterator[str]:
+    if has_dropout(module):
+        rate = config.model.get("dropout")
+        rate = f" with rate {rate:g}" if isinstance(rate, float) else ""
+        yield (
+            f"At test time dropout{rate} stayed on, and the outputs of "
+            f"{config.evaluation.mc_samples} stochastic passes were averaged (Monte Carlo dropout)."
+        )
+    modes = content["inference_modes"]
+    if modes["stored"] != modes["recalibrated"]:  # equal for a network without BatchNorm
+        yield (
+            "Without dropout the network was evaluated with the BatchNorm statistics of training "
+            "(stored), and with statistics that were estimated anew on the training data without "
+            "dropout (recalibrated)."
+        )
+    selective = content["selective"]
+    chosen = selective.get("chosen_on") or next(iter(selective["units"].values()))["chosen_on"]
+    chosen = f"the {chosen} data" if chosen == "validation" else chosen
+    yield (
+        f"Thresholds of abstaining aim at an accuracy of {config.evaluation.target_accuracy:g} and "
+        f"were chosen on {chosen.partition(' (')[0]}."
+    )
+
+
+def _software(content: dict) -> str:
+    environment, commit = content["environment"], content["run"]["commit"]
+    code = f"fer_jax {environment['fer_jax']}" + (f" (commit {commit[:10]})" if commit else "")
+    return (
+        f"The software was {code} on JAX {environment['jax']} and Flax {environment['flax']}; the "
+        f"seed was {content['run']['seed']}."
+    )
