@@ -9,7 +9,9 @@ import pathlib
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -18,101 +20,144 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from fer_jax import uncertainty
-from fer_jax.compare import tables
-from fer_jax.experiments import configs, report
+from fer_jax.compare import paired, tables
+from fer_jax.compare.answers import Answers, interval, read
+from fer_jax.compare.chosen import ConfigError, Method, check, find, load_config
+from fer_jax.experiments import report, schema
 from fer_jax.experiments.run import FAILURES, keep_compiled
 from fer_jax.experiments.setup import SetupError
 from fer_jax.experiments.workdir import Workdir
-from fer_jax.installation import train_command
 from fer_jax.layers.build import has_dropout
-from fer_jax.machine import printable, storage_error
+from fer_jax.machine import FileError, printable, storage_error
 from fer_jax.predict.load import load_model
 from fer_jax.predict.predictor import Predictor
 from fer_jax.predict.windows import Face, stack_faces
 from fer_jax.systems import run, searches
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import TASKS, published
+from fer_jax.tasks.evaluation import INFERENCE_MODES
 
 REPEATS = 11  # timed calls, the median counts
+_NO_COST = dict.fromkeys(("gflops", "ms", "ms_mcd"))  # of a run whose bundle is not there
 
 
-class ConfigError(ValueError):
-    """A config cannot be loaded; the message names it, `known` lists those there are, or is ""."""
+class Finished(NamedTuple):
+    """A finished run of a method.
 
-    def __init__(self, message: str, known: str = ""):
-        super().__init__(message)
-        self.known = known
-
-
-def load_config(name: str) -> ConfigDict:
-    """Loads `FILE.py` or `FILE.py:ARGUMENT` as `run.py --config` does.
-
-    Raises:
-      ConfigError: no such file, or its `get_config` does not take the argument.
-    """
-    try:
-        return configs.load(name)
-    except configs.ConfigNotFoundError as error:
-        raise ConfigError(str(error), error.known) from error
-    except configs.LoadError as error:
-        raise ConfigError(str(error)) from error
-
-
-def run_method(config: ConfigDict, runs: pathlib.Path, console: Console) -> Iterator[dict]:
-    """Runs an experiment to its end and measures its model; yields its rows of the table.
-
-    A search has two: the networks that it grew and fine-tuned, and the topology of its first fold
-    trained from scratch.
-    """
-    workdir = Workdir(runs / config.name)
-    console.rule(config.name)
-    metrics = run(config, workdir.path, console)
-    if not searches(config):
-        yield _row(config, workdir, metrics, config.model.get("widths", ()), None)
-        return
-    seconds = search_report.search_seconds(search_report.read_rows(workdir))
-    topologies = {tuple(own["topology"]) for own in metrics["search"]["folds"].values()}
-    widths = topologies.pop() if len(topologies) == 1 else ()
-    row = _row(config, workdir, metrics, widths, seconds)
-    if config.search.folds == "first" and config.protocol.name in ("subject_kfold", "by_sequence"):
-        row["method"] += " (first fold)"  # the others are means of all folds
-    yield row
-    config = load_config(str(workdir.found_config))
-    workdir = Workdir(runs / config.name)
-    metrics = run(config, workdir.path, console)
-    yield _row(config, workdir, metrics, config.model.widths, seconds)
-
-
-def _row(config, workdir: Workdir, metrics: dict, widths, search_seconds: float | None) -> dict:
-    """A row of the table.
-
-    Args:
-      config, workdir, metrics: of a finished run.
-      widths: of the layers; () where there are none or folds differ.
+    Attributes:
+      config, workdir, metrics: of the run.
+      widths: of the layers, () where there are none.
       search_seconds: of the search before it, None without any.
     """
-    return {
-        "method": _method(config),
-        "config": config.name,
-        "dataset": _dataset(config),
-        "features": config.data.features,
-        "widths": list(widths),
-        "backbone": report.backbone_start(config),
-        **TASKS[config.task].report.compared(metrics),
-        "params_total": metrics["params_total"],
-        "params_without_graph": metrics["params_without_U"],
-        "train_seconds": metrics["train_seconds"],
-        "search_seconds": search_seconds,
-        **measure(load_model(workdir.model)),
-        **_published(config),
-    }
+
+    config: ConfigDict
+    workdir: Workdir
+    metrics: dict
+    widths: tuple[int, ...] = ()
+    search_seconds: float | None = None
+
+
+class Result(NamedTuple):
+    """A row of the table, and the answers that the row is about."""
+
+    row: dict
+    answers: Answers
+
+
+def run_method(method: Method, runs: pathlib.Path, console: Console) -> Iterator[Finished]:
+    """Runs an experiment to its end, or reads a finished run.
+
+    A search that is run has two rows: the networks that it grew and fine-tuned, and the topology of
+    its first fold trained from scratch.
+    """
+    config, workdir = method.config, method.workdir
+    console.rule(printable(config.name))
+    if method.finished:
+        yield _finished(config, workdir, schema.read_json(workdir.metrics))
+        return
+    yield _finished(config, workdir, run(config, workdir.path, console))
+    if searches(config):
+        seconds = search_report.search_seconds(search_report.read_rows(workdir))
+        config = load_config(str(workdir.found_config))
+        workdir = Workdir(runs / config.name)
+        metrics = run(config, workdir.path, console)
+        yield Finished(config, workdir, metrics, tuple(config.model.widths), seconds)
+
+
+def _finished(config: ConfigDict, workdir: Workdir, metrics: dict) -> Finished:
+    """A run; of a search the widths that all its folds found, if they are the same."""
+    if not searches(config):
+        return Finished(config, workdir, metrics, tuple(config.model.get("widths", ())))
+    seconds = search_report.search_seconds(search_report.read_rows(workdir))
+    folds = metrics.get("search", {}).get("folds", {}).values()
+    topologies = {tuple(own["topology"]) for own in folds}
+    widths = topologies.pop() if len(topologies) == 1 else ()
+    return Finished(config, workdir, metrics, widths, seconds)
+
+
+def result(finished: Finished) -> Result:
+    """Measures a finished run.
+
+    Raises:
+      FileError: its files are damaged, or those of an earlier version.
+    """
+    config, metrics, workdir = finished.config, finished.metrics, finished.workdir
+    task = TASKS[config.task]
+    try:
+        modes = [mode for mode in INFERENCE_MODES if mode in metrics["inference_modes"]]
+        row = {
+            "method": _method(config),
+            "config": config.name,
+            "run": str(workdir),
+            "dataset": _dataset(config),
+            "protocol": published.protocol_of(config),
+            "score": task.measures.TESTED[0],
+            "features": config.data.features,
+            "widths": list(finished.widths),
+            "backbone": report.backbone_start(config),
+            **task.report.compared(metrics),
+            "params_total": metrics["params_total"],
+            "params_without_graph": metrics["params_without_U"],
+            "train_seconds": metrics["train_seconds"],
+            "search_seconds": finished.search_seconds,
+            "measured_on": metrics["environment"]["hardware"],
+            **_published(config),
+        }
+    except (KeyError, AttributeError, TypeError) as error:
+        raise FileError(
+            f"{workdir} cannot be compared (there is no {error}): an earlier version of fer_jax "
+            "wrote it; the command that trained it writes its report anew"
+        ) from error
+    row |= measure(load_model(workdir.model)) if workdir.model.is_dir() else _NO_COST
+    answers = read(workdir, config.task, modes)
+    for mode, own in answers.items():
+        row |= dict(zip((f"{mode}_low", f"{mode}_high"), interval(task.measures, own), strict=True))
+    mode = "mc_dropout" if "mc_dropout" in modes else "stored"
+    return Result(row, answers[mode]._replace(dataset=row["dataset"]))
+
+
+def told_apart(results: Sequence[Result]) -> list[Result]:
+    """Adds the config or the folder of the run to methods that would be called the same."""
+    found = list(results)
+    for key in ("config", "run"):
+        names = [(each.row["method"], each.row["dataset"]) for each in found]
+        for index, each in enumerate(found):
+            if names.count(names[index]) > 1:
+                name = f"{results[index].row['method']} ({each.row[key]})"
+                found[index] = Result(each.row | {"method": name}, each.answers)
+    return [
+        each._replace(answers=each.answers._replace(method=each.row["method"])) for each in found
+    ]
 
 
 def _method(config: ConfigDict) -> str:
     """The method, with the dimensions: errors over two and over three do not compare."""
-    if config.task != "dimensional" or not config.data.classes:
-        return config.method
-    return f"{config.method}, {''.join(name[0].upper() for name in config.data.classes)}"
+    if config.task == "dimensional" and config.data.classes:
+        return f"{config.method}, {''.join(name[0].upper() for name in config.data.classes)}"
+    several = config.protocol.name in ("subject_kfold", "by_sequence")
+    if several and searches(config) and config.search.get("folds") == "first":
+        return f"{config.method} (first fold)"  # the others are means of all folds
+    return config.method
 
 
 def _dataset(config: ConfigDict) -> str:
@@ -174,36 +219,39 @@ def compare(options: argparse.Namespace) -> int:
     """Runs a command line, see `fer_jax.commands.compare`; returns the exit code."""
     logging.set_verbosity(logging.WARNING)
     keep_compiled(os.environ.get("JAX_COMPILATION_CACHE_DIR"))
-    console, rows = Console(), []
+    console = Console()
     try:
-        chosen = [load_config(name) for name in options.configs]
-        _check_names(chosen)
+        methods = [find(*each, options.runs) for each in options.methods]
+        check(methods)
     except ConfigError as error:
         known = f"{error.known}\n\n" if error.known else ""
         return _failed(f"{known}error: {error}", 2)
-    failed, code = [], 1
-    for config in chosen:
+    results, failed, code = [], [], 1
+    for method in methods:
         try:
-            for row in run_method(config, options.runs, console):
-                rows.append(row)
+            for finished in run_method(method, options.runs, console):
+                results.append(result(finished))
                 # so that finished rows can be read while the rest runs
-                _write(rows, options.out)
+                shown = _write(results, TASKS[method.config.task].measures, options.out)
         except FAILURES as error:
-            failed.append(f"{config.name} is left out: {printable(error)}")
+            failed.append(f"{method.config.name} is left out: {printable(error)}")
             console.print(failed[-1], markup=False, soft_wrap=True)
             code = 2 if isinstance(error, SetupError) else code
-    if not rows:
+    if not results:
         return _failed("error: no experiment could be run", code)
-    console.print(tables.markdown(rows), soft_wrap=True, markup=False)
-    console.print(f"table and figure: {options.out}/compare.md, compare.csv, compare.png")
+    console.print(shown, soft_wrap=True, markup=False)
+    console.print(f"tables and figure: {options.out}/compare.md, .csv, .tex, .png, .pdf; tests.csv")
     if failed:
         return _failed("\n".join(["error: not everything could be compared", *failed]), code)
     return 0
 
 
-def _write(rows: list[dict], out: pathlib.Path) -> None:
+def _write(results: Sequence[Result], measures: ModuleType, out: pathlib.Path) -> str:
+    """Tests the methods and writes everything; returns the tables as Markdown."""
+    results = told_apart(results)
+    tests, notes = paired.compare(measures, [each.answers for each in results])
     try:
-        tables.write(rows, out, REPEATS)
+        return tables.write([each.row for each in results], tests, notes, out, REPEATS)
     except OSError as error:
         raise storage_error(error) from error
 
@@ -211,18 +259,3 @@ def _write(rows: list[dict], out: pathlib.Path) -> None:
 def _failed(text: str, code: int) -> int:
     print(text, file=sys.stderr)
     return code
-
-
-def _check_names(configs: list[ConfigDict]) -> None:
-    for config in configs:
-        if not hasattr(TASKS[config.task].report, "compared"):
-            raise ConfigError(
-                f"{config.name} has the task {config.task}, but this table compares accuracies; "
-                f"run it with {train_command()}, which writes its own report"
-            )
-    if len({config.task for config in configs}) > 1:
-        raise ConfigError("some configs classify, others predict dimensions: compare one kind")
-    names = [config.name for config in configs]
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise ConfigError(f"two configs are called {double[0]}: name every experiment differently")

@@ -12,7 +12,7 @@ from fer_jax.plotting.style import ALERT, MAIN, OTHER, QUIET, SMALL, dress, make
 
 
 def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figure:
-    """Draws accuracy by inference mode with 95% intervals, beside parameters and time per clip.
+    """Draws the main measure by inference mode with its interval, beside parameters and time.
 
     Args:
       rows: one mapping a method, as `fer_jax.compare` makes them.
@@ -32,15 +32,16 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
         ("stored", "dropout off, stored", QUIET, "D", 0.2),
     )
     for inference_mode, label, colour, marker, shift in inference_modes:
-        shown = [n for n, row in enumerate(rows) if inference_mode != "mc_dropout" or row["ms_mcd"]]
+        shown = [n for n, row in enumerate(rows) if row.get(inference_mode) is not None]
         if not shown:
             continue
         centre, low, high = (
-            np.array([100 * rows[n][inference_mode + end] for n in shown])
+            100 * np.array([rows[n][inference_mode + end] for n in shown], float)
             for end in ("", "_low", "_high")
         )
+        sides = np.nan_to_num([centre - low, high - centre])  # nothing for too few people
         left.errorbar(
-            centre, places[shown] + shift, xerr=np.maximum([centre - low, high - centre], 0),
+            centre, places[shown] + shift, xerr=np.maximum(sides, 0),
             fmt=marker, color=colour, markersize=5, linewidth=1.4, label=label,
         )  # fmt: skip
     paper = [(n, row["paper_with_mcd"] or row["paper_without_mcd"]) for n, row in enumerate(rows)]
@@ -50,17 +51,19 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
     left.margins(x=0.08)
     left.set_yticks(places, names)
     left.set_ylim(len(rows) - 0.5, -0.5)
-    dress(left, x="accuracy, % (95% interval)", title=title, grid="x")
+    dress(left, x=f"{rows[0]['score']}, % (95% interval)", title=title, grid="x")
     counts = [[row[name] for row in rows] for name in ("params_total", "params_without_graph")]
     middle.plot(counts[0], places, "o", color=MAIN, label="with graph matrices")
     middle.plot(counts[1], places, "o", color=MAIN, mfc="white", label="without")
     _spread(middle, counts[0] + counts[1])
     dress(middle, x="parameters", grid="x")
-    right.plot([row["ms"] for row in rows], places, "s", color=OTHER, label="dropout off")
+    plain = [(row["ms"], n) for n, row in enumerate(rows) if row["ms"]]
+    if plain:
+        right.plot(*np.array(plain).T, "s", color=OTHER, label="dropout off")
     mc_samples = [(row["ms_mcd"], n) for n, row in enumerate(rows) if row["ms_mcd"]]
     if mc_samples:
         right.plot(*np.array(mc_samples).T, "o", color=MAIN, label="100 MC samples")
-    _spread(right, [row["ms"] for row in rows] + [ms for ms, _ in mc_samples])
+    _spread(right, [ms for ms, _ in plain + mc_samples])
     dress(right, x="ms per clip", grid="x")
     for axes, below in zip(panels, legends, strict=True):
         below.axis("off")
@@ -72,7 +75,9 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
 
 def _spread(axes, values: Sequence[float]) -> None:
     """A logarithmic scale for values decades apart, else a linear one from 0."""
-    if max(values) > 20 * min(values):
+    if not values:
+        axes.set_xticks([])
+    elif max(values) > 20 * min(values):
         axes.set_xscale("log")
         axes.margins(x=0.12)
         axes.xaxis.set_minor_formatter(NullFormatter())

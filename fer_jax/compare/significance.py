@@ -25,6 +25,8 @@ def permutation_test(score: Callable, first, second) -> float:
 
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     people = len(first)
+    if people < 2:
+        return 1.0  # the only exchange is the result itself, seen from the other side
     shape, total = first.shape[1:], first.sum(0)
     change = (second - first).reshape(people, -1)  # of the first method's sums by an exchange
 

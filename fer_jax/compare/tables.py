@@ -1,32 +1,38 @@
-"""The tables of compared methods: compare.md and compare.csv, and the figure beside them."""
+"""The tables of compared methods, and the figure beside them."""
 
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
-from fer_jax.compare import figure
+from fer_jax import tables
+from fer_jax.compare import figure, significance
 from fer_jax.experiments.for_papers import provenance
-from fer_jax.machine import whole_file, write_whole
-from fer_jax.tasks import report_lines
+from fer_jax.machine import printable, write_whole
+from fer_jax.plotting import style
+from fer_jax.tables import Table
 from fer_jax.tasks.csv_cells import save_csv
 from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE
-from fer_jax.tasks.report_lines import number
+from fer_jax.tasks.report_lines import LEAST_SUBJECTS, number
 
 _NOTES = """
-MCD: Monte Carlo dropout. {evaluated} Without: dropout off, stored BatchNorm statistics;
-recalibrated: statistics re-estimated without dropout. Graph matrices: the learnable ones over nodes
-or edges. Training: all evaluated folds. Milliseconds: the network alone, one clip at a time,
-median of {repeats}. {more} Measured on: {environment}.
+MCD: Monte Carlo dropout. {evaluated} In brackets the 95% interval (bootstrap over people, over
+clips where the dataset does not identify people). Without: dropout off, stored BatchNorm
+statistics; recalibrated: statistics re-estimated without dropout. Graph matrices: the learnable
+ones over nodes or edges. Training: all evaluated folds. Milliseconds: the network alone, one clip
+at a time, median of {repeats}. {more} Measured on: {environment}.
 """
-_CLASSIFIED = (
-    "Accuracies are means over the folds, of the last epoch unless the config selects another; in "
-    "brackets the 95% interval over the folds (over the clips if there is one fold)."
-)
+_EVALUATED = {
+    "accuracy": "Accuracies are means over the folds, of the last epoch unless the config selects "
+    "another.",
+    "mean F1": "Mean F1 of the action units over all windows.",
+}
 _MEASURED = (
     f"Accuracies are shares of images whose root mean square error over the dimensions is below "
-    f"T = {TOLERANCE:g}; in brackets the 95% interval (bootstrap over people)."
+    f"T = {TOLERANCE:g}."
 )
 _SEARCHED = (
     "PST-BLN: searched, fine-tuned and evaluated in every fold, or in the first one alone if its "
@@ -37,41 +43,78 @@ _ERRORS = (
     "Errors and intervals: with MCD where there is dropout, on the scale of the labels, 1 to 9. "
     "The papers evaluate the test images."
 )
+_TESTED = """
+Tests of each pair of methods on the clips that both evaluated, with MCD where there is dropout:
+difference of the first less the second over all these clips (in percentage points, an RMSE on the
+scale of the labels), with its interval, a bootstrap over people. P-values are two-sided, in
+brackets corrected over the pairs (Holm). Permutation: the results of each person are exchanged
+between the methods, in all ways for up to {exact} people, else in {drawn:,} random ways. Wilcoxon:
+signed ranks of the measure of each person. McNemar: exact, of the clips about which only the first
+or only the second method is right, in the first repeat; clips of a person are not independent, so
+trust the tests by person first.
+"""
 
 
-def write(rows: list[dict], out: pathlib.Path, repeats: int) -> None:
-    """Writes compare.md, compare.csv and compare.png.
+def write(
+    rows: Sequence[dict], tests: Sequence[dict], notes: Sequence[str], out: pathlib.Path,
+    repeats: int,
+) -> str:  # fmt: skip
+    """Writes compare.md, .csv, .tex, .png and .pdf, and tests.csv.
 
     Args:
-      rows: one a method, see `fer_jax.compare.compare.run_method`.
+      rows: one a method, see `fer_jax.compare.compare.result`.
+      tests, notes: of `fer_jax.compare.paired.compare`.
       out: folder.
       repeats: how often calls were timed.
+
+    Returns:
+      The tables as Markdown.
     """
     out.mkdir(parents=True, exist_ok=True)
-    measured = any("errors" in row for row in rows)
-    notes = _NOTES.format(
-        evaluated=_MEASURED if measured else _CLASSIFIED,
-        more=_ERRORS if measured else _SEARCHED,
-        repeats=repeats,
-        environment=provenance.shown_environment(),
-    )
-    for row in rows:
-        notes += f"\n{_name(row)}: {row['paper_note']}.\n" if row["paper_note"] else ""
-    write_whole(out / "compare.md", markdown(rows) + notes)
-    save_csv(pd.json_normalize(rows, sep="_"), out / "compare.csv")
-    with whole_file(out / "compare.png") as partial:
-        figure.comparison(rows).savefig(partial)
+    text = markdown(rows, tests)
+    write_whole(out / "compare.md", text + "\n".join(_notes(rows, tests, notes, repeats)))
+    latex = (tables.latex(each, f"compare-{n}") for n, each in enumerate(made(rows, tests), 1))
+    write_whole(out / "compare.tex", "\n".join(latex))
+    save_csv(pd.json_normalize(list(rows), sep="_"), out / "compare.csv")
+    if tests:
+        save_csv(pd.DataFrame(tests), out / "tests.csv")
+    else:
+        (out / "tests.csv").unlink(missing_ok=True)
+    style.save(figure.comparison(rows), out / "compare.png")
+    return text
 
 
-def markdown(rows: list[dict]) -> str:
-    """The table of one or several datasets, and one of the errors of dimensions."""
-    headings = (
-        "dataset | method | with MCD, % | without, % | recalibrated, % | "
-        "paper with / without | parameters | without graph matrices | GFLOPs per clip | "
-        "training, s | ms per clip | ms with 100 MC samples"
-    )
-    lines = report_lines.table(headings, map(_cells, rows))
-    return "\n".join([*lines, *_error_lines(rows)]) + "\n"
+def markdown(rows: Sequence[dict], tests: Sequence[dict] = ()) -> str:
+    """The tables of one or several datasets, of the errors of dimensions, and of the tests."""
+    return "\n".join(map(tables.markdown, made(rows, tests)))
+
+
+def made(rows: Sequence[dict], tests: Sequence[dict] = ()) -> Iterator[Table]:
+    """The same tables, to be rendered."""
+    columns = (
+        "dataset", "method", "with MCD, %", "without, %", "recalibrated, %", "paper with / without",
+        "parameters", "without graph matrices", "GFLOPs per clip", "training, s", "ms per clip",
+        "ms with 100 MC samples",
+    )  # fmt: skip
+    cells = [_cells(row) for row in rows]
+    if len({row["protocol"] for row in rows}) > 1:
+        columns = (*columns[:2], "protocol", *columns[2:])
+        cells = [
+            [*own[:2], row["protocol"], *own[2:]] for own, row in zip(cells, rows, strict=True)
+        ]
+    yield Table(f"Methods compared: {rows[0]['score']}", columns, tuple(map(tuple, cells)))
+    if errors := [cells for row in rows for cells in _error_cells(row)]:
+        columns = (
+            "method", "dimension", "RMSE", "label std", "MAE", "r", "CCC",
+            f"coverage of the {INTERVAL:.0%} interval", "its width", "paper RMSE / MAE / r",
+        )  # fmt: skip
+        yield Table("Errors of each dimension", columns, tuple(errors))
+    if tests:
+        columns = (
+            "methods", "measure", "clips", "people", "difference", "95% interval", "permutation",
+            "Wilcoxon", "only one right", "McNemar",
+        )  # fmt: skip
+        yield Table("Differences of the methods", columns, tuple(map(_test_cells, tests)))
 
 
 def _cells(row: dict) -> list[str]:
@@ -82,35 +125,54 @@ def _cells(row: dict) -> list[str]:
     return [
         row["dataset"],
         _name(row),
-        "-" if mcd is None else _percent(row, "mc_dropout"),
+        _percent(row, "mc_dropout"),
         _percent(row, "stored"),
         _percent(row, "recalibrated"),
         " / ".join(number(value, 2) for value in papers),
-        f"{row['params_total']:,}",
-        f"{row['params_without_graph']:,}",
-        f"{row['gflops']:.3f}",
+        f"{row['params_total']:,.0f}",
+        f"{row['params_without_graph']:,.0f}",
+        number(row["gflops"], 3),
         training,
-        f"{row['ms']:.1f}",
+        number(row["ms"], 1),
         number(mcd, 0),
     ]
 
 
-def _error_lines(rows: list[dict]) -> list[str]:
-    headings = (
-        "method | dimension | RMSE | label std | MAE | r | CCC | "
-        f"coverage of the {INTERVAL:.0%} interval | its width | paper RMSE / MAE / r"
+def _error_cells(row: dict) -> Iterator[tuple[str, ...]]:
+    for name, own in row.get("errors", {}).items():
+        keys = ("paper_rmse", "paper_mae", "paper_pearson")
+        paper = " / ".join(f"{own[key]:.3f}" for key in keys if key in own)
+        errors = (own[key] for key in ("rmse", "label_deviation", "mae", "pearson", "ccc"))
+        yield (
+            _name(row), name, *(number(value, 3) for value in errors), f"{own['inside']:.1%}",
+            f"{own['width']:.2f}", paper or "-",
+        )  # fmt: skip
+
+
+def _test_cells(test: dict) -> tuple[str, ...]:
+    scale, digits = (1, 3) if test["measure"].startswith("RMSE") else (100, 1)
+    difference, low, high = (
+        number(scale * test[f"difference{end}"], digits) for end in ("", "_low", "_high")
     )
-    cells = []
-    for row in rows:
-        for name, own in row.get("errors", {}).items():
-            keys = ("paper_rmse", "paper_mae", "paper_pearson")
-            paper = " / ".join(f"{own[key]:.3f}" for key in keys if key in own)
-            errors = (own[key] for key in ("rmse", "label_deviation", "mae", "pearson", "ccc"))
-            cells.append([
-                _name(row), name, *(number(value, 3) for value in errors), f"{own['inside']:.1%}",
-                f"{own['width']:.2f}", paper or "-",
-            ])  # fmt: skip
-    return ["", *report_lines.table(headings, cells)] if cells else []
+    only = (test["only_first_right"], test["only_second_right"])
+    few = test["people"] < LEAST_SUBJECTS
+    return (
+        f"{test['first']} - {test['second']}", test["measure"], str(test["clips"]),
+        str(test["people"]), difference, "-" if few else f"{low} to {high}",
+        *(_p(test, name) for name in ("p_permutation", "p_wilcoxon")),
+        "-" if None in only else f"{only[0]} / {only[1]}", _p(test, "p_mcnemar"),
+    )  # fmt: skip
+
+
+def _p(test: dict, name: str) -> str:
+    """A p-value, and the corrected one in brackets."""
+
+    def shown(value: float) -> str:
+        return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+    if not np.isfinite(test[name]):
+        return "-"
+    return f"{shown(test[name])} ({shown(test[f'{name}_holm'])})"
 
 
 def _name(row: dict) -> str:
@@ -120,6 +182,36 @@ def _name(row: dict) -> str:
 
 
 def _percent(row: dict, inference_mode: str) -> str:
-    ends = ("", "_low", "_high")
-    value, low, high = (f"{100 * row[f'{inference_mode}{end}']:.1f}" for end in ends)
+    if row.get(inference_mode) is None:
+        return "-"
+    bounds = [row[f"{inference_mode}{end}"] for end in ("_low", "_high")]
+    low, high = (number(None if value is None else 100 * value, 1) for value in bounds)
+    value = f"{100 * row[inference_mode]:.1f}"
     return f"{value} ({low} to {high})" if low != high else f"{value} (-)"
+
+
+def _notes(rows, tests, notes, repeats: int) -> Iterator[str]:
+    """What stands below the tables."""
+    here, score = provenance.environment()["hardware"], rows[0]["score"]
+    measured = any("errors" in row for row in rows)
+    yield _NOTES.format(
+        evaluated=_EVALUATED.get(score, _MEASURED),
+        more=_ERRORS if measured else _SEARCHED if score == "accuracy" else "",
+        repeats=repeats,
+        environment=provenance.shown_environment(),
+    )
+    if tests:
+        exact = significance.PERMUTATIONS.bit_length() - 1
+        yield _TESTED.format(exact=exact, drawn=significance.PERMUTATIONS)
+        if (people := min(test["people"] for test in tests)) <= 5:  # 2 / 2^5 is above 0.05
+            yield (
+                f"With {people} people no permutation test can give a p-value below "
+                f"{significance.least_p(people):.3g}.\n"
+            )
+    yield from (f"{printable(note)}.\n" for note in notes)
+    for row in rows:
+        if row["paper_note"]:
+            yield f"{printable(_name(row))}: {row['paper_note']}.\n"
+        if row["measured_on"] != here:
+            where = printable(row["measured_on"])
+            yield f"{printable(_name(row))}: the time of training was measured on {where}.\n"

@@ -77,6 +77,10 @@ def test_score_that_is_no_mean():
     assert p == pytest.approx(min(2 * min(low, high), 1))
 
 
+def test_one_person_shows_no_difference():
+    assert significance.permutation_test(mean, columns([5]), columns([1])) == 1.0
+
+
 def test_wilcoxon_of_darwins_plants():
     """The ranks of the two negative differences, 10 and 14, add to 24."""
     p = significance.wilcoxon(DARWIN, np.zeros(15))

@@ -95,7 +95,7 @@ def test_config_that_cannot_be_loaded_is_named(tmp_path, monkeypatch, capsys, te
 def test_two_configs_of_one_name_are_refused(prepared, tmp_path, monkeypatch, capsys):
     config = write_config(tmp_path, landmarks_config(prepared))
     assert run(monkeypatch, config, config, "--out", tmp_path / "out") == 2
-    assert "two configs are called stbln_synthetic" in capsys.readouterr().err
+    assert "two methods are called stbln_synthetic" in capsys.readouterr().err
 
 
 def test_config_with_a_wrong_value_is_an_error_of_usage(prepared, tmp_path, monkeypatch, capsys):

@@ -12,11 +12,12 @@ from safetensors.torch import save_file
 import fer_jax
 from benchmarks.torch_mirrors import fer_gcn
 from fer_jax.compare import tables
-from fer_jax.compare.compare import run_method
+from fer_jax.compare.chosen import find
+from fer_jax.compare.compare import result, run_method
 from fer_jax.data import crops, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.training import checkpoint
-from tests.finished_runs import CONFIGS, crops_config, epochs_of, train
+from tests.finished_runs import CONFIGS, crops_config, epochs_of, train, write_config
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +93,9 @@ def test_training_begins_with_pretrained_weights(prepared_crops, tmp_path):
         "train.epochs": 1, "protocol.name": "subject_kfold", "protocol.folds": 0,
     }  # fmt: skip
     config = crops_config(prepared_crops, "vgg16", **fields)
-    row = run_method(config, tmp_path, Console(file=io.StringIO()))
-    workdir = tmp_path / config.name
+    method = find(write_config(tmp_path, config), (), tmp_path)
+    (finished,) = run_method(method, tmp_path, Console(file=io.StringIO()))
+    row, workdir = result(finished).row, finished.workdir.path
     variables, _ = checkpoint.load_weights(workdir / "folds" / "all.msgpack")
     kernel = mirror.state_dict()["features.0.weight"].numpy().transpose(2, 3, 1, 0)
     begun = variables["params"]["backbone"]["stage1"]["conv1"]["kernel"]
