@@ -199,6 +199,7 @@ def test_options_of_the_page_of_commands(capsys):
     for main, arguments, start, end in (
         (preprocess.__main__.main, ["manifest"], "## prepare", "## train"),
         (fer_jax.commands.predict.main, [], "## predict", "## compare"),
+        (fer_jax.commands.compare.main, [], "## compare", "## reproduce"),
         (fer_jax.commands.reproduce.main, [], "## reproduce", "## configs"),
     ):
         with pytest.raises(SystemExit):

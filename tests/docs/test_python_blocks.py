@@ -70,7 +70,10 @@ def run_page(workspace, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("page", [page for page in WITH_PYTHON if "your_flax_model" not in page])
+APART = ("docs/tutorials/your_flax_model.md", "docs/training.md")  # with tests of their own
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page not in APART])
 def test_blocks_run_and_print_what_the_page_says(page, run_page):
     run_page(page)
 
@@ -82,6 +85,42 @@ def test_uncertainty_of_any_flax_model(run_page):
     assert entropy[~correct].mean() > entropy[correct].mean()
     assert np.isfinite(names["threshold"])
     assert names["accuracy"] > correct[names["checked"]].mean()
+
+
+class Tracked:
+    """A run of W&B, with the signature of its `log`."""
+
+    def __init__(self):
+        self.rows, self.entered, self.finished = [], False, False
+
+    def __enter__(self):
+        self.entered = True
+        return self
+
+    def __exit__(self, *error):
+        self.finished = True
+
+    def log(self, data: dict, step: int | None = None, commit: bool | None = None) -> None:
+        assert self.entered and not self.finished
+        assert all(isinstance(name, str) for name in data)
+        assert all(isinstance(value, (int, float)) for value in data.values())
+        self.rows.append(dict(data))
+
+
+def test_wandb_gets_every_epoch(run_page, monkeypatch):
+    tracked, asked = Tracked(), {}
+
+    def init(*, project=None, name=None, config=None, **options):
+        asked.update(project=project, name=name, config=config, options=options)
+        return tracked
+
+    wandb = types.ModuleType("wandb")
+    wandb.init = init
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    run_page("docs/training.md")
+    assert tracked.finished and asked["config"]["train"]["epochs"] == 2 and not asked["options"]
+    assert [row["holdout/epoch"] for row in tracked.rows] == [1, 2]
+    assert {"holdout/train_loss", "holdout/evaluation_accuracy"} <= set(tracked.rows[1])
 
 
 @pytest.mark.parametrize("page", PAGES)
