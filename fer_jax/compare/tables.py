@@ -73,7 +73,8 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     text = markdown(rows, tests)
     write_whole(out / "compare.md", text + "\n".join(_notes(rows, tests, notes, repeats)))
-    latex = (tables.latex(each, f"compare-{n}") for n, each in enumerate(made(rows, tests), 1))
+    narrow = [part for each in made(rows, tests) for part in _narrow(each)]
+    latex = (tables.latex(each, f"compare-{n}") for n, each in enumerate(narrow, 1))
     write_whole(out / "compare.tex", "\n".join(latex))
     save_csv(pd.json_normalize(list(rows), sep="_"), out / "compare.csv")
     if tests:
@@ -115,6 +116,18 @@ def made(rows: Sequence[dict], tests: Sequence[dict] = ()) -> Iterator[Table]:
             "Wilcoxon", "only one right", "McNemar",
         )  # fmt: skip
         yield Table("Differences of the methods", columns, tuple(map(_test_cells, tests)))
+
+
+def _narrow(table: Table) -> Iterator[Table]:
+    """Scores and costs in a table each: a page has no room for both."""
+    if "parameters" not in table.columns:
+        yield table
+        return
+    cut = table.columns.index("parameters")
+    yield Table(table.title, table.columns[:cut], tuple(row[:cut] for row in table.rows))
+    columns = (*table.columns[:2], *table.columns[cut:])
+    rows = tuple((*row[:2], *row[cut:]) for row in table.rows)
+    yield Table("Costs of the methods", columns, rows)
 
 
 def _cells(row: dict) -> list[str]:

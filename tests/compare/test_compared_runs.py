@@ -68,8 +68,10 @@ def test_two_methods_of_every_task(folder, tmp_path, task, capsys):
     text = (tmp_path / "compare.md").read_text()
     assert f"Method {task}_good - Method {task}_bad | {measures.TESTED[0]} | 36 | 6 |" in text
     assert capsys.readouterr().out.count("**Differences of the methods**") == 1
-    for part in (tmp_path / "compare.tex").read_text().split("% \\usepackage{booktabs}")[1:]:
-        assert len(cells_of(part)) > 1
+    parts = (tmp_path / "compare.tex").read_text().split("% \\usepackage{booktabs}")[1:]
+    headings = [cells_of(part)[0] for part in parts]
+    assert ["method" in each and "parameters" in each for each in headings].count(True) == 1
+    assert ["with MCD, \\%" in each for each in headings].count(True) == 1
     for name in ("compare.png", "compare.pdf"):
         assert (tmp_path / name).stat().st_size > 1000
 
