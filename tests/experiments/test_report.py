@@ -143,7 +143,8 @@ def test_dataset_without_people_has_no_table_of_them(make_clips, tmp_path):
     workdir, _ = write_run(clips, tmp_path / "run", dropout=0.0)
     assert not workdir.table("people", "csv").exists()
     text = workdir.report.read_text()
-    assert "Each fold, dropout off, stored" in text and "9 clips from faces" in text
+    assert "Each fold, dropout off, stored" in text and "9 clips from the dataset faces" in text
+    assert "a 3-fold cross-validation over clips." in text
     assert "Monte Carlo" not in text
 
 
@@ -164,11 +165,13 @@ SENTENCES = {
     ("optimizer.schedule", "cosine"): "a learning rate that falls from 0.1 to 0 as a cosine",
     ("optimizer.schedule", "plateau"): "multiplied by 0.1 after 10 epochs without a lower",
     ("optimizer.warmup_epochs", 5.0): "after a linear warm-up of 5 epochs",
-    ("train.select_checkpoint", "best"): "the epoch with the lowest validation loss were kept",
+    ("train.select_checkpoint", "best"): "The weights of the last epoch were evaluated.",
+    ("train.epochs", 1): "the cross-entropy for 1 epoch in batches of 18 clips",
+    ("optimizer.decay", "kernels"): "weight decay 0.0005 of the kernels.",
     ("data.features", "motion"): "12 edges of a graph over the face, less the same in the first",
     ("data.frame_rule", "middles"): "the middle frames of 4 equal parts of each recording",
     ("data.frame_rule", "ends"): "the first frame and the last 3 of each recording",
-    ("data.frames", 1): "The data are 30 images of 5 people from faces",
+    ("data.frames", 1): "The data are 30 images of 5 people from the dataset faces",
     ("task", "action_units"): "3 action units (AU01, AU02, AU12)",
     ("pretrained", "weights.safetensors"): "which began with the weights weights.safetensors",
 }
@@ -185,6 +188,21 @@ def test_methods_say_what_the_config_says(make_clips, runs, field, value):
     text = methods.paragraph(config, clips, folds, module, content)
     assert SENTENCES[field, value] in text
     assert "  " not in text and "None" not in text and "{" not in text and text.endswith(".")
+
+
+def test_methods_of_images_without_landmarks_and_with_validation(make_clips, runs):
+    clips, (_, content) = make_clips(subjects=5), runs("classification")
+    splits = ["validation" if person == "s1" else split for person, split in
+              zip(clips.subjects, clips.splits, strict=True)]  # fmt: skip
+    clips = dataclasses.replace(clips, splits=splits, landmarks=clips.landmarks * np.nan)
+    fields = {"protocol.name": "holdout", "train.select_checkpoint": "best", "data.frames": 1}
+    config = config_of("classification", "run", fields)
+    folds = make_folds(config.protocol, clips.subjects, clips.splits)
+    module = type("Network", (), {"inputs": "edges", "dropout": 0.0})
+    text = methods.paragraph(config, clips, folds, module, content)
+    assert "18 images for training, 6 for validation and 6 for evaluation" in text
+    assert "the epoch with the lowest validation loss were kept" in text
+    assert "located" not in text and "Monte Carlo" not in text
 
 
 def test_origin_names_data_seed_and_commit(runs, tmp_path, monkeypatch):

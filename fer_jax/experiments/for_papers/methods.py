@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import jax
+import numpy as np
 
 from fer_jax.data import model_inputs
 from fer_jax.data.clips import Clips
@@ -78,7 +79,7 @@ def _data(config, clips: Clips, content: dict) -> str:
     kind, names = _kind(config, clips), TASKS[config.task].names
     people = len(set(clips.subjects))
     whose = f" of {people} people" if people < len(clips) else ""
-    listed = f"{len(clips.classes)} {names} ({', '.join(clips.classes)})"
+    listed = f"{_count(len(clips.classes), names)} ({', '.join(clips.classes)})"
     if config.data.train_on:
         trained = _join([name for name, _, _ in config.data.train_on])
         return (
@@ -86,13 +87,19 @@ def _data(config, clips: Clips, content: dict) -> str:
             f"none of them had seen: {len(clips):,} {kind}{whose} in all, "
             f"{content['clips_evaluated']:,} evaluated, {listed}."
         )
-    return f"The data are {len(clips):,} {kind}{whose} from {config.data.dataset}, with {listed}."
+    dataset = f"the dataset {config.data.dataset}"
+    return f"The data are {len(clips):,} {kind}{whose} from {dataset}, with {listed}."
 
 
 def _kind(config, clips: Clips) -> str:
     """What an example is called."""
     still = config.data.frames == 1 and clips.kind == "clips"
     return "images" if still else clips.kind
+
+
+def _count(number: int, plural: str) -> str:
+    """E.g. "1 epoch", "2 epochs"; there are always several classes."""
+    return f"{number} {plural.removesuffix('s') if number == 1 else plural}"
 
 
 def _join(names) -> str:
@@ -113,6 +120,8 @@ def _protocol(config, clips: Clips, folds: list[Fold]) -> str:
     if protocol.name == "subject_kfold":
         if not protocol.folds:
             return f"Each of the {count} people in turn was left out of training for it{again}."
+        if len(set(clips.subjects)) == len(clips):  # people are not told apart
+            return f"Evaluation was a {count}-fold cross-validation over {kind}{again}."
         return (
             f"Evaluation was a {count}-fold cross-validation over people{again}: no person was in "
             "both the training and the evaluation data of a fold."
@@ -137,7 +146,9 @@ def _input(config, clips: Clips, module) -> str:
     crops = model_inputs.takes_crops(module)
     rule = _RULES.get(config.data.frame_rule, f"{{frames}} frames ({config.data.frame_rule})")
     rule = rule.format(frames=frames, others=frames - 1)
-    faces = "Faces were located by 68 landmarks. "
+    # still images may come as crops without landmarks
+    located = np.isfinite(np.asarray(clips.landmarks[np.arange(1)])).any()
+    faces = "Faces were located by 68 landmarks. " if located else ""
     what = "each image" if _kind(config, clips) == "images" else f"{rule} of each recording"
     side = 0 if clips.crops is None else config.data.crop_size or clips.crops.size
     text = _INPUTS.get(module.inputs, f"The input is {module.inputs}")
@@ -181,18 +192,19 @@ def _recipe(config, clips: Clips, folds: list[Fold]) -> Iterator[str]:
     )  # fmt: skip
     if optimizer.warmup_epochs:
         rate += f" after a linear warm-up of {optimizer.warmup_epochs:g} epochs"
-    decay = f", weight decay {optimizer.weight_decay:g}" if optimizer.weight_decay else ""
+    of = " of the kernels" if optimizer.decay == "kernels" else ""
+    decay = f", weight decay {optimizer.weight_decay:g}{of}" if optimizer.weight_decay else ""
     stages = "The last network of the search was" if _searched(config) else "It was"
     loss = TASKS[config.task].report.LOSS.removesuffix(" (nats)").replace(" x ", " times the ")
     yield (
-        f"{stages} trained to minimise the {loss} for {train.epochs} epochs in batches of "
-        f"{batch} {kind}, by {rule}, with {rate}{decay}."
+        f"{stages} trained to minimise the {loss} for {_count(train.epochs, 'epochs')} in batches "
+        f"of {batch} {kind}, by {rule}, with {rate}{decay}."
     )
     if train.get("class_weights", "none") == "balanced":
         yield "Classes were weighted inversely to their number of training examples."
     if config.augment.enabled:
         yield f"Training {kind} were augmented at random: {_augmentation(config.augment)}."
-    if train.select_checkpoint == "best":
+    if train.select_checkpoint == "best" and folds[0].validation is not None:
         yield "The weights of the epoch with the lowest validation loss were kept."
     else:
         yield "The weights of the last epoch were evaluated."
