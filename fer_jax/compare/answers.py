@@ -60,6 +60,8 @@ def read(workdir: Workdir, task: str, modes: Sequence[str]) -> dict[str, Answers
         words = pd.read_csv(file, usecols=texts.__contains__, dtype=str, keep_default_na=False)
         numbers = pd.read_csv(file, usecols=lambda name: name not in texts)
         table, names = pd.concat([words, numbers], axis=1), tuple(measures.names_in(columns))
+        if "label" in words:  # votes may leave a clip without a class
+            table = table[table["label"] != ""]
         people, clips, folds = (table[name].to_numpy(str) for name in ("subject", "clip", "fold"))
         return {
             mode: Answers("", mode, names, clips, people, folds, *measures.read(table, mode, names))
