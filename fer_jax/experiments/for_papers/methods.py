@@ -19,6 +19,7 @@ _RULES = {
     "middles": "the middle frames of {frames} equal parts",
     "padded": "up to {frames} frames at equal intervals, the last one repeated where there are "
     "fewer",
+    "tile_reference": "{frames} frames at equal intervals, repeated in order where there are fewer",
     "last": "the last {frames} frames",
     "windows": "windows of {frames} consecutive frames",
     "pieces": "pieces of {frames} consecutive frames",
@@ -51,6 +52,7 @@ _AUGMENTED = {
     "brightness": "brightness changed by up to {:.0%}",
     "contrast": "contrast changed by up to {:.0%}",
     "time_reverse": "reversal of time",
+    "fixed": "in copies of each clip that stay the same",
 }
 
 
