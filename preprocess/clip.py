@@ -64,6 +64,7 @@ class Clip:
       person: number of the person in the source, see `faces.people`; 0: the one whose face is
         largest.
       alone: whether to drop the clip if its source shows several people and `person` names none.
+      other_votes: how many raters chose none of them, in the order of the dataset's `OTHER_VOTES`.
     """
 
     clip_id: str
@@ -79,3 +80,4 @@ class Clip:
     votes: tuple[float, ...] | None = None
     person: int = 0
     alone: bool = False
+    other_votes: tuple[float, ...] = ()

@@ -170,6 +170,7 @@ def _store(options, clips, outcomes, files, classes, summary) -> None:
         action_units=_action_units(DATASETS[options.dataset], clips),
         crop_size=options.crops,
         votes=getattr(DATASETS[options.dataset], "VOTES", ()),
+        other_votes=getattr(DATASETS[options.dataset], "OTHER_VOTES", ()),
         framing=getattr(DATASETS[options.dataset], "FRAMING", ALIGNED),
         report=summary,
     )

@@ -53,6 +53,7 @@ def write_dataset(
     report: dict,
     crop_size: int = 0,
     votes: Series[str] = (),
+    other_votes: Series[str] = (),
     framing: Framing = ALIGNED,
 ) -> None:
     """Writes shards, graph and report; `out` changes only once everything is written.
@@ -67,6 +68,7 @@ def write_dataset(
       report: becomes `report.json`.
       crop_size: side of the crops, pixels; 0 without crops.
       votes: names of the emotions of `Clip.votes`; empty without votes.
+      other_votes: names of the answers of `Clip.other_votes`.
       framing: position and size of faces in the crops.
     """
     for left_by_a_kill in out.glob(f"{_PARTIAL}*"):
@@ -74,7 +76,17 @@ def write_dataset(
     partial = pathlib.Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
     try:
         graph = _graph(examples())
-        info = _info(partial, classes, action_units, crop_size, votes, framing, report["request"])
+        features = _features(classes, action_units, crop_size, votes, other_votes)
+        metadata = {
+            **report["request"],
+            "preprocess_version": PREPROCESS_VERSION,
+            "action_units": list(action_units or ()),
+            "crop_size": crop_size,
+            "votes": list(votes),
+            "other_votes": list(other_votes),
+            "framing": framing._asdict(),
+        }
+        info = _info(partial, features, metadata)
         try:
             _write_shards(info, examples(), splits)
         except RuntimeError as error:  # the writer's own, of a full disk
@@ -179,7 +191,7 @@ def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
         raise SourceError(f"the landmarks of this dataset form no face: {error}") from error
 
 
-def _info(directory, classes, action_units, crop_size: int, votes, framing: Framing, request: dict):
+def _info(directory: pathlib.Path, features: dict, metadata: dict):
     """Returns the `DatasetInfo` that describes the dataset to TFDS."""
     import tensorflow_datasets as tfds
 
@@ -189,25 +201,17 @@ def _info(directory, classes, action_units, crop_size: int, votes, framing: Fram
         data_dir=str(directory),
         module_name="preprocess.store",
     )
-    metadata = {
-        **request,
-        "preprocess_version": PREPROCESS_VERSION,
-        "action_units": list(action_units or ()),
-        "crop_size": crop_size,
-        "votes": list(votes),
-        "framing": framing._asdict(),
-    }
-    what = "Facial landmark sequences" + (" and face crops" if crop_size else "")
+    what = "Facial landmark sequences" + (" and face crops" if metadata["crop_size"] else "")
     return tfds.core.DatasetInfo(
         builder=identity,
-        description=f"{what} prepared from {request['dataset']}.",
-        features=tfds.features.FeaturesDict(_features(classes, action_units, crop_size, votes)),
+        description=f"{what} prepared from {metadata['dataset']}.",
+        features=tfds.features.FeaturesDict(features),
         metadata=tfds.core.MetadataDict(metadata),
         disable_shuffling=True,
     )
 
 
-def _features(classes, action_units, crop_size: int, votes) -> dict:
+def _features(classes, action_units, crop_size: int, votes, other_votes) -> dict:
     import tensorflow_datasets as tfds
 
     scalar, text, tensor = tfds.features.Scalar, tfds.features.Text, tfds.features.Tensor
@@ -226,6 +230,8 @@ def _features(classes, action_units, crop_size: int, votes) -> dict:
         features["action_units"] = tensor(shape=(None, len(action_units)), dtype=np.float32)
     if votes:
         features["votes"] = tensor(shape=(len(votes),), dtype=np.float32)
+    if other_votes:  # beside `votes`, which earlier versions read as those for emotions
+        features["other_votes"] = tensor(shape=(len(other_votes),), dtype=np.float32)
     if crop_size:
         # Unencoded, each byte becomes a protocol-buffer integer: larger and slower to read.
         features["crops"] = tensor(shape=(None,), dtype=np.uint8, encoding="bytes")
@@ -270,6 +276,8 @@ def _example(clip: Clip, sequence: Sequence, features) -> dict:
     }
     if "votes" in features:
         example["votes"] = np.array(clip.votes, np.float32)
+    if "other_votes" in features:
+        example["other_votes"] = np.array(clip.other_votes, np.float32)
     if sequence.times is None:
         example["times"] = np.full(len(sequence.detected), np.nan)
     arrays = [name for name in features if name not in example]

@@ -147,10 +147,14 @@ def augment_crops(
     flip: bool = True,
     degrees: float = 0.0,
     angles: Sequence[float] = (),
+    zoom: float = 0.0,
     brightness: float = 0.2,
     contrast: float = 0.2,
+    erase: float = 0.0,
 ) -> tuple[jax.Array, jax.Array]:
-    """Rotates, shifts, mirrors and relights the face crops of a clip, and moves their landmarks.
+    """Rotates, zooms, shifts, mirrors, relights and hides parts of the face crops of a clip.
+
+    Landmarks move with the crops.
 
     Args:
       key: for this clip in this step.
@@ -160,21 +164,28 @@ def augment_crops(
       flip: mirrors half of the clips.
       degrees: the rotation about the centre is uniform in +- this; pixels from outside are black.
       angles: draws the rotation from these degrees with equal probability instead.
+      zoom: the factor of the size is uniform in 1 +- this, about the centre.
       brightness, contrast: factors are uniform in 1 +- this; contrast is about the clip's mean.
+      erase: largest side of a square at a random position, as a share of the crop's side, that
+        becomes gray (the clip's mean); the side is uniform in 0 to this.
 
     Returns:
       Frames `[T, size, size, 3]` float32, 0..255, and landmarks in their pixels.
 
     Source: Liu, Zhang & Zhou, ICPR 2020, section IV-B; Yu et al., Neurocomputing 317 (2018),
-    section 4.1 (angles).
+    section 4.1 (angles); erasing: DeVries & Taylor, arXiv 1708.04552.
     """
     corner_key, flip_key, angle_key, bright_key, contrast_key = jax.random.split(key, 5)
-    if len(angles) or degrees:
+    if len(angles) or degrees or zoom:
         if len(angles):
             angle = jax.random.choice(angle_key, jnp.asarray(angles, jnp.float32))
         else:
             angle = jax.random.uniform(angle_key, (), minval=-degrees, maxval=degrees)
-        frames, landmarks = rotate_crops(frames, landmarks, angle)
+        factor = 1.0
+        if zoom:
+            zoom_key = jax.random.fold_in(angle_key, 1)
+            factor = jax.random.uniform(zoom_key, (), minval=1 - zoom, maxval=1 + zoom)
+        frames, landmarks = rotate_crops(frames, landmarks, angle, factor)
     side = frames.shape[1]
     size = size or side
     corner = jax.random.randint(corner_key, (2,), 0, side - size + 1)  # row, column
@@ -186,6 +197,8 @@ def augment_crops(
         frames = jnp.where(mirrored, frames[:, :, ::-1], frames)
         landmarks = jnp.where(mirrored, mirror_in_crop(landmarks, size), landmarks)
     frames = frames.astype(jnp.float32)
+    if erase:
+        frames = erase_square(jax.random.fold_in(corner_key, 1), frames, erase)
     if not brightness and not contrast:
         return frames, landmarks
     if brightness:
@@ -203,12 +216,24 @@ def mirror_in_crop(landmarks: jax.Array, size: int) -> jax.Array:
     return flipped[..., lm.MIRROR_68, :]
 
 
-def rotate_crops(frames: jax.Array, landmarks: jax.Array, degrees: jax.Array):
+def erase_square(key: jax.Array, frames: jax.Array, most: float) -> jax.Array:
+    """Fills a random square of frames `[T, S, S, 3]` with their mean, see `augment_crops`."""
+    side = frames.shape[1]
+    half_key, centre_key = jax.random.split(key)
+    half = jax.random.uniform(half_key, (), maxval=most) * side / 2
+    centre = jax.random.uniform(centre_key, (2,), maxval=float(side))
+    near = jnp.abs(jnp.arange(side) + 0.5 - centre[:, None]) < half  # rows, columns
+    return jnp.where((near[0][:, None] & near[1])[..., None], frames.mean(), frames)
+
+
+def rotate_crops(frames: jax.Array, landmarks: jax.Array, degrees: jax.Array, zoom=1.0):
     """Rotates crops and landmarks clockwise about the centre; bilinear, black outside.
 
     Args:
       frames: `[T, S, S, 3]`.
       landmarks: `[T, 68, 2]`, pixels.
+      degrees: the angle.
+      zoom: factor of the size.
 
     Returns:
       Frames of the same shape, float32, and landmarks.
@@ -216,7 +241,7 @@ def rotate_crops(frames: jax.Array, landmarks: jax.Array, degrees: jax.Array):
     side, middle = frames.shape[1], (frames.shape[1] - 1) / 2
     angle = jnp.deg2rad(degrees)
     cosine, sine = jnp.cos(angle), jnp.sin(angle)
-    y, x = jnp.meshgrid(*[jnp.arange(side) - middle] * 2, indexing="ij")
+    y, x = jnp.meshgrid(*[(jnp.arange(side) - middle) / zoom] * 2, indexing="ij")
     source_x, source_y = cosine * x + sine * y + middle, cosine * y - sine * x + middle
     left, top = jnp.floor(source_x).astype(int), jnp.floor(source_y).astype(int)
     across, down = (source_x - left)[..., None], (source_y - top)[..., None]
@@ -230,4 +255,4 @@ def rotate_crops(frames: jax.Array, landmarks: jax.Array, degrees: jax.Array):
     lower = pixel(top + 1, left) * (1 - across) + pixel(top + 1, left + 1) * across
     turned = upper * (1 - down) + lower * down
     turn = jnp.array([[cosine, sine], [-sine, cosine]])
-    return turned, (landmarks - middle) @ turn + middle
+    return turned, (landmarks - middle) @ turn * zoom + middle

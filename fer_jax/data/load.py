@@ -7,19 +7,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fer_jax.data import crops, damage, how_to_prepare
+from fer_jax.data import crops, damage, how_to_prepare, votes
 from fer_jax.data.clips import Clips, Crops, LeftOut, Preparation
 from fer_jax.data.frame_selection import PIECES
 from fer_jax.data.how_to_prepare import NotPreparedError
 from fer_jax.data.records import rows_of_record
 from fer_jax.faces import landmarks as lm
-from fer_jax.faces.emotion_ratings import DIMENSIONS, vad
+from fer_jax.faces.emotion_ratings import DIMENSIONS, FERPLUS_EMOTIONS, vad
 from fer_jax.faces.landmarks import ALIGNED, FER2013, Framing
 from fer_jax.installation import needs
 from fer_jax.progress import track
 
+# Targets read from votes, and what these are for.
+_VOTED = {
+    "votes": "from which valence and arousal are averaged",
+    "distribution": "whose distribution is learnt",
+}
 _MANY = 2000  # records from which reading shows a progress bar
-_TARGET_NAMES = {"label": "class", "action_units": "action unit", "votes": "vote"}  # in messages
+# Targets in messages.
+_TARGET_NAMES = {
+    "label": "class", "action_units": "action unit", "votes": "vote", "distribution": "vote"
+}  # fmt: skip
 
 
 def load_clips(
@@ -31,6 +39,7 @@ def load_clips(
     frames_per_second: float = 0.0,
     classes: Sequence[str] = (),
     target: str = "label",
+    vote_rule: str = "majority",
     words: Sequence[tuple[str, str]] = (),
     neutral_dominance: float | None = None,
 ) -> Clips:
@@ -44,8 +53,10 @@ def load_clips(
         landmark models.
       frames_per_second: see `thin_frames`.
       classes: names of the classes, action units or dimensions to keep; empty keeps all.
-      target: what to train on: "label", "action_units" of the last frame, or "votes" for emotions,
-        rated as valence, arousal and dominance.
+      target: what to train on: "label", "action_units" of the last frame, the "distribution" of
+        votes over the classes, or "votes" for emotions, rated as valence, arousal and dominance.
+      vote_rule: of "label" and "distribution", how votes are read, see `votes.read_votes`; a
+        dataset without votes has labels of its own.
       words, neutral_dominance: see `emotion_ratings.vad`.
 
     Raises:
@@ -54,11 +65,14 @@ def load_clips(
       ValueError: the dataset lacks a name in `classes`, or a word is unknown.
     """
     path = pathlib.Path(path)
-    builder = _open(path, dataset, crop_size, target)
+    builder = _open(path, dataset, crop_size)
     metadata = builder.info.metadata or {}
+    _check_target(path, metadata, target, vote_rule)
     with damage.named(path):
         graph = lm.load_graph(path / "graph.json")
-    rows, faceless, short = _read_rows(builder, frames, rule, frames_per_second, target)
+    voted = target in _VOTED or (target == "label" and bool(metadata.get("votes")))
+    field = "votes" if voted else target
+    rows, faceless, short = _read_rows(builder, frames, rule, frames_per_second, field)
     if short and not rows:
         raise NotPreparedError(
             f"none of the {short} recordings in {path} has the {frames} frames with a face that "
@@ -66,11 +80,14 @@ def load_clips(
         )
     if target == "votes":
         rows, names = _rated(rows, words, neutral_dominance), DIMENSIONS
+    elif voted:
+        names = tuple(metadata["votes"])
+        rows = _voted(rows, names, target, vote_rule)
     else:
         units = target == "action_units"
         names = tuple(metadata["action_units"] if units else builder.info.features["label"].names)
     if classes:
-        keep = _keep_classes if target == "label" else _keep_values
+        keep = {"label": _keep_classes, "distribution": _keep_voted}.get(target, _keep_values)
         rows, names = keep(rows, names, _known(classes, names, path))
     _check_rows(rows, path, target, crop_size)
     column = {name: [row[name] for row in rows] for name in rows[0]}
@@ -91,8 +108,8 @@ def load_clips(
     )
 
 
-def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
-    """Opens a dataset with TFDS, if it has the crops and targets asked for."""
+def _open(path: pathlib.Path, dataset: str, crop_size: int | None):
+    """Opens a dataset with TFDS, if it has the crops asked for."""
     if not (path / "dataset_info.json").exists():
         raise NotPreparedError(how_to_prepare.not_prepared_message(path, dataset, crop_size))
     with needs("train"):
@@ -111,17 +128,34 @@ def _open(path: pathlib.Path, dataset: str, crop_size: int | None, target: str):
             f"{path} was prepared without face crops. Prepare it again with the command that made "
             f"it and {how_to_prepare.crops_flag(crop_size)}, into another --out or with --overwrite"
         )
+    return builder
+
+
+def _check_target(path: pathlib.Path, metadata: dict, target: str, vote_rule: str) -> None:
+    """Refuses a dataset without the labels that a task needs."""
     if target == "action_units" and not metadata.get("action_units"):
         raise NotPreparedError(
             f"{path} names no action units: --config.task=action_units needs a dataset that does, "
             f"e.g. bp4d, synthetic or your own (docs/data/own_clips.md)"
         )
-    if target == "votes" and not metadata.get("votes"):
+    voted = metadata.get("votes")
+    if target in _VOTED and not voted:
         raise NotPreparedError(
-            f"{path} has no votes of several people for the emotion of a face, from which valence "
-            f"and arousal are averaged: ferplus has them (docs/data/datasets.md)"
+            f"{path} has no votes of several people for the emotion of a face, {_VOTED[target]}: "
+            f"ferplus has them (docs/data/datasets.md)"
         )
-    return builder
+    if target == "votes" and tuple(voted) != FERPLUS_EMOTIONS:
+        raise NotPreparedError(
+            f"{path} has votes for {', '.join(voted)}: valence and arousal are averaged from those "
+            f"for {', '.join(FERPLUS_EMOTIONS)}"
+        )
+    by_majority = target in ("label", "distribution") and vote_rule == "majority"
+    if by_majority and metadata.get("dataset") == "ferplus" and not metadata.get("other_votes"):
+        raise NotPreparedError(
+            f"{path} was prepared without the votes for unknown and NF, which a majority of all "
+            f"votes needs. Prepare it again with --overwrite, or choose the emotion with most "
+            f"votes: --config.data.vote_rule=argmax"
+        )
 
 
 def _check_rows(rows: list[dict], path: pathlib.Path, target: str, crop_size: int | None) -> None:
@@ -205,11 +239,24 @@ def _keep_classes(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str,
     return rows, tuple(names[index] for index in kept)
 
 
+def _voted(rows: list[dict], names, target: str, rule: str) -> list[dict]:
+    """Turns the votes of all clips into classes, or distributions; drops clips that have none."""
+    if not rows:
+        return rows
+    labels = votes.read_votes(np.stack([row["label"] for row in rows]), len(names), rule)
+    known = np.isfinite(labels).all((1, 2))
+    if target == "label":
+        known, labels = known & labels[:, 1].any(1), labels[:, 1].argmax(1).astype(np.int32)
+    read = zip(rows, labels, known, strict=True)
+    return [{**row, "label": label} for row, label, keep in read if keep]
+
+
 def _rated(rows: list[dict], words, neutral_dominance: float | None) -> list[dict]:
     """Turns the votes of all clips into valence, arousal and dominance."""
     if not rows:
         return rows
-    values = vad(np.stack([row["label"] for row in rows]), words, neutral_dominance)
+    own = np.stack([row["label"][: len(FERPLUS_EMOTIONS)] for row in rows])
+    values = vad(own, words, neutral_dominance)
     return [{**row, "label": value} for row, value in zip(rows, values, strict=True)]
 
 
@@ -217,6 +264,13 @@ def _keep_values(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, 
     """Drops other action units or dimensions, and clips without any known value of the rest."""
     rows = [{**row, "label": row["label"][kept]} for row in rows]
     rows = [row for row in rows if not np.isnan(row["label"]).all()]
+    return rows, tuple(names[index] for index in kept)
+
+
+def _keep_voted(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, ...]]:
+    """Restricts distributions to some classes; drops clips without a vote for any of them."""
+    rows = [{**row, "label": votes.of_classes(row["label"][None], kept)[0]} for row in rows]
+    rows = [row for row in rows if np.isfinite(row["label"]).all()]
     return rows, tuple(names[index] for index in kept)
 
 

@@ -128,12 +128,16 @@ def _ends(example) -> np.ndarray:
 
 
 def _label(example, target: str, frame: int):
-    """The class, the votes `[8]`, or the action units of a frame, `[A]`: 1, 0 or NaN (unknown)."""
+    """The class, the votes of people, or the action units of a frame, `[A]`: 1, 0, NaN (unknown).
+
+    Votes for no class follow those for the classes; without any for a class all are NaN.
+    """
     if target == "label":
         return np.int32(example["label"])
     if target == "votes":
         votes = example["votes"]
-        return votes if votes.any() else np.full_like(votes, np.nan)
+        known = 1.0 if votes.any() else np.nan
+        return np.concatenate([votes, example.get("other_votes", votes[:0])]) * np.float32(known)
     intensity = example["action_units"][frame]
     return np.where(np.isnan(intensity), np.nan, intensity >= PRESENT_INTENSITY).astype(np.float32)
 

@@ -78,6 +78,7 @@ class FramingFields(_Fields):
     height: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.5
 
 
+Task = Literal["classification", "action_units", "dimensional", "distribution"]
 Limit = Annotated[float, pydantic.Field(ge=-1e-6)]  # of an uncertainty, 0 but for rounding
 Side = Annotated[int, pydantic.Field(ge=0, le=4096)]
 Digest = Annotated[str, pydantic.StringConstraints(pattern="^[0-9a-f]{64}$")]
@@ -88,7 +89,7 @@ class BundleFields(_Fields):
 
     bundle_version: Annotated[int, pydantic.Field(ge=1)]
     name: Name
-    task: Literal["classification", "action_units", "dimensional"] = "classification"
+    task: Task = "classification"
     model: Annotated[dict[str, Any], pydantic.AfterValidator(_plain)]
     classes: Annotated[list[Name], pydantic.Field(min_length=1, max_length=_MAX_ITEMS)]
     frames: Annotated[int, pydantic.Field(ge=1, le=4096)]

@@ -161,6 +161,7 @@ def _load_clips(config: ConfigDict, with_crops: bool) -> Clips:
             frames_per_second=data.frames_per_second,
             classes=data.classes,
             target=TASKS[config.task].target,
+            vote_rule=data.vote_rule,
             words=data.words,
             neutral_dominance=data.neutral_dominance or None,
         )

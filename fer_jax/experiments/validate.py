@@ -10,6 +10,7 @@ import pathlib
 
 from ml_collections import ConfigDict
 
+from fer_jax.data import votes
 from fer_jax.data.frame_selection import CUT
 from fer_jax.faces.emotion_ratings import SCALE
 
@@ -23,6 +24,8 @@ _RANGES = (
     ("optimizer.lr_factor", 0.0, 1.0),
     ("augment.noise", 0.0, math.inf),
     ("augment.degrees", 0.0, 180.0),
+    ("augment.zoom", 0.0, 0.9),
+    ("augment.erase", 0.0, 1.0),
     ("augment.brightness", 0.0, 1.0),
     ("augment.contrast", 0.0, 1.0),
     ("data.frames_per_second", 0.0, math.inf),
@@ -68,6 +71,10 @@ def _check_values(config: ConfigDict) -> None:
             f"--config.optimizer.lr_milestones={tuple(milestones)}: give each "
             f"{config.optimizer.lr_milestone_unit} at which the learning rate falls, e.g. "
             f"--config.optimizer.lr_milestones='(300,)'"
+        )
+    if config.data.vote_rule not in votes.RULES:
+        raise ValueError(
+            f"--config.data.vote_rule={config.data.vote_rule}: use one of {votes.RULES}"
         )
     angles = config.augment.get("angles", ())
     if not all(isinstance(angle, (int, float)) and abs(angle) <= 180 for angle in angles):

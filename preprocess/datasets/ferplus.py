@@ -12,7 +12,8 @@ and the images, in a table, or else in files, or else in archives:
 
 Training, PublicTest and PrivateTest become the splits train, validation and test. The images are
 already faces of 48 pixels a side and become the crops unchanged (another --crops resizes them),
-without landmarks. The class is the emotion with most votes; the votes are stored, too.
+without landmarks. The class is the emotion with most votes. All ten columns of votes are stored,
+too, also "unknown" and "NF" (not a face): --config.data.vote_rule chooses how training reads them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from ..clip import Clip, SourceError
 from . import fer2013_images
 
 CLASSES = VOTES = FERPLUS_EMOTIONS
+OTHER_VOTES = ("unknown", "NF")  # NF: not a face
 FRAMING = FER2013
 CONFIG = "bilinear_ferplus:small"
 _LABELS = "fer2013new.csv"
@@ -55,7 +57,7 @@ class Row(NamedTuple):
       index: counted from 0, as in fer2013.csv.
       usage: Training, PublicTest or PrivateTest.
       name: file name of the image, lower case; empty if FER+ leaves it out.
-      votes: as written, in the order of `VOTES`.
+      votes: as written, in the order of `VOTES`, then `OTHER_VOTES`.
     """
 
     index: int
@@ -140,7 +142,8 @@ def read_labels(path: pathlib.Path) -> list[Row]:
     Raises:
       SourceError: it cannot be read, lacks a column, or has an unknown usage.
     """
-    cells = fer2013_images.read_cells(path, ["usage", "image name", *VOTES])
+    votes = [*VOTES, *map(str.lower, OTHER_VOTES)]
+    cells = fer2013_images.read_cells(path, ["usage", "image name", *votes])
     rows = [
         Row(index, usage, name.lower(), tuple(votes))
         for index, (usage, name, *votes) in enumerate(cells)
@@ -238,17 +241,18 @@ def _clip(row: Row, owners: dict[str, int], image: bytes | ClipError) -> Clip:
         clip_id += f"_row{row.index:05d}"
     split, label = _SPLITS[row.usage], ""
     try:
-        votes = _votes(row)
+        votes, other = _votes(row)
         label = VOTES[votes.index(max(votes))]
         if isinstance(image, ClipError):
             raise image
     except ClipError as problem:
         return Clip(clip_id, clip_id, label, None, split, problem=problem)
-    return Clip(clip_id, clip_id, label, fer2013_images.Still(image), split, votes=votes)
+    still = fer2013_images.Still(image)
+    return Clip(clip_id, clip_id, label, still, split, votes=votes, other_votes=other)
 
 
-def _votes(row: Row) -> tuple[float, ...]:
-    """Returns the votes for each of the eight emotions.
+def _votes(row: Row) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns the votes for each of the eight emotions, and those for none of them.
 
     Raises:
       ClipError: FER+ leaves the image out, or the votes are not counts, too many, or all 0.
@@ -260,6 +264,7 @@ def _votes(row: Row) -> tuple[float, ...]:
     if not sum(votes) <= _MOST:  # also true for NaN
         what = f"not counts of at most {_MOST} people: {', '.join(row.votes)[:80]}"
         raise ClipError("impossible votes", f"{where}: {what}")
+    votes, other = votes[: len(VOTES)], votes[len(VOTES) :]
     if not any(votes):
         raise ClipError("no votes", f"{where}: no votes for the eight emotions")
-    return votes
+    return votes, other

@@ -1,0 +1,91 @@
+"""Scores of predicted distributions: how near they are to the votes, and to their majority."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from fer_jax import metrics
+from fer_jax.tasks.classification import scores as classification
+from fer_jax.tasks.evaluation import Evaluated
+from fer_jax.uncertainty.summaries import Summary, entropy
+
+NO_CLASS = -1
+
+
+def classes_of(labels) -> np.ndarray:
+    """The classes of labels `[N, 2, C]`, `NO_CLASS` where the votes agree on none: `[N]`."""
+    chosen = np.asarray(labels)[:, 1]
+    return np.where(chosen.any(-1), chosen.argmax(-1), NO_CLASS)
+
+
+def of_one_class(evaluated: Evaluated) -> Evaluated:
+    """The predictions for clips whose votes agree on a class, with classes as labels."""
+    classes = classes_of(evaluated.labels)
+    known = classes != NO_CLASS
+    validation = evaluated.validation
+    if validation is not None:
+        own = classes_of(validation[0])
+        validation = own[own != NO_CLASS], _some(validation[1], own != NO_CLASS)
+    return dataclasses.replace(
+        evaluated,
+        indices=evaluated.indices[known],
+        folds=evaluated.folds[known],
+        labels=classes[known],
+        probabilities={name: each[known] for name, each in evaluated.probabilities.items()},
+        samples=evaluated.samples[:, known],
+        summary=_some(evaluated.summary, known),
+        validation=validation,
+    )
+
+
+def _some(summary: Summary, known: np.ndarray) -> Summary:
+    return Summary(*(values[known] for values in summary))
+
+
+def score_votes(clips, evaluated: Evaluated) -> dict[str, dict]:
+    """Cross-entropy and divergence from the votes, and correlation of the entropies, by mode.
+
+    Intervals are bootstrapped over subjects.
+    """
+    votes = evaluated.labels[:, 0].astype(np.float64)
+    own, subjects = entropy(votes), [clips.subjects[index] for index in evaluated.indices]
+    return {
+        name: _score(probabilities, votes, own, subjects)
+        for name, probabilities in evaluated.probabilities.items()
+    }
+
+
+def _score(probabilities, votes, own: np.ndarray, subjects: list[str]) -> dict:
+    """Scores of one inference mode; probabilities and votes `[N, C]`, entropy of votes `[N]`."""
+    from scipy.stats import rankdata  # slow to import
+
+    logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    crossed = -(votes * logs).sum(-1)
+    pair = rankdata(entropy(probabilities)), rankdata(own)
+    low, high = metrics.bootstrap_interval(metrics.pearson, *pair, groups=subjects)
+    return {
+        "cross_entropy": float(crossed.mean()),
+        "kl_divergence": float((crossed - own).mean()),
+        "total_variation": float(np.abs(probabilities - votes).sum(-1).mean() / 2),
+        "spearman_entropy": float(metrics.pearson(*pair)),
+        "spearman_interval_95": (float(low), float(high)),
+    }
+
+
+def predictions(clips, folds, evaluated: Evaluated):
+    """The table of a classifier, with the share of the votes for each class and their entropy.
+
+    The label is empty where the votes agree on no class.
+    """
+    classes = classes_of(evaluated.labels)
+    table = classification.predictions(
+        clips, folds, dataclasses.replace(evaluated, labels=np.maximum(classes, 0))
+    )
+    table.loc[classes == NO_CLASS, "label"] = ""
+    votes = evaluated.labels[:, 0].astype(np.float64)
+    for index, name in enumerate(clips.classes):
+        table[f"votes_{name}"] = votes[:, index].round(5)
+    table["entropy_of_votes"] = entropy(votes).round(5)
+    return table

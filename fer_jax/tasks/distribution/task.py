@@ -1,0 +1,36 @@
+"""Probabilities like the votes of several people, who may disagree about a clip."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fer_jax.tasks.base import over_frames
+from fer_jax.tasks.classification.task import Classification
+from fer_jax.tasks.distribution import scores
+
+
+class Distribution(Classification):
+    """Softmax over the classes, trained on the distribution of the votes.
+
+    Labels are `[B, 2, C]`, see `data.votes.read_votes`. Predictions are those of a classifier.
+
+    Source: Barsoum, Zhang, Canton Ferrer & Zhang, ICMI 2016, cross-entropy loss.
+    """
+
+    target = "distribution"
+
+    @over_frames
+    def loss(logits, label):
+        return optax.softmax_cross_entropy(logits, label[:, 0])
+
+    @over_frames
+    def score(logits, label):
+        """Whether the likeliest class is one of those with most votes."""
+        votes = label[:, 0]
+        chosen = jnp.take_along_axis(votes, jnp.argmax(logits, -1)[:, None], 1)[:, 0]
+        return (chosen == votes.max(-1)).astype(jnp.float32)
+
+    def labelled(self, labels, count):
+        return np.isin(np.arange(count), scores.classes_of(labels))
