@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from fer_jax.layers.common import channel_mix, he_normal_fan_out
 from fer_jax.layers.cpu_winograd import convolve_on_cpu
 
-_WIDE = 128  # input and output channels above which Winograd's algorithm is used
+_WIDE = 128  # input and output channels above which Winograd's algorithm is used, and the pixels
+_MANY = 2048  # of all images: for few, transforming the kernel takes longer than the product
 _BYTES_AT_ONCE = 2**24  # of the operands of a kernel's gradient; more would not fit the caches
 
 
@@ -133,7 +134,8 @@ class Conv2D(nn.Module):
 def _strided(x, kernel, stride: int) -> jax.Array:
     """Convolves with stride 1, `stride x stride` pixels being the channels of one pixel."""
     pad = len(kernel) // 2
-    if stride == 1 and len(kernel) == 3 and min(kernel.shape[2:]) >= _WIDE:
+    wide = min(kernel.shape[2:]) >= _WIDE and x[..., 0].size >= _MANY
+    if stride == 1 and len(kernel) == 3 and wide:
         return convolve_on_cpu(x[:, None], kernel[None])[:, 0]
     if stride == 1:
         return convolve_2d_on_cpu(x, kernel, ((pad, pad), (pad, pad)))
