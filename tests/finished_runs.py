@@ -1,4 +1,4 @@
-"""Tiny runs of four kinds, each trained once per test session by `finished_run` of conftest.
+"""Tiny runs of five kinds, each trained once per test session by `finished_run` of conftest.
 
 `CONFIGS` has the config of each kind, `PREPARED` the fixture of its dataset.
 """
@@ -118,6 +118,12 @@ def dimensions_config(prepared, **fields) -> ConfigDict:
     return with_fields(config, prepared, small | fields)
 
 
+def distribution_config(prepared, **fields) -> ConfigDict:
+    """The same network with global pooling: the distribution of votes for a still image."""
+    own = {"task": "distribution", "data.classes": (), "model.pooling": "global"}
+    return dimensions_config(prepared, **own | fields)
+
+
 _LANDMARK_RUN = {
     "train.epochs": EPOCHS, "train.checkpoint_every_epochs": 1, "optimizer.learning_rate": 0.02,
 }  # fmt: skip
@@ -128,10 +134,11 @@ CONFIGS = {
     ),
     "action_units": units_config,
     "dimensions": dimensions_config,
+    "distribution": distribution_config,
 }
 PREPARED = {
     "landmarks": "prepared", "crops": "prepared_crops", "action_units": "prepared_crops",
-    "dimensions": "prepared_ferplus",
+    "dimensions": "prepared_ferplus", "distribution": "prepared_ferplus",
 }  # fmt: skip
 
 

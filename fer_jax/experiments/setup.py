@@ -188,6 +188,9 @@ def _make_folds(config: ConfigDict, clips: Clips) -> list[Fold]:
         for part, chosen in (("train", fold.train), ("evaluate", fold.evaluation)):
             if not len(chosen):
                 raise ValueError(f"{fold.name} has no clip of {config.data.path} to {part} on")
+        for chosen in fold.evaluation_parts():
+            if why := TASKS[config.task].unscored(clips.labels[chosen]):
+                raise ValueError(f"{fold.name}: {len(chosen)} clips cannot be evaluated: {why}")
     return folds
 
 

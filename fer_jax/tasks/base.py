@@ -92,6 +92,10 @@ class Task:
         """Which of the C outputs occur in the labels, `[B, ...] -> [C]` bool."""
         raise NotImplementedError
 
+    def unscored(self, labels) -> str:
+        """Why predictions for clips with these labels `[N, ...]` have no score; "" if they do."""
+        return ""
+
     # uncertainty of samples `[S, B, C]`
 
     def summarise(self, samples):

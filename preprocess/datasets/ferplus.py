@@ -57,13 +57,15 @@ class Row(NamedTuple):
       index: counted from 0, as in fer2013.csv.
       usage: Training, PublicTest or PrivateTest.
       name: file name of the image, lower case; empty if FER+ leaves it out.
-      votes: as written, in the order of `VOTES`, then `OTHER_VOTES`.
+      votes: as written, in the order of `VOTES`.
+      other_votes: the same of `OTHER_VOTES`.
     """
 
     index: int
     usage: str
     name: str
     votes: tuple[str, ...]
+    other_votes: tuple[str, ...] = ()
 
 
 def add_options(parser) -> None:
@@ -142,10 +144,10 @@ def read_labels(path: pathlib.Path) -> list[Row]:
     Raises:
       SourceError: it cannot be read, lacks a column, or has an unknown usage.
     """
-    votes = [*VOTES, *map(str.lower, OTHER_VOTES)]
+    emotions, votes = len(VOTES), [*VOTES, *map(str.lower, OTHER_VOTES)]
     cells = fer2013_images.read_cells(path, ["usage", "image name", *votes])
     rows = [
-        Row(index, usage, name.lower(), tuple(votes))
+        Row(index, usage, name.lower(), tuple(votes[:emotions]), tuple(votes[emotions:]))
         for index, (usage, name, *votes) in enumerate(cells)
     ]
     if not rows:
@@ -260,11 +262,12 @@ def _votes(row: Row) -> tuple[tuple[float, ...], tuple[float, ...]]:
     where = f"row {row.index} of {_LABELS}"
     if not row.name:
         raise ClipError("no image name", f"{where}: FER+ leaves it out")
-    votes = tuple(float(vote) if _COUNT.fullmatch(vote) else math.nan for vote in row.votes)
-    if not sum(votes) <= _MOST:  # also true for NaN
-        what = f"not counts of at most {_MOST} people: {', '.join(row.votes)[:80]}"
+    written = (*row.votes, *row.other_votes)
+    counts = tuple(float(vote) if _COUNT.fullmatch(vote) else math.nan for vote in written)
+    if not sum(counts) <= _MOST:  # also true for NaN
+        what = f"not counts of at most {_MOST} people: {', '.join(written)[:80]}"
         raise ClipError("impossible votes", f"{where}: {what}")
-    votes, other = votes[: len(VOTES)], votes[len(VOTES) :]
+    votes, other = counts[: len(VOTES)], counts[len(VOTES) :]
     if not any(votes):
         raise ClipError("no votes", f"{where}: no votes for the eight emotions")
     return votes, other

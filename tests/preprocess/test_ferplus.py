@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax.data import augment
+from fer_jax.data import augment, votes
 from fer_jax.data.clips import hold_crops, take
 from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.data.load import NotPreparedError, load_clips
@@ -520,6 +520,56 @@ def test_class_with_most_votes_can_be_a_target(ready):
     assert clips.labels[clips.clip_ids.index("fer0000009")] == 5
 
 
+def test_votes_for_no_emotion_are_stored_beside_those_for_emotions(ready):
+    row = examples(ready[0])["fer0000001"]
+    assert row["votes"].tolist() == [6, 0, 1, 1, 0, 0, 0, 0]
+    assert row["other_votes"].tolist() == [2, 0]
+    names = json.loads((ready[0] / "metadata.json").read_text())
+    assert tuple(names["votes"]) == emotion_ratings.FERPLUS_EMOTIONS  # as earlier versions read it
+    assert names["other_votes"] == ["unknown", "NF"]
+
+
+@pytest.mark.parametrize(
+    "rule, left_out",
+    [("argmax", set()), ("majority", {"fer0000000", "fer0000006"})],
+)
+def test_rule_of_votes_chooses_the_class(ready, rule, left_out):
+    def found(target):
+        clips = load_clips(ready[0], 1, "last", "ferplus", 0, target=target, vote_rule=rule)
+        return dict(zip(clips.clip_ids, clips.labels, strict=True))
+
+    classes, votes = found("label"), found("distribution")
+    assert classes.keys() == KEPT - left_out and votes.keys() == KEPT
+    assert {name for name, (_, chosen) in votes.items() if not chosen.any()} == left_out
+    for name, label in classes.items():
+        assert votes[name][1].argmax() == label
+    few = [0.6, 0, 0.1, 0.1] if rule == "argmax" else [1, 0, 0, 0]
+    np.testing.assert_allclose(votes["fer0000001"][0, :4] / few[0], np.array(few) / few[0])
+
+
+def test_distribution_over_some_classes(ready):
+    options = {"target": "distribution", "classes": ("neutral", "anger")}
+    clips = load_clips(ready[0], 1, "last", "ferplus", 0, **options)
+    labels = dict(zip(clips.clip_ids, clips.labels, strict=True))
+    assert clips.classes == ("neutral", "anger") and labels.keys() == {
+        "fer0000000", "fer0000001", "fer0000004", "fer0000004_row00003"
+    }  # fmt: skip
+    np.testing.assert_allclose(labels["fer0000000"], [[4 / 7, 3 / 7], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(labels["fer0000004"], [[0, 1], [0, 1]], rtol=1e-6)
+
+
+def test_preparation_of_eight_columns_has_no_majority(ready, tmp_path):
+    older = tmp_path / "older"
+    shutil.copytree(ready[0], older, ignore=shutil.ignore_patterns("checksums.json"))
+    metadata = json.loads((older / "metadata.json").read_text())
+    metadata.pop("other_votes")
+    (older / "metadata.json").write_text(json.dumps(metadata))
+    for target in ("label", "distribution"):
+        with pytest.raises(NotPreparedError, match="--overwrite, or .*vote_rule=argmax"):
+            load_clips(older, 1, "last", "ferplus", 0, target=target)
+    assert len(load(older)) == 9  # dimensions need none
+
+
 def test_missing_landmarks_and_votes_are_named(ready, prepared):
     with pytest.raises(NotPreparedError, match="has pictures and no landmarks"):
         load_clips(ready[0], 1, "last", "ferplus", target="votes")
@@ -555,6 +605,17 @@ def test_real_votes_are_those_of_the_page(real_data):
     np.testing.assert_allclose(spread, (2.015, 1.412, 0.850), atol=6e-4)
     spread = np.nanstd(emotion_ratings.vad(tested, neutral_dominance=3.45), 0)
     np.testing.assert_allclose(spread[2], 1.242, atol=6e-4)
+
+
+def test_majority_keeps_the_usual_images(real_data):
+    path = real_data / "fer2013new.csv"
+    if not path.exists():
+        pytest.skip(f"there is no {path}")
+    rows = ferplus.read_labels(path)
+    counts = np.array([(*row.votes, *row.other_votes) for row in rows], float)
+    chosen = votes.read_votes(counts, len(ferplus.VOTES), "majority")[:, 1]
+    kept = [row.usage for row, own in zip(rows, chosen, strict=True) if (own == 1).any()]
+    assert [kept.count(usage) for usage in FOLDERS] == [25_060, 3_199, 3_153]
 
 
 def test_real_images_are_joined_to_their_votes(real_data):

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_jax.data.votes import read_votes
 from fer_jax.experiments import report
+from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS
 from fer_jax.faces.labels import BP4D_ACTION_UNITS, RAVDESS_CLASSES
 from fer_jax.plotting.panel import SURE, UNSURE
 from fer_jax.predict import annotate, tables
@@ -25,6 +27,7 @@ NAMES = {
     "classification": RAVDESS_CLASSES,
     "action_units": BP4D_ACTION_UNITS,
     "dimensional": ("valence", "arousal", "dominance"),
+    "distribution": FERPLUS_EMOTIONS,
 }
 ALWAYS, NEVER = -1.0, None  # thresholds: everything is unsure, nothing is
 every_task = pytest.mark.parametrize("name", TASKS)
@@ -33,7 +36,7 @@ every_task = pytest.mark.parametrize("name", TASKS)
 def samples_of(name, seed=0, mc_samples=9):
     """MC samples of one window, `[S, 1, C]`."""
     rng, count = np.random.default_rng(seed), len(NAMES[name])
-    if name == "classification":
+    if name in ("classification", "distribution"):
         return rng.dirichlet([0.3] * count, mc_samples)[:, None]
     if name == "action_units":
         likely = np.clip(rng.beta(0.5, 0.5, count), 0.02, 0.98)
@@ -69,7 +72,11 @@ def test_loss_of_a_still_model_is_mean_over_frames(name):
     task, rng = TASKS[name], np.random.default_rng(0)
     logits = jnp.asarray(rng.normal(size=(4, 3, 5)), jnp.float32)
     label = rng.integers(0, 2, (4, 5)).astype(np.float32)  # of units; as good as any of dimensions
-    batch = {"label": jnp.arange(4) if name == "classification" else label}
+    if name == "classification":
+        label = jnp.arange(4)
+    elif name == "distribution":
+        label = read_votes(rng.integers(0, 9, (4, 5)), 5, "majority")
+    batch = {"label": label}
     for function in (task.loss, task.score):
         each = [function(logits[:, frame], batch) for frame in range(3)]
         np.testing.assert_allclose(function(logits, batch), np.mean(each, 0), rtol=1e-6)

@@ -181,6 +181,7 @@ def class_distributions(
     true_label: str | None = None,
     landmarks=None,
     title: str = "",
+    pictures=None,
 ) -> Figure:
     """Draws the probabilities of every class over the MC samples of one clip.
 
@@ -190,15 +191,21 @@ def class_distributions(
       true_label: the clip's class, marked in the figure.
       landmarks: `[T, 68, 2]` pixels; first, middle and last frame are drawn above.
       title: which clip.
+      pictures: `[T, S, S, 3]` uint8 RGB, drawn instead of landmarks that are unknown (NaN).
 
     Source: Heidari & Iosifidis, MMSP 2021, figure 3.
     """
     samples = np.asarray(samples, float)
-    heights = ([1.35] if landmarks is not None else []) + [1.1 + 0.36 * len(classes)]
+    if landmarks is not None and not np.isfinite(landmarks).all():
+        landmarks = None
+    drawn = landmarks is not None or pictures is not None
+    heights = ([1.35] if drawn else []) + [1.1 + 0.36 * len(classes)]
     figure = make_figure(6.6, sum(heights) + 0.3)
     rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     if landmarks is not None:
         _draw_frames(rows[0], np.asarray(landmarks, float))
+    elif drawn:
+        _draw_pictures(rows[0], pictures)
     axes = rows[-1].subplots()
     _draw_samples(axes, samples)
     ticks = [f"{name} (true)" if name == true_label else name for name in classes]
@@ -233,11 +240,27 @@ def _draw_samples(axes, samples: np.ndarray) -> None:
     axes.text(1.05, -0.75, "mean ± s.d.", va="center", fontsize=SMALL, color=INK)
 
 
+def _positions(frames: int) -> dict[str, int]:
+    """The frames to draw of a clip: name -> index; of a still image there is one."""
+    if frames == 1:
+        return {"": 0}
+    return {"first frame": 0, "middle frame": frames // 2, "last frame": frames - 1}
+
+
+def _draw_pictures(figure, pictures: np.ndarray) -> None:
+    shown = _positions(len(pictures))
+    grid = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axes, (name, position) in zip(grid, shown.items(), strict=True):
+        axes.imshow(pictures[position])
+        axes.set_axis_off()
+        axes.set_title(name, fontsize=SMALL, color=INK, pad=3)
+
+
 def _draw_frames(figure, landmarks: np.ndarray) -> None:
-    positions = (0, len(landmarks) // 2, len(landmarks) - 1)
-    names = ("first frame", "middle frame", "last frame")
+    shown = _positions(len(landmarks))
     low, high = landmarks.min((0, 1)), landmarks.max((0, 1))
-    for axes, position, name in zip(figure.subplots(1, 3), positions, names, strict=True):
+    grid = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axes, (name, position) in zip(grid, shown.items(), strict=True):
         for run, closed in _CONTOURS:
             points = landmarks[position, [*run, *run[:1]] if closed else list(run)]
             axes.plot(*points.T, color=MAIN, linewidth=1.1, solid_capstyle="round")

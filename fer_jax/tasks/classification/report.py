@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax import metrics
+from fer_jax.data.clips import take
 from fer_jax.plotting.curves import reliability, risk_coverage
 from fer_jax.tasks import evaluation, report_lines
 from fer_jax.tasks.classification import by_class, cross_database_report, scores
@@ -119,6 +120,7 @@ def _clip_figures(clips, evaluated: Evaluated, chosen) -> Iterator[tuple]:
             clips.classes[evaluated.labels[index]],
             clips.landmarks[clip],
             f"{clips.clip_ids[clip]} ({words})",
+            None if clips.crops is None else take(clips, np.array([clip]))["frames"][0],
         )
         caption = f"MC samples of one clip: {words} (ST-BLN paper, figure 3)"
         yield f"clip_{kind}", figure, caption

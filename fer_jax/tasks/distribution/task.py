@@ -34,3 +34,8 @@ class Distribution(Classification):
 
     def labelled(self, labels, count):
         return np.isin(np.arange(count), scores.classes_of(labels))
+
+    def unscored(self, labels):
+        if (scores.classes_of(labels) != scores.NO_CLASS).any():
+            return ""
+        return "the votes for none of them have a class by --config.data.vote_rule"
