@@ -53,7 +53,7 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
     found = sorted({clip.label for clip in clips if not clip.problem})
     named = getattr(dataset, "class_names", lambda options: getattr(dataset, "CLASSES", found))
     classes = named(options)
-    _refuse_columns(classes, clips)
+    _refuse_columns([*classes, *_votes(options)], clips)
     own_notes = getattr(dataset, "notes", None)
     if options.dry_run:
         report.print_listing(console, clips, classes, own_notes)
@@ -150,6 +150,13 @@ def _action_units(dataset, clips: list[Clip]) -> tuple[str, ...] | None:
     return getattr(dataset, "ACTION_UNITS", None) or next(coded, None)
 
 
+def _votes(options) -> tuple[str, ...]:
+    """Returns what clips have votes for: the emotions of the dataset, or those of its source."""
+    dataset = DATASETS[options.dataset]
+    named = getattr(dataset, "vote_names", lambda options: getattr(dataset, "VOTES", ()))
+    return tuple(named(options))
+
+
 def _sequence(clip: Clip, file: pathlib.Path | None, crop_size: int) -> Sequence:
     """Returns the sequence of a clip; without a cache file it is read again."""
     return pipeline.load_sequence(file) if file else read_clip(clip, crop_size=crop_size)[0]
@@ -169,8 +176,9 @@ def _store(options, clips, outcomes, files, classes, summary) -> None:
         classes=classes,
         action_units=_action_units(DATASETS[options.dataset], clips),
         crop_size=options.crops,
-        votes=getattr(DATASETS[options.dataset], "VOTES", ()),
+        votes=_votes(options),
         other_votes=getattr(DATASETS[options.dataset], "OTHER_VOTES", ()),
+        label_from_votes=getattr(DATASETS[options.dataset], "LABEL_FROM_VOTES", False),
         framing=getattr(DATASETS[options.dataset], "FRAMING", ALIGNED),
         report=summary,
     )

@@ -54,6 +54,7 @@ def write_dataset(
     crop_size: int = 0,
     votes: Series[str] = (),
     other_votes: Series[str] = (),
+    label_from_votes: bool = False,
     framing: Framing = ALIGNED,
 ) -> None:
     """Writes shards, graph and report; `out` changes only once everything is written.
@@ -69,6 +70,7 @@ def write_dataset(
       crop_size: side of the crops, pixels; 0 without crops.
       votes: names of the emotions of `Clip.votes`; empty without votes.
       other_votes: names of the answers of `Clip.other_votes`.
+      label_from_votes: whether classes are those that votes choose, not labels of their own.
       framing: position and size of faces in the crops.
     """
     for left_by_a_kill in out.glob(f"{_PARTIAL}*"):
@@ -84,6 +86,7 @@ def write_dataset(
             "crop_size": crop_size,
             "votes": list(votes),
             "other_votes": list(other_votes),
+            "label_from_votes": label_from_votes,
             "framing": framing._asdict(),
         }
         info = _info(partial, features, metadata)

@@ -56,7 +56,7 @@ def load_clips(
       target: what to train on: "label", "action_units" of the last frame, the "distribution" of
         votes over the classes, or "votes" for emotions, rated as valence, arousal and dominance.
       vote_rule: of "label" and "distribution", how votes are read, see `votes.read_votes`; a
-        dataset without votes has labels of its own.
+        dataset may have labels of its own, with or without votes.
       words, neutral_dominance: see `emotion_ratings.vad`.
 
     Raises:
@@ -70,7 +70,7 @@ def load_clips(
     _check_target(path, metadata, target, vote_rule)
     with damage.named(path):
         graph = lm.load_graph(path / "graph.json")
-    voted = target in _VOTED or (target == "label" and bool(metadata.get("votes")))
+    voted = target in _VOTED or (target == "label" and _label_from_votes(metadata))
     field = "votes" if voted else target
     rows, faceless, short = _read_rows(builder, frames, rule, frames_per_second, field)
     if short and not rows:
@@ -150,12 +150,21 @@ def _check_target(path: pathlib.Path, metadata: dict, target: str, vote_rule: st
             f"for {', '.join(FERPLUS_EMOTIONS)}"
         )
     by_majority = target in ("label", "distribution") and vote_rule == "majority"
-    if by_majority and metadata.get("dataset") == "ferplus" and not metadata.get("other_votes"):
+    if by_majority and _is_ferplus(metadata) and not metadata.get("other_votes"):
         raise NotPreparedError(
             f"{path} was prepared without the votes for unknown and NF, which a majority of all "
             f"votes needs. Prepare it again with --overwrite, or choose the emotion with most "
             f"votes: --config.data.vote_rule=argmax"
         )
+
+
+def _is_ferplus(metadata: dict) -> bool:
+    return metadata.get("dataset") == "ferplus"
+
+
+def _label_from_votes(metadata: dict) -> bool:
+    """Whether the classes of a dataset are read from its votes; FER+'s always are."""
+    return metadata.get("label_from_votes", _is_ferplus(metadata))
 
 
 def _check_rows(rows: list[dict], path: pathlib.Path, target: str, crop_size: int | None) -> None:
@@ -184,7 +193,7 @@ def _framing(metadata: dict) -> Framing:
     """Framing of the crops; FER+ data of older versions do not state it."""
     if "framing" in metadata:
         return Framing(**metadata["framing"])
-    return FER2013 if metadata.get("dataset") == "ferplus" else ALIGNED
+    return FER2013 if _is_ferplus(metadata) else ALIGNED
 
 
 def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target: str):

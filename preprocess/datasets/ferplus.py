@@ -36,6 +36,7 @@ from . import fer2013_images
 
 CLASSES = VOTES = FERPLUS_EMOTIONS
 OTHER_VOTES = ("unknown", "NF")  # NF: not a face
+LABEL_FROM_VOTES = True
 FRAMING = FER2013
 CONFIG = "bilinear_ferplus:small"
 _LABELS = "fer2013new.csv"

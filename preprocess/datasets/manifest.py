@@ -6,7 +6,8 @@ folders of frames), width and height (of the video behind an OpenFace CSV), acti
 with the first line frame,AU01,AU02,... and values 0 to 1, also relative to the manifest; clips may
 code different units), person (the number of the person that the row is about: 1, 2, ... as in
 report.json and in the table of `fer-jax predict --people all`; a file of several people may have
-a row for each).
+a row for each), votes_CLASS for every class (how many people chose it, for
+--config.task=distribution).
 --crops needs pictures; --render draws them for an OpenFace CSV.
 A value that contains a comma needs quotes.
 """
@@ -35,6 +36,7 @@ from ..clip import Clip, Codes, SourceError, UsageError
 from ..read import read_landmarks
 
 REQUIRED = ("path", "subject", "label")
+VOTES = "votes_"  # prefix of the columns of votes, before the name of a class
 OPTIONAL = ("split", "fps", "width", "height", "action_units", "person")
 _SPLITS = {name: name for name in ("train", "validation", "test")}
 _SPLITS |= {"": "train", "val": "validation", "dev": "validation"}
@@ -132,6 +134,26 @@ def clips(source, options) -> Iterator[Clip]:
         yield _with_units(clip, units) if units else clip
 
 
+def vote_names(options) -> tuple[str, ...]:
+    """Returns the classes that the manifest has columns of votes for, in its order."""
+    with open_text(options.source, "surrogateescape") as file:
+        return _voted(_names(file.readline()))
+
+
+def _voted(columns: list[str]) -> tuple[str, ...]:
+    return tuple(name.removeprefix(VOTES) for name in columns if name.startswith(VOTES))
+
+
+def _names(head: str) -> list[str]:
+    """Returns the columns of the first line in lower case, but for the classes of votes."""
+    names = []
+    for name in _cells(head):
+        name, start = " ".join(name.split()), len(VOTES)
+        voted = name.lower().startswith(VOTES)
+        names.append(VOTES + name[start:].strip() if voted else name.lower())
+    return names
+
+
 def notes(kept: list[Clip]) -> list[str]:
     """Notes how often each action unit is present, if any are coded."""
     tables = []
@@ -150,7 +172,7 @@ def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
         head = file.readline()
         if not _is_utf8(head):
             raise SourceError(f"{source} is not a CSV in UTF-8: save it as such")
-        names = [name.strip().lower() for name in _cells(head)]
+        names = _names(head)
         _check_names(source, names)
         for line, text in enumerate(file, 2):  # line by line: an open quote swallows no others
             if not text.strip():
@@ -174,7 +196,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _check_names(source: pathlib.Path, names: list[str]) -> None:
-    for name in (*REQUIRED, *OPTIONAL):
+    for name in (*REQUIRED, *OPTIONAL, *(name for name in names if name.startswith(VOTES))):
         if names.count(name) > 1:
             raise SourceError(f"{source} has two columns {name}: keep one")
     missing = [name for name in REQUIRED if name not in names]
@@ -187,6 +209,10 @@ def _check_names(source: pathlib.Path, names: list[str]) -> None:
             f"{source} has no column {' and no column '.join(missing)} (found: "
             f"{', '.join(names) or 'nothing'}): its first line must name at least "
             "path,subject,label"
+        )
+    if VOTES in names or len(_voted(names)) == 1:
+        raise SourceError(
+            f"{source}: columns of votes are named {VOTES}CLASS, for two classes or more"
         )
 
 
@@ -219,9 +245,24 @@ def _clip(folder: pathlib.Path, row: dict[str, str], seen: dict[pathlib.Path, se
     label = " ".join(row["label"].split())  # class names are stored one a line
     codes = _codes(folder, row["action_units"]) if row["action_units"] else None
     name = f"{row['path']} (person {person})" if person else row["path"]
-    clip = Clip(name, row["subject"], label, path, split, fps, size, codes=codes, person=person)
+    given = {"codes": codes, "votes": _votes(row), "person": person}
+    clip = Clip(name, row["subject"], label, path, split, fps, size, **given)
     seen[resolved].add(person)
     return clip
+
+
+def _votes(row: dict[str, str]) -> tuple[float, ...] | None:
+    """Returns the votes of a row, None if the manifest has none; empty cells are 0."""
+    cells = {name: cell for name, cell in row.items() if name.startswith(VOTES)}
+    if not cells:
+        return None
+    votes = tuple(_number(row, name) for name in cells)
+    for vote, (name, cell) in zip(votes, cells.items(), strict=True):
+        if vote % 1:
+            raise ClipError(f"impossible {name}", f"{cell!r} is no number of people")
+    if not any(votes):
+        raise ClipError("no votes", f"every clip needs votes in {', '.join(cells)}")
+    return votes
 
 
 def _person(cell: str) -> int:

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from fer_jax.data.load import NotPreparedError, load_clips
 from fer_jax.faces.labels import PREDICTION_COLUMNS
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.faces.sequence import ClipError
@@ -68,6 +69,56 @@ def test_bad_row_is_listed_with_its_problem(tmp_path, row, reason):
     assert good.problem is None
     assert bad.problem.reason == reason
     assert "line 3" in f"{bad.clip_id} {bad.problem}"
+
+
+def test_votes_of_several_people_are_read_by_class(tmp_path):
+    header = "path,subject,label,votes_Joy, VOTES_calm  now\n"
+    first, second, third = listed(
+        tmp_path, f"{header}a.mp4,p1,Joy,7,\nb.mp4,p1,x,3.0,4\nü x.mp4,p,x,,\n"
+    )
+    assert first.votes == (7, 0) and second.votes == (3, 4)
+    assert third.problem.reason == "no votes"
+    options = options_of(manifest, source=tmp_path / "manifest.csv")
+    assert manifest.vote_names(options) == ("Joy", "calm now")
+    (tmp_path / "manifest.csv").write_text("path,subject,label\na.mp4,p,x\n")
+    assert manifest.vote_names(options) == ()
+
+
+@pytest.mark.parametrize("cell", ["-1", "0.5", "many", "1e9", "nan"])
+def test_impossible_votes_drop_their_row(tmp_path, cell):
+    header = "path,subject,label,votes_a,votes_b\n"
+    good, bad = listed(tmp_path, f"{header}a.mp4,p,x,2,1\nb.mp4,p,x,4,{cell}\n")
+    assert good.problem is None and bad.problem.reason == "impossible votes_b"
+
+
+@pytest.mark.parametrize(
+    "columns_of_votes", ["votes_", "votes_a", "votes_a,votes_", "votes_a,Votes_a"]
+)
+def test_columns_of_votes_that_name_no_classes_are_refused(tmp_path, columns_of_votes):
+    with pytest.raises(SourceError, match="votes_"):
+        listed(tmp_path, f"path,subject,label,{columns_of_votes}\na.mp4,p,x,1,1\n")
+
+
+def test_clips_with_votes_train_distributions(tmp_path):
+    lines = ["path,subject,label,votes_calm,votes_joy"]
+    for index, votes in enumerate(("5,3", "1,1", "4,4", "0,9")):
+        write_landmarks(tmp_path / f"{index}.csv")
+        lines.append(f"{index}.csv,p{index},x,{votes}")
+    source, out = tmp_path / "clips.csv", tmp_path / "out"
+    source.write_text("\n".join(lines))
+    assert main(["manifest", "--source", str(source), "--out", str(out), "--workers=1"]) == 0
+    options = {"frames": 2, "rule": "ends", "target": "distribution"}
+    clips = load_clips(out, **options)
+    assert clips.classes == ("calm", "joy") and clips.clip_ids == ["0.csv", "2.csv", "3.csv"]
+    np.testing.assert_allclose(clips.labels[:, 0], [[5 / 8, 3 / 8], [0.5, 0.5], [0, 1]])
+    np.testing.assert_array_equal(clips.labels[:, 1], [[1, 0], [0, 0], [0, 1]])
+    assert len(load_clips(out, **options, vote_rule="argmax")) == 4
+    own = load_clips(out, frames=2, rule="ends")
+    assert own.classes == ("x",) and len(own) == 4  # the labels are those of the manifest
+    with pytest.raises(
+        NotPreparedError, match="valence and arousal are averaged from those for neu"
+    ):
+        load_clips(out, 2, "ends", target="votes", crop_size=None)
 
 
 def test_stated_rate_that_contradicts_the_file_is_noted(tmp_path):
