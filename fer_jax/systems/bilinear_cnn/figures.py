@@ -37,7 +37,7 @@ def figures(
             file = workdir.weights(fold.name)
             faces = _faces(module, checkpoint.load_weights(file)[0], features, clips, own)
             shown |= dict(zip(own, faces, strict=True))
-    labelled = "" if clips.labels.ndim == 1 else f" (labelled: {', '.join(clips.classes)})"
+    labelled = f" (labelled: {', '.join(clips.classes)})" if clips.labels.ndim == 2 else ""
     groups = {f"Best predictions{labelled}": best, "Worst predictions": worst}
     figure = images.face_rows(
         {title: [shown[index] for index in group] for title, group in groups.items()}, MAPS
@@ -59,11 +59,17 @@ def _faces(module, variables: dict, features, clips, indices: list[int]) -> list
     pictures = model_inputs.middle(frames, min(inputs.shape[-2], frames.shape[-2]))
     faces = []
     for row, index in enumerate(indices):
-        label = clips.labels[index]
-        text = " ".join(f"{value:.1f}" for value in label) if label.ndim else clips.classes[label]
         own = [maps[name][row, middle] for name in MAPS]
-        faces.append(images.Shown(pictures[row], text, own))
+        faces.append(images.Shown(pictures[row], _label(clips, index), own))
     return faces
+
+
+def _label(clips, index: int) -> str:
+    """The label of a clip in words: its class, that with most votes, or its values."""
+    label = clips.labels[index]
+    if label.ndim == 1:
+        return " ".join(f"{value:.1f}" for value in label)
+    return clips.classes[label[0].argmax() if label.ndim else label]
 
 
 def feature_maps(module: BilinearCNN, variables: dict, inputs) -> dict[str, np.ndarray]:
