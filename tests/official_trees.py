@@ -155,6 +155,28 @@ def ferplus_tree(root):
     ferplus_votes(root, rows)
 
 
+def cremad_tree(root, names=("1001_DFA_ANG_XX", "1091_WSI_NEU_XX")):
+    """Writes empty videos and their votes: of what is heard, of what is seen, and of both."""
+    lines = ['"","A","D","F","H","N","S","fileName","numResponses","agreement","emoVote"']
+    for shown in (1, 2, 3):
+        for clip, name in enumerate(names, 1):
+            votes = [0, 1, 0, 0, 0, 0]
+            votes[4 if "NEU" in name else 0] = 5 + shown
+            cells = [
+                f'"{100_000 * shown + clip}"',
+                *map(str, votes),
+                f'"{name}"',
+                "9",
+                "0.8",
+                '"A"',
+            ]
+            lines.append(",".join(cells))
+    put(root / "processedResults" / "tabulatedVotes.csv", "\n".join(lines) + "\n")
+    for name in names:
+        put(root / "VideoFlash" / f"{name}.flv")
+        put(root / "AudioWAV" / f"{name}.wav")
+
+
 def drawn(subject: int, frames: int) -> list:
     """Draws frames of a face that the detector finds, RGB."""
     clip = make_clip(0, subject, 1, frames=max(frames, 2))

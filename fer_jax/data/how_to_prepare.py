@@ -38,6 +38,8 @@ def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> st
         "bp4d": licensed.format("Binghamton University"),
         "fera": licensed.format("the owners of GEMEP-FERA 2011"),
         "disfa": licensed.format("the owners of DISFA"),
+        "cremad": "It is free (Open Database License): clone "
+        "github.com/CheyneyComputerScience/CREMA-D with Git LFS as DIR",
         "ferplus": "Put fer2013new.csv (MIT, github.com/microsoft/FERPlus) and fer2013.csv (for "
         "research; Kaggle, Challenges in Representation Learning) into DIR",
     }.get("synthetic" if database else dataset, see_help if own else listed[0].upper() + listed[1:])

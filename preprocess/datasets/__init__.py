@@ -18,7 +18,20 @@ and, if needed,
 Its docstring is its help text.
 """
 
-from . import afew, bp4d, ckplus, disfa, fera, ferplus, manifest, mmi, oulu, ravdess, synthetic
+from . import (
+    afew,
+    bp4d,
+    ckplus,
+    cremad,
+    disfa,
+    fera,
+    ferplus,
+    manifest,
+    mmi,
+    oulu,
+    ravdess,
+    synthetic,
+)
 
 DATASETS = {
     "synthetic": synthetic,
@@ -32,4 +45,5 @@ DATASETS = {
     "fera": fera,
     "disfa": disfa,
     "ferplus": ferplus,
+    "cremad": cremad,
 }

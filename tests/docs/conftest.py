@@ -9,6 +9,7 @@ from tests.official_trees import (
     afew_tree,
     bp4d_task,
     ckplus_sequence,
+    cremad_tree,
     disfa_labels,
     disfa_video,
     drawn,
@@ -62,5 +63,6 @@ def official(tmp_path_factory) -> dict[str, pathlib.Path]:
     disfa_labels(root / "disfa", "SN001", [{}] * 12)
     disfa_video(root / "disfa", "SN001", drawn(0, 12))
     ferplus_tree(root / "ferplus")
+    cremad_tree(root / "cremad")
     put(root / "ravdess/01-01-03-02-01-01-12.csv", "frame\n")
     return {path.name: path for path in root.iterdir()}

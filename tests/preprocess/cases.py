@@ -8,6 +8,7 @@ from tests.official_trees import (
     blank,
     bp4d_task,
     ckplus_sequence,
+    cremad_tree,
     disfa_labels,
     disfa_video,
     fera_recording,
@@ -157,5 +158,13 @@ CASES = {
         ("FER2013Train/fer0000000.png", "fer2013.csv (Kaggle"), (),
         "fer2013new.csv of FER+ exists 2 times",
         ferplus_without_votes, "no votes", "github.com/microsoft/FERPlus",
+    ),
+    "cremad": Case(
+        cremad_tree, ("1001_DFA_ANG_XX", "1091_WSI_NEU_XX", 2),
+        ("processedResults/tabulatedVotes.csv", "VideoFlash/1001_DFA_ANG_XX.flv", "Git LFS"),
+        ("VideoFlash", "processedResults"), "tabulatedVotes.csv of CREMA-D exists 2 times",
+        lambda root: put(root / "VideoFlash" / "1002_IEO_SAD_HI.flv"), "no votes",
+        "github.com/CheyneyComputerScience/CREMA-D",
+        {"train": (1271, 1271, 1271, 1271, 1087, 1271)}, "7,442 clips",
     ),
 }  # fmt: skip
