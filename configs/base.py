@@ -41,7 +41,7 @@ def get_config(**sections: dict) -> ConfigDict:
             "frames_per_second": 0.0,  # rate to which a video is reduced first; 0: its own
             "classes": (),  # names of the classes to keep; (): all
             # How the votes of several people for a class are read: "majority" (of all that remain
-            # without single ones, Barsoum et al., 2016) or "argmax", see fer_jax.data.votes
+            # without single ones, Barsoum et al., 2016) or "argmax", see faces.emotion_ratings
             "vote_rule": "majority",
             # For "dimensional", see faces.emotion_ratings.vad: other words for emotions, e.g.
             # (("anger", "anger"),), and the dominance of "neutral" (0: that of its norms)

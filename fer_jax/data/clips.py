@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from fer_jax.data import crops
 from fer_jax.faces import landmarks as lm
 from fer_jax.faces.landmarks import ALIGNED, Framing
+
+SEPARATOR = "/"  # between the name of a dataset and that of a clip or a subject
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +119,11 @@ class Clips:
     def streamed(self) -> bool:
         """Whether crops are decoded while training."""
         return self.crops is not None and isinstance(self.crops.frames, crops.Recorded)
+
+
+def dataset_names(clip_ids: Sequence[str]) -> np.ndarray:
+    """Name of each clip's dataset, `[N]`, from its id as `cross_database.join` made it."""
+    return np.array([clip_id.partition(SEPARATOR)[0] for clip_id in clip_ids])
 
 
 def hold_crops(clips: Clips, most: int) -> Clips:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
 from fer_jax.data import crops
-from fer_jax.data.clips import Clips, Crops, LeftOut
+from fer_jax.data.clips import SEPARATOR, Clips, Crops, LeftOut
+from fer_jax.data.clips import dataset_names as dataset_names
 from fer_jax.faces.labels import canonical
 from fer_jax.installation import prepare_command
-
-SEPARATOR = "/"  # between the name of a dataset and that of a clip or a subject
 
 
 def join(trained_on: dict[str, Clips], evaluated_on: tuple[str, Clips]) -> Clips:
@@ -95,11 +93,6 @@ def keep(clips: Clips, chosen: np.ndarray) -> Clips:
         frames, landmarks = clips.crops.frames.take(indices), clips.crops.landmarks[indices]
         fields["crops"] = dataclasses.replace(clips.crops, frames=frames, landmarks=landmarks)
     return dataclasses.replace(clips, **fields)
-
-
-def dataset_names(clip_ids: Sequence[str]) -> np.ndarray:
-    """Name of each clip's dataset, `[N]`, from its id as `join` made it."""
-    return np.array([clip_id.partition(SEPARATOR)[0] for clip_id in clip_ids])
 
 
 def _labels(clips: Clips) -> list[str]:

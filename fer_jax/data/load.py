@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fer_jax.data import crops, damage, how_to_prepare, votes
+from fer_jax.data import crops, damage, how_to_prepare
 from fer_jax.data.clips import Clips, Crops, LeftOut, Preparation
 from fer_jax.data.frame_selection import PIECES
 from fer_jax.data.how_to_prepare import NotPreparedError
 from fer_jax.data.records import rows_of_record
+from fer_jax.faces import emotion_ratings as ratings
 from fer_jax.faces import landmarks as lm
 from fer_jax.faces.emotion_ratings import DIMENSIONS, FERPLUS_EMOTIONS, vad
 from fer_jax.faces.landmarks import ALIGNED, FER2013, Framing
@@ -55,8 +56,8 @@ def load_clips(
       classes: names of the classes, action units or dimensions to keep; empty keeps all.
       target: what to train on: "label", "action_units" of the last frame, the "distribution" of
         votes over the classes, or "votes" for emotions, rated as valence, arousal and dominance.
-      vote_rule: of "label" and "distribution", how votes are read, see `votes.read_votes`; a
-        dataset may have labels of its own, with or without votes.
+      vote_rule: of "label" and "distribution", how votes are read, see
+        `emotion_ratings.read_votes`; a dataset may have labels of its own, with or without votes.
       words, neutral_dominance: see `emotion_ratings.vad`.
 
     Raises:
@@ -252,7 +253,7 @@ def _voted(rows: list[dict], names, target: str, rule: str) -> list[dict]:
     """Turns the votes of all clips into classes, or distributions; drops clips that have none."""
     if not rows:
         return rows
-    labels = votes.read_votes(np.stack([row["label"] for row in rows]), len(names), rule)
+    labels = ratings.read_votes(np.stack([row["label"] for row in rows]), len(names), rule)
     known = np.isfinite(labels).all((1, 2))
     if target == "label":
         known, labels = known & labels[:, 1].any(1), labels[:, 1].argmax(1).astype(np.int32)
@@ -278,7 +279,7 @@ def _keep_values(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, 
 
 def _keep_voted(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, ...]]:
     """Restricts distributions to some classes; drops clips without a vote for any of them."""
-    rows = [{**row, "label": votes.of_classes(row["label"][None], kept)[0]} for row in rows]
+    rows = [{**row, "label": ratings.of_classes(row["label"][None], kept)[0]} for row in rows]
     rows = [row for row in rows if np.isfinite(row["label"]).all()]
     return rows, tuple(names[index] for index in kept)
 

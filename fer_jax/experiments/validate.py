@@ -10,9 +10,8 @@ import pathlib
 
 from ml_collections import ConfigDict
 
-from fer_jax.data import votes
 from fer_jax.data.frame_selection import CUT
-from fer_jax.faces.emotion_ratings import SCALE
+from fer_jax.faces.emotion_ratings import SCALE, VOTE_RULES
 
 _RANGES = (
     ("optimizer.learning_rate", 0.0, math.inf),
@@ -72,9 +71,9 @@ def _check_values(config: ConfigDict) -> None:
             f"{config.optimizer.lr_milestone_unit} at which the learning rate falls, e.g. "
             f"--config.optimizer.lr_milestones='(300,)'"
         )
-    if config.data.vote_rule not in votes.RULES:
+    if config.data.vote_rule not in VOTE_RULES:
         raise ValueError(
-            f"--config.data.vote_rule={config.data.vote_rule}: use one of {votes.RULES}"
+            f"--config.data.vote_rule={config.data.vote_rule}: use one of {VOTE_RULES}"
         )
     angles = config.augment.get("angles", ())
     if not all(isinstance(angle, (int, float)) and abs(angle) <= 180 for angle in angles):

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax.data import augment, votes
+from fer_jax.data import augment
 from fer_jax.data.clips import hold_crops, take
 from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.data.load import NotPreparedError, load_clips
@@ -613,7 +613,7 @@ def test_majority_keeps_the_usual_images(real_data):
         pytest.skip(f"there is no {path}")
     rows = ferplus.read_labels(path)
     counts = np.array([(*row.votes, *row.other_votes) for row in rows], float)
-    chosen = votes.read_votes(counts, len(ferplus.VOTES), "majority")[:, 1]
+    chosen = emotion_ratings.read_votes(counts, len(ferplus.VOTES), "majority")[:, 1]
     kept = [row.usage for row, own in zip(rows, chosen, strict=True) if (own == 1).any()]
     assert [kept.count(usage) for usage in FOLDERS] == [25_060, 3_199, 3_153]
 

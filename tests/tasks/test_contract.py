@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_jax.data.votes import read_votes
 from fer_jax.experiments import report
-from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS
+from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS, read_votes
 from fer_jax.faces.labels import BP4D_ACTION_UNITS, RAVDESS_CLASSES
 from fer_jax.plotting.panel import SURE, UNSURE
 from fer_jax.predict import annotate, tables

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from fer_jax.data.votes import read_votes
+from fer_jax.faces.emotion_ratings import read_votes
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.classification.report import content as classification_content
 from fer_jax.tasks.distribution import report, scores

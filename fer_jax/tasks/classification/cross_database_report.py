@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fer_jax.data import cross_database
+from fer_jax.data.clips import dataset_names
 from fer_jax.tasks import report_lines
 from fer_jax.tasks.evaluation import Evaluated
 from fer_jax.tasks.report_lines import number
@@ -33,7 +33,7 @@ def content(config, clips, folds, evaluated: Evaluated, threshold) -> dict | Non
         splits.insert(0, (folds[0].validation, *evaluated.validation, True))
     rows, values, known = {}, {name: [] for name in _MEASURES}, []
     for indices, labels, summary, seen in splits:
-        names = cross_database.dataset_names([clips.clip_ids[index] for index in indices])
+        names = dataset_names([clips.clip_ids[index] for index in indices])
         for name in np.unique(names):
             rows[str(name)] = _row(names == name, labels, summary, seen, threshold)
         known.append(np.full(len(indices), seen))

@@ -14,7 +14,8 @@ from fer_jax.tasks.distribution import scores
 class Distribution(Classification):
     """Softmax over the classes, trained on the distribution of the votes.
 
-    Labels are `[B, 2, C]`, see `data.votes.read_votes`. Predictions are those of a classifier.
+    Labels are `[B, 2, C]`, see `faces.emotion_ratings.read_votes`. Predictions are those of a
+    classifier.
 
     Source: Barsoum, Zhang, Canton Ferrer & Zhang, ICMI 2016, cross-entropy loss.
     """

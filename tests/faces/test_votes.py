@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fer_jax.data.votes import RULES, of_classes, read_votes
+from fer_jax.faces.emotion_ratings import VOTE_RULES, of_classes, read_votes
 
 NONE = [0, 0, 0]
 # Votes for three classes and two answers that are none: distribution and class of each rule.
@@ -25,17 +25,17 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_rules_read_votes(name):
     votes, *expected = CASES[name]
-    for rule, own in zip(RULES, expected, strict=True):
+    for rule, own in zip(VOTE_RULES, expected, strict=True):
         np.testing.assert_allclose(read_votes([votes], 3, rule)[0], own, rtol=1e-6)
 
 
 def test_nothing_is_known_without_votes_for_a_class():
-    for votes, rules in (([0, 0, 0, 5, 5], RULES), ([1, 1, 1, 7, 0], ("majority",))):
+    for votes, rules in (([0, 0, 0, 5, 5], VOTE_RULES), ([1, 1, 1, 7, 0], ("majority",))):
         for rule in rules:
             assert np.isnan(read_votes([votes, [9, 0, 0, 0, 0]], 3, rule)[0]).all()
 
 
-@given(arrays.arrays(int, (4, 6), elements=st.integers(0, 10)), st.sampled_from(RULES))
+@given(arrays.arrays(int, (4, 6), elements=st.integers(0, 10)), st.sampled_from(VOTE_RULES))
 @settings(deadline=None, max_examples=50)
 def test_labels_are_distributions_with_at_most_one_class(votes, rule):
     labels = read_votes(votes, 4, rule)
