@@ -51,7 +51,7 @@ def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> st
     flags = "" if crop_size is None else f" {crops_flag(crop_size)}"
     if crop_size is not None and dataset == "buhmap":
         flags += " --render"
-    if dataset == "ferplus" and not crop_size:
+    if dataset == "ferplus" and (crop_size or 0) < 48:
         flags = ""  # its images are crops, 48 pixels a side
     return (
         f"{dataset} is not prepared in {path} (no dataset_info.json). {origin}. "
