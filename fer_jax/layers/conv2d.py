@@ -12,7 +12,7 @@ from fer_jax.layers.common import channel_mix, he_normal_fan_out
 from fer_jax.layers.cpu_winograd import convolve_on_cpu
 
 _WIDE = 128  # input and output channels above which Winograd's algorithm is used, and the pixels
-_MANY = 2048  # of all images: for few, transforming the kernel takes longer than the product
+_MANY = 1024  # of all images: for few, transforming the kernel takes longer than the product
 _BYTES_AT_ONCE = 2**24  # of the operands of a kernel's gradient; more would not fit the caches
 
 

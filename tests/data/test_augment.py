@@ -356,6 +356,40 @@ def test_light_that_is_off_changes_nothing_and_is_not_computed():
     assert cost["off"] < images.size < cost["on"]
 
 
+@pytest.mark.parametrize("zoom", [0.8, 1.0, 1.25])
+def test_zoomed_crops_keep_their_centre_and_their_landmarks(zoom):
+    images, points = dotted(side=49)
+    frames, moved = rotate(images, points, 20.0, zoom)
+    turned = rotate(images, points, 20.0)[1]
+    np.testing.assert_allclose(moved - 24, (turned - 24) * zoom, atol=1e-4)
+    for image, point in zip(frames, moved[:, 8], strict=True):
+        np.testing.assert_allclose(dot(image), point, atol=0.35)
+
+
+def test_zoom_is_uniform_about_one():
+    image, points = jnp.zeros((1, 9, 9, 3), jnp.uint8), np.zeros((1, 68, 2), np.float32)
+    points[:, 0] = 8.0  # a corner, 4 pixels from the centre
+    moved = drawn_crops(500, image, points, zoom=0.25, flip=False, **DARK)[1]
+    factor = (moved[:, 0, 0, 0] - 4) / 4
+    assert 0.75 < factor.min() < 0.78 and 1.22 < factor.max() < 1.25
+    assert abs(factor.mean() - 1) < 0.02
+
+
+def test_erased_squares_are_gray_and_lie_anywhere():
+    rng = np.random.default_rng(0)
+    image = jnp.asarray(rng.integers(0, 255, (2, 20, 20, 3)), jnp.uint8)
+    points = np.zeros((2, 68, 2), np.float32)
+    frames, moved = drawn_crops(300, image, points, erase=0.5, flip=False, **DARK)
+    changed = np.abs(frames - np.asarray(image)).max(-1) > 0
+    assert frames[changed] == pytest.approx(float(image.mean()), abs=1e-3)
+    shares = changed.mean((1, 2, 3))
+    assert 0.2 < shares.max() <= 0.26 and (shares < 0.01).mean() > 0.1  # at most 10 x 10 of 20 x 20
+    assert changed.any(0).all() and (moved == 0).all()
+    rows, columns = changed[:, 0].any(2).sum(1), changed[:, 0].any(1).sum(1)
+    assert (changed[:, 0].sum((1, 2)) == rows * columns).all()  # rectangles, cut by the border
+    assert (changed[:, 0] == changed[:, 1]).mean() > 0.99  # alike in all frames
+
+
 def test_rotate_crops_by_nothing_and_by_a_quarter():
     images, points = dotted(side=21)
     same, still = rotate(images, points, 0.0)

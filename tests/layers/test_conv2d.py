@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import pytest
 
+from fer_jax.layers import conv2d
 from fer_jax.layers.conv2d import Conv2D, convolve_2d, convolve_2d_on_cpu, max_pool_3
 from fer_jax.layers.conv3d import max_pool_frames
 from tests.layers.compare import (
@@ -62,6 +63,18 @@ def test_conv2d_without_bias():
     assert set(jax.eval_shape(layer.init, jax.random.key(0), x)["params"]) == {"kernel"}
     variables = {"params": {"kernel": normal(1, 3, 3, 2, 3)}}
     assert not quick(layer.apply)(variables, 0 * x).any()
+
+
+@pytest.mark.parametrize("side", [3, 16])
+def test_wide_convolution_of_few_and_of_many_pixels(side, monkeypatch):
+    x, kernel = normal(0, 4, side, side, 128), normal(1, 3, 3, 128, 128) / 30
+    layer, used = Conv2D(128, use_bias=False), []
+    own = conv2d.convolve_on_cpu
+    monkeypatch.setattr(conv2d, "convolve_on_cpu", lambda *each: used.append(1) or own(*each))
+    y = quick(layer.apply)({"params": {"kernel": kernel}}, x)
+    assert bool(used) == (side == 16)
+    expected = quick(lambda x: convolve_2d(x, kernel, ((1, 1), (1, 1))))(x)
+    np.testing.assert_allclose(y, expected, atol=2e-4)
 
 
 def test_half_precision_is_of_the_product_alone():
