@@ -146,12 +146,9 @@ def _voted(columns: list[str]) -> tuple[str, ...]:
 
 def _names(head: str) -> list[str]:
     """Returns the columns of the first line in lower case, but for the classes of votes."""
-    names = []
-    for name in _cells(head):
-        name, start = " ".join(name.split()), len(VOTES)
-        voted = name.lower().startswith(VOTES)
-        names.append(VOTES + name[start:].strip() if voted else name.lower())
-    return names
+    names = [(name.strip(), name.strip().lower()) for name in _cells(head)]
+    start = len(VOTES)
+    return [VOTES + n[start:].strip() if low.startswith(VOTES) else low for n, low in names]
 
 
 def notes(kept: list[Clip]) -> list[str]:
@@ -257,9 +254,9 @@ def _votes(row: dict[str, str]) -> tuple[float, ...] | None:
     if not cells:
         return None
     votes = tuple(_number(row, name) for name in cells)
-    for vote, (name, cell) in zip(votes, cells.items(), strict=True):
+    for name, vote in zip(cells, votes, strict=True):
         if vote % 1:
-            raise ClipError(f"impossible {name}", f"{cell!r} is no number of people")
+            raise ClipError(f"impossible {name}", f"{vote} is no number of people")
     if not any(votes):
         raise ClipError("no votes", f"every clip needs votes in {', '.join(cells)}")
     return votes

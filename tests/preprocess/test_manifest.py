@@ -79,7 +79,7 @@ def test_votes_of_several_people_are_read_by_class(tmp_path):
     assert first.votes == (7, 0) and second.votes == (3, 4)
     assert third.problem.reason == "no votes"
     options = options_of(manifest, source=tmp_path / "manifest.csv")
-    assert manifest.vote_names(options) == ("Joy", "calm now")
+    assert manifest.vote_names(options) == ("Joy", "calm  now")
     (tmp_path / "manifest.csv").write_text("path,subject,label\na.mp4,p,x\n")
     assert manifest.vote_names(options) == ()
 
