@@ -88,7 +88,7 @@ def test_config_says_where_the_field_stands():
 def test_still_frames_are_for_classes_alone():
     """Their class probabilities are averaged."""
     network = SYSTEMS["inception_resnet_3d"].network
-    assert build.check_fields(network, {"still": True}).tasks == ("classification",)
+    assert build.check_fields(network, {"still": True}).tasks == ("classification", "distribution")
     assert build.check_fields(network, {}).tasks == ()
 
 

@@ -212,7 +212,8 @@ class InceptionResNet3D(nn.Module):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return ("classification",) if self.still else ()  # `mean_over_frames` needs classes
+        # `mean_over_frames` needs classes
+        return ("classification", "distribution") if self.still else ()
 
     @nn.nowrap
     def check(self) -> None:

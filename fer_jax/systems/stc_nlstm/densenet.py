@@ -111,7 +111,7 @@ class DenseNet(nn.Module):
 
     inputs = "frames"
     pixels = "imagenet"
-    tasks = ("classification",)  # `mean_over_frames` needs classes
+    tasks = ("classification", "distribution")  # `mean_over_frames` needs classes
 
     @property
     def smallest_crop(self) -> int:
