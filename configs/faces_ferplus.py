@@ -3,11 +3,13 @@
 Prepare: python -m preprocess ferplus --source DIR --out data/ferplus
 Run:     python run.py --config configs/faces_ferplus.py
 Task:    distribution: cross-entropy to the votes without single ones; scored on the images of which
-         more than half of the votes are for one emotion (25,060 / 3,199 / 3,153 in all). The usual
-         figure for this rule: VGG13, 64 pixels, cross-entropy: 84.72% (test; Barsoum et al., ICMI
-         2016, table 2).
+         more than half of the votes are for one emotion (25,060 / 3,199 / 3,153 in all).
+Paper:   VGG13 on 64 pixels, trained on distributions of votes: accuracy 84.99% (test images,
+         Barsoum et al., ICMI 2016).
 Ours:    a VGG of eight convolutions for faces of 44 pixels, fast on a CPU; random rotation, zoom,
-         shift, mirroring, light and erasing; the mean of a face and its mirror image.
+         shift, mirroring, light and erasing; the mean of a face and its mirror image. Where the
+         release has no test images, the validation images are evaluated.
+Cost:    50 epochs of 28,552 images, about 1.5 hours on 2 CPU cores; resumable.
 """
 
 from configs.recipes import bilinear_cnn

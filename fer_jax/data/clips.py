@@ -69,8 +69,8 @@ class Clips:
 
     Attributes:
       clip_ids, subjects, splits: one string per clip.
-      labels: `[N]` int32 classes, `[N, A]` float32 action units (1 present, 0 absent, NaN unknown)
-        or `[N, C]` float32 dimensions.
+      labels: `[N]` int32 classes, `[N, A]` float32 action units (1 present, 0 absent, NaN unknown),
+        `[N, C]` float32 dimensions or `[N, 2, C]` float32 votes (`emotion_ratings.read_votes`).
       landmarks: `[N, T, 68, 2]` float32, pixels of a frame 500 wide.
       seconds: `[N]` length of the whole clip.
       classes: names of the classes, action units or dimensions, in the order of the labels.

@@ -8,6 +8,7 @@ and, if needed,
   `class_names(options)`: the same if they depend on the options;
   `ACTION_UNITS`: columns of `Sequence.action_units` (default: those of `Clip.codes`);
   `VOTES`: names of the emotions of `Clip.votes`; `OTHER_VOTES`: names of `Clip.other_votes`;
+  `vote_names(options)`: the first if they depend on the source;
   `LABEL_FROM_VOTES`: True if classes are those that votes choose;
   `FRAMING`: how faces lie in crops that are not cut here (default: aligned);
   `notes(kept) -> list[str]`: notes on the clips kept, e.g. too few of a class;
