@@ -56,11 +56,13 @@ class LeftOut:
       faceless: labelled windows that show no face.
       short: dataset -> recordings with too few frames with a face for one piece.
       classes: class -> clips, for classes in no training dataset (`cross_database`).
+      undecided: clips whose votes have no class, or none left for any class.
     """
 
     faceless: int = 0
     short: dict[str, int] = dataclasses.field(default_factory=dict)
     classes: dict[str, int] = dataclasses.field(default_factory=dict)
+    undecided: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

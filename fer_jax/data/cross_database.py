@@ -53,6 +53,7 @@ def join(trained_on: dict[str, Clips], evaluated_on: tuple[str, Clips]) -> Clips
 
     short = {name: count for clips in every for name, count in clips.left_out.short.items()}
     faceless = sum(clips.left_out.faceless for clips in every)
+    undecided = sum(clips.left_out.undecided for clips in every)
     return dataclasses.replace(
         every[0],
         clip_ids=prefixed("clip_ids"),
@@ -64,7 +65,7 @@ def join(trained_on: dict[str, Clips], evaluated_on: tuple[str, Clips]) -> Clips
         preparation=every[0].preparation._replace(
             scaled=all(clips.preparation.scaled for clips in every)
         ),
-        left_out=LeftOut(faceless, short, dict(sorted(counts.items()))),
+        left_out=LeftOut(faceless, short, dict(sorted(counts.items())), undecided),
         **{field: joined(field) for field in ("landmarks", "seconds", "ranks", "ends")},
     )
 

@@ -71,22 +71,23 @@ def load_clips(
     _check_target(path, metadata, target, vote_rule)
     with damage.named(path):
         graph = lm.load_graph(path / "graph.json")
-    voted = target in _VOTED or (target == "label" and _label_from_votes(metadata))
-    field = "votes" if voted else target
+    field = "votes" if _is_voted(target, metadata) else target
     rows, faceless, short = _read_rows(builder, frames, rule, frames_per_second, field)
     if short and not rows:
         raise NotPreparedError(
             f"none of the {short} recordings in {path} has the {frames} frames with a face that "
             f"--config.data.frame_rule={rule} needs: choose fewer --config.data.frames"
         )
+    undecided = len(rows)
     if target == "votes":
         rows, names = _rated(rows, words, neutral_dominance), DIMENSIONS
-    elif voted:
+    elif field == "votes":
         names = tuple(metadata["votes"])
         rows = _voted(rows, names, target, vote_rule)
     else:
         units = target == "action_units"
         names = tuple(metadata["action_units"] if units else builder.info.features["label"].names)
+    undecided -= len(rows)
     if classes:
         keep = {"label": _keep_classes, "distribution": _keep_voted}.get(target, _keep_values)
         rows, names = keep(rows, names, _known(classes, names, path))
@@ -105,7 +106,7 @@ def load_clips(
         ranks=_ranks(column["record"]) if rule == "windows" else np.zeros(len(rows), int),
         ends=np.array(column["end"]),
         preparation=Preparation(all(column["scaled"]), int(metadata.get("preprocess_version", 0))),
-        left_out=LeftOut(faceless, {dataset: short} if short else {}),
+        left_out=LeftOut(faceless, {dataset: short} if short else {}, undecided=undecided),
     )
 
 
@@ -163,9 +164,10 @@ def _is_ferplus(metadata: dict) -> bool:
     return metadata.get("dataset") == "ferplus"
 
 
-def _label_from_votes(metadata: dict) -> bool:
-    """Whether the classes of a dataset are read from its votes; FER+'s always are."""
-    return metadata.get("label_from_votes", _is_ferplus(metadata))
+def _is_voted(target: str, metadata: dict) -> bool:
+    """Whether a target is read from votes; the classes of FER+ always are."""
+    from_votes = metadata.get("label_from_votes", _is_ferplus(metadata))
+    return target in _VOTED or (target == "label" and from_votes)
 
 
 def _check_rows(rows: list[dict], path: pathlib.Path, target: str, crop_size: int | None) -> None:

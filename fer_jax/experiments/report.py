@@ -60,7 +60,11 @@ def write(
         "name": config.name,
         "clips_evaluated": len(evaluated.indices),
         "subjects_evaluated": len({clips.subjects[index] for index in evaluated.indices}),
-        "left_out": {"faceless": clips.left_out.faceless, "short": clips.left_out.short},
+        "left_out": {
+            "faceless": clips.left_out.faceless,
+            "short": clips.left_out.short,
+            "undecided": clips.left_out.undecided,
+        },
         "params_total": parameters[0],
         "params_without_U": parameters[1],
         **own,
@@ -132,6 +136,9 @@ def left_out(config, clips: Clips) -> list[str]:
     lines = []
     if faceless := clips.left_out.faceless:
         lines.append(f"{faceless} labelled frames are left out: their window shows no face.")
+    if undecided := clips.left_out.undecided:
+        rule = config.data.vote_rule
+        lines.append(f"{undecided} clips are left out: their votes have no class (rule {rule}).")
     if short := clips.left_out.short:
         listed = ", ".join(f"{name} {count}" for name, count in short.items())
         lines.append(

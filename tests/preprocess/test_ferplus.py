@@ -536,6 +536,7 @@ def test_votes_for_no_emotion_are_stored_beside_those_for_emotions(ready):
 def test_rule_of_votes_chooses_the_class(ready, rule, left_out):
     def found(target):
         clips = load_clips(ready[0], 1, "last", "ferplus", 0, target=target, vote_rule=rule)
+        assert len(clips) + clips.left_out.undecided == len(KEPT)
         return dict(zip(clips.clip_ids, clips.labels, strict=True))
 
     classes, votes = found("label"), found("distribution")
