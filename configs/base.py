@@ -10,10 +10,8 @@ CROP_AUGMENT = {
     "enabled": False,
     "flip": True,
     "degrees": 0.0,  # rotation, uniform in +- this
-    "zoom": 0.0,  # factor of the size, uniform in 1 +- this
     "brightness": 0.0,  # factor, uniform in 1 +- this
     "contrast": 0.0,
-    "erase": 0.0,  # largest side of a hidden square, as a share of the crop's
 }
 
 
@@ -40,11 +38,8 @@ def get_config(**sections: dict) -> ConfigDict:
             "frame_rule": "ends",  # "middles", "uniform" ..., see fer_jax.data.frame_selection
             "frames_per_second": 0.0,  # rate to which a video is reduced first; 0: its own
             "classes": (),  # names of the classes to keep; (): all
-            # How the votes of several people for a class are read: "majority" (of all that remain
-            # without single ones, Barsoum et al., 2016) or "argmax", see faces.emotion_ratings
-            "vote_rule": "majority",
-            # For "dimensional", see faces.emotion_ratings.vad: other words for emotions, e.g.
-            # (("anger", "anger"),), and the dominance of "neutral" (0: that of its norms)
+            "vote_rule": "majority",  # or "argmax", see faces.emotion_ratings.read_votes
+            # For "dimensional", see emotion_ratings.vad; dominance 0: that of its norms
             "words": (),
             "neutral_dominance": 0.0,
             # For "cross_database": the training datasets, ((dataset, path, frame_rule), ...)

@@ -50,7 +50,8 @@ def get_config(trunk: str, pooling: str, dimensions: str) -> ConfigDict:
         "dtype": "float32",  # or "bfloat16"
         "remat": False,  # True: less memory, more time
     }
-    config = base.get_config(model=model, augment=base.CROP_AUGMENT | {"enabled": True})
+    augment = {"enabled": True, "zoom": 0.0, "erase": 0.0}  # see augment.augment_crops
+    config = base.get_config(model=model, augment=base.CROP_AUGMENT | augment)
     config.name = f"bilinear_{trunk}_{pooling}_{dimensions}"
     config.method = f"{title} {pooling}"
     config.task = "dimensional"
