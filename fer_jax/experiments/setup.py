@@ -179,9 +179,8 @@ def _load_clips(config: ConfigDict, with_crops: bool) -> Clips:
 
 def _make_folds(config: ConfigDict, clips: Clips) -> list[Fold]:
     """Makes the folds of the protocol, with windows subsampled."""
-    strides = config.data.window_strides
     folds = [
-        thinned(fold, clips.ranks, strides)
+        thinned(fold, clips.ranks, config.data.window_strides)
         for fold in make_folds(config.protocol, clips.subjects, clips.splits)
     ]
     for fold in folds:
@@ -189,8 +188,7 @@ def _make_folds(config: ConfigDict, clips: Clips) -> list[Fold]:
             if not len(chosen):
                 raise ValueError(f"{fold.name} has no clip of {config.data.path} to {part} on")
         for chosen in fold.evaluation_parts():
-            if why := TASKS[config.task].unscored(clips.labels[chosen]):
-                raise ValueError(f"{fold.name}: {len(chosen)} clips cannot be evaluated: {why}")
+            TASKS[config.task].check_labels(clips.labels[chosen], fold.name)
     return folds
 
 

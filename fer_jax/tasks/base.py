@@ -92,9 +92,8 @@ class Task:
         """Which of the C outputs occur in the labels, `[B, ...] -> [C]` bool."""
         raise NotImplementedError
 
-    def unscored(self, labels) -> str:
-        """Why predictions for clips with these labels `[N, ...]` have no score; "" if they do."""
-        return ""
+    def check_labels(self, labels, name: str) -> None:
+        """Raises a ValueError if clips of fold `name` with labels `[N, ...]` cannot be scored."""
 
     # uncertainty of samples `[S, B, C]`
 

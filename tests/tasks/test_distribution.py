@@ -145,5 +145,6 @@ def test_report_tells_how_near_predictions_are_to_votes(rng):
 
 def test_clips_without_any_class_have_no_score():
     labels = read_votes([[5, 5, 0], [3, 3, 3]], 3, "majority")
-    assert "vote_rule" in TASK.unscored(labels)
-    assert TASK.unscored(np.concatenate([labels, read_votes([[9, 0, 0]], 3, "majority")])) == ""
+    with pytest.raises(ValueError, match="fold1 has no clip to evaluate .* vote_rule"):
+        TASK.check_labels(labels, "fold1")
+    TASK.check_labels(np.concatenate([labels, read_votes([[9, 0, 0]], 3, "majority")]), "fold1")

@@ -36,7 +36,9 @@ class Distribution(Classification):
     def labelled(self, labels, count):
         return np.isin(np.arange(count), scores.classes_of(labels))
 
-    def unscored(self, labels):
-        if (scores.classes_of(labels) != scores.NO_CLASS).any():
-            return ""
-        return "the votes for none of them have a class by --config.data.vote_rule"
+    def check_labels(self, labels, name):
+        if (scores.classes_of(labels) == scores.NO_CLASS).all():
+            raise ValueError(
+                f"{name} has no clip to evaluate whose votes have a class by "
+                f"--config.data.vote_rule: accuracy would have no meaning"
+            )
