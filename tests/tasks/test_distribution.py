@@ -47,11 +47,11 @@ def make_clips(count=60):
     )  # fmt: skip
 
 
-def make_content(evaluated, clips):
+def make_content(evaluated, clips, chosen=()):
     import pandas as pd
 
     config = types.SimpleNamespace(
-        evaluation=types.SimpleNamespace(target_accuracy=0.9),
+        evaluation=types.SimpleNamespace(target_accuracy=0.9, figure_clips=chosen),
         data=types.SimpleNamespace(vote_rule="majority", train_on=()),
         protocol=types.SimpleNamespace(name="holdout"),
     )
@@ -134,17 +134,20 @@ def test_table_shows_votes_and_leaves_unknown_classes_empty(rng):
 
 def test_report_tells_how_near_predictions_are_to_votes(rng):
     evaluated, clips = make_evaluated(rng), make_clips()
-    own, curves, _ = make_content(evaluated, clips)
+    undecided = scores.classes_of(evaluated.labels).argmin()
+    own, curves, _ = make_content(evaluated, clips, chosen=[clips.clip_ids[undecided]])
     text = "\n".join(report.lines(own))
     assert f"those of {own['votes']['clips_of_one_class']} of 60 clips" in text
     assert f"{own['votes']['inference_modes']['stored']['spearman_entropy']:.4f}" in text
     drawn = {name: figure for name, figure, _ in report.figures(clips, evaluated, own, curves)}
     assert {"confusion", "reliability", "entropies", "clip_least_certain"} <= drawn.keys()
+    assert not any("(true)" in text for text in check_legible(drawn["clip_chosen_1"]))
+    assert any("(true)" in text for text in check_legible(drawn["clip_least_certain"]))
     check_legible(drawn["entropies"])
 
 
 def test_clips_without_any_class_have_no_score():
     labels = read_votes([[5, 5, 0], [3, 3, 3]], 3, "majority")
-    with pytest.raises(ValueError, match="fold1 has no clip to evaluate .* vote_rule"):
+    with pytest.raises(ValueError, match="fold1: the votes for no clip .* vote_rule"):
         TASK.check_labels(labels, "fold1")
     TASK.check_labels(np.concatenate([labels, read_votes([[9, 0, 0]], 3, "majority")]), "fold1")

@@ -104,20 +104,28 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
         figure = drawings.uncertainty_curves(content["cross_database"]["rows"])
         yield "cross_database", figure, f"Uncertainty on each dataset, {source}"
     if has_dropout:
-        yield from _clip_figures(clips, evaluated, content["figure_clips"])
+        examples = _example_clips(evaluated) | chosen_clips(clips, evaluated, content)
+        yield from clip_figures(clips, evaluated, examples)
 
 
-def _clip_figures(clips, evaluated: Evaluated, chosen) -> Iterator[tuple]:
-    """Figures of single clips: examples, and those chosen by name."""
+def chosen_clips(clips, evaluated: Evaluated, content: dict) -> dict[str, int]:
+    """Predictions for the clips that the config names."""
     names = [clips.clip_ids[index] for index in evaluated.indices]
-    examples = _example_clips(evaluated)
-    examples |= {f"chosen_{n}": names.index(name) for n, name in enumerate(chosen, 1)}
+    return {f"chosen_{n}": names.index(name) for n, name in enumerate(content["figure_clips"], 1)}
+
+
+def clip_figures(clips, evaluated: Evaluated, examples: dict[str, int]) -> Iterator[tuple]:
+    """Figures of single clips: what is drawn, and the index of its prediction.
+
+    A label below 0 is unknown.
+    """
     for kind, index in examples.items():
+        label = evaluated.labels[index]
         clip, words = evaluated.indices[index], kind.replace("_", " ")
         figure = drawings.class_distributions(
             evaluated.samples[:, index],
             clips.classes,
-            clips.classes[evaluated.labels[index]],
+            clips.classes[label] if label >= 0 else None,
             clips.landmarks[clip],
             f"{clips.clip_ids[clip]} ({words})",
             None if clips.crops is None else take(clips, np.array([clip]))["frames"][0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -39,7 +40,12 @@ def order(evaluated: Evaluated) -> np.ndarray:
 
 def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterator[tuple]:
     """Yields name, figure and caption of each figure."""
-    yield from classification.figures(clips, scores.of_one_class(evaluated), content, curves)
+    others = content | {"figure_clips": ()}  # those chosen may have no class
+    yield from classification.figures(clips, scores.of_one_class(evaluated), others, curves)
+    if evaluated.has_dropout:
+        chosen = classification.chosen_clips(clips, evaluated, content)
+        labelled = dataclasses.replace(evaluated, labels=scores.classes_of(evaluated.labels))
+        yield from classification.clip_figures(clips, labelled, chosen)
     votes = entropy(evaluated.labels[:, 0])
     figure = drawings.entropies(votes, evaluated.summary.entropy, len(clips.classes))
     yield "entropies", figure, f"Entropy of the predictions ({evaluated.source}) and of the votes"

@@ -39,6 +39,6 @@ class Distribution(Classification):
     def check_labels(self, labels, name):
         if (scores.classes_of(labels) == scores.NO_CLASS).all():
             raise ValueError(
-                f"{name} has no clip to evaluate whose votes have a class by "
-                f"--config.data.vote_rule: accuracy would have no meaning"
+                f"{name}: the votes for no clip to evaluate have a class by "
+                f"--config.data.vote_rule, so there is no accuracy"
             )
