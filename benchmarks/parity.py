@@ -4,7 +4,9 @@
 
 Weights and clips are the same, dropout is off. The scale of the bilinear BatchNorm is near 1: at
 its initial 1e-6 an error in U or W would not reach the logits. The graph baselines (ST-GCN, AGCN,
-the original ST-GCN, DGNN) follow on the clean graph of the mean face.
+the original ST-GCN, DGNN) follow on the clean graph of the mean face. Each figure is the median of
+three draws of clips: in about one of ten, an input of a ReLU is so close to 0 that rounding puts it
+on the other side, and its gradient differs by some 1e-3.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from fer_jax.faces import landmarks
 
 # The published sizes: edges of the reference graph, classes.
 REFERENCE = {"AFEW": (312, 7), "Oulu-CASIA": (309, 6), "CK+": (303, 7)}
+DRAWS = (1, 2, 3)  # seeds of the clips
 
 
 def compare(flax_model, variables, mirror, inputs, labels, *, train: bool) -> dict[str, float]:
@@ -90,13 +93,16 @@ def _print_rows(name: str, edges: int, pair: Pair, classes: int) -> None:
     variables = pair.variables()
     models = pair.make("float32", False), variables, pair.loaded_mirror(variables)
     points = pair.draw(np.random.default_rng(0), 1).shape[2]
-    inputs = np.random.default_rng(1).normal(0, 1, (2, 4, points, 2)).astype(np.float32)
     labels = np.arange(2) % classes
     for train in (False, True):
-        row = compare(*models, inputs, labels, train=train)
+        rows = []
+        for seed in DRAWS:
+            inputs = np.random.default_rng(seed).normal(0, 1, (2, 4, points, 2))
+            rows.append(compare(*models, inputs.astype(np.float32), labels, train=train))
+        row = {key: np.median([one[key] for one in rows]) for key in rows[0]}
         mode = "of batch" if train else "stored"
         print(f"{name:24s} {edges:5d} {mode:10s} {row['logits']:9.1e} {row['gradients']:9.1e} "
-              f"{row['largest_gradient']:9.1e} {row['statistics']:10.1e}")  # fmt: skip
+              f"{row['largest_gradient']:9.1e} {row['statistics']:10.1e}", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
