@@ -218,7 +218,7 @@ def _notes(rows, tests, notes, repeats: int) -> Iterator[str]:
         yield _TESTED.format(exact=exact, drawn=significance.PERMUTATIONS)
         if (people := min(test["people"] for test in tests)) <= 5:  # 2 / 2^5 is above 0.05
             yield (
-                f"With {people} people no permutation test can give a p-value below "
+                f"With so few people ({people}) no permutation test can give a p-value below "
                 f"{significance.least_p(people):.3g}.\n"
             )
     yield from (f"{printable(note)}.\n" for note in notes)
