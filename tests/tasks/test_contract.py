@@ -66,6 +66,14 @@ def table_of(name, windows=24, gap=()):
 
 
 @every_task
+def test_task_has_what_reports_and_comparisons_call(name):
+    """Whatever is missing would be missed after training."""
+    said = {"LOSS", "headline", "content", "table", "parts", "figures", "lines", "order"}
+    counted = {"TESTED", "OVER_FOLDS", "decide", "count", "measures", "right", "names_in", "read"}
+    assert said <= {*dir(TASKS[name].report)} and counted <= {*dir(TASKS[name].measures)}
+
+
+@every_task
 def test_loss_of_a_still_model_is_mean_over_frames(name):
     """Outputs of all frames count as their mean does, each frame an example of its own."""
     task, rng = TASKS[name], np.random.default_rng(0)

@@ -43,7 +43,7 @@ def make_clips(count=60):
     return types.SimpleNamespace(
         classes=CLASSES, clip_ids=[f"c{n}" for n in range(count)],
         subjects=[f"s{n // 2}" for n in range(count)], crops=None,
-        landmarks=np.full((count, 1, 68, 2), np.nan),
+        landmarks=np.full((count, 1, 68, 2), np.nan), kind="clips",
     )  # fmt: skip
 
 
@@ -132,6 +132,16 @@ def test_table_shows_votes_and_leaves_unknown_classes_empty(rng):
     assert (table["predicted_stored"] == names[evaluated.probabilities["stored"].argmax(-1)]).all()
 
 
+def test_tables_are_those_of_a_classifier_on_clips_of_one_class(rng):
+    evaluated, clips = make_evaluated(rng), make_clips()
+    own, _, (_, folds, _) = make_content(evaluated, clips)
+    tables = {part.name: part.rows for part in report.parts(clips, folds, evaluated, own)}
+    rows = tables["classes"]
+    shown = rows[(rows["class"] == "mean") & (rows["inference mode"] == "MC dropout")]
+    assert shown["clips"].tolist() == [own["votes"]["clips_of_one_class"]]
+    assert {"confusion", "folds"} <= tables.keys()
+
+
 def test_report_tells_how_near_predictions_are_to_votes(rng):
     evaluated, clips = make_evaluated(rng), make_clips()
     undecided = scores.classes_of(evaluated.labels).argmin()
@@ -148,6 +158,6 @@ def test_report_tells_how_near_predictions_are_to_votes(rng):
 
 def test_clips_without_any_class_have_no_score():
     labels = read_votes([[5, 5, 0], [3, 3, 3]], 3, "majority")
-    with pytest.raises(ValueError, match="fold1: the votes for no clip .* vote_rule"):
+    with pytest.raises(ValueError, match="fold1: the votes for no clip .*vote_rule"):
         TASK.check_labels(labels, "fold1")
     TASK.check_labels(np.concatenate([labels, read_votes([[9, 0, 0]], 3, "majority")]), "fold1")

@@ -12,6 +12,7 @@ from fer_jax.tasks.classification import report as classification
 from fer_jax.tasks.distribution import figures as drawings
 from fer_jax.tasks.distribution import scores
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
+from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import interval, number
 from fer_jax.uncertainty.summaries import entropy
 
@@ -30,6 +31,11 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
         "inference_modes": scores.score_votes(clips, evaluated),
     }
     return {**own, "votes": votes}, curves
+
+
+def parts(clips, folds, evaluated: Evaluated, content: dict) -> list[Part]:
+    """The tables of a classifier, of clips that have a class."""
+    return classification.parts(clips, folds, scores.of_one_class(evaluated), content)
 
 
 def order(evaluated: Evaluated) -> np.ndarray:
