@@ -30,6 +30,7 @@ import pytest  # noqa: E402
 
 from fer_jax.data import clips  # noqa: E402
 from fer_jax.faces import landmarks  # noqa: E402
+from fer_jax.plotting import style  # noqa: E402
 from fer_jax.synthetic.clips import make_clip, render, write_video  # noqa: E402
 from preprocess.__main__ import main as prepare_command  # noqa: E402
 from tests import finished_runs  # noqa: E402
@@ -44,6 +45,14 @@ def compiled_programs():
     """Drops the compiled programs of a file: hundreds of them slow down all that follows."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_pdfs():
+    """Figures are saved as PNG alone, as a PDF takes longer; `written_runs.SAVE_PDF` makes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "save_pdf", lambda figure, file: None)
+        yield
 
 
 @pytest.fixture(scope="session")

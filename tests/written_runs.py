@@ -11,6 +11,7 @@ from configs import base
 from fer_jax.data.folds import make_folds
 from fer_jax.experiments import report
 from fer_jax.experiments.workdir import Workdir, recorded
+from fer_jax.plotting import style
 from fer_jax.tasks import TASKS
 from fer_jax.training.epoch_log import EpochLog
 
@@ -20,6 +21,7 @@ NAMES = {
     "dimensional": ("valence", "arousal"),
 }
 MC_SAMPLES = 4
+SAVE_PDF = style.save_pdf  # which the tests leave out otherwise
 
 
 def labels_of(task, count, rng):
@@ -63,7 +65,7 @@ def write_run(
       task: key of `NAMES`.
       skill, seed: of the answers.
       dropout: of the network; 0: no MC samples.
-      figures: whether they are drawn.
+      figures: whether they are drawn, as PNG and PDF.
       fields: of the config.
     """
     labels = labels_of(task, len(clips), np.random.default_rng(0))
@@ -89,7 +91,9 @@ def write_run(
         workdir.save_result(fold.name, arrays)
     module = types.SimpleNamespace(inputs="edges", dropout=dropout)
     with pytest.MonkeyPatch.context() as patch:
-        if not figures:
+        if figures:
+            patch.setattr(style, "save_pdf", SAVE_PDF)
+        else:
             patch.setattr(report, "_figures", lambda *arguments: iter(()))
         metrics = report.write(workdir, config, clips, folds, (1234, 1000), module)
     assert TASKS[task].names in workdir.report.read_text()

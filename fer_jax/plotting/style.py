@@ -42,10 +42,15 @@ def save(figure: Figure, file: pathlib.Path) -> None:
     with whole_file(file) as partial:
         figure.savefig(partial)
     figure.set_layout_engine("none")  # the texts lie as in the PNG, without a second search
-    # TrueType fonts, which publishers ask for; no date, so that equal figures are equal files
+    save_pdf(figure, file.with_suffix(".pdf"))
+
+
+def save_pdf(figure: Figure, file: pathlib.Path) -> None:
+    """Writes a figure as PDF; equal figures are equal files."""
+    # TrueType fonts, which publishers ask for
     with (
         matplotlib.rc_context({"pdf.fonttype": 42}),
-        whole_file(file.with_suffix(".pdf")) as partial,
+        whole_file(file) as partial,
     ):
         figure.savefig(partial, metadata={"CreationDate": None})
 

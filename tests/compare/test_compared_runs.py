@@ -16,7 +16,7 @@ from fer_jax.compare.chosen import find
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.tasks import TASKS
 from tests.test_tables import cells_of
-from tests.written_runs import NAMES, write_run
+from tests.written_runs import NAMES, SAVE_PDF, write_run
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,9 @@ def folder(clips, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_figures(request, monkeypatch):
     """Figures are drawn in one test alone, to save time."""
-    if "two_methods" not in request.node.name:
+    if "two_methods" in request.node.name:
+        monkeypatch.setattr(tables.style, "save_pdf", SAVE_PDF)
+    else:
         monkeypatch.setattr(tables.style, "save", lambda figure, file: None)
 
 
