@@ -32,8 +32,8 @@ _SIZE_CHANGE = 1.6  # a larger change of size between frames means another perso
 # to the nearest of the views seen so far 0.95. Two people at the same place and size, in front of
 # the same wall: at most 0.82, drawn people 0.89.
 _ALIKE = 0.92  # after a jump, a cut or an absence
-_FOLLOWED = 0.75  # where nothing but the face may have changed
-_SUDDEN = 0.83  # the same after frames of which each was nearly like the one before
+_FOLLOWED = 0.62  # where nothing but the face may have changed; hands leave 0.7
+_SUDDEN = 0.75  # the same after frames of which each was nearly like the one before
 _CALM, _STEPS = 0.95, 3  # how like, and how many; hands and turns of the head come more gradually
 _HIDDEN = 0.45  # where a neighbour may hide the face
 _DOUBTED = 5  # frames for which a face this much alike waits: a hand may be before it
