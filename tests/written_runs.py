@@ -19,6 +19,7 @@ NAMES = {
     "classification": ("anger", "fear", "joy"),
     "action_units": ("AU01", "AU02", "AU12"),
     "dimensional": ("valence", "arousal"),
+    "distribution": ("anger", "fear", "joy"),
 }
 MC_SAMPLES = 4
 SAVE_PDF = style.save_pdf  # which the tests leave out otherwise
@@ -27,6 +28,9 @@ SAVE_PDF = style.save_pdf  # which the tests leave out otherwise
 def labels_of(task, count, rng):
     if task == "classification":
         return np.arange(count, dtype=np.int32) % 3
+    if task == "distribution":  # votes, and the class that most of them name
+        chosen = np.eye(3, dtype=np.float32)[np.arange(count) % 3]
+        return np.stack([0.6 * chosen + 0.4 / 3, chosen], 1)
     if task == "action_units":
         return np.where(rng.random((count, 3)) < 0.1, np.nan, rng.random((count, 3)) < 0.4)
     return rng.uniform(2, 8, (count, 2)).astype(np.float32)
@@ -34,7 +38,9 @@ def labels_of(task, count, rng):
 
 def outputs_of(task, labels, skill, rng):
     """Outputs `[N, C]` that are right more often with more skill, 0 to 1."""
-    if task == "classification":
+    if task == "distribution":
+        labels = labels[:, 1].argmax(-1)
+    if task in ("classification", "distribution"):
         logits = rng.normal(0, 1, (len(labels), 3)) + 2 * skill * np.eye(3)[labels]
         return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     noise = rng.normal(0, 2 * (1 - skill), labels.shape)

@@ -113,7 +113,7 @@ def test_measures_of_sums_are_those_of_all_examples(runs, task):
     sums = measures.count(NAMES[task], labels, predicted).sum(0)
     found = measures.measures(NAMES[task], sums)
     own = metrics["inference_modes"]["mc_dropout"]
-    key = {"classification": "accuracy_pooled", "action_units": "f1_mean"}.get(task, "accuracy")
+    key = {"dimensional": "accuracy", "action_units": "f1_mean"}.get(task, "accuracy_pooled")
     assert found[measures.TESTED[0]] == pytest.approx(own[key], abs=1e-6)
     for dimension, row in own.get("dimensions", {}).items():
         for short, name in (("rmse", "RMSE"), ("mae", "MAE"), ("pearson", "r"), ("ccc", "CCC")):
