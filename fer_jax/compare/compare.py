@@ -226,7 +226,7 @@ def compare(options: argparse.Namespace) -> int:
     except ConfigError as error:
         known = f"{error.known}\n\n" if error.known else ""
         return _failed(f"{known}error: {error}", 2)
-    results, failed, code = [], [], 1
+    results, failed, code, shown = [], [], 1, ""
     for method in methods:
         try:
             for finished in run_method(method, options.runs, console):
@@ -239,8 +239,9 @@ def compare(options: argparse.Namespace) -> int:
             code = 2 if isinstance(error, SetupError) else code
     if not results:
         return _failed("error: no experiment could be run", code)
-    console.print(shown, soft_wrap=True, markup=False)
-    console.print(f"tables and figure: {options.out}/compare.md, .csv, .tex, .png, .pdf; tests.csv")
+    if shown:
+        files = f"{options.out}/compare.md, .csv, .tex, .png, .pdf; tests.csv"
+        console.print(f"{shown}\ntables and figure: {files}", soft_wrap=True, markup=False)
     if failed:
         return _failed("\n".join(["error: not everything could be compared", *failed]), code)
     return 0

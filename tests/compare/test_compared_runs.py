@@ -252,6 +252,14 @@ def test_wrong_command_line_is_one_line(folder, tmp_path, capsys, arguments, mes
     assert not (tmp_path / "out").exists()
 
 
+def test_table_that_cannot_be_written_is_one_line(folder, tmp_path, capsys):
+    (tmp_path / "out").write_text("a file")
+    assert run(folder / "classification_good", "--out", tmp_path / "out") == 1
+    shown = capsys.readouterr()
+    assert "a file is where a folder belongs" in " ".join(shown.err.split())
+    assert "tables and figure" not in shown.out
+
+
 def test_fields_belong_to_the_config_before_them(tmp_path, monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(compare, "compare", lambda options: seen.append(options) or 0)
