@@ -44,7 +44,9 @@ def get_config(**sections: dict) -> ConfigDict:
             "neutral_dominance": 0.0,
             # For "cross_database": the training datasets, ((dataset, path, frame_rule), ...)
             "train_on": (),
-            "features": "position",  # or "motion": minus the same in the first frame
+            # "position"; "motion": minus the same in the first frame; or "normalised_motion":
+            # minus the clip's mean, in eye distances, without roll, with the motion of the head
+            "features": "position",
             "graph": "clean",  # or "reference": the published code's repeated edges
             "crop_size": 0,  # side of the model's face crops, pixels; 0: as prepared
             "crops_in_memory_gb": 4.0,  # larger datasets are decoded during training

@@ -15,6 +15,11 @@ PIXELS = {
 }
 
 
+FEATURES = ("position", "motion", "normalised_motion")
+MOTION = FEATURES[1:]  # those without what stays the same throughout a clip
+_QUARTER_TURN = np.array([[0.0, -1.0], [1.0, 0.0]], np.float32)  # of points on its left
+
+
 def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "position", nose=None):
     """Makes landmark inputs: `[B, T, 68, 2] -> [B, T, E, 2]` or `[B, T, 51, 2]`, pixels.
 
@@ -22,24 +27,48 @@ def model_inputs(landmarks, edges, inputs: str = "edges", features: str = "posit
       landmarks: pixels; NumPy or JAX.
       edges: `[E, 2]` node indices.
       inputs: "edges" (source minus target) or "nodes" (relative to the nose).
-      features: "position" (papers) or "motion", which subtracts the clip's first frame and so
-        removes the shape of the face.
-      nose: `[B, T, 2]`, what nodes are relative to; None: the nose among the landmarks.
+      features: "position" (papers); "motion", which subtracts the clip's first frame and so
+        removes the shape of the face; or "normalised_motion", which see.
+      nose: `[B, T, 2]`, what nodes of the first two are relative to; None: the nose among the
+        landmarks.
 
     Raises:
       ValueError: unknown inputs or features.
     """
-    nodes = lm.inner(landmarks)
-    nodes = lm.centre(nodes) if nose is None else nodes - nose[..., None, :]
-    if features == "motion":
-        nodes = nodes - nodes[:, :1]
-    elif features != "position":
-        raise ValueError(f"features {features!r} are unknown: use 'position' or 'motion'")
+    if features not in FEATURES:
+        known = ", ".join(map(repr, FEATURES))
+        raise ValueError(f"features {features!r} are unknown: use one of {known}")
+    if features == "normalised_motion":
+        nodes = normalised_motion(landmarks)
+        if inputs == "edges":  # to the nose: to its mean place, so they hold the head's motion too
+            nodes = nodes * (np.arange(nodes.shape[-2]) != lm.MASTER)[:, None]
+    else:
+        nodes = lm.inner(landmarks)
+        nodes = lm.centre(nodes) if nose is None else nodes - nose[..., None, :]
+        nodes = nodes - nodes[:, :1] if features == "motion" else nodes
     if inputs == "nodes":
         return nodes
     if inputs == "edges":
         return lm.edge_features(nodes, edges)
     raise ValueError(f"inputs {inputs!r} are unknown: a model takes 'edges' or 'nodes'")
+
+
+def normalised_motion(landmarks):
+    """Motion of the inner points, with that of the head: `[B, T, 68, 2] -> [B, T, 51, 2]`.
+
+    The displacement of each point from its mean place in the clip, in eye distances, along and
+    across the mean line of the eyes. It does not depend on the place, size and roll of the face.
+
+    Args:
+      landmarks: of any unit; NumPy or JAX.
+    """
+    eyes = landmarks[..., lm.LEFT_EYE, :].mean(-2) - landmarks[..., lm.RIGHT_EYE, :].mean(-2)
+    eyes = eyes.mean(1)[:, None, None, None]  # [B, 1, 1, 1, 2]
+    square = (eyes**2).sum(-1)
+    turn = eyes[..., :1] * np.eye(2, dtype=np.float32) + eyes[..., 1:] * _QUARTER_TURN
+    points = lm.inner(landmarks)
+    moved = points - points.mean(1, keepdims=True)
+    return moved @ turn[:, :, 0] / (square + (square == 0))  # 0 where all landmarks are one point
 
 
 LUMINANCE = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)

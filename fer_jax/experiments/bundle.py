@@ -35,7 +35,7 @@ class InputSpec:
 
     Attributes:
       frames, frame_rule: number of frames per clip, and how they are chosen.
-      features: "position" or "motion", see `data.model_inputs.model_inputs`.
+      features: one of `data.model_inputs.FEATURES`.
       graph: the landmark graph.
       window_seconds: median length of the training clips.
       frames_per_second: thins a clip before frames are chosen; 0 keeps all frames.

@@ -104,7 +104,7 @@ class BundleFields(_Fields):
         "pieces",
         "apex_pieces",
     ]
-    features: Literal["position", "motion"]
+    features: Literal["position", "motion", "normalised_motion"]
     graph: GraphFields
     window_seconds: Annotated[float, pydantic.Field(ge=1e-3, le=86_400)]
     frames_per_second: Annotated[float, pydantic.Field(ge=0, le=10_000)] = 0.0

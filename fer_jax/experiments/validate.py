@@ -11,6 +11,7 @@ import pathlib
 from ml_collections import ConfigDict
 
 from fer_jax.data.frame_selection import CUT
+from fer_jax.data.model_inputs import MOTION
 from fer_jax.faces.emotion_ratings import SCALE, VOTE_RULES
 
 _RANGES = (
@@ -154,9 +155,11 @@ def _check_combinations(config: ConfigDict) -> None:
     """Refuses values that contradict each other."""
     _check_databases(config)
     _check_words(config)
-    motion = config.data.features == "motion"
+    motion = config.data.features in MOTION
     if motion and config.data.frames < 2:
-        raise ValueError("--config.data.features=motion needs --config.data.frames=2 or more")
+        raise ValueError(
+            f"--config.data.features={config.data.features} needs --config.data.frames=2 or more"
+        )
     for rule in dict.fromkeys((config.data.frame_rule, *(r for _, _, r in config.data.train_on))):
         _check_rule(config, rule, motion)
 
@@ -185,6 +188,6 @@ def _check_rule(config: ConfigDict, rule: str, motion: bool) -> None:
         )
     if motion:
         raise ValueError(
-            "--config.data.features=motion removes what stays the same throughout a window: use "
-            "--config.data.features=position with --config.data.frame_rule=windows"
+            f"--config.data.features={config.data.features} removes what stays the same throughout "
+            f"a window: use --config.data.features=position with --config.data.frame_rule=windows"
         )

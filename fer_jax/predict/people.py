@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_jax.data.model_inputs import MOTION
 from fer_jax.faces import quality
 from fer_jax.faces.people import FLEETING
 from fer_jax.predict.options import ALL
@@ -121,9 +122,9 @@ def why_unreadable(row: dict, window: Sequence[Frame], track, features: str, wid
         return "on its side"
     if row["sharpness"] < LEAST_SHARPNESS:  # False for NaN, of landmarks without pictures
         return "blurred"
-    if features == "motion":
+    if features in MOTION:
         points = np.stack([f.faces[track].landmarks for f in window if track in f.faces])
-        moved, noise = quality.motion(points, len(window))
+        moved, noise = quality.motion(points, len(window), features == "normalised_motion")
         if moved < np.clip(OVER_NOISE * noise, *LEAST_MOTION):
             return "no motion"
     return ""

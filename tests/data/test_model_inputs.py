@@ -1,11 +1,15 @@
 """What networks are given: edges and motion of landmarks, middles and scales of face crops."""
 
+import hypothesis
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
-from fer_jax.data.model_inputs import batch_inputs, frame_inputs, model_inputs
+from fer_jax.data.model_inputs import batch_inputs, frame_inputs, model_inputs, normalised_motion
+from fer_jax.faces import landmarks as lm
 from fer_jax.systems.inception_resnet_3d.network import InceptionResNet3D
+from tests.quick import quick
 
 
 def test_model_inputs_ignore_the_place_of_the_face(make_clips):
@@ -23,8 +27,56 @@ def test_motion_features_ignore_the_shape_of_the_face(make_clips):
     other_face = clips.landmarks + np.random.default_rng(0).normal(0, 5, (68, 2))
     again = model_inputs(other_face, clips.graph.edges, features="motion")
     np.testing.assert_allclose(again, inputs, atol=1e-3)
-    with pytest.raises(ValueError, match="'flow' are unknown: use 'position' or 'motion'"):
+    with pytest.raises(ValueError, match="'flow' are unknown: use one of 'position', 'motion'"):
         model_inputs(clips.landmarks, clips.graph.edges, features="flow")
+
+
+@hypothesis.given(
+    scale=st.floats(0.2, 5),
+    degrees=st.floats(-180, 180),
+    place=st.tuples(st.floats(-500, 500), st.floats(-500, 500)),
+    shape=st.integers(0, 9),
+)
+@pytest.mark.parametrize("inputs", ["edges", "nodes"])
+def test_normalised_motion_ignores_size_roll_and_place_of_the_face(
+    make_clips, inputs, scale, degrees, place, shape
+):
+    clips = make_clips(subjects=1)
+    seen = model_inputs(clips.landmarks, clips.graph.edges, inputs, "normalised_motion")
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    turn = np.array([[cosine, sine], [-sine, cosine]])
+    other = scale * clips.landmarks.astype(float) @ turn + place
+    again = model_inputs(other, clips.graph.edges, inputs, "normalised_motion")
+    np.testing.assert_allclose(again, seen, atol=1e-4)
+    face = np.random.default_rng(shape).normal(0, 5, (68, 2))
+    face[36:48] = 0  # the eyes are the unit
+    again = model_inputs(clips.landmarks + face, clips.graph.edges, inputs, "normalised_motion")
+    np.testing.assert_allclose(again, seen, atol=1e-4)
+
+
+def test_normalised_motion_of_a_worked_example(small_graph):
+    """A face with 2 pixels between the eyes, rolled by 90 degrees, nods and raises a brow."""
+    roll = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    still = 2 * lm.MEAN_FACE
+    nod, raised = np.zeros((2, 68, 2)), np.zeros((2, 68, 2))
+    nod[1], raised[1, 20] = (0, 3), (0, -1)  # downwards, upwards
+    clip = ((still + nod + raised) @ roll + [7, 9])[None].astype(np.float32)
+    nodes = model_inputs(clip, small_graph.edges, "nodes", "normalised_motion")
+    expected = np.tile([[[0, -0.75]], [[0, 0.75]]], (51, 1))
+    expected[:, 20 - 17] += [[0, 0.25], [0, -0.25]]
+    np.testing.assert_allclose(nodes[0], expected, atol=1e-5)
+    edges = model_inputs(clip, small_graph.edges, "edges", "normalised_motion")
+    expected[:, lm.MASTER] = 0
+    source, target = small_graph.edges.T
+    np.testing.assert_allclose(edges[0], expected[:, source] - expected[:, target], atol=1e-5)
+
+
+def test_normalised_motion_is_the_same_on_the_device(make_clips):
+    clips = make_clips()
+    seen = normalised_motion(clips.landmarks)
+    assert seen.shape == (*clips.landmarks.shape[:2], 51, 2) and seen.dtype == np.float32
+    np.testing.assert_allclose(quick(normalised_motion)(clips.landmarks), seen, atol=1e-5)
+    assert not normalised_motion(np.zeros((1, 2, 68, 2), np.float32)).any()
 
 
 # Face crops

@@ -98,6 +98,7 @@ def test_face_is_small_in_the_frame_that_is_searched():
 @pytest.mark.parametrize("features, moved, reason", [
     ("motion", 0.0, "no motion"), ("motion", 8.0, ""), ("position", 0.0, ""),
     ("motion", 0.5, "no motion"), ("motion", 4.0, ""),  # precise landmarks show little motion
+    ("normalised_motion", 0.0, "no motion"), ("normalised_motion", 8.0, ""),
 ])  # fmt: skip
 def test_model_of_motion_abstains_without_motion(features, moved, reason):
     predictor = fake_predictor()
@@ -107,6 +108,16 @@ def test_model_of_motion_abstains_without_motion(features, moved, reason):
     frames = [
         {0: clear(face()._replace(landmarks=face().landmarks + smile * moved * index / 9))}
         for index in range(10)
+    ]
+    assert predict(frames, predictor, SURE)["reason"].tolist() == [reason]
+
+
+@pytest.mark.parametrize("features, reason", [("motion", "no motion"), ("normalised_motion", "")])
+def test_nod_is_motion_only_to_models_that_see_the_head(features, reason):
+    predictor = fake_predictor()
+    predictor.spec = predictor.spec.__class__(4, "uniform", features, None, 1.0)
+    frames = [
+        {0: clear(face()._replace(landmarks=face().landmarks + [0, index]))} for index in range(10)
     ]
     assert predict(frames, predictor, SURE)["reason"].tolist() == [reason]
 
