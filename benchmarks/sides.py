@@ -68,7 +68,7 @@ class Ours:
         self.keys = jax.random.split(jax.random.key(1), (1, steps))
         self.module = module = pair.make(dtype, remat)
         train = {"batch_size": batch, "microbatches": parts, "epochs": 1, "repeats_per_epoch": 1}
-        train["drop_last"] = True
+        train |= {"drop_last": True, "class_weights": "none"}
         config = ConfigDict({"train": train, "optimizer": OPTIMIZER})
         fold = Fold("all", np.arange(batch), np.arange(0))
         self.program = program.make_program(

@@ -44,9 +44,7 @@ def get_config(**sections: dict) -> ConfigDict:
             "neutral_dominance": 0.0,
             # For "cross_database": the training datasets, ((dataset, path, frame_rule), ...)
             "train_on": (),
-            # "position"; "motion": minus the same in the first frame; or "normalised_motion":
-            # minus the clip's mean, in eye distances, without roll, with the motion of the head
-            "features": "position",
+            "features": "position",  # or "motion", "normalised_motion", see data.model_inputs
             "graph": "clean",  # or "reference": the published code's repeated edges
             "crop_size": 0,  # side of the model's face crops, pixels; 0: as prepared
             "crops_in_memory_gb": 4.0,  # larger datasets are decoded during training
@@ -78,6 +76,7 @@ def get_config(**sections: dict) -> ConfigDict:
             "microbatches": 1,  # parts of a batch, to save memory; gradients are accumulated
             "repeats_per_epoch": 1,  # times each clip is repeated per epoch
             "drop_last": True,  # the incomplete last batch; False: padded with clips of weight 0
+            "class_weights": "none",  # or "balanced": classes count alike in the loss
             "epochs": 400,
             "checkpoint_every_epochs": 10,
             "eval_every_epochs": 1,  # epochs from one evaluation to the next

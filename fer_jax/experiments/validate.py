@@ -84,6 +84,10 @@ def _check_values(config: ConfigDict) -> None:
             f"--config.train.select_checkpoint={config.train.select_checkpoint}: use "
             f"'last' or 'best'"
         )
+    if config.train.class_weights not in ("none", "balanced"):
+        raise ValueError(
+            f"--config.train.class_weights={config.train.class_weights}: use 'none' or 'balanced'"
+        )
     strides = config.data.window_strides
     if len(strides) != 2 or not all(map(_is_count, strides)):
         raise ValueError(

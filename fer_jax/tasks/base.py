@@ -95,6 +95,13 @@ class Task:
     def check_labels(self, labels, name: str) -> None:
         """Raises a ValueError if clips of fold `name` with labels `[N, ...]` cannot be scored."""
 
+    def balancing(self, labels, count: int) -> np.ndarray | None:
+        """Weights with which the C classes count alike, `[N] -> [C]`; None: there are no classes.
+
+        Their mean over the labels is 1.
+        """
+        return None
+
     # uncertainty of samples `[S, B, C]`
 
     def summarise(self, samples):

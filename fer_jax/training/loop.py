@@ -215,7 +215,8 @@ def train_epoch(program: Program, states, clips: Clips, runs: list[Run], epoch: 
     keys = jnp.stack([epoch_keys(run.seed, epoch, program.steps) for run in runs])
     hop = program.steps_a_call(len(runs), program.steps, program.batch_size)
     parts, waited = [], 0.0
-    calls = batches(clips, chosen, weight, hop, copies)
+    weighted = _class_weighted(program, clips, runs, chosen, weight)
+    calls = batches(clips, chosen, weighted, hop, copies)
     for index in range(program.steps // hop):
         asked = time.perf_counter()
         sharded = parallel.shard(next(calls))
@@ -241,6 +242,18 @@ def _mean_of_steps(values: np.ndarray, counts: np.ndarray | None, run: int) -> f
     if counts is None:
         return float(values[run].mean())
     return float(np.average(values[run], weights=counts[run]))
+
+
+def _class_weighted(program: Program, clips: Clips, runs: list[Run], chosen, weight):
+    """Weights `[R, K, B]`, or None, times those that balance the classes of each run's clips."""
+    if not program.balanced:
+        return weight
+    classes = len(clips.classes)
+    own = [program.task.balancing(clips.labels[run.fold.train], classes) for run in runs]
+    if own[0] is None:
+        return weight
+    balanced = np.stack([each[clips.labels[part]] for each, part in zip(own, chosen, strict=True)])
+    return balanced if weight is None else balanced * weight
 
 
 def check_finite(losses, epoch: int, chosen, clips: Clips, fold: Fold) -> None:

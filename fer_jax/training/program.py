@@ -66,6 +66,7 @@ class Program:
       evaluated_size: clips per batch in evaluation.
       clip_bytes: size of a clip in memory.
       max_call_bytes: largest size of the clips passed to the devices in one call.
+      balanced: the classes of the training clips count alike in the loss.
     """
 
     module: nn.Module
@@ -82,6 +83,7 @@ class Program:
     augment: Callable | None = None
     fixed_copies: bool = False
     repeats: int = 1
+    balanced: bool = False
 
     def clips_an_epoch(self, run: Run) -> int:
         """Clips that a run trains on in an epoch, repeats counted."""
@@ -144,6 +146,7 @@ def make_program(
         augment=augment,
         fixed_copies=augment is not None and config.augment.get("fixed", False),
         repeats=config.train.repeats_per_epoch,
+        balanced=config.train.class_weights == "balanced",
     )
 
 

@@ -33,6 +33,8 @@ REFUSED = [
     (STCNLSTM, {"augment.angles": (5.0, 200.0)}, r"angles=\(5.0, 200.0\): degrees lie in -180"),
     (STBLN, {**WINDOWS, "data.window_strides": (9,)}, "window_strides=.9,.: give the strides"),
     (STBLN, {**WINDOWS, "data.frames_per_second": 5.0}, "thins clips, not windows"),
+    (STBLN, {"train.class_weights": "equal"}, "class_weights=equal: use 'none' or 'balanced'"),
+    (STBLN, {**WINDOWS, "data.features": "normalised_motion"}, "normalised_motion removes what st"),
     (STBLN, {**WINDOWS, "data.features": "motion"}, "removes what stays the same throughout a win"),
     (STBLN, {**WINDOWS, "task": "classification"}, "labels belong to frames"),
     (STBLN, {**WINDOWS, "task": "dimensional"}, "labels belong to frames"),

@@ -74,6 +74,17 @@ def test_task_has_what_reports_and_comparisons_call(name):
 
 
 @every_task
+def test_only_classes_are_balanced(name):
+    labels = np.array([0, 0, 0, 2])
+    if name != "classification":
+        assert TASKS[name].balancing(np.eye(3)[labels], 3) is None
+        return
+    weights = TASKS[name].balancing(labels, 3)
+    np.testing.assert_allclose(weights, [4 / 6, 0, 2])  # class 1 does not occur
+    assert weights[labels].mean() == pytest.approx(1)
+
+
+@every_task
 def test_loss_of_a_still_model_is_mean_over_frames(name):
     """Outputs of all frames count as their mean does, each frame an example of its own."""
     task, rng = TASKS[name], np.random.default_rng(0)

@@ -476,3 +476,24 @@ def test_padding_is_not_learnt_from(make_clips):
 def test_microbatches_that_do_not_divide_a_batch_are_refused(make_clips):
     with pytest.raises(ValueError, match="microbatches=3 does not divide the 8 clips"):
         Setting(make_clips(), small_config(**{"train.microbatches": 3}))
+
+
+@pytest.mark.parametrize("choice", ["none", "balanced"])
+def test_balanced_classes_count_alike(make_clips, choice):
+    """In an epoch of each run, the weights of its own training clips have the same sum by class."""
+    clips, seen = make_clips(), []
+    clips = dataclasses.replace(clips, labels=np.repeat([0, 1, 2], [12, 6, 6]).astype(np.int32))
+
+    def train(states, batches, keys):
+        seen.append((parallel.unshard(batches["label"]), parallel.unshard(batches["weight"])))
+        return states, {name: np.ones(keys.shape[:2]) for name in ("loss", "accuracy")}
+
+    setting = Setting(clips, small_config(**{"train.class_weights": choice}))
+    watched = dataclasses.replace(setting.program, train=train)
+    parts = np.arange(24), np.arange(4, 24)
+    runs = [program.Run(Fold(f"fold{i}", own, own[:0]), i) for i, own in enumerate(parts)]
+    loop.train_epoch(watched, None, clips, runs, 1)
+    for labels, weight, own in zip(*seen[0], parts, strict=True):
+        counts = np.bincount(clips.labels[own])
+        expected = len(own) / 3 / counts if choice == "balanced" else np.ones(3)
+        np.testing.assert_allclose(weight, expected[labels], rtol=1e-6)

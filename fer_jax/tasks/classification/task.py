@@ -42,6 +42,13 @@ class Classification(Task):
     def labelled(self, labels, count):
         return np.isin(np.arange(count), labels)
 
+    def balancing(self, labels, count):
+        if np.ndim(labels) > 1:  # shares of several classes, of a task of this kind
+            return None
+        found = np.bincount(labels, minlength=count)
+        share = len(labels) / max(1, (found > 0).sum())  # of a class, if all were as frequent
+        return np.where(found > 0, share / np.maximum(found, 1), 0).astype(np.float32)
+
     def summarise(self, samples):
         return summarise(samples)
 
