@@ -14,7 +14,7 @@ from fer_jax.installation import CONFIGS, train_command
 # Side of the crops that a system's configs expect, pixels, and that of its small configs.
 _CROPS = {"stcnlstm": 64, "fergcn": 256, "ir3d": 299}
 _SMALL_CROPS = {"stcnlstm": 64, "fergcn": 64, "ir3d": 96}
-_SMALL = ("synthetic", "manifest", "buhmap")  # datasets with small configs
+_SMALL = ("synthetic", "manifest", "buhmap", "lse")  # datasets with small configs
 _FOLDS = {"stbln": 0, "stcnlstm": 3, "fergcn": 3, "ir3d": 5}  # of SYSTEM_manifest
 
 

@@ -31,6 +31,8 @@ def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> st
         "ravdess": "It is free: FacialTracking_Actors_01-24.zip of Zenodo record 3255102",
         "buhmap": "It is free (MIT, Porta-Lorenzo et al., Sensors 2022): take the OpenFace CSVs of "
         "BUHMAP_Features and " + listed,
+        "lse": "It is free (MIT, Porta-Lorenzo et al., Sensors 2022): cut the OpenFace CSVs of "
+        "LSE_GFE_Features at their labels, docs/data/datasets.md, and " + listed,
         "ckplus": licensed.format("the owners of the Cohn-Kanade database"),
         "oulu": licensed.format("the University of Oulu"),
         "afew": licensed.format("the EmotiW organisers"),
@@ -49,7 +51,7 @@ def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> st
         reader.split()[0], " --source DIR"
     )
     flags = "" if crop_size is None else f" {crops_flag(crop_size)}"
-    if crop_size is not None and dataset == "buhmap":
+    if crop_size is not None and dataset in ("buhmap", "lse"):
         flags += " --render"
     if dataset == "ferplus" and (crop_size or 0) < 48:
         flags = ""  # its images are crops, 48 pixels a side

@@ -29,9 +29,11 @@ from preprocess.datasets import DATASETS
 ROOT = pathlib.Path(__file__).parents[2]
 PREPARE = r"(?:python -m preprocess|fer-jax prepare) "
 FLAGS = ("--out", "--crops", "--database")
-LANDMARK_SETS = ("afew", "buhmap", "ckplus", "oulu", "ravdess", "synthetic")
+LANDMARK_SETS = ("afew", "buhmap", "ckplus", "lse", "oulu", "ravdess", "synthetic")
 BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the dataset's name
 OWN_CLIPS = ("stbln", "pstbln", "fergcn", "stcnlstm", "ir3d")
+STUDIES = [*((system, "buhmap") for system in OWN_CLIPS),
+           *((system, "lse") for system in ("stbln", "pstbln", "stcnlstm"))]  # fmt: skip
 # Take a part of their name as an argument.
 NAMED = {
     **{name: f"{name}_buhmap" for name in BASELINES},
@@ -54,11 +56,10 @@ def preparation(text):
 
 
 def test_the_experiments_are_there():
-    wanted = {"afew", "ckplus", "oulu", "buhmap", "ravdess", "synthetic"}
-    assert {f"stbln_{name}" for name in wanted} <= set(NAMES)
+    assert {f"stbln_{name}" for name in LANDMARK_SETS} <= set(NAMES)
     for method, names in (
         ("fergcn", ("afew", "buhmap", "ckplus", "mmi", "oulu", "synthetic")),
-        ("stcnlstm", ("buhmap", "ckplus", "mmi", "oulu", "synthetic")),
+        ("stcnlstm", ("buhmap", "ckplus", "lse", "mmi", "oulu", "synthetic")),
         ("ir3d", ("buhmap", "ckplus", "disfa", "fera", "mmi", "synthetic")),
         ("ir3d", ("cross", "cross_synthetic")),
     ):
@@ -133,11 +134,11 @@ def test_own_clips_take_a_variant(system, variant):
         load(f"{system}_manifest", "smiles,none")
 
 
-@pytest.mark.parametrize("system", OWN_CLIPS)
-def test_buhmap_is_such_a_study(system):
-    own, buhmap = load(f"{system}_manifest", "buhmap"), load(f"{system}_buhmap")
-    buhmap.data.path = own.data.path
-    assert own == buhmap
+@pytest.mark.parametrize(("system", "dataset"), STUDIES)
+def test_buhmap_and_lse_are_such_studies(system, dataset):
+    own, public = load(f"{system}_manifest", dataset), load(f"{system}_{dataset}")
+    public.data.path = own.data.path
+    assert own == public
 
 
 @pytest.mark.parametrize("name", ["", "my/study"])
@@ -184,7 +185,7 @@ def test_fer_gcn_follows_its_paper():
 
 
 @pytest.mark.parametrize("variant", stc_nlstm.VARIANTS)
-@pytest.mark.parametrize("dataset", ["buhmap", "ckplus", "mmi", "oulu", "synthetic"])
+@pytest.mark.parametrize("dataset", ["buhmap", "ckplus", "lse", "mmi", "oulu", "synthetic"])
 def test_the_rows_of_the_stc_nlstm_paper(dataset, variant):
     module = importlib.import_module(f"configs.stcnlstm_{dataset}")
     config, full = module.get_config(variant), module.get_config()
