@@ -14,7 +14,7 @@ import pytest
 from flax import serialization
 
 import fer_jax
-from fer_jax.data.model_inputs import model_inputs
+from fer_jax.data.model_inputs import MOTION, model_inputs
 from fer_jax.experiments import bundle as bundle_room
 from fer_jax.experiments.bundle import Bundle, InputSpec, Record
 from fer_jax.faces import landmarks
@@ -216,10 +216,11 @@ def test_predictor_samples_and_summarises(bundle, make_clips, variables):
     np.testing.assert_allclose(plain, jax.nn.softmax(logits, -1), rtol=1e-4, atol=1e-6)
 
 
-def test_predictor_makes_features_as_in_training(bundle, make_clips):
-    predictor, clips = fer_jax.load_model(bundle), make_clips()
+@pytest.mark.parametrize("features", MOTION)
+def test_predictor_makes_features_as_in_training(damaged, make_clips, features):
+    predictor, clips = fer_jax.load_model(damaged(features=features)), make_clips()
     landmarks = clips.landmarks[:3]
-    expected = model_inputs(landmarks, clips.graph.edges, features="motion")
+    expected = model_inputs(landmarks, clips.graph.edges, features=features)
     np.testing.assert_allclose(predictor.features(landmarks), expected, atol=1e-5)
     wide = predictor.features(landmarks * 2, frame_width=1000)
     np.testing.assert_allclose(wide, expected, atol=1e-4)
