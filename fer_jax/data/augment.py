@@ -122,7 +122,16 @@ def _vary(landmarks, jitter, angle, mirrored, time_reverse: bool) -> Varied:
     return Varied(shape + nose[:, None], nose)
 
 
-def augment_landmarks(key: jax.Array, clip: dict, *, seed: int, fixed: bool, **options) -> dict:
+def augment_landmarks(
+    key: jax.Array,
+    clip: dict,
+    *,
+    seed: int,
+    fixed: bool,
+    cut: float = 0.0,
+    warp: float = 0.0,
+    **options,
+) -> dict:
     """Augments the landmarks of a clip of a batch; it then has a `nose`, see `Varied`.
 
     Args:
@@ -130,12 +139,36 @@ def augment_landmarks(key: jax.Array, clip: dict, *, seed: int, fixed: bool, **o
       clip: its leaves of a batch; with `clip` and `copy` if copies are fixed, see `clips.Chosen`.
       seed: of fixed copies.
       fixed: see `fixed_copy`, else `augment_clip`.
+      cut, warp: see `retime`; 0 leaves the course of the clip as it is.
       options: of these.
     """
+    if cut or warp:
+        course = retime(jax.random.fold_in(key, 0), clip["landmarks"], cut, warp)
+        clip = clip | {"landmarks": course}
     if not fixed:
         return clip | augment_clip(key, clip["landmarks"], **options)._asdict()
     own = jax.random.fold_in(jax.random.key(seed), clip["clip"])
     return clip | fixed_copy(own, clip["copy"], clip["landmarks"], **options)._asdict()
+
+
+def retime(key: jax.Array, landmarks: jax.Array, cut: float, warp: float) -> jax.Array:
+    """Leaves out a random part of both ends of a clip and plays the rest at a changing speed.
+
+    Args:
+      key: for this clip in this step.
+      landmarks: `[T, 68, 2]`; between frames they are interpolated.
+      cut: the share of the time left out at each end is uniform in 0 to this.
+      warp: the time t from 0 to 1 becomes t ** exp(w), w uniform in +- this.
+    """
+    cut_key, warp_key = jax.random.split(key)
+    first, last = jax.random.uniform(cut_key, (2,), maxval=cut)
+    power = jnp.exp(jax.random.uniform(warp_key, (), minval=-warp, maxval=warp))
+    frames = len(landmarks)
+    times = first + jnp.linspace(0, 1, frames) ** power * (1 - first - last)
+    times = jnp.clip(times * (frames - 1), 0, frames - 1)
+    before = jnp.floor(times).astype(int)
+    after, share = jnp.minimum(before + 1, frames - 1), (times - before)[:, None, None]
+    return landmarks[before] * (1 - share) + landmarks[after] * share
 
 
 def augment_crops(

@@ -279,6 +279,7 @@ def make_augmentation(config: ConfigDict, of_crops: bool):
       of_crops: augments face crops instead of landmarks.
     """
     options = config.augment.to_dict()
+    cut, warp = (options.pop(name, 0.0) for name in ("cut", "warp"))
     if not options.pop("enabled"):
         return None
 
@@ -289,7 +290,9 @@ def make_augmentation(config: ConfigDict, of_crops: bool):
         return {**clip, "frames": frames, "crop_landmarks": landmarks}
 
     def augment_landmarks(key, clip):
-        return augment.augment_landmarks(key, clip, seed=config.seed, **options)
+        return augment.augment_landmarks(
+            key, clip, seed=config.seed, cut=cut, warp=warp, **options
+        )
 
     return augment_crops if of_crops else augment_landmarks
 

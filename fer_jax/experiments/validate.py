@@ -26,6 +26,8 @@ _RANGES = (
     ("augment.degrees", 0.0, 180.0),
     ("augment.zoom", 0.0, 0.9),
     ("augment.erase", 0.0, 1.0),
+    ("augment.cut", 0.0, 0.45),
+    ("augment.warp", 0.0, 2.0),
     ("augment.brightness", 0.0, 1.0),
     ("augment.contrast", 0.0, 1.0),
     ("data.frames_per_second", 0.0, math.inf),

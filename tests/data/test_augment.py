@@ -48,6 +48,25 @@ def test_rotation_turns_about_the_nose_and_keeps_distances():
     np.testing.assert_allclose(back, clip, atol=1e-3)
 
 
+@pytest.mark.parametrize(("cut", "warp"), [(0.0, 0.0), (0.2, 0.0), (0.0, 0.5), (0.2, 0.5)])
+def test_retimed_clips_show_the_same_course_cut_and_warped(cut, warp):
+    """A point that moves evenly from 0 to 1 shows which time of the clip each frame is of."""
+    times = jnp.linspace(0, 1, 9)[:, None, None] * jnp.ones((68, 2))
+    keys = jax.random.split(jax.random.key(0), 500)
+    drawn = quick(jax.vmap(lambda key: augment.retime(key, times, cut, warp)))(keys)
+    assert np.ptp(drawn, axis=(2, 3)).max() < 1e-6  # all points alike
+    shown = np.asarray(drawn[:, :, 0, 0])
+    assert (np.diff(shown, axis=1) > 0).all()
+    first, last = shown[:, 0], 1 - shown[:, -1]
+    for end in (first, last):
+        assert end.min() >= -1e-6 and end.max() <= cut + 1e-6
+        assert end.mean() == pytest.approx(cut / 2, abs=0.01)
+    middle = (shown[:, 4] - first) / (1 - first - last)
+    power = np.log(middle) / np.log(0.5)
+    assert np.abs(np.log(power)).max() <= warp + 1e-3
+    assert np.log(power).std() == pytest.approx(warp / 3**0.5, abs=0.02)
+
+
 @pytest.fixture(scope="module")
 def drawn():
     """4,000 draws for one clip, told apart by what each did: (mirrored, noisy, angle)."""
