@@ -1,0 +1,71 @@
+"""What random seeds change: trains configs with seeds 0, 1, ... and tabulates their scores.
+
+    python -m benchmarks.seeds stbln_lse stgcn:lse
+    python -m benchmarks.seeds pstbln_buhmap --seeds 3 --out runs/seeds
+
+A finished run is not repeated, an interrupted one resumes. PST-BLN searches once with each seed and
+then trains what it found. Of every score: mean over the seeds, and least to most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+import numpy as np
+from rich.console import Console
+
+from fer_jax.compare.compare import load_config
+from fer_jax.experiments.workdir import Workdir
+from fer_jax.machine import write_whole
+from fer_jax.systems import run, searches
+from fer_jax.tasks.evaluation import INFERENCE_MODES
+from fer_jax.tasks.report_lines import table
+
+SCORES = {
+    "accuracy_mean_of_folds": "accuracy, mean of folds",
+    "accuracy_pooled": "accuracy, pooled",
+    "balanced_accuracy": "balanced accuracy",
+    "expected_calibration_error": "ECE",
+}
+
+
+def score(name: str, seed: int, out: pathlib.Path, console: Console) -> dict:
+    """Runs a config with a seed; returns the scores of each inference mode."""
+    config = load_config(name)
+    config.name, config.seed = f"{config.name}_seed{seed}", seed
+    workdir = Workdir(out / config.name)
+    metrics = run(config, workdir.path, console)
+    if searches(config):
+        found = load_config(str(workdir.found_config))
+        metrics = run(found, out / found.name, console)
+    return metrics["inference_modes"]
+
+
+def lines(name: str, runs: list[dict]) -> list[list[str]]:
+    """Makes the rows of a config, one per inference mode, from its runs."""
+    rows = []
+    for mode in runs[0]:
+        values = [np.array([each[mode][key] for each in runs]) for key in SCORES]
+        spread = [f"{own.mean():.3f} ({own.min():.3f} to {own.max():.3f})" for own in values]
+        rows.append([name, INFERENCE_MODES[mode], *spread])
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("configs", nargs="+", help="as fer-jax train --config takes them")
+    parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/seeds"))
+    options = parser.parse_args()
+    rows, console = [], Console()
+    for name in options.configs:
+        runs = [score(name, seed, options.out, console) for seed in range(options.seeds)]
+        rows += lines(name, runs)
+        text = "\n".join(table(" | ".join(["config", "inference mode", *SCORES.values()]), rows))
+        write_whole(options.out / "seeds.md", text + "\n")
+        console.print(text, soft_wrap=True, markup=False)
+
+
+if __name__ == "__main__":
+    main()
