@@ -116,19 +116,18 @@ class Motion(NamedTuple):
     noise: float
 
 
-def motion(landmarks: np.ndarray, length: int = 0, head: bool = False) -> Motion:
-    """Measures the motion of a face; by default turns and shifts of the head do not count.
+def motion(landmarks: np.ndarray, length: int = 0) -> Motion:
+    """Measures the motion of a face; turns of the head do not count.
 
-    The corners of the eyes and the nose of every frame are then mapped to their mean places.
+    The corners of the eyes and the nose of every frame are mapped to their mean places.
 
     Args:
       landmarks: `[T, 68, 2]`, pixels, in order of time.
       length: frames of the window, with those that do not show the face; default: T.
-      head: the motion of the head counts too.
     """
     points = np.asarray(landmarks, float)
     size = float(np.median(eye_distance(points)))
-    shapes = (points if head else _without_head(points))[:, _MOVING] / max(size, 1e-6)
+    shapes = _without_head(points)[:, _MOVING] / max(size, 1e-6)
     brief = int(_BRIEF * (length or len(shapes)))
     far = _distance(shapes - shapes[: max(brief, 1)].mean(0), axis=-1)
     lasting = shapes[np.sort(np.argsort(far, kind="stable")[: max(len(far) - brief, 1)])]

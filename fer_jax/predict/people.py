@@ -124,7 +124,7 @@ def why_unreadable(row: dict, window: Sequence[Frame], track, features: str, wid
         return "blurred"
     if features in MOTION:
         points = np.stack([f.faces[track].landmarks for f in window if track in f.faces])
-        moved, noise = quality.motion(points, len(window), features == "normalised_motion")
+        moved, noise = quality.motion(points, len(window))
         if moved < np.clip(OVER_NOISE * noise, *LEAST_MOTION):
             return "no motion"
     return ""

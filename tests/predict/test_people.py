@@ -112,16 +112,6 @@ def test_model_of_motion_abstains_without_motion(features, moved, reason):
     assert predict(frames, predictor, SURE)["reason"].tolist() == [reason]
 
 
-@pytest.mark.parametrize("features, reason", [("motion", "no motion"), ("normalised_motion", "")])
-def test_nod_is_motion_only_to_models_that_see_the_head(features, reason):
-    predictor = fake_predictor()
-    predictor.spec = predictor.spec.__class__(4, "uniform", features, None, 1.0)
-    frames = [
-        {0: clear(face()._replace(landmarks=face().landmarks + [0, index]))} for index in range(10)
-    ]
-    assert predict(frames, predictor, SURE)["reason"].tolist() == [reason]
-
-
 def test_unsure_row_says_so():
     table = predict([{0: clear(face())}] * 10, options=Options(mc_samples=12, threshold=0.01))
     assert table["reason"].tolist() == ["unsure"] and table["abstained"].all()
