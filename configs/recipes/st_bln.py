@@ -35,7 +35,8 @@ AUGMENT = {
     # the paper's 14 copies of each clip, the same in every epoch; False: drawn anew at each visit
     "fixed": False,
     "time_reverse": False,  # reverses time instead of mirroring, as in the published code
-    # ours, before all else: largest share of the time cut off at either end, change of speed
+    # ours, not of windows: largest share of the time cut off at either end, and change of speed, as
+    # fer_jax.data.augment.retime has them
     "cut": 0.0,
     "warp": 0.0,
 }

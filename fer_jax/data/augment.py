@@ -57,6 +57,7 @@ def augment_clip(
     noise: float,
     degrees: float,
     time_reverse: bool = False,
+    head: bool = False,
 ) -> Varied:
     """Draws one of the paper's 14 variants of a clip.
 
@@ -69,6 +70,7 @@ def augment_clip(
       noise: standard deviation of the noise on every coordinate, pixels (paper: 10).
       degrees: the rotation is uniform in +- this (paper: 18).
       time_reverse: plays the clip backwards instead of mirroring it, as the published code does.
+      head: mirrors the motion of the head too, for features that hold it.
 
     Source: Heidari & Iosifidis, MMSP 2021, section IV-B; amounts: docs/papers/st_bln.md.
     """
@@ -77,7 +79,7 @@ def augment_clip(
     mirrored = jax.random.bernoulli(mirror_key)
     jitter = noise * jax.random.normal(noise_key, landmarks.shape) * (variant > 0)
     angle = jax.random.uniform(angle_key, (), minval=-degrees, maxval=degrees) * (variant > 3)
-    return _vary(landmarks, jitter, angle, mirrored, time_reverse)
+    return _vary(landmarks, jitter, angle, mirrored, time_reverse, head)
 
 
 COPIES = 14  # of a clip, as many as `augment_clip` has variants
@@ -90,6 +92,7 @@ def fixed_copy(
     noise: float,
     degrees: float,
     time_reverse: bool = False,
+    head: bool = False,
 ) -> Varied:
     """Makes one of the 14 copies of a clip that the published code writes once, before training.
 
@@ -99,16 +102,16 @@ def fixed_copy(
       key: of this clip, the same in every epoch.
       copy: 0..13: the original, three noisy, the same three rotated, then the mirror images of
         these seven.
-      landmarks, noise, degrees, time_reverse: see `augment_clip`.
+      landmarks, noise, degrees, time_reverse, head: see `augment_clip`.
     """
     variant = copy % 7
     noise_key, angle_key = jax.random.split(jax.random.fold_in(key, (variant - 1) % 3))
     jitter = noise * jax.random.normal(noise_key, landmarks.shape) * (variant > 0)
     angle = jax.random.uniform(angle_key, (), minval=-degrees, maxval=degrees) * (variant > 3)
-    return _vary(landmarks, jitter, angle, copy >= 7, time_reverse)
+    return _vary(landmarks, jitter, angle, copy >= 7, time_reverse, head)
 
 
-def _vary(landmarks, jitter, angle, mirrored, time_reverse: bool) -> Varied:
+def _vary(landmarks, jitter, angle, mirrored, time_reverse: bool, head: bool) -> Varied:
     """Adds noise to a clip, turns it about the nose (before the noise), and mirrors it if asked."""
     nose = landmarks[:, lm.NOSE_68]
     shape = landmarks - nose[:, None] + jitter
@@ -116,7 +119,10 @@ def _vary(landmarks, jitter, angle, mirrored, time_reverse: bool) -> Varied:
     if time_reverse:
         other, other_nose = shape[::-1], nose[::-1]
     else:
-        other, other_nose = (shape * jnp.array([-1.0, 1.0]))[:, lm.MIRROR_68], nose
+        flip = jnp.array([-1.0, 1.0])
+        other, other_nose = (shape * flip)[:, lm.MIRROR_68], nose
+        if head:
+            other_nose = (nose - nose[:1]) * flip + nose[:1]
     shape = jnp.where(mirrored, other, shape)
     nose = jnp.where(mirrored, other_nose, nose)
     return Varied(shape + nose[:, None], nose)

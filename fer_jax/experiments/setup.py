@@ -282,6 +282,9 @@ def make_augmentation(config: ConfigDict, of_crops: bool):
     cut, warp = (options.pop(name, 0.0) for name in ("cut", "warp"))
     if not options.pop("enabled"):
         return None
+    if config.data.frame_rule == "windows":  # the label is that of the last frame
+        cut = warp = 0.0
+    head = config.data.features == "normalised_motion"
 
     def augment_crops(key, clip):
         frames, landmarks = augment.augment_crops(
@@ -291,7 +294,7 @@ def make_augmentation(config: ConfigDict, of_crops: bool):
 
     def augment_landmarks(key, clip):
         return augment.augment_landmarks(
-            key, clip, seed=config.seed, cut=cut, warp=warp, **options
+            key, clip, seed=config.seed, cut=cut, warp=warp, head=head, **options
         )
 
     return augment_crops if of_crops else augment_landmarks

@@ -37,6 +37,22 @@ def test_mirror_of_a_symmetric_face_is_itself():
     np.testing.assert_allclose(augment.mirror(jnp.asarray(lm.MEAN_FACE)), lm.MEAN_FACE, atol=1e-6)
 
 
+def test_normalised_motion_of_a_mirrored_clip_is_mirrored():
+    """Also the head's motion, which the paper's variants leave as it is."""
+    clips = faces(frames=5) + 8 * jnp.arange(5.0)[:, None, None] * jnp.array([1.0, 0.5])
+    seen = model_inputs.normalised_motion(clips)
+    swapped = lm.MIRROR_68[lm.INNER] - lm.INNER.start
+    expected = (seen * jnp.array([-1.0, 1.0]))[:, :, swapped]
+
+    def mirrored(head):
+        copy = functools.partial(augment.fixed_copy, jax.random.key(0), 7, head=head)
+        varied = jax.vmap(lambda clip: copy(clip, noise=0.0, degrees=0.0))(clips)
+        return model_inputs.normalised_motion(varied.landmarks)
+
+    np.testing.assert_allclose(mirrored(True), expected, atol=1e-4)
+    assert np.abs(mirrored(False) - expected).max() > 0.1
+
+
 def test_rotation_turns_about_the_nose_and_keeps_distances():
     clip = faces()
     turned = quick(augment.rotate)(clip, 90.0)

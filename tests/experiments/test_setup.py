@@ -4,14 +4,17 @@ import re
 import sys
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
-from configs import stcnlstm_synthetic
+from configs import stbln_manifest, stcnlstm_synthetic
 from fer_jax import systems
+from fer_jax.data import augment
 from fer_jax.experiments import setup
 from tests.finished_runs import crops_config, landmarks_config, units_config, with_fields
+from tests.quick import quick
 
 
 def stcnlstm_config(prepared, variant="full", **fields):
@@ -133,3 +136,17 @@ def test_recipe_reaches_the_program(prepared_crops, tmp_path):
     assert experiment.clips.classes == ("anger", "fear")
     assert experiment.clips.crops.frames.shape[1:3] == (8, 32)
     assert experiment.program.module.classes == 2
+
+
+@pytest.mark.parametrize(("rule", "retimed"), [("uniform", True), ("windows", False)])
+def test_clips_are_retimed_where_the_label_is_of_the_whole_clip(make_clips, rule, retimed):
+    config = stbln_manifest.get_config("study")
+    config.data.frame_rule = rule
+    clip = {"landmarks": jnp.asarray(make_clips(frames=16).landmarks[0])}
+    seen = quick(setup.make_augmentation(config, of_crops=False))(jax.random.key(0), clip)
+    copies = [augment.fixed_copy(jax.random.key(0), copy, clip["landmarks"], 0.0, 0.0, head=True)
+              for copy in (0, 7)]  # fmt: skip
+    far = min(float(jnp.abs(seen["landmarks"] - each.landmarks).max()) for each in copies)
+    assert (far > 0.1) == retimed
+    config.augment.enabled = False
+    assert setup.make_augmentation(config, of_crops=False) is None
