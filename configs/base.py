@@ -42,8 +42,7 @@ def get_config(**sections: dict) -> ConfigDict:
             # For "dimensional", see emotion_ratings.vad; dominance 0: that of its norms
             "words": (),
             "neutral_dominance": 0.0,
-            # For "cross_database": the training datasets, ((dataset, path, frame_rule), ...)
-            "train_on": (),
+            "train_on": (),  # for "cross_database": ((dataset, path, frame_rule), ...)
             "features": "position",  # or "motion", "normalised_motion", see data.model_inputs
             "graph": "clean",  # or "reference": the published code's repeated edges
             "crop_size": 0,  # side of the model's face crops, pixels; 0: as prepared
