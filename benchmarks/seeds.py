@@ -15,7 +15,7 @@ import pathlib
 import numpy as np
 from rich.console import Console
 
-from fer_jax.compare.compare import load_config
+from fer_jax.compare.chosen import load_config
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.machine import write_whole
 from fer_jax.systems import run, searches
