@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None, prog: str = "python run.py") -> int
     """Runs the command line.
 
     Returns:
-      The exit code: 0, 1 after a failure, 2 for a wrong command line or config, 130 after a signal.
+      The exit code: 0, 1 after a failure, also of a figure alone, 2 for a wrong command line or
+      config, 130 after a signal.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     own = _flags([prog, *arguments])
@@ -99,7 +100,7 @@ def _run(config, workdir: str, cache: str | None) -> int:
         return say_interrupted(f"{LINE} from the last checkpoint")
     print("\n".join(report.headline(config.task, metrics)))
     print(f"report: {printable(Workdir(pathlib.Path(workdir)).report)}")
-    return 0
+    return 1 if metrics.get("failed_figures") else 0
 
 
 def _parse(own: flags.FlagValues, argv: list[str]) -> None:

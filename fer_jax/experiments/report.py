@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from fer_jax.experiments.for_papers import methods, provenance
 from fer_jax.experiments.for_papers import tables as own_tables
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.layers.build import has_dropout
-from fer_jax.machine import FileError, json_text, write_whole
+from fer_jax.machine import FileError, json_text, printable, write_whole
 from fer_jax.tasks import TASKS, evaluation
 from fer_jax.tasks.csv_cells import save_csv
 from fer_jax.training.epoch_log import read_history
@@ -28,8 +28,11 @@ def write(
     module,
     own_figures=None,
     more: dict | None = None,
+    save_bundle: Callable | None = None,
 ) -> dict:
     """Reads the results of the folds and writes metrics, predictions, figures and the report.
+
+    Figures come after all else that a run is for: one that fails is a line of the report.
 
     Args:
       workdir: of the run, with the results of its folds.
@@ -41,9 +44,10 @@ def write(
       own_figures: draws the figures of this network only, from the indices of the evaluated clips,
         the best or clearest first; yields names, figures and captions. None: there are none.
       more: numbers of this kind of run only, for metrics.json.
+      save_bundle: writes the bundle, from the metrics, before anything is drawn.
 
     Returns:
-      The metrics, as in metrics.json.
+      The metrics, as in metrics.json; `failed_figures` has a line for each figure that failed.
     """
     import pandas as pd  # slow to import: not before a run is trained
 
@@ -78,16 +82,23 @@ def write(
     valid = json_text(content, indent=1)  # e.g. the interval of a single fold is null
     write_whole(workdir.metrics, valid + "\n")
     save_csv(task.report.table(clips, folds, evaluated), workdir.predictions)
+    metrics = json.loads(valid)
+    if save_bundle is not None:
+        save_bundle(metrics)
     parts = task.report.parts(clips, folds, evaluated, content)
     shown = evaluation.INFERENCE_MODES[evaluated.mode]
     lines = task.report.lines(content)
     lines += own_tables.write(workdir, parts, shown, config.name)
-    figures = _figures(task.report, clips, evaluated, content, curves, history, own_figures)
-    captions = _save_figures(workdir, figures)
+    captions, failed = {}, []
+    for figures in _figures(task.report, clips, evaluated, content, curves, history, own_figures):
+        _save_figures(workdir, figures, captions, failed)
+    if failed:
+        metrics["failed_figures"] = failed
+        write_whole(workdir.metrics, json_text(metrics, indent=1) + "\n")
     found = f"{len(np.unique(evaluated.indices))} of {len(clips)} {clips.kind} evaluated"
-    text = _report(config, clips, content, found, lines, captions)
-    write_whole(workdir.report, text)
-    return json.loads(valid)
+    lines += [f"{line}.\n" for line in failed]
+    write_whole(workdir.report, _report(config, clips, content, found, lines, captions))
+    return metrics
 
 
 def _history(workdir: Workdir, folds: list[Fold]) -> list[dict]:
@@ -106,29 +117,54 @@ def _history(workdir: Workdir, folds: list[Fold]) -> list[dict]:
     return rows
 
 
-def _figures(report, clips, evaluated, content, curves, history, own_figures) -> Iterator[tuple]:
-    """Yields names, figures and captions: of the task, the learning curves, of the network."""
-    from fer_jax.plotting.curves import learning_curves
+def _figures(report, clips, evaluated, content, curves, history, own_figures) -> list[Iterator]:
+    """Names, figures and captions: of the task, the learning curves, of the network."""
 
-    yield from report.figures(clips, evaluated, content, curves)
-    learning = learning_curves(history[history["fold"] != "all"], loss=report.LOSS)
-    yield "learning", learning, "Loss and accuracy over the epochs"
-    if own_figures is not None:
-        # repeats of a cross-validation evaluate a clip again
-        order = evaluated.indices[report.order(evaluated)].tolist()
-        yield from own_figures(list(dict.fromkeys(order)))
+    def learning():
+        from fer_jax.plotting.curves import learning_curves
+
+        curve = learning_curves(history[history["fold"] != "all"], loss=report.LOSS)
+        yield "learning", curve, "Loss and accuracy over the epochs"
+
+    def of_network():
+        if own_figures is not None:
+            # repeats of a cross-validation evaluate a clip again
+            order = evaluated.indices[report.order(evaluated)].tolist()
+            yield from own_figures(list(dict.fromkeys(order)))
+
+    return [report.figures(clips, evaluated, content, curves), learning(), of_network()]
 
 
-def _save_figures(workdir: Workdir, figures: Iterable[tuple]) -> dict[str, str]:
-    """Saves figures one by one, as PNG and PDF: path of the PNG -> caption."""
+def _save_figures(workdir: Workdir, figures: Iterator, captions: dict, failed: list) -> None:
+    """Saves figures one by one, as PNG and PDF.
+
+    Args:
+      workdir: of the run.
+      figures: yields names, figures and captions.
+      captions: path in the work directory -> caption; receives those that were saved.
+      failed: receives a line for each figure that failed.
+
+    Raises:
+      OSError: of the storage, on which the rest of the report would fail as well.
+    """
     from fer_jax.plotting.style import save
 
-    captions = {}
-    for name, figure, caption in figures:
-        file = workdir.figure(name)
-        save(figure, file)
-        captions[file.relative_to(workdir.path).as_posix()] = caption
-    return captions
+    name, last = "", ""
+    while True:
+        try:
+            name, last = "", name
+            name, figure, caption = next(figures)
+            file = workdir.figure(name)
+            save(figure, file)
+            captions[file.relative_to(workdir.path).as_posix()] = caption
+        except StopIteration:
+            return
+        except Exception as error:  # whatever drawing raises, the run is worth more
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            which = f"the figure {name}" if name else f"a figure{last and f' after {last}'}"
+            reason = printable(f"{type(error).__name__}: {error}")
+            failed.append(f"{which} could not be drawn ({reason}); all else is complete")
 
 
 def left_out(config, clips: Clips) -> list[str]:

@@ -87,8 +87,8 @@ def run_experiment(
             experiment.parameters,
             experiment.program.module,
             draw and _own_figures(experiment, draw),
+            save_bundle=functools.partial(write_bundle, experiment, runs[-1].fold.name),
         )
-        write_bundle(experiment, runs[-1].fold.name, metrics)
         work.finish()
     return metrics
 

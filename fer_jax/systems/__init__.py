@@ -183,8 +183,13 @@ def run(
             if searches(config):
                 from fer_jax.systems.st_bln import search
 
-                return search.run_search(experiment, console)
-            return run_experiment(experiment, find(config.model.name).figures, console, started)
+                metrics = search.run_search(experiment, console)
+            else:
+                draw = find(config.model.name).figures
+                metrics = run_experiment(experiment, draw, console, started)
+        for line in metrics.get("failed_figures", ()):
+            say_line(console, line)
+        return metrics
     except BrokenPipeError:
         raise  # nobody reads the output any more
     except OSError as error:

@@ -78,6 +78,17 @@ def test_landmark_motion_ignores_the_head():
     np.testing.assert_allclose(
         figures.landmark_motion(opened[None]), [0, 5 / 51 * 10 / 50], atol=1e-4
     )
+    some = np.stack([np.full_like(opened, np.nan), opened])  # a picture without landmarks
+    np.testing.assert_allclose(figures.landmark_motion(some), figures.landmark_motion(some[1:]))
+
+
+def test_weight_curve_without_landmarks():
+    motion = figures.landmark_motion(np.full((2, 3, 68, 2), np.nan))
+    assert np.isnan(motion).all()
+    figure = figures.weight_curve(np.full((1, 3), 1 / 3), motion)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["step of the clip"]
+    with_motion = figures.weight_curve(np.full((1, 3), 1 / 3), np.arange(3))
+    assert [axes.get_xlabel() for axes in with_motion.axes] == ["", "step of the clip"]
 
 
 def test_intensity_figure_shows_shares():

@@ -62,29 +62,35 @@ def weight_curve(weights, motion) -> Figure:
     Args:
       weights: `[R, N]`, the weights of R trained networks, each with sum 1.
       motion: `[N]` mean distance of the landmarks from their position at the first step, in eye
-        distances.
+        distances; NaN where no clip has landmarks, which are then not drawn.
 
     Source: Liu, Zhang & Zhou, ICPR 2020, figure 4 (there through a sigmoid).
     """
     weights, motion = np.atleast_2d(weights), np.asarray(motion)
     steps = np.arange(1, weights.shape[1] + 1)
+    moves = np.isfinite(motion).all()
     figure = make_figure(6.4, 5.0)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    heights = (2, 1) if moves else (1,)
+    grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
+    upper, *rest = grid[:, 0]
     weights = weights * len(steps)
     upper.axhline(1, color=QUIET, linestyle="--", linewidth=1.4, label="equal weights")
     for row in weights if len(weights) > 1 else ():
         upper.plot(steps, row, color=MAIN, linewidth=0.8, alpha=0.3)
     label = "learned weight" + (f", mean of {len(weights)} folds" if len(weights) > 1 else "")
     upper.plot(steps, weights.mean(0), "o-", color=MAIN, linewidth=2, markersize=4, label=label)
-    lower.plot(steps, motion, "s-", color=ALERT, linewidth=1.6, markersize=4)
     upper.ticklabel_format(axis="y", useOffset=False)
     dress(
         upper, y="weight (1: its equal share)", title="Expression intensity of the frames", grid="y"
     )
-    dress(lower, x="step of the clip", y="landmark motion\n(eye distances)", grid="y")
-    lower.set_ylim(bottom=0)
-    lower.set_xlim(0.5, len(steps) + 0.5)
-    lower.xaxis.set_major_locator(MaxNLocator(16, integer=True))
+    for lower in rest:
+        lower.plot(steps, motion, "s-", color=ALERT, linewidth=1.6, markersize=4)
+        dress(lower, y="landmark motion\n(eye distances)", grid="y")
+        lower.set_ylim(bottom=0)
+    lowest = [upper, *rest][-1]
+    lowest.set_xlabel("step of the clip")
+    lowest.set_xlim(0.5, len(steps) + 0.5)
+    lowest.xaxis.set_major_locator(MaxNLocator(16, integer=True))
     legend_below(figure, upper, 2)
     return figure
 
@@ -130,7 +136,9 @@ def landmark_motion(landmarks) -> np.ndarray:
     """
     points = lm.centre(lm.inner(np.asarray(landmarks)))
     points = points / lm.eye_distance(landmarks)[..., None, None]
-    return np.linalg.norm(points - points[:, :1], axis=-1).mean((0, 2))
+    moved = np.linalg.norm(points - points[:, :1], axis=-1).mean(2)
+    moved = moved[np.isfinite(moved).all(1)]  # clips of still images have none
+    return moved.mean(0) if len(moved) else np.full(points.shape[1], np.nan)
 
 
 def feature_maps(module: FERGCN, variables: dict, inputs) -> dict[str, np.ndarray]:

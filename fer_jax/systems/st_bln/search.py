@@ -222,8 +222,8 @@ def _report(search: Search) -> dict:
     parameters = tuple(round(summary[kind]["mean"]) for kind in kinds)
     module = setting.program.module
     metrics = report.write(
-        workdir, config, setting.clips, folds, parameters, module, more={"search": summary}
-    )
-    write_bundle(found, folds[0].name, metrics)
+        workdir, config, setting.clips, folds, parameters, module, more={"search": summary},
+        save_bundle=functools.partial(write_bundle, found, folds[0].name),
+    )  # fmt: skip
     search_report.write(workdir, config, search.all_rows(), folds, metrics, search.console)
     return metrics
