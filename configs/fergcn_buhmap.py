@@ -3,7 +3,7 @@
 Prepare: python -m preprocess manifest --source MANIFEST.csv --render --crops 64 \\
              --out data/buhmap_crops (docs/data/datasets.md)
 Run:     python run.py --config configs/fergcn_buhmap.py
-Variants: :vgg16 :modules1 :modules2 :modules3 (table V)
+Variants: :vgg16 :modules1 :modules2 :modules3 (table V), :mcd (ours: with dropout)
 Paper:   none. Motion and labels are BUHMAP's; the faces are drawn. Trains from scratch.
 """
 

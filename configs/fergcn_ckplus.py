@@ -3,7 +3,7 @@
 Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops --crops 256
 Run:     python run.py --config configs/fergcn_ckplus.py --config.pretrained=WEIGHTS
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
-Variants: :vgg16 :modules1 :modules2 :modules3 (table V)
+Variants: :vgg16 :modules1 :modules2 :modules3 (table V), :mcd (ours: with dropout)
 Paper:   99.54 (FER-GCN, table V; 97.78, 98.39, 99.09, 99.00 in the order above).
 Ours:    what the paper leaves open is in configs/recipes/fer_gcn.py.
 """

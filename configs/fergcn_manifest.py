@@ -2,7 +2,7 @@
 
 Prepare: python -m preprocess manifest --source FILE.csv --crops 64 --out data/NAME
 Run:     python run.py --config configs/fergcn_manifest.py:NAME
-Variants: :NAME, or :NAME,vgg16 :NAME,modules1 :NAME,modules2 :NAME,modules3
+Variants: :NAME, or :NAME,vgg16 :NAME,modules1 :NAME,modules2 :NAME,modules3 :NAME,mcd
 Paper:   none. Trains from scratch (no ImageNet weights). For crops of another size:
          --config.data.crop_size=0
 """

@@ -3,7 +3,7 @@
 Prepare: python -m preprocess oulu --source DIR --out data/oulu_crops --crops 256
 Run:     python run.py --config configs/fergcn_oulu.py --config.pretrained=WEIGHTS
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
-Variants: :vgg16 :modules1 :modules2 :modules3 (table V)
+Variants: :vgg16 :modules1 :modules2 :modules3 (table V), :mcd (ours: with dropout)
 Paper:   91.04 (FER-GCN, table V; 85.83, 88.33, 89.79, 87.71 in the order above).
 Ours:    what the paper leaves open is in configs/recipes/fer_gcn.py.
 """

@@ -2,7 +2,7 @@
 
 Prepare: python -m preprocess synthetic --out data/synthetic_crops --crops 64
 Run:     python run.py --config configs/fergcn_synthetic.py
-Variants: :vgg16 :modules1 :modules2 :modules3 (table V)
+Variants: :vgg16 :modules1 :modules2 :modules3 (table V), :mcd (ours: with dropout)
 Paper:   none. Trains from scratch (no ImageNet weights), minutes on 2 CPU cores.
 """
 

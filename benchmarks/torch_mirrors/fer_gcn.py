@@ -90,33 +90,63 @@ class ResNet50(nn.Module):
         return x
 
 
-class GraphModule(nn.Module):
-    """Equations 1 to 4 and a bidirectional LSTM: `A [N, N], [B, N, d] -> [B, N, d]`."""
+class Equation6(nn.Module):
+    """Equation 6 frame by frame, on the states of two LSTMs: `[B, N, d] -> [B, N, d]`."""
 
-    def __init__(self, features):
+    def __init__(self, d):
+        super().__init__()
+        self.cells = nn.ModuleDict({"f": nn.LSTMCell(d, d), "b": nn.LSTMCell(d, d)})
+        for cell in self.cells.values():
+            nn.init.zeros_(cell.bias_hh).requires_grad_(False)
+        self.U = nn.ModuleDict({way: nn.Linear(2 * d, d // 2, bias=False) for way in "fb"})
+        self.V = nn.ModuleDict({way: nn.Linear(d // 2, d, bias=False) for way in "fb"})
+        self.b = nn.Parameter(torch.zeros(d))
+
+    def forward(self, x):
+        embedded = {}
+        for way, order in (("f", range(x.shape[1])), ("b", reversed(range(x.shape[1])))):
+            state = 2 * (torch.zeros_like(x[:, 0]),)
+            for frame in order:
+                pair = torch.cat([state[0], x[:, frame]], dim=1)
+                embedded[way, frame] = self.V[way](torch.sigmoid(self.U[way](pair)))
+                state = self.cells[way](x[:, frame], state)
+        frames = [embedded["f", i] + embedded["b", i] + self.b for i in range(x.shape[1])]
+        return torch.tanh(torch.stack(frames, dim=1))
+
+
+class GraphModule(nn.Module):
+    """Equations 1 to 4 and a recurrence: `A [N, N], [B, N, d] -> [B, N, d]`."""
+
+    def __init__(self, features, recurrence):
         super().__init__()
         self.W = nn.Parameter(torch.empty(features, features))
         nn.init.xavier_uniform_(self.W)
-        self.bilstm = weights.without_second_bias(
-            nn.LSTM(features, features // 2, batch_first=True, bidirectional=True)
-        )
+        if recurrence == "eq6":
+            self.equation6 = Equation6(features)
+        else:
+            self.bilstm = weights.without_second_bias(
+                nn.LSTM(features, features // 2, batch_first=True, bidirectional=True)
+            )
 
     def forward(self, adjacency, x):
         x = F.leaky_relu(torch.matmul(adjacency, torch.matmul(x, self.W)), 0.2)
-        return self.bilstm(x)[0]
+        return self.equation6(x) if hasattr(self, "equation6") else self.bilstm(x)[0]
 
 
 class FERGCN(nn.Module):
     """FER-GCN: face crops `[B, N, 3, H, W]` to logits `[B, classes]`; options as in Flax."""
 
     def __init__(
-        self, classes, frames=16, features=256, modules=2, fusion=True, stages=VGG16_STAGES
-    ):
+        self, classes, frames=16, features=256, modules=2, fusion=True, stages=VGG16_STAGES,
+        recurrence="concat",
+    ):  # fmt: skip
         super().__init__()
         self.backbone = VGG16(stages)
         self.reduce = nn.Linear(stages[-1][0], features)
         self.A = nn.Parameter(torch.eye(frames)) if modules else None
-        self.graph_modules = nn.ModuleList(GraphModule(features) for _ in range(modules))
+        self.graph_modules = nn.ModuleList(
+            GraphModule(features, recurrence) for _ in range(modules)
+        )
         self.fusion = fusion and modules > 0
         self.head = nn.Linear(features, classes)
 
@@ -170,8 +200,20 @@ def _vgg_names(tree: dict) -> dict[str, np.ndarray]:
 
 def _graph_module(prefix: str, part: dict) -> dict[str, np.ndarray]:
     named = {f"{prefix}.W": np.asarray(part["kernel"])}
+    if "equation6" in part:
+        return named | _equation6(f"{prefix}.equation6", part["equation6"])
     for direction, suffix in (("forward", "l0"), ("backward", "l0_reverse")):
         named |= weights.lstm_leaves(f"{prefix}.bilstm", part["bilstm"][direction], suffix)
+    return named
+
+
+def _equation6(prefix: str, part: dict) -> dict[str, np.ndarray]:
+    named = {f"{prefix}.b": np.asarray(part["bias"])}
+    for way, direction in (("f", "forward"), ("b", "backward")):
+        for leaf, array in weights.lstm_leaves(f"{prefix}.cells.{way}", part[direction]).items():
+            named[leaf.removesuffix("_l0")] = array
+        for matrix in "UV":
+            named |= named_leaves(f"{prefix}.{matrix}.{way}", part[f"{matrix}_{way}"])
     return named
 
 

@@ -74,11 +74,12 @@ class Dense(nn.Module):
     features: int
     kernel_init: nn.initializers.Initializer = he_normal_fan_out
     dtype: str = "float32"
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = self.param("bias", self.bias_init, (self.features,))
         return channel_mix(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(
             self.dtype
         )

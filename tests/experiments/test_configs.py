@@ -31,6 +31,7 @@ PREPARE = r"(?:python -m preprocess|fer-jax prepare) "
 FLAGS = ("--out", "--crops", "--database")
 LANDMARK_SETS = ("afew", "buhmap", "ckplus", "lse", "oulu", "ravdess", "synthetic")
 BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the dataset's name
+OWN_VARIANTS = ("layers", "mcd")  # without a published figure
 OWN_CLIPS = ("stbln", "pstbln", "fergcn", "stcnlstm", "ir3d")
 STUDIES = [*((system, "buhmap") for system in OWN_CLIPS),
            *((system, "lse") for system in ("stbln", "pstbln", "stcnlstm"))]  # fmt: skip
@@ -180,6 +181,12 @@ def test_fer_gcn_follows_its_paper():
     assert (config.optimizer.learning_rate, config.optimizer.weight_decay) == (0.001, 5e-5)
     assert (config.train.epochs, config.data.frames, config.data.crop_size) == (120, 16, 224)
     assert config.protocol.folds == 10 and config.augment.flip
+    assert (config.model.recurrence, config.model.dropout) == ("eq6", 0.0)
+    with_dropout = importlib.import_module("configs.fergcn_ckplus").get_config("mcd").to_dict()
+    assert with_dropout["model"].pop("dropout") == 0.2
+    assert with_dropout["model"].items() < config.model.to_dict().items()
+    own = importlib.import_module("configs.fergcn_synthetic").get_config()
+    assert (own.model.recurrence, own.model.dropout) == ("concat", 0.2)
     middle = importlib.import_module("configs.fergcn_mmi").get_config()
     assert (config.data.frame_rule, middle.data.frame_rule) == ("uniform", "middles")
 
@@ -239,7 +246,7 @@ def test_every_row_of_a_table_has_its_published_figure():
     for variants in (fer_gcn.VARIANTS, stc_nlstm.VARIANTS):
         for variant, (*_, method) in variants.items():
             found = published.other_protocols(method, "oulu", "")
-            assert bool(found) == (not variant.startswith("layers")), variant
+            assert bool(found) == (not variant.startswith(OWN_VARIANTS)), variant
 
 
 def test_st_bln_follows_its_paper():

@@ -73,6 +73,8 @@ def test_parameters_of_the_default():
         (7, {"fusion": False}, 15_776_071),
         (7, {"modules": 1}, 15_776_071 - 459_776),
         (7, {"modules": 3}, 15_776_071 + 459_776),
+        # LSTMs of 256 units, U of 128 x 512 and V of 256 x 128 both ways, b: 1,247,488 a module
+        (7, {"recurrence": "eq6"}, 15_776_071 + 2 * (1_247_488 - 394_240)),
         (7, {"modules": 0}, 14_723_136 + 131_328 + 1_799),  # without A
     ],
 )

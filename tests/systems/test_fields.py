@@ -25,6 +25,7 @@ from fer_jax.systems.st_bln import growth
         ("dgnn", {"kernel_size": 0}, "kernel_size=0: it must be 1 or more"),
         ("fer_gcn", {"dtype": "bfloat"}, r"dtype=bfloat: use one of \('float32', 'bfloat16'\)"),
         ("fer_gcn", {"features": 7}, "features=7: it must be even"),
+        ("fer_gcn", {"recurrence": "sum"}, "recurrence=sum: use one of"),
         ("fer_gcn", {"features": 0}, "features=0: it must lie in 2"),
         ("fer_gcn", {"modules": -1}, "modules=-1: it must lie in 0"),
         ("fer_gcn", {"stages": ((4, 1), (6, 0))}, r"\(6, 0\) is not a pair \(channels"),

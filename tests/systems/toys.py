@@ -90,6 +90,7 @@ TOYS = {
     "fer_gcn": _fer_gcn(),
     "fer_gcn cnn": _fer_gcn(modules=0, fusion=False),
     "fer_gcn mean": _fer_gcn(modules=3, fusion=False),
+    "fer_gcn eq6": _fer_gcn(recurrence="eq6"),
     "stc_nlstm": _stc(),
     "stc_nlstm sum": _stc(nesting="sum", channels=[4] * 3),
     "stc_nlstm last": _stc(nesting="last", channels=[3, 4]),

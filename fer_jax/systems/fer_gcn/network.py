@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from fer_jax.layers import fields
 from fer_jax.layers.backbones import VGG16, VGG16_STAGES
 from fer_jax.layers.common import Dense, Dropout
-from fer_jax.layers.lstm import BiLSTM
+from fer_jax.layers.lstm import LSTM, BiLSTM
 
 LEAKY_SLOPE = 0.2
+RECURRENCES = ("concat", "eq6")
 
 
 def identity(key, shape) -> jax.Array:
@@ -51,21 +52,67 @@ def fuse(weights: jax.Array, features: jax.Array) -> jax.Array:
     return jnp.einsum("n,bnd->bd", weights, features)
 
 
-class GraphModule(nn.Module):
-    """A graph convolution and a BiLSTM over the frames: `[B, N, d] -> [B, N, d]`."""
+def torch_default(fan_in: int) -> nn.initializers.Initializer:
+    """PyTorch's first weights and biases of a dense layer: uniform within 1 / sqrt(fan_in)."""
+    bound = fan_in**-0.5
+
+    def init(key, shape, dtype=jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class Equation6(nn.Module):
+    """Equation 6: `[B, N, d] -> [B, N, d]`, `tanh(V_f s(U_f [s_f, o]) + V_b s(U_b [s_b, o]) + b)`.
+
+    s is the sigmoid; U maps 2 d numbers to d / 2, V maps d / 2 to d. How the states s_f and s_b
+    come about is not in the equation: they are those of a bidirectional LSTM of d units a
+    direction, as the text calls it, after the frames before (s_f) and behind (s_b) the frame, zero
+    at either end.
+
+    Source: Liu, Zhang & Zhou, ICPR 2020, section III-A.
+    """
 
     features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        def dense(features, fan_in, name):
+            init = torch_default(fan_in)
+            return nn.Dense(features, use_bias=False, kernel_init=init, name=name)
+
+        d = self.features
+        before = LSTM(d, name="forward")(x)[:, :-1]
+        behind = LSTM(d, reverse=True, name="backward")(x)[:, 1:]
+        none = jnp.zeros_like(x[:, :1])
+        total = self.param("bias", torch_default(d // 2), (d,))
+        states = {"f": jnp.concatenate([none, before], 1), "b": jnp.concatenate([behind, none], 1)}
+        for way, state in states.items():
+            embedded = dense(d // 2, 2 * d, f"U_{way}")(jnp.concatenate([state, x], -1))
+            total += dense(d, d // 2, f"V_{way}")(nn.sigmoid(embedded))
+        return jnp.tanh(total)
+
+
+class GraphModule(nn.Module):
+    """A graph convolution and a recurrence over the frames: `[B, N, d] -> [B, N, d]`."""
+
+    features: int
+    recurrence: str = "concat"
 
     def setup(self):
         kernel_init = nn.initializers.glorot_uniform()
         self.kernel = self.param("kernel", kernel_init, (self.features, self.features))
-        self.bilstm = BiLSTM(self.features // 2)
+        if self.recurrence == "eq6":
+            self.equation6 = Equation6(self.features)
+        else:
+            self.bilstm = BiLSTM(self.features // 2)
 
     def graph(self, adjacency: jax.Array, x: jax.Array) -> jax.Array:
         return propagate(adjacency, x, self.kernel)
 
     def __call__(self, adjacency: jax.Array, x: jax.Array) -> jax.Array:
-        return self.bilstm(self.graph(adjacency, x))
+        recur = self.equation6 if self.recurrence == "eq6" else self.bilstm
+        return recur(self.graph(adjacency, x))
 
 
 class FERGCN(nn.Module):
@@ -77,6 +124,8 @@ class FERGCN(nn.Module):
       features: d, features of a frame.
       modules: graph modules; 0 is the CNN alone.
       fusion: weights the frames by their intensity; False averages them.
+      recurrence: over the frames: "eq6" (equation 6 of the paper) or "concat" (a bidirectional LSTM
+        of d / 2 units a direction, concatenated, as the paper's words are usually understood).
       stages: of VGG16, see `backbones.VGG16`.
       feature_relu: ReLU after the reduction to d.
       dropout: rate before the classifier (the paper has none).
@@ -88,6 +137,7 @@ class FERGCN(nn.Module):
     features: int = 256
     modules: int = 2
     fusion: bool = True
+    recurrence: str = "concat"
     stages: Sequence[tuple[int, int]] = VGG16_STAGES
     feature_relu: bool = True
     dropout: float = 0.0
@@ -109,17 +159,21 @@ class FERGCN(nn.Module):
         if self.features % 2:
             raise fields.FieldError(self, "features", "it must be even: half for each direction")
         fields.within(self, "modules", 0, 100)
+        fields.one_of(self, "recurrence", RECURRENCES)
         fields.stages(self)
 
     def setup(self):
         self.check()
         self.backbone = VGG16(self.stages, self.dtype, self.remat, self.axis_name)
-        self.reduce = Dense(self.features)
-        self.graph_modules = [GraphModule(self.features) for _ in range(self.modules)]
+        reduce_init, head_init = torch_default(self.stages[-1][0]), torch_default(self.features)
+        self.reduce = Dense(self.features, kernel_init=reduce_init, bias_init=reduce_init)
+        self.graph_modules = [
+            GraphModule(self.features, self.recurrence) for _ in range(self.modules)
+        ]
         if self.modules:
             self.A = self.param("A", identity, (self.frames, self.frames))
         self.drop = Dropout(self.dropout, axis_name=self.axis_name)
-        self.head = Dense(self.classes, kernel_init=nn.initializers.glorot_uniform())
+        self.head = Dense(self.classes, kernel_init=head_init, bias_init=head_init)
 
     def maps(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
         """Returns the feature maps of the CNN, `[B, N, H, W, 3] -> [B, N, h, w, C]`."""
