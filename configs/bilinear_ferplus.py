@@ -2,7 +2,8 @@
 
 Prepare: python -m preprocess ferplus --source DIR --out data/ferplus
 Run:     python run.py --config configs/bilinear_ferplus.py:vgg16,bilinear,vad
-Variants: one of :vgg16 :resnet50 :small, of :bilinear :global, of :vad :va, joined by commas
+Variants: one of :vgg16 :resnet50 :small, of :bilinear :global, of :vad :va, of :a2 :a0 (a of the
+         loss, equation 2; a0 is its ablation), joined by commas
 Paper:   RMSE / MAE / r of valence, arousal and dominance, share within 1; the networks for two
          dimensions start from those for three.
   vgg16,global,vad       .95684 .69693 .88706 | .72218 .52767 .84867 | .71722 .53520 .81796 | 81.03%
@@ -14,8 +15,9 @@ Paper:   RMSE / MAE / r of valence, arousal and dominance, share within 1; the n
   resnet50,global,va     .84067 .59136 .91488 | .66772 .47654 .87444 | 85.60%
   resnet50,bilinear,va   .74111 .50712 .93418 | .57488 .39182 .90796 | 89.26%
 Ours:    small: a small VGG from scratch on faces of 48 pixels. The others start from random
-         weights, the paper's from VGG-Face (VGG16) or VGGFace2 (ResNet50). To start from
-         ImageNet: --config.pretrained=WEIGHTS.safetensors --config.model.pixels=imagenet
+         weights, the paper's from VGG-Face (VGG16) or VGGFace2 (ResNet50):
+         --config.pretrained=WEIGHTS.safetensors, docs/systems/bilinear_cnn.md says which files
+         fit. To start from ImageNet, add --config.model.pixels=imagenet
          (ResNet50: timm/resnet50.tv_in1k); from ours for three dimensions:
          --config.pretrained=runs/bilinear_vgg16_bilinear_vad/model
 Cost:    100 epochs of 28,559 faces of 224 pixels: a GPU; small: under an hour on 2 CPU cores
@@ -25,7 +27,7 @@ The paper's dominance labels differ from its norms (docs/papers/bilinear_cnn.md)
 
 from configs.recipes import bilinear_cnn
 
-PARTS = (("vgg16", "resnet50", "small"), bilinear_cnn.POOLINGS[::-1], ("vad", "va"))
+PARTS = (("vgg16", "resnet50", "small"), bilinear_cnn.POOLINGS[::-1], ("vad", "va"), ("a2", "a0"))
 
 
 def get_config(variant: str = "vgg16,bilinear,vad"):
@@ -33,12 +35,13 @@ def get_config(variant: str = "vgg16,bilinear,vad"):
     unknown = [word for word in words if not any(word in part for part in PARTS)]
     if unknown or any(len(set(part) & set(words)) > 1 for part in PARTS):
         raise ValueError(f"variant {variant!r} is unknown: join at most one of each of {PARTS}")
-    trunk, pooling, dimensions = (
+    trunk, pooling, dimensions, loss = (
         next((word for word in part if word in words), part[0]) for part in PARTS
     )
+    absolute = float(loss[1:])
     if trunk != "small":
-        return bilinear_cnn.get_config(trunk, pooling, dimensions)
-    config = bilinear_cnn.get_small(pooling, dimensions)
-    chosen = [word for word in (pooling, dimensions) if word not in ("bilinear", "vad")]
+        return bilinear_cnn.get_config(trunk, pooling, dimensions, absolute)
+    config = bilinear_cnn.get_small(pooling, dimensions, absolute)
+    chosen = [word for word in (pooling, dimensions, loss) if word not in ("bilinear", "vad", "a2")]
     config.name = "_".join(["bilinear_small", *chosen])
     return config

@@ -26,9 +26,9 @@ class CutBottleneck(nn.Module):
         return F.relu(self.bn2(self.conv2(x)), inplace=True)
 
 
-def resnet50(stages=RESNET50_STAGES, cut=True):
+def resnet50(stages=RESNET50_STAGES, cut=True, **options):
     """ResNet50, `cut` within its last block."""
-    trunk = backbones.ResNet50(stages)
+    trunk = backbones.ResNet50(stages, **options)
     trunk.channels = 4 * stages[-1][0]
     if cut:
         layer = getattr(trunk, trunk.stages[-1])
@@ -53,8 +53,8 @@ class Head(nn.Module):
             self.bias = nn.Parameter(torch.full((classes,), 5.0))
             return
         if pooling == "bilinear" and compact == "reduced":
-            self.reduce, size = nn.Conv1d(channels, reduced, 1), reduced**2
-        elif pooling == "bilinear":
+            self.reduce, channels = nn.Conv1d(channels, reduced, 1), reduced
+        if pooling == "bilinear":
             if compact == "triangle":
                 rows, columns = torch.triu_indices(channels, channels)
                 self.register_buffer("indices", rows * channels + columns, persistent=False)
@@ -95,16 +95,23 @@ class Head(nn.Module):
 class BilinearCNN(nn.Module):
     """Clips `[B, T, 3, S, S]` to values of their frames `[B, T, D]`; options as in Flax."""
 
-    def __init__(self, classes, trunk="vgg16", pooling="bilinear", stages=None, **options):
+    def __init__(
+        self, classes, trunk="vgg16", pooling="bilinear", stages=None, channels="rgb",
+        stride_in_1x1=False, ceil_pool=False, **options,
+    ):  # fmt: skip
         super().__init__()
+        self.colours = [2, 1, 0] if channels == "bgr" else [0, 1, 2]
         if trunk == "vgg16":
             self.backbone = backbones.VGG16(stages or VGG16_STAGES, False, False)
         else:
-            self.backbone = resnet50(stages or RESNET50_STAGES, cut=pooling == "bilinear")
+            self.backbone = resnet50(
+                stages or RESNET50_STAGES, cut=pooling == "bilinear",
+                stride_in_1x1=stride_in_1x1, ceil_pool=ceil_pool,
+            )  # fmt: skip
         self.head = Head(classes, self.backbone.channels, pooling, **options)
 
     def forward(self, x):
-        maps = self.backbone(x.flatten(0, 1))
+        maps = self.backbone(x.flatten(0, 1)[:, self.colours])
         return self.head(maps.flatten(2)).view(*x.shape[:2], -1)
 
 

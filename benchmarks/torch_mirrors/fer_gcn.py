@@ -47,13 +47,13 @@ class VGG16(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Three convolutions beside a shortcut; the middle one strides."""
+    """Three convolutions beside a shortcut; the middle one strides, or the first as in Caffe."""
 
-    def __init__(self, fan_in, width, stride):
+    def __init__(self, fan_in, width, stride, stride_in_1x1=False):
         super().__init__()
-        wide = 4 * width
-        self.conv1, self.bn1 = _conv(fan_in, width, 1), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = _conv(width, width, 3, stride), nn.BatchNorm2d(width)
+        wide, strides = 4 * width, (stride, 1) if stride_in_1x1 else (1, stride)
+        self.conv1, self.bn1 = _conv(fan_in, width, 1, strides[0]), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = _conv(width, width, 3, strides[1]), nn.BatchNorm2d(width)
         self.conv3, self.bn3 = _conv(width, wide, 1), nn.BatchNorm2d(wide)
         self.downsample = None
         if stride > 1 or fan_in != wide:
@@ -69,16 +69,17 @@ class Bottleneck(nn.Module):
 class ResNet50(nn.Module):
     """ResNet50 without its classifier: `[N, 3, H, W] -> [N, 2048, H / 32, W / 32]`."""
 
-    def __init__(self, stages=RESNET50_STAGES):
+    def __init__(self, stages=RESNET50_STAGES, stride_in_1x1=False, ceil_pool=False):
         super().__init__()
         fan_in = stages[0][0]
         self.conv1, self.bn1 = _conv(3, fan_in, 7, 2), nn.BatchNorm2d(fan_in)
-        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=0 if ceil_pool else 1, ceil_mode=ceil_pool)
         self.stages = []
         for index, (width, blocks) in enumerate(stages, 1):
             layer = []
             for block in range(blocks):
-                layer.append(Bottleneck(fan_in, width, 2 if index > 1 and block == 0 else 1))
+                stride = 2 if index > 1 and block == 0 else 1
+                layer.append(Bottleneck(fan_in, width, stride, stride_in_1x1))
                 fan_in = 4 * width
             self.add_module(f"layer{index}", nn.Sequential(*layer))
             self.stages.append(f"layer{index}")

@@ -20,6 +20,7 @@ from fer_jax.data.clips import Clips, hold_crops, take
 from fer_jax.data.folds import Fold, make_folds, thinned
 from fer_jax.experiments import validate
 from fer_jax.experiments.bundle import is_bundle, read_bundle
+from fer_jax.experiments.pixels import with_pixels
 from fer_jax.experiments.workdir import Workdir, claim
 from fer_jax.faces.landmarks import make_graph
 from fer_jax.layers.build import check_fields, make_network
@@ -108,7 +109,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
     _check_figure_clips(config, clips, folds)
     own = Workdir(pathlib.Path(workdir))
     claim(own, config, clips, write=False)  # refused before the work of building
-    model = config.model.to_dict()
+    model = with_pixels(config, network)
     module = make_network(network, model, len(clips.classes), clips.graph, config.data.frames)
     program = _make_program(config, module, clips, folds)
     shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
@@ -214,7 +215,7 @@ def _make_program(config: ConfigDict, module: nn.Module, clips: Clips, folds) ->
     features(take(clips, np.arange(1)))  # an unknown kind of features fails here
     return make_program(
         module,
-        TASKS[config.task],
+        TASKS[config.task].configured(config),
         config,
         features,
         folds,

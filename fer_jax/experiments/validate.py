@@ -34,6 +34,7 @@ _RANGES = (
     ("data.crop_size", 0, 4096),
     ("data.crops_in_memory_gb", 0.0, math.inf),
     ("evaluation.target_accuracy", 0.0, 1.0),
+    ("loss.absolute", 0.0, math.inf),
 )
 _COUNTS = (
     "data.frames", "train.batch_size", "train.microbatches", "train.repeats_per_epoch",
@@ -61,7 +62,7 @@ def _check_values(config: ConfigDict) -> None:
             raise ValueError(f"--config.{field}={config[section][name]}: it must be 1 or more")
     for field, low, high in _RANGES:
         section, name = field.split(".")
-        if not low <= config[section].get(name, low) <= high:
+        if not low <= config.get(section, {}).get(name, low) <= high:
             raise ValueError(
                 f"--config.{field}={config[section][name]}: it must lie in {low} to {high}"
             )

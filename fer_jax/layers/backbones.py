@@ -73,7 +73,8 @@ class VGG16(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 (strided) and 1x1 convolutions with a shortcut; the output is four times as wide.
 
-    With `cut` it ends with the ReLU of the 3x3 convolution, without widening and shortcut.
+    With `cut` it ends with the ReLU of the 3x3 convolution, without widening and shortcut; with
+    `stride_in_1x1` the first convolution strides instead of the second.
     """
 
     features: int
@@ -81,6 +82,7 @@ class Bottleneck(nn.Module):
     dtype: str = "float32"
     axis_name: str | None = None
     cut: bool = False
+    stride_in_1x1: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -89,8 +91,9 @@ class Bottleneck(nn.Module):
             return BatchNorm(self.axis_name, name=norm)(layer(value), train=train)
 
         wide = 4 * self.features
-        y = nn.relu(block(x, self.features, 1, 1, "conv1", "norm1"))
-        y = nn.relu(block(y, self.features, 3, self.stride, "conv2", "norm2"))
+        first, second = (self.stride, 1) if self.stride_in_1x1 else (1, self.stride)
+        y = nn.relu(block(x, self.features, 1, first, "conv1", "norm1"))
+        y = nn.relu(block(y, self.features, 3, second, "conv2", "norm2"))
         if self.cut:
             return y
         y = block(y, wide, 1, 1, "conv3", "norm3")
@@ -106,8 +109,10 @@ class ResNet50(nn.Module):
       stages: (channels, blocks) of every stage; the default is ResNet50.
       dtype, remat (of each block), axis_name: see `VGG16`.
       cut: ends within the last block, see `Bottleneck`: 512 channels.
+      stride_in_1x1: see `Bottleneck`; so in the paper and in Caffe, not in torchvision.
+      ceil_pool: the first pooling is Caffe's, see `conv2d.max_pool_3`.
 
-    Source: He et al., CVPR 2016; strides in the 3x3 convolution as in torchvision.
+    Source: He et al., CVPR 2016; by default as in torchvision.
     """
 
     stages: Sequence[tuple[int, int]] = RESNET50_STAGES
@@ -115,6 +120,8 @@ class ResNet50(nn.Module):
     remat: bool = False
     axis_name: str | None = None
     cut: bool = False
+    stride_in_1x1: bool = False
+    ceil_pool: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -122,14 +129,14 @@ class ResNet50(nn.Module):
         first = self.stages[0][0]
         stem = Conv2D(first, 7, 2, use_bias=False, dtype=self.dtype, name="stem_conv")
         x = BatchNorm(self.axis_name, name="stem_norm")(stem(x), train=train)
-        x = max_pool_3(nn.relu(x))
+        x = max_pool_3(nn.relu(x), self.ceil_pool)
         blocks = [(s, b) for s, (_, count) in enumerate(self.stages) for b in range(count)]
         for stage, block in blocks:
             stride = 2 if stage and not block else 1
             cut = self.cut and (stage, block) == blocks[-1]
             made = bottleneck(
                 self.stages[stage][0], stride, self.dtype, self.axis_name, cut,
-                name=f"stage{stage + 1}_block{block + 1}",
+                self.stride_in_1x1, name=f"stage{stage + 1}_block{block + 1}",
             )  # fmt: skip
             x = made(x, train)
         return x

@@ -24,6 +24,7 @@ It may have
   smallest_crop: attribute, side of the smallest valid crop, pixels.
   tasks: attribute, names of the tasks that its outputs suit; without it, any.
   gray: attribute, True converts crops to gray.
+  pixels_for(fields, pretrained): static, chooses `pixels` where the config says "auto".
   before_dropout(inputs), after_dropout(x, dropout=): the part before the first dropout, which MC
     dropout then computes once, and the rest.
 """

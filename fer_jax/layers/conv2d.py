@@ -152,10 +152,21 @@ def _strided(x, kernel, stride: int) -> jax.Array:
     return convolve_2d_on_cpu(x, kernel, ((before, side - 1 - before),) * 2)
 
 
-def max_pool_3(x: jax.Array) -> jax.Array:
-    """Max pooling of 3 x 3 pixels with stride 2 (ResNet); x must not be negative."""
+def max_pool_3(x: jax.Array, ceil: bool = False) -> jax.Array:
+    """Max pooling of 3 x 3 pixels with stride 2 (ResNet); x must not be negative.
+
+    Args:
+      x: `[N, H, W, C]`.
+      ceil: as in Caffe: no padding before the first pixel, and the last window may reach beyond the
+        last one; False pads one pixel all around.
+    """
     height, width = x.shape[1:3]
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    if ceil:
+        spare = [2 * (-(-max(side - 3, 0) // 2)) + 3 - side for side in (height, width)]
+        x = jnp.pad(x, ((0, 0), (0, spare[0]), (0, spare[1]), (0, 0)))
+        height, width = (side + more - 2 for side, more in zip((height, width), spare, strict=True))
+    else:
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     rows = [x[:, row : row + height : 2] for row in range(3)]
     x = functools.reduce(jnp.maximum, rows)
     return functools.reduce(jnp.maximum, [x[:, :, c : c + width : 2] for c in range(3)])

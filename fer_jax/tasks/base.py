@@ -76,6 +76,10 @@ class Task:
 
     # training
 
+    def configured(self, config) -> Task:
+        """Returns the task with what section `loss` of a config sets, if it has one."""
+        return self
+
     def loss(self, outputs: jax.Array, batch: dict) -> jax.Array:
         """`[B]`, nats; for dimensions on the scale of the labels."""
         raise NotImplementedError
@@ -201,13 +205,13 @@ def reason_of(row) -> str:
 def over_frames(function: Callable) -> Callable:
     """Makes a method of outputs `[B, C]` and labels one of outputs and a batch.
 
-    For outputs `[B, T, C]` it returns the mean over the frames.
+    For outputs `[B, T, C]` it returns the mean over the frames. Further arguments are passed on.
     """
 
-    def over_batch(self, outputs, batch):
+    def over_batch(self, outputs, batch, *more):
         labels = batch["label"]
         if outputs.ndim == 2:
-            return function(outputs, labels)
-        return jax.vmap(function, (1, None))(outputs, labels).mean(0)
+            return function(outputs, labels, *more)
+        return jax.vmap(lambda each: function(each, labels, *more), 1)(outputs).mean(0)
 
     return over_batch

@@ -1,6 +1,7 @@
-"""Initial weights from another network, or from a backbone trained on ImageNet.
+"""Initial weights from another network, or from a backbone trained on ImageNet or on faces.
 
-ImageNet weights are read from a safetensors file with the names of torchvision or timm.
+They are read from a safetensors file with the names of torchvision or timm, or for VGG16 with those
+of Caffe (`conv1_1`), which VGG-Face has.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from fer_jax.installation import how_to_install
 
 # Weights in a file that a backbone has no leaf for.
-_CLASSIFIERS = re.compile(r"(classifier|fc|head|pre_logits)\.|.*\.num_batches_tracked$")
+_CLASSIFIERS = re.compile(r"(classifier|fc\d?|head|pre_logits)\.|.*\.num_batches_tracked$")
+_CAFFE = re.compile(r"(?:features\.)?conv_?(\d+)_(\d+)\.(weight|bias)")  # of VGG16
+# Names that only one family of networks has. What has none of them is told by its sizes.
+_FAMILIES = (
+    (r"repeat_1\.|conv2d_1a\.", "InceptionResnetV1 (FaceNet)"),
+    (r".*conv2_1_1x1_(down|up)|layer1\.0\.se", "an SE-ResNet"),
+    (r".*conv2_1_1x1_(reduce|increase)", "a ResNet50 with the names of Caffe"),
+    (r"features\.denseblock1\.", "a DenseNet"),
+    (r"blocks\.0\.attn\.|encoder\.layers?\.|cls_token", "a vision transformer"),
+    (r"stages\.0\.blocks\.|features\.\d+\.\d+\.layer_scale", "a ConvNeXt"),
+    (r"features\.0\.0\.|conv_stem\.|blocks\.0\.0\.", "a MobileNet or an EfficientNet"),
+)
 _SHOWN = 8  # names listed per kind of fault
 _ENDINGS = (".safetensors", ".bin", ".ckpt", ".h5", ".npz", ".pt", ".pth")  # never of a repo id
 
@@ -150,6 +162,9 @@ def convert(weights: dict[str, np.ndarray], variables: dict, source: str = "") -
     leaves, tree = jax.tree_util.tree_flatten_with_path(variables)
     wanted = {_torch_name([key.key for key in path], variables): leaf for path, leaf in leaves}
     given = {name: array for name, array in weights.items() if not _CLASSIFIERS.match(name)}
+    if "stem_conv" not in variables["params"]:
+        given = _named_by_index(given, variables["params"])
+    other = _other_family(given, wanted)
     beyond = _cut_off(variables["params"])
     given = {name: array for name, array in given.items() if not name.startswith(beyond)}
     faults = {
@@ -163,7 +178,7 @@ def convert(weights: dict[str, np.ndarray], variables: dict, source: str = "") -
     }
     if any(faults.values()):
         listed = "; ".join(f"{kind}: {_listed(names)}" for kind, names in faults.items() if names)
-        raise PretrainedError(f"the weights {source} do not fit the backbone. {listed}")
+        raise PretrainedError(f"the weights {source} do not fit the backbone{other}. {listed}")
     arrays = [np.asarray(given[name], np.float32) for name in wanted]
     for name, array in zip(wanted, arrays, strict=True):
         if not np.isfinite(array).all():
@@ -210,6 +225,53 @@ def _vgg_index(modules: list[str], params: dict) -> int:
         convolutions = sum(name.startswith("conv") for name in params[f"stage{earlier}"])
         index += apart * convolutions + 1
     return index + apart * (int(layer[4:]) - 1) + layer.startswith("norm")
+
+
+def _named_by_index(weights: dict[str, np.ndarray], params: dict) -> dict[str, np.ndarray]:
+    """Renames the convolutions of a VGG16 in Caffe's names, `conv1_1`, to those of torchvision."""
+    named = {}
+    for name, array in weights.items():
+        if found := _CAFFE.fullmatch(name):
+            stage, convolution, leaf = found.groups()
+            if f"stage{stage}" in params:
+                place = _vgg_index([f"stage{stage}", f"conv{convolution}"], params)
+                name = f"features.{place}.{leaf}"
+        named[name] = array
+    return named
+
+
+def _other_family(given: dict[str, np.ndarray], wanted: dict) -> str:
+    """Names the network of a file if it is another one than the backbone; "" if it is the same.
+
+    Args:
+      given: arrays by PyTorch's names.
+      wanted: leaves of the backbone by PyTorch's names.
+    """
+    own = _family({name: _torch_shape(leaf.shape) for name, leaf in wanted.items()})
+    found = _family({name: np.shape(array) for name, array in given.items()})
+    return "" if own == found else f": they are of {found}, not of {own}"
+
+
+def _family(shapes: dict[str, tuple[int, ...]]) -> str:
+    """Names a network by the names and shapes of its weights, in PyTorch."""
+    for pattern, family in _FAMILIES:
+        if any(re.match(pattern, name) for name in shapes):
+            return family
+    blocks = [re.match(r"layer(\d+)\.(\d+)\.conv1\.", name) for name in shapes]
+    if any(blocks):
+        stages = [match[1] for match in blocks if match]
+        counts = tuple(stages.count(stage) for stage in dict.fromkeys(sorted(stages)))
+        wide = "layer1.0.conv3.weight" in shapes
+        depths = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 50 if wide else 34, (3, 4, 23, 3): 101,
+                  (3, 8, 36, 3): 152}  # fmt: skip
+        width, fan_in = shapes.get("layer1.0.conv2.weight", (0, 0))[:2]
+        kind = "ResNet" if width == fan_in else "ResNeXt"
+        return f"{kind}{depths.get(counts, f' of {counts} blocks')}"
+    convolutions = [name for name, shape in shapes.items() if len(shape) == 4]
+    if convolutions and all(re.match(r"features\.\d+\.weight$", name) for name in convolutions):
+        norm = any(name.endswith("running_mean") for name in shapes)
+        return f"VGG{len(convolutions) + 3} with{'' if norm else 'out'} BatchNorm"
+    return "an unknown network"
 
 
 def _cut_off(params: dict) -> tuple[str, ...]:

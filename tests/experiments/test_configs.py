@@ -100,7 +100,8 @@ def test_config_is_valid_and_adds_sections_of_its_system_alone(name):
     setup.check_network(config, SYSTEMS[config.model.name].network)
     if searches(config):
         growth.check(config)
-    assert {*config} - {*shared} == ({"search"} if "stbln" in name else set())
+    own = {"search"} if "stbln" in name else {"loss"} if "bilinear" in name else set()
+    assert {*config} - {*shared} == own
     for key in {*shared} - {"model", "augment"}:
         if isinstance(shared[key], ConfigDict):
             assert config[key].keys() == shared[key].keys(), key
@@ -335,8 +336,13 @@ def test_the_networks_of_the_bilinear_cnn_paper(trunk, pooling, dimensions):
     assert config.optimizer.lr_milestones == (20, 40, 60, 80) and config.train.epochs == 100
     assert config.train.batch_size == 50 and config.protocol.name == "holdout"
     model = build(config.model.to_dict(), len(dimensions), None, config.data.frames)
-    assert (model.trunk, model.pooling, model.size, model.dropout) == (trunk, pooling, 224, 0.3)
-    assert model.mirrored and model.gray and model.pixels == bilinear_cnn.TRUNKS[trunk][1]
+    dropout = 0.3 if pooling == "bilinear" else 0.0  # it belongs to the layer that this one adds
+    assert (model.trunk, model.pooling, model.size, model.dropout) == (trunk, pooling, 224, dropout)
+    assert model.mirrored and model.gray and model.pixels == "auto"
+    assert config.loss.absolute == 2.0
+    ablation = load("bilinear_ferplus", f"{trunk},{pooling},{dimensions},a0")
+    assert ablation.loss.absolute == 0.0 and ablation.name == f"{config.name}_a0"
+    assert published.errors(ablation.method, "ferplus", config.data.classes) is None
 
 
 def test_the_small_bilinear_network():
@@ -344,7 +350,9 @@ def test_the_small_bilinear_network():
     assert (config.name, pooled.name) == ("bilinear_small", "bilinear_small_global")
     assert config.model.size == 0 and len(config.model.stages) == 3
     assert load("bilinear_ferplus", "va,small").name == "bilinear_small_va"
-    for variant in ("small,vgg16", "vgg19", "global,bilinear"):
+    assert load("bilinear_ferplus", "a0,small").name == "bilinear_small_a0"
+    assert config.model.dropout == pooled.model.dropout == 0.3
+    for variant in ("small,vgg16", "vgg19", "global,bilinear", "a0,a2"):
         with pytest.raises(ValueError, match=f"variant '{variant}' is unknown: join at most one"):
             load("bilinear_ferplus", variant)
 

@@ -78,7 +78,8 @@ def test_sizes_of_the_vectors():
     assert jax.eval_shape(bilinear_vector, x).shape == (1, 262_144)
     assert jax.eval_shape(functools.partial(bilinear_vector, triangle=True), x).shape[1] == 131_328
     assert params(compact="reduced")["reduce"]["kernel"].shape == (512, 100)
-    assert params(compact="reduced")["head"]["kernel"].shape == (10_000, 3)
+    assert params(compact="reduced")["extra"]["kernel"].shape == (10_000, 512)  # figure 5(c)
+    assert params(compact="reduced", features=0)["head"]["kernel"].shape == (10_000, 3)
 
 
 # Numbers of parameters

@@ -103,9 +103,12 @@ TOYS = {
     # 8 channels at the pooling, of both trunks and all that stands behind them
     "bilinear_cnn": _bilinear(**_VGG, features=5),
     "bilinear_cnn triangle": _bilinear(**_RESNET, features=0, compact="triangle"),
-    "bilinear_cnn reduced": _bilinear(**_VGG, compact="reduced", reduced=3),
+    "bilinear_cnn reduced": _bilinear(**_VGG, compact="reduced", reduced=3, features=5),
     "bilinear_cnn low_rank": _bilinear(**_VGG, compact="low_rank", rank=4),
     "bilinear_cnn global": _bilinear(**_RESNET, pooling="global"),
+    "bilinear_cnn caffe": _bilinear(
+        **_RESNET, features=5, channels="bgr", stride_in_1x1=True, ceil_pool=True
+    ),
 }
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from ml_collections import ConfigDict
 
 from configs import base
 from fer_jax import metrics
@@ -36,6 +37,18 @@ def test_loss_of_the_paper():
     np.testing.assert_array_equal(TASK.probabilities(values), values)
     # T is reached, not undercut
     np.testing.assert_array_equal(TASK.score(jnp.array(labels + 1), batch), [0, 0])
+
+
+def test_weight_of_the_absolute_error_is_a_field():
+    """a of equation 2: 0 is the squared error alone, for one output a clip or a frame."""
+    batch = {"label": jnp.array([[5.0, 4.0]])}
+    values = batch["label"] + jnp.array([[0.6, -0.8]])
+    for absolute, expected in ((0.0, 0.5), (2.0, 1.9), (0.5, 0.85)):
+        task = TASK.configured(ConfigDict({"loss": {"absolute": absolute}}))
+        np.testing.assert_allclose(task.loss(values, batch), [expected], rtol=1e-5)
+        frames = jnp.stack([values, batch["label"]], 1)
+        np.testing.assert_allclose(task.loss(frames, batch), [expected / 2], rtol=1e-5)
+    assert TASK.configured(ConfigDict()) == TASK and TASK.absolute == 2.0
 
 
 def test_perfect_prediction_has_a_finite_gradient():

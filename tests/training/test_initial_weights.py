@@ -1,5 +1,6 @@
 """Initial weights: files with PyTorch's names, repositories, other networks; messages of faults."""
 
+import functools
 import pathlib
 import sys
 
@@ -10,8 +11,10 @@ import pytest
 from fer_jax.experiments import setup
 from fer_jax.installation import how_to_install
 from fer_jax.layers.backbones import VGG16, ResNet50
+from fer_jax.layers.conv2d import max_pool_3
 from fer_jax.training import initial_weights
 from fer_jax.training.initial_weights import PretrainedError, load_backbone, take_over
+from tests.quick import quick
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 safetensors = pytest.importorskip("safetensors.numpy", reason="pip install safetensors")
@@ -160,6 +163,95 @@ def test_names_of_the_full_trunks_are_those_of_torchvision(name):
         assert len(names) == 5 * 53 - 5  # 53 convolutions and norms, one of which is cut off
         assert "layer4.2.bn2.running_var" in names and "layer4.2.conv3.weight" not in names
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", ["conv{}_{}", "conv_{}_{}", "features.conv_{}_{}"])
+def test_vgg_face_is_read_by_the_names_of_caffe(name, tmp_path):
+    """VGG-Face as it is converted to PyTorch: conv1_1 to conv5_3, then fc6 to fc8."""
+    mirror = mirrors.VGG16(CUT["vgg16"].stages, False, False)
+    weights = {key: value.numpy() for key, value in mirror.state_dict().items()}
+    places = [(1, 1), (1, 2), (2, 1), (3, 1), (3, 2)]
+    renamed = {
+        f"{name.format(*place)}.{leaf}": weights[f"features.{index}.{leaf}"]
+        for place, index in zip(places, (0, 2, 5, 8, 10), strict=True)
+        for leaf in ("weight", "bias")
+    }
+    classifier = {f"fc{n}.{leaf}": np.zeros(2, np.float32) for n in (6, 7, 8) for leaf in "wb"}
+    read = load_backbone(saved(tmp_path, renamed | classifier), shapes_of("vgg16", CUT))
+    expected = load_backbone(saved(tmp_path, weights), shapes_of("vgg16", CUT))
+    jax.tree.map(np.testing.assert_array_equal, read, expected)
+
+
+OTHERS = {  # a name that only this family has -> what the message calls it
+    "repeat_1.0.branch0.conv.weight": "InceptionResnetV1 (FaceNet)",
+    "layer1.0.se.fc1.weight": "an SE-ResNet",
+    "conv2_1_1x1_down.weight": "an SE-ResNet",
+    "conv2_1_1x1_reduce.weight": "a ResNet50 with the names of Caffe",
+    "features.denseblock1.denselayer1.conv1.weight": "a DenseNet",
+    "blocks.0.attn.qkv.weight": "a vision transformer",
+    "stages.0.blocks.0.conv_dw.weight": "a ConvNeXt",
+    "features.0.0.weight": "a MobileNet or an EfficientNet",
+    "something.weight": "an unknown network",
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_weights_of_another_family_are_refused_by_its_name(name, tmp_path):
+    path = saved(tmp_path, {name: np.zeros((2, 2, 1, 1), np.float32)})
+    assert f"they are of {OTHERS[name]}, not of VGG8 with BatchNorm." in message_of(path)
+
+
+def _resnet(counts, wide, groups=1):
+    shapes = {f"layer{s}.{b}.conv1.weight": (2, 2, 1, 1)
+              for s, count in enumerate(counts, 1) for b in range(count)}  # fmt: skip
+    shapes["layer1.0.conv2.weight"] = (4, 4 // groups, 3, 3)
+    return shapes | ({"layer1.0.conv3.weight": (8, 4, 1, 1)} if wide else {})
+
+
+@pytest.mark.parametrize(
+    ("shapes", "family"),
+    [
+        (_resnet((2, 2, 2, 2), False), "ResNet18"),
+        (_resnet((3, 4, 6, 3), False), "ResNet34"),
+        (_resnet((3, 4, 6, 3), True), "ResNet50"),
+        (_resnet((3, 4, 23, 3), True), "ResNet101"),
+        (_resnet((3, 4, 6, 3), True, groups=2), "ResNeXt50"),
+        ({f"features.{i}.weight": (2, 2, 3, 3) for i in range(16)}, "VGG19 without BatchNorm"),
+        ({f"features.{i}.weight": (2, 2, 3, 3) for i in range(13)}
+         | {"features.1.running_mean": (2,)}, "VGG16 with BatchNorm"),
+    ],
+)  # fmt: skip
+def test_family_is_told_by_sizes(shapes, family):
+    assert initial_weights._family(shapes) == family
+
+
+def test_resnet50_of_caffe_gives_the_function_of_its_pytorch_network(tmp_path):
+    """Its first convolutions stride and its pooling rounds up; the names are torchvision's."""
+    options = {"stride_in_1x1": True, "ceil_pool": True}
+    stages, side = ((3, 1), (4, 1)), 36  # 18 pixels to pool: rounded up
+    mirror, model = mirrors.ResNet50(stages, **options), ResNet50(stages, **options)
+    rng = np.random.default_rng(0)
+    weights = {key: rng.uniform(0.5, 1.5, tuple(value.shape)).astype(np.float32)
+               for key, value in mirror.state_dict().items()}  # fmt: skip
+    mirror.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+    x = rng.normal(size=(1, side, side, 3)).astype(np.float32)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
+    variables = load_backbone(saved(tmp_path, weights), shapes)
+    with torch.no_grad():
+        expected = mirror.eval()(mirrors.channels_first(x)).numpy()
+    apply = functools.partial(model.apply, train=False)
+    y = np.moveaxis(np.asarray(quick(apply)(variables, x)), -1, 1)
+    assert y.shape == expected.shape
+    assert np.abs(y - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("side", (3, 4, 8))
+def test_pooling_of_caffe_rounds_up(side):
+    x = np.random.default_rng(side).uniform(size=(1, side, side + 3, 2)).astype(np.float32)
+    for ceil in (False, True):
+        pool = torch.nn.MaxPool2d(3, 2, padding=0 if ceil else 1, ceil_mode=ceil)
+        expected = pool(mirrors.channels_first(x)).numpy()
+        np.testing.assert_array_equal(max_pool_3(x, ceil), np.moveaxis(expected, 1, -1))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

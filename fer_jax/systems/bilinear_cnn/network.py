@@ -56,11 +56,12 @@ class BilinearCNN(nn.Module):
       compact: of bilinear pooling: "full" (c * c features), "triangle" (each pair of channels once;
         half the memory, the same inner products), "reduced" (after a 1 x 1 convolution) or
         "low_rank" (W is a low-rank matrix on X'X, without roots).
-      features: units of the layer between the bilinear feature and the output, 0 for none;
-        "reduced" and "low_rank" have none.
+      features: units of the layer between the bilinear feature and the output (figure 5c), 0 for
+        none; "low_rank" has none.
       reduced: channels left by "reduced".
       rank: of each output's W, even.
-      dropout: rate before the output, and after fc6.
+      dropout: rate before the output, and after fc6; in the paper it belongs to the layer of
+        `features`, which global pooling lacks.
       reference_grad: see `bilinear_vector`.
       label_mean: initial bias of the output.
       stages: of the trunk, see `backbones`; () is the paper's.
@@ -70,7 +71,10 @@ class BilinearCNN(nn.Module):
       mirrored: averages a face and its mirror image, except in training.
       pixels: scaling of the pixels, a key of `model_inputs.PIXELS`: "vggface" in the paper for
         VGG16, "vggface2" for ResNet50; "imagenet" for weights from ImageNet, "symmetric" for a
-        network from scratch.
+        network from scratch. In a config also "auto", see `pixels_for`.
+      channels: order of the colours that the trunk takes: "rgb", or "bgr" as networks of Caffe.
+      stride_in_1x1, ceil_pool: of ResNet50, see `backbones`: both True for weights of Caffe, such
+        as VGGFace2's.
       dtype, remat, axis_name: of the trunk, see `layers.build`; the rest is float32.
     """
 
@@ -90,6 +94,9 @@ class BilinearCNN(nn.Module):
     gray: bool = False
     mirrored: bool = False
     pixels: str = "vggface"
+    channels: str = "rgb"
+    stride_in_1x1: bool = False
+    ceil_pool: bool = False
     dtype: str = "float32"
     remat: bool = False
     axis_name: str | None = None
@@ -100,12 +107,22 @@ class BilinearCNN(nn.Module):
     def smallest_crop(self) -> int:
         return 1 if self.size else 2 ** len(self.stages)  # each stage halves its maps
 
+    @staticmethod
+    def pixels_for(fields: dict, pretrained: bool) -> str:
+        """Chooses pixels for a config: as in the paper for weights of faces, else -1 to 1."""
+        faces = {"vgg16": "vggface", "resnet50": "vggface2"}
+        return faces.get(fields.get("trunk", "vgg16"), "vggface") if pretrained else "symmetric"
+
     @nn.nowrap
     def check(self) -> None:
         """Refuses invalid fields, see `layers.build`."""
         fields.one_of(self, "trunk", TRUNKS)
         fields.one_of(self, "pooling", POOLINGS)
         fields.one_of(self, "compact", COMPACT)
+        fields.one_of(self, "channels", ("rgb", "bgr"))
+        for name in ("stride_in_1x1", "ceil_pool"):
+            if getattr(self, name) and self.trunk != "resnet50":
+                raise fields.FieldError(self, name, f"it belongs to resnet50, not {self.trunk}")
         fields.stages(self)
         fields.positive(self, "reduced")
         fields.within(self, "features", 0, 100_000)
@@ -130,9 +147,9 @@ class BilinearCNN(nn.Module):
         if self.pooling == "fc":
             he = nn.initializers.he_normal()
             self.fc6, self.fc7 = Dense(FC, kernel_init=he), Dense(FC, kernel_init=he)
-        elif bilinear and self.compact == "reduced":
+        if bilinear and self.compact == "reduced":
             self.reduce = Dense(self.reduced, kernel_init=glorot)
-        elif bilinear and self.compact == "low_rank":
+        if bilinear and self.compact == "low_rank":
             init = nn.initializers.normal(0.3)  # first outputs are within tenths of `label_mean`
             self.directions = nn.Dense(self.classes * self.rank, use_bias=False, kernel_init=init)
         elif bilinear and self.features:
@@ -148,6 +165,7 @@ class BilinearCNN(nn.Module):
             options |= {"batch_norm": self.batch_norm, "last_pool": self.pooling == "fc"}
             return VGG16(self.stages or VGG16_STAGES, **options)
         cut = self.pooling == "bilinear"
+        options |= {"stride_in_1x1": self.stride_in_1x1, "ceil_pool": self.ceil_pool}
         return ResNet50(self.stages or RESNET50_STAGES, cut=cut, **options)
 
     def _head(self) -> nn.Module:
@@ -160,6 +178,7 @@ class BilinearCNN(nn.Module):
     def maps(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
         """Returns the feature maps of the trunk, `[B, T, S, S, 3] -> [B, T, h, w, c]`."""
         images = inputs.reshape(-1, *inputs.shape[2:])
+        images = images[..., ::-1] if self.channels == "bgr" else images
         if self.size:
             shape = (len(images), self.size, self.size, 3)
             images = jax.image.resize(images, shape, "cubic")  # Keys' kernel, as the authors'
@@ -175,7 +194,7 @@ class BilinearCNN(nn.Module):
         if self.compact == "low_rank":
             return jnp.square(self.directions(scale_to_unit(x))).sum(1)
         if self.compact == "reduced":
-            return bilinear_vector(self.reduce(x), False, self.reference_grad)
+            x = self.reduce(x)
         vector = bilinear_vector(x, self.compact == "triangle", self.reference_grad)
         return self.extra(vector) if self.features else vector
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import jax.numpy as jnp
@@ -11,22 +12,32 @@ from fer_jax.faces import emotion_ratings
 from fer_jax.tasks.base import NO_FACE, Column, Task, check_finite, over_frames, reason_of
 from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE, summarise_dimensions
 
-_ABSOLUTE = 2.0  # weight of the absolute error beside the squared one (equation 2's `a`)
 
-
+@dataclasses.dataclass(frozen=True)
 class Dimensions(Task):
     """Squared and absolute error; a prediction counts as right within `TOLERANCE`.
+
+    Attributes:
+      absolute: weight of the absolute error beside the squared one (equation 2's a).
 
     Source: Zhou et al., arXiv 1805.01024, equations 2 and 5; docs/papers/bilinear_cnn.md.
     """
 
+    absolute: float = 2.0
+
     target = "votes"
     names = "dimensions"
 
+    def configured(self, config):
+        return dataclasses.replace(self, **config.get("loss", {}))
+
+    def loss(self, outputs, batch):
+        return self._loss(outputs, batch, self.absolute)
+
     @over_frames
-    def loss(values, label):
+    def _loss(values, label, absolute):
         error = jnp.abs(values - label)
-        return (error**2 + _ABSOLUTE * error).mean(-1)
+        return (error**2 + absolute * error).mean(-1)
 
     @over_frames
     def score(values, label):
