@@ -46,6 +46,7 @@ def get_config(**sections: dict) -> ConfigDict:
             "features": "position",  # or "motion", "normalised_motion", see data.model_inputs
             "graph": "clean",  # or "reference": the published code's repeated edges
             "crop_size": 0,  # side of the model's face crops, pixels; 0: as prepared
+            "framing": "",  # of the face crops in the paper: "eyes", "box", "aligned"; "": unknown
             "crops_in_memory_gb": 4.0,  # larger datasets are decoded during training
         }
     )
@@ -58,8 +59,7 @@ def get_config(**sections: dict) -> ConfigDict:
             "weight_decay": 5e-4,
             "decay": "all",  # parameters, or "kernels": no biases, norms and graph matrices
             "clip_norm": 0.0,  # largest global norm of the gradient; 0: any
-            # or "cosine"; "steps": times lr_factor at each milestone; "plateau": times lr_factor if
-            # the training loss has not decreased for `patience` epochs
+            # or "cosine", "steps" (lr_factor at milestones), "plateau" (after `patience` epochs)
             "schedule": "constant",
             "lr_milestones": (),
             "patience": 10,
@@ -85,11 +85,13 @@ def get_config(**sections: dict) -> ConfigDict:
     )
     config.protocol = ConfigDict(
         {
-            "name": "subject_kfold",  # or "holdout", "by_sequence", "cross_database"
+            # or "holdout", "by_sequence", "random_subjects", "cross_database"
+            "name": "subject_kfold",
             "folds": 10,  # 0: leave one subject out; of "cross_database" see fer_jax.data.folds
             "mode": "strided",  # or "block", "balanced"
             "seed": 0,
-            "repeats": 1,  # of the cross-validation, with different folds and seeds
+            "share": 0.2,  # of the subjects that "random_subjects" evaluates on
+            "repeats": 1,  # of the division, each with other folds and seeds
         }
     )
     config.evaluation = ConfigDict(
@@ -119,11 +121,7 @@ def set_dataset(config: ConfigDict, system: str, dataset: str, suffix: str = "")
 
 
 def choose(variants: dict, variant: str):
-    """Returns a variant of a recipe.
-
-    Raises:
-      ValueError: the variant is unknown.
-    """
+    """Returns a variant of a recipe; an unknown one is a ValueError."""
     if variant not in variants:
         raise ValueError(f"variant {variant!r} is unknown: use one of {list(variants)}")
     return variants[variant]

@@ -1,7 +1,7 @@
 """3D Inception-ResNet with landmarks trained on three of four databases, evaluated on the fourth.
 
-Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops299 --crops 299,
-         and mmi, fera and disfa alike
+Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops299 --crops 299 \\
+             --framing box, and mmi, fera and disfa alike
 Run:     python run.py --config configs/ir3d_cross.py:DATASET
 Variants: :ckplus :mmi :fera :disfa, or :DATASET,plain (without landmarks) :DATASET,still (2-D)
 Paper:   67.52 CK+, 54.76 MMI, 41.93 GEMEP-FERA, 40.51 DISFA, trained on all subjects:

@@ -1,6 +1,7 @@
 """STC-NLSTM on BP4D as FERA 2015 divides it (11 action units, 41 people), evaluated on development.
 
-Prepare: python -m preprocess bp4d --source DIR --out data/bp4d_crops64 --crops 64
+Prepare: python -m preprocess bp4d --source DIR --out data/bp4d_crops64 --crops 64 \\
+             --framing eyes
 Run:     python run.py --config configs/stcnlstm_bp4d.py
 Variants: :stc :lstm :slstm (the paper's other rows)
 Paper:   mean F1 0.58 on the test partition, whose labels are not public: ours is that of the

@@ -1,8 +1,9 @@
 """STC-NLSTM on CK+ (6 classes, no contempt: 309 clips), 10 subject folds, 4 times.
 
-Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops64 --crops 64
+Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops64 --crops 64 \\
+             --framing eyes
 Run:     python run.py --config configs/stcnlstm_ckplus.py
-Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
+Variants: :stc :lstm :slstm :densenet (the paper's rows), :layers3 :layers4 :layers6, :steps
 Paper:   99.8 +- 0.2 (STC-NLSTM; 98.9, 99.3, 99.4, 97.6 in the order above), apparently with folds
          of sequences: compare with --config.protocol.name=by_sequence.
 Cost:    40 trainings of 500 epochs; a batch needs 1.2 GB for the first layer's maps (a GPU).

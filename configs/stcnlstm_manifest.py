@@ -2,7 +2,7 @@
 
 Prepare: python -m preprocess manifest --source FILE.csv --crops 64 --out data/NAME
 Run:     python run.py --config configs/stcnlstm_manifest.py:NAME
-Variants: :NAME, or :NAME,VARIANT (stc lstm slstm densenet layers3 layers4 layers6)
+Variants: :NAME, or :NAME,VARIANT (stc lstm slstm densenet layers3 layers4 layers6 steps)
 Paper:   none. For crops of another size: --config.data.crop_size=0; for action units:
          --config.task=action_units --config.data.frame_rule=windows
 """

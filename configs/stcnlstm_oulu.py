@@ -1,8 +1,9 @@
 """STC-NLSTM on Oulu-CASIA (6 classes, 480 clips, 80 subjects), 10 subject folds, 4 times.
 
-Prepare: python -m preprocess oulu --source DIR --out data/oulu_crops64 --crops 64
+Prepare: python -m preprocess oulu --source DIR --out data/oulu_crops64 --crops 64 \\
+             --framing eyes
 Run:     python run.py --config configs/stcnlstm_oulu.py
-Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
+Variants: :stc :lstm :slstm :densenet (the paper's rows), :layers3 :layers4 :layers6, :steps
 Paper:   93.45 +- 0.43 (STC-NLSTM; 84.72, 88.98, 90.12, 87.28 in the order above), apparently with
          folds of sequences: compare with --config.protocol.name=by_sequence.
 Cost:    40 trainings of 500 epochs; a batch needs 1.5 GB for the first layer's maps (a GPU).

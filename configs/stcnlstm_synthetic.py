@@ -2,7 +2,7 @@
 
 Prepare: python -m preprocess synthetic --out data/synthetic_crops --crops 64
 Run:     python run.py --config configs/stcnlstm_synthetic.py
-Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
+Variants: :stc :lstm :slstm :densenet (the paper's rows), :layers3 :layers4 :layers6, :steps
 Paper:   none. Minutes on 2 CPU cores. The peak is in the middle: DenseNet takes that frame.
 """
 

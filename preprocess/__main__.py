@@ -23,6 +23,7 @@ from rich.text import Text
 
 from fer_jax.faces import crop
 from fer_jax.faces.detector import LandmarkModelError
+from fer_jax.faces.landmarks import FRAMINGS
 from fer_jax.installation import NotInstalledError
 from fer_jax.machine import storage_error, usable_cores
 from fer_jax.storage import InUseError
@@ -126,7 +127,15 @@ def _parser(prog: str = _PROG, kind=argparse.ArgumentParser) -> argparse.Argumen
             type=_crop_size,
             default=0,
             metavar="PIXELS",
-            help="also store aligned face crops, squares of this side (default: landmarks only)",
+            help="also store face crops, squares of this side (default: landmarks only)",
+        )
+        command.add_argument(
+            "--framing",
+            choices=[*FRAMINGS],
+            default="aligned",
+            help="how faces lie in the crops: eyes level and at one distance (default); upright, "
+            "eyes at one distance, as in the STC-NLSTM paper; or the box around the whole face, as "
+            "in the 3D Inception-ResNet paper",
         )
         command.add_argument(
             "--workers",

@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 from typing import Any, NamedTuple
 
+from fer_jax.faces.landmarks import ALIGNED, Framing
 from fer_jax.faces.sequence import ClipError, Sequence
 
 
@@ -61,6 +62,7 @@ class Clip:
       note: an observation made while listing that is no reason to drop the clip.
       codes: action units of the frames, if they are not in the source itself.
       votes: how many raters chose each emotion, in the order of the dataset's `VOTES`, or None.
+      framing: of the crops that are cut from it, if any are.
       person: number of the person in the source, see `faces.people`; 0: the one whose face is
         largest.
       alone: whether to drop the clip if its source shows several people and `person` names none.
@@ -78,6 +80,7 @@ class Clip:
     note: str = ""
     codes: Codes | None = None
     votes: tuple[float, ...] | None = None
+    framing: Framing = ALIGNED
     person: int = 0
     alone: bool = False
     other_votes: tuple[float, ...] = ()

@@ -24,6 +24,7 @@ import numpy as np
 
 from fer_jax import stopping
 from fer_jax.faces.detector import LandmarkModelError
+from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.storage import open_regular, sha256
 
@@ -101,6 +102,7 @@ def cache_file(
     # Added only if present, so that clips cached without them keep their names.
     if crop_size:
         identity.append(["crops", crop_size])
+        identity += [tuple(clip.framing)] if clip.framing != ALIGNED else []
     identity += [["person", clip.person]] if clip.person else []
     identity += ["alone"] if clip.alone else []
     identity += ["every frame"] if every_frame else []

@@ -13,7 +13,7 @@ from rich.text import Text
 from fer_jax import storage
 from fer_jax.faces.detector import landmark_model
 from fer_jax.faces.labels import NO_FACE, PREDICTION_COLUMNS
-from fer_jax.faces.landmarks import ALIGNED
+from fer_jax.faces.landmarks import ALIGNED, FRAMINGS, Framing
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.installation import needs
 from fer_jax.progress import Progress
@@ -27,7 +27,7 @@ from .read import needs_detection, no_pictures, read_clip
 _EVERY_FRAME = "every-frame"
 DETECT = ("follow", _EVERY_FRAME)  # how faces are found in the frames of a clip
 _COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops",
-           "detect")  # fmt: skip
+           "detect", "framing")  # fmt: skip
 
 
 def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] | None:
@@ -47,9 +47,13 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
     dataset = DATASETS[options.dataset]
     if options.out is None and not options.dry_run:
         raise UsageError("--out is missing: name the directory of the prepared dataset")
+    framing = _framing(options)
     clips = _without_doubles(dataset.clips(options.source, options))
     if options.crops:
-        clips = [dataclasses.replace(c, problem=c.problem or no_pictures(c)) for c in clips]
+        clips = [
+            dataclasses.replace(clip, problem=clip.problem or no_pictures(clip), framing=framing)
+            for clip in clips
+        ]
     found = sorted({clip.label for clip in clips if not clip.problem})
     named = getattr(dataset, "class_names", lambda options: getattr(dataset, "CLASSES", found))
     classes = named(options)
@@ -70,7 +74,9 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
     options.out.mkdir(parents=True, exist_ok=True)
     with storage.lock(options.out):
         outcomes, files = _read(clips, options, model, console)
-        summary = report.make_report(request, clips, outcomes, classes, own_notes)
+        summary = report.make_report(
+            request, clips, outcomes, classes, own_notes, getattr(dataset, "IMAGES", 0)
+        )
         if not summary["counts"]["kept"]:
             report.print_summary(console, summary)
             raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")
@@ -88,7 +94,24 @@ def make_request(options: argparse.Namespace, model: pathlib.Path | None) -> dic
         "crop_size": options.crops,
         "landmark_model": model.name if model else None,
         "detect": _EVERY_FRAME if model and options.detect == _EVERY_FRAME else None,
+        "framing_of_crops": None if _framing(options) == ALIGNED else options.framing,
     }
+
+
+def _framing(options: argparse.Namespace) -> Framing:
+    """Framing of the crops that are cut.
+
+    Raises:
+      UsageError: no crops are cut.
+    """
+    framing = FRAMINGS[options.framing]
+    if framing != ALIGNED and not options.crops:
+        raise UsageError(f"--framing {options.framing} is of face crops: give --crops PIXELS too")
+    if framing != ALIGNED and hasattr(DATASETS[options.dataset], "FRAMING"):
+        raise UsageError(
+            f"--framing {options.framing}: the pictures of {options.dataset} are taken as they are"
+        )
+    return framing
 
 
 def _without_doubles(clips) -> list[Clip]:
@@ -179,7 +202,7 @@ def _store(options, clips, outcomes, files, classes, summary) -> None:
         votes=_votes(options),
         other_votes=getattr(DATASETS[options.dataset], "OTHER_VOTES", ()),
         label_from_votes=getattr(DATASETS[options.dataset], "LABEL_FROM_VOTES", False),
-        framing=getattr(DATASETS[options.dataset], "FRAMING", ALIGNED),
+        framing=getattr(DATASETS[options.dataset], "FRAMING", _framing(options)),
         report=summary,
     )
     # Finished clips stay, so that a longer list later reads only its new clips.

@@ -10,6 +10,7 @@ import numpy as np
 
 from fer_jax.faces import tracker
 from fer_jax.faces.crop import Crop, make_crop, pack
+from fer_jax.faces.landmarks import Framing
 from fer_jax.faces.openface import Recording
 from fer_jax.faces.people import lasting, person_numbers
 from fer_jax.faces.sequence import ClipError, Sequence
@@ -118,9 +119,10 @@ class Reader:
         return sequence, notes
 
     def _watch(self, clip: Clip) -> _Watched:
-        if self._watched is None or self._watched[0] != clip.source:
-            watched = _watch(clip.source, self._model_path, self._crop_size, self._every_frame)
-            self._watched = clip.source, watched
+        what = (clip.source, clip.framing)
+        if self._watched is None or self._watched[0] != what:
+            watched = _watch(clip, self._model_path, self._crop_size, self._every_frame)
+            self._watched = what, watched
         return self._watched[1]
 
 
@@ -193,14 +195,14 @@ class _Watched(NamedTuple):
     seen: dict[int, int]  # track -> frames; more than in `tracks` where faces cannot be aligned
 
 
-def _watch(source, model_path, crop_size: int, every_frame: bool) -> _Watched:
-    followed = tracker.follow(source, model_path=model_path, every_frame=every_frame)
+def _watch(clip: Clip, model_path, crop_size: int, every_frame: bool) -> _Watched:
+    followed = tracker.follow(clip.source, model_path=model_path, every_frame=every_frame)
     watched = _Watched(followed.frames, [], [], {}, {})
     for index, image, found in followed:
         for face in found:
             watched.seen[face.track] = watched.seen.get(face.track, 0) + 1
             # The main person is known only at the end, so every face is cut out.
-            crop = _cut(image, face, crop_size) if crop_size else None
+            crop = _cut(image, face, crop_size, clip.framing) if crop_size else None
             if crop or not crop_size:
                 seen = _Seen(len(watched.indices), face, crop)
                 watched.tracks.setdefault(face.track, []).append(seen)
@@ -253,9 +255,9 @@ def _known_times(times: list[float], indices: list[int], fps: float) -> np.ndarr
     return (np.array(indices, np.float64) - indices[0]) / fps if fps > 0 else None
 
 
-def _cut(image: np.ndarray, face: tracker.Face, crop_size: int) -> Crop | None:
+def _cut(image: np.ndarray, face: tracker.Face, crop_size: int, framing: Framing) -> Crop | None:
     try:
-        return make_crop(image, face.landmarks, crop_size)
+        return make_crop(image, face.landmarks, crop_size, framing)
     except ValueError:
         return None  # eyes coincide: what cannot be aligned counts as not detected
 

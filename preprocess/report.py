@@ -21,7 +21,12 @@ _SHOWN = 10  # rows of a list on the screen; report.json has all
 
 
 def make_report(
-    request: dict, clips: list[Clip], outcomes: list[Outcome], classes, own_notes=None
+    request: dict,
+    clips: list[Clip],
+    outcomes: list[Outcome],
+    classes,
+    own_notes=None,
+    images: int = 0,
 ) -> dict:
     """Builds `report.json`.
 
@@ -30,6 +35,7 @@ def make_report(
       clips, outcomes: in the same order.
       classes: class names in the order of their ids.
       own_notes: function of the dataset that returns notes on the clips kept.
+      images: number of images that a paper counts in this dataset, 0 if none does.
 
     Returns:
       `request`, `preprocess_version`, `counts` (clips seen, kept, dropped, read now, reused from
@@ -58,6 +64,7 @@ def make_report(
         "subjects": len({clip.subject for clip in kept}),
         "notes": _lost_classes(clips, labels, classes)
         + _notes(kept, own_notes)
+        + _images(outcomes, images)
         + _enlarged(outcomes, request.get("crop_size", 0))
         + _unnamed(clips, outcomes, "people" in request.get("options", {})),
         "clips": [
@@ -65,6 +72,14 @@ def make_report(
             for clip, outcome in zip(clips, outcomes, strict=True)
         ],
     }
+
+
+def _images(outcomes: list[Outcome], counted: int) -> list[str]:
+    """Notes the number of images beside that of the paper."""
+    if not counted:
+        return []
+    own = sum(outcome.frames for outcome in outcomes if not outcome.reason)
+    return [f"{own:,} images (3D Inception-ResNet paper: about {counted:,})"]
 
 
 def _tracks(clips: list[Clip], outcomes: list[Outcome]) -> dict[str, int]:

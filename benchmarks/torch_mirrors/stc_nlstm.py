@@ -47,25 +47,27 @@ class TwoLevelLSTM(nn.LSTM):
 class STCNLSTM(nn.Module):
     """STC-NLSTM: face crops `[B, 3, T, H, W]` to logits; options as in Flax.
 
-    `frames` and `side` (of a crop) set the size of the layer of 18 units, for nesting "none" only.
+    `frames` and `side` (of a crop) set the size of the layer that takes maps as they are.
     """
 
-    def __init__(self, classes, channels=WIDTHS, hidden=128, nesting="nested", frames=18, side=64):
+    def __init__(
+        self, classes, channels=WIDTHS, hidden=128, nesting="nested", flat=False, frames=18, side=64
+    ):
         super().__init__()
-        self.nesting, layers, lengths = nesting, [], []
+        self.nesting, self.flat, layers, lengths = nesting, flat, [], []
         for index, (fan_in, width) in enumerate(zip((3, *channels), channels, strict=False), 1):
             layers.append(Layer(fan_in, width, index in NORMED))
             lengths.append(width * sum(n * n for n in BINS))
         self.layers = nn.ModuleList(layers)
+        for index in range(1, len(channels)):
+            side = side // 2 if index in POOLED else side
         if nesting == "nested":
             self.t_lstms = nn.ModuleList(TwoLevelLSTM(length, hidden) for length in lengths)
             self.c_lstm = TwoLevelLSTM(hidden, hidden)
         elif nesting == "none":
-            for index in range(1, len(channels)):
-                side = side // 2 if index in POOLED else side
             self.units = nn.Linear(frames * side * side * channels[-1], UNITS)
         else:
-            self.t_lstm = TwoLevelLSTM(lengths[-1], hidden)
+            self.t_lstm = TwoLevelLSTM(side * side * channels[-1] if flat else lengths[-1], hidden)
         self.head = nn.Linear(UNITS if nesting == "none" else hidden, classes)
 
     def forward(self, x):
@@ -79,7 +81,8 @@ class STCNLSTM(nn.Module):
         if self.nesting == "none":
             return self.head(self.units(maps[-1].permute(0, 2, 3, 4, 1).flatten(1)))
         if self.nesting == "last":
-            return self.head(self.t_lstm(mspp(maps[-1])))
+            flat = maps[-1].permute(0, 2, 3, 4, 1).flatten(2)
+            return self.head(self.t_lstm(flat if self.flat else mspp(maps[-1])))
         if self.nesting == "sum":
             return self.head(self.t_lstm(sum(mspp(each) for each in maps)))
         states = [lstm(mspp(each)) for lstm, each in zip(self.t_lstms, maps, strict=True)]

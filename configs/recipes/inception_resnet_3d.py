@@ -3,13 +3,15 @@
 All readings of the paper: docs/papers/inception_resnet_3d.md.
 
 Paper: Hasani & Mahoor, "Facial Expression Recognition Using Enhanced Deep 3D Convolutional Neural
-Networks", CVPRW 2017. The paper's: 10 frames of 299 pixels, SGD with momentum 0.9 at 0.01, weight
-decay 1e-4, an LSTM of 200 units, 5 subject folds, the selection of frames for each dataset, and the
-cross-database experiment.
-Ours, where the paper is silent: widths as in Inception-ResNet v1 (its figure 2 is not legible),
-BatchNorm, batches of 8, 100 epochs, a constant learning rate, no augmentation, dropout 0.2 before
-the LSTM. The cross-database experiment holds out every fifth subject of the training datasets, to
-choose the abstain threshold and to compare the uncertainty with that on the unseen dataset;
+Networks", CVPRW 2017. The paper's: 10 frames of 299 pixels, the box around the whole face
+(`--framing box`), SGD with momentum 0.9 at 0.01, weight decay 1e-4, an LSTM of 200 units, 5 subject
+folds (the network without landmarks: a random fifth of the subjects), the selection of frames for
+each dataset, and the cross-database experiment.
+Ours, where the paper is silent: a box made from the 68 points, synchronous SGD (the paper's is
+asynchronous), widths as in Inception-ResNet v1 (its figure 2 is not legible), BatchNorm, batches of
+8, 100 epochs, a constant learning rate, no augmentation, dropout 0.2 before the LSTM. The
+cross-database experiment holds out every fifth subject of the training datasets, to choose the
+abstain threshold and to compare the uncertainty with that on the unseen dataset;
 `--config.protocol.folds=0` trains on all subjects, as in the paper.
 """
 
@@ -62,7 +64,9 @@ def get_config(dataset: str, variant: str = "full") -> ConfigDict:
     config.optimizer.learning_rate, config.optimizer.weight_decay = 0.01, 1e-4
     config.train.batch_size, config.train.epochs = 8, 100
     config.train.checkpoint_every_epochs = 1
-    config.protocol.folds = 5
+    config.protocol.folds, config.data.framing = 5, "box"
+    if variant == "plain":
+        config.protocol.name, config.protocol.share = "random_subjects", 0.2
     return config
 
 
@@ -83,13 +87,15 @@ def get_cross(dataset: str, others, variant: str = "full") -> ConfigDict:
 
 
 def shrink(config: ConfigDict) -> ConfigDict:
-    """Ours: an eighth of the widths and crops of 96 pixels, small enough for 2 CPU cores."""
+    """Ours: an eighth of the widths, crops of 96 pixels, 5 subject folds; for 2 CPU cores."""
     config.data.path = config.data.path.replace("crops299", "crops96")
     config.data.train_on = tuple(
         (name, path.replace("crops299", "crops96"), rule)
         for name, path, rule in config.data.train_on
     )
-    config.data.crop_size = 96
+    config.data.crop_size, config.data.framing = 96, ""
+    if config.protocol.name == "random_subjects":
+        config.protocol.name = "subject_kfold"
     config.model.divisor = 8
     config.optimizer.name, config.optimizer.learning_rate = "adam", 0.001
     config.train.epochs, config.train.eval_every_epochs = 12, 3

@@ -122,12 +122,14 @@ def _check_framings(parts: dict[str, Clips]) -> None:
         name: clips.crops.framing for name, clips in parts.items() if clips.crops is not None
     }
     if len(set(framings.values())) > 1:
-        listed = ", ".join(
-            f"{name} {framing.eye_distances:g} eye distances a side, the face's middle at "
+        listed = "; ".join(
+            f"{name} {framing.kind}, {framing.eye_distances:g} "
+            f"{'boxes' if framing.kind == 'box' else 'eye distances'} a side, the face at "
             f"{framing.height:g} of the height"
             for name, framing in framings.items()
         )
         raise ValueError(
             f"the datasets cannot be joined, as their crops frame faces differently ({listed}): "
-            f"leave one out, or cut all from their recordings with {prepare_command()}"
+            f"leave one out, or cut all from their recordings with {prepare_command()} and one "
+            "--framing"
         )

@@ -13,7 +13,7 @@ class Fold:
     """Clip indices of one training run.
 
     Attributes:
-      name: "holdout", "fold03" or, in a repeated cross-validation, "repeat1_fold03".
+      name: "holdout", "random", "fold03" or, in a repeated cross-validation, "repeat1_fold03".
       train: clips to train on.
       evaluation: clips to evaluate on.
       validation: clips to choose thresholds on; None where the protocol has no such set.
@@ -144,6 +144,37 @@ def _shuffled_folds(subjects, k: int, mode: str, seed: int, repeat: int) -> list
     return [[original[name] for name in group] for group in groups]
 
 
+def random_subjects(subjects: Sequence[str], share: float, seed: int, repeats: int) -> list[Fold]:
+    """Evaluates on a random share of the subjects and trains on the others.
+
+    Args:
+      subjects: the subject of every clip.
+      share: of the subjects that are evaluated on, rounded to a number from 1 to all but one.
+      seed: of the draw.
+      repeats: number of draws, each independent of the others.
+
+    Raises:
+      ValueError: there is one subject only.
+
+    Source: Hasani & Mahoor, CVPRW 2017, section 4.2.1 (the network without landmarks).
+    """
+    subjects = np.asarray(subjects, str)
+    names = np.unique(subjects)
+    if len(names) < 2:
+        raise ValueError(
+            "every clip shows the same subject, so none can be held out: name more subjects, or "
+            "add a column split and use --config.protocol.name=holdout"
+        )
+    count, folds = min(max(round(share * len(names)), 1), len(names) - 1), []
+    for repeat in range(repeats):
+        drawn = np.random.default_rng((seed, repeat)).permutation(names)[:count]
+        held_out = np.isin(subjects, drawn)
+        name = f"repeat{repeat}_random" if repeats > 1 else "random"
+        train, evaluate = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+        folds.append(Fold(name, train, evaluate, repeat=repeat))
+    return folds
+
+
 def by_sequence(count: int, k: int, seed: int = 0, repeats: int = 1) -> list[Fold]:
     """Cross-validation by clip: a fold may train and evaluate on the same subject.
 
@@ -243,7 +274,9 @@ def make_folds(config, subjects, splits) -> list[Fold]:
         return subject_kfold(subjects, config.folds, config.mode, config.seed, config.repeats)
     if config.name == "by_sequence":
         return by_sequence(len(subjects), config.folds, config.seed, config.repeats)
+    if config.name == "random_subjects":
+        return random_subjects(subjects, config.share, config.seed, config.repeats)
     raise ValueError(
         f"protocol {config.name!r} is unknown: use 'holdout', 'subject_kfold' (with folds=0 each "
-        f"subject is left out in turn), 'by_sequence' or 'cross_database'"
+        f"subject is left out in turn), 'by_sequence', 'random_subjects' or 'cross_database'"
     )

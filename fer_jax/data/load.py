@@ -43,6 +43,7 @@ def load_clips(
     vote_rule: str = "majority",
     words: Sequence[tuple[str, str]] = (),
     neutral_dominance: float | None = None,
+    framing: str = "",
 ) -> Clips:
     """Reads a prepared dataset: landmarks into memory, crops to be decoded later.
 
@@ -59,6 +60,7 @@ def load_clips(
       vote_rule: of "label" and "distribution", how votes are read, see
         `emotion_ratings.read_votes`; a dataset may have labels of its own, with or without votes.
       words, neutral_dominance: see `emotion_ratings.vad`.
+      framing: of the crops, for the message if nothing is there.
 
     Raises:
       NotPreparedError: `path` holds no prepared dataset, a damaged one, or one without crops,
@@ -66,7 +68,7 @@ def load_clips(
       ValueError: the dataset lacks a name in `classes`, or a word is unknown.
     """
     path = pathlib.Path(path)
-    builder = _open(path, dataset, crop_size)
+    builder = _open(path, dataset, crop_size, framing)
     metadata = builder.info.metadata or {}
     _check_target(path, metadata, target, vote_rule)
     with damage.named(path):
@@ -110,10 +112,12 @@ def load_clips(
     )
 
 
-def _open(path: pathlib.Path, dataset: str, crop_size: int | None):
+def _open(path: pathlib.Path, dataset: str, crop_size: int | None, framing: str):
     """Opens a dataset with TFDS, if it has the crops asked for."""
     if not (path / "dataset_info.json").exists():
-        raise NotPreparedError(how_to_prepare.not_prepared_message(path, dataset, crop_size))
+        message = how_to_prepare.not_prepared_message(path, dataset, crop_size)
+        framed = crop_size is not None and framing not in ("", "aligned")
+        raise NotPreparedError(message + f" --framing {framing}" * framed)
     with needs("train"):
         import tensorflow_datasets as tfds  # slow to import: 2 s
 

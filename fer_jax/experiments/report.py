@@ -12,6 +12,7 @@ from fer_jax.data.folds import Fold
 from fer_jax.experiments.for_papers import methods, provenance
 from fer_jax.experiments.for_papers import tables as own_tables
 from fer_jax.experiments.workdir import Workdir
+from fer_jax.faces.landmarks import FRAMINGS
 from fer_jax.layers.build import has_dropout
 from fer_jax.machine import FileError, json_text, printable, write_whole
 from fer_jax.tasks import TASKS, evaluation
@@ -184,6 +185,22 @@ def left_out(config, clips: Clips) -> list[str]:
     return lines
 
 
+def framing(config, clips: Clips) -> list[str]:
+    """Says how faces lie in the crops, and if the config asks for another framing."""
+    if clips.crops is None:
+        return []
+    own = clips.crops.framing
+    name = next((name for name, each in FRAMINGS.items() if each == own), "the dataset's own")
+    lines = [f"Framing of the face crops: {name}."]
+    if config.data.framing not in ("", name):
+        lines = [
+            f"Framing of the face crops: {name}, not {config.data.framing} as the config says: "
+            f"prepare {config.data.dataset} with --framing {config.data.framing} to have the crops "
+            "of the paper."
+        ]
+    return lines
+
+
 def headline(task: str, metrics: dict) -> list[str]:
     """One line per inference mode, for the terminal."""
     say = TASKS[task].report.headline
@@ -208,6 +225,7 @@ def _report(config, clips, content, found: str, lines, captions) -> str:
         f"{content['params_without_U']:,} without the learnable graph matrices.",
         *([f"Backbone trained {start}."] if (start := backbone_start(config)) else []),
         *left_out(config, clips),
+        *framing(config, clips),
         f"The compiled training program takes {content['train_memory_bytes'] / 2**30:.2f} GiB "
         "on each device.",
         "",

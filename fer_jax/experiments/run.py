@@ -135,6 +135,9 @@ def _describe(experiment: Experiment, console: Console) -> None:
         console.print(f"left out of {config.data.dataset}, of classes not trained on: {listed}")
     for line in report.left_out(config, clips):
         console.print(line)
+    if config.data.framing:
+        for line in report.framing(config, clips):
+            say_line(console, line)
     for fold in experiment.folds:
         shown = TASKS[config.task].labelled(clips.labels[fold.train], len(clips.classes))
         for index in np.flatnonzero(~shown):

@@ -76,6 +76,8 @@ class FramingFields(_Fields):
 
     eye_distances: Annotated[float, pydantic.Field(gt=0, le=100)] = 2.5
     height: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.5
+    kind: Literal["aligned", "eyes", "box"] = "aligned"
+    width: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
 
 
 Task = Literal["classification", "action_units", "dimensional", "distribution"]

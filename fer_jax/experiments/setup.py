@@ -165,6 +165,7 @@ def _load_clips(config: ConfigDict, with_crops: bool) -> Clips:
             vote_rule=data.vote_rule,
             words=data.words,
             neutral_dominance=data.neutral_dominance or None,
+            framing=data.framing,
         )
 
     clips = opened(data.dataset, data.path, data.frame_rule)

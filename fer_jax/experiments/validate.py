@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from fer_jax.data.frame_selection import CUT
 from fer_jax.data.model_inputs import MOTION
 from fer_jax.faces.emotion_ratings import SCALE, VOTE_RULES
+from fer_jax.faces.landmarks import FRAMINGS
 
 _RANGES = (
     ("optimizer.learning_rate", 0.0, math.inf),
@@ -35,6 +36,7 @@ _RANGES = (
     ("data.crops_in_memory_gb", 0.0, math.inf),
     ("evaluation.target_accuracy", 0.0, 1.0),
     ("loss.absolute", 0.0, math.inf),
+    ("protocol.share", 0.0, 1.0),
 )
 _COUNTS = (
     "data.frames", "train.batch_size", "train.microbatches", "train.repeats_per_epoch",
@@ -91,6 +93,8 @@ def _check_values(config: ConfigDict) -> None:
         raise ValueError(
             f"--config.train.class_weights={config.train.class_weights}: use 'none' or 'balanced'"
         )
+    if config.data.framing not in ("", *FRAMINGS):
+        raise ValueError(f"--config.data.framing={config.data.framing}: use one of {[*FRAMINGS]}")
     strides = config.data.window_strides
     if len(strides) != 2 or not all(map(_is_count, strides)):
         raise ValueError(

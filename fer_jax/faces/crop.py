@@ -1,4 +1,4 @@
-"""Aligned face crops: eyes level and a constant distance apart, in a square padded with black."""
+"""Face crops: squares around a face, aligned by the eyes or upright, padded with black."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ _FINEST = 1.5
 
 
 def crop_transform(landmarks: np.ndarray, size: int, framing: Framing = ALIGNED) -> np.ndarray:
-    """Returns the similarity transform from source pixels to the pixels of an aligned crop.
+    """Returns the similarity transform from source pixels to the pixels of a crop.
 
-    The eye centres become level, at the distance that the framing sets (0.4 `size` for an aligned
-    crop). The point halfway between the eyes and the mouth moves to the middle column, at the
-    height that the framing sets (the middle of an aligned crop). Integers are pixel centres in
-    both, so the crop covers -0.5 to size - 0.5.
+    In an aligned crop the eye centres become level, at the distance that the framing sets (0.4
+    `size`), and the point halfway between the eyes and the mouth moves to the middle column, at the
+    height that the framing sets (the middle). Crops of other kinds are not turned: "eyes" sets
+    distance and place of the eyes alone, "box" those of the box around all points. Integers are
+    pixel centres in both, so the crop covers -0.5 to size - 0.5.
 
     Args:
       landmarks: `[68, 2]`, pixels of the source.
@@ -45,17 +46,28 @@ def crop_transform(landmarks: np.ndarray, size: int, framing: Framing = ALIGNED)
     distance = float(np.hypot(*across))
     if distance < _CLOSEST:
         raise ValueError(f"the eyes are {distance:.2g} pixels apart: no crop can be aligned")
-    cosine, sine = across / distance * (size / (framing.eye_distances * distance))
-    turn = np.array([[cosine, sine], [-sine, cosine]])
-    centre = ((right + left) / 2 + points[MOUTH].mean(0)) / 2
+    cosine, sine = across / distance if framing.kind == "aligned" else (1.0, 0.0)
+    scale = size / _side(points, framing)
+    turn = scale * np.array([[cosine, sine], [-sine, cosine]])
+    centre = (right + left) / 2
+    if framing.kind == "aligned":
+        centre = (centre + points[MOUTH].mean(0)) / 2
+    elif framing.kind == "box":
+        centre = (points.min(0) + points.max(0)) / 2
     target = np.array([0.5, framing.height]) * size - 0.5
     return np.column_stack([turn, target - turn @ centre])
+
+
+def _side(points: np.ndarray, framing: Framing) -> float:
+    """Side of the square that a crop shows, pixels of the source."""
+    unit = np.ptp(points, axis=0).max() if framing.kind == "box" else eye_distance(points)
+    return framing.eye_distances * float(unit)
 
 
 def cut_crop(
     image: np.ndarray, landmarks: np.ndarray, size: int, framing: Framing = ALIGNED
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts one face out of a frame, aligned by `crop_transform`.
+    """Cuts one face out of a frame, see `crop_transform`.
 
     Args:
       image: `[H, W, 3]` uint8.
@@ -64,15 +76,18 @@ def cut_crop(
       framing: position and size of the face in it; that of a model is `Predictor.framing`.
 
     Returns:
-      The crop, `[size, size, 3]` uint8, black outside the image, and its landmarks, `[68, 2]`
-      float32, pixels of the crop.
+      The crop, `[size, size, 3]` uint8, black outside the image and beside the framing's width,
+      and its landmarks, `[68, 2]` float32, pixels of the crop.
 
     Raises:
       ValueError: as `crop_transform`.
     """
     matrix = crop_transform(landmarks, size, framing)
     inside = np.asarray(landmarks, np.float64) @ matrix[:, :2].T + matrix[:, 2]
-    return warp(image, matrix, size), inside.astype(np.float32)
+    crop = warp(image, matrix, size)
+    if beside := round(size * (1 - framing.width) / 2):
+        crop[:, :beside] = crop[:, -beside:] = 0
+    return crop, inside.astype(np.float32)
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
@@ -139,8 +154,7 @@ def make_crop(
 ) -> Crop:
     """Cuts and encodes one face; arguments and errors as `cut_crop`."""
     crop, inside = cut_crop(image, landmarks, size, framing)
-    side = framing.eye_distances * float(eye_distance(np.asarray(landmarks)))
-    return Crop(encode_jpeg(crop), inside, side)
+    return Crop(encode_jpeg(crop), inside, _side(np.asarray(landmarks), framing))
 
 
 def encode_jpeg(image: np.ndarray) -> bytes:

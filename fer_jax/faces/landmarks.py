@@ -85,17 +85,29 @@ class Framing(NamedTuple):
     """Position and size of the face in a crop; horizontally it is always in the middle.
 
     Attributes:
-      eye_distances: side of the square in eye distances.
-      height: height of the point halfway between eyes and mouth, as a fraction of the side from
-        the top.
+      eye_distances: side of the square in eye distances; of kind "box" in longer sides of the box
+        around the 68 points.
+      height: height of a point of the face, as a fraction of the side from the top: halfway between
+        eyes and mouth, between the eyes (kind "eyes") or the middle of the box.
+      kind: "aligned" (turned until the eyes are level), "eyes" or "box" (neither is turned).
+      width: share of the square's width that is filled; the rest is black, half on either side.
     """
 
     eye_distances: float = 2.5
     height: float = 0.5
+    kind: str = "aligned"
+    width: float = 1.0
 
 
 MODES = ("clean", "reference")  # of a graph
 ALIGNED = Framing()  # the crops of `python -m preprocess`
+# STC-NLSTM paper, section 4.1: a rectangle at a constant distance of the eyes, padded with zeros to
+# a square. Ours: its size; the eyes are where the aligned mean face has them.
+EYES = Framing(height=0.3, kind="eyes", width=0.8)
+# 3D Inception-ResNet paper, section 3.2: the box of a face detector around the whole face. Ours:
+# the box is made from the 68 points, with room for the forehead.
+BOX = Framing(eye_distances=1.15, height=0.58, kind="box")
+FRAMINGS = {"aligned": ALIGNED, "eyes": EYES, "box": BOX}  # that preparation offers
 # The median face of FER-2013, whose images are used as crops unchanged; measured by `python -m
 # benchmarks.framing data/ferplus`.
 FER2013 = Framing(eye_distances=2.74, height=0.593)

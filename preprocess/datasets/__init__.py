@@ -10,7 +10,8 @@ and, if needed,
   `VOTES`: names of the emotions of `Clip.votes`; `OTHER_VOTES`: names of `Clip.other_votes`;
   `vote_names(options)`: the first if they depend on the source;
   `LABEL_FROM_VOTES`: True if classes are those that votes choose;
-  `FRAMING`: how faces lie in crops that are not cut here (default: aligned);
+  `FRAMING`: how faces lie in crops that are not cut here (default: as the options say);
+  `IMAGES`: number of images that the 3D Inception-ResNet paper counts in it;
   `notes(kept) -> list[str]`: notes on the clips kept, e.g. too few of a class;
   `add_options(parser)`: its own flags, which are part of what identifies a preparation;
   `CONFIG`: name of the only config that takes it (default: those named SYSTEM_DATASET);

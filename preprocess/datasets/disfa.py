@@ -68,6 +68,9 @@ class Run(VideoPart):
     tally: Tally = dataclasses.field(repr=False)
 
 
+IMAGES = 89_000  # as the 3D Inception-ResNet paper counts them, section 4.1
+
+
 def add_options(parser) -> None:
     parser.add_argument(
         "--camera", choices=("left", "right"), default="left", help="(default: left)"

@@ -39,6 +39,7 @@ _LAYOUT = f"""Expected, unpacked from what the organisers of FERA 2011 hand out 
   training/RECORDING/*.jpg or training/RECORDING.avi
   {_TABLE}, a table of your own in or above training, first line recording,subject,emotion
   ({", ".join(CLASSES)}); without it, names like ACTOR-anger-1 of recordings or their images"""
+IMAGES = 7_000  # as the 3D Inception-ResNet paper counts them, section 4.1
 
 
 def clips(source, options) -> Iterator[Clip]:
@@ -71,7 +72,9 @@ def notes(kept: list[Clip]) -> list[str]:
     )
     whole = "155 training recordings"
     official = folder_tree.official_note(kept, {"train": _COUNTS}, whole)
-    return official + ([other] if len(actors) != _ACTORS else [])
+    size = sum(clip.split == "train" for clip in kept)
+    paper = f"{size} recordings of {len(actors)} people (3D Inception-ResNet paper: 87 of 7)"
+    return [*official, *([other] if len(actors) != _ACTORS else []), paper]
 
 
 def _training(source) -> pathlib.Path:

@@ -33,6 +33,7 @@ _CODES = {float(code): name for code, name in enumerate(CLASSES, 1)}
 _FRONTAL, _PROFILE, _BOTH = 0.0, 1.0, 2.0
 _LAYOUT = """Expected, unpacked from the downloads that the owners of the database give access to:
   Sessions/1767/S031-001.avi, Sessions/1767/S031-001.xml, Sessions/1767/session.xml"""
+IMAGES = 11_500  # as the 3D Inception-ResNet paper counts them, section 4.1
 
 
 def add_options(parser) -> None:

@@ -12,7 +12,7 @@ from fer_jax.data import crops, cross_database
 from fer_jax.data import folds as data_folds
 from fer_jax.data.clips import Crops
 from fer_jax.faces import labels
-from fer_jax.faces.landmarks import ALIGNED, FER2013
+from fer_jax.faces.landmarks import ALIGNED, EYES, FER2013
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.classification import cross_database_report
 from fer_jax.tasks.classification.figures import uncertainty_curves
@@ -95,9 +95,11 @@ def test_crops_stay_with_their_clips(make_clips):
 def test_crops_of_other_framings_are_refused(make_clips):
     first, second = (recorded(make_clips(), name, framing=FER2013) for name in ("one", "two"))
     assert cross_database.join({"a": first}, ("b", second)).crops.framing == FER2013
-    aligned = recorded(make_clips(), "two")
-    with pytest.raises(ValueError, match=r"a 2\.74 eye .* at 0\.593 .*, b 2\.5 eye .* 0\.5 of"):
-        cross_database.join({"a": first}, ("b", aligned))
+    eyes = recorded(make_clips(), "two", framing=EYES)
+    with pytest.raises(
+        ValueError, match=r"a aligned, 2\.74 eye .* 0\.593 .*; b eyes, 2\.5 .* 0\.3 of"
+    ):
+        cross_database.join({"a": first}, ("b", eyes))
 
 
 def evaluated_run(make_clips, confidence_unseen):

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import base
-from fer_jax.data.folds import by_sequence, holdout, make_folds, subject_folds, subject_kfold
+from fer_jax.data.folds import (
+    by_sequence,
+    holdout,
+    make_folds,
+    random_subjects,
+    subject_folds,
+    subject_kfold,
+)
 
 PEOPLE = st.lists(
     st.integers(0, 15).map(lambda index: f"p{index}"), min_size=4, max_size=80
@@ -88,6 +95,32 @@ def test_holdout_without_parts_names_the_field(splits):
         holdout(splits)
 
 
+@pytest.mark.parametrize(
+    ("people", "share", "held_out"),
+    [(10, 0.2, 2), (7, 0.2, 1), (2, 0.2, 1), (3, 0.99, 2), (118, 0.2, 24)],
+)
+def test_random_subjects_hold_out_a_share(people, share, held_out):
+    subjects = [f"p{n % people}" for n in range(3 * people)]
+    first, second = random_subjects(subjects, share, 0, 2)
+    names = np.array(subjects)
+    for fold in (first, second):
+        out, kept = set(names[fold.evaluation]), set(names[fold.train])
+        assert len(out) == held_out and not out & kept and out | kept == set(subjects)
+        assert len(fold.train) + len(fold.evaluation) == len(subjects)
+    assert (first.name, second.name) == ("repeat0_random", "repeat1_random")
+    assert (first.repeat, second.repeat) == (0, 1)
+    (alone,) = random_subjects(subjects, share, 0, 1)
+    assert alone.name == "random" and alone.evaluation.tolist() == first.evaluation.tolist()
+
+
+def test_random_subjects_follow_the_seed():
+    subjects = [str(n) for n in range(50)]
+    drawn = {tuple(random_subjects(subjects, 0.2, seed, 1)[0].evaluation) for seed in range(5)}
+    assert len(drawn) == 5 and all(len(each) == 10 for each in drawn)
+    with pytest.raises(ValueError, match="every clip shows the same subject, so none can be held"):
+        random_subjects(["a", "a"], 0.2, 0, 1)
+
+
 def test_make_folds_reads_the_config():
     config = base.get_config().protocol
     config.folds = 3
@@ -95,6 +128,9 @@ def test_make_folds_reads_the_config():
     assert [fold.name for fold in folds] == ["fold00", "fold01", "fold02"]
     config.name = "holdout"
     assert make_folds(config, list("ab"), ["train", "test"])[0].name == "holdout"
+    config.name, config.share = "random_subjects", 0.5
+    (fold,) = make_folds(config, list("abcd"), ["train"] * 4)
+    assert fold.name == "random" and len(fold.evaluation) == 2
     config.name = "bootstrap"
     with pytest.raises(ValueError, match="'bootstrap' is unknown"):
         make_folds(config, list("ab"), ["train", "test"])

@@ -31,7 +31,7 @@ PREPARE = r"(?:python -m preprocess|fer-jax prepare) "
 FLAGS = ("--out", "--crops", "--database")
 LANDMARK_SETS = ("afew", "buhmap", "ckplus", "lse", "oulu", "ravdess", "synthetic")
 BASELINES = {"stgcn": "st_gcn", "agcn": "agcn", "dgnn": "dgnn"}  # take the dataset's name
-OWN_VARIANTS = ("layers", "mcd")  # without a published figure
+OWN_VARIANTS = ("layers", "mcd", "steps")  # without a published figure
 OWN_CLIPS = ("stbln", "pstbln", "fergcn", "stcnlstm", "ir3d")
 STUDIES = [*((system, "buhmap") for system in OWN_CLIPS),
            *((system, "lse") for system in ("stbln", "pstbln", "stcnlstm"))]  # fmt: skip
@@ -199,9 +199,13 @@ def test_the_rows_of_the_stc_nlstm_paper(dataset, variant):
     config, full = module.get_config(variant), module.get_config()
     assert config.name == full.name + ("" if variant == "full" else f"_{variant}")
     assert config.method == stc_nlstm.VARIANTS[variant][1]
-    if variant != "densenet":  # its small one has a rate of its own
-        assert config.optimizer == full.optimizer
-    assert config.train == full.train
+    if variant == "steps":
+        assert config.optimizer.lr_milestones == (300, 500) and config.train.repeats_per_epoch == 14
+        assert config.optimizer.lr_milestone_unit == "step"
+    else:
+        assert config.train == full.train
+        if variant != "densenet":  # its small one has a rate of its own
+            assert config.optimizer == full.optimizer
     assert config.protocol == full.protocol and config.augment == full.augment
     assert f":{variant}" in module.__doc__ or variant == "full"
     model = build(config.model.to_dict(), 6, None, config.data.frames)
@@ -241,6 +245,29 @@ def test_stc_nlstm_follows_its_paper():
         jax.ShapeDtypeStruct((1, 18, 64, 64, 3), "float32"),
     )
     assert program.count_parameters(shapes["params"])[0] == 15_462_790
+
+
+@pytest.mark.parametrize(("dataset", "clips"), [("ckplus", 309), ("oulu", 480), ("mmi", 205)])
+def test_steps_end_after_the_steps_of_the_paper(dataset, clips):
+    """300 and 200 iterations on nine tenths of the clips, 14 copies each."""
+    config = load(f"stcnlstm_{dataset}", "steps")
+    steps = clips * 9 // 10 * config.train.repeats_per_epoch // config.train.batch_size
+    assert steps * (config.train.epochs - 1) < 500 <= steps * config.train.epochs
+    assert config.optimizer.learning_rate == 0.0025 and config.optimizer.lr_factor == 0.01
+
+
+def test_framing_and_protocol_of_the_papers():
+    assert (
+        load("stcnlstm_ckplus").data.framing == load("stcnlstm_mmi", "stc").data.framing == "eyes"
+    )
+    assert load("ir3d_ckplus").data.framing == "box" and load("fergcn_ckplus").data.framing == ""
+    for own in ("stcnlstm_synthetic", "ir3d_synthetic", "stcnlstm_buhmap", "ir3d_manifest"):
+        assert load(own).data.framing == ""
+    plain = load("ir3d_mmi", "plain").protocol
+    assert (plain.name, plain.share) == ("random_subjects", 0.2)
+    assert load("ir3d_mmi").protocol.name == load("ir3d_mmi", "still").protocol.name
+    assert load("ir3d_synthetic", "plain").protocol.name == "subject_kfold"
+    assert load("ir3d_cross", "mmi,plain").protocol.name == "cross_database"
 
 
 def test_every_row_of_a_table_has_its_published_figure():

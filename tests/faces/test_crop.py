@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fer_jax.faces import tracker
 from fer_jax.faces.crop import crop_transform, cut_crop, encode_jpeg, make_crop, pack
-from fer_jax.faces.landmarks import FER2013, LEFT_EYE, MEAN_FACE, RIGHT_EYE, Framing
+from fer_jax.faces.landmarks import BOX, EYES, FER2013, LEFT_EYE, MEAN_FACE, RIGHT_EYE, Framing
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import Frames
 from preprocess import read
@@ -70,7 +70,10 @@ def test_cut_crop_returns_the_landmarks_inside(landmarks, size):
 @given(
     landmarks=anywhere,
     size=st.sampled_from(SIZES),
-    framing=st.builds(Framing, st.floats(1.5, 5), st.floats(0.2, 0.8)) | st.just(FER2013),
+    framing=st.builds(
+        lambda side, height: Framing(side, height), st.floats(1.5, 5), st.floats(0.2, 0.8)
+    )
+    | st.just(FER2013),
 )
 def test_framing_places_eyes_and_mouth(landmarks, size, framing):
     _, inside = cut_crop(np.zeros((90, 120, 3), np.uint8), landmarks, size, framing)
@@ -78,6 +81,45 @@ def test_framing_places_eyes_and_mouth(landmarks, size, framing):
     np.testing.assert_allclose(across, [size / framing.eye_distances, 0], atol=1e-3 * size)
     # the crop begins half a pixel before the centre of its first pixel
     np.testing.assert_allclose((centre + 0.5) / size, [0.5, framing.height], atol=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(landmarks=anywhere, size=st.sampled_from(SIZES))
+def test_framing_eyes_sees_the_eyes_alone(landmarks, size):
+    """No rotation, the eyes at one distance and one place; a jaw that opens moves nothing."""
+    matrix = crop_transform(landmarks, size, EYES)
+    right, left = landmarks[RIGHT_EYE].mean(0), landmarks[LEFT_EYE].mean(0)
+    scale = 0.4 * size / np.hypot(*(left - right))
+    np.testing.assert_allclose(matrix[:, :2], scale * np.eye(2), rtol=1e-6, atol=1e-12)
+    middle = matrix[:, :2] @ ((right + left) / 2) + matrix[:, 2]
+    np.testing.assert_allclose((middle + 0.5) / size, [0.5, 0.3], atol=1e-6)
+    opened = landmarks + np.isin(np.arange(68), [*range(4, 13), *range(55, 60)])[:, None] * [0, 9]
+    np.testing.assert_array_equal(crop_transform(opened, size, EYES), matrix)
+    assert np.abs(crop_transform(opened, size) - crop_transform(landmarks, size)).max() > 1e-3
+
+
+@settings(max_examples=25, deadline=None)
+@given(landmarks=anywhere, size=st.sampled_from(SIZES))
+def test_framing_box_holds_the_whole_face(landmarks, size):
+    matrix = crop_transform(landmarks, size, BOX)
+    inside = (landmarks @ matrix[:, :2].T + matrix[:, 2] + 0.5) / size
+    assert matrix[0, 1] == matrix[1, 0] == 0 and matrix[0, 0] == matrix[1, 1] > 0  # upright
+    assert inside.min() > 0 and inside.max() < 1.02  # a face on its side may touch the rim
+    np.testing.assert_allclose(np.ptp(inside, axis=0).max(), 1 / 1.15, rtol=1e-6)
+    np.testing.assert_allclose((inside.min(0) + inside.max(0)) / 2, [0.5, 0.58], atol=1e-6)
+
+
+def test_framing_eyes_is_a_rectangle_padded_with_zeros():
+    image = np.full((300, 300, 3), 200, np.uint8)
+    crop, _ = cut_crop(image, placed(40.0), 60, EYES)
+    assert (crop[:, :6] == 0).all() and (crop[:, -6:] == 0).all()  # 0.8 of the width is filled
+    assert (crop[:, 6:-6] == 200).all()
+    assert make_crop(image, placed(40.0), 60, EYES).side == pytest.approx(100, rel=1e-5)
+    assert make_crop(image, placed(40.0), 60, BOX).side == pytest.approx(
+        1.15 * np.ptp(placed(40.0), axis=0).max(), rel=1e-5
+    )
+    whole, _ = cut_crop(image, placed(40.0), 60, BOX)
+    assert (whole == 200).all()
 
 
 def test_framing_moves_pixels():

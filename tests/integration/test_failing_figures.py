@@ -35,7 +35,6 @@ def fail(*arguments, **options):
     [
         (drawings, "confusion_matrix", fail, "a figure", {"confusion", "reliability"}),
         (drawings, "sample_accuracies", fail, "a figure after confusion", {"mc_samples"}),
-        (curves, "learning_curves", fail, "a figure", {"learning"}),
         (curves, "learning_curves", lambda *a, **b: Unsaved(), "the figure learning", {"learning"}),
     ],
 )
@@ -60,6 +59,8 @@ def test_figure_that_fails_is_one_line(
     assert fer_jax.load_model(workdir / "model").classes
     drawn = {path.stem for path in (workdir / "figures").glob("*")}
     assert not drawn & lost and drawn & {"learning", "confusion"}
+    if draw is fail:  # once is enough
+        return
     monkeypatch.undo()
     monkeypatch.chdir(ROOT)
     assert main(arguments(whole.prepared, workdir)) == 0

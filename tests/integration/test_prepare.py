@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from fer_jax import storage
-from fer_jax.faces.landmarks import LEFT_EYE, RIGHT_EYE, load_graph
+from fer_jax.faces.crop import cut_crop
+from fer_jax.faces.landmarks import FRAMINGS, LEFT_EYE, RIGHT_EYE, load_graph
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from preprocess.__main__ import main
 from preprocess.store import INFO
@@ -270,6 +271,8 @@ def test_longer_list_costs_only_its_new_clips(tmp_path):
         (["manifest"], 2, "--source is missing"),
         (["ravdess"], 2, "Zenodo record 3255102"),
         (["synthetic", "--subjects", "1"], 2, "make at least 3"),
+        (["synthetic", "--framing", "eyes"], 2, "--framing eyes is of face crops: give --crops"),
+        (["ferplus", "--framing", "box"], 2, "the pictures of ferplus are taken as they are"),
     ],
 )
 def test_wrong_command_says_what_to_do(tmp_path, capsys, arguments, code, message):
@@ -468,6 +471,31 @@ def test_pictures_are_cropped_and_landmark_files_are_drawn_first(tmp_path, capsy
     row = examples(tmp_path / "drawn")["face.csv"]
     assert row["frame_size"].tolist() == [256, 256] and row["detected"].all()
     assert len(row["crop_offsets"]) == 6 and crop_of(row, 4).shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize("framing", ["eyes", "box"])
+def test_framing_of_crops_is_stored_and_reaches_prediction(tmp_path, capsys, framing):
+    """The same picture is cut alike in preparation and in prediction."""
+    pytest.importorskip("dlib")
+    clip = make_clip(0, 0, 1, frames=2)
+    image = next(render(clip.true_landmarks, clip.identity))
+    cv2.imwrite(str(tmp_path / "face.png"), image[..., ::-1])
+    arguments = ["manifest", "--source", str(write_manifest(tmp_path, [("face.png", "p1", "joy")]))]
+    arguments += ["--crops", "64", "--workers", "1", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--framing", framing]) == 0
+    (row,) = examples(tmp_path / "out").values()
+    crop, points = crop_of(row, 0), row["crop_landmarks"][0]
+    wanted, inside = cut_crop(image, row["landmarks"][0], 64, FRAMINGS[framing])
+    np.testing.assert_allclose(points, inside, atol=0.1)  # of the stored landmarks, rounded
+    assert np.abs(crop.astype(int) - wanted).mean() < 4  # a JPEG
+    other, _ = cut_crop(image, row["landmarks"][0], 64)
+    assert np.abs(crop.astype(int) - other).mean() > 8
+    metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert metadata["framing"] == FRAMINGS[framing]._asdict()
+    assert main(arguments) == 1  # cut otherwise
+    assert "prepared differently (other framing_of_crops)" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 @pytest.mark.parametrize("size", ["16", "1000", "big", "-64", "6.4"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer_jax.faces import crop
-from fer_jax.faces.landmarks import MEAN_FACE, centre, inner, load_graph
+from fer_jax.faces.landmarks import ALIGNED, MEAN_FACE, centre, inner, load_graph
 from fer_jax.faces.sequence import Sequence
 from preprocess import store
 from preprocess.clip import Clip, SourceError
@@ -109,7 +109,7 @@ def test_crops_survive_the_round_trip(tmp_path):
         assert row["crops"][start:end].tolist() == [len(plain.detected) - 1] * (end - start)
     metadata = json.loads((tmp_path / "metadata.json").read_text())
     assert metadata["crop_size"] == 64
-    assert metadata["framing"] == {"eye_distances": 2.5, "height": 0.5}
+    assert metadata["framing"] == ALIGNED._asdict()
 
 
 def test_class_and_unit_names_are_kept(tmp_path):

@@ -94,6 +94,7 @@ TOYS = {
     "stc_nlstm": _stc(),
     "stc_nlstm sum": _stc(nesting="sum", channels=[4] * 3),
     "stc_nlstm last": _stc(nesting="last", channels=[3, 4]),
+    "stc_nlstm flat": _stc(nesting="last", channels=[3, 4], flat=True),
     "stc_nlstm none": _stc(nesting="none", channels=[4, 3, 5]),
     # odd numbers of channels to halve
     "densenet": Toy("densenet", {"blocks": [2, 3], "growth": 3, "initial": 5}, (3, 37, 37, 3)),

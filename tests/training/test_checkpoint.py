@@ -391,13 +391,13 @@ def test_reference_graph_survives_the_bundle(tmp_path):
 
 
 def test_bundle_stores_the_framing_of_its_crops(variables, small_graph, tmp_path):
-    own = Framing(3.25, 0.6)
+    own = Framing(3.25, 0.6, "eyes", 0.8)
     spec = InputSpec(4, "ends", "position", small_graph, window_seconds=1.0, framing=own)
     plain_bundle(variables, spec).write(tmp_path)
     assert fer_jax.load_model(tmp_path).spec.framing == own
     file = tmp_path / "model.json"
     info = json.loads(file.read_text())
-    assert info.pop("framing") == {"eye_distances": 3.25, "height": 0.6}
+    assert info.pop("framing") == own._asdict()
     del info["sha256"]
     file.write_text(json.dumps(info))  # as older programs wrote it
     assert fer_jax.load_model(tmp_path).spec.framing == ALIGNED

@@ -106,6 +106,8 @@ class STCNLSTM(nn.Module):
       nesting: "nested" (a T-LSTM for each layer's maps, a C-LSTM over theirs: STC-NLSTM), "sum"
         (one T-LSTM over the sum of all maps: STC-SLSTM), "last" (one over the last maps: STC-LSTM),
         "none" (instead a layer of 18 units, tied to T: STC).
+      flat: for nesting "last": the last maps as they are (4,096 numbers a frame, as the paper's
+        words may be read), not their pyramid (5,376, as in the other networks).
       dropout: rate before the classifier (the paper has none).
       dtype: of the convolutions; all else is float32.
       remat (of each layer), axis_name: see `layers.build`.
@@ -115,6 +117,7 @@ class STCNLSTM(nn.Module):
     channels: Sequence[int] = WIDTHS
     hidden: int = 128
     nesting: str = "nested"
+    flat: bool = False
     dropout: float = 0.0
     dtype: str = "float32"
     remat: bool = False
@@ -129,6 +132,8 @@ class STCNLSTM(nn.Module):
         fields.positive(self, "hidden")
         fields.positive_list(self, "channels", "the width of every layer", "(64, 64, 64)")
         fields.one_of(self, "nesting", NESTINGS)
+        if self.flat and self.nesting != "last":
+            raise fields.FieldError(self, "flat", f"it is for nesting last, not {self.nesting}")
         if self.nesting == "sum" and len(set(self.channels)) > 1:
             raise fields.FieldError(self, "channels", "the layers of a sum have one width")
 
@@ -168,7 +173,9 @@ class STCNLSTM(nn.Module):
         if self.nesting == "none":
             return self.units(pairs[-1][0].reshape(len(inputs), -1).astype(jnp.float32))
         if self.nesting == "last":
-            return self.t_lstm(pyramid(*pairs[-1]))
+            last = pairs[-1][0]
+            rows = last.reshape(*last.shape[:2], -1).astype(jnp.float32) if self.flat else None
+            return self.t_lstm(pyramid(*pairs[-1]) if rows is None else rows)
         rows = [pyramid(*pair) for pair in pairs]
         if self.nesting == "sum":
             return self.t_lstm(sum(rows))
