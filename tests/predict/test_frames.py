@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from fer_jax.faces.landmarks import FER2013
+from fer_jax.faces.landmarks import BOX, EYES, FER2013
 from fer_jax.predict import api
 from fer_jax.predict.windows import columns
 from tests.predict.fakes import CLASSES, POINTS, picture
@@ -25,7 +25,8 @@ def test_frames_with_known_landmarks_need_no_detector(crop_predictor, monkeypatc
     assert [(row["start"], row["end"]) for row in rows] == [(0, 1), (1, 2)]
 
 
-def test_faces_are_cut_with_the_framing_of_training(crop_predictor):
+@pytest.mark.parametrize("framing", [FER2013, EYES, BOX], ids=["fer2013", "eyes", "box"])
+def test_faces_are_cut_with_the_framing_of_training(crop_predictor, framing):
     from fer_jax.faces.crop import cut_crop
 
     images = list(np.random.default_rng(0).integers(0, 256, (4, 240, 320, 3), np.uint8))
@@ -36,10 +37,10 @@ def test_faces_are_cut_with_the_framing_of_training(crop_predictor):
         return respond(crops, **options)
 
     crop_predictor.predict = look
-    crop_predictor.spec = dataclasses.replace(crop_predictor.spec, framing=FER2013)
+    crop_predictor.spec = dataclasses.replace(crop_predictor.spec, framing=framing)
     points = POINTS.astype(np.float32)
     next(api.predict_frames(crop_predictor, images, [points] * 4, fps=4))
-    wanted = [cut_crop(image, points, 32, FER2013)[0] for image in images]
+    wanted = [cut_crop(image, points, 32, framing)[0] for image in images]
     np.testing.assert_array_equal(looked[0], wanted)
     assert (looked[0][0] != cut_crop(images[0], points, 32)[0]).mean() > 0.5
 
