@@ -20,7 +20,7 @@ def with_pixels(config: ConfigDict, network: type[nn.Module]) -> dict:
       ValueError: pixels of weights of faces without such weights.
     """
     fields, path = config.model.to_dict(), pathlib.Path(config.pretrained).expanduser()
-    pixels = fields.get("pixels", "")
+    pixels = fields.get("pixels", getattr(network, "pixels", ""))
     if pixels == "auto" and hasattr(network, "pixels_for"):
         of_bundle = config.pretrained and is_bundle(path)
         own = _of_bundle(path) if of_bundle else ""

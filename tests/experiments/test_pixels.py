@@ -49,7 +49,11 @@ def test_pixels_of_faces_need_weights_of_faces(pixels):
     config = config_of(**{"model.pixels": pixels})
     with pytest.raises(ValueError, match=f"model.pixels={pixels} are pixels of 0 to 255.*symme"):
         chosen(config)
-    config.pretrained = "vgg_face.safetensors"
+    config.model.unlock()
+    del config.model["pixels"]  # as the network sets them
+    with pytest.raises(ValueError, match="model.pixels=vggface are pixels of 0 to 255"):
+        chosen(config)
+    config.model.pixels, config.pretrained = pixels, "vgg_face.safetensors"
     assert chosen(config)["pixels"] == pixels
     config.pretrained, config.model.pixels = "", "imagenet"
     assert chosen(config)["pixels"] == "imagenet"
