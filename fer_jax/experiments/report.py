@@ -92,7 +92,7 @@ def write(
     lines += own_tables.write(workdir, parts, shown, config.name)
     captions, failed = {}, []
     for figures in _figures(task.report, clips, evaluated, content, curves, history, own_figures):
-        _save_figures(workdir, figures, captions, failed)
+        save_figures(workdir, figures, captions, failed)
     if failed:
         metrics["failed_figures"] = failed
         write_whole(workdir.metrics, json_text(metrics, indent=1) + "\n")
@@ -136,8 +136,8 @@ def _figures(report, clips, evaluated, content, curves, history, own_figures) ->
     return [report.figures(clips, evaluated, content, curves), learning(), of_network()]
 
 
-def _save_figures(workdir: Workdir, figures: Iterator, captions: dict, failed: list) -> None:
-    """Saves figures one by one, as PNG and PDF.
+def save_figures(workdir: Workdir, figures: Iterator, captions: dict, failed: list) -> None:
+    """Saves figures one by one, as PNG and PDF; those that fail to be drawn are left out.
 
     Args:
       workdir: of the run.

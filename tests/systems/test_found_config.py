@@ -62,11 +62,25 @@ def test_fields_of_any_name_are_written(name):
     ast.parse(text)
 
 
-def test_stage_whose_loss_was_changed_is_named(tmp_path):
+def make_row():
     numbers = dict.fromkeys(("loss", "seconds", "compile_seconds"), 1.25)
     row = {"stage": 1, "topology": (3,), "parent": (), "kept": (3,), "decision": "new layer"}
-    row |= {**numbers, "params_total": 9, "params_without_U": 9}
+    return row | {**numbers, "params_total": 9, "params_without_U": 9}
+
+
+def test_growth_that_cannot_be_drawn_costs_no_stage(tmp_path, monkeypatch, capsys):
+    def fail(rows):
+        raise ValueError("Axis limits cannot be NaN or Inf")
+
+    monkeypatch.setattr(search_report, "growth_curve", fail)
     workdir = Workdir(tmp_path)
+    search_report.write_rows(workdir, [make_row()])
+    assert len(search_report.read_rows(workdir)) == 1 and not workdir.figure("growth").exists()
+    assert "could not be drawn (ValueError: Axis limits" in capsys.readouterr().err
+
+
+def test_stage_whose_loss_was_changed_is_named(tmp_path):
+    row, workdir = make_row(), Workdir(tmp_path)
     search_report.write_rows(workdir, [row, row | {"stage": 2}])
     read = search_report.read_rows(workdir)
     assert [each["stage"] for each in read] == [1, 2] and read[0]["topology"] == [3]

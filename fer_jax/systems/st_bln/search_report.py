@@ -6,6 +6,7 @@ import json
 import keyword
 import math
 import pathlib
+import sys
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,10 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from fer_jax.data.folds import Fold
-from fer_jax.experiments import schema
+from fer_jax.experiments import report, schema
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.installation import train_command
-from fer_jax.machine import FileError, printable, whole_file, write_whole
+from fer_jax.machine import FileError, printable, write_whole
 from fer_jax.storage import read_regular, sha256
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.systems.st_bln.growth import show
@@ -64,8 +65,10 @@ def write_rows(workdir: Workdir, rows: list[dict], drawn: list[dict], figure: st
     for column in ("topology", "parent", "kept"):
         table[column] = ["-".join(map(str, cell)) for cell in table[column]]
     save_csv(table, workdir.search_table)
-    with whole_file(workdir.figure(figure)) as file:
-        growth_curve(drawn).savefig(file)
+    failed: list[str] = []
+    report.save_figures(workdir, ((n, growth_curve(drawn), "") for n in (figure,)), {}, failed)
+    for text in failed:  # the search is worth more
+        print(text, file=sys.stderr)
 
 
 def _sum(row: dict) -> str:
