@@ -4,6 +4,8 @@ import pytest
 
 from preprocess.clip import Clip, SourceError
 from preprocess.datasets import fera
+from preprocess.pipeline import Outcome
+from preprocess.report import make_report
 from tests.official_trees import STRAY, fera_recording, listed, put, reason
 
 
@@ -173,6 +175,19 @@ def test_table_may_lie_beside_the_source(tmp_path):
 
 def test_other_than_seven_actors_are_noted():
     clips = [Clip(str(n), f"p{n}", "joy", None) for n in range(7)]
+    people = len({clip.subject for clip in clips})
+    assert f"{len(clips)} recordings of {people} people (3D Inception-ResNet paper: 87 of 7)" in (
+        fera.notes(clips)
+    )
     assert not any("actors" in note for note in fera.notes(clips))
     (actors,) = (note for note in fera.notes(clips[1:]) if "actors" in note)
     assert actors.startswith("6 actors in train instead of the release's 7")
+
+
+def test_images_are_counted_beside_those_of_the_paper():
+    outcomes = [Outcome(frames=1200), Outcome("no face", frames=50), Outcome(frames=34)]
+    clips = [Clip(str(n), "p", "joy", None) for n in range(3)]
+    for images in (fera.IMAGES, 0):
+        notes = make_report({}, clips, outcomes, ("joy",), None, images)["notes"]
+        found = [note for note in notes if "images" in note]
+        assert found == ["1,234 images (3D Inception-ResNet paper: about 7,000)"] * bool(images)
