@@ -65,7 +65,7 @@ def test_fields_of_any_name_are_written(name):
 def make_row():
     numbers = dict.fromkeys(("loss", "seconds", "compile_seconds"), 1.25)
     row = {"stage": 1, "topology": (3,), "parent": (), "kept": (3,), "decision": "new layer"}
-    return row | {**numbers, "params_total": 9, "params_without_U": 9}
+    return row | {**numbers, "fold": "fold00", "params_total": 9, "params_without_U": 9}
 
 
 def test_growth_that_cannot_be_drawn_costs_no_stage(tmp_path, monkeypatch, capsys):
@@ -74,18 +74,19 @@ def test_growth_that_cannot_be_drawn_costs_no_stage(tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr(search_report, "growth_curve", fail)
     workdir = Workdir(tmp_path)
-    search_report.write_rows(workdir, [make_row()])
+    search_report.write_rows(workdir, [make_row()], [make_row()], "growth")
     assert len(search_report.read_rows(workdir)) == 1 and not workdir.figure("growth").exists()
     assert "could not be drawn (ValueError: Axis limits" in capsys.readouterr().err
 
 
 def test_stage_whose_loss_was_changed_is_named(tmp_path):
     row, workdir = make_row(), Workdir(tmp_path)
-    search_report.write_rows(workdir, [row, row | {"stage": 2}])
+    rows = [row, row | {"stage": 2}]
+    search_report.write_rows(workdir, rows, rows, "growth")
     read = search_report.read_rows(workdir)
     assert [each["stage"] for each in read] == [1, 2] and read[0]["topology"] == [3]
     assert "sha256" not in read[0]
-    search_report.write_rows(workdir, read)
+    search_report.write_rows(workdir, read, read, "growth")
     assert search_report.read_rows(workdir) == read
     text = workdir.search_rows.read_text()
     workdir.search_rows.write_text(text.replace('"loss": 1.25', '"loss": 1.26', 1))
