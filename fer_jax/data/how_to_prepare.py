@@ -15,7 +15,9 @@ def crops_flag(crop_size: int) -> str:
     return f"--crops {crop_size + margin if crop_size else 256}"
 
 
-def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> str:
+def not_prepared_message(
+    path, dataset: str, crop_size: int | None = None, framing: str = ""
+) -> str:
     """Says that a dataset is missing, how to get it and how to prepare it."""
     # Clips of a dataset without a reader are listed in a manifest.
     own = dataset != "manifest" and (PREPROCESS / "datasets" / f"{dataset}.py").is_file()
@@ -53,6 +55,8 @@ def not_prepared_message(path, dataset: str, crop_size: int | None = None) -> st
     flags = "" if crop_size is None else f" {crops_flag(crop_size)}"
     if crop_size is not None and dataset in ("buhmap", "lse"):
         flags += " --render"
+    if crop_size is not None and framing not in ("", "aligned"):
+        flags += f" --framing {framing}"
     if dataset == "ferplus" and (crop_size or 0) < 48:
         flags = ""  # its images are crops, 48 pixels a side
     return (

@@ -115,9 +115,8 @@ def load_clips(
 def _open(path: pathlib.Path, dataset: str, crop_size: int | None, framing: str):
     """Opens a dataset with TFDS, if it has the crops asked for."""
     if not (path / "dataset_info.json").exists():
-        message = how_to_prepare.not_prepared_message(path, dataset, crop_size)
-        framed = crop_size is not None and framing not in ("", "aligned")
-        raise NotPreparedError(message + f" --framing {framing}" * framed)
+        message = how_to_prepare.not_prepared_message(path, dataset, crop_size, framing)
+        raise NotPreparedError(message)
     with needs("train"):
         import tensorflow_datasets as tfds  # slow to import: 2 s
 

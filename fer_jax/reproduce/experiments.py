@@ -56,7 +56,7 @@ class Experiment:
         """What of its data is not prepared, and how it is."""
         crops = self.config.data.crop_size or None  # networks of landmarks take none
         return [
-            not_prepared_message(path, dataset, crops)
+            not_prepared_message(path, dataset, crops, self.config.data.framing)
             for dataset, path in self.datasets
             if not (pathlib.Path(path).expanduser() / "dataset_info.json").is_file()
         ]
