@@ -99,7 +99,7 @@ def test_fields_that_the_pages_set_exist():
     known, found = fields_of_configs(), []
     for page in PAGES:
         lines = [line for line in read(page).splitlines() if PENDING not in line]
-        found += re.findall(r"--config\.([a-z][a-z_.]*[a-z_])", "\n".join(lines))
+        found += re.findall(r"--config\.([a-z][a-z0-9_.]*[a-z0-9_])", "\n".join(lines))
     assert len(found) > 50 and set(found) <= known, set(found) - known
 
 
