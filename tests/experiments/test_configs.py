@@ -100,7 +100,7 @@ def test_config_is_valid_and_adds_sections_of_its_system_alone(name):
     setup.check_network(config, SYSTEMS[config.model.name].network)
     if searches(config):
         growth.check(config)
-    own = {"search"} if "stbln" in name else {"loss"} if "bilinear" in name else set()
+    own = {"search"} if "stbln" in name else {"loss"} if "ferplus" in name else set()
     assert {*config} - {*shared} == own
     for key in {*shared} - {"model", "augment"}:
         if isinstance(shared[key], ConfigDict):
