@@ -153,12 +153,10 @@ def _load_clips(config: ConfigDict, with_crops: bool) -> Clips:
     data = config.data
 
     def opened(dataset: str, path: str, rule: str) -> Clips:
+        crop_size = data.crop_size if with_crops else None
+        which = (path, data.frames, rule, dataset, crop_size)
         return load.load_clips(
-            path,
-            data.frames,
-            rule,
-            dataset,
-            data.crop_size if with_crops else None,
+            *which,
             frames_per_second=data.frames_per_second,
             classes=data.classes,
             target=TASKS[config.task].target,
