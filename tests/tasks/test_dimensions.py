@@ -166,7 +166,10 @@ def clips_of(evaluated, **more):
 def content_of(evaluated, target=0.95):
     evaluation = types.SimpleNamespace(target_accuracy=target)
     own = types.SimpleNamespace(dataset="ferplus")
-    config = types.SimpleNamespace(evaluation=evaluation, method="mine", data=own)
+    protocol = base.get_config().protocol
+    config = types.SimpleNamespace(
+        evaluation=evaluation, method="mine", data=own, protocol=protocol
+    )
     folds = [Fold(f"fold{n}", None, None) for n in range(evaluated.folds[-1] + 1)]
     clips, history = clips_of(evaluated), pd.DataFrame({"fold": []})
     return clips, folds, *report.content(config, clips, folds, evaluated, history)
