@@ -91,14 +91,15 @@ def main() -> None:
 def _print_rows(name: str, edges: int, pair: Pair, classes: int) -> None:
     """Prints one model, with statistics of the batch and stored ones."""
     variables = pair.variables()
-    models = pair.make("float32", False), variables, pair.loaded_mirror(variables)
+    model = pair.make("float32", False)
     points = pair.draw(np.random.default_rng(0), 1).shape[2]
     labels = np.arange(2) % classes
     for train in (False, True):
         rows = []
         for seed in DRAWS:
             inputs = np.random.default_rng(seed).normal(0, 1, (2, 4, points, 2))
-            rows.append(compare(*models, inputs.astype(np.float32), labels, train=train))
+            both = model, variables, pair.loaded_mirror(variables)  # training changes the mirror
+            rows.append(compare(*both, inputs.astype(np.float32), labels, train=train))
         row = {key: np.median([one[key] for one in rows]) for key in rows[0]}
         mode = "of batch" if train else "stored"
         print(f"{name:24s} {edges:5d} {mode:10s} {row['logits']:9.1e} {row['gradients']:9.1e} "

@@ -15,7 +15,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
-from fer_jax.data import augment, crops, cross_database, how_to_prepare, load, model_inputs
+from fer_jax.data import augment, crops, cross_database, load, model_inputs
 from fer_jax.data.clips import Clips, hold_crops, take
 from fer_jax.data.folds import Fold, make_folds, thinned
 from fer_jax.experiments import validate
@@ -35,8 +35,6 @@ from fer_jax.training.program import (
     create_train_states,
     make_program,
 )
-
-SEEN = 0.7  # share of a prepared crop's side that a model must see at least
 
 
 class SetupError(ValueError):
@@ -205,7 +203,7 @@ def _check_figure_clips(config: ConfigDict, clips: Clips, folds: list[Fold]) -> 
 def _make_program(config: ConfigDict, module: nn.Module, clips: Clips, folds) -> Program:
     """Makes the program for a network, its clips and its folds."""
     if clips.crops is not None:
-        check_crops(config, clips.crops.size, getattr(module, "smallest_crop", 1))
+        validate.check_crops(config, clips.crops.size, getattr(module, "smallest_crop", 1))
 
     def features(batch):
         edges, size = clips.graph.edges, config.data.crop_size
@@ -245,29 +243,6 @@ def _check_outputs(name: str, program: Program, clips: Clips, shapes) -> None:
         raise ValueError(
             f"the network {name} makes outputs of shape {found} from two clips, not {wanted}: "
             f"__call__ of {type(program.module).__name__} must return logits [B, classes]"
-        )
-
-
-def check_crops(config: ConfigDict, prepared: int, smallest: int) -> None:
-    """Refuses crops smaller than the network needs, or a crop size that the dataset cannot give.
-
-    Args:
-      config: of the experiment.
-      prepared: side of the prepared crops, pixels.
-      smallest: side of the smallest crop that the network takes, pixels.
-    """
-    size = config.data.crop_size
-    if (size or prepared) < smallest:
-        raise ValueError(
-            f"{config.model.name} sees crops of {size or prepared} pixels and needs at least "
-            f"{smallest}: set --config.data.crop_size, prepare "
-            f"{how_to_prepare.crops_flag(smallest)}, or give it fewer layers that halve its maps"
-        )
-    if size and not SEEN * prepared <= size <= prepared:
-        raise ValueError(
-            f"--config.data.crop_size={size} does not fit the crops of {prepared} pixels in "
-            f"{config.data.path}: it must lie in {round(SEEN * prepared)} to {prepared}, or "
-            f"prepare them with {how_to_prepare.crops_flag(size)}"
         )
 
 

@@ -10,10 +10,13 @@ import pathlib
 
 from ml_collections import ConfigDict
 
+from fer_jax.data import how_to_prepare
 from fer_jax.data.frame_selection import CUT
 from fer_jax.data.model_inputs import MOTION
 from fer_jax.faces.emotion_ratings import SCALE, VOTE_RULES
 from fer_jax.faces.landmarks import FRAMINGS
+
+SEEN = 0.7  # share of a prepared crop's side that a model must see at least
 
 _RANGES = (
     ("optimizer.learning_rate", 0.0, math.inf),
@@ -201,4 +204,27 @@ def _check_rule(config: ConfigDict, rule: str, motion: bool) -> None:
         raise ValueError(
             f"--config.data.features={config.data.features} removes what stays the same throughout "
             f"a window: use --config.data.features=position with --config.data.frame_rule=windows"
+        )
+
+
+def check_crops(config: ConfigDict, prepared: int, smallest: int) -> None:
+    """Refuses crops smaller than the network needs, or a crop size that the dataset cannot give.
+
+    Args:
+      config: of the experiment.
+      prepared: side of the prepared crops, pixels.
+      smallest: side of the smallest crop that the network takes, pixels.
+    """
+    size = config.data.crop_size
+    if (size or prepared) < smallest:
+        raise ValueError(
+            f"{config.model.name} sees crops of {size or prepared} pixels and needs at least "
+            f"{smallest}: set --config.data.crop_size, prepare "
+            f"{how_to_prepare.crops_flag(smallest)}, or give it fewer layers that halve its maps"
+        )
+    if size and not SEEN * prepared <= size <= prepared:
+        raise ValueError(
+            f"--config.data.crop_size={size} does not fit the crops of {prepared} pixels in "
+            f"{config.data.path}: it must lie in {round(SEEN * prepared)} to {prepared}, or "
+            f"prepare them with {how_to_prepare.crops_flag(size)}"
         )

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from fer_jax.experiments.setup import SEEN
+from fer_jax.experiments.validate import SEEN
 from preprocess.__main__ import _parser
 from preprocess.datasets import DATASETS
 from preprocess.next_command import _CROPS, _FOLDS, _SMALL_CROPS, next_command
