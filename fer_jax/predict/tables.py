@@ -90,7 +90,8 @@ def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classi
     if len(set(names.values())) < len(names):
         names = {path: printable(path) for path in names}
     several = table["person"].max() > 1
-    longest = max(table["reason"].map(len), default=0)
+    reasons = [text for text in table["reason"] if isinstance(text, str)]  # NaN: tables of before
+    longest = max(map(len, reasons), default=0)
     taken = max(map(len, names.values())) + _PERSON * several + max(0, longest - len(UNSURE))
     columns = TASKS[task].terminal_columns(classes, width - taken)
     shown = Table(header_style="bold", caption_style="default")

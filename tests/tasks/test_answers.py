@@ -122,11 +122,11 @@ def test_moment_of_a_window_is_its_last_frame():
 
 
 def unit_predictor(threshold=(0.6, 0.6, None), takes_crops=False, seconds=0.4):
-    """Says AU12 where the last frame is far right (or bright), AU06 where the first one is."""
+    """Says AU12 where the last frame is right of x = 20 (or bright), AU06 where the first is."""
 
     def answer(clip, *, mc_samples, seed, frame_width):
         assert len(clip) == 1 and clip.shape[1] == 4
-        values = clip[..., 0].mean((0, 2)) / (frame_width or 640)
+        values = (clip[..., 0].mean((0, 2)) / (frame_width or 640) - 20 / 640) * 20
         if takes_crops:
             assert clip.shape == (1, 4, 32, 32, 3) and clip.dtype == np.uint8
             values = clip.mean((0, 2, 3, 4)) / 255
@@ -176,8 +176,8 @@ def test_faster_clip_is_seen_at_the_pace_of_training():
 
 def test_longer_window_is_asked_for_and_spread_over():
     options = Options(mc_samples=12, window=1.2)
-    table = said_of([20] * 2 + [300] + [20] * 8 + [620], options)
-    assert table["AU06"].tolist() == pytest.approx([300 / 640], abs=0.01)  # frame 3 of 12
+    table = said_of([20] * 2 + [35] + [20] * 8 + [50], options)
+    assert table["AU06"].tolist() == pytest.approx([15 / 640 * 20], abs=0.01)  # frame 3 of 12
     assert table[["start", "end"]].to_numpy().tolist() == [[0.0, 1.2]]
 
 
@@ -191,7 +191,7 @@ def test_units_of_windows_without_a_face_keep_their_row():
 
 def test_units_of_frames_as_they_come():
     image = np.full((240, 320, 3), 10, np.uint8)
-    points = [face(x).landmarks * [0.5, 0.5] for x in (20, 20, 20, 20, 620)]
+    points = [face(x).landmarks * [0.5, 0.5] for x in (20, 20, 20, 20, 50)]  # no jump
     predictor = unit_predictor()
     rows = api.predict_frames(predictor, [image] * 5, points, fps=10, stride=0.1)
     first, second = rows
@@ -223,7 +223,7 @@ def run(monkeypatch, predictor, *arguments):
 
 
 def test_command_prints_and_saves_action_units(monkeypatch, tmp_path, capsys):
-    clip = write_faces(tmp_path / "a.csv", [20] * 6 + [370] * 6)
+    clip = write_faces(tmp_path / "a.csv", [20] * 6 + [38.5] * 6)  # no jump
     out = tmp_path / "table.csv"
     assert run(monkeypatch, unit_predictor(), clip, "--out", out) == 0
     said = capsys.readouterr()

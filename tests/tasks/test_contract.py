@@ -223,10 +223,8 @@ def test_timeline_is_legible(name, windows):
     assert {"a.mp4", *NAMES[name]} <= set(texts)
 
 
-@pytest.mark.parametrize(
-    "name, width",
-    [("classification", 160), *((name, w) for name in list(TASKS)[1:] for w in (84, 110, 160))],
-)
+@every_task
+@pytest.mark.parametrize("width", (84, 110, 160))
 def test_terminal_table_fits(name, width, monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
