@@ -3,7 +3,7 @@
 Prepare: python -m preprocess manifest --source MANIFEST.csv --render --crops 64 \\
              --out data/lse_crops (docs/data/datasets.md)
 Run:     python run.py --config configs/stcnlstm_lse.py
-Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6 (depth)
+Variants: :stc :lstm :slstm :densenet (the paper's other rows), :layers3 :layers4 :layers6, :steps
 Paper:   none. Motion and labels are of LSE_GFE; the faces are drawn.
 """
 

@@ -101,7 +101,7 @@ def kills(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
     whole = _whole(material)
     for index in range(count):
         job, seconds, expected = whole[index % len(whole)]
-        moment, out = rng.uniform(_STARTED, seconds), _fresh(material)
+        moment, out = rng.uniform(_STARTED, max(seconds, 2 * _STARTED)), _fresh(material)
         _run(job.arguments(out), signal.SIGKILL, moment)
         what = f"seed {seed}, case {index}: {job.name} killed after {moment:.2f} s"
         yield _again(what, job, out, expected)
@@ -116,7 +116,8 @@ def interrupts(material: Material, count: int, seed: int) -> Iterator[judge.Case
     whole = _whole(material)
     for index in range(count):
         job, seconds, _ = whole[index % len(whole)]
-        moment, number = rng.uniform(_STARTED, seconds), int(rng.choice(stopping.SIGNALS))
+        moment = rng.uniform(_STARTED, max(seconds, 2 * _STARTED))
+        number = int(rng.choice(stopping.SIGNALS))
         what = f"{job.name}, {signal.Signals(number).name} after {moment:.2f} s"
         ended = _run(job.arguments(_fresh(material)), number, moment, LEAVES_WITHIN)
         yield _left(f"seed {seed}, case {index}: {what}", number, ended)

@@ -24,7 +24,7 @@ def test_help_names_every_command(capsys):
         commands.main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    assert all(f"\n    {name} " in shown for name in commands.COMMANDS)
+    assert all(re.search(rf"\n    {name}\s", shown) for name in commands.COMMANDS)
 
 
 def test_unknown_command_ends_with_the_known_ones(capsys):

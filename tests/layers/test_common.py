@@ -109,7 +109,7 @@ def test_batch_norm_far_from_zero(mean, deviation, parts, seed):
     slope = (weight - weight.mean((0, 1, 2)) - along) / spread
     np.testing.assert_allclose(gradient * spread, slope * spread, atol=2e-4 + 2 * resolved)
     np.testing.assert_allclose(stats["mean"], wide.mean(0), rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(stats["var"], wide.var(0, ddof=1), rtol=1e-4)
+    np.testing.assert_allclose(stats["var"], wide.var(0, ddof=1), rtol=1e-3)
 
 
 def test_initialising_in_training_mode_stores_no_statistics():

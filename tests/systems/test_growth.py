@@ -277,7 +277,8 @@ def test_found_config_is_complete(tmp_path):
     found = names["get_config"]()
     assert f"python run.py --config {file}" in names["__doc__"] or "Run:" in text
     assert found.name == "grown_found" and not found.search.enabled
-    found.name, found.search.enabled = "grown", True
+    assert found.method == f"{config.method} from scratch"
+    found.name, found.method, found.search.enabled = "grown", config.method, True
     assert found == config
 
 
