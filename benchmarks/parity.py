@@ -4,9 +4,9 @@
 
 Weights and clips are the same, dropout is off. The scale of the bilinear BatchNorm is near 1: at
 its initial 1e-6 an error in U or W would not reach the logits. The graph baselines (ST-GCN, AGCN,
-the original ST-GCN, DGNN) follow on the clean graph of the mean face. Each figure is the smallest of
-three draws of clips: in about one of three, an input of a ReLU is so close to 0 that rounding puts
-it on the other side, and its gradient differs by some 1e-3; an error of ours is in all of them.
+the original ST-GCN, DGNN) follow on the clean graph of the mean face. Each figure is the smallest
+of three draws of clips: in about one of three, an input of a ReLU is so close to 0 that rounding
+puts it on the other side, and its gradient differs by some 1e-3; an error of ours is in all.
 """
 
 from __future__ import annotations
