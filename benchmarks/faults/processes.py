@@ -95,13 +95,18 @@ def _read(path: pathlib.Path) -> str:
     return path.read_text()
 
 
+def _moment(rng: np.random.Generator, seconds: float) -> float:
+    """Draws when to stop a command that takes so long, some of them shorter than `_STARTED`."""
+    return rng.uniform(_STARTED, max(seconds, 2 * _STARTED))
+
+
 def kills(material: Material, count: int, seed: int) -> Iterator[judge.Case]:
     """Kills a command at a random moment and calls it again: the result must be the same."""
     rng = np.random.default_rng(seed)
     whole = _whole(material)
     for index in range(count):
         job, seconds, expected = whole[index % len(whole)]
-        moment, out = rng.uniform(_STARTED, max(seconds, 2 * _STARTED)), _fresh(material)
+        moment, out = _moment(rng, seconds), _fresh(material)
         _run(job.arguments(out), signal.SIGKILL, moment)
         what = f"seed {seed}, case {index}: {job.name} killed after {moment:.2f} s"
         yield _again(what, job, out, expected)
@@ -116,8 +121,7 @@ def interrupts(material: Material, count: int, seed: int) -> Iterator[judge.Case
     whole = _whole(material)
     for index in range(count):
         job, seconds, _ = whole[index % len(whole)]
-        moment = rng.uniform(_STARTED, max(seconds, 2 * _STARTED))
-        number = int(rng.choice(stopping.SIGNALS))
+        moment, number = _moment(rng, seconds), int(rng.choice(stopping.SIGNALS))
         what = f"{job.name}, {signal.Signals(number).name} after {moment:.2f} s"
         ended = _run(job.arguments(_fresh(material)), number, moment, LEAVES_WITHIN)
         yield _left(f"seed {seed}, case {index}: {what}", number, ended)

@@ -28,11 +28,11 @@ _MOST_FACES = 16  # tracked at a time; each costs about 4 ms a frame
 _SIZE_CHANGE = 1.6  # a larger change of size between frames means another person
 
 # Who is who: the likeness of two faces is the correlation of their views. Measured between frames
-# of one person: 0.91 and more from one frame to the next, 0.78 where a hand comes before the face;
+# of one person: 0.91 and more from one frame to the next, 0.7 where a hand comes before the face;
 # to the nearest of the views seen so far 0.95. Two people at the same place and size, in front of
 # the same wall: at most 0.82, drawn people 0.89.
 _ALIKE = 0.92  # after a jump, a cut or an absence
-_FOLLOWED = 0.62  # where nothing but the face may have changed; hands leave 0.7
+_FOLLOWED = 0.62  # where nothing but the face may have changed
 _SUDDEN = 0.75  # the same after frames of which each was nearly like the one before
 _CALM, _STEPS = 0.95, 3  # how like, and how many; hands and turns of the head come more gradually
 _HIDDEN = 0.45  # where a neighbour may hide the face

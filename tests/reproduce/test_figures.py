@@ -6,26 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_jax.experiments.workdir import Workdir
 from fer_jax.papers import PAPERS
-from fer_jax.papers.paper import PaperFigure, Run
+from fer_jax.papers.paper import PaperFigure
 from fer_jax.reproduce import figures
-from fer_jax.reproduce.experiments import Experiment, Outcome, UsageError
+from fer_jax.reproduce.experiments import Outcome, UsageError
 from fer_jax.systems.fer_gcn.figures import intensity_curves
 from fer_jax.tasks.classification.figures import confusion_panels, recall_bars
 from fer_jax.tasks.dimensions.figures import rating_histograms, threshold_panels
-from tests.finished_runs import CONFIGS, some_units_unknown
+from tests.finished_runs import some_units_unknown
 
 
 @pytest.fixture
-def outcome(finished_run):
-    def of(kind):
-        done = finished_run(kind)
-        config = CONFIGS[kind](done.prepared)
-        run = Run(config.name, config.method, config.data.dataset, "")
-        return Outcome(Experiment(run, config, Workdir(done.workdir)))
-
-    return of
+def outcome(experiment):
+    return lambda kind: Outcome(experiment(kind))
 
 
 def texts(figure) -> str:

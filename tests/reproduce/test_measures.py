@@ -3,22 +3,12 @@
 import numpy as np
 import pytest
 
-from fer_jax.experiments.workdir import Workdir
-from fer_jax.papers.paper import Run
-from fer_jax.reproduce.experiments import Experiment
 from fer_jax.reproduce.measures import Result, measure
-from tests.finished_runs import CONFIGS
 
 
 @pytest.fixture
-def result(finished_run):
-    def of(kind):
-        done = finished_run(kind)
-        config = CONFIGS[kind](done.prepared)
-        run = Run(config.name, config.method, config.data.dataset, "")
-        return Result(Experiment(run, config, Workdir(done.workdir)))
-
-    return of
+def result(experiment):
+    return lambda kind: Result(experiment(kind))
 
 
 def test_errors_of_dimensions(result):
