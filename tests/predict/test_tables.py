@@ -98,23 +98,32 @@ def test_impossible_outputs_are_refused_before_any_work(monkeypatch, tmp_path, w
         tables.drawn_files(wrong)
 
 
-def printed(monkeypatch, table, width):
+@pytest.mark.parametrize(
+    "width, heading", [(100, "prob."), (140, "likeliest classes"), (160, "surprise")]
+)
+def test_seven_classes_are_shown_as_the_width_allows(monkeypatch, width, heading):
+    classes = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+    row = dict.fromkeys(columns(classes), 0.5)
+    row |= {"clip": "a.mp4", "label": "fear", "abstained": False, "person": 1, "frames": 9}
+    shown = printed(monkeypatch, pd.DataFrame([row]), width, classes)
+    assert heading in shown.splitlines()[1] and "…" not in shown
+    assert max(map(len, shown.splitlines())) <= width
+
+
+def printed(monkeypatch, table, width, classes=CLASSES):
     stream = io.StringIO()
     monkeypatch.setattr(tables, "_PIPE_WIDTH", width)
     monkeypatch.setattr(sys, "stdout", stream)
-    tables.print_table(table, CLASSES)
+    tables.print_table(table, classes)
     return stream.getvalue()
 
 
 def test_table_fits_its_terminal(monkeypatch, predictor, tmp_path):
     path = write_faces(tmp_path / "[bold]a.csv", frames=400)
     table = api.predict_clips(predictor, [path])
-    wide, narrow = (printed(monkeypatch, table, width) for width in (160, 100))
-    assert "calm" in wide and "[bold]a.csv" in wide
-    assert "likeliest" in narrow
-    least = printed(monkeypatch, table, 80)
-    assert "prob." in least and "[bold]a.csv" in least and "…" not in least
-    assert max(map(len, least.splitlines())) <= 80
-    assert max(map(len, narrow.splitlines())) <= 100
-    assert f"and {len(table) - 60} more windows" in narrow
+    wide, least = (printed(monkeypatch, table, width) for width in (110, 80))
+    for shown, width, column in ((wide, 110, "calm"), (least, 80, "prob.")):
+        assert column in shown and "[bold]a.csv" in shown and "…" not in shown
+        assert max(map(len, shown.splitlines())) <= width
+        assert f"and {len(table) - 60} more windows" in shown
     assert f"{table['joy'][0]:.2f}" in wide

@@ -88,14 +88,14 @@ class Classification(Task):
         def chance(name: str) -> Column:
             return Column(name, lambda row: f"{row[name]:.2f}")
 
+        wide = 74 + sum(max(len(name), 4) + 3 for name in classes) <= room
         three = sum(sorted(map(len, classes))[-3:]) + 22  # "NAME 0.50" each, and what parts them
-        if room < 74 + three:  # an 80-column terminal; --out saves every column
+        if not wide and room < 74 + three:  # an 80-column terminal; --out saves every column
             return [
                 Column("label", label, right=False),
                 Column("prob.", lambda row: f"{max(row[name] for name in classes):.2f}"),
                 Column("entropy", lambda row: f"{row['entropy']:.2f}"),
             ]
-        wide = 74 + sum(max(len(name), 4) + 3 for name in classes) <= room
         return [
             Column("label", label, right=False),
             *(
