@@ -30,7 +30,8 @@ def not_prepared_message(
     database = dataset.removeprefix("synthetic_") if dataset.startswith("synthetic_") else ""
     origin = {
         "synthetic": "It needs no download",
-        "ravdess": "It is free: FacialTracking_Actors_01-24.zip of Zenodo record 3255102",
+        "ravdess": "It is free: FacialTracking_Actors_01-24.zip of Zenodo record 3255102, or "
+        "raw_motion_speech.zip of record 13243600 (FELT)",
         "buhmap": "It is free (MIT, Porta-Lorenzo et al., Sensors 2022): take the OpenFace CSVs of "
         "BUHMAP_Features and " + listed,
         "lse": "It is free (MIT, Porta-Lorenzo et al., Sensors 2022): cut the OpenFace CSVs of "

@@ -151,7 +151,7 @@ def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
     remarks = []
     if others and options.people == LARGEST:
         remarks.append(f"{others} other faces in the file, the one seen most is used")
-    clock, start = _clock(sequence, sequence.frame_index - first, length, options)
+    clock, start = _clock(sequence, first - recording.first_frame, length, options)
     remarks += dict.fromkeys(note for _, notes in read.values() for note in notes)
     if sequence.times is None and length > 1:
         remarks.append(f"{options.fps:g} frames a second assumed (--fps)")
@@ -178,22 +178,21 @@ def _given(sequence, first: int) -> Iterator[tuple[int, Face]]:
         yield int(sequence.frame_index[place]) - first, Face(sequence.landmarks[place], fit=fit)
 
 
-def _clock(sequence, indices, length: int, options: Options) -> tuple[Clock, float]:
+def _clock(sequence, skipped: int, length: int, options: Options) -> tuple[Clock, float]:
     """The clock of `length` frames and its start, seconds.
 
     Args:
       sequence: landmarks of T frames, stamped or at a rate.
-      indices: `[T]` number of each, counted from 0.
+      skipped: how many frames of the video lie before the first of them.
     """
-    fps = sequence.fps or options.fps
-    first = max(0, int(sequence.frame_index.min()) - 1)  # OpenFace counts from 1
-    times = sequence.times
+    fps, times = sequence.fps or options.fps, sequence.times
     if times is not None and length > 1 and (np.diff(times) > 0).all():
+        indices = sequence.frame_index - sequence.frame_index.min()
         clock = make_clock(np.interp(np.arange(length), indices, times), [fps])
         if not clock.steady:
             return clock, float(times[0])
         return steady_clock(length, clock.fps), float(times[0])
-    return steady_clock(length, fps), first / fps
+    return steady_clock(length, fps), max(0, skipped) / fps
 
 
 def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> Source:

@@ -97,8 +97,8 @@ def ferplus_without_votes(root):
 CASES = {
     "ravdess": Case(
         ravdess_tree, ("01-01-03-02-01-01-12", "01-01-08-01-02-02-01", 2),
-        ("3255102", "FacialTracking_Actors_01-24.zip", "CC BY-NC-SA"), (),
-        DOUBLE, None, "", "Zenodo record 3255102",
+        ("3255102", "FacialTracking_Actors_01-24.zip", "13243600", "CC BY-NC-SA"), (),
+        "exists twice", None, "", "Zenodo record 3255102",
     ),
     "ckplus": Case(
         ckplus_tree, ("S005_001", "S010_004", 2),

@@ -1,4 +1,6 @@
-"""Landmark CSV files of OpenFace: one row per frame, columns `x_0..x_67, y_0..y_67`."""
+"""Landmark CSV files of OpenFace and py-feat: a row for each face of a frame, columns
+`x_0..x_67, y_0..y_67`.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,14 @@ import numpy as np
 
 from fer_jax.faces.openface import stamps
 from fer_jax.faces.openface.jumps import split_at_jumps
-from fer_jax.faces.openface.people import everyone
+from fer_jax.faces.openface.naming import PY_FEAT
+from fer_jax.faces.openface.people import everyone, told_apart
 from fer_jax.faces.openface.pixels import check_pixels
 from fer_jax.faces.openface.table import Table, read_table
 from fer_jax.faces.people import lasting, person_numbers
 from fer_jax.faces.sequence import ClipError, Sequence
 
 _FARTHEST = 100_000  # pixels; larger coordinates are outside any frame
-_CONFIDENT = 0.5  # OpenFace writes 0 for failed frames; used if `success` is absent
 
 
 def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, int, list[str]]:
@@ -36,9 +38,10 @@ def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, 
 
 
 class Recording:
-    """The people in an OpenFace CSV.
+    """The people in a landmark CSV.
 
     Attributes:
+      first_frame: number of a video's first frame, as the program counts that wrote the file.
       people: number -> rows of each person. Numbers are 1, 2, ... in the order in which people
         first appear, see `person_numbers`.
       main: number of the person who occurs in most frames.
@@ -46,7 +49,7 @@ class Recording:
     Args:
       path: the CSV; other columns are ignored.
       fps: frames per second, used if the file has no timestamps.
-      frame_size: width and height of the video, pixels; not in the file.
+      frame_size: width and height of the video, pixels, used if the file does not state them.
 
     Raises:
       ClipError: the file is missing, empty or not a CSV, lacks a landmark column, or has impossible
@@ -55,16 +58,21 @@ class Recording:
 
     def __init__(self, path, fps: float = 0.0, frame_size=(0, 0)):
         table = read_table(pathlib.Path(path))
-        self._table, self._fps, self._size = table, fps, tuple(frame_size)
+        self._table, self._fps = table, fps
+        self._size, sized = _frame_size(table, frame_size)
+        self.first_frame = table.naming.first_frame
         self._points = table.points.reshape(-1, 2, 68).transpose(0, 2, 1)
         self._numbers, self._stamped = _frame_numbers(table), table.columns.get("timestamp")
         self._detected, unread = _detected(table)
         self._key = key = self._numbers if self._numbers is not None else self._stamped
-        ids, jumped = split_at_jumps(
-            table.columns.get("face_id"), key, self._stamped, self._points, self._detected
-        )
-        self._notes = [*table.notes, *unread, *jumped]
-        found = everyone(ids, key, self._points, self._detected)
+        ids, apart, called = table.columns.get("face_id"), [], table.naming.columns["face_id"]
+        if table.naming is PY_FEAT and self._numbers is not None:
+            _check_inputs(table, self._numbers)
+            ids, apart = told_apart(ids, self._numbers, self._points, self._detected)
+            called = "face" if apart else called
+        ids, jumped = split_at_jumps(ids, key, self._stamped, self._points, self._detected)
+        self._notes = [*table.notes, *sized, *unread, *apart, *jumped]
+        found = everyone(ids, key, self._points, self._detected, called)
         self._frames = len(self._points) if self._key is None else len(np.unique(self._key))
         numbers = person_numbers({i: person.faces for i, person in enumerate(found)}, self._frames)
         self.people = {number: found[index] for index, number in numbers.items()}
@@ -147,8 +155,36 @@ def _trusted(table: Table) -> np.ndarray:
     if "success" in table.columns:
         return table.columns["success"] > 0
     if "confidence" in table.columns:
-        return table.columns["confidence"] >= _CONFIDENT
+        return table.columns["confidence"] >= table.naming.confident
     return np.ones(len(table.points), bool)
+
+
+def _frame_size(table: Table, stated) -> tuple[tuple[int, int], list[str]]:
+    """Width and height of the frames, and a note if the file states another width than the user."""
+    columns = [table.columns.get(name) for name in ("width", "height")]
+    if any(column is None for column in columns):
+        return tuple(stated), []
+    own = [np.unique(column[np.isfinite(column)]) for column in columns]
+    if any(len(values) != 1 or values[0] < 1 for values in own):
+        return tuple(stated), []  # pictures of several sizes
+    width, height = (int(values[0]) for values in own)
+    note = f"frames {stated[0]} pixels wide are stated for it, its own {width} are used"
+    return (width, height), [note] if stated[0] not in (0, width) else []
+
+
+def _check_inputs(table: Table, numbers: np.ndarray) -> None:
+    """Refuses py-feat's rows of several videos that have the same numbers."""
+    inputs = table.columns.get("input")
+    if inputs is None:
+        return
+    pairs = np.unique(np.stack([numbers, inputs])[:, np.isfinite(inputs)], axis=1)[0]
+    if len(pairs) > len(np.unique(pairs)):
+        number = pairs[1:][np.diff(pairs) == 0][0]
+        raise ClipError(
+            "doubled frames",
+            f"frame {number:g} occurs with several values of the column input: the file holds "
+            "several recordings; split it",
+        )
 
 
 def _frame_numbers(table: Table) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""The table of an OpenFace CSV: its separator, its columns, and rows that are whole."""
+"""The table of a landmark CSV: its separator, its columns, and rows that are whole."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fer_jax.faces.openface.naming import TEXTS, Naming, naming_of
 from fer_jax.faces.sequence import ClipError
 
 POINTS = tuple(f"{axis}_{point}" for axis in "xy" for point in range(68))
-_OTHERS = ("frame", "face_id", "timestamp", "confidence", "success")
 _SEPARATORS = (",", ";", "\t", "|", " ")
-_EXPORT = "export it with OpenFace's FeatureExtraction -2Dfp"
+_EXPORT = "export it with OpenFace's FeatureExtraction -2Dfp or py-feat's Detector"
 _BATCH = 2000  # rows whose text is held at a time
 _WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 _CLOCK = re.compile(r"(?:\S+[T ])?(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)Z?")  # h:mm:ss.s
+_PERSON = re.compile(r"(?:Person_)?(\d+)(?:\.0*)?", re.IGNORECASE)  # a face of py-feat
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+")
 
 
@@ -29,14 +30,17 @@ class Table(NamedTuple):
     """The columns that are used.
 
     Attributes:
-      columns: name -> `[N]` float64, NaN where a cell holds no number; only columns with a number.
+      columns: what a column holds, see `Naming.columns` -> `[N]` float64, NaN where a cell holds no
+        number; only columns with a number. Faces and files that have names are numbered.
       points: `[N, 136]` float64, all x, then all y; pixels.
       notes: what was noticed while reading.
+      naming: of the program that wrote it.
     """
 
     columns: dict[str, np.ndarray]
     points: np.ndarray
     notes: list[str]
+    naming: Naming
 
 
 def read_table(path: pathlib.Path) -> Table:
@@ -82,23 +86,92 @@ def _parsed(path: pathlib.Path, file) -> Table:
     names = next(_cells([first], separator), [])
     place = _named(first, separator)
     _check_columns(path, place, names)
-    kept = [name for name in _OTHERS if name in place]
-    wanted = [place[name] for name in (*kept, *POINTS)]
-    batches, torn = [], []
-    rows = _whole_rows(path, _cells(file, separator), names, max(wanted) + 1, torn, line)
-    while batch := list(itertools.islice(map(operator.itemgetter(*wanted), rows), _BATCH)):
-        batches.append(_numbers(batch))
-    if not batches:
+    naming = naming_of({name.lower() for name in place})
+    held = {what: place[name] for what, name in naming.columns.items() if name in place}
+    wanted = _wanted(names, [*held.values()], [place[name] for name in POINTS])
+    torn: list[int] = []
+    rows = _whole_rows(path, _cells(file, separator), names, wanted, torn, line)
+    read = _columns_of(path, rows, names, wanted)
+    if not read:
         what = f"{len(torn)} rows with too few cells" if torn else "no rows"
         raise ClipError("no frames", f"{path} has a header and {what}")
-    values = np.concatenate(batches)
-    columns = {name: values[:, index] for index, name in enumerate(kept)}
-    blank = [name for name in kept if not np.isfinite(columns[name]).any()]
-    notes = [f"column {name} holds no numbers and is ignored" for name in blank]
+    blank = [what for what, at in held.items() if not np.isfinite(read[at]).any()]
+    notes = [
+        f"column {names[held[what]].strip()} holds no numbers and is ignored"
+        for what in blank
+        if held[what] not in wanted.texts  # which py-feat may leave empty
+    ]
     if torn:
         notes.append(f"rows with too few cells left out: {len(torn)} (the first: line {torn[0]})")
-    columns = {name: column for name, column in columns.items() if name not in blank}
-    return Table(columns, values[:, len(kept) :], notes)
+    columns = {what: read[at] for what, at in held.items() if what not in blank}
+    return Table(columns, np.stack([read[place[name]] for name in POINTS], axis=1), notes, naming)
+
+
+class _Wanted(NamedTuple):
+    """Positions of the columns to read.
+
+    Attributes:
+      numeric: of those with numbers; the landmarks are the last.
+      texts: of those with names.
+      twins: of columns that have the name of another -> that one. pandas writes its index, which is
+        the number of the frame for py-feat, beside the column of that name.
+      first: of the first landmark.
+    """
+
+    numeric: list[int]
+    texts: list[int]
+    twins: dict[int, int]
+    first: int
+
+
+def _wanted(names: list[str], others: list[int], points: list[int]) -> _Wanted:
+    names = [name.strip() for name in names]
+    named = {names[position]: position for position in (*others, *points)}
+    twins = {
+        position: named[name]
+        for position, name in enumerate(names)
+        if name in named and position != named[name]
+    }
+    used = [*others, *twins, *points]
+    texts = [position for position in used if names[position].lower() in TEXTS]
+    return _Wanted([at for at in used if at not in texts], texts, twins, points[0])
+
+
+def _columns_of(path, rows, names: list[str], wanted: _Wanted) -> dict[int, np.ndarray]:
+    """Reads columns by their position, `[N]` float64 each; none without rows.
+
+    Raises:
+      ClipError: columns of one name say different things.
+    """
+    numeric, texts = wanted.numeric, wanted.texts
+    cells, batches = map(operator.itemgetter(*numeric, *texts), rows), []
+    words: list[list[str]] = [[] for _ in texts]
+    while batch := list(itertools.islice(cells, _BATCH)):
+        for index, column in enumerate(words, len(numeric)):
+            column += [row[index] for row in batch]
+        batches.append(_numbers([row[: len(numeric)] for row in batch] if texts else batch))
+    if not batches:
+        return {}
+    read = dict(zip(numeric, np.concatenate(batches).T, strict=True))
+    read |= dict(zip(texts, map(_numbered, words), strict=True))
+    for position, twin in wanted.twins.items():
+        if not np.array_equal(read[position], read[twin], equal_nan=True):
+            name = names[twin].strip()
+            raise ClipError(
+                "column twice",
+                f"{path} has several columns {name} with different values: keep the right one",
+            )
+    return read
+
+
+def _numbered(cells: list[str]) -> np.ndarray:
+    """Numbers of names, NaN of empty cells: that in `Person_3`, else by the order of the cells."""
+    cells = [cell.strip() for cell in cells]
+    distinct = [cell for cell in dict.fromkeys(cells) if cell.lower() not in ("", "nan", "none")]
+    matches = [_PERSON.fullmatch(cell) for cell in distinct]
+    numbers = [int(match[1]) for match in matches] if all(matches) else range(len(distinct))
+    number = dict(zip(distinct, numbers, strict=True))
+    return np.array([number.get(cell, np.nan) for cell in cells], np.float64)
 
 
 def _cells(lines, separator: str) -> Iterator[list[str]]:
@@ -111,12 +184,6 @@ def _named(header: str, separator: str) -> dict[str, int]:
     """Position of every column; one that differs in capitals only counts where none is exact."""
     names = [name.strip() for name in next(_cells([header], separator), [])]
     place = {name: position for position, name in enumerate(names)}
-    if len(place) < len(names):
-        for name in {*POINTS, *_OTHERS}:
-            if names.count(name) > 1:
-                raise ClipError(
-                    "column twice", f"its header names {name} {names.count(name)} times"
-                )
     if "Z_0" in names:  # X_0 is then a point in space, millimetres
         return place
     return {name.lower(): position for name, position in place.items()} | place
@@ -129,7 +196,8 @@ def _check_columns(path: pathlib.Path, place: dict[str, int], names: list[str]) 
     if not missing:
         raise ClipError(
             "other landmarks",
-            f"{path} has more than 68 points, so not those of OpenFace: {_EXPORT}",
+            f"{path} has more than 68 points, so not those of OpenFace or py-feat's Detector: "
+            f"{_EXPORT}",
         )
     shown = ", ".join(name.strip() for name in names[:4])[:60]
     raise ClipError(
@@ -139,12 +207,17 @@ def _check_columns(path: pathlib.Path, place: dict[str, int], names: list[str]) 
     )
 
 
-def _whole_rows(path, rows, names: list[str], needed: int, torn: list[int], header: int):
-    """Yields rows with all cells below the header; lists the lines of others in `torn`."""
-    first, width = names[0].strip().lower(), len(names)
+def _whole_rows(path, rows, names, wanted: _Wanted, torn: list[int], header: int):
+    """Yields rows with all cells that are used; lists the lines of others in `torn`.
+
+    Left out are blank rows, and the header of a file that was appended to it.
+    """
+    needed, width = max(*wanted.numeric, *wanted.texts) + 1, len(names)
+    first = wanted.first
     for line, cells in enumerate(rows, header + 1):
-        text = "".join(cells).strip()
-        if not text or cells[0].strip().lower() == first:  # the header of a file appended to it
+        if not "".join(cells).strip():
+            continue
+        if len(cells) > first and cells[first].strip().lower() == POINTS[0]:
             continue
         if len(cells) >= needed:
             if len(cells) > width and "".join(cells[width:]).strip():
