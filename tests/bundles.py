@@ -12,7 +12,9 @@ LANDMARKS = {"name": "st_bln", "widths": [4, 4]}
 CROPS = {"name": "fer_gcn", "stages": [[4, 1], [8, 1]], "features": 8, "dropout": 0.5}
 
 
-def write_bundle(path, model, classes, threshold, *, rule, seconds, task="classification"):
+def write_bundle(
+    path, model, classes, threshold, *, rule, seconds, task="classification", features="position"
+):
     """Writes a model of 4 frames; one of crops sees the middle 28 of 32 pixels."""
     graph = make_graph(centre(inner(MEAN_FACE)) * 100)
     module = build(model, len(classes), graph, frames=4)
@@ -26,7 +28,7 @@ def write_bundle(path, model, classes, threshold, *, rule, seconds, task="classi
         task=task,
         model=model,
         classes=tuple(classes),
-        spec=InputSpec(4, rule, "position", graph, seconds, **sizes),
+        spec=InputSpec(4, rule, features, graph, seconds, **sizes),
         variables=variables,
         recalibrated_stats=variables["batch_stats"],
         threshold=threshold,
