@@ -52,12 +52,12 @@ class Clip:
       clip_id: unique within the dataset.
       subject: who is seen; folds never split a subject.
       label: class name.
-      source: a video, a folder of frames, a still image, an OpenFace CSV; a tuple of frame files;
+      source: a video, a folder of frames, a still image, a landmark CSV; a tuple of frame files;
         or a picklable `LandmarkSource`, `FaceSource` or `faces.video.FrameSource` of the dataset's
         own; where it has a `path`, a change of that file makes it another source.
       split: "train", "validation", "test" or a name of the dataset's own.
       fps: frames per second, used if the source has none (folders of frames).
-      frame_size: width and height, pixels, used if the source has none (OpenFace CSV).
+      frame_size: width and height, pixels, used if the source has none (landmark CSV).
       problem: why the clip cannot be used, found while listing; None if it can.
       note: an observation made while listing that is no reason to drop the clip.
       codes: action units of the frames, if they are not in the source itself.

@@ -127,7 +127,7 @@ class Reader:
 
 
 def read_landmarks(clip: Clip, path: pathlib.Path) -> tuple[Sequence, dict]:
-    """Reads the landmarks of a clip's person from an OpenFace CSV.
+    """Reads the landmarks of a clip's person from a landmark CSV.
 
     Returns:
       The sequence, and notes, see `Reader.read`.

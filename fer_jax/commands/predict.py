@@ -2,9 +2,10 @@
 
     {prog} BUNDLE CLIP... --out table.csv --annotate out.mp4 --figure out.png
 
-A clip is a video or a folder of frames; for landmark models also an OpenFace CSV. Of a folder of
-videos, or of CSVs alone, every file is a clip. Long clips are read window by window. A still image
-works too, but shows no motion: take the result of a model trained on clips with care.
+A clip is a video or a folder of frames; for landmark models also a landmark CSV (OpenFace,
+py-feat). Of a folder of videos, or of CSVs alone, every file is a clip. Long clips are read window
+by window. A still image works too, but shows no motion: take the result of a model trained on clips
+with care.
 With --out, the same command given again resumes a run that was stopped.
 
 Exit codes: 0 if at least one clip was predicted; 1 if none was, or a file cannot be written; 2 if
@@ -43,7 +44,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add, path = parser.add_argument, pathlib.Path
     add("bundle", metavar="BUNDLE", help="folder of a trained model (model/ of a run)")
     add("clips", metavar="CLIP", nargs="+", type=path,
-        help="video, folder of videos or of frames; OpenFace CSV for landmark models")  # fmt: skip
+        help="video, folder of videos or of frames; landmark CSV for landmark models")  # fmt: skip
     add("--out", type=path, help="table of all windows, .csv or .json")
     add("--annotate", type=path, metavar="MP4", help="annotated video; a folder for several clips")
     add("--figure", type=path, metavar="PNG", help="timeline figure; a folder for several clips")

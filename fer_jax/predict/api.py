@@ -51,7 +51,7 @@ def predict_clips(
     Args:
       predictor: of `fer_jax.load_model`.
       paths: one or many videos, folders of videos, folders of frames or still images; for landmark
-        models also OpenFace CSV files and folders of these alone.
+        models also landmark CSVs of OpenFace or py-feat, and folders of these alone.
       mc_samples: number of MC samples per window.
       window: seconds; default: the median length of the training clips (or windows), 0.2 for a
         model of still images.
@@ -62,10 +62,10 @@ def predict_clips(
         and a note says so.
       seed: of the dropout masks, the same for every window: rows do not depend on each other.
       fps: frames per second of sources that do not state it (folders of frames).
-      width: frame width of OpenFace CSV files, pixels, which the files do not state; it scales
-        their landmarks like those of video. 0 does not scale them.
+      width: frame width of landmark CSVs that do not state it, pixels; it scales their landmarks
+        like those of video. 0 does not scale them.
       landmark_model: the dlib 68-point model that finds faces; default: the installed one.
-      people: "largest": the largest face of a window is predicted, of an OpenFace CSV the person
+      people: "largest": the largest face of a window is predicted, of a landmark CSV the person
         seen most; "all": every person, one row each.
       say: takes each message, one line; default: prints to stderr.
 
@@ -74,9 +74,8 @@ def predict_clips(
       which they first appear; 0: nobody), the columns of the task, frames (with the face),
       abstained, reason; then what the face offers, medians over the window: face_share (of the
       frames), face_size, box_left, box_top, box_right, box_bottom (pixels), yaw, pitch, roll
-      (degrees), sharpness, fit (score of the detector, or OpenFace's confidence). The columns of
-      the task are for
-      classes: the probability of each under its name, label (the most likely class, also where
+      (degrees), sharpness, fit (score of the detector, or that of the landmark CSV). The columns
+      of the task are for classes: the probability of each under its name, label (the most likely class, also where
         abstained), entropy and mutual_information (nats), agreement (share of MC samples), and
         the standard deviation of each class over the MC samples (std_happiness);
       action units, such as AU06: the probability of each (AU06), label (those present and not

@@ -29,7 +29,7 @@ _LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers in a file ar
 def clips_of(paths: Iterable, say) -> list[pathlib.Path]:
     """Lists the clips of paths: the videos of a folder of videos, else the path itself.
 
-    A folder without videos and pictures whose landmarks OpenFace found has a clip for every CSV.
+    A folder of landmark CSVs without videos and pictures has a clip for every CSV.
 
     Args:
       paths: of `predict_clips`.
@@ -74,7 +74,7 @@ def open_source(predictor, path, options: Options, say) -> Source:
 
     Args:
       predictor, options: see `predict_clips`.
-      path: video, folder of frames, still image or OpenFace CSV.
+      path: video, folder of frames, still image or landmark CSV.
       say: takes a note if the landmarks have another scale than those of training.
 
     Raises:

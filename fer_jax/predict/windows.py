@@ -36,7 +36,7 @@ class Face(NamedTuple):
       landmarks: `[68, 2]`, pixels of the frame.
       crop: `[S, S, 3]` uint8 RGB, None for landmark models.
       crop_landmarks: `[68, 2]`, pixels of the crop.
-      fit: score of the detector at the landmarks, 0..1 of OpenFace; NaN if they were given.
+      fit: score of the detector at the landmarks, 0..1 of a landmark CSV; NaN if they were given.
       sharpness: see `quality.sharpness`, NaN without a picture.
     """
 

@@ -1,7 +1,7 @@
 """CREMA-D: 7,442 clips of 91 actors, six emotions, with the votes of people who watched them.
 
 --source names the folder of the repository github.com/CheyneyComputerScience/CREMA-D, or one that
-holds, anywhere below it, the votes and the videos (or OpenFace CSVs of them):
+holds, anywhere below it, the votes and the videos (or landmark CSVs of them):
 
   processedResults/tabulatedVotes.csv
   VideoFlash/1001_DFA_ANG_XX.flv

@@ -1,14 +1,14 @@
 """Your own data: --source names a CSV with the columns path, subject, label.
 
-A path is relative to the CSV and names a video, a folder of frames, a still image or an OpenFace
-CSV. Optional columns: split (train, validation or test; val and dev mean validation), fps (for
-folders of frames), width and height (of the video behind an OpenFace CSV), action_units (a CSV
+A path is relative to the CSV and names a video, a folder of frames, a still image or a landmark
+CSV (OpenFace, py-feat). Optional columns: split (train, validation or test; val and dev mean validation), fps (for
+folders of frames), width and height (of the video behind a landmark CSV), action_units (a CSV
 with the first line frame,AU01,AU02,... and values 0 to 1, also relative to the manifest; clips may
 code different units), person (the number of the person that the row is about: 1, 2, ... as in
 report.json and in the table of `fer-jax predict --people all`; a file of several people may have
 a row for each), votes_CLASS for every class (how many people chose it, for
 --config.task=distribution).
---crops needs pictures; --render draws them for an OpenFace CSV.
+--crops needs pictures; --render draws them for a landmark CSV.
 A value that contains a comma needs quotes.
 """
 
@@ -45,7 +45,7 @@ _REST = "cells without a column"
 
 @dataclasses.dataclass(frozen=True)
 class DrawnPerson(FrameSource):
-    """A drawn video of a person with the motion of an OpenFace CSV; its face has to be detected.
+    """A drawn video of a person with the motion of a landmark CSV; its face has to be detected.
 
     Attributes:
       path: the CSV.
@@ -95,7 +95,7 @@ def add_options(parser) -> None:
     parser.add_argument(
         "--render",
         action="store_true",
-        help="draw the OpenFace CSVs as video and detect the landmarks in it; videos and images "
+        help="draw the landmark CSVs as video and detect the landmarks in it; videos and images "
         "are read as they are",
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Seconds of the frames of an OpenFace CSV, from its column `timestamp`."""
+"""Seconds of the frames of a landmark CSV, from its column `timestamp`."""
 
 from __future__ import annotations
 
