@@ -45,8 +45,8 @@ class Sequence:
       crop_landmarks: `[T, 68, 2]` float32, pixels of the crop; 0 or NaN as `landmarks`.
       times: `[T]` float64, seconds at which each frame begins, from the source's own start; None if
         neither time stamps nor a rate are known.
-      confidence: `[T]` how sure OpenFace or py-feat is of each face, 0..1, NaN where unknown; None for all
-        other sources.
+      confidence: `[T]` how sure OpenFace or py-feat is of each face, 0..1, NaN where unknown; None
+        for all other sources.
     """
 
     landmarks: np.ndarray

@@ -75,7 +75,8 @@ def predict_clips(
       abstained, reason; then what the face offers, medians over the window: face_share (of the
       frames), face_size, box_left, box_top, box_right, box_bottom (pixels), yaw, pitch, roll
       (degrees), sharpness, fit (score of the detector, or that of the landmark CSV). The columns
-      of the task are for classes: the probability of each under its name, label (the most likely class, also where
+      of the task are for
+      classes: the probability of each under its name, label (the most likely class, also where
         abstained), entropy and mutual_information (nats), agreement (share of MC samples), and
         the standard deviation of each class over the MC samples (std_happiness);
       action units, such as AU06: the probability of each (AU06), label (those present and not

@@ -1,10 +1,10 @@
 """Your own data: --source names a CSV with the columns path, subject, label.
 
 A path is relative to the CSV and names a video, a folder of frames, a still image or a landmark
-CSV (OpenFace, py-feat). Optional columns: split (train, validation or test; val and dev mean validation), fps (for
-folders of frames), width and height (of the video behind a landmark CSV), action_units (a CSV
-with the first line frame,AU01,AU02,... and values 0 to 1, also relative to the manifest; clips may
-code different units), person (the number of the person that the row is about: 1, 2, ... as in
+CSV (OpenFace, py-feat). Optional columns: split (train, validation or test; val and dev mean
+validation), fps (for folders of frames), width and height (of the video behind a landmark CSV),
+action_units (a CSV with the first line frame,AU01,AU02,... and values 0 to 1, also relative to the
+manifest; clips may code different units), person (the number of the person that the row is about: 1, 2, ... as in
 report.json and in the table of `fer-jax predict --people all`; a file of several people may have
 a row for each), votes_CLASS for every class (how many people chose it, for
 --config.task=distribution).
