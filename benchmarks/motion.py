@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax.faces import quality
-from fer_jax.faces.openface import read_openface
+from fer_jax.faces.landmark_csv import read_landmark_csv
 from fer_jax.faces.tracker import follow
 from fer_jax.predict.people import LEAST_MOTION, OVER_NOISE
 
@@ -30,7 +30,7 @@ def classes_of(manifest: pathlib.Path) -> Iterator[tuple[str, list[np.ndarray]]]
     clips: dict[str, list] = {}
     with manifest.open(newline="") as file:
         for row in csv.DictReader(file):
-            sequence = read_openface(manifest.parent / row["path"], FPS)[0]
+            sequence = read_landmark_csv(manifest.parent / row["path"], FPS)[0]
             seen = sequence.landmarks[sequence.detected]
             clips.setdefault(row["label"], []).append(seen)
     yield from ((f"{manifest.parent.name}, {label}", found) for label, found in clips.items())

@@ -10,8 +10,8 @@ import numpy as np
 
 from fer_jax.faces import tracker
 from fer_jax.faces.crop import Crop, make_crop, pack
+from fer_jax.faces.landmark_csv import Recording
 from fer_jax.faces.landmarks import Framing
-from fer_jax.faces.openface import Recording
 from fer_jax.faces.people import lasting, person_numbers
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.faces.video import Frames

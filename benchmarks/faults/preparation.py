@@ -13,7 +13,7 @@ from benchmarks.faults import bundles, judge
 from benchmarks.faults.material import Material
 from fer_jax import commands
 from fer_jax.data import load
-from fer_jax.faces.openface import read_openface
+from fer_jax.faces.landmark_csv import read_landmark_csv
 from fer_jax.faces.sequence import ClipError
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from preprocess.clip import Clip
@@ -99,7 +99,7 @@ def landmark_files(material: Material, count: int, seed: int) -> Iterator[judge.
         file.write_bytes(_hostile_table(kind, lines, rng))
         what = f"seed {seed}, case {index}: {kind}"
         yield judge.judge(
-            what, lambda: _read(lambda: read_openface(file)[0]), lambda said: said == _GOOD
+            what, lambda: _read(lambda: read_landmark_csv(file)[0]), lambda said: said == _GOOD
         )
 
 

@@ -123,7 +123,7 @@ def _check_scale(predictor, source: Source, say) -> None:
 
 
 def _open_landmarks(path: pathlib.Path, options: Options) -> Source:
-    from fer_jax.faces.openface import Recording
+    from fer_jax.faces.landmark_csv import Recording
 
     recording = Recording(path, options.fps, (options.width, 0))
     others = len(recording.people) - 1
@@ -273,7 +273,7 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
     """
     cut = _cut(predictor)
     if landmarks is not None:
-        from fer_jax.faces.openface.jumps import Track
+        from fer_jax.faces.landmark_csv.jumps import Track
 
         track = Track(options.fps)
         pairs = itertools.zip_longest(images, landmarks, fillvalue=_NONE_LEFT)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer_jax.faces.landmark_csv import Recording, read_landmark_csv
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.faces.openface import Recording, read_openface
 from fer_jax.faces.sequence import ClipError
 from tests.official_trees import write_openface
 from tests.py_feat import COLUMNS, Row, write_py_feat
@@ -42,7 +42,7 @@ def edited(path, change):
 @pytest.mark.parametrize("version", COLUMNS)
 def test_every_version_is_read(tmp_path, version):
     path = write_py_feat(tmp_path / "a.csv", rows(lost={2, 5}), version)
-    sequence, others, notes = read_openface(path, 29.97, (1280, 720))
+    sequence, others, notes = read_landmark_csv(path, 29.97, (1280, 720))
     assert sequence.frame_index.tolist() == list(range(8)) and others == 0 and notes == []
     assert np.flatnonzero(~sequence.detected).tolist() == [2, 5]
     np.testing.assert_allclose(sequence.landmarks[7], FACE + [7, 0], rtol=1e-6)
@@ -53,8 +53,8 @@ def test_every_version_is_read(tmp_path, version):
 
 def test_size_of_the_frames_is_read(tmp_path):
     path = write_py_feat(tmp_path / "a.csv", rows(), "2.0", size=(1920, 1080))
-    assert read_openface(path)[0].frame_size == (1920, 1080)
-    sequence, _, notes = read_openface(path, frame_size=(640, 0))
+    assert read_landmark_csv(path)[0].frame_size == (1920, 1080)
+    sequence, _, notes = read_landmark_csv(path, frame_size=(640, 0))
     assert sequence.frame_size == (1920, 1080)
     assert notes == ["frames 640 pixels wide are stated for it, its own 1920 are used"]
 
@@ -64,7 +64,10 @@ def test_size_of_the_frames_is_read(tmp_path):
             row[place] = 100 * index + 100
         return table
 
-    assert read_openface(edited(path, other_sizes), frame_size=(640, 0))[0].frame_size == (640, 0)
+    assert read_landmark_csv(edited(path, other_sizes), frame_size=(640, 0))[0].frame_size == (
+        640,
+        0,
+    )
 
 
 def test_column_that_comes_twice_must_say_the_same(tmp_path):
@@ -76,18 +79,18 @@ def test_column_that_comes_twice_must_say_the_same(tmp_path):
         return table
 
     with pytest.raises(ClipError, match="several columns frame with different values"):
-        read_openface(edited(path, contradict))
+        read_landmark_csv(edited(path, contradict))
 
 
 def test_tables_saved_again_by_pandas_are_read(tmp_path):
     path = write_py_feat(tmp_path / "a.csv", rows(lost={1}))
-    plain = read_openface(path)[0]
+    plain = read_landmark_csv(path)[0]
 
     def renamed(table):  # as read_csv names the second column `frame`, and its index
         header = [n if n != "frame" or i == 0 else "frame.1" for i, n in enumerate(table[0])]
         return [["", *header], *([str(n), *row] for n, row in enumerate(table[1:]))]
 
-    again, _, notes = read_openface(edited(path, renamed))
+    again, _, notes = read_landmark_csv(edited(path, renamed))
     np.testing.assert_array_equal(again.landmarks, plain.landmarks)
     np.testing.assert_array_equal(again.frame_index, plain.frame_index)
     assert notes == []
@@ -95,7 +98,7 @@ def test_tables_saved_again_by_pandas_are_read(tmp_path):
 
 def test_confident_is_what_py_feat_lists(tmp_path):
     listed = [Row(0, FACE, score=0.2), Row(1, FACE, score=0.0), Row(2, None), Row(3, FACE)]
-    sequence, _, notes = read_openface(write_py_feat(tmp_path / "a.csv", listed))
+    sequence, _, notes = read_landmark_csv(write_py_feat(tmp_path / "a.csv", listed))
     assert sequence.detected.tolist() == [True, False, False, True] and notes == []
 
 
@@ -132,21 +135,21 @@ def test_frames_that_are_skipped_keep_people_apart(tmp_path):
 
 def test_name_that_changes_is_one_person(tmp_path):
     listed = [Row(n, FACE + [n, 0], f"Person_{n // 4}") for n in range(12)]
-    sequence, others, notes = read_openface(write_py_feat(tmp_path / "a.csv", listed))
+    sequence, others, notes = read_landmark_csv(write_py_feat(tmp_path / "a.csv", listed))
     assert sequence.detected.all() and others == 0
     assert notes == ["identity 0, 1, 2 taken for one person, as they follow each other in place"]
 
 
 def test_second_detection_of_a_face_does_not_matter(tmp_path):
     listed = sorted([*rows(), Row(3, FACE + [9, 9], score=0.6)], key=lambda row: row.frame)
-    sequence, others, _ = read_openface(write_py_feat(tmp_path / "a.csv", listed))
+    sequence, others, _ = read_landmark_csv(write_py_feat(tmp_path / "a.csv", listed))
     np.testing.assert_allclose(sequence.landmarks[3], FACE + [3, 0], rtol=1e-6)
     assert sequence.detected.all() and others == 1
 
 
 def test_rows_that_repeat_are_left_out(tmp_path):
     listed = [*rows(), *rows()]
-    sequence, others, notes = read_openface(write_py_feat(tmp_path / "a.csv", listed))
+    sequence, others, notes = read_landmark_csv(write_py_feat(tmp_path / "a.csv", listed))
     assert len(sequence.detected) == 8 and others == 0
     assert "rows that repeat a frame left out: 8 (the first: 0)" in notes
 
@@ -156,7 +159,7 @@ def test_several_videos_in_a_table_are_refused(tmp_path):
     other = write_py_feat(tmp_path / "b.csv", rows(), "2.0", video="other.mp4")
     edited(path, lambda table: table + list(csv.reader(other.read_text().splitlines()))[1:])
     with pytest.raises(ClipError, match="frame 0 occurs with several values of the column input"):
-        read_openface(path)
+        read_landmark_csv(path)
 
 
 def test_pictures_of_a_folder_are_frames(tmp_path):
@@ -167,14 +170,14 @@ def test_pictures_of_a_folder_are_frames(tmp_path):
             row[place] = f"frames/{number}.png"
         return table
 
-    assert read_openface(edited(path, pictures))[0].detected.all()
+    assert read_landmark_csv(edited(path, pictures))[0].detected.all()
 
 
 def test_mesh_of_another_detector_is_refused(tmp_path):
     path = write_py_feat(tmp_path / "a.csv", rows(), "2.0")
     path.write_text(path.read_text().replace("mesh_x_0,mesh_x_1", "x_68,y_68", 1))
     with pytest.raises(ClipError, match="more than 68 points, so not those of OpenFace or py-feat"):
-        read_openface(path)
+        read_landmark_csv(path)
 
 
 @settings(max_examples=25, deadline=None)
@@ -192,8 +195,8 @@ def test_py_feat_says_what_openface_says(tmp_path_factory, numbers, data, versio
         "frame": [row.frame for row in listed],
         "success": [row.points is not None for row in listed],
     }
-    one = read_openface(write_openface(folder / "a.csv", np.array(shown), **table), 25.0)
-    other = read_openface(write_py_feat(folder / "b.csv", listed, version), 25.0)
+    one = read_landmark_csv(write_openface(folder / "a.csv", np.array(shown), **table), 25.0)
+    other = read_landmark_csv(write_py_feat(folder / "b.csv", listed, version), 25.0)
     for name in ("detected", "frame_index", "fps", "times"):
         np.testing.assert_array_equal(getattr(other[0], name), getattr(one[0], name))
     np.testing.assert_allclose(other[0].landmarks, one[0].landmarks, atol=1e-3)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from fer_jax.faces import quality
+from fer_jax.faces.landmark_csv import read_landmark_csv
 from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68, eye_distance
-from fer_jax.faces.openface import read_openface
 from fer_jax.faces.tracker import Tracker
 from fer_jax.faces.video import open_frames
 from fer_jax.predict.people import LEAST_MOTION, LEAST_SHARPNESS, OVER_NOISE
@@ -150,7 +150,7 @@ def test_noise_of_motion_is_that_of_the_landmarks():
 @pytest.mark.parametrize(("label", "most"), [("happiness", 0), ("sadness", 0), ("neutral", 45)])
 def test_recorded_expressions_move_more_than_their_noise(real_data, label, most):
     files = sorted((real_data / "buhmap" / "openface").glob(f"s??_{label}_r?.csv"))
-    found = [quality.motion(read_openface(file, 25.0)[0].landmarks) for file in files]
+    found = [quality.motion(read_landmark_csv(file, 25.0)[0].landmarks) for file in files]
     held = [each for each in found if each.moved < np.clip(OVER_NOISE * each.noise, *LEAST_MOTION)]
     assert len(files) == 45 and most * 0.5 <= len(held) <= most
 

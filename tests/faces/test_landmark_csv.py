@@ -1,12 +1,12 @@
-"""OpenFace CSV files, valid and damaged."""
+"""Landmark CSVs of OpenFace, valid and damaged; test_py_feat.py has those of py-feat."""
 
 import os
 
 import numpy as np
 import pytest
 
+from fer_jax.faces.landmark_csv import Recording, read_landmark_csv
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.faces.openface import Recording, read_openface
 from fer_jax.faces.sequence import ClipError
 
 POINTS = [f"x_{k}" for k in range(68)] + [f"y_{k}" for k in range(68)]
@@ -25,9 +25,11 @@ def face(rows: int, **first) -> dict:
     return {**first, **points}
 
 
-def test_read_openface_places_coordinates(tmp_path):
+def test_read_landmark_csv_places_coordinates(tmp_path):
     columns = face(4, frame=[1, 2, 3, 5], timestamp=[0.0, 0.033, 0.067, 0.133], success=[1] * 4)
-    sequence, others, _ = read_openface(write(tmp_path / "a.csv", columns), frame_size=(1280, 720))
+    sequence, others, _ = read_landmark_csv(
+        write(tmp_path / "a.csv", columns), frame_size=(1280, 720)
+    )
     assert sequence.landmarks.shape == (4, 68, 2)
     assert sequence.landmarks.dtype == np.float32
     assert sequence.landmarks[2, 7].tolist() == [28.0, 96.0]  # x_7 and y_7 of the third row
@@ -43,34 +45,36 @@ def test_rows_without_a_face_are_marked_and_zeroed(tmp_path):
     columns["y_9"][3] = "oops"
     for name in POINTS:
         columns[name][4] = 0
-    sequence, _, _ = read_openface(write(tmp_path / "a.csv", columns))
+    sequence, _, _ = read_landmark_csv(write(tmp_path / "a.csv", columns))
     assert sequence.detected.tolist() == [True, False, False, False, False]
     assert np.abs(sequence.landmarks[1:]).max() == 0
     assert np.isfinite(sequence.landmarks).all()
 
 
 def test_without_success_the_confidence_decides(tmp_path):
-    sequence, _, _ = read_openface(write(tmp_path / "a.csv", face(3, confidence=[0.98, 0.0, 0.77])))
+    sequence, _, _ = read_landmark_csv(
+        write(tmp_path / "a.csv", face(3, confidence=[0.98, 0.0, 0.77]))
+    )
     assert sequence.detected.tolist() == [True, False, True]
 
 
-def test_read_openface_needs_coordinates_only(tmp_path):
-    sequence, _, _ = read_openface(write(tmp_path / "a.csv", face(3)), fps=29.97)
+def test_read_landmark_csv_needs_coordinates_only(tmp_path):
+    sequence, _, _ = read_landmark_csv(write(tmp_path / "a.csv", face(3)), fps=29.97)
     assert sequence.detected.all()
     assert sequence.frame_index.tolist() == [0, 1, 2]
     assert sequence.fps == 29.97
 
 
-def test_read_openface_keeps_the_face_of_most_frames(tmp_path):
+def test_read_landmark_csv_keeps_the_face_of_most_frames(tmp_path):
     columns = face(5, frame=[1, 1, 2, 3, 3], face_id=[0, 1, 1, 0, 1])
-    sequence, others, _ = read_openface(write(tmp_path / "a.csv", columns))
+    sequence, others, _ = read_landmark_csv(write(tmp_path / "a.csv", columns))
     assert sequence.frame_index.tolist() == [1, 2, 3]
     assert others == 1
 
 
-def test_read_openface_ignores_unknown_columns(tmp_path):
+def test_read_landmark_csv_ignores_unknown_columns(tmp_path):
     columns = {"gaze_0_x": [0.1, 0.2], **face(2), "AU01_r": ["a", "b"]}
-    assert len(read_openface(write(tmp_path / "a.csv", columns))[0].detected) == 2
+    assert len(read_landmark_csv(write(tmp_path / "a.csv", columns))[0].detected) == 2
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_file_without_landmarks_is_refused(tmp_path, content, reason):
     path = tmp_path / "a.csv"
     path.write_bytes(content)
     with pytest.raises(ClipError) as caught:
-        read_openface(path)
+        read_landmark_csv(path)
     assert caught.value.reason == reason
     assert str(path) in caught.value.detail
 
@@ -94,7 +98,7 @@ def test_file_without_landmarks_is_refused(tmp_path, content, reason):
 def test_points_beyond_any_frame_are_no_face(tmp_path):
     columns = face(3)
     columns["x_3"][1], columns["y_3"][2] = 1e6, -1e300
-    sequence, _, _ = read_openface(write(tmp_path / "a.csv", columns))
+    sequence, _, _ = read_landmark_csv(write(tmp_path / "a.csv", columns))
     assert sequence.detected.tolist() == [True, False, False]
 
 
@@ -102,12 +106,12 @@ def test_points_beyond_any_frame_are_no_face(tmp_path):
 def test_impossible_frame_numbers_are_refused(tmp_path, index):
     path = write(tmp_path / "a.csv", face(2, frame=[1, index], timestamp=[0.0, 0.1]))
     with pytest.raises(ClipError, match="column frame ranges from"):
-        read_openface(path)
+        read_landmark_csv(path)
 
 
 def read(path):
     """Frame numbers, seconds and the joined notes of a file."""
-    sequence, _, notes = read_openface(path)
+    sequence, _, notes = read_landmark_csv(path)
     return sequence.frame_index.tolist(), sequence.times, "; ".join(notes)
 
 
@@ -162,7 +166,7 @@ def test_odd_stamps_are_noted(tmp_path, stamps, seconds, note):
 def test_impossible_stamps_are_refused(tmp_path, stamps, reason):
     columns = face(len(stamps), frame=range(len(stamps)), timestamp=stamps)
     with pytest.raises(ClipError) as caught:
-        read_openface(write(tmp_path / "a.csv", columns))
+        read_landmark_csv(write(tmp_path / "a.csv", columns))
     assert caught.value.reason == reason
 
 
@@ -185,8 +189,8 @@ def test_rows_are_sorted_and_doubles_noted(tmp_path, rows, notes, key):
     numbers = [100_000, 100_001, 100_002, 100_003]
     keys = {"frame": numbers, "timestamp": [0.0, 0.1, 0.2, 0.3]}
     columns = face(4, **{key: keys[key]})
-    plain, _, _ = read_openface(write(tmp_path / "a.csv", columns))
-    mixed, _, found = read_openface(write(tmp_path / "b.csv", rows_of(columns, rows)))
+    plain, _, _ = read_landmark_csv(write(tmp_path / "a.csv", columns))
+    mixed, _, found = read_landmark_csv(write(tmp_path / "b.csv", rows_of(columns, rows)))
     for name in ("landmarks", "frame_index", "detected"):
         np.testing.assert_array_equal(getattr(mixed, name), getattr(plain, name))
     assert bool(found) == bool(notes)
@@ -197,9 +201,9 @@ def test_rows_are_sorted_and_doubles_noted(tmp_path, rows, notes, key):
 @pytest.mark.parametrize("key", ["frame", "timestamp"])
 def test_two_different_rows_of_a_frame_are_refused(tmp_path, key):
     with pytest.raises(ClipError, match=f"{key} 2 occurs twice with different values"):
-        read_openface(write(tmp_path / "a.csv", face(4, **{key: [1, 2, 2, 3]})))
+        read_landmark_csv(write(tmp_path / "a.csv", face(4, **{key: [1, 2, 2, 3]})))
     columns = face(4, **{key: [1, 2, 2, 3]}, success=[1, 0, 1, 1])
-    sequence, _, notes = read_openface(write(tmp_path / "b.csv", columns))
+    sequence, _, notes = read_landmark_csv(write(tmp_path / "b.csv", columns))
     assert sequence.detected.tolist() == [True] * 3 and "left out: 1" in notes[0]
 
 
@@ -237,8 +241,8 @@ def written(path, columns: dict, separator=",", point=".", encoding="utf-8", bef
 )
 def test_other_exports_say_the_same(tmp_path, style):
     columns = face(3, frame=[4, 5, 6], timestamp=[0.1, 0.2, 0.3])
-    plain, _, _ = read_openface(write(tmp_path / "a.csv", columns))
-    other, _, notes = read_openface(written(tmp_path / "b.csv", columns, **style))
+    plain, _, _ = read_landmark_csv(write(tmp_path / "a.csv", columns))
+    other, _, notes = read_landmark_csv(written(tmp_path / "b.csv", columns, **style))
     for name in ("landmarks", "frame_index", "times"):
         np.testing.assert_array_equal(getattr(other, name), getattr(plain, name))
     assert notes == (
@@ -258,7 +262,7 @@ def test_capitals_quotes_and_a_repeated_header_do_not_matter(tmp_path):
         plain + plain,
     ):
         (tmp_path / "b.csv").write_text(text)
-        sequence, _, _ = read_openface(tmp_path / "b.csv")
+        sequence, _, _ = read_landmark_csv(tmp_path / "b.csv")
         assert sequence.frame_index.tolist() == [4, 5, 6]
         assert sequence.landmarks[2, 7].tolist() == [28.0, 96.0]
 
@@ -268,7 +272,7 @@ def test_points_in_space_are_not_taken_for_pixels(tmp_path):
     path = tmp_path / "b.csv"
     path.write_text(header.upper().replace("Y_67", "Y_67, Z_0") + "\n" + rows)
     with pytest.raises(ClipError, match="-2Dfp"):
-        read_openface(path)
+        read_landmark_csv(path)
 
 
 def test_file_that_would_be_misread_is_refused(tmp_path):
@@ -280,11 +284,11 @@ def test_file_that_would_be_misread_is_refused(tmp_path):
     ):
         columns = {name: [float(value) for value in values] for name, values in columns.items()}
         with pytest.raises(ClipError, match=message):
-            read_openface(written(tmp_path / "a.csv", columns, **style))
+            read_landmark_csv(written(tmp_path / "a.csv", columns, **style))
     os.mkfifo(tmp_path / "pipe.csv")
     for path in (tmp_path / "pipe.csv", tmp_path, tmp_path / "a\0b.csv", tmp_path / ("x" * 300)):
         with pytest.raises(ClipError, match="unreadable"):
-            read_openface(path)
+            read_landmark_csv(path)
 
 
 def people(ids, offset) -> dict:
@@ -310,7 +314,7 @@ def test_numbers_that_follow_each_other_are_one_person(
     tmp_path, ids, frames, offset, detected, others
 ):
     path = write(tmp_path / "a.csv", {"frame": frames, **people(ids, offset)})
-    sequence, found, _ = read_openface(path)
+    sequence, found, _ = read_landmark_csv(path)
     assert sequence.detected.tolist() == [bool(seen) for seen in detected]
     assert found == others
     assert sequence.frame_index.tolist() == sorted(set(frames))
@@ -334,7 +338,7 @@ def test_number_of_a_face_ends_at_a_jump(tmp_path, offset, scale, detected, othe
     points[..., 0] += np.reshape(offset, (5, 1))
     stamps = {} if step is None else {"timestamp": [index * step for index in range(5)]}
     columns = columns_of(points, frame=range(1, 6), **ids, **stamps)
-    sequence, found, notes = read_openface(write(tmp_path / "a.csv", columns))
+    sequence, found, notes = read_landmark_csv(write(tmp_path / "a.csv", columns))
     assert sequence.detected.tolist() == [bool(seen) for seen in detected] and found == others
     assert bool(others) == any("a face jumps" in note for note in notes)
 
@@ -344,7 +348,7 @@ def test_faces_apart_in_time_do_not_jump(tmp_path, step, moved):
     points = portrait(5)
     points[2:, :, 0] += moved
     columns = columns_of(points, frame=range(5), timestamp=[step * frame for frame in range(5)])
-    assert read_openface(write(tmp_path / "a.csv", columns))[0].detected.all()
+    assert read_landmark_csv(write(tmp_path / "a.csv", columns))[0].detected.all()
 
 
 @pytest.mark.parametrize(
@@ -367,7 +371,7 @@ def test_every_person_has_rows_for_all_frames(tmp_path, ids, frames, offset, row
         n: [bool(seen) for seen in wanted] for n, wanted in rows.items()
     }
     assert all(one.frame_index.tolist() == sorted(set(frames)) for one in read.values())
-    main, others, _ = read_openface(path)
+    main, others, _ = read_landmark_csv(path)
     np.testing.assert_array_equal(main.landmarks, read[recording.main].landmarks)
     assert others == len(rows) - 1
 
@@ -378,7 +382,7 @@ def test_confidence_belongs_to_the_face(tmp_path):
     one, other = (recording.sequence(number)[0].confidence for number in (1, 2))
     np.testing.assert_array_equal(one, [0.9, 0.8])
     np.testing.assert_array_equal(other, [0.6, np.nan])
-    assert read_openface(write(tmp_path / "b.csv", face(3)))[0].confidence is None
+    assert read_landmark_csv(write(tmp_path / "b.csv", face(3)))[0].confidence is None
 
 
 @pytest.mark.parametrize(
@@ -391,8 +395,8 @@ def test_confidence_belongs_to_the_face(tmp_path):
 )  # fmt: skip
 def test_real_exports_end_when_they_should(real_data, name, end, note):
     folder = real_data / "field" / "csvs"
-    plain, _, _ = read_openface(folder / "ok.csv")
-    sequence, others, notes = read_openface(folder / f"{name}.csv")
+    plain, _, _ = read_landmark_csv(folder / "ok.csv")
+    sequence, others, notes = read_landmark_csv(folder / f"{name}.csv")
     np.testing.assert_array_equal(sequence.landmarks, plain.landmarks)
     assert sequence.times[-1] == pytest.approx(end) and others == 0
     assert note in "; ".join(notes) and bool(note) == bool(notes)
@@ -422,27 +426,27 @@ def columns_of(points, **first) -> dict:
     ],
 )
 def test_landmarks_that_are_no_pixels_are_refused(tmp_path, change, reason):
-    assert read_openface(write(tmp_path / "a.csv", columns_of(portrait())))[2] == []
+    assert read_landmark_csv(write(tmp_path / "a.csv", columns_of(portrait())))[2] == []
     path = write(tmp_path / "b.csv", columns_of(change(portrait())))
     with pytest.raises(ClipError, match=reason):
-        read_openface(path)
+        read_landmark_csv(path)
 
 
 def test_landmarks_outside_the_picture_are_noted(tmp_path):
     path = write(tmp_path / "a.csv", columns_of(portrait()))
-    assert read_openface(path, frame_size=(640, 480))[2] == []
-    assert read_openface(path, frame_size=(200, 480))[2] == [
+    assert read_landmark_csv(path, frame_size=(640, 480))[2] == []
+    assert read_landmark_csv(path, frame_size=(200, 480))[2] == [
         "its faces lie outside the picture (x around 300)"
     ]
     path = write(tmp_path / "b.csv", columns_of(portrait() - [900, 0]))
-    assert "x around -600" in read_openface(path)[2][0]
+    assert "x around -600" in read_landmark_csv(path)[2][0]
 
 
 def test_points_that_all_coincide_are_no_face(tmp_path):
     points = portrait()
     points[1], points[2] = -1, 50
     points[3, 5, 0] = np.nan
-    sequence, _, notes = read_openface(write(tmp_path / "a.csv", columns_of(points)))
+    sequence, _, notes = read_landmark_csv(write(tmp_path / "a.csv", columns_of(points)))
     assert sequence.detected.tolist() == [True, False, False, False]
     assert notes == ["rows without a number for every landmark count as no face: 1"]
 
@@ -450,7 +454,10 @@ def test_points_that_all_coincide_are_no_face(tmp_path):
 @pytest.mark.parametrize("words", [("yes", "no"), ("TRUE", "False"), (1, 0)])
 def test_words_tell_whether_a_face_was_found(tmp_path, words):
     columns = columns_of(portrait(2), success=words)
-    assert read_openface(write(tmp_path / "a.csv", columns))[0].detected.tolist() == [True, False]
+    assert read_landmark_csv(write(tmp_path / "a.csv", columns))[0].detected.tolist() == [
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("cells", [("1,234.5", "987.5"), ("1.234,5", "987,5"), ("1,234", "987")])
@@ -458,13 +465,13 @@ def test_thousands_are_not_taken_for_decimals(tmp_path, cells):
     columns = face(2)
     columns["x_0"], columns["y_0"] = [cells[0]] * 2, [cells[1]] * 2
     with pytest.raises(ClipError, match="split into thousands"):
-        read_openface(write(tmp_path / "a.csv", columns, ";"))
+        read_landmark_csv(write(tmp_path / "a.csv", columns, ";"))
 
 
 def test_other_numbers_of_points_are_refused(tmp_path):
     path = write(tmp_path / "a.csv", face(2) | {"x_68": [1, 1], "y_68": [1, 1]})
     with pytest.raises(ClipError, match="more than 68 points"):
-        read_openface(path)
+        read_landmark_csv(path)
 
 
 @pytest.mark.parametrize(
@@ -474,9 +481,9 @@ def test_other_numbers_of_points_are_refused(tmp_path):
 def test_files_of_other_kinds_are_named(tmp_path, content, what):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(ClipError, match=what):
-        read_openface(tmp_path / "a.csv")
+        read_landmark_csv(tmp_path / "a.csv")
 
 
 def test_missing_openface_file_is_named(tmp_path):
     with pytest.raises(ClipError, match="does not exist"):
-        read_openface(tmp_path / "none.csv")
+        read_landmark_csv(tmp_path / "none.csv")

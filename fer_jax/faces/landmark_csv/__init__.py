@@ -8,19 +8,19 @@ import pathlib
 
 import numpy as np
 
-from fer_jax.faces.openface import stamps
-from fer_jax.faces.openface.jumps import split_at_jumps
-from fer_jax.faces.openface.naming import PY_FEAT
-from fer_jax.faces.openface.people import everyone, told_apart
-from fer_jax.faces.openface.pixels import check_pixels
-from fer_jax.faces.openface.table import Table, read_table
+from fer_jax.faces.landmark_csv import stamps
+from fer_jax.faces.landmark_csv.jumps import split_at_jumps
+from fer_jax.faces.landmark_csv.naming import PY_FEAT
+from fer_jax.faces.landmark_csv.people import everyone, told_apart
+from fer_jax.faces.landmark_csv.pixels import check_pixels
+from fer_jax.faces.landmark_csv.table import Table, read_table
 from fer_jax.faces.people import lasting, person_numbers
 from fer_jax.faces.sequence import ClipError, Sequence
 
 _FARTHEST = 100_000  # pixels; larger coordinates are outside any frame
 
 
-def read_openface(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, int, list[str]]:
+def read_landmark_csv(path, fps: float = 0.0, frame_size=(0, 0)) -> tuple[Sequence, int, list[str]]:
     """Reads the landmarks of the person who occurs in most frames, see `Recording`.
 
     Args:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fer_jax.faces.openface.naming import TEXTS, Naming, naming_of
+from fer_jax.faces.landmark_csv.naming import TEXTS, Naming, naming_of
 from fer_jax.faces.sequence import ClipError
 
 POINTS = tuple(f"{axis}_{point}" for axis in "xy" for point in range(68))
