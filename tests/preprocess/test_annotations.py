@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fer_jax.faces.landmarks import MEAN_FACE
 from preprocess.annotations import base_rates, coded_units, left_over, read_codes, units_at
 from preprocess.clip import Codes
 from preprocess.datasets import manifest
@@ -15,6 +16,7 @@ from tests.official_trees import (
     write_faces,
     write_landmarks,
 )
+from tests.py_feat import COLUMNS, Row, write_py_feat
 
 HEADER = "path,subject,label,action_units\n"
 
@@ -59,6 +61,16 @@ def test_openface_presence_is_read_not_intensity(tmp_path):
     units = coded_units(tmp_path / "a.csv")
     assert units == ("AU01", "AU12")
     np.testing.assert_array_equal(read_codes(Codes(tmp_path / "a.csv", units))[1], [0, 1])
+
+
+@pytest.mark.parametrize("version", COLUMNS)
+def test_scores_of_py_feat_are_codes(tmp_path, version):
+    rows = [Row(0, MEAN_FACE), Row(1, None), Row(2, MEAN_FACE)]
+    path = write_py_feat(tmp_path / "a.csv", rows, version)
+    units = coded_units(path)
+    assert units[:3] == ("AU01", "AU02", "AU04") and len(units) == 15
+    codes = read_codes(Codes(path, units))
+    assert list(codes) == [0, 1, 2] and np.isnan(codes[1]).all() and (codes[2] == 0.25).all()
 
 
 def test_coded_frames_that_the_clip_does_not_have_are_noted():
