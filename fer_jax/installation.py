@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import sys
 from collections.abc import Iterator
 
 _PACKAGE = pathlib.Path(__file__).resolve().parent
@@ -28,14 +29,19 @@ def in_clone() -> bool:
     return not IS_WHEEL and pathlib.Path.cwd() == _CLONE
 
 
+def _own_scripts() -> bool:
+    """Whether messages name the scripts of the clone: not to those who typed `fer-jax`."""
+    return in_clone() and pathlib.Path(sys.argv[0]).stem != "fer-jax"
+
+
 def prepare_command() -> str:
     """The command that prepares a dataset, as typed in the working directory."""
-    return "python -m preprocess" if in_clone() else "fer-jax prepare"
+    return "python -m preprocess" if _own_scripts() else "fer-jax prepare"
 
 
 def train_command() -> str:
     """The command that trains an experiment, as typed in the working directory."""
-    return "python run.py" if in_clone() else "fer-jax train"
+    return "python run.py" if _own_scripts() else "fer-jax train"
 
 
 def how_to_install(extra: str) -> str:

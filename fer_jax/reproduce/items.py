@@ -55,14 +55,14 @@ def state(item: Item, found: dict[Run, Experiment]) -> str:
         return f"cannot be: {item.reason}" if item.reason else "can be drawn, needs no data"
     states = collections.Counter(found[run].state[0] for run in (trained or item.runs))
     if not trained:
-        return "needs only data" if not states[MISSING] else _missing(item, found)
+        return "needs only data" if not states[MISSING] else missing_data(item, found)
     if states[FINISHED] == len(trained):
         return FINISHED
     parts = [f"{states[word]} {word}" for word in states if word != MISSING]
-    return ", ".join(parts + ([_missing(item, found)] if states[MISSING] else []))
+    return ", ".join(parts + ([missing_data(item, found)] if states[MISSING] else []))
 
 
-def _missing(item: Item, found: dict[Run, Experiment]) -> str:
+def missing_data(item: Item, found: dict[Run, Experiment]) -> str:
     """Names the prepared datasets that are not there."""
     names = dict.fromkeys(
         path
@@ -100,13 +100,15 @@ def plan(chosen: list[tuple[Paper, Item]], overrides, runs: pathlib.Path) -> Ite
     """Lists the experiments that would be run, with what their configs say about the cost."""
     wanted = dict.fromkeys(run for _, item in chosen for run in trained_runs(item))
     found = [experiments.find(run, overrides, runs) for run in wanted]
+    told = set()  # how a dataset is prepared is said once
     for experiment in found:
         word, text = experiment.state
         config = " ".join([experiment.run.config, *(f"--config.{o}" for o in _fields(experiment))])
         yield f"{word}: {config} in {experiment.workdir}"
         if word == READY and experiment.cost:
             yield f"    cost: {experiment.cost}"
-        elif text:
+        elif text and text not in told:
+            told.add(text)
             yield f"    {text}"
     words = collections.Counter(experiment.state[0] for experiment in found)
     yield f"{words[READY]} to run, {words[FINISHED]} finished, {len(found)} in all"

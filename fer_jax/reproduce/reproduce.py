@@ -17,7 +17,7 @@ from fer_jax.experiments.run import FAILURES, keep_compiled
 from fer_jax.machine import printable, storage_error, whole_file, write_whole
 from fer_jax.papers.paper import Paper, PaperFigure, PaperTable, Run
 from fer_jax.reproduce import experiments, items
-from fer_jax.reproduce.experiments import FINISHED, READY, Experiment, Outcome, UsageError
+from fer_jax.reproduce.experiments import FINISHED, MISSING, READY, Experiment, Outcome, UsageError
 from fer_jax.reproduce.fill import fill
 from fer_jax.reproduce.items import Item
 from fer_jax.systems import run
@@ -111,6 +111,9 @@ def _write_figure(paper: Paper, item: PaperFigure, own, out: pathlib.Path, clip:
     ready = {READY, FINISHED} if item.drawing in items.DATA_ONLY else {FINISHED}
     shown = {label: own[run] for label, run in item.shown if own[run].experiment.state[0] in ready}
     if item.shown and not shown:
+        found = {run: outcome.experiment for run, outcome in own.items()}
+        if any(experiment.state[0] == MISSING for experiment in found.values()):
+            return f"not drawn, {items.missing_data(item, found)}"
         return f"not drawn: {next(iter(own.values())).reason}"
     try:
         figure = draw(item, shown, clip)

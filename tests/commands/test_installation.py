@@ -14,6 +14,10 @@ def test_clone_names_its_scripts(monkeypatch, tmp_path):
     assert installation.prepare_command() == "python -m preprocess"
     assert installation.train_command() == "python run.py"
     assert installation.how_to_install("train") == f"pip install -e '{ROOT}[train]'"
+    monkeypatch.setattr("sys.argv", ["/venv/bin/fer-jax", "prepare"])  # what the user has typed
+    assert installation.prepare_command() == "fer-jax prepare"
+    assert installation.train_command() == "fer-jax train"
+    monkeypatch.setattr("sys.argv", ["run.py"])
     monkeypatch.chdir(tmp_path)
     assert installation.prepare_command() == "fer-jax prepare"
     assert installation.train_command() == "fer-jax train"

@@ -50,6 +50,12 @@ def test_without_data_tables_have_what_is_quoted(tmp_path, monkeypatch, capsys):
     code, out, _ = shown(capsys, "bilinear_cnn", "figure3", "--out", "out")
     assert code == 0 and "figure3.png, .pdf" in out
     assert (tmp_path / "out/bilinear_cnn/figure3.pdf").read_bytes().startswith(b"%PDF")
+    code, out, _ = shown(capsys, "st_bln", "figure2")
+    assert (
+        "figure2: not drawn, data missing: data/afew\n" in out and out.count("It is licensed") == 1
+    )
+    code, out, _ = shown(capsys, "st_bln", "table1", "--dry-run")
+    assert out.count("data missing: ") == 5 and out.count("It is licensed") == 1
     code, out, _ = shown(capsys, "fer_gcn", "figure2")
     assert "cannot be: a drawing of the architecture" in out
 
