@@ -154,6 +154,23 @@ def test_rows_that_repeat_are_left_out(tmp_path):
     assert "rows that repeat a frame left out: 8 (the first: 0)" in notes
 
 
+@pytest.mark.parametrize(
+    ("fps", "stated", "frames", "note"),
+    [
+        (29.97, 29.97, 400, ""),
+        (29.97, 30, 400, ""),
+        (30, 25, 400, "its approx_time tells of 29.9 to 30.0 frames a second, not 25"),
+        (30, 0, 400, "not 25"),  # which is assumed where none is stated
+        (25, 30, 100, "its approx_time tells of 24.8 to 25.0 frames a second, not 30"),
+        (25, 30, 20, ""),  # less than a second
+    ],
+)
+def test_rate_that_the_times_contradict_is_noted(tmp_path, fps, stated, frames, note):
+    path = write_py_feat(tmp_path / "a.csv", [Row(n, FACE) for n in range(frames)], fps=fps)
+    notes = read_landmark_csv(path, stated)[2]
+    assert note in "; ".join(notes) and bool(notes) == bool(note)
+
+
 def test_several_videos_in_a_table_are_refused(tmp_path):
     path = write_py_feat(tmp_path / "a.csv", rows(), "2.0")
     other = write_py_feat(tmp_path / "b.csv", rows(), "2.0", video="other.mp4")
@@ -196,7 +213,8 @@ def test_py_feat_says_what_openface_says(tmp_path_factory, numbers, data, versio
         "success": [row.points is not None for row in listed],
     }
     one = read_landmark_csv(write_openface(folder / "a.csv", np.array(shown), **table), 25.0)
-    other = read_landmark_csv(write_py_feat(folder / "b.csv", listed, version), 25.0)
+    path = write_py_feat(folder / "b.csv", listed, version, fps=25.0)
+    other = read_landmark_csv(path, 25.0)
     for name in ("detected", "frame_index", "fps", "times"):
         np.testing.assert_array_equal(getattr(other[0], name), getattr(one[0], name))
     np.testing.assert_allclose(other[0].landmarks, one[0].landmarks, atol=1e-3)

@@ -15,7 +15,7 @@ from fer_jax.faces.landmark_csv.people import everyone, told_apart
 from fer_jax.faces.landmark_csv.pixels import check_pixels
 from fer_jax.faces.landmark_csv.table import Table, read_table
 from fer_jax.faces.people import lasting, person_numbers
-from fer_jax.faces.sequence import ClipError, Sequence
+from fer_jax.faces.sequence import UNKNOWN_FPS, ClipError, Sequence
 
 _FARTHEST = 100_000  # pixels; larger coordinates are outside any frame
 
@@ -114,6 +114,9 @@ class Recording:
         numbers = np.arange(len(order)) if numbers is None else numbers[order].astype(np.int64)
         times, rate, found = stamps.seconds(None if stamped is None else stamped[order], numbers)
         notes += check_pixels(points[detected], self._size)
+        if times is None and "whole_seconds" in self._table.columns:
+            begun = self._table.columns["whole_seconds"][order]
+            notes += stamps.check_rate(begun, numbers, self._fps or UNKNOWN_FPS)
         numbers = numbers.astype(np.int32)
         sequence = Sequence(
             landmarks=np.where(detected[:, None, None], points, 0).astype(np.float32),

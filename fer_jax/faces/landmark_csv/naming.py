@@ -32,14 +32,14 @@ OPENFACE = Naming(
     0.5,  # it writes 0 for failed frames; used if `success` is absent
     1,
 )
-# Its `approx_time` is in whole seconds and no stamp. It has left out faces below its own threshold,
-# and writes no score, or 0, where it found none.
+# It has left out faces below its own threshold, and writes no score, or 0, where it found none.
 PY_FEAT = Naming(
     "py-feat",
     {
         "frame": "frame",
         "face_id": "identity",
         "timestamp": "timestamp",
+        "whole_seconds": "approx_time",
         "confidence": "facescore",
         "width": "framewidth",
         "height": "frameheight",

@@ -14,6 +14,7 @@ _UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 _FASTEST_UNIT = 240.0  # so that no step fits two units
 _GAP, _GAP_SECONDS = 5, 1.0  # a step longer than so many usual ones, and than this
 _CLOCK = 86_400.0  # seconds; a recording does not start later than that in its source
+_ROUNDED = 0.01  # part by which a stated rate may be rounded
 _ODD = 0.1  # largest share of stamps that are replaced
 
 
@@ -57,6 +58,26 @@ def seconds(
     frames = numbers[-1] - numbers[0] - np.diff(numbers)[gaps].sum()
     rate = frames / (times[-1] - times[0] - np.diff(times)[gaps].sum())
     return times, round(float(rate), 2), notes + list(filter(None, [clock.gaps(times, numbers)]))
+
+
+def check_rate(whole_seconds: np.ndarray, numbers: np.ndarray, fps: float) -> list[str]:
+    """Notes a stated rate that cannot be that of py-feat's times in whole seconds.
+
+    Args:
+      whole_seconds: `[T]` seconds of the frames, rounded down; NaN where missing.
+      numbers: `[T]` frame numbers, from 0.
+      fps: frames per second that are stated or assumed.
+    """
+    known = np.isfinite(whole_seconds)
+    begun, frames = whole_seconds[known], numbers[known].astype(np.float64)
+    least = float(np.max(frames / (begun + 1), initial=0))
+    most = float(np.min(frames[begun > 0] / begun[begun > 0], initial=np.inf))
+    if not least < most < np.inf or least <= (1 + _ROUNDED) * fps and fps <= (1 + _ROUNDED) * most:
+        return []
+    return [
+        f"its approx_time tells of {least:.1f} to {most:.1f} frames a second, not {fps:g}: state "
+        "the rate"
+    ]
 
 
 def _rising(stamped: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, list[str]]:
