@@ -11,6 +11,21 @@ arrays do not load JAX.
 import importlib
 
 _FILES = {
+    "posteriors.ensembles": ("member", "sample_ensemble", "stack_members"),
+    "posteriors.last_layer": (
+        "LastLayer",
+        "find_last_layer",
+        "last_layer_inputs",
+        "outputs_from_last_layer",
+    ),
+    "posteriors.swag": (
+        "WeightAverage",
+        "average_network",
+        "draw_networks",
+        "draw_weights",
+        "start_average",
+        "update_average",
+    ),
     "sampling": ("CHUNK_BYTES", "mc_dropout", "sample", "stochastic"),
     "summaries": ("Summary", "entropy", "summarise"),
     "batch_norm": ("recalibrate_batch_norm",),

@@ -74,10 +74,7 @@ def mc_dropout(
 
     Source: Gal & Ghahramani, ICML 2016; Heidari & Iosifidis, MMSP 2021, sections III-D and IV-C.
     """
-    room = CHUNK_BYTES["cpu" if jax.default_backend() == "cpu" else "other"]
-    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(inputs))
-    limit = chunk or max(1, room // max(size, 1))
-    side_by_side = max(n for n in range(1, min(limit, mc_samples) + 1) if mc_samples % n == 0)
+    side_by_side = passes_side_by_side(inputs, mc_samples, chunk)
 
     def one_sample(sample_key):
         return probabilities(forward(variables, inputs, sample_key))
@@ -88,3 +85,17 @@ def mc_dropout(
     keys = keys.reshape(-1, side_by_side)
     passed = jax.lax.map(jax.vmap(one_sample), keys)
     return passed.reshape(mc_samples, *passed.shape[2:])
+
+
+def passes_side_by_side(inputs, passes: int, chunk: int = 0) -> int:
+    """Forward passes evaluated in parallel: a divisor of their number.
+
+    Args:
+      inputs: of one pass.
+      passes: their number.
+      chunk: the most; 0: the most whose inputs fit `CHUNK_BYTES`.
+    """
+    room = CHUNK_BYTES["cpu" if jax.default_backend() == "cpu" else "other"]
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(inputs))
+    limit = chunk or max(1, room // max(size, 1))
+    return max(n for n in range(1, min(limit, passes) + 1) if passes % n == 0)
