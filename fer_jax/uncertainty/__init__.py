@@ -12,6 +12,7 @@ import importlib
 
 _FILES = {
     "posteriors.ensembles": ("member", "sample_ensemble", "stack_members"),
+    "posteriors.laplace": ("Laplace", "fit_laplace", "sample_laplace", "tune_precision"),
     "posteriors.last_layer": (
         "LastLayer",
         "find_last_layer",
