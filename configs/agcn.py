@@ -3,7 +3,7 @@
 Prepare: see configs/stbln_DATASET.py; for own clips configs/stbln_manifest.py
 Run:     python run.py --config configs/agcn.py:DATASET
 Variants: :afew :buhmap :ckplus :lse :oulu :ravdess :synthetic, or :NAME for clips in data/NAME
-Paper:   24.21 AFEW, 75.62 Oulu-CASIA, 94.18 CK+ (ST-BLN, tables I to III)
+Paper:   ST-BLN, tables I to III, row AGCN: fer-jax reproduce st_bln
 The square graph matrices are the same for --config.data.graph=clean and reference.
 Ours:    what the paper leaves open is in configs/recipes/graph_baselines.py.
 """

@@ -3,7 +3,7 @@
 Prepare: see configs/stbln_DATASET.py; for own clips configs/stbln_manifest.py
 Run:     python run.py --config configs/dgnn.py:DATASET
 Variants: :afew :buhmap :ckplus :lse :oulu :ravdess :synthetic, or :NAME for clips in data/NAME
-Paper:   32.64 AFEW, 81.46 Oulu-CASIA, 96.02 CK+ (ST-BLN, tables I to III)
+Paper:   ST-BLN, tables I to III, row DGNN: fer-jax reproduce st_bln
 The published number of parameters needs the published graph: --config.data.graph=reference
 The code of DGNN leaves S and T as they begin for 10 epochs; the papers do not say:
          --config.optimizer.freeze_graph_epochs=10

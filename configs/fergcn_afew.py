@@ -4,7 +4,7 @@ Prepare: python -m preprocess afew --source DIR --out data/afew_crops --crops 25
 Run:     python run.py --config configs/fergcn_afew.py --config.pretrained=WEIGHTS
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
 Variants: :vgg16 :modules1 :modules2 :modules3 (as in table V, not given for AFEW), :mcd (ours)
-Paper:   55.67 (FER-GCN, table VI), of other input.
+Paper:   table VI, of other input: fer-jax reproduce fer_gcn table6
 Input:   crops as for the other datasets; the paper prepares AFEW as Lu et al. (ICMI 2018).
 Ours:    what the paper leaves open is in configs/recipes/fer_gcn.py.
 """

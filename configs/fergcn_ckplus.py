@@ -4,7 +4,7 @@ Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops --crop
 Run:     python run.py --config configs/fergcn_ckplus.py --config.pretrained=WEIGHTS
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
 Variants: :vgg16 :modules1 :modules2 :modules3 (table V), :mcd (ours: with dropout)
-Paper:   99.54 (FER-GCN, table V; 97.78, 98.39, 99.09, 99.00 in the order above).
+Paper:   tables I and V: fer-jax reproduce fer_gcn table5
 Ours:    what the paper leaves open is in configs/recipes/fer_gcn.py.
 """
 

@@ -4,7 +4,7 @@ Prepare: python -m preprocess mmi --source DIR --out data/mmi_crops --crops 256
 Run:     python run.py --config configs/fergcn_mmi.py --config.pretrained=WEIGHTS
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
 Variants: :vgg16 :modules1 :modules2 :modules3 (table V), :mcd (ours: with dropout)
-Paper:   85.89 (FER-GCN, table V; 80.75, 84.37, 84.64, 83.07 in the order above).
+Paper:   tables I and V: fer-jax reproduce fer_gcn table5
 Ours:    what the paper leaves open is in configs/recipes/fer_gcn.py.
 """
 

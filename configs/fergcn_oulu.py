@@ -4,7 +4,7 @@ Prepare: python -m preprocess oulu --source DIR --out data/oulu_crops --crops 25
 Run:     python run.py --config configs/fergcn_oulu.py --config.pretrained=WEIGHTS
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
 Variants: :vgg16 :modules1 :modules2 :modules3 (table V), :mcd (ours: with dropout)
-Paper:   91.04 (FER-GCN, table V; 85.83, 88.33, 89.79, 87.71 in the order above).
+Paper:   tables I and V: fer-jax reproduce fer_gcn table5
 Ours:    what the paper leaves open is in configs/recipes/fer_gcn.py.
 """
 

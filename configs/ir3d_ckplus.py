@@ -4,7 +4,7 @@ Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops299 --c
              --framing box
 Run:     python run.py --config configs/ir3d_ckplus.py
 Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
-Paper:   93.21 +- 2.32 over 5 subject folds (89.50 without landmarks, 85.77 the 2-D network)
+Paper:   table 1, 5 subject folds: fer-jax reproduce inception_resnet_3d table1
          :plain is evaluated on a random fifth of the subjects, as in the paper; five folds:
          --config.protocol.name=subject_kfold
 Cost:    109 GMAC a clip forwards: a GPU. If memory is short: --config.model.dtype=bfloat16,

@@ -4,8 +4,8 @@ Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops299 --c
              --framing box, and mmi, fera and disfa alike
 Run:     python run.py --config configs/ir3d_cross.py:DATASET
 Variants: :ckplus :mmi :fera :disfa, or :DATASET,plain (without landmarks) :DATASET,still (2-D)
-Paper:   67.52 CK+, 54.76 MMI, 41.93 GEMEP-FERA, 40.51 DISFA, trained on all subjects:
-         --config.protocol.folds=0
+Paper:   table 2, trained on all subjects (--config.protocol.folds=0):
+         fer-jax reproduce inception_resnet_3d table2
 Ours:    every fifth subject of the training datasets is excluded from training, to choose the
          abstain threshold and to compare the uncertainty with that on the unseen dataset.
 Cost:    as configs/ir3d_ckplus.py

@@ -4,7 +4,7 @@ Prepare: python -m preprocess disfa --source DIR --out data/disfa_crops299 --cro
              --framing box
 Run:     python run.py --config configs/ir3d_disfa.py
 Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
-Paper:   58.00 +- 5.77 over 5 subject folds (51.35 without landmarks)
+Paper:   table 1, 5 subject folds: fer-jax reproduce inception_resnet_3d table1
          :plain is evaluated on a random fifth of the subjects, as in the paper; five folds:
          --config.protocol.name=subject_kfold
 Cost:    as configs/ir3d_ckplus.py

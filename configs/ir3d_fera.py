@@ -4,7 +4,7 @@ Prepare: python -m preprocess fera --source DIR --out data/fera_crops299 --crops
              --framing box
 Run:     python run.py --config configs/ir3d_fera.py
 Variants: :plain (without landmarks), :still (the 2-D network frame by frame)
-Paper:   77.42 +- 3.67 over 5 subject folds (67.74 without landmarks, 49.64 the 2-D network)
+Paper:   table 1, 5 subject folds: fer-jax reproduce inception_resnet_3d table1
          :plain is evaluated on a random fifth of the subjects, as in the paper; five folds:
          --config.protocol.name=subject_kfold
 Cost:    as configs/ir3d_ckplus.py

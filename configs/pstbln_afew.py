@@ -3,8 +3,8 @@
 Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data/datasets.md)
 Run:     python run.py --config configs/pstbln_afew.py
 Then:    python run.py --config runs/pstbln_afew/found.py (trains the result from scratch)
-Paper:   33.33 with MC dropout, 30.15 without (PST-BLN, table I; apparently on 252 clips); found
-         {15, 10, 15, 5, 5, 10}, 10.8k parameters without U on its graph of 312 edges.
+Paper:   table I, rows PST-BLN, apparently on 252 clips: fer-jax reproduce st_bln table1
+         It found the topology {15, 10, 15, 5, 5, 10} on its graph of 312 edges.
 Graph:   each edge once, 181 for the mean face; the published code lists 312 with repeats:
          --config.data.graph=reference
 Ours:    what the paper leaves open is in configs/recipes/pst_bln.py.

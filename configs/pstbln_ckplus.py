@@ -4,7 +4,7 @@ Prepare: python -m preprocess ckplus --source DIR --out data/ckplus (docs/data/d
 Run:     python run.py --config configs/pstbln_ckplus.py
 Then:    python run.py --config runs/pstbln_ckplus/found.py (the topology of the first fold,
          from scratch in all ten)
-Paper:   93.34 with MC dropout, 93.10 without, 9.79k parameters without U (PST-BLN, table III).
+Paper:   table III, rows PST-BLN: fer-jax reproduce st_bln table3
 Graph:   each edge once, 181 for the mean face; the published code lists 303 with repeats:
          --config.data.graph=reference
 --config.search.folds=first searches in the first fold alone.

@@ -4,7 +4,7 @@ Prepare: python -m preprocess oulu --source DIR --out data/oulu (docs/data/datas
 Run:     python run.py --config configs/pstbln_oulu.py
 Then:    python run.py --config runs/pstbln_oulu/found.py (the topology of the first fold,
          from scratch in all ten)
-Paper:   79.79 with MC dropout, 78.74 without, 7.59k parameters without U (PST-BLN, table II).
+Paper:   table II, rows PST-BLN: fer-jax reproduce st_bln table2
 Graph:   each edge once, 181 for the mean face; the published code lists 309 with repeats:
          --config.data.graph=reference
 --config.search.folds=first searches in the first fold alone.

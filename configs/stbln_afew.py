@@ -4,7 +4,7 @@ Prepare: python -m preprocess afew --source DIR --out data/afew (docs/data/datas
          with --detect every-frame to find faces in every frame, as the paper does, instead of
          following them
 Run:     python run.py --config configs/stbln_afew.py
-Paper:   36.11 with MC dropout, 34.13 without (ST-BLN, table I; apparently on 252 clips).
+Paper:   table I, rows ST-BLN, apparently on 252 clips: fer-jax reproduce st_bln table1
 The paper's own recipe for AFEW: 150 frames, rate 0.01, batches of 64, 300 epochs, each clip
 with 13 augmented copies (`--config.augment.fixed=False` draws them anew in every epoch).
 Graph:   each edge once, 181 for the mean face; the published code lists 312 with repeats:

@@ -2,7 +2,7 @@
 
 Prepare: python -m preprocess ckplus --source DIR --out data/ckplus (docs/data/datasets.md)
 Run:     python run.py --config configs/stbln_ckplus.py
-Paper:   95.47 with MC dropout, 93.19 without (ST-BLN, table III).
+Paper:   table III, rows ST-BLN: fer-jax reproduce st_bln table3
 Graph:   each edge once, 181 for the mean face; the published code lists 303 with repeats:
          --config.data.graph=reference
 Ours:    what the paper leaves open is in configs/recipes/st_bln.py.

@@ -2,7 +2,7 @@
 
 Prepare: python -m preprocess oulu --source DIR --out data/oulu (docs/data/datasets.md)
 Run:     python run.py --config configs/stbln_oulu.py
-Paper:   83.54 with MC dropout, 82.08 without (ST-BLN, table II).
+Paper:   table II, rows ST-BLN: fer-jax reproduce st_bln table2
 Graph:   each edge once, 181 for the mean face; the published code lists 309 with repeats:
          --config.data.graph=reference
 Ours:    what the paper leaves open is in configs/recipes/st_bln.py.

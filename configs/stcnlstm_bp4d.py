@@ -4,8 +4,8 @@ Prepare: python -m preprocess bp4d --source DIR --out data/bp4d_crops64 --crops 
              --framing eyes
 Run:     python run.py --config configs/stcnlstm_bp4d.py
 Variants: :stc :lstm :slstm (the paper's other rows)
-Paper:   mean F1 0.58 on the test partition, whose labels are not public: ours is that of the
-         development partition (20 people, 71,261 frames).
+Paper:   table 9, mean F1 on the test partition, whose labels are not public: ours is that of
+         the development partition (20 people, 71,261 frames). fer-jax reproduce stc_nlstm table9
 Ours:    windows of 18 frames with the label of the last: every 9 frames in training, every frame in
          evaluation. The paper does not describe its windows.
 Cost:    500 epochs of 8,400 windows (a GPU).

@@ -4,8 +4,8 @@ Prepare: python -m preprocess ckplus --source DIR --out data/ckplus_crops64 --cr
              --framing eyes
 Run:     python run.py --config configs/stcnlstm_ckplus.py
 Variants: :stc :lstm :slstm :densenet (the paper's rows), :layers3 :layers4 :layers6, :steps
-Paper:   99.8 +- 0.2 (STC-NLSTM; 98.9, 99.3, 99.4, 97.6 in the order above), apparently with folds
-         of sequences: compare with --config.protocol.name=by_sequence.
+Paper:   table 3, apparently with folds of sequences (--config.protocol.name=by_sequence):
+         fer-jax reproduce stc_nlstm table3
 Cost:    40 trainings of 500 epochs; a batch needs 1.2 GB for the first layer's maps (a GPU).
 Ours:    what the paper leaves open is in configs/recipes/stc_nlstm.py.
 """

@@ -4,8 +4,8 @@ Prepare: python -m preprocess mmi --source DIR --out data/mmi_crops64 --crops 64
              --framing eyes
 Run:     python run.py --config configs/stcnlstm_mmi.py
 Variants: :stc :lstm :slstm :densenet (the paper's rows), :layers3 :layers4 :layers6, :steps
-Paper:   84.53 +- 0.67 (STC-NLSTM; 74.84, 80.39, 81.92, 77.68 in the order above), apparently with
-         folds of sequences: compare with --config.protocol.name=by_sequence.
+Paper:   table 7, apparently with folds of sequences (--config.protocol.name=by_sequence):
+         fer-jax reproduce stc_nlstm table7
 Cost:    40 trainings of 500 epochs; a batch needs 1.5 GB for the first layer's maps (a GPU).
 The peak is in the middle: DenseNet takes the middle frame, not the last ones.
 Ours:    what the paper leaves open is in configs/recipes/stc_nlstm.py.

@@ -4,8 +4,8 @@ Prepare: python -m preprocess oulu --source DIR --out data/oulu_crops64 --crops 
              --framing eyes
 Run:     python run.py --config configs/stcnlstm_oulu.py
 Variants: :stc :lstm :slstm :densenet (the paper's rows), :layers3 :layers4 :layers6, :steps
-Paper:   93.45 +- 0.43 (STC-NLSTM; 84.72, 88.98, 90.12, 87.28 in the order above), apparently with
-         folds of sequences: compare with --config.protocol.name=by_sequence.
+Paper:   table 5, apparently with folds of sequences (--config.protocol.name=by_sequence):
+         fer-jax reproduce stc_nlstm table5
 Cost:    40 trainings of 500 epochs; a batch needs 1.5 GB for the first layer's maps (a GPU).
 Ours:    what the paper leaves open is in configs/recipes/stc_nlstm.py.
 """

@@ -3,7 +3,7 @@
 Prepare: see configs/stbln_DATASET.py; for own clips configs/stbln_manifest.py
 Run:     python run.py --config configs/stgcn.py:DATASET
 Variants: :afew :buhmap :ckplus :lse :oulu :ravdess :synthetic, or :NAME for clips in data/NAME
-Paper:   28.17 AFEW, 77.08 Oulu-CASIA, 93.64 CK+ (ST-BLN, tables I to III)
+Paper:   ST-BLN, tables I to III, row ST-GCN: fer-jax reproduce st_bln
 The original block of Yan et al. instead of the ST-BLN paper's:
          --config.model.original=True --config.method="original ST-GCN" --config.name=original
 The square graph matrices are the same for --config.data.graph=clean and reference.

@@ -73,36 +73,6 @@ def negative_log_likelihood(probabilities, labels) -> float:
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())
 
 
-def proportion_interval(correct: float, count: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson interval of a proportion (Wilson, JASA 1927)."""
-    if not count:
-        return 0.0, 1.0
-    from scipy.special import ndtri  # what scipy.stats.norm.ppf returns, without its second to load
-
-    z = ndtri(0.5 + level / 2)
-    share = correct / count
-    centre = share + z**2 / (2 * count)
-    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    scale = 1 + z**2 / count
-    return float((centre - half) / scale), float((centre + half) / scale)
-
-
-def mean_interval(values, level: float = 0.95) -> tuple[float, float]:
-    """Student interval of the mean of shares, e.g. of fold accuracies, within 0..1.
-
-    (nan, nan) for fewer than two.
-    """
-    values = np.asarray(values, np.float64)
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    from scipy.special import stdtrit  # what scipy.stats.t.ppf returns
-
-    quantile = stdtrit(len(values) - 1, 0.5 + level / 2)
-    half = quantile * values.std(ddof=1) / np.sqrt(len(values))
-    low, high = np.clip([values.mean() - half, values.mean() + half], 0, 1)
-    return float(low), float(high)
-
-
 def unit_counts(predicted, labels) -> np.ndarray:
     """True positives, false positives and false negatives of each action unit, `[3, A]`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 import re
 import unicodedata
@@ -16,6 +17,7 @@ from fer_jax.tasks import report_lines
 _SIZES = {"": 64, r"\footnotesize": 78, r"\scriptsize": 92, r"\tiny": 112}
 _BROKEN = (r"\scriptsize", r"\tiny")  # sizes at which cells are broken
 _GAP = 2  # characters between columns
+_WIDE, _MARK = 1.25, 0.7  # characters: width of a capital, and of a digit of a footnote's mark
 _NUMBER = re.compile(r"[-+−]?[\d.,]+\s?[%kmM]?(\s?(±|\+-)\s?[\d.,]+)?")
 _SIGNED = re.compile(r"[-+]\d+(\.\d+)?")
 _LATEX = {
@@ -130,7 +132,7 @@ def markdown(table: Table) -> str:
         text = printable(cell.text).replace("|", "\\|")
         text = f"**{text}**" if cell.bold and text else text
         marks = sorted(numbers[note] for note in cell.notes)
-        return text + "".join(f"<sup>{mark}</sup>" for mark in marks)
+        return text + (f"<sup>{','.join(map(str, marks))}</sup>" if marks else "")
 
     columns = " | ".join(printable(column).replace("|", "/") for column in table.columns)
     lines = report_lines.table(columns, ([shown(cell) for cell in row] for row in table.cells()))
@@ -158,6 +160,8 @@ def latex(table: Table, label: str) -> str:
 
     def shown(cell: Cell) -> str:
         text = escape(cell.text)
+        if _NUMBER.fullmatch(cell.text):
+            text = re.sub("^-", "$-$", text)
         text = rf"\textbf{{{text}}}" if cell.bold and text else text
         marks = ",".join(map(str, sorted(numbers[note] for note in cell.notes)))
         return text + (rf"\textsuperscript{{{marks}}}" if marks else "")
@@ -201,11 +205,18 @@ def latex(table: Table, label: str) -> str:
 
 def _layout(table: Table) -> tuple[str, list[float]]:
     """Size of the type, and the share of the line of each column that is broken, 0 for others."""
-    rows = [table.columns, *([cell.text for cell in row] for row in table.cells())]
+    numbers = table.notes()
+    rows = [[(text, 0) for text in table.columns]] + [
+        [(cell.text, len(",".join(str(numbers[note]) for note in cell.notes))) for cell in row]
+        for row in table.cells()
+    ]
     columns = list(zip(*rows, strict=True))
-    lengths = [max(map(len, column)) + _GAP for column in columns]
+    lengths = [
+        math.ceil(max(_width(text) + _MARK * marks for text, marks in column)) + _GAP
+        for column in columns
+    ]
     words = [
-        max(len(word) for text in column for word in [*text.split(), ""]) for column in columns
+        max(len(word) for text, _ in column for word in [*text.split(), ""]) for column in columns
     ]
     for size, room in _SIZES.items():
         if sum(lengths) <= room:
@@ -215,6 +226,11 @@ def _layout(table: Table) -> tuple[str, list[float]]:
         if size == _BROKEN[-1] or (size in _BROKEN and fits):
             return size, [round(share / room, 2) for share in shares]
     raise AssertionError("the smallest size takes every table")
+
+
+def _width(text: str) -> float:
+    """Width of a text, in characters of a line of prose."""
+    return sum(_WIDE if each.isupper() or each in "%&#" else 1 for each in text)
 
 
 def _shares(lengths: list[int], room: int) -> list[float]:

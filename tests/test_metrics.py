@@ -72,20 +72,3 @@ def test_sure_mistake_costs_a_finite_amount():
 
 def test_nothing_to_score_is_nan():
     assert np.isnan(metrics.accuracy(np.zeros((0, 3)), []))
-
-
-def test_wilson_interval():
-    # 8 of 10, 95%: centre (0.8 + z^2/20) / (1 + z^2/10), z = 1.96
-    assert metrics.proportion_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    low, high = metrics.proportion_interval(0, 10)
-    assert low == pytest.approx(0.0, abs=1e-12) and 0 < high < 0.35
-    assert metrics.proportion_interval(0, 0) == (0.0, 1.0)
-
-
-def test_mean_interval():
-    # t(2, 97.5%) = 4.3027, standard deviation 0.1
-    half = 4.3027 * 0.1 / 3**0.5
-    bounds = metrics.mean_interval([0.6, 0.7, 0.8])
-    assert bounds == pytest.approx((0.7 - half, 0.7 + half), abs=1e-4)
-    assert metrics.mean_interval([0.7, 0.8, 0.9])[1] == 1.0  # 1.048 is no share
-    assert np.isnan(metrics.mean_interval([0.7])).all()

@@ -62,7 +62,7 @@ def test_markdown():
         "| Method | Acc(%) | #Params |\n|---|---|---|\n"
         "| [24] & others | 46.48 | - |\n"
         "| **ST-BLN** | 36.11<sup>1</sup> | 132.3k |\n"
-        "| ours | 35.00<sup>1</sup><sup>2</sup> | 535,7k |\n\n"
+        "| ours | 35.00<sup>1,2</sup> | 535,7k |\n\n"
         "<sup>1</sup> other clips.  \n<sup>2</sup> 2 epochs_only.  \n\n"
         "Means of 10 folds ± their deviation.\n"
     )

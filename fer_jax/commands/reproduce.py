@@ -40,7 +40,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("paper", nargs="?", default="", metavar="PAPER", help=f"{papers}; none: lists all")
     add("item", nargs="?", default="", metavar="TABLE|FIGURE", help="table2, figure3; none: all")
     add("--dry-run", action="store_true", help="lists what would run, with its cost where known")
-    add("--clip", default="", metavar="ID", help="clip to show in a figure of one clip")
+    add("--clip", default="", metavar="ID", help="clip that a figure of one clip shows")
     add("--runs", type=path, default=path("runs"), help="holds the work directories (runs)")
     add("--out", type=path, default=path("runs/reproduce"), help="results (runs/reproduce)")
     return parser

@@ -173,7 +173,10 @@ TABLE6 = PaperTable(
         Row(("Ours", "55.67%"), {1: Ours(AFEW, "accuracy stored")}),
     ),
 )
-CLIP = "The paper does not name its clip: choose one with --clip; without it the clearest is drawn."
+CLIP = (
+    "The paper does not name its clip: choose one with --clip; without it the clearest of its "
+    "class is drawn."
+)
 THREE = tuple(
     (label, run(dataset))
     for label, dataset in (("CK+", "ckplus"), ("Oulu-CASIA", "oulu"), ("MMI", "mmi"))
@@ -191,6 +194,7 @@ PAPER = Paper(
             "feature_maps",
             (("CK+", run("ckplus")),),
             remark=CLIP,
+            shown_class="happiness",
         ),
         PaperFigure("figure2", "FER-GCN", reason="a drawing of the architecture"),
         PaperFigure(
@@ -199,6 +203,7 @@ PAPER = Paper(
             "feature_maps",
             (("MMI", run("mmi")),),
             remark=CLIP,
+            shown_class="disgust",
         ),
         PaperFigure(
             "figure4",

@@ -98,6 +98,7 @@ class PaperFigure:
       shown: the experiments that it shows, each with its label.
       reason: why it cannot be drawn.
       remark: how ours differs from the printed one.
+      shown_class: true class of the one clip that it shows, "" for any.
     """
 
     key: str
@@ -106,6 +107,7 @@ class PaperFigure:
     shown: tuple[tuple[str, Run], ...] = ()
     reason: str = ""
     remark: str = ""
+    shown_class: str = ""
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -158,7 +158,8 @@ PAPER = Paper(
             "class_distributions",
             AFEW,
             remark="The paper does not name its clip: choose one with --clip; without it the least "
-            "certain clip is drawn.",
+            "certain one of surprise is drawn.",
+            shown_class="surprise",
         ),
         TABLE1,
         TABLE2,

@@ -229,7 +229,8 @@ PAPER = Paper(
             "layer_maps",
             (("CK+", run("ckplus")),),
             remark="The paper names neither its clip nor how a map is made: ours is the mean of "
-            "the channels at each step.",
+            "the channels at each step, of the clip of --clip, or the clearest of surprise.",
+            shown_class="surprise",
         ),
         PaperFigure("figure2", "STC-NLSTM", reason="a drawing of the architecture"),
         PaperFigure("figure3", "The 3D CNN", reason="a drawing of the architecture"),

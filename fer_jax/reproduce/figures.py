@@ -23,6 +23,7 @@ from fer_jax.tasks.dimensions.scores import KAGGLE, THRESHOLDS
 from fer_jax.training import checkpoint
 
 if TYPE_CHECKING:
+    from fer_jax.data.clips import Clips
     from fer_jax.experiments.setup import Experiment as Prepared
 
 Shown = dict[str, Outcome]  # label of the paper -> an experiment that is finished
@@ -59,10 +60,16 @@ def _prepared(outcome: Outcome) -> Prepared:
     return prepare(own.config, own.workdir.path)
 
 
-def _chosen(clip_ids: list[str], order, clip: str) -> int:
-    """Position in `order` of the clip of an id, of the first one without an id."""
+def _chosen(clips: Clips, order, clip: str, shown_class: str) -> int:
+    """Position in `order` of the clip of an id; without an id of the first one of a class."""
+    clip_ids = clips.clip_ids
     if not clip:
-        return 0
+        of_class = (
+            place
+            for place, index in enumerate(order)
+            if shown_class and canonical(clips.classes[int(clips.labels[index])]) == shown_class
+        )
+        return next(of_class, 0)
     found = [place for place, index in enumerate(order) if clip_ids[index] == clip]
     if not found:
         raise UsageError(
@@ -88,7 +95,7 @@ def class_distributions(figure: PaperFigure, shown: Shown, clip: str) -> Figure:
     clips, evaluated = prepared.clips, _evaluated(prepared)
     least_certain = evaluated.summary.entropy.argsort(kind="stable")[::-1]
     indices = evaluated.indices[least_certain]
-    index = least_certain[_chosen(clips.clip_ids, indices, clip)]
+    index = least_certain[_chosen(clips, indices, clip, figure.shown_class)]
     own = evaluated.indices[index]
     return classes_drawn.class_distributions(
         evaluated.samples[:, index],
@@ -107,7 +114,7 @@ def of_system(name: str) -> Callable:
         clips, evaluated = prepared.clips, _evaluated(prepared)
         best_first = TASKS[prepared.config.task].report.order(evaluated)
         order = list(dict.fromkeys(evaluated.indices[best_first].tolist()))
-        order.insert(0, order.pop(_chosen(clips.clip_ids, order, clip)))
+        order.insert(0, order.pop(_chosen(clips, order, clip, figure.shown_class)))
         program, workdir = prepared.program, prepared.workdir
         draw_all = find(prepared.config.model.name).figures
         own = draw_all(program.module, program.features, workdir, clips, prepared.folds, order)

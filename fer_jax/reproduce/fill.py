@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fer_jax.experiments import report
 from fer_jax.papers.paper import Paper, PaperTable, Row, Run, number
@@ -87,9 +87,22 @@ def _own_rows(row: Row, outcomes, results, decimals: dict[int, int]) -> list[tup
         if printed is not None:
             gaps[column] = difference(value.number - printed, text, places)
         found[run] = outcome
+    _join_notes(ours, row.ours)
     trained = {r: o for r, o in found.items() if o.finished}
     ours[-1] = "; ".join(_where(o, results[r], len(trained) > 1) for r, o in trained.items())
     return [tuple(ours)] + ([tuple(gaps)] if any(gaps[1:]) else [])
+
+
+def _join_notes(ours: list, columns: Iterable[int]) -> None:
+    """Moves the footnotes that all of several cells of a row have to the row's first cell."""
+    cells = [ours[column] for column in columns]
+    if len(cells) < 2:
+        return
+    common = [note for note in cells[0].notes if all(note in cell.notes for cell in cells)]
+    ours[0] = Cell(ours[0], tuple(common))
+    for column in columns:
+        left = tuple(note for note in ours[column].notes if note not in common)
+        ours[column] = Cell(ours[column].text, left)
 
 
 def _measured(result: Result, name: str) -> Value | str | None:
@@ -129,6 +142,8 @@ def _notes(outcome: Outcome, result: Result, name: str) -> list[str]:
     notes = [f"changed: {', '.join(experiment.changed)}"] if experiment.changed else []
     if not needs_training(name):
         return []
+    if name == "parameters":  # the same whatever is evaluated
+        return notes + [text for text in [by_fold(result, name)] if text]
     own = published.protocol_of(experiment.config)
     if own != run.protocol:
         theirs = run.protocol or "the paper does not say which"

@@ -13,6 +13,8 @@ from fer_jax.reproduce.experiments import FINISHED, MISSING, READY, Experiment, 
 from fer_jax.reproduce.measures import needs_training
 
 DATA_ONLY = {"ratings"}  # drawings of prepared data, without a trained network
+# drawings of one clip, which the command line may choose
+OF_A_CLIP = {"class_distributions", "feature_maps", "layer_maps", "landmark_filters"}
 
 Item = PaperTable | PaperFigure
 
@@ -31,6 +33,23 @@ def choose(paper: str, item: str) -> list[tuple[Paper, Item]]:
         keys = ", ".join(each.key for each in papers[0].items)
         raise UsageError(f"{papers[0].name}: there is no {item}: use {keys}")
     return found
+
+
+def check_clip(chosen: list[tuple[Paper, Item]]) -> None:
+    """Refuses the choice of a clip where no one figure of a clip is chosen.
+
+    Raises:
+      UsageError: names the figures of a clip.
+    """
+    if len(chosen) == 1 and getattr(chosen[0][1], "drawing", "") in OF_A_CLIP:
+        return
+    figures = (
+        f"{paper.key} {item.key}"
+        for paper in PAPERS.values()
+        for item in paper.items
+        if getattr(item, "drawing", "") in OF_A_CLIP
+    )
+    raise UsageError(f"--clip is for one figure of a clip: name {', '.join(figures)}")
 
 
 def trained_runs(item: Item) -> list[Run]:

@@ -30,6 +30,8 @@ def reproduce(options: argparse.Namespace, overrides: tuple[str, ...]) -> int:
     keep_compiled(os.environ.get("JAX_COMPILATION_CACHE_DIR"))
     try:
         chosen = items.choose(options.paper, options.item)
+        if options.clip:
+            items.check_clip(chosen)
         known = [run for _, item in chosen for run in item.runs]
         experiments.check_overrides(overrides, known)
         if not options.paper:
@@ -132,7 +134,8 @@ def _write_figure(paper: Paper, item: PaperFigure, own, out: pathlib.Path, clip:
 
 
 def _caption(paper: Paper, item: PaperFigure, own, shown) -> str:
-    lines = [f"![{item.title}]({item.key}.png)", "", f"{item.title} ({paper.name}, {item.key})."]
+    title = f"{item.title} ({paper.name}, figure {item.key.removeprefix('figure')})"
+    lines = [f"![{item.title}]({item.key}.png)", "", f"{title}."]
     lines += ["", item.remark] if item.remark else []
     for label, each in item.shown:
         outcome, experiment = own[each], own[each].experiment

@@ -59,6 +59,10 @@ def test_two_methods_of_every_task(folder, tmp_path, task, capsys):
     assert table["method"].tolist() == [f"Method {task}_good", f"Method {task}_bad"]
     assert table["mc_dropout"].is_monotonic_decreasing
     assert (table["mc_dropout_low"] <= table["mc_dropout"]).all()
+    reported = json.loads((good / "metrics.json").read_text())["inference_modes"]["stored"]
+    key = "interval_95_folds" if task in ("classification", "distribution") else None
+    bounds = table.loc[0, ["stored_low", "stored_high"]].tolist()
+    assert bounds == pytest.approx(reported[key or "interval_95_subjects"])  # as the report says
     assert table["gflops"].isna().all()  # the runs have no bundle
     measures = TASKS[task].measures
     assert tuple(tests["measure"]) == measures.TESTED

@@ -57,8 +57,11 @@ def test_classes_and_confusion_are_those_of_the_predictions(runs):
         assert classes.loc[name, "F1"] == pytest.approx(row["f1"])
         assert f"| {name} | {row['clips']} |" in workdir.report.read_text()
     assert classes.loc["mean", "F1"] == pytest.approx(own["macro_f1"])
-    low, high = own["interval_95_subjects"]
-    assert low < own["accuracy_pooled"] < high
+    for value, bounds in (
+        ("accuracy_pooled", "interval_95_subjects"),
+        ("accuracy_mean_of_folds", "interval_95_folds"),
+    ):
+        assert own[bounds][0] < own[value] < own[bounds][1]
     latex = cells_of(workdir.table("confusion", "tex").read_text())
     assert latex[0] == ["true class", *names]
     assert latex[1][1:] == [f"{value:.1f}" for value in percent[0]]

@@ -1,5 +1,6 @@
 """The papers as data: cells as printed, experiments that exist, figures looked up by protocol."""
 
+import pathlib
 import re
 
 import pytest
@@ -106,6 +107,28 @@ def test_quoted_rows():
     assert [row.texts for row in quoted("\n a [1] | - | 5\n b | 2 | 6\n")] == [
         ("a [1]", "-", "5"), ("b", "2", "6")
     ]  # fmt: skip
+
+
+LONG = r"\d\d\.\d\d|\.\d{5}"  # numbers that stand for nothing else
+
+
+def test_configs_and_pages_name_tables_instead_of_figures():
+    """A number that a paper prints for its own method stands in fer_jax.papers alone."""
+    own = {
+        text
+        for _, item in ITEMS
+        if isinstance(item, PaperTable)
+        for row in item.rows
+        for column in row.ours
+        for text in re.findall(LONG, row.texts[column])
+    }
+    assert "95.47" in own and len(own) > 100
+    root = pathlib.Path(__file__).parents[2]
+    for file in [*(root / "configs").rglob("*.py"), root / "docs/reproduce.md"]:
+        assert not own & set(re.findall(LONG, file.read_text())), file
+    for file in (root / "docs/papers").glob("*.md"):
+        listed = file.read_text().partition("## Published results")[2]
+        assert not own & set(re.findall(LONG, listed)), file
 
 
 def test_figures_of_one_experiment_agree_between_tables():

@@ -69,6 +69,11 @@ def test_without_data_tables_have_what_is_quoted(tmp_path, monkeypatch, capsys):
             ["st_bln", "--config.model.channels=(2,)"],
             "no experiment of this paper has",
         ),
+        (
+            ["fer_gcn", "--clip", "a"],
+            "--clip is for one figure of a clip: name st_bln",
+        ),
+        (["fer_gcn", "table1", "--clip", "a"], "--clip is for one figure of a clip"),
         (["st_bln", "--config.train.epochs"], "write --config.FIELD=VALUE"),
         (["st_bln", "--config.train.epochs=few"], "give a value of type int"),
     ],

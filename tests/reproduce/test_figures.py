@@ -54,6 +54,14 @@ def test_a_figure_of_a_chosen_clip(drawing, kind, outcome, finished_run):
             figures.draw(figure, shown, "none")
 
 
+def test_without_a_name_a_clip_of_the_printed_class_is_shown(outcome, finished_run):
+    answers = pd.read_csv(finished_run("landmarks").workdir / "predictions.csv")
+    for label in answers["label"].unique():
+        own = PaperFigure("figure3", "", "class_distributions", shown_class=label)
+        title = texts(figures.draw(own, {"ours": outcome("landmarks")}, ""))
+        assert any(clip in title for clip in answers["clip"][answers["label"] == label])
+
+
 def test_every_drawing_of_the_papers_exists():
     items = [item for paper in PAPERS.values() for item in paper.items]
     named = {item.drawing for item in items if isinstance(item, PaperFigure)} - {""}

@@ -92,7 +92,7 @@ def test_csv_and_latex_of_a_filled_table(tmp_path, monkeypatch):
     assert rows["Acc(%)"].tolist()[3:] == ["83.54 ± 0.5", "82.00 ± 2.83", "-1.54"]
     assert rows["#Params"][0] == "" and "not prepared" in rows["notes"][2]
     latex = (tmp_path / "table9.tex").read_text()
-    assert cells_of(latex)[-1] == ["difference", "-1.54", "0.0k", "", ""]
+    assert cells_of(latex)[-1] == ["difference", "$-$1.54", "0.0k", "", ""]
     assert latex.index("DTAN") < latex.rindex(r"\midrule") < latex.index("ST-GCN")
 
 
@@ -108,7 +108,15 @@ def test_csv_and_latex_of_a_filled_table(tmp_path, monkeypatch):
 def test_a_footnote_says_what_differs(tmp_path, overrides, counts, note):
     table = fill(PAPER, TABLE, outcomes(tmp_path, overrides, **counts))
     (ours,) = (cells for cells in table.cells() if cells[0].text == "ours" and cells[2].text)
-    assert any(note in each for each in ours[1].notes)
+    assert any(note in each for each in (*ours[0].notes, *ours[1].notes))
+
+
+def test_footnotes_of_a_whole_row_stand_at_its_name(tmp_path):
+    table = fill(PAPER, TABLE, outcomes(tmp_path, ("train.epochs=2",), clips=478))
+    (ours,) = (cells for cells in table.cells() if cells[0].text == "ours" and cells[2].text)
+    assert ours[0].notes == ("changed: train.epochs=2",)
+    assert ours[1].notes == ("478 clips here, 480 in the paper",)
+    assert ours[2].notes == ()  # the number of parameters is the same for any clips
 
 
 def test_repeats_evaluate_a_clip_once(tmp_path):

@@ -34,16 +34,12 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
 
 
 def compared(content: dict) -> dict:
-    """Mean F1 by inference mode with 95% interval over people.
+    """Mean F1 by inference mode.
 
     Args:
       content: of metrics.json.
     """
-    found = {}
-    for name, row in content["inference_modes"].items():
-        low, high = row["interval_95_subjects"]
-        found |= {name: row["f1_mean"], f"{name}_low": low, f"{name}_high": high}
-    return found
+    return {name: row["f1_mean"] for name, row in content["inference_modes"].items()}
 
 
 def parts(clips, folds, evaluated: Evaluated, content: dict) -> list[Part]:

@@ -29,18 +29,22 @@ def content(clips, evaluated: Evaluated, probabilities) -> dict:
       probabilities: `[N, C]` of the inference mode.
 
     Returns:
-      Measures of all clips with intervals over people; `classes`, by name, with precision, recall
-      and F1; `confusion`, counts `[C, C]`, rows are true classes; and `confusion_percent`, shares
-      of each row, with the recall on the diagonal.
+      Measures of all clips with intervals over people; the interval of the mean accuracy of the
+      folds; `classes`, by name, with precision, recall and F1; `confusion`, counts `[C, C]`, rows
+      are true classes; and `confusion_percent`, shares of each row, with the recall on the
+      diagonal.
     """
     counts = measures.count(clips.classes, evaluated.labels, measures.decide(probabilities))
     people = np.asarray(clips.subjects)[evaluated.indices]
     _, sums = grouped.sums_by(people, counts)
     bounds = grouped.intervals(measures, clips.classes, sums)
+    of_folds = grouped.intervals_over_folds(
+        measures, clips.classes, counts, people, np.asarray(evaluated.folds)
+    )
     matrix = sums.sum(0)
     rows = matrix.sum(1, keepdims=True)
     percent = np.divide(100 * matrix, rows, out=np.full(matrix.shape, np.nan), where=rows > 0)
-    found = {}
+    found = {"interval_95_folds": of_folds["accuracy"]}
     for name, value in measures.measures(clips.classes, matrix).items():
         key, key_of_interval = _KEYS[name]
         found |= {key: float(value), key_of_interval: bounds[name]}
@@ -60,21 +64,27 @@ def content(clips, evaluated: Evaluated, probabilities) -> dict:
 
 
 def lines(modes: dict, subjects: int) -> list[str]:
-    """The table of measures over all clips with intervals over people."""
+    """The table of measures with intervals over people; one fold has no mean of folds."""
+    several = any(len(row["accuracy_folds"]) > 1 for row in modes.values())
+    shown = {
+        "accuracy, all clips" if several else "accuracy": _KEYS["accuracy"],
+        "balanced accuracy (UAR)": _KEYS["balanced accuracy"],
+        "macro F1": _KEYS["macro F1"],
+    }
+    if several:
+        shown = {"accuracy, mean of folds": ("accuracy_mean_of_folds", "interval_95_folds")} | shown
     cells = []
     for name, row in modes.items():
         cells.append([INFERENCE_MODES[name]])
-        for key, bounds in _KEYS.values():
+        for key, bounds in shown.values():
             cells[-1] += [number(row[key]), interval(row[bounds], subjects)]
-    headings = "inference mode"
-    for name in ("accuracy", "balanced accuracy (UAR)", "macro F1"):
-        headings += f" | {name} | 95% interval"
+    headings = "".join(f" | {name} | 95% interval" for name in shown)
     return [
-        *report_lines.table(headings, cells),
+        *report_lines.table(f"inference mode{headings}", cells),
         "",
-        "Over all clips. Balanced accuracy is the mean recall of the classes, macro F1 their mean "
-        "F1. These intervals are a bootstrap over people (over clips where the dataset does not "
-        "identify people).",
+        "Balanced accuracy is the mean recall of the classes, macro F1 their mean F1, both over "
+        "all clips. Intervals are a bootstrap over people, at least "
+        f"{report_lines.LEAST_SUBJECTS} (over clips where the dataset does not identify people).",
         "",
     ]
 

@@ -13,7 +13,7 @@ from fer_jax.tasks import evaluation, report_lines
 from fer_jax.tasks.classification import by_class, cross_database_report, scores
 from fer_jax.tasks.classification import figures as drawings
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
-from fer_jax.tasks.report_lines import interval, number
+from fer_jax.tasks.report_lines import number
 
 LOSS = "cross-entropy (nats)"
 table = scores.predictions
@@ -46,20 +46,15 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
 
 
 def compared(content: dict) -> dict:
-    """Accuracy by inference mode, mean of folds, with 95% interval (pooled for one fold).
+    """Accuracy by inference mode, mean of folds.
 
     Args:
       content: of metrics.json.
     """
     found = {}
     for name, row in content["inference_modes"].items():
-        low, high = row["interval_95_folds"]
-        if low is None:
-            low, high = row["interval_95_pooled"]
         found |= {
             name: row["accuracy_mean_of_folds"],
-            f"{name}_low": low,
-            f"{name}_high": high,
             f"{name}_ece": row["expected_calibration_error"],
         }
     return found
@@ -150,12 +145,13 @@ def lines(content: dict) -> list[str]:
     """Text and tables of report.md."""
     modes = content["inference_modes"]
     return [
-        *_table(modes, content["subjects_evaluated"]),
-        "",
-        f"Chance level (share of the most frequent class): {content['chance_accuracy']:.4f}. "
-        f"Intervals need at least {report_lines.LEAST_SUBJECTS} subjects. {report_lines.MEASURES}",
-        "",
         *by_class.lines(modes, content["subjects_evaluated"]),
+        f"Chance level (share of the most frequent class): {content['chance_accuracy']:.4f}.",
+        "",
+        *_table(modes),
+        "",
+        report_lines.MEASURES,
+        "",
         *report_lines.fold_lines(modes, "accuracy"),
         report_lines.epoch_lines(content["selected_epoch"], content["best_epoch"]),
         "",
@@ -174,20 +170,12 @@ def lines(content: dict) -> list[str]:
     ]
 
 
-def _table(modes: dict, subjects: int) -> list[str]:
-    """The table of the inference modes; with one fold its accuracy is the pooled one."""
-    several = any(len(row["accuracy_folds"]) > 1 for row in modes.values())
-    accuracies = "accuracy | 95% interval"
-    if several:
-        accuracies = "accuracy, mean of folds | 95% interval | accuracy, pooled | 95% interval"
-    rows = []
-    for name, row in modes.items():
-        cells = [number(row["accuracy_pooled"]), interval(row["interval_95_pooled"], subjects)]
-        if several:
-            mean = number(row["accuracy_mean_of_folds"])
-            cells = [mean, interval(row["interval_95_folds"], subjects), *cells]
-        measures = (
-            "expected_calibration_error", "negative_log_likelihood", "area_under_risk_coverage"
-        )  # fmt: skip
-        rows.append([INFERENCE_MODES[name], *cells, *(number(row[key]) for key in measures)])
-    return report_lines.table(f"inference mode | {accuracies} | ECE | NLL | AURC", rows)
+def _table(modes: dict) -> list[str]:
+    """The table of calibration by inference mode."""
+    keys = (
+        "expected_calibration_error", "negative_log_likelihood", "area_under_risk_coverage"
+    )  # fmt: skip
+    rows = [
+        [INFERENCE_MODES[name], *(number(row[key]) for key in keys)] for name, row in modes.items()
+    ]
+    return report_lines.table("inference mode | ECE | NLL | AURC", rows)

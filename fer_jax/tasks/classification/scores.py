@@ -27,10 +27,6 @@ def score_inference_modes(folds, evaluated: Evaluated) -> tuple[dict, dict[str, 
         table[name] = {
             "accuracy_mean_of_folds": float(np.mean(accuracies)),
             "accuracy_pooled": float(correct.mean()),
-            "interval_95_folds": metrics.mean_interval(by_repeat.mean(0)),
-            "interval_95_pooled": metrics.proportion_interval(
-                correct.sum() / repeats, len(correct) // repeats
-            ),
             "accuracy_folds": {
                 fold.name: accuracy for fold, accuracy in zip(folds, accuracies, strict=True)
             },

@@ -50,16 +50,13 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
 
 
 def compared(content: dict) -> dict:
-    """Accuracy at T by inference mode with 95% interval, and errors by dimension.
+    """Accuracy at T by inference mode, and errors by dimension.
 
     Args:
       content: of metrics.json.
     """
     table = content["inference_modes"]
-    found = {}
-    for name, row in table.items():
-        low, high = row["interval_95_subjects"]
-        found |= {name: row["accuracy"], f"{name}_low": low, f"{name}_high": high}
+    found = {name: row["accuracy"] for name, row in table.items()}
     own = table.get("mc_dropout", table["stored"])["dimensions"]
     intervals, paper = content["intervals"], content["paper"]
     level = intervals["levels"].index(scores.INTERVAL)
