@@ -7,8 +7,8 @@
 Every experiment is run, or resumed, as by `fer-jax train --config CONFIG`; a finished one is only
 read. --config.FIELD=VALUE changes a field of the config in front of it, and of no other; that run
 is called after its changes. The folder of a finished run, also of another machine, is read as it
-is and needs no data. A PST-BLN search counts as one method: the search is run, then the network
-that it found is trained under the whole protocol.
+is and needs no data. A PST-BLN search has two rows: the networks that it grew and fine-tuned, and
+the topology of its first fold, trained from scratch under the whole protocol.
 
 Exit codes: 0; 1 if an experiment failed, the others are compared; 2 if the command or a config is
 wrong; 130 after Ctrl-C.

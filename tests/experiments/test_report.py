@@ -11,6 +11,7 @@ import pytest
 from sklearn import metrics as reference
 
 from fer_jax.data.folds import make_folds
+from fer_jax.experiments import configs
 from fer_jax.experiments.for_papers import methods, provenance
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.tasks import TASKS
@@ -162,6 +163,8 @@ def test_many_people_are_in_the_csv_alone(make_clips, tmp_path):
 SENTENCES = {
     ("protocol.folds", 0): "Each of the 5 people in turn was left out of training for it.",
     ("protocol.name", "by_sequence"): "the same person may be in the training and the evaluation",
+    ("protocol.name", "random_subjects"): "Evaluation was on a random 20% of the people, of whom",
+    ("optimizer.clip_norm", 5.0): "; gradients of a norm above 5 were scaled down to it.",
     ("protocol.name", "holdout"): "The division is the official one: ",
     ("protocol.repeats", 4): "3-fold cross-validation over people, repeated 4 times",
     ("optimizer.name", "adam"): "by Adam, with a constant learning rate of 0.1",
@@ -191,6 +194,12 @@ def test_methods_say_what_the_config_says(make_clips, runs, field, value):
     text = methods.paragraph(config, clips, folds, module, content)
     assert SENTENCES[field, value] in text
     assert "  " not in text and "None" not in text and "{" not in text and text.endswith(".")
+
+
+@pytest.mark.parametrize("name", configs.names())
+def test_methods_have_words_for_each_augmentation(name):
+    augment = configs.load(name).augment
+    assert set(augment.keys()) - {"enabled"} <= set(methods._AUGMENTED)
 
 
 def test_methods_of_images_without_landmarks_and_with_validation(make_clips, runs):

@@ -51,6 +51,10 @@ _AUGMENTED = {
     "angles": "rotation by one of {} degrees",
     "brightness": "brightness changed by up to {:.0%}",
     "contrast": "contrast changed by up to {:.0%}",
+    "zoom": "scaling by up to {:.0%}",
+    "erase": "hiding of a square of up to {:.0%} of the side",
+    "cut": "cutting up to {:.0%} of the time off either end",
+    "warp": "time t, from 0 to 1, replaced by t^exp(w), w uniform within {:g}",
     "time_reverse": "reversal of time",
     "fixed": "in copies of each clip that stay the same",
 }
@@ -140,6 +144,13 @@ def _protocol(config, clips: Clips, folds: list[Fold]) -> str:
             "; the validation data are of people of the training datasets who were held out"
         )  # fmt: skip
         return f"There were {sizes}{held}."
+    if protocol.name == "random_subjects":
+        drawn = f", drawn {repeats} times" if repeats > 1 else ""
+        first = " in the first draw" if repeats > 1 else ""
+        return (
+            f"Evaluation was on a random {protocol.share:.0%} of the people, of whom there are no "
+            f"training data{drawn}: {sizes}{first}."
+        )
     return f"The protocol is {protocol.name} ({sizes} in the first division)."
 
 
@@ -168,8 +179,11 @@ def _input(config, clips: Clips, module) -> str:
 
 def _network(config, content: dict) -> str:
     name = config.method or config.model.name
+    several = len(content.get("search", {}).get("folds", ())) > 1
     found = ", its topology found by a search" if _searched(config) else ""
-    text = f"The network is {name}{found}, with {content['params_total']:,.0f} parameters"
+    found += " in each fold" * several
+    mean = " in the mean of the folds" * several
+    text = f"The network is {name}{found}, with {content['params_total']:,.0f} parameters{mean}"
     if "stages" in config.model or config.pretrained:
         start = config.pretrained
         text += f", which began with the weights {start}" if start else ", from random weights"
@@ -196,6 +210,8 @@ def _recipe(config, clips: Clips, folds: list[Fold]) -> Iterator[str]:
         rate += f" after a linear warm-up of {optimizer.warmup_epochs:g} epochs"
     of = " of the kernels" if optimizer.decay == "kernels" else ""
     decay = f", weight decay {optimizer.weight_decay:g}{of}" if optimizer.weight_decay else ""
+    if optimizer.clip_norm:
+        decay += f"; gradients of a norm above {optimizer.clip_norm:g} were scaled down to it"
     stages = "The last network of the search was" if _searched(config) else "It was"
     loss = TASKS[config.task].report.LOSS.removesuffix(" (nats)").replace(" x ", " times the ")
     yield (
