@@ -6,6 +6,7 @@ Run:     python run.py --config configs/fergcn_afew.py --config.pretrained=WEIGH
 Variants: :vgg16 :modules1 :modules2 :modules3 (as in table V, not given for AFEW), :mcd (ours)
 Paper:   table VI, of other input: fer-jax reproduce fer_gcn table6
 Input:   crops as for the other datasets; the paper prepares AFEW as Lu et al. (ICMI 2018).
+Cost:    120 epochs: 15 minutes on an H100, see docs/speed.md
 Ours:    what the paper leaves open is in configs/recipes/fer_gcn.py.
 """
 

@@ -5,6 +5,7 @@ Run:     python run.py --config configs/fergcn_ckplus.py --config.pretrained=WEI
          (WEIGHTS: VGG16-BN of ImageNet, a .safetensors file or timm/vgg16_bn.tv_in1k)
 Variants: :vgg16 :modules1 :modules2 :modules3 (table V), :mcd (ours: with dropout)
 Paper:   tables I and V: fer-jax reproduce fer_gcn table5
+Cost:    120 epochs of 10 folds: about an hour on an H100, see docs/speed.md
 Ours:    what the paper leaves open is in configs/recipes/fer_gcn.py.
 """
 

@@ -8,6 +8,7 @@ Paper:   table II, rows PST-BLN: fer-jax reproduce st_bln table2
 Graph:   each edge once, 181 for the mean face; the published code lists 309 with repeats:
          --config.data.graph=reference
 --config.search.folds=first searches in the first fold alone.
+Cost:    400 epochs for each stage of each fold's search, on smaller networks than ST-BLN's
 Ours:    what the paper leaves open is in configs/recipes/pst_bln.py.
 """
 

@@ -11,6 +11,7 @@ Graph:   each edge once, 181 for the mean face; the published code lists 312 wit
          --config.data.graph=reference
 Frames:  shorter clips repeat their frames in place; the published code repeats each equally often
          and then the last one: --config.data.frame_rule=tile_reference
+Cost:    300 epochs of 10,822 clips: about an hour on an H100, see docs/speed.md
 Ours:    what the paper leaves open is in configs/recipes/st_bln.py.
 """
 

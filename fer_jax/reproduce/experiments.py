@@ -155,4 +155,4 @@ def check_overrides(overrides: tuple[str, ...], runs: list[Run]) -> None:
             raise UsageError(f"--config.{text} sets nothing: write --config.FIELD=VALUE")
         loaded = (configs.load(run.config, run.overrides) for run in runs)
         if not any(configs.has_field(config, field) for config in loaded):
-            raise UsageError(f"--config.{field}: no experiment of this paper has such a field")
+            raise UsageError(f"--config.{field}: none of these experiments has such a field")

@@ -26,12 +26,14 @@ def fill(paper: Paper, table: PaperTable, outcomes: Mapping[Run, Outcome]) -> Ta
     """
     results = {run: Result(outcome.experiment) for run, outcome in outcomes.items()}
     rows, breaks = [], []
-    columns = (*table.columns, WHERE) if table.runs else table.columns
+    trained = any(needs_training(ours.measure) for row in table.rows for ours in row.ours.values())
+    columns = (*table.columns, WHERE) if trained else table.columns
     for index, row in enumerate(table.rows):
         breaks += [len(rows)] if index in table.breaks else []
-        rows.append((*row.texts, "") if table.runs else row.texts)
+        rows.append((*row.texts, "")[: len(columns)])
         if row.ours:
-            rows += _own_rows(row, outcomes, results, digits(table, row))
+            own = _own_rows(row, outcomes, results, digits(table, row))
+            rows += [each[: len(columns)] for each in own]
     number_of = table.key.removeprefix("table")
     return Table(
         f"{table.title} ({paper.name}, table {number_of})",

@@ -74,11 +74,12 @@ def state(item: Item, found: dict[Run, Experiment]) -> str:
         return f"cannot be: {item.reason}" if item.reason else "can be drawn, needs no data"
     states = collections.Counter(found[run].state[0] for run in (trained or item.runs))
     if not trained:
-        return "needs only data" if not states[MISSING] else missing_data(item, found)
-    if states[FINISHED] == len(trained):
-        return FINISHED
+        return missing_data(item, found) if states[MISSING] else "can be made, needs no training"
+    all_of_them = "1 experiment" if len(trained) == 1 else f"{len(trained)} experiments"
+    if len(states) == 1 and not states[MISSING]:
+        return f"{all_of_them} {next(iter(states))}"
     parts = [f"{states[word]} {word}" for word in states if word != MISSING]
-    return ", ".join(parts + ([missing_data(item, found)] if states[MISSING] else []))
+    return ", ".join([all_of_them, *parts, *([missing_data(item, found)] if states[MISSING] else [])])
 
 
 def missing_data(item: Item, found: dict[Run, Experiment]) -> str:

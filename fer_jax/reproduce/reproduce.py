@@ -139,7 +139,9 @@ def _caption(paper: Paper, item: PaperFigure, own, shown) -> str:
     lines += ["", item.remark] if item.remark else []
     for label, each in item.shown:
         outcome, experiment = own[each], own[each].experiment
-        if label in shown:
+        if item.drawing in items.DATA_ONLY and label in shown:
+            lines += ["", f"{label}: {experiment.config.data.path}."]
+        elif label in shown:
             fields = f", changed: {', '.join(experiment.changed)}" if experiment.changed else ""
             protocol = published.protocol_of(experiment.config)
             lines += ["", f"{label}: {experiment.workdir}, {protocol}{fields}."]

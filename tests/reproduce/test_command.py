@@ -67,7 +67,7 @@ def test_without_data_tables_have_what_is_quoted(tmp_path, monkeypatch, capsys):
         (["st_bln", "table4"], "there is no table4: use figure1"),
         (
             ["st_bln", "--config.model.channels=(2,)"],
-            "no experiment of this paper has",
+            "none of these experiments has",
         ),
         (
             ["fer_gcn", "--clip", "a"],
@@ -109,3 +109,16 @@ def test_changed_experiments_have_work_directories_of_their_own(tmp_path):
     assert changed.changed == ("train.epochs=2",)
     assert changed.workdir.path.name.startswith("stcnlstm_bp4d_changed_")
     assert changed.config.train.epochs == 2
+
+
+def test_the_list_says_how_many_experiments_are_finished(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("oulu_crops", "ckplus"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        (tmp_path / f"data/{folder}/dataset_info.json").touch()
+    _, out, _ = shown(capsys)
+    for key, words in (("st_bln", "5 experiments can run"), ("fer_gcn", "1 experiment can run")):
+        own = out.partition(f"{key}: ")[2].partition("  table3")[2].splitlines()[1]
+        assert own.strip() == words
+    own = out.partition("fer_gcn: ")[2].partition("  table1 ")[2].splitlines()[1].strip()
+    assert own == "3 experiments, 1 can run, data missing: data/ckplus_crops, data/mmi_crops"
