@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -25,6 +26,7 @@ statistics; recalibrated: statistics re-estimated without dropout. Graph matrice
 ones over nodes or edges. Training: all evaluated folds. Milliseconds: the network alone, one clip
 at a time, median of {repeats}. {more} Measured on: {environment}.
 """
+_PAPER = "paper with / without"
 _EVALUATED = {
     "accuracy": "Accuracies are means over the folds, of the last epoch unless the config selects "
     "another.",
@@ -42,6 +44,15 @@ _SEARCHED = (
 _ERRORS = (
     "Errors and intervals: with MCD where there is dropout, on the scale of the labels, 1 to 9. "
     "The papers evaluate the test images."
+)
+_BRACKETS = (
+    "MCD: Monte Carlo dropout; without: dropout off. In brackets: 95% interval, a bootstrap over "
+    "people."
+)
+_BRACKETS_OF_TESTS = (
+    "Difference: first less second, with its 95% interval, a bootstrap over people. P-values are "
+    "two-sided, in brackets corrected over the pairs (Holm); permutation and Wilcoxon by person, "
+    "McNemar by clip."
 )
 _TESTED = """
 Tests of each pair of methods on the clips that both evaluated, with MCD where there is dropout:
@@ -73,7 +84,7 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     text = markdown(rows, tests)
     write_whole(out / "compare.md", text + "\n".join(_notes(rows, tests, notes, repeats)))
-    narrow = [part for each in made(rows, tests) for part in _narrow(each)]
+    narrow = [part for each in made(rows, tests) for part in _of_latex(each)]
     latex = (tables.latex(each, f"compare-{n}") for n, each in enumerate(narrow, 1))
     write_whole(out / "compare.tex", "\n".join(latex))
     save_csv(pd.json_normalize(list(rows), sep="_"), out / "compare.csv")
@@ -93,11 +104,15 @@ def markdown(rows: Sequence[dict], tests: Sequence[dict] = ()) -> str:
 def made(rows: Sequence[dict], tests: Sequence[dict] = ()) -> Iterator[Table]:
     """The same tables, to be rendered."""
     columns = (
-        "dataset", "method", "with MCD, %", "without, %", "recalibrated, %", "paper with / without",
+        "dataset", "method", "with MCD, %", "without, %", "recalibrated, %", _PAPER,
         "parameters", "without graph matrices", "GFLOPs per clip", "training, s", "ms per clip",
         "ms with 100 MC samples",
     )  # fmt: skip
     cells = [_cells(row) for row in rows]
+    if all(row["paper_with_mcd"] is row["paper_without_mcd"] is None for row in rows):
+        cut = columns.index(_PAPER)
+        columns = columns[:cut] + columns[cut + 1 :]
+        cells = [own[:cut] + own[cut + 1 :] for own in cells]
     if len({row["protocol"] for row in rows}) > 1:
         columns = (*columns[:2], "protocol", *columns[2:])
         cells = [
@@ -118,13 +133,17 @@ def made(rows: Sequence[dict], tests: Sequence[dict] = ()) -> Iterator[Table]:
         yield Table("Differences of the methods", columns, tuple(map(_test_cells, tests)))
 
 
-def _narrow(table: Table) -> Iterator[Table]:
-    """Scores and costs in a table each: a page has no room for both."""
+def _of_latex(table: Table) -> Iterator[Table]:
+    """Tables with what their brackets mean; scores and costs apart: a page lacks room for both."""
+    if "permutation" in table.columns:
+        yield dataclasses.replace(table, remarks=(_BRACKETS_OF_TESTS,))
+        return
     if "parameters" not in table.columns:
         yield table
         return
     cut = table.columns.index("parameters")
-    yield Table(table.title, table.columns[:cut], tuple(row[:cut] for row in table.rows))
+    rows = tuple(row[:cut] for row in table.rows)
+    yield Table(table.title, table.columns[:cut], rows, (_BRACKETS,))
     columns = (*table.columns[:2], *table.columns[cut:])
     rows = tuple((*row[:2], *row[cut:]) for row in table.rows)
     yield Table("Costs of the methods", columns, rows)

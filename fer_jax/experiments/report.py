@@ -70,6 +70,7 @@ def write(
             "short": clips.left_out.short,
             "undecided": clips.left_out.undecided,
         },
+        "framing": framing_of(clips),
         "params_total": parameters[0],
         "params_without_U": parameters[1],
         **own,
@@ -185,12 +186,19 @@ def left_out(config, clips: Clips) -> list[str]:
     return lines
 
 
+def framing_of(clips: Clips) -> str | None:
+    """Name of the framing of the face crops; None without crops."""
+    if clips.crops is None:
+        return None
+    own = clips.crops.framing
+    return next((name for name, each in FRAMINGS.items() if each == own), "the dataset's own")
+
+
 def framing(config, clips: Clips) -> list[str]:
     """Says how faces lie in the crops, and if the config asks for another framing."""
     if clips.crops is None:
         return []
-    own = clips.crops.framing
-    name = next((name for name, each in FRAMINGS.items() if each == own), "the dataset's own")
+    name = framing_of(clips)
     lines = [f"Framing of the face crops: {name}."]
     if config.data.framing not in ("", name):
         lines = [

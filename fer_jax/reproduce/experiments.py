@@ -108,8 +108,7 @@ class Outcome(NamedTuple):
     @property
     def reason(self) -> str:
         """Why there is no result, for a footnote."""
-        word, text = self.experiment.state
-        return (self.failure or text or f"not run: {word}").rstrip(".")
+        return (self.failure or self.experiment.state[1] or "not run yet").rstrip(".")
 
 
 def find(run: Run, overrides: tuple[str, ...], runs: pathlib.Path) -> Experiment:

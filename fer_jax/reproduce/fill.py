@@ -91,7 +91,7 @@ def _own_rows(row: Row, outcomes, results, decimals: dict[int, int]) -> list[tup
         found[run] = outcome
     _join_notes(ours, row.ours)
     trained = {r: o for r, o in found.items() if o.finished}
-    ours[-1] = "; ".join(_where(o, results[r], len(trained) > 1) for r, o in trained.items())
+    ours[-1] = _where(trained, results)
     return [tuple(ours)] + ([tuple(gaps)] if any(gaps[1:]) else [])
 
 
@@ -147,15 +147,19 @@ def _notes(outcome: Outcome, result: Result, name: str) -> list[str]:
     if name == "parameters":  # the same whatever is evaluated
         return notes + [text for text in [by_fold(result, name)] if text]
     own = published.protocol_of(experiment.config)
-    if own != run.protocol:
-        theirs = run.protocol or "the paper does not say which"
-        notes.append(f"another protocol: {own} here, {theirs} there")
+    if not run.protocol:
+        notes.append(f"protocol: {own}; the paper does not say its own")
+    elif own != run.protocol:
+        notes.append(f"another protocol: {own}; the paper: {run.protocol}")
     clips, people = _counts(outcome, result)
     if run.clips and clips != run.clips:
         notes.append(f"{clips} clips here, {run.clips} in the paper")
     if run.people and people != run.people:
         notes.append(f"{people} people here, {run.people} in the paper")
     notes += [note for note in (run.note, by_fold(result, name)) if note]
+    wanted, framed = experiment.config.data.framing, result.metrics.get("framing")
+    if framed and wanted not in ("", framed):
+        notes.append(f"framing of the face crops: {framed} here, {wanted} in the paper")
     start = report.backbone_start(experiment.config)
     if start and not experiment.config.pretrained:
         notes.append(f"the backbone is trained {start}")
@@ -169,12 +173,23 @@ def _counts(outcome: Outcome, result: Result) -> tuple[int, int]:
     return metrics["clips_evaluated"] // repeats, metrics["subjects_evaluated"]
 
 
-def _where(outcome: Outcome, result: Result, named: bool) -> str:
-    """What ours was evaluated on, and how."""
+def _where(trained: Mapping[Run, Outcome], results: Mapping[Run, Result]) -> str:
+    """What ours was evaluated on, and how; several experiments by dataset, else by method."""
+    if len(trained) == 1:
+        return next(_evaluated(outcome, results[run]) for run, outcome in trained.items())
+    by_dataset = len({run.dataset for run in trained}) == len(trained)
+    return "; ".join(
+        f"{run.dataset if by_dataset else run.method}: {_evaluated(outcome, results[run])}"
+        for run, outcome in trained.items()
+    )
+
+
+def _evaluated(outcome: Outcome, result: Result) -> str:
     config = outcome.experiment.config
     clips, people = _counts(outcome, result)
     times = f", {config.protocol.repeats} times" if config.protocol.repeats > 1 else ""
     examples = "windows" if config.data.frame_rule == "windows" else "clips"
-    who = "1 person" if people == 1 else f"{people} people"
-    text = f"{clips} {examples} of {who}, {published.protocol_of(config)}{times}"
-    return f"{config.data.dataset}: {text}" if named else text
+    who = " of 1 person" if people == 1 else f" of {people} people"
+    if people == clips > 1:  # the dataset does not tell people apart
+        who, examples = "", "images" if config.data.frames == 1 else examples
+    return f"{clips} {examples}{who}, {published.protocol_of(config)}{times}"

@@ -93,7 +93,7 @@ def test_all_tables_of_all_papers(prepared_everywhere, trained, tmp_path, capsys
         assert len(cells_of(latex)) == len(rows) + 1
     table = (out / "st_bln/table2.md").read_text()
     assert "12 clips of 2 people, 2 folds of people |" in table  # of ST-GCN, which was trained
-    assert "another protocol: 2 folds of people here, 10 folds of people there" in table
+    assert "another protocol: 2 folds of people; the paper: 10 folds of people" in table
     assert "changed: train.epochs=1, " in table
     counts = (out / "stc_nlstm/table1.md").read_text()
     assert "| ours | 2 | 2 | 2 | 2 | 2 | 2 | 12 |" in counts.replace("<sup>1</sup>", "")

@@ -13,8 +13,8 @@ from fer_jax.papers.paper import Ours, Paper, PaperTable, Row, Run, quoted
 from fer_jax.papers.protocols import BY_PERSON
 from fer_jax.reproduce import experiments
 from fer_jax.reproduce.experiments import Outcome
-from fer_jax.reproduce.fill import difference, fill, show
-from fer_jax.reproduce.measures import Value
+from fer_jax.reproduce.fill import _notes, difference, fill, show
+from fer_jax.reproduce.measures import Result, Value
 from tests.test_tables import cells_of
 
 TEN = BY_PERSON.format(10)
@@ -99,7 +99,11 @@ def test_csv_and_latex_of_a_filled_table(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("overrides", "counts", "note"),
     [
-        (("protocol.folds=5",), {}, "another protocol: 5 folds of people here, 10 folds of people"),
+        (
+            ("protocol.folds=5",),
+            {},
+            "another protocol: 5 folds of people; the paper: 10 folds of people",
+        ),
         (("train.epochs=2",), {}, "changed: train.epochs=2"),
         ((), {"clips": 478}, "478 clips here, 480 in the paper"),
         ((), {"people": 79}, "79 people here, 80 in the paper"),
@@ -109,6 +113,19 @@ def test_a_footnote_says_what_differs(tmp_path, overrides, counts, note):
     table = fill(PAPER, TABLE, outcomes(tmp_path, overrides, **counts))
     (ours,) = (cells for cells in table.cells() if cells[0].text == "ours" and cells[2].text)
     assert any(note in each for each in (*ours[0].notes, *ours[1].notes))
+
+
+def test_a_footnote_names_another_framing(tmp_path):
+    (run,) = PAPERS["stc_nlstm"].item("table4").runs
+    outcome = Outcome(experiments.find(run, (), tmp_path))
+    finish(outcome.experiment)
+    file = outcome.experiment.workdir.metrics
+    content = json.loads(file.read_text())
+    for framing, notes in (("aligned", 1), ("eyes", 0)):
+        file.write_text(json.dumps(content | {"framing": framing}))
+        found = Result(outcome.experiment)
+        said = [note for note in _notes(outcome, found, "accuracy stored") if "framing" in note]
+        assert said == ["framing of the face crops: aligned here, eyes in the paper"][:notes]
 
 
 def test_footnotes_of_a_whole_row_stand_at_its_name(tmp_path):
@@ -123,6 +140,28 @@ def test_repeats_evaluate_a_clip_once(tmp_path):
     table = fill(PAPER, TABLE, outcomes(tmp_path, ("protocol.repeats=4",), clips=1920))
     (ours,) = (cells for cells in table.cells() if cells[0].text == "ours" and cells[2].text)
     assert ours[-1].text == "480 clips of 80 people, 10 folds of people, 4 times"
+
+
+@pytest.mark.parametrize(
+    ("paper", "table", "row", "where"),
+    [
+        ("fer_gcn", "table1", "Ours", "ckplus: 480 clips of 80 people, 10 folds of people; oulu: "),
+        ("inception_resnet_3d", "table1", "MMI", "2D Inception-ResNet: 480 clips of 80 people, "),
+        ("bilinear_cnn", "table4", "VGG16 Valence-Arousal (T = 1.00)", "480 clips of 80 people, "),
+    ],
+)
+def test_several_experiments_of_a_row_are_told_apart(tmp_path, paper, table, row, where):
+    paper, table = PAPERS[paper], PAPERS[paper].item(table)
+    own = next(each for each in table.rows if each.texts[0] == row)
+    found = {run: Outcome(experiments.find(run, (), tmp_path)) for run in table.runs}
+    for run in {ours.run for ours in own.ours.values()}:
+        finish(found[run].experiment)
+        file = found[run].experiment.workdir.metrics
+        content = json.loads(file.read_text())
+        content["inference_modes"]["stored"] |= {"accuracy": 0.8, "threshold_for_kaggle": 0.7}
+        file.write_text(json.dumps(content))
+    last = [cells[-1].text for cells in fill(paper, table, found).cells()]
+    assert any(text.startswith(where) for text in last)
 
 
 def test_a_run_without_dropout_has_no_mc_row(tmp_path):
