@@ -99,8 +99,10 @@ def _written(say: Callable, paper: Paper, item: Item, own, out: pathlib.Path, op
 def _write_table(paper: Paper, item: PaperTable, outcomes, out: pathlib.Path) -> str:
     own = {run: outcomes[run] for run in item.runs}
     files = tables.write(fill(paper, item, own), out, item.key)
-    done = sum(outcome.finished for outcome in own.values())
-    rows = f", {done} of {len(own)} experiments finished" if own else ", quoted"
+    trained = [own[run] for run in items.trained_runs(item)]
+    done = sum(outcome.finished for outcome in trained)
+    rows = f", {done} of {len(trained)} experiments finished" if trained else ""
+    rows = rows or (", of the prepared data" if own else ", quoted")
     return f"{files[0]}, .csv, .tex{rows}"
 
 

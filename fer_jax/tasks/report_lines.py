@@ -60,8 +60,9 @@ def fold_lines(modes: Mapping[str, Mapping], score: str) -> list[str]:
         line = f"- {INFERENCE_MODES[name]}: {over_folds}"
         if len(repeats) > 1:
             line += f", +- {np.std(repeats, ddof=1):.4f} over {len(repeats)} repeats"
-        lines.append(f"{line} (mean and standard deviation)")
-    return [*lines, ""] if lines else []
+        lines.append(line)
+    name = {"accuracy": "Accuracy", "f1": "Mean F1"}[score]
+    return [f"{name} of the folds, mean and standard deviation:", "", *lines, ""] if lines else []
 
 
 def epoch_lines(selected: int | None, best: dict | None = None, examples: str = "clips") -> str:

@@ -54,7 +54,7 @@ _AUGMENTED = {
     "zoom": "scaling by up to {:.0%}",
     "erase": "hiding of a square of up to {:.0%} of the side",
     "cut": "cutting up to {:.0%} of the time off either end",
-    "warp": "time t, from 0 to 1, replaced by t^exp(w), w uniform within {:g}",
+    "warp": "a changing speed (time t of 0 to 1 becomes t^exp(w), w uniform within +-{:g})",
     "time_reverse": "reversal of time",
     "fixed": "in copies of each clip that stay the same",
 }

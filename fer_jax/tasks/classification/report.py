@@ -146,13 +146,13 @@ def lines(content: dict) -> list[str]:
     modes = content["inference_modes"]
     return [
         *by_class.lines(modes, content["subjects_evaluated"]),
+        *report_lines.fold_lines(modes, "accuracy"),
         f"Chance level (share of the most frequent class): {content['chance_accuracy']:.4f}.",
         "",
         *_table(modes),
         "",
         report_lines.MEASURES,
         "",
-        *report_lines.fold_lines(modes, "accuracy"),
         report_lines.epoch_lines(content["selected_epoch"], content["best_epoch"]),
         "",
         report_lines.single_samples_line(
