@@ -18,7 +18,7 @@ demo: $(DEMO)/.ready
 	  --out runs/stbln_synthetic/clips.csv --figure runs/stbln_synthetic/clips
 
 test: $(TEST)/.ready lint
-	$(TEST)/bin/python -m pytest --numprocesses auto --dist loadfile
+	$(TEST)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(TEST)/.ready
 	$(TEST)/bin/ruff check .

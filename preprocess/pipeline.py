@@ -32,6 +32,7 @@ from . import PREPROCESS_VERSION
 from .clip import Clip
 from .read import Reader, is_face
 
+START_METHOD = "spawn"  # of worker processes
 _FAILED = "failed"  # not cached: the next run may succeed
 _FARTHEST = 100_000  # pixels
 _ARRAYS = ("landmarks", "detected", "frame_index", "times", "action_units")
@@ -279,7 +280,7 @@ def _alone(job: _Job) -> list[Outcome]:
 
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(START_METHOD)
     pool = futures.ProcessPoolExecutor(workers, context, initializer=_start_worker)
     try:
         yield pool

@@ -5,7 +5,9 @@ The compilation cache is set before jax is imported, here and for all commands t
 
 import contextlib
 import fcntl
+import importlib.metadata
 import io
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -19,9 +21,13 @@ _USER = getattr(os, "getuid", lambda: "user")()
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
     pathlib.Path(tempfile.gettempdir()) / f"fer_jax-tests-{_USER}"
 )
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 # Tests compile much and compute little. The smoke run and the benchmarks compile as users do.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+if importlib.metadata.version("jaxlib").startswith("0.10."):  # XLA ends at a flag it does not know
+    # The older code generator takes a third of the time of the newer.
+    _FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}".strip()
 os.environ["MATPLOTLIBRC"] = str(pathlib.Path(__file__).parent / "matplotlibrc")
 
 import jax  # noqa: E402
@@ -29,15 +35,22 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from fer_jax.data import clips  # noqa: E402
+from fer_jax.experiments import report  # noqa: E402
 from fer_jax.faces import landmarks  # noqa: E402
 from fer_jax.plotting import style  # noqa: E402
 from fer_jax.synthetic.clips import make_clip, render, write_video  # noqa: E402
+from preprocess import pipeline  # noqa: E402
 from preprocess.__main__ import main as prepare_command  # noqa: E402
 from tests import finished_runs  # noqa: E402
 from tests.drawn import write_drawn  # noqa: E402
 from tests.official_trees import ferplus_tree  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items):
+    """Whole runs take long: they come first, so that no process is left alone with one."""
+    items.sort(key=lambda item: "integration" not in item.path.parts)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,6 +65,22 @@ def no_pdfs():
     """Figures are saved as PNG alone, as a PDF takes longer; `written_runs.SAVE_PDF` makes them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "save_pdf", lambda figure, file: None)
+        yield
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Reports of runs are written without figures, which other tests draw."""
+    monkeypatch.setattr(report, "_figures", lambda *arguments: iter(()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers():
+    """Clips are read in forks of a process that has the imports; tests of commands spawn theirs."""
+    used = ["preprocess.pipeline", "fer_jax.synthetic.clips", "av", "cv2", "dlib", "pandas"]
+    multiprocessing.set_forkserver_preload(used)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "START_METHOD", "forkserver")
         yield
 
 

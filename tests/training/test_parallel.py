@@ -100,30 +100,23 @@ def with_crops(clips: Clips) -> Clips:
 
 @pytest.fixture(scope="module")
 def run_of_eight(make_clips, tmp_path_factory):
-    """Makes the runs of a process with eight devices, side by side with those of the tests.
-
-    The programs run for a second; optimising them would take half a minute.
-    """
+    """Makes the runs of a process with eight devices, side by side with those of the tests."""
     clips = make_clips(subjects=6, clips_per_subject=10, noise=3.0)
     kinds = {"landmarks": clips, "crops": with_crops(clips)}
     folder = tmp_path_factory.mktemp("eight")
     (folder / "clips").write_bytes(pickle.dumps(kinds))
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-    }
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, str(folder / "clips"), f"{folder}/"],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=ROOT, env=os.environ | {"XLA_FLAGS": flags}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
     def wait(seen):
         assert child.wait(timeout=300) == 0, child.stdout.read()
         return dict(np.load(folder / f"{seen}.npz"))
 
-    jax.config.update("jax_disable_most_optimizations", True)
     yield kinds, wait
-    jax.config.update("jax_disable_most_optimizations", False)
     child.kill()
     child.stdout.close()
 
