@@ -17,7 +17,7 @@ from typing import BinaryIO, TextIO
 from fer_jax.machine import write_whole
 
 CHECKSUMS = "checksums.json"  # SHA-256 of the files beside it
-_LOCK, _HOLDER = ".lock", ".lock.holder"
+_LOCK = ".lock"
 _READ = 2**20  # bytes at a time
 
 
@@ -55,39 +55,45 @@ def open_text(file: pathlib.Path, errors: str = "strict") -> TextIO:
 
 
 class InUseError(RuntimeError):
-    """Another process writes into a folder; the message says which."""
+    """Another process writes into a folder or a file; the message says which."""
 
 
 @contextlib.contextmanager
-def lock(folder: pathlib.Path) -> Iterator[None]:
-    """Lets one process at a time write into a folder; it ends with the process, even if killed.
+def lock(target: pathlib.Path) -> Iterator[None]:
+    """Lets one process at a time write a folder or a file; it ends with the process, even if killed.
+
+    Args:
+      target: a folder, or a file that need not exist; its folder must.
 
     Raises:
       InUseError: another one holds it.
     """
     import filelock
 
-    held = filelock.FileLock(folder / _LOCK)
+    is_folder = target.is_dir()
+    file = target / _LOCK if is_folder else target.with_name(f".{target.name}{_LOCK}")
+    holder = file.with_name(f"{file.name}.holder")
+    held = filelock.FileLock(file)
     try:
         held.acquire(blocking=False)
     except filelock.Timeout:
         raise InUseError(
-            f"{folder} is in use by {_holder(folder)}: wait until it has ended, or name another "
-            "folder"
+            f"{target} is in use by {_holder(holder)}: wait until it has ended, or name another "
+            f"{'folder' if is_folder else 'file'}"
         ) from None
     try:
-        (folder / _HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         yield
     finally:
-        with contextlib.suppress(OSError):
-            (folder / _HOLDER).unlink()
+        for each in [holder] if is_folder else [holder, file]:  # nothing stays beside a file
+            with contextlib.suppress(OSError):
+                each.unlink()
         held.release()
 
 
-def _holder(folder: pathlib.Path) -> str:
+def _holder(file: pathlib.Path) -> str:
     try:
-        text = read_regular(folder / _HOLDER).decode(errors="replace")
-        return text[:200] or "another process"
+        return read_regular(file).decode(errors="replace")[:200] or "another process"
     except OSError:
         return "another process"
 

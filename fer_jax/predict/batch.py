@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import functools
 import pathlib
 import tempfile
+from collections.abc import Iterator
 
 import pandas as pd
 from rich.console import Console
@@ -24,6 +26,7 @@ from fer_jax.predict.windows import (
     warn_of_threshold,
 )
 from fer_jax.progress import Progress, Work
+from fer_jax.storage import InUseError, lock
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,32 +51,65 @@ def run(options: argparse.Namespace) -> int:
         columns(predictor.classes, predictor.task)
     except (OSError, ValueError) as error:
         return _failed(console, error)
-    tables, code, saved = [], 0, None
+    how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
     try:
-        how = Options(**{name: getattr(options, name) for name in Options.__dataclass_fields__})
+        with _writing(options.out):
+            return _run(predictor, options, how, targets, console, say)
+    except InUseError as error:
+        return _failed(console, f"{error} (--out)")
+
+
+@contextlib.contextmanager
+def _writing(out: pathlib.Path | None) -> Iterator[None]:
+    """Keeps other processes from writing the same table.
+
+    Raises:
+      InUseError: another one writes it.
+    """
+    with contextlib.ExitStack() as held:
+        if out is not None:
+            with contextlib.suppress(OSError):  # what cannot be written is said when it is
+                out.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(lock(out))
+        yield
+
+
+def _run(predictor, options, how: Options, targets, console: Console, say) -> int:
+    """Predicts, prints and saves with a model that is loaded; returns the exit code."""
+    tables, code, saved, stopped = [], 0, None, False
+    try:
         if options.out is not None:
             saved = SavedRows(options.out, options.bundle, dataclasses.asdict(how), say)
         code = _predict_all(predictor, options, how, targets, console, say, tables, saved)
     except KeyboardInterrupt:
-        code = 130
-        done = "the finished clips are shown" if tables else "no clip was finished"
-        again = "; give the same command again to go on" if tables and saved else ""
-        console.print(f"stopped: {done}{again}", style="yellow", soft_wrap=True)
-    table = join_tables(predictor, tables)
+        code, stopped = 130, True
+        _say(console, f"stopped: {_left(options.out, tables, saved)}", "yellow")
     if not tables:
         if saved is not None and saved.empty:
             saved.finish()
-        return code if code == 130 else _failed(console, "none of the clips could be predicted")
+        return code if stopped else _failed(console, "none of the clips could be predicted")
+    table = join_tables(predictor, tables)
     print_table(table, predictor.classes, predictor.task)
-    if options.out is not None:
-        try:
-            save_table(table, options.out)
-        except OSError as error:
-            return _failed(console, storage_error(error))
-        _say(console, f"saved: {options.out}")
-        if code != 130:
-            saved.finish()
+    if options.out is None or (stopped and options.out.exists()):
+        return code
+    try:
+        save_table(table, options.out)
+    except OSError as error:
+        return _failed(console, storage_error(error))
+    _say(console, f"saved: {options.out}")
+    if not stopped:
+        saved.finish()
     return code
+
+
+def _left(out: pathlib.Path | None, tables: list, saved) -> str:
+    """Says what a run that was stopped leaves."""
+    if not tables:
+        return "no clip was finished"
+    text = "the finished clips are shown"
+    if out is not None and out.exists():
+        text += f"; {out} is kept as it was, their rows are in {saved.file.name}"
+    return f"{text}; give the same command again to go on" if saved else text
 
 
 def _say(console: Console, text, style: str | None = None) -> None:

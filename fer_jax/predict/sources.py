@@ -33,7 +33,7 @@ def clips_of(paths: Iterable, say) -> list[pathlib.Path]:
 
     Args:
       paths: of `predict_clips`.
-      say: takes a note if a folder holds videos and pictures.
+      say: takes a note of what a folder holds beside its clips.
     """
     return [clip for path in paths for clip in _clips_of(pathlib.Path(path), say)]
 
@@ -57,8 +57,15 @@ def _clips_of(path: pathlib.Path, say) -> list[pathlib.Path]:
             f"note: {path} holds videos and pictures: its videos are predicted ({len(videos)}), "
             f"its pictures are not ({pictures}); give each picture, or a folder of them alone"
         )
+    landmarks = [file for file in files if file.suffix.lower() == ".csv"]
     if not videos and not pictures:
-        videos = [file for file in files if file.suffix.lower() == ".csv"]
+        return in_order(landmarks) or [path]
+    if landmarks:
+        kind = "videos" if videos else "pictures"
+        say(
+            f"note: the CSVs in {path} are not read ({len(landmarks)}), only its {kind}: give each "
+            "CSV, or a folder of them alone"
+        )
     return in_order(videos) or [path]
 
 

@@ -142,19 +142,19 @@ class SavedRows:
     """
 
     def __init__(self, out: pathlib.Path, bundle, options: dict, say: Callable[[str], None]):
-        self._file, self._say = out.with_name(f"{out.name}.partial"), say
+        self.file, self._say = out.with_name(f"{out.name}.partial"), say
         options = {name: repr(value) for name, value in options.items()}
         head = json.dumps({"version": __version__, "model": _digest(bundle), "options": options})
         lines = self._read()
         if lines and lines[0] != head:
             say(
-                f"note: {self._file} is of another model, other options or damaged: prediction "
+                f"note: {self.file} is of another model, other options or damaged: prediction "
                 "begins anew"
             )
         kept = [line for line in lines[1:] if _parsed(line)] if lines[:1] == [head] else []
         self._tables = {line["clip"]: line for line in map(_parsed, kept)}
         text = "".join(f"{each}\n" for each in [head, *kept])
-        self._attempt(lambda: write_whole(self._file, text))
+        self._attempt(lambda: write_whole(self.file, text))
 
     @property
     def empty(self) -> bool:
@@ -163,7 +163,7 @@ class SavedRows:
 
     def _read(self) -> list[str]:
         try:
-            return read_regular(self._file).decode(errors="replace").splitlines()
+            return read_regular(self.file).decode(errors="replace").splitlines()
         except OSError:
             return []
 
@@ -181,7 +181,7 @@ class SavedRows:
         line = json.dumps({"sha256": sha256([text.encode()]), "text": text})
 
         def append():
-            with self._file.open("a") as file:
+            with self.file.open("a") as file:
                 file.write(f"{line}\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -190,7 +190,7 @@ class SavedRows:
 
     def finish(self) -> None:
         """Removes the file: the table is complete."""
-        self._attempt(lambda: self._file.unlink(missing_ok=True))
+        self._attempt(lambda: self.file.unlink(missing_ok=True))
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """Does without the file if the storage fails: the table itself may still be written."""
@@ -198,7 +198,7 @@ class SavedRows:
             action()
         except OSError as error:
             reason = error.strerror or error
-            self._say(f"note: {self._file} cannot be written ({reason}): a killed run begins anew")
+            self._say(f"note: {self.file} cannot be written ({reason}): a killed run begins anew")
 
 
 def _parsed(line: str) -> dict | None:

@@ -11,6 +11,7 @@ from fer_jax.commands import predict
 from fer_jax.experiments.bundle import Record
 from fer_jax.predict import api, sources
 from fer_jax.predict.tables import SavedRows
+from fer_jax.storage import lock
 from tests.predict.fakes import run, write_faces
 
 
@@ -64,19 +65,63 @@ def test_missing_bundle_is_one_line(tmp_path, capsys):
     assert "not a model bundle" in capsys.readouterr().err
 
 
-def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["t.csv", "t.json"])
+@pytest.mark.parametrize("before", [None, "the table before"])
+def test_interrupt_keeps_what_was_finished(monkeypatch, predictor, tmp_path, capsys, before, name):
     clips = [write_faces(tmp_path / f"{name}.csv") for name in "ab"]
-    original = sources.open_source
+    original, out = sources.open_source, tmp_path / name
+    if before:
+        out.write_text(before)
 
     def interrupted(predictor, path, *rest):
         if pathlib.Path(path).name == "b.csv":
             raise KeyboardInterrupt
         return original(predictor, path, *rest)
 
-    monkeypatch.setattr(sources, "open_source", interrupted)
-    assert run(monkeypatch, predictor, *clips, "--out", tmp_path / "t.csv") == 130
-    assert pd.read_csv(tmp_path / "t.csv")["clip"].unique().tolist() == [str(clips[0])]
-    assert "give the same command again to go on" in capsys.readouterr().err
+    def clips_in_table():
+        table = pd.read_csv(out) if name == "t.csv" else pd.read_json(out)
+        return table["clip"].unique().tolist()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sources, "open_source", interrupted)
+        assert run(patched, predictor, *clips, "--out", out) == 130
+    said = capsys.readouterr().err
+    assert "give the same command again to go on" in said
+    assert (f"{out} is kept as it was, their rows are in {name}.partial" in said) == bool(before)
+    if before:
+        assert out.read_text() == before
+    else:
+        assert clips_in_table() == [str(clips[0])]
+    assert run(monkeypatch, predictor, *clips, "--out", out) == 0
+    assert f"predicted before: {clips[0]}" in capsys.readouterr().err
+    assert clips_in_table() == list(map(str, clips))
+
+
+def test_table_that_another_run_writes_is_refused(monkeypatch, predictor, tmp_path, capsys):
+    clip, out = write_faces(tmp_path / "a.csv"), tmp_path / "new" / "t.csv"
+    out.parent.mkdir()
+    with lock(out):
+        assert run(monkeypatch, predictor, clip, "--out", out) == 1
+        assert run(monkeypatch, predictor, clip, "--out", out.with_name("other.csv")) == 0
+    (error,) = (line for line in capsys.readouterr().err.splitlines() if "error" in line)
+    assert error.startswith(f"error: {out} is in use by process {os.getpid()} on ")
+    assert error.endswith("wait until it has ended, or name another file (--out)")
+    assert [file.name for file in out.parent.iterdir()] == ["other.csv"]
+
+
+@pytest.mark.parametrize("beside", ["b.mp4", "b.png"])
+def test_csvs_beside_other_clips_are_named(monkeypatch, predictor, tmp_path, capsys, beside):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    write_faces(folder / "a.csv")
+    (folder / beside).write_bytes(b"no clip")
+    run(monkeypatch, predictor, folder)
+    kind = "videos" if beside == "b.mp4" else "pictures"
+    notes = [line for line in capsys.readouterr().err.splitlines() if "CSV" in line]
+    assert notes == [
+        f"note: the CSVs in {folder} are not read (1), only its {kind}: give each CSV, or a folder "
+        "of them alone"
+    ]
 
 
 def test_killed_prediction_resumes(monkeypatch, predictor, tmp_path, capsys):
