@@ -60,7 +60,7 @@ class InUseError(RuntimeError):
 
 @contextlib.contextmanager
 def lock(target: pathlib.Path) -> Iterator[None]:
-    """Lets one process at a time write a folder or a file; it ends with the process, even if killed.
+    """Lets one process at a time write a folder or a file; ends with the process, even if killed.
 
     Args:
       target: a folder, or a file that need not exist; its folder must.

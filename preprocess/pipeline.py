@@ -259,8 +259,7 @@ def _in_processes(jobs: list[_Job], workers: int) -> Iterator[tuple[_Job, list[O
                     while waiting and len(running) < 2 * workers:
                         running[_submit(pool, waiting[0])] = waiting[0]
                         waiting.popleft()
-                    done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
-                    for future in done:
+                    for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
                         outcomes = future.result()
                         yield running.pop(future), outcomes
         except BrokenProcessPool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pandas as pd
 
 from fer_jax.faces.sequence import UNKNOWN_FPS
-from fer_jax.predict import sources
+from fer_jax.predict import listing, sources
 from fer_jax.predict.options import Options
 from fer_jax.predict.windows import (
     ClipProblem,
@@ -95,7 +95,7 @@ def predict_clips(
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
     warn_of_threshold(predictor, options, "`threshold`", say)
-    attempts = (_attempt(predictor, path, options, say) for path in sources.clips_of(paths, say))
+    attempts = (_attempt(predictor, path, options, say) for path in listing.clips_of(paths, say))
     tables = [table for table in attempts if table is not None]
     return join_tables(predictor, tables)
 

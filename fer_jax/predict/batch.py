@@ -15,7 +15,7 @@ import pandas as pd
 from rich.console import Console
 
 from fer_jax.machine import printable, storage_error
-from fer_jax.predict import load, sources
+from fer_jax.predict import listing, load, sources
 from fer_jax.predict.api import join_tables, reported
 from fer_jax.predict.options import Options
 from fer_jax.predict.tables import SavedRows, drawn_files, print_table, save_table
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     """
     console = Console(stderr=True)
     say = _once(console)
-    options.clips = sources.clips_of(options.clips, say)
+    options.clips = listing.clips_of(options.clips, say)
     try:
         targets = drawn_files(options)
     except ValueError as error:

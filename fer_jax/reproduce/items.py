@@ -79,7 +79,9 @@ def state(item: Item, found: dict[Run, Experiment]) -> str:
     if len(states) == 1 and not states[MISSING]:
         return f"{all_of_them} {next(iter(states))}"
     parts = [f"{states[word]} {word}" for word in states if word != MISSING]
-    return ", ".join([all_of_them, *parts, *([missing_data(item, found)] if states[MISSING] else [])])
+    return ", ".join(
+        [all_of_them, *parts, *([missing_data(item, found)] if states[MISSING] else [])]
+    )
 
 
 def missing_data(item: Item, found: dict[Run, Experiment]) -> str:

@@ -4,9 +4,9 @@ A path is relative to the CSV and names a video, a folder of frames, a still ima
 CSV (OpenFace, py-feat). Optional columns: split (train, validation or test; val and dev mean
 validation), fps (for folders of frames), width and height (of the video behind a landmark CSV),
 action_units (a CSV with the first line frame,AU01,AU02,... and values 0 to 1, also relative to the
-manifest; clips may code different units), person (the number of the person that the row is about: 1, 2, ... as in
-report.json and in the table of `fer-jax predict --people all`; a file of several people may have
-a row for each), votes_CLASS for every class (how many people chose it, for
+manifest; clips may code different units), person (the number of the person that the row is about:
+1, 2, ... as in report.json and in the table of `fer-jax predict --people all`; a file of several
+people may have a row for each), votes_CLASS for every class (how many people chose it, for
 --config.task=distribution).
 --crops needs pictures; --render draws them for a landmark CSV.
 A value that contains a comma needs quotes.

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fer_jax.experiments.bundle import Record
-from fer_jax.predict import api, sources
+from fer_jax.predict import api, listing, sources
 from fer_jax.predict.options import Options
 from fer_jax.predict.windows import ClipProblem, columns
 from tests.predict.fakes import CLASSES, run, write_faces, write_video
@@ -212,10 +212,10 @@ def test_videos_of_a_folder_are_clips_in_natural_order(tmp_path):
     for name in ("v10.mp4", "v9.MKV", "notes.txt", ".hidden.mp4", "a.csv"):
         (tmp_path / name).touch()
     said = []
-    assert sources.clips_of([tmp_path], said.append) == [tmp_path / "v9.MKV", tmp_path / "v10.mp4"]
+    assert listing.clips_of([tmp_path], said.append) == [tmp_path / "v9.MKV", tmp_path / "v10.mp4"]
     assert not said
     (tmp_path / "cover.jpg").touch()
-    clips = sources.clips_of([tmp_path / "v10.mp4", tmp_path, "gone"], said.append)
+    clips = listing.clips_of([tmp_path / "v10.mp4", tmp_path, "gone"], said.append)
     assert [clip.name for clip in clips] == ["v10.mp4", "v9.MKV", "v10.mp4", "gone"]
     assert len(said) == 1 and "its videos are predicted (2), its pictures are not (1)" in said[0]
 
@@ -229,7 +229,7 @@ def test_folders_within_a_folder_are_named(tmp_path, names):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
-    sources.clips_of([tmp_path], said.append)
+    listing.clips_of([tmp_path], said.append)
     number = len([name for name in names if "/" in name])
     assert said == [f"note: the folders in {tmp_path} are not read ({number}): give each of them"]
 
@@ -241,7 +241,7 @@ def test_folder_of_frames_or_landmarks(monkeypatch, predictor, tmp_path):
     (frames / "1.png").touch()
     (frames / "a.csv").touch()
     names = [write_faces(landmarks / name).name for name in ("c2.csv", "c10.csv")]
-    assert sources.clips_of([frames, tmp_path], print) == [frames, tmp_path]
+    assert listing.clips_of([frames, tmp_path], print) == [frames, tmp_path]
     assert run(monkeypatch, predictor, landmarks, "--out", tmp_path / "t.csv") == 0
     table = pd.read_csv(tmp_path / "t.csv")
     assert [pathlib.Path(clip).name for clip in table["clip"].unique()] == names
