@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
+from fer_jax.faces.media import listing
 from fer_jax.faces.sequence import UNKNOWN_FPS
-from fer_jax.predict import listing, sources
+from fer_jax.predict import sources
 from fer_jax.predict.options import Options
 from fer_jax.predict.windows import (
     ClipProblem,

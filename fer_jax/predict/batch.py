@@ -14,8 +14,9 @@ from collections.abc import Iterator
 import pandas as pd
 from rich.console import Console
 
+from fer_jax.faces.media import listing
 from fer_jax.machine import printable, storage_error
-from fer_jax.predict import listing, load, sources
+from fer_jax.predict import load, sources
 from fer_jax.predict.api import join_tables, reported
 from fer_jax.predict.options import Options
 from fer_jax.predict.tables import SavedRows, drawn_files, print_table, save_table

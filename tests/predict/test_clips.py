@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from fer_jax.experiments.bundle import Record
-from fer_jax.predict import api, listing, sources
+from fer_jax.faces.media import listing
+from fer_jax.predict import api, sources
 from fer_jax.predict.options import Options
 from fer_jax.predict.windows import ClipProblem, columns
 from tests.predict.fakes import CLASSES, run, write_faces, write_video
@@ -209,15 +210,18 @@ def test_crop_model_refuses_landmarks_alone(monkeypatch, crop_predictor, tmp_pat
 
 
 def test_videos_of_a_folder_are_clips_in_natural_order(tmp_path):
-    for name in ("v10.mp4", "v9.MKV", "notes.txt", ".hidden.mp4", "a.csv"):
+    for name in ("v10.mp4", "v9.MKV", "notes.txt", ".hidden.mp4"):
         (tmp_path / name).touch()
     said = []
     assert listing.clips_of([tmp_path], said.append) == [tmp_path / "v9.MKV", tmp_path / "v10.mp4"]
     assert not said
-    (tmp_path / "cover.jpg").touch()
+    for name in ("cover.jpg", "a.csv"):
+        (tmp_path / name).touch()
     clips = listing.clips_of([tmp_path / "v10.mp4", tmp_path, "gone"], said.append)
     assert [clip.name for clip in clips] == ["v10.mp4", "v9.MKV", "v10.mp4", "gone"]
-    assert len(said) == 1 and "its videos are predicted (2), its pictures are not (1)" in said[0]
+    pictures, landmarks = said
+    assert "its videos are predicted (2), its pictures are not (1)" in pictures
+    assert f"the CSVs in {tmp_path} are not read (1), only its videos" in landmarks
 
 
 @pytest.mark.parametrize(

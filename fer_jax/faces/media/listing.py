@@ -5,6 +5,9 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterable
 
+from fer_jax.faces.media.numbering import in_order
+from fer_jax.faces.media.pictures import IMAGE_SUFFIXES
+
 _VIDEO_SUFFIXES = {
     ".264", ".265", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif",
     ".h264", ".h265", ".hevc", ".insv", ".ivf", ".m1v", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg",
@@ -26,9 +29,6 @@ def clips_of(paths: Iterable, say) -> list[pathlib.Path]:
 
 
 def _clips_of(path: pathlib.Path, say) -> list[pathlib.Path]:
-    from fer_jax.faces.media.numbering import in_order
-    from fer_jax.faces.media.pictures import IMAGE_SUFFIXES
-
     try:
         files = [f for f in path.iterdir() if not f.name.startswith(".")] if path.is_dir() else []
     except OSError:
