@@ -13,6 +13,7 @@ from fer_jax.tables import Cell, Table
 from fer_jax.tasks import published
 
 OURS, DIFFERENCE, WHERE = "ours", "difference", "evaluated on"
+PARAMETERS = "parameters"  # the measure that is the same whatever is evaluated
 _MISSING = "-"
 
 
@@ -78,17 +79,16 @@ def _own_rows(row: Row, outcomes, results, decimals: dict[int, int]) -> list[tup
     ours[0], gaps[0] = OURS, DIFFERENCE
     for column, (run, name) in row.ours.items():
         outcome, places = outcomes[run], decimals[column]
-        value = None
-        if outcome.finished or not needs_training(name):
-            value = _measured(results[run], name)
-        if not isinstance(value, Value):
-            ours[column] = Cell(_MISSING, (value or _why_missing(outcome, name),))
+        value, notes = _measured(outcome, results[run], name)
+        if value is None:
+            ours[column] = Cell(_MISSING, notes)
             continue
         text, printed = row.texts[column], number(row.texts[column])
-        ours[column] = Cell(show(value, text, places), tuple(_notes(outcome, results[run], name)))
+        ours[column] = Cell(show(value, text, places), notes)
         if printed is not None:
             gaps[column] = difference(value.number - printed, text, places)
-        found[run] = outcome
+        if name != PARAMETERS:
+            found[run] = outcome
     _join_notes(ours, row.ours)
     trained = {r: o for r, o in found.items() if o.finished}
     ours[-1] = _where(trained, results)
@@ -107,18 +107,20 @@ def _join_notes(ours: list, columns: Iterable[int]) -> None:
         ours[column] = Cell(ours[column].text, left)
 
 
-def _measured(result: Result, name: str) -> Value | str | None:
-    """A result, or why it cannot be read."""
+def _measured(outcome: Outcome, result: Result, name: str) -> tuple[Value | None, tuple[str, ...]]:
+    """A result and its footnotes; None and the reason where there is none."""
+    if needs_training(name) and not outcome.finished:
+        return None, (outcome.reason,)
+    workdir = outcome.experiment.workdir
     try:
-        return measure(result, name)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        return f"{str(error).strip() or type(error).__name__}".rstrip(".")
-
-
-def _why_missing(outcome: Outcome, name: str) -> str:
-    if outcome.finished:
-        return f"{outcome.experiment.workdir} has no {name}"
-    return outcome.reason
+        value = measure(result, name)
+        if value is not None:
+            return value, tuple(_notes(outcome, result, name))
+    except KeyError as error:
+        return None, (f"{workdir} is damaged or of an earlier version: it has no {error}",)
+    except (OSError, ValueError, RuntimeError) as error:
+        return None, (f"{str(error).strip() or type(error).__name__}".rstrip("."),)
+    return None, (f"{workdir} has no {name}",)
 
 
 def show(value: Value, text: str, places: int) -> str:
@@ -144,7 +146,7 @@ def _notes(outcome: Outcome, result: Result, name: str) -> list[str]:
     notes = [f"changed: {', '.join(experiment.changed)}"] if experiment.changed else []
     if not needs_training(name):
         return []
-    if name == "parameters":  # the same whatever is evaluated
+    if name == PARAMETERS:
         return notes + [text for text in [by_fold(result, name)] if text]
     own = published.protocol_of(experiment.config)
     if not run.protocol:

@@ -128,6 +128,17 @@ def test_a_footnote_names_another_framing(tmp_path):
         assert said == ["framing of the face crops: aligned here, eyes in the paper"][:notes]
 
 
+@pytest.mark.parametrize("lost", ["clips_evaluated", "inference_modes", "params_without_U"])
+def test_a_result_of_an_earlier_version_is_a_footnote(tmp_path, lost):
+    found = outcomes(tmp_path)
+    file = found[RUN].experiment.workdir.metrics
+    content = json.loads(file.read_text())
+    del content[lost]
+    file.write_text(json.dumps(content))
+    notes = fill(PAPER, TABLE, found).notes()
+    assert f"{tmp_path}/stbln_oulu is damaged or of an earlier version: it has no {lost!r}" in notes
+
+
 def test_footnotes_of_a_whole_row_stand_at_its_name(tmp_path):
     table = fill(PAPER, TABLE, outcomes(tmp_path, ("train.epochs=2",), clips=478))
     (ours,) = (cells for cells in table.cells() if cells[0].text == "ours" and cells[2].text)
