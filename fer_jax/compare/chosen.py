@@ -73,6 +73,8 @@ def find(name: str, overrides: Sequence[str], runs: pathlib.Path) -> Method:
         if overrides:
             raise ConfigError(f"{name} is a run as it is: --config.{overrides[0]} is for configs")
         return _read(folder)
+    if "/" in name and not name.partition(":")[0].endswith(".py"):
+        raise ConfigError(f"there is no folder {name}: name that of a finished run, or a config")
     config, plain = load_config(name, overrides), load_config(name)
     changed = [text for text in overrides if load_config(name, [text]) != plain]
     if changed and config.name == plain.name:

@@ -241,6 +241,7 @@ def test_damaged_run_is_one_line(folder, tmp_path, capsys, file, text, code, mes
     [
         (["{}/classification_good", "--config.seed=1"], "--config.seed=1 is for configs"),
         (["{}"], "is no finished run (it holds no config.json)"),
+        (["{}/none"], "there is no folder "),
         (["{0}/classification_good", "{0}/dimensional_good"], "compare one kind"),
         (["{0}/classification_good", "{0}/classification_good"], "name every experiment diff"),
         (["stbln_synthetic", "--config.sede=1"], "--config.sede: there is no such field"),
