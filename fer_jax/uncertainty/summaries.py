@@ -34,19 +34,35 @@ def entropy(probabilities) -> np.ndarray:
     return -(p * np.log(np.maximum(p, 1e-300))).sum(-1)
 
 
+def check_probabilities(probabilities) -> np.ndarray:
+    """Returns probabilities `[..., C]` as float64.
+
+    Raises:
+      ValueError: they are no probabilities, but logits for example.
+    """
+    values = np.asarray(probabilities, np.float64)
+    sums = values.sum(-1)  # NaN and infinity are refused by name elsewhere
+    if np.isfinite(sums).all() and ((values < 0).any() or (np.abs(sums - 1) > _ROUNDING).any()):
+        raise ValueError(
+            "probabilities must be at least 0 and add up to 1 over the last axis: take the softmax "
+            "of logits first"
+        )
+    return values
+
+
+def unit_columns(probabilities) -> np.ndarray:
+    """Probabilities of action units `[..., U]` as those of absent and present, `[..., U, 2]`."""
+    p = np.asarray(probabilities, np.float64)
+    return np.stack([1.0 - p, p], -1)
+
+
 def summarise(probabilities) -> Summary:
     """Summarises sampled probabilities `[S, B, C]`, see `Summary`.
 
     Raises:
       ValueError: they are no probabilities, but logits for example.
     """
-    samples = np.asarray(probabilities, np.float64)
-    sums = samples.sum(-1)  # NaN and infinity are refused by name elsewhere
-    if np.isfinite(sums).all() and ((samples < 0).any() or (np.abs(sums - 1) > _ROUNDING).any()):
-        raise ValueError(
-            "probabilities must be at least 0 and add up to 1 over the last axis: take the softmax "
-            "of logits first"
-        )
+    samples = check_probabilities(probabilities)
     mean = samples.mean(0)
     total = entropy(mean)
     votes = samples.argmax(-1) == mean.argmax(-1)
