@@ -73,6 +73,16 @@ def negative_log_likelihood(probabilities, labels) -> float:
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())
 
 
+def brier_score(probabilities, labels) -> float:
+    """Mean squared distance of the probabilities from the label, 0 to 2; `[B, C], [B]`.
+
+    Source: Brier, Monthly Weather Review 78, 1950.
+    """
+    error = np.asarray(probabilities, np.float64).copy()
+    error[np.arange(len(error)), np.asarray(labels)] -= 1.0
+    return float((error**2).sum(-1).mean())
+
+
 def unit_counts(predicted, labels) -> np.ndarray:
     """True positives, false positives and false negatives of each action unit, `[3, A]`.
 
