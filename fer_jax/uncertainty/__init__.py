@@ -1,8 +1,9 @@
-"""When not to trust a prediction: Monte Carlo dropout, calibration, selective prediction.
+"""When not to trust a prediction: Monte Carlo dropout, calibration, prediction sets, abstention.
 
-Everything here works with any Flax model, passed as a function
+What runs a network works with any Flax model, passed as a function
 `forward(variables, inputs, key) -> logits`, which `stochastic` makes for the models of this
-package, or as `statistics(variables, inputs) -> batch_stats`.
+package, or as `statistics(variables, inputs) -> batch_stats`. All else takes the probabilities of
+any model, as NumPy arrays.
 
 Names are imported on first use, so that importing this package is cheap and the functions on NumPy
 arrays do not load JAX.
@@ -28,12 +29,54 @@ _FILES = {
         "update_average",
     ),
     "sampling": ("CHUNK_BYTES", "mc_dropout", "sample", "stochastic"),
-    "summaries": ("Summary", "entropy", "summarise"),
+    "summaries": ("Summary", "check_probabilities", "entropy", "summarise", "unit_columns"),
     "batch_norm": ("recalibrate_batch_norm",),
-    "calibration": ("expected_calibration_error", "reliability_bins"),
+    "calibration": (
+        "adaptive_calibration_error",
+        "coverage",
+        "coverage_by",
+        "equal_mass_bins",
+        "expected_calibration_error",
+        "reliability_bins",
+    ),
+    "calibrators": (
+        "Calibrator",
+        "apply_to_units",
+        "calibrate_across",
+        "choose_calibrator",
+        "fit_calibrator",
+        "fit_deviation_factors",
+        "fit_unit_calibrators",
+    ),
+    "conformal": (
+        "Quantile",
+        "SetRule",
+        "choose_raps",
+        "conformal_quantile",
+        "conformity_scores",
+        "cross_sets",
+        "fit_sets",
+        "fit_unit_sets",
+        "needed_for",
+        "prediction_sets",
+        "unit_sets",
+    ),
+    "intervals": ("IntervalRule", "conformal_intervals", "cross_intervals", "fit_intervals"),
+    "people": (
+        "effective_number",
+        "equal_weights",
+        "groups_of_people",
+        "intraclass_correlation",
+        "other_people",
+        "person_indices",
+    ),
     "selective": (
+        "Promise",
         "abstain_threshold",
+        "accuracy_bound",
+        "area_under_generalised_risk",
         "area_under_risk_coverage",
+        "promised_threshold",
         "risk_coverage",
         "selective_accuracy",
     ),

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+
+from fer_jax.uncertainty.people import intraclass_correlation, person_indices
+from fer_jax.uncertainty.stored import is_level, require
+
+# Uncertainty that rounding alone makes of float32 probabilities; no threshold lies below.
+ROUNDING = 1e-6
+STEPS = 20  # coverages that `promised_threshold` tests
+ALIKE = 0.75  # confidence of the upper bound of the intraclass correlation
 
 
 def risk_coverage(uncertainty, correct) -> tuple[np.ndarray, np.ndarray]:
@@ -35,15 +45,29 @@ def area_under(coverage, risk) -> float:
     return float((risk * np.diff(coverage, prepend=0.0)).sum())
 
 
+def area_under_generalised_risk(uncertainty, correct) -> float:
+    """AUGRC: mean share of all clips that is covered and wrong, over all coverages (0 is perfect).
+
+    Half the error rate if uncertainty is useless. Unlike the area under the risk, it does not weigh
+    the few clips of a small coverage as much as the many of a large one.
+
+    Source: Traub et al., NeurIPS 2024.
+    """
+    coverage, risk = risk_coverage(uncertainty, correct)
+    wrong = coverage * risk
+    middle = (wrong + np.append(0.0, wrong)[:-1]) / 2
+    return float((middle * np.diff(coverage, prepend=0.0)).sum())
+
+
 def abstain_threshold(uncertainty, correct, target_accuracy: float) -> float:
     """Largest uncertainty up to which predictions reach a target accuracy.
 
     Choose it on validation data and abstain where `uncertainty > threshold`.
 
     Returns:
-      The threshold; minus infinity when no coverage reaches the target.
+      The threshold, at least `ROUNDING`; minus infinity when no coverage reaches the target.
     """
-    uncertainty = np.asarray(uncertainty, np.float64)
+    uncertainty = np.maximum(np.asarray(uncertainty, np.float64), ROUNDING)
     _, risk = risk_coverage(uncertainty, correct)
     reached = np.flatnonzero(1.0 - risk >= target_accuracy)
     if not len(reached):
@@ -56,3 +80,115 @@ def selective_accuracy(uncertainty, correct, threshold: float) -> tuple[float, f
     covered = np.asarray(uncertainty) <= threshold
     correct = np.asarray(correct, bool)[covered]
     return float(covered.mean()), float(correct.mean()) if len(correct) else float("nan")
+
+
+class Promise(NamedTuple):
+    """A threshold with what is promised of it.
+
+    Attributes:
+      threshold: abstain where the uncertainty is larger; None: none can promise the target.
+      target: accuracy of the answered clips.
+      confidence: of the promise.
+      accuracy, coverage: on the clips it was chosen on; NaN and 0 without a threshold.
+      bound: lower bound of the accuracy, see `accuracy_bound`; NaN without a threshold.
+      people, clips: that it was chosen on.
+    """
+
+    threshold: float | None
+    target: float
+    confidence: float
+    accuracy: float
+    coverage: float
+    bound: float
+    people: int
+    clips: int
+
+    @property
+    def promised(self) -> bool:
+        return self.threshold is not None
+
+
+def accuracy_bound(correct, people, confidence: float = 0.9, alike: float = 0.0) -> float:
+    """Lower bound of the accuracy on people like these, with a confidence.
+
+    The exact binomial bound (Clopper & Pearson, Biometrika 26, 1934) for as many independent clips
+    as these are worth: B / (1 + (m - 1) r), with the clips m of a person, weighted by themselves,
+    and the intraclass correlation r of right and wrong (Kish, Survey Sampling, 1965). r is an upper
+    bound with `ALIKE` confidence: an estimate from few people is often 0 by luck.
+
+    Args:
+      correct: `[B]` bool.
+      people: `[B]`.
+      confidence: of the bound.
+      alike: least intraclass correlation.
+
+    Returns:
+      The bound; 0 with fewer than 2 people.
+    """
+    correct = np.asarray(correct, bool)
+    _, clips = person_indices(people)
+    if len(clips) < 2:
+        return 0.0
+    alike = max(alike, intraclass_correlation(correct, people, ALIKE))
+    effect = 1.0 + ((clips**2).sum() / clips.sum() - 1.0) * alike
+    return _exact_bound(correct.sum(), len(correct), confidence, effect)
+
+
+def _exact_bound(right, count: int, confidence: float, effect: float = 1.0) -> float:
+    """Clopper and Pearson's bound for `count / effect` clips, the same share of them right."""
+    from scipy.special import betaincinv
+
+    if not right:
+        return 0.0
+    return float(betaincinv(right / effect, (count - right) / effect + 1.0, 1.0 - confidence))
+
+
+def promised_threshold(
+    uncertainty, correct, people, target: float, confidence: float = 0.9
+) -> Promise:
+    """Largest threshold that promises an accuracy among the answered clips of new people.
+
+    Learn then test (Angelopoulos et al., Annals of Applied Statistics 19, 2025): coverages are
+    tested from the most cautious on, each by `accuracy_bound`, and the last before the first that
+    fails is taken. So the accuracy of the answered clips is below the target with a probability of
+    at most 1 - confidence, however many are tested. The first is the smallest coverage that could
+    keep the promise with one clip wrong. The intraclass correlation is at least that among all
+    clips: the few that are wrong among the answered ones say little of how people differ.
+
+    Choose it on people whom the model was not trained on.
+
+    Args:
+      uncertainty: `[B]`, larger is less certain; NaN does not count.
+      correct: `[B]` bool.
+      people: `[B]`.
+      target: accuracy of the answered clips.
+      confidence: of the promise.
+    """
+    require(is_level(target), f"a target lies between 0 and 1, not {target!r:.40}")
+    require(is_level(confidence), f"a confidence lies between 0 and 1, not {confidence!r:.40}")
+    counts = np.isfinite(np.asarray(uncertainty, np.float64))
+    values = np.maximum(np.asarray(uncertainty, np.float64)[counts], ROUNDING)
+    correct, people = np.asarray(correct, bool)[counts], np.asarray(people)[counts]
+    total = len(values)
+    alike = intraclass_correlation(correct, people, ALIKE)
+    best = None
+    for threshold in _cautious_first(values):
+        answered = values <= threshold
+        count = answered.sum()
+        if _exact_bound(count - 1, count, confidence) < target:
+            continue
+        bound = accuracy_bound(correct[answered], people[answered], confidence, alike)
+        if bound < target:
+            break
+        best = threshold, correct[answered].mean(), answered.mean(), bound
+    threshold, accuracy, coverage, bound = best or (None, np.nan, 0.0, np.nan)
+    return Promise(
+        None if threshold is None else float(threshold), target, confidence, float(accuracy),
+        float(coverage), float(bound), len(person_indices(people)[1]), total,
+    )  # fmt: skip
+
+
+def _cautious_first(values) -> np.ndarray:
+    """Uncertainties up to which 1 / `STEPS`, 2 / `STEPS` ... of the clips lie, ascending."""
+    steps = np.ceil(np.arange(1, STEPS + 1) / STEPS * len(values)).astype(int)
+    return np.unique(np.sort(values)[np.maximum(steps, 1) - 1]) if len(values) else values
