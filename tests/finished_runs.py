@@ -188,6 +188,12 @@ def epochs_of(workdir, file="metrics.jsonl") -> list[dict]:
     return [{name: value for name, value in row.items() if name not in TIMED} for row in rows]
 
 
+def assert_same_metrics(found: dict, expected: dict) -> None:
+    """Programs that two processes compiled may round the last bit differently."""
+    ours, theirs = map(pd.json_normalize, (found, expected))
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-5)
+
+
 def metrics_of(workdir) -> dict:
     """The metrics without those of speed."""
     metrics = json.loads((pathlib.Path(workdir) / "metrics.json").read_text())

@@ -60,11 +60,13 @@ def assert_same_run(workdir, metrics, expected):
     pd.testing.assert_frame_equal(mine, theirs, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_crops_in_memory_make_the_same_run(streamed, tmp_path):
     metrics, _ = train(crops_config(streamed.prepared, **{"train.batch_size": 2}), tmp_path)
     assert_same_run(tmp_path, metrics, streamed)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_run_cut_in_a_streamed_epoch_resumes_to_same_numbers(streamed, tmp_path, monkeypatch):
     config = CONFIGS["crops"](streamed.prepared)
     stream, calls = crops.stream, []

@@ -229,6 +229,7 @@ def test_subject_folds_and_repeats_then_bundle_of_all_clips(repeated):
     assert fer_jax.load_model(workdir / "model").spec.frames == 4
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_runs_side_by_side_resume_when_their_logs_differ(repeated, prepared, tmp_path, monkeypatch):
     config, workdir = landmarks_config(prepared, **REPEATED), repeated[0]
     write, calls = epoch_log.EpochLog.write, []
@@ -248,6 +249,7 @@ def test_runs_side_by_side_resume_when_their_logs_differ(repeated, prepared, tmp
     assert sorted(epochs_of(tmp_path), key=str) == sorted(epochs_of(workdir), key=str)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_runs_that_do_not_fit_in_memory_are_trained_in_groups(
     repeated, prepared, tmp_path, monkeypatch
 ):

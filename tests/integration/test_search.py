@@ -83,6 +83,7 @@ def test_search_trains_on_training_split_and_scores_held_out_subjects(whole, pre
     assert [clips.classes[k] for k in chosen] == list(table["predicted_recalibrated"])
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_search_cut_in_a_stage_resumes_to_same_topology(whole, prepared, tmp_path, monkeypatch):
     config, (workdir, _) = small_config(prepared), whole
     write, calls = epoch_log.EpochLog.write, []
@@ -121,6 +122,7 @@ def test_finished_search_is_not_run_again(whole, prepared, tmp_path):
     assert after[1].replace(str(workdir), str(whole[0])) == before[1]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_found_config_trains(whole, tmp_path):
     workdir, shown = whole
     command = f"python run.py --config {workdir}/found.py"
@@ -193,6 +195,7 @@ def test_folds_share_compiled_programs(everywhere):
     assert everywhere[1]["search"]["stages_compiled_before"] == sum(before) >= len(rows) / 2
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_search_cut_in_the_second_fold_resumes_there(everywhere, prepared, tmp_path, monkeypatch):
     workdir, metrics, _ = everywhere
     write, calls = epoch_log.EpochLog.write, []
