@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -43,8 +45,8 @@ def last_layer_inputs(model, variables, inputs, *, pooled: bool = True) -> jax.A
     """Computes the features that enter the last dense layer, dropout off.
 
     Args:
-      model: a module whose `__call__` takes `train`, or a function `(variables, inputs) -> outputs
-        [B, C]` that applies one, as `module.apply`.
+      model: any Flax module with outputs `[B, C]`; if it takes `train`, that is off. Or a function
+        `(variables, inputs) -> outputs` that applies one.
       variables, inputs: of the model.
       pooled: averages the features of an example with several positions (frames of a clip).
 
@@ -101,9 +103,14 @@ def outputs_from_last_layer(model, variables, inputs, layer: LastLayer, outputs)
         return _forward(model)(variables, inputs)
 
 
+def call_options(module: nn.Module) -> dict:
+    """What a module is called with for inference: `train=False`, if it takes that."""
+    return {"train": False} if "train" in inspect.signature(module.__call__).parameters else {}
+
+
 def _forward(model) -> Callable:
     if isinstance(model, nn.Module):
-        return lambda variables, inputs: model.apply(variables, inputs, train=False)
+        return functools.partial(model.apply, **call_options(model))
     # once compiled, a jitted function calls no methods
     return model.__wrapped__ if isinstance(model, jax.stages.Wrapped) else model
 
