@@ -72,3 +72,9 @@ def test_sure_mistake_costs_a_finite_amount():
 
 def test_nothing_to_score_is_nan():
     assert np.isnan(metrics.accuracy(np.zeros((0, 3)), []))
+
+
+def test_brier_score_by_hand():
+    assert metrics.brier_score(np.array([[0.7, 0.2, 0.1], [0, 0, 1]]), [0, 1]) == pytest.approx(
+        (0.3**2 + 0.2**2 + 0.1**2 + 2) / 2
+    )
