@@ -5,7 +5,8 @@ from __future__ import annotations
 from benchmarks import sides
 from benchmarks.pairs import SYSTEMS
 from benchmarks.rows import WAYS, Row
-from fer_jax.training.program import count_parameters, memory_bytes
+from fer_jax.training.parallel import memory_bytes
+from fer_jax.training.program import count_parameters
 
 ROOM = 8  # GiB
 HEADING = (

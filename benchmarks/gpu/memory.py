@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from benchmarks import pairs, sides
 from benchmarks.gpu.toys import TOYS
-from fer_jax.training.program import memory_bytes
+from fer_jax.training.parallel import memory_bytes
 
 BATCHES = {  # two batch sizes, whose difference in memory gives that of a clip
     "FER-GCN": (8, 16),

@@ -197,8 +197,8 @@ def measure(predictor: Predictor, mc_samples: int = 100) -> dict:
     )
     key = jax.random.key(0)
     return {
-        "gflops": cost["flops"] / 1e9,
-        "ms": _median_ms(lambda: plain(predictor.recalibrated, inputs)),
+        "gflops": predictor.members * cost["flops"] / 1e9,
+        "ms": predictor.members * _median_ms(lambda: plain(predictor.recalibrated, inputs)),
         "ms_mcd": _median_ms(lambda: stochastic(predictor.variables, inputs, key))
         if has_dropout(predictor.module)
         else None,

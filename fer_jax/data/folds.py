@@ -31,6 +31,11 @@ class Fold:
         return [part for part in (self.evaluation, self.validation) if part is not None]
 
 
+def member_names(fold: str, members: int) -> list[str]:
+    """Names of the runs of a fold: that of the fold, and of the other members of its ensemble."""
+    return [fold, *(f"{fold}-member{index}" for index in range(1, members))]
+
+
 def holdout(splits: Sequence[str]) -> list[Fold]:
     """Trains on split `train` and evaluates on `test`, or on `validation` if there is no `test`.
 

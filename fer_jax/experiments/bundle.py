@@ -1,7 +1,8 @@
 """The bundle: a folder with a trained model and everything needed to use it.
 
-`model.json` describes the model, `weights.msgpack` holds its arrays. `model.json` also has the
-SHA-256 of both: of the file of weights, and of its own content in a canonical form.
+`model.json` describes the model, `weights.msgpack` holds its arrays. The other networks of a deep
+ensemble are in `weights-member1.msgpack` and so on. `model.json` also has the SHA-256 of all: of
+the files of weights, and of its own content in a canonical form.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from fer_jax.machine import FileError, write_whole
 from fer_jax.storage import sha256
 from fer_jax.training.checkpoint import parse_weights, serialise_weights
 
-VERSION = 1
+VERSION = 2  # 1 has a single network
 MAX_WEIGHT_BYTES = 2**32
 _MODEL, _WEIGHTS = "model.json", "weights.msgpack"
 
@@ -103,6 +104,8 @@ class Bundle:
       spec: how a clip becomes the model's input.
       variables: `{"params", "batch_stats"}` as trained.
       recalibrated_stats: `batch_stats` re-estimated without dropout.
+      other_members: the variables and recalibrated statistics of the other networks of a deep
+        ensemble.
       threshold: largest entropy (of dimensions: uncertainty) without abstaining, or None; for
         action units one each.
       record: where the model comes from.
@@ -115,6 +118,7 @@ class Bundle:
     spec: InputSpec
     variables: dict
     recalibrated_stats: dict
+    other_members: tuple[tuple[dict, dict], ...] = ()
     threshold: float | None | tuple[float | None, ...] = None
     record: Record = Record()
 
@@ -126,9 +130,15 @@ class Bundle:
         """
         path = epath.Path(path)
         path.mkdir(parents=True, exist_ok=True)
-        weights = serialise_weights(self.variables, self.recalibrated_stats, path / _WEIGHTS)
+        networks = [(self.variables, self.recalibrated_stats), *self.other_members]
+        names = _weight_files(len(networks))
+        weights = {
+            name: serialise_weights(*network, path / name)
+            for name, network in zip(names, networks, strict=True)
+        }
         content = {
-            "bundle_version": VERSION,
+            "bundle_version": VERSION if self.other_members else 1,
+            **({"members": len(networks)} if self.other_members else {}),
             "name": self.name,
             "task": self.task,
             "model": self.model,
@@ -137,13 +147,20 @@ class Bundle:
             "threshold": self.threshold,
             **dataclasses.asdict(self.record),
         }
-        content["sha256"] = {_WEIGHTS: sha256([weights]), _MODEL: _own(content)}
+        sums = {name: sha256([data]) for name, data in weights.items()}
+        content["sha256"] = {**sums, _MODEL: _own(content)}
         text = json.dumps(content, indent=1) + "\n"
-        for file, data in ((path / _WEIGHTS, weights), (path / _MODEL, text.encode())):
+        for name, data in (weights | {_MODEL: text.encode()}).items():
+            file = path / name
             if "://" in os.fspath(file):
                 file.write_bytes(data)
             else:
                 write_whole(pathlib.Path(file), data)
+
+
+def _weight_files(members: int) -> list[str]:
+    """Names of the files of weights."""
+    return [_WEIGHTS, *(f"weights-member{index}.msgpack" for index in range(1, members))]
 
 
 def _own(content: dict) -> str:
@@ -172,28 +189,38 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
     path = epath.Path(path)
     say = say or functools.partial(print, file=sys.stderr)
     for file in (_MODEL, _WEIGHTS):
-        if not _exists(path / file):
-            raise FileNotFoundError(
-                f"{path} is not a model bundle (it holds no {file}): give the folder model/ of a "
-                "run, e.g. runs/NAME/model"
-            )
-        _check_inside(path, file)
+        _check_there(path, file)
     try:
         content = schema.read_json(path / _MODEL)
         version = content.get("bundle_version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > VERSION:
             raise FileError(f"{path} was written by a newer fer_jax (bundle {version}): update")
         info = schema.check(BundleFields, content)
-        weights = schema.read_bytes(path / _WEIGHTS, MAX_WEIGHT_BYTES)
+        names = _weight_files(info.members)
+        for name in names[1:]:
+            _check_there(path, name)
+        weights = {name: schema.read_bytes(path / name, MAX_WEIGHT_BYTES) for name in names}
         if info.sha256 is None:
             say(f"note: the bundle {path} has no checksums, so damage to its numbers goes unseen")
         else:
-            _check_sums(info.sha256, {_MODEL: _own(content), _WEIGHTS: sha256([weights])})
-        return _parsed(info, *parse_weights(weights, path / _WEIGHTS))
-    except FileError:
+            sums = {name: sha256([data]) for name, data in weights.items()}
+            _check_sums(info.sha256, {_MODEL: _own(content), **sums})
+        networks = [parse_weights(data, path / name) for name, data in weights.items()]
+        return _parsed(info, networks)
+    except (FileError, FileNotFoundError):
         raise
     except Exception as error:  # msgpack and NumPy raise many kinds
         raise damaged(path, error) from error
+
+
+def _check_there(path, file: str) -> None:
+    """Raises FileNotFoundError if a bundle lacks a file, FileError if that lies elsewhere."""
+    if not _exists(path / file):
+        raise FileNotFoundError(
+            f"{path} is not a model bundle (it holds no {file}): give the folder model/ of a "
+            "run, e.g. runs/NAME/model"
+        )
+    _check_inside(path, file)
 
 
 def _exists(file) -> bool:
@@ -240,8 +267,8 @@ def damaged(path, error: Exception) -> ValueError:
     return FileError(f"the bundle {path} is damaged ({error}): copy it again")
 
 
-def _parsed(info: BundleFields, variables: dict, recalibrated_stats: dict) -> Bundle:
-    threshold = info.threshold
+def _parsed(info: BundleFields, networks: list[tuple[dict, dict]]) -> Bundle:
+    threshold, ((variables, recalibrated_stats), *others) = info.threshold, networks
     return Bundle(
         name=info.name,
         task=info.task,
@@ -250,6 +277,7 @@ def _parsed(info: BundleFields, variables: dict, recalibrated_stats: dict) -> Bu
         spec=InputSpec.from_fields(info),
         variables=variables,
         recalibrated_stats=recalibrated_stats,
+        other_members=tuple(others),
         threshold=tuple(threshold) if isinstance(threshold, list) else threshold,
         record=Record(info.metrics, info.dataset, info.config),
     )

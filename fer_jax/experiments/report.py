@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from fer_jax.data.clips import Clips
-from fer_jax.data.folds import Fold
+from fer_jax.data.folds import Fold, member_names
 from fer_jax.experiments.for_papers import methods, provenance
 from fer_jax.experiments.for_papers import tables as own_tables
 from fer_jax.experiments.workdir import Workdir
@@ -53,7 +53,11 @@ def write(
     import pandas as pd  # slow to import: not before a run is trained
 
     task = TASKS[config.task]
-    results = [workdir.load_result(fold.name) for fold in folds]
+    members = config.uncertainty.members
+    results = [
+        evaluation.join_members(map(workdir.load_result, member_names(fold.name, members)))
+        for fold in folds
+    ]
     history = pd.DataFrame(_history(workdir, folds))
     # without dropout the one sample is the stored mode again
     modes = [
@@ -73,6 +77,7 @@ def write(
         "framing": framing_of(clips),
         "params_total": parameters[0],
         "params_without_U": parameters[1],
+        **({"members": members} if members > 1 else {}),
         **own,
         "train_seconds": evaluation.train_seconds(history, folds),
         "train_memory_bytes": max(int(result["train_memory_bytes"]) for result in results),
@@ -125,7 +130,9 @@ def _figures(report, clips, evaluated, content, curves, history, own_figures) ->
     def learning():
         from fer_jax.plotting.curves import learning_curves
 
-        curve = learning_curves(history[history["fold"] != "all"], loss=report.LOSS)
+        fold = evaluation.fold_of(history)
+        shown = history[(fold != "all") & (fold == history["fold"])]  # of ensembles the first
+        curve = learning_curves(shown, loss=report.LOSS)
         yield "learning", curve, "Loss and accuracy over the epochs"
 
     def of_network():

@@ -32,6 +32,7 @@ FAILURES = (
     SetupError, WorkdirError, NotPreparedError, NotInstalledError, loop.NonFiniteLossError,
     NonFiniteOutputError, checkpoint.WeightsError, FileError, StorageError,
 )  # fmt: skip
+_SEEDS = 10**6  # from one member of an ensemble to the next
 MEMORY_SHARE = 0.8  # of a device's memory, for runs side by side
 
 
@@ -69,7 +70,7 @@ def run_experiment(
     runs = _make_runs(experiment)
     pending = [run for run in runs if not is_done(experiment.workdir, run, console)]
     if len(pending) < len(runs):
-        console.print(f"done before: {', '.join(r.fold.name for r in runs if r not in pending)}")
+        console.print(f"done before: {', '.join(r.name for r in runs if r not in pending)}")
     with Progress(console) as progress:
         # only small networks gain from running side by side
         size, compiled = len(pending) if experiment.clips.crops is None else 1, {}
@@ -95,7 +96,7 @@ def run_experiment(
 
 def is_done(workdir: Workdir, run: Run, console: Console) -> bool:
     """Tells whether a fold has results and weights; damaged ones are removed, to be made again."""
-    name = run.fold.name
+    name = run.name
     if not workdir.result(name).exists():
         return False
     try:
@@ -153,14 +154,20 @@ def _input_size(clips: Clips) -> str:
 
 
 def _make_runs(experiment: Experiment) -> list[Run]:
-    """One run per fold; a cross-validation has one more, on all clips, for the bundle."""
+    """One run per fold and member; a cross-validation has one more fold, of all clips, for the
+    bundle.
+    """
     config, clips = experiment.config, experiment.clips
     trained = list(experiment.folds)
     if len(trained) > 1:
         everything = np.arange(len(clips))
         fold = folds.Fold("all", everything, everything[:0])
         trained.append(folds.thinned(fold, clips.ranks, config.data.window_strides))
-    return [Run(fold, config.seed * 1000 + index) for index, fold in enumerate(trained)]
+    return [
+        Run(fold, config.seed * 1000 + index + member * _SEEDS, member)
+        for index, fold in enumerate(trained)
+        for member in range(config.uncertainty.members)
+    ]
 
 
 def _largest_group(
@@ -203,16 +210,19 @@ def _side_by_side(runs: list[Run]) -> str:
     """Says how many runs are trained side by side, and what they are; "" for a single run."""
     if len(runs) == 1:
         return ""
-    final = runs[-1].fold.name == "all"  # see _make_runs
-    count = len(runs) - final
-    kinds = f"{count} fold{'s' * (count > 1)}" + " and the final model on all clips" * final
-    return f"{len(runs)} runs side by side ({kinds}) "
+    names = list(dict.fromkeys(run.fold.name for run in runs))
+    final = names[-1] == "all"  # see _make_runs
+    count = len(names) - final
+    kinds = [f"{count} fold{'s' * (count > 1)}"] if count else []
+    kinds += ["the final model on all clips"] if final else []
+    members = ", all members of their ensembles" * (len(names) < len(runs))
+    return f"{len(runs)} runs side by side ({' and '.join(kinds)}{members}) "
 
 
 def _run_group(experiment: Experiment, runs: list[Run], progress: Progress, started) -> None:
     """Trains runs side by side, resuming from their last checkpoint, and evaluates them."""
     config, program, clips = experiment.config, experiment.program, experiment.clips
-    names = [run.fold.name for run in runs]
+    names = [run.name for run in runs]
     ends = list(dict.fromkeys([names[0], names[-1]]))
     work = progress.start(" to ".join(ends), config.train.epochs)
 
@@ -263,14 +273,14 @@ def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
             jax.tree.map(np.asarray, unstack(tree, index))
             for tree in (variables, recalibrated["batch_stats"])
         )
-        checkpoint.save_weights(experiment.workdir.weights(run.fold.name), own, stats)
+        checkpoint.save_weights(experiment.workdir.weights(run.name), own, stats)
         arrays = {
             f"{part}_{name}": value
             for part in parts
             for name, value in results[part][index].items()
         }
         arrays["train_memory_bytes"] = np.array(experiment.memory)
-        experiment.workdir.save_result(run.fold.name, arrays)
+        experiment.workdir.save_result(run.name, arrays)
 
 
 def _own_figures(experiment: Experiment, draw: Callable) -> Callable:

@@ -113,6 +113,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
     shapes = jax.eval_shape(functools.partial(fresh_states, program, clips, [0]))
     _check_outputs(config.model.name, program, clips, shapes)
     start = _load_start(config, program, clips, shapes)
+    mc_samples = -(-config.evaluation.mc_samples // config.uncertainty.members)
     experiment = Experiment(
         config=config,
         workdir=own,
@@ -121,7 +122,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
         program=program,
         model=model,
         parameters=count_parameters(shapes.params),
-        evaluate=make_evaluate(program, config.evaluation.mc_samples),
+        evaluate=make_evaluate(program, mc_samples),
         start=start,
     )
     claim(own, config, clips, write=True)

@@ -45,7 +45,7 @@ _COUNTS = (
     "data.frames", "train.batch_size", "train.microbatches", "train.repeats_per_epoch",
     "train.epochs",
     "train.checkpoint_every_epochs", "train.eval_every_epochs", "optimizer.patience",
-    "evaluation.mc_samples", "protocol.repeats",
+    "evaluation.mc_samples", "protocol.repeats", "uncertainty.members",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from fer_jax.data import frame_selection
 from fer_jax.data.clips import Clips
+from fer_jax.data.folds import member_names
 from fer_jax.experiments.bundle import Bundle, InputSpec, Record
 from fer_jax.experiments.setup import Experiment
 from fer_jax.faces.landmarks import ALIGNED
@@ -27,7 +28,8 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
       metrics: of the report.
     """
     config, clips = experiment.config, experiment.clips
-    variables, stats = load_weights(experiment.workdir.weights(fold))
+    names = member_names(fold, config.uncertainty.members)
+    (variables, stats), *others = [load_weights(experiment.workdir.weights(each)) for each in names]
     dataset = {
         "name": " + ".join(name for name, _, _ in config.data.train_on) or config.data.dataset,
         "clips": int(_trained_on(config, clips).sum()),
@@ -42,6 +44,7 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         spec=_input_spec(config, clips),
         variables=variables,
         recalibrated_stats=stats,
+        other_members=tuple(others),
         threshold=metrics["selective"]["threshold"],
         record=Record(metrics, dataset, json.loads(json.dumps(config.to_dict(), default=list))),
     )

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from fer_jax import uncertainty
 from fer_jax.data import model_inputs
 from fer_jax.experiments.bundle import Bundle, InputSpec, damaged, read_bundle
 from fer_jax.predict.predictor import Predictor
@@ -38,8 +39,14 @@ def load_model(path, say: Callable[[str], None] | None = None) -> Predictor:
 def _predictor(bundle: Bundle) -> Predictor:
     spec = bundle.spec
     module = build(bundle.model, len(bundle.classes), spec.graph, spec.frames)
-    _check_tree(module, bundle, spec)
-    variables, stats = jax.device_put((bundle.variables, bundle.recalibrated_stats))
+    networks = [(bundle.variables, bundle.recalibrated_stats), *bundle.other_members]
+    for network in networks:
+        _check_tree(module, *network, spec)
+    networks = [
+        (variables, {**variables, "batch_stats": stats})
+        for variables, stats in jax.device_put(networks)
+    ]
+    variables, recalibrated = networks[0]
     return Predictor(
         name=bundle.name,
         task=bundle.task,
@@ -48,12 +55,13 @@ def _predictor(bundle: Bundle) -> Predictor:
         threshold=bundle.threshold,
         module=module,
         variables=variables,
-        recalibrated={**variables, "batch_stats": stats},
+        recalibrated=recalibrated,
+        ensemble=uncertainty.stack_members(networks) if len(networks) > 1 else None,
         record=bundle.record,
     )
 
 
-def _check_tree(module: nn.Module, bundle: Bundle, spec: InputSpec) -> None:
+def _check_tree(module: nn.Module, variables: dict, stats: dict, spec: InputSpec) -> None:
     """Compares the weights with the model's parameters, leaf by leaf; allocates nothing.
 
     Raises:
@@ -70,7 +78,7 @@ def _check_tree(module: nn.Module, bundle: Bundle, spec: InputSpec) -> None:
         inputs = model_inputs.batch_inputs(batch, module, spec.graph.edges, spec.features)
         return module.init(jax.random.key(0), inputs, train=False)
 
-    found = {**bundle.variables, "recalibrated_stats": bundle.recalibrated_stats}
+    found = {**variables, "recalibrated_stats": stats}
     with nn.intercept_methods(_at_most(4 * len(jax.tree.leaves(found)) + 200)):
         expected = {"params": {}, "batch_stats": {}, **jax.eval_shape(init)}
     expected["recalibrated_stats"] = expected["batch_stats"]

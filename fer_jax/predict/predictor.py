@@ -16,6 +16,7 @@ from fer_jax.data import frame_selection, model_inputs
 from fer_jax.data.records import scale_to_reference
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.faces.landmarks import ALIGNED
+from fer_jax.layers.build import has_dropout
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import check_finite
 
@@ -38,6 +39,8 @@ class Predictor:
       recalibrated: the same with BatchNorm statistics re-estimated without dropout;
         deterministic prediction uses them.
       record: where the model comes from: metrics, dataset, config.
+      ensemble: `(variables, recalibrated)` of all members of a deep ensemble, whose first is the
+        above, with a leading axis M; None: it is a single network.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Predictor:
     variables: dict
     recalibrated: dict
     record: Record
+    ensemble: tuple[dict, dict] | None = None
 
     def __repr__(self) -> str:
         """One line for notebooks, without the weights."""
@@ -126,11 +130,15 @@ class Predictor:
     def samples(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
         """Probabilities, or values, `[S, B, C]` of S MC samples, see `features`.
 
+        The members of an ensemble share the samples, each as many: S may be a little larger. One
+        without dropout has a sample each.
+
         Raises:
           NonFiniteOutputError: an output is NaN or infinite; names the clip.
         """
         inputs = self.features(clips, frame_width)
-        sampled = self._sampled(mc_samples)(self.variables, inputs, jax.random.key(seed))
+        variables = self.variables if self.ensemble is None else self.ensemble[0]
+        sampled = self._sampled(mc_samples)(variables, inputs, jax.random.key(seed))
         return _checked(sampled)
 
     def predict(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
@@ -149,7 +157,18 @@ class Predictor:
           NonFiniteOutputError: an output is NaN or infinite; names the clip.
         """
         inputs = self.features(clips, frame_width)
-        return _checked(self._plain(self.recalibrated, inputs))
+        if self.ensemble is None:
+            return _checked(self._plain(self.recalibrated, inputs))
+        outputs = [
+            self._plain(uncertainty.member(self.ensemble[1], index), inputs)
+            for index in range(self.members)
+        ]
+        return _checked(np.mean(outputs, 0))
+
+    @property
+    def members(self) -> int:
+        """Number of networks."""
+        return 1 if self.ensemble is None else len(jax.tree.leaves(self.ensemble)[0])
 
     @functools.cached_property
     def _plain(self):
@@ -171,11 +190,15 @@ class Predictor:
     def _sampled(self, mc_samples: int):
         with _COMPILING:  # threads that start together share one program
             if mc_samples not in self._compiled:
+                draw, count = uncertainty.sample, mc_samples
+                if self.ensemble is not None:
+                    draw, share = uncertainty.sample_ensemble, -(-mc_samples // self.members)
+                    count = share if has_dropout(self.module) else 0
                 self._compiled[mc_samples] = jax.jit(
                     functools.partial(
-                        uncertainty.sample,
+                        draw,
                         self.module,
-                        mc_samples=mc_samples,
+                        mc_samples=count,
                         probabilities=TASKS[self.task].probabilities,
                     )
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -77,6 +77,21 @@ def inference_modes(results: dict) -> dict[str, np.ndarray]:
         "recalibrated": results["recalibrated"],
         "mc_dropout": results["samples"].mean(0),
     }
+
+
+def join_members(results: Iterable[dict]) -> dict:
+    """Joins the results of the members of an ensemble: all their samples, their mean outputs."""
+    first, *others = results
+    if not others:
+        return first
+    joined = {}
+    for name, values in first.items():
+        all_values = [values, *(each[name] for each in others)]
+        if name.endswith("_samples"):
+            joined[name] = np.concatenate(all_values)
+        else:
+            joined[name] = np.max(all_values, 0) if "memory" in name else np.mean(all_values, 0)
+    return joined
 
 
 def join_folds(clips, folds, results: list[dict], names, summarise) -> Evaluated:
@@ -193,7 +208,13 @@ def single_samples(evaluated: Evaluated, score: Callable, name: str) -> dict | N
 
 def train_seconds(history: pd.DataFrame, folds) -> float:
     """Time of all epochs of the evaluated folds, without compilation and evaluation."""
-    return float(history[history["fold"].isin([fold.name for fold in folds])]["seconds"].sum())
+    own = fold_of(history).isin([fold.name for fold in folds])
+    return float(history[own]["seconds"].sum())
+
+
+def fold_of(history: pd.DataFrame) -> pd.Series:
+    """Name of the fold of each row; the members of an ensemble have rows of their own."""
+    return history["fold"].str.replace(r"-member\d+$", "", regex=True)
 
 
 def best_epoch_accuracy(history: pd.DataFrame, folds) -> dict | None:

@@ -149,7 +149,7 @@ def _check_result(result: dict, run: Run, names: list[str]) -> None:
             check_finite(outputs, names)
         except NonFiniteOutputError as error:
             raise NonFiniteOutputError(
-                f"{run.fold.name}, inference mode {mode}: {error}. Train again with a lower "
+                f"{run.name}, inference mode {mode}: {error}. Train again with a lower "
                 f"--config.optimizer.learning_rate and another --workdir"
             ) from error
 

@@ -66,7 +66,7 @@ class Files:
     hook: Hook | None = None
 
     def best_weights(self, run: Run) -> pathlib.Path:
-        return self.checkpoints.with_name(f"{run.fold.name}_best.msgpack")
+        return self.checkpoints.with_name(f"{run.name}_best.msgpack")
 
 
 def fit(
@@ -105,7 +105,7 @@ def fit(
         if saved.missing:
             _say_anew(files, runs, say)
         logs = [
-            EpochLog(files.log, files.tensorboard, run.fold.name, history, say, files.hook)
+            EpochLog(files.log, files.tensorboard, run.name, history, say, files.hook)
             for run, history in zip(runs, histories, strict=True)
         ]
         for log in logs:
@@ -132,7 +132,7 @@ def fit(
 def _say_anew(files: Files, runs: list[Run], say: Callable[[str], None] | None) -> None:
     """Says that training which was under way before begins anew, for lack of a checkpoint."""
     logged = {row["fold"] for row in read_history(files.log)}
-    if again := [run.fold.name for run in runs if run.fold.name in logged]:
+    if again := [run.name for run in runs if run.name in logged]:
         say = say or functools.partial(print, file=sys.stderr)
         say(f"there was no checkpoint yet of {', '.join(again)}: training begins anew")
 

@@ -58,6 +58,13 @@ def device_memory() -> int:
     return limit or whole // jax.local_device_count()
 
 
+def memory_bytes(compiled) -> int:
+    """Memory of a compiled call on each device: arguments, outputs and temporaries."""
+    need = compiled.memory_analysis()
+    given = need.argument_size_in_bytes - need.alias_size_in_bytes  # donated states are outputs too
+    return given + need.output_size_in_bytes + need.temp_size_in_bytes
+
+
 def compiler_options() -> dict | None:
     """Compiler options of training calls.
 

@@ -13,7 +13,7 @@ import optax
 from flax import struct
 
 from fer_jax.data.clips import Clips, take
-from fer_jax.data.folds import Fold
+from fer_jax.data.folds import Fold, member_names
 from fer_jax.layers.build import GRAPH_LEAVES
 from fer_jax.tasks.base import Task
 from fer_jax.training import parallel
@@ -29,10 +29,17 @@ class Run:
     Attributes:
       fold: clips to train and evaluate on.
       seed: of initial weights, shuffling and dropout; the same seed gives the same run.
+      member: its index in the deep ensemble of the fold.
     """
 
     fold: Fold
     seed: int
+    member: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name of its files and its rows in the log."""
+        return member_names(self.fold.name, self.member + 1)[-1]
 
 
 class TrainState(struct.PyTreeNode):
@@ -327,14 +334,7 @@ def compile_ahead(program: Program, states, clips: Clips) -> tuple[Program, int]
     batches = parallel.shard_shapes(one, count, hop, program.batch_size)
     keys = jax.random.split(jax.random.key(0), (count, hop))
     compiled = program.train.lower(states, batches, keys).compile(parallel.compiler_options())
-    return dataclasses.replace(program, train=compiled), memory_bytes(compiled)
-
-
-def memory_bytes(compiled) -> int:
-    """Memory of a compiled call on each device: arguments, outputs and temporaries."""
-    need = compiled.memory_analysis()
-    given = need.argument_size_in_bytes - need.alias_size_in_bytes  # donated states are outputs too
-    return given + need.output_size_in_bytes + need.temp_size_in_bytes
+    return dataclasses.replace(program, train=compiled), parallel.memory_bytes(compiled)
 
 
 def count_parameters(params: dict) -> tuple[int, int]:

@@ -21,6 +21,7 @@ TRAIN_ON = "data.train_on"
 REFUSED = [
     (STBLN, {"train.epochs": 0}, "config.train.epochs=0: it must be 1 or more"),
     (STBLN, {"evaluation.mc_samples": -1}, "evaluation.mc_samples=-1: it must be 1 or more"),
+    (STBLN, {"uncertainty.members": 0}, "uncertainty.members=0: it must be 1 or more"),
     (FERGCN, {"data.frames": 0}, "must be 1 or more"),
     (FERGCN, {"data.crop_size": -5}, "crop_size=-5: it must lie in 0"),
     (FERGCN, {"augment.contrast": 1.5}, "contrast=1.5: it must lie in 0"),

@@ -103,6 +103,7 @@ def test_still_frames_are_for_classes_alone():
         ("search.width_threshold", 0.0, "width_threshold=0.0: it must lie in 1e-12 to 1.0"),
         ("model.name", "st_gcn", "grows st_bln for classification, not st_gcn"),
         ("task", "action_units", "grows st_bln for classification, not st_bln for action_units"),
+        ("uncertainty.members", 3, "uncertainty.members=3: a search grows one network"),
     ],
 )
 def test_search_without_meaning_is_refused(field, value, words):

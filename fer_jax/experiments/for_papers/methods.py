@@ -243,6 +243,11 @@ def _augmentation(augment) -> str:
 
 
 def _inference(config, module, content: dict) -> Iterator[str]:
+    if (members := config.uncertainty.members) > 1:
+        yield (
+            f"A deep ensemble of {members} networks, trained from different seeds, predicts: its "
+            "probabilities are the means of theirs."
+        )
     if has_dropout(module):
         rate = config.model.get("dropout")
         rate = f" with rate {rate:g}" if isinstance(rate, float) else ""

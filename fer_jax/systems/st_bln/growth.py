@@ -151,6 +151,11 @@ def check(config) -> None:
             )
     if search.folds not in ("all", "first"):
         raise ValueError(f"--config.search.folds={search.folds}: use 'all' or 'first'")
+    if config.uncertainty.members != 1:
+        raise ValueError(
+            f"--config.uncertainty.members={config.uncertainty.members}: a search grows one "
+            "network: train the topology it finds as an ensemble"
+        )
     if (config.task, config.model.name) != ("classification", "st_bln"):
         raise ValueError(
             f"--config.search.enabled=True grows st_bln for classification, not "

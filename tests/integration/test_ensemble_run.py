@@ -1,0 +1,105 @@
+"""A deep ensemble: trained side by side, evaluated together, in one bundle."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+import fer_jax
+from fer_jax import uncertainty
+from fer_jax.experiments.bundle import read_bundle
+from fer_jax.experiments.workdir import Workdir
+from fer_jax.training.checkpoint import load_weights
+from tests.finished_runs import epochs_of, landmarks_config, train
+
+MEMBERS = 2
+ONE_FOLD = {"protocol.name": "random_subjects", "train.epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory, prepared):
+    workdir = tmp_path_factory.mktemp("ensemble")
+    config = landmarks_config(prepared, **ONE_FOLD, **{"uncertainty.members": MEMBERS})
+    metrics, shown = train(config, workdir)
+    assert "2 runs side by side (1 fold, all members of their ensembles)" in shown
+    return workdir, metrics, config
+
+
+def test_first_member_is_the_network_without_an_ensemble(ensemble, prepared, tmp_path):
+    workdir, _, _ = ensemble
+    train(landmarks_config(prepared, **ONE_FOLD), tmp_path)
+    alone, _ = load_weights(Workdir(tmp_path).weights("random"))
+    first, _ = load_weights(Workdir(workdir).weights("random"))
+    jax.tree.map(np.testing.assert_array_equal, first, alone)
+    rows = [row for row in epochs_of(workdir) if row["fold"] == "random"]
+    assert rows == epochs_of(tmp_path)
+    assert json.loads((tmp_path / "model/model.json").read_text())["bundle_version"] == 1
+    assert not (tmp_path / "model/weights-member1.msgpack").exists()
+
+
+def test_report_is_of_all_members(ensemble):
+    workdir, metrics, _ = ensemble
+    assert metrics["members"] == MEMBERS
+    assert "deep ensemble of 2 networks" in (workdir / "report.md").read_text()
+    results = [Workdir(workdir).load_result(name) for name in ("random", "random-member1")]
+    samples = np.concatenate([each["evaluation_samples"] for each in results])
+    assert [len(each["evaluation_samples"]) for each in results] == [4, 4]  # of 8 together
+    table = pd.read_csv(workdir / "predictions.csv")
+    summary = uncertainty.summarise(samples)
+    np.testing.assert_allclose(table["entropy"], summary.entropy, atol=1e-5)
+    np.testing.assert_allclose(table["mutual_information"], summary.mutual_information, atol=1e-5)
+    assert np.ptp([each["evaluation_stored"] for each in results], 0).max() > 1e-3
+
+
+def test_bundle_predicts_with_all_members(ensemble):
+    workdir, _, _ = ensemble
+    model = fer_jax.load_model(workdir / "model")
+    assert model.members == MEMBERS
+    clips = np.random.default_rng(0).normal(100, 10, (3, 4, 68, 2)).astype(np.float32)
+    samples = model.samples(clips, mc_samples=6, seed=5)
+    inputs, keys = model.features(clips), jax.random.split(jax.random.key(5), MEMBERS)
+    weights = [load_weights(Workdir(workdir).weights(n)) for n in ("random", "random-member1")]
+    expected = [
+        uncertainty.sample(model.module, variables, inputs, key, mc_samples=3)
+        for (variables, _), key in zip(weights, keys, strict=True)
+    ]
+    np.testing.assert_allclose(samples, np.concatenate(expected), rtol=2e-4, atol=1e-5)
+    means = [
+        jax.nn.softmax(model.module.apply({**variables, "batch_stats": stats}, inputs, train=False))
+        for variables, stats in weights
+    ]
+    np.testing.assert_allclose(model.deterministic(clips), np.mean(means, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("change", ["gone", "other", "older"])
+def test_damaged_ensemble_is_refused(ensemble, tmp_path, change):
+    bundle = shutil.copytree(ensemble[0] / "model", tmp_path / "model")
+    member, info = bundle / "weights-member1.msgpack", bundle / "model.json"
+    if change == "gone":
+        member.unlink()
+        expected = "holds no weights-member1.msgpack"
+    elif change == "other":
+        shutil.copy(bundle / "weights.msgpack", member)
+        expected = "weights-member1.msgpack is not as it was written"
+    else:
+        content = json.loads(info.read_text()) | {"bundle_version": 1}
+        content.pop("sha256")
+        info.write_text(json.dumps(content))
+        expected = "bundles of version 1 have a single network"
+    with pytest.raises((ValueError, FileNotFoundError), match=expected):
+        fer_jax.load_model(bundle)
+
+
+def test_ensemble_of_damaged_member_is_evaluated_again(ensemble, tmp_path):
+    workdir, metrics, config = ensemble
+    copy = shutil.copytree(workdir, tmp_path / "run")
+    before = (copy / "predictions.csv").read_text()
+    (copy / "folds/random-member1.npz").unlink()
+    again, shown = train(config, copy)
+    assert "done before: random\n" in shown
+    assert (copy / "predictions.csv").read_text() == before
+    assert again["inference_modes"] == metrics["inference_modes"]
+    assert len(read_bundle(copy / "model").other_members) == MEMBERS - 1
