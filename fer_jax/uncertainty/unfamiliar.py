@@ -17,6 +17,8 @@ import dataclasses
 
 import numpy as np
 
+from fer_jax.uncertainty.people import equal_weights
+
 MOST_DIRECTIONS = 64
 MOST_ENTRIES = 2**14  # of float32 directions, 64 KiB; twice as many of float16
 MOST_POINTS = 128  # training examples that are kept
@@ -83,9 +85,8 @@ class Familiarity:
             raise ValueError(f"{len(scores)} scores do not go with {len(people)} people")
         if not 0 < share <= 1:
             raise ValueError(f"the share of familiar examples is {share}: above 0, at most 1")
-        _, person, counts = np.unique(people, return_inverse=True, return_counts=True)
         order = np.argsort(scores, kind="stable")
-        below = np.cumsum(1 / counts[person[order]]) / len(counts)
+        below = np.cumsum(equal_weights(people)[order])
         place = np.searchsorted(below, share - 1e-9)
         threshold = float(scores[order][min(place, len(scores) - 1)])
         return dataclasses.replace(self, threshold=threshold)
