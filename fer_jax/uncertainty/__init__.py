@@ -12,8 +12,8 @@ arrays do not load JAX.
 import importlib
 
 _FILES = {
-    "activations": ("activation_spread",),
-    "unfamiliar": ("Familiarity", "fit_familiarity"),
+    "unfamiliar.activations": ("activation_spread",),
+    "unfamiliar.distance": ("Familiarity", "fit_familiarity"),
     "posteriors.ensembles": ("member", "sample_ensemble", "stack_members"),
     "posteriors.laplace": ("Laplace", "fit_laplace", "sample_laplace", "tune_precision"),
     "posteriors.last_layer": (
