@@ -64,7 +64,7 @@ def _check_scale(predictor, source: Source, say) -> None:
     if scaled is True and not source.width:
         say(
             "note: the model was trained on landmarks scaled to frames 500 pixels wide; those of "
-            "CSV files that do not state it are not scaled: give the width of their frames (--width)"
+            "CSV files without a width are not scaled: give the width of their frames (--width)"
         )
     if scaled is False and source.width:
         say(
