@@ -34,6 +34,7 @@ def small_search(prepared):
     return config
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_methods_are_run_measured_and_tabled(finished_run, tmp_path, monkeypatch, capsys):
     done = finished_run("landmarks")
     own = CONFIGS["landmarks"](done.prepared)

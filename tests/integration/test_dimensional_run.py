@@ -98,6 +98,7 @@ def test_bundle_repeats_predictions_of_run(finished):
     np.testing.assert_allclose(summary.residual, found["intervals"]["residual_variance"])
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_best_weights_on_validation_are_kept(prepared_ferplus, tmp_path, monkeypatch):
     """Also by a run interrupted between its best epoch and the last."""
     fields = {"train.select_checkpoint": "best", "train.epochs": 5, "optimizer.learning_rate": 0.05,
@@ -134,7 +135,10 @@ def test_best_weights_on_validation_are_kept(prepared_ferplus, tmp_path, monkeyp
     pd.testing.assert_frame_equal(again, table)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_compared_in_a_table(finished, tmp_path, monkeypatch, capsys):
+    costs = {"gflops": 1.0, "ms": 1.0, "ms_mcd": 1.0}
+    monkeypatch.setattr("fer_jax.compare.compare.measure", lambda predictor: costs)
     own = CONFIGS["dimensions"](finished.prepared)
     other = dimensions_config(
         finished.prepared, **{"train.epochs": 1, "name": "mine", "method": "mine",
@@ -173,6 +177,7 @@ def test_cross_validation_has_no_validation_part(prepared_ferplus, tmp_path):
     assert "last epoch" in (tmp_path / "report.md").read_text()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_training_begins_with_a_bundle(finished, tmp_path):
     """Takes arousal from a network for two; without training the predictions stay the same."""
     fields = {"pretrained": str(finished.bundle), "data.classes": ("arousal",), "train.epochs": 1,

@@ -33,10 +33,10 @@ def test_bundle_answers_as_a_classifier(finished, face_video):
     np.testing.assert_allclose(table[[*FERPLUS_EMOTIONS]].sum(axis=1), 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("rule", ["majority", "argmax"])
-def test_classes_of_still_faces_with_dropout_are_reported(prepared_ferplus, tmp_path, rule):
-    fields = {"task": "classification", "data.vote_rule": rule, "train.epochs": 1}
+def test_classes_of_still_faces_with_dropout_are_reported(prepared_ferplus, tmp_path):
+    fields = {"task": "classification", "data.vote_rule": "argmax", "train.epochs": 1}
     train(distribution_config(prepared_ferplus, **fields), tmp_path)
     assert metrics_of(tmp_path)["inference_modes"]["mc_dropout"]
-    assert (tmp_path / "model" / "model.json").exists()
-    assert (tmp_path / "figures" / "clip_least_certain.png").exists()
+    figures = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert {"clip_least_certain", "feature_maps", "confusion"} <= figures
+    assert fer_jax.load_model(tmp_path / "model").task == "classification"

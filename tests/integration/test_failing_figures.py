@@ -67,15 +67,13 @@ def test_figure_that_fails_is_one_line(
     assert "failed_figures" not in json.loads((workdir / "metrics.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["bilinear_cnn", "fer_gcn"])
-def test_classes_of_images_without_landmarks(prepared_ferplus, tmp_path, name):
+def test_classes_of_images_without_landmarks(prepared_ferplus, tmp_path):
     """Dropout draws single clips: their crops, as FER+ has no landmarks."""
     fields = {"task": "classification", "data.classes": (), "train.epochs": 1,
               "evaluation.mc_samples": 3}  # fmt: skip
     config = dimensions_config(prepared_ferplus, **fields)
-    if name == "fer_gcn":
-        config.model = {"name": name, "stages": ((4, 1), (6, 1)), "features": 4, "modules": 1,
-                        "dropout": 0.2}  # fmt: skip
+    config.model = {"name": "fer_gcn", "stages": ((4, 1), (6, 1)), "features": 4, "modules": 1,
+                    "dropout": 0.2}  # fmt: skip
     metrics, shown = train(config, tmp_path)
     assert "failed_figures" not in metrics and "could not be drawn" not in shown
     figures = {path.stem for path in (tmp_path / "figures").glob("*.png")}

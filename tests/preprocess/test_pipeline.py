@@ -54,7 +54,8 @@ def times_read(folder, name: str) -> int:
     return len(trace.read_text()) if trace.exists() else 0
 
 
-def test_failures_are_listed_and_other_clips_read(tmp_path):
+def test_failures_are_listed_and_other_clips_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "START_METHOD", "spawn")  # as in a command
     clips = clips_of(tmp_path, a="", bb="clip", c="error", d="kill", e="faceless", ffff="")
     listed = Clip("g", "p", "joy", None, problem=ClipError("empty label", "line 7"))
     done = run([*clips, listed], tmp_path / "cache")
