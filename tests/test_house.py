@@ -55,11 +55,16 @@ def full_name(path, node):
     return ".".join([*folder, *filter(None, [node.module])])
 
 
-def imports(path, outermost_only=False):
+@functools.cache
+def imports(path, outermost_only=False) -> tuple[str, ...]:
     """Full names of everything a file imports, also inside functions.
 
     Left out is what it imports for types alone, or as a program (`python -m`).
     """
+    return tuple(read_imports(path, outermost_only))
+
+
+def read_imports(path, outermost_only):
     tree = ast.parse(path.read_text())
     left_out = {
         id(each)
@@ -93,6 +98,7 @@ def house_rooms(path):
     return {name.split(".")[1] for name in house_imports(path) if name.startswith("fer_jax.")}
 
 
+@functools.cache
 def opened_by_path(name, path):
     """Modules that a file opens when called: a table of paths, a folder of a task, `prepare`."""
     if name == "fer_jax.commands.prepare":

@@ -31,6 +31,7 @@ def finished(finished_run, tmp_path):
     return made
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(
     ("part", "count", "seed"),
     [(bundles.flips, 5, 1), (bundles.hostile, 5, 2), (runs.damaged, 2, 7)],
