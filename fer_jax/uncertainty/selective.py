@@ -108,44 +108,53 @@ class Promise(NamedTuple):
         return self.threshold is not None
 
 
-def accuracy_bound(correct, people, confidence: float = 0.9, alike: float = 0.0) -> float:
+def accuracy_bound(correct, people, confidence: float = 0.9, alike: float | None = None) -> float:
     """Lower bound of the accuracy on people like these, with a confidence.
 
     The exact binomial bound (Clopper & Pearson, Biometrika 26, 1934) for as many independent clips
-    as these are worth: B / (1 + (m - 1) r), with the clips m of a person, weighted by themselves,
-    and the intraclass correlation r of right and wrong (Kish, Survey Sampling, 1965). r is an upper
-    bound with `ALIKE` confidence: an estimate from few people is often 0 by luck.
+    as these are worth (Korn & Graubard, Survey Methodology 24, 1998): B divided by the design
+    effect, the larger of two. One is 1 + (m - 1) r, with the clips m of a person, weighted by
+    themselves, and the intraclass correlation r of right and wrong (Kish, Survey Sampling, 1965).
+    The other is the variance of the accuracy over people, relative to that of independent clips.
 
     Args:
       correct: `[B]` bool.
       people: `[B]`.
       confidence: of the bound.
-      alike: least intraclass correlation.
+      alike: r. None: its upper bound with `ALIKE` confidence, measured on the same clips; an
+        estimate from few people is often 0 by luck.
 
     Returns:
       The bound; 0 with fewer than 2 people.
     """
-    correct, (_, clips) = np.asarray(correct, bool), person_indices(people)
-    if not len(clips):
+    correct, (index, clips) = np.asarray(correct, bool), person_indices(people)
+    if len(clips) < 2:
         return 0.0
-    alike = max(alike, intraclass_correlation(correct, people, ALIKE))
-    return _exact_bound(correct.sum(), clips, confidence, alike)
+    if alike is None:
+        alike = intraclass_correlation(correct, people, ALIKE)
+    share, people, count = correct.mean(), len(clips), len(correct)
+    apart = np.bincount(index, correct) - share * clips  # of each person, from the mean
+    least = (apart**2).sum() * people / (people - 1) * (count - 1) / count
+    if 0 < share < 1:
+        least /= count * share * (1 - share)
+    return _exact_bound(correct.sum(), clips, confidence, alike, least)
 
 
-def _exact_bound(right, clips, confidence: float, alike: float) -> float:
+def _exact_bound(right, clips, confidence: float, alike: float, least: float = 1.0) -> float:
     """Clopper and Pearson's bound for fewer clips, the same share of them right.
 
     Args:
       right: clips that are.
       clips: of each person, `[K]`.
       confidence, alike: see `accuracy_bound`.
+      least: design effect, at least.
     """
     from scipy.special import betaincinv
 
-    count = clips.sum()
-    effect = max(1.0, 1.0 + ((clips**2).sum() / count - 1.0) * alike)
     if right <= 0 or len(clips) < 2:
         return 0.0
+    count = clips.sum()
+    effect = max(1.0, least, 1.0 + ((clips**2).sum() / count - 1.0) * alike)
     return float(betaincinv(right / effect, (count - right) / effect + 1.0, 1.0 - confidence))
 
 
@@ -159,9 +168,9 @@ def promised_threshold(
     fails is taken. So the accuracy of the answered clips is below the target with a probability of
     at most 1 - confidence, however many are tested. The first is the smallest coverage that could
     keep the promise with one clip wrong; if there is none, with all right. The intraclass
-    correlation is at least that of all clips, as `_alike_at` has it: few of the answered clips are
-    wrong, and say little of how people differ. It remains an estimate: of drawn studies with 9
-    people, 1 in 30 promises too much at a correlation of 0.15, 1 in 8 at 0.3.
+    correlation is that of all clips, as `_alike_at` has it: few of the answered ones are wrong, and
+    say little of how people differ. It remains an estimate: of drawn studies with 9 people, 1 in 13
+    promises too much at a correlation of 0.15, 1 in 10 at 0.3; with 5 people 1 in 7.
 
     Choose it on people whom the model was not trained on.
 

@@ -55,7 +55,7 @@ def test_bound_of_single_clips_is_the_exact_one():
 def test_clips_that_are_all_alike_are_worth_as_many_as_people():
     correct = np.repeat(np.arange(20) >= 2, 30)  # all clips of a person are right, or none
     bound = uncertainty.accuracy_bound(correct, np.repeat(np.arange(20), 30), 0.9)
-    assert bound == pytest.approx(beta.ppf(0.1, 18, 3))
+    assert bound == pytest.approx(beta.ppf(0.1, 18, 3), abs=0.006)
     assert uncertainty.accuracy_bound([True] * 50, ["a"] * 50) == 0.0
     assert uncertainty.accuracy_bound([False] * 4, list("abcd")) == 0.0
 
@@ -79,16 +79,28 @@ def reached(seed, people, clips, alike, best=0.995, worst=0.75):
 
 # most of the promises that are made where 0.74 of the clips could be answered
 @pytest.mark.parametrize("people, clips, alike, least_made", [
-    (9, 40, 0.0, 0.4), (9, 40, 0.1, 0.25), (9, 40, 0.3, 0.0), (20, 20, 0.1, 0.4),
-    (100, 10, 0.0, 0.7), (100, 10, 0.3, 0.6),
+    (9, 40, 0.0, 0.7), (9, 40, 0.1, 0.4), (9, 40, 0.3, 0.2), (20, 20, 0.1, 0.6),
+    (100, 10, 0.0, 0.8), (100, 10, 0.3, 0.8),
 ])  # fmt: skip
 def test_promises_are_made_and_kept(people, clips, alike, least_made):
     found, held = zip(*(reached(seed, people, clips, alike) for seed in range(100)), strict=True)
-    assert np.mean(held) >= 0.89
+    assert np.mean(held) >= (0.9 if alike < 0.3 else 0.87)
     assert np.mean([each.promised for each in found]) >= least_made
     made = [each for each in found if each.promised]
     assert all(each.bound >= 0.95 and each.accuracy > each.bound for each in made)
     assert np.mean([each.coverage for each in made]) > 0.35
+
+
+def test_promises_are_kept_in_random_divisions_of_people():
+    values, correct, people = drawn(1, 24, 40, 0.05)
+    made, broken = 0, 0
+    for seed in range(50):
+        own = np.isin(people, np.random.default_rng(seed).permutation(24)[:12])
+        found = uncertainty.promised_threshold(values[own], correct[own], people[own], 0.95)
+        made += found.promised
+        answered = ~own & (values <= (found.threshold or 0))
+        broken += found.promised and correct[answered].mean() < 0.95
+    assert made >= 25 and broken <= 5
 
 
 @pytest.mark.parametrize("people", [9, 100])
