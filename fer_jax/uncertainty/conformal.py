@@ -143,6 +143,7 @@ class SetRule:
       unit: one of `UNITS`.
       crossed: the scores came from the models of a cross-validation, each for its own fold.
       penalty, free: of "raps".
+      randomised: the scores leave out random shares, see `uniform` of `conformity_scores`.
     """
 
     score: str
@@ -154,6 +155,7 @@ class SetRule:
     crossed: bool = False
     penalty: float = 0.0
     free: int = 0
+    randomised: bool = False
 
     def __post_init__(self):
         require(self.score in SCORES, f"SetRule: score is none of {', '.join(SCORES)}")
@@ -216,7 +218,7 @@ def fit_sets(
             )
     return SetRule(
         score, float(level), tuple(each.value for each in found), min(q.people for q in found),
-        min(q.clips for q in found), unit, False, float(penalty), int(free),
+        min(q.clips for q in found), unit, False, float(penalty), int(free), uniform is not None,
     )  # fmt: skip
 
 
@@ -228,10 +230,13 @@ def prediction_sets(
     Args:
       probabilities: `[B, C]`.
       rule: of `fit_sets`.
-      uniform: see `conformity_scores`; given here if it was given there.
+      uniform: see `conformity_scores`; given if the rule is randomised.
       allow_empty: leaves a set empty where no class fits; else it holds the likeliest class, and
         covers a little more often.
     """
+    require(
+        rule.randomised == (uniform is not None), "a rule is applied with `uniform` if fitted so"
+    )
     scores = conformity_scores(
         probabilities, rule.score, uniform=uniform, penalty=rule.penalty, free=rule.free
     )
@@ -306,8 +311,9 @@ def choose_raps(
 
 
 def fit_unit_sets(
-    probabilities, labels, people, level: float = 0.9, **options
-) -> tuple[SetRule | None, ...]:
+    probabilities, labels, people, level: float = 0.9, *, unit: str = "person",
+    by_class: bool = False,
+) -> tuple[SetRule | None, ...]:  # fmt: skip
     """Fits a set of {absent, present} for each action unit.
 
     A unit that is rarely present is covered as the level says by {absent} alone: `by_class=True`
@@ -317,19 +323,17 @@ def fit_unit_sets(
       probabilities: `[B, U]`.
       labels: `[B, U]`, 1 present, 0 absent, NaN unknown, which does not count.
       people: `[B]`.
-      level, options: see `fit_sets`.
+      level, unit, by_class: see `fit_sets`.
 
     Returns:
-      A rule for each unit; None: it was never coded.
+      A rule for each action unit; None: it was never coded.
     """
     both, labels, people = unit_columns(probabilities), np.asarray(labels), np.asarray(people)
-    known = np.isfinite(labels)
-    return tuple(
-        fit_sets(both[of, unit], labels[of, unit].astype(int), people[of], level, **options)
-        if of.any()
-        else None
-        for unit, of in enumerate(known.T)
-    )
+    rules = []
+    for column, of in enumerate(np.isfinite(labels).T):
+        given = both[of, column], labels[of, column].astype(int), people[of], level
+        rules.append(fit_sets(*given, unit=unit, by_class=by_class) if of.any() else None)
+    return tuple(rules)
 
 
 def unit_sets(probabilities, rules) -> np.ndarray:

@@ -306,6 +306,9 @@ def test_action_units_have_a_set_each():
     (lambda: uncertainty.conformal_quantile([1.0], ["a"], 0.9, "face"), "unit 'face' is none of"),
     (lambda: uncertainty.prediction_sets(P, conformal.SetRule("lac", 0.9, (0.1, 0.2), 2, 4)),
      "for 2 classes, not 3"),
+    (lambda: uncertainty.prediction_sets(
+        P, conformal.SetRule("aps", 0.9, (0.9,), 2, 4, randomised=True)
+    ), "with `uniform` if fitted so"),
 ])  # fmt: skip
 def test_what_makes_no_set_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
