@@ -118,7 +118,7 @@ def fit_familiarity(features, labels=None, *, points: str = "classes") -> Famili
     """Fits where the features of training examples lie.
 
     Args:
-      features: `[N, D]`, of `activation_spread` or `last_layer_inputs`; at least two examples,
+      features: `[N, D]`, of `activation_spread` or `last_layer_inputs`; at least three examples,
         not augmented.
       labels: `[N]` classes; None: all are of one class, as for action units and dimensions.
       points: "classes": distances are to the means of the classes; "examples": to training
@@ -128,8 +128,8 @@ def fit_familiarity(features, labels=None, *, points: str = "classes") -> Famili
       ValueError: features are not finite or too few, or labels do not go with them.
     """
     features = np.asarray(features, np.float64)
-    if features.ndim != 2 or len(features) < 2 or not np.isfinite(features).all():
-        raise ValueError(f"features must be finite [N, D], N at least 2: {list(features.shape)}")
+    if features.ndim != 2 or len(features) < 3 or not np.isfinite(features).all():
+        raise ValueError(f"features must be finite [N, D], N at least 3: {list(features.shape)}")
     if points not in POINTS:
         raise ValueError(f"points {points!r} are unknown: use one of {', '.join(POINTS)}")
     labels = np.zeros(len(features), int) if labels is None else np.asarray(labels)
@@ -159,7 +159,8 @@ def _leading(centred: np.ndarray) -> tuple[np.ndarray, float]:
     """Directions along which the examples vary most, and the deviation along each of the others."""
     rows = np.linalg.svd(centred, full_matrices=False)[2]
     count = centred.shape[1]
-    kept = max(1, min(len(rows), MOST_DIRECTIONS, 2 * MOST_ENTRIES // count))
+    # what is left of few examples must tell the deviation of what is left of others
+    kept = max(1, min(count, MOST_DIRECTIONS, 2 * MOST_ENTRIES // count, len(centred) // 4))
     kind = np.float32 if count * kept <= MOST_ENTRIES else np.float16
     directions = rows[:kept].T.astype(kind)
     if kept == count:

@@ -59,6 +59,14 @@ def test_unlike_examples_are_further_away_and_arrays_are_small(points, features)
     assert sum(array.nbytes for array in familiar.to_arrays().values()) < 110_000
 
 
+@pytest.mark.parametrize("count", [3, 10, 40])
+def test_few_examples_do_not_make_others_of_their_kind_far(count):
+    rng = np.random.default_rng(0)
+    familiar = uncertainty.fit_familiarity(rng.normal(size=(count, 100)))
+    usual, wide = (familiar.score(scale * rng.normal(size=(50, 100))) for scale in (1, 10))
+    assert np.median(usual) < 4 * 100**0.5 and np.median(wide) > 5 * np.median(usual)
+
+
 def test_examples_of_all_classes_are_kept():
     features, labels = clusters(900)
     familiar = uncertainty.fit_familiarity(features, labels, points="examples")
@@ -117,7 +125,7 @@ def test_arrays_of_no_familiarity_are_refused(name):
 
 
 REFUSED = {
-    "one example": ((np.ones((1, 3)),), "N at least 2"),
+    "two examples": ((np.eye(3)[:2],), "N at least 3"),
     "NaN": ((np.full((3, 3), np.nan),), "must be finite"),
     "no variation": ((np.ones((5, 3)),), "do not vary within a class"),
     "labels": ((np.eye(3), [0, 1]), r"labels must be \[3\]"),
