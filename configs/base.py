@@ -101,8 +101,8 @@ def get_config(**sections: dict) -> ConfigDict:
             "target_accuracy": 0.9,  # of predictions without abstention; sets the threshold
         }
     )
-    # networks of a deep ensemble, from different seeds
-    config.uncertainty = ConfigDict({"members": 1})
+    # networks of a deep ensemble, from different seeds; whether unfamiliar clips are told
+    config.uncertainty = ConfigDict({"members": 1, "familiarity": False})
     for name, fields in {"model": {}, "augment": {"enabled": False}, **sections}.items():
         config[name] = ConfigDict(fields)
     return config.lock()

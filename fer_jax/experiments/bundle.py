@@ -1,7 +1,8 @@
 """The bundle: a folder with a trained model and everything needed to use it.
 
 `model.json` describes the model, `weights.msgpack` holds its arrays. The other networks of a deep
-ensemble are in `weights-member1.msgpack` and so on. `model.json` also has the SHA-256 of all: of
+ensemble are in `weights-member1.msgpack` and so on, what tells unfamiliar clips in
+`familiarity.msgpack`. `model.json` also has the SHA-256 of all: of
 the files of weights, and of its own content in a canonical form.
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 from etils import epath
+from flax import serialization
 
 from fer_jax.experiments import schema
 from fer_jax.experiments.schema import BundleFields
@@ -24,10 +26,12 @@ from fer_jax.faces.landmarks import ALIGNED, Framing, Graph
 from fer_jax.machine import FileError, write_whole
 from fer_jax.storage import sha256
 from fer_jax.training.checkpoint import parse_weights, serialise_weights
+from fer_jax.uncertainty import Familiarity
 
 VERSION = 2  # 1 has a single network
 MAX_WEIGHT_BYTES = 2**32
 _MODEL, _WEIGHTS = "model.json", "weights.msgpack"
+_FAMILIARITY, _MOST_FAMILIARITY = "familiarity.msgpack", 2**20  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +110,7 @@ class Bundle:
       recalibrated_stats: `batch_stats` re-estimated without dropout.
       other_members: the variables and recalibrated statistics of the other networks of a deep
         ensemble.
+      familiarity: where the features of the training clips lie, or None.
       threshold: largest entropy (of dimensions: uncertainty) without abstaining, or None; for
         action units one each.
       record: where the model comes from.
@@ -121,6 +126,7 @@ class Bundle:
     other_members: tuple[tuple[dict, dict], ...] = ()
     threshold: float | None | tuple[float | None, ...] = None
     record: Record = Record()
+    familiarity: Familiarity | None = None
 
     def write(self, path) -> None:
         """Writes the bundle: the weights and, last, `model.json`.
@@ -136,9 +142,12 @@ class Bundle:
             name: serialise_weights(*network, path / name)
             for name, network in zip(names, networks, strict=True)
         }
+        if self.familiarity is not None:
+            weights[_FAMILIARITY] = serialization.msgpack_serialize(self.familiarity.to_arrays())
         content = {
-            "bundle_version": VERSION if self.other_members else 1,
+            "bundle_version": VERSION if len(weights) > 1 else 1,
             **({"members": len(networks)} if self.other_members else {}),
+            **({"familiarity": True} if self.familiarity is not None else {}),
             "name": self.name,
             "task": self.task,
             "model": self.model,
@@ -196,7 +205,7 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
         if isinstance(version, int) and version > VERSION:
             raise FileError(f"{path} was written by a newer fer_jax (bundle {version}): update")
         info = schema.check(BundleFields, content)
-        names = _weight_files(info.members)
+        names = _weight_files(info.members) + [_FAMILIARITY] * info.familiarity
         for name in names[1:]:
             _check_there(path, name)
         weights = {name: schema.read_bytes(path / name, MAX_WEIGHT_BYTES) for name in names}
@@ -205,8 +214,9 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
         else:
             sums = {name: sha256([data]) for name, data in weights.items()}
             _check_sums(info.sha256, {_MODEL: _own(content), **sums})
+        told = weights.pop(_FAMILIARITY, None)
         networks = [parse_weights(data, path / name) for name, data in weights.items()]
-        return _parsed(info, networks)
+        return _parsed(info, networks, None if told is None else _parse_familiarity(told))
     except (FileError, FileNotFoundError):
         raise
     except Exception as error:  # msgpack and NumPy raise many kinds
@@ -267,7 +277,15 @@ def damaged(path, error: Exception) -> ValueError:
     return FileError(f"the bundle {path} is damaged ({error}): copy it again")
 
 
-def _parsed(info: BundleFields, networks: list[tuple[dict, dict]]) -> Bundle:
+def _parse_familiarity(data: bytes) -> Familiarity:
+    if len(data) > _MOST_FAMILIARITY:
+        raise ValueError(f"{_FAMILIARITY} has {len(data):,} bytes")
+    return Familiarity.from_arrays(serialization.msgpack_restore(data))
+
+
+def _parsed(
+    info: BundleFields, networks: list[tuple[dict, dict]], familiarity: Familiarity | None
+) -> Bundle:
     threshold, ((variables, recalibrated_stats), *others) = info.threshold, networks
     return Bundle(
         name=info.name,
@@ -280,4 +298,5 @@ def _parsed(info: BundleFields, networks: list[tuple[dict, dict]]) -> Bundle:
         other_members=tuple(others),
         threshold=tuple(threshold) if isinstance(threshold, list) else threshold,
         record=Record(info.metrics, info.dataset, info.config),
+        familiarity=familiarity,
     )

@@ -280,6 +280,13 @@ def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
             for name, value in results[part][index].items()
         }
         arrays["train_memory_bytes"] = np.array(experiment.memory)
+        if experiment.familiarity is not None and run.member == 0:
+            fitted, scores = experiment.familiarity(
+                unstack(recalibrated, index), clips, run,
+                {part: chosen[index] for part, chosen in parts.items()},
+            )  # fmt: skip
+            arrays |= {f"{part}_unfamiliarity": values for part, values in scores.items()}
+            arrays |= {f"familiarity_{name}": v for name, v in fitted.to_arrays().items()}
         experiment.workdir.save_result(run.name, arrays)
 
 

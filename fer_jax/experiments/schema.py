@@ -93,6 +93,7 @@ class BundleFields(_Fields):
     name: Name
     task: Task = "classification"
     members: Annotated[int, pydantic.Field(ge=1, le=100)] = 1
+    familiarity: bool = False
     model: Annotated[dict[str, Any], pydantic.AfterValidator(_plain)]
     classes: Annotated[list[Name], pydantic.Field(min_length=1, max_length=_MAX_ITEMS)]
     frames: Annotated[int, pydantic.Field(ge=1, le=4096)]
@@ -123,8 +124,8 @@ class BundleFields(_Fields):
     @pydantic.model_validator(mode="after")
     def _agree(self):
         self._check_names()
-        if self.members > 1 and self.bundle_version < 2:
-            raise ValueError("members: bundles of version 1 have a single network")
+        if (self.members > 1 or self.familiarity) and self.bundle_version < 2:
+            raise ValueError("bundles of version 1 have a single network and no familiarity")
         if self.config.get("task", self.task) != self.task:
             raise ValueError(f"task is {self.task}, but it was trained for another")
         units = self.task == "action_units"

@@ -28,6 +28,7 @@ from fer_jax.layers.fields import FieldError
 from fer_jax.tasks import TASKS
 from fer_jax.training import initial_weights
 from fer_jax.training.evaluate import make_evaluate
+from fer_jax.training.familiarity import make_familiarity
 from fer_jax.training.program import (
     MAX_CALL_BYTES,
     Program,
@@ -61,6 +62,7 @@ class Experiment:
       parameters: number of all, and without graph matrices.
       evaluate: see `training.evaluate.make_evaluate`.
       start: initial weights.
+      familiarity: see `training.familiarity.make_familiarity`; None: it is not asked for.
       memory: of a training call on each device, bytes.
     """
 
@@ -73,6 +75,7 @@ class Experiment:
     parameters: tuple[int, int]
     evaluate: Callable
     start: Start
+    familiarity: Callable | None = None
     memory: int = 0
 
 
@@ -124,6 +127,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
         parameters=count_parameters(shapes.params),
         evaluate=make_evaluate(program, mc_samples),
         start=start,
+        familiarity=make_familiarity(program) if config.uncertainty.familiarity else None,
     )
     claim(own, config, clips, write=True)
     return experiment

@@ -15,6 +15,7 @@ from fer_jax.experiments.setup import Experiment
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import UNKNOWN_FPS
 from fer_jax.training.checkpoint import load_weights
+from fer_jax.uncertainty import Familiarity
 
 STILL_SECONDS = 0.2  # of a video, represented by one frame to a model of still images
 
@@ -46,9 +47,25 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         recalibrated_stats=stats,
         other_members=tuple(others),
         threshold=metrics["selective"]["threshold"],
+        familiarity=_familiarity(experiment, fold) if config.uncertainty.familiarity else None,
         record=Record(metrics, dataset, json.loads(json.dumps(config.to_dict(), default=list))),
     )
     bundle.write(experiment.workdir.model)
+
+
+def _familiarity(experiment: Experiment, fold: str) -> Familiarity:
+    """The fit of a fold, with the threshold of the people whom no fold was fitted to."""
+    load, clips, folds = experiment.workdir.load_result, experiment.clips, experiment.folds
+    arrays = {
+        name.removeprefix("familiarity_"): values
+        for name, values in load(fold).items()
+        if name.startswith("familiarity_")
+    }
+    part = "evaluation" if folds[0].validation is None else "validation"
+    scores = np.concatenate([load(each.name)[f"{part}_unfamiliarity"] for each in folds])
+    chosen = np.concatenate([getattr(each, part) for each in folds])
+    people = np.asarray(clips.subjects)[chosen]
+    return Familiarity.from_arrays(arrays).with_threshold(scores, people)
 
 
 def _input_spec(config: ConfigDict, clips: Clips) -> InputSpec:

@@ -58,6 +58,7 @@ def _predictor(bundle: Bundle) -> Predictor:
         recalibrated=recalibrated,
         ensemble=uncertainty.stack_members(networks) if len(networks) > 1 else None,
         record=bundle.record,
+        familiarity=bundle.familiarity,
     )
 
 

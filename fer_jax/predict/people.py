@@ -11,7 +11,8 @@ from fer_jax.data.model_inputs import MOTION
 from fer_jax.faces import quality
 from fer_jax.faces.people import FLEETING
 from fer_jax.predict.options import ALL
-from fer_jax.tasks.base import NO_FACE, UNSURE
+from fer_jax.tasks import TASKS
+from fer_jax.tasks.base import NO_FACE, UNFAMILIAR, UNSURE
 
 if TYPE_CHECKING:
     from fer_jax.predict.windows import Faces, Frame
@@ -134,8 +135,21 @@ def _without_crops(window: Sequence[Frame], track) -> bool:
     return all(f.faces[track].crop is None for f in window if track in f.faces)
 
 
-def with_reason(row: dict, reason: str, task, classes) -> dict:
-    """Adds the reason for which a row abstains; a face that cannot be read makes it abstain."""
+def with_reason(row: dict, reason: str, predictor, width: int) -> dict:
+    """Adds the reason for which a row abstains.
+
+    A face that cannot be read makes it abstain, and so does one unlike those of training, if the
+    bundle can tell.
+
+    Args:
+      row: with `inputs` where there is a face.
+      reason: of `why_unreadable`.
+      predictor: of `load_model`.
+      width: of the source frame, pixels.
+    """
+    if not reason and predictor.familiarity is not None:
+        distance = predictor.unfamiliarity(row["inputs"], frame_width=width)[0]
+        reason = "" if distance <= 1 else UNFAMILIAR
     if reason not in ("", NO_FACE):
-        row = row | task.withheld(row, classes)
+        row = row | TASKS[predictor.task].withheld(row, predictor.classes)
     return row | {"reason": reason or (UNSURE if row["abstained"] else "")}

@@ -41,6 +41,7 @@ class Predictor:
       record: where the model comes from: metrics, dataset, config.
       ensemble: `(variables, recalibrated)` of all members of a deep ensemble, whose first is the
         above, with a leading axis M; None: it is a single network.
+      familiarity: where the features of the training clips lie, or None.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Predictor:
     recalibrated: dict
     record: Record
     ensemble: tuple[dict, dict] | None = None
+    familiarity: uncertainty.Familiarity | None = None
 
     def __repr__(self) -> str:
         """One line for notebooks, without the weights."""
@@ -169,6 +171,20 @@ class Predictor:
     def members(self) -> int:
         """Number of networks."""
         return 1 if self.ensemble is None else len(jax.tree.leaves(self.ensemble)[0])
+
+    def unfamiliarity(self, clips, *, frame_width: int = 0) -> np.ndarray | None:
+        """Distance of B clips from those of training, in thresholds: above 1 they are unfamiliar.
+
+        None: the bundle cannot tell.
+        """
+        if self.familiarity is None:
+            return None
+        spread = self._spread(self.recalibrated, self.features(clips, frame_width))
+        return self.familiarity.score(spread) / self.familiarity.threshold
+
+    @functools.cached_property
+    def _spread(self):
+        return jax.jit(functools.partial(uncertainty.activation_spread, self.module))
 
     @functools.cached_property
     def _plain(self):

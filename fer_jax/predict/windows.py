@@ -309,8 +309,7 @@ def predict_windows(
             except NonFiniteOutputError as error:
                 where = f"the window {window.start:.2f} to {window.end:.2f} s"
                 raise ClipProblem(f"{where} has no answer: {error}") from error
-            task, classes = TASKS[predictor.task], predictor.classes
-            rows.append((with_reason(row, reason, task, classes), track))
+            rows.append((with_reason(row, reason, predictor, width), track))
         del window, chosen  # frees their crops before the next window fills
         yield from rows
 

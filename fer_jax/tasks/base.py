@@ -17,6 +17,7 @@ import numpy as np
 from fer_jax.faces import labels
 
 NO_FACE = labels.NO_FACE
+UNFAMILIAR = "unfamiliar"  # reason of a row whose face is unlike those of training
 UNSURE = "unsure"  # reason of a row that abstains because of its uncertainty
 UNCERTAINTY = ("entropy", "mutual_information", "agreement")
 

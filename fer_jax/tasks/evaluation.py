@@ -86,6 +86,9 @@ def join_members(results: Iterable[dict]) -> dict:
         return first
     joined = {}
     for name, values in first.items():
+        if name not in others[0]:  # familiarity is that of the first member
+            joined[name] = values
+            continue
         all_values = [values, *(each[name] for each in others)]
         if name.endswith("_samples"):
             joined[name] = np.concatenate(all_values)

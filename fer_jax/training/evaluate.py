@@ -70,11 +70,11 @@ def _padded_logits(program: Program, variables, clips: Clips, parts):
     """Logits `[R, N, C]`, their clips and weights `[R, N]`, padded to the same N for all runs."""
     chosen, weight = padded_parts(parts, program.evaluated_size)
     keys = jax.random.split(jax.random.key(0), len(parts))
-    logits = _map_clips(program, program.logits, variables, clips, chosen, weight, keys)
+    logits = map_clips(program, program.logits, variables, clips, chosen, weight, keys)
     return logits, chosen.reshape(len(parts), -1), weight.reshape(len(parts), -1)
 
 
-def _map_clips(program: Program, function, variables, clips: Clips, chosen, weight, keys):
+def map_clips(program: Program, function, variables, clips: Clips, chosen, weight, keys):
     """Applies a function of `parallel.map_batches` to clips; memory limits the clips per call.
 
     Args:
@@ -176,7 +176,7 @@ def _make_draw_samples(program: Program, mc_samples: int) -> Callable:
         # one run at a time: its samples fill a device already
         chosen, weight = padded_parts([part], program.evaluated_size)
         own, key = stack([variables]), jax.random.key(seed)[None]
-        drawn = _map_clips(program, draw, own, clips, chosen, weight, key)
+        drawn = map_clips(program, draw, own, clips, chosen, weight, key)
         return drawn[0, : len(part)].swapaxes(0, 1)
 
     return draw_samples

@@ -1,5 +1,6 @@
-"""A deep ensemble: trained side by side, evaluated together, in one bundle."""
+"""A deep ensemble: trained side by side, evaluated together, in one bundle; unfamiliar clips."""
 
+import dataclasses
 import json
 import shutil
 
@@ -10,10 +11,14 @@ import pytest
 
 import fer_jax
 from fer_jax import uncertainty
+from fer_jax.data.load import load_clips
 from fer_jax.experiments.bundle import read_bundle
 from fer_jax.experiments.workdir import Workdir
+from fer_jax.predict.api import predict_clips
+from fer_jax.synthetic.clips import make_clip
 from fer_jax.training.checkpoint import load_weights
 from tests.finished_runs import epochs_of, landmarks_config, train
+from tests.official_trees import write_openface
 
 MEMBERS = 2
 ONE_FOLD = {"protocol.name": "random_subjects", "train.epochs": 3}
@@ -22,7 +27,8 @@ ONE_FOLD = {"protocol.name": "random_subjects", "train.epochs": 3}
 @pytest.fixture(scope="module")
 def ensemble(tmp_path_factory, prepared):
     workdir = tmp_path_factory.mktemp("ensemble")
-    config = landmarks_config(prepared, **ONE_FOLD, **{"uncertainty.members": MEMBERS})
+    asked = {"uncertainty.members": MEMBERS, "uncertainty.familiarity": True}
+    config = landmarks_config(prepared, **ONE_FOLD, **asked)
     metrics, shown = train(config, workdir)
     assert "2 runs side by side (1 fold, all members of their ensembles)" in shown
     return workdir, metrics, config
@@ -72,6 +78,33 @@ def test_bundle_predicts_with_all_members(ensemble):
         for variables, stats in weights
     ]
     np.testing.assert_allclose(model.deterministic(clips), np.mean(means, 0), atol=1e-5)
+
+
+def test_bundle_tells_unfamiliar_clips(ensemble, prepared, tmp_path):
+    workdir, _, _ = ensemble
+    model = fer_jax.load_model(workdir / "model")
+    result = Workdir(workdir).load_result("random")
+    assert "familiarity_points" not in Workdir(workdir).load_result("random-member1")
+    scores, threshold = result["evaluation_unfamiliarity"], model.familiarity.threshold
+    assert threshold in scores and (scores <= threshold).mean() >= 0.9
+    clips = load_clips(prepared, 4, landmarks_config(prepared).data.frame_rule).landmarks
+    noise = np.random.default_rng(0).normal(0, 40, clips.shape).astype(np.float32)
+    assert (model.unfamiliarity(clips + noise) > 1).all()
+    assert np.median(model.unfamiliarity(clips)) < 1
+
+
+def test_rows_of_unfamiliar_faces_abstain(ensemble, tmp_path):
+    model = fer_jax.load_model(ensemble[0] / "model")
+    frames = np.arange(30)
+    points = make_clip(0, 1, 3, frames=30).landmarks
+    file = tmp_path / "face.csv"
+    write_openface(file, points, frame=frames + 1, timestamp=frames / 25, success=1)
+    never = dataclasses.replace(model.familiarity, threshold=1e-6)
+    for familiarity, reasons in ((None, {"", "unsure"}), (never, {"unfamiliar"})):
+        own = dataclasses.replace(model, familiarity=familiarity)
+        table = predict_clips(own, [file], mc_samples=4)
+        assert set(table["reason"]) <= reasons and len(table)
+    assert table["abstained"].all()
 
 
 @pytest.mark.parametrize("change", ["gone", "other", "older"])

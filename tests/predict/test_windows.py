@@ -45,6 +45,7 @@ def fake_predictor(threshold=0.9, window_seconds=1.0, takes_crops=False):
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
+        familiarity=None,
         task="classification", classes=CLASSES, threshold=threshold, predict=predict,
         spec=InputSpec(4, "uniform", "position", None, window_seconds),
         select=lambda detected, times: select_frames(detected, 4, "uniform"),

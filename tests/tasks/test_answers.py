@@ -134,6 +134,7 @@ def unit_predictor(threshold=(0.6, 0.6, None), takes_crops=False, seconds=0.4):
         return summarise_units(chances + 0.01 * np.linspace(-1, 1, mc_samples)[:, None, None])
 
     return types.SimpleNamespace(
+        familiarity=None,
         task="action_units", classes=UNITS, threshold=threshold, predict=answer, record=Record(),
         spec=InputSpec(4, "windows", "position", None, seconds, prepared_size=32),
         takes_crops=takes_crops,

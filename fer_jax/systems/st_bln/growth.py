@@ -156,6 +156,8 @@ def check(config) -> None:
             f"--config.uncertainty.members={config.uncertainty.members}: a search grows one "
             "network: train the topology it finds as an ensemble"
         )
+    if config.uncertainty.familiarity:
+        raise ValueError("--config.uncertainty.familiarity=True: not while a topology is searched")
     if (config.task, config.model.name) != ("classification", "st_bln"):
         raise ValueError(
             f"--config.search.enabled=True grows st_bln for classification, not "
