@@ -42,6 +42,8 @@ def _predictor(bundle: Bundle) -> Predictor:
     networks = [(bundle.variables, bundle.recalibrated_stats), *bundle.other_members]
     for network in networks:
         _check_tree(module, *network, spec)
+    if bundle.familiarity is not None:
+        _check_familiarity(module, bundle)
     networks = [
         (variables, {**variables, "batch_stats": stats})
         for variables, stats in jax.device_put(networks)
@@ -70,14 +72,7 @@ def _check_tree(module: nn.Module, variables: dict, stats: dict, spec: InputSpec
     """
 
     def init():
-        frames, size = spec.frames, spec.crop_size
-        batch = {
-            "landmarks": jnp.zeros((1, frames, 68, 2)),
-            "frames": jnp.zeros((1, frames, size, size, 3)),
-            "crop_landmarks": jnp.zeros((1, frames, 68, 2)),
-        }
-        inputs = model_inputs.batch_inputs(batch, module, spec.graph.edges, spec.features)
-        return module.init(jax.random.key(0), inputs, train=False)
+        return module.init(jax.random.key(0), _blank_inputs(module, spec), train=False)
 
     found = {**variables, "recalibrated_stats": stats}
     with nn.intercept_methods(_at_most(4 * len(jax.tree.leaves(found)) + 200)):
@@ -97,6 +92,28 @@ def _check_tree(module: nn.Module, variables: dict, stats: dict, spec: InputSpec
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise ValueError(f"its weights do not fit its model: {'; '.join(faults[:5])}{more}")
+
+
+def _check_familiarity(module: nn.Module, bundle: Bundle) -> None:
+    """Compares the number of features; allocates nothing. Raises a ValueError."""
+
+    def spread(variables):
+        return uncertainty.activation_spread(module, variables, _blank_inputs(module, bundle.spec))
+
+    count, found = jax.eval_shape(spread, bundle.variables).shape[1], len(bundle.familiarity.centre)
+    if count != found:
+        raise ValueError(f"its familiarity is of {found} features, its model has {count}")
+
+
+def _blank_inputs(module: nn.Module, spec: InputSpec):
+    """Inputs of one clip, all zeros; for shapes."""
+    frames, size = spec.frames, spec.crop_size
+    batch = {
+        "landmarks": jnp.zeros((1, frames, 68, 2)),
+        "frames": jnp.zeros((1, frames, size, size, 3)),
+        "crop_landmarks": jnp.zeros((1, frames, 68, 2)),
+    }
+    return model_inputs.batch_inputs(batch, module, spec.graph.edges, spec.features)
 
 
 def _at_most(calls: int) -> Callable:

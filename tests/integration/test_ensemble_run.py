@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from flax import serialization
 
 import fer_jax
 from fer_jax import uncertainty
@@ -105,6 +106,26 @@ def test_rows_of_unfamiliar_faces_abstain(ensemble, tmp_path):
         table = predict_clips(own, [file], mc_samples=4)
         assert set(table["reason"]) <= reasons and len(table)
     assert table["abstained"].all()
+
+
+@pytest.mark.parametrize("change", ["cut", "no msgpack", "other width"])
+def test_damaged_familiarity_is_refused(ensemble, tmp_path, change):
+    bundle = shutil.copytree(ensemble[0] / "model", tmp_path / "model")
+    file, info = bundle / "familiarity.msgpack", bundle / "model.json"
+    arrays = serialization.msgpack_restore(file.read_bytes())
+    if change == "cut":
+        file.write_bytes(file.read_bytes()[:-9])
+        expected = "familiarity.msgpack is not as it was written"
+    else:
+        content = json.loads(info.read_text())
+        content.pop("sha256")
+        info.write_text(json.dumps(content))
+        short = {name: arrays[name][:-1] for name in ("centre", "directions")}
+        other = serialization.msgpack_serialize(arrays | short)
+        file.write_bytes(b"nonsense" if change == "no msgpack" else other)
+        expected = "is damaged" if change == "no msgpack" else "features, its model has"
+    with pytest.raises(ValueError, match=expected):
+        fer_jax.load_model(bundle)
 
 
 @pytest.mark.parametrize("change", ["gone", "other", "older"])

@@ -213,5 +213,5 @@ def _check(arrays: dict[str, np.ndarray]) -> None:
             )
         if np.isnan(value).any() or (name != "threshold" and not np.isfinite(value).all()):
             raise ValueError(f"familiarity: {name} holds NaN or infinity")
-    if arrays["rest"] < 0 or arrays["threshold"] < 0:
-        raise ValueError("familiarity: rest and threshold must be at least 0")
+    if arrays["rest"] < 0 or arrays["threshold"] <= 0:
+        raise ValueError("familiarity: rest must be at least 0, threshold above 0")

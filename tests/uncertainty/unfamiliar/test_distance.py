@@ -112,6 +112,7 @@ CHANGED = {
     "infinite": ({"centre": np.full(6, np.inf, np.float32)}, "centre holds NaN or infinity"),
     "no threshold": ({"threshold": np.float64("nan")}, "threshold holds NaN"),
     "negative": ({"rest": np.float64(-1)}, "must be at least 0"),
+    "threshold of 0": ({"threshold": np.float64(0)}, "threshold above 0"),
 }
 
 
