@@ -268,9 +268,10 @@ def test_bundle_without_a_field_is_damaged(damaged, field):
 
 
 def test_newer_bundle_asks_for_an_update(damaged):
-    path = damaged(bundle_version=bundle_room.VERSION + 1)
+    newer = bundle_room.VERSION + 1
+    path = damaged(bundle_version=newer)
     (path / "weights.msgpack").write_bytes(b"a new format")
-    with pytest.raises(ValueError, match="written by a newer fer_jax .bundle 2.: update"):
+    with pytest.raises(ValueError, match=rf"written by a newer fer_jax \(bundle {newer}\): update"):
         fer_jax.load_model(path)
 
 
