@@ -1,4 +1,4 @@
-"""Detects faces in one frame and fits 68 landmarks to each, with dlib."""
+"""Detects faces in one frame, fits 68 landmarks to each and compares whose they are, with dlib."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import pathlib
 import threading
+import warnings
 from collections.abc import Iterator
 
 import cv2
@@ -20,6 +21,7 @@ from fer_jax.installation import how_to_install
 SEARCH_WIDTH = 500  # pixels; the published systems detect at this width
 MODEL_VARIABLE = "FER_JAX_LANDMARK_MODEL"
 MODEL_NAME = "shape_predictor_68_face_landmarks.dat"
+_RECOGNITION_NAME = "dlib_face_recognition_resnet_model_v1.dat"  # CC0
 
 # The detector's box relative to the fitted mean face, in eye distances from its centroid: fitted to
 # 660 detected faces of ten people; the detector's boxes scatter by 8% around it.
@@ -31,6 +33,7 @@ _CROP, _CROP_FACE = 120, 88
 _VIEW = 30  # side, pixels: hair and shape remain, a shift by a pixel of the frame does not matter
 _FIT_CROP, _FIT_FACE = 384, 240  # pixels, the upright patch in which landmarks are fitted
 _ROLLED, _TURNS_TO_UPRIGHT = np.radians(10), 3
+_PORTRAIT = 150  # side of the patch that the network of faces takes, pixels
 _SMALLEST_EYE_DISTANCE = 4  # pixels of the reduced frame
 
 
@@ -49,19 +52,23 @@ def landmark_model(path=None) -> pathlib.Path:
         if not pathlib.Path(named).is_file():
             raise LandmarkModelError(f"landmark model {named} does not exist")
         return pathlib.Path(named)
-    # The package cannot be imported any more (it needs pkg_resources), but its files can be used.
-    try:
-        files = importlib.metadata.files("face_recognition_models") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.name == MODEL_NAME:
-            return pathlib.Path(file.locate())
+    if file := _packaged(MODEL_NAME):
+        return file
     raise LandmarkModelError(
         f"no 68-point landmark model is installed. Get one: {how_to_install('preprocess')} (the "
         "model is for non-commercial use only, like the 300-W faces it was trained on), or set "
         f"{MODEL_VARIABLE} to your own dlib .dat file"
     )
+
+
+def _packaged(name: str) -> pathlib.Path | None:
+    """Finds a file of the package of models, None if it is not installed."""
+    # The package cannot be imported any more (it needs pkg_resources), but its files can be used.
+    try:
+        files = importlib.metadata.files("face_recognition_models") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((pathlib.Path(file.locate()) for file in files if file.name == name), None)
 
 
 @functools.cache
@@ -85,6 +92,7 @@ def _dlib_models(model_path: pathlib.Path):
 # there are as many as threads have ever searched at the same time.
 _idle_detectors: list = []
 _LOADING = threading.Lock()
+_RECOGNIZING = threading.Lock()  # the network keeps what it computes inside
 
 
 @contextlib.contextmanager
@@ -149,6 +157,57 @@ def _fit_mean_face(points: np.ndarray) -> Fit:
     centroid = points.mean()
     turn = np.vdot(_MEAN, points - centroid) / np.vdot(_MEAN, _MEAN).real
     return Fit(points, complex(centroid), complex(turn))
+
+
+@functools.cache
+def _recognition_network():
+    """Loads the network that describes faces, None if its package is not installed."""
+    import dlib
+
+    if not (file := _packaged(_RECOGNITION_NAME)):
+        return None
+    try:
+        return dlib.face_recognition_model_v1(str(file))
+    except RuntimeError:
+        warnings.warn(
+            f"{file} cannot be read, so people get new numbers more often; install "
+            "face_recognition_models again",
+            stacklevel=2,
+        )
+        return None
+
+
+class Portrait:
+    """A face cut out of a frame, described by a network only when it is compared: that costs 75 ms.
+
+    Args:
+      image: `[H, W, 3]` uint8 RGB or `[H, W]` gray.
+      points: landmarks `[68, 2]`, pixels of the image.
+    """
+
+    def __init__(self, image: np.ndarray, points: np.ndarray):
+        import dlib
+
+        color = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+        corners = [dlib.point(*map(int, point)) for point in np.round(points)]
+        box = dlib.rectangle(*map(int, [*points.min(0), *points.max(0)]))
+        shape = dlib.full_object_detection(box, corners)
+        self._chip = dlib.get_face_chip(np.ascontiguousarray(color), shape, _PORTRAIT)
+        self._vector: np.ndarray | None = None
+
+    def distance(self, other: Portrait) -> float:
+        """Returns the distance of two faces, 0 and more; infinite where no network is installed."""
+        one, another = self._described(), other._described()
+        if one is None or another is None:
+            return float("inf")
+        return float(np.linalg.norm(one - another))
+
+    def _described(self) -> np.ndarray | None:
+        with _RECOGNIZING:  # loads the network once, too
+            if self._vector is None and (network := _recognition_network()) is not None:
+                self._vector = np.array(network.compute_face_descriptor(self._chip), np.float32)
+                self._chip = None  # 66 KB
+            return self._vector
 
 
 class Detector:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-import math
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
-from fer_jax.faces.detector import Detector, Fit, shrink
+from fer_jax.faces.detector import Detector, Fit, Portrait, shrink
 from fer_jax.faces.orientation import upright_rotation
+from fer_jax.faces.people import KNOWN, SURELY_KNOWN, Person
 from fer_jax.faces.video import Frames, open_frames
 
 _SEARCH_EVERY = 30  # frames, for faces that enter while one is tracked
@@ -34,7 +34,6 @@ _SIZE_CHANGE = 1.6  # a larger change of size between frames means another perso
 _ALIKE = 0.92  # after a jump, a cut or an absence
 _FOLLOWED = 0.62  # where nothing but the face may have changed
 _SUDDEN = 0.75  # the same after frames of which each was nearly like the one before
-_CALM, _STEPS = 0.95, 3  # how like, and how many; hands and turns of the head come more gradually
 _HIDDEN = 0.45  # where a neighbour may hide the face
 _DOUBTED = 5  # frames for which a face this much alike waits: a hand may be before it
 # Change of the picture from which more likeness is asked for, and up to which it reaches `_ALIKE`.
@@ -45,7 +44,11 @@ _JUMP, _GROWTH = 0.3, 1.25  # face sizes, factor: what nobody moves or grows fro
 # the picture over them, and likeness to the views before them, which two people do not have.
 _DISSOLVE, _DISSOLVED, _STILL_ALIKE = 20, 0.25, 0.8
 _BLINK = 25  # frames; who is back at the same place within them is followed
-_VIEWS, _NEW_VIEW = 16, 0.95  # kept of a person at most; likeness below which a view is a new one
+_NEW_VIEW = 0.95  # likeness below which a view is a new one
+_NEARBY = 1.2  # face sizes within which somebody lost a moment ago is looked for by portrait
+# At most: faces compared by portrait in `_BLINK` frames, and people with whom each is compared.
+# Faces that flash up must not slow a video down.
+_COMPARED = 3
 _ALONE = 1.5  # face sizes; a closer neighbour may hide a face, so its view is not kept
 _PEOPLE = 200  # remembered at most
 _THUMBNAIL = 16, 9  # pixels
@@ -68,34 +71,6 @@ class Face:
     fit: float = float("nan")
 
 
-@dataclasses.dataclass
-class _Person:
-    """A track: the last fit, frame of the last sighting, and views from which to know it again.
-
-    `steps` holds how alike the last frames were, each to the one before.
-    """
-
-    fit: Fit
-    seen: int
-    views: collections.deque
-    weight: float = 0.0  # summed areas
-    steps: collections.deque = dataclasses.field(
-        default_factory=lambda: collections.deque(maxlen=_STEPS)
-    )
-
-    @property
-    def is_calm(self) -> bool:
-        return len(self.steps) == _STEPS and min(self.steps) >= _CALM
-
-    def likeness(self, fit: Fit, until: float = math.inf) -> float:
-        """Returns how alike a face is to the most similar view up to a frame, -1..1; 1: no view."""
-        return max((float(v @ fit.view) for frame, v in self.views if frame <= until), default=1.0)
-
-    def alike(self, fit: Fit) -> float:
-        """The same with the last view, which is not kept where a neighbour may hide the face."""
-        return max(self.likeness(fit), float(self.fit.view @ fit.view))
-
-
 class Tracker:
     """Tracks the faces of one clip frame by frame; holds only their last landmarks and few views.
 
@@ -112,19 +87,21 @@ class Tracker:
     def __init__(self, model_path=None, every_frame: bool = False):
         self._every_frame = every_frame
         self._detector = Detector(model_path)
-        self._live: dict[int, _Person] = {}
-        self._lost: dict[int, _Person] = {}
+        self._live: dict[int, Person] = {}
+        self._lost: dict[int, Person] = {}
         self._tracks = 0
-        self._frame = -1
+        self._frame, self._image, self._scale = -1, None, 1.0
         self._thumbnails: collections.deque = collections.deque(maxlen=_DISSOLVE + 1)
         self._changes: collections.deque[float] = collections.deque(maxlen=_BLINK + 1)
         self._since_search = _SEARCH_EVERY
         self._without_face = 0
+        self._compared = collections.deque([-_BLINK] * _COMPARED, _COMPARED)  # frames, by portraits
         self._waited = 0  # frames in which somebody is about to enter
 
     def step(self, image: np.ndarray) -> list[Face]:
         """Returns the faces in the next frame, `[H, W, 3]` uint8 RGB or `[H, W]` gray."""
         gray, scale = shrink(image)
+        self._image, self._scale = image, scale
         self._frame += 1
         few = np.ascontiguousarray(gray[::4, ::4])  # all pixels cost 0.3 ms
         small = cv2.resize(few, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(float)
@@ -153,10 +130,15 @@ class Tracker:
             self._remember(person)
             side = person.fit.side * scale
             person.weight += side**2
-            points = np.stack([person.fit.points.real, person.fit.points.imag], 1)
-            points = (points + 0.5) * scale - 0.5  # pixels are squares, not points
-            faces.append(Face(track, points.astype(np.float32), side, person.fit.score))
+            faces.append(Face(track, self._landmarks(person.fit), side, person.fit.score))
+        self._image = None  # a stream may hold few frames
         return faces
+
+    def _landmarks(self, fit: Fit) -> np.ndarray:
+        """Returns the landmarks `[68, 2]` of a face in pixels of the source."""
+        points = np.stack([fit.points.real, fit.points.imag], 1)
+        points = (points + 0.5) * self._scale - 0.5  # pixels are squares, not points
+        return points.astype(np.float32)
 
     def main(self, faces: list[Face]) -> Face | None:
         """Returns the face of the track with the largest weight so far, None without a face."""
@@ -217,7 +199,7 @@ class Tracker:
                 first, second = (self._live[track].likeness(found[track]) for track in (one, other))
                 del found[one if first < second else other]
 
-    def _is_same(self, person: _Person, fit: Fit) -> bool:
+    def _is_same(self, person: Person, fit: Fit) -> bool:
         """Returns whether a face is taken for a person seen before."""
         if person.alike(fit) < self._needed(person, fit):
             return False
@@ -225,7 +207,7 @@ class Tracker:
             return True
         return person.likeness(fit, until=self._frame - _DISSOLVE) >= _STILL_ALIKE
 
-    def _needed(self, person: _Person, fit: Fit) -> float:
+    def _needed(self, person: Person, fit: Fit) -> float:
         """Returns the likeness at which a face is taken for a person seen before."""
         away, last = self._frame - person.seen, person.fit
         far = abs(fit.centroid - last.centroid) > _JUMP * last.side * max(1.0, away / 5)
@@ -236,7 +218,7 @@ class Tracker:
         least = _HIDDEN if self._is_close(person, fit) else least
         return float(np.interp(change, [_STEADY, _CUT], [least, _ALIKE]))
 
-    def _is_close(self, person: _Person, fit: Fit) -> bool:
+    def _is_close(self, person: Person, fit: Fit) -> bool:
         """Returns whether somebody else is so near that one face may hide the other."""
         reach = _ALONE * fit.side
         others = (other.fit for other in self._live.values() if other is not person)
@@ -261,18 +243,42 @@ class Tracker:
         and so does a face that a hand may hide.
         """
         alike = {t: p.likeness(fit) for t, p in self._lost.items() if self._is_same(p, fit)}
-        if alike:
+        if not alike and self._waits(fit, inside):
+            self._waited += 1
+            return
+        if alike := alike or self._recognized(fit):
             track = max(alike, key=alike.get)
             person = self._lost.pop(track)
             person.fit, person.seen = fit, self._frame
             person.steps.clear()
-        elif self._waits(fit, inside):
-            self._waited += 1
-            return
         else:
             track, self._tracks = self._tracks, self._tracks + 1
-            person = _Person(fit, self._frame, collections.deque([(self._frame, fit.view)], _VIEWS))
+            person = Person(fit, self._frame)
+            person.keep(self._frame, self._portrait(fit))
         self._live[track], self._waited = person, 0
+
+    def _recognized(self, fit: Fit) -> dict[int, float]:
+        """Returns who was lost nearby a moment ago and has this face; the higher, the surer."""
+        near = [(t, p) for t, p in self._lost.items() if self._is_nearby(p, fit)]
+        if not near or self._frame - self._compared[0] < _BLINK:
+            return {}
+        self._compared.append(self._frame)
+        dissolves = self._change(_DISSOLVE) >= _DISSOLVED
+        until = self._frame - _DISSOLVE * dissolves
+        portrait, known = self._portrait(fit), {}
+        for track, person in near[-_COMPARED:]:
+            distance = person.distance(portrait, until)
+            if distance <= (SURELY_KNOWN if dissolves or person.is_calm else KNOWN):
+                known[track] = -distance
+        return known
+
+    def _is_nearby(self, person: Person, fit: Fit) -> bool:
+        """Returns whether a face is where a person was a moment ago, in the same scene."""
+        away, last = self._frame - person.seen, person.fit
+        if away > _BLINK or max(list(self._changes)[-away:]) >= _CUT:
+            return False
+        close = abs(fit.centroid - last.centroid) < _NEARBY * last.side
+        return close and _size_ratio(fit, last) < _SIZE_CHANGE
 
     def _waits(self, fit: Fit, inside: bool) -> bool:
         """Returns whether it is too early to say that a face is not that of a lost person."""
@@ -280,15 +286,18 @@ class Tracker:
             return True
         return self._waited < _DOUBTED and any(self._doubts(p, fit) for p in self._lost.values())
 
-    def _doubts(self, person: _Person, fit: Fit) -> bool:
+    def _doubts(self, person: Person, fit: Fit) -> bool:
         """Returns whether a face may be that of a person of a moment ago, hidden by a hand."""
         lately = self._frame - person.seen <= _DOUBTED and _same(fit, person.fit)
         return lately and self._needed(person, fit) < _ALIKE and person.alike(fit) >= _HIDDEN
 
-    def _remember(self, person: _Person) -> None:
+    def _remember(self, person: Person) -> None:
         """Keeps the view of a face that no neighbour may hide, if it is a new one."""
         if person.likeness(person.fit) < _NEW_VIEW and not self._is_close(person, person.fit):
-            person.views.append((self._frame, person.fit.view))
+            person.keep(self._frame, self._portrait(person.fit))
+
+    def _portrait(self, fit: Fit) -> Portrait:
+        return Portrait(self._image, self._landmarks(fit))
 
 
 def _same(one: Fit, other: Fit) -> bool:

@@ -224,6 +224,112 @@ def test_hands_before_the_face_start_no_track(real_data):
     assert tracks == [[0]] * len(tracks)
 
 
+def at_a_contrasty_wall(image, x, shade=0.0):
+    """A small face before a wall that changes little when it moves; `shade` darkens its left."""
+    import cv2
+
+    wall = np.zeros((300, 640, 3), np.uint8)
+    wall[:, :320] = 255
+    light = np.linspace(1 - shade, 1, 96)[:, None]
+    wall[60:156, x : x + 96] = (cv2.resize(image, (96, 96)) * light).astype(np.uint8)
+    return wall
+
+
+def moved_into_shade(before, after, frames):
+    images = [at_a_contrasty_wall(image, 200) for image in before[:frames]]
+    images += [at_a_contrasty_wall(image, 235, shade=0.7) for image in after[5:7]]
+    return tracks_in(images)
+
+
+@pytest.fixture
+def fresh_network():
+    """The network of faces is loaded anew, and again after the test."""
+    detector._recognition_network.cache_clear()
+    yield
+    detector._recognition_network.cache_clear()
+
+
+def only_the_landmark_model(monkeypatch):
+    monkeypatch.setenv(detector.MODEL_VARIABLE, str(detector.landmark_model()))
+    monkeypatch.setattr(detector.importlib.metadata, "files", lambda name: [])
+
+
+def test_portrait_tells_who_is_back_in_other_light(face):
+    first, other = face[0], drawn_face(2)[0]
+    assert moved_into_shade(first, first, 3) == [[0]] * 5
+    assert moved_into_shade(first, other, 3) == [[0]] * 3 + [[1]] * 2
+    # After calm frames such a change looks like a cut.
+    assert moved_into_shade(first, first, 5) == [[0]] * 5 + [[1]] * 2
+
+
+def test_without_the_network_of_faces_a_changed_view_is_a_new_track(
+    face, monkeypatch, fresh_network
+):
+    only_the_landmark_model(monkeypatch)
+    assert moved_into_shade(face[0], face[0], 3) == [[0]] * 3 + [[1]] * 2
+
+
+def test_damaged_network_of_faces_warns_once(face, monkeypatch, tmp_path, fresh_network):
+    (tmp_path / "faces.dat").write_bytes(b"not a network")
+    model = detector.landmark_model()
+    monkeypatch.setenv(detector.MODEL_VARIABLE, str(model))
+    monkeypatch.setattr(detector, "_packaged", lambda name: tmp_path / "faces.dat")
+    with pytest.warns(UserWarning, match=r"faces\.dat cannot be read") as warned:
+        assert moved_into_shade(face[0], face[0], 3) == [[0]] * 3 + [[1]] * 2
+        assert moved_into_shade(face[0], face[0], 3) == [[0]] * 3 + [[1]] * 2
+    assert len(warned) == 1
+
+
+def test_portraits_of_one_face_are_nearer_than_those_of_two(face):
+    import cv2
+
+    (images, points), (others, other_points) = face, drawn_face(2)
+    larger = cv2.resize(images[8], (1024, 1024)), points[8] * 4
+    gray = cv2.cvtColor(images[8], cv2.COLOR_RGB2GRAY), points[8]
+    one, *rest = [
+        detector.Portrait(*each)
+        for each in ((images[0], points[0]), larger, gray, (others[0], other_points[0]))
+    ]
+    to_larger, to_gray, to_other = map(one.distance, rest)
+    assert one.distance(one) == 0
+    assert to_larger < 0.3 and to_gray < 0.35  # the second has lost its colours
+    assert to_other > 0.4
+
+
+def test_flashing_faces_are_compared_three_times_a_second(face, monkeypatch):
+    monkeypatch.setattr(Tracker, "_is_same", lambda *_: False)
+    monkeypatch.setattr(Tracker, "_waits", lambda *_: False)
+    found = tracks_in(face[0][:1] * 27)
+    assert found == [[0]] * 4 + [[new] for new in range(1, 23)] + [[20]]  # of the last three
+
+
+def test_threads_load_one_network_of_faces(face, monkeypatch, fresh_network):
+    import dlib
+
+    images, points = face
+    portraits = [detector.Portrait(images[frame], points[frame]) for frame in range(3)]
+    alone = [one.distance(portraits[0]) for one in portraits]
+    assert sorted(alone)[1] > 0  # three different ones
+    detector._recognition_network.cache_clear()
+    loaded, load = [], dlib.face_recognition_model_v1
+    monkeypatch.setattr(
+        dlib, "face_recognition_model_v1", lambda name: loaded.append(name) or load(name)
+    )
+    anew = [detector.Portrait(images[frame], points[frame]) for frame in range(3)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda one: one.distance(anew[0]), anew)) == alone
+    assert len(loaded) == 1
+
+
+def test_person_who_walks_out_before_a_wall_keeps_the_track(real_data, monkeypatch):
+    monkeypatch.setattr(identity, "_FRAMES", 32)
+    people = identity.people_of([real_data / "videos" / "intel_asl_help.mkv"])
+    scene = identity.replaced(0, 0)[:30]
+    images = list(identity.draw(scene, people))
+    tracks = [[track for track, _ in faces] for faces in identity.tracked(images)]
+    assert tracks == [[0]] * 27 + [[], [0], [0]]
+
+
 def test_dissolve_from_one_person_to_another_starts_a_track(face):
     import cv2
 
