@@ -17,6 +17,7 @@ from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68, eye_distance
 _BRIEF = 0.1  # share of the frames
 _SHARPNESS_SIDE = 96  # pixels of the aligned crop in which sharpness is measured
 _DETAIL = 1.5  # pixels of that crop, standard deviation; finer detail is mostly noise
+_BOTH = 8 / 3  # variance of the Laplacian over that of one derivative, if directions are alike
 _MOVING = np.r_[17:27, 37:39, 40:42, 43:45, 46:48, 48:68]  # brows, lids, mouth
 # Points that no expression moves much: nose and corners of the eyes.
 _RIGID = np.r_[27:36, 36, 39, 42, 45]
@@ -82,6 +83,8 @@ def sharpness(image: np.ndarray, landmarks: np.ndarray) -> float:
 
     The face is scaled to a fixed size first and compared with its own contrast, so neither its size
     nor dim light counts; the Gaussian keeps noise and the blocks of JPEG from passing for detail.
+    Motion blurs across or along the face: if less is left there, the second derivative in that
+    direction counts, scaled as if the other were like it.
     NaN for a face that cannot be aligned or has no contrast at all.
 
     Args:
@@ -97,8 +100,10 @@ def sharpness(image: np.ndarray, landmarks: np.ndarray) -> float:
     gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
     if gray.var() < 1:
         return float("nan")
-    detail = _DETAIL**2 * cv2.Laplacian(cv2.GaussianBlur(gray, (0, 0), _DETAIL), cv2.CV_32F)
-    return float(1000 * detail.var() / gray.var())
+    smooth = _DETAIL**2 * cv2.GaussianBlur(gray, (0, 0), _DETAIL)
+    across, down = (cv2.Sobel(smooth, cv2.CV_32F, *n, ksize=1) for n in ((2, 0), (0, 2)))
+    least = min((across + down).var(), _BOTH * across.var(), _BOTH * down.var())
+    return float(1000 * least / gray.var())
 
 
 class Motion(NamedTuple):

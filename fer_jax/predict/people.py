@@ -31,9 +31,10 @@ LEAST_SIDE, SEARCH_WIDTH = 32, 500
 MOST_YAW, MOST_PITCH = 35.0, 30.0
 # Degrees, of landmarks alone: face crops are turned upright.
 MOST_ROLL = 45.0
-# See `quality.sharpness`. Measured: clear faces have 22 to 120, small ones, with 16 pixels between
-# the eyes, 16 to 55. A blur of 0.06 of the distance between the eyes, which melts the lids, leaves
-# 8 to 24, one of 0.08 leaves 5 to 16, also under noise.
+# See `quality.sharpness`. Measured: clear faces have 25 to 85, small ones, with 16 pixels between
+# the eyes, 17 to 60. A blur of 0.06 of the distance between the eyes, which melts the lids, leaves
+# 9 to 30, one of 0.08 leaves 6 to 18; motion by 0.3 of it leaves 6 to 17 across, 8 to 21 along the
+# face.
 LEAST_SHARPNESS = 15.0
 # See `quality.motion`. Motion is so many times the noise of the landmarks, which are precise in
 # some files, within the limits below. Measured (`python -m benchmarks.motion`), windows of two
