@@ -130,12 +130,22 @@ def _spooled(spool) -> Iterator[tuple[float, float, dict[int, np.ndarray]]]:
 
 
 def _with_thumbnails(frames, thumbnails: dict, wanted: np.ndarray) -> Iterator:
-    """Fills the list of each person; None is whoever is predicted."""
+    """Fills the list of each person; None is whoever is predicted.
+
+    Who is absent at a wanted moment is shown at the nearest one at which the person is there.
+    """
+    last: dict = {}  # of each person: moment and arguments of `_thumbnail`
     for start, end, picture, people in frames:
         for person, own in thumbnails.items():
+            shown = [(picture, *p) for p in people if person in (None, p[1]["person"])]
+            if shown and (person is None or shown[0][1] is not None):
+                before, _ = last.get(person, (-np.inf, None))
+                for index in range(len(own)):
+                    if before < wanted[index] and end - wanted[index] < wanted[index] - before:
+                        own[index] = _thumbnail(*shown[0])
+                last[person] = end, shown[0]
             while len(own) < len(wanted) and end >= wanted[len(own)]:
-                shown = [p for p in people if person in (None, p[1]["person"])]
-                own.append(_thumbnail(picture, *(shown[0] if shown else (None, {}))))
+                own.append(_thumbnail(*last.get(person, (0.0, (picture, None, {})))[1]))
         yield start, end, picture, people
 
 

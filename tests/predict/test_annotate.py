@@ -215,6 +215,25 @@ def test_every_person_is_drawn_and_named(tmp_path):
     assert heights[0] == pytest.approx(2 * heights[1], rel=0.05)
 
 
+def test_thumbnails_of_an_absent_person_show_the_nearest_moment_of_presence():
+    places = {1: [80, 80], 2: [240, 80]}
+    faces = {n: (MEAN_FACE * 30 + place).astype(np.float32) for n, place in places.items()}
+    there = {1: range(20), 2: [5, 6, 14]}
+    frames = [
+        (n / 10, (n + 1) / 10, np.full((160, 320, 3), 12 * n, np.uint8), [
+            (faces[p] if n in there[p] else None, {"person": p, "abstained": False}) for p in faces
+        ])
+        for n in range(20)
+    ]  # fmt: skip
+    frames[9][3].pop()  # no row in this window
+    thumbnails = {1: [], 2: [], 3: []}
+    wanted = np.array([0.1, 0.6, 0.9, 1.2, 1.95])
+    passed = list(annotate._with_thumbnails(iter(frames), thumbnails, wanted))
+    assert len(passed) == 20
+    shown = {p: [int(own[0, 0, 0]) // 12 for own in thumbnails[p]] for p in thumbnails}
+    assert shown == {1: [0, 5, 8, 11, 19], 2: [5, 5, 6, 14, 14], 3: [0, 5, 8, 11, 19]}
+
+
 def test_person_who_is_alone_for_a_while_keeps_the_number(tmp_path):
     face = (MEAN_FACE * 60 + [300, 150]).astype(np.float32)
     source = Source("clip.mp4", (), lambda: iter([picture(640, 360)] * 20), 10.0, 640, 20)
