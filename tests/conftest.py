@@ -46,6 +46,7 @@ from tests.drawn import write_drawn  # noqa: E402
 from tests.official_trees import ferplus_tree  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
+_FIGURES = report._figures
 
 
 def pytest_collection_modifyitems(items):
@@ -152,7 +153,9 @@ def once(tmp_path_factory):
             if not done.exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
-                make(folder)
+                with pytest.MonkeyPatch.context() as patch:  # a first caller may have no_figures
+                    patch.setattr(report, "_figures", _FIGURES)
+                    make(folder)
                 done.touch()
         return folder
 
