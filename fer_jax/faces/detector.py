@@ -178,7 +178,7 @@ def _recognition_network():
 
 
 class Portrait:
-    """A face cut out of a frame, described by a network only when it is compared: that costs 75 ms.
+    """A face cut out of a frame, described by a network only when it is compared.
 
     Args:
       image: `[H, W, 3]` uint8 RGB or `[H, W]` gray.

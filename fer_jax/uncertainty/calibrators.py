@@ -29,7 +29,7 @@ _FLOOR = 1e-30  # probability whose logarithm is taken for that of 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Calibrator:
+class Calibrator(stored.Stored):
     """A function from probabilities to calibrated ones, as a bundle keeps it.
 
     Attributes:
@@ -63,15 +63,6 @@ class Calibrator:
         if self.classes not in (None, p.shape[-1]):
             raise ValueError(f"the calibrator is for {self.classes} classes, not {p.shape[-1]}")
         return _APPLIED[self.method](p, self.parameters)
-
-    def to_json(self) -> dict:
-        """Its fields, as JSON has them."""
-        return stored.write(self)
-
-    @classmethod
-    def from_json(cls, value) -> Calibrator:
-        """Reads what `to_json` wrote; raises a ValueError for anything else."""
-        return stored.read(cls, value)
 
 
 def fit_calibrator(probabilities, labels, people, method: str = "temperature") -> Calibrator:

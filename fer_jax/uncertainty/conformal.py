@@ -131,8 +131,25 @@ def _weighted_quantile(scores, weights, level: float) -> float:
     return float(scores[order[min(reached, len(scores) - 1)]])
 
 
+class Rule(stored.Stored):
+    """What sets and intervals have in common: whether their level is promised."""
+
+    @property
+    def needed(self) -> int:
+        """People (with unit "clip": clips) that a promise takes."""
+        return needed_for(self.level)
+
+    @property
+    def promised(self) -> bool:
+        """Whether the level is promised, see `conformal_quantile`.
+
+        Not across the models of a cross-validation: no theorem says so of the level itself.
+        """
+        return not self.crossed and is_promised(self.unit, self.people, self.clips, self.level)
+
+
 @dataclasses.dataclass(frozen=True)
-class SetRule:
+class SetRule(Rule):
     """What makes prediction sets of probabilities, as a bundle keeps it.
 
     Attributes:
@@ -164,28 +181,6 @@ class SetRule:
         require(self.quantile, "SetRule: it has no quantile")
         require(self.people <= self.clips, "SetRule: it has more people than clips")
         require((self.penalty > 0) == (self.score == "raps") and self.penalty >= 0, _PENALTY)
-
-    @property
-    def needed(self) -> int:
-        """People (with unit "clip": clips) that a promise takes."""
-        return needed_for(self.level)
-
-    @property
-    def promised(self) -> bool:
-        """Whether the level is promised, see `conformal_quantile`.
-
-        Not across the models of a cross-validation: no theorem says so of the level itself.
-        """
-        return not self.crossed and is_promised(self.unit, self.people, self.clips, self.level)
-
-    def to_json(self) -> dict:
-        """Its fields, as JSON has them."""
-        return stored.write(self)
-
-    @classmethod
-    def from_json(cls, value) -> SetRule:
-        """Reads what `to_json` wrote; raises a ValueError for anything else."""
-        return stored.read(cls, value)
 
 
 def fit_sets(

@@ -9,8 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from fer_jax.uncertainty import stored
-from fer_jax.uncertainty.conformal import UNITS, conformal_quantile, is_promised, needed_for
+from fer_jax.uncertainty.conformal import UNITS, Rule, conformal_quantile
 from fer_jax.uncertainty.people import other_people
 from fer_jax.uncertainty.stored import is_level, require
 
@@ -19,7 +18,7 @@ _SMALLEST = float(np.finfo(np.float32).eps)  # deviation; without dropout there 
 
 
 @dataclasses.dataclass(frozen=True)
-class IntervalRule:
+class IntervalRule(Rule):
     """What makes intervals of predictions, as a bundle keeps it.
 
     Attributes:
@@ -44,25 +43,6 @@ class IntervalRule:
         require(is_level(self.level), "IntervalRule: level does not lie between 0 and 1")
         require(self.quantile, "IntervalRule: it has no quantile")
         require(self.people <= self.clips, "IntervalRule: it has more people than clips")
-
-    @property
-    def needed(self) -> int:
-        """People (with unit "clip": clips) that a promise takes."""
-        return needed_for(self.level)
-
-    @property
-    def promised(self) -> bool:
-        """Whether the level is promised, see `conformal.SetRule.promised`."""
-        return not self.crossed and is_promised(self.unit, self.people, self.clips, self.level)
-
-    def to_json(self) -> dict:
-        """Its fields, as JSON has them."""
-        return stored.write(self)
-
-    @classmethod
-    def from_json(cls, value) -> IntervalRule:
-        """Reads what `to_json` wrote; raises a ValueError for anything else."""
-        return stored.read(cls, value)
 
 
 def fit_intervals(

@@ -9,9 +9,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from typing import Self
 
 _LARGEST = 1e9
 _MOST = 10_000  # numbers in a list
+
+
+class Stored:
+    """A dataclass that a bundle keeps."""
+
+    def to_json(self) -> dict:
+        """Its fields, as JSON has them."""
+        return write(self)
+
+    @classmethod
+    def from_json(cls, value) -> Self:
+        """Reads what `to_json` wrote; raises a ValueError for anything else."""
+        return read(cls, value)
 
 
 def write(instance) -> dict:

@@ -51,7 +51,7 @@ def right(labels, predicted) -> None:
 
 
 def shared_names(first, second) -> tuple[str, ...]:
-    """Names of the action units that both of two methods have."""
+    """Names of the outputs that both of two methods have."""
     return tuple(name for name in first if name in second)
 
 

@@ -6,7 +6,13 @@ import numpy as np
 
 from fer_jax import metrics
 from fer_jax.faces.emotion_ratings import SCALE
+from fer_jax.tasks.action_units.measures import select, shared_names
 from fer_jax.tasks.dimensions.scores import TOLERANCE
+
+__all__ = [
+    "OVER_FOLDS", "TESTED", "count", "decide", "measures", "names_in", "read", "right", "select",
+    "shared_names",
+]  # fmt: skip
 
 WITHIN = f"accuracy at T = {TOLERANCE:g}"
 TESTED = (WITHIN, "RMSE")  # for which methods are compared, the main one first
@@ -74,17 +80,6 @@ def measures(names, sums) -> dict[str, np.ndarray]:
 def right(labels, predicted) -> np.ndarray:
     """Whether each prediction is within T, `[N]` bool."""
     return metrics.distances(predicted, labels) < TOLERANCE
-
-
-def shared_names(first, second) -> tuple[str, ...]:
-    """Names of the dimensions that both of two methods have."""
-    return tuple(name for name in first if name in second)
-
-
-def select(own, names, labels, predicted) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and predictions by the names `own` as those by `names`, of `shared_names`."""
-    columns = [list(own).index(name) for name in names]
-    return labels[:, columns], predicted[:, columns]
 
 
 def names_in(columns) -> list[str]:
