@@ -28,9 +28,19 @@ PREDICTION_COLUMNS = (
     "box_top", "box_right", "box_bottom", "yaw", "pitch", "roll", "sharpness", "fit",
 )  # fmt: skip
 NO_FACE = "no face"  # label of a window without a face, so of no class
+# Why a row of predictions abstains: people might disagree about the face, the model was not trained
+# on such faces, or it cannot be read; in what follows stands why.
+AMBIGUOUS, UNFAMILIAR, UNREADABLE = "ambiguous", "unfamiliar", "unreadable: "
 PRESENT = 0.5  # probability above which an action unit is predicted
 
 DISFA_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26))
+
+
+def reason_of(row) -> str:
+    """Why a row abstains, in a word or two; rows of older tables do not say it."""
+    reason = row.get("reason")  # NaN in a table with rows that have none
+    known = isinstance(reason, str) and reason
+    return reason.removeprefix(UNREADABLE) if known else AMBIGUOUS
 
 
 def canonical(name: str) -> str:

@@ -10,6 +10,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from fer_jax.faces.labels import reason_of
+
 LEAST_SIDE = 360  # pixels of the shorter side of a frame; smaller frames are enlarged
 _WIDTH = 300  # pixels of a panel beside such a frame
 
@@ -54,9 +56,7 @@ def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], 
     if faceless:
         return label, FAINT, time
     if row["abstained"]:
-        reason = row.get("reason")  # NaN in a table with rows that have none
-        reason = reason if isinstance(reason, str) and reason else "unsure"
-        return reason, UNSURE, f"perhaps {label} · {time}"
+        return reason_of(row), UNSURE, f"perhaps {label} · {time}"
     return label, SURE, time
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
+from fer_jax.faces.labels import UNREADABLE
 from fer_jax.faces.media.writer import VideoWriter
 from fer_jax.machine import whole_file
 from fer_jax.plotting.panel import GROUND, LEAST_SIDE, SURE, UNSURE, font
@@ -78,7 +79,7 @@ def _rows_of(table: pd.DataFrame, person: int, classes, task: str) -> pd.DataFra
     times = table[["start", "end"]].drop_duplicates()
     rows = times.merge(table[table["person"] == person], how="left", on=["start", "end"])
     absent = rows["frames"].isna()
-    blank = {"frames": 0, "reason": NO_FACE, **TASKS[task].blank_row(classes)}
+    blank = {"frames": 0, "reason": f"{UNREADABLE}{NO_FACE}", **TASKS[task].blank_row(classes)}
     for name, value in blank.items():
         rows[name] = rows[name].where(~absent, value).astype(table[name].dtype)
     return rows

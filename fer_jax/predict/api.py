@@ -44,7 +44,8 @@ def predict_clips(
 
     A window without a face has a row with the label "no face", NaN values and `abstained` set, so
     `table[~table.abstained]` holds the usable rows. A face that no model can read (too small, in
-    profile, blurred; without motion, for a model of motion) also abstains; `reason` says why.
+    profile, blurred; without motion, for a model of motion) also abstains; `reason` says why:
+    "ambiguous", "unfamiliar" or "unreadable: WHY".
 
     A model of action units predicts the last frame of a window, each unit by itself; a model of
     still images predicts the middle frame.

@@ -9,10 +9,10 @@ import numpy as np
 
 from fer_jax.data.model_inputs import MOTION
 from fer_jax.faces import quality
+from fer_jax.faces.labels import AMBIGUOUS, NO_FACE, UNFAMILIAR, UNREADABLE
 from fer_jax.faces.people import FLEETING
 from fer_jax.predict.options import ALL
 from fer_jax.tasks import TASKS
-from fer_jax.tasks.base import NO_FACE, UNFAMILIAR, UNSURE
 
 if TYPE_CHECKING:
     from fer_jax.predict.windows import Faces, Frame
@@ -148,9 +148,15 @@ def with_reason(row: dict, reason: str, predictor, width: int) -> dict:
       predictor: of `load_model`.
       width: of the source frame, pixels.
     """
-    if not reason and predictor.familiarity is not None:
-        distance = predictor.unfamiliarity(row["inputs"], frame_width=width)[0]
-        reason = "" if distance <= 1 else UNFAMILIAR
-    if reason not in ("", NO_FACE):
-        row = row | TASKS[predictor.task].withheld(row, predictor.classes)
-    return row | {"reason": reason or (UNSURE if row["abstained"] else "")}
+    if reason == NO_FACE:  # the row is blank already
+        return row | {"reason": f"{UNREADABLE}{reason}"}
+    if reason or _is_unfamiliar(row, predictor, width):
+        withheld = TASKS[predictor.task].withheld(row, predictor.classes)
+        return row | withheld | {"reason": f"{UNREADABLE}{reason}" if reason else UNFAMILIAR}
+    return row | {"reason": AMBIGUOUS if row["abstained"] else ""}
+
+
+def _is_unfamiliar(row: dict, predictor, width: int) -> bool:
+    if predictor.familiarity is None:
+        return False
+    return not predictor.unfamiliarity(row["inputs"], frame_width=width)[0] <= 1  # nor if NaN

@@ -16,13 +16,14 @@ from fer_jax import __version__
 from fer_jax.machine import printable, write_whole
 from fer_jax.storage import read_regular, sha256
 from fer_jax.tasks import TASKS
-from fer_jax.tasks.base import NO_FACE, UNSURE, Column
+from fer_jax.tasks.base import NO_FACE, Column, reason_of
 from fer_jax.tasks.csv_cells import save_csv
 
 _FORMATS = (".csv", ".json")
 _ROWS_SHOWN = 60
 _PIPE_WIDTH = 160  # characters, if the output is no terminal
 _PERSON = 9  # characters of the column of people
+_SHORT = "unsure"  # reasons up to this length fit any table
 
 
 def drawn_files(options) -> list[dict[str, pathlib.Path]]:
@@ -90,9 +91,9 @@ def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classi
     if len(set(names.values())) < len(names):
         names = {path: printable(path) for path in names}
     several = table["person"].max() > 1
-    reasons = [text for text in table["reason"] if isinstance(text, str)]  # NaN: tables of before
-    longest = max(map(len, reasons), default=0)
-    taken = max(map(len, names.values())) + _PERSON * several + max(0, longest - len(UNSURE))
+    withheld = table[table["abstained"] & (table["label"] != NO_FACE)].to_dict("records")
+    longest = max((len(reason_of(row)) for row in withheld), default=0)
+    taken = max(map(len, names.values())) + _PERSON * several + max(0, longest - len(_SHORT))
     columns = TASKS[task].terminal_columns(classes, width - taken)
     shown = Table(header_style="bold", caption_style="default")
     shown.add_column("clip")

@@ -16,9 +16,7 @@ import numpy as np
 
 from fer_jax.faces import labels
 
-NO_FACE = labels.NO_FACE
-UNFAMILIAR = "unfamiliar"  # reason of a row whose face is unlike those of training
-UNSURE = "unsure"  # reason of a row that abstains because of its uncertainty
+NO_FACE, reason_of = labels.NO_FACE, labels.reason_of
 UNCERTAINTY = ("entropy", "mutual_information", "agreement")
 
 
@@ -195,12 +193,6 @@ class Task:
           title: which clip.
         """
         return self._file("timeline").draw_timeline(rows, names, threshold, thumbnails, title)
-
-
-def reason_of(row) -> str:
-    """Why a row abstains, in a word or two; rows of older tables do not say it."""
-    reason = row.get("reason")  # NaN in a table with rows that have none
-    return reason if isinstance(reason, str) and reason else UNSURE
 
 
 def over_frames(function: Callable) -> Callable:

@@ -244,5 +244,5 @@ def test_still_image_is_predicted(finished, face_video, tmp_path, capsys):
     command = [str(finished.bundle), str(image), "--mc-samples", "3", "--threshold", "0"]
     assert predict_command.main([*command, "--figure", str(figure)]) == 0
     said = capsys.readouterr()
-    assert "with care" not in said.err and "unsure (" in said.out
+    assert "with care" not in said.err and "ambiguous (" in said.out
     assert cv2.imread(str(figure)).shape[1] > 200

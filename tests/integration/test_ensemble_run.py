@@ -101,7 +101,7 @@ def test_rows_of_unfamiliar_faces_abstain(ensemble, tmp_path):
     file = tmp_path / "face.csv"
     write_openface(file, points, frame=frames + 1, timestamp=frames / 25, success=1)
     never = dataclasses.replace(model.familiarity, threshold=1e-6)
-    for familiarity, reasons in ((None, {"", "unsure"}), (never, {"unfamiliar"})):
+    for familiarity, reasons in ((None, {"", "ambiguous"}), (never, {"unfamiliar"})):
         own = dataclasses.replace(model, familiarity=familiarity)
         table = predict_clips(own, [file], mc_samples=4)
         assert set(table["reason"]) <= reasons and len(table)

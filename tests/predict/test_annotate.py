@@ -26,7 +26,8 @@ def row(label="happiness", chance=0.7, abstained=False, start=0.0, end=1.0):
     return {
         "clip": "clip.mp4", "start": start, "end": end, **probabilities, "label": label,
         "entropy": float(-(p * np.log(p)).sum()), "mutual_information": 0.1, "agreement": 0.93,
-        "frames": 20, "abstained": abstained, "reason": "unsure" if abstained else "", "person": 1,
+        "frames": 20, "abstained": abstained, "person": 1,
+        "reason": "ambiguous" if abstained else "",
     }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def test_every_person_of_a_window_has_a_row():
     assert table["start"].tolist() == [0, 1, 1, 2, 3]
     assert table.attrs["faces"] == [4, 4, 7, 7, None]
     assert table["joy"].tolist()[:4] == pytest.approx([0.9, 0.9, 0.1, 0.1], abs=0.02)
-    assert table["reason"].tolist() == [""] * 4 + ["no face"]
+    assert table["reason"].tolist() == [""] * 4 + ["unreadable: no face"]
     largest = predict(frames, options=Options(mc_samples=12, stride=1.0))
     assert list(largest) == list(table) == columns(CLASSES)
     assert largest["person"].tolist() == [1, 2, 2, 0]
@@ -85,14 +85,16 @@ def lying(degrees):
 )  # fmt: skip
 def test_face_that_cannot_be_read_abstains_and_says_why(one, reason):
     (row,) = predict([{0: one}] * 10, options=SURE).to_dict("records")
-    assert (row["reason"], row["abstained"]) == (reason, reason != "")
+    assert (row["reason"], row["abstained"]) == (reason and f"unreadable: {reason}", reason != "")
     assert row["label"] in CLASSES and np.isfinite(row["entropy"])
 
 
 def test_face_is_small_in_the_frame_that_is_searched():
     one = clear(face(size=30))
     near, far = (predict([{0: one}] * 10, options=SURE, width=width) for width in (640, 3840))
-    assert near["reason"].tolist() == [""] and far["reason"].tolist() == ["face too small"]
+    assert near["reason"].tolist() == [""] and far["reason"].tolist() == [
+        "unreadable: face too small"
+    ]
 
 
 @pytest.mark.parametrize("features, moved, reason", [
@@ -109,12 +111,14 @@ def test_model_of_motion_abstains_without_motion(features, moved, reason):
         {0: clear(face()._replace(landmarks=face().landmarks + smile * moved * index / 9))}
         for index in range(10)
     ]
-    assert predict(frames, predictor, SURE)["reason"].tolist() == [reason]
+    assert predict(frames, predictor, SURE)["reason"].tolist() == [
+        reason and f"unreadable: {reason}"
+    ]
 
 
 def test_unsure_row_says_so():
     table = predict([{0: clear(face())}] * 10, options=Options(mc_samples=12, threshold=0.01))
-    assert table["reason"].tolist() == ["unsure"] and table["abstained"].all()
+    assert table["reason"].tolist() == ["ambiguous"] and table["abstained"].all()
 
 
 def test_wrong_choice_of_people_is_refused():

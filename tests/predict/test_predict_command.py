@@ -28,10 +28,10 @@ def test_says_when_nothing_can_abstain(monkeypatch, predictor, tmp_path, capsys)
     clip = write_faces(tmp_path / "a.csv", x=200)
     run(monkeypatch, predictor, clip)
     captured = capsys.readouterr()
-    assert "no threshold" in captured.err and "unsure" not in captured.out
+    assert "no threshold" in captured.err and "ambiguous" not in captured.out
     run(monkeypatch, predictor, clip, "--threshold", 0.1)
     captured = capsys.readouterr()
-    assert "no threshold" not in captured.err and "unsure (" in captured.out
+    assert "no threshold" not in captured.err and "ambiguous (" in captured.out
 
 
 def test_note_on_scale_goes_when_the_width_is_given(monkeypatch, predictor, tmp_path, capsys):

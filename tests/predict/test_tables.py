@@ -33,12 +33,12 @@ def test_people_and_reasons_leave_room_for_the_clip(capsys):
     row = dict.fromkeys(columns(classes), 0.5) | {"clip": "interview_12.mp4", "frames": 9}
     rows = [
         {**row, "person": person, "label": "happiness", "abstained": True, "reason": reason}
-        for person, reason in ((1, "face too small"), (2, "unsure"))
+        for person, reason in ((1, "unreadable: face too small"), (2, "ambiguous"))
     ]
     tables.print_table(pd.DataFrame(rows), classes)
     shown = capsys.readouterr().out
     assert all(text in shown for text in ("interview_12.mp4", "person", "face too small", "0.50"))
-    assert "…" not in shown
+    assert "…" not in shown and "unreadable" not in shown
 
 
 def test_full_disk_keeps_the_table_before(monkeypatch, predictor, tmp_path, capsys):
