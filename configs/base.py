@@ -27,8 +27,7 @@ def get_config(**sections: dict) -> ConfigDict:
     config.method = ""  # name in tables and next to published figures
     config.seed = 0
     config.task = "classification"
-    # a bundle (runs/NAME/model); for a backbone a .safetensors file or a Hugging Face repo id
-    config.pretrained = ""
+    config.pretrained = ""  # a bundle (runs/NAME/model); a backbone: .safetensors, Hugging Face id
     config.data = ConfigDict(
         {
             "dataset": "manifest",  # its name in messages, reports and published tables
@@ -79,14 +78,12 @@ def get_config(**sections: dict) -> ConfigDict:
             "epochs": 400,
             "checkpoint_every_epochs": 10,
             "eval_every_epochs": 1,  # epochs from one evaluation to the next
-            # or "best": the epoch of the lowest loss on the validation clips, if there are any
-            "select_checkpoint": "last",
+            "select_checkpoint": "last",  # or "best": lowest loss on the validation clips
         }
     )
     config.protocol = ConfigDict(
         {
-            # or "holdout", "by_sequence", "random_subjects", "cross_database"
-            "name": "subject_kfold",
+            "name": "subject_kfold",  # holdout, by_sequence, random_subjects, cross_database
             "folds": 10,  # 0: leave one subject out; of "cross_database" see fer_jax.data.folds
             "mode": "strided",  # or "block", "balanced"
             "seed": 0,
@@ -99,10 +96,13 @@ def get_config(**sections: dict) -> ConfigDict:
             "mc_samples": 100,  # of Monte Carlo dropout
             "figure_clips": (),  # names of evaluated clips whose MC samples the report draws
             "target_accuracy": 0.9,  # of predictions without abstention; sets the threshold
+            "confidence": 0.9,  # with which that accuracy is promised for other people
         }
     )
-    # networks of a deep ensemble, from different seeds; whether unfamiliar clips are told
-    config.uncertainty = ConfigDict({"members": 1, "familiarity": False})
+    # networks of a deep ensemble; whether unfamiliar clips are told; calibrator ("none",
+    # "temperature", "vector", "isotonic"); level of prediction sets and intervals (0: none)
+    trust = {"members": 1, "familiarity": False, "calibration": "auto", "sets": 0.9}
+    config.uncertainty = ConfigDict(trust)
     for name, fields in {"model": {}, "augment": {"enabled": False}, **sections}.items():
         config[name] = ConfigDict(fields)
     return config.lock()

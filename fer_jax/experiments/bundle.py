@@ -22,13 +22,14 @@ from flax import serialization
 
 from fer_jax.experiments import schema
 from fer_jax.experiments.schema import BundleFields
+from fer_jax.experiments.stored_trust import StoredTrust
 from fer_jax.faces.landmarks import ALIGNED, Framing, Graph
 from fer_jax.machine import FileError, write_whole
 from fer_jax.storage import sha256
 from fer_jax.training.checkpoint import parse_weights, serialise_weights
 from fer_jax.uncertainty import Familiarity
 
-VERSION = 2  # 1 has a single network
+VERSION = 3  # 2 has no calibration, sets and promise, 1 also a single network
 MAX_WEIGHT_BYTES = 2**32
 _MODEL, _WEIGHTS = "model.json", "weights.msgpack"
 _FAMILIARITY, _MOST_FAMILIARITY = "familiarity.msgpack", 2**20  # bytes
@@ -113,6 +114,7 @@ class Bundle:
       familiarity: where the features of the training clips lie, or None.
       threshold: largest entropy (of dimensions: uncertainty) without abstaining, or None; for
         action units one each.
+      trust: calibration, prediction sets, and what is promised of the threshold.
       record: where the model comes from.
     """
 
@@ -127,6 +129,7 @@ class Bundle:
     threshold: float | None | tuple[float | None, ...] = None
     record: Record = Record()
     familiarity: Familiarity | None = None
+    trust: StoredTrust = StoredTrust()
 
     def write(self, path) -> None:
         """Writes the bundle: the weights and, last, `model.json`.
@@ -144,8 +147,9 @@ class Bundle:
         }
         if self.familiarity is not None:
             weights[_FAMILIARITY] = serialization.msgpack_serialize(self.familiarity.to_arrays())
+        trust = self.trust.to_json()
         content = {
-            "bundle_version": VERSION if len(weights) > 1 else 1,
+            "bundle_version": VERSION if trust else 2 if len(weights) > 1 else 1,
             **({"members": len(networks)} if self.other_members else {}),
             **({"familiarity": True} if self.familiarity is not None else {}),
             "name": self.name,
@@ -154,6 +158,7 @@ class Bundle:
             "classes": list(self.classes),
             **self.spec.to_json(),
             "threshold": self.threshold,
+            **trust,
             **dataclasses.asdict(self.record),
         }
         sums = {name: sha256([data]) for name, data in weights.items()}
@@ -299,4 +304,5 @@ def _parsed(
         threshold=tuple(threshold) if isinstance(threshold, list) else threshold,
         record=Record(info.metrics, info.dataset, info.config),
         familiarity=familiarity,
+        trust=StoredTrust.from_fields(info),
     )

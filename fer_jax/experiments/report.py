@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 
@@ -64,6 +65,7 @@ def write(
         mode for mode in evaluation.INFERENCE_MODES if mode != "mc_dropout" or has_dropout(module)
     ]
     evaluated = evaluation.join_folds(clips, folds, results, modes, task.summarise)
+    evaluated = dataclasses.replace(evaluated, trust=task.trust(config, evaluated))
     own, curves = task.report.content(config, clips, folds, evaluated, history)
     content = {
         "name": config.name,

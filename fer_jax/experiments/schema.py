@@ -83,7 +83,31 @@ class FramingFields(_Fields):
 Task = Literal["classification", "action_units", "dimensional", "distribution"]
 Limit = Annotated[float, pydantic.Field(ge=-1e-6)]  # of an uncertainty, 0 but for rounding
 Side = Annotated[int, pydantic.Field(ge=0, le=4096)]
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+Count = Annotated[int, pydantic.Field(ge=0, le=10**9)]
 Digest = Annotated[str, pydantic.StringConstraints(pattern="^[0-9a-f]{64}$")]
+
+
+class PromiseFields(_Fields):
+    """What a bundle promises of a threshold, see `uncertainty.selective.Promise`."""
+
+    threshold: Limit | None
+    target: Share
+    confidence: Share
+    accuracy: Share | None
+    coverage: Share
+    bound: Share | None
+    people: Count
+    clips: Count
+
+    @pydantic.model_validator(mode="after")
+    def _agree(self):
+        if (self.threshold is None) != (self.bound is None) or self.people > self.clips:
+            raise ValueError("a promise has a threshold and a bound, and no more people than clips")
+        return self
+
+
+Promises = Annotated[list[PromiseFields], pydantic.Field(max_length=_MAX_ITEMS)]
 
 
 class BundleFields(_Fields):
@@ -116,6 +140,12 @@ class BundleFields(_Fields):
     prepared_size: Side = 0
     framing: FramingFields = FramingFields()
     threshold: Limit | list[Limit | None] | None
+    # read by `stored_trust`
+    calibration: dict[str, Any] | None = None
+    sets: dict[str, Any] | list[Any] | None = None
+    promise: (
+        PromiseFields | Annotated[list[PromiseFields], pydantic.Field(max_length=4096)] | None
+    ) = None
     metrics: dict[str, Any] = {}
     dataset: dict[str, Any] = {}
     config: dict[str, Any] = {}
@@ -126,6 +156,9 @@ class BundleFields(_Fields):
         self._check_names()
         if (self.members > 1 or self.familiarity) and self.bundle_version < 2:
             raise ValueError("bundles of version 1 have a single network and no familiarity")
+        trust = (self.calibration, self.sets, self.promise)
+        if self.bundle_version < 3 and any(each is not None for each in trust):
+            raise ValueError("bundles before version 3 have no calibration, sets and promise")
         if self.config.get("task", self.task) != self.task:
             raise ValueError(f"task is {self.task}, but it was trained for another")
         units = self.task == "action_units"

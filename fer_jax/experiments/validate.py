@@ -15,6 +15,8 @@ from fer_jax.data.frame_selection import CUT
 from fer_jax.data.model_inputs import MOTION
 from fer_jax.faces.emotion_ratings import SCALE, VOTE_RULES
 from fer_jax.faces.landmarks import FRAMINGS
+from fer_jax.tasks.trust import AUTO
+from fer_jax.uncertainty.calibrators import METHODS
 
 SEEN = 0.7  # share of a prepared crop's side that a model must see at least
 
@@ -38,6 +40,8 @@ _RANGES = (
     ("data.crop_size", 0, 4096),
     ("data.crops_in_memory_gb", 0.0, math.inf),
     ("evaluation.target_accuracy", 0.0, 1.0),
+    ("evaluation.confidence", 0.5, 0.999),
+    ("uncertainty.sets", 0.0, 0.999),
     ("loss.absolute", 0.0, math.inf),
     ("protocol.share", 0.0, 1.0),
 )
@@ -95,6 +99,11 @@ def _check_values(config: ConfigDict) -> None:
     if config.train.class_weights not in ("none", "balanced"):
         raise ValueError(
             f"--config.train.class_weights={config.train.class_weights}: use 'none' or 'balanced'"
+        )
+    if config.uncertainty.calibration not in (AUTO, *METHODS):
+        raise ValueError(
+            f"--config.uncertainty.calibration={config.uncertainty.calibration}: use one of "
+            f"{[AUTO, *METHODS]}"
         )
     if config.data.framing not in ("", *FRAMINGS):
         raise ValueError(f"--config.data.framing={config.data.framing}: use one of {[*FRAMINGS]}")

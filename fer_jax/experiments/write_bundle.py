@@ -12,6 +12,7 @@ from fer_jax.data.clips import Clips
 from fer_jax.data.folds import member_names
 from fer_jax.experiments.bundle import Bundle, InputSpec, Record
 from fer_jax.experiments.setup import Experiment
+from fer_jax.experiments.stored_trust import StoredTrust
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import UNKNOWN_FPS
 from fer_jax.training.checkpoint import load_weights
@@ -47,6 +48,7 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         recalibrated_stats=stats,
         other_members=tuple(others),
         threshold=metrics["selective"]["threshold"],
+        trust=StoredTrust.from_metrics(config.task, metrics),
         familiarity=_familiarity(experiment, fold) if config.uncertainty.familiarity else None,
         record=Record(metrics, dataset, json.loads(json.dumps(config.to_dict(), default=list))),
     )

@@ -24,8 +24,9 @@ PRESENT_INTENSITY = 0.4
 # Columns of the table of predictions beside those of the classes: no class can be named like one.
 PREDICTION_COLUMNS = (
     "clip", "start", "end", "person", "label", "entropy", "mutual_information", "agreement",
-    "uncertainty", "frames", "abstained", "reason", "face_share", "face_size", "box_left",
-    "box_top", "box_right", "box_bottom", "yaw", "pitch", "roll", "sharpness", "fit",
+    "set", "set_level", "interval_level", "uncertainty", "frames", "abstained", "reason",
+    "face_share", "face_size", "box_left", "box_top", "box_right", "box_bottom", "yaw", "pitch",
+    "roll", "sharpness", "fit",
 )  # fmt: skip
 NO_FACE = "no face"  # label of a window without a face, so of no class
 # Why a row of predictions abstains: people might disagree about the face, the model was not trained
@@ -41,6 +42,13 @@ def reason_of(row) -> str:
     reason = row.get("reason")  # NaN in a table with rows that have none
     known = isinstance(reason, str) and reason
     return reason.removeprefix(UNREADABLE) if known else AMBIGUOUS
+
+
+def said_of(row) -> str:
+    """What a drawing says of a row: the classes of its set if there are several, else its label."""
+    names = row.get("set")  # NaN or missing in older tables, and of other tasks
+    several = isinstance(names, str) and "|" in names
+    return names.replace("|", " or ") if several else row["label"]
 
 
 def canonical(name: str) -> str:

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fer_jax.faces.labels import reason_of
+from fer_jax.faces.labels import reason_of, said_of
 
 LEAST_SIDE = 360  # pixels of the shorter side of a frame; smaller frames are enlarged
 _WIDTH = 300  # pixels of a panel beside such a frame
@@ -38,13 +38,17 @@ class Panel:
         self.draw.text((x, y), text, colour, writing, anchor)
 
     def heading(self, title: str, detail: str, colour, sizes=(24, 12), steps=(31, 52)) -> None:
-        """Writes a title and a detail below it.
+        """Writes a title, smaller if it is long, and a detail below it.
 
         Args:
           sizes: of the two texts.
           steps: down from the title to the detail, and to what comes next.
         """
-        self.text(self.left, self.y, title, sizes[0], colour, bold=True)
+        width, size = self.right - self.left, sizes[0]
+        while size > 12 and font(round(size * self.scale), True).getlength(title) > width:
+            size -= 1
+        top = self.y + (sizes[0] - size) * self.scale
+        self.text(self.left, top, title, size, colour, bold=True)
         self.text(self.left, self.y + steps[0] * self.scale, detail, sizes[1], FAINT)
         self.y += steps[1] * self.scale
 
@@ -56,8 +60,9 @@ def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], 
     if faceless:
         return label, FAINT, time
     if row["abstained"]:
-        return reason_of(row), UNSURE, f"perhaps {label} · {time}"
-    return label, SURE, time
+        return reason_of(row), UNSURE, f"perhaps {said_of(row)} · {time}"
+    said = said_of(row)
+    return said, SURE, time if said == label else f"{row['set_level']:.0%} set · {time}"
 
 
 def mixed(colour, share: float) -> tuple[int, ...]:

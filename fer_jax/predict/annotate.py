@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from fer_jax.faces.labels import UNREADABLE
+from fer_jax.faces.labels import UNREADABLE, said_of
 from fer_jax.faces.media.writer import VideoWriter
 from fer_jax.machine import whole_file
 from fer_jax.plotting.panel import GROUND, LEAST_SIDE, SURE, UNSURE, font
@@ -254,7 +254,7 @@ def draw_frame(
 def _draw_name(image: np.ndarray, points: np.ndarray, row: Mapping, scale: float, framed: bool):
     """Writes number and label of a person above the face; returns the picture."""
     colour = UNSURE if row["abstained"] else SURE
-    said = reason_of(row) if row["abstained"] else row["label"]
+    said = reason_of(row) if row["abstained"] else said_of(row)
     canvas = Image.fromarray(image)
     draw, writing = ImageDraw.Draw(canvas), font(round(13 * scale), bold=True)
     (left, top), (right, bottom) = points.min(0), points.max(0)

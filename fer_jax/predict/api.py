@@ -14,14 +14,13 @@ import pandas as pd
 from fer_jax.faces.media import listing
 from fer_jax.faces.sequence import UNKNOWN_FPS
 from fer_jax.predict import sources
-from fer_jax.predict.options import Options
+from fer_jax.predict.options import Options, say_first
 from fer_jax.predict.windows import (
     ClipProblem,
     at_rate,
     columns,
     predict_source,
     predict_windows,
-    warn_of_threshold,
 )
 
 
@@ -78,17 +77,19 @@ def predict_clips(
       frames), face_size, box_left, box_top, box_right, box_bottom (pixels), yaw, pitch, roll
       (degrees), sharpness, fit (score of the detector, or that of the landmark CSV). The columns
       of the task are for
-      classes: the probability of each under its name, label (the most likely class, also where
-        abstained), entropy and mutual_information (nats), agreement (share of MC samples), and
+      classes: the probability of each under its name, calibrated if the bundle has a calibrator,
+        label (the most likely class, also where abstained), set (every class that it may be, like
+        "happiness|surprise", the likeliest first) and set_level (how often sets hold the right
+        one), entropy and mutual_information (nats), agreement (share of MC samples), and
         the standard deviation of each class over the MC samples (std_happiness);
       action units, such as AU06: the probability of each (AU06), label (those present and not
-        abstained, like "AU06+AU12", or "none"), for each std_AU06 (over the MC samples),
-        entropy_AU06, mutual_information_AU06, agreement_AU06 and abstained_AU06; `abstained` is
-        set if all units abstain;
+        abstained, like "AU06+AU12", or "none"), set_level, for each set_AU06 (absent,
+        present or both), std_AU06 (over the MC samples), entropy_AU06, mutual_information_AU06,
+        agreement_AU06 and abstained_AU06; `abstained` is set if all units abstain;
       dimensions, such as valence: the value of each (1 to 9), label (for orientation: the one of
         eight emotion words with the nearest mean ratings), for each std_valence (over the MC
-        samples), low_valence and high_valence (90% interval of the labels), then uncertainty
-        (root mean variance over the dimensions).
+        samples), low_valence and high_valence (interval that holds the label as often as
+        interval_level says), then uncertainty (root mean variance over the dimensions).
     """
     _check_predictor(predictor)
     options = Options(
@@ -96,7 +97,7 @@ def predict_clips(
     )
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
-    warn_of_threshold(predictor, options, "`threshold`", say)
+    say_first(predictor, options, "`threshold`", say)
     attempts = (_attempt(predictor, path, options, say) for path in listing.clips_of(paths, say))
     tables = [table for table in attempts if table is not None]
     return join_tables(predictor, tables)

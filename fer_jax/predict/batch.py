@@ -18,13 +18,11 @@ from fer_jax.faces.media import listing
 from fer_jax.machine import printable, storage_error
 from fer_jax.predict import load, sources
 from fer_jax.predict.api import join_tables, reported
-from fer_jax.predict.options import Options
+from fer_jax.predict.options import Options, chosen_threshold, say_first
 from fer_jax.predict.tables import SavedRows, drawn_files, print_table, save_table
 from fer_jax.predict.windows import (
-    chosen_threshold,
     columns,
     predict_source,
-    warn_of_threshold,
 )
 from fer_jax.progress import Progress, Work
 from fer_jax.storage import InUseError, lock
@@ -137,7 +135,7 @@ def _predict_all(
 ) -> int:
     """Predicts and draws clip by clip, adding each table to `tables`; returns the exit code."""
     drawn = True
-    warn_of_threshold(predictor, how, "--threshold", say)
+    say_first(predictor, how, "--threshold", say)
     with Progress(console, transient=True) as progress:
         work, outcome, count = progress.start("predicting"), "done", len(options.clips)
         for path, target in zip(options.clips, targets, strict=True):

@@ -61,6 +61,7 @@ def _predictor(bundle: Bundle) -> Predictor:
         ensemble=uncertainty.stack_members(networks) if len(networks) > 1 else None,
         record=bundle.record,
         familiarity=bundle.familiarity,
+        trust=bundle.trust,
     )
 
 

@@ -1,4 +1,4 @@
-"""How clips are read and predicted, checked once for Python and the command line."""
+"""How clips are read and predicted, checked once, and what is said of a model first."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import dataclasses
 import math
 import numbers
 import os
+from collections.abc import Callable
 
 from fer_jax.faces.sequence import LEAST_FPS, MOST_FPS, UNKNOWN_FPS
+from fer_jax.tasks import TASKS
 
 LARGEST, ALL = "largest", "all"  # who is predicted
 
@@ -62,3 +64,45 @@ class Options:
 def _check(name: str, value, kind: type, what: str) -> None:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}: give {what}")
+
+
+def chosen_threshold(predictor, options: Options) -> float | None | tuple[float | None, ...]:
+    """The user's threshold, else the bundle's, above which predictions abstain."""
+    own, asked = predictor.threshold, options.threshold
+    return TASKS[predictor.task].abstain_threshold(own, asked, predictor.classes)
+
+
+def say_first(predictor, options: Options, setting: str, say: Callable[[str], None]) -> None:
+    """Says what the numbers of a model do not hold.
+
+    Args:
+      predictor, options: see `predict_clips`.
+      setting: which gives a threshold.
+      say: takes each note, one line.
+    """
+    task, names = TASKS[predictor.task], predictor.classes
+    threshold, trust = chosen_threshold(predictor, options), predictor.trust
+    if warning := task.threshold_warning(threshold, names):
+        say(f"note: {warning} ({setting} sets one)")
+    if options.threshold is None and (unkept := _without_promise(predictor)):
+        say(
+            f"note: {unkept}: it reached its target on the clips it was chosen on, and may miss it "
+            "for other people"
+        )
+    if task.has_probabilities and (said := trust.uncalibrated(names)):
+        say(f"note: {said}: read them as a ranking, not as how often the model is right")
+
+
+def _without_promise(predictor) -> str:
+    """Says of which thresholds nothing is promised; empty if something is of all."""
+    thresholds, promises = predictor.threshold, predictor.trust.promise
+    if not isinstance(thresholds, tuple):
+        kept = thresholds is None or (promises is not None and promises.promised)
+        return "" if kept else "nothing is promised of the threshold"
+    promises = promises or (None,) * len(thresholds)
+    without = [
+        name
+        for name, own, promise in zip(predictor.classes, thresholds, promises, strict=True)
+        if own is not None and not (promise is not None and promise.promised)
+    ]
+    return f"nothing is promised of the threshold of {', '.join(without)}" if without else ""

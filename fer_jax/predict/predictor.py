@@ -15,6 +15,7 @@ from fer_jax import uncertainty
 from fer_jax.data import frame_selection, model_inputs
 from fer_jax.data.records import scale_to_reference
 from fer_jax.experiments.bundle import InputSpec, Record
+from fer_jax.experiments.stored_trust import StoredTrust
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.layers.build import has_dropout
 from fer_jax.tasks import TASKS
@@ -42,6 +43,7 @@ class Predictor:
       ensemble: `(variables, recalibrated)` of all members of a deep ensemble, whose first is the
         above, with a leading axis M; None: it is a single network.
       familiarity: where the features of the training clips lie, or None.
+      trust: calibrators, what makes prediction sets, and what is promised of the threshold.
     """
 
     name: str
@@ -55,12 +57,17 @@ class Predictor:
     record: Record
     ensemble: tuple[dict, dict] | None = None
     familiarity: uncertainty.Familiarity | None = None
+    trust: StoredTrust = StoredTrust()
 
     def __repr__(self) -> str:
         """One line for notebooks, without the weights."""
+        said = ""
+        if TASKS[self.task].has_probabilities:
+            said = f"; {self.trust.uncalibrated(self.classes) or 'calibrated'}"
         return (
             f"Predictor({self.name!r}: {type(self.module).__name__} for {self.task}, "
-            f"{', '.join(self.classes)}; {self.spec.frames} frames, threshold {self.threshold})"
+            f"{', '.join(self.classes)}; {self.spec.frames} frames, threshold {self.threshold}"
+            f"{said})"
         )
 
     def select(self, detected, times=None) -> np.ndarray:
@@ -130,7 +137,7 @@ class Predictor:
         return jax.tree.map(jnp.asarray, inputs)
 
     def samples(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
-        """Probabilities, or values, `[S, B, C]` of S MC samples, see `features`.
+        """Probabilities, or values, `[S, B, C]` of S MC samples, see `features`; not calibrated.
 
         The members of an ensemble share the samples, each as many: S may be a little larger. One
         without dropout has a sample each.
@@ -144,9 +151,14 @@ class Predictor:
         return _checked(sampled)
 
     def predict(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
-        """Predicts B clips by MC dropout: `uncertainty.Summary` or, of dimensions, `Spread`."""
+        """Predicts B clips by MC dropout: `uncertainty.Summary` or, of dimensions, `Spread`.
+
+        The mean and its entropy are calibrated, if the bundle has a calibrator.
+        """
         samples = self.samples(clips, mc_samples=mc_samples, seed=seed, frame_width=frame_width)
         summary = TASKS[self.task].summarise(samples)
+        if self.trust.calibration is not None:
+            summary = TASKS[self.task].calibrated(summary, self.trust.calibration["predict"])
         intervals = self.record.metrics.get("intervals")  # of dimensions only
         if intervals is None:
             return summary
@@ -155,17 +167,19 @@ class Predictor:
     def deterministic(self, clips, *, frame_width: int = 0) -> np.ndarray:
         """Predicts `[B, C]` without dropout, with recalibrated BatchNorm statistics.
 
+        Calibrated, if the bundle has a calibrator for it, which is another than that of `predict`.
+
         Raises:
           NonFiniteOutputError: an output is NaN or infinite; names the clip.
         """
-        inputs = self.features(clips, frame_width)
-        if self.ensemble is None:
-            return _checked(self._plain(self.recalibrated, inputs))
-        outputs = [
-            self._plain(uncertainty.member(self.ensemble[1], index), inputs)
-            for index in range(self.members)
-        ]
-        return _checked(np.mean(outputs, 0))
+        inputs, networks = self.features(clips, frame_width), [self.recalibrated]
+        if self.ensemble is not None:
+            networks = [uncertainty.member(self.ensemble[1], n) for n in range(self.members)]
+        outputs = [self._plain(network, inputs) for network in networks]
+        outputs = _checked(outputs[0] if len(outputs) == 1 else np.mean(outputs, 0))
+        if self.trust.calibration is None:
+            return outputs
+        return TASKS[self.task].calibrate(outputs, self.trust.calibration["deterministic"])
 
     @property
     def members(self) -> int:

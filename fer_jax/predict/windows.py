@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fer_jax.data.frame_selection import CUT
-from fer_jax.predict.options import Options
+from fer_jax.predict.options import Options, chosen_threshold
 from fer_jax.predict.people import (
     COLUMNS,
     Numbers,
@@ -333,17 +333,8 @@ def _predict_window(predictor, window: list[Frame], track, width: int, options: 
         inputs, mc_samples=options.mc_samples, seed=options.seed, frame_width=width
     )
     threshold = chosen_threshold(predictor, options)
-    return row | {"inputs": inputs} | task.row(summary, predictor.classes, threshold)
-
-
-def chosen_threshold(predictor, options: Options) -> float | None | tuple[float | None, ...]:
-    """The user's threshold, else the bundle's, above which predictions abstain."""
-    own, asked = predictor.threshold, options.threshold
-    return TASKS[predictor.task].abstain_threshold(own, asked, predictor.classes)
-
-
-def warn_of_threshold(predictor, options: Options, setting: str, say) -> None:
-    """Says that predictions never abstain for lack of a threshold, and which setting gives one."""
-    threshold = chosen_threshold(predictor, options)
-    if warning := TASKS[predictor.task].threshold_warning(threshold, predictor.classes):
-        say(f"note: {warning} ({setting} sets one)")
+    return (
+        row
+        | {"inputs": inputs}
+        | task.row(summary, predictor.classes, threshold, predictor.trust.sets)
+    )

@@ -67,11 +67,13 @@ class Task:
       target: field of a prepared dataset that labels come from, see `data.load.load_clips`.
       names: what the C outputs stand for, in the plural.
       least: smallest C that can be trained.
+      has_probabilities: whether the outputs are probabilities once `probabilities` is applied.
     """
 
     target: str
     names: str
     least: int = 1
+    has_probabilities: bool = True
 
     # training
 
@@ -111,14 +113,35 @@ class Task:
         """Returns an `uncertainty.Summary`, or a summary of the task's own."""
         raise NotImplementedError
 
+    # how far to trust them
+
+    def trust(self, config, evaluated):
+        """Chooses calibrators, prediction sets and thresholds, see `tasks.trust.Trust`."""
+        raise NotImplementedError
+
+    def calibrate(self, probabilities, calibrator):
+        """Calibrates probabilities `[..., C]`; dimensions stay as they are."""
+        return probabilities
+
+    def calibrated(self, summary, calibrator):
+        """Calibrates the mean of a summary and its entropy; all else is that of the samples."""
+        return summary
+
     # one window of a clip
 
     def columns(self, names: Sequence[str]) -> list[str]:
         """Columns of the table between the times and the frames of a window."""
         raise NotImplementedError
 
-    def row(self, summary, names: Sequence[str], threshold) -> dict:
-        """Returns these columns and `abstained` for a summary of one window."""
+    def row(self, summary, names: Sequence[str], threshold, rule=None) -> dict:
+        """Returns these columns and `abstained` for a summary of one window.
+
+        Args:
+          summary: of one window.
+          names: of the outputs.
+          threshold: above which it abstains.
+          rule: what makes prediction sets or intervals, None: nothing does.
+        """
         raise NotImplementedError
 
     def blank_row(self, names: Sequence[str]) -> dict:

@@ -18,7 +18,45 @@ INFERENCE_MODES = {
     "recalibrated": "dropout off, recalibrated BatchNorm statistics",
     "mc_dropout": "MC dropout",
 }
-LEAST_COVERAGE = 0.01  # share of the clips; the accuracy on fewer is left to chance
+
+
+class Examples(NamedTuple):
+    """Predictions that something is chosen on, or applied to.
+
+    Attributes:
+      labels: `[N, ...]`.
+      summary: `Task.summarise` of the samples.
+      probabilities: inference mode -> `[N, C]`.
+      people: `[N]`.
+      clips: `[N]` indices; repeats evaluate a clip again.
+    """
+
+    labels: np.ndarray
+    summary: NamedTuple
+    probabilities: dict[str, np.ndarray]
+    people: np.ndarray
+    clips: np.ndarray
+
+    def some(self, chosen) -> Examples:
+        """Those of a mask or of indices."""
+        return Examples(
+            self.labels[chosen],
+            some_rows(self.summary, chosen),
+            {name: values[chosen] for name, values in self.probabilities.items()},
+            self.people[chosen],
+            self.clips[chosen],
+        )
+
+    def once(self) -> Examples:
+        """The first evaluation of each clip: repeats say nothing new of its person."""
+        first = np.sort(np.unique(self.clips, return_index=True)[1])
+        return self if len(first) == len(self.clips) else self.some(first)
+
+
+def some_rows(summary: NamedTuple, chosen):
+    """A summary of some of its examples; the residual variance of dimensions is that of all."""
+    rows = {name: v[chosen] for name, v in summary._asdict().items() if name != "residual"}
+    return summary._replace(**rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +70,9 @@ class Evaluated:
       probabilities: inference mode -> `[N, C]`.
       samples: `[S, N, C]` of MC dropout; a model without dropout has one.
       summary: `Task.summarise` of the samples.
-      validation: labels and summary of the clips on which thresholds are chosen, or None.
+      validation: the clips on which thresholds and the like are chosen, or None.
+      people: `[N]` who each clip shows; None: every clip somebody else.
+      trust: what the bundle would give of the same clips, see `trust.Trust`; None: not known yet.
     """
 
     indices: np.ndarray
@@ -41,7 +81,18 @@ class Evaluated:
     probabilities: dict[str, np.ndarray]
     samples: np.ndarray
     summary: NamedTuple
-    validation: tuple[np.ndarray, NamedTuple] | None
+    validation: Examples | None
+    people: np.ndarray | None = None
+    trust: NamedTuple | None = None
+
+    def __post_init__(self):
+        if self.people is None:
+            object.__setattr__(self, "people", np.asarray(self.indices))
+
+    @property
+    def examples(self) -> Examples:
+        """All of them."""
+        return Examples(self.labels, self.summary, self.probabilities, self.people, self.indices)
 
     @property
     def has_dropout(self) -> bool:
@@ -114,8 +165,16 @@ def join_folds(clips, folds, results: list[dict], names, summarise) -> Evaluated
     per_fold = [inference_modes(fold) for fold in per_fold]
     indices = np.concatenate([fold.evaluation for fold in folds])
     validation = None
-    if folds[0].validation is not None:
-        validation = clips.labels[folds[0].validation], summarise(results[0]["validation_samples"])
+    people = np.asarray(clips.subjects)
+    if (chosen := folds[0].validation) is not None:
+        own = {name.removeprefix("validation_"): values for name, values in results[0].items()}
+        validation = Examples(
+            clips.labels[chosen],
+            summarise(own["samples"]),
+            {name: values for name, values in inference_modes(own).items() if name in names},
+            people[chosen],
+            np.asarray(chosen),
+        )
     return Evaluated(
         indices=indices,
         folds=np.repeat(np.arange(len(folds)), [len(fold.evaluation) for fold in folds]),
@@ -124,6 +183,7 @@ def join_folds(clips, folds, results: list[dict], names, summarise) -> Evaluated
         samples=samples,
         summary=summarise(samples),
         validation=validation,
+        people=people[indices],
     )
 
 
@@ -147,48 +207,57 @@ def risk_curve(uncertainty, correct) -> tuple:
     return (*curve, selective.area_under(*curve))
 
 
-def choose_threshold(target: float, evaluated: Evaluated, measure: Callable) -> dict:
-    """Chooses the uncertainty above which to abstain, on other clips than those it is evaluated on.
+class Chosen(NamedTuple):
+    """What was chosen on some predictions, and what it makes of the evaluated ones.
 
-    With a validation set the threshold comes from it. In a cross-validation each fold's comes
-    from the other folds, and the bundle's from all. Without any coverage of at least
-    `LEAST_COVERAGE` that reaches the target there is no threshold (None) and nothing abstains.
-
-    Args:
-      target: accuracy that the clips below the threshold shall reach.
-      evaluated: the predictions.
-      measure: `(labels, summary) -> ` uncertainty `[N]`, NaN where a prediction does not count, and
-        whether each is correct, `[N]` bool.
+    Attributes:
+      applied: tuple of arrays `[N, ...]`.
+      fitted: what the bundle takes.
+      chosen_on: which predictions, in words.
+      crossed: whether they are those of the models of a cross-validation.
     """
 
-    def threshold_of(uncertainty, correct) -> float:
-        counts = np.isfinite(uncertainty)
-        threshold = selective.abstain_threshold(uncertainty[counts], correct[counts], target)
-        few = (uncertainty <= threshold).sum() < LEAST_COVERAGE * counts.sum()
-        return np.inf if few or not np.isfinite(threshold) else threshold
+    applied: tuple
+    fitted: object
+    chosen_on: str
+    crossed: bool = False
 
-    uncertainty, correct = measure(evaluated.labels, evaluated.summary)
+
+def choose_elsewhere(evaluated: Evaluated, fit: Callable, apply: Callable) -> Chosen:
+    """Chooses something on other people than those it is applied to.
+
+    That is on the validation people, if there are any. In a cross-validation it is chosen for each
+    fold on the others, and for the bundle on all. Else it is chosen on the evaluated clips
+    themselves, which is said.
+
+    Args:
+      evaluated: the predictions.
+      fit: `Examples -> ` what is chosen.
+      apply: `(what was chosen, Examples) -> ` tuple of arrays `[N, ...]`.
+    """
+    own = evaluated.examples
     if evaluated.validation is not None:
-        threshold = threshold_of(*measure(*evaluated.validation))
-        covered = uncertainty <= threshold
-        chosen_on = "validation"
-    elif evaluated.folds[-1] > 0:
-        covered = np.zeros(len(uncertainty), bool)
-        for own, rest in evaluation_folds(evaluated):
-            covered[own] = uncertainty[own] <= threshold_of(uncertainty[rest], correct[rest])
-        threshold = threshold_of(uncertainty, correct)
-        chosen_on = "the other folds"
-    else:
-        threshold = threshold_of(uncertainty, correct)
-        covered = uncertainty <= threshold
-        chosen_on = "the evaluation clips themselves (optimistic: there is no other split)"
-    return {
-        "target_accuracy": target,
-        "threshold": float(threshold) if np.isfinite(threshold) else None,
-        "chosen_on": chosen_on,
-        "coverage": float(covered.sum() / max(np.isfinite(uncertainty).sum(), 1)),
-        "accuracy": float(correct[covered].mean()) if covered.any() else None,
-    }
+        fitted = fit(evaluated.validation)
+        return Chosen(apply(fitted, own), fitted, "validation")
+    if evaluated.folds[-1] == 0:
+        fitted, said = fit(own), "the evaluation clips themselves (optimistic: there is no other "
+        return Chosen(apply(fitted, own), fitted, f"{said}split)")
+    applied = None
+    for mine, rest in evaluation_folds(evaluated):
+        parts = apply(fit(own.some(rest)), own.some(mine))
+        applied = applied or [np.empty((len(mine), *part.shape[1:]), part.dtype) for part in parts]
+        for whole, part in zip(applied, parts, strict=True):
+            whole[mine] = part
+    said = "the other folds" + ("" if divides_people(evaluated) else " (which share people)")
+    return Chosen(tuple(applied), fit(own), said, crossed=True)
+
+
+def divides_people(evaluated: Evaluated) -> bool:
+    """Whether nobody is in two folds of a division; validation people are others anyway."""
+    people = evaluated.people
+    return evaluated.validation is not None or not any(
+        np.isin(people[rest], people[own]).any() for own, rest in evaluation_folds(evaluated)
+    )
 
 
 def single_samples(evaluated: Evaluated, score: Callable, name: str) -> dict | None:

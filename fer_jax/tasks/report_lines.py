@@ -10,7 +10,8 @@ from fer_jax.tasks.evaluation import INFERENCE_MODES
 
 MEASURES = (
     "ECE: expected calibration error (15 bins). NLL: negative log likelihood, nats. "
-    "AURC: area under the risk-coverage curve of the entropy, 0 is perfect."
+    "AURC: area under the risk-coverage curve of the entropy, 0 is perfect. AUGRC: the share of "
+    "all clips that is covered and wrong, mean over coverages; half the error rate is useless."
 )
 LEAST_SUBJECTS = 3  # an interval from fewer says nothing about people
 
@@ -95,24 +96,39 @@ def single_samples_line(single: dict | None, text: str) -> str:
 
 
 def abstaining_line(row: dict, measure: str, rule: str, examples: str, note: str = "") -> str:
-    """Says what abstaining above a threshold gains.
+    """Says what abstaining above a threshold gains, and what is promised of it.
 
     Args:
-      row: of `evaluation.choose_threshold`.
+      row: of `abstaining.content`.
       measure: the uncertainty.
       rule: where the model abstains; formatted with the threshold.
       examples: "clips" or "images".
       note: what to add.
     """
-    target = f"{row['target_accuracy']:.2f}"
+    target, promise = f"{row['target_accuracy']:.2f}", row["promise"]
     if row["threshold"] is None:
         return (
             f"Selective prediction: no threshold on {measure} reaches the target accuracy "
             f"{target}; the bundle never abstains{note}."
         )
-    reached = "none" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
+    reached = number(row["accuracy"]).replace("-", "none")
     return (
         f"Selective prediction: the model abstains {rule.format(row['threshold'])} (threshold for "
         f"an accuracy of {target}, chosen on {row['chosen_on']}). Coverage {row['coverage']:.1%} "
-        f"of the {examples}, accuracy on them {reached}{note}."
+        f"of the {examples}, accuracy on them {reached}{note}. {promise_line(promise, examples)}"
+    )
+
+
+def promise_line(promise: dict, examples: str) -> str:
+    """Says what is promised of a threshold that there is."""
+    people = f"{promise['people']} people, {promise['clips']} {examples}"
+    if promise["threshold"] is None:
+        return (
+            f"No threshold can promise that target with {promise['confidence']:.0%} confidence "
+            f"over people ({people}): this one reached it on the {examples} it was chosen on."
+        )
+    return (
+        f"Promised with {promise['confidence']:.0%} confidence over people ({people}): on those "
+        f"{examples} it covers {promise['coverage']:.1%} with an accuracy of "
+        f"{promise['accuracy']:.4f}, at least {promise['bound']:.4f} for people like them."
     )

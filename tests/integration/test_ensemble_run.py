@@ -43,7 +43,7 @@ def test_first_member_is_the_network_without_an_ensemble(ensemble, prepared, tmp
     jax.tree.map(np.testing.assert_array_equal, first, alone)
     rows = [row for row in epochs_of(workdir) if row["fold"] == "random"]
     assert rows == epochs_of(tmp_path)
-    assert json.loads((tmp_path / "model/model.json").read_text())["bundle_version"] == 1
+    assert json.loads((tmp_path / "model/model.json").read_text())["bundle_version"] == 3
     assert not (tmp_path / "model/weights-member1.msgpack").exists()
 
 

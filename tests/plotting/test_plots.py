@@ -6,7 +6,7 @@ import pytest
 
 from fer_jax.faces.labels import AFEW_CLASSES, BP4D_ACTION_UNITS, RAVDESS_CLASSES
 from fer_jax.faces.landmarks import MEAN_FACE
-from fer_jax.plotting import curves, style
+from fer_jax.plotting import coverage, curves, style
 from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.action_units.scores import summarise_units
@@ -176,6 +176,23 @@ def test_timeline_names_predictions_and_abstention():
     texts = check_legible(figure)
     assert {"abstains", "no face", "clip.mp4", "threshold 1.20 nats", "time (s)"} <= set(texts)
     assert figure.axes[-1].get_xlim() == (0.0, 12.5)
+
+
+def test_timeline_names_the_set_where_it_holds_several_classes():
+    table = predictions(faceless=(), threshold=9.0)
+    table["label"], table["set"], table["set_level"] = "calm", "calm|happy", 0.9
+    table.loc[12:, "set"] = "calm"
+    texts = check_legible(draw_timeline("classification", table, RAVDESS_CLASSES))
+    assert texts.count("calm or happy") == 1 and texts.count("calm") == 2  # one beside its lane
+
+
+def test_coverage_of_few_and_of_many_people_is_legible():
+    for count in (1, 9, 300):
+        shares = np.linspace(0.7, 1, count)
+        texts = check_legible(coverage.coverage_by_person(shares, 0.9))
+        assert f"mean {shares.mean():.1%}" in texts and "level 90%" in texts
+    texts = check_legible(coverage.set_sizes([0, 30, 60, 10]))
+    assert {"30%", "60%", "10%"} <= set(texts) and any("mean 1.80 classes" in t for t in texts)
 
 
 def test_clip_of_one_window_without_threshold():

@@ -10,6 +10,7 @@ from fer_jax.data.frame_selection import select_frames
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.uncertainty import summarise
 from tests.predict.fakes import CLASSES
+from tests.trusting import trusting
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def predictor():
         spec=InputSpec(4, "uniform", "position", None, window_seconds=1.0), takes_crops=False,
         select=lambda detected, times: select_frames(detected, 4, "uniform"),
         module=types.SimpleNamespace(inputs="edges"), is_compiled=lambda mc_samples: True,
-        familiarity=None,
+        familiarity=None, trust=trusting(),
     )  # fmt: skip
 
 

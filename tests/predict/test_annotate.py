@@ -56,6 +56,21 @@ def test_small_pictures_grow_and_their_landmarks_with_them():
     assert np.abs(spot.astype(int) - annotate.SURE).max() < 40
 
 
+def test_set_of_several_classes_stands_in_place_of_the_label():
+    several = row() | {"set": "happiness|surprise", "set_level": 0.9}
+    assert label_and_time(several, False)[0] == "happiness or surprise"
+    assert label_and_time(several, False)[2].startswith("90% set")
+    one = row() | {"set": "happiness", "set_level": 0.9}
+    assert label_and_time(one, False) == label_and_time(row(), False)
+    unsure = row(abstained=True) | {"set": "happiness|surprise", "set_level": 0.9}
+    title, _, detail = label_and_time(unsure, False)
+    assert title == "ambiguous" and detail.startswith("perhaps happiness or surprise")
+    panels = [
+        annotate.draw_frame(picture(360, 360), None, each, CLASSES, None) for each in (one, several)
+    ]
+    assert (panels[0] != panels[1]).any()
+
+
 def test_longer_bar_for_a_larger_probability():
     images = [
         annotate.draw_frame(picture(640, 360), None, row(chance=chance), CLASSES, None)

@@ -27,6 +27,7 @@ from fer_jax.predict.windows import (
     sliding,
 )
 from fer_jax.uncertainty import summarise
+from tests.trusting import trusting
 
 CLASSES = ("anger", "joy", "calm")
 
@@ -45,7 +46,7 @@ def fake_predictor(threshold=0.9, window_seconds=1.0, takes_crops=False):
         return summarise(np.stack([0.7 * (1 - joy), joy, 0.3 * (1 - joy)], axis=-1))
 
     return types.SimpleNamespace(
-        familiarity=None,
+        familiarity=None, trust=trusting(),
         task="classification", classes=CLASSES, threshold=threshold, predict=predict,
         spec=InputSpec(4, "uniform", "position", None, window_seconds),
         select=lambda detected, times: select_frames(detected, 4, "uniform"),

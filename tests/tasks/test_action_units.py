@@ -14,6 +14,7 @@ from fer_jax.data.clips import hold_crops
 from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.tasks import TASKS, evaluation
 from fer_jax.tasks.action_units.scores import abstaining, summarise_units
+from tests.tasks.trusted import trusted
 
 TASK = TASKS["action_units"]
 UNKNOWN = float("nan")
@@ -194,7 +195,7 @@ def _evaluated(rng, people=6, windows=40):
         indices=np.arange(count),
         folds=np.arange(count) // (count // 2),
         labels=labels,
-        probabilities={"stored": mean, "mc_dropout": samples.mean(0)},
+        probabilities={"recalibrated": mean, "mc_dropout": samples.mean(0)},
         samples=samples,
         summary=summarise_units(samples),
         validation=None,
@@ -203,7 +204,7 @@ def _evaluated(rng, people=6, windows=40):
 
 def test_each_unit_abstains_where_it_is_unsure():
     evaluated = _evaluated(np.random.default_rng(0))
-    chosen = abstaining(0.99, ("AU01", "AU02", "AU04"), evaluated)
+    chosen = abstaining(("AU01", "AU02", "AU04"), trusted("action_units", evaluated, 0.99))
     for unit in ("AU01", "AU02"):
         row = chosen["units"][unit]
         assert row["chosen_on"] == "the other folds"

@@ -29,6 +29,7 @@ from fer_jax.tasks.action_units.scores import present_units, summarise_units, un
 from fer_jax.tasks.action_units.task import _fitting
 from fer_jax.tasks.base import NO_FACE
 from tests.official_trees import write_openface
+from tests.trusting import trusting
 
 UNITS = ("AU01", "AU06", "AU12")
 KIND = TASKS["action_units"]
@@ -134,7 +135,7 @@ def unit_predictor(threshold=(0.6, 0.6, None), takes_crops=False, seconds=0.4):
         return summarise_units(chances + 0.01 * np.linspace(-1, 1, mc_samples)[:, None, None])
 
     return types.SimpleNamespace(
-        familiarity=None,
+        familiarity=None, trust=trusting(units=len(UNITS)),
         task="action_units", classes=UNITS, threshold=threshold, predict=answer, record=Record(),
         spec=InputSpec(4, "windows", "position", None, seconds, prepared_size=32),
         takes_crops=takes_crops,

@@ -20,7 +20,8 @@ from fer_jax.faces.emotion_ratings import WORD_RATINGS
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.dimensions import report, scores
 from fer_jax.tasks.dimensions.scores import summarise_dimensions
-from fer_jax.tasks.evaluation import Evaluated
+from fer_jax.tasks.evaluation import Evaluated, Examples
+from tests.tasks.trusted import trusted
 
 TASK = TASKS["dimensional"]
 NAMES = ("valence", "arousal")
@@ -103,8 +104,12 @@ def evaluated_images(count=1200, folds=1, mc_samples=40, validation=True, noise=
         probabilities={"stored": samples[0], "mc_dropout": samples.mean(0)},
         samples=samples,
         summary=summarise_dimensions(samples),
-        validation=validation and (validation[0], summarise_dimensions(validation[1])),
-    )
+        validation=validation and Examples(
+            validation[0], summarise_dimensions(validation[1]),
+            {"stored": validation[1][0], "mc_dropout": validation[1].mean(0)},
+            np.arange(count), np.arange(count),
+        ),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,7 @@ def evaluated_images(count=1200, folds=1, mc_samples=40, validation=True, noise=
 )
 def test_intervals_reach_nominal_coverage(folds, validation, source):
     evaluated = evaluated_images(folds=folds, validation=validation)
-    found = scores.intervals(NAMES, evaluated)
+    found = scores.intervals(NAMES, trusted("dimensional", evaluated))
     assert source in found["measured_on"]
     np.testing.assert_allclose(found["residual_variance"], 0.4**2, rtol=0.2)
     for name in NAMES:
@@ -131,10 +136,10 @@ def test_residuals_of_a_fold_come_from_the_other_folds():
     labels[evaluated.folds == 1] += (
         3  # errors of one fold, to be seen in the intervals of the other
     )
-    summary, residual, _ = scores.with_residuals(dataclasses.replace(evaluated, labels=labels))
-    assert summary.residual[evaluated.folds == 0].min() > 8
-    assert summary.residual[evaluated.folds == 1].max() < 0.3
-    assert 4 < residual.min() < 6
+    trust = trusted("dimensional", dataclasses.replace(evaluated, labels=labels)).trust
+    assert trust.given.residual[evaluated.folds == 0].min() > 8
+    assert trust.given.residual[evaluated.folds == 1].max() < 0.3
+    assert 4 < trust.fitted.residual.min() < 6
 
 
 def test_repeat_of_an_image_is_no_other_image():
@@ -142,15 +147,15 @@ def test_repeat_of_an_image_is_no_other_image():
     evaluated = evaluated_images(count=800, folds=4, validation=False)
     indices = np.tile(np.arange(400), 2)
     labels = evaluated.labels + 3 * (indices < 200)[:, None]
-    evaluated = dataclasses.replace(evaluated, indices=indices, labels=labels)
-    residual = scores.with_residuals(evaluated)[0].residual
+    evaluated = dataclasses.replace(evaluated, indices=indices, labels=labels, people=indices)
+    residual = trusted("dimensional", evaluated).trust.given.residual
     assert residual[indices < 200].max() < 0.3 and residual[indices >= 200].min() > 8
 
 
 def test_samples_with_more_spread_than_errors_leave_no_residual():
     evaluated = evaluated_images(noise=0.0)
     calm = dataclasses.replace(evaluated, labels=evaluated.summary.mean.clip(1, 9), validation=None)
-    found = scores.intervals(NAMES, calm)
+    found = scores.intervals(NAMES, trusted("dimensional", calm))
     assert found["residual_variance"] == [0, 0]
     assert found["predictive"]["valence"]["coverage"] == [1, 1, 1, 1]
 
@@ -170,6 +175,7 @@ def content_of(evaluated, target=0.95):
     config = types.SimpleNamespace(
         evaluation=evaluation, method="mine", data=own, protocol=protocol
     )
+    evaluated = trusted("dimensional", evaluated, target)
     folds = [Fold(f"fold{n}", None, None) for n in range(evaluated.folds[-1] + 1)]
     clips, history = clips_of(evaluated), pd.DataFrame({"fold": []})
     return clips, folds, *report.content(config, clips, folds, evaluated, history)
@@ -203,7 +209,7 @@ def test_inference_modes_hold_errors_and_label_deviation():
 def test_threshold_holds_on_other_images():
     """Abstaining above the threshold chosen on validation images reaches the target on others."""
     evaluated = evaluated_images(count=2000, mc_samples=20)
-    selective, _ = scores.abstaining(0.97, evaluated)
+    selective, _ = scores.abstaining(trusted("dimensional", evaluated, 0.97))
     overall = (metrics.distances(evaluated.summary.mean, evaluated.labels) < 1).mean()
     assert selective["chosen_on"] == "validation" and overall < 0.96
     assert selective["accuracy"] == pytest.approx(0.97, abs=0.01)
@@ -214,14 +220,15 @@ def test_threshold_holds_on_other_images():
 def test_misleading_uncertainty_gives_no_threshold():
     """A single image that happens to be right does not make a threshold."""
     evaluated = evaluated_images(count=300)
-    labels, summary = evaluated.validation
+    labels, summary, *_ = evaluated.validation
     far = metrics.distances(summary.mean, labels)
     # one right, then the worst
     uncertainty = np.where(np.arange(len(far)) == far.argmin(), -1.0, -far)
     wrong = dataclasses.replace(
-        evaluated, validation=(labels, summary._replace(uncertainty=uncertainty))
+        evaluated,
+        validation=evaluated.validation._replace(summary=summary._replace(uncertainty=uncertainty)),
     )
-    found, _ = scores.abstaining(0.99, wrong)
+    found, _ = scores.abstaining(trusted("dimensional", wrong, 0.99))
     assert found["threshold"] is None and found["coverage"] == 1.0
     assert found["error_of_all"] == pytest.approx(1 - found["accuracy"])
 
@@ -235,10 +242,11 @@ def test_images_come_from_the_best_to_the_worst():
 def test_table_of_predictions_names_its_columns():
     evaluated = evaluated_images(count=20)
     folds = [Fold("holdout", None, None)]
+    evaluated = trusted("dimensional", evaluated, sets=0.0)  # intervals of a normal distribution
     table = scores.predictions(clips_of(evaluated), folds, evaluated)
     assert list(table)[:3] == ["clip", "subject", "fold"]
     for name in NAMES:
-        residual = scores.with_residuals(evaluated)[1][NAMES.index(name)]
+        residual = evaluated.trust.fitted.residual[NAMES.index(name)]
         half = 1.6449 * np.sqrt(table[f"std_{name}"] ** 2 + residual)
         for end, way in (("low", -1), ("high", 1)):  # the scale ends at 1 and 9
             expected = np.clip(table[name] + way * half, 1, 9)

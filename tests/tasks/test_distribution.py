@@ -13,9 +13,10 @@ from fer_jax.faces.emotion_ratings import read_votes
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.classification.report import content as classification_content
 from fer_jax.tasks.distribution import report, scores
-from fer_jax.tasks.evaluation import Evaluated
+from fer_jax.tasks.evaluation import Evaluated, Examples
 from fer_jax.uncertainty.summaries import entropy
 from tests.legible import check_legible
+from tests.tasks.trusted import trusted
 
 TASK = TASKS["distribution"]
 CLASSES = ("a", "b", "c")
@@ -33,10 +34,11 @@ def make_evaluated(rng, count=60, mode="mc_dropout"):
     labels = read_votes(votes, 3, "majority")
     samples = np.stack([0.8 * truth + 0.2 * rng.dirichlet([1] * 3, count) for _ in range(5)])
     modes = {"stored": samples[0], "recalibrated": samples[1], mode: samples.mean(0)}
-    return Evaluated(
-        np.arange(count), np.zeros(count, int), labels, modes, samples, TASK.summarise(samples),
-        (labels, TASK.summarise(samples)),
-    )  # fmt: skip
+    summary, clips = TASK.summarise(samples), np.arange(count)
+    validation = Examples(labels, summary, modes, clips // 2, clips)
+    return trusted("distribution", Evaluated(
+        clips, np.zeros(count, int), labels, modes, samples, summary, validation, clips // 2,
+    ))  # fmt: skip
 
 
 def make_clips(count=60):

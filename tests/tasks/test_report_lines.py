@@ -26,14 +26,16 @@ def test_table_keeps_empty_cells_and_marks_missing_numbers():
 
 @pytest.mark.parametrize("threshold", [None, 0.5])
 def test_sentence_on_abstaining_names_what_was_chosen(threshold):
+    promise = {"threshold": None, "confidence": 0.9, "people": 4, "clips": 80}
     row = {"target_accuracy": 0.9, "threshold": threshold, "chosen_on": "validation",
-           "coverage": 0.75, "accuracy": None}  # fmt: skip
+           "coverage": 0.75, "accuracy": None, "promise": promise}  # fmt: skip
     line = report_lines.abstaining_line(row, "the entropy", "above {:.3f} nats", "clips", " (x)")
     if threshold is None:
         assert "no threshold on the entropy reaches the target accuracy 0.90" in line
     else:
         assert "abstains above 0.500 nats (threshold for an accuracy of 0.90, chosen on va" in line
         assert "Coverage 75.0% of the clips, accuracy on them none (x)." in line
+        assert "No threshold can promise that target with 90% confidence over people (4 " in line
 
 
 def test_tables_say_what_the_curves_show():

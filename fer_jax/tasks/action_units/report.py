@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fer_jax.tasks import grouped, report_lines
+from fer_jax.tasks import grouped, report_lines, trust_report
 from fer_jax.tasks.action_units import figures as drawings
 from fer_jax.tasks.action_units import measures, scores
 from fer_jax.tasks.action_units.timeline import draw_recording
@@ -29,7 +29,8 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
     return {
         "inference_modes": inference_modes,
         "single_samples": scores.single_samples(evaluated),
-        "selective": scores.abstaining(config.evaluation.target_accuracy, clips.classes, evaluated),
+        "selective": scores.abstaining(clips.classes, evaluated),
+        **scores.calibration_and_sets(clips.classes, evaluated),
     }, curves
 
 
@@ -72,6 +73,9 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
     source, own = evaluated.source, curves[evaluated.mode]
     figure = drawings.reliability({unit: curve.reliability for unit, curve in own.items()})
     yield "reliability", figure, f"Accuracy against confidence of each action unit, {source}"
+    if (sets := content["sets"]) is not None:
+        figure = _coverage_figure(evaluated, sets["units"], clips.classes)
+        yield "coverage", figure, "Share of each person's labels inside the sets of all units"
     figure = drawings.risk_coverage({unit: curve.risk for unit, curve in own.items()})
     yield "risk_coverage", figure, f"Error rate at each coverage, by entropy, {source}"
     name, indices = _liveliest(clips, evaluated)
@@ -89,6 +93,21 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
             unit="time (s)" if timed else "window",
         )
         yield "timeline", figure, "Action units of one recording over time"
+
+
+def _coverage_figure(evaluated: Evaluated, sets: dict, units):
+    """Draws coverage by person, over all action units that have sets."""
+    from fer_jax.plotting.coverage import coverage_by_person
+
+    held, people = [], []
+    for column in [index for index, unit in enumerate(units) if unit in sets]:
+        known = np.isfinite(evaluated.labels[:, column])
+        present = evaluated.labels[known, column].astype(int)
+        own = evaluated.trust.given.sets[known, column]
+        held.append(own[np.arange(len(own)), present])
+        people.append(evaluated.people[known])
+    shares = trust_report.shares_by_person(np.concatenate(held), np.concatenate(people))
+    return coverage_by_person(shares, next(iter(sets.values()))["level"])
 
 
 def _liveliest(clips, evaluated: Evaluated) -> tuple[str, np.ndarray]:
@@ -131,23 +150,73 @@ def lines(content: dict) -> list[str]:
         "",
         *report_lines.table(
             "unit | windows | present | F1 | precision | recall | accuracy | ECE | NLL | "
-            "AURC | threshold, nats | coverage | selective accuracy",
+            "AURC | AUGRC | threshold, nats | coverage | selective accuracy",
             _unit_rows(modes[shown]["units"], selective),
         ),
         "",
         f"{report_lines.MEASURES} {_threshold_line(selective)}",
         "",
+        *_trust_lines(content),
     ]
+
+
+def _trust_lines(content: dict) -> list[str]:
+    """The table of calibration and sets of each action unit, and what is promised."""
+    own, sets = content["calibration"], (content["sets"] or {}).get("units", {})
+    mode, units = next(iter(own["modes"].items()))
+    promises = {unit: row["promise"] for unit, row in content["selective"]["units"].items()}
+    rows = [
+        [
+            unit, row["method"], *trust_report.before_and_after(row)[:2],
+            *_set_cells(sets.get(unit)), number(promises[unit]["bound"], 3),
+        ]
+        for unit, row in units.items()
+    ]  # fmt: skip
+    if not rows:
+        return []
+    return [
+        *report_lines.table(
+            "unit | calibrator | ECE | ECE, adaptive | coverage of sets | where present | sets of "
+            "both | promised accuracy",
+            rows,
+        ),
+        "",
+        f"Calibration of {INFERENCE_MODES[mode]}, before and after; calibrators, sets and "
+        f"thresholds are fitted on {own['chosen_on']}. {trust_report.none_line(units)}",
+        "",
+        *([_set_line(sets), ""] if sets else []),
+        "Promised accuracy: of the answered windows of people like these, at least, with "
+        f"{next(iter(promises.values()))['confidence']:.0%} confidence over people; - where no "
+        "threshold can promise the target.",
+        "",
+    ]
+
+
+def _set_cells(own: dict | None) -> list[str]:
+    """Coverage of the sets of a unit, in all and where it is present, and the share of both."""
+    if own is None:
+        return ["-"] * 3
+    present = own["classes"].get("present")
+    shares = own["coverage"], present and present["coverage"], own["sizes"][2] / sum(own["sizes"])
+    return ["-" if share is None else f"{share:.1%}" for share in shares]
+
+
+def _set_line(sets: dict) -> str:
+    one = min(sets.values(), key=lambda row: row["people"])
+    return (
+        f"Prediction sets at a level of {one['level']:.0%} hold absent, present or both; coverage "
+        f"is the mean over people. {trust_report.promise_of(one)}"
+    )
 
 
 def _unit_rows(units: dict, selective: dict) -> Iterator[list[str]]:
     names = (
         "f1", "precision", "recall", "accuracy", "expected_calibration_error",
-        "negative_log_likelihood", "area_under_risk_coverage",
+        "negative_log_likelihood", "area_under_risk_coverage", "area_under_generalised_risk",
     )  # fmt: skip
     for unit, row in units.items():
         if not row["known"]:
-            yield [unit, "0", *"-" * 11]
+            yield [unit, "0", *"-" * 12]
             continue
         own = selective[unit]
         cells = [unit, str(row["known"]), f"{row['base_rate']:.1%}"]

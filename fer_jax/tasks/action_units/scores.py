@@ -6,12 +6,16 @@ import numpy as np
 
 from fer_jax import metrics
 from fer_jax.faces.labels import PRESENT
-from fer_jax.tasks import evaluation
+from fer_jax.tasks import abstaining as thresholds
+from fer_jax.tasks import evaluation, trust_report
 from fer_jax.tasks.base import NO_FACE, UNCERTAINTY
 from fer_jax.tasks.evaluation import Curves, Evaluated
+from fer_jax.tasks.trust import name_sets
 from fer_jax.uncertainty import calibration
-from fer_jax.uncertainty.summaries import Summary, entropy
+from fer_jax.uncertainty.selective import area_under_generalised_risk
+from fer_jax.uncertainty.summaries import Summary, entropy, unit_columns
 
+STATES = ("absent", "present")  # of an action unit
 NO_UNIT = "none"  # label of a window without an action unit that is present and certain
 _DRAWN_BINS = 10  # bins of a reliability curve
 
@@ -105,6 +109,7 @@ def _score_unit(probability, labels) -> tuple[dict, Curves | None]:
         "expected_calibration_error": error,
         "negative_log_likelihood": metrics.negative_log_likelihood(both, present.astype(int)),
         "area_under_risk_coverage": curves.risk[-1],
+        "area_under_generalised_risk": area_under_generalised_risk(entropy(both), correct),
     }
     return row, curves
 
@@ -120,19 +125,51 @@ def _mean_f1(predicted, labels) -> float:
     return float(metrics.mean_f1(metrics.f1_scores(metrics.unit_counts(predicted, labels))))
 
 
-def abstaining(target: float, units, evaluated: Evaluated) -> dict:
-    """Threshold on the entropy of each action unit, see `evaluation.choose_threshold`."""
-
-    def of_unit(column: int) -> dict:
-        def measure(labels, summary):
-            known = np.isfinite(labels[:, column])
-            uncertainty = np.where(known, summary.entropy[:, column], np.nan)
-            return uncertainty, (summary.mean[:, column] > PRESENT) == (labels[:, column] == 1)
-
-        return evaluation.choose_threshold(target, evaluated, measure)
-
-    rows = {unit: of_unit(column) for column, unit in enumerate(units)}
+def abstaining(units, evaluated: Evaluated) -> dict:
+    """Threshold on the entropy of each action unit, see `abstaining.content`."""
+    trust, rows = evaluated.trust, {}
+    p, _, answered = trust.given
+    known, uncertainty = np.isfinite(evaluated.labels), entropy(unit_columns(p))
+    uncertainty = np.where(known, uncertainty, np.nan)
+    right = (p > PRESENT) == (evaluated.labels == 1)
+    for column, (unit, own) in enumerate(zip(units, trust.fitted, strict=True)):
+        judged = uncertainty[:, column], right[:, column], answered[:, column]
+        rows[unit] = thresholds.content(own.threshold, *judged, trust.chosen_on)
     return {"threshold": [row["threshold"] for row in rows.values()], "units": rows}
+
+
+def calibration_and_sets(units, evaluated: Evaluated) -> dict:
+    """Numbers of each action unit that was coded for metrics.json, see `trust_report.content`."""
+    trust, labels = evaluated.trust, evaluated.labels
+    modes, sets = {evaluated.mode: {}, "recalibrated": {}}, {}
+    after = {evaluated.mode: trust.given.probabilities, "recalibrated": trust.deterministic[0]}
+    for column, (unit, own) in enumerate(zip(units, trust.fitted, strict=True)):
+        known = np.isfinite(labels[:, column])
+        if not known.any():
+            continue
+        present = labels[known, column].astype(int)
+        for mode, rows in modes.items():
+            of_mode = trust.deterministic[1][column] if mode != evaluated.mode else own.calibrator
+            pair = evaluated.probabilities[mode], after[mode]
+            both = (unit_columns(p[known, column]) for p in pair)
+            rows[unit] = trust_report.calibration_content(*both, present, of_mode)
+        if own.rule is not None:
+            held = trust.given.sets[known, column], present
+            sets[unit] = trust_report.set_content(own.rule, *held, evaluated.people[known]) | {
+                "classes": trust_report.by_class(STATES, *held)
+            }
+    rules = [own.rule and own.rule.to_json() for own in trust.fitted]
+    return {
+        "calibration": {
+            "chosen_on": trust.chosen_on,
+            "modes": modes,
+            "bundle": {
+                "predict": [own.calibrator.to_json() for own in trust.fitted],
+                "deterministic": [own.to_json() for own in trust.deterministic[1]],
+            },
+        },
+        "sets": {"chosen_on": trust.chosen_on, "units": sets, "bundle": rules} if sets else None,
+    }
 
 
 def predictions(clips, folds, evaluated: Evaluated):
@@ -145,4 +182,9 @@ def predictions(clips, folds, evaluated: Evaluated):
         table[f"std_{unit}"] = summary.variance[:, index] ** 0.5
         for name in UNCERTAINTY:
             table[f"{name}_{unit}"] = getattr(summary, name)[:, index]
+        given = evaluated.trust.given
+        table[f"calibrated_{unit}"] = given.probabilities[:, index]
+        if evaluated.trust.fitted[index].rule is not None:
+            both = unit_columns(given.probabilities[:, index])
+            table[f"set_{unit}"] = name_sets(STATES, both, given.sets[:, index])
     return evaluation.as_table(table)

@@ -10,7 +10,13 @@ import numpy as np
 import optax
 
 from fer_jax.faces.labels import PRESENT
-from fer_jax.tasks.action_units.scores import NO_UNIT, present_units, summarise_units, unsure_units
+from fer_jax.tasks.action_units.scores import (
+    NO_UNIT,
+    STATES,
+    present_units,
+    summarise_units,
+    unsure_units,
+)
 from fer_jax.tasks.base import (
     NO_FACE,
     UNCERTAINTY,
@@ -20,8 +26,12 @@ from fer_jax.tasks.base import (
     over_frames,
     reason_of,
 )
+from fer_jax.tasks.trust import name_sets, of_units
+from fer_jax.uncertainty.calibrators import apply_to_units
+from fer_jax.uncertainty.conformal import unit_sets
+from fer_jax.uncertainty.summaries import entropy, unit_columns
 
-_OF_A_UNIT = ("std", *UNCERTAINTY, "abstained")
+_OF_A_UNIT = ("set", "std", *UNCERTAINTY, "abstained")
 
 
 class ActionUnits(Task):
@@ -52,14 +62,25 @@ class ActionUnits(Task):
     def summarise(self, samples):
         return summarise_units(samples)
 
+    def trust(self, config, evaluated):
+        return of_units(config, evaluated)
+
+    def calibrate(self, probabilities, calibrator):
+        return apply_to_units(probabilities, calibrator)
+
+    def calibrated(self, summary, calibrator):
+        mean = apply_to_units(summary.mean, calibrator)
+        return summary._replace(mean=mean, entropy=entropy(unit_columns(mean)))
+
     # one window of a clip
 
     def columns(self, units) -> list[str]:
-        return [*units, "label", *(f"{name}_{unit}" for name in _OF_A_UNIT for unit in units)]
+        own = (f"{name}_{unit}" for name in _OF_A_UNIT for unit in units)
+        return [*units, "label", "set_level", *own]
 
-    def row(self, summary, units, thresholds) -> dict:
+    def row(self, summary, units, thresholds, rule=None) -> dict:
         check_finite(summary.mean, ["this window"])
-        row, present = {}, []
+        row, present = self._set_columns(summary.mean, units, rule), []
         for index, (unit, threshold) in enumerate(zip(units, thresholds, strict=True)):
             one = {name: float(values[0, index]) for name, values in summary._asdict().items()}
             entropy = max(0.0, one["entropy"])
@@ -79,8 +100,20 @@ class ActionUnits(Task):
             "abstained": all(row[f"abstained_{unit}"] for unit in units),
         }
 
+    def _set_columns(self, mean, units, rules) -> dict:
+        """Set of each action unit, empty for those without a rule, and their level."""
+        rules = rules or (None,) * len(units)
+        both, sets = unit_columns(mean)[0], unit_sets(mean, rules)[0]
+        row = {
+            f"set_{unit}": "" if rule is None else name_sets(STATES, [p], [own])[0]
+            for unit, p, own, rule in zip(units, both, sets, rules, strict=True)
+        }
+        levels = {rule.level for rule in rules if rule is not None}
+        return row | {"set_level": max(levels, default=math.nan)}
+
     def blank_row(self, units) -> dict:
         row = dict.fromkeys(self.columns(units), math.nan)
+        row |= {f"set_{unit}": "" for unit in units}
         withheld = dict.fromkeys((f"abstained_{unit}" for unit in units), True)
         return row | withheld | {"label": NO_FACE, "abstained": True}
 

@@ -11,6 +11,7 @@ from fer_jax.data.clips import dataset_names
 from fer_jax.tasks import report_lines
 from fer_jax.tasks.evaluation import Evaluated
 from fer_jax.tasks.report_lines import number
+from fer_jax.uncertainty.summaries import entropy
 
 _SHARES = np.linspace(0, 1, 101)  # of the clips, at which quantiles are kept
 _MEASURES = ("entropy", "mutual_information")  # nats
@@ -22,20 +23,22 @@ def content(config, clips, folds, evaluated: Evaluated, threshold) -> dict | Non
     Known datasets are those trained on, represented by clips of their validation subjects.
 
     Args:
-      threshold: abstain above this entropy, nats; None: never.
+      threshold: abstain above this entropy of calibrated probabilities, nats; None: never.
     """
     if not config.data.train_on:
         return None
     from sklearn.metrics import roc_auc_score
 
-    splits = [(evaluated.indices, evaluated.labels, evaluated.summary, False)]
+    splits = [(evaluated.examples, False)]
     if evaluated.validation is not None:
-        splits.insert(0, (folds[0].validation, *evaluated.validation, True))
+        splits.insert(0, (evaluated.validation, True))
     rows, values, known = {}, {name: [] for name in _MEASURES}, []
-    for indices, labels, summary, seen in splits:
+    calibrator = evaluated.trust.fitted.calibrator
+    for (labels, summary, _, _, indices), seen in splits:
         names = dataset_names([clips.clip_ids[index] for index in indices])
+        given = entropy(calibrator.apply(summary.mean)), threshold  # as of the bundle
         for name in np.unique(names):
-            rows[str(name)] = _row(names == name, labels, summary, seen, threshold)
+            rows[str(name)] = _row(names == name, labels, summary, seen, *given)
         known.append(np.full(len(indices), seen))
         for name in _MEASURES:
             values[name].append(getattr(summary, name))
@@ -48,9 +51,9 @@ def content(config, clips, folds, evaluated: Evaluated, threshold) -> dict | Non
     return {"rows": rows, "separation": separation, "classes_left_out": clips.left_out.classes}
 
 
-def _row(chosen, labels, summary, seen: bool, threshold) -> dict:
+def _row(chosen, labels, summary, seen: bool, calibrated, threshold) -> dict:
     measures = {name: getattr(summary, name)[chosen] for name in _MEASURES}
-    covered = None if threshold is None else float((measures["entropy"] <= threshold).mean())
+    covered = None if threshold is None else float((calibrated[chosen] <= threshold).mean())
     return {
         "known": seen,
         "clips": int(chosen.sum()),

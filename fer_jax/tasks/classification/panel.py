@@ -11,7 +11,8 @@ from fer_jax.plotting.panel import FAINT, RAIL, SURE, TEXT, UNSURE, Panel, font,
 
 _LINE = 30  # pixels of a class in the smallest panel, at most
 _SHOWN = (
-    "label", "start", "end", "entropy", "mutual_information", "agreement", "abstained", "reason",
+    "label", "set", "set_level", "start", "end", "entropy", "mutual_information", "agreement",
+    "abstained", "reason",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from fer_jax import metrics
 from fer_jax.data.clips import take
 from fer_jax.plotting.curves import reliability, risk_coverage
-from fer_jax.tasks import evaluation, report_lines
+from fer_jax.tasks import evaluation, report_lines, trust_report
 from fer_jax.tasks.classification import by_class, cross_database_report, scores
 from fer_jax.tasks.classification import figures as drawings
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
@@ -28,7 +28,7 @@ def headline(row: dict) -> str:
 def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, dict]:
     """Returns the numbers for metrics.json, and the `Curves` of each inference mode."""
     inference_modes, curves = scores.score_inference_modes(folds, evaluated)
-    selective = scores.abstaining(config.evaluation.target_accuracy, evaluated)
+    selective = scores.abstaining(evaluated)
     for name, row in inference_modes.items():
         row |= by_class.content(clips, evaluated, evaluated.probabilities[name])
     return {
@@ -38,6 +38,7 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
         "best_epoch": evaluation.best_epoch_accuracy(history, folds),
         "single_samples": scores.single_samples(evaluated),
         "selective": selective,
+        **trust_report.content(clips.classes, evaluated),
         "figure_clips": list(config.evaluation.figure_clips),
         "cross_database": cross_database_report.content(
             config, clips, folds, evaluated, selective["threshold"]
@@ -95,6 +96,8 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
             risks[f"{name} (MC dropout)"] = evaluation.risk_curve(measure, correct)
     risks["entropy (recalibrated)"] = curves["recalibrated"].risk
     yield "risk_coverage", risk_coverage(risks), "Error rate at each coverage"
+    held = evaluated.trust.given.sets[np.arange(len(labels)), labels]
+    yield from trust_report.figures(content["sets"], held, evaluated.people)
     if content["cross_database"] is not None:
         figure = drawings.uncertainty_curves(content["cross_database"]["rows"])
         yield "cross_database", figure, f"Uncertainty on each dataset, {source}"
@@ -166,6 +169,7 @@ def lines(content: dict) -> list[str]:
             content["selective"], "the entropy", "above an entropy of {:.3f} nats", "clips"
         ),
         "",
+        *trust_report.lines(content),
         *cross_database_report.lines(content["cross_database"]),
     ]
 
@@ -173,9 +177,10 @@ def lines(content: dict) -> list[str]:
 def _table(modes: dict) -> list[str]:
     """The table of calibration by inference mode."""
     keys = (
-        "expected_calibration_error", "negative_log_likelihood", "area_under_risk_coverage"
+        "expected_calibration_error", "negative_log_likelihood", "area_under_risk_coverage",
+        "area_under_generalised_risk",
     )  # fmt: skip
     rows = [
         [INFERENCE_MODES[name], *(number(row[key]) for key in keys)] for name, row in modes.items()
     ]
-    return report_lines.table("inference mode | ECE | NLL | AURC", rows)
+    return report_lines.table("inference mode | ECE | NLL | AURC | AUGRC", rows)

@@ -1,13 +1,16 @@
-"""Scores of a classifier: accuracy and calibration by inference mode, its abstain threshold."""
+"""Scores of a classifier: accuracy and calibration by inference mode, its threshold."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from fer_jax import metrics
+from fer_jax.tasks import abstaining as thresholds
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.base import UNCERTAINTY
 from fer_jax.tasks.evaluation import Curves, Evaluated
+from fer_jax.tasks.trust import name_sets
+from fer_jax.uncertainty.selective import area_under_generalised_risk
 from fer_jax.uncertainty.summaries import entropy
 
 
@@ -34,6 +37,9 @@ def score_inference_modes(folds, evaluated: Evaluated) -> tuple[dict, dict[str, 
             "expected_calibration_error": own.reliability[-1],
             "negative_log_likelihood": metrics.negative_log_likelihood(probabilities, labels),
             "area_under_risk_coverage": own.risk[-1],
+            "area_under_generalised_risk": area_under_generalised_risk(
+                entropy(probabilities), correct
+            ),
         }
     return table, curves
 
@@ -52,13 +58,12 @@ def single_samples(evaluated: Evaluated) -> dict | None:
     }
 
 
-def abstaining(target: float, evaluated: Evaluated) -> dict:
-    """Threshold on the entropy, see `evaluation.choose_threshold`."""
-    return evaluation.choose_threshold(
-        target,
-        evaluated,
-        lambda labels, summary: (summary.entropy, summary.mean.argmax(-1) == labels),
-    )
+def abstaining(evaluated: Evaluated) -> dict:
+    """Threshold on the entropy of calibrated probabilities, see `abstaining.content`."""
+    trust = evaluated.trust
+    p, right = trust.given.probabilities, trust.given.probabilities.argmax(-1) == evaluated.labels
+    threshold = trust.fitted.threshold
+    return thresholds.content(threshold, entropy(p), right, trust.given.answered, trust.chosen_on)
 
 
 def predictions(clips, folds, evaluated: Evaluated):
@@ -70,4 +75,8 @@ def predictions(clips, folds, evaluated: Evaluated):
     table |= {f"p_{name}": summary.mean[:, i] for i, name in enumerate(clips.classes)}
     table |= {f"std_{name}": summary.variance[:, i] ** 0.5 for i, name in enumerate(clips.classes)}
     table |= {name: getattr(summary, name) for name in UNCERTAINTY}
+    given = evaluated.trust.given
+    table |= {f"calibrated_{n}": given.probabilities[:, i] for i, n in enumerate(clips.classes)}
+    if evaluated.trust.fitted.rule is not None:
+        table["set"] = name_sets(clips.classes, given.probabilities, given.sets)
     return evaluation.as_table(table)

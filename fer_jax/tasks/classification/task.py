@@ -18,7 +18,9 @@ from fer_jax.tasks.base import (
     over_frames,
     reason_of,
 )
-from fer_jax.uncertainty.summaries import summarise
+from fer_jax.tasks.trust import name_sets, of_classes
+from fer_jax.uncertainty.conformal import prediction_sets
+from fer_jax.uncertainty.summaries import entropy, summarise
 
 
 class Classification(Task):
@@ -52,17 +54,31 @@ class Classification(Task):
     def summarise(self, samples):
         return summarise(samples)
 
+    def trust(self, config, evaluated):
+        return of_classes(config, evaluated)
+
+    def calibrate(self, probabilities, calibrator):
+        return calibrator.apply(probabilities)
+
+    def calibrated(self, summary, calibrator):
+        mean = calibrator.apply(summary.mean)
+        return summary._replace(mean=mean, entropy=entropy(mean))
+
     # one window of a clip
 
     def columns(self, classes) -> list[str]:
-        return [*classes, "label", *UNCERTAINTY, *map("std_{}".format, classes)]
+        own = ("label", "set", "set_level", *UNCERTAINTY)
+        return [*classes, *own, *map("std_{}".format, classes)]
 
-    def row(self, summary, classes, threshold) -> dict:
+    def row(self, summary, classes, threshold, rule=None) -> dict:
         check_finite(summary.mean, ["this window"])
         entropy = max(0.0, float(summary.entropy[0]))
+        sets = None if rule is None else prediction_sets(summary.mean[:1], rule)
         row = {name: float(p) for name, p in zip(classes, summary.mean[0], strict=True)}
         return row | {
             "label": classes[int(summary.mean[0].argmax())],
+            "set": "" if rule is None else name_sets(classes, summary.mean[:1], sets)[0],
+            "set_level": math.nan if rule is None else rule.level,
             "entropy": entropy,
             "mutual_information": float(summary.mutual_information[0]),
             "agreement": float(summary.agreement[0]),
@@ -71,9 +87,9 @@ class Classification(Task):
         }
 
     def blank_row(self, classes) -> dict:
-        numbers = dict.fromkeys((*classes, *UNCERTAINTY), math.nan)
+        numbers = dict.fromkeys((*classes, "set_level", *UNCERTAINTY), math.nan)
         numbers |= _deviations(classes, [math.nan] * len(classes))
-        return numbers | {"label": NO_FACE, "abstained": True}
+        return numbers | {"label": NO_FACE, "set": "", "abstained": True}
 
     def terminal_columns(self, classes, room: int) -> list[Column]:
         """Every class, the likeliest three or the likeliest, whatever fits."""

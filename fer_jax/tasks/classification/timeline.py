@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fer_jax.faces.labels import reason_of, said_of
 from fer_jax.plotting.style import (
     ALERT,
     INK,
@@ -28,7 +29,6 @@ from fer_jax.plotting.timeline import (
     make_timeline,
     shade_withheld,
 )
-from fer_jax.tasks.base import NO_FACE, reason_of
 
 
 def draw_timeline(
@@ -74,13 +74,18 @@ def _draw_predictions(axes, rows, classes, edges) -> None:
     """A box for each run of equal predictions, with the name where it fits."""
     colours = dict(zip(classes, class_colours(len(classes)), strict=True))
     withheld = rows["abstained"].to_numpy(bool) & (rows["frames"] > 0).to_numpy()
-    reasons = [reason_of(row) for row in rows.to_dict("records")]
-    shown = np.where(withheld, reasons, rows["label"].to_numpy(str))
-    starts = np.flatnonzero(np.append(True, shown[1:] != shown[:-1]))
+    records = rows.to_dict("records")
+    shown = np.array([
+        reason_of(row) if out else said_of(row)
+        for row, out in zip(records, withheld, strict=True)
+    ])  # fmt: skip
+    labels = rows["label"].to_numpy(str)
+    changes = (shown[1:] != shown[:-1]) | (~withheld[1:] & (labels[1:] != labels[:-1]))
+    starts = np.flatnonzero(np.append(True, changes))
     for first, end in zip(starts, np.append(starts[1:], len(shown)), strict=True):
         left, width = edges[first], edges[end] - edges[first]
         name = shown[first]
-        colour = colours.get(name, FACELESS if name == NO_FACE else UNSURE)
+        colour = UNSURE if withheld[first] else colours.get(labels[first], FACELESS)
         box = {"height": 0.5, "color": colour, "linewidth": 0, "align": "edge"}
         axes.barh(len(classes) + 0.25, width, left=left, **box)
         inches = width / (edges[-1] - edges[0]) * WIDTH * 0.85

@@ -20,7 +20,7 @@ from fer_jax.plotting.panel import (
     mixed,
 )
 from fer_jax.tasks.base import NO_FACE
-from fer_jax.tasks.dimensions.scores import INTERVAL
+from fer_jax.tasks.dimensions.scores import level_of
 
 TRAIL_SECONDS = 3.0
 _LINE = 25  # pixels of a dimension in the smallest panel
@@ -31,6 +31,7 @@ def draw_panel(row: Mapping, dimensions, threshold, height: int, scale: float) -
     """Draws the nearest word, the plane, a line each, see `Task.draw_panel`."""
     names = [f"{prefix}{name}" for name in dimensions for prefix in ("", "low_", "high_")]
     names += ["label", "start", "end", "uncertainty", "abstained", "reason"]
+    names += ["interval_level"]
     trail = ()
     if emotion_ratings.has_plane(dimensions):
         trail = tuple(
@@ -58,7 +59,7 @@ def _draw(row: tuple, trail: tuple, dimensions: tuple, height: int, scale: float
         panel.y += plane.side + 8 * scale
     for name in dimensions:
         _draw_line(panel, row, name, colour, faceless)
-    text = f"bars: {INTERVAL:.0%} prediction intervals"
+    text = f"bars: {level_of(row):.0%} prediction intervals"
     text += "; ellipse: both" if emotion_ratings.has_plane(dimensions) else ""
     panel.text(panel.left, height - 7 * scale, text, 9.5, FAINT, anchor="ls")
     return panel.pixels()

@@ -13,6 +13,7 @@ from fer_jax.plotting import images
 from fer_jax.plotting.curves import risk_coverage
 from fer_jax.tasks import evaluation, grouped, published, report_lines
 from fer_jax.tasks.dimensions import figures as drawings
+from fer_jax.tasks.dimensions import intervals as conformal
 from fer_jax.tasks.dimensions import measures, scores
 from fer_jax.tasks.dimensions.scores import TOLERANCE
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
@@ -35,7 +36,7 @@ def headline(row: dict) -> str:
 def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, dict]:
     """Returns the numbers for metrics.json, and the curves `intervals` and `risk`."""
     intervals = scores.intervals(clips.classes, evaluated, scores.DRAWN_LEVELS)
-    selective, risk = scores.abstaining(config.evaluation.target_accuracy, evaluated)
+    selective, risk = scores.abstaining(evaluated)
     return {
         "inference_modes": scores.score_inference_modes(clips, folds, evaluated),
         "paper": published.errors(
@@ -46,6 +47,7 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
         "single_samples": scores.single_samples(evaluated),
         "intervals": scores.at_levels(intervals),
         "selective": selective,
+        "sets": conformal.content(clips.classes, evaluated),
     }, {"intervals": intervals, "risk": risk}
 
 
@@ -199,6 +201,7 @@ def lines(content: dict) -> list[str]:
         "",
         *_interval_lines(content["intervals"]),
         "",
+        *conformal.lines(content["sets"]),
         _selective_line(content["selective"]),
         "",
     ]
@@ -267,7 +270,8 @@ def _selective_line(selective: dict) -> str:
         "above a standard deviation of the MC samples (root mean square over the dimensions) of "
         "{:.3f}",
         "images",
-        f" (area under the risk-coverage curve {selective['area_under_risk_coverage']:.4f}; an "
+        f" (area under the risk-coverage curve {selective['area_under_risk_coverage']:.4f}, "
+        f"generalised {selective['area_under_generalised_risk']:.4f}; an "
         f"uninformative uncertainty has {selective['error_of_all']:.4f}, the share of all errors "
         "above T)",
     )

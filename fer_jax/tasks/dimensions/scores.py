@@ -10,8 +10,10 @@ from fer_jax import metrics
 from fer_jax.faces.emotion_ratings import SCALE
 from fer_jax.papers.bilinear_cnn import TABLE4
 from fer_jax.papers.paper import number
+from fer_jax.tasks import abstaining as thresholds
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.evaluation import Evaluated
+from fer_jax.uncertainty.selective import area_under_generalised_risk
 
 INTERVAL = 0.9  # nominal coverage of the interval of a dimension
 # Root mean square error over the dimensions, on their scale of 1 to 9, below which a prediction
@@ -25,6 +27,12 @@ KAGGLE = number(TABLE4.rows[0].texts[1]) / 100
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # nominal coverages in the report
 DRAWN_LEVELS = tuple(step / 20 for step in range(1, 20))  # and in its figure
 KINDS = {"mc_samples": "of the MC samples alone", "predictive": "with the residual variance"}
+
+
+def level_of(row) -> float:
+    """Level of the interval of a row of predictions; rows of older tables do not say it."""
+    level = row.get("interval_level")
+    return INTERVAL if level is None or np.isnan(level) else float(level)
 
 
 class Spread(NamedTuple):
@@ -43,6 +51,11 @@ class Spread(NamedTuple):
     uncertainty: np.ndarray
     residual: np.ndarray
 
+    @property
+    def deviation(self) -> np.ndarray:
+        """Standard deviation of the errors, `[B, D]`."""
+        return np.sqrt(self.variance + self.residual)
+
     def half_width(self, level: float = INTERVAL) -> np.ndarray:
         """Half the width of the interval about the mean with a nominal coverage, `[B, D]`.
 
@@ -50,7 +63,7 @@ class Spread(NamedTuple):
         """
         from scipy.special import ndtri
 
-        return ndtri(0.5 + level / 2) * np.sqrt(self.variance + self.residual)
+        return ndtri(0.5 + level / 2) * self.deviation
 
     def interval(self, level: float = INTERVAL) -> tuple[np.ndarray, np.ndarray]:
         """Both ends of that interval, `[B, D]`, within the scale of the ratings."""
@@ -114,35 +127,6 @@ def single_samples(evaluated: Evaluated) -> dict | None:
     return evaluation.single_samples(evaluated, score, "accuracy")
 
 
-def with_residuals(evaluated: Evaluated) -> tuple[Spread, np.ndarray, str]:
-    """Adds the residual variance, measured on images other than the evaluated ones.
-
-    Returns:
-      The summary with `residual [N, D]`, the residual variance `[D]` of the bundle, and where it
-      was measured.
-    """
-    summary, labels = evaluated.summary, evaluated.labels
-    if evaluated.validation is not None:
-        residual = _residual_variance(*evaluated.validation)
-        each, source = np.broadcast_to(residual, labels.shape), "validation"
-    elif evaluated.folds[-1] > 0:
-        each, source = np.empty(labels.shape), "the other folds"
-        for own, rest in evaluation.evaluation_folds(evaluated):
-            each[own] = _residual_variance(labels[rest], summary, rest)
-        residual = _residual_variance(labels, summary)
-    else:
-        residual = _residual_variance(labels, summary)
-        each = np.broadcast_to(residual, labels.shape)
-        source = "the evaluation images themselves (optimistic: there is no other split)"
-    return summary._replace(residual=each), residual, source
-
-
-def _residual_variance(labels, summary: Spread, where=slice(None)) -> np.ndarray:
-    """Mean squared error less the mean variance over the samples, `[D]`, not below 0."""
-    squares = (labels - summary.mean[where]) ** 2 - summary.variance[where]
-    return np.maximum(squares.mean(0), 0.0)
-
-
 def intervals(dimensions, evaluated: Evaluated, levels=LEVELS) -> dict:
     """Measures coverage and width of the intervals.
 
@@ -156,15 +140,16 @@ def intervals(dimensions, evaluated: Evaluated, levels=LEVELS) -> dict:
       `width` of each dimension at every level, for "mc_samples" (quantiles of the samples; only for
       a model with dropout) and "predictive" (`Spread.half_width`).
     """
-    summary, residual, source = with_residuals(evaluated)
+    trust = evaluated.trust
+    summary = evaluated.summary._replace(residual=trust.given.residual)
     kinds = {"predictive": [summary.interval(level) for level in levels]}
     if evaluated.has_dropout:
         ends = [0.5 + way * level / 2 for level in levels for way in (-1, 1)]
         bounds = np.quantile(evaluated.samples, ends, axis=0)
         kinds["mc_samples"] = list(zip(bounds[::2], bounds[1::2], strict=True))
     return {
-        "residual_variance": residual.tolist(),
-        "measured_on": source,
+        "residual_variance": trust.fitted.residual.tolist(),
+        "measured_on": trust.chosen_on,
         "levels": list(levels),
     } | {
         kind: {
@@ -195,30 +180,28 @@ def at_levels(found: dict, levels=LEVELS) -> dict:
     return picked
 
 
-def abstaining(target: float, evaluated: Evaluated) -> tuple[dict, tuple]:
-    """Threshold on `Spread.uncertainty`, see `evaluation.choose_threshold`, and `Curves.risk`.
+def abstaining(evaluated: Evaluated) -> tuple[dict, tuple]:
+    """Threshold on `Spread.uncertainty`, see `abstaining.content`, and `Curves.risk`.
 
     A prediction within `TOLERANCE` is correct.
     """
-
-    def measure(labels, summary):
-        return summary.uncertainty, metrics.distances(summary.mean, labels) < TOLERANCE
-
-    uncertainty, correct = measure(evaluated.labels, evaluated.summary)
+    trust, uncertainty = evaluated.trust, evaluated.summary.uncertainty
+    correct = metrics.distances(evaluated.summary.mean, evaluated.labels) < TOLERANCE
     curve = evaluation.risk_curve(uncertainty, correct)
+    judged = trust.fitted.threshold, uncertainty, correct, trust.given.answered
     return {
-        **evaluation.choose_threshold(target, evaluated, measure),
+        **thresholds.content(*judged, trust.chosen_on),
         "area_under_risk_coverage": curve[-1],
+        "area_under_generalised_risk": area_under_generalised_risk(uncertainty, correct),
         "error_of_all": float(1 - correct.mean()),
     }, curve
 
 
 def predictions(clips, folds, evaluated: Evaluated):
     """Tabulates label, prediction, interval, uncertainty and distance by image."""
-    summary = with_residuals(evaluated)[0]
-    low, high = summary.interval()
+    summary, given = evaluated.summary, evaluated.trust.given
     columns = {"true_": evaluated.labels, "": summary.mean, "std_": summary.variance**0.5}
-    columns |= {"low_": low, "high_": high}
+    columns |= {"low_": given.low, "high_": given.high}
     columns |= {
         f"{inference_mode}_": values
         for inference_mode, values in evaluated.probabilities.items()

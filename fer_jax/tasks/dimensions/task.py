@@ -10,6 +10,7 @@ import numpy as np
 
 from fer_jax.faces import emotion_ratings
 from fer_jax.tasks.base import NO_FACE, Column, Task, check_finite, over_frames, reason_of
+from fer_jax.tasks.dimensions.intervals import interval, of_dimensions
 from fer_jax.tasks.dimensions.scores import INTERVAL, TOLERANCE, summarise_dimensions
 
 
@@ -27,6 +28,7 @@ class Dimensions(Task):
 
     target = "votes"
     names = "dimensions"
+    has_probabilities = False
 
     def configured(self, config):
         return dataclasses.replace(self, **config.get("loss", {}))
@@ -52,16 +54,19 @@ class Dimensions(Task):
     def summarise(self, samples):
         return summarise_dimensions(samples)
 
+    def trust(self, config, evaluated):
+        return of_dimensions(config, evaluated)
+
     # one window of a clip
 
     def columns(self, names) -> list[str]:
         around = (f"{prefix}_{name}" for prefix in ("std", "low", "high") for name in names)
-        return [*names, "label", *around, "uncertainty"]
+        return [*names, "label", *around, "interval_level", "uncertainty"]
 
-    def row(self, summary, names, threshold) -> dict:
+    def row(self, summary, names, threshold, rule=None) -> dict:
         check_finite(summary.mean, ["this window"])
         mean, deviation = summary.mean[0], summary.variance[0] ** 0.5
-        low, high = (ends[0] for ends in summary.interval())
+        low, high = (ends[0] for ends in interval(summary, rule))
         columns = {"": mean, "std_": deviation, "low_": low, "high_": high}
         row = {
             f"{prefix}{name}": float(value)
@@ -71,6 +76,7 @@ class Dimensions(Task):
         uncertainty = float(summary.uncertainty[0])
         return row | {
             "label": emotion_ratings.nearest(mean, names),
+            "interval_level": INTERVAL if rule is None else rule.level,
             "uncertainty": uncertainty,
             "abstained": threshold is not None and uncertainty > threshold,
         }
@@ -91,7 +97,7 @@ class Dimensions(Task):
             if not intervals:
                 return Column(name if whole else name[0].upper(), lambda row: f"{row[name]:.2f}")
             return Column(
-                f"{name} ({INTERVAL:.0%} interval)",
+                f"{name} (interval)",
                 lambda row: f"{row[name]:.2f} ({row[f'low_{name}']:.1f}–{row[f'high_{name}']:.1f})",
             )
 

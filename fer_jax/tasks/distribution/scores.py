@@ -8,10 +8,9 @@ import numpy as np
 
 from fer_jax import metrics
 from fer_jax.tasks.classification import scores as classification
-from fer_jax.tasks.evaluation import Evaluated
-from fer_jax.uncertainty.summaries import Summary, entropy
-
-NO_CLASS = -1
+from fer_jax.tasks.evaluation import Evaluated, some_rows
+from fer_jax.tasks.trust import NO_CLASS
+from fer_jax.uncertainty.summaries import entropy
 
 
 def classes_of(labels) -> np.ndarray:
@@ -24,10 +23,10 @@ def of_one_class(evaluated: Evaluated) -> Evaluated:
     """The predictions for clips whose votes agree on a class, with classes as labels."""
     classes = classes_of(evaluated.labels)
     known = classes != NO_CLASS
-    validation = evaluated.validation
+    validation, trust = evaluated.validation, evaluated.trust
     if validation is not None:
-        own = classes_of(validation[0])
-        validation = own[own != NO_CLASS], _some(validation[1], own != NO_CLASS)
+        own = classes_of(validation.labels)
+        validation = validation._replace(labels=own).some(own != NO_CLASS)
     return dataclasses.replace(
         evaluated,
         indices=evaluated.indices[known],
@@ -35,13 +34,11 @@ def of_one_class(evaluated: Evaluated) -> Evaluated:
         labels=classes[known],
         probabilities={name: each[known] for name, each in evaluated.probabilities.items()},
         samples=evaluated.samples[:, known],
-        summary=_some(evaluated.summary, known),
+        summary=some_rows(evaluated.summary, known),
         validation=validation,
+        people=evaluated.people[known],
+        trust=trust and trust.some(known),
     )
-
-
-def _some(summary: Summary, known: np.ndarray) -> Summary:
-    return Summary(*(values[known] for values in summary))
 
 
 def score_votes(clips, evaluated: Evaluated) -> dict[str, dict]:

@@ -9,6 +9,7 @@ import optax
 from fer_jax.tasks.base import over_frames
 from fer_jax.tasks.classification.task import Classification
 from fer_jax.tasks.distribution import scores
+from fer_jax.tasks.trust import of_classes
 
 
 class Distribution(Classification):
@@ -35,6 +36,10 @@ class Distribution(Classification):
 
     def labelled(self, labels, count):
         return np.isin(np.arange(count), scores.classes_of(labels))
+
+    def trust(self, config, evaluated):
+        """Calibrators are fitted on the votes; sets and thresholds on those that have a class."""
+        return of_classes(config, evaluated, scores.classes_of, lambda labels: labels[:, 0])
 
     def check_labels(self, labels, name):
         if (scores.classes_of(labels) == scores.NO_CLASS).all():

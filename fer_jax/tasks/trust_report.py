@@ -1,0 +1,209 @@
+"""Part of a report: calibration and prediction sets, each before and after, over people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from fer_jax import metrics
+from fer_jax.tasks import report_lines
+from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
+from fer_jax.tasks.report_lines import number
+from fer_jax.tasks.trust import AUTO, LEAST_CLIPS, LEAST_PEOPLE
+from fer_jax.uncertainty import calibration
+from fer_jax.uncertainty.calibrators import Calibrator
+from fer_jax.uncertainty.conformal import SetRule
+from fer_jax.uncertainty.people import equal_weights
+
+_ERRORS = {
+    "expected_calibration_error": ("ECE", calibration.expected_calibration_error),
+    "adaptive_calibration_error": ("ECE, adaptive", calibration.adaptive_calibration_error),
+    "negative_log_likelihood": ("NLL", metrics.negative_log_likelihood),
+    "brier_score": ("Brier", metrics.brier_score),
+}
+_CROSSED = "as the rule rests on the models of a cross-validation, each on its own fold"
+
+
+def calibration_content(before, after, labels, calibrator: Calibrator) -> dict:
+    """Numbers of one inference mode.
+
+    Args:
+      before, after: probabilities `[N, C]`, calibrated ones by what was fitted on other people.
+      labels: classes `[N]`.
+      calibrator: of the bundle.
+    """
+    return {
+        "method": calibrator.method,
+        "people": calibrator.people,
+        "clips": calibrator.clips,
+        "before": calibration_errors(before, labels),
+        "after": calibration_errors(after, labels),
+    }
+
+
+def calibration_errors(probabilities, labels) -> dict[str, float]:
+    """Errors of probabilities `[N, C]` of clips of known classes `[N]`."""
+    return {name: float(function(probabilities, labels)) for name, (_, function) in _ERRORS.items()}
+
+
+def set_content(rule: SetRule, sets, labels, people) -> dict:
+    """Numbers of prediction sets.
+
+    Args:
+      rule: of the bundle.
+      sets: `[N, C]` bool, of rules that were fitted on other people.
+      labels: classes `[N]`.
+      people: `[N]`.
+
+    Returns:
+      What `rule` rests on and promises; coverage and mean size, each person with the same weight;
+      coverage of the worst person; how many sets have each size, from 0 classes on.
+    """
+    found = calibration.coverage(sets, labels, people)
+    return {
+        **rule_content(rule),
+        "score": rule.score,
+        **{name: found[name] for name in ("coverage", "mean_size", "worst_coverage")},
+        "sizes": np.bincount(sets.sum(-1), minlength=sets.shape[1] + 1).tolist(),
+    }
+
+
+def rule_content(rule) -> dict:
+    """What a rule of sets or of intervals rests on and promises."""
+    names = ("level", "unit", "promised", "needed", "crossed", "people", "clips")
+    return {name: getattr(rule, name) for name in names}
+
+
+def by_class(names: Sequence[str], sets, labels) -> dict[str, dict]:
+    """Coverage, mean size and clips of each class that occurs."""
+    return {
+        names[index]: row for index, row in calibration.coverage_by(labels, sets, labels).items()
+    }
+
+
+def content(names: Sequence[str], evaluated: Evaluated) -> dict:
+    """Numbers of a classifier for metrics.json: `calibration` and `sets`.
+
+    Args:
+      names: of the C classes.
+      evaluated: predictions for clips that have a class, with `trust`.
+    """
+    trust, labels = evaluated.trust, evaluated.labels
+    others, calibrator = trust.deterministic
+    modes = {evaluated.mode: (trust.given.probabilities, trust.fitted.calibrator)}
+    modes["recalibrated"] = others, calibrator
+    found = {
+        "calibration": {
+            "chosen_on": trust.chosen_on,
+            "modes": {
+                mode: calibration_content(evaluated.probabilities[mode], after, labels, own)
+                for mode, (after, own) in modes.items()
+                if mode in evaluated.probabilities
+            },
+            "bundle": {
+                "predict": trust.fitted.calibrator.to_json(),
+                "deterministic": calibrator.to_json(),
+            },
+        },
+        "sets": None,
+    }
+    if (rule := trust.fitted.rule) is not None:
+        sets = trust.given.sets
+        found["sets"] = {
+            **set_content(rule, sets, labels, evaluated.people),
+            "chosen_on": trust.chosen_on,
+            "classes": by_class(names, sets, labels),
+            "bundle": rule.to_json(),
+        }
+    return found
+
+
+def lines(content: dict, examples: str = "clips") -> list[str]:
+    """Text and tables of report.md, from what `content` returned."""
+    own = content["calibration"]
+    rows = [
+        [INFERENCE_MODES[mode], row["method"], *before_and_after(row)]
+        for mode, row in own["modes"].items()
+    ]
+    heading = f"inference mode | calibrator | {' | '.join(name for name, _ in _ERRORS.values())}"
+    row = next(iter(own["modes"].values()))
+    return [
+        *report_lines.table(heading, rows),
+        "",
+        f"Calibration, before and after: calibrators are fitted on {own['chosen_on']} (that of the "
+        f"bundle on {row['people']} people, {row['clips']} {examples}). {none_line(own['modes'])}",
+        "",
+        *set_lines(content["sets"], examples),
+    ]
+
+
+def before_and_after(row: dict) -> list[str]:
+    """Cells of the errors of an inference mode or of a unit."""
+    return [f"{number(row['before'][name])}, {number(row['after'][name])}" for name in _ERRORS]
+
+
+def none_line(rows: dict) -> str:
+    """Says why there may be no calibrator."""
+    if not any(row["method"] == "none" for row in rows.values()):
+        return ""
+    return (
+        f'"none" changes nothing: no method was better for people left out by more than chance, or '
+        f"there are fewer than {LEAST_PEOPLE} people or {LEAST_CLIPS} clips "
+        f"(`--config.uncertainty.calibration={AUTO}`)."
+    )
+
+
+def set_lines(sets: dict | None, examples: str) -> list[str]:
+    """Coverage of prediction sets, in all and by class."""
+    if sets is None:
+        return []
+    rows = [
+        [name, str(row["clips"]), f"{row['coverage']:.1%}", f"{row['mean_size']:.2f}"]
+        for name, row in sets["classes"].items()
+    ]
+    return [
+        f"Prediction sets at a level of {sets['level']:.0%}, chosen on {sets['chosen_on']}: they "
+        f"hold the label of {sets['coverage']:.1%} of the {examples} of a person, mean over people "
+        f"(worst person {sets['worst_coverage']:.1%}), with {sets['mean_size']:.2f} classes on "
+        f"average. {promise_of(sets)}",
+        "",
+        *report_lines.table(f"class | {examples} | coverage | mean size", rows),
+        "",
+    ]
+
+
+def promise_of(sets: dict) -> str:
+    """Says whether the level of sets, or of intervals, is promised."""
+    if sets["promised"]:
+        return f"Promised for the next person, by {sets['people']} people."
+    if sets["crossed"]:
+        return f"Not promised, {_CROSSED}."
+    return (
+        f"Not promised: that takes {sets['needed']} people, and to be of use "
+        f"about 30; there are {sets['people']}."
+    )
+
+
+def shares_by_person(held, people) -> np.ndarray:
+    """Share of each person's clips whose label is held, ascending: `[K]`."""
+    groups, index = np.unique(people, return_inverse=True)
+    shares = np.bincount(index, equal_weights(people) * np.asarray(held), len(groups))
+    return np.sort(shares * len(groups))
+
+
+def figures(sets: dict | None, held, people) -> Iterable[tuple]:
+    """Yields name, figure and caption: coverage by person, sizes of the sets.
+
+    Args:
+      sets: of `content`.
+      held: `[N]` bool, whether each set holds the label.
+      people: `[N]`.
+    """
+    from fer_jax.plotting import coverage
+
+    if sets is None:
+        return
+    figure = coverage.coverage_by_person(shares_by_person(held, people), sets["level"])
+    yield "coverage", figure, "Share of each person's labels inside the prediction sets"
+    yield "set_sizes", coverage.set_sizes(sets["sizes"]), "Number of classes in a prediction set"

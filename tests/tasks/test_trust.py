@@ -1,0 +1,209 @@
+"""Calibration, sets and thresholds are chosen on other people than they are judged on."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_jax import uncertainty
+from fer_jax.tasks import TASKS, abstaining, report_lines, trust_report
+from fer_jax.tasks.dimensions.scores import summarise_dimensions
+from fer_jax.tasks.evaluation import Evaluated, Examples, choose_elsewhere, divides_people
+from fer_jax.tasks.trust import LEAST_PEOPLE, PEOPLE_FOR_PROMISE, name_sets
+from tests.legible import check_legible
+from tests.tasks.trusted import trusted
+
+ITSELF = "the evaluation clips themselves (optimistic: there is no other split)"
+
+
+def drawn(people=12, clips=20, folds=4, classes=3, seed=0, too_sure=3.0, validation=False):
+    """Predictions that are surer than they are right, for people of whom some are easier."""
+    rng = np.random.default_rng(seed)
+    who = np.repeat(np.arange(people), clips)
+    labels = rng.integers(classes, size=len(who))
+    skill = (2.0 + 0.5 * rng.standard_normal(people))[who]
+    logits = rng.standard_normal((len(who), classes)) + skill[:, None] * np.eye(classes)[labels]
+    sampled = too_sure * (logits + 0.1 * rng.standard_normal((5, *logits.shape)))
+    samples = np.exp(sampled) / np.exp(sampled).sum(-1, keepdims=True)
+    modes = {"stored": samples[0], "recalibrated": samples[1], "mc_dropout": samples.mean(0)}
+    summary, number = uncertainty.summarise(samples), np.arange(len(who))
+    own = Evaluated(number, who % folds, labels, modes, samples, summary, None, who)
+    return dataclasses.replace(own, validation=own.examples) if validation else own
+
+
+def with_labels(evaluated, labels):
+    return dataclasses.replace(evaluated, labels=labels)
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 3), st.sampled_from(["auto", "temperature"]))
+def test_what_a_fold_gets_never_depends_on_its_own_people(seed, folds, calibration):
+    evaluated = drawn(people=6, clips=20, folds=folds, seed=seed)
+    rng = np.random.default_rng(seed)
+    own = evaluated.folds == rng.integers(folds)
+    others = np.where(own, rng.integers(3, size=len(own)), evaluated.labels)
+    options = {"target": 0.8, "calibration": calibration}
+    first, second = (
+        trusted("classification", with_labels(evaluated, labels), **options).trust
+        for labels in (evaluated.labels, others)
+    )
+    for before, after in zip(first.given, second.given, strict=True):
+        np.testing.assert_array_equal(before[own], after[own])
+    np.testing.assert_array_equal(first.deterministic[0][own], second.deterministic[0][own])
+
+
+def test_dimensions_and_units_of_a_fold_never_depend_on_its_own_people():
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(8), 10)
+    own = who % 2 == 0
+    values = 5 + rng.standard_normal((4, 80, 2))
+    shares = rng.uniform(0.05, 0.95, (4, 80, 2))
+    for task, samples, summary, changed in (
+        ("dimensional", values, summarise_dimensions(values), 3.0),
+        ("action_units", shares, TASKS["action_units"].summarise(shares), 0.0),
+    ):
+        modes = {"recalibrated": samples[0], "mc_dropout": samples.mean(0)}
+        labels = np.round(samples.mean(0)) if task == "action_units" else samples[1]
+        evaluated = Evaluated(np.arange(80), who % 2, labels, modes, samples, summary, None, who)
+        other = np.where(own[:, None], changed, labels)
+        first, second = (
+            trusted(task, with_labels(evaluated, each), calibration="temperature").trust
+            for each in (labels, other)
+        )
+        for before, after in zip(first.given, second.given, strict=True):
+            np.testing.assert_array_equal(before[own], after[own])
+            assert not np.array_equal(before[~own], after[~own]) or before.dtype == bool
+
+
+def test_one_place_says_whom_something_is_chosen_on():
+    def fit(examples: Examples):
+        return set(examples.people.tolist())
+
+    def apply(people, examples: Examples):
+        return (np.array([person in people for person in examples.people]),)
+
+    crossed = choose_elsewhere(drawn(), fit, apply)
+    assert not crossed.applied[0].any() and crossed.crossed and len(crossed.fitted) == 12
+    assert crossed.chosen_on == "the other folds"
+    itself = choose_elsewhere(drawn(folds=1), fit, apply)
+    assert itself.applied[0].all() and itself.chosen_on == ITSELF and not itself.crossed
+    evaluated = drawn(folds=1, validation=True)
+    aside = evaluated.validation._replace(people=evaluated.people + 100)
+    found = choose_elsewhere(dataclasses.replace(evaluated, validation=aside), fit, apply)
+    assert not found.applied[0].any() and found.chosen_on == "validation"
+
+
+def test_folds_that_share_people_promise_nothing():
+    """As in a division by sequences: everybody is in every fold."""
+    evaluated = drawn(people=40, clips=40)
+    shared = dataclasses.replace(evaluated, folds=np.arange(len(evaluated.labels)) % 4)
+    found = []
+    for each in (evaluated, shared):
+        trust = trusted("classification", each, target=0.8).trust
+        found.append((divides_people(each), trust.fitted.threshold.promise.promised))
+    assert found == [(True, True), (False, False)]
+    assert "which share people" in trust.chosen_on
+
+
+def test_repeats_of_a_clip_are_no_further_clips():
+    once = drawn(people=6, clips=20, folds=2)
+    twice = Evaluated(
+        np.tile(once.indices, 2), np.concatenate([once.folds, once.folds + 2]),
+        np.tile(once.labels, 2), {n: np.tile(p, (2, 1)) for n, p in once.probabilities.items()},
+        np.tile(once.samples, (1, 2, 1)), uncertainty.summarise(np.tile(once.samples, (1, 2, 1))),
+        None, np.tile(once.people, 2),
+    )  # fmt: skip
+    one, other = (
+        trusted("classification", each, calibration="temperature").trust for each in (once, twice)
+    )
+    assert one.fitted[:2] == other.fitted[:2] and one.fitted.calibrator.clips == 120
+    assert one.fitted.threshold.promise.clips == other.fitted.threshold.promise.clips == 120
+
+
+def measured(trust, evaluated):
+    return uncertainty.expected_calibration_error(trust.given.probabilities, evaluated.labels)
+
+
+@pytest.mark.parametrize("folds, validation", [(2, False), (1, True)])
+def test_too_sure_model_is_calibrated_and_its_sets_cover(folds, validation):
+    evaluated = drawn(people=24, clips=30, folds=folds)
+    if validation:
+        evaluated = dataclasses.replace(
+            evaluated, validation=drawn(people=24, clips=30, seed=1).examples
+        )
+    found = trusted("classification", evaluated, target=0.95, calibration="auto")
+    trust, labels = found.trust, found.labels
+    assert trust.fitted.calibrator.method == "temperature"
+    before = uncertainty.expected_calibration_error(found.summary.mean, labels)
+    assert before > 0.05 and measured(trust, found) < 0.6 * before
+    held = trust.given.sets[np.arange(len(labels)), labels]
+    assert 0.86 < held.mean() < 0.97 and not trust.fitted.rule.promised
+    assert trust.fitted.rule.crossed == (not validation) and trust.fitted.rule.unit == "effective"
+    content = trust_report.content("abc", found)
+    row = content["calibration"]["modes"]["mc_dropout"]
+    assert row["method"] == "temperature" and row["people"] == 24 and row["clips"] == 720
+    assert row["before"]["expected_calibration_error"] == before
+    assert row["after"]["expected_calibration_error"] == measured(trust, found)
+    sets = content["sets"]
+    assert sum(sets["sizes"]) == 720 and sets["sizes"][0] == 0
+    assert sets["worst_coverage"] <= sets["coverage"] == pytest.approx(held.mean())
+    text = "\n".join(trust_report.lines(content))
+    assert f"{before:.4f}, {measured(trust, found):.4f}" in text and "Not promised" in text
+    for name, figure, _ in trust_report.figures(sets, held, found.people):
+        assert name in ("coverage", "set_sizes")
+        check_legible(figure)
+
+
+def test_many_people_promise_sets():
+    few, many = (
+        trusted("classification", drawn(people=count, folds=1)).trust.fitted.rule
+        for count in (PEOPLE_FOR_PROMISE - 1, PEOPLE_FOR_PROMISE)
+    )
+    assert (few.unit, few.promised) == ("effective", False)
+    assert (many.unit, many.promised) == ("person", True)
+
+
+def test_few_people_have_no_calibrator_and_no_sets_if_none_are_wanted():
+    few = trusted("classification", drawn(people=LEAST_PEOPLE - 1, clips=60, folds=1), sets=0.0,
+                  calibration="auto")  # fmt: skip
+    assert few.trust.fitted.calibrator.method == "none" and few.trust.fitted.rule is None
+    np.testing.assert_array_equal(few.trust.given.probabilities, few.summary.mean)
+    content = trust_report.content("abc", few)
+    assert content["sets"] is None
+    assert '"none" changes nothing' in "\n".join(trust_report.lines(content))
+
+
+def measure(evaluated):
+    summary = evaluated.summary
+    return summary.entropy, summary.mean.argmax(-1) == evaluated.labels
+
+
+def test_threshold_without_a_promise_is_that_which_reached_the_target():
+    evaluated = drawn(people=4, clips=15, folds=1)
+    entropy, right = (
+        evaluated.summary.entropy,
+        evaluated.summary.mean.argmax(-1) == evaluated.labels,
+    )
+    found = abstaining.choose_threshold(entropy, right, evaluated.people, 0.95, 0.9)
+    assert not found.promise.promised
+    assert found.value == uncertainty.abstain_threshold(entropy, right, 0.95)
+    shown = abstaining.content(found, entropy, right, entropy <= found.value, ITSELF)
+    assert shown["accuracy"] >= 0.95 and shown["promise"]["threshold"] is None
+    line = report_lines.abstaining_line(shown, "the entropy", "above {:.3f}", "clips")
+    assert "No threshold can promise that target with 90% confidence over people (4 " in line
+    many = drawn(people=60, clips=30, folds=1)
+    entropy, right = measure(many)
+    kept = abstaining.choose_threshold(entropy, right, many.people, 0.9, 0.9)
+    assert kept.value == kept.promise.threshold and kept.promise.bound >= 0.9
+    shown = abstaining.content(kept, entropy, right, entropy <= kept.value, ITSELF)
+    assert "Promised with 90% confidence over people (60" in report_lines.abstaining_line(
+        shown, "", "{}", "clips"
+    )
+    assert not abstaining.choose_threshold(entropy, right, many.people, 1.0, 0.9).promise.promised
+
+
+def test_sets_name_the_likeliest_class_first():
+    p, sets = [[0.2, 0.5, 0.3]] * 3, np.array([[1, 1, 0], [0, 0, 0], [1, 1, 1]], bool)
+    assert name_sets(("a", "b", "c"), p, sets) == ["b|a", "", "b|c|a"]
