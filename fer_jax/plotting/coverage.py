@@ -13,12 +13,13 @@ from fer_jax.plotting.style import ALERT, MAIN, OTHER, dress, legend_below, make
 _MOST_BARS = 60  # people who are drawn one by one
 
 
-def coverage_by_person(shares, level: float) -> Figure:
+def coverage_by_person(shares, level: float, what: str = "prediction sets") -> Figure:
     """Draws the coverage of each person beside the level.
 
     Args:
       shares: `[K]`, 0..1, ascending.
       level: that sets shall reach.
+      what: holds the labels.
     """
     shares = np.asarray(shares, float)
     figure = make_figure(6.4, 4.0)
@@ -30,7 +31,7 @@ def coverage_by_person(shares, level: float) -> Figure:
         axes.stairs(shares, edges, fill=True, color=OTHER, label="people, one beside the other")
     axes.axhline(shares.mean(), color=MAIN, linewidth=1.6, label=f"mean {shares.mean():.1%}")
     axes.axhline(level, color=ALERT, linestyle="--", linewidth=1.6, label=f"level {level:.0%}")
-    title = f"Coverage of prediction sets by person ({len(shares)} people)"
+    title = f"Coverage of {what} by person ({len(shares)} people)"
     dress(axes, x="people, by coverage", y="share of their labels inside", title=title, grid="y")
     axes.set_xlim(0.5, len(shares) + 0.5)
     axes.set_ylim(0, 1.02)

@@ -54,7 +54,8 @@ def test_report_tells_errors_intervals_and_published_figures(finished):
     votes = np.zeros((1, 8))  # row 36, the first of PrivateTest: 9 saw sadness, 1 nothing
     votes[0, FERPLUS_EMOTIONS.index("sadness")], votes[0, 0] = 9, 1
     np.testing.assert_allclose(truth[0], vad(votes)[0, :2], atol=1e-4)
-    half = 1.6449 * np.sqrt(table["std_valence"] ** 2 + found["intervals"]["residual_variance"][0])
+    residual, factors = found["intervals"]["residual_variance"], found["sets"]["bundle"]["quantile"]
+    half = factors[0] * np.sqrt(table["std_valence"] ** 2 + residual[0])
     high = np.minimum(table["valence"] + half, 9.0)  # the scale ends there
     np.testing.assert_allclose(table["high_valence"], high, atol=1e-3)
     assert (high < 9).any()
@@ -65,7 +66,7 @@ def test_report_tells_errors_intervals_and_published_figures(finished):
     assert "| paper (test images) | 0.8475 |" in text and "neutral_dominance" not in text
     assert finished.figures == {
         "plane", "scatter", "thresholds", "intervals", "risk_coverage", "faces", "feature_maps",
-        "learning",
+        "learning", "coverage",
     }  # fmt: skip
     lines = report.headline("dimensional", found)
     assert len(lines) == 3 and "RMSE valence" in lines[0] and "labels +-" in lines[0]
@@ -230,8 +231,11 @@ def test_video_becomes_table_video_and_figure(finished, face_video, tmp_path, ca
     np.testing.assert_allclose(np.diff(table["start"])[:-1], 0.08)
     assert (table["low_valence"] < table["valence"]).all() and (table["std_arousal"] > 0).all()
     residual = finished.metrics["intervals"]["residual_variance"][1]
-    half = 1.6449 * np.sqrt(table["std_arousal"] ** 2 + residual)
-    np.testing.assert_allclose(table["high_arousal"] - table["arousal"], half, rtol=1e-4)
+    half = finished.metrics["sets"]["bundle"]["quantile"][1]
+    half = half * np.sqrt(table["std_arousal"] ** 2 + residual)
+    high = np.minimum(table["arousal"] + half, 9.0)
+    np.testing.assert_allclose(table["high_arousal"], high, rtol=1e-4)
+    assert (table["interval_level"] == 0.9).all()
     capture = cv2.VideoCapture(str(video))
     assert sum(1 for _ in iter(lambda: capture.read()[0], False)) == 30
     assert cv2.imread(str(figure)).shape[1] > 200

@@ -98,12 +98,43 @@ def test_run_metrics_agree_with_table_report_and_log(whole):
     chances = table[[f"p_{name}" for name in clips.classes]].to_numpy()
     np.testing.assert_allclose(chances.sum(1), 1, atol=1e-3)
     assert metrics["selective"]["chosen_on"] == "validation"
+    assert_trust_is_reported(whole)
     assert metrics["single_samples"]["mc_samples"] == 8
     rows = epochs_of(whole.workdir)
     assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
     assert {"train_loss", "train_accuracy", "evaluation_accuracy"} <= set(rows[0])
     best = max(row["evaluation_accuracy"] for row in rows)
     assert metrics["best_epoch"]["accuracy_mean_of_folds"] == pytest.approx(best)
+
+
+def assert_trust_is_reported(whole):
+    """Calibration, sets and promise: the same numbers in metrics, table, report and bundle."""
+    metrics, table, text = whole.metrics, whole.table, whole.report
+    own, sets = metrics["calibration"], metrics["sets"]
+    assert own["chosen_on"] == sets["chosen_on"] == "validation"
+    assert set(own["modes"]) == {"mc_dropout", "recalibrated"}
+    for row in own["modes"].values():
+        assert row["people"] >= 1 and row["clips"] >= row["people"]
+    held = [label in names.split("|") for label, names in table[["label", "set"]].to_numpy()]
+    people = table.assign(held=held).groupby("subject")["held"].mean()
+    assert sets["coverage"] == pytest.approx(people.mean())
+    assert sets["worst_coverage"] == pytest.approx(people.min())
+    assert f"{sets['coverage']:.1%} of the clips of a person" in text and "Not promised" in text
+    sizes = table["set"].str.count(r"\|") + 1
+    assert sets["sizes"] == np.bincount(sizes, minlength=len(sets["sizes"])).tolist()
+    names = [name.removeprefix("calibrated_") for name in table if name.startswith("calibrated_")]
+    likeliest = table[[f"calibrated_{name}" for name in names]].to_numpy().argmax(1)
+    first = table["set"].str.split("|").str[0]
+    assert first.tolist() == [names[index] for index in likeliest]
+    trust = fer_jax.load_model(whole.bundle).trust
+    assert trust.to_json()["sets"] == sets["bundle"]
+    assert trust.to_json()["calibration"] == own["bundle"]
+    assert trust.promise.people == metrics["selective"]["promise"]["people"]
+    assert {"coverage", "set_sizes"} <= whole.figures
+    said = "no threshold on the entropy reaches"
+    if metrics["selective"]["threshold"] is not None:
+        said = "No threshold can promise that target with 90% confidence"
+    assert "AUGRC" in text and said in text
 
 
 def test_bundle_repeats_predictions_of_run(whole):

@@ -95,10 +95,9 @@ def _residual_variance(labels, summary: Spread) -> np.ndarray:
 
 def content(names: Sequence[str], evaluated: Evaluated) -> dict | None:
     """Numbers of the intervals for metrics.json; None: they are not fitted."""
-    trust, people = evaluated.trust, evaluated.people
+    trust, people, inside = evaluated.trust, evaluated.people, _inside(evaluated)
     if (rule := trust.fitted.rule) is None:
         return None
-    inside = (trust.given.low <= evaluated.labels) & (evaluated.labels <= trust.given.high)
     width, rows = trust.given.high - trust.given.low, {}
     for column, name in enumerate(names):
         held = coverage(inside[:, [column]], np.zeros(len(people), int), people)
@@ -111,6 +110,17 @@ def content(names: Sequence[str], evaluated: Evaluated) -> dict | None:
         "dimensions": rows,
         "bundle": rule.to_json(),
     }
+
+
+def _inside(evaluated: Evaluated) -> np.ndarray:
+    """Whether each interval holds the label, `[N, D]`."""
+    given = evaluated.trust.given
+    return (given.low <= evaluated.labels) & (evaluated.labels <= given.high)
+
+
+def shares_by_person(evaluated: Evaluated) -> np.ndarray:
+    """Share of each person's labels inside their intervals, over all dimensions: `[K]`."""
+    return trust_report.shares_by_person(_inside(evaluated).mean(1), evaluated.people)
 
 
 def lines(content: dict | None) -> list[str]:

@@ -10,6 +10,7 @@ from fer_jax import metrics
 from fer_jax.data.clips import take
 from fer_jax.faces import emotion_ratings
 from fer_jax.plotting import images
+from fer_jax.plotting.coverage import coverage_by_person
 from fer_jax.plotting.curves import risk_coverage
 from fer_jax.tasks import evaluation, grouped, published, report_lines
 from fer_jax.tasks.dimensions import figures as drawings
@@ -131,6 +132,10 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
     yield "intervals", figure, f"Share of labels inside their intervals, {source}"
     figure = risk_coverage({f"standard deviation of the MC samples ({source})": curves["risk"]})
     yield "risk_coverage", figure, f"Share of errors above T = {TOLERANCE:g} at each coverage"
+    if (sets := content["sets"]) is not None:
+        shares = conformal.shares_by_person(evaluated)
+        figure = coverage_by_person(shares, sets["level"], "intervals")
+        yield "coverage", figure, "Share of each person's labels inside their intervals"
     if clips.crops is not None:
         caption = "Best and worst predictions (bilinear CNN paper, figures 7 and 8)"
         yield "faces", _best_and_worst(clips, evaluated), caption
