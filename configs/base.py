@@ -99,10 +99,11 @@ def get_config(**sections: dict) -> ConfigDict:
             "confidence": 0.9,  # with which that accuracy is promised for other people
         }
     )
-    # networks of a deep ensemble; whether unfamiliar clips are told; calibrator ("none",
-    # "temperature", "vector", "isotonic"); level of prediction sets and intervals (0: none)
+    # or "swa", "swag", "laplace"; networks of a deep ensemble; whether unfamiliar clips are told;
+    # calibrator ("none", "temperature", "vector", "isotonic"); level of prediction sets and
+    # intervals (0: none)
     trust = {"members": 1, "familiarity": False, "calibration": "auto", "sets": 0.9}
-    config.uncertainty = ConfigDict(trust)
+    config.uncertainty = ConfigDict({"posterior": "mc_dropout", **trust})
     for name, fields in {"model": {}, "augment": {"enabled": False}, **sections}.items():
         config[name] = ConfigDict(fields)
     return config.lock()

@@ -24,7 +24,7 @@ from fer_jax.machine import FileError, StorageError, printable
 from fer_jax.progress import Progress
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NonFiniteOutputError
-from fer_jax.training import checkpoint, loop, parallel
+from fer_jax.training import averaging, checkpoint, loop, parallel
 from fer_jax.training.program import Run, compile_ahead, unstack
 
 # What may stop an experiment; each message says what to do.
@@ -239,6 +239,7 @@ def _run_group(experiment: Experiment, runs: list[Run], progress: Progress, star
         checkpoint_every_epochs=config.train.checkpoint_every_epochs,
         select_best=config.train.select_checkpoint == "best"
         and runs[0].fold.validation is not None,
+        average_after=averaging.average_after(config),
     )
     states = fresh_states(program, clips, [run.seed for run in runs], experiment.start.variables)
     files = experiment.workdir.training("-".join(ends))

@@ -17,7 +17,9 @@ from fer_jax.faces.emotion_ratings import SCALE, VOTE_RULES
 from fer_jax.faces.landmarks import FRAMINGS
 from fer_jax.tasks.trust import AUTO
 from fer_jax.uncertainty.calibrators import METHODS
+from fer_jax.training.averaging import AVERAGED, LEAST_OF_SWAG, average_after
 
+POSTERIORS = ("mc_dropout", "swa", "swag", "laplace")
 SEEN = 0.7  # share of a prepared crop's side that a model must see at least
 
 _RANGES = (
@@ -178,6 +180,7 @@ def _check_combinations(config: ConfigDict) -> None:
     """Refuses values that contradict each other."""
     _check_databases(config)
     _check_words(config)
+    _check_posterior(config)
     motion = config.data.features in MOTION
     if motion and config.data.frames < 2:
         raise ValueError(
@@ -185,6 +188,26 @@ def _check_combinations(config: ConfigDict) -> None:
         )
     for rule in dict.fromkeys((config.data.frame_rule, *(r for _, _, r in config.data.train_on))):
         _check_rule(config, rule, motion)
+
+
+def _check_posterior(config: ConfigDict) -> None:
+    """Refuses a posterior that does not exist, or that this training cannot give."""
+    posterior, epochs = config.uncertainty.posterior, config.train.epochs
+    field = f"--config.uncertainty.posterior={posterior}"
+    if posterior not in POSTERIORS:
+        raise ValueError(f"{field}: use one of {list(POSTERIORS)}")
+    if posterior not in AVERAGED:
+        return
+    if config.train.select_checkpoint == "best":
+        raise ValueError(
+            f"{field} averages the last epochs, and --config.train.select_checkpoint=best takes "
+            f"one: use 'last', or another posterior"
+        )
+    if posterior == "swag" and epochs - average_after(config) < LEAST_OF_SWAG:
+        raise ValueError(
+            f"{field} needs {LEAST_OF_SWAG} epochs to average or more, and takes the last "
+            f"quarter: --config.train.epochs={epochs} is too short"
+        )
 
 
 def _check_rule(config: ConfigDict, rule: str, motion: bool) -> None:

@@ -19,7 +19,7 @@ from fer_jax.data.augment import COPIES
 from fer_jax.data.clips import Chosen, Clips, batches, epoch_order
 from fer_jax.data.folds import Fold
 from fer_jax.tasks.evaluation import epoch_of_lowest_loss
-from fer_jax.training import checkpoint, parallel
+from fer_jax.training import averaging, checkpoint, parallel
 from fer_jax.training.epoch_log import EpochLog, Hook, read_history
 from fer_jax.training.evaluate import mean_scores
 from fer_jax.training.program import Program, Run, TrainState, epoch_keys, stack, unstack
@@ -41,12 +41,14 @@ class Schedule:
       checkpoint_every_epochs: epochs between checkpoints; the last epoch always has one.
       select_best: returns the weights of the epoch with the lowest validation loss instead of the
         last ones; every fold must have validation clips.
+      average_after: epochs before the first whose weights are averaged; None: none are.
     """
 
     epochs: int
     eval_every_epochs: int = 1
     checkpoint_every_epochs: int = 1
     select_best: bool = False
+    average_after: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +101,8 @@ def fit(
     """
     with contextlib.ExitStack() as opened:
         asked = opened.enter_context(stopping.held())
+        if schedule.average_after is not None:
+            states = averaging.start(states)
         saved = checkpoint.Checkpoints(files.checkpoints, say)
         states, histories = saved.restore(states)
         histories = histories or [[] for _ in runs]
@@ -171,7 +175,12 @@ def train_epochs(
     """
     for epoch in range(len(histories[0]) + 1, schedule.epochs + 1):
         started = time.perf_counter()
+        average = states.average  # apart from what is compiled
+        states = states.replace(average=None)
         states, metrics, waited = train_epoch(program, states, clips, runs, epoch)
+        if average is not None and epoch > schedule.average_after:
+            average = averaging.update(average, states.params)
+        states = states.replace(average=average)
         seconds = time.perf_counter() - started
         scores = {"train": metrics}
         if epoch % schedule.eval_every_epochs == 0 or epoch == schedule.epochs:

@@ -11,7 +11,7 @@ from fer_jax.layers.build import GRAPH_LEAVES, is_kernel
 
 
 def make_optimizer(
-    config, steps_per_epoch: int, epochs: int
+    config, steps_per_epoch: int, epochs: int, held_after: int | None = None
 ) -> optax.GradientTransformationExtraArgs:
     """Makes SGD or Adam; weight decay is added to the gradient before clipping, as an L2 penalty.
 
@@ -23,6 +23,8 @@ def make_optimizer(
         the schedule "plateau" an update takes the loss as `value`, and the learning rate is
         multiplied by lr_factor after `patience` epochs without a lower mean loss.
       steps_per_epoch, epochs: length of the schedule.
+      held_after: epochs after which the learning rate stays as it is then, but for "plateau"; None:
+        it follows the schedule to the end.
 
     Raises:
       ValueError: unknown optimiser, decay or schedule.
@@ -30,6 +32,8 @@ def make_optimizer(
     What each paper says of its optimiser, and what it leaves open, is in docs/papers/.
     """
     schedule = _schedule(config, steps_per_epoch, epochs)
+    if held_after is not None:
+        schedule = _held(schedule, held_after * steps_per_epoch)
     if config.name == "sgd":
         rule = optax.sgd(schedule, config.momentum or None, nesterov=config.nesterov)
     elif config.name == "adam":
@@ -50,6 +54,11 @@ def make_optimizer(
             )
         ]
     return optax.with_extra_args_support(optax.chain(*decay, *clip, rule, *shrink))
+
+
+def _held(schedule: optax.Schedule, last: int) -> optax.Schedule:
+    """The schedule up to a step, whose learning rate stays."""
+    return lambda step: schedule(jnp.minimum(step, last))
 
 
 def _freeze_graph(steps: int) -> optax.GradientTransformation:

@@ -17,6 +17,7 @@ from fer_jax.data.folds import Fold, member_names
 from fer_jax.layers.build import GRAPH_LEAVES
 from fer_jax.tasks.base import Task
 from fer_jax.training import parallel
+from fer_jax.training.averaging import average_after
 from fer_jax.training.optimizer import make_optimizer
 
 MAX_CALL_BYTES = 2**28  # size of the clips passed to the devices in one call
@@ -49,6 +50,7 @@ class TrainState(struct.PyTreeNode):
     params: dict
     batch_stats: dict
     opt_state: optax.OptState
+    average: tuple | None = None  # `uncertainty.WeightAverage`; no training step changes it
 
     @property
     def variables(self) -> dict:
@@ -117,7 +119,7 @@ def make_program(
     Args:
       module: the model; its `axis_name` is set here.
       task: loss and score.
-      config: reads `config.train`, `config.optimizer` and `config.augment`.
+      config: reads sections `train`, `optimizer`, `augment` and `uncertainty`.
       features: `batch -> model inputs`, pure.
       folds: all folds of the experiment.
       augment: see `make_train_step`.
@@ -130,7 +132,7 @@ def make_program(
     batch_size, steps = _epoch_sizes(config.train, folds)
     devices = jax.device_count()
     largest = max(1, *(len(part) for fold in folds for part in fold.evaluation_parts()))
-    optimizer = make_optimizer(config.optimizer, steps, config.train.epochs)
+    optimizer = make_optimizer(config.optimizer, steps, config.train.epochs, average_after(config))
     step = make_train_step(module, task, optimizer, features, augment, config.train.microbatches)
     mapped = module.clone(axis_name=parallel.AXIS)
 

@@ -105,6 +105,7 @@ def test_still_frames_are_for_classes_alone():
         ("task", "action_units", "grows st_bln for classification, not st_bln for action_units"),
         ("uncertainty.members", 3, "uncertainty.members=3: a search grows one network"),
         ("uncertainty.familiarity", True, "not while a topology is searched"),
+        ("uncertainty.posterior", "swa", "posterior=swa: not while a topology is searched"),
     ],
 )
 def test_search_without_meaning_is_refused(field, value, words):

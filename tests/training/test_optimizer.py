@@ -169,3 +169,20 @@ def test_step_schedule():
 def test_unknown_choices_are_named(field, words):
     with pytest.raises(ValueError, match=words):
         rates(**{"schedule": "steps", field: "other"})
+
+
+def test_learning_rate_may_be_held():
+    fields = {"schedule": "cosine", "momentum": 0.0, "weight_decay": 0.0}
+    config = base.get_config().optimizer
+    config.update_from_flattened_dict(fields)
+    steps = {}
+    for held_after in (None, 3):
+        optimizer = training_optimizer.make_optimizer(config, 2, 4, held_after)
+        params = jnp.zeros(())
+        state, update = optimizer.init(params), quick(optimizer.update)
+        steps[held_after] = []
+        for _ in range(8):
+            updates, state = update(jnp.ones(()), state, params)
+            steps[held_after].append(-float(updates))
+    np.testing.assert_allclose(steps[3][:7], steps[None][:7], rtol=1e-6)
+    assert steps[3][7] == steps[3][6] > steps[None][7]

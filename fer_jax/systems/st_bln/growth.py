@@ -156,6 +156,11 @@ def check(config) -> None:
             f"--config.uncertainty.members={config.uncertainty.members}: a search grows one "
             "network: train the topology it finds as an ensemble"
         )
+    if config.uncertainty.posterior != "mc_dropout":
+        raise ValueError(
+            f"--config.uncertainty.posterior={config.uncertainty.posterior}: not while a topology "
+            "is searched: train the one it finds"
+        )
     if config.uncertainty.familiarity:
         raise ValueError("--config.uncertainty.familiarity=True: not while a topology is searched")
     if (config.task, config.model.name) != ("classification", "st_bln"):
