@@ -61,9 +61,10 @@ def write(
     ]
     history = pd.DataFrame(_history(workdir, folds))
     # without dropout the one sample is the stored mode again
-    modes = [
-        mode for mode in evaluation.INFERENCE_MODES if mode != "mc_dropout" or has_dropout(module)
-    ]
+    sampled = ["mc_dropout"] if has_dropout(module) else []
+    modes = ["stored", "recalibrated", *sampled]
+    if config.uncertainty.posterior != "mc_dropout":
+        modes.append(config.uncertainty.posterior)
     evaluated = evaluation.join_folds(clips, folds, results, modes, task.summarise)
     evaluated = dataclasses.replace(evaluated, trust=task.trust(config, evaluated))
     own, curves = task.report.content(config, clips, folds, evaluated, history)

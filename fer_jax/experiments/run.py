@@ -105,6 +105,8 @@ def is_done(workdir: Workdir, run: Run, console: Console) -> bool:
         if len(chosen) and len(results["evaluation_stored"]) != len(chosen):
             raise FileError(f"{workdir.result(name)} is of other clips")
         checkpoint.load_weights(workdir.weights(name))
+        if "posterior" in results:
+            checkpoint.load_tree(workdir.posterior(name))
     except (FileError, checkpoint.WeightsError, KeyError, OSError) as error:
         say_line(console, f"{error}: {name} is evaluated again")
         workdir.result(name).unlink()
@@ -269,6 +271,9 @@ def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
     if runs[0].fold.validation is not None:
         parts["validation"] = [run.fold.validation for run in runs]
     results, recalibrated = experiment.evaluate(variables, clips, runs, parts)
+    posteriors = [None for _ in runs]
+    if experiment.posterior is not None:
+        posteriors = experiment.posterior(states, recalibrated, clips, runs, parts)
     for index, run in enumerate(runs):
         own, stats = (
             jax.tree.map(np.asarray, unstack(tree, index))
@@ -281,6 +286,11 @@ def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
             for name, value in results[part][index].items()
         }
         arrays["train_memory_bytes"] = np.array(experiment.memory)
+        if posteriors[index] is not None:
+            samples, kept = posteriors[index]
+            checkpoint.save_tree(experiment.workdir.posterior(run.name), kept)
+            arrays |= {f"{part}_posterior_samples": values for part, values in samples.items()}
+            arrays["posterior"] = np.array(experiment.config.uncertainty.posterior)
         if experiment.familiarity is not None and run.member == 0:
             fitted, scores = experiment.familiarity(
                 unstack(recalibrated, index), clips, run,

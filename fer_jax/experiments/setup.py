@@ -27,8 +27,9 @@ from fer_jax.layers.build import check_fields, make_network
 from fer_jax.layers.fields import FieldError
 from fer_jax.tasks import TASKS
 from fer_jax.training import initial_weights
-from fer_jax.training.evaluate import make_evaluate
+from fer_jax.training.evaluate import make_evaluate, make_recalibrate
 from fer_jax.training.familiarity import make_familiarity
+from fer_jax.training.posteriors import make_posterior
 from fer_jax.training.program import (
     MAX_CALL_BYTES,
     Program,
@@ -62,6 +63,7 @@ class Experiment:
       parameters: number of all, and without graph matrices.
       evaluate: see `training.evaluate.make_evaluate`.
       start: initial weights.
+      posterior: see `training.posteriors.make_posterior`; None: MC dropout.
       familiarity: see `training.familiarity.make_familiarity`; None: it is not asked for.
       memory: of a training call on each device, bytes.
     """
@@ -75,6 +77,7 @@ class Experiment:
     parameters: tuple[int, int]
     evaluate: Callable
     start: Start
+    posterior: Callable | None = None
     familiarity: Callable | None = None
     memory: int = 0
 
@@ -117,6 +120,9 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
     _check_outputs(config.model.name, program, clips, shapes)
     start = _load_start(config, program, clips, shapes)
     mc_samples = -(-config.evaluation.mc_samples // config.uncertainty.members)
+    recalibrate = make_recalibrate(program)
+    example = _resized(shapes.variables), _input_shapes(program, clips), clips.labels[:1]
+    evaluate = make_evaluate(program, mc_samples, recalibrate)
     experiment = Experiment(
         config=config,
         workdir=own,
@@ -125,8 +131,11 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
         program=program,
         model=model,
         parameters=count_parameters(shapes.params),
-        evaluate=make_evaluate(program, mc_samples),
+        evaluate=evaluate,
         start=start,
+        posterior=make_posterior(
+            program, config.uncertainty, mc_samples, evaluate, recalibrate, example
+        ),
         familiarity=make_familiarity(program) if config.uncertainty.familiarity else None,
     )
     claim(own, config, clips, write=True)
@@ -227,6 +236,13 @@ def _make_program(config: ConfigDict, module: nn.Module, clips: Clips, folds) ->
     )
 
 
+def _resized(tree, *first: int):
+    """Shapes with other axes in the place of the first."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((*first, *leaf.shape[1:]), leaf.dtype), tree
+    )
+
+
 def _check_outputs(name: str, program: Program, clips: Clips, shapes) -> None:
     """Refuses a network whose outputs are not one number a clip and class.
 
@@ -234,13 +250,8 @@ def _check_outputs(name: str, program: Program, clips: Clips, shapes) -> None:
       name: of the network in the config.
       shapes: of the states of one run.
     """
-
-    def resized(leaf, *first):
-        return jax.ShapeDtypeStruct((*first, *leaf.shape[1:]), leaf.dtype)
-
-    variables = jax.tree.map(resized, shapes.variables)
-    clip = _input_shapes(program, clips)
-    two = jax.tree.map(lambda leaf: resized(leaf, 2), clip)  # one would hide a mean over clips
+    variables = _resized(shapes.variables)
+    two = _resized(_input_shapes(program, clips), 2)  # one would hide a mean over clips
     outputs = jax.eval_shape(functools.partial(program.module.apply, train=False), variables, two)
     found = jax.tree.map(lambda leaf: leaf.shape, outputs)
     wanted = (2, len(clips.classes))

@@ -107,6 +107,10 @@ class Workdir:
         """Weights that a fold was evaluated with."""
         return self.path / "folds" / f"{fold}.msgpack"
 
+    def posterior(self, fold: str) -> pathlib.Path:
+        """What a bundle needs of the posterior of a fold; with MC dropout there is no such file."""
+        return self.path / "folds" / f"{fold}-posterior.msgpack"
+
     def training(self, group: str) -> Files:
         """Checkpoints of runs trained side by side, and the logs of all runs."""
         return self._files(self.path, group)

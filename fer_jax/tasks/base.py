@@ -109,6 +109,14 @@ class Task:
 
     # uncertainty of samples `[S, B, C]`
 
+    def likelihood(self, labels) -> tuple[str, np.ndarray]:
+        """What a Laplace approximation is fitted to: see `uncertainty.fit_laplace`.
+
+        Args:
+          labels: `[N, ...]` of this task.
+        """
+        raise NotImplementedError
+
     def summarise(self, samples):
         """Returns an `uncertainty.Summary`, or a summary of the task's own."""
         raise NotImplementedError

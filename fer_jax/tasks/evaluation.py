@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,7 +17,11 @@ INFERENCE_MODES = {
     "stored": "dropout off, stored BatchNorm statistics",
     "recalibrated": "dropout off, recalibrated BatchNorm statistics",
     "mc_dropout": "MC dropout",
+    "swa": "averaged weights (SWA)",
+    "swag": "weights drawn around their average (SWAG)",
+    "laplace": "last layers drawn (Laplace)",
 }
+POSTERIORS = ("swa", "swag", "laplace")  # of which a run has one at most
 
 
 class Examples(NamedTuple):
@@ -68,7 +72,7 @@ class Evaluated:
       folds: `[N]` index of each one's fold in the list of folds.
       labels: `[N, ...]`.
       probabilities: inference mode -> `[N, C]`.
-      samples: `[S, N, C]` of MC dropout; a model without dropout has one.
+      samples: `[S, N, C]` of the posterior, else of MC dropout; a model without dropout has one.
       summary: `Task.summarise` of the samples.
       validation: the clips on which thresholds and the like are chosen, or None.
       people: `[N]` who each clip shows; None: every clip somebody else.
@@ -101,12 +105,17 @@ class Evaluated:
     @property
     def mode(self) -> str:
         """The inference mode that the summary belongs to."""
-        return "mc_dropout" if self.has_dropout else "stored"
+        return deciding_mode(self.probabilities)
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether the samples differ."""
+        return self.has_dropout or self.mode in ("swag", "laplace")
 
     @property
     def source(self) -> str:
         """The same in words, for captions."""
-        return "MC dropout" if self.has_dropout else "dropout off"
+        return "dropout off" if self.mode == "stored" else INFERENCE_MODES[self.mode]
 
 
 class Curves(NamedTuple):
@@ -119,6 +128,11 @@ class Curves(NamedTuple):
 
     reliability: tuple
     risk: tuple
+
+
+def deciding_mode(modes: Container[str]) -> str:
+    """The inference mode that predicts: the posterior's, else MC dropout, else without dropout."""
+    return next(mode for mode in (*POSTERIORS, "mc_dropout", "stored") if mode in modes)
 
 
 def inference_modes(results: dict) -> dict[str, np.ndarray]:
@@ -148,6 +162,17 @@ def join_members(results: Iterable[dict]) -> dict:
     return joined
 
 
+def _of_part(result: dict, part: str, names) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Probabilities of a part by inference mode, and the samples of the one that predicts."""
+    stored = ("stored", "recalibrated", "samples")
+    own = {name: result[f"{part}_{name}"] for name in stored}
+    found, samples, posterior = inference_modes(own), own["samples"], deciding_mode(names)
+    if posterior in POSTERIORS:
+        samples = result[f"{part}_posterior_samples"]
+        found[posterior] = samples.mean(0)
+    return {name: found[name] for name in names}, samples
+
+
 def join_folds(clips, folds, results: list[dict], names, summarise) -> Evaluated:
     """Joins what `evaluate.make_evaluate` returned for each fold.
 
@@ -157,24 +182,15 @@ def join_folds(clips, folds, results: list[dict], names, summarise) -> Evaluated
       names: of the inference modes to keep.
       summarise: `Task.summarise`.
     """
-    per_fold = [
-        {name: result[f"evaluation_{name}"] for name in ("stored", "recalibrated", "samples")}
-        for result in results
-    ]
-    samples = np.concatenate([fold["samples"] for fold in per_fold], axis=1)
-    per_fold = [inference_modes(fold) for fold in per_fold]
+    per_fold, drawn = zip(*(_of_part(each, "evaluation", names) for each in results), strict=True)
+    samples = np.concatenate(drawn, axis=1)
     indices = np.concatenate([fold.evaluation for fold in folds])
     validation = None
     people = np.asarray(clips.subjects)
     if (chosen := folds[0].validation) is not None:
-        own = {name.removeprefix("validation_"): values for name, values in results[0].items()}
-        validation = Examples(
-            clips.labels[chosen],
-            summarise(own["samples"]),
-            {name: values for name, values in inference_modes(own).items() if name in names},
-            people[chosen],
-            np.asarray(chosen),
-        )
+        probabilities, own = _of_part(results[0], "validation", names)
+        labels, people_of = clips.labels[chosen], people[chosen]
+        validation = Examples(labels, summarise(own), probabilities, people_of, np.asarray(chosen))
     return Evaluated(
         indices=indices,
         folds=np.repeat(np.arange(len(folds)), [len(fold.evaluation) for fold in folds]),
@@ -268,7 +284,7 @@ def single_samples(evaluated: Evaluated, score: Callable, name: str) -> dict | N
       score: `[N, C]`, one sample -> its score.
       name: of the score.
     """
-    if not evaluated.has_dropout:
+    if not evaluated.has_samples:
         return None
     values = [float(score(sample)) for sample in evaluated.samples]
     return {

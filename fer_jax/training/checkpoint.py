@@ -106,6 +106,25 @@ def _parse_checkpoint(data: bytes, state) -> tuple[object, list[dict]]:
     return jax.tree.map(jnp.asarray, restored), json.loads(content["history"])
 
 
+def save_tree(file, tree) -> None:
+    """Writes a tree of arrays as one msgpack file, behind its SHA-256."""
+    data = serialization.msgpack_serialize(jax.tree.map(np.asarray, tree))
+    write_whole(pathlib.Path(file), bytes.fromhex(sha256([data])) + data)
+
+
+def load_tree(file) -> dict:
+    """Reads a file of `save_tree`.
+
+    Raises:
+      OSError: it is missing.
+      WeightsError: it is damaged.
+    """
+    data = read_regular(file)
+    if sha256([data[32:]]) != data[:32].hex():
+        raise WeightsError(f"{file} is damaged: it is not as it was written")
+    return serialization.msgpack_restore(data[32:])
+
+
 def save_weights(file, variables: dict, recalibrated_stats: dict) -> None:
     """Writes `{"params", "batch_stats"}` and the recalibrated statistics as one msgpack file.
 

@@ -93,19 +93,22 @@ def map_clips(program: Program, function, variables, clips: Clips, chosen, weigh
     return np.concatenate(parts, 1)
 
 
-def make_evaluate(program: Program, mc_samples: int) -> Callable:
+def make_evaluate(
+    program: Program, mc_samples: int, recalibrate: Callable | None = None
+) -> Callable:
     """Compiles the evaluation once for all runs.
 
     Args:
       program: the compiled functions of training.
       mc_samples: number S of MC samples; a model without dropout gets one.
+      recalibrate: of `make_recalibrate`, if that is there already.
 
     Returns:
       `evaluate(variables, clips, runs, parts) -> (results, recalibrated)`. It takes the variables
       of R runs and a dict of parts, each R arrays of clip indices. For each part, results has
       probabilities of every run: `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`.
     """
-    task, recalibrate = program.task, make_recalibrate(program)
+    task, recalibrate = program.task, recalibrate or make_recalibrate(program)
     draw_samples = _make_draw_samples(program, mc_samples)
 
     def evaluate(variables, clips: Clips, runs: list[Run], parts: dict):
@@ -182,15 +185,18 @@ def _make_draw_samples(program: Program, mc_samples: int) -> Callable:
     return draw_samples
 
 
-def make_recalibrate(program: Program) -> Callable:
-    """Makes `recalibrate(variables, clips, runs)`, which uses each run's own training clips."""
+def make_recalibrate(program: Program, *, dropout: bool = False) -> Callable:
+    """Makes `recalibrate(variables, clips, runs)`, which uses each run's own training clips.
+
+    With `dropout` the statistics are those that training stores, of weights that it has not seen.
+    """
     mapped = program.module.clone(axis_name=parallel.AXIS)
 
     def one_batch(variables, batch, key):
-        batch = augmented(program.augment, batch, key)
-        inputs = program.features(batch)
+        rngs = {"dropout": jax.random.split(key)[0]} if dropout else None
+        inputs = program.features(augmented(program.augment, batch, key))
         _, updates = mapped.apply(
-            variables, inputs, train=True, dropout=False, mutable=["batch_stats"]
+            variables, inputs, train=True, dropout=dropout, rngs=rngs, mutable=["batch_stats"]
         )
         return updates.get("batch_stats", {})
 

@@ -15,11 +15,20 @@ _FILES = {
     "unfamiliar.activations": ("activation_spread",),
     "unfamiliar.distance": ("Familiarity", "fit_familiarity"),
     "posteriors.ensembles": ("member", "sample_ensemble", "stack_members"),
-    "posteriors.laplace": ("Laplace", "fit_laplace", "sample_laplace", "tune_precision"),
+    "posteriors.curvature": ("check_size",),
+    "posteriors.draws": ("LayerDraws", "WeightDraws"),
+    "posteriors.laplace": (
+        "Laplace",
+        "fit_laplace",
+        "predict_by_layers",
+        "sample_laplace",
+        "tune_precision",
+    ),
     "posteriors.last_layer": (
         "LastLayer",
         "find_last_layer",
         "last_layer_inputs",
+        "locate_last_layer",
         "outputs_from_last_layer",
     ),
     "posteriors.swag": (

@@ -10,7 +10,7 @@ from fer_jax.tasks import grouped, report_lines, trust_report
 from fer_jax.tasks.action_units import figures as drawings
 from fer_jax.tasks.action_units import measures, scores
 from fer_jax.tasks.action_units.timeline import draw_recording
-from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
+from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated, deciding_mode
 from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import interval, number
 
@@ -87,7 +87,7 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
             clips.classes,
             seconds if timed else clips.ranks[evaluated.indices[indices]],
             evaluated.summary.mean[indices],
-            variance**0.5 if evaluated.has_dropout else None,
+            variance**0.5 if evaluated.has_samples else None,
             evaluated.labels[indices],
             title=f"Action units of {name}",
             unit="time (s)" if timed else "window",
@@ -123,7 +123,8 @@ def _liveliest(clips, evaluated: Evaluated) -> tuple[str, np.ndarray]:
 def lines(content: dict) -> list[str]:
     """Text and tables of report.md."""
     modes, selective = content["inference_modes"], content["selective"]["units"]
-    shown = "mc_dropout" if "mc_dropout" in modes else "recalibrated"
+    shown = deciding_mode(modes)
+    shown = "recalibrated" if shown == "stored" else shown
     rows = [
         (
             INFERENCE_MODES[name],

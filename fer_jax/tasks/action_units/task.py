@@ -59,6 +59,9 @@ class ActionUnits(Task):
     def labelled(self, labels, count):
         return (np.asarray(labels).reshape(-1, count) == 1).any(0)
 
+    def likelihood(self, labels):
+        return "sigmoid", labels
+
     def summarise(self, samples):
         return summarise_units(samples)
 

@@ -71,11 +71,11 @@ def order(evaluated: Evaluated) -> np.ndarray:
 def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterator[tuple]:
     """Yields name, figure and caption of each figure."""
     summary, labels, table = evaluated.summary, evaluated.labels, content["inference_modes"]
-    has_dropout, source = evaluated.has_dropout, evaluated.source
+    has_samples, source = evaluated.has_samples, evaluated.source
     matrix = metrics.confusion_matrix(summary.mean, labels)
     figure = drawings.confusion_matrix(matrix, clips.classes)
     yield "confusion", figure, f"Confusion in percent of the true class, with counts, {source}"
-    if has_dropout:
+    if has_samples:
         figure = drawings.sample_accuracies(
             (evaluated.samples.argmax(-1) == labels).mean(-1),
             metrics.accuracy(summary.mean, labels),
@@ -87,13 +87,13 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
     own = curves[evaluated.mode]
     yield "reliability", reliability(*own.reliability), f"Accuracy against confidence, {source}"
     risks = {f"entropy ({source})": own.risk}
-    if has_dropout:
+    if has_samples:
         correct = summary.mean.argmax(-1) == labels
         for name, measure in (
             ("mutual information", summary.mutual_information),
             ("1 - agreement", 1 - summary.agreement),
         ):
-            risks[f"{name} (MC dropout)"] = evaluation.risk_curve(measure, correct)
+            risks[f"{name} ({source})"] = evaluation.risk_curve(measure, correct)
     risks["entropy (recalibrated)"] = curves["recalibrated"].risk
     yield "risk_coverage", risk_coverage(risks), "Error rate at each coverage"
     held = evaluated.trust.given.sets[np.arange(len(labels)), labels]
@@ -101,7 +101,7 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
     if content["cross_database"] is not None:
         figure = drawings.uncertainty_curves(content["cross_database"]["rows"])
         yield "cross_database", figure, f"Uncertainty on each dataset, {source}"
-    if has_dropout:
+    if has_samples:
         examples = _example_clips(evaluated) | chosen_clips(clips, evaluated, content)
         yield from clip_figures(clips, evaluated, examples)
 

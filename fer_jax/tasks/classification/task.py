@@ -51,6 +51,9 @@ class Classification(Task):
         share = len(labels) / max(1, (found > 0).sum())  # of a class, if all were as frequent
         return np.where(found > 0, share / np.maximum(found, 1), 0).astype(np.float32)
 
+    def likelihood(self, labels):
+        return "softmax", labels
+
     def summarise(self, samples):
         return summarise(samples)
 

@@ -89,6 +89,8 @@ def names_in(columns) -> list[str]:
 
 def read(table, mode: str, names) -> tuple[np.ndarray, np.ndarray]:
     """Labels and predictions `[N, D]` of an inference mode in predictions.csv."""
-    prefix = "" if mode == "mc_dropout" else f"{mode}_"
+    prefix = f"{mode}_"
+    if f"{prefix}{names[0]}" not in table:  # MC dropout that predicts has the columns without
+        prefix = ""
     labels = table[[f"true_{name}" for name in names]].to_numpy(float)
     return labels, table[[f"{prefix}{name}" for name in names]].to_numpy(float)

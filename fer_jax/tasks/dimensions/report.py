@@ -60,7 +60,7 @@ def compared(content: dict) -> dict:
     """
     table = content["inference_modes"]
     found = {name: row["accuracy"] for name, row in table.items()}
-    own = table.get("mc_dropout", table["stored"])["dimensions"]
+    own = table[evaluation.deciding_mode(table)]["dimensions"]
     intervals, paper = content["intervals"], content["paper"]
     level = intervals["levels"].index(scores.INTERVAL)
     found["errors"] = {

@@ -143,7 +143,7 @@ def intervals(dimensions, evaluated: Evaluated, levels=LEVELS) -> dict:
     trust = evaluated.trust
     summary = evaluated.summary._replace(residual=trust.given.residual)
     kinds = {"predictive": [summary.interval(level) for level in levels]}
-    if evaluated.has_dropout:
+    if evaluated.has_samples:
         ends = [0.5 + way * level / 2 for level in levels for way in (-1, 1)]
         bounds = np.quantile(evaluated.samples, ends, axis=0)
         kinds["mc_samples"] = list(zip(bounds[::2], bounds[1::2], strict=True))
@@ -205,7 +205,7 @@ def predictions(clips, folds, evaluated: Evaluated):
     columns |= {
         f"{inference_mode}_": values
         for inference_mode, values in evaluated.probabilities.items()
-        if inference_mode != "mc_dropout"
+        if (inference_mode, evaluated.mode) != ("mc_dropout", "mc_dropout")
     }
     table = evaluation.identity(clips, folds, evaluated)
     for prefix, values in columns.items():

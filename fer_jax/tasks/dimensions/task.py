@@ -51,6 +51,9 @@ class Dimensions(Task):
     def labelled(self, labels, count):
         return np.isfinite(np.asarray(labels).reshape(-1, count)).any(0)
 
+    def likelihood(self, labels):
+        return "gaussian", labels
+
     def summarise(self, samples):
         return summarise_dimensions(samples)
 

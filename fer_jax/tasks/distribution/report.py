@@ -48,7 +48,7 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
     """Yields name, figure and caption of each figure."""
     others = content | {"figure_clips": ()}  # those chosen may have no class
     yield from classification.figures(clips, scores.of_one_class(evaluated), others, curves)
-    if evaluated.has_dropout:
+    if evaluated.has_samples:
         chosen = classification.chosen_clips(clips, evaluated, content)
         labelled = dataclasses.replace(evaluated, labels=scores.classes_of(evaluated.labels))
         yield from classification.clip_figures(clips, labelled, chosen)

@@ -34,6 +34,9 @@ class Distribution(Classification):
         chosen = jnp.take_along_axis(votes, jnp.argmax(logits, -1)[:, None], 1)[:, 0]
         return (chosen == votes.max(-1)).astype(jnp.float32)
 
+    def likelihood(self, labels):
+        return "softmax", labels[:, 0]
+
     def labelled(self, labels, count):
         return np.isin(np.arange(count), scores.classes_of(labels))
 

@@ -80,16 +80,35 @@ def make_curvature(
     Raises:
       ValueError: there are too many features for either form.
     """
-    count, outputs = phi.shape[1], second.shape[1]
-    blocks, side = (1, outputs * count) if second.ndim == 3 else (outputs, count)
-    if side <= largest_block and blocks * side**2 <= MOST_ENTRIES:
+    kernel = phi.shape[1] - 1, second.shape[1]
+    if check_size(*kernel, joint=second.ndim == 3, largest_block=largest_block):
         return _blocks(phi, (second.T * weights).T)
+    return _kronecker(phi, second, weights)
+
+
+def check_size(
+    features: int, outputs: int, *, joint: bool, largest_block: int = LARGEST_BLOCK
+) -> bool:
+    """Tells whether the curvature of a layer is decomposed whole; else it is Kronecker's.
+
+    Args:
+      features, outputs: of the layer.
+      joint: its outputs depend on each other (softmax).
+      largest_block: see `make_curvature`.
+
+    Raises:
+      ValueError: there are too many features for either form.
+    """
+    count = features + 1
+    blocks, side = (1, outputs * count) if joint else (outputs, count)
+    if side <= largest_block and blocks * side**2 <= MOST_ENTRIES:
+        return True
     if count > MOST_FEATURES:
         raise ValueError(
-            f"the last layer takes {count - 1} features: more than {MOST_FEATURES - 1} are too "
+            f"the last layer takes {features} features: more than {MOST_FEATURES - 1} are too "
             "many for a Laplace approximation"
         )
-    return _kronecker(phi, second, weights)
+    return False
 
 
 def _blocks(phi: np.ndarray, second: np.ndarray) -> Blocks:

@@ -139,12 +139,31 @@ def sample_laplace(
       `[S, B, C]`. Jit-able.
     """
     heads = laplace.draw(key, mc_samples)
+    return predict_by_layers(
+        model, variables, inputs, laplace.layer, heads, probabilities=probabilities
+    )
+
+
+def predict_by_layers(
+    model, variables, inputs, layer: LastLayer, heads, *, probabilities: Callable = jax.nn.softmax
+) -> jax.Array:
+    """Predicts the same inputs by several last layers.
+
+    Args:
+      model, variables, inputs: see `last_layer_inputs`; evaluated once.
+      layer: which one it is; its weights do not count.
+      heads: of `Laplace.draw`, `[S, D + 1, C]`.
+      probabilities: see `sample_laplace`.
+
+    Returns:
+      `[S, B, C]`. Jit-able.
+    """
     features = last_layer_inputs(model, variables, inputs, pooled=False)
     own = jnp.einsum("b...d,sdc->sb...c", features, heads[:, :-1])
-    bias = heads[:, -1].reshape(mc_samples, *[1] * (features.ndim - 1), -1)
+    bias = heads[:, -1].reshape(len(heads), *[1] * (features.ndim - 1), -1)
 
     def rest(outputs):
-        return outputs_from_last_layer(model, variables, inputs, laplace.layer, outputs)
+        return outputs_from_last_layer(model, variables, inputs, layer, outputs)
 
     return probabilities(jax.vmap(rest)(own + bias))
 

@@ -82,6 +82,27 @@ def find_last_layer(model, variables, inputs) -> LastLayer:
     return LastLayer(call.module.path, kernel, bias, direct)
 
 
+def locate_last_layer(model, variables, inputs) -> LastLayer:
+    """Finds the last dense layer of a model and computes nothing: its kernel and bias are shapes.
+
+    Args:
+      model, variables, inputs: see `last_layer_inputs`; arrays or their shapes.
+
+    Raises:
+      ValueError: see `last_layer_inputs`.
+    """
+    found = {}
+
+    def trace(variables, inputs):
+        call, outputs = _last_call(model, variables, inputs)
+        found.update(path=call.module.path, direct=call.output.shape == outputs.shape)
+        return call.own["kernel"]
+
+    kernel = jax.eval_shape(trace, variables, inputs)
+    bias = jax.ShapeDtypeStruct(kernel.shape[1:], kernel.dtype)
+    return LastLayer(kernel=kernel, bias=bias, **found)
+
+
 def outputs_from_last_layer(model, variables, inputs, layer: LastLayer, outputs) -> jax.Array:
     """Computes the outputs of a model from given outputs of its last dense layer.
 

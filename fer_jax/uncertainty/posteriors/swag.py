@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 
 from fer_jax.uncertainty.batch_norm import recalibrate_batch_norm
-from fer_jax.uncertainty.posteriors.ensembles import stack_members
 
 
 class WeightAverage(NamedTuple):
@@ -109,12 +108,11 @@ def draw_networks(
       ValueError: see `average_network`.
     """
     _check(average, variables, statistics, batches)
-    return stack_members(
-        [
-            _with_statistics(draw_weights(average, own, scale), variables, statistics, batches)
-            for own in jax.random.split(key, draws)
-        ]
-    )
+    networks = [
+        _with_statistics(draw_weights(average, own, scale), variables, statistics, batches)
+        for own in jax.random.split(key, draws)
+    ]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
 
 
 def _check(average: WeightAverage, variables, statistics, batches) -> None:
