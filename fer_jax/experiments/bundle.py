@@ -1,7 +1,8 @@
 """The bundle: a folder with a trained model and everything needed to use it.
 
 `model.json` describes the model, `weights.msgpack` holds its arrays. The other networks of a deep
-ensemble are in `weights-member1.msgpack` and so on, what tells unfamiliar clips in
+ensemble are in `weights-member1.msgpack` and so on, draws from a posterior over the weights in
+`posterior.msgpack` (`posterior-member1.msgpack` ...), what tells unfamiliar clips in
 `familiarity.msgpack`. `model.json` also has the SHA-256 of all: of
 the files of weights, and of its own content in a canonical form.
 """
@@ -27,11 +28,13 @@ from fer_jax.faces.landmarks import ALIGNED, Framing, Graph
 from fer_jax.machine import FileError, write_whole
 from fer_jax.storage import sha256
 from fer_jax.training.checkpoint import parse_weights, serialise_weights
-from fer_jax.uncertainty import Familiarity
+from fer_jax.uncertainty import Familiarity, LayerDraws, WeightDraws
 
-VERSION = 3  # 2 has no calibration, sets and promise, 1 also a single network
+# 2 has MC dropout, no calibration, sets and promise; 1 also a single network
+VERSION = 3
 MAX_WEIGHT_BYTES = 2**32
 _MODEL, _WEIGHTS = "model.json", "weights.msgpack"
+_POSTERIOR, _DRAWS = "posterior.msgpack", {"swag": WeightDraws, "laplace": LayerDraws}
 _FAMILIARITY, _MOST_FAMILIARITY = "familiarity.msgpack", 2**20  # bytes
 
 
@@ -111,6 +114,8 @@ class Bundle:
       recalibrated_stats: `batch_stats` re-estimated without dropout.
       other_members: the variables and recalibrated statistics of the other networks of a deep
         ensemble.
+      posterior: over the weights, of `config.uncertainty.posterior`.
+      draws: from it, of each network; () for "mc_dropout" and "swa".
       familiarity: where the features of the training clips lie, or None.
       threshold: largest entropy (of dimensions: uncertainty) without abstaining, or None; for
         action units one each.
@@ -130,6 +135,8 @@ class Bundle:
     record: Record = Record()
     familiarity: Familiarity | None = None
     trust: StoredTrust = StoredTrust()
+    posterior: str = "mc_dropout"
+    draws: tuple[WeightDraws | LayerDraws, ...] = ()
 
     def write(self, path) -> None:
         """Writes the bundle: the weights and, last, `model.json`.
@@ -140,16 +147,20 @@ class Bundle:
         path = epath.Path(path)
         path.mkdir(parents=True, exist_ok=True)
         networks = [(self.variables, self.recalibrated_stats), *self.other_members]
-        names = _weight_files(len(networks))
+        names = _member_files(_WEIGHTS, len(networks))
         weights = {
             name: serialise_weights(*network, path / name)
             for name, network in zip(names, networks, strict=True)
         }
+        for name, draws in zip(_member_files(_POSTERIOR, len(self.draws)), self.draws, strict=True):
+            weights[name] = serialization.msgpack_serialize(draws.to_arrays())
         if self.familiarity is not None:
             weights[_FAMILIARITY] = serialization.msgpack_serialize(self.familiarity.to_arrays())
-        trust = self.trust.to_json()
+        trust, with_dropout = self.trust.to_json(), self.posterior == "mc_dropout"
+        older = 2 if len(weights) > 1 else 1
         content = {
-            "bundle_version": VERSION if trust else 2 if len(weights) > 1 else 1,
+            "bundle_version": VERSION if trust or not with_dropout else older,
+            **({} if with_dropout else {"posterior": self.posterior}),
             **({"members": len(networks)} if self.other_members else {}),
             **({"familiarity": True} if self.familiarity is not None else {}),
             "name": self.name,
@@ -172,9 +183,10 @@ class Bundle:
                 write_whole(pathlib.Path(file), data)
 
 
-def _weight_files(members: int) -> list[str]:
-    """Names of the files of weights."""
-    return [_WEIGHTS, *(f"weights-member{index}.msgpack" for index in range(1, members))]
+def _member_files(first: str, members: int) -> list[str]:
+    """Names of the files that each member of an ensemble has, from that of the first one."""
+    stem = first.removesuffix(".msgpack")
+    return [first, *(f"{stem}-member{index}.msgpack" for index in range(1, members))][:members]
 
 
 def _own(content: dict) -> str:
@@ -210,7 +222,9 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
         if isinstance(version, int) and version > VERSION:
             raise FileError(f"{path} was written by a newer fer_jax (bundle {version}): update")
         info = schema.check(BundleFields, content)
-        names = _weight_files(info.members) + [_FAMILIARITY] * info.familiarity
+        names = _member_files(_WEIGHTS, info.members)
+        drawn = _member_files(_POSTERIOR, info.members) if info.posterior in _DRAWS else []
+        names += drawn + [_FAMILIARITY] * info.familiarity
         for name in names[1:]:
             _check_there(path, name)
         weights = {name: schema.read_bytes(path / name, MAX_WEIGHT_BYTES) for name in names}
@@ -220,8 +234,11 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
             sums = {name: sha256([data]) for name, data in weights.items()}
             _check_sums(info.sha256, {_MODEL: _own(content), **sums})
         told = weights.pop(_FAMILIARITY, None)
+        draws = [serialization.msgpack_restore(weights.pop(name)) for name in drawn]
         networks = [parse_weights(data, path / name) for name, data in weights.items()]
-        return _parsed(info, networks, None if told is None else _parse_familiarity(told))
+        bundle = _parsed(info, networks, None if told is None else _parse_familiarity(told))
+        kept = tuple(_DRAWS[info.posterior].from_arrays(arrays) for arrays in draws)
+        return dataclasses.replace(bundle, draws=kept)
     except (FileError, FileNotFoundError):
         raise
     except Exception as error:  # msgpack and NumPy raise many kinds
@@ -305,4 +322,5 @@ def _parsed(
         record=Record(info.metrics, info.dataset, info.config),
         familiarity=familiarity,
         trust=StoredTrust.from_fields(info),
+        posterior=info.posterior,
     )

@@ -287,13 +287,15 @@ def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
         }
         arrays["train_memory_bytes"] = np.array(experiment.memory)
         if posteriors[index] is not None:
-            samples, kept = posteriors[index]
-            checkpoint.save_tree(experiment.workdir.posterior(run.name), kept)
-            arrays |= {f"{part}_posterior_samples": values for part, values in samples.items()}
+            found = posteriors[index]
+            checkpoint.save_tree(experiment.workdir.posterior(run.name), found.kept)
+            samples = found.samples.items()
+            arrays |= {f"{part}_posterior_samples": values for part, values in samples}
             arrays["posterior"] = np.array(experiment.config.uncertainty.posterior)
         if experiment.familiarity is not None and run.member == 0:
+            own = posteriors[index] and posteriors[index].recalibrated
             fitted, scores = experiment.familiarity(
-                unstack(recalibrated, index), clips, run,
+                own or unstack(recalibrated, index), clips, run,
                 {part: chosen[index] for part, chosen in parts.items()},
             )  # fmt: skip
             arrays |= {f"{part}_unfamiliarity": values for part, values in scores.items()}

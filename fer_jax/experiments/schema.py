@@ -117,6 +117,7 @@ class BundleFields(_Fields):
     name: Name
     task: Task = "classification"
     members: Annotated[int, pydantic.Field(ge=1, le=100)] = 1
+    posterior: Literal["mc_dropout", "swa", "swag", "laplace"] = "mc_dropout"
     familiarity: bool = False
     model: Annotated[dict[str, Any], pydantic.AfterValidator(_plain)]
     classes: Annotated[list[Name], pydantic.Field(min_length=1, max_length=_MAX_ITEMS)]
@@ -157,8 +158,11 @@ class BundleFields(_Fields):
         if (self.members > 1 or self.familiarity) and self.bundle_version < 2:
             raise ValueError("bundles of version 1 have a single network and no familiarity")
         trust = (self.calibration, self.sets, self.promise)
-        if self.bundle_version < 3 and any(each is not None for each in trust):
-            raise ValueError("bundles before version 3 have no calibration, sets and promise")
+        newer = self.posterior != "mc_dropout" or any(each is not None for each in trust)
+        if self.bundle_version < 3 and newer:
+            raise ValueError(
+                "bundles before version 3 have MC dropout, no calibration, sets and promise"
+            )
         if self.config.get("task", self.task) != self.task:
             raise ValueError(f"task is {self.task}, but it was trained for another")
         units = self.task == "action_units"

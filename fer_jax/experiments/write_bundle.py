@@ -15,8 +15,9 @@ from fer_jax.experiments.setup import Experiment
 from fer_jax.experiments.stored_trust import StoredTrust
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import UNKNOWN_FPS
-from fer_jax.training.checkpoint import load_weights
-from fer_jax.uncertainty import Familiarity
+from fer_jax.training.averaging import AVERAGED
+from fer_jax.training.checkpoint import load_tree, load_weights
+from fer_jax.uncertainty import Familiarity, LayerDraws, WeightDraws
 
 STILL_SECONDS = 0.2  # of a video, represented by one frame to a model of still images
 
@@ -31,7 +32,7 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
     """
     config, clips = experiment.config, experiment.clips
     names = member_names(fold, config.uncertainty.members)
-    (variables, stats), *others = [load_weights(experiment.workdir.weights(each)) for each in names]
+    (variables, stats), *others = [_network(experiment, each) for each in names]
     dataset = {
         "name": " + ".join(name for name, _, _ in config.data.train_on) or config.data.dataset,
         "clips": int(_trained_on(config, clips).sum()),
@@ -50,9 +51,29 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         threshold=metrics["selective"]["threshold"],
         trust=StoredTrust.from_metrics(config.task, metrics),
         familiarity=_familiarity(experiment, fold) if config.uncertainty.familiarity else None,
+        posterior=config.uncertainty.posterior,
+        draws=_draws(experiment, names),
         record=Record(metrics, dataset, json.loads(json.dumps(config.to_dict(), default=list))),
     )
     bundle.write(experiment.workdir.model)
+
+
+def _network(experiment: Experiment, name: str) -> tuple[dict, dict]:
+    """Variables and recalibrated statistics of a run: of its averaged weights, if it has them."""
+    if experiment.config.uncertainty.posterior in AVERAGED:
+        network = load_tree(experiment.workdir.posterior(name))["network"]
+        stats = network.pop("recalibrated_stats")
+        return network, stats
+    return load_weights(experiment.workdir.weights(name))
+
+
+def _draws(experiment: Experiment, names: list[str]) -> tuple[WeightDraws | LayerDraws, ...]:
+    """The draws of each run from its posterior, if that has any."""
+    kind = {"swag": WeightDraws, "laplace": LayerDraws}.get(experiment.config.uncertainty.posterior)
+    if kind is None:
+        return ()
+    kept = (load_tree(experiment.workdir.posterior(name)) for name in names)
+    return tuple(kind.from_arrays(each["draws"]) for each in kept)
 
 
 def _familiarity(experiment: Experiment, fold: str) -> Familiarity:

@@ -42,6 +42,10 @@ def _predictor(bundle: Bundle) -> Predictor:
     networks = [(bundle.variables, bundle.recalibrated_stats), *bundle.other_members]
     for network in networks:
         _check_tree(module, *network, spec)
+    if len({len(jax.tree.leaves(draws)[0]) for draws in bundle.draws}) > 1:
+        raise ValueError("its members have different numbers of draws")
+    for draws, network in zip(bundle.draws, networks, strict=bool(bundle.draws)):
+        _check_draws(draws, module, *network, spec)
     if bundle.familiarity is not None:
         _check_familiarity(module, bundle)
     networks = [
@@ -60,6 +64,7 @@ def _predictor(bundle: Bundle) -> Predictor:
         recalibrated=recalibrated,
         ensemble=uncertainty.stack_members(networks) if len(networks) > 1 else None,
         record=bundle.record,
+        draws=bundle.draws,
         familiarity=bundle.familiarity,
         trust=bundle.trust,
     )
@@ -93,6 +98,31 @@ def _check_tree(module: nn.Module, variables: dict, stats: dict, spec: InputSpec
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise ValueError(f"its weights do not fit its model: {'; '.join(faults[:5])}{more}")
+
+
+def _check_draws(draws, module: nn.Module, variables: dict, stats: dict, spec: InputSpec) -> None:
+    """Compares draws from a posterior with the network that they are of. Raises a ValueError."""
+    if isinstance(draws, uncertainty.LayerDraws):
+        layer = uncertainty.locate_last_layer(module, variables, _blank_inputs(module, spec))
+        features, outputs = layer.kernel.shape
+        found = draws.heads.shape[1:]
+        if found != (features + 1, outputs):
+            raise ValueError(
+                f"its last layers are {list(found)}, its model has {[features + 1, outputs]}"
+            )
+        return
+    for name, found, own, axes in (
+        ("variance", draws.variance, variables["params"], ()),
+        ("batch_stats", draws.batch_stats, stats, (draws.count,)),
+    ):
+        if _shapes(found) != _shapes(own, *axes):
+            raise ValueError(f"{name} of its draws do not fit its weights")
+
+
+def _shapes(tree, *first: int) -> dict[str, tuple[int, ...]]:
+    """Shape of each leaf by its path, with further axes in front."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): (*first, *leaf.shape) for path, leaf in leaves}
 
 
 def _check_familiarity(module: nn.Module, bundle: Bundle) -> None:

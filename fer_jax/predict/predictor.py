@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import threading
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +45,8 @@ class Predictor:
         above, with a leading axis M; None: it is a single network.
       familiarity: where the features of the training clips lie, or None.
       trust: calibrators, what makes prediction sets, and what is promised of the threshold.
+      draws: of each member from its posterior (SWAG, Laplace), which predict instead of MC dropout;
+        (): there are none.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Predictor:
     ensemble: tuple[dict, dict] | None = None
     familiarity: uncertainty.Familiarity | None = None
     trust: StoredTrust = StoredTrust()
+    draws: tuple[uncertainty.WeightDraws | uncertainty.LayerDraws, ...] = ()
 
     def __repr__(self) -> str:
         """One line for notebooks, without the weights."""
@@ -140,14 +144,14 @@ class Predictor:
         """Probabilities, or values, `[S, B, C]` of S MC samples, see `features`; not calibrated.
 
         The members of an ensemble share the samples, each as many: S may be a little larger. One
-        without dropout has a sample each.
+        without dropout has a sample each. A bundle with draws from a posterior predicts with those,
+        whatever the seed; S is at most their number.
 
         Raises:
           NonFiniteOutputError: an output is NaN or infinite; names the clip.
         """
         inputs = self.features(clips, frame_width)
-        variables = self.variables if self.ensemble is None else self.ensemble[0]
-        sampled = self._sampled(mc_samples)(variables, inputs, jax.random.key(seed))
+        sampled = self._sampled(mc_samples)(self._sampled_from, inputs, jax.random.key(seed))
         return _checked(sampled)
 
     def predict(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
@@ -212,6 +216,17 @@ class Predictor:
     def _compiled(self) -> dict:
         return {}
 
+    @functools.cached_property
+    def _sampled_from(self):
+        """Variables that samples are drawn from, or networks that were drawn, leading axis S."""
+        if not self.draws:
+            return self.variables if self.ensemble is None else self.ensemble[0]
+        recalibrated = jax.tree.map(lambda leaf: leaf[None], self.recalibrated)
+        recalibrated = recalibrated if self.ensemble is None else self.ensemble[1]
+        if isinstance(self.draws[0], uncertainty.LayerDraws):
+            return recalibrated, jnp.stack([draws.heads for draws in self.draws])
+        return _networks(self.draws, recalibrated)
+
     def is_compiled(self, mc_samples: int) -> bool:
         """Whether `predict` has compiled the network for this number of MC samples."""
         with _COMPILING:
@@ -220,19 +235,55 @@ class Predictor:
     def _sampled(self, mc_samples: int):
         with _COMPILING:  # threads that start together share one program
             if mc_samples not in self._compiled:
-                draw, count = uncertainty.sample, mc_samples
-                if self.ensemble is not None:
-                    draw, share = uncertainty.sample_ensemble, -(-mc_samples // self.members)
-                    count = share if has_dropout(self.module) else 0
-                self._compiled[mc_samples] = jax.jit(
-                    functools.partial(
-                        draw,
-                        self.module,
-                        mc_samples=count,
-                        probabilities=TASKS[self.task].probabilities,
-                    )
-                )
+                self._compiled[mc_samples] = jax.jit(self._make_sample(mc_samples))
             return self._compiled[mc_samples]
+
+    def _make_sample(self, mc_samples: int):
+        """Makes `(variables, inputs, key) -> [S, B, C]`, see `_sampled_from`."""
+        probabilities, share = TASKS[self.task].probabilities, -(-mc_samples // self.members)
+        if self.draws and isinstance(self.draws[0], uncertainty.LayerDraws):
+            return functools.partial(self._sample_layers, share)
+        draw, count = uncertainty.sample, mc_samples
+        if self.draws:
+            return functools.partial(self._sample_networks, mc_samples)
+        if self.ensemble is not None:
+            draw, count = uncertainty.sample_ensemble, share if has_dropout(self.module) else 0
+        return functools.partial(draw, self.module, mc_samples=count, probabilities=probabilities)
+
+    def _sample_networks(self, count: int, networks, inputs, key) -> jax.Array:
+        """Predicts with the first drawn networks, dropout off."""
+        chosen = jax.tree.map(lambda leaf: leaf[:count], networks)
+        probabilities = TASKS[self.task].probabilities
+        return uncertainty.sample_ensemble(
+            self.module, chosen, inputs, key, probabilities=probabilities
+        )
+
+    def _sample_layers(self, count: int, given, inputs, key) -> jax.Array:
+        """Predicts with the first drawn last layers of each member, dropout off."""
+        del key
+        layer = uncertainty.locate_last_layer(self.module, self.recalibrated, inputs)
+
+        def of_member(each):
+            variables, heads = each
+            return uncertainty.predict_by_layers(
+                self.module, variables, inputs, layer, heads[:count],
+                probabilities=TASKS[self.task].probabilities,
+            )  # fmt: skip
+
+        samples = jax.lax.map(of_member, given)  # [M, S, B, C]
+        return samples.reshape(-1, *samples.shape[2:])
+
+
+def _networks(draws: Sequence[uncertainty.WeightDraws], recalibrated: dict) -> dict:
+    """Variables of all drawn networks, one of each member after the other, leading axis S * M."""
+    found = []
+    for index, own in enumerate(draws):
+        mean = uncertainty.member(recalibrated, index)
+        for count, params in enumerate(own.weights(mean["params"])):
+            stats = uncertainty.member(own.batch_stats, count)
+            found.append((count, {**mean, "params": params, "batch_stats": stats}))
+    found.sort(key=lambda each: each[0])  # a few of them are then of all members
+    return uncertainty.stack_members([network for _, network in found])
 
 
 def _checked(outputs) -> np.ndarray:

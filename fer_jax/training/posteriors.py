@@ -38,6 +38,15 @@ class Found(NamedTuple):
     samples: dict[str, np.ndarray]
     kept: dict
 
+    @property
+    def recalibrated(self) -> dict | None:
+        """Variables of its own network, dropout off; None: it is the trained one."""
+        network = self.kept.get("network")
+        return network and {
+            "params": network["params"],
+            "batch_stats": network["recalibrated_stats"],
+        }
+
 
 def make_posterior(
     program: Program, config, mc_samples: int, evaluate: Callable, recalibrate: Callable, example

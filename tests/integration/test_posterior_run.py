@@ -1,19 +1,28 @@
 """Posteriors over the weights by config: trained, evaluated, reported."""
 
+import json
+import shutil
+
+import jax
 import numpy as np
 import pandas as pd
 import pytest
+from flax import serialization
 
+import fer_jax
+from fer_jax.data.load import load_clips
 from fer_jax.experiments import report
+from fer_jax.experiments.bundle import read_bundle
 from fer_jax.experiments.workdir import Workdir
-from tests.finished_runs import landmarks_config, train
+from fer_jax.training.checkpoint import load_tree, load_weights
+from tests.finished_runs import epochs_of, landmarks_config, train
 
 EPOCHS = 8  # of which the last two are averaged
 OPTIONS = {
     "protocol.name": "random_subjects", "train.epochs": EPOCHS, "optimizer.schedule": "constant",
-    "optimizer.learning_rate": 0.02,
+    "optimizer.learning_rate": 0.02, "train.checkpoint_every_epochs": 1,
 }  # fmt: skip
-KINDS = ("mc_dropout", "swa", "swag", "laplace")
+KINDS = ("swa", "swag", "laplace")
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +38,13 @@ def runs(tmp_path_factory, prepared):
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("kind", KINDS)
 def test_posterior_is_reported_beside_the_three_readings(runs, kind):
     workdir, metrics = runs[kind]
-    modes, without = (runs[each][1]["inference_modes"] for each in (kind, "mc_dropout"))
-    assert list(modes) == [*without, kind]
-    assert {name: modes[name] for name in without} == without  # the training is the same
+    modes, others = (runs[each][1]["inference_modes"] for each in (kind, "laplace"))
+    assert list(modes) == ["stored", "recalibrated", "mc_dropout", kind]
+    for name in ("stored", "recalibrated", "mc_dropout"):  # the training is the same
+        assert modes[name] == others[name]
     samples = Workdir(workdir).load_result("random")["evaluation_posterior_samples"]
     assert len(samples) == 8
     assert np.ptp(samples, 0).max() > 1e-3
@@ -42,3 +52,127 @@ def test_posterior_is_reported_beside_the_three_readings(runs, kind):
     classes = [name for name in table if name.startswith("p_")]
     np.testing.assert_allclose(table[classes], samples.mean(0), atol=1e-5)
     assert metrics["single_samples"]["mc_samples"] == 8
+
+
+def clips_of(workdir, prepared):
+    """Landmarks of the evaluated clips."""
+    config = landmarks_config(prepared).data
+    clips = load_clips(prepared, 4, config.frame_rule)
+    names = pd.read_csv(workdir / "predictions.csv")["clip"]
+    return clips.landmarks[[clips.clip_ids.index(name) for name in names]]
+
+
+@pytest.mark.parametrize("kind", ["swag", "laplace"])
+def test_bundle_predicts_with_the_draws_that_were_evaluated(runs, prepared, kind):
+    workdir, _ = runs[kind]
+    model = fer_jax.load_model(workdir / "model")
+    evaluated = Workdir(workdir).load_result("random")["evaluation_posterior_samples"]
+    samples = model.samples(clips_of(workdir, prepared), seed=3)
+    np.testing.assert_allclose(samples, evaluated, rtol=1e-3, atol=1e-5)
+    few = model.samples(clips_of(workdir, prepared), mc_samples=2)
+    np.testing.assert_allclose(few, evaluated[:2], rtol=1e-3, atol=1e-5)
+
+
+def test_bundle_of_averaged_weights_is_the_mean_network(runs, prepared):
+    workdir, _ = runs["swa"]
+    model = fer_jax.load_model(workdir / "model")
+    assert model.draws == () and read_bundle(workdir / "model").posterior == "swa"
+    last, _ = load_weights(Workdir(workdir).weights("random"))
+    kept = load_tree(Workdir(workdir).posterior("random"))["network"]
+    jax.tree.map(np.testing.assert_array_equal, model.variables["params"], kept["params"])
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), kept["params"], last["params"])
+    assert max(jax.tree.leaves(moved)) > 1e-4
+    evaluated = Workdir(workdir).load_result("random")["evaluation_posterior_samples"]
+    samples = model.samples(clips_of(workdir, prepared), mc_samples=64)
+    np.testing.assert_allclose(samples.mean(0), evaluated.mean(0), atol=0.2)
+
+
+def resaved(bundle, change):
+    """Changes the draws of a bundle, and takes its checksums away."""
+    file, info = bundle / "posterior.msgpack", bundle / "model.json"
+    content = json.loads(info.read_text())
+    content.pop("sha256")
+    info.write_text(json.dumps(content))
+    arrays = serialization.msgpack_restore(file.read_bytes())
+    file.write_bytes(serialization.msgpack_serialize(change(arrays)))
+
+
+def negative(arrays):
+    return arrays | {"variance": jax.tree.map(lambda leaf: -1 - leaf, arrays["variance"])}
+
+
+HOSTILE = [
+    ("swag", lambda arrays: arrays | {"more": np.zeros(3)}, "nothing else"),
+    ("swag", lambda arrays: arrays | {"count": np.int32(10**6)}, "count must lie in 1 to 100"),
+    ("swag", lambda arrays: arrays | {"count": np.int32(2)}, "batch_stats of its draws do not fit"),
+    ("swag", lambda arrays: arrays | {"seed": np.float32(1)}, "seed is no whole number"),
+    ("swag", lambda arrays: arrays | {"probe": arrays["probe"] + 1}, "draws other networks"),
+    ("swag", negative, "variance is negative"),
+    ("swag", lambda arrays: arrays | {"variance": {}}, "variance of its draws do not fit"),
+    ("swag", lambda arrays: arrays | {"variance": "x"}, "no tree of arrays"),
+    ("laplace", lambda arrays: {"heads": arrays["heads"][:, 1:]}, "its last layers are"),
+    ("laplace", lambda arrays: {"heads": arrays["heads"] * np.nan}, "finite float32"),
+    ("laplace", lambda arrays: {"heads": arrays["heads"][0]}, "heads must be"),
+    ("laplace", lambda arrays: {"heads": "x"}, "finite float32"),
+    ("laplace", lambda arrays: [1, 2], "nothing else"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "change", "words"), HOSTILE)
+def test_draws_that_make_no_sense_are_refused(runs, tmp_path, kind, change, words):
+    bundle = shutil.copytree(runs[kind][0] / "model", tmp_path / "model")
+    resaved(bundle, change)
+    with pytest.raises(ValueError, match=words):
+        fer_jax.load_model(bundle)
+
+
+@pytest.mark.parametrize("change", ["gone", "cut", "older"])
+def test_damaged_draws_are_refused(runs, tmp_path, change):
+    bundle = shutil.copytree(runs["swag"][0] / "model", tmp_path / "model")
+    file, info = bundle / "posterior.msgpack", bundle / "model.json"
+    words = {
+        "gone": "holds no posterior.msgpack",
+        "cut": "posterior.msgpack is not as it was written",
+        "older": "bundles before version 3 have MC dropout",
+    }[change]
+    if change == "gone":
+        file.unlink()
+    elif change == "cut":
+        file.write_bytes(file.read_bytes()[:-5])
+    else:
+        content = json.loads(info.read_text()) | {"bundle_version": 1}
+        content.pop("sha256")
+        info.write_text(json.dumps(content))
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        fer_jax.load_model(bundle)
+
+
+def test_stopped_run_ends_with_the_same_average(runs, prepared, tmp_path, no_figures):
+    workdir, metrics = runs["swag"]
+    copy = shutil.copytree(workdir, tmp_path / "run")
+    for name in ("random.npz", "random-posterior.msgpack"):
+        (copy / "folds" / name).unlink()
+    last = copy / f"checkpoints/random/{EPOCHS}.msgpack"
+    before = last.with_name(f"{EPOCHS - 1}.msgpack")
+    assert before.exists()  # with one network averaged
+    last.unlink()
+    log = copy / "metrics.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    config = landmarks_config(prepared, **OPTIONS, **{"uncertainty.posterior": "swag"})
+    again, _ = train(config, copy)
+    assert again["inference_modes"] == metrics["inference_modes"]
+    assert epochs_of(copy) == epochs_of(workdir)
+    files = [Workdir(each).posterior("random") for each in (copy, workdir)]
+    jax.tree.map(np.testing.assert_array_equal, *map(load_tree, files))
+
+
+def test_lost_posterior_is_evaluated_again(runs, prepared, tmp_path, no_figures):
+    workdir, _ = runs["laplace"]
+    copy = shutil.copytree(workdir, tmp_path / "run")
+    file = Workdir(copy).posterior("random")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-3])
+    config = landmarks_config(prepared, **OPTIONS, **{"uncertainty.posterior": "laplace"})
+    _, shown = train(config, copy)
+    assert "is damaged: it is not as it was written: random is evaluated again" in shown
+    assert file.read_bytes() == whole

@@ -15,7 +15,7 @@ import numpy as np
 
 from fer_jax.uncertainty.posteriors.swag import WeightAverage, draw_weights
 
-MOST_DRAWS = 10_000
+MOST_NETWORKS = 100  # each is as large as the network
 _PROBED = 8  # numbers that tell whether another JAX draws the same
 
 
@@ -68,15 +68,15 @@ class WeightDraws(NamedTuple):
         """
         _check_names(arrays, {"variance", "batch_stats", "count", "seed", "probe"})
         count, seed = (_whole(arrays[name], name) for name in ("count", "seed"))
-        if not 0 < count <= MOST_DRAWS:
-            raise ValueError(f"draws: count must lie in 1 to {MOST_DRAWS}, not {count}")
+        if not 0 < count <= MOST_NETWORKS:
+            raise ValueError(f"draws: count must lie in 1 to {MOST_NETWORKS}, not {count}")
         for name in ("variance", "batch_stats"):
             if not isinstance(arrays[name], dict):
                 raise ValueError(f"draws: {name} is no tree of arrays")
             for leaf in jax.tree.leaves(arrays[name]):
                 _check_floats(leaf, name)
-        if any((leaf < 0).any() for leaf in jax.tree.leaves(arrays["variance"])):
-            raise ValueError("draws: variance is negative")
+        if any((leaf < 0).any() for leaf in _variances(arrays)):
+            raise ValueError("draws: a variance is negative")
         probe, own = arrays["probe"], _probe(seed)
         if np.shape(probe) != own.shape or not np.allclose(probe, own, rtol=1e-4, atol=1e-4):
             raise ValueError(
@@ -109,13 +109,21 @@ class LayerDraws(NamedTuple):
         _check_names(arrays, {"heads"})
         heads = arrays["heads"]
         _check_floats(heads, "heads")
-        if heads.ndim != 3 or not heads.size or len(heads) > MOST_DRAWS:
+        if heads.ndim != 3 or not heads.size:
             raise ValueError(f"draws: heads must be [S, D + 1, C], not {list(heads.shape)}")
         return cls(heads)
 
 
 def _probe(seed: int) -> np.ndarray:
     return np.asarray(jax.random.normal(jax.random.key(seed), (_PROBED,)))
+
+
+def _variances(arrays: dict) -> Iterator[np.ndarray]:
+    """The variances of weights, and those of BatchNorm."""
+    yield from jax.tree.leaves(arrays["variance"])
+    for path, leaf in jax.tree_util.tree_leaves_with_path(arrays["batch_stats"]):
+        if jax.tree_util.keystr(path).endswith("['var']"):
+            yield leaf
 
 
 def _check_names(arrays, names: set[str]) -> None:
