@@ -68,7 +68,8 @@ def run_experiment(
     """
     _describe(experiment, console)
     runs = _make_runs(experiment)
-    pending = [run for run in runs if not is_done(experiment.workdir, run, console)]
+    posterior = experiment.posterior is not None
+    pending = [run for run in runs if not is_done(experiment.workdir, run, console, posterior)]
     if len(pending) < len(runs):
         console.print(f"done before: {', '.join(r.name for r in runs if r not in pending)}")
     with Progress(console) as progress:
@@ -94,8 +95,11 @@ def run_experiment(
     return metrics
 
 
-def is_done(workdir: Workdir, run: Run, console: Console) -> bool:
-    """Tells whether a fold has results and weights; damaged ones are removed, to be made again."""
+def is_done(workdir: Workdir, run: Run, console: Console, posterior: bool = False) -> bool:
+    """Tells whether a fold has results and weights; damaged ones are removed, to be made again.
+
+    With `posterior` it must have the file of its posterior as well.
+    """
     name = run.name
     if not workdir.result(name).exists():
         return False
@@ -105,7 +109,7 @@ def is_done(workdir: Workdir, run: Run, console: Console) -> bool:
         if len(chosen) and len(results["evaluation_stored"]) != len(chosen):
             raise FileError(f"{workdir.result(name)} is of other clips")
         checkpoint.load_weights(workdir.weights(name))
-        if "posterior" in results:
+        if posterior:
             checkpoint.load_tree(workdir.posterior(name))
     except (FileError, checkpoint.WeightsError, KeyError, OSError) as error:
         say_line(console, f"{error}: {name} is evaluated again")
@@ -291,7 +295,6 @@ def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
             checkpoint.save_tree(experiment.workdir.posterior(run.name), found.kept)
             samples = found.samples.items()
             arrays |= {f"{part}_posterior_samples": values for part, values in samples}
-            arrays["posterior"] = np.array(experiment.config.uncertainty.posterior)
         if experiment.familiarity is not None and run.member == 0:
             own = posteriors[index] and posteriors[index].recalibrated
             fitted, scores = experiment.familiarity(
