@@ -35,7 +35,7 @@ from fer_jax.predict.windows import Face, stack_faces
 from fer_jax.systems import run, searches
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import TASKS, published
-from fer_jax.tasks.evaluation import INFERENCE_MODES, deciding_mode
+from fer_jax.tasks.evaluation import INFERENCE_MODES, POSTERIORS, deciding_mode
 
 REPEATS = 11  # timed calls, the median counts
 _NO_COST = dict.fromkeys(("gflops", "ms", "ms_mcd"))  # of a run whose bundle is not there
@@ -132,7 +132,11 @@ def result(finished: Finished) -> Result:
     answers = read(workdir, config.task, modes)
     for mode, own in answers.items():
         row |= dict(zip((f"{mode}_low", f"{mode}_high"), interval(task.measures, own), strict=True))
-    return Result(row, answers[deciding_mode(modes)]._replace(dataset=row["dataset"]))
+    mode = deciding_mode(modes)
+    if mode in POSTERIORS:
+        row |= {f"posterior{end}": row[f"{mode}{end}"] for end in ("", "_low", "_high")}
+        row["posterior_name"] = INFERENCE_MODES[mode].partition(",")[0]
+    return Result(row, answers[mode]._replace(dataset=row["dataset"]))
 
 
 def told_apart(results: Sequence[Result]) -> list[Result]:

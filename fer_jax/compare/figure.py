@@ -27,6 +27,7 @@ def comparison(rows: Sequence[Mapping], title: str = "Methods compared") -> Figu
     names = [f"{row['method']} ({row['dataset']})" if several else row["method"] for row in rows]
     places = np.arange(len(rows))
     inference_modes = (
+        ("posterior", "posterior", ALERT, "^", -0.35),
         ("mc_dropout", "MC dropout", MAIN, "o", -0.2),
         ("recalibrated", "dropout off, recalibrated", OTHER, "s", 0.0),
         ("stored", "dropout off, stored", QUIET, "D", 0.2),

@@ -22,9 +22,9 @@ from fer_jax.tasks.report_lines import LEAST_SUBJECTS, number
 _NOTES = """
 MCD: Monte Carlo dropout. {evaluated} In brackets the 95% interval (bootstrap over people, over
 clips where the dataset does not identify people). Without: dropout off, stored BatchNorm
-statistics; recalibrated: statistics re-estimated without dropout. Graph matrices: the learnable
-ones over nodes or edges. Training: all evaluated folds. Milliseconds: the network alone, one clip
-at a time, median of {repeats}. {more} Measured on: {environment}.
+statistics; recalibrated: statistics re-estimated without dropout. {posterior}Graph
+matrices: the learnable ones over nodes or edges. Training: all evaluated folds. Milliseconds: the
+network alone, one clip at a time, median of {repeats}. {more} Measured on: {environment}.
 """
 _PAPER = "paper with / without"
 _EVALUATED = {
@@ -40,6 +40,10 @@ _SEARCHED = (
     "PST-BLN: searched, fine-tuned and evaluated in every fold, or in the first one alone if its "
     "config says so; parameters are means over these folds. PST-BLN from scratch: the topology of "
     "the first fold, which its training clips chose, trained anew in all folds."
+)
+_POSTERIOR = (
+    "Posterior: the other one that a method predicts by; errors and tests are of it, where there "
+    "is one. "
 )
 _ERRORS = (
     "Errors and intervals: with MCD where there is dropout, on the scale of the labels, 1 to 9. "
@@ -109,6 +113,11 @@ def made(rows: Sequence[dict], tests: Sequence[dict] = ()) -> Iterator[Table]:
         "ms with 100 MC samples",
     )  # fmt: skip
     cells = [_cells(row) for row in rows]
+    place = columns.index(_PAPER)
+    if any("posterior" in row for row in rows):
+        columns = (*columns[:place], "posterior, %", *columns[place:])
+    else:
+        cells = [own[:place] + own[place + 1 :] for own in cells]
     if all(row["paper_with_mcd"] is row["paper_without_mcd"] is None for row in rows):
         cut = columns.index(_PAPER)
         columns = columns[:cut] + columns[cut + 1 :]
@@ -160,6 +169,7 @@ def _cells(row: dict) -> list[str]:
         _percent(row, "mc_dropout"),
         _percent(row, "stored"),
         _percent(row, "recalibrated"),
+        " ".join(filter(None, [row.get("posterior_name"), _percent(row, "posterior")])),
         " / ".join(number(value, 2) for value in papers),
         f"{row['params_total']:,.0f}",
         f"{row['params_without_graph']:,.0f}",
@@ -230,6 +240,7 @@ def _notes(rows, tests, notes, repeats: int) -> Iterator[str]:
         evaluated=_EVALUATED.get(score, _MEASURED),
         more=_ERRORS if measured else _SEARCHED if score == "accuracy" else "",
         repeats=repeats,
+        posterior=_POSTERIOR if any("posterior" in row for row in rows) else "",
         environment=provenance.shown_environment(),
     )
     if tests:

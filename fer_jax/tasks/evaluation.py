@@ -17,9 +17,9 @@ INFERENCE_MODES = {
     "stored": "dropout off, stored BatchNorm statistics",
     "recalibrated": "dropout off, recalibrated BatchNorm statistics",
     "mc_dropout": "MC dropout",
-    "swa": "averaged weights (SWA)",
-    "swag": "weights drawn around their average (SWAG)",
-    "laplace": "last layers drawn (Laplace)",
+    "swa": "SWA, averaged weights",
+    "swag": "SWAG, networks drawn",
+    "laplace": "Laplace, last layers drawn",
 }
 POSTERIORS = ("swa", "swag", "laplace")  # of which a run has one at most
 

@@ -10,12 +10,25 @@ import pytest
 from flax import serialization
 
 import fer_jax
+from fer_jax import systems
+from fer_jax.compare import compare, tables
+from fer_jax.compare.answers import read
 from fer_jax.data.load import load_clips
 from fer_jax.experiments import report
 from fer_jax.experiments.bundle import read_bundle
+from fer_jax.experiments.setup import SetupError
 from fer_jax.experiments.workdir import Workdir
+from fer_jax.tasks import TASKS
 from fer_jax.training.checkpoint import load_tree, load_weights
-from tests.finished_runs import epochs_of, landmarks_config, train
+from tests.finished_runs import (
+    CONFIGS,
+    dimensions_config,
+    epochs_of,
+    landmarks_config,
+    some_units_unknown,
+    train,
+    units_config,
+)
 
 EPOCHS = 8  # of which the last two are averaged
 OPTIONS = {
@@ -176,3 +189,84 @@ def test_lost_posterior_is_evaluated_again(runs, prepared, tmp_path, no_figures)
     _, shown = train(config, copy)
     assert "is damaged: it is not as it was written: random is evaluated again" in shown
     assert file.read_bytes() == whole
+
+
+def test_comparison_is_of_the_posterior(runs, prepared, monkeypatch):
+    workdir, metrics = runs["swag"]
+    monkeypatch.setattr(compare, "measure", lambda model: {"gflops": 1.0, "ms": 1.0, "ms_mcd": 1.0})
+    config = landmarks_config(prepared, **OPTIONS, **{"uncertainty.posterior": "swag"})
+    found = compare.result(compare.Finished(config, Workdir(workdir), metrics))
+    assert found.answers.mode == "swag"
+    assert found.row["posterior"] == metrics["inference_modes"]["swag"]["accuracy_mean_of_folds"]
+    text = tables.markdown([found.row])
+    assert "| posterior, % |" in text and "| SWAG " in text
+
+
+def test_methods_say_what_predicts(runs):
+    texts = {kind: (workdir / "report.md").read_text() for kind, (workdir, _) in runs.items()}
+    assert "last 2 epochs were averaged." in texts["swa"]  # the schedule is constant
+    assert "drawn around the averaged weights (SWAG" in texts["swag"]
+    assert "Laplace approximation" in texts["laplace"] and "epochs were" not in texts["laplace"]
+
+
+@pytest.mark.parametrize("kind", ["swag", "laplace"])
+def test_members_have_posteriors_of_their_own(prepared, tmp_path, no_figures, kind):
+    asked = {"uncertainty.posterior": kind, "uncertainty.members": 2, "evaluation.mc_samples": 4}
+    train(landmarks_config(prepared, **OPTIONS, **asked), tmp_path)
+    names = ("random", "random-member1")
+    first, second = (
+        Workdir(tmp_path).load_result(name)["evaluation_posterior_samples"] for name in names
+    )
+    assert len(first) == len(second) == 2
+    assert np.abs(first - second).max() > 1e-3
+    model = fer_jax.load_model(tmp_path / "model")
+    order = (first[0], second[0], first[1], second[1])  # so that a few are of all members
+    expected = order if kind == "swag" else (*first, *second)
+    samples = model.samples(clips_of(tmp_path, prepared))
+    np.testing.assert_allclose(samples, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "posterior"), [("dimensions", "laplace"), ("distribution", "swa")]
+)
+def test_posterior_of_another_task(prepared_ferplus, tmp_path, no_figures, kind, posterior):
+    asked = {"uncertainty.posterior": posterior, "uncertainty.familiarity": True}
+    config = CONFIGS[kind](prepared_ferplus)
+    config.update_from_flattened_dict(asked)
+    metrics, _ = train(config, tmp_path)
+    assert list(metrics["inference_modes"])[-1] == posterior
+    results = Workdir(tmp_path).load_result("holdout")
+    samples = results["evaluation_posterior_samples"]
+    assert len(samples) == 4 and np.ptp(samples, 0).max() > 1e-3
+    answers = read(Workdir(tmp_path), config.task, list(metrics["inference_modes"]))
+    decide = TASKS[config.task].measures.decide
+    predicted = decide(samples.mean(0))[: len(answers[posterior].predicted)]
+    if kind == "dimensions":  # the votes for some clips have no class
+        np.testing.assert_allclose(answers[posterior].predicted, predicted, atol=1e-4)
+        own = decide(results["evaluation_samples"].mean(0))
+        np.testing.assert_allclose(answers["mc_dropout"].predicted, own, atol=1e-4)
+    assert fer_jax.load_model(tmp_path / "model").familiarity is not None
+
+
+def test_posterior_of_action_units(prepared_crops, tmp_path, no_figures):
+    config = units_config(prepared_crops, "st_bln", **{"uncertainty.posterior": "laplace"})
+    with some_units_unknown():
+        metrics, _ = train(config, tmp_path)
+    assert list(metrics["inference_modes"])[-1] == "laplace"
+    assert fer_jax.load_model(tmp_path / "model").draws[0].heads.shape[::2] == (3, 18)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"compact": "low_rank", "rank": 2}, "ends in no dense layer"),
+        ({"stages": ((4, 1), (100, 1)), "features": 0}, "more than 8191 are too many"),
+    ],
+)
+def test_network_without_a_last_layer_to_draw_is_refused(prepared_ferplus, tmp_path, fields, words):
+    config = dimensions_config(prepared_ferplus, **{"uncertainty.posterior": "laplace"})
+    with config.unlocked():
+        config.model.update(fields)
+    with pytest.raises(SetupError, match=f"uncertainty.posterior=laplace: .*{words}"):
+        systems.prepare(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

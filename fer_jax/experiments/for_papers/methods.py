@@ -12,6 +12,7 @@ from fer_jax.data.clips import Clips
 from fer_jax.data.folds import Fold
 from fer_jax.layers.build import has_dropout
 from fer_jax.tasks import TASKS
+from fer_jax.training.averaging import average_after
 
 _RULES = {
     "ends": "the first frame and the last {others}",
@@ -43,6 +44,13 @@ _SCHEDULES = {
     "steps": "a learning rate of {rate:g}, multiplied by {factor:g} at {unit} {milestones}",
     "plateau": "a learning rate of {rate:g}, multiplied by {factor:g} after {patience} epochs "
     "without a lower training loss",
+}
+_POSTERIORS = {
+    "swa": "The network of the averaged weights (SWA) predicts, by MC dropout if it has any.",
+    "swag": "The prediction is the mean over networks drawn around the averaged weights (SWAG, "
+    "diagonal covariance), dropout off, each with BatchNorm statistics of its own.",
+    "laplace": "The prediction is the mean over last layers drawn from a Laplace approximation "
+    "around the trained one, dropout off; the precision of the prior maximises the evidence.",
 }
 _AUGMENTED = {
     "flip": "mirroring",
@@ -226,6 +234,12 @@ def _recipe(config, clips: Clips, folds: list[Fold]) -> Iterator[str]:
         yield "The weights of the epoch with the lowest validation loss were kept."
     else:
         yield "The weights of the last epoch were evaluated."
+    if (first := average_after(config)) is not None:
+        held = optimizer.schedule not in ("constant", "plateau")
+        yield (
+            f"The weights at the ends of the last {_count(train.epochs - first, 'epochs')} were "
+            f"averaged{', with the learning rate held from there on' * held}."
+        )
 
 
 def _augmentation(augment) -> str:
@@ -255,6 +269,8 @@ def _inference(config, module, content: dict) -> Iterator[str]:
             f"At test time dropout{rate} stayed on, and the outputs of "
             f"{config.evaluation.mc_samples} stochastic passes were averaged (Monte Carlo dropout)."
         )
+    if posterior := _POSTERIORS.get(config.uncertainty.posterior):
+        yield posterior
     modes = content["inference_modes"]
     if modes["stored"] != modes["recalibrated"]:  # equal for a network without BatchNorm
         yield (

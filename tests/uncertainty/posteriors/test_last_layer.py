@@ -33,6 +33,9 @@ def test_every_system_has_a_last_layer_or_says_that_it_has_none(name):
     of_frames = name in ("densenet", "inception_resnet_3d still") or "bilinear" in name
     middle = (toys.TOYS[name].shape[0],) if of_frames else ()
     assert shape_of_inputs(pooled=False) == (toys.CLIPS, *middle, width)
+    located = uncertainty.locate_last_layer(module, variables, inputs)
+    assert (located.path, located.direct) == (("head",), not of_frames)
+    assert located.kernel.shape == variables["params"]["head"]["kernel"].shape
 
 
 @pytest.mark.parametrize("name", COMPUTED)
