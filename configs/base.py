@@ -100,8 +100,7 @@ def get_config(**sections: dict) -> ConfigDict:
         }
     )
     # or "swa", "swag", "laplace"; networks of a deep ensemble; whether unfamiliar clips are told;
-    # calibrator ("none", "temperature", "vector", "isotonic"); level of prediction sets and
-    # intervals (0: none)
+    # calibrator ("none", "temperature", "vector", "isotonic"); level of sets, intervals (0: none)
     trust = {"members": 1, "familiarity": False, "calibration": "auto", "sets": 0.9}
     config.uncertainty = ConfigDict({"posterior": "mc_dropout", **trust})
     for name, fields in {"model": {}, "augment": {"enabled": False}, **sections}.items():

@@ -18,9 +18,9 @@ def average_after(config) -> int | None:
     the same.
 
     Args:
-      config: reads `config.train.epochs` and `config.uncertainty.posterior`.
+      config: reads `config.train.epochs` and, if it is there, `config.uncertainty.posterior`.
     """
-    if config.uncertainty.posterior not in AVERAGED:
+    if config.get("uncertainty", {}).get("posterior") not in AVERAGED:
         return None
     epochs = config.train.epochs
     return epochs - max(1, round(SHARE * epochs))
