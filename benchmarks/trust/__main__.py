@@ -1,0 +1,155 @@
+"""Trains with every method and measures how far its predictions can be trusted.
+
+    python -m benchmarks.trust                                   # every dataset, method and part
+    python -m benchmarks.trust buhmap lse --methods none mc_dropout ensemble --seeds 5
+    python -m benchmarks.trust ferplus --parts a d
+
+Runs are in OUT/runs; a finished one is not repeated, an interrupted one resumes. Figures of each
+dataset, method, seed and part are in OUT/figures (delete a file to measure again). OUT/trust.csv
+has all of them, OUT/trust.md the tables with targets.
+
+Parts: a, entropy beside that of votes; b, areas under the ROC curve for damaged, unseen and held
+clips; c, prediction sets and intervals; d, calibration and selective prediction; e, abstention;
+f, cost. All are of people whom the network, the calibrator and the rule were not fitted to.
+
+Datasets must be prepared: `lse` as data/lse, `synthetic_studio` as data/synthetic_studio, with
+crops as data/synthetic_studio_crops, and so on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import shutil
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from benchmarks.trust import saved, scores, sets, tables, unfamiliar
+from benchmarks.trust.measures import Figure
+from benchmarks.trust.methods import DATASETS, METHODS, config_of, train
+from benchmarks.trust.tables import PARTS
+from fer_jax import systems
+from fer_jax.compare.chosen import ConfigError
+from fer_jax.experiments.run import FAILURES, keep_compiled
+from fer_jax.experiments.setup import Experiment
+from fer_jax.machine import write_whole
+from fer_jax.predict.load import load_model
+
+_OF_SAVED = {
+    "a": scores.votes, "c": sets.coverage, "d": scores.quality, "e": sets.abstention,
+}  # fmt: skip
+_TIMED = 5  # calls, the median counts
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 1 if a run failed."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.datasets if name not in DATASETS]:
+        parser.error(f"unknown dataset {unknown[0]!r}; there are {', '.join(DATASETS)}")
+    keep_compiled(None)
+    failed = 0
+    for dataset in options.datasets or DATASETS:
+        for seed in range(options.seeds):
+            for method in options.methods:
+                try:
+                    one(dataset, method, seed, options.parts, options.out, Console())
+                except (*FAILURES, ConfigError) as error:
+                    failed += 1
+                    _say(f"{dataset}, {method}, seed {seed}: {error}")
+                write(options.out)
+    print((options.out / "trust.md").read_text() if write(options.out) else "nothing was measured")
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.trust",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "datasets", nargs="*", metavar="DATASET", help=f"{', '.join(DATASETS)}; default: all"
+    )
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/trust"))
+    return parser
+
+
+def one(
+    dataset: str, method: str, seed: int, parts, out: pathlib.Path, console: Console,
+    fields: dict | None = None,
+) -> None:  # fmt: skip
+    """Trains and measures what is missing of a dataset, method and seed."""
+    name = f"{dataset}_{method}_seed{seed}"
+    files = {part: out / "figures" / f"{name}_{part}.csv" for part in parts}
+    missing = [part for part, file in files.items() if not file.exists()]
+    if not missing:
+        return
+    _say(f"{name}: training what is missing")
+    config = config_of(dataset, method, seed, fields)
+    workdir = train(config, dataset, method, out / "runs", console)
+    experiment = systems.prepare(config, workdir.path)
+    held = saved.read(experiment, METHODS[method].reads)
+    for part in missing:
+        started = time.perf_counter()
+        figures = _measure(part, experiment, held, dataset, method, out / "bundles" / name)
+        tables.save(files[part], tables.rows(dataset, method, seed, figures))
+        _say(f"{name}: part {part}, {len(figures)} figures, {time.perf_counter() - started:.0f} s")
+
+
+def _measure(part: str, experiment: Experiment, held, dataset, method, folder) -> list[Figure]:
+    """The figures of a part."""
+    if part in _OF_SAVED:
+        return _OF_SAVED[part](held)
+    if part == "f":
+        return _cost(experiment)
+    try:
+        given = METHODS[method].reads, DATASETS[dataset].unseen, folder
+        return unfamiliar.measure(experiment, *given, lambda line: _say(f"{folder.name}: {line}"))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cost(experiment: Experiment) -> list[Figure]:
+    """Part f: time of training all networks of the evaluated folds, of a clip, and the bundle."""
+    workdir, predictor = experiment.workdir, load_model(experiment.workdir.model)
+    metrics = pd.read_json(workdir.metrics, typ="series")
+    size = sum(file.stat().st_size for file in workdir.model.rglob("*") if file.is_file())
+    values, times = unfamiliar.values_of(experiment.clips, [0], predictor), []
+    for _ in range(_TIMED + 1):  # the first compiles
+        started = time.perf_counter()
+        predictor.predict(values)
+        times.append(time.perf_counter() - started)
+    numbers = {
+        "training, minutes": metrics["train_seconds"] / 60,
+        "predict, ms": 1000 * float(np.median(times[1:])),
+        "bundle, MB": size / 1e6,
+    }
+    return [Figure("f", "run", name, value) for name, value in numbers.items()]
+
+
+def write(out: pathlib.Path) -> bool:
+    """Writes all figures that there are, and their tables; tells whether there are any."""
+    found = [tables.load(file) for file in sorted((out / "figures").glob("*.csv"))]
+    found = [each for each in found if len(each)]
+    if not found:
+        return False
+    joined = pd.concat(found, ignore_index=True)
+    tables.save(out / "trust.csv", joined)
+    write_whole(out / "trust.md", "\n".join(tables.lines(joined)) + "\n")
+    return True
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

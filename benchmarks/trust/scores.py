@@ -1,0 +1,68 @@
+"""Parts a and d: entropy beside that of votes, calibration and the order of the doubts."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+from benchmarks.trust import measures
+from benchmarks.trust.measures import Figure, figure
+from benchmarks.trust.saved import Held
+from fer_jax import metrics, uncertainty
+
+
+def votes(held: Held) -> list[Figure]:
+    """Part a: rank correlation of the doubts with the entropy of the votes."""
+    if held.votes is None:
+        return []
+    own, summary = rankdata(uncertainty.entropy(held.votes)), held.summary
+    doubts = {"entropy": summary.entropy}
+    if len(held.samples) > 1:
+        doubts["mutual information"] = summary.mutual_information
+    if held.divided:
+        doubts["entropy, calibrated"] = uncertainty.entropy(held.calibrated())
+    return [
+        figure("a", name, "Spearman", metrics.pearson, rankdata(doubt), own, people=held.people)
+        for name, doubt in doubts.items()
+    ]
+
+
+def quality(held: Held) -> list[Figure]:
+    """Part d: accuracy, calibration and selective prediction, before and after calibration."""
+    if held.dimensional:
+        return []
+    held = held.of_one_class()
+    raw = held.summary.mean
+    found = _of("before", raw, held)
+    if held.divided:
+        found += _of("after", held.calibrated(), held)
+    if len(held.samples) > 1:
+        right = raw.argmax(-1) == held.labels
+        found += _areas("by mutual information", held.summary.mutual_information, right, held)
+    return found
+
+
+def _of(what: str, p: np.ndarray, held: Held) -> list[Figure]:
+    right, confidence = p.argmax(-1) == held.labels, p.max(-1)
+    own = np.take_along_axis(p, held.labels[:, None], -1)[:, 0]
+    brier = np.square(p - np.eye(p.shape[-1])[held.labels]).sum(-1)
+    of_clips = {
+        "accuracy": right,
+        "NLL": -np.log(np.maximum(own, 1e-12)),
+        "Brier": brier,
+    }
+    found = [
+        figure("d", what, name, measures.mean, values, people=held.people)
+        for name, values in of_clips.items()
+    ]
+    for name, bins in (("ECE", measures.equal_bins), ("adaptive ECE", measures.adaptive_bins)):
+        given = confidence, right, bins(confidence)
+        found.append(
+            figure("d", what, name, measures.calibration_error, *given, people=held.people)
+        )
+    return found + _areas(what, uncertainty.entropy(p), right, held)
+
+
+def _areas(what: str, doubt, right, held: Held) -> list[Figure]:
+    areas = (("AURC", measures.aurc), ("AUGRC", measures.augrc))
+    return [figure("d", what, name, area, doubt, right, people=held.people) for name, area in areas]

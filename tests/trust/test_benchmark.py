@@ -1,0 +1,246 @@
+"""`python -m benchmarks.trust` on tiny runs: every part, its files, its tables."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from benchmarks.trust import __main__ as command
+from benchmarks.trust import methods, saved, scores, sets, tables, unfamiliar
+from benchmarks.trust.measures import Figure
+from benchmarks.trust.methods import METHODS
+from configs import base
+from fer_jax import systems, uncertainty
+from fer_jax.uncertainty.people import groups_of_people
+from tests import finished_runs
+
+
+@pytest.fixture(scope="module")
+def opened(finished_run):
+    """Function `kind -> Experiment` of a finished run."""
+
+    @functools.cache
+    def experiment(kind):
+        run = finished_run(kind)
+        return systems.prepare(finished_runs.CONFIGS[kind](run.prepared), run.workdir)
+
+    return experiment
+
+
+@pytest.fixture(autouse=True)
+def few_groups(monkeypatch):
+    """Each group costs a choice of calibrators."""
+    monkeypatch.setattr(saved, "GROUPS", 2)
+
+
+def drawn(people=24, clips=12, known=1.2):
+    """A model that knows some people better than others."""
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(people), clips)
+    labels = rng.integers(4, size=len(who))
+    sure = known + 0.5 * rng.standard_normal(people)[who]
+    logits = rng.standard_normal((5, len(who), 4)) + 2 * sure[:, None] * np.eye(4)[labels]
+    samples = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    return saved.Held(samples, labels, None, who, groups_of_people(who, 3))
+
+
+def by_name(figures):
+    return {(each.what, each.measure): each for each in figures}
+
+
+def test_saved_predictions_are_those_of_the_report(opened, finished_run):
+    held = saved.read(opened("landmarks"), "samples")
+    table = finished_run("landmarks").table
+    np.testing.assert_allclose(held.summary.entropy, table["entropy"], atol=1e-5)
+    assert list(held.people) == list(table["subject"])
+    plain = saved.read(opened("landmarks"), "recalibrated")
+    assert len(plain.samples) == 1 and plain.samples.shape[1:] == held.samples.shape[1:]
+    # of one person: nobody is there to fit to
+    assert sets.coverage(held) == sets.abstention(held) == []
+    assert "after" not in {each.what for each in scores.quality(held)}
+
+
+def test_nobody_is_judged_by_what_was_fitted_to_them(opened):
+    held = saved.read(opened("distribution"), "samples")
+    pairs = list(held.elsewhere())
+    assert np.sum([own for own, _ in pairs], 0).tolist() == [1] * len(held.people)
+    for own, rest in pairs:
+        assert not set(held.people[own]) & set(held.people[rest])
+
+
+@pytest.mark.parametrize("kind", ["landmarks", "distribution"])
+def test_quality_agrees_with_the_report(kind, opened, finished_run):
+    held = saved.read(opened(kind), "samples")
+    found = by_name(scores.quality(held))
+    mode = finished_run(kind).metrics["inference_modes"]["mc_dropout"]
+    names = {
+        "accuracy": "accuracy_pooled", "ECE": "expected_calibration_error",
+        "NLL": "negative_log_likelihood", "AURC": "area_under_risk_coverage",
+        "AUGRC": "area_under_generalised_risk",
+    }  # fmt: skip
+    for ours, theirs in names.items():
+        assert found["before", ours].value == pytest.approx(mode[theirs], abs=1e-6), ours
+    assert ("after" in {what for what, _ in found}) == held.divided
+    assert ("by mutual information", "AURC") in found
+
+
+def test_votes_agree_with_the_report(opened, finished_run):
+    held = saved.read(opened("distribution"), "samples")
+    found = by_name(scores.votes(held))["entropy", "Spearman"]
+    mode = finished_run("distribution").metrics["votes"]["inference_modes"]["mc_dropout"]
+    assert found.value == pytest.approx(mode["spearman_entropy"], abs=1e-4)
+    assert [found.low, found.high] == pytest.approx(mode["spearman_interval_95"], abs=1e-4)
+    assert scores.votes(drawn()) == []
+    assert len(held.of_one_class().labels) < len(held.labels) or (held.labels >= 0).all()
+
+
+def test_sets_hold_the_labels_as_often_as_their_level():
+    found = by_name(sets.coverage(drawn()))
+    for score in ("LAC", "APS", "RAPS"):
+        levels = [found[f"{score} {level:g}", "coverage"] for level in sets.LEVELS]
+        assert all(
+            level - 0.04 < each.value and each.low < each.value <= each.high and each.people == 24
+            for level, each in zip(sets.LEVELS, levels, strict=True)
+        )
+        sizes = [found[f"{score} {level:g}", "mean size"].value for level in sets.LEVELS]
+        assert 0.999 < sizes[0] < sizes[-1] < 4
+        assert found[f"{score} 0.9", "worst person"].value <= levels[1].value
+
+
+def test_intervals_of_dimensions_hold_the_labels(opened):
+    held = saved.read(opened("dimensions"), "samples")
+    found = by_name(sets.coverage(held))
+    assert {what.split()[0] for what, _ in found} == {"residual", "quantile"}
+    assert found["residual 0.95", "coverage"].value > 0.8
+    assert found["residual 0.95", "mean size"].value > found["residual 0.8", "mean size"].value
+    assert scores.quality(held) == sets.abstention(held) == []
+
+
+def test_divisions_keep_refuse_or_break():
+    found = by_name(sets.abstention(drawn(known=1.5)))
+    for target in ("target 0.9", "target 0.95"):
+        shares = [found[target, name].value for name in ("kept", "broken", "refused")]
+        assert sum(shares) == pytest.approx(1)
+    assert found["target 0.9", "kept, of promises"].value >= 0.8
+    assert 0 < found["target 0.9", "coverage"].value < 1
+    hopeless = by_name(sets.abstention(drawn(people=6, known=0.1)))
+    assert hopeless["target 0.95", "refused"].value == 1
+
+
+def test_a_promise_that_answers_nothing_is_not_broken():
+    found = by_name(sets._kept(0.9, [(0.5, 0.95), (0.4, 0.8), (0.0, np.nan), None], "abcd"))
+    shares = {name: each.value for (_, name), each in found.items()}
+    assert shares == pytest.approx({
+        "kept": 0.5, "broken": 0.25, "refused": 0.25, "kept, of promises": 2 / 3,
+        "coverage": 0.3, "accuracy": 0.875,
+    })  # fmt: skip
+
+
+def test_doubts_of_a_fold_are_those_of_its_weights(opened, tmp_path):
+    experiment = opened("landmarks")
+    fold = experiment.folds[0]
+    predictor = unfamiliar.fold_predictor(experiment, fold, tmp_path)
+    values = unfamiliar.values_of(experiment.clips, fold.evaluation, predictor)
+    found = unfamiliar.make_doubts(predictor, "recalibrated")(values)
+    held = saved.read(experiment, "recalibrated")
+    np.testing.assert_allclose(found["entropy"], held.summary.entropy, atol=1e-4)
+    assert list(found) == ["entropy"]
+    inputs = predictor.features(values)
+    spread = uncertainty.activation_spread(predictor.module, predictor.recalibrated, inputs)
+    fitted = dataclasses.replace(uncertainty.fit_familiarity(spread), threshold=2.0)
+    told = dataclasses.replace(predictor, familiarity=fitted)
+    sampled = unfamiliar.make_doubts(told, "samples")(values)
+    assert list(sampled) == ["unfamiliarity", "entropy", "mutual information"]
+    np.testing.assert_allclose(sampled["unfamiliarity"], fitted.score(spread) / 2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["landmarks", "crops"])
+def test_areas_are_of_every_kind_and_strength(kind, opened, finished_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(unfamiliar, "CLIPS", 6)
+    unseen, said = {"other": str(finished_run(kind).prepared), "missing": "nowhere"}, []
+    figures = unfamiliar.measure(opened(kind), "recalibrated", unseen, tmp_path, said.append)
+    found = by_name(figures)
+    kinds = {what.partition(",")[0] for what, _ in found}
+    assert kinds >= {"all kinds", "other"} and any("nowhere" in line for line in said)
+    assert kinds >= ({"jitter", "still"} if kind == "landmarks" else {"JPEG", "no faces"})
+    assert all(0 <= each.value <= 1 for each in figures)
+    assert ("all kinds, entropy", "strength 5") in found and ("other, entropy", "AUROC") in found
+
+
+def test_command_measures_once_and_prints_tables(finished_run, tmp_path, monkeypatch, capsys):
+    run = finished_run("landmarks")
+    config = finished_runs.CONFIGS["landmarks"](run.prepared)
+    monkeypatch.setattr(command, "config_of", lambda *given: config)
+    calls = []
+
+    def train(config, dataset, method, out, console):
+        calls.append(method)
+        return dataclasses.replace(systems.prepare(config, run.workdir).workdir)
+
+    monkeypatch.setattr(command, "train", train)
+    asked = ["synthetic", "--methods", "none", "--parts", "d", "f", "--seeds", "2"]
+    for _ in range(2):
+        assert command.main([*asked, "--out", str(tmp_path)]) == 0
+    assert calls == ["none", "none"]
+    shown = capsys.readouterr().out
+    assert "## Calibration and selective prediction" in shown and "bundle, MB" in shown
+    table = pd.read_csv(tmp_path / "trust.csv")
+    assert set(table["part"]) == {"d", "f"} and set(table["seed"]) == {0, 1}
+    with pytest.raises(SystemExit):
+        command.main(["nothing"])
+    assert "unknown dataset 'nothing'" in capsys.readouterr().err
+
+
+def test_tables_say_what_is_met():
+    figures = [
+        Figure("d", "after", "ECE", 0.02, 0.01, 0.04, 9),
+        Figure("c", "LAC 0.9", "coverage", 0.95, 0.9, 0.97, 9),
+        Figure("c", "LAC 0.8", "coverage", 0.85, people=9),
+    ]
+    found = pd.concat(
+        [
+            tables.rows("buhmap", "none", 0, figures),
+            tables.rows("buhmap", "none", 1, [each._replace(value=0.95) for each in figures]),
+        ]
+    )
+    text = "\n".join(tables.lines(found.iloc[:3]))
+    assert "| 0.020 [0.010, 0.040] met |" in text
+    assert "| 0.950 [0.900, 0.970] **not met** |" in text and "| 0.850 |" in text
+    assert "- ECE of after: at most 0.03" in text
+    assert "| 0.485 [0.010, 0.040] (0.020 to 0.950) **not met** |" in "\n".join(tables.lines(found))
+
+
+KNOWN = [  # with the fields of this version
+    name
+    for name, method in METHODS.items()
+    if all(field.rpartition(".")[2] in base.get_config().uncertainty for field in method.fields)
+]
+
+
+@pytest.mark.parametrize("method", KNOWN)
+def test_every_method_has_a_config_of_every_dataset(method):
+    names = set()
+    for dataset in methods.DATASETS:
+        config = methods.config_of(dataset, method, 3)
+        assert config.seed == 3 and config.uncertainty.familiarity
+        names.add(config.name)
+    assert len(names) == len(methods.DATASETS)
+    begins = METHODS[method].begins
+    assert not begins or begins in {each.run for each in METHODS.values()}
+
+
+def test_training_that_two_methods_share_is_not_repeated(finished_run, tmp_path, monkeypatch):
+    run, trained = finished_run("landmarks"), []
+    (tmp_path / "buhmap_single_seed0").symlink_to(run.workdir)
+    monkeypatch.setattr(systems, "run", lambda config, path, console: trained.append(path))
+    config = finished_runs.CONFIGS["landmarks"](run.prepared)
+    config.name = "buhmap_posterior-laplace_seed0"
+    workdir = methods.train(config, "buhmap", "laplace", tmp_path, Console())
+    assert trained == [workdir.path]
+    assert list(workdir.path.glob("checkpoints/*/*.msgpack")) and workdir.log.exists()
+    config.name = "buhmap_single_seed0"
+    assert methods.train(config, "buhmap", "none", tmp_path, Console()).metrics.exists()
+    assert len(trained) == 1
