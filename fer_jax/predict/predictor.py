@@ -159,7 +159,12 @@ class Predictor:
 
         The mean and its entropy are calibrated, if the bundle has a calibrator.
         """
-        samples = self.samples(clips, mc_samples=mc_samples, seed=seed, frame_width=frame_width)
+        return self.summarise(
+            self.samples(clips, mc_samples=mc_samples, seed=seed, frame_width=frame_width)
+        )
+
+    def summarise(self, samples):
+        """Makes of MC samples `[S, B, C]` what `predict` gives."""
         summary = TASKS[self.task].summarise(samples)
         if self.trust.calibration is not None:
             summary = TASKS[self.task].calibrated(summary, self.trust.calibration["predict"])

@@ -285,6 +285,24 @@ def _inference(config, module, content: dict) -> Iterator[str]:
         f"Thresholds of abstaining aim at an accuracy of {config.evaluation.target_accuracy:g} and "
         f"were chosen on {chosen.partition(' (')[0]}."
     )
+    yield from _trust(content)
+
+
+def _trust(content: dict) -> Iterator[str]:
+    """Calibration and sets, as tables and predictions outside the table of modes have them."""
+    rows = (content.get("calibration") or {}).get("modes", {})
+    row = next(iter(rows.values()), {})
+    row = row if "method" in row else next(iter(row.values()), {})  # of the first action unit
+    if row.get("method", "none") != "none":
+        yield f"Probabilities were calibrated ({row['method']}) on the same people."
+    sets = content.get("sets")
+    one = sets if sets is None or "level" in sets else next(iter(sets["units"].values()))
+    if one is not None:
+        kind = "Intervals" if "dimensions" in one else "Prediction sets"
+        yield (
+            f"{kind} at a level of {one['level']:.0%} are split-conformal, fitted on "
+            f"{one['people']} people."
+        )
 
 
 def _software(content: dict) -> str:
