@@ -126,12 +126,13 @@ def lines(content: dict, examples: str = "clips") -> list[str]:
         [INFERENCE_MODES[mode], row["method"], *before_and_after(row)]
         for mode, row in own["modes"].items()
     ]
-    heading = f"inference mode | calibrator | {' | '.join(name for name, _ in _ERRORS.values())}"
+    errors = " | ".join(name for name, _ in _ERRORS.values())
+    heading = f"inference mode | calibrator of the bundle | {errors}"
     row = next(iter(own["modes"].values()))
     return [
         *report_lines.table(heading, rows),
         "",
-        f"Calibration, before and after: calibrators are fitted on {own['chosen_on']} (that of the "
+        f"Calibration, before and after: calibrators are chosen on {own['chosen_on']} (that of the "
         f"bundle on {row['people']} people, {row['clips']} {examples}). {none_line(own['modes'])}",
         "",
         *set_lines(content["sets"], examples),
