@@ -15,9 +15,8 @@ from fer_jax.data.frame_selection import CUT
 from fer_jax.data.model_inputs import MOTION
 from fer_jax.faces.emotion_ratings import SCALE, VOTE_RULES
 from fer_jax.faces.landmarks import FRAMINGS
-from fer_jax.tasks.trust import AUTO
 from fer_jax.training.averaging import AVERAGED, LEAST_OF_SWAG, average_after
-from fer_jax.uncertainty.calibrators import METHODS
+from fer_jax.uncertainty.calibrators import AUTO, METHODS
 
 POSTERIORS = ("mc_dropout", "swa", "swag", "laplace")
 SEEN = 0.7  # share of a prepared crop's side that a model must see at least

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 
 from fer_jax.faces.sequence import LEAST_FPS, MOST_FPS, UNKNOWN_FPS
-from fer_jax.tasks import TASKS
 
 LARGEST, ALL = "largest", "all"  # who is predicted
 
@@ -68,6 +67,8 @@ def _check(name: str, value, kind: type, what: str) -> None:
 
 def chosen_threshold(predictor, options: Options) -> float | None | tuple[float | None, ...]:
     """The user's threshold, else the bundle's, above which predictions abstain."""
+    from fer_jax.tasks import TASKS  # loads JAX, which the command line does without
+
     own, asked = predictor.threshold, options.threshold
     return TASKS[predictor.task].abstain_threshold(own, asked, predictor.classes)
 
@@ -80,6 +81,8 @@ def say_first(predictor, options: Options, setting: str, say: Callable[[str], No
       setting: which gives a threshold.
       say: takes each note, one line.
     """
+    from fer_jax.tasks import TASKS
+
     task, names = TASKS[predictor.task], predictor.classes
     threshold, trust = chosen_threshold(predictor, options), predictor.trust
     if warning := task.threshold_warning(threshold, names):

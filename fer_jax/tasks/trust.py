@@ -15,6 +15,7 @@ import numpy as np
 from fer_jax.tasks.abstaining import Threshold, choose_threshold
 from fer_jax.tasks.evaluation import Chosen, Evaluated, Examples, choose_elsewhere, divides_people
 from fer_jax.uncertainty.calibrators import (
+    AUTO,
     Calibrator,
     apply_to_units,
     choose_calibrator,
@@ -24,7 +25,6 @@ from fer_jax.uncertainty.conformal import SetRule, fit_sets, prediction_sets
 from fer_jax.uncertainty.people import groups_of_people, other_people
 from fer_jax.uncertainty.summaries import entropy, unit_columns
 
-AUTO = "auto"
 # With fewer a calibrator is luck, and "auto" is "none".
 LEAST_PEOPLE, LEAST_CLIPS = 3, 50
 MOST_CLIPS = 4000  # that a calibrator is fitted on, evenly chosen: it has few parameters

@@ -10,9 +10,9 @@ from fer_jax import metrics
 from fer_jax.tasks import report_lines
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
 from fer_jax.tasks.report_lines import number
-from fer_jax.tasks.trust import AUTO, LEAST_CLIPS, LEAST_PEOPLE
+from fer_jax.tasks.trust import LEAST_CLIPS, LEAST_PEOPLE
 from fer_jax.uncertainty import calibration
-from fer_jax.uncertainty.calibrators import Calibrator
+from fer_jax.uncertainty.calibrators import AUTO, Calibrator
 from fer_jax.uncertainty.conformal import SetRule
 from fer_jax.uncertainty.people import equal_weights
 

@@ -22,6 +22,7 @@ from fer_jax.uncertainty.stored import require
 from fer_jax.uncertainty.summaries import check_probabilities, unit_columns
 
 METHODS = ("none", "temperature", "vector", "isotonic")
+AUTO = "auto"  # for a config: chooses one, see `choose_calibrator`
 SCALES = (0.05, 20.0)  # of temperatures, and of the scales of "vector"
 BIASES = (-10.0, 10.0)
 CLIPS_FOR_ISOTONIC = 100  # clips of every class; a step function overfits fewer
