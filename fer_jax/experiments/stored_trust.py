@@ -108,17 +108,35 @@ class StoredTrust:
                     promise.threshold in (None, own), "promise is of another threshold than is used"
                 )
 
-    def uncalibrated(self, names) -> str:
-        """Says which probabilities of `predict` are not calibrated; empty if all are."""
-        if self.calibration is None:
-            return "no probability is calibrated"
-        own = self.calibration["predict"]
+    def calibrated(self, names) -> str:
+        """Says in words which probabilities of `predict` are calibrated."""
+        without = self._without_calibrator(names)
+        if not without:
+            return "calibrated"
+        partly = len(without) < len(names)
+        return f"calibrated but for {', '.join(without)}" if partly else "not calibrated"
+
+    def calibration_note(self, names) -> str:
+        """Says which probabilities are not calibrated, and why; empty if all are."""
+        without = self._without_calibrator(names)
+        if not without:
+            return ""
+        which = (
+            "no probability is" if len(without) == len(names) else f"{', '.join(without)} are not"
+        )
+        why = "the bundle says nothing of it"
+        if self.calibration is not None:
+            own = self.calibration["predict"]
+            one = own[list(names).index(without[0])] if isinstance(own, tuple) else own
+            why = f"{one.people} people and {one.clips} clips gave no reason to, or are too few"
+        return f"{which} calibrated ({why}): of those that say 0.8, not 8 in 10 need be right"
+
+    def _without_calibrator(self, names) -> list[str]:
+        """Names of the outputs whose probabilities `predict` gives as they are."""
+        own = (self.calibration or {}).get("predict")
         if not isinstance(own, tuple):
-            return "no probability is calibrated" if own.method == "none" else ""
-        without = [name for name, each in zip(names, own, strict=True) if each.method == "none"]
-        if len(without) == len(own):
-            return "no probability is calibrated"
-        return f"probabilities of {', '.join(without)} are not calibrated" if without else ""
+            return list(names) if own is None or own.method == "none" else []
+        return [name for name, each in zip(names, own, strict=True) if each.method == "none"]
 
 
 def _check_rule(rule: SetRule | IntervalRule, task: str, size: int) -> None:

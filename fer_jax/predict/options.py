@@ -92,8 +92,8 @@ def say_first(predictor, options: Options, setting: str, say: Callable[[str], No
             f"note: {unkept}: it reached its target on the clips it was chosen on, and may miss it "
             "for other people"
         )
-    if task.has_probabilities and (said := trust.uncalibrated(names)):
-        say(f"note: {said}: read them as a ranking, not as how often the model is right")
+    if task.has_probabilities and (said := trust.calibration_note(names)):
+        say(f"note: {said}")
 
 
 def _without_promise(predictor) -> str:

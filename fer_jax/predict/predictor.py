@@ -67,7 +67,7 @@ class Predictor:
         """One line for notebooks, without the weights."""
         said = ""
         if TASKS[self.task].has_probabilities:
-            said = f"; {self.trust.uncalibrated(self.classes) or 'calibrated'}"
+            said = f"; {self.trust.calibrated(self.classes)}"
         return (
             f"Predictor({self.name!r}: {type(self.module).__name__} for {self.task}, "
             f"{', '.join(self.classes)}; {self.spec.frames} frames, threshold {self.threshold}"

@@ -18,6 +18,7 @@ from fer_jax.predict import annotate, tables
 from fer_jax.predict.windows import columns
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NO_FACE, NonFiniteOutputError, check_finite
+from fer_jax.uncertainty import IntervalRule, SetRule
 from tests.finished_runs import PREPARED
 from tests.legible import check_legible
 from tests.tasks.drawn_clip import clip, picture, share
@@ -118,6 +119,34 @@ def test_row_has_the_columns_of_the_task(name):
     assert not said["abstained"] and row(name, ALWAYS)["abstained"]
     assert blank["label"] == NO_FACE and blank["abstained"] is True
     assert np.isnan([blank[each] for each in names]).all()
+
+
+@every_task
+def test_row_has_the_set_of_its_rule(name):
+    """Sets hold what the quantile lets in, the likeliest first; it sets the width of intervals."""
+    task, names = TASKS[name], NAMES[name]
+    summary, limit = task.summarise(samples_of(name)), threshold_of(name, NEVER)
+    if name == "dimensional":
+        rule = IntervalRule("residual", 0.8, (2.0,) * len(names), 9, 90)
+        said, deviation = task.row(summary, names, limit, rule), summary.variance[0] ** 0.5
+        ends = [[said[f"{end}_{each}"] for each in names] for end in ("low", "high")]
+        for way, found in zip((-1, 1), ends, strict=True):
+            np.testing.assert_allclose(found, (summary.mean[0] + way * 2 * deviation).clip(1, 9))
+        assert said["interval_level"] == 0.8
+        return
+    rule = SetRule("lac", 0.8, (0.9,), 9, 90)  # whatever has a probability of 0.1
+    mean = summary.mean[0]
+    if name == "action_units":
+        said = task.row(summary, names, limit, (rule, None) + (rule,) * (len(names) - 2))
+        assert said[f"set_{names[1]}"] == ""
+        for unit, p in [*zip(names, mean, strict=True)][2:]:
+            likely = sorted(((1 - p, "absent"), (p, "present")), reverse=True)
+            assert said[f"set_{unit}"] == "|".join(each for share, each in likely if share >= 0.1)
+    else:
+        said = task.row(summary, names, limit, rule)
+        likely = sorted(zip(mean, names, strict=True), reverse=True)
+        assert said["set"] == "|".join(each for share, each in likely if share >= 0.1)
+    assert said["set_level"] == 0.8
 
 
 @every_task
