@@ -18,6 +18,7 @@ from fer_jax.layers.build import has_dropout
 from fer_jax.machine import FileError, json_text, printable, write_whole
 from fer_jax.tasks import TASKS, evaluation
 from fer_jax.tasks.csv_cells import save_csv
+from fer_jax.training.averaging import AVERAGED
 from fer_jax.training.epoch_log import read_history
 
 
@@ -64,7 +65,8 @@ def write(
     sampled = ["mc_dropout"] if has_dropout(module) else []
     modes = ["stored", "recalibrated", *sampled]
     if config.uncertainty.posterior != "mc_dropout":
-        modes.append(config.uncertainty.posterior)
+        averaged = ["average"] if config.uncertainty.posterior in AVERAGED else []
+        modes += [*averaged, config.uncertainty.posterior]
     evaluated = evaluation.join_folds(clips, folds, results, modes, task.summarise)
     evaluated = dataclasses.replace(evaluated, trust=task.trust(config, evaluated))
     own, curves = task.report.content(config, clips, folds, evaluated, history)

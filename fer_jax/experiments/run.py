@@ -295,6 +295,7 @@ def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
             checkpoint.save_tree(experiment.workdir.posterior(run.name), found.kept)
             samples = found.samples.items()
             arrays |= {f"{part}_posterior_samples": values for part, values in samples}
+            arrays |= {f"{part}_average": values for part, values in found.average.items()}
         if experiment.familiarity is not None and run.member == 0:
             own = posteriors[index] and posteriors[index].recalibrated
             fitted, scores = experiment.familiarity(

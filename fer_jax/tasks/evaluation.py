@@ -17,6 +17,7 @@ INFERENCE_MODES = {
     "stored": "dropout off, stored BatchNorm statistics",
     "recalibrated": "dropout off, recalibrated BatchNorm statistics",
     "mc_dropout": "MC dropout",
+    "average": "averaged weights, dropout off",
     "swa": "SWA, averaged weights",
     "swag": "SWAG, networks drawn",
     "laplace": "Laplace, last layers drawn",
@@ -108,6 +109,11 @@ class Evaluated:
         return deciding_mode(self.probabilities)
 
     @property
+    def plain_mode(self) -> str:
+        """The inference mode of a bundle's network in a single pass, dropout off."""
+        return "average" if "average" in self.probabilities else "recalibrated"
+
+    @property
     def has_samples(self) -> bool:
         """Whether the samples differ."""
         return self.has_dropout or self.mode in ("swag", "laplace")
@@ -135,15 +141,6 @@ def deciding_mode(modes: Container[str]) -> str:
     return next(mode for mode in (*POSTERIORS, "mc_dropout", "stored") if mode in modes)
 
 
-def inference_modes(results: dict) -> dict[str, np.ndarray]:
-    """Probabilities `[N, C]` of each inference mode, keyed as `INFERENCE_MODES`."""
-    return {
-        "stored": results["stored"],
-        "recalibrated": results["recalibrated"],
-        "mc_dropout": results["samples"].mean(0),
-    }
-
-
 def join_members(results: Iterable[dict]) -> dict:
     """Joins the results of the members of an ensemble: all their samples, their mean outputs."""
     first, *others = results
@@ -164,9 +161,10 @@ def join_members(results: Iterable[dict]) -> dict:
 
 def _of_part(result: dict, part: str, names) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Probabilities of a part by inference mode, and the samples of the one that predicts."""
-    stored = ("stored", "recalibrated", "samples")
-    own = {name: result[f"{part}_{name}"] for name in stored}
-    found, samples, posterior = inference_modes(own), own["samples"], deciding_mode(names)
+    plain = [name for name in ("stored", "recalibrated", "average") if name in names]
+    found = {name: result[f"{part}_{name}"] for name in plain}
+    samples, posterior = result[f"{part}_samples"], deciding_mode(names)
+    found["mc_dropout"] = samples.mean(0)
     if posterior in POSTERIORS:
         samples = result[f"{part}_posterior_samples"]
         found[posterior] = samples.mean(0)

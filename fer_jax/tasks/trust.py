@@ -98,7 +98,7 @@ class Trust(NamedTuple):
     Attributes:
       given: chosen on other people, see `evaluation.choose_elsewhere`.
       fitted: `Fitted` of the bundle; of action units one each.
-      deterministic: calibrated probabilities `[N, C]` of the recalibrated mode, and the calibrator
+      deterministic: calibrated probabilities `[N, C]` of `Evaluated.plain_mode`, and the calibrator
         of the bundle; of action units one each.
       chosen_on: where, in words.
       divided: see `Wanted`.
@@ -144,7 +144,7 @@ def of_classes(config, evaluated: Evaluated, classes_of=None, votes_of=None) -> 
 
         return choose_elsewhere(evaluated, fit_to, apply_to)
 
-    found, other = chosen(evaluated.mode, True), chosen("recalibrated", False)
+    found, other = chosen(evaluated.mode, True), chosen(evaluated.plain_mode, False)
     fitted = marked(found.fitted, found.crossed)
     deterministic = other.applied[0], other.fitted
     return Trust(Given(*found.applied), fitted, deterministic, found.chosen_on, wanted.divided)
@@ -179,7 +179,7 @@ def of_units(config, evaluated: Evaluated) -> Trust:
 
         return choose_elsewhere(evaluated, fit_to, apply_to)
 
-    found, other = chosen(evaluated.mode, True), chosen("recalibrated", False)
+    found, other = chosen(evaluated.mode, True), chosen(evaluated.plain_mode, False)
     fitted = tuple(marked(own, found.crossed) for own in found.fitted)
     deterministic = other.applied[0], other.fitted
     return Trust(Given(*found.applied), fitted, deterministic, found.chosen_on, wanted.divided)

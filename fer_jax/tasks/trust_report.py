@@ -92,7 +92,7 @@ def content(names: Sequence[str], evaluated: Evaluated) -> dict:
     trust, labels = evaluated.trust, evaluated.labels
     others, calibrator = trust.deterministic
     modes = {evaluated.mode: (trust.given.probabilities, trust.fitted.calibrator)}
-    modes["recalibrated"] = others, calibrator
+    modes[evaluated.plain_mode] = others, calibrator
     found = {
         "calibration": {
             "chosen_on": trust.chosen_on,

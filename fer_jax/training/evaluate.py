@@ -139,13 +139,13 @@ def make_evaluate(
             for index, own in enumerate(part)
         ]
         for result, run, own in zip(results, runs, part, strict=True):
-            _check_result(result, run, [clips.clip_ids[index] for index in own])
+            check_result(result, run, [clips.clip_ids[index] for index in own])
         return results
 
     return evaluate
 
 
-def _check_result(result: dict, run: Run, names: list[str]) -> None:
+def check_result(result: dict, run: Run, names: list[str]) -> None:
     """Raises `NonFiniteOutputError` that names the fold, the inference mode and the clips."""
     for mode, outputs in result.items():
         try:

@@ -18,7 +18,12 @@ import numpy as np
 from fer_jax import uncertainty
 from fer_jax.data.clips import Clips, padded_parts, take
 from fer_jax.training import parallel
-from fer_jax.training.evaluate import make_recalibrate, map_clips, predict_logits
+from fer_jax.training.evaluate import (
+    check_result,
+    make_recalibrate,
+    map_clips,
+    predict_logits,
+)
 from fer_jax.training.program import Program, Run, TrainState, stack, unstack
 
 DRAWS = 20  # networks of SWAG: each costs a pass over the training clips
@@ -30,12 +35,14 @@ class Found(NamedTuple):
 
     Attributes:
       samples: part of the clips -> `[S, N, C]`.
+      average: part of the clips -> `[N, C]` of the averaged weights, dropout off, if there are any.
       kept: what a bundle needs, a tree of arrays: `network` with `params`, `batch_stats` and
         `recalibrated_stats`, if it is another one than the trained; `draws`, see
         `uncertainty.WeightDraws` and `uncertainty.LayerDraws`, if there are any.
     """
 
     samples: dict[str, np.ndarray]
+    average: dict[str, np.ndarray]
     kept: dict
 
     @property
@@ -97,6 +104,7 @@ def _make_swa(program: Program, evaluate: Callable) -> Callable:
         return [
             Found(
                 {part: own[index]["samples"] for part, own in results.items() if own[index]},
+                {part: own[index]["recalibrated"] for part, own in results.items() if own[index]},
                 {"network": _network(unstack(averaged, index), unstack(again, index))},
             )
             for index in range(len(runs))
@@ -113,23 +121,36 @@ def _make_swag(program: Program, recalibrate: Callable, count: int) -> Callable:
         for index, run in enumerate(runs):
             average = unstack(states.average, index)
             draws = uncertainty.WeightDraws.of_average(average, count, run.seed)
-            own, statistics = {part: chosen[index] for part, chosen in parts.items()}, []
-            samples = {part: [] for part, chosen in own.items() if len(chosen)}
+            own = {part: chosen[index] for part, chosen in parts.items() if len(chosen[index])}
+            samples, statistics = {part: [] for part in own}, []
             for params in draws.weights(unstack(mean, index)["params"]):
                 drawn = {"params": params, "batch_stats": unstack(mean, index)["batch_stats"]}
                 drawn = _fitted(recalibrate, stack([drawn]), clips, [run])
                 statistics.append(unstack(drawn["batch_stats"], 0))
-                for part, values in samples.items():
-                    logits = predict_logits(program, drawn, clips, [own[part]])[0]
-                    values.append(np.asarray(program.task.probabilities(logits)))
+                for part, chosen in own.items():
+                    samples[part].append(_predict(program, drawn, clips, chosen))
             kept = {
                 "network": _network(unstack(mean, index), unstack(mean, index)),
                 "draws": draws._replace(batch_stats=stack(statistics)).to_arrays(),
             }
-            found.append(Found({part: np.stack(values) for part, values in samples.items()}, kept))
+            samples = {part: np.stack(values) for part, values in samples.items()}
+            mean_alone = stack([unstack(mean, index)])
+            average = {
+                part: _predict(program, mean_alone, clips, chosen) for part, chosen in own.items()
+            }
+            for part, chosen in own.items():
+                outputs = {"swag": samples[part], "average": average[part]}
+                check_result(outputs, run, [clips.clip_ids[n] for n in chosen])
+            found.append(Found(samples, average, kept))
         return found
 
     return find
+
+
+def _predict(program: Program, variables: dict, clips: Clips, part) -> np.ndarray:
+    """Probabilities `[N, C]` of one run, dropout off."""
+    logits = predict_logits(program, variables, clips, [part])[0]
+    return np.asarray(program.task.probabilities(logits))
 
 
 def _averaged(states: TrainState) -> dict:
@@ -189,7 +210,10 @@ def _make_laplace(program: Program, layer: uncertainty.LastLayer, mc_samples: in
                 for part, chosen in parts.items()
                 if len(chosen[index])
             }
-            found.append(Found(samples, {"draws": uncertainty.LayerDraws(heads).to_arrays()}))
+            for part, values in samples.items():
+                names = [clips.clip_ids[n] for n in parts[part][index]]
+                check_result({"laplace": values}, run, names)
+            found.append(Found(samples, {}, {"draws": uncertainty.LayerDraws(heads).to_arrays()}))
         return found
 
     return find

@@ -55,7 +55,8 @@ def runs(tmp_path_factory, prepared):
 def test_posterior_is_reported_beside_the_three_readings(runs, kind):
     workdir, metrics = runs[kind]
     modes, others = (runs[each][1]["inference_modes"] for each in (kind, "laplace"))
-    assert list(modes) == ["stored", "recalibrated", "mc_dropout", kind]
+    average = [] if kind == "laplace" else ["average"]
+    assert list(modes) == ["stored", "recalibrated", "mc_dropout", *average, kind]
     for name in ("stored", "recalibrated", "mc_dropout"):  # the training is the same
         assert modes[name] == others[name]
     samples = Workdir(workdir).load_result("random")["evaluation_posterior_samples"]
@@ -84,6 +85,18 @@ def test_bundle_predicts_with_the_draws_that_were_evaluated(runs, prepared, kind
     np.testing.assert_allclose(samples, evaluated, rtol=1e-3, atol=1e-5)
     few = model.samples(clips_of(workdir, prepared), mc_samples=2)
     np.testing.assert_allclose(few, evaluated[:2], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_single_pass_of_a_bundle_is_the_one_its_calibrator_is_for(runs, prepared, kind):
+    workdir, metrics = runs[kind]
+    model = fer_jax.load_model(workdir / "model")
+    plain = "recalibrated" if kind == "laplace" else "average"
+    assert list(metrics["calibration"]["modes"]) == [kind, plain]
+    clips = clips_of(workdir, prepared)
+    found = model.module.apply(model.recalibrated, model.features(clips), train=False)
+    evaluated = Workdir(workdir).load_result("random")[f"evaluation_{plain}"]
+    np.testing.assert_allclose(jax.nn.softmax(found), evaluated, rtol=1e-3, atol=1e-5)
 
 
 def test_bundle_of_averaged_weights_is_the_mean_network(runs, prepared):

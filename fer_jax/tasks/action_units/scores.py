@@ -141,8 +141,9 @@ def abstaining(units, evaluated: Evaluated) -> dict:
 def calibration_and_sets(units, evaluated: Evaluated) -> dict:
     """Numbers of each action unit that was coded for metrics.json, see `trust_report.content`."""
     trust, labels = evaluated.trust, evaluated.labels
-    modes, sets = {evaluated.mode: {}, "recalibrated": {}}, {}
-    after = {evaluated.mode: trust.given.probabilities, "recalibrated": trust.deterministic[0]}
+    plain = evaluated.plain_mode
+    modes, sets = {evaluated.mode: {}, plain: {}}, {}
+    after = {evaluated.mode: trust.given.probabilities, plain: trust.deterministic[0]}
     for column, (unit, own) in enumerate(zip(units, trust.fitted, strict=True)):
         known = np.isfinite(labels[:, column])
         if not known.any():
