@@ -10,6 +10,8 @@ from benchmarks.trust.measures import Figure, figure
 from benchmarks.trust.saved import Held
 from fer_jax import metrics, uncertainty
 
+DRAWS = 200  # of labels, for the calibration error of chance
+
 
 def votes(held: Held) -> list[Figure]:
     """Part a: rank correlation of the doubts with the entropy of the votes."""
@@ -60,7 +62,17 @@ def _of(what: str, p: np.ndarray, held: Held) -> list[Figure]:
         found.append(
             figure("d", what, name, measures.calibration_error, *given, people=held.people)
         )
-    return found + _areas(what, uncertainty.entropy(p), right, held)
+    chance = Figure("d", what, "ECE of chance", _chance(confidence), people=found[0].people)
+    return [*found, chance, *_areas(what, uncertainty.entropy(p), right, held)]
+
+
+def _chance(confidence: np.ndarray) -> float:
+    """The ECE that so few clips would show if the probabilities were exactly right."""
+    rng, bins = np.random.default_rng(0), measures.equal_bins(confidence)
+    right = rng.random((DRAWS, len(confidence))) < confidence
+    weight = np.full((1, len(confidence)), 1 / len(confidence))
+    given = (measures.calibration_error(confidence, each, bins, weight)[0] for each in right)
+    return float(np.mean(list(given)))
 
 
 def _areas(what: str, doubt, right, held: Held) -> list[Figure]:
