@@ -13,7 +13,7 @@ from fer_jax.experiments.setup import Experiment
 from fer_jax.tasks.distribution.scores import NO_CLASS, classes_of
 from fer_jax.uncertainty.people import groups_of_people, other_people
 
-GROUPS = 10  # of people, where a run has a single fold
+GROUPS = 5  # of people, where a run has a single fold
 PEOPLE_FOR_PROMISE = 30  # from so many on, sets take what is promised for the next person
 LEAST_PEOPLE = 3  # with fewer nothing is fitted to the others
 

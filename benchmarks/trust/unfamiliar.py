@@ -28,9 +28,9 @@ from fer_jax.predict.load import load_model
 from fer_jax.predict.predictor import Predictor
 from fer_jax.tasks import TASKS
 
-CLIPS = 400  # of all folds together, that are damaged
+CLIPS = 200  # of all folds together, that are damaged
 MC_SAMPLES = 30
-_BATCH = 40
+_MOST = 40  # clips of a call
 _SMILES = ("happ", "joy", "smil")
 OWN = "as they are"  # the clips that others are told from
 
@@ -55,13 +55,15 @@ def fold_predictor(experiment: Experiment, fold: Fold, folder: pathlib.Path) -> 
     return load_model(folder)
 
 
-def make_doubts(predictor: Predictor, reads: str) -> Callable:
+def make_doubts(predictor: Predictor, reads: str, count: int) -> Callable:
     """Makes `doubts(values) -> {name: [N]}`, larger for what the model knows less.
 
     Args:
       predictor: of a fold.
       reads: see `methods.Method`.
+      count: N of most calls, at least 1: batches have one size, which divides it well.
     """
+    size = -(-count // -(-count // _MOST))
     task = TASKS[predictor.task]
     networks = predictor.ensemble and predictor.ensemble[1]
     networks = networks or uncertainty.stack_members([predictor.recalibrated])
@@ -87,9 +89,9 @@ def make_doubts(predictor: Predictor, reads: str) -> Callable:
 
     def doubts(values) -> dict:
         count, parts = len(jax.tree.leaves(values)[0]), collections.defaultdict(list)
-        for first in range(0, count, _BATCH):
-            places = np.minimum(np.arange(first, first + _BATCH), count - 1)  # one compiled size
-            kept = min(_BATCH, count - first)
+        for first in range(0, count, size):
+            places = np.minimum(np.arange(first, first + size), count - 1)  # one compiled size
+            kept = min(size, count - first)
             batch = jax.tree.map(lambda leaf, places=places: leaf[places], values)
             for name, own in of_batch(batch).items():
                 parts[name].append(own[:kept])
@@ -169,7 +171,8 @@ class _Scored(dict):
 
 
 def _of_fold(experiment, predictor, reads, chosen, opened, seed: int) -> _Scored:
-    clips, doubts, scored = experiment.clips, make_doubts(predictor, reads), _Scored()
+    clips, scored = experiment.clips, _Scored()
+    doubts = make_doubts(predictor, reads, len(chosen))
     values, people = values_of(clips, chosen, predictor), np.asarray(clips.subjects)[chosen]
     scored[OWN, 0] = doubts(values), people
     for kind, strength, altered in variants(values, predictor.takes_crops):

@@ -169,7 +169,7 @@ def test_doubts_of_a_fold_are_those_of_its_weights(opened, tmp_path):
     fold = experiment.folds[0]
     predictor = unfamiliar.fold_predictor(experiment, fold, tmp_path)
     values = unfamiliar.values_of(experiment.clips, fold.evaluation, predictor)
-    found = unfamiliar.make_doubts(predictor, "recalibrated")(values)
+    found = unfamiliar.make_doubts(predictor, "recalibrated", 5)(values)
     held = saved.read(experiment, "recalibrated")
     np.testing.assert_allclose(found["entropy"], held.summary.entropy, atol=1e-4)
     assert list(found) == ["entropy"]
@@ -177,7 +177,7 @@ def test_doubts_of_a_fold_are_those_of_its_weights(opened, tmp_path):
     spread = uncertainty.activation_spread(predictor.module, predictor.recalibrated, inputs)
     fitted = dataclasses.replace(uncertainty.fit_familiarity(spread), threshold=2.0)
     told = dataclasses.replace(predictor, familiarity=fitted)
-    sampled = unfamiliar.make_doubts(told, "samples")(values)
+    sampled = unfamiliar.make_doubts(told, "samples", len(spread))(values)
     assert list(sampled) == ["unfamiliarity", "entropy", "mutual information"]
     np.testing.assert_allclose(sampled["unfamiliarity"], fitted.score(spread) / 2, rtol=1e-3)
 
