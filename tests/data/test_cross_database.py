@@ -13,7 +13,7 @@ from fer_jax.data import folds as data_folds
 from fer_jax.data.clips import Crops
 from fer_jax.faces import labels
 from fer_jax.faces.landmarks import ALIGNED, EYES, FER2013
-from fer_jax.tasks import evaluation
+from fer_jax.tasks import evaluation, trust
 from fer_jax.tasks.classification import cross_database_report
 from fer_jax.tasks.classification.figures import uncertainty_curves
 from fer_jax.uncertainty import summarise
@@ -102,8 +102,10 @@ def test_crops_of_other_framings_are_refused(make_clips):
         cross_database.join({"a": first}, ("b", eyes))
 
 
-def evaluated_run(make_clips, confidence_unseen):
-    """A run that is confident on known datasets, not on the unseen one."""
+def evaluated_run(config, make_clips, confidence_unseen):
+    """A run that is confident on known datasets, not on the unseen one; nothing is calibrated."""
+    config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
+    config.uncertainty.calibration = "none"
     clips = cross_database.join({"a": make_clips(), "b": make_clips()}, ("c", make_clips()))
     (fold,) = data_folds.cross_database(clips.subjects, clips.splits, 4)
 
@@ -119,13 +121,14 @@ def evaluated_run(make_clips, confidence_unseen):
         result |= {f"{part}_samples": drawn, f"{part}_stored": drawn[0]}
         result[f"{part}_recalibrated"] = drawn[0]
     names = ["stored", "recalibrated", "mc_dropout"]
-    return clips, [fold], evaluation.join_folds(clips, [fold], [result], names, summarise)
+    evaluated = evaluation.join_folds(clips, [fold], [result], names, summarise)
+    own = trust.of_classes(config, evaluated)
+    return clips, [fold], dataclasses.replace(evaluated, trust=own)
 
 
 def test_report_compares_uncertainty_of_known_and_unseen_datasets(make_clips):
     config = base.get_config()
-    config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
-    clips, folds, evaluated = evaluated_run(make_clips, 0.5)
+    clips, folds, evaluated = evaluated_run(config, make_clips, 0.5)
     content = cross_database_report.content(config, clips, folds, evaluated, threshold=0.3)
     rows = content["rows"]
     assert list(rows) == ["a", "b", "c"] and [rows[n]["known"] for n in rows] == [True, True, False]
@@ -141,8 +144,7 @@ def test_report_compares_uncertainty_of_known_and_unseen_datasets(make_clips):
 
 def test_equal_uncertainty_separates_nothing(make_clips):
     config = base.get_config()
-    config.data.train_on = (("a", "x", "last"), ("b", "y", "last"))
-    clips, folds, evaluated = evaluated_run(make_clips, 0.99)
+    clips, folds, evaluated = evaluated_run(config, make_clips, 0.99)
     content = cross_database_report.content(config, clips, folds, evaluated, threshold=None)
     assert content["separation"]["entropy"] == pytest.approx(0.5)
     assert content["rows"]["c"]["coverage"] is None

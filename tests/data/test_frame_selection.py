@@ -11,6 +11,7 @@ from fer_jax.data import folds, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.data.frame_selection import piece_frames, select_frames, thin_frames
 from fer_jax.experiments.bundle import InputSpec
+from fer_jax.experiments.stored_trust import StoredTrust
 from fer_jax.predict.options import Options
 from fer_jax.predict.windows import Face, at_rate, predict_windows
 from fer_jax.tasks import TASKS
@@ -236,7 +237,7 @@ def test_predict_windows_samples_pieces_at_the_training_rate(fps, steps, monkeyp
     predictor = types.SimpleNamespace(
         task="classification", classes=("a", "b"), threshold=None,
         spec=InputSpec(5, "pieces", "position", None, window_seconds=0.25),
-        takes_crops=False, module=types.SimpleNamespace(inputs="edges"),
+        takes_crops=False, module=types.SimpleNamespace(inputs="edges"), trust=StoredTrust(),
         select=lambda detected, fps: select_frames(detected, 5, "pieces"),
         predict=lambda clips, **options: seen.append(clips[0, :, 0, 0].tolist()),
     )  # fmt: skip

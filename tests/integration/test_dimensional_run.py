@@ -212,7 +212,9 @@ def test_landmark_model_trains_on_dimensions(prepared, tmp_path, monkeypatch):
         and "no dropout" in (tmp_path / "report.md").read_text()
     )
     drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
-    assert drawn == {"plane", "scatter", "thresholds", "intervals", "risk_coverage", "learning"}
+    assert drawn == {
+        "plane", "scatter", "thresholds", "intervals", "coverage", "risk_coverage", "learning",
+    }  # fmt: skip
 
 
 # --- prediction -----------------------------------------------------------------------------
