@@ -4,7 +4,8 @@
     python -m benchmarks.seeds pstbln_buhmap --seeds 3 --out runs/seeds
 
 A finished run is not repeated, an interrupted one resumes. PST-BLN searches once with each seed and
-then trains what it found. Of every score: mean over the seeds, and least to most.
+then trains what it found. Of every score: mean over the seeds [95% interval over people, mean over
+the seeds] (least to most of the seeds).
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from fer_jax.systems import run, searches
 from fer_jax.tasks.evaluation import INFERENCE_MODES
 from fer_jax.tasks.report_lines import table
 
-SCORES = {
-    "accuracy_mean_of_folds": "accuracy, mean of folds",
-    "accuracy_pooled": "accuracy, pooled",
-    "balanced_accuracy": "balanced accuracy",
-    "expected_calibration_error": "ECE",
-}
+# Keys of the metrics of an inference mode: the score, its interval over people, name in the table.
+SCORES = (
+    ("accuracy_pooled", "interval_95_subjects", "accuracy, all clips"),
+    ("balanced_accuracy", "balanced_accuracy_interval_95", "balanced accuracy"),
+    ("expected_calibration_error", None, "ECE"),
+    ("area_under_generalised_risk", None, "AUGRC"),
+)
 
 
 def score(name: str, seed: int, out: pathlib.Path, console: Console) -> dict:
@@ -46,10 +48,18 @@ def lines(name: str, runs: list[dict]) -> list[list[str]]:
     """Makes the rows of a config, one per inference mode, from its runs."""
     rows = []
     for mode in runs[0]:
-        values = [np.array([each[mode][key] for each in runs]) for key in SCORES]
-        spread = [f"{own.mean():.3f} ({own.min():.3f} to {own.max():.3f})" for own in values]
-        rows.append([name, INFERENCE_MODES[mode], *spread])
+        rows.append([name, INFERENCE_MODES[mode], *(_cell(runs, mode, *own) for own in SCORES)])
     return rows
+
+
+def _cell(runs: list[dict], mode: str, key: str, interval: str | None, _name: str) -> str:
+    """A score over the seeds."""
+    values = np.array([run[mode][key] for run in runs])
+    text = f"{values.mean():.3f}"
+    if interval:
+        low, high = np.mean([run[mode][interval] for run in runs], axis=0)
+        text += f" [{low:.3f}, {high:.3f}]"
+    return f"{text} ({values.min():.3f} to {values.max():.3f})" if len(runs) > 1 else text
 
 
 def main() -> None:
@@ -62,7 +72,9 @@ def main() -> None:
     for name in options.configs:
         runs = [score(name, seed, options.out, console) for seed in range(options.seeds)]
         rows += lines(name, runs)
-        text = "\n".join(table(" | ".join(["config", "inference mode", *SCORES.values()]), rows))
+        text = "\n".join(
+            table(" | ".join(["config", "inference mode", *(name for *_, name in SCORES)]), rows)
+        )
         write_whole(options.out / "seeds.md", text + "\n")
         console.print(text, soft_wrap=True, markup=False)
 

@@ -45,9 +45,10 @@ WRITTEN_BELOW = (
 def read_votes(votes, classes: int, rule: str) -> np.ndarray:
     """Reads votes as a distribution over the classes, and as one class if they agree enough.
 
-    With "majority" votes of one person for a class are dropped. The class is that with more than
-    half of the remaining votes, those for no class included. With "argmax" votes for no class are
-    ignored and the class is that with most votes, of several the first.
+    The distribution is that of all votes for a class, whatever the rule: who saw something else
+    alone is part of the doubt. With "majority" the class is that with more than half of the votes,
+    those for no class included, after the votes that one person gave alone are dropped. With
+    "argmax" it is that with most votes for a class, of several the first.
 
     Args:
       votes: `[N, C + O]` counts, for the C classes and for O answers that are no class.
@@ -61,20 +62,20 @@ def read_votes(votes, classes: int, rule: str) -> np.ndarray:
     Raises:
       ValueError: unknown rule.
 
-    Source: Barsoum, Zhang, Canton Ferrer & Zhang, ICMI 2016 (majority voting), and the authors'
-    published labels of FER+.
+    Source: of the class by majority, Barsoum, Zhang, Canton Ferrer & Zhang, ICMI 2016, and the
+    authors' published labels of FER+; they drop single votes from the distribution too.
     """
     if rule not in VOTE_RULES:
         raise ValueError(f"vote rule {rule!r} is unknown: use one of {VOTE_RULES}")
     votes = np.asarray(votes, np.float64)
-    majority = rule == "majority"
-    votes = np.where(votes > 1, votes, 0.0) if majority else votes[:, :classes]
     own = votes[:, :classes]
     total = own.sum(1, keepdims=True)
     known = np.where(total > 0, 1.0, np.nan)
     chosen = np.eye(classes)[own.argmax(1)]
-    if majority:
-        chosen *= own.max(1, keepdims=True) > votes.sum(1, keepdims=True) / 2
+    if rule == "majority":
+        agreed = np.where(votes > 1, votes, 0.0)
+        most = agreed[:, :classes].max(1, keepdims=True)
+        chosen *= most > agreed.sum(1, keepdims=True) / 2
     read = np.stack([own / np.maximum(total, 1.0), chosen], 1) * known[..., None]
     return read.astype(np.float32)
 
