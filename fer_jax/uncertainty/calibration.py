@@ -10,6 +10,12 @@ from fer_jax.uncertainty.people import equal_weights
 def reliability_bins(probabilities, labels, bins: int = 15):
     """Confidence and accuracy in equal bins of the largest probability.
 
+    Args:
+      probabilities: `[B, C]`.
+      labels: classes `[B]`, or shares of votes `[B, C]`: then the share of the predicted class
+        takes the place of accuracy.
+      bins: how many.
+
     Returns:
       confidence `[bins]`, accuracy `[bins]` (nan where empty) and count `[bins]`.
     """
@@ -91,9 +97,12 @@ def coverage_by(groups, sets, labels) -> dict:
 
 
 def _confidence(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:
-    """Largest probability of each clip, and whether its class is the label."""
-    probabilities = np.asarray(probabilities)
-    return probabilities.max(-1), probabilities.argmax(-1) == np.asarray(labels)
+    """Largest probability of each clip, and whether its class is the label, or its share."""
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    predicted = probabilities.argmax(-1)
+    if labels.ndim == 2:
+        return probabilities.max(-1), np.take_along_axis(labels, predicted[:, None], 1)[:, 0]
+    return probabilities.max(-1), predicted == labels
 
 
 def _averages(index, confidence, correct, bins: int):

@@ -119,6 +119,11 @@ def test_votes_are_scored_on_all_clips(rng):
     row = scores.score_votes(clips, perfect)["stored"]
     assert row["kl_divergence"] == pytest.approx(0, abs=1e-6) and row["total_variation"] == 0
     assert row["spearman_entropy"] == pytest.approx(1)
+    assert row["calibration_error"] == pytest.approx(0, abs=1e-6)
+    surer = Evaluated(**{**vars(evaluated), "probabilities": {"stored": np.round(votes)}})
+    distance = 1 - votes.max(-1)[votes.max(-1) > 0.5]
+    rounded = scores.score_votes(clips, surer)["stored"]["calibration_error"]
+    assert rounded >= distance.sum() / len(votes) - 1e-6 > 0
 
 
 def test_table_shows_votes_and_leaves_unknown_classes_empty(rng):

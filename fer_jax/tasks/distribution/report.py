@@ -17,6 +17,9 @@ from fer_jax.tasks.report_lines import interval, number
 from fer_jax.uncertainty.summaries import entropy
 
 LOSS = "cross-entropy to the votes (nats)"
+_NEARNESS = (
+    "cross_entropy", "kl_divergence", "total_variation", "calibration_error", "spearman_entropy",
+)  # fmt: skip
 table = scores.predictions
 compared, headline = classification.compared, classification.headline
 
@@ -63,15 +66,14 @@ def lines(content: dict) -> list[str]:
     rows = [
         [
             INFERENCE_MODES[name],
-            *(number(row[key]) for key in ("cross_entropy", "kl_divergence", "total_variation")),
-            number(row["spearman_entropy"]),
+            *(number(row[key]) for key in _NEARNESS),
             interval(row["spearman_interval_95"], subjects),
         ]
         for name, row in votes["inference_modes"].items()
     ]
     headings = (
-        "inference mode | cross-entropy | KL divergence | total variation | Spearman's rho | "
-        "95% interval"
+        "inference mode | cross-entropy | KL divergence | total variation | calibration error | "
+        "Spearman's rho | 95% interval"
     )
     return [
         f"Accuracy, calibration and abstaining are those of {votes['clips_of_one_class']} of "
@@ -80,8 +82,10 @@ def lines(content: dict) -> list[str]:
         "",
         *classification.lines(content),
         "The predictions beside the votes, all clips: cross-entropy and KL divergence in nats, "
-        "half the sum of absolute differences, and the rank correlation of the entropy of the "
-        "prediction with that of the votes (bootstrap over subjects).",
+        "half the sum of absolute differences, the distance between the largest probability and "
+        "the share of the votes for its class (15 bins; the ECE above, of classes, is large where "
+        "a majority is), and the rank correlation of the entropy of the prediction with that of "
+        "the votes (bootstrap over subjects).",
         "",
         *report_lines.table(headings, rows),
         "",

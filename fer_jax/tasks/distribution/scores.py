@@ -10,6 +10,7 @@ from fer_jax import metrics
 from fer_jax.tasks.classification import scores as classification
 from fer_jax.tasks.evaluation import Evaluated, some_rows
 from fer_jax.tasks.trust import NO_CLASS
+from fer_jax.uncertainty.calibration import expected_calibration_error
 from fer_jax.uncertainty.summaries import entropy
 
 
@@ -42,7 +43,7 @@ def of_one_class(evaluated: Evaluated) -> Evaluated:
 
 
 def score_votes(clips, evaluated: Evaluated) -> dict[str, dict]:
-    """Cross-entropy and divergence from the votes, and correlation of the entropies, by mode.
+    """Cross-entropy, divergence and calibration to the votes, correlation of entropies, by mode.
 
     Intervals are bootstrapped over subjects.
     """
@@ -66,6 +67,7 @@ def _score(probabilities, votes, own: np.ndarray, subjects: list[str]) -> dict:
         "cross_entropy": float(crossed.mean()),
         "kl_divergence": float((crossed - own).mean()),
         "total_variation": float(np.abs(probabilities - votes).sum(-1).mean() / 2),
+        "calibration_error": expected_calibration_error(probabilities, votes),
         "spearman_entropy": float(metrics.pearson(*pair)),
         "spearman_interval_95": (float(low), float(high)),
     }
