@@ -6,7 +6,7 @@
 
 Runs are in OUT/runs; a finished one is not repeated, an interrupted one resumes. Figures of each
 dataset, method, seed and part are in OUT/figures (delete a file to measure again). OUT/trust.csv
-has all of them, OUT/trust.md the tables with targets.
+has all of them, OUT/trust.md the tables with targets, OUT/trust_summary.md a page of the main ones.
 
 Parts: a, entropy beside that of votes; b, areas under the ROC curve for damaged, unseen and held
 clips; c, prediction sets and intervals; d, calibration and selective prediction; e, abstention;
@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from benchmarks.trust import saved, scores, sets, tables, unfamiliar
+from benchmarks.trust import saved, scores, sets, summary, tables, unfamiliar
 from benchmarks.trust.measures import Figure
 from benchmarks.trust.methods import DATASETS, METHODS, config_of, train
 from benchmarks.trust.tables import PARTS
@@ -62,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
                     failed += 1
                     _say(f"{dataset}, {method}, seed {seed}: {error}")
                 write(options.out)
-    print((options.out / "trust.md").read_text() if write(options.out) else "nothing was measured")
+    shown = ("trust.md", "trust_summary.md") if write(options.out) else ()
+    print("\n".join((options.out / name).read_text() for name in shown) or "nothing was measured")
     return 1 if failed else 0
 
 
@@ -143,7 +144,8 @@ def write(out: pathlib.Path) -> bool:
         return False
     joined = pd.concat(found, ignore_index=True)
     tables.save(out / "trust.csv", joined)
-    write_whole(out / "trust.md", "\n".join(tables.lines(joined)) + "\n")
+    for name, page in (("trust.md", tables), ("trust_summary.md", summary)):
+        write_whole(out / name, "\n".join(page.lines(joined)) + "\n")
     return True
 
 

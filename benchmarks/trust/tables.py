@@ -39,6 +39,10 @@ class Target(NamedTuple):
         pairs = (self.dataset, row.dataset), (self.what, row.what), (self.measure, row.measure)
         return row.part == self.part and all(re.fullmatch(*pair) for pair in pairs)
 
+    def name(self) -> str:
+        """What it is a target of; `*` stands for anything."""
+        return f"{self.measure} of {self.what.replace('.*', '*').replace('|', ' or ')}"
+
     def text(self) -> str:
         bounds = [f"at least {self.least:g}"] * bool(np.isfinite(self.least))
         bounds += [f"at most {self.most:g}"] * bool(np.isfinite(self.most))
@@ -54,7 +58,8 @@ TARGETS = (
     Target("c", "buhmap", ".* 0.9", "coverage", least=0.88, most=0.94),
     Target("c", "buhmap", ".* 0.9", "mean size", most=1.5),
     Target("d", ".*", "after", "ECE", most=0.03),
-    Target("e", ".*", "target 0.95", "kept, of promises", least=0.9),
+    # With 90% confidence a threshold that is given reaches its target; to refuse breaks nothing.
+    Target("e", ".*", "target .*", "broken", most=0.1),
 )
 
 
@@ -111,8 +116,7 @@ _NOTE = (
 
 def _targets(part: str) -> list[str]:
     listed = [
-        f"- {each.measure} of {each.what.replace('|', ' or ')}"
-        f"{'' if each.dataset == '.*' else f' ({each.dataset})'}: {each.text()}"
+        f"- {each.name()}{'' if each.dataset == '.*' else f' ({each.dataset})'}: {each.text()}"
         for each in TARGETS
         if each.part == part
     ]
