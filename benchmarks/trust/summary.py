@@ -41,6 +41,7 @@ QUALITY = (
     Column("ECE", "d", "after", "ECE"),
     Column("ECE of chance", "d", "after", "ECE of chance"),
     Column("AUGRC", "d", "after", "AUGRC", digits=4),
+    Column("votes", "a", "entropy", "Spearman"),
 )
 HELD = (
     Column("sets hold", "c", "LAC 0.9", "coverage", interval=True),
@@ -77,7 +78,8 @@ _NOTE = (
 )
 _OF_QUALITY = (
     "After calibration on other people, unless before it. ECE of chance: what so few clips would "
-    "show if the probabilities were exactly right. AUGRC: of the entropy."
+    "show if the probabilities were exactly right. AUGRC: of the entropy. "
+    "Votes: rank correlation of the entropy, before calibration, with that of the votes."
 )
 _OF_HELD = (
     "LAC sets at a level of 90%: share of the labels that they hold, each person counting alike, "

@@ -14,6 +14,7 @@ QUALITY = [
     Figure("d", "after", "NLL", 0.201, 0.068, 0.376, 9),
     Figure("d", "after", "ECE", 0.026, people=9),
     Figure("d", "after", "AUGRC", 0.00487, people=9),
+    Figure("a", "entropy", "Spearman", 0.567, 0.5, 0.6, 9),
 ]
 HELD = [
     Figure("c", "LAC 0.9", "coverage", 0.95, 0.9, 0.99, 9),
@@ -54,7 +55,7 @@ def test_a_row_has_the_figures_of_a_dataset_and_method():
     )
     assert (
         "| buhmap | laplace | 1 to 2 | 9 | 0.947 [0.902, 0.984] | 0.420 | 0.201 [0.068, 0.376]"
-        " | 0.238 | 0.026 | | 0.0049 |" in text
+        " | 0.238 | 0.026 | | 0.0049 | 0.567 |" in text
     )
     assert (
         "| buhmap | laplace | 1 | 9 | 0.950 [0.900, 0.990] | 0.800 | 1.23 | 0.20 | 0.12 | 0.68 | |"
@@ -71,7 +72,7 @@ def test_targets_are_counted_and_refusing_breaks_nothing():
     assert "| broken of target * | at most 0.1 | 0 of 1 | 1 of 1 |" in text
     assert "| ECE of after | at most 0.03 | | 1 of 1 |" in text
     assert "| coverage of * 0.9 | at least 0.88 and at most 0.94 | 0 of 1 | |" in text
-    assert "Spearman" not in text  # nothing was measured
+    assert "AUROC" not in text  # nothing was measured
 
 
 def test_methods_stand_side_by_side_where_clips_are_told_apart():
