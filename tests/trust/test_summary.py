@@ -6,6 +6,7 @@ import pytest
 from benchmarks.trust import __main__ as command
 from benchmarks.trust import summary, tables
 from benchmarks.trust.measures import Figure
+from tests.docs.pages import ROOT
 
 QUALITY = [
     Figure("d", "before", "NLL", 0.42),
@@ -111,3 +112,12 @@ def test_the_page_is_written_from_files_of_figures(datasets, tmp_path):
     text = (tmp_path / "trust_summary.md").read_text()
     assert text.startswith("# Trust, in short") and text.endswith("|\n\n")
     assert all(f"| {dataset} | none | 1 | 9 |" in text for dataset in datasets)
+
+
+def test_the_page_of_results_has_the_tables_that_are_printed():
+    page = (ROOT / "docs/trust_results.md").read_text(encoding="utf-8")
+    for columns in (summary.QUALITY, summary.HELD):
+        titles = " | ".join(["dataset", "method", "seeds", "people", *(c.title for c in columns)])
+        assert f"| {titles} |" in page
+    for target in tables.TARGETS:
+        assert f"| {target.name()} | {target.text()} |" in page
