@@ -83,6 +83,7 @@ def write(
         "params_total": parameters[0],
         "params_without_U": parameters[1],
         **({"members": members} if members > 1 else {}),
+        **_laplace(results),
         **own,
         "train_seconds": evaluation.train_seconds(history, folds),
         "train_memory_bytes": max(int(result["train_memory_bytes"]) for result in results),
@@ -111,6 +112,18 @@ def write(
     lines += [f"{line}.\n" for line in failed]
     write_whole(workdir.report, _report(config, clips, content, found, lines, captions))
     return metrics
+
+
+def _laplace(results: list[dict]) -> dict:
+    """What the prior of a Laplace approximation rests on; {}: there is none."""
+    if "laplace_log_precision" not in results[0]:
+        return {}
+    return {
+        "laplace": {
+            "precision": [float(np.exp(each["laplace_log_precision"])) for each in results],
+            "chosen_by": "validation" if results[0]["laplace_tuned"] else "evidence",
+        }
+    }
 
 
 def _history(workdir: Workdir, folds: list[Fold]) -> list[dict]:

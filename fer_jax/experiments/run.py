@@ -296,6 +296,7 @@ def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
             samples = found.samples.items()
             arrays |= {f"{part}_posterior_samples": values for part, values in samples}
             arrays |= {f"{part}_average": values for part, values in found.average.items()}
+            arrays |= found.numbers
         if experiment.familiarity is not None and run.member == 0:
             own = posteriors[index] and posteriors[index].recalibrated
             fitted, scores = experiment.familiarity(

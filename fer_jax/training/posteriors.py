@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fer_jax import uncertainty
@@ -36,6 +37,7 @@ class Found(NamedTuple):
     Attributes:
       samples: part of the clips -> `[S, N, C]`.
       average: part of the clips -> `[N, C]` of the averaged weights, dropout off, if there are any.
+      numbers: for the report.
       kept: what a bundle needs, a tree of arrays: `network` with `params`, `batch_stats` and
         `recalibrated_stats`, if it is another one than the trained; `draws`, see
         `uncertainty.WeightDraws` and `uncertainty.LayerDraws`, if there are any.
@@ -44,6 +46,7 @@ class Found(NamedTuple):
     samples: dict[str, np.ndarray]
     average: dict[str, np.ndarray]
     kept: dict
+    numbers: dict[str, np.ndarray] = {}
 
     @property
     def recalibrated(self) -> dict | None:
@@ -190,30 +193,61 @@ def _make_laplace(program: Program, layer: uncertainty.LastLayer, mc_samples: in
     def over(function, given, clips: Clips, part) -> np.ndarray:
         chosen, weight = padded_parts([part], program.evaluated_size)
         keys = jax.random.split(jax.random.key(0), 1)
-        return map_clips(program, function, given, clips, chosen, weight, keys)[0, : len(part)]
+        return map_clips(program, function, stack([given]), clips, chosen, weight, keys)[
+            0, : len(part)
+        ]
+
+    def fit(variables, clips: Clips, run: Run) -> uncertainty.Laplace:
+        """The precision is that of the validation people, else of the evidence."""
+        inputs = program.features(take(clips, run.fold.train[:2]))
+        own = uncertainty.find_last_layer(module, variables, inputs)
+        parts = [part for part in (run.fold.train, run.fold.validation) if part is not None]
+        some = [np.random.default_rng(run.seed).permutation(part)[:MOST_CLIPS] for part in parts]
+        entered = [over(features, variables, clips, part) for part in some]
+        likelihood, labels = task.likelihood(clips.labels[some[0]])
+        laplace = uncertainty.fit_laplace(own, entered[0], labels, likelihood=likelihood)
+        if run.fold.validation is None:
+            return laplace
+        return uncertainty.tune_precision(
+            laplace, entered[1], task.likelihood(clips.labels[some[1]])[1],
+            jax.random.key(run.seed), mc_samples=mc_samples,
+            join=_join(module, variables, inputs, own),
+        )  # fmt: skip
 
     def find(states: TrainState, recalibrated, clips: Clips, runs: list[Run], parts: dict):
         del states
         found = []
         for index, run in enumerate(runs):
             variables = unstack(recalibrated, index)
-            inputs = program.features(take(clips, run.fold.train[:2]))
-            own = uncertainty.find_last_layer(module, variables, inputs)
-            trained = np.random.default_rng(run.seed).permutation(run.fold.train)[:MOST_CLIPS]
-            entered = over(features, stack([variables]), clips, trained)
-            likelihood, labels = task.likelihood(clips.labels[trained])
-            laplace = uncertainty.fit_laplace(own, entered, labels, likelihood=likelihood)
+            laplace = fit(variables, clips, run)
             heads = laplace.draw(jax.random.key(run.seed), mc_samples)
-            given = stack([(variables, heads)])
             samples = {
-                part: over(draw, given, clips, chosen[index]).swapaxes(0, 1)
+                part: over(draw, (variables, heads), clips, chosen[index]).swapaxes(0, 1)
                 for part, chosen in parts.items()
                 if len(chosen[index])
             }
             for part, values in samples.items():
                 names = [clips.clip_ids[n] for n in parts[part][index]]
                 check_result({"laplace": values}, run, names)
-            found.append(Found(samples, {}, {"draws": uncertainty.LayerDraws(heads).to_arrays()}))
+            numbers = {
+                "laplace_log_precision": np.log(laplace.precision),
+                "laplace_tuned": np.array(run.fold.validation is not None),
+            }
+            kept = {"draws": uncertainty.LayerDraws(heads).to_arrays()}
+            found.append(Found(samples, {}, kept, numbers))
         return found
 
     return find
+
+
+def _join(module, variables, inputs, layer: uncertainty.LastLayer) -> Callable:
+    """Makes `outputs of the layer [N, ..., C] -> outputs of the model [N, C]`."""
+
+    def join(outputs):
+        # only their shape counts: nothing in front of the layer is computed
+        like = jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf[:1], (len(outputs), *leaf.shape[1:])), inputs
+        )
+        return uncertainty.outputs_from_last_layer(module, variables, like, layer, outputs)
+
+    return join

@@ -1,5 +1,6 @@
 """Posteriors over the weights by config: trained, evaluated, reported."""
 
+import dataclasses
 import json
 import shutil
 
@@ -10,7 +11,7 @@ import pytest
 from flax import serialization
 
 import fer_jax
-from fer_jax import systems
+from fer_jax import systems, uncertainty
 from fer_jax.compare import compare, tables
 from fer_jax.compare.answers import read
 from fer_jax.data.load import load_clips
@@ -220,6 +221,53 @@ def test_methods_say_what_predicts(runs):
     assert "last 2 epochs were averaged." in texts["swa"]  # the schedule is constant
     assert "drawn around the averaged weights (SWAG" in texts["swag"]
     assert "Laplace approximation" in texts["laplace"] and "epochs were" not in texts["laplace"]
+    assert "the precision of the prior maximises the evidence." in texts["laplace"]
+
+
+def test_prior_without_validation_people_is_that_of_the_evidence(runs):
+    (_, metrics), (_, others) = runs["laplace"], runs["swag"]
+    (precision,) = metrics["laplace"]["precision"]
+    assert metrics["laplace"]["chosen_by"] == "evidence" and precision > 0
+    assert "laplace" not in others
+
+
+@pytest.mark.parametrize("mirrored", [False, True], ids=["one position", "two positions"])
+def test_prior_is_the_one_that_validation_labels_are_likeliest_under(
+    prepared_ferplus, tmp_path, no_figures, monkeypatch, mirrored
+):
+    seen, tune = [], uncertainty.tune_precision
+
+    def spy(laplace, features, labels, key, **options):
+        seen.append((laplace, np.asarray(features), labels, key))
+        return tune(laplace, features, labels, key, **options)
+
+    monkeypatch.setattr(uncertainty, "tune_precision", spy)
+    config = dimensions_config(
+        prepared_ferplus, **{"uncertainty.posterior": "laplace", "train.epochs": 1}
+    )
+    with config.unlocked():
+        config.model.mirrored = mirrored
+    metrics, _ = train(config, tmp_path)
+    ((laplace, features, labels, key),) = seen
+    assert metrics["laplace"]["chosen_by"] == "validation"
+    (tuned,) = metrics["laplace"]["precision"]
+
+    def samples(precision):
+        heads = np.asarray(dataclasses.replace(laplace, precision=precision).draw(key, 4))
+        outputs = np.einsum("npd,sdc->snpc", features, heads[:, :-1]) + heads[:, None, None, -1]
+        return outputs.mean(2).astype(np.float64)
+
+    def loss(precision):
+        return -laplace.likelihood.log_of_samples(samples(precision), labels).sum()
+
+    others = [laplace.precision, 1e-3, 1e-1, 1e1, 1e3, 1e5]
+    assert loss(tuned) <= min(map(loss, others)) < max(map(loss, others))
+    found = Workdir(tmp_path).load_result("holdout")["validation_posterior_samples"]
+    ordered = [np.sort(each, axis=1) for each in (found, samples(tuned))]
+    np.testing.assert_allclose(*ordered, rtol=1e-3, atol=1e-4)
+    said = "gives the validation labels the highest likelihood."
+    assert said in (tmp_path / "report.md").read_text()
+    assert read_bundle(tmp_path / "model").record.metrics["laplace"] == metrics["laplace"]
 
 
 @pytest.mark.parametrize("kind", ["swag", "laplace"])

@@ -50,7 +50,11 @@ _POSTERIORS = {
     "swag": "The prediction is the mean over networks drawn around the averaged weights (SWAG, "
     "diagonal covariance), dropout off, each with BatchNorm statistics of its own.",
     "laplace": "The prediction is the mean over last layers drawn from a Laplace approximation "
-    "around the trained one, dropout off; the precision of the prior maximises the evidence.",
+    "around the trained one, dropout off; the precision of the prior {prior}.",
+}
+_PRIORS = {
+    "evidence": "maximises the evidence",
+    "validation": "is the one that gives the validation labels the highest likelihood",
 }
 _AUGMENTED = {
     "flip": "mirroring",
@@ -270,7 +274,8 @@ def _inference(config, module, content: dict) -> Iterator[str]:
             f"{config.evaluation.mc_samples} stochastic passes were averaged (Monte Carlo dropout)."
         )
     if posterior := _POSTERIORS.get(config.uncertainty.posterior):
-        yield posterior
+        chosen = content.get("laplace", {}).get("chosen_by", "evidence")
+        yield posterior.format(prior=_PRIORS[chosen])
     modes = content["inference_modes"]
     if modes["stored"] != modes["recalibrated"]:  # equal for a network without BatchNorm
         yield (

@@ -96,22 +96,29 @@ def fit_laplace(
 
 
 def tune_precision(
-    laplace: Laplace, features, labels, key: jax.Array, *, mc_samples: int = 100
-) -> Laplace:
+    laplace: Laplace, features, labels, key: jax.Array, *, mc_samples: int = 100,
+    join: Callable | None = None,
+) -> Laplace:  # fmt: skip
     """Returns the distribution with the prior under which held-out labels are likeliest.
 
     Args:
       laplace: of `fit_laplace`.
       features, labels: see `fit_laplace`, of people it was not fitted to.
       key, mc_samples: of the samples whose mean predicts.
+      join: how the model makes its outputs of those at several positions, `[N, ..., C] -> [N, C]`,
+        jit-able; None: each position is an example, as for `fit_laplace`.
     """
-    phi, labels, weights = _examples(features, labels)
-    rows = jnp.asarray(phi, jnp.float32)
+    if join is None:
+        phi, labels, weights = _examples(features, labels)
+        features, join = phi[:, :-1], jnp.asarray
+    else:
+        weights = np.ones(len(labels))
+    rows, labels = jnp.asarray(features, jnp.float32), np.asarray(labels)
 
     @jax.jit
     def outputs(precision):
         heads = dataclasses.replace(laplace, precision=precision).draw(key, mc_samples)
-        return jnp.einsum("nd,sdc->snc", rows, heads)
+        return jax.vmap(lambda head: join(rows @ head[:-1] + head[-1]))(heads)
 
     def loss(precision) -> float:
         samples = np.asarray(outputs(precision), np.float64)

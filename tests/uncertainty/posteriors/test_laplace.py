@@ -185,6 +185,27 @@ def test_tuned_prior_predicts_held_out_labels_best(likelihood):
     assert loss(tuned) <= min(map(loss, [laplace, *others])) < max(map(loss, others))
 
 
+def test_tuned_prior_is_for_the_outputs_that_the_model_joins():
+    layer, x, labels = drawn("softmax", frames=(2,))
+    laplace = uncertainty.fit_laplace(layer, x, labels)
+
+    def join(outputs):
+        return jax.nn.log_softmax(3 * outputs).max(1)
+
+    tuned = uncertainty.tune_precision(laplace, x, labels, KEY, mc_samples=20, join=join)
+
+    def loss(precision):
+        heads = dataclasses.replace(laplace, precision=precision).draw(KEY, 20)
+        own = x[None] @ heads[:, None, :-1] + heads[:, None, None, -1]
+        outputs = np.asarray([join(each) for each in own], np.float64)
+        return -laplace.likelihood.log_of_samples(outputs, labels).sum()
+
+    others = tuned.precision * np.array([1e-3, 1e-2, 1e-1, 1e1, 1e2, 1e3])
+    assert loss(tuned.precision) <= min(map(loss, others)) < max(map(loss, others))
+    alone = uncertainty.tune_precision(laplace, x, labels, KEY, mc_samples=20)
+    assert alone.precision != tuned.precision
+
+
 REFUSED = {
     "likelihood": ({"likelihood": "poisson"}, "use one of softmax, sigmoid, gaussian"),
     "precision": ({"precision": 0.0}, "must be above 0, not 0.0"),
