@@ -9,6 +9,7 @@ import numpy as np
 from fer_jax import metrics
 from fer_jax.tasks import report_lines
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
+from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import number
 from fer_jax.tasks.trust import LEAST_CLIPS, LEAST_PEOPLE
 from fer_jax.uncertainty import calibration
@@ -47,24 +48,28 @@ def calibration_errors(probabilities, labels) -> dict[str, float]:
     return {name: float(function(probabilities, labels)) for name, (_, function) in _ERRORS.items()}
 
 
-def set_content(rule: SetRule, sets, labels, people) -> dict:
+def set_content(rule: SetRule, probabilities, sets, labels, people) -> dict:
     """Numbers of prediction sets.
 
     Args:
       rule: of the bundle.
+      probabilities: `[N, C]` that the sets come from.
       sets: `[N, C]` bool, of rules that were fitted on other people.
       labels: classes `[N]`.
       people: `[N]`.
 
     Returns:
-      What `rule` rests on and promises; coverage and mean size, each person with the same weight;
-      coverage of the worst person; how many sets have each size, from 0 classes on.
+      What `rule` rests on and promises; coverage, mean size and accuracy of the likeliest class,
+      each person with the same weight; coverage of the worst person; how many sets have each size,
+      from 0 classes on.
     """
     found = calibration.coverage(sets, labels, people)
+    right = np.argmax(probabilities, -1) == labels
     return {
         **rule_content(rule),
         "score": rule.score,
         **{name: found[name] for name in ("coverage", "mean_size", "worst_coverage")},
+        "accuracy": float((equal_weights(people) * right).sum()),
         "sizes": np.bincount(sets.sum(-1), minlength=sets.shape[1] + 1).tolist(),
     }
 
@@ -111,7 +116,7 @@ def content(names: Sequence[str], evaluated: Evaluated) -> dict:
     if (rule := trust.fitted.rule) is not None:
         sets = trust.given.sets
         found["sets"] = {
-            **set_content(rule, sets, labels, evaluated.people),
+            **set_content(rule, trust.given.probabilities, sets, labels, evaluated.people),
             "chosen_on": trust.chosen_on,
             "classes": by_class(names, sets, labels),
             "bundle": rule.to_json(),
@@ -168,7 +173,7 @@ def set_lines(sets: dict | None, examples: str) -> list[str]:
         f"Prediction sets at a level of {sets['level']:.0%}, chosen on {sets['chosen_on']}: they "
         f"hold the label of {sets['coverage']:.1%} of the {examples} of a person, mean over people "
         f"(worst person {sets['worst_coverage']:.1%}), with {sets['mean_size']:.2f} classes on "
-        f"average. {promise_of(sets)}",
+        f"average. {promise_of(sets)}{never_empty_line(sets)}",
         "",
         *report_lines.table(f"class | {examples} | coverage | mean size", rows),
         "",
@@ -185,6 +190,54 @@ def promise_of(sets: dict) -> str:
         f"Not promised: that takes {sets['needed']} people, and to be of use "
         f"about 30; there are {sets['people']}."
     )
+
+
+def never_empty_line(sets: dict, which: str = "") -> str:
+    """Says why sets hold the label more often than asked; empty where the level asks for more.
+
+    Args:
+      sets: of `set_content`.
+      which: action units these are, the least accurate of which `sets` is of; empty: no units.
+    """
+    if not sets["accuracy"] > sets["level"]:
+        return ""
+    whose, more = (f" of {which}", " or more") if which else ("", "")
+    return (
+        f" No set{whose} is empty, so it holds the label at least as often as the likeliest class "
+        f"is right: {sets['accuracy']:.1%}{more}, above the level."
+    )
+
+
+def people_parts(evaluated: Evaluated, title: str, people, **columns) -> list[Part]:
+    """The table of means by person; none where each clip has a person of its own.
+
+    Args:
+      evaluated: the predictions.
+      title: of the table.
+      people: `[M]`.
+      columns: name -> `[M]`.
+    """
+    import pandas as pd
+
+    names, index, count = np.unique(people, return_inverse=True, return_counts=True)
+    if not len(names) < len(set(evaluated.indices.tolist())):
+        return []
+    rows = {"inference mode": INFERENCE_MODES[evaluated.mode], "person": names, "labels": count}
+    rows |= {
+        name.replace("_", " "): np.bincount(index, values) / count
+        for name, values in columns.items()
+    }
+    return [Part("coverage", title, pd.DataFrame(rows))]
+
+
+def parts(evaluated: Evaluated) -> list[Part]:
+    """The table of the prediction sets of each person."""
+    if evaluated.trust.fitted.rule is None:
+        return []
+    sets = evaluated.trust.given.sets
+    held = sets[np.arange(len(sets)), evaluated.labels]
+    title = "Prediction sets of each person"
+    return people_parts(evaluated, title, evaluated.people, coverage=held, mean_size=sets.sum(1))
 
 
 def shares_by_person(held, people) -> np.ndarray:

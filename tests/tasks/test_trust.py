@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from fer_jax import uncertainty
 from fer_jax.tasks import TASKS, abstaining, report_lines, trust_report
+from fer_jax.tasks.action_units import report as unit_report
+from fer_jax.tasks.action_units import scores as unit_scores
+from fer_jax.tasks.dimensions import intervals
 from fer_jax.tasks.dimensions.scores import summarise_dimensions
 from fer_jax.tasks.evaluation import Evaluated, Examples, choose_elsewhere, divides_people
 from fer_jax.tasks.trust import LEAST_PEOPLE, PEOPLE_FOR_PROMISE, name_sets
@@ -187,6 +190,82 @@ def test_too_sure_model_is_calibrated_and_its_sets_cover(folds, validation):
     for name, figure, _ in trust_report.figures(sets, held, found.people):
         assert name in ("coverage", "set_sizes")
         check_legible(figure)
+
+
+@pytest.mark.parametrize(("level", "said"), [(0.6, True), (0.99, False)])
+def test_sets_that_are_never_empty_say_why_they_cover_more(level, said):
+    found = trusted("classification", drawn(people=8), sets=level)
+    sets = trust_report.content("abc", found)["sets"]
+    right = found.trust.given.probabilities.argmax(-1) == found.labels
+    assert sets["accuracy"] == pytest.approx(right.mean())  # people have equally many clips
+    assert sets["level"] < sets["accuracy"] <= sets["coverage"] if said else sets["level"] > 0.98
+    text = "\n".join(trust_report.lines({"sets": sets, "calibration": CALIBRATION}))
+    line = f"the likeliest class is right: {right.mean():.1%}, above the level."
+    assert (line in text) == said == ("No set is empty" in text)
+
+
+CALIBRATION = {"modes": {"stored": {
+    "method": "none", "people": 8, "clips": 9,
+    **dict.fromkeys(("before", "after"), dict.fromkeys(
+        ("expected_calibration_error", "adaptive_calibration_error", "negative_log_likelihood",
+         "brier_score"), 0.1)),
+}}, "chosen_on": "validation"}  # fmt: skip
+
+
+def test_units_whose_sets_are_never_empty_are_named():
+    evaluated = units_of(drawn(people=8))
+    found = trusted("action_units", evaluated, sets=0.8)
+    units = ("AU01", "AU02", "AU04")
+    sets = unit_scores.calibration_and_sets(units, found)["sets"]["units"]
+    text = unit_report._set_line(sets)
+    above = [unit for unit in units if sets[unit]["accuracy"] > 0.8]
+    least = min(sets[unit]["accuracy"] for unit in above)
+    assert f"No set of {', '.join(above)} is empty" in text and f"{least:.1%} or more" in text
+    row = unit_report._set_cells(sets["AU01"])
+    classes = sets["AU01"]["classes"]
+    expected = (sets["AU01"]["coverage"], sets["AU01"]["worst_coverage"],
+                classes["absent"]["coverage"], classes["present"]["coverage"])  # fmt: skip
+    assert row[:4] == [f"{share:.1%}" for share in expected]
+
+
+def test_each_person_has_a_row():
+    evaluated = drawn(people=5, clips=12)
+    found = trusted("classification", evaluated)
+    (part,) = trust_report.parts(found)
+    expected = uncertainty.coverage_by(found.people, found.trust.given.sets, found.labels)
+    assert list(part.rows["person"]) == list(expected)
+    for row in part.rows.to_dict("records"):
+        own = expected[row["person"]]
+        assert (row["labels"], row["coverage"]) == (own["clips"], pytest.approx(own["coverage"]))
+        assert row["mean size"] == pytest.approx(own["mean_size"])
+    alone = dataclasses.replace(evaluated, people=np.arange(60))
+    assert trust_report.parts(trusted("classification", alone)) == []
+    assert trust_report.parts(trusted("classification", evaluated, sets=0.0)) == []
+
+
+def test_each_person_has_a_row_for_units_and_dimensions():
+    units = units_of(drawn(people=5, clips=12))
+    units.labels[::2, 1] = np.nan
+    found = trusted("action_units", units)
+    held, sizes, people = unit_scores.labels_in_sets(found)
+    assert len(held) == 150 and list(np.unique(people, return_counts=True)[1]) == [30] * 5
+    (part,) = unit_report._people_parts(found, {})
+    assert list(part.rows["labels"]) == [30] * 5
+    assert part.rows["coverage"].mean() == pytest.approx(held.mean())
+    assert part.rows["sets of both"].mean() == pytest.approx((sizes == 2).mean())
+    assert unit_report._people_parts(found, None) == []
+
+    values = 5 + np.random.default_rng(0).standard_normal((4, 60, 2))
+    modes, summary = {"mc_dropout": values.mean(0)}, summarise_dimensions(values)
+    dimensions = dataclasses.replace(
+        units, labels=values[1], probabilities=modes, samples=values, summary=summary
+    )
+    found = trusted("dimensional", dimensions)
+    (part,) = intervals.parts(found)
+    given = found.trust.given
+    inside = (given.low <= values[1]) & (values[1] <= given.high)
+    assert part.rows["coverage"].mean() == pytest.approx(inside.mean())
+    assert part.rows["mean width"].mean() == pytest.approx((given.high - given.low).mean())
 
 
 def test_many_people_promise_sets():

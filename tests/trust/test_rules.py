@@ -42,6 +42,6 @@ def test_drawn_people_have_the_loss_of_the_bundle_as_well(monkeypatch, capsys):
     monkeypatch.setattr(rules, "KINDS", {"too careful": (0.4, 0.0)})
     found = printed(monkeypatch, capsys, "--people", 4, "--draws", 1)
     assert [rule for _, rule in found] == list(rules.RULES)
-    kind = "4 people, too careful"
+    kind = "4 people"
     assert found[kind, "temperature"][-1] < found[kind, "none"][-1] - 0.05
     assert found[kind, "fold, 1 SE"][-1] == found[kind, "once, 1 SE"][-1]

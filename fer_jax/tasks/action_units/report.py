@@ -58,7 +58,17 @@ def parts(clips, folds, evaluated: Evaluated, content: dict) -> list[Part]:
     return [
         Part("units", "Each action unit", pd.DataFrame(rows), in_report=False),
         *grouped.parts(measures, clips, folds, evaluated),
+        *_people_parts(evaluated, content["sets"]),
     ]
+
+
+def _people_parts(evaluated: Evaluated, sets: dict | None) -> list[Part]:
+    if sets is None:
+        return []
+    held, sizes, people = scores.labels_in_sets(evaluated)
+    title = "Prediction sets of each person, over all action units"
+    both = {"coverage": held, "sets_of_both": sizes == 2}
+    return trust_report.people_parts(evaluated, title, people, **both)
 
 
 def order(evaluated: Evaluated) -> np.ndarray:
@@ -68,13 +78,17 @@ def order(evaluated: Evaluated) -> np.ndarray:
 
 def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterator[tuple]:
     """Yields name, figure and caption of each figure."""
+    from fer_jax.plotting.coverage import coverage_by_person
+
     rows = {INFERENCE_MODES[name]: row["units"] for name, row in content["inference_modes"].items()}
     yield "f1", drawings.f1(rows), "F1 of each action unit, and how often it is present"
     source, own = evaluated.source, curves[evaluated.mode]
     figure = drawings.reliability({unit: curve.reliability for unit, curve in own.items()})
     yield "reliability", figure, f"Accuracy against confidence of each action unit, {source}"
     if (sets := content["sets"]) is not None:
-        figure = _coverage_figure(evaluated, sets["units"], clips.classes)
+        held, _, people = scores.labels_in_sets(evaluated)
+        level = next(iter(sets["units"].values()))["level"]
+        figure = coverage_by_person(trust_report.shares_by_person(held, people), level)
         yield "coverage", figure, "Share of each person's labels inside the sets of all units"
     figure = drawings.risk_coverage({unit: curve.risk for unit, curve in own.items()})
     yield "risk_coverage", figure, f"Error rate at each coverage, by entropy, {source}"
@@ -93,21 +107,6 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
             unit="time (s)" if timed else "window",
         )
         yield "timeline", figure, "Action units of one recording over time"
-
-
-def _coverage_figure(evaluated: Evaluated, sets: dict, units):
-    """Draws coverage by person, over all action units that have sets."""
-    from fer_jax.plotting.coverage import coverage_by_person
-
-    held, people = [], []
-    for column in [index for index, unit in enumerate(units) if unit in sets]:
-        known = np.isfinite(evaluated.labels[:, column])
-        present = evaluated.labels[known, column].astype(int)
-        own = evaluated.trust.given.sets[known, column]
-        held.append(own[np.arange(len(own)), present])
-        people.append(evaluated.people[known])
-    shares = trust_report.shares_by_person(np.concatenate(held), np.concatenate(people))
-    return coverage_by_person(shares, next(iter(sets.values()))["level"])
 
 
 def _liveliest(clips, evaluated: Evaluated) -> tuple[str, np.ndarray]:
@@ -177,8 +176,8 @@ def _trust_lines(content: dict) -> list[str]:
         return []
     return [
         *report_lines.table(
-            "unit | calibrator | ECE | ECE, adaptive | coverage of sets | where present | sets of "
-            "both | promised accuracy",
+            "unit | calibrator | ECE | ECE, adaptive | coverage of sets | worst person | where "
+            "absent | where present | sets of both | promised accuracy",
             rows,
         ),
         "",
@@ -194,19 +193,25 @@ def _trust_lines(content: dict) -> list[str]:
 
 
 def _set_cells(own: dict | None) -> list[str]:
-    """Coverage of the sets of a unit, in all and where it is present, and the share of both."""
+    """Coverage of the sets of a unit in all, of one person, where absent and present; both."""
     if own is None:
-        return ["-"] * 3
-    present = own["classes"].get("present")
-    shares = own["coverage"], present and present["coverage"], own["sizes"][2] / sum(own["sizes"])
+        return ["-"] * 5
+    classes = [own["classes"].get(state) for state in scores.STATES]
+    shares = own["coverage"], own["worst_coverage"], *(row and row["coverage"] for row in classes)
+    shares = *shares, own["sizes"][2] / sum(own["sizes"])
     return ["-" if share is None else f"{share:.1%}" for share in shares]
 
 
 def _set_line(sets: dict) -> str:
     one = min(sets.values(), key=lambda row: row["people"])
+    sure = {unit: row for unit, row in sets.items() if row["accuracy"] > row["level"]}
+    why = ""
+    if sure:
+        least = min(sure.values(), key=lambda row: row["accuracy"])
+        why = trust_report.never_empty_line(least, ", ".join(sure))
     return (
         f"Prediction sets at a level of {one['level']:.0%} hold absent, present or both; coverage "
-        f"is the mean over people. {trust_report.promise_of(one)}"
+        f"is the mean over people. {trust_report.promise_of(one)}{why}"
     )
 
 

@@ -156,9 +156,9 @@ def calibration_and_sets(units, evaluated: Evaluated) -> dict:
             rows[unit] = trust_report.calibration_content(*both, present, of_mode)
         if own.rule is not None:
             held = trust.given.sets[known, column], present
-            sets[unit] = trust_report.set_content(own.rule, *held, evaluated.people[known]) | {
-                "classes": trust_report.by_class(STATES, *held)
-            }
+            both = unit_columns(trust.given.probabilities[known, column])
+            found = trust_report.set_content(own.rule, both, *held, evaluated.people[known])
+            sets[unit] = found | {"classes": trust_report.by_class(STATES, *held)}
     rules = [own.rule and own.rule.to_json() for own in trust.fitted]
     return {
         "calibration": {
@@ -171,6 +171,18 @@ def calibration_and_sets(units, evaluated: Evaluated) -> dict:
         },
         "sets": {"chosen_on": trust.chosen_on, "units": sets, "bundle": rules} if sets else None,
     }
+
+
+def labels_in_sets(evaluated: Evaluated) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each known label of a unit with sets: whether its set holds it, its size, the person."""
+    trust, found = evaluated.trust, []
+    for column in [index for index, own in enumerate(trust.fitted) if own.rule is not None]:
+        known = np.isfinite(evaluated.labels[:, column])
+        sets, present = trust.given.sets[known, column], evaluated.labels[known, column]
+        held = sets[np.arange(len(sets)), present.astype(int)]
+        found.append((held, sets.sum(1), evaluated.people[known]))
+    held, sizes, people = (np.concatenate(values) for values in zip(*found, strict=True))
+    return held, sizes, people
 
 
 def predictions(clips, folds, evaluated: Evaluated):

@@ -13,11 +13,11 @@ from fer_jax.tasks import evaluation, report_lines, trust_report
 from fer_jax.tasks.classification import by_class, cross_database_report, scores
 from fer_jax.tasks.classification import figures as drawings
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
+from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import number
 
 LOSS = "cross-entropy (nats)"
 table = scores.predictions
-parts = by_class.parts
 
 
 def headline(row: dict) -> str:
@@ -44,6 +44,12 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
             config, clips, folds, evaluated, selective["threshold"]
         ),
     }, curves
+
+
+def parts(clips, folds, evaluated: Evaluated, content: dict) -> list[Part]:
+    """The tables of classes and confusion, by fold and by person."""
+    found = by_class.parts(clips, folds, evaluated, content)
+    return [*found, *trust_report.parts(evaluated)]
 
 
 def compared(content: dict) -> dict:

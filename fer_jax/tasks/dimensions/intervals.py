@@ -16,6 +16,7 @@ from fer_jax.tasks import report_lines, trust_report
 from fer_jax.tasks.abstaining import Threshold, choose_threshold
 from fer_jax.tasks.dimensions.scores import TOLERANCE, Spread
 from fer_jax.tasks.evaluation import Evaluated, Examples, choose_elsewhere
+from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.trust import Trust, Wanted, marked
 from fer_jax.uncertainty.calibration import coverage
 from fer_jax.uncertainty.intervals import IntervalRule, conformal_intervals, fit_intervals
@@ -116,6 +117,17 @@ def _inside(evaluated: Evaluated) -> np.ndarray:
     """Whether each interval holds the label, `[N, D]`."""
     given = evaluated.trust.given
     return (given.low <= evaluated.labels) & (evaluated.labels <= given.high)
+
+
+def parts(evaluated: Evaluated) -> list[Part]:
+    """The table of the intervals of each person."""
+    if evaluated.trust.fitted.rule is None:
+        return []
+    given, title = evaluated.trust.given, "Intervals of each person, over all dimensions"
+    held, width = _inside(evaluated).mean(1), (given.high - given.low).mean(1)
+    return trust_report.people_parts(
+        evaluated, title, evaluated.people, coverage=held, mean_width=width
+    )
 
 
 def shares_by_person(evaluated: Evaluated) -> np.ndarray:

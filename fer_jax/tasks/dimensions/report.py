@@ -93,6 +93,7 @@ def parts(clips, folds, evaluated: Evaluated, content: dict) -> list[Part]:
     return [
         Part("dimensions", "Each dimension", pd.DataFrame(rows), in_report=False),
         *grouped.parts(measures, clips, folds, evaluated),
+        *conformal.parts(evaluated),
     ]
 
 
