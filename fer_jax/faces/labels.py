@@ -45,10 +45,31 @@ def reason_of(row) -> str:
 
 
 def said_of(row) -> str:
-    """What a drawing says of a row: the classes of its set if there are several, else its label."""
+    """What a drawing says of a row: the classes of its set if there are several, else its label.
+
+    Of more than three classes it names the two likeliest: "anger or fear or 2 more". An action unit
+    whose set holds both absent and present has a question mark: "AU06+AU12?".
+    """
+    names = classes_in(row)
+    if len(names) > 3:
+        names = [*names[:2], f"{len(names) - 2} more"]
+    if len(names) > 1:
+        return " or ".join(names)
+    units = row["label"].split("+")
+    undecided = undecided_units(row, units)
+    return "+".join(f"{unit}?" if unit in undecided else unit for unit in units)
+
+
+def classes_in(row) -> list[str]:
+    """Names of the classes in the set of a row, the likeliest first; without a set its label."""
     names = row.get("set")  # NaN or missing in older tables, and of other tasks
-    several = isinstance(names, str) and "|" in names
-    return names.replace("|", " or ") if several else row["label"]
+    return names.split("|") if isinstance(names, str) and names else [row["label"]]
+
+
+def undecided_units(row, units) -> list[str]:
+    """Names of the action units whose set in a row holds both absent and present."""
+    # NaN or missing in older tables
+    return [unit for unit in units if "|" in str(row.get(f"set_{unit}", ""))]
 
 
 def canonical(name: str) -> str:

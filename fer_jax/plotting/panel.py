@@ -38,19 +38,25 @@ class Panel:
         self.draw.text((x, y), text, colour, writing, anchor)
 
     def heading(self, title: str, detail: str, colour, sizes=(24, 12), steps=(31, 52)) -> None:
-        """Writes a title, smaller if it is long, and a detail below it.
+        """Writes a title and a detail below it, each smaller if it is long.
 
         Args:
           sizes: of the two texts.
           steps: down from the title to the detail, and to what comes next.
         """
-        width, size = self.right - self.left, sizes[0]
-        while size > 12 and font(round(size * self.scale), True).getlength(title) > width:
-            size -= 1
+        size = self._fitting(title, sizes[0], 12, True)
         top = self.y + (sizes[0] - size) * self.scale
         self.text(self.left, top, title, size, colour, bold=True)
-        self.text(self.left, self.y + steps[0] * self.scale, detail, sizes[1], FAINT)
+        size = self._fitting(detail, sizes[1], 10, False)
+        self.text(self.left, self.y + steps[0] * self.scale, detail, size, FAINT)
         self.y += steps[1] * self.scale
+
+    def _fitting(self, text: str, size: float, least: float, bold: bool) -> float:
+        """The size, or a smaller one, in which a text is as wide as the panel."""
+        width = self.right - self.left
+        while size > least and font(round(size * self.scale), bold).getlength(text) > width:
+            size -= 1
+        return size
 
 
 def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], str]:

@@ -3,6 +3,8 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.patches import Rectangle
 
 from fer_jax.faces.labels import AFEW_CLASSES, BP4D_ACTION_UNITS, RAVDESS_CLASSES
 from fer_jax.faces.landmarks import MEAN_FACE
@@ -184,6 +186,22 @@ def test_timeline_names_the_set_where_it_holds_several_classes():
     table.loc[12:, "set"] = "calm"
     texts = check_legible(draw_timeline("classification", table, RAVDESS_CLASSES))
     assert texts.count("calm or happy") == 1 and texts.count("calm") == 2  # one beside its lane
+    assert any("solid: in the 90% set" in text for text in texts)
+
+
+def test_set_has_a_stripe_each_class_in_boxes_that_have_no_room_for_its_name():
+    table = predictions(faceless=(), threshold=9.0)
+    table["label"], table["set"], table["set_level"] = "calm", "calm|happy", 0.9
+    table.loc[1::2, "set"] = "calm|happy|sad"
+    axes = draw_timeline("classification", table, RAVDESS_CLASSES).axes[0]
+    colours = style.class_colours(len(RAVDESS_CLASSES))
+    wanted = [to_rgba(colours[RAVDESS_CLASSES.index(name)]) for name in ("sad", "happy", "calm")]
+    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    stripes = [bar for bar in bars if bar.get_y() > len(RAVDESS_CLASSES)]
+    second = [bar for bar in stripes if bar.get_x() == stripes[2].get_x()]
+    second.sort(key=lambda bar: bar.get_y())
+    assert [bar.get_facecolor() for bar in second] == wanted and len(stripes) == 12 * (2 + 3)
+    assert sum(bar.get_height() for bar in second) == pytest.approx(0.5)
 
 
 def test_coverage_of_few_and_of_many_people_is_legible():

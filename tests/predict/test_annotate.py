@@ -11,7 +11,7 @@ import pytest
 
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.faces.video import open_frames
-from fer_jax.plotting.panel import label_and_time
+from fer_jax.plotting.panel import label_and_time, mixed
 from fer_jax.predict import annotate
 from fer_jax.predict.windows import Source, at_rate, columns
 from fer_jax.tasks.classification.timeline import draw_timeline
@@ -69,6 +69,23 @@ def test_set_of_several_classes_stands_in_place_of_the_label():
         annotate.draw_frame(picture(360, 360), None, each, CLASSES, None) for each in (one, several)
     ]
     assert (panels[0] != panels[1]).any()
+
+
+def test_bars_of_the_classes_in_a_set_are_lit():
+    def lit(names):
+        one = row("anger", 0.3) | {"set": names, "set_level": 0.9}
+        image = annotate.draw_frame(picture(640, 360), None, one, CLASSES, None)
+        return share(image[80:270, 740:], mixed(annotate.SURE, 0.6))
+
+    alone, two, four = (lit("|".join(CLASSES[:count])) for count in (1, 2, 4))
+    assert four - alone == pytest.approx(3 * (two - alone), rel=0.1) and two - alone > 0.002
+
+
+def test_many_classes_of_a_set_are_counted():
+    many = row() | {"set": "|".join(CLASSES), "set_level": 0.9}
+    assert label_and_time(many, False)[0] == "anger or disgust or 5 more"
+    three = row() | {"set": "|".join(CLASSES[:3]), "set_level": 0.9}
+    assert label_and_time(three, False)[0] == "anger or disgust or fear"
 
 
 def test_longer_bar_for_a_larger_probability():

@@ -6,12 +6,14 @@ import pandas as pd
 import pytest
 
 from fer_jax.faces.labels import BP4D_ACTION_UNITS as UNITS
-from fer_jax.plotting.panel import TEXT
+from fer_jax.faces.labels import said_of
+from fer_jax.plotting.panel import SURE, TEXT
 from fer_jax.predict import annotate
 from fer_jax.predict.windows import columns
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.action_units import panel
 from fer_jax.tasks.action_units.scores import summarise_units
+from tests.legible import check_legible
 from tests.tasks.drawn_clip import clip, picture, share
 
 KIND = TASKS["action_units"]
@@ -46,6 +48,52 @@ def test_bars_grow_with_the_probability_and_fade_where_unsure():
     absent = bars(drawn(row([0.3] * len(UNITS))))
     assert share(absent, annotate.SURE) == 0 and share(absent, panel.FADED) == 0
     assert share(absent, panel.PALE) > 0.05
+
+
+def undecided(one, *units):
+    return one | {f"set_{unit}": "present|absent" for unit in units}
+
+
+def test_undecided_unit_looks_neither_present_nor_absent():
+    one = row([0.9, 0.1, *[0.02] * 9])
+    plain, likely, unlikely = (drawn(each) for each in (
+        one, undecided(one, UNITS[0]), undecided(one, UNITS[1])
+    ))  # fmt: skip
+    lanes = [slice(72, 96), slice(96, 120)]  # of the two units, beside their names
+    lit, faint = (share(plain[lane, 690:860], tone) for lane, tone in
+                  zip(lanes, (SURE, panel.PALE), strict=True))  # fmt: skip
+    assert lit > 0.3 and faint > 0.03
+    assert share(likely[lanes[0], 690:860], SURE) == 0
+    assert share(unlikely[lanes[1], 690:860], panel.PALE) < faint / 2
+    unsure = undecided(row([0.6] * len(UNITS), threshold=0.5), UNITS[0])
+    assert share(drawn(unsure)[lanes[0], 690:860], panel.FADED) > 0.02
+
+
+def test_heading_marks_undecided_units():
+    one = row([0.9, 0.9, *[0.02] * 9])
+    images = [drawn(each)[:44, 640:] for each in (
+        one, undecided(one, UNITS[0]), undecided(one, *UNITS[:2])
+    )]  # fmt: skip
+    assert share(images[1], SURE) > share(images[0], SURE) > 0  # a question mark more
+    assert share(images[2], SURE) == 0 and share(images[2], TEXT) > 0  # nothing is decided
+    assert said_of(undecided(one, UNITS[0])) == "AU01?+AU02"
+    assert said_of(one) == "AU01+AU02" and said_of({"label": "a+b", "set_level": 0.9}) == "a+b"
+
+
+def test_timeline_hatches_undecided_windows():
+    rows = [row([0.6] * len(UNITS), start=0.4 * n, end=0.4 * n + 0.4) for n in range(3)]
+    rows.append(faceless(start=1.2, end=1.6))
+    without = KIND.draw_timeline(pd.DataFrame(rows), UNITS, (None,) * 11, None, "clip.mp4")
+    assert not any("undecided" in text for text in check_legible(without))
+    rows[1] = undecided(rows[1], UNITS[0])
+    figure = KIND.draw_timeline(pd.DataFrame(rows), UNITS, (None,) * 11, None, "clip.mp4")
+    assert any("undecided" in text for text in check_legible(figure))
+    patches = figure.axes[0].patches
+    first, *others = (patch.get_data() for patch in patches if patch.get_hatch())
+    assert np.flatnonzero(first.values > first.baseline).tolist() == [1]
+    assert not any((each.values > each.baseline).any() for each in others)
+    present = patches[0].get_data()
+    assert np.flatnonzero(present.values > present.baseline).tolist() == [0, 2]
 
 
 def test_whiskers_are_the_deviation_over_the_samples():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fer_jax.faces.labels import PRESENT
+from fer_jax.faces.labels import PRESENT, undecided_units
 from fer_jax.plotting.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font, mixed
 from fer_jax.tasks.action_units.scores import present_units, unsure_units
 from fer_jax.tasks.base import NO_FACE, reason_of
@@ -17,9 +17,13 @@ FADED, PALE = mixed(UNSURE, 0.42), mixed(FAINT, 0.5)
 
 
 def draw_panel(row: Mapping, units, thresholds, height: int, scale: float) -> np.ndarray:
-    """Draws the units present and a bar each, faded where it is unsure, see `Task.draw_panel`."""
+    """Draws the units present and a bar each, see `Task.draw_panel`.
+
+    The bar of a unit is faded where it is unsure, and hollow where its set holds both states.
+    """
     own = ("label", "end", "abstained", "reason")
-    of_units = [name for unit in units for name in (unit, f"std_{unit}", f"abstained_{unit}")]
+    prefixes = ("", "std_", "abstained_", "set_")
+    of_units = [f"{prefix}{unit}" for unit in units for prefix in prefixes]
     frozen = tuple((name, row.get(name)) for name in (*own, *of_units))
     return _draw(frozen, tuple(units), height, scale)
 
@@ -37,28 +41,29 @@ def _draw(row: tuple, units: tuple[str, ...], height: int, scale: float) -> np.n
     for index in sorted(np.argsort(-chances, kind="stable")[:lines]):
         _draw_unit(panel, row, units[index], spacing, faceless)
     if not faceless:
-        _draw_key(panel, height)
+        _draw_key(panel, height, any(row[f"set_{unit}"] for unit in units))
     return panel.pixels()
 
 
 def _draw_heading(panel: Panel, row: dict, units, faceless: bool) -> None:
     present, unsure = present_units(row), unsure_units(row, units)
-    title, colour = " ".join(present) or "none present", SURE if present else TEXT
+    undecided = undecided_units(row, units)
+    named = [f"{unit}?" if unit in undecided else unit for unit in present]
+    title, colour = " ".join(named) or "none present", SURE if set(named) & set(present) else TEXT
     detail = f"at {row['end']:.2f} s · {len(unsure)} of {len(units)} unsure"
+    detail += f", {len(undecided)} undecided" if undecided else ""
     if faceless:
         title, colour, detail = NO_FACE, FAINT, f"at {row['end']:.2f} s"
     elif row["abstained"]:
         title, colour = reason_of(row), UNSURE
-    width, size = panel.right - panel.left, 24
-    while size > 13 and font(round(size * panel.scale), True).getlength(title) > width:
-        size -= 1
-    panel.text(panel.left, panel.y + (24 - size) * panel.scale, title, size, colour, bold=True)
-    panel.text(panel.left, panel.y + 31 * panel.scale, detail, 12, FAINT)
-    panel.y += 54 * panel.scale
+    panel.heading(title, detail, colour, steps=(31, 54))
 
 
 def _draw_unit(panel: Panel, row: dict, unit: str, spacing: float, faceless: bool) -> None:
-    """Name, bar of the probability with its deviation over the MC samples, and both numbers."""
+    """Name, bar of the probability with its deviation over the MC samples, and both numbers.
+
+    An undecided unit has an outline alone, which is neither that of present nor of absent ones.
+    """
     draw, scale = panel.draw, panel.scale
     writing = font(round(min(13, 0.78 * spacing / scale) * scale), False)
     middle, half = panel.y + spacing / 2, 0.3 * spacing
@@ -70,8 +75,11 @@ def _draw_unit(panel: Panel, row: dict, unit: str, spacing: float, faceless: boo
         chance, deviation = row[unit], row[f"std_{unit}"]
         value = f"{100 * chance:.0f} ± {100 * deviation:.0f} %"
         certain = SURE if chance > PRESENT else PALE
-        unsure = row[f"abstained_{unit}"]
-        fill, ink = (FADED, FAINT) if unsure else (certain, TEXT if chance > PRESENT else FAINT)
+        fill, ink = certain, TEXT if chance > PRESENT else FAINT
+        if undecided := bool(undecided_units(row, [unit])):
+            fill, ink = FAINT, FAINT
+        if row[f"abstained_{unit}"]:
+            fill, ink = FADED, FAINT
     draw.text((panel.left, middle), unit, ink, writing, "lm")
     draw.text((panel.right, middle), value, ink, writing, "rm")
     draw.rectangle((start, middle - half, end, middle + half), RAIL)
@@ -81,20 +89,24 @@ def _draw_unit(panel: Panel, row: dict, unit: str, spacing: float, faceless: boo
     def place(share: float) -> float:
         return start + float(np.clip(share, 0, 1)) * (end - start)
 
-    if place(chance) - start >= 1:
-        draw.rectangle((start, middle - half, place(chance), middle + half), fill)
-    thin = max(1, round(scale))
+    thin, box = max(1, round(scale)), (start, middle - half, place(chance), middle + half)
+    if undecided:
+        draw.rectangle(box, GROUND, fill, max(2, round(1.5 * scale)))
+    elif place(chance) - start >= 1:
+        draw.rectangle(box, fill)
     draw.line((place(PRESENT), middle - half, place(PRESENT), middle + half), GROUND, thin)
     ends = place(chance - deviation), place(chance + deviation)
     draw.line((ends[0], middle, ends[1], middle), ink, max(1, round(1.5 * scale)))
 
 
-def _draw_key(panel: Panel, height: int) -> None:
+def _draw_key(panel: Panel, height: int, sets: bool) -> None:
     """What the colours mean, at the foot of the panel."""
     x, y, scale = panel.left, height - 13 * panel.scale, panel.scale
-    writing = font(round(10.5 * scale), False)
-    for colour, meaning in ((SURE, "present"), (PALE, "absent"), (FADED, "unsure")):
-        panel.draw.rectangle((x, y - 4 * scale, x + 8 * scale, y + 4 * scale), colour)
+    writing = font(round(10 * scale), False)
+    meanings = {"present": SURE, "absent": PALE, "unsure": FADED}
+    for meaning, colour in (meanings | ({"undecided": None} if sets else {})).items():
+        box = (x, y - 4 * scale, x + 8 * scale, y + 4 * scale)
+        panel.draw.rectangle(box, colour, colour or FAINT, max(1, round(1.5 * scale)))
         panel.draw.text((x + 12 * scale, y), meaning, FAINT, writing, "lm")
-        x += 22 * scale + writing.getlength(meaning)
+        x += 19 * scale + writing.getlength(meaning)
     panel.draw.text((panel.right, y), "± s.d.", FAINT, writing, "rm")

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fer_jax.faces.labels import PRESENT
+from fer_jax.faces.labels import PRESENT, undecided_units
 from fer_jax.plotting.style import MAIN, OTHER, PALE, QUIET, TEXT, dress, legend_below
 from fer_jax.plotting.timeline import FACELESS, UNSURE, borders, draw_steps, make_timeline, shade
 
 _HEIGHT = 0.86  # of a probability of 1 in a lane
-# Label, colour and opacity of shaded windows.
+# Label, colour, and opacity or hatching of shaded windows.
 _PRESENT, _UNSURE = ("present", OTHER, 0.35), ("unsure", UNSURE, 0.75)
+_UNDECIDED = ("undecided (its set holds both)", QUIET, "/////")
 _LABELLED, _UNKNOWN = ("labelled present", OTHER, 0.35), ("label unknown", QUIET, 0.35)
 
 
@@ -29,8 +30,14 @@ def draw_timeline(
         for name, kind in (("", float), ("std_", float), ("abstained_", bool))
     )
     mean, unsure = np.where(faceless, np.nan, mean), unsure & ~faceless
-    present = (np.nan_to_num(mean) > PRESENT) & ~unsure
+    undecided = np.array([
+        [unit in found for unit in units]
+        for found in (undecided_units(row, units) for row in rows.to_dict("records"))
+    ])  # fmt: skip
+    present = (np.nan_to_num(mean) > PRESENT) & ~unsure & ~undecided
     shades = {_PRESENT: present, _UNSURE: unsure}
+    if undecided.any():
+        shades[_UNDECIDED] = undecided & ~faceless
     return _draw(units, edges, mean, deviation, shades, title, thumbnails, faceless[:, 0])
 
 
@@ -73,16 +80,20 @@ def _draw(
     axes.title.set_fontsize(TEXT)
     axes.tick_params(axis="y", length=0, labelsize=TEXT)
     axes.spines[["left", "bottom"]].set_visible(False)
-    legend_below(figure, axes, 5)
+    legend_below(figure, axes, 3 if len(shades) > 2 else 5)
     return figure
 
 
 def _draw_lane(axes, base: int, edges, mean, half, shades: dict) -> None:
     """Probability and its deviation over the MC samples, above shaded windows."""
     named = (lambda label: {"label": label}) if base == 0 else lambda label: {}
-    for (label, colour, alpha), mask in shades.items():
+    for (label, colour, looks), mask in shades.items():
         top = np.where(mask, base + _HEIGHT, base)
-        draw_steps(axes, top, edges, colour, base, alpha=alpha, **named(label))
+        if isinstance(looks, str):
+            hatched = {"edgecolor": colour, "hatch": looks}
+            draw_steps(axes, top, edges, "none", base, **hatched, **named(label))
+        else:
+            draw_steps(axes, top, edges, colour, base, alpha=looks, **named(label))
     if half is not None:
         low, high = (base + _HEIGHT * np.clip(mean + way * half, 0, 1) for way in (-1, 1))
         label = named("± standard deviation of the MC samples")

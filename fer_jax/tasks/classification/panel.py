@@ -7,7 +7,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fer_jax.plotting.panel import FAINT, RAIL, SURE, TEXT, UNSURE, Panel, font, label_and_time
+from fer_jax.faces.labels import classes_in
+from fer_jax.plotting.panel import (
+    FAINT,
+    RAIL,
+    SURE,
+    TEXT,
+    UNSURE,
+    Panel,
+    font,
+    label_and_time,
+    mixed,
+)
 
 _LINE = 30  # pixels of a class in the smallest panel, at most
 _SHOWN = (
@@ -17,7 +28,7 @@ _SHOWN = (
 
 
 def draw_panel(row: Mapping, classes, threshold, height: int, scale: float) -> np.ndarray:
-    """Draws label, a bar a class and the entropy, see `Task.draw_panel`."""
+    """Draws label or set, a bar a class and the entropy, see `Task.draw_panel`."""
     probabilities = tuple((name, float(row[name])) for name in classes)
     shown = tuple((name, row.get(name)) for name in _SHOWN)
     return _draw(probabilities, shown, threshold, height, scale)
@@ -34,10 +45,14 @@ def _draw(probabilities, row: tuple, threshold, height: int, scale: float) -> np
     lines = max(1, min(len(probabilities), int(room / (17 * scale))))
     spacing = min(_LINE * scale, room / lines)
     chances = [0.0 if faceless else chance for _, chance in probabilities]
-    colour = UNSURE if row["abstained"] else SURE
+    colour, held = UNSURE if row["abstained"] else SURE, classes_in(row)
     for index in sorted(np.argsort(chances, kind="stable")[::-1][:lines]):
-        tone = colour if not faceless and chances[index] == max(chances) else FAINT
-        _draw_bar(panel, probabilities[index][0], chances[index], tone, spacing, faceless)
+        name, tone = probabilities[index][0], FAINT
+        if not faceless and chances[index] == max(chances):
+            tone = colour
+        elif not faceless and name in held:
+            tone = mixed(colour, 0.6)
+        _draw_bar(panel, name, chances[index], tone, spacing, faceless)
     if not faceless:
         _draw_gauge(panel, row, threshold, float(np.log(len(probabilities))), colour)
     return panel.pixels()

@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fer_jax.faces.labels import reason_of, said_of
+from fer_jax.faces.labels import classes_in, reason_of, said_of
 from fer_jax.plotting.style import (
     ALERT,
     INK,
@@ -51,11 +51,11 @@ def draw_timeline(
 def _draw_classes(axes, rows, classes, edges) -> None:
     """A lane each class, filled to its probability, under a strip of the predictions."""
     probabilities = np.nan_to_num(rows[list(classes)].to_numpy(float))
-    covered = ~rows["abstained"].to_numpy(bool)
-    for lane, colour in enumerate(class_colours(len(classes))):
+    covered, sets = ~rows["abstained"].to_numpy(bool), _sets(rows)
+    for lane, (name, colour) in enumerate(zip(classes, class_colours(len(classes)), strict=True)):
         base = len(classes) - 1 - lane
         height = base + 0.86 * probabilities[:, lane]
-        predicted = np.where(covered & (probabilities.argmax(1) == lane), height, base)
+        predicted = np.where(covered & [name in held for held in sets], height, base)
         draw_steps(axes, height, edges, colour, base, alpha=0.4)
         draw_steps(axes, predicted, edges, colour, base)
         axes.axhline(base, color=PALE, linewidth=0.8, zorder=1)
@@ -63,36 +63,50 @@ def _draw_classes(axes, rows, classes, edges) -> None:
     lanes = np.append(np.arange(len(classes))[::-1] + 0.36, len(classes) + 0.5)
     axes.set_yticks(lanes, [*classes, "prediction"])
     axes.set_ylim(0, len(classes) + 0.85)
-    dress(axes, title="prediction, and probability of each class (lanes from 0 to 1)")
+    several = max(map(len, sets)) > 1
+    solid = f"; solid: in the {rows['set_level'].max():.0%} set" if several else ""
+    dress(axes, title=f"prediction, and probability of each class (lanes from 0 to 1{solid})")
     axes.title.set_fontsize(TEXT)
     axes.tick_params(axis="both", length=0, labelsize=TEXT)
     axes.get_yticklabels()[-1].set_fontweight("bold")
     axes.spines[["left", "bottom"]].set_visible(False)
 
 
+def _sets(rows: pd.DataFrame) -> list[list[str]]:
+    """Classes in the set of each window, the likeliest first."""
+    return [classes_in(row) for row in rows.to_dict("records")]
+
+
 def _draw_predictions(axes, rows, classes, edges) -> None:
-    """A box for each run of equal predictions, with the name where it fits."""
+    """A box for each run of equal predictions, with the name where it fits.
+
+    The box of a set of several classes has a stripe each.
+    """
     colours = dict(zip(classes, class_colours(len(classes)), strict=True))
     withheld = rows["abstained"].to_numpy(bool) & (rows["frames"] > 0).to_numpy()
-    records = rows.to_dict("records")
-    shown = np.array([
-        reason_of(row) if out else said_of(row)
-        for row, out in zip(records, withheld, strict=True)
-    ])  # fmt: skip
-    labels = rows["label"].to_numpy(str)
-    changes = (shown[1:] != shown[:-1]) | (~withheld[1:] & (labels[1:] != labels[:-1]))
-    starts = np.flatnonzero(np.append(True, changes))
-    for first, end in zip(starts, np.append(starts[1:], len(shown)), strict=True):
-        left, width = edges[first], edges[end] - edges[first]
-        name = shown[first]
-        colour = UNSURE if withheld[first] else colours.get(labels[first], FACELESS)
-        box = {"height": 0.5, "color": colour, "linewidth": 0, "align": "edge"}
-        axes.barh(len(classes) + 0.25, width, left=left, **box)
+    shown = [
+        (reason_of(row),) if out else tuple(classes_in(row))
+        for row, out in zip(rows.to_dict("records"), withheld, strict=True)
+    ]
+    starts = [n for n, names in enumerate(shown) if n == 0 or names != shown[n - 1]]
+    for first, end in zip(starts, [*starts[1:], len(shown)], strict=True):
+        left, width, names = edges[first], edges[end] - edges[first], shown[first]
+        stripes = [colours.get(name, FACELESS) for name in names]
+        if withheld[first]:
+            stripes = [UNSURE]
+        for index, colour in enumerate(stripes[::-1]):  # the likeliest on top
+            height = 0.5 / len(stripes)
+            box = {"height": height, "color": colour, "linewidth": 0, "align": "edge"}
+            axes.barh(len(classes) + 0.25 + index * height, width, left=left, **box)
+        name = names[0] if withheld[first] else said_of(rows.iloc[first])
         inches = width / (edges[-1] - edges[0]) * WIDTH * 0.85
         if inches > 0.085 * len(name) + 0.1:
             style = {"ha": "center", "va": "center", "fontsize": SMALL}
-            ink = "white" if _is_dark(colour) else INK
-            axes.text(left + width / 2, len(classes) + 0.5, name, color=ink, **style)
+            style["color"] = "white" if _is_dark(stripes[0]) else INK
+            if len(stripes) > 1:
+                ground = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1.5}
+                style |= {"color": INK, "bbox": ground}
+            axes.text(left + width / 2, len(classes) + 0.5, name, **style)
 
 
 def _is_dark(colour: str) -> bool:
