@@ -16,7 +16,7 @@ from fer_jax.experiments.workdir import Workdir
 from fer_jax.faces.landmarks import FRAMINGS
 from fer_jax.layers.build import has_dropout
 from fer_jax.machine import FileError, json_text, printable, write_whole
-from fer_jax.tasks import TASKS, evaluation
+from fer_jax.tasks import TASKS, doubts, evaluation
 from fer_jax.tasks.csv_cells import save_csv
 from fer_jax.training.averaging import AVERAGED
 from fer_jax.training.epoch_log import read_history
@@ -103,7 +103,9 @@ def write(
     lines = task.report.lines(content)
     lines += own_tables.write(workdir, parts, shown, config.name)
     captions, failed = {}, []
-    for figures in _figures(task.report, clips, evaluated, content, curves, history, own_figures):
+    shared = (task.report, clips, evaluated)
+    of_doubts = _doubts(*shared, folds, results) if config.uncertainty.familiarity else iter(())
+    for figures in _figures(*shared, content, curves, history, own_figures, of_doubts):
         save_figures(workdir, figures, captions, failed)
     if failed:
         metrics["failed_figures"] = failed
@@ -142,8 +144,10 @@ def _history(workdir: Workdir, folds: list[Fold]) -> list[dict]:
     return rows
 
 
-def _figures(report, clips, evaluated, content, curves, history, own_figures) -> list[Iterator]:
-    """Names, figures and captions: of the task, the learning curves, of the network."""
+def _figures(
+    report, clips, evaluated, content, curves, history, own_figures, of_doubts
+) -> list[Iterator]:
+    """Names, figures and captions: of the task, of doubts, the learning curves, of the network."""
 
     def learning():
         from fer_jax.plotting.curves import learning_curves
@@ -159,7 +163,14 @@ def _figures(report, clips, evaluated, content, curves, history, own_figures) ->
             order = evaluated.indices[report.order(evaluated)].tolist()
             yield from own_figures(list(dict.fromkeys(order)))
 
-    return [report.figures(clips, evaluated, content, curves), learning(), of_network()]
+    of_task = report.figures(clips, evaluated, content, curves)
+    return [of_task, of_doubts, learning(), of_network()]
+
+
+def _doubts(report, clips, evaluated, folds, results) -> Iterator[tuple]:
+    """Ambiguous against unfamiliar clips; nothing is computed before it is drawn."""
+    ambiguity = report.ambiguity(clips.classes, evaluated)
+    yield from doubts.figures(ambiguity, clips, folds, results)
 
 
 def save_figures(workdir: Workdir, figures: Iterator, captions: dict, failed: list) -> None:

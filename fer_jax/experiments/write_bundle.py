@@ -15,6 +15,7 @@ from fer_jax.experiments.setup import Experiment
 from fer_jax.experiments.stored_trust import StoredTrust
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import UNKNOWN_FPS
+from fer_jax.tasks.doubts import familiarity_of
 from fer_jax.training.averaging import AVERAGED
 from fer_jax.training.checkpoint import load_tree, load_weights
 from fer_jax.uncertainty import Familiarity, LayerDraws, WeightDraws
@@ -50,7 +51,7 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         other_members=tuple(others),
         threshold=metrics["selective"]["threshold"],
         trust=StoredTrust.from_metrics(config.task, metrics),
-        familiarity=_familiarity(experiment, fold) if config.uncertainty.familiarity else None,
+        familiarity=_familiarity(experiment, fold),
         posterior=config.uncertainty.posterior,
         draws=_draws(experiment, names),
         record=Record(metrics, dataset, json.loads(json.dumps(config.to_dict(), default=list))),
@@ -76,19 +77,13 @@ def _draws(experiment: Experiment, names: list[str]) -> tuple[WeightDraws | Laye
     return tuple(kind.from_arrays(each["draws"]) for each in kept)
 
 
-def _familiarity(experiment: Experiment, fold: str) -> Familiarity:
-    """The fit of a fold, with the threshold of the people whom no fold was fitted to."""
-    load, clips, folds = experiment.workdir.load_result, experiment.clips, experiment.folds
-    arrays = {
-        name.removeprefix("familiarity_"): values
-        for name, values in load(fold).items()
-        if name.startswith("familiarity_")
-    }
-    part = "evaluation" if folds[0].validation is None else "validation"
-    scores = np.concatenate([load(each.name)[f"{part}_unfamiliarity"] for each in folds])
-    chosen = np.concatenate([getattr(each, part) for each in folds])
-    people = np.asarray(clips.subjects)[chosen]
-    return Familiarity.from_arrays(arrays).with_threshold(scores, people)
+def _familiarity(experiment: Experiment, fold: str) -> Familiarity | None:
+    """The fit of a fold; None: the config does not ask for it."""
+    if not experiment.config.uncertainty.familiarity:
+        return None
+    load, folds = experiment.workdir.load_result, experiment.folds
+    results = [load(each.name) for each in folds]
+    return familiarity_of(load(fold), experiment.clips, folds, results)
 
 
 def _input_spec(config: ConfigDict, clips: Clips) -> InputSpec:

@@ -26,6 +26,21 @@ class Threshold(NamedTuple):
     promise: selective.Promise
 
 
+class Judged(NamedTuple):
+    """N evaluated predictions, and what a threshold makes of them.
+
+    Attributes:
+      threshold: of the bundle.
+      uncertainty, correct: `[N]`, see `choose_threshold`.
+      answered: `[N]` bool, by thresholds that were chosen elsewhere.
+    """
+
+    threshold: Threshold
+    uncertainty: np.ndarray
+    correct: np.ndarray
+    answered: np.ndarray
+
+
 def choose_threshold(
     uncertainty, correct, people, target: float, confidence: float, divided: bool = True
 ) -> Threshold:
@@ -54,15 +69,14 @@ def choose_threshold(
     return Threshold(np.inf if few or not np.isfinite(value) else value, promise)
 
 
-def content(threshold: Threshold, uncertainty, correct, answered, chosen_on: str) -> dict:
+def content(judged: Judged, chosen_on: str) -> dict:
     """Numbers for metrics.json.
 
     Args:
-      threshold: of the bundle.
-      uncertainty, correct: `[N]` of the evaluated predictions, see `choose_threshold`.
-      answered: `[N]` bool, by thresholds that were chosen elsewhere.
+      judged: the evaluated predictions.
       chosen_on: where, in words.
     """
+    threshold, uncertainty, correct, answered = judged
     covered = answered & np.isfinite(uncertainty)
     promise = threshold.promise._asdict()
     return {

@@ -187,6 +187,7 @@ class Task:
     def report(self) -> ModuleType:
         """Has `LOSS`, `headline`, `content`, `table`, `parts`, `figures`, `lines` and `order`.
 
+        `ambiguity` is what the figure of `tasks.doubts` draws, of the evaluated predictions.
         `compared` makes columns of the table of `fer_jax.compare`.
         """
         return self._file("report")

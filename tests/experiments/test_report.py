@@ -11,7 +11,7 @@ import pytest
 from sklearn import metrics as reference
 
 from fer_jax.data.folds import make_folds
-from fer_jax.experiments import configs
+from fer_jax.experiments import configs, report
 from fer_jax.experiments.for_papers import methods, provenance
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.tasks import TASKS
@@ -133,6 +133,18 @@ def test_figures_are_pdf_too_with_fonts_inside(runs):
         content = figure.with_suffix(".pdf").read_bytes()
         assert b"/FontFile2" in content and b"/Type3" not in content and len(content) < 200_000
         assert b"/CreationDate" not in content
+
+
+def test_doubts_that_cannot_be_drawn_cost_no_other_figure(make_clips, tmp_path, monkeypatch):
+    """The results of the folds hold no scores of familiarity."""
+    drawn = report._figures
+    monkeypatch.setattr(report, "_figures", lambda *given: drawn(*given)[1:])  # not of the task
+    asked = {"uncertainty.familiarity": True}
+    workdir, metrics = write_run(make_clips(), tmp_path / "run", figures=True, **asked)
+    (line,) = metrics["failed_figures"]
+    assert line.startswith("a figure could not be drawn (KeyError: ")
+    assert f"{line}.\n" in workdir.report.read_text()
+    assert [file.name for file in (workdir.path / "figures").glob("*.png")] == ["learning.png"]
 
 
 def test_report_says_each_caption_once(runs):

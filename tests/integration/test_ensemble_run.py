@@ -50,7 +50,9 @@ def test_first_member_is_the_network_without_an_ensemble(ensemble, prepared, tmp
 def test_report_is_of_all_members(ensemble):
     workdir, metrics, _ = ensemble
     assert metrics["members"] == MEMBERS
-    assert "deep ensemble of 2 networks" in (workdir / "report.md").read_text()
+    report = (workdir / "report.md").read_text()
+    assert "deep ensemble of 2 networks" in report and "failed_figures" not in metrics
+    assert "![doubts](figures/doubts.png)" in report and (workdir / "figures/doubts.png").exists()
     results = [Workdir(workdir).load_result(name) for name in ("random", "random-member1")]
     samples = np.concatenate([each["evaluation_samples"] for each in results])
     assert [len(each["evaluation_samples"]) for each in results] == [4, 4]  # of 8 together

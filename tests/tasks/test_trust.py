@@ -301,7 +301,9 @@ def test_threshold_without_a_promise_is_that_which_reached_the_target():
     found = abstaining.choose_threshold(entropy, right, evaluated.people, 0.95, 0.9)
     assert not found.promise.promised
     assert found.value == uncertainty.abstain_threshold(entropy, right, 0.95)
-    shown = abstaining.content(found, entropy, right, entropy <= found.value, ITSELF)
+    shown = abstaining.content(
+        abstaining.Judged(found, entropy, right, entropy <= found.value), ITSELF
+    )
     assert shown["accuracy"] >= 0.95 and shown["promise"]["threshold"] is None
     line = report_lines.abstaining_line(shown, "the entropy", "above {:.3f}", "clips")
     assert "No threshold can promise that target with 90% confidence over people (4 " in line
@@ -309,7 +311,9 @@ def test_threshold_without_a_promise_is_that_which_reached_the_target():
     entropy, right = measure(many)
     kept = abstaining.choose_threshold(entropy, right, many.people, 0.9, 0.9)
     assert kept.value == kept.promise.threshold and kept.promise.bound >= 0.9
-    shown = abstaining.content(kept, entropy, right, entropy <= kept.value, ITSELF)
+    shown = abstaining.content(
+        abstaining.Judged(kept, entropy, right, entropy <= kept.value), ITSELF
+    )
     assert "Promised with 90% confidence over people (60" in report_lines.abstaining_line(
         shown, "", "{}", "clips"
     )

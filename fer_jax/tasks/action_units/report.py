@@ -15,7 +15,7 @@ from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import interval, number
 
 LOSS = "cross-entropy (nats)"
-table = scores.predictions
+table, ambiguity = scores.predictions, scores.ambiguity
 
 
 def headline(row: dict) -> str:

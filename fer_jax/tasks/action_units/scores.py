@@ -9,6 +9,7 @@ from fer_jax.faces.labels import PRESENT
 from fer_jax.tasks import abstaining as thresholds
 from fer_jax.tasks import evaluation, trust_report
 from fer_jax.tasks.base import NO_FACE, UNCERTAINTY
+from fer_jax.tasks.doubts import Ambiguity
 from fer_jax.tasks.evaluation import Curves, Evaluated
 from fer_jax.tasks.trust import name_sets
 from fer_jax.uncertainty import calibration
@@ -125,17 +126,27 @@ def _mean_f1(predicted, labels) -> float:
     return float(metrics.mean_f1(metrics.f1_scores(metrics.unit_counts(predicted, labels))))
 
 
-def abstaining(units, evaluated: Evaluated) -> dict:
-    """Threshold on the entropy of each action unit, see `abstaining.content`."""
-    trust, rows = evaluated.trust, {}
-    p, _, answered = trust.given
+def judged(units, evaluated: Evaluated) -> dict[str, thresholds.Judged]:
+    """Predictions of each action unit by the entropy of its calibrated probability."""
+    p, _, answered = evaluated.trust.given
     known, uncertainty = np.isfinite(evaluated.labels), entropy(unit_columns(p))
     uncertainty = np.where(known, uncertainty, np.nan)
     right = (p > PRESENT) == (evaluated.labels == 1)
-    for column, (unit, own) in enumerate(zip(units, trust.fitted, strict=True)):
-        judged = uncertainty[:, column], right[:, column], answered[:, column]
-        rows[unit] = thresholds.content(own.threshold, *judged, trust.chosen_on)
+    columns = zip(units, evaluated.trust.fitted, uncertainty.T, right.T, answered.T, strict=True)
+    return {unit: thresholds.Judged(own.threshold, *values) for unit, own, *values in columns}
+
+
+def abstaining(units, evaluated: Evaluated) -> dict:
+    """Threshold on the entropy of each action unit, see `abstaining.content`."""
+    chosen_on = evaluated.trust.chosen_on
+    found = judged(units, evaluated).items()
+    rows = {unit: thresholds.content(own, chosen_on) for unit, own in found}
     return {"threshold": [row["threshold"] for row in rows.values()], "units": rows}
+
+
+def ambiguity(units, evaluated: Evaluated) -> Ambiguity:
+    """How uncertain each action unit is, and by which threshold."""
+    return Ambiguity("entropy", " nats", judged(units, evaluated))
 
 
 def calibration_and_sets(units, evaluated: Evaluated) -> dict:

@@ -8,6 +8,7 @@ from fer_jax import metrics
 from fer_jax.tasks import abstaining as thresholds
 from fer_jax.tasks import evaluation
 from fer_jax.tasks.base import UNCERTAINTY
+from fer_jax.tasks.doubts import Ambiguity
 from fer_jax.tasks.evaluation import Curves, Evaluated
 from fer_jax.tasks.trust import name_sets
 from fer_jax.uncertainty.selective import area_under_generalised_risk
@@ -58,12 +59,20 @@ def single_samples(evaluated: Evaluated) -> dict | None:
     }
 
 
+def judged(evaluated: Evaluated) -> thresholds.Judged:
+    """Predictions by the entropy of calibrated probabilities."""
+    (p, _, answered), threshold = evaluated.trust.given, evaluated.trust.fitted.threshold
+    return thresholds.Judged(threshold, entropy(p), p.argmax(-1) == evaluated.labels, answered)
+
+
 def abstaining(evaluated: Evaluated) -> dict:
-    """Threshold on the entropy of calibrated probabilities, see `abstaining.content`."""
-    trust = evaluated.trust
-    p, right = trust.given.probabilities, trust.given.probabilities.argmax(-1) == evaluated.labels
-    threshold = trust.fitted.threshold
-    return thresholds.content(threshold, entropy(p), right, trust.given.answered, trust.chosen_on)
+    """Threshold on that entropy, see `abstaining.content`."""
+    return thresholds.content(judged(evaluated), evaluated.trust.chosen_on)
+
+
+def ambiguity(names, evaluated: Evaluated) -> Ambiguity:
+    """How uncertain each prediction is, and by which threshold."""
+    return Ambiguity("entropy", " nats", {"": judged(evaluated)})
 
 
 def predictions(clips, folds, evaluated: Evaluated):

@@ -22,7 +22,7 @@ from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import interval, number
 
 LOSS = "squared + 2 x absolute error"
-table = scores.predictions
+table, ambiguity = scores.predictions, scores.ambiguity
 
 
 def headline(row: dict) -> str:

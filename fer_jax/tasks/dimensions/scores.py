@@ -12,6 +12,7 @@ from fer_jax.papers.bilinear_cnn import TABLE4
 from fer_jax.papers.paper import number
 from fer_jax.tasks import abstaining as thresholds
 from fer_jax.tasks import evaluation
+from fer_jax.tasks.doubts import Ambiguity
 from fer_jax.tasks.evaluation import Evaluated
 from fer_jax.uncertainty.selective import area_under_generalised_risk
 
@@ -180,17 +181,27 @@ def at_levels(found: dict, levels=LEVELS) -> dict:
     return picked
 
 
-def abstaining(evaluated: Evaluated) -> tuple[dict, tuple]:
-    """Threshold on `Spread.uncertainty`, see `abstaining.content`, and `Curves.risk`.
+def judged(evaluated: Evaluated) -> thresholds.Judged:
+    """Predictions by `Spread.uncertainty`; one within `TOLERANCE` is correct."""
+    trust, summary = evaluated.trust, evaluated.summary
+    correct = metrics.distances(summary.mean, evaluated.labels) < TOLERANCE
+    return thresholds.Judged(
+        trust.fitted.threshold, summary.uncertainty, correct, trust.given.answered
+    )
 
-    A prediction within `TOLERANCE` is correct.
-    """
-    trust, uncertainty = evaluated.trust, evaluated.summary.uncertainty
-    correct = metrics.distances(evaluated.summary.mean, evaluated.labels) < TOLERANCE
+
+def ambiguity(names, evaluated: Evaluated) -> Ambiguity:
+    """How uncertain each prediction is, and by which threshold."""
+    return Ambiguity("deviation of the MC samples", "", {"": judged(evaluated)})
+
+
+def abstaining(evaluated: Evaluated) -> tuple[dict, tuple]:
+    """Threshold on `Spread.uncertainty`, see `abstaining.content`, and `Curves.risk`."""
+    own = judged(evaluated)
+    _, uncertainty, correct, _ = own
     curve = evaluation.risk_curve(uncertainty, correct)
-    judged = trust.fitted.threshold, uncertainty, correct, trust.given.answered
     return {
-        **thresholds.content(*judged, trust.chosen_on),
+        **thresholds.content(own, evaluated.trust.chosen_on),
         "area_under_risk_coverage": curve[-1],
         "area_under_generalised_risk": area_under_generalised_risk(uncertainty, correct),
         "error_of_all": float(1 - correct.mean()),

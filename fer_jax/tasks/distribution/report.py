@@ -20,7 +20,7 @@ LOSS = "cross-entropy to the votes (nats)"
 _NEARNESS = (
     "cross_entropy", "kl_divergence", "total_variation", "calibration_error", "spearman_entropy",
 )  # fmt: skip
-table = scores.predictions
+table, ambiguity = scores.predictions, scores.ambiguity
 compared, headline = classification.compared, classification.headline
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from fer_jax import metrics
 from fer_jax.tasks.classification import scores as classification
+from fer_jax.tasks.doubts import Ambiguity
 from fer_jax.tasks.evaluation import Evaluated, some_rows
 from fer_jax.tasks.trust import NO_CLASS
 from fer_jax.uncertainty.calibration import expected_calibration_error
@@ -40,6 +41,17 @@ def of_one_class(evaluated: Evaluated) -> Evaluated:
         people=evaluated.people[known],
         trust=trust and trust.some(known),
     )
+
+
+def ambiguity(names, evaluated: Evaluated) -> Ambiguity:
+    """How uncertain each prediction is; NaN where the votes have no class."""
+    known = classes_of(evaluated.labels) != NO_CLASS
+    own = classification.judged(of_one_class(evaluated))
+    uncertainty, correct = np.full(len(known), np.nan), np.zeros(len(known), bool)
+    uncertainty[known], correct[known] = own.uncertainty, own.correct
+    answered = evaluated.trust.given.answered
+    whole = own._replace(uncertainty=uncertainty, correct=correct, answered=answered)
+    return Ambiguity("entropy", " nats", {"": whole})
 
 
 def score_votes(clips, evaluated: Evaluated) -> dict[str, dict]:
