@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from fer_jax.plotting.style import ALERT, MAIN, OTHER, dress, legend_below, make_figure
 
@@ -31,21 +31,24 @@ def coverage_by_person(shares, level: float, what: str = "prediction sets") -> F
         axes.stairs(shares, edges, fill=True, color=OTHER, label="people, one beside the other")
     axes.axhline(shares.mean(), color=MAIN, linewidth=1.6, label=f"mean {shares.mean():.1%}")
     axes.axhline(level, color=ALERT, linestyle="--", linewidth=1.6, label=f"level {level:.0%}")
-    title = f"Coverage of {what} by person ({len(shares)} people)"
+    count = f"{len(shares)} people" if len(shares) > 1 else "1 person"
+    title = f"Coverage of {what} by person ({count})"
     dress(axes, x="people, by coverage", y="share of their labels inside", title=title, grid="y")
     axes.set_xlim(0.5, len(shares) + 0.5)
     axes.set_ylim(0, 1.02)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     legend_below(figure, axes, 3)
     return figure
 
 
-def set_sizes(counts: Sequence[int]) -> Figure:
+def set_sizes(counts: Sequence[int], level: float, mean: float) -> Figure:
     """Draws how many prediction sets hold 0, 1, 2 ... classes.
 
     Args:
       counts: `[C + 1]`.
+      level: how often they hold the label.
+      mean: size, every person with the same weight.
     """
     counts = np.asarray(counts)
     sizes = np.arange(len(counts))
@@ -54,12 +57,14 @@ def set_sizes(counts: Sequence[int]) -> Figure:
     axes = figure.add_subplot()
     axes.bar(shown, counts[shown], width=0.8, color=OTHER)
     for size in shown[counts[shown] > 0]:
-        share = f"{counts[size] / counts.sum():.0%}"
+        share = counts[size] / counts.sum()
+        share = f"{share:.0%}" if share >= 0.005 else "< 1%"
         axes.annotate(share, (size, counts[size]), ha="center", va="bottom", fontsize=8.5)
-    mean = (sizes * counts).sum() / max(counts.sum(), 1)
-    title = f"Sizes of the prediction sets (mean {mean:.2f} classes)"
+    title = f"Sizes of the {level:.0%} prediction sets\n{counts.sum():,} clips, "
+    title += f"mean over people {mean:.2f} classes"
     dress(axes, x="classes in a set", y="clips", title=title, grid="y")
     axes.margins(y=0.12)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     return figure

@@ -21,6 +21,8 @@ from fer_jax.plotting.style import (
     set_title,
 )
 
+_FEW = 0.05  # share of the clips
+
 
 def learning_curves(
     history: pd.DataFrame, title: str = "Learning curves", loss: str = "cross-entropy (nats)"
@@ -82,7 +84,12 @@ def points(series: Mapping[str, Mapping], x: str, y: str, title: str) -> Figure:
 
 
 def reliability(
-    confidence, accuracy, count, ece: float, title: str = "Reliability of the probabilities"
+    confidence,
+    accuracy,
+    count,
+    ece: float,
+    calibrated: tuple | None = None,
+    title: str = "Reliability of the probabilities",
 ) -> Figure:
     """Draws accuracy against confidence, and the number of clips in every bin.
 
@@ -90,6 +97,8 @@ def reliability(
       confidence, accuracy: `[K]` means of the bins, 0..1, NaN where empty.
       count: `[K]` clips in the bins; bins share 0..1 evenly.
       ece: expected calibration error, 0..1.
+      calibrated: the same four of the calibrated probabilities, drawn as a line; None: there are
+        none.
       title: what was evaluated.
     """
     confidence, accuracy = np.asarray(confidence, float), np.asarray(accuracy, float)
@@ -108,7 +117,16 @@ def reliability(
         label="at the bin's mean confidence",
     )  # fmt: skip
     lower.bar(left, count, width=0.94 * width, align="edge", color=QUIET)
-    note = f"{title}\nexpected calibration error {ece:.3f}, {int(count.sum())} clips"
+    note = f"expected calibration error {ece:.3f}"
+    if calibrated is not None:
+        own, right, clips, error = calibrated
+        filled = np.asarray(clips) > 0
+        looks = {"color": ALERT, "marker": "D", "markersize": 4.5, "linewidth": 1.4}
+        label = "after calibration, at the bin's mean confidence"
+        upper.plot(own[filled], right[filled], label=label, clip_on=False, zorder=4, **looks)
+        lower.stairs(clips, np.append(left, 1), color=ALERT, linewidth=1.4)
+        note = f"ECE {ece:.3f}, after calibration {error:.3f}"
+    note = f"{title}\n{note}; {int(count.sum()):,} clips"
     dress(upper, y="accuracy", title=note, grid="y")
     dress(lower, x="confidence (probability of the predicted class)", y="clips", grid="y")
     upper.set_xlim(0, 1)
@@ -123,6 +141,8 @@ def risk_coverage(
 ) -> Figure:
     """Draws the error rate among the most certain clips against their share, the coverage.
 
+    The axis leaves out what a few clips alone say, see `highest_risk`.
+
     Args:
       curves: name of an uncertainty -> (coverage `[N]`, risk `[N]`, area under the curve).
       title: what was evaluated.
@@ -130,19 +150,31 @@ def risk_coverage(
     figure = make_figure(6.4, 4.5)
     axes = figure.add_subplot()
     styles = ("-", "--", "-.", ":")
-    highest = 0.0
+    highest = highest_risk(curves)
     for index, (name, (coverage, risk, area)) in enumerate(curves.items()):
         colour = (MAIN, ALERT, OTHER, *PALETTE)[index % (3 + len(PALETTE))]
         style = {"color": colour, "linestyle": styles[index % 4], "linewidth": 2}
         if len(coverage) == 1:  # clips that all tie: a point, which no line shows
             style |= {"marker": "o", "clip_on": False}
         axes.step(coverage, risk, where="post", label=f"{name} (area {area:.3f})", **style)
-        highest = max(highest, float(np.max(risk, initial=0)))
     x, y = "coverage (share of the clips)", "risk (error rate)"
     dress(axes, x=x, y=y, title=title, grid="both")
     axes.set_xlim(0, 1)
-    axes.set_ylim(0, min(1.0, 1.1 * highest) or 0.1)
+    axes.set_ylim(0, highest)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     legend_below(figure, axes, 1 if len(curves) < 3 else 2)
     return figure
+
+
+def highest_risk(curves: Mapping[str, tuple]) -> float:
+    """Upper end of the axis of risk: that of fewer clips than `_FEW` is luck.
+
+    Args:
+      curves: see `risk_coverage`.
+    """
+    highest = 0.0
+    for coverage, risk, _ in curves.values():
+        own = np.asarray(risk)[np.asarray(coverage) >= _FEW]
+        highest = max(highest, float(np.max(own, initial=0)))
+    return min(1.0, 1.1 * highest) or 0.1

@@ -261,4 +261,5 @@ def figures(sets: dict | None, held, people) -> Iterable[tuple]:
         return
     figure = coverage.coverage_by_person(shares_by_person(held, people), sets["level"])
     yield "coverage", figure, "Share of each person's labels inside the prediction sets"
-    yield "set_sizes", coverage.set_sizes(sets["sizes"]), "Number of classes in a prediction set"
+    figure = coverage.set_sizes(sets["sizes"], sets["level"], sets["mean_size"])
+    yield "set_sizes", figure, "Number of classes in a prediction set"

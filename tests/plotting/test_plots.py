@@ -13,6 +13,7 @@ from fer_jax.systems.st_bln.figures import growth_curve
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.action_units.scores import summarise_units
 from fer_jax.tasks.classification import figures
+from fer_jax.tasks.evaluation import reliability_curve
 from tests.legible import check_legible
 
 
@@ -209,8 +210,39 @@ def test_coverage_of_few_and_of_many_people_is_legible():
         shares = np.linspace(0.7, 1, count)
         texts = check_legible(coverage.coverage_by_person(shares, 0.9))
         assert f"mean {shares.mean():.1%}" in texts and "level 90%" in texts
-    texts = check_legible(coverage.set_sizes([0, 30, 60, 10]))
-    assert {"30%", "60%", "10%"} <= set(texts) and any("mean 1.80 classes" in t for t in texts)
+        count = "1 person" if count == 1 else f"{count} people"
+        assert f"Coverage of prediction sets by person ({count})" in texts
+        assert all(text.isdigit() for text in texts if text[0].isdigit() and text[-1] != "%")
+
+
+def test_set_sizes_of_few_and_of_many_classes_and_clips_are_legible():
+    texts = check_legible(coverage.set_sizes([0, 30, 60, 10], 0.9, 1.83))
+    assert {"30%", "60%", "10%", "1", "2", "3"} <= set(texts) and "0" in texts
+    assert "Sizes of the 90% prediction sets\n100 clips, mean over people 1.83 classes" in texts
+    texts = check_legible(coverage.set_sizes([3, 100_000, 20_000, 7, 0, 0, 0, 0, 0], 0.8, 1.2))
+    assert texts.count("< 1%") == 2 and "100,000" in texts
+
+
+def test_reliability_before_and_after_calibration(rng):
+    p = rng.dirichlet([0.3] * 8, 12_000)
+    labels = rng.integers(8, size=len(p))
+    curve = reliability_curve(p, labels)
+    after = reliability_curve(np.full(p.shape, 1 / 8), labels)
+    figure = curves.reliability(*curve, after)
+    texts = check_legible(figure)
+    words = f"ECE {curve[-1]:.3f}, after calibration {after[-1]:.3f}; 12,000 clips"
+    assert any(words in text for text in texts)
+    assert "after calibration, at the bin's mean confidence" in texts
+    _, _, line = figure.axes[0].get_lines()
+    assert line.get_xdata() == [1 / 8]
+
+
+def test_risk_of_a_few_clips_does_not_squash_the_rest():
+    coverage = np.arange(1, 1001) / 1000
+    risk = np.where(coverage < 0.01, 1.0, 0.2 * coverage)
+    figure = curves.risk_coverage({"entropy": (coverage, risk, 0.1)})
+    check_legible(figure)
+    assert figure.axes[0].get_ylim()[1] == pytest.approx(0.22)
 
 
 def test_clip_of_one_window_without_threshold():

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
+from fer_jax.plotting.curves import highest_risk
 from fer_jax.plotting.style import (
     ALERT,
     MAIN,
@@ -58,25 +59,41 @@ def f1(inference_modes: Mapping[str, Mapping[str, Mapping]]) -> Figure:
     return figure
 
 
-def reliability(curves: Mapping[str, tuple]) -> Figure:
+def reliability(curves: Mapping[str, tuple], calibrated: Mapping[str, tuple]) -> Figure:
     """Draws accuracy against confidence for each action unit.
 
     Args:
       curves: action unit -> (confidence `[K]`, accuracy `[K]`, windows `[K]`, calibration error).
+      calibrated: the same of the units that have a calibrator.
     """
 
     def draw(axes, curve):
-        confidence, accuracy, count, _ = curve
+        confidence, accuracy, count, *_ = curve
         used = np.asarray(count) > 0
         axes.plot([0.5, 1], [0.5, 1], "--", color=QUIET, linewidth=1.2)
         size = 8 + 90 * np.asarray(count)[used] / max(np.sum(count), 1)
         axes.plot(confidence[used], accuracy[used], color=MAIN, linewidth=1.4)
         axes.scatter(confidence[used], accuracy[used], s=size, color=MAIN, clip_on=False, zorder=3)
+        for own, right, windows, _ in curve[4:]:
+            filled = np.asarray(windows) > 0
+            looks = {"color": ALERT, "marker": "D", "markersize": 3.5, "linewidth": 1.2}
+            axes.plot(own[filled], right[filled], clip_on=False, zorder=4, **looks)
 
-    lowest = min(np.nanmin(accuracy, initial=0.5) for _, accuracy, *_ in curves.values())
+    drawn = [*curves.values(), *calibrated.values()]
+    lowest = min(np.nanmin(accuracy, initial=0.5) for _, accuracy, *_ in drawn)
     limits = (0.48, 1.0), (lowest - 0.02, 1.02)
     title = "Reliability (area of a dot: share of the windows)"
-    return _panels(curves, draw, limits, "confidence", "accuracy", title, "error {3:.3f}")
+    if calibrated:
+        title += "; diamonds: after calibration"
+    both = {
+        unit: (*curve, *([calibrated[unit]] if unit in calibrated else []))
+        for unit, curve in curves.items()
+    }
+
+    def note(curve):
+        return "error " + " → ".join(f"{error:.3f}" for *_, error in (curve[:4], *curve[4:]))
+
+    return _panels(both, draw, limits, "confidence", "accuracy", title, note)
 
 
 def risk_coverage(curves: Mapping[str, tuple]) -> Figure:
@@ -89,16 +106,15 @@ def risk_coverage(curves: Mapping[str, tuple]) -> Figure:
     def draw(axes, curve):
         axes.step(*curve[:2], where="post", color=MAIN, linewidth=1.6)
 
-    highest = max(float(np.max(risk, initial=0)) for _, risk, _ in curves.values())
-    limits = (0, 1), (0, min(1.0, 1.1 * highest) or 0.1)
+    limits = (0, 1), (0, highest_risk(curves))
     title = "Selective prediction: risk at coverage"
-    return _panels(curves, draw, limits, "coverage", "error rate", title, "area {2:.3f}")
+    return _panels(
+        curves, draw, limits, "coverage", "error rate", title, lambda curve: f"area {curve[2]:.3f}"
+    )
 
 
-def _panels(
-    curves: Mapping[str, tuple], draw, limits, x: str, y: str, title: str, note: str
-) -> Figure:
-    """Draws a panel each action unit on common scales; `note` is formatted with the curve."""
+def _panels(curves: Mapping[str, tuple], draw, limits, x: str, y: str, title: str, note) -> Figure:
+    """Draws a panel each action unit on common scales; `note` makes words of a curve."""
     columns = min(_COLUMNS, len(curves))
     figure, panels = make_grid(-(-len(curves) // columns), columns, (2.1, 1.5), gaps=(0.25, 0.35))
     for axes in panels.flat[len(curves) :]:
@@ -112,6 +128,6 @@ def _panels(
             axis.set_major_locator(MaxNLocator(5))
             axis.set_major_formatter(PercentFormatter(1) if shown else NullFormatter())
         dress(axes, x=x if last else "", y=y if first else "", grid="both")
-        set_panel_title(axes, f"{unit}, {note.format(*curve)}")
+        set_panel_title(axes, f"{unit}, {note(curve)}")
     set_title(figure, title)
     return figure

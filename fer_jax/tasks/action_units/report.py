@@ -83,7 +83,8 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
     rows = {INFERENCE_MODES[name]: row["units"] for name, row in content["inference_modes"].items()}
     yield "f1", drawings.f1(rows), "F1 of each action unit, and how often it is present"
     source, own = evaluated.source, curves[evaluated.mode]
-    figure = drawings.reliability({unit: curve.reliability for unit, curve in own.items()})
+    before = {unit: curve.reliability for unit, curve in own.items()}
+    figure = drawings.reliability(before, scores.calibrated_reliability(clips.classes, evaluated))
     yield "reliability", figure, f"Accuracy against confidence of each action unit, {source}"
     if (sets := content["sets"]) is not None:
         held, _, people = scores.labels_in_sets(evaluated)

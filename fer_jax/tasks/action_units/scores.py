@@ -196,6 +196,20 @@ def labels_in_sets(evaluated: Evaluated) -> tuple[np.ndarray, np.ndarray, np.nda
     return held, sizes, people
 
 
+def calibrated_reliability(units, evaluated: Evaluated) -> dict[str, tuple]:
+    """`Curves.reliability` after calibration, of the units that have a calibrator and labels."""
+    trust, found = evaluated.trust, {}
+    for column, (unit, own) in enumerate(zip(units, trust.fitted, strict=True)):
+        known = np.isfinite(evaluated.labels[:, column])
+        if own.calibrator.method != "none" and known.any():
+            both = unit_columns(trust.given.probabilities[known, column])
+            present = evaluated.labels[known, column].astype(int)
+            error = calibration.expected_calibration_error(both, present)
+            bins = calibration.reliability_bins(both, present, _DRAWN_BINS)
+            found[unit] = (*bins, error)
+    return found
+
+
 def predictions(clips, folds, evaluated: Evaluated):
     """Tabulates label (empty: unknown), probabilities and uncertainty of every unit by window."""
     table, summary = evaluation.identity(clips, folds, evaluated), evaluated.summary

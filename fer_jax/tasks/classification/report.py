@@ -90,8 +90,11 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
         )
         caption = "Accuracy of single MC samples and of their ensemble (ST-BLN paper, figure 2)"
         yield "mc_samples", figure, caption
-    own = curves[evaluated.mode]
-    yield "reliability", reliability(*own.reliability), f"Accuracy against confidence, {source}"
+    own, calibrated = curves[evaluated.mode], None
+    if evaluated.trust.fitted.calibrator.method != "none":
+        calibrated = evaluation.reliability_curve(evaluated.trust.given.probabilities, labels)
+    figure = reliability(*own.reliability, calibrated)
+    yield "reliability", figure, f"Accuracy against confidence, {source}"
     risks = {f"entropy ({source})": own.risk}
     if has_samples:
         correct = summary.mean.argmax(-1) == labels
