@@ -90,6 +90,7 @@ def reliability(
     ece: float,
     calibrated: tuple | None = None,
     title: str = "Reliability of the probabilities",
+    right: str = "accuracy",
 ) -> Figure:
     """Draws accuracy against confidence, and the number of clips in every bin.
 
@@ -100,6 +101,7 @@ def reliability(
       calibrated: the same four of the calibrated probabilities, drawn as a line; None: there are
         none.
       title: what was evaluated.
+      right: what `accuracy` is called.
     """
     confidence, accuracy = np.asarray(confidence, float), np.asarray(accuracy, float)
     count = np.asarray(count)
@@ -110,7 +112,7 @@ def reliability(
     upper.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1.4, label="perfectly calibrated")
     upper.bar(
         left[used], accuracy[used], width=0.94 * width, align="edge", color=OTHER, alpha=0.75,
-        label="accuracy in a bin",
+        label=f"{right} in a bin",
     )  # fmt: skip
     upper.plot(
         confidence[used], accuracy[used], "o", color=MAIN, markersize=5, clip_on=False, zorder=3,
@@ -119,15 +121,15 @@ def reliability(
     lower.bar(left, count, width=0.94 * width, align="edge", color=QUIET)
     note = f"expected calibration error {ece:.3f}"
     if calibrated is not None:
-        own, right, clips, error = calibrated
+        own, shares, clips, error = calibrated
         filled = np.asarray(clips) > 0
         looks = {"color": ALERT, "marker": "D", "markersize": 4.5, "linewidth": 1.4}
         label = "after calibration, at the bin's mean confidence"
-        upper.plot(own[filled], right[filled], label=label, clip_on=False, zorder=4, **looks)
+        upper.plot(own[filled], shares[filled], label=label, clip_on=False, zorder=4, **looks)
         lower.stairs(clips, np.append(left, 1), color=ALERT, linewidth=1.4)
         note = f"ECE {ece:.3f}, after calibration {error:.3f}"
     note = f"{title}\n{note}; {int(count.sum()):,} clips"
-    dress(upper, y="accuracy", title=note, grid="y")
+    dress(upper, y=right, title=note, grid="y")
     dress(lower, x="confidence (probability of the predicted class)", y="clips", grid="y")
     upper.set_xlim(0, 1)
     upper.set_ylim(0, 1.02)

@@ -161,6 +161,9 @@ def test_report_tells_how_near_predictions_are_to_votes(rng):
     assert not any("(true)" in text for text in check_legible(drawn["clip_chosen_1"]))
     assert any("(true)" in text for text in check_legible(drawn["clip_least_certain"]))
     check_legible(drawn["entropies"])
+    texts = check_legible(drawn["reliability"])
+    error = own["votes"]["inference_modes"]["mc_dropout"]["calibration_error"]
+    assert "share of the votes" in texts and any(f"{error:.3f}; 60 clips" in t for t in texts)
 
 
 def test_clips_without_any_class_have_no_score():

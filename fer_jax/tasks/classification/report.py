@@ -90,11 +90,8 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
         )
         caption = "Accuracy of single MC samples and of their ensemble (ST-BLN paper, figure 2)"
         yield "mc_samples", figure, caption
-    own, calibrated = curves[evaluated.mode], None
-    if evaluated.trust.fitted.calibrator.method != "none":
-        calibrated = evaluation.reliability_curve(evaluated.trust.given.probabilities, labels)
-    figure = reliability(*own.reliability, calibrated)
-    yield "reliability", figure, f"Accuracy against confidence, {source}"
+    own = curves[evaluated.mode]
+    yield reliability_figure(evaluated, own.reliability, labels)
     risks = {f"entropy ({source})": own.risk}
     if has_samples:
         correct = summary.mean.argmax(-1) == labels
@@ -113,6 +110,21 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
     if has_samples:
         examples = _example_clips(evaluated) | chosen_clips(clips, evaluated, content)
         yield from clip_figures(clips, evaluated, examples)
+
+
+def reliability_figure(evaluated: Evaluated, before: tuple, labels, right: str = "accuracy"):
+    """Name, figure and caption: `Curves.reliability` before and after calibration.
+
+    Args:
+      before: of the probabilities that are not calibrated.
+      labels: that it is of.
+      right: name of the share of labels that are predicted.
+    """
+    trust, after = evaluated.trust, None
+    if trust.fitted.calibrator.method != "none":
+        after = evaluation.reliability_curve(trust.given.probabilities, labels)
+    caption = f"{right.capitalize()} against confidence, {evaluated.source}"
+    return "reliability", reliability(*before, after, right=right), caption
 
 
 def chosen_clips(clips, evaluated: Evaluated, content: dict) -> dict[str, int]:

@@ -11,7 +11,7 @@ from fer_jax.tasks import report_lines
 from fer_jax.tasks.classification import report as classification
 from fer_jax.tasks.distribution import figures as drawings
 from fer_jax.tasks.distribution import scores
-from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
+from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated, reliability_curve
 from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import interval, number
 from fer_jax.uncertainty.summaries import entropy
@@ -50,7 +50,13 @@ def order(evaluated: Evaluated) -> np.ndarray:
 def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterator[tuple]:
     """Yields name, figure and caption of each figure."""
     others = content | {"figure_clips": ()}  # those chosen may have no class
-    yield from classification.figures(clips, scores.of_one_class(evaluated), others, curves)
+    for figure in classification.figures(clips, scores.of_one_class(evaluated), others, curves):
+        if figure[0] == "reliability":  # calibrators are fitted to the votes
+            votes = evaluated.labels[:, 0]
+            before = reliability_curve(evaluated.probabilities[evaluated.mode], votes)
+            share = "share of the votes"
+            figure = classification.reliability_figure(evaluated, before, votes, share)
+        yield figure
     if evaluated.has_samples:
         chosen = classification.chosen_clips(clips, evaluated, content)
         labelled = dataclasses.replace(evaluated, labels=scores.classes_of(evaluated.labels))
