@@ -239,20 +239,29 @@ def draw_frame(
     enlarged = max(1.0, LEAST_SIDE / min(picture.shape[:2]))
     width, height = (2 * round(side * enlarged / 2) for side in picture.shape[1::-1])
     image = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
-    scale = min(width, height) / LEAST_SIDE
+    scale, named = min(width, height) / LEAST_SIDE, []
     for number, (face, its) in enumerate([(landmarks, row), *others]):
         if face is None:
             continue
         points = (np.asarray(face) + 0.5) * enlarged - 0.5
         _draw_landmarks(image, points, UNSURE if its["abstained"] else SURE)
         if others or numbered:
-            image = _draw_name(image, points, its, scale, framed=number == 0)
+            image = _draw_name(image, points, its, scale, named, framed=number == 0)
     panel = TASKS[task].draw_panel(row, classes, threshold, height, round(scale, 3))
     return np.concatenate([image, panel], axis=1)
 
 
-def _draw_name(image: np.ndarray, points: np.ndarray, row: Mapping, scale: float, framed: bool):
-    """Writes number and label of a person above the face; returns the picture."""
+def _draw_name(image, points, row: Mapping, scale: float, named: list, framed: bool) -> np.ndarray:
+    """Writes number and label of a person above the face; returns the picture.
+
+    Args:
+      image: `[H, W, 3]` uint8 RGB.
+      points: `[68, 2]` in its pixels.
+      row: of the person.
+      scale: of the text.
+      named: boxes of the names in the picture, none of which it covers; receives its own.
+      framed: whether the face gets a frame.
+    """
     colour = UNSURE if row["abstained"] else SURE
     said = reason_of(row) if row["abstained"] else said_of(row)
     canvas = Image.fromarray(image)
@@ -261,11 +270,22 @@ def _draw_name(image: np.ndarray, points: np.ndarray, row: Mapping, scale: float
     rise = 0.35 * (bottom - top)  # the landmarks end at the brows
     if framed:
         draw.rectangle((left, top - rise, right, bottom), outline=colour, width=round(2 * scale))
-    place = max(left, 2), max(top - rise - 18 * scale, 2)
     text = f" {row['person']}  {said} "
-    draw.rectangle(draw.textbbox(place, text, writing), fill=GROUND)
-    draw.text(place, text, colour, writing)
+    x = max(min(left, canvas.width - 2 - writing.getlength(text)), 2)
+    y = max(top - rise - 18 * scale, 2)
+    box = draw.textbbox((x, y), text, writing)
+    while any(_overlap(box, other) for other in named) and y > 2:
+        y = max(y - 3 * scale, 2)
+        box = draw.textbbox((x, y), text, writing)
+    named.append(box)
+    draw.rectangle(box, fill=GROUND)
+    draw.text((x, y), text, colour, writing)
     return np.array(canvas)
+
+
+def _overlap(one, other) -> bool:
+    """Whether two boxes (left, top, right, bottom) share pixels."""
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
 
 
 def _draw_landmarks(image: np.ndarray, points: np.ndarray, colour) -> None:

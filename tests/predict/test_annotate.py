@@ -11,7 +11,7 @@ import pytest
 
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.faces.video import open_frames
-from fer_jax.plotting.panel import label_and_time, mixed
+from fer_jax.plotting.panel import FAINT, label_and_time, mixed
 from fer_jax.predict import annotate
 from fer_jax.predict.windows import Source, at_rate, columns
 from fer_jax.tasks.classification.timeline import draw_timeline
@@ -246,6 +246,28 @@ def test_every_person_is_drawn_and_named(tmp_path):
     annotate.draw_clip(source, alone, CLASSES, 1.2, spool, figure=one)
     heights = [cv2.imread(str(file)).shape[0] for file in (files["figure"], one)]
     assert heights[0] == pytest.approx(2 * heights[1], rel=0.05)
+
+
+@pytest.mark.parametrize("places", [([300, 150], [340, 150]), ([610, 150], [20, 40])])
+def test_names_of_neighbours_stay_apart_and_inside(places):
+    wide = row() | {"set": "happiness|surprise|fear", "set_level": 0.9}
+    faces = [(MEAN_FACE * 60 + place).astype(np.float32) for place in places]
+    (first, second), names = faces, []
+    image = picture(640, 360)
+    for person, face in enumerate((first, second), 1):
+        image = annotate._draw_name(image, face, wide | {"person": person}, 1.0, names, False)
+    (_, _, _, low), (_, high, _, _) = sorted(names, key=lambda box: box[1])
+    apart = low < high or names[0][2] < names[1][0] or names[1][2] < names[0][0]
+    assert apart and all(box[0] >= 0 and box[1] >= 0 and box[2] <= 640 for box in names)
+    assert [name[2] - name[0] > 150 for name in names] == [True, True]
+
+
+def test_single_pass_claims_no_agreement():
+    sampled, single = (
+        annotate.draw_frame(picture(360, 360), None, row() | fields, CLASSES, None)[325:, 360:]
+        for fields in ({}, {"agreement": 1.0, "mutual_information": 2e-16})
+    )
+    assert share(sampled[:, 150:], FAINT) > 0.005 > share(single[:, 240:], FAINT) == 0
 
 
 def test_thumbnails_of_an_absent_person_show_the_nearest_moment_of_presence():

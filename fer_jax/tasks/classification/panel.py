@@ -20,6 +20,8 @@ from fer_jax.plotting.panel import (
     mixed,
 )
 
+# Nats; with less there is a single sample, of which neither agreement nor this says anything.
+LEAST_INFORMATION = 1e-12
 _LINE = 30  # pixels of a class in the smallest panel, at most
 _SHOWN = (
     "label", "set", "set_level", "start", "end", "entropy", "mutual_information", "agreement",
@@ -98,5 +100,7 @@ def _draw_gauge(panel: Panel, row: dict, threshold: float | None, most: float, c
         panel.draw.line(mark, TEXT, max(1, round(2 * panel.scale)))
     agreement = f"{100 * row['agreement']:.0f} % agreement"
     information = f"mutual inf. {row['mutual_information']:.2f}"
+    if row["mutual_information"] < LEAST_INFORMATION:
+        agreement, information = "a single pass: no samples to agree", ""
     panel.text(panel.left, bottom + 8 * panel.scale, agreement, 11.5, FAINT)
     panel.text(panel.right, bottom + 8 * panel.scale, information, 11.5, FAINT, anchor="ra")

@@ -29,6 +29,7 @@ from fer_jax.plotting.timeline import (
     make_timeline,
     shade_withheld,
 )
+from fer_jax.tasks.classification.panel import LEAST_INFORMATION
 
 
 def draw_timeline(
@@ -63,7 +64,7 @@ def _draw_classes(axes, rows, classes, edges) -> None:
     lanes = np.append(np.arange(len(classes))[::-1] + 0.36, len(classes) + 0.5)
     axes.set_yticks(lanes, [*classes, "prediction"])
     axes.set_ylim(0, len(classes) + 0.85)
-    several = max(map(len, sets)) > 1
+    several = any(len(held) > 1 for held, own in zip(sets, covered, strict=True) if own)
     solid = f"; solid: in the {rows['set_level'].max():.0%} set" if several else ""
     dress(axes, title=f"prediction, and probability of each class (lanes from 0 to 1{solid})")
     axes.title.set_fontsize(TEXT)
@@ -118,7 +119,9 @@ def _draw_uncertainty(axes, rows, edges, threshold, classes: int) -> None:
     entropy = rows["entropy"].fillna(0).to_numpy(float)
     information = rows["mutual_information"].fillna(0).to_numpy(float)
     draw_steps(axes, entropy, edges, "#B9D7D3", 0, label="entropy")
-    draw_steps(axes, information, edges, OTHER, 0, label="its part that is mutual information")
+    if information.max() >= LEAST_INFORMATION:
+        label = "its part that is mutual information"
+        draw_steps(axes, information, edges, OTHER, 0, label=label)
     draw_steps(axes, entropy, edges, INK, linewidth=1.2)
     if threshold is not None and np.isfinite(threshold):
         label = f"threshold {threshold:.2f} nats"
