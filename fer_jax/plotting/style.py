@@ -103,7 +103,10 @@ def legend_below(figure: Figure, axes, columns: int) -> None:
 
 def set_title(figure: Figure, text: str) -> None:
     """Writes the title of a figure of several panels."""
-    figure.suptitle(text, fontsize=TITLE, color=INK, x=0.01, ha="left")
+    place = {}
+    if figure.get_layout_engine() is None:  # of a tall figure the default is within the panels
+        place = {"y": 1 - 0.12 / figure.get_figheight(), "va": "top"}
+    figure.suptitle(text, fontsize=TITLE, color=INK, x=0.01, ha="left", **place)
 
 
 def set_panel_title(axes, text: str) -> None:

@@ -146,7 +146,7 @@ def test_outliers_are_drawn_at_the_edge(outlier):
     assert (shown < [axes.get_xlim()[1], axes.get_ylim()[1]]).all()
 
 
-@pytest.mark.parametrize("units", [2, 3, 12])
+@pytest.mark.parametrize("units", [2, 3, 18])
 def test_panels_of_many_units_and_very_many_windows_are_legible(units):
     panels = {f"AU{unit:02}": _drawn(20_000, 0.5 if unit else None, unit) for unit in range(units)}
     figure = drawings.doubts(panels, "entropy", "windows", " nats")

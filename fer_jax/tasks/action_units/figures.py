@@ -116,7 +116,7 @@ def risk_coverage(curves: Mapping[str, tuple]) -> Figure:
 def _panels(curves: Mapping[str, tuple], draw, limits, x: str, y: str, title: str, note) -> Figure:
     """Draws a panel each action unit on common scales; `note` makes words of a curve."""
     columns = min(_COLUMNS, len(curves))
-    figure, panels = make_grid(-(-len(curves) // columns), columns, (2.1, 1.5), gaps=(0.25, 0.35))
+    figure, panels = make_grid(-(-len(curves) // columns), columns, (2.1, 1.5), gaps=(0.4, 0.35))
     for axes in panels.flat[len(curves) :]:
         axes.remove()
     for index, (unit, curve) in enumerate(curves.items()):

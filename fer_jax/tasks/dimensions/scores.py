@@ -192,7 +192,7 @@ def judged(evaluated: Evaluated) -> thresholds.Judged:
 
 def ambiguity(names, evaluated: Evaluated) -> Ambiguity:
     """How uncertain each prediction is, and by which threshold."""
-    return Ambiguity("deviation of the MC samples", "", {"": judged(evaluated)})
+    return Ambiguity("deviation of the MC samples", " rating points", {"": judged(evaluated)})
 
 
 def abstaining(evaluated: Evaluated) -> tuple[dict, tuple]:
