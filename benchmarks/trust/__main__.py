@@ -10,7 +10,8 @@ has all of them, OUT/trust.md the tables with targets, OUT/trust_summary.md a pa
 
 Parts: a, entropy beside that of votes; b, areas under the ROC curve for damaged, unseen and held
 clips; c, prediction sets and intervals; d, calibration and selective prediction; e, abstention;
-f, cost. All are of people whom the network, the calibrator and the rule were not fitted to.
+f, cost: the epochs of training, one clip, the bundle. All are of people whom the network, the
+calibrator and the rule were not fitted to.
 
 Datasets must be prepared: `lse` as data/lse, `synthetic_studio` as data/synthetic_studio, with
 crops as data/synthetic_studio_crops, and so on.
@@ -110,7 +111,7 @@ def _measure(part: str, experiment: Experiment, held, dataset, method, folder) -
     if part in _OF_SAVED:
         return _OF_SAVED[part](held)
     if part == "f":
-        return _cost(experiment)
+        return _cost(experiment, METHODS[method].reads)
     try:
         given = METHODS[method].reads, DATASETS[dataset].unseen, folder
         return unfamiliar.measure(experiment, *given, lambda line: _say(f"{folder.name}: {line}"))
@@ -118,15 +119,21 @@ def _measure(part: str, experiment: Experiment, held, dataset, method, folder) -
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _cost(experiment: Experiment) -> list[Figure]:
-    """Part f: time of training all networks of the evaluated folds, of a clip, and the bundle."""
+def _cost(experiment: Experiment, reads: str) -> list[Figure]:
+    """Part f: time of training all networks of the evaluated folds, of a clip, and the bundle.
+
+    Args:
+      experiment: of the run.
+      reads: see `methods.Method`.
+    """
     workdir, predictor = experiment.workdir, load_model(experiment.workdir.model)
+    predict = predictor.deterministic if reads == "recalibrated" else predictor.predict
     metrics = pd.read_json(workdir.metrics, typ="series")
     size = sum(file.stat().st_size for file in workdir.model.rglob("*") if file.is_file())
     values, times = unfamiliar.values_of(experiment.clips, [0], predictor), []
     for _ in range(_TIMED + 1):  # the first compiles
         started = time.perf_counter()
-        predictor.predict(values)
+        predict(values)
         times.append(time.perf_counter() - started)
     numbers = {
         "training, minutes": metrics["train_seconds"] / 60,

@@ -13,6 +13,7 @@ from benchmarks.trust import methods, saved, scores, sets, tables, unfamiliar
 from benchmarks.trust.measures import Figure
 from benchmarks.trust.methods import METHODS
 from fer_jax import systems, uncertainty
+from fer_jax.predict.predictor import Predictor
 from fer_jax.uncertainty.people import groups_of_people
 from tests import finished_runs
 
@@ -217,6 +218,18 @@ def test_command_measures_once_and_prints_tables(finished_run, tmp_path, monkeyp
     with pytest.raises(SystemExit):
         command.main(["nothing"])
     assert "unknown dataset 'nothing'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("reads", "called"), [("recalibrated", "deterministic"), ("samples", "predict")]
+)
+def test_cost_is_of_the_prediction_that_a_method_makes(opened, monkeypatch, reads, called):
+    calls = []
+    for name in ("deterministic", "predict"):
+        monkeypatch.setattr(Predictor, name, lambda self, values, name=name: calls.append(name))
+    found = {each.measure: each.value for each in command._cost(opened("landmarks"), reads)}
+    assert set(calls) == {called}
+    assert found["bundle, MB"] > 0 and found["training, minutes"] > 0
 
 
 def test_tables_say_what_is_met():
