@@ -47,7 +47,7 @@ def train_command() -> str:
 def how_to_install(extra: str) -> str:
     """The command that installs an extra: fer_jax is on no package index."""
     if IS_WHEEL:
-        return f"pip install 'FILE.whl[{extra}]', FILE.whl being the wheel of fer_jax"
+        return f"pip install 'SOURCE[{extra}]', SOURCE being the clone or wheel of fer_jax"
     return f"pip install -e '{_CLONE}[{extra}]'"
 
 

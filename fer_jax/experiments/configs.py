@@ -8,6 +8,7 @@ import importlib.util
 import pathlib
 import re
 import sys
+import textwrap
 import types
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
 _SHARED = ("base", "__init__")  # no experiments of their own
+_WIDTH = 97  # of a line of variants, in characters
 
 
 class ConfigNotFoundError(ValueError):
@@ -90,15 +92,16 @@ def listing(order: list[str] | None = None) -> str:
     for name in order:
         title, variants = describe(name)
         lines.append(f"  {name:{width}}  {title}")
-        lines += [f"  {'':{width}}    {variants}"] if variants else []
+        lines += [f"  {'':{width}}    {line}" for line in textwrap.wrap(variants, _WIDTH)]
     return "\n".join(lines)
 
 
 def describe(name: str) -> tuple[str, str]:
     """Title of a config's docstring, and its text after "Variants:", "" if there is none."""
     document = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
-    variants = re.search(r"^Variants: (.*)$", document, re.MULTILINE)
-    return document.partition("\n")[0], variants.group(1) if variants else ""
+    variants = re.search(r"^Variants: (.*(?:\n +.*)*)", document, re.MULTILINE)
+    text = re.sub(r"\n +", " ", variants.group(1)) if variants else ""
+    return document.partition("\n")[0], text
 
 
 class LoadError(ValueError):

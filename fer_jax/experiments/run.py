@@ -139,16 +139,23 @@ def _describe(experiment: Experiment, console: Console) -> None:
         console.print(experiment.start.note)
     if clips.left_out.classes:
         listed = ", ".join(f"{name} {count}" for name, count in clips.left_out.classes.items())
-        console.print(f"left out of {config.data.dataset}, of classes not trained on: {listed}")
+        say_line(console, f"left out of {config.data.dataset}, of classes not trained on: {listed}")
     for line in report.left_out(config, clips):
-        console.print(line)
+        say_line(console, line)
     if config.data.framing:
         for line in report.framing(config, clips):
             say_line(console, line)
+    if config.task == "action_units" and config.data.frame_rule != "windows":
+        say_line(
+            console,
+            "a clip is labelled by its last frame alone: --config.data.frame_rule=windows (with "
+            "--config.data.features=position) uses every labelled frame",
+        )
     for fold in experiment.folds:
         shown = TASKS[config.task].labelled(clips.labels[fold.train], len(clips.classes))
-        for index in np.flatnonzero(~shown):
-            console.print(f"{fold.name}: no training clip shows {clips.classes[index]}")
+        if not shown.all():
+            never = ", ".join(clips.classes[index] for index in np.flatnonzero(~shown))
+            say_line(console, f"{fold.name}: no training clip shows {never}")
 
 
 def _input_size(clips: Clips) -> str:

@@ -10,8 +10,9 @@ from fer_jax.tasks.evaluation import INFERENCE_MODES
 
 MEASURES = (
     "ECE: expected calibration error (15 bins). NLL: negative log likelihood, nats. "
-    "AURC: area under the risk-coverage curve of the entropy, 0 is perfect. AUGRC: the share of "
-    "all clips that is covered and wrong, mean over coverages; half the error rate is useless."
+    "AURC: area under the risk-coverage curve of the entropy; the error rate is useless. AUGRC: "
+    "the share of all clips that is covered and wrong, mean over coverages; half the error rate is "
+    "useless. Of each, less is better."
 )
 LEAST_SUBJECTS = 3  # an interval from fewer says nothing about people
 

@@ -129,7 +129,7 @@ def make_program(
     Raises:
       ValueError: the devices cannot share a batch equally, or there are too few clips.
     """
-    batch_size, steps = _epoch_sizes(config.train, folds)
+    batch_size, steps = epoch_sizes(config.train, folds)
     devices = jax.device_count()
     largest = max(1, *(len(part) for fold in folds for part in fold.evaluation_parts()))
     optimizer = make_optimizer(config.optimizer, steps, config.train.epochs, average_after(config))
@@ -159,7 +159,7 @@ def make_program(
     )
 
 
-def _epoch_sizes(config, folds: list[Fold]) -> tuple[int, int]:
+def epoch_sizes(config, folds: list[Fold]) -> tuple[int, int]:
     """Clips per step and steps per epoch, set by the smallest training set of the folds.
 
     With `drop_last=False` the largest sets them, and the batches of the others are padded.

@@ -27,7 +27,7 @@ def test_wheel_names_the_program(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(installation, "IS_WHEEL", True)
     assert installation.prepare_command() == "fer-jax prepare"
-    assert "FILE.whl[train]" in installation.how_to_install("train")
+    assert "SOURCE[train]" in installation.how_to_install("train")
 
 
 def test_missing_package_names_its_extra():

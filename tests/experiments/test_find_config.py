@@ -57,6 +57,8 @@ def test_every_config_says_what_it_is():
 def test_variants_stand_below_their_config():
     rows = configs.listing(["stbln_afew", "stbln_manifest"]).splitlines()
     assert [row.split()[0] for row in rows] == ["stbln_afew", "stbln_manifest", ":NAME"]
+    whole = configs.listing(["bilinear_ferplus"])  # two lines in the config
+    assert whole.endswith("joined by commas") and ":a0 (a of the loss" in " ".join(whole.split())
 
 
 def test_fields_are_set_as_on_the_command_line():

@@ -173,7 +173,7 @@ def test_many_people_are_in_the_csv_alone(make_clips, tmp_path):
 
 
 SENTENCES = {
-    ("protocol.folds", 0): "Each of the 5 people in turn was left out of training for it.",
+    ("protocol.folds", 0): "Each of the 5 people in turn was evaluated by a network that was",
     ("protocol.name", "by_sequence"): "the same person may be in the training and the evaluation",
     ("protocol.name", "random_subjects"): "Evaluation was on a random 20% of the people, of whom",
     ("optimizer.clip_norm", 5.0): "; gradients of a norm above 5 were scaled down to it.",
@@ -184,7 +184,7 @@ SENTENCES = {
     ("optimizer.schedule", "plateau"): "multiplied by 0.1 after 10 epochs without a lower",
     ("optimizer.warmup_epochs", 5.0): "after a linear warm-up of 5 epochs",
     ("train.select_checkpoint", "best"): "The weights of the last epoch were evaluated.",
-    ("train.epochs", 1): "the cross-entropy for 1 epoch in batches of 18 clips",
+    ("train.epochs", 1): "the cross-entropy for 1 epoch of 1 batch of 18 clips",
     ("optimizer.decay", "kernels"): "weight decay 0.0005 of the kernels.",
     ("data.features", "motion"): "12 edges of a graph over the face, less the same in the first",
     ("data.frame_rule", "middles"): "the middle frames of 4 equal parts of each recording",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 
 from fer_jax.data import model_inputs
@@ -13,6 +12,7 @@ from fer_jax.data.folds import Fold
 from fer_jax.layers.build import has_dropout
 from fer_jax.tasks import TASKS
 from fer_jax.training.averaging import average_after
+from fer_jax.training.program import epoch_sizes
 
 _RULES = {
     "ends": "the first frame and the last {others}",
@@ -137,7 +137,10 @@ def _protocol(config, clips: Clips, folds: list[Fold]) -> str:
     again = f", repeated {repeats} times with other divisions and seeds" if repeats > 1 else ""
     if protocol.name == "subject_kfold":
         if not protocol.folds:
-            return f"Each of the {count} people in turn was left out of training for it{again}."
+            return (
+                f"Each of the {count} people in turn was evaluated by a network that was trained "
+                f"on all others{again}."
+            )
         if len(set(clips.subjects)) == len(clips):  # people are not told apart
             return f"Evaluation was a {count}-fold cross-validation over {kind}{again}."
         return (
@@ -208,9 +211,8 @@ def _searched(config) -> bool:
 
 def _recipe(config, clips: Clips, folds: list[Fold]) -> Iterator[str]:
     train, optimizer, kind = config.train, config.optimizer, _kind(config, clips)
-    devices = jax.device_count()
-    smallest = min(len(fold.train) * train.repeats_per_epoch for fold in folds)
-    batch = min(train.batch_size, smallest // devices * devices)
+    batch, steps = epoch_sizes(train, folds)
+    batches = f"{steps:,} batches" if steps != 1 else "1 batch"
     momentum = f" with momentum {optimizer.momentum:g}" if optimizer.momentum else ""
     rule = {"sgd": f"stochastic gradient descent{' (Nesterov)' * optimizer.nesterov}{momentum}",
             "adam": "Adam"}.get(optimizer.name, optimizer.name)  # fmt: skip
@@ -227,8 +229,8 @@ def _recipe(config, clips: Clips, folds: list[Fold]) -> Iterator[str]:
     stages = "The last network of the search was" if _searched(config) else "It was"
     loss = TASKS[config.task].report.LOSS.removesuffix(" (nats)").replace(" x ", " times the ")
     yield (
-        f"{stages} trained to minimise the {loss} for {_count(train.epochs, 'epochs')} in batches "
-        f"of {batch} {kind}, by {rule}, with {rate}{decay}."
+        f"{stages} trained to minimise the {loss} for {_count(train.epochs, 'epochs')} of "
+        f"{batches} of {batch} {kind}, by {rule}, with {rate}{decay}."
     )
     if train.get("class_weights", "none") == "balanced":
         yield "Classes were weighted inversely to their number of training examples."
@@ -297,9 +299,11 @@ def _trust(content: dict) -> Iterator[str]:
     """Calibration and sets, as tables and predictions outside the table of modes have them."""
     rows = (content.get("calibration") or {}).get("modes", {})
     row = next(iter(rows.values()), {})
-    row = row if "method" in row else next(iter(row.values()), {})  # of the first action unit
-    if row.get("method", "none") != "none":
-        yield f"Probabilities were calibrated ({row['method']}) on the same people."
+    own = [row] if "method" in row else row.values()  # else one for each action unit
+    used = [method for method in dict.fromkeys(each["method"] for each in own) if method != "none"]
+    if used:
+        some = " of some action units" * any(each["method"] == "none" for each in own)
+        yield f"Probabilities{some} were calibrated ({_join(used)}) on the same people."
     sets = content.get("sets")
     one = sets if sets is None or "level" in sets else next(iter(sets["units"].values()))
     if one is not None:

@@ -14,7 +14,7 @@ from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated, deciding_mode
 from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import interval, number
 
-LOSS = "cross-entropy (nats)"
+LOSS = "binary cross-entropy (nats)"
 table, ambiguity = scores.predictions, scores.ambiguity
 
 
@@ -139,7 +139,7 @@ def lines(content: dict) -> list[str]:
         "",
         "F1 over all evaluation windows. An action unit that is neither present nor predicted "
         'counts as 0 in the mean F1 and not at all in the "mean of units seen". The interval is '
-        f"a bootstrap over at least {report_lines.LEAST_SUBJECTS} subjects.",
+        f"a bootstrap over people; of fewer than {report_lines.LEAST_SUBJECTS} there is none (-).",
         "",
         *report_lines.fold_lines(modes, "f1"),
         report_lines.single_samples_line(
@@ -147,7 +147,8 @@ def lines(content: dict) -> list[str]:
         ),
         "",
         f"Each action unit, {INFERENCE_MODES[shown]}. Coverage: share of windows whose entropy is "
-        "at most the threshold of the action unit; selective accuracy: accuracy on these.",
+        "at most the threshold of the action unit; selective accuracy: accuracy on these. A unit "
+        "that is never predicted has no precision, one that is never present no recall (-).",
         "",
         *report_lines.table(
             "unit | windows | present | F1 | precision | recall | accuracy | ECE | NLL | "

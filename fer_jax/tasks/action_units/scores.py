@@ -104,8 +104,8 @@ def _score_unit(probability, labels) -> tuple[dict, Curves | None]:
         "known": int(known.sum()),
         "base_rate": float(present.mean()),
         "f1": float(np.nan_to_num(metrics.f1_scores(counts))),
-        "precision": true_positives / max(true_positives + false_positives, 1),
-        "recall": true_positives / max(true_positives + false_negatives, 1),
+        "precision": _share(true_positives, true_positives + false_positives),
+        "recall": _share(true_positives, true_positives + false_negatives),
         "accuracy": float(correct.mean()),
         "expected_calibration_error": error,
         "negative_log_likelihood": metrics.negative_log_likelihood(both, present.astype(int)),
@@ -113,6 +113,10 @@ def _score_unit(probability, labels) -> tuple[dict, Curves | None]:
         "area_under_generalised_risk": area_under_generalised_risk(entropy(both), correct),
     }
     return row, curves
+
+
+def _share(count: int, total: int) -> float:
+    return count / total if total else float("nan")
 
 
 def single_samples(evaluated: Evaluated) -> dict | None:

@@ -82,9 +82,10 @@ def lines(modes: dict, subjects: int) -> list[str]:
     return [
         *report_lines.table(f"inference mode{headings}", cells),
         "",
-        "Balanced accuracy is the mean recall of the classes, macro F1 their mean F1, both over "
-        "all clips. Intervals are a bootstrap over people, at least "
-        f"{report_lines.LEAST_SUBJECTS} (over clips where the dataset does not identify people).",
+        "Balanced accuracy is the mean recall of the classes that occur, macro F1 the mean F1 of "
+        "those that occur or are predicted, both over all clips. Intervals are a bootstrap over "
+        "people (over clips where the dataset does not identify people); of fewer than "
+        f"{report_lines.LEAST_SUBJECTS} people there is none (-).",
         "",
     ]
 
@@ -106,7 +107,9 @@ def parts(clips, folds, evaluated: Evaluated, content: dict) -> list[Part]:
         "recall"
     )
     return [
-        Part("classes", "Each class and their mean", pd.DataFrame(classes)),
+        Part(
+            "classes", "Each class and their mean, with the sum of the clips", pd.DataFrame(classes)
+        ),
         Part("confusion", title, pd.DataFrame(confusion), digits=1),
         *grouped.parts(measures, clips, folds, evaluated),
     ]
