@@ -128,6 +128,29 @@ def vad(
     return means.astype(np.float32)
 
 
+def are_rated(emotions: Iterable[str]) -> bool:
+    """Whether every emotion has a word with ratings."""
+    return set(emotions) <= set(EMOTION_WORDS)
+
+
+def ratings_of(shares, emotions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Rates a distribution over emotions as `vad` rates votes.
+
+    Args:
+      shares: `[N, C]`, each row adds up to 1.
+      emotions: the C emotions, keys of EMOTION_WORDS.
+
+    Returns:
+      mean `[N, 3]`, 1 to 9, in the order of DIMENSIONS, and the standard deviation `[N, 3]` of
+      the ratings: how far those who see different emotions are apart.
+    """
+    shares = np.asarray(shares, np.float64)
+    ratings = np.array([WORD_RATINGS[EMOTION_WORDS[emotion]] for emotion in emotions])
+    mean = shares @ ratings
+    spread = np.einsum("nc,ncd->nd", shares, np.square(ratings - mean[:, None]))
+    return mean, np.sqrt(spread)
+
+
 def word_points(dimensions: Sequence[str]) -> dict[str, tuple[float, ...]]:
     """Returns the mean ratings of the eight words, 1 to 9, in the order of `dimensions`."""
     columns = [DIMENSIONS.index(name) for name in dimensions]

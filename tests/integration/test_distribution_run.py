@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fer_jax
-from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS
+from fer_jax.faces.emotion_ratings import DIMENSIONS, FERPLUS_EMOTIONS, vad
 from tests.finished_runs import distribution_config, metrics_of, train
 from tests.official_trees import FERPLUS_PARTS
 
@@ -30,7 +30,10 @@ def test_bundle_answers_as_a_classifier(finished, face_video):
     assert model.task == "distribution" and model.classes == FERPLUS_EMOTIONS
     table = fer_jax.predict_clips(model, [face_video], mc_samples=3)
     assert {*FERPLUS_EMOTIONS, "label", "entropy", "agreement"} <= set(table)
-    np.testing.assert_allclose(table[[*FERPLUS_EMOTIONS]].sum(axis=1), 1, atol=1e-4)
+    shares = table[[*FERPLUS_EMOTIONS]].to_numpy()
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-4)
+    np.testing.assert_allclose(table[[*DIMENSIONS]], vad(shares), atol=1e-3)
+    assert (table.std_valence > 0).all() and (table.std_valence < 4).all()
 
 
 def test_classes_of_still_faces_with_dropout_are_reported(prepared_ferplus, tmp_path):

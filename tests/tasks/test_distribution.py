@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from fer_jax.faces.emotion_ratings import read_votes
+from fer_jax.faces.emotion_ratings import (
+    FERPLUS_EMOTIONS,
+    are_rated,
+    ratings_of,
+    read_votes,
+    vad,
+)  # fmt: skip
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.classification.report import content as classification_content
 from fer_jax.tasks.distribution import report, scores
@@ -171,3 +177,22 @@ def test_clips_without_any_class_have_no_score():
     with pytest.raises(ValueError, match="fold1: the votes for no clip .*vote_rule"):
         TASK.check_labels(labels, "fold1")
     TASK.check_labels(np.concatenate([labels, read_votes([[9, 0, 0]], 3, "majority")]), "fold1")
+
+
+def test_ratings_of_a_distribution_are_those_of_votes(rng):
+    votes = rng.integers(0, 9, (6, 8)) + np.eye(8)[:6]
+    shares = votes / votes.sum(1, keepdims=True)
+    mean, deviation = ratings_of(shares, FERPLUS_EMOTIONS)
+    np.testing.assert_allclose(mean, vad(votes), rtol=1e-6)
+    drawn = rng.choice(8, 200_000, p=shares[0])
+    rated = vad(np.eye(8))[drawn]
+    np.testing.assert_allclose(deviation[0], rated.std(0), rtol=0.01)
+    assert not ratings_of(np.eye(8), FERPLUS_EMOTIONS)[1].any()  # everybody sees the same
+    assert are_rated(FERPLUS_EMOTIONS[:3]) and not are_rated(("happiness", "yawn"))
+    clips = types.SimpleNamespace(classes=FERPLUS_EMOTIONS)
+    labels = np.stack([shares, np.eye(8)[:6]], 1)
+    given = types.SimpleNamespace(mode="stored", probabilities={"stored": shares}, labels=labels)
+    found = scores.score_ratings(clips, given)
+    assert list(found) == ["valence", "arousal", "dominance"]
+    assert found["valence"]["rmse"] == pytest.approx(0, abs=1e-9)
+    assert found["arousal"]["ccc"] == pytest.approx(1)

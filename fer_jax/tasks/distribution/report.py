@@ -32,6 +32,7 @@ def content(config, clips, folds, evaluated: Evaluated, history) -> tuple[dict, 
         "rule": config.data.vote_rule,
         "clips_of_one_class": len(scored.indices),
         "inference_modes": scores.score_votes(clips, evaluated),
+        "ratings": scores.score_ratings(clips, evaluated),
     }
     return {**own, "votes": votes}, curves
 
@@ -94,5 +95,21 @@ def lines(content: dict) -> list[str]:
         "the votes (bootstrap over subjects).",
         "",
         *report_lines.table(headings, rows),
+        "",
+        *_ratings(votes["ratings"]),
+    ]
+
+
+def _ratings(ratings: dict | None) -> list[str]:
+    if ratings is None:
+        return []
+    headings = "dimension | RMSE | standard deviation of the votes' | MAE | r | CCC"
+    return [
+        "Valence, arousal and dominance, 1 to 9: mean rating of the words for the emotions, by the "
+        "predicted distribution and by the votes.",
+        "",
+        *report_lines.table(
+            headings, [[name, *map(number, row.values())] for name, row in ratings.items()]
+        ),
         "",
     ]

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from fer_jax import metrics
+from fer_jax.faces.emotion_ratings import DIMENSIONS, are_rated, ratings_of
 from fer_jax.tasks.classification import scores as classification
 from fer_jax.tasks.doubts import Ambiguity
 from fer_jax.tasks.evaluation import Evaluated, some_rows
@@ -64,6 +65,29 @@ def score_votes(clips, evaluated: Evaluated) -> dict[str, dict]:
     return {
         name: _score(probabilities, votes, own, subjects)
         for name, probabilities in evaluated.probabilities.items()
+    }
+
+
+def score_ratings(clips, evaluated: Evaluated) -> dict[str, dict] | None:
+    """Valence, arousal and dominance of the predictions beside those of the votes, by dimension.
+
+    Of `Evaluated.mode`; None where a class is no emotion with ratings. Keys as of
+    `tasks.dimensions`.
+    """
+    if not are_rated(clips.classes):
+        return None
+    predicted, _ = ratings_of(evaluated.probabilities[evaluated.mode], clips.classes)
+    voted, _ = ratings_of(evaluated.labels[:, 0], clips.classes)
+    found = {
+        "rmse": metrics.rmse(predicted, voted),
+        "label_deviation": voted.std(0),
+        "mae": metrics.mae(predicted, voted),
+        "pearson": metrics.pearson(predicted, voted),
+        "ccc": metrics.ccc(predicted, voted),
+    }
+    return {
+        dimension: {name: float(values[index]) for name, values in found.items()}
+        for index, dimension in enumerate(DIMENSIONS)
     }
 
 
