@@ -4,7 +4,7 @@ __version__ = "0.1.0"
 
 
 def load_model(path):
-    """Loads a model bundle, see `fer_jax.predict.load.load_model`."""
+    """Loads a model by name ("faces") or path, see `fer_jax.predict.load.load_model`."""
     from fer_jax.predict.load import load_model
 
     return load_model(path)

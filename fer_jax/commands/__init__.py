@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "predicts videos, images or landmark files with a trained model",
     "compare": "runs several experiments and puts their results into one table",
     "reproduce": "makes the tables and figures of the papers again, ours beside theirs",
+    "models": "lists the trained models that come with fer_jax, or shows the card of one",
     "configs": "lists the configs that come with fer_jax",
 }
 

@@ -42,7 +42,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add, path = parser.add_argument, pathlib.Path
-    add("bundle", metavar="BUNDLE", help="folder of a trained model (model/ of a run)")
+    add("bundle", metavar="BUNDLE",
+        help="a name of `fer-jax models`, or the folder of a model (model/ of a run)")  # fmt: skip
     add("clips", metavar="CLIP", nargs="+", type=path,
         help="video, folder of videos or of frames; landmark CSV for landmark models")  # fmt: skip
     add("--out", type=path, help="table of all windows, .csv or .json")

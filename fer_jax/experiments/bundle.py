@@ -138,18 +138,20 @@ class Bundle:
     posterior: str = "mc_dropout"
     draws: tuple[WeightDraws | LayerDraws, ...] = ()
 
-    def write(self, path) -> None:
+    def write(self, path, half: bool = False) -> None:
         """Writes the bundle: the weights and, last, `model.json`.
 
         Args:
           path: directory, local or any that etils can write.
+          half: stores the weights of the networks as float16, half the size; they are read as
+            float32.
         """
         path = epath.Path(path)
         path.mkdir(parents=True, exist_ok=True)
         networks = [(self.variables, self.recalibrated_stats), *self.other_members]
         names = _member_files(_WEIGHTS, len(networks))
         weights = {
-            name: serialise_weights(*network, path / name)
+            name: serialise_weights(*network, path / name, half)
             for name, network in zip(names, networks, strict=True)
         }
         for name, draws in zip(_member_files(_POSTERIOR, len(self.draws)), self.draws, strict=True):

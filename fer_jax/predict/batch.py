@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pandas as pd
 from rich.console import Console
 
+from fer_jax import shipped
 from fer_jax.faces.media import listing
 from fer_jax.machine import printable, storage_error
 from fer_jax.predict import load, sources
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     """
     console = Console(stderr=True)
     say = _once(console)
+    options.bundle = shipped.locate(options.bundle)
     options.clips = listing.clips_of(options.clips, say)
     try:
         targets = drawn_files(options)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from fer_jax import uncertainty
+from fer_jax import shipped, uncertainty
 from fer_jax.data import model_inputs
 from fer_jax.experiments.bundle import Bundle, InputSpec, damaged, read_bundle
 from fer_jax.predict.predictor import Predictor
@@ -19,13 +19,15 @@ def load_model(path, say: Callable[[str], None] | None = None) -> Predictor:
     """Loads a bundle.
 
     Args:
-      path: directory `model/` of a run, local or any that etils can read.
+      path: name of a model that comes with the package, see `fer-jax models`, or the directory
+        `model/` of a run, local or any that etils can read.
       say: takes a note on an older bundle, one line; default: prints to stderr.
 
     Raises:
       FileNotFoundError: there is no bundle.
       ValueError: the bundle is damaged, of a newer version or of an unknown model.
     """
+    path = shipped.locate(path)
     bundle = read_bundle(path, say)
     name = bundle.model.get("name")
     if name not in SYSTEMS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -137,7 +138,7 @@ def _without_crops(window: Sequence[Frame], track) -> bool:
 
 
 def with_reason(row: dict, reason: str, predictor, width: int) -> dict:
-    """Adds the reason for which a row abstains.
+    """Adds how unfamiliar a row is, and the reason for which it abstains.
 
     A face that cannot be read makes it abstain, and so does one unlike those of training, if the
     bundle can tell.
@@ -148,15 +149,14 @@ def with_reason(row: dict, reason: str, predictor, width: int) -> dict:
       predictor: of `load_model`.
       width: of the source frame, pixels.
     """
+    known = predictor.familiarity is not None
+    row |= {"unfamiliarity": math.nan}
     if reason == NO_FACE:  # the row is blank already
         return row | {"reason": f"{UNREADABLE}{reason}"}
-    if reason or _is_unfamiliar(row, predictor, width):
+    if known:
+        found = predictor.unfamiliarity(row["inputs"], frame_width=width)[0]
+        row |= {"unfamiliarity": float(found)}
+    if reason or known and not row["unfamiliarity"] <= 1:  # nor if NaN
         withheld = TASKS[predictor.task].withheld(row, predictor.classes)
         return row | withheld | {"reason": f"{UNREADABLE}{reason}" if reason else UNFAMILIAR}
     return row | {"reason": AMBIGUOUS if row["abstained"] else ""}
-
-
-def _is_unfamiliar(row: dict, predictor, width: int) -> bool:
-    if predictor.familiarity is None:
-        return False
-    return not predictor.unfamiliarity(row["inputs"], frame_width=width)[0] <= 1  # nor if NaN

@@ -206,7 +206,7 @@ def at_equal_steps(window: list[Frame], step: float, frames: int) -> list[Frame]
 def columns(classes: Sequence[str], task: str = "classification") -> list[str]:
     """Names the columns of the table of predictions."""
     names = ["clip", "start", "end", "person", *TASKS[task].columns(classes)]
-    names += ["frames", "abstained", "reason", *COLUMNS]
+    names += ["frames", "abstained", "reason", "unfamiliarity", *COLUMNS]
     if len(set(names)) < len(names):
         raise ValueError(f"a class is named like a column of the table: {names}")
     return names

@@ -135,10 +135,15 @@ def save_weights(file, variables: dict, recalibrated_stats: dict) -> None:
     write_whole(pathlib.Path(file), data)
 
 
-def serialise_weights(variables: dict, recalibrated_stats: dict, file) -> bytes:
-    """Makes the content of a file of weights, with a checksum; errors name `file`."""
+def serialise_weights(variables: dict, recalibrated_stats: dict, file, half=False) -> bytes:
+    """Makes the content of a file of weights, with a checksum; errors name `file`.
+
+    With `half` float32 is stored as float16; what float16 cannot hold is an error.
+    """
     weights = {**variables, "recalibrated_stats": recalibrated_stats}
     weights = serialization.to_state_dict(jax.tree.map(np.asarray, weights))
+    if half:
+        weights = jax.tree.map(_halved, weights)
     check_weights(weights, file)
     return serialization.msgpack_serialize({**weights, "sha256": _digest(weights)})
 
@@ -169,9 +174,20 @@ def parse_weights(data: bytes, file) -> tuple[dict, dict]:
     check_weights(weights, file)
     if found is not None and found != _digest(weights):
         raise WeightsError(f"{file} is damaged: its weights are not as they were written")
-    return {name: weights[name] for name in ("params", "batch_stats")}, weights[
-        "recalibrated_stats"
-    ]
+    weights = jax.tree.map(_whole, weights)
+    stats = weights.pop("recalibrated_stats")
+    return {name: weights[name] for name in ("params", "batch_stats")}, stats
+
+
+def _halved(leaf: np.ndarray) -> np.ndarray:
+    if leaf.dtype != np.float32:
+        return leaf
+    with np.errstate(over="ignore"):  # `check_weights` refuses what is infinite
+        return leaf.astype(np.float16)
+
+
+def _whole(leaf: np.ndarray) -> np.ndarray:
+    return leaf.astype(np.float32) if leaf.dtype == np.float16 else leaf
 
 
 def _digest(weights) -> str:

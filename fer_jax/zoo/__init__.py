@@ -1,0 +1,65 @@
+"""The models that come with the package: what each is, and how it is made."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """A model of the zoo.
+
+    Attributes:
+      what: it predicts, in one line.
+      config: as `fer-jax train --config` takes it.
+      fields: of the config that differ, name -> value.
+      data: what it was trained on, with the source.
+      terms: who may use the weights for what, in one line.
+      limits: known failures and people it was not checked on, a sentence each.
+    """
+
+    what: str
+    config: str
+    fields: dict
+    data: str
+    terms: str
+    limits: tuple[str, ...]
+
+
+_ACTED = (
+    "People acted on request: how it does on spontaneous faces was not measured.",
+    "Age, gender, skin colour and origin of the people are not recorded: it was checked on no "
+    "group of people.",
+)
+ZOO = {
+    "faces": Entry(
+        "eight emotions of a single face as people would vote, valence, arousal, dominance",
+        "faces_ferplus",
+        {"uncertainty.familiarity": True},
+        "28,553 training images of FER+ (Barsoum et al., ICMI 2016: votes of ten people each, MIT) "
+        "on the images of FER-2013 (Goodfellow et al., 2013)",
+        "research use (the images of FER-2013 are for research)",
+        (
+            "Contempt, disgust and fear are rare in the training images and often missed.",
+            "The images are gray, 48 pixels wide and from the web: many are posed or acted.",
+            "Age, gender, skin colour and origin of the people are not recorded: it was checked on "
+            "no group of people.",
+            "It sees single frames: what only motion tells, it cannot know.",
+        ),
+    ),
+    "gestures": Entry(
+        "head gestures and facial affect (happiness, sadness) from the motion of landmarks",
+        "stbln_buhmap",
+        {"uncertainty.members": 5, "uncertainty.familiarity": True},
+        "360 clips of 9 people of BUHMAP (Aran et al., 2007; MIT)",
+        "any use (MIT)",
+        ("Nine people in one room, facing one camera.", *_ACTED),
+    ),
+    "questions": Entry(
+        "questions and negation in Spanish sign language from the motion of landmarks",
+        "stbln_lse",
+        {"uncertainty.members": 5, "uncertainty.familiarity": True},
+        "354 clips of 10 signers of LSE_GFE (Porta-Lorenzo et al., Sensors 2022; MIT)",
+        "any use (MIT)",
+        ("Ten signers, very unequal in number of clips; one sign language.", *_ACTED),
+    ),
+}

@@ -1,0 +1,134 @@
+"""The card of a model: its data, what was measured, where it fails, who may use it."""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+from fer_jax.tasks.evaluation import INFERENCE_MODES
+from fer_jax.tasks.report_lines import table
+from fer_jax.zoo import Entry
+
+_HEADINGS = "inference mode | accuracy | 95% interval | balanced accuracy | ECE"
+
+
+def card(name: str, entry: Entry, config: ConfigDict, metrics: dict) -> str:
+    """Writes the card in Markdown; its figures are those of the run that made the model.
+
+    Args:
+      name, entry: of the zoo.
+      config: of the run.
+      metrics: of its report.
+    """
+    environment, run = metrics["environment"], metrics["run"]
+    lines = [
+        f"# {name}",
+        "",
+        f"Predicts {entry.what}.",
+        "",
+        f"- **Trained on** {entry.data}.",
+        f"- **Terms**: {entry.terms}. The code of fer_jax is under Apache-2.0.",
+        f"- **Made by** `python -m fer_jax.zoo.make {name}`: config `{entry.config}`"
+        f"{_changed(entry)}, seed {config.seed}, {config.train.epochs} epochs; "
+        f"{metrics['params_total']:,} parameters{_members(config)}, stored in half precision.",
+        f"- **Measured on** {metrics['clips_evaluated']:,} clips of "
+        f"{metrics['subjects_evaluated']:,} people whom the measured networks were not trained on "
+        f"({_protocol(config, metrics)}); {environment['hardware']}, jax {environment['jax']}, "
+        f"fingerprint of the data {run['fingerprint']}.",
+        "",
+        *table(
+            "inference mode | accuracy | 95% interval | balanced accuracy | ECE", _rows(metrics)
+        ),
+        "",
+        *_votes(metrics),
+        *_sets(metrics),
+        *_threshold(metrics),
+        "## Where it fails",
+        "",
+        *(f"- {sentence}" for sentence in entry.limits),
+        "",
+        "A prediction names the expression shown, as acted, labelled or voted in the training set. "
+        "It is not a measurement of what a person feels.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _changed(entry: Entry) -> str:
+    if not entry.fields:
+        return ""
+    return " with " + ", ".join(f"`{name}={value}`" for name, value in entry.fields.items())
+
+
+def _members(config: ConfigDict) -> str:
+    members = config.uncertainty.members
+    return f", {members} networks" if members > 1 else ""
+
+
+def _protocol(config: ConfigDict, metrics: dict) -> str:
+    if config.protocol.name == "holdout":
+        return "one split"
+    folds = len(metrics["inference_modes"]["recalibrated"]["accuracy_folds"])
+    return f"cross-validation in {folds} folds by person; the model itself is trained on everybody"
+
+
+def _rows(metrics: dict) -> list[list[str]]:
+    rows = []
+    for mode, own in metrics["inference_modes"].items():
+        low, high = own["interval_95_subjects"]
+        rows.append([
+            INFERENCE_MODES[mode], f"{own['accuracy_pooled']:.3f}", f"{low:.3f} to {high:.3f}",
+            f"{own['balanced_accuracy']:.3f}", f"{own['expected_calibration_error']:.3f}",
+        ])  # fmt: skip
+    return rows
+
+
+def _votes(metrics: dict) -> list[str]:
+    votes = metrics.get("votes")
+    if votes is None:
+        return []
+    own = votes["inference_modes"]["recalibrated"]
+    text = (
+        f"Accuracy is that of {votes['clips_of_one_class']:,} clips whose votes have a class (rule "
+        f"`{votes['rule']}`). Beside the votes of all clips, dropout off: calibration error "
+        f"{own['calibration_error']:.3f}, Spearman's rho of the entropies "
+        f"{own['spearman_entropy']:.3f}"
+    )
+    ratings = [
+        f"{name} {row['ccc']:.3f} (RMSE {row['rmse']:.2f})"
+        for name, row in (votes["ratings"] or {}).items()
+    ]
+    return [f"{text}{'; CCC of ' if ratings else ''}{', '.join(ratings)}.", ""]
+
+
+def _sets(metrics: dict) -> list[str]:
+    sets = metrics["sets"]
+    if not sets:
+        return []
+    promised = "promised for the next person" if sets["promised"] else "on average, not promised"
+    classes = ", ".join(
+        f"{name} {own['coverage']:.0%} of {own['clips']}" for name, own in sets["classes"].items()
+    )
+    return [
+        f"**Prediction sets** at a level of {sets['level']:.0%}: they hold the label of "
+        f"{sets['coverage']:.1%} of the clips, every person counting alike ({promised}; worst "
+        f"person {sets['worst_coverage']:.0%}), with {sets['mean_size']:.2f} classes on average. "
+        f"By class: {classes}.",
+        "",
+    ]
+
+
+def _threshold(metrics: dict) -> list[str]:
+    own = metrics["selective"]
+    if own["threshold"] is None:
+        return ["It never abstains: no threshold reached the target.", ""]
+    promise, kept = own["promise"], "nothing is promised of it, for want of people"
+    if promise.get("threshold") is not None:
+        kept = (
+            f"at least {promise['bound']:.1%} for people like them, with "
+            f"{promise['confidence']:.0%} confidence over {promise['people']:,} people"
+        )
+    return [
+        f"**Abstaining** above an entropy of {own['threshold']:.3f} nats: it answers "
+        f"{own['coverage']:.1%} of the clips, {own['accuracy']:.1%} of them rightly; {kept}. "
+        f"Chosen on {own['chosen_on']}.",
+        "",
+    ]

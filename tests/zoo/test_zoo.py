@@ -1,0 +1,81 @@
+"""The zoo: made by its command from real training, listed, loaded and used by name."""
+
+import numpy as np
+import pytest
+
+import fer_jax
+from fer_jax import shipped
+from fer_jax.commands import main
+from fer_jax.training.checkpoint import WeightsError, parse_weights, serialise_weights
+from fer_jax.zoo import ZOO, make
+
+TINY = {
+    "model.stages": "((4,1),(6,1))", "train.epochs": 2,
+    "train.batch_size": 8, "evaluation.mc_samples": 4,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def zoo(once, prepared_ferplus):
+    """A folder with the work directory and the zoo of a tiny `faces`."""
+
+    def write(out):
+        fields = {"data.path": prepared_ferplus} | TINY
+        given = [f"--config.{name}={value}" for name, value in fields.items()]
+        places = ["--work", str(out / "work"), "--out", str(out / "zoo")]
+        assert make.main(["faces", *places, *given]) == 0
+
+    return once("zoo", write)
+
+
+@pytest.fixture
+def installed(zoo, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", zoo / "zoo")
+    return zoo
+
+
+def test_model_is_loaded_and_listed_by_name(installed, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert shipped.names() == ["faces"]
+    assert fer_jax.load_model("faces").classes[1] == "happiness"
+    assert main(["models"]) == 0
+    shown = capsys.readouterr().out
+    assert ZOO["faces"].terms in shown and "Not made in this copy: gestures, questions" in shown
+    assert main(["models", "faces"]) == 0
+    assert capsys.readouterr().out == (installed / "zoo/faces/CARD.md").read_text()
+    (tmp_path / "faces").mkdir()
+    with pytest.raises(FileNotFoundError, match="no model.json"):  # a folder here comes first
+        fer_jax.load_model("faces")
+
+
+def test_half_precision_changes_little(installed, face_video):
+    both = installed / "work/faces/model", "faces"
+    whole, half = (
+        fer_jax.predict_clips(fer_jax.load_model(path), [face_video], mc_samples=3) for path in both
+    )
+    classes = list(fer_jax.load_model("faces").classes)
+    np.testing.assert_allclose(half[classes], whole[classes], atol=5e-3)
+    assert np.isfinite(half[["valence", "std_arousal", "unfamiliarity"]]).all(axis=None)
+
+
+def test_predict_takes_a_name(installed, face_video, tmp_path):
+    out = tmp_path / "table.csv"
+    assert main(["predict", "faces", str(face_video), "--mc-samples", "3", "--out", str(out)]) == 0
+    assert "happiness" in out.read_text()
+
+
+def test_card_tells_figures_terms_and_limits(installed):
+    text = (installed / "zoo/faces/CARD.md").read_text()
+    for said in (*ZOO["faces"].limits, ZOO["faces"].terms, "95% interval", "python -m fer_jax.zoo"):
+        assert said in text
+    assert "CCC of valence" in text and "Prediction sets" in text and "None" not in text
+
+
+def test_weights_beyond_half_precision_are_refused(tmp_path):
+    variables = {"params": {"kernel": np.full((2, 2), 1e5, np.float32)}, "batch_stats": {}}
+    with pytest.raises(WeightsError, match="kernel.*infinite"):
+        serialise_weights(variables, {}, tmp_path, half=True)
+    variables["params"]["kernel"] /= 1e5
+    data = serialise_weights(variables, {}, tmp_path, half=True)
+    (found, _) = parse_weights(data, tmp_path)
+    assert found["params"]["kernel"].dtype == np.float32 and len(data) < 400
