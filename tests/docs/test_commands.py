@@ -162,7 +162,11 @@ def test_no_other_commands():
                 pass
             case ["fer-jax", "prepare" | "train" | "predict" | "compare" | "reproduce", *_]:
                 pass
-            case ["fer-jax", "configs" | "models"] | ["python", "-m", *_] | ["mkdocs", "serve" | "build"]:
+            case (
+                ["fer-jax", "configs" | "models"]
+                | ["python", "-m", *_]
+                | ["mkdocs", "serve" | "build"]
+            ):
                 pass
             case ["make", target]:
                 assert target in targets
