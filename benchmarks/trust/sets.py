@@ -40,11 +40,10 @@ def coverage(held: Held, seed: int = 0) -> list[Figure]:
         for score in SCORES
         for level in LEVELS
     }
-    method = uncertainty.choose_calibrator(held.summary.mean, held.targets, held.people)[0].method
     for own, rest in held.elsewhere():
         p = held.summary.mean[rest]
         people, targets = held.people[rest], held.targets[rest]
-        calibrator = uncertainty.fit_calibrator(p, targets, people, method)
+        calibrator, _ = uncertainty.choose_calibrator(p, targets, people)
         within = groups_of_people(people)
         p = uncertainty.calibrate_across(p, targets, people, within, calibrator.method)
         fitted = p, held.labels[rest], people, uniform[rest]

@@ -2,15 +2,12 @@
 
 A calibrator is fitted first. Sets and the threshold are then chosen on probabilities of people whom
 the calibrator was not fitted on, as those of the next person will be.
-
-Only the method of the calibrator is chosen on all people, once, and is that of the bundle: folds
-with methods of their own would put clips in an order that no single calibrator gives.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,14 +62,6 @@ class Wanted(NamedTuple):
             wished.calibration, wished.sets, own.target_accuracy, own.confidence, unit,
             divides_people(evaluated),
         )  # fmt: skip
-
-    def with_method(self, probabilities, targets, people) -> Wanted:
-        """Chooses the method of calibration where that is "auto", see `fit`."""
-        if self.calibration != AUTO:
-            return self
-        few = len(np.unique(people)) < LEAST_PEOPLE or len(people) < LEAST_CLIPS
-        given = _thinned(probabilities, targets, people)
-        return self._replace(calibration="none" if few else choose_calibrator(*given)[0].method)
 
 
 class Fitted(NamedTuple):
@@ -144,16 +133,10 @@ def of_classes(config, evaluated: Evaluated, classes_of=None, votes_of=None) -> 
     votes_of = votes_of or classes_of
 
     def chosen(mode: str, whole: bool) -> Chosen:
-        every = (evaluated.validation or evaluated.examples).once()
-        given = every.probabilities[mode], votes_of(every.labels), every.people
-        own_method = wanted.with_method(*given)
-
         def fit_to(examples: Examples) -> Fitted:
             own, labels = examples.once(), examples.once().labels
             given = own.probabilities[mode], votes_of(labels), classes_of(labels), own.people
-            if whole:
-                return fit(own_method, *given)
-            return fit_method(own_method, *given[:2], own.people)
+            return fit(wanted, *given) if whole else fit_method(wanted, *given[:2], own.people)
 
         def apply_to(fitted, examples: Examples) -> tuple:
             p = examples.probabilities[mode]
@@ -172,21 +155,19 @@ def of_units(config, evaluated: Evaluated) -> Trust:
     wanted = Wanted.of(config, evaluated)
 
     def chosen(mode: str, whole: bool) -> Chosen:
-        def known_of(examples: Examples) -> Iterator[tuple]:
-            """Yields probabilities, labels and people of the clips where a unit is known."""
+        def fit_to(examples: Examples) -> tuple:
             own = examples.once()
             both = unit_columns(own.probabilities[mode])
+            fitted = []
             for unit, known in enumerate(np.isfinite(own.labels).T):
-                yield both[known, unit], own.labels[known, unit].astype(int), own.people[known]
-
-        every = evaluated.validation or evaluated.examples
-        own_methods = [wanted.with_method(*given) for given in known_of(every)]
-
-        def fit_to(examples: Examples) -> tuple:
-            return tuple(
-                fit(own, p, labels, labels, people) if whole else fit_method(own, p, labels, people)
-                for own, (p, labels, people) in zip(own_methods, known_of(examples), strict=True)
-            )
+                labels = own.labels[known, unit].astype(int)
+                given = both[known, unit], labels, own.people[known]
+                fitted.append(
+                    fit(wanted, *given[:2], labels, given[2])
+                    if whole
+                    else fit_method(wanted, *given)
+                )
+            return tuple(fitted)
 
         def apply_to(fitted: tuple, examples: Examples) -> tuple:
             both = unit_columns(examples.probabilities[mode])
@@ -243,10 +224,13 @@ def apply(fitted: Fitted, probabilities) -> Given:
 
 
 def fit_method(wanted: Wanted, probabilities, targets, people) -> Calibrator:
-    """Fits a calibrator by the method that is wanted, see `Wanted.with_method`."""
-    if wanted.calibration == "none" or not len(people):
-        return Calibrator("none", (), len(np.unique(people)), len(people))
-    return fit_calibrator(*_thinned(probabilities, targets, people), wanted.calibration)
+    """Fits a calibrator by the method that is wanted; "auto" chooses one."""
+    method, count, size = wanted.calibration, len(np.unique(people)), len(people)
+    few = count < LEAST_PEOPLE or size < LEAST_CLIPS
+    if method == "none" or not size or (method == AUTO and few):
+        return Calibrator("none", (), count, size)
+    given = _thinned(probabilities, targets, people)
+    return choose_calibrator(*given)[0] if method == AUTO else fit_calibrator(*given, method)
 
 
 def name_sets(names: Sequence[str], probabilities, sets) -> list[str]:

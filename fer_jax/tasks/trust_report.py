@@ -137,9 +137,8 @@ def lines(content: dict, examples: str = "clips") -> list[str]:
     return [
         *report_lines.table(heading, rows),
         "",
-        f"Calibration, before and after: calibrators are fitted on {own['chosen_on']}, by the "
-        f"method of the bundle's, which is fitted on {row['people']} people, {row['clips']} "
-        f"{examples}. {none_line(own['modes'])}",
+        f"Calibration, before and after: calibrators are chosen on {own['chosen_on']} (that of the "
+        f"bundle on {row['people']} people, {row['clips']} {examples}). {none_line(own['modes'])}",
         "",
         *set_lines(content["sets"], examples),
     ]

@@ -53,13 +53,11 @@ _FILES = {
     "calibrators": (
         "Calibrator",
         "apply_to_units",
-        "best_method",
         "calibrate_across",
         "choose_calibrator",
         "fit_calibrator",
         "fit_deviation_factors",
         "fit_unit_calibrators",
-        "losses_left_out",
     ),
     "conformal": (
         "Quantile",

@@ -96,9 +96,8 @@ def choose_calibrator(
 
     Leaves out at most ten groups of people in turn. From the first of `METHODS` on, each of which
     has more parameters, a method is taken instead of the one before only if it gains more than the
-    standard error of its gain over people: with few people the smallest loss is often luck. Two
-    standard errors withhold calibrators that help (`python -m benchmarks.trust.rules`). "isotonic"
-    takes part only with `CLIPS_FOR_ISOTONIC` clips of every class.
+    standard error of its gain over people: with few people the smallest loss is often luck.
+    "isotonic" takes part only with `CLIPS_FOR_ISOTONIC` clips of every class.
 
     Args:
       probabilities, labels, people: see `fit_calibrator`; at least 2 people.
@@ -108,45 +107,26 @@ def choose_calibrator(
       The calibrator, fitted on all, and the negative log-likelihood of every method, mean over
       people left out, nats.
     """
-    losses = losses_left_out(probabilities, labels, people, methods)
-    means = {method: float(loss.mean()) for method, loss in losses.items()}
-    return fit_calibrator(probabilities, labels, people, best_method(losses)), means
-
-
-def losses_left_out(probabilities, labels, people, methods=METHODS) -> dict[str, np.ndarray]:
-    """Negative log-likelihood of each of K people when left out, by method `[K]`, nats.
-
-    Args:
-      probabilities, labels, people, methods: see `choose_calibrator`.
-    """
     p, targets = _checked(probabilities, labels)
-    index, clips = person_indices(people)
-    count = len(clips)
+    people = np.asarray(people)
+    count = len(person_indices(people)[1])
     require(count >= 2, f"choosing a calibrator takes clips of 2 people; there are {count}")
     tried = [method for method in METHODS if method in methods]
     if targets.sum(0).min() < CLIPS_FOR_ISOTONIC and "isotonic" in tried:
         tried.remove("isotonic")
     require(tried, f"no method to choose among: {', '.join(METHODS)}")
-    groups, losses = groups_of_people(people), {}
+    groups, (index, clips) = groups_of_people(people), person_indices(people)
+    losses = {}  # of each person
     for method in tried:
         logs = _log(calibrate_across(p, targets, people, groups, method))
         losses[method] = -np.bincount(index, (targets * logs).sum(-1)) / clips
-    return losses
-
-
-def best_method(losses: dict[str, np.ndarray], errors: float = 1.0) -> str:
-    """The last method whose gain is above so many standard errors, see `choose_calibrator`.
-
-    Args:
-      losses: of `losses_left_out`.
-      errors: how many.
-    """
-    best, *others = losses
-    for method in others:
+    best = tried[0]
+    for method in tried[1:]:
         gain = losses[best] - losses[method]
-        if gain.mean() > errors * gain.std(ddof=1) / np.sqrt(len(gain)):
+        if gain.mean() > gain.std(ddof=1) / np.sqrt(count):
             best = method
-    return best
+    means = {method: float(loss.mean()) for method, loss in losses.items()}
+    return fit_calibrator(p, targets, people, best), means
 
 
 def calibrate_across(probabilities, labels, people, folds, method: str | None = None) -> np.ndarray:
@@ -156,14 +136,13 @@ def calibrate_across(probabilities, labels, people, folds, method: str | None = 
       probabilities: `[B, C]` of each clip, from the model of its own fold.
       labels, people: see `fit_calibrator`.
       folds: `[B]`.
-      method: one of `METHODS`; None: chosen once, on all people, see `choose_calibrator`. Folds
-        that chose for themselves would put their clips in an order that no one calibrator gives.
+      method: one of `METHODS`; None: chosen in each fold, see `choose_calibrator`.
     """
     p, targets = _checked(probabilities, labels)
     people, calibrated = np.asarray(people), np.empty_like(p)
-    method = method or choose_calibrator(p, targets, people)[0].method
     for own, rest in other_people(people, folds):
-        fitted = fit_calibrator(p[rest], targets[rest], people[rest], method)
+        given = p[rest], targets[rest], people[rest]
+        fitted = fit_calibrator(*given, method) if method else choose_calibrator(*given)[0]
         calibrated[own] = fitted.apply(p[own])
     return calibrated
 

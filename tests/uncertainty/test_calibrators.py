@@ -138,22 +138,6 @@ def test_chooses_what_helps_and_says_what_it_rests_on():
         uncertainty.choose_calibrator(p[:40], labels[:40], people[:40])
 
 
-def test_more_standard_errors_ask_for_more():
-    losses = {"none": np.array([1.0, 0.8, 0.9]), "temperature": np.array([0.7, 0.75, 0.75])}
-    gain = losses["none"] - losses["temperature"]
-    reached = gain.mean() / (gain.std(ddof=1) / np.sqrt(3))
-    assert uncertainty.best_method(losses, reached - 0.01) == "temperature"
-    assert uncertainty.best_method(losses, reached + 0.01) == "none"
-
-
-def test_across_folds_all_have_one_method():
-    p, labels, people = classified(6, people=12, sharpness=4.0)
-    chosen, _ = uncertainty.choose_calibrator(p, labels, people)
-    found = uncertainty.calibrate_across(p, labels, people, people // 3)
-    expected = uncertainty.calibrate_across(p, labels, people, people // 3, chosen.method)
-    np.testing.assert_array_equal(found, expected)
-
-
 def test_across_folds_nobody_is_calibrated_on_himself():
     p, labels, people = classified(7, people=6)
     folds = people // 2
