@@ -74,7 +74,7 @@ def _ended(command: Callable, arguments: tuple, interrupted) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell reports a process ended by SIGPIPE
     except Exception:
-        if not interrupted.is_set():
+        if not interrupted.wait(0.2):  # the thread that learns of the signal may be behind
             raise
         # a compiled call that Ctrl-C fell into raises an error of its own
         return interrupts.say_interrupted()

@@ -128,9 +128,9 @@ def vad(
     return means.astype(np.float32)
 
 
-def are_rated(emotions: Iterable[str]) -> bool:
-    """Whether every emotion has a word with ratings."""
-    return set(emotions) <= set(EMOTION_WORDS)
+def are_rated(emotions: Sequence[str]) -> bool:
+    """Whether there are emotions and every one has a word with ratings."""
+    return bool(emotions) and set(emotions) <= set(EMOTION_WORDS)
 
 
 def ratings_of(shares, emotions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ PRESENT_INTENSITY = 0.4
 PREDICTION_COLUMNS = (
     "clip", "start", "end", "person", "label", "entropy", "mutual_information", "agreement",
     "set", "set_level", "interval_level", "uncertainty", "frames", "abstained", "reason",
+    "unfamiliarity",
     "face_share", "face_size", "box_left", "box_top", "box_right", "box_bottom", "yaw", "pitch",
     "roll", "sharpness", "fit",
 )  # fmt: skip

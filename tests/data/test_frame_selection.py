@@ -237,7 +237,8 @@ def test_predict_windows_samples_pieces_at_the_training_rate(fps, steps, monkeyp
     predictor = types.SimpleNamespace(
         task="classification", classes=("a", "b"), threshold=None,
         spec=InputSpec(5, "pieces", "position", None, window_seconds=0.25),
-        takes_crops=False, module=types.SimpleNamespace(inputs="edges"), trust=StoredTrust(),
+        takes_crops=False, module=types.SimpleNamespace(inputs="edges"),
+        trust=StoredTrust(), familiarity=None,
         select=lambda detected, fps: select_frames(detected, 5, "pieces"),
         predict=lambda clips, **options: seen.append(clips[0, :, 0, 0].tolist()),
     )  # fmt: skip

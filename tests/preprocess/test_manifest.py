@@ -109,9 +109,14 @@ def test_clips_with_votes_train_distributions(tmp_path):
     assert main(["manifest", "--source", str(source), "--out", str(out), "--workers=1"]) == 0
     options = {"frames": 2, "rule": "ends", "target": "distribution"}
     clips = load_clips(out, **options)
-    assert clips.classes == ("calm", "joy") and clips.clip_ids == ["0.csv", "2.csv", "3.csv"]
-    np.testing.assert_allclose(clips.labels[:, 0], [[5 / 8, 3 / 8], [0.5, 0.5], [0, 1]])
-    np.testing.assert_array_equal(clips.labels[:, 1], [[1, 0], [0, 0], [0, 1]])
+    assert clips.classes == ("calm", "joy") and clips.clip_ids == [
+        "0.csv",
+        "1.csv",
+        "2.csv",
+        "3.csv",
+    ]
+    np.testing.assert_allclose(clips.labels[:, 0], [[5 / 8, 3 / 8], [0.5, 0.5], [0.5, 0.5], [0, 1]])
+    np.testing.assert_array_equal(clips.labels[:, 1], [[1, 0], [0, 0], [0, 0], [0, 1]])
     assert len(load_clips(out, **options, vote_rule="argmax")) == 4
     own = load_clips(out, frames=2, rule="ends")
     assert own.classes == ("x",) and len(own) == 4  # the labels are those of the manifest

@@ -179,6 +179,16 @@ CALIBRATION = {"modes": {"stored": {
 }}, "chosen_on": "validation"}  # fmt: skip
 
 
+def units_of(evaluated):
+    """The same clips, each class a unit that is present or absent."""
+    samples = evaluated.samples
+    modes = {"recalibrated": samples[0], "mc_dropout": samples.mean(0)}
+    return dataclasses.replace(
+        evaluated, labels=np.eye(3)[evaluated.labels], probabilities=modes,
+        summary=TASKS["action_units"].summarise(samples),
+    )  # fmt: skip
+
+
 def test_units_whose_sets_are_never_empty_are_named():
     evaluated = units_of(drawn(people=8))
     found = trusted("action_units", evaluated, sets=0.8)
