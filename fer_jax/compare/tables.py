@@ -22,9 +22,12 @@ from fer_jax.tasks.report_lines import LEAST_SUBJECTS, number
 _NOTES = """
 MCD: Monte Carlo dropout. {evaluated} In brackets the 95% interval (bootstrap over people, over
 clips where the dataset does not identify people). Without: dropout off, stored BatchNorm
-statistics; recalibrated: statistics re-estimated without dropout. {posterior}Graph
-matrices: the learnable ones over nodes or edges. Training: all evaluated folds. Milliseconds: the
-network alone, one clip at a time, median of {repeats}. {more} Measured on: {environment}.
+statistics; recalibrated: statistics re-estimated without dropout. {posterior}In braces: widths of
+the layers. Graph matrices: the learnable ones over nodes or edges. GFLOPs: a multiplication and an
+addition are two operations. Training: all evaluated folds. Milliseconds: the network alone, one
+clip at a time, median of {repeats}. {more}Measured on: {environment}.
+
+Runs: {runs}.
 """
 _PAPER = "paper with / without"
 _EVALUATED = {
@@ -39,7 +42,7 @@ _MEASURED = (
 _SEARCHED = (
     "PST-BLN: searched, fine-tuned and evaluated in every fold, or in the first one alone if its "
     "config says so; parameters are means over these folds. PST-BLN from scratch: the topology of "
-    "the first fold, which its training clips chose, trained anew in all folds."
+    "the first fold, which its training clips chose, trained anew in all folds. "
 )
 _POSTERIOR = (
     "Posterior: the other one that a method predicts by; errors and tests are of it, where there "
@@ -47,21 +50,27 @@ _POSTERIOR = (
 )
 _ERRORS = (
     "Errors and intervals: with MCD where there is dropout, on the scale of the labels, 1 to 9. "
-    "The papers evaluate the test images."
+    "The papers evaluate the test images. "
 )
 _BRACKETS = (
-    "MCD: Monte Carlo dropout; without: dropout off. In brackets: 95% interval, a bootstrap over "
-    "people."
+    "MCD: Monte Carlo dropout; without: dropout off; recalibrated: off, BatchNorm statistics "
+    "re-estimated. In brackets: 95% interval, a bootstrap over people. In braces: widths of the "
+    "layers."
+)
+_BRACKETS_OF_COSTS = (
+    "Graph matrices: the learnable ones. A multiplication and an addition are two operations. "
+    "Training of all folds; milliseconds of the network alone, one clip at a time."
 )
 _BRACKETS_OF_TESTS = (
-    "Difference: first less second, with its 95% interval, a bootstrap over people. P-values are "
-    "two-sided, in brackets corrected over the pairs (Holm); permutation and Wilcoxon by person, "
-    "McNemar by clip."
+    "Difference: first less second over all clips, with its 95% interval, a bootstrap over people. "
+    "P-values are two-sided, in brackets corrected over the pairs (Holm); permutation and Wilcoxon "
+    "by person, McNemar by clip. Only one right: clips that the first / second alone gets right."
 )
+_OF_FOLDS = "The accuracies above are means over the folds, so they may differ by another number. "
 _TESTED = """
 Tests of each pair of methods on the clips that both evaluated, with MCD where there is dropout:
-difference of the first less the second over all these clips (in percentage points, an RMSE on the
-scale of the labels), with its interval, a bootstrap over people. P-values are two-sided, in
+difference of the first less the second over all these clips ({scale}), with its
+interval, a bootstrap over people. {of_folds}P-values are two-sided, in
 brackets corrected over the pairs (Holm). Permutation: the results of each person are exchanged
 between the methods, in all ways for up to {exact} people, else in {drawn:,} random ways. Wilcoxon:
 signed ranks of the measure of each person. McNemar: exact, of the clips about which only the first
@@ -155,7 +164,7 @@ def _of_latex(table: Table) -> Iterator[Table]:
     yield Table(table.title, table.columns[:cut], rows, (_BRACKETS,))
     columns = (*table.columns[:2], *table.columns[cut:])
     rows = tuple((*row[:2], *row[cut:]) for row in table.rows)
-    yield Table("Costs of the methods", columns, rows)
+    yield Table("Costs of the methods", columns, rows, (_BRACKETS_OF_COSTS,))
 
 
 def _cells(row: dict) -> list[str]:
@@ -236,16 +245,23 @@ def _notes(rows, tests, notes, repeats: int) -> Iterator[str]:
     """What stands below the tables."""
     here, score = provenance.environment()["hardware"], rows[0]["score"]
     measured = any("errors" in row for row in rows)
+    searched = any(row["method"].startswith("PST-BLN") for row in rows)
     yield _NOTES.format(
         evaluated=_EVALUATED.get(score, _MEASURED),
-        more=_ERRORS if measured else _SEARCHED if score == "accuracy" else "",
+        more=_ERRORS if measured else _SEARCHED if searched else "",
+        runs="; ".join(f"{printable(_name(row))} in {printable(row['run'])}" for row in rows),
         repeats=repeats,
         posterior=_POSTERIOR if any("posterior" in row for row in rows) else "",
         environment=provenance.shown_environment(),
     )
     if tests:
         exact = significance.PERMUTATIONS.bit_length() - 1
-        yield _TESTED.format(exact=exact, drawn=significance.PERMUTATIONS)
+        yield _TESTED.format(
+            scale="in percentage points" + ", an RMSE on the scale of the labels" * measured,
+            of_folds=_OF_FOLDS if score == "accuracy" else "",
+            exact=exact,
+            drawn=significance.PERMUTATIONS,
+        )
         if (people := min(test["people"] for test in tests)) <= 5:  # 2 / 2^5 is above 0.05
             yield (
                 f"With so few people ({people}) no permutation test can give a p-value below "

@@ -259,6 +259,7 @@ def backbone_start(config) -> str:
 
 
 def _report(config, clips, content, found: str, lines, captions) -> str:
+    members = config.uncertainty.members
     text = [
         f"# {config.name}",
         "",
@@ -266,7 +267,9 @@ def _report(config, clips, content, found: str, lines, captions) -> str:
         f"protocol {config.protocol.name}; {TASKS[config.task].names}: "
         f"{', '.join(clips.classes)}.",
         f"Model {config.model.name}: {content['params_total']:,} parameters, "
-        f"{content['params_without_U']:,} without the learnable graph matrices.",
+        f"{content['params_without_U']:,} without the learnable graph matrices"
+        + f", in each of the {members} networks of the ensemble" * (members > 1)
+        + ".",
         *([f"Backbone trained {start}."] if (start := backbone_start(config)) else []),
         *left_out(config, clips),
         *framing(config, clips),

@@ -48,8 +48,9 @@ def fill(paper: Paper, table: PaperTable, outcomes: Mapping[Run, Outcome]) -> Ta
 def _remarks(paper: Paper, table: PaperTable, outcomes) -> list[str]:
     used = [o.experiment.workdir for o in outcomes.values() if o.finished]
     names = ", ".join(dict.fromkeys(map(str, used)))
+    quoted = any(re.search(r"\[\d+\]", text) for row in table.rows for text in row.texts)
     return [
-        f"Source: {paper.citation}.",
+        f"Source: {paper.citation}." + " [..] are its references." * quoted,
         *([table.remark] if table.remark else []),
         *([f"{table.reason[0].upper()}{table.reason[1:]}."] if table.reason else []),
         *([f"Difference: ours minus the paper's. Ours: {names}."] if names else []),

@@ -90,10 +90,10 @@ def epoch_lines(selected: int | None, best: dict | None = None, examples: str = 
 
 
 def single_samples_line(single: dict | None, text: str) -> str:
-    """Says what single MC samples reach; `text` is formatted with the row `single`."""
+    """Says what single samples reach; `text` is formatted with the row `single`."""
     if single is None:
         return "The model has no dropout, so there are no MC samples."
-    return f"Single MC samples ({single['mc_samples']}): {text.format(**single)}."
+    return f"Single samples ({single['mc_samples']}): {text.format(**single)}."
 
 
 def abstaining_line(row: dict, measure: str, rule: str, examples: str, note: str = "") -> str:

@@ -77,7 +77,8 @@ def test_markdown_of_a_filled_table(tmp_path, monkeypatch):
         "| difference | -1.54 | 0.0k | | |",
     ]
     assert "oulu is not prepared in data/oulu" in text and "--out data/oulu" in text
-    assert text.splitlines()[-5:-3] == ["Source: A. Author, Title, 2020.", ""]
+    source = "Source: A. Author, Title, 2020. [..] are its references."
+    assert text.splitlines()[-5:-3] == [source, ""]
     assert "A remark." in text and f"Ours: {tmp_path}/runs/stbln_oulu." in text
 
 

@@ -268,16 +268,18 @@ def _inference(config, module, content: dict) -> Iterator[str]:
             f"A deep ensemble of {members} networks, trained from different seeds, predicts: its "
             "probabilities are the means of theirs."
         )
-    if has_dropout(module):
-        rate = config.model.get("dropout")
-        rate = f" with rate {rate:g}" if isinstance(rate, float) else ""
-        yield (
-            f"At test time dropout{rate} stayed on, and the outputs of "
-            f"{config.evaluation.mc_samples} stochastic passes were averaged (Monte Carlo dropout)."
-        )
     if posterior := _POSTERIORS.get(config.uncertainty.posterior):
         chosen = content.get("laplace", {}).get("chosen_by", "evidence")
         yield posterior.format(prior=_PRIORS[chosen])
+    if has_dropout(module):
+        rate = config.model.get("dropout")
+        rate = f" with rate {rate:g}" if isinstance(rate, float) else ""
+        off = config.uncertainty.posterior in ("swag", "laplace")
+        begin = f"For comparison dropout{rate}" if off else f"At test time dropout{rate}"
+        yield (
+            f"{begin} stayed on{' at test time' * off}, and the outputs of "
+            f"{config.evaluation.mc_samples} stochastic passes were averaged (Monte Carlo dropout)."
+        )
     modes = content["inference_modes"]
     if modes["stored"] != modes["recalibrated"]:  # equal for a network without BatchNorm
         yield (
