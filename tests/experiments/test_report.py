@@ -191,6 +191,7 @@ SENTENCES = {
     ("data.frame_rule", "ends"): "the first frame and the last 3 of each recording",
     ("data.frames", 1): "The data are 30 images of 5 people from the dataset faces",
     ("task", "action_units"): "3 action units (AU01, AU02, AU12)",
+    ("uncertainty.posterior", "laplace"): " dropout with rate 0.2 stayed on at test time, and",
     ("pretrained", "weights.safetensors"): "which began with the weights weights.safetensors",
 }
 
@@ -206,6 +207,15 @@ def test_methods_say_what_the_config_says(make_clips, runs, field, value):
     text = methods.paragraph(config, clips, folds, module, content)
     assert SENTENCES[field, value] in text
     assert "  " not in text and "None" not in text and "{" not in text and text.endswith(".")
+
+
+def test_methods_name_the_calibrators_of_all_units():
+    rows = {"AU01": {"method": "vector"}, "AU02": {"method": "none"}, "AU12": {"method": "vector"}}
+    rows["AU26"] = {"method": "temperature"}
+    (text,) = methods._trust({"calibration": {"modes": {"mc_dropout": rows}}, "sets": None})
+    assert text.startswith("Probabilities of some action units were calibrated (vector and temper")
+    (text,) = methods._trust({"calibration": {"modes": {"stored": {"method": "vector"}}}})
+    assert text == "Probabilities were calibrated (vector) on the same people."
 
 
 @pytest.mark.parametrize("name", configs.names())

@@ -1,5 +1,6 @@
 """Configs are checked against the data before any work, then reach the program."""
 
+import io
 import re
 import sys
 
@@ -8,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
+from rich.console import Console
 
 from configs import stbln_manifest, stcnlstm_synthetic
 from fer_jax import systems
 from fer_jax.data import augment
-from fer_jax.experiments import setup
+from fer_jax.experiments import run, setup
 from tests.finished_runs import crops_config, landmarks_config, units_config, with_fields
 from tests.quick import quick
 
@@ -136,6 +138,14 @@ def test_recipe_reaches_the_program(prepared_crops, tmp_path):
     assert experiment.clips.classes == ("anger", "fear")
     assert experiment.clips.crops.frames.shape[1:3] == (8, 32)
     assert experiment.program.module.classes == 2
+
+
+def test_units_of_the_last_frame_alone_are_told(prepared, tmp_path):
+    experiment = systems.prepare(unit_landmarks_config(prepared), tmp_path / "windows")
+    experiment.config.data.frame_rule = "ends"
+    shown = io.StringIO()
+    run._describe(experiment, Console(file=shown))
+    assert "labelled by its last frame alone: --config.data.frame_rule=windows" in shown.getvalue()
 
 
 @pytest.mark.parametrize(("rule", "retimed"), [("uniform", True), ("windows", False)])

@@ -13,6 +13,7 @@ from fer_jax.data import crops, folds, frame_selection, load, records
 from fer_jax.data.clips import hold_crops
 from fer_jax.faces.labels import PRESENT_INTENSITY
 from fer_jax.tasks import TASKS, evaluation
+from fer_jax.tasks.action_units import scores
 from fer_jax.tasks.action_units.scores import abstaining, summarise_units
 from tests.tasks.trusted import trusted
 
@@ -155,6 +156,13 @@ def test_f1_is_that_of_scikit_learn(seed):
     expected = f1_score(truth, predicted, average=None, zero_division=0)
     f1 = metrics.f1_scores(metrics.unit_counts(predicted, truth.astype(float)))
     np.testing.assert_allclose(np.nan_to_num(f1), expected)
+
+
+def test_what_never_occurs_has_no_recall_and_what_is_never_predicted_no_precision():
+    row, _ = scores._score_unit(np.array([0.1, 0.9]), np.zeros(2))
+    assert np.isnan(row["recall"]) and row["precision"] == 0
+    row, _ = scores._score_unit(np.array([0.1, 0.2]), np.array([0.0, 1.0]))
+    assert row["recall"] == 0 and np.isnan(row["precision"])
 
 
 def test_interval_holds_the_mean_and_narrows_with_more_people():
