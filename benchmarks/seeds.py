@@ -3,8 +3,10 @@
     python -m benchmarks.seeds stbln_lse stgcn:lse
     python -m benchmarks.seeds pstbln_buhmap --seeds 3 --out runs/seeds
 
-A finished run is not repeated, an interrupted one resumes. PST-BLN searches once with each seed and
-then trains what it found. Of every score: mean over the seeds [95% interval over people, mean over
+A finished run is not repeated, an interrupted one resumes. PST-BLN searches with each seed. What is
+scored are the networks that its folds grew and fine-tuned (`search.folds=all`), or the topology of
+the first fold, trained from scratch in all (`first`; people of the others had a part in choosing
+it). Of every score: mean over the seeds [95% interval over people, mean over
 the seeds] (least to most of the seeds).
 """
 
@@ -38,7 +40,7 @@ def score(name: str, seed: int, out: pathlib.Path, console: Console) -> dict:
     config.name, config.seed = f"{config.name}_seed{seed}", seed
     workdir = Workdir(out / config.name)
     metrics = run(config, workdir.path, console)
-    if searches(config):
+    if searches(config) and config.search.folds == "first":
         found = load_config(str(workdir.found_config))
         metrics = run(found, out / found.name, console)
     return metrics["inference_modes"]

@@ -9,7 +9,7 @@ Paper:   VGG13 on 64 pixels, trained on distributions of votes: accuracy 84.99% 
 Ours:    a VGG of eight convolutions for faces of 44 pixels, fast on a CPU; random rotation, zoom,
          shift, mirroring, light and erasing; the mean of a face and its mirror image. Where the
          release has no test images, the validation images are evaluated.
-Cost:    50 epochs of 28,552 images, 2 to 3 hours on 2 CPU cores (the log says how long); resumable.
+Cost:    50 epochs of 28,553 images, 2 to 3 hours on 2 CPU cores (the log says how long); resumable.
 """
 
 from configs.recipes import bilinear_cnn

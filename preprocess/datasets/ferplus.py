@@ -13,7 +13,7 @@ and the images, in a table, or else in files, or else in archives:
 Training, PublicTest and PrivateTest become the splits train, validation and test. The images are
 already faces of 48 pixels a side and become the crops unchanged (another --crops resizes them),
 without landmarks. The class is the emotion with most votes. All ten columns of votes are stored,
-too, also "unknown" and "NF" (not a face): --config.data.vote_rule chooses how training reads them.
+too, also "unknown" and "NF" (not a face): --config.data.vote_rule chooses the class by them.
 """
 
 from __future__ import annotations
