@@ -12,7 +12,6 @@ from fer_jax.uncertainty.people import groups_of_people
 
 LEVELS = (0.8, 0.9, 0.95)
 SCORES = ("lac", "aps", "raps")
-INTERVALS = ("residual", "quantile")
 TARGETS = (0.9, 0.95)
 DIVISIONS = 50
 _MOST_GROUPS = 20  # of people, that the penalty of RAPS is chosen on

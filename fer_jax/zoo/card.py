@@ -35,9 +35,7 @@ def card(name: str, entry: Entry, config: ConfigDict, metrics: dict) -> str:
         f"({_protocol(config, metrics)}); {environment['hardware']}, jax {environment['jax']}, "
         f"fingerprint of the data {run['fingerprint']}.",
         "",
-        *table(
-            "inference mode | accuracy | 95% interval | balanced accuracy | ECE", _rows(metrics)
-        ),
+        *table(_HEADINGS, _rows(metrics)),
         "",
         *_votes(metrics),
         *_sets(metrics),
