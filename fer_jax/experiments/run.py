@@ -259,7 +259,7 @@ def _run_group(experiment: Experiment, runs: list[Run], progress: Progress, star
     say = functools.partial(say_line, progress.console)
     states, histories = loop.fit(program, states, clips, runs, schedule, files, after_epoch, say)
     work.update(config.train.epochs, "evaluating")
-    evaluate_runs(experiment, runs, states)
+    evaluate_runs(experiment, runs, states, lambda shown: work.update(figures=shown))
     work.update(figures=_figures(histories))
     work.finish(keep_bar=True)
 
@@ -275,13 +275,28 @@ def _figures(histories: loop.Histories) -> str:
     return " ".join([*texts, f"{last[0]['clips_per_second']:.0f} clips/s"])
 
 
-def evaluate_runs(experiment: Experiment, runs: list[Run], states) -> None:
-    """Evaluates trained runs and saves the results for the report; a run then counts as done."""
+def evaluate_runs(
+    experiment: Experiment,
+    runs: list[Run],
+    states,
+    show: Callable[[str], None] = lambda shown: None,
+) -> None:
+    """Evaluates trained runs and saves the results for the report; a run then counts as done.
+
+    `show` is called with the progress, in words.
+    """
     clips, variables = experiment.clips, states.variables
     parts = {"evaluation": [run.fold.evaluation for run in runs]}
     if runs[0].fold.validation is not None:
         parts["validation"] = [run.fold.validation for run in runs]
-    results, recalibrated = experiment.evaluate(variables, clips, runs, parts)
+    total, drawn = sum(len(own) for part in parts.values() for own in part), 0
+
+    def advance(count: int) -> None:
+        nonlocal drawn
+        drawn += count
+        show(f"evaluating {drawn:,}/{total:,} clips")
+
+    results, recalibrated = experiment.evaluate(variables, clips, runs, parts, advance)
     posteriors = [None for _ in runs]
     if experiment.posterior is not None:
         posteriors = experiment.posterior(states, recalibrated, clips, runs, parts)

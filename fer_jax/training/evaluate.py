@@ -74,23 +74,33 @@ def _padded_logits(program: Program, variables, clips: Clips, parts):
     return logits, chosen.reshape(len(parts), -1), weight.reshape(len(parts), -1)
 
 
-def map_clips(program: Program, function, variables, clips: Clips, chosen, weight, keys):
+def map_clips(
+    program: Program, function, variables, clips: Clips, chosen, weight, keys, *, advance=None
+):
     """Applies a function of `parallel.map_batches` to clips; memory limits the clips per call.
 
     Args:
       variables, keys: of R runs, leading axis R.
       chosen, weight: `[R, K, B]` clip indices, and weights that are 0 for padding.
+      advance: called with the number of clips after each batch, for slow functions: batches are
+        then calls of their own, which changes no number. None: it is not.
 
     Returns:
       `[R, K * B, ...]`.
     """
     runs, count, size = chosen.shape
-    hop = program.steps_a_call(runs, count, size)
+    hop = program.steps_a_call(runs, count, size) if advance is None else 1
     parts = []
     for index, batch in enumerate(batches(clips, chosen, weight, hop)):
         first = np.full(runs, index * hop, np.int32)
         parts.append(parallel.unshard(function(variables, parallel.shard(batch), keys, first)))
+        if advance is not None:
+            advance(int((weight[:, index] > 0).sum()))
     return np.concatenate(parts, 1)
+
+
+def _silent(clips: int) -> None:
+    """Shows no progress."""
 
 
 def make_evaluate(
@@ -104,25 +114,26 @@ def make_evaluate(
       recalibrate: of `make_recalibrate`, if that is there already.
 
     Returns:
-      `evaluate(variables, clips, runs, parts) -> (results, recalibrated)`. It takes the variables
-      of R runs and a dict of parts, each R arrays of clip indices. For each part, results has
-      probabilities of every run: `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`.
+      `evaluate(variables, clips, runs, parts, advance) -> (results, recalibrated)`. It takes the
+      variables of R runs and a dict of parts, each R arrays of clip indices; `advance` is called
+      with the number of clips whose samples were drawn. For each part, results has probabilities
+      of every run: `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`.
     """
     task, recalibrate = program.task, recalibrate or make_recalibrate(program)
     draw_samples = _make_draw_samples(program, mc_samples)
 
-    def evaluate(variables, clips: Clips, runs: list[Run], parts: dict):
+    def evaluate(variables, clips: Clips, runs: list[Run], parts: dict, advance=_silent):
         # a model without BatchNorm has nothing to re-estimate
         recalibrated = (
             recalibrate(variables, clips, runs) if variables["batch_stats"] else variables
         )
         results = {
-            name: evaluate_part(variables, recalibrated, clips, runs, part)
+            name: evaluate_part(variables, recalibrated, clips, runs, part, advance)
             for name, part in parts.items()
         }
         return results, recalibrated
 
-    def evaluate_part(variables, recalibrated, clips: Clips, runs: list[Run], part):
+    def evaluate_part(variables, recalibrated, clips: Clips, runs: list[Run], part, advance):
         if not any(map(len, part)):
             return [{} for _ in runs]
         stored = again = predict_logits(program, variables, clips, part)
@@ -132,7 +143,9 @@ def make_evaluate(
             {
                 "stored": np.asarray(task.probabilities(stored[index])),
                 "recalibrated": np.asarray(task.probabilities(again[index])),
-                "samples": draw_samples(unstack(variables, index), clips, own, runs[index].seed),
+                "samples": draw_samples(
+                    unstack(variables, index), clips, own, runs[index].seed, advance
+                ),
             }
             if len(own)
             else {}
@@ -158,7 +171,7 @@ def check_result(result: dict, run: Run, names: list[str]) -> None:
 
 
 def _make_draw_samples(program: Program, mc_samples: int) -> Callable:
-    """Makes `draw_samples(variables, clips, part, seed) -> [S, N, C]` of one run."""
+    """Makes `draw_samples(variables, clips, part, seed, advance) -> [S, N, C]` of one run."""
     mc_samples = mc_samples if has_dropout(program.module) else 1
     mapped = program.module.clone(axis_name=parallel.AXIS)
 
@@ -175,11 +188,11 @@ def _make_draw_samples(program: Program, mc_samples: int) -> Callable:
 
     draw = parallel.map_batches(sampled)
 
-    def draw_samples(variables, clips: Clips, part, seed: int) -> np.ndarray:
+    def draw_samples(variables, clips: Clips, part, seed: int, advance) -> np.ndarray:
         # one run at a time: its samples fill a device already
         chosen, weight = padded_parts([part], program.evaluated_size)
         own, key = stack([variables]), jax.random.key(seed)[None]
-        drawn = map_clips(program, draw, own, clips, chosen, weight, key)
+        drawn = map_clips(program, draw, own, clips, chosen, weight, key, advance=advance)
         return drawn[0, : len(part)].swapaxes(0, 1)
 
     return draw_samples

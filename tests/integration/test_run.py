@@ -20,6 +20,7 @@ from fer_jax.commands.train import main
 from fer_jax.data import load
 from fer_jax.experiments.setup import SetupError
 from fer_jax.experiments.workdir import WorkdirError
+from fer_jax.progress import Work
 from fer_jax.training import epoch_log, parallel
 from tests.conftest import ROOT
 from tests.finished_runs import (
@@ -297,3 +298,16 @@ def test_graph_of_the_reference(prepared, tmp_path):
     assert len(made.clips.graph.edges) in range(297, 316)
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["data"]["graph"] == "reference" and os.listdir(tmp_path) == ["config.json"]
+
+
+def test_evaluation_counts_the_clips(prepared, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        Work, "update", lambda self, done=None, figures=None: shown.append(figures or "")
+    )
+    train(landmarks_config(prepared, **{"train.epochs": 1}), tmp_path)
+    counts = [text.split()[1] for text in shown if text.startswith("evaluating ")]
+    done, total = zip(*(map(int, each.split("/")) for each in counts), strict=True)
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert len(set(total)) == 1 and done[-1] == total[0] >= len(table)
+    assert list(done) == sorted(set(done)) and len(done) > 1
