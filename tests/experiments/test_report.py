@@ -218,6 +218,16 @@ def test_methods_name_the_calibrators_of_all_units():
     assert text == "Probabilities were calibrated (vector) on the same people."
 
 
+def test_methods_say_that_folds_are_calibrated_on_the_others():
+    calibration = {"modes": {"stored": {"method": "vector"}}, "chosen_on": "the other folds"}
+    sets = {"level": 0.9, "people": 9, "crossed": True}
+    calibrated, held = methods._trust({"calibration": calibration, "sets": sets})
+    assert calibrated.endswith("calibrated on the other folds (for the bundle by vector).")
+    assert held.endswith("are cross-conformal: each fold's were fitted on the others (9 people).")
+    (held,) = methods._trust({"sets": sets | {"crossed": False}})
+    assert held.endswith("are split-conformal, fitted on 9 people.")
+
+
 @pytest.mark.parametrize("name", configs.names())
 def test_methods_have_words_for_each_augmentation(name):
     augment = configs.load(name).augment

@@ -299,21 +299,27 @@ def _inference(config, module, content: dict) -> Iterator[str]:
 
 def _trust(content: dict) -> Iterator[str]:
     """Calibration and sets, as tables and predictions outside the table of modes have them."""
-    rows = (content.get("calibration") or {}).get("modes", {})
+    calibration = content.get("calibration") or {}
+    rows, others = calibration.get("modes", {}), calibration.get("chosen_on", "")
     row = next(iter(rows.values()), {})
     own = [row] if "method" in row else row.values()  # else one for each action unit
     used = [method for method in dict.fromkeys(each["method"] for each in own) if method != "none"]
     if used:
         some = " of some action units" * any(each["method"] == "none" for each in own)
-        yield f"Probabilities{some} were calibrated ({_join(used)}) on the same people."
+        how = f"({_join(used)}) on the same people"
+        if others.startswith("the other folds"):  # each may have chosen another method
+            how = f"on {others} (for the bundle by {_join(used)})"
+        yield f"Probabilities{some} were calibrated {how}."
     sets = content.get("sets")
     one = sets if sets is None or "level" in sets else next(iter(sets["units"].values()))
     if one is not None:
         kind = "Intervals" if "dimensions" in one else "Prediction sets"
-        yield (
-            f"{kind} at a level of {one['level']:.0%} are split-conformal, fitted on "
-            f"{one['people']} people."
-        )
+        where = f"split-conformal, fitted on {one['people']} people"
+        if one.get("crossed"):
+            where = (
+                f"cross-conformal: each fold's were fitted on the others ({one['people']} people)"
+            )
+        yield f"{kind} at a level of {one['level']:.0%} are {where}."
 
 
 def _software(content: dict) -> str:
