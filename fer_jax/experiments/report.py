@@ -69,6 +69,7 @@ def write(
         modes += [*averaged, config.uncertainty.posterior]
     evaluated = evaluation.join_folds(clips, folds, results, modes, task.summarise)
     evaluated = dataclasses.replace(evaluated, trust=task.trust(config, evaluated))
+    familiar = config.uncertainty.familiarity
     own, curves = task.report.content(config, clips, folds, evaluated, history)
     content = {
         "name": config.name,
@@ -84,6 +85,7 @@ def write(
         "params_without_U": parameters[1],
         **({"members": members} if members > 1 else {}),
         **_laplace(results),
+        **({"familiarity": doubts.summary(clips, folds, results)} if familiar else {}),
         **own,
         "train_seconds": evaluation.train_seconds(history, folds),
         "train_memory_bytes": max(int(result["train_memory_bytes"]) for result in results),
@@ -101,10 +103,11 @@ def write(
     parts = task.report.parts(clips, folds, evaluated, content)
     shown = evaluation.INFERENCE_MODES[evaluated.mode]
     lines = task.report.lines(content)
+    lines += doubts.lines(content["familiarity"], clips.kind) if familiar else []
     lines += own_tables.write(workdir, parts, shown, config.name)
     captions, failed = {}, []
     shared = (task.report, clips, evaluated)
-    of_doubts = _doubts(*shared, folds, results) if config.uncertainty.familiarity else iter(())
+    of_doubts = _doubts(*shared, folds, results) if familiar else iter(())
     for figures in _figures(*shared, content, curves, history, own_figures, of_doubts):
         save_figures(workdir, figures, captions, failed)
     if failed:

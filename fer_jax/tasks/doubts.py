@@ -47,6 +47,39 @@ def familiarity_of(result: Mapping, clips, folds: Sequence, results: Sequence) -
     return Familiarity.from_arrays(arrays).with_threshold(scores, people)
 
 
+def summary(clips, folds: Sequence, results: Sequence) -> dict:
+    """What the limit of familiarity rests on, and what lies beyond it; see `familiarity_of`.
+
+    Returns:
+      `limit`, the `people` and `clips` that it is the quantile of, `same`: whether they are those
+      evaluated, and `beyond`, the share of the evaluated clips.
+    """
+    validated = folds[0].validation is not None
+    chosen = [each.validation if validated else each.evaluation for each in folds]
+    chosen = np.unique(np.concatenate(chosen))
+    limit = familiarity_of(results[0], clips, folds, results).threshold
+    scores = np.concatenate([result["evaluation_unfamiliarity"] for result in results])
+    return {
+        "limit": float(limit),
+        "people": len(set(np.asarray(clips.subjects)[chosen])),
+        "clips": len(chosen),
+        "same": not validated,
+        "beyond": float((scores > limit).mean()),
+    }
+
+
+def lines(found: dict, kind: str) -> list[str]:
+    """The sentence of the report about what `summary` found; `kind` names the clips."""
+    own = "the evaluated ones themselves" if found["same"] else "the validation part"
+    return [
+        f"Unfamiliar: {found['beyond']:.1%} of the evaluated {kind} lie beyond the limit, a "
+        f"distance of {found['limit']:.3g} from the training {kind}, within which 95% of the "
+        f"{kind} of a person lie (mean over {found['people']} people, {found['clips']} {kind}: "
+        f"{own}).",
+        "",
+    ]
+
+
 def figures(ambiguity: Ambiguity, clips, folds: Sequence, results: Sequence) -> Iterator[tuple]:
     """Yields name, figure and caption: ambiguous against unfamiliar.
 

@@ -1,5 +1,6 @@
 """Ambiguous against unfamiliar: the numbers of the figure, of every task, and how it looks."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -154,3 +155,22 @@ def test_panels_of_many_units_and_very_many_windows_are_legible(units):
     assert {*panels, "entropy (nats), no threshold", "ambiguous: entropy / 0.50 nats"} <= set(texts)
     drawn = sum(len(each.get_offsets()) for axes in figure.axes for each in axes.collections)
     assert drawn <= 3000 < sum(len(own.right) for own in panels.values())
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_limit_and_share_beyond_it_are_reported(validated):
+    clips, folds, results = _results(np.random.default_rng(0), 80)
+    if validated:  # on the clips of the other fold, whom the first is not evaluated on
+        folds = [
+            dataclasses.replace(fold, validation=other.evaluation)
+            for fold, other in zip(folds, folds[::-1], strict=True)
+        ]
+        scores = [each["evaluation_unfamiliarity"] for each in results]
+        results = [each | {"validation_unfamiliarity": own}
+                   for each, own in zip(results, scores[::-1], strict=True)]  # fmt: skip
+    found = doubts.summary(clips, folds, results)
+    assert found["people"] == 20 and found["clips"] == 80 and found["same"] is not validated
+    assert 1 / 80 <= found["beyond"] <= 0.1  # clip 0 for certain
+    (text, _) = doubts.lines(found, "clips")
+    assert ("the validation part" if validated else "themselves") in text
+    assert f"{found['beyond']:.1%} of the evaluated clips" in text
