@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fer_jax import storage
 from fer_jax.faces.detector import landmark_model
-from fer_jax.faces.labels import NO_FACE, PREDICTION_COLUMNS
+from fer_jax.faces.labels import NO_FACE, PREDICTION_COLUMNS, columns_among
 from fer_jax.faces.landmarks import ALIGNED, FRAMINGS, Framing
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.installation import needs
@@ -135,8 +135,7 @@ def _refuse_columns(classes, clips: list[Clip]) -> None:
             f"class {faceless[0]} is how predictions call a window without a face: give it "
             "another name"
         )
-    columns = {*PREDICTION_COLUMNS, *map("std_{}".format, classes)}
-    if taken := [name for name in classes if name in columns]:
+    if taken := columns_among(classes):
         raise SourceError(
             f"class {taken[0]} is named like a column of the table of predictions "
             f"({', '.join(PREDICTION_COLUMNS)}): give it another name"

@@ -222,13 +222,16 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
         content = schema.read_json(path / _MODEL)
         version = content.get("bundle_version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > VERSION:
-            raise FileError(f"{path} was written by a newer fer_jax (bundle {version}): update")
+            newer = f"bundle {str(version)[:20]}"
+            raise FileError(f"{path} was written by a newer fer_jax ({newer}): update")
         info = schema.check(BundleFields, content)
         names = _member_files(_WEIGHTS, info.members)
         drawn = _member_files(_POSTERIOR, info.members) if info.posterior in _DRAWS else []
         names += drawn + [_FAMILIARITY] * info.familiarity
         for name in names[1:]:
-            _check_there(path, name)
+            if not _exists(path / name):
+                raise ValueError(f"its file {name} is missing")
+            _check_inside(path, name)
         weights = {name: schema.read_bytes(path / name, MAX_WEIGHT_BYTES) for name in names}
         if info.sha256 is None:
             say(f"note: the bundle {path} has no checksums, so damage to its numbers goes unseen")
@@ -236,7 +239,7 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
             sums = {name: sha256([data]) for name, data in weights.items()}
             _check_sums(info.sha256, {_MODEL: _own(content), **sums})
         told = weights.pop(_FAMILIARITY, None)
-        draws = [serialization.msgpack_restore(weights.pop(name)) for name in drawn]
+        draws = [_restored(name, weights.pop(name)) for name in drawn]
         networks = [parse_weights(data, path / name) for name, data in weights.items()]
         bundle = _parsed(info, networks, None if told is None else _parse_familiarity(told))
         kept = tuple(_DRAWS[info.posterior].from_arrays(arrays) for arrays in draws)
@@ -252,7 +255,7 @@ def _check_there(path, file: str) -> None:
     if not _exists(path / file):
         raise FileNotFoundError(
             f"{path} is not a model bundle (it holds no {file}): give the folder model/ of a "
-            "run, e.g. runs/NAME/model"
+            "run, e.g. runs/NAME/model, or a name of `fer-jax models`"
         )
     _check_inside(path, file)
 
@@ -304,7 +307,21 @@ def damaged(path, error: Exception) -> ValueError:
 def _parse_familiarity(data: bytes) -> Familiarity:
     if len(data) > _MOST_FAMILIARITY:
         raise ValueError(f"{_FAMILIARITY} has {len(data):,} bytes")
-    return Familiarity.from_arrays(serialization.msgpack_restore(data))
+    found = Familiarity.from_arrays(_restored(_FAMILIARITY, data))
+    if not np.isfinite(found.threshold):
+        raise ValueError(f"{_FAMILIARITY} has no threshold")
+    return found
+
+
+def _restored(name: str, data: bytes) -> dict:
+    """Reads a file of arrays; raises a ValueError that names it."""
+    try:
+        arrays = serialization.msgpack_restore(data)
+    except Exception as error:  # of msgpack and NumPy, many kinds
+        raise ValueError(f"{name} is no file of arrays: {error}") from error
+    if not isinstance(arrays, dict):
+        raise ValueError(f"{name} is no file of arrays: it holds a {type(arrays).__name__}")
+    return arrays
 
 
 def _parsed(

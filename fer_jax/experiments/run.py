@@ -321,13 +321,24 @@ def evaluate_runs(
             arrays |= found.numbers
         if experiment.familiarity is not None and run.member == 0:
             own = posteriors[index] and posteriors[index].recalibrated
-            fitted, scores = experiment.familiarity(
-                own or unstack(recalibrated, index), clips, run,
-                {part: chosen[index] for part, chosen in parts.items()},
-            )  # fmt: skip
-            arrays |= {f"{part}_unfamiliarity": values for part, values in scores.items()}
-            arrays |= {f"familiarity_{name}": v for name, v in fitted.to_arrays().items()}
+            evaluated = {part: chosen[index] for part, chosen in parts.items()}
+            arrays |= _familiarity(experiment, own or unstack(recalibrated, index), run, evaluated)
         experiment.workdir.save_result(run.name, arrays)
+
+
+def _familiarity(experiment: Experiment, variables: dict, run: Run, parts: dict) -> dict:
+    """What a result keeps of familiarity: the fit, and scores `[N]` of each part."""
+    try:
+        fitted, scores = experiment.familiarity(variables, experiment.clips, run, parts)
+    except ValueError as error:
+        raise SetupError(
+            f"--config.uncertainty.familiarity=True: {run.name}: {error}: leave it False, with "
+            f"another --workdir"
+        ) from error
+    return {
+        **{f"{part}_unfamiliarity": values for part, values in scores.items()},
+        **{f"familiarity_{name}": values for name, values in fitted.to_arrays().items()},
+    }
 
 
 def _own_figures(experiment: Experiment, draw: Callable) -> Callable:

@@ -11,10 +11,11 @@ import pydantic
 from etils import epath
 
 from fer_jax import storage
-from fer_jax.faces.labels import NO_FACE, PREDICTION_COLUMNS
+from fer_jax.faces.labels import NO_FACE, columns_among
 from fer_jax.machine import FileError, printable
 
 MAX_JSON_BYTES = 2**24
+MOST_MEMBERS = 100  # of an ensemble
 _MAX_NUMBER, _MAX_ITEMS, _MAX_DEPTH = 2**16, 4096, 8  # of the fields of a network
 
 
@@ -104,6 +105,10 @@ class PromiseFields(_Fields):
     def _agree(self):
         if (self.threshold is None) != (self.bound is None) or self.people > self.clips:
             raise ValueError("a promise has a threshold and a bound, and no more people than clips")
+        if self.bound is not None and not (
+            self.accuracy is not None and self.bound <= self.accuracy + 1e-6 and self.coverage > 0
+        ):
+            raise ValueError("the bound of a promise is one of the accuracy of answered clips")
         return self
 
 
@@ -116,7 +121,7 @@ class BundleFields(_Fields):
     bundle_version: Annotated[int, pydantic.Field(ge=1)]
     name: Name
     task: Task = "classification"
-    members: Annotated[int, pydantic.Field(ge=1, le=100)] = 1
+    members: Annotated[int, pydantic.Field(ge=1, le=MOST_MEMBERS)] = 1
     posterior: Literal["mc_dropout", "swa", "swag", "laplace"] = "mc_dropout"
     familiarity: bool = False
     model: Annotated[dict[str, Any], pydantic.AfterValidator(_plain)]
@@ -185,8 +190,9 @@ class BundleFields(_Fields):
         seen = {unicodedata.normalize("NFKC", name).strip() for name in self.classes}
         if len(seen) < len(self.classes):
             raise ValueError("two classes have the same name")
+        taken = columns_among(self.classes)
         for name in self.classes:
-            if name in PREDICTION_COLUMNS or name.casefold() == NO_FACE:
+            if name in taken or name.casefold() == NO_FACE:
                 raise ValueError(
                     f"a class cannot be called {name!r}, as the table of predictions uses it"
                 )
@@ -252,7 +258,8 @@ def check(schema: type[_Fields], content) -> _Fields:
     except pydantic.ValidationError as error:
         faults = []
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            where = ".".join(map(str, fault["loc"]))
+            # of a union, pydantic names the kind that it tried
+            where = ".".join(part for part in map(str, fault["loc"]) if "[" not in part)
             faults.append(f"{where}: {fault['msg']}" if where else fault["msg"])
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise ValueError(printable("; ".join(faults[:3])[:500] + more)) from None

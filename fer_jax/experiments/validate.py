@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from fer_jax.data import how_to_prepare
 from fer_jax.data.frame_selection import CUT
 from fer_jax.data.model_inputs import MOTION
+from fer_jax.experiments.schema import MOST_MEMBERS
 from fer_jax.faces.emotion_ratings import SCALE, VOTE_RULES
 from fer_jax.faces.landmarks import FRAMINGS
 from fer_jax.training.averaging import AVERAGED, LEAST_OF_SWAG, average_after
@@ -43,6 +44,7 @@ _RANGES = (
     ("evaluation.target_accuracy", 0.0, 1.0),
     ("evaluation.confidence", 0.5, 0.999),
     ("uncertainty.sets", 0.0, 0.999),
+    ("uncertainty.members", 1, MOST_MEMBERS),
     ("loss.absolute", 0.0, math.inf),
     ("protocol.share", 0.0, 1.0),
 )

@@ -29,6 +29,10 @@ PREDICTION_COLUMNS = (
     "face_share", "face_size", "box_left", "box_top", "box_right", "box_bottom", "yaw", "pitch",
     "roll", "sharpness", "fit",
 )  # fmt: skip
+# Of every class, action unit or dimension the table may have one of each, PREFIX_NAME.
+COLUMN_PREFIXES = (
+    "std", "set", "low", "high", "entropy", "mutual_information", "agreement", "abstained",
+)  # fmt: skip
 NO_FACE = "no face"  # label of a window without a face, so of no class
 # Why a row of predictions abstains: people might disagree about the face, the model was not trained
 # on such faces, or it cannot be read; in what follows stands why.
@@ -36,6 +40,12 @@ AMBIGUOUS, UNFAMILIAR, UNREADABLE = "ambiguous", "unfamiliar", "unreadable: "
 PRESENT = 0.5  # probability above which an action unit is predicted
 
 DISFA_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26))
+
+
+def columns_among(names) -> list[str]:
+    """Those names of classes that the table of predictions of these classes has as columns."""
+    own = {f"{prefix}_{name}" for prefix in COLUMN_PREFIXES for name in names}
+    return [name for name in names if name in own.union(PREDICTION_COLUMNS)]
 
 
 def reason_of(row) -> str:

@@ -80,7 +80,9 @@ def _run(predictor, options, how: Options, targets, console: Console, say) -> in
     tables, code, saved, stopped = [], 0, None, False
     try:
         if options.out is not None:
-            saved = SavedRows(options.out, options.bundle, dataclasses.asdict(how), say)
+            names = columns(predictor.classes, predictor.task)  # older rows may lack some
+            fields = dataclasses.asdict(how) | {"columns": names}
+            saved = SavedRows(options.out, options.bundle, fields, say)
         code = _predict_all(predictor, options, how, targets, console, say, tables, saved)
     except KeyboardInterrupt:
         code, stopped = 130, True

@@ -225,6 +225,8 @@ def _state(clip: pathlib.Path) -> list[int]:
 
 
 def _digest(bundle) -> str:
-    """SHA-256 of the files of a bundle."""
-    files = (epath.Path(bundle) / name for name in ("model.json", "weights.msgpack"))
-    return sha256(file.read_bytes() for file in files if file.exists())
+    """SHA-256 of the files of a bundle, whose members and draws may lack checksums."""
+    folder = epath.Path(bundle)
+    files = sorted(folder.iterdir(), key=lambda file: file.name) if folder.exists() else []
+    kept = (file for file in files if file.suffix in (".json", ".msgpack") and file.is_file())
+    return sha256(file.read_bytes() for file in kept)

@@ -27,6 +27,7 @@ SCORES = ("lac", "aps", "raps")
 UNITS = ("person", "effective", "clip")
 PENALTIES = (0.001, 0.01, 0.1, 0.2, 0.5)  # of RAPS, that Angelopoulos et al. choose among
 _ROUNDING = 1e-9  # of sums of probabilities and of weights
+_SCORES = -0.05, 1.05  # 0 to 1 but for the rounding of `check_probabilities`; raps has larger ones
 _PENALTY = "the score raps has a penalty above 0, and no other has one: see choose_raps"
 
 
@@ -179,6 +180,9 @@ class SetRule(Rule):
         require(self.unit in UNITS, f"SetRule: unit is none of {', '.join(UNITS)}")
         require(is_level(self.level), "SetRule: level does not lie between 0 and 1")
         require(self.quantile, "SetRule: it has no quantile")
+        high = math.inf if self.score == "raps" else _SCORES[1]
+        scores = all(_SCORES[0] <= value <= high for value in self.quantile)
+        require(scores, "SetRule: a quantile lies where no score does")
         require(self.people <= self.clips, "SetRule: it has more people than clips")
         require((self.penalty > 0) == (self.score == "raps") and self.penalty >= 0, _PENALTY)
 

@@ -42,6 +42,8 @@ class IntervalRule(Rule):
         require(self.unit in UNITS, f"IntervalRule: unit is none of {', '.join(UNITS)}")
         require(is_level(self.level), "IntervalRule: level does not lie between 0 and 1")
         require(self.quantile, "IntervalRule: it has no quantile")
+        distances = self.method == "quantile" or min(self.quantile) >= 0
+        require(distances, "IntervalRule: a quantile of distances is negative")
         require(self.people <= self.clips, "IntervalRule: it has more people than clips")
 
 

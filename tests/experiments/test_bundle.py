@@ -107,6 +107,8 @@ HOSTILE = {
         "residual_variance",
     ),
     "class like a column": ({"classes": ["start", *CLASSES[1:]]}, "start"),
+    "class like another's spread": ({"classes": ["std_anger", *CLASSES[1:]]}, "std_anger"),
+    "class like another's set": ({"classes": ["set_calm", *CLASSES[1:]]}, "set_calm"),
     "class like nobody": ({"classes": ["No Face", *CLASSES[1:]]}, "No Face"),
     "scale in words": ({"dataset": {"scaled": "no"}}, "dataset.scaled"),
 }  # fmt: skip

@@ -22,6 +22,7 @@ REFUSED = [
     (STBLN, {"train.epochs": 0}, "config.train.epochs=0: it must be 1 or more"),
     (STBLN, {"evaluation.mc_samples": -1}, "evaluation.mc_samples=-1: it must be 1 or more"),
     (STBLN, {"uncertainty.members": 0}, "uncertainty.members=0: it must be 1 or more"),
+    (STBLN, {"uncertainty.members": 101}, "uncertainty.members=101: it must lie in 1 to 100"),
     (STBLN, {"uncertainty.posterior": "sgld"}, "posterior=sgld: use one of .'mc_dropout', 'swa'"),
     (STBLN, {"uncertainty.posterior": "swa", "train.select_checkpoint": "best"},
      "posterior=swa averages the last epochs, and --config.train.select_checkpoint=best takes one"),

@@ -12,8 +12,10 @@ from flax import serialization
 
 import fer_jax
 from fer_jax import uncertainty
+from fer_jax.data import load
 from fer_jax.data.load import load_clips
 from fer_jax.experiments.bundle import read_bundle
+from fer_jax.experiments.setup import SetupError
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.predict.api import predict_clips
 from fer_jax.synthetic.clips import make_clip
@@ -110,23 +112,52 @@ def test_rows_of_unfamiliar_faces_abstain(ensemble, tmp_path):
     assert table["abstained"].all()
 
 
-@pytest.mark.parametrize("change", ["cut", "no msgpack", "other width"])
-def test_damaged_familiarity_is_refused(ensemble, tmp_path, change):
+def test_clips_without_any_difference_have_no_familiarity(prepared, tmp_path, monkeypatch):
+    clips = load.load_clips(prepared, 4, "ends")
+    same = dataclasses.replace(clips, landmarks=np.broadcast_to(
+        clips.landmarks[:1, :1], clips.landmarks.shape
+    ))  # fmt: skip
+    monkeypatch.setattr(load, "load_clips", lambda *arguments, **options: same)
+    config = landmarks_config(prepared, **{"uncertainty.familiarity": True, "train.epochs": 1})
+    with pytest.raises(SetupError, match=r"familiarity=True: \w+: the features do not vary"):
+        train(config, tmp_path)
+
+
+def test_cut_familiarity_is_refused(ensemble, tmp_path):
+    bundle = shutil.copytree(ensemble[0] / "model", tmp_path / "model")
+    file = bundle / "familiarity.msgpack"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(ValueError, match="familiarity.msgpack is not as it was written"):
+        fer_jax.load_model(bundle)
+
+
+FAMILIARITY = {
+    "no msgpack": (lambda arrays: b"nonsense", "familiarity.msgpack is no file of arrays"),
+    "number": (lambda arrays: b"\x03", "familiarity.msgpack is no file of arrays: it holds a int"),
+    "other width": (
+        lambda arrays: {name: arrays[name][:-1] for name in ("centre", "directions")},
+        "features, its model has",
+    ),
+    "no threshold": (lambda arrays: {"threshold": np.float64(np.inf)}, "has no threshold"),
+    "threshold of nothing": (lambda arrays: {"threshold": np.float64(1e-300)}, "threshold above 0"),
+    "rest of nothing": (lambda arrays: {"rest": np.float64(1e-300)}, "rest must be at least 0"),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIARITY)
+def test_familiarity_that_makes_no_sense_is_refused(ensemble, tmp_path, name):
     bundle = shutil.copytree(ensemble[0] / "model", tmp_path / "model")
     file, info = bundle / "familiarity.msgpack", bundle / "model.json"
+    content = json.loads(info.read_text())
+    content.pop("sha256")
+    info.write_text(json.dumps(content))
     arrays = serialization.msgpack_restore(file.read_bytes())
-    if change == "cut":
-        file.write_bytes(file.read_bytes()[:-9])
-        expected = "familiarity.msgpack is not as it was written"
-    else:
-        content = json.loads(info.read_text())
-        content.pop("sha256")
-        info.write_text(json.dumps(content))
-        short = {name: arrays[name][:-1] for name in ("centre", "directions")}
-        other = serialization.msgpack_serialize(arrays | short)
-        file.write_bytes(b"nonsense" if change == "no msgpack" else other)
-        expected = "is damaged" if change == "no msgpack" else "features, its model has"
-    with pytest.raises(ValueError, match=expected):
+    change, words = FAMILIARITY[name]
+    changed = change(arrays)
+    if isinstance(changed, dict):
+        changed = serialization.msgpack_serialize(arrays | changed)
+    file.write_bytes(changed)
+    with pytest.raises(ValueError, match=words):
         fer_jax.load_model(bundle)
 
 
@@ -136,7 +167,7 @@ def test_damaged_ensemble_is_refused(ensemble, tmp_path, change):
     member, info = bundle / "weights-member1.msgpack", bundle / "model.json"
     if change == "gone":
         member.unlink()
-        expected = "holds no weights-member1.msgpack"
+        expected = "its file weights-member1.msgpack is missing"
     elif change == "other":
         shutil.copy(bundle / "weights.msgpack", member)
         expected = "weights-member1.msgpack is not as it was written"

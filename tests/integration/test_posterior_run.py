@@ -141,7 +141,8 @@ HOSTILE = [
     ("laplace", lambda arrays: {"heads": arrays["heads"] * np.nan}, "finite float32"),
     ("laplace", lambda arrays: {"heads": arrays["heads"][0]}, "heads must be"),
     ("laplace", lambda arrays: {"heads": "x"}, "finite float32"),
-    ("laplace", lambda arrays: [1, 2], "nothing else"),
+    ("laplace", lambda arrays: [1, 2], "posterior.msgpack is no file of arrays: it holds a list"),
+    ("laplace", lambda arrays: {}, "nothing else"),
 ]  # fmt: skip
 
 
@@ -158,7 +159,7 @@ def test_damaged_draws_are_refused(runs, tmp_path, change):
     bundle = shutil.copytree(runs["swag"][0] / "model", tmp_path / "model")
     file, info = bundle / "posterior.msgpack", bundle / "model.json"
     words = {
-        "gone": "holds no posterior.msgpack",
+        "gone": "its file posterior.msgpack is missing",
         "cut": "posterior.msgpack is not as it was written",
         "older": "bundles before version 3 have MC dropout",
     }[change]

@@ -162,6 +162,26 @@ def test_killed_prediction_resumes(monkeypatch, predictor, tmp_path, capsys):
         assert ("begins anew" in capsys.readouterr().err) == (change == "options")
 
 
+@pytest.mark.parametrize(
+    "file", ["model.json", "weights.msgpack", "weights-member1.msgpack", "posterior.msgpack"]
+)
+def test_rows_of_another_model_or_other_columns_are_not_taken_up(tmp_path, file):
+    """A bundle may have no checksums, so that `model.json` does not tell its other files."""
+    clip, bundle, said = write_faces(tmp_path / "a.csv"), tmp_path / "model", []
+    bundle.mkdir()
+    (bundle / file).write_bytes(b"1")
+
+    def saved(*names):
+        return SavedRows(tmp_path / "t.csv", bundle, {"columns": list(names)}, said.append)
+
+    saved("clip").add(clip, pd.DataFrame({"clip": ["a"]}))
+    assert saved("clip").find(clip, {}) is not None and not said
+    assert saved("clip", "unfamiliarity").find(clip, {}) is None and "begins anew" in said.pop()
+    saved("clip").add(clip, pd.DataFrame({"clip": ["a"]}))
+    (bundle / file).write_bytes(b"2")
+    assert saved("clip").find(clip, {}) is None and "begins anew" in said[-1]
+
+
 def test_nothing_is_left_beside_a_table_that_never_came(monkeypatch, predictor, tmp_path):
     out, clip = tmp_path / "t.csv", write_faces(tmp_path / "a.csv")
     assert run(monkeypatch, predictor, tmp_path / "missing.mp4", "--out", out) == 1

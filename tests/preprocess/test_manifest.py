@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fer_jax.data.load import NotPreparedError, load_clips
-from fer_jax.faces.labels import PREDICTION_COLUMNS
+from fer_jax.faces.labels import COLUMN_PREFIXES, PREDICTION_COLUMNS
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.faces.sequence import ClipError
 from fer_jax.predict.windows import columns
@@ -180,7 +180,9 @@ def test_hostile_path_drops_its_row(tmp_path, column):
             assert bad.problem.reason in ("unreadable", "missing file")
 
 
-@pytest.mark.parametrize("name", ["start", "end", "label", "frames", "std_joy", "No  Face"])
+@pytest.mark.parametrize(
+    "name", ["start", "end", "label", "frames", "std_joy", "set_joy", "No  Face"]
+)
 def test_class_named_like_a_column_of_predictions_is_refused(tmp_path, capsys, name):
     write_landmarks(tmp_path / "a.csv")
     write_landmarks(tmp_path / "b.csv")
@@ -196,6 +198,8 @@ def test_class_named_like_a_column_of_predictions_is_refused(tmp_path, capsys, n
 def test_columns_of_predictions_are_all_reserved():
     for task in TASKS:
         assert set(columns((), task)) <= set(PREDICTION_COLUMNS), "faces/labels.py lists them all"
+        own = {"A", *(f"{prefix}_A" for prefix in COLUMN_PREFIXES)}
+        assert set(columns(("A",), task)) <= own.union(PREDICTION_COLUMNS)
 
 
 def test_problem_is_shown_with_one_line_number_and_one_path(tmp_path, capsys):

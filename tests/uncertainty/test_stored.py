@@ -57,6 +57,7 @@ def test_anything_else_is_refused(kind, value):
 
 CALIBRATOR = Calibrator("temperature", ((1.3,),), 9, 360).to_json()
 SETS = SetRule("lac", 0.9, (0.75,), 9, 360).to_json()
+INTERVALS = IntervalRule("residual", 0.9, (1.0, 1.7), 12, 80).to_json()
 HOSTILE = [
     (Calibrator, CALIBRATOR, {"parameters": [[0.0]]}, "the temperature is one number"),
     (Calibrator, CALIBRATOR, {"parameters": [[float("nan")]]}, "parameters has no finite number"),
@@ -80,6 +81,11 @@ HOSTILE = [
     (SetRule, SETS, {"level": True}, "level has no finite number"),
     (SetRule, SETS, {"quantile": []}, "it has no quantile"),
     (SetRule, SETS, {"quantile": [float("inf")]}, "quantile has no finite number"),
+    (SetRule, SETS, {"quantile": [-0.5]}, "a quantile lies where no score does"),
+    (SetRule, SETS, {"quantile": [0.5, 1e9]}, "a quantile lies where no score does"),
+    (SetRule, SETS, {"score": "aps", "quantile": [-5.0]}, "a quantile lies where no score does"),
+    (SetRule, SETS, {"score": "raps", "penalty": 0.1, "quantile": [-5.0]}, "where no score does"),
+    (IntervalRule, INTERVALS, {"quantile": [1.0, -0.1]}, "a quantile of distances is negative"),
     (SetRule, SETS, {"score": "raps"}, "the score raps has a penalty"),
     (SetRule, SETS, {"penalty": 0.1}, "the score raps has a penalty"),
     (SetRule, SETS, {"unit": "face"}, "unit is none of"),

@@ -1,5 +1,7 @@
 """The zoo: made by its command from real training, listed, loaded and used by name."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,32 @@ def test_model_is_loaded_and_listed_by_name(installed, capsys, tmp_path, monkeyp
     (tmp_path / "faces").mkdir()
     with pytest.raises(FileNotFoundError, match="no model.json"):  # a folder here comes first
         fer_jax.load_model("faces")
+
+
+@pytest.mark.parametrize("name", ["nosuch", "../zoo/faces", "gestures", "faces\x1b[2J", ""])
+@pytest.mark.parametrize("made", [True, False])
+def test_model_that_is_not_there_is_refused_in_one_line(
+    zoo, tmp_path, monkeypatch, capsys, name, made
+):
+    monkeypatch.setattr(shipped, "FOLDER", zoo / "zoo" if made else tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["models", name])
+    said = capsys.readouterr().err.splitlines()[-1]
+    remedy = "zoo.make gestures" if name == "gestures" else "fer-jax models lists all"
+    assert ended.value.code == 2 and remedy in said and said.isprintable()
+
+
+def test_models_without_card_or_entry_are_listed(zoo, tmp_path, monkeypatch, capsys):
+    """As a stopped `zoo.make` or a hand may leave them."""
+    for name in ("faces", "own"):
+        shutil.copytree(zoo / "zoo/faces", tmp_path / name)
+    (tmp_path / "faces/CARD.md").unlink()
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    assert main(["models"]) == 0
+    assert "own  (" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["models", "faces"])
+    assert "make it by python -m fer_jax.zoo.make faces" in capsys.readouterr().err
 
 
 def test_half_precision_changes_little(installed, face_video):

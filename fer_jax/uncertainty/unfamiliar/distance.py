@@ -23,6 +23,7 @@ MOST_DIRECTIONS = 64
 MOST_ENTRIES = 2**14  # of float32 directions, 64 KiB; twice as many of float16
 MOST_POINTS = 128  # training examples that are kept
 POINTS = ("classes", "examples")
+_SMALLEST = 1e-30  # rest or threshold of any network
 _LEAST = 1e-6  # smallest variance, beside the largest
 
 
@@ -213,5 +214,6 @@ def _check(arrays: dict[str, np.ndarray]) -> None:
             )
         if np.isnan(value).any() or (name != "threshold" and not np.isfinite(value).all()):
             raise ValueError(f"familiarity: {name} holds NaN or infinity")
-    if arrays["rest"] < 0 or arrays["threshold"] <= 0:
+    # distances are divided by both
+    if 0 != arrays["rest"] < _SMALLEST or arrays["threshold"] < _SMALLEST:
         raise ValueError("familiarity: rest must be at least 0, threshold above 0")
