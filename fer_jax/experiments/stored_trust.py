@@ -128,7 +128,8 @@ class StoredTrust:
         if self.calibration is not None:
             own = self.calibration["predict"]
             one = own[list(names).index(without[0])] if isinstance(own, tuple) else own
-            why = f"{one.people} people and {one.clips} clips gave no reason to, or are too few"
+            people = "1 person" if one.people == 1 else f"{one.people} people"
+            why = f"{people} and {one.clips} clips gave no reason to, or are too few"
         return f"{which} calibrated ({why}): of those that say 0.8, not 8 in 10 need be right"
 
     def _without_calibrator(self, names) -> list[str]:

@@ -20,7 +20,7 @@ from fer_jax.compare.chosen import ConfigError, load_config
 from fer_jax.experiments.bundle import read_bundle
 from fer_jax.experiments.run import FAILURES
 from fer_jax.experiments.workdir import Workdir
-from fer_jax.machine import write_whole
+from fer_jax.machine import printable, storage_error, write_whole
 from fer_jax.zoo import ZOO
 from fer_jax.zoo.card import card
 
@@ -41,8 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         make(options.name, options.work, options.out, changed, Console())
     except (*FAILURES, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: {storage_error(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: the same command resumes", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -64,10 +70,14 @@ def make(
         entry.config, [*fields, *(each.removeprefix("--config.") for each in changed)]
     )
     config.name = name
-    workdir = Workdir(work / name)
+    workdir, folder = Workdir(work / name), out / name
+    folder.mkdir(parents=True, exist_ok=True)  # before a training whose model has no place
     metrics = systems.run(config, workdir.path, console)
-    folder = out / name
-    read_bundle(workdir.model).write(folder, half=True)
+    bundle = read_bundle(workdir.model)
+    # an earlier model may have had more files; stopped from here on, there is none
+    for file in (folder / shipped.MODEL, folder / shipped.CARD, *folder.glob("*.msgpack")):
+        file.unlink(missing_ok=True)
+    bundle.write(folder, half=True)
     write_whole(folder / shipped.CARD, card(name, entry, config, metrics))
     console.print(f"{folder}: {sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.1f} MB")
     return folder

@@ -152,7 +152,7 @@ def test_probabilities_are_calibrated_and_bundles_of_before_say_that_they_are_no
     assert ours.trust.calibration_note(CLASSES) == ""
     said = before.trust.calibration_note(CLASSES)
     assert said.startswith("no probability is calibrated (the bundle says nothing of it)")
-    few = uncertainty.Calibrator("none", (), 2, 40)
+    few = uncertainty.Calibrator("none", (), 1, 40)
     some = StoredTrust({"predict": (CALIBRATOR, few), "deterministic": (few, few)})
     assert some.calibrated(("AU01", "AU02")) == "calibrated but for AU02"
-    assert some.calibration_note(("AU01", "AU02")).startswith("AU02 are not calibrated (2 people")
+    assert some.calibration_note(("AU01", "AU02")).startswith("AU02 are not calibrated (1 person")

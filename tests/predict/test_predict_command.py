@@ -154,7 +154,8 @@ def test_killed_prediction_resumes(monkeypatch, predictor, tmp_path, capsys):
         if change == "clip":
             os.utime(clips[0])
         if change == "flip":
-            partial.write_bytes(saved.replace(b"joy", b"jox", 1))
+            head, rows = saved.split(b"\n", 1)
+            partial.write_bytes(head + b"\n" + rows.replace(b"joy", b"jox", 1))
         read.clear()
         seed = ["--seed", 3] if change == "options" else []
         assert run(monkeypatch, predictor, *clips, "--out", out, *seed) == 0

@@ -17,15 +17,19 @@ TINY = {
 }  # fmt: skip
 
 
+def arguments(prepared, work, out) -> list[str]:
+    """Of the command that makes a tiny `faces`."""
+    fields = {"data.path": prepared} | TINY
+    given = [f"--config.{name}={value}" for name, value in fields.items()]
+    return ["faces", "--work", str(work), "--out", str(out), *given]
+
+
 @pytest.fixture(scope="module")
 def zoo(once, prepared_ferplus):
     """A folder with the work directory and the zoo of a tiny `faces`."""
 
     def write(out):
-        fields = {"data.path": prepared_ferplus} | TINY
-        given = [f"--config.{name}={value}" for name, value in fields.items()]
-        places = ["--work", str(out / "work"), "--out", str(out / "zoo")]
-        assert make.main(["faces", *places, *given]) == 0
+        assert make.main(arguments(prepared_ferplus, out / "work", out / "zoo")) == 0
 
     return once("zoo", write)
 
@@ -97,6 +101,37 @@ def test_card_tells_figures_terms_and_limits(installed):
     for said in (*ZOO["faces"].limits, ZOO["faces"].terms, "95% interval", "python -m fer_jax.zoo"):
         assert said in text
     assert "CCC of valence" in text and "Prediction sets" in text and "None" not in text
+
+
+def test_model_is_made_again_without_traces_of_the_earlier(zoo, tmp_path, prepared_ferplus):
+    work = shutil.copytree(zoo / "work", tmp_path / "work")
+    old = shutil.copytree(zoo / "zoo", tmp_path / "zoo") / "faces"
+    (old / "weights-member1.msgpack").write_bytes(b"of an ensemble")
+    assert make.main(arguments(prepared_ferplus, work, tmp_path / "zoo")) == 0
+    found, expected = (
+        {file.name: file.read_bytes() for file in folder.iterdir()}
+        for folder in (old, zoo / "zoo/faces")
+    )
+    assert found.keys() == expected.keys()
+    assert found["weights.msgpack"] == expected["weights.msgpack"]
+
+
+def test_place_without_room_and_ctrl_c_end_in_one_line(
+    prepared_ferplus, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "file").write_text("no folder")
+    work = tmp_path / "work"
+    assert make.main(arguments(prepared_ferplus, work, tmp_path / "file")) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and "a file is where a folder belongs" in said
+    assert said.count("\n") == 1 and not work.exists()  # nothing was trained
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(make.systems, "run", interrupted)
+    assert make.main(arguments(prepared_ferplus, work, tmp_path / "zoo")) == 130
+    assert capsys.readouterr().err == "interrupted: the same command resumes\n"
 
 
 def test_weights_beyond_half_precision_are_refused(tmp_path):
