@@ -182,6 +182,12 @@ def _check_combinations(config: ConfigDict) -> None:
     _check_databases(config)
     _check_words(config)
     _check_posterior(config)
+    calibration = config.uncertainty.calibration
+    if config.task == "dimensional" and calibration not in (AUTO, "none"):
+        raise ValueError(
+            f"--config.uncertainty.calibration={calibration} is for probabilities, which "
+            f"--config.task=dimensional has none of: leave it {AUTO!r}"
+        )
     motion = config.data.features in MOTION
     if motion and config.data.frames < 2:
         raise ValueError(

@@ -28,6 +28,8 @@ REFUSED = [
      "posterior=swa averages the last epochs, and --config.train.select_checkpoint=best takes one"),
     (STBLN, {"uncertainty.posterior": "swag", "train.epochs": 5}, "epochs=5 is too short"),
     (STBLN, {"uncertainty.calibration": "platt"}, "calibration=platt: use one of .'auto', 'none'"),
+    (STBLN, {"task": "dimensional", "uncertainty.calibration": "vector"},
+     "calibration=vector is for probabilities, which --config.task=dimensional has none of"),
     (STBLN, {"uncertainty.sets": 1.0}, "sets=1.0: it must lie in 0.0 to 0.999"),
     (STBLN, {"evaluation.confidence": 0.2}, "confidence=0.2: it must lie in 0.5 to 0.999"),
     (FERGCN, {"data.frames": 0}, "must be 1 or more"),

@@ -1,5 +1,7 @@
 """Whole runs on action units, one for each kind of model: report and bundle."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,18 @@ def test_report_and_bundle_of_action_units(model, finished_run, prepared_crops, 
     again = predictor.deterministic(seen[np.array([first])], frame_width=500)[0]
     expected = table.loc[0, [f"p_recalibrated_{unit}" for unit in units]].astype(float)
     np.testing.assert_allclose(again, expected, atol=1e-4)
+
+
+def test_units_without_any_known_label_keep_the_figures_that_need_none(
+    prepared_crops, tmp_path, monkeypatch
+):
+    original = load.load_clips
+
+    def unknown(*arguments, **options):
+        clips = original(*arguments, **options)
+        return dataclasses.replace(clips, labels=np.full_like(clips.labels, np.nan))
+
+    monkeypatch.setattr(load, "load_clips", unknown)
+    metrics, _ = train(units_config(prepared_crops, "st_bln"), tmp_path)
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert not metrics.get("failed_figures") and {"f1", "timeline", "learning"} <= drawn

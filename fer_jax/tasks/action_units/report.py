@@ -78,21 +78,10 @@ def order(evaluated: Evaluated) -> np.ndarray:
 
 def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterator[tuple]:
     """Yields name, figure and caption of each figure."""
-    from fer_jax.plotting.coverage import coverage_by_person
-
     rows = {INFERENCE_MODES[name]: row["units"] for name, row in content["inference_modes"].items()}
     yield "f1", drawings.f1(rows), "F1 of each action unit, and how often it is present"
-    source, own = evaluated.source, curves[evaluated.mode]
-    before = {unit: curve.reliability for unit, curve in own.items()}
-    figure = drawings.reliability(before, scores.calibrated_reliability(clips.classes, evaluated))
-    yield "reliability", figure, f"Accuracy against confidence of each action unit, {source}"
-    if (sets := content["sets"]) is not None:
-        held, _, people = scores.labels_in_sets(evaluated)
-        level = next(iter(sets["units"].values()))["level"]
-        figure = coverage_by_person(trust_report.shares_by_person(held, people), level)
-        yield "coverage", figure, "Share of each person's labels inside the sets of all units"
-    figure = drawings.risk_coverage({unit: curve.risk for unit, curve in own.items()})
-    yield "risk_coverage", figure, f"Error rate at each coverage, by entropy, {source}"
+    if curves[evaluated.mode]:  # else no label is known
+        yield from _judged(clips, evaluated, content["sets"], curves[evaluated.mode])
     name, indices = _liveliest(clips, evaluated)
     if len(indices) > 1:
         seconds = clips.ends[evaluated.indices[indices]]
@@ -108,6 +97,23 @@ def figures(clips, evaluated: Evaluated, content: dict, curves: dict) -> Iterato
             unit="time (s)" if timed else "window",
         )
         yield "timeline", figure, "Action units of one recording over time"
+
+
+def _judged(clips, evaluated: Evaluated, sets: dict | None, own: dict) -> Iterator[tuple]:
+    """Figures of the units that have a known label."""
+    from fer_jax.plotting.coverage import coverage_by_person
+
+    source = evaluated.source
+    before = {unit: curve.reliability for unit, curve in own.items()}
+    figure = drawings.reliability(before, scores.calibrated_reliability(clips.classes, evaluated))
+    yield "reliability", figure, f"Accuracy against confidence of each action unit, {source}"
+    if sets is not None:
+        held, _, people = scores.labels_in_sets(evaluated)
+        level = next(iter(sets["units"].values()))["level"]
+        figure = coverage_by_person(trust_report.shares_by_person(held, people), level)
+        yield "coverage", figure, "Share of each person's labels inside the sets of all units"
+    figure = drawings.risk_coverage({unit: curve.risk for unit, curve in own.items()})
+    yield "risk_coverage", figure, f"Error rate at each coverage, by entropy, {source}"
 
 
 def _liveliest(clips, evaluated: Evaluated) -> tuple[str, np.ndarray]:
