@@ -331,14 +331,10 @@ def _familiarity(experiment: Experiment, variables: dict, run: Run, parts: dict)
     try:
         fitted, scores = experiment.familiarity(variables, experiment.clips, run, parts)
     except ValueError as error:
-        raise SetupError(
-            f"--config.uncertainty.familiarity=True: {run.name}: {error}: leave it False, with "
-            f"another --workdir"
-        ) from error
-    return {
-        **{f"{part}_unfamiliarity": values for part, values in scores.items()},
-        **{f"familiarity_{name}": values for name, values in fitted.to_arrays().items()},
-    }
+        why = f"{run.name}: {error}: leave it False, with another --workdir"
+        raise SetupError(f"--config.uncertainty.familiarity=True: {why}") from error
+    kept = {f"{part}_unfamiliarity": values for part, values in scores.items()}
+    return kept | {f"familiarity_{name}": each for name, each in fitted.to_arrays().items()}
 
 
 def _own_figures(experiment: Experiment, draw: Callable) -> Callable:
