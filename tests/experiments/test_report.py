@@ -137,6 +137,8 @@ def test_figures_are_pdf_too_with_fonts_inside(runs):
 
 def test_doubts_that_cannot_be_drawn_cost_no_other_figure(make_clips, tmp_path, monkeypatch):
     """The results of the folds hold no scores of familiarity."""
+    found = {"limit": 1.0, "people": 3, "clips": 9, "same": True, "beyond": 0.1}
+    monkeypatch.setattr(report.doubts, "summary", lambda *given: found)
     drawn = report._figures
     monkeypatch.setattr(report, "_figures", lambda *given: drawn(*given)[1:])  # not of the task
     asked = {"uncertainty.familiarity": True}
