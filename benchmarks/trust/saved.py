@@ -10,11 +10,11 @@ import numpy as np
 from fer_jax import uncertainty
 from fer_jax.data.folds import member_names
 from fer_jax.experiments.setup import Experiment
-from fer_jax.tasks.distribution.scores import NO_CLASS, classes_of
+from fer_jax.tasks.distribution.scores import classes_of
+from fer_jax.tasks.trust import NO_CLASS, unit_for
 from fer_jax.uncertainty.people import groups_of_people, other_people
 
 GROUPS = 5  # of people, where a run has a single fold
-PEOPLE_FOR_PROMISE = 30  # from so many on, sets take what is promised for the next person
 LEAST_PEOPLE = 3  # with fewer nothing is fitted to the others
 
 
@@ -46,9 +46,8 @@ class Held:
 
     @property
     def unit(self) -> str:
-        """What sets take as exchangeable, see `uncertainty.conformal_quantile`."""
-        count = len(np.unique(self.people))
-        return "person" if count >= PEOPLE_FOR_PROMISE else "effective"
+        """What sets take as exchangeable: as in training."""
+        return unit_for(self.people)
 
     def of_one_class(self) -> Held:
         """Those whose label is known."""

@@ -276,14 +276,11 @@ def _figures(histories: loop.Histories) -> str:
 
 
 def evaluate_runs(
-    experiment: Experiment,
-    runs: list[Run],
-    states,
-    show: Callable[[str], None] = lambda shown: None,
+    experiment: Experiment, runs: list[Run], states, show: Callable[[str], None] | None = None
 ) -> None:
     """Evaluates trained runs and saves the results for the report; a run then counts as done.
 
-    `show` is called with the progress, in words.
+    `show`, if any, is called with the progress, in words.
     """
     clips, variables = experiment.clips, states.variables
     parts = {"evaluation": [run.fold.evaluation for run in runs]}
@@ -296,7 +293,7 @@ def evaluate_runs(
         drawn += count
         show(f"evaluating {drawn:,}/{total:,} clips")
 
-    results, recalibrated = experiment.evaluate(variables, clips, runs, parts, advance)
+    results, recalibrated = experiment.evaluate(variables, clips, runs, parts, show and advance)
     posteriors = [None for _ in runs]
     if experiment.posterior is not None:
         posteriors = experiment.posterior(states, recalibrated, clips, runs, parts)

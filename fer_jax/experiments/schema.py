@@ -82,6 +82,7 @@ class FramingFields(_Fields):
 
 
 Task = Literal["classification", "action_units", "dimensional", "distribution"]
+Posterior = Literal["mc_dropout", "swa", "swag", "laplace"]
 Limit = Annotated[float, pydantic.Field(ge=-1e-6)]  # of an uncertainty, 0 but for rounding
 Side = Annotated[int, pydantic.Field(ge=0, le=4096)]
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
@@ -122,7 +123,7 @@ class BundleFields(_Fields):
     name: Name
     task: Task = "classification"
     members: Annotated[int, pydantic.Field(ge=1, le=MOST_MEMBERS)] = 1
-    posterior: Literal["mc_dropout", "swa", "swag", "laplace"] = "mc_dropout"
+    posterior: Posterior = "mc_dropout"
     familiarity: bool = False
     model: Annotated[dict[str, Any], pydantic.AfterValidator(_plain)]
     classes: Annotated[list[Name], pydantic.Field(min_length=1, max_length=_MAX_ITEMS)]
@@ -149,9 +150,7 @@ class BundleFields(_Fields):
     # read by `stored_trust`
     calibration: dict[str, Any] | None = None
     sets: dict[str, Any] | list[Any] | None = None
-    promise: (
-        PromiseFields | Annotated[list[PromiseFields], pydantic.Field(max_length=4096)] | None
-    ) = None
+    promise: PromiseFields | Promises | None = None
     metrics: dict[str, Any] = {}
     dataset: dict[str, Any] = {}
     config: dict[str, Any] = {}

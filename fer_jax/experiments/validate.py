@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import math
 import pathlib
+from typing import get_args
 
 from ml_collections import ConfigDict
 
 from fer_jax.data import how_to_prepare
 from fer_jax.data.frame_selection import CUT
 from fer_jax.data.model_inputs import MOTION
-from fer_jax.experiments.schema import MOST_MEMBERS
+from fer_jax.experiments.schema import MOST_MEMBERS, Posterior
 from fer_jax.faces.emotion_ratings import SCALE, VOTE_RULES
 from fer_jax.faces.landmarks import FRAMINGS
 from fer_jax.training.averaging import AVERAGED, LEAST_OF_SWAG, average_after
 from fer_jax.uncertainty.calibrators import AUTO, METHODS
 
-POSTERIORS = ("mc_dropout", "swa", "swag", "laplace")
 SEEN = 0.7  # share of a prepared crop's side that a model must see at least
 
 _RANGES = (
@@ -201,8 +201,8 @@ def _check_posterior(config: ConfigDict) -> None:
     """Refuses a posterior that does not exist, or that this training cannot give."""
     posterior, epochs = config.uncertainty.posterior, config.train.epochs
     field = f"--config.uncertainty.posterior={posterior}"
-    if posterior not in POSTERIORS:
-        raise ValueError(f"{field}: use one of {list(POSTERIORS)}")
+    if posterior not in get_args(Posterior):
+        raise ValueError(f"{field}: use one of {[*get_args(Posterior)]}")
     if posterior not in AVERAGED:
         return
     if config.train.select_checkpoint == "best":

@@ -119,13 +119,18 @@ def vad(
     ):
         if unknown := [name for name in given if name not in known]:
             raise ValueError(f"no {kind} {unknown[0]!r} is rated, but {', '.join(known)}")
-    ratings = np.array([WORD_RATINGS[chosen[emotion]] for emotion in FERPLUS_EMOTIONS])
+    ratings = _ratings(FERPLUS_EMOTIONS, chosen)
     if neutral_dominance is not None:
         row, column = FERPLUS_EMOTIONS.index("neutral"), DIMENSIONS.index("dominance")
         ratings[row, column] = neutral_dominance
     total = votes.sum(1, keepdims=True)
     means = votes @ ratings / np.where(total, total, np.nan)
     return means.astype(np.float32)
+
+
+def _ratings(emotions: Sequence[str], words: Mapping[str, str]) -> np.ndarray:
+    """Mean ratings `[C, 3]` of the words of emotions."""
+    return np.array([WORD_RATINGS[words[emotion]] for emotion in emotions])
 
 
 def are_rated(emotions: Sequence[str]) -> bool:
@@ -145,7 +150,7 @@ def ratings_of(shares, emotions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]
       the ratings: how far those who see different emotions are apart.
     """
     shares = np.asarray(shares, np.float64)
-    ratings = np.array([WORD_RATINGS[EMOTION_WORDS[emotion]] for emotion in emotions])
+    ratings = _ratings(emotions, EMOTION_WORDS)
     mean = shares @ ratings
     spread = np.einsum("nc,ncd->nd", shares, np.square(ratings - mean[:, None]))
     return mean, np.sqrt(spread)

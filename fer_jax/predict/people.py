@@ -150,12 +150,12 @@ def with_reason(row: dict, reason: str, predictor, width: int) -> dict:
       width: of the source frame, pixels.
     """
     known = predictor.familiarity is not None
-    row |= {"unfamiliarity": math.nan}
+    row = row | {"unfamiliarity": math.nan}
     if reason == NO_FACE:  # the row is blank already
         return row | {"reason": f"{UNREADABLE}{reason}"}
     if known:
         found = predictor.unfamiliarity(row["inputs"], frame_width=width)[0]
-        row |= {"unfamiliarity": float(found)}
+        row["unfamiliarity"] = float(found)
     if reason or known and not row["unfamiliarity"] <= 1:  # nor if NaN
         withheld = TASKS[predictor.task].withheld(row, predictor.classes)
         return row | withheld | {"reason": f"{UNREADABLE}{reason}" if reason else UNFAMILIAR}

@@ -40,11 +40,16 @@ def familiarity_of(result: Mapping, clips, folds: Sequence, results: Sequence) -
         for name, values in result.items()
         if name.startswith(_PREFIX)
     }
-    part = "evaluation" if folds[0].validation is None else "validation"
+    part = _unfitted(folds)
     scores = np.concatenate([each[f"{part}_unfamiliarity"] for each in results])
     chosen = np.concatenate([getattr(each, part) for each in folds])
     people = np.asarray(clips.subjects)[chosen]
     return Familiarity.from_arrays(arrays).with_threshold(scores, people)
+
+
+def _unfitted(folds: Sequence) -> str:
+    """The part of the folds whose people the threshold is chosen on."""
+    return "evaluation" if folds[0].validation is None else "validation"
 
 
 def summary(clips, folds: Sequence, results: Sequence) -> dict:
@@ -54,16 +59,15 @@ def summary(clips, folds: Sequence, results: Sequence) -> dict:
       `limit`, the `people` and `clips` that it is the quantile of, `same`: whether they are those
       evaluated, and `beyond`, the share of the evaluated clips.
     """
-    validated = folds[0].validation is not None
-    chosen = [each.validation if validated else each.evaluation for each in folds]
-    chosen = np.unique(np.concatenate(chosen))
+    part = _unfitted(folds)
+    chosen = np.unique(np.concatenate([getattr(each, part) for each in folds]))
     limit = familiarity_of(results[0], clips, folds, results).threshold
     scores = np.concatenate([result["evaluation_unfamiliarity"] for result in results])
     return {
         "limit": float(limit),
         "people": len(set(np.asarray(clips.subjects)[chosen])),
         "clips": len(chosen),
-        "same": not validated,
+        "same": part == "evaluation",
         "beyond": float((scores > limit).mean()),
     }
 

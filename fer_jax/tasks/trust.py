@@ -57,11 +57,15 @@ class Wanted(NamedTuple):
         """Takes the fields of a config."""
         own, wished = config.evaluation, config.uncertainty
         given = evaluated.validation or evaluated.examples
-        unit = "person" if len(np.unique(given.people)) >= PEOPLE_FOR_PROMISE else "effective"
         return cls(
-            wished.calibration, wished.sets, own.target_accuracy, own.confidence, unit,
-            divides_people(evaluated),
+            wished.calibration, wished.sets, own.target_accuracy, own.confidence,
+            unit_for(given.people), divides_people(evaluated),
         )  # fmt: skip
+
+
+def unit_for(people) -> str:
+    """What sets of these people `[B]` take as exchangeable, see `PEOPLE_FOR_PROMISE`."""
+    return "person" if len(np.unique(people)) >= PEOPLE_FOR_PROMISE else "effective"
 
 
 class Fitted(NamedTuple):

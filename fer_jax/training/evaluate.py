@@ -99,10 +99,6 @@ def map_clips(
     return np.concatenate(parts, 1)
 
 
-def _silent(clips: int) -> None:
-    """Shows no progress."""
-
-
 def make_evaluate(
     program: Program, mc_samples: int, recalibrate: Callable | None = None
 ) -> Callable:
@@ -115,14 +111,14 @@ def make_evaluate(
 
     Returns:
       `evaluate(variables, clips, runs, parts, advance) -> (results, recalibrated)`. It takes the
-      variables of R runs and a dict of parts, each R arrays of clip indices; `advance` is called
-      with the number of clips whose samples were drawn. For each part, results has probabilities
-      of every run: `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`.
+      variables of R runs and a dict of parts, each R arrays of clip indices; `advance`, if any, is
+      called with the number of clips whose samples were drawn. For each part, results has
+      probabilities of every run: `stored [N, C]`, `recalibrated [N, C]` and `samples [S, N, C]`.
     """
     task, recalibrate = program.task, recalibrate or make_recalibrate(program)
     draw_samples = _make_draw_samples(program, mc_samples)
 
-    def evaluate(variables, clips: Clips, runs: list[Run], parts: dict, advance=_silent):
+    def evaluate(variables, clips: Clips, runs: list[Run], parts: dict, advance=None):
         # a model without BatchNorm has nothing to re-estimate
         recalibrated = (
             recalibrate(variables, clips, runs) if variables["batch_stats"] else variables
