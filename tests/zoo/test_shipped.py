@@ -1,0 +1,52 @@
+"""The models that the package ships: whole, small, documented, usable."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from fer_jax import shipped
+from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.predict.load import load_model
+from fer_jax.zoo import ZOO
+
+NAMES = shipped.names()
+
+
+def files(name: str) -> list:
+    return sorted((shipped.FOLDER / name).iterdir())
+
+
+def test_zoo_is_small_and_has_an_entry_for_each_model():
+    assert NAMES and set(NAMES) <= ZOO.keys()
+    assert sum(file.stat().st_size for name in NAMES for file in files(name)) < 12e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_carries_its_card_and_no_path_of_the_machine_that_made_it(name):
+    folder = shipped.FOLDER / name
+    card, model = (
+        (folder / shipped.CARD).read_text(),
+        json.loads((folder / shipped.MODEL).read_text()),
+    )
+    for said in (ZOO[name].terms, ZOO[name].data, *ZOO[name].limits, "Measured on"):
+        assert said in card
+    assert not re.search(r'"/|[A-Z]:\\\\|\.\./', (folder / shipped.MODEL).read_text())
+    accuracy = model["metrics"]["inference_modes"]
+    assert accuracy and model["calibration"] and model["sets"] and model["familiarity"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_predicts_alone(name):
+    model = load_model(name, say=pytest.fail)
+    frames, size = model.spec.frames, model.spec.prepared_size
+    random = np.random.default_rng(0)
+    if model.takes_crops:
+        window = random.integers(0, 255, (2, frames, size, size, 3), np.uint8)
+    else:
+        noise = random.standard_normal((2, frames, 68, 2)).astype(np.float32)
+        window = 128 + 60 * MEAN_FACE + noise
+    summary = model.predict(window, mc_samples=2)
+    assert ((summary.mean >= 0) & (summary.mean <= 1)).all()
+    assert (model.unfamiliarity(window) > 1).all()  # noise is no face
