@@ -16,10 +16,12 @@ from absl import flags
 from ml_collections import config_flags
 
 import fer_jax.commands.compare
+import fer_jax.commands.models
 import fer_jax.commands.predict
 import fer_jax.commands.reproduce
 import fer_jax.commands.train
 import preprocess.__main__
+from fer_jax import shipped
 from fer_jax.experiments import configs
 from fer_jax.systems import SYSTEMS
 from preprocess.datasets import DATASETS
@@ -112,11 +114,18 @@ def test_reproduce_knows_tables_and_fields(arguments, tmp_path, monkeypatch):
     assert fer_jax.commands.reproduce.main([*arguments, *dry]) == 0
 
 
+@pytest.mark.parametrize("arguments", of("fer-jax", "models"), ids=" ".join)
+def test_models_are_shown(arguments, capsys):
+    assert fer_jax.commands.models.main(arguments) == 0
+    assert "faces" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", of("fer-jax", "predict"), ids=" ".join)
 def test_predict_predicts(arguments, at_workspace, tmp_path, monkeypatch, capsys):
     (tmp_path / "data").symlink_to(at_workspace / "data")
-    (tmp_path / arguments[0]).parent.mkdir(parents=True)
-    (tmp_path / arguments[0]).symlink_to(at_workspace / "runs/stbln_synthetic/model")
+    if arguments[0] not in shipped.names():
+        (tmp_path / arguments[0]).parent.mkdir(parents=True)
+        (tmp_path / arguments[0]).symlink_to(at_workspace / "runs/stbln_synthetic/model")
     for name in ("CLIP", "NEW.mp4"):
         (tmp_path / name).symlink_to(at_workspace / "clip.mp4")
     monkeypatch.chdir(tmp_path)
@@ -160,13 +169,13 @@ def test_no_other_commands():
         match words_of(line):
             case []:
                 pass
-            case ["fer-jax", "prepare" | "train" | "predict" | "compare" | "reproduce", *_]:
+            case [
+                "fer-jax",
+                "prepare" | "train" | "predict" | "compare" | "reproduce" | "models",
+                *_,
+            ]:
                 pass
-            case (
-                ["fer-jax", "configs" | "models"]
-                | ["python", "-m", *_]
-                | ["mkdocs", "serve" | "build"]
-            ):
+            case ["fer-jax", "configs"] | ["python", "-m", *_] | ["mkdocs", "serve" | "build"]:
                 pass
             case ["make", target]:
                 assert target in targets
