@@ -54,7 +54,8 @@ def not_prepared_message(
         reader.split()[0], " --source DIR"
     )
     flags = "" if crop_size is None else f" {crops_flag(crop_size)}"
-    if crop_size is not None and dataset in ("buhmap", "lse"):
+    # drawn to cut crops, or to find the landmarks in video instead of taking the known ones
+    if (crop_size is not None and dataset in ("buhmap", "lse")) or str(path).endswith("_rendered"):
         flags += " --render"
     if crop_size is not None and framing not in ("", "aligned"):
         flags += f" --framing {framing}"

@@ -65,4 +65,18 @@ ZOO = {
         "any use (MIT)",
         ("Ten signers, very unequal in number of clips; one sign language.", *_ACTED),
     ),
+    "synthetic": Entry(
+        "18 action units of drawn faces from landmarks",
+        "stbln_synthetic_units",
+        {"uncertainty.familiarity": True},
+        "504 clips of 18 drawn people of the embedded synthetic dataset, landmarks found in their "
+        "video (`python -m preprocess synthetic --render`)",
+        "any use; the landmarks were found by dlib's 68-point model, whose training data (300-W) "
+        "are for non-commercial use",
+        (
+            "It has seen drawn faces alone and is for trying things out: it was not checked on any "
+            "real face.",
+            "AU14 occurs in no clip of this dataset, so it never predicts it.",
+        ),
+    ),
 }

@@ -9,6 +9,7 @@ from fer_jax.tasks.report_lines import table
 from fer_jax.zoo import Entry
 
 _HEADINGS = "inference mode | accuracy | 95% interval | balanced accuracy | ECE"
+_OF_UNITS = "inference mode | mean F1 of the action units | 95% interval | of those that occur"
 
 
 def card(name: str, entry: Entry, config: ConfigDict, metrics: dict) -> str:
@@ -30,16 +31,12 @@ def card(name: str, entry: Entry, config: ConfigDict, metrics: dict) -> str:
         f"- **Made by** `python -m fer_jax.zoo.make {name}`: config `{entry.config}`"
         f"{_changed(entry)}, seed {config.seed}, {config.train.epochs} epochs; "
         f"{metrics['params_total']:,} parameters{_members(config)}, stored in half precision.",
-        f"- **Measured on** {metrics['clips_evaluated']:,} clips of "
+        f"- **Measured on** {metrics['clips_evaluated']:,} {_things(config)} of "
         f"{metrics['subjects_evaluated']:,} people whom the measured networks were not trained on "
         f"({_protocol(config, metrics)}); {environment['hardware']}, jax {environment['jax']}, "
         f"fingerprint of the data {run['fingerprint']}.",
         "",
-        *table(_HEADINGS, _rows(metrics)),
-        "",
-        *_votes(metrics),
-        *_sets(metrics),
-        *_threshold(metrics),
+        *(_of_units(metrics) if config.task == "action_units" else _of_classes(metrics)),
         "## Where it fails",
         "",
         *(f"- {sentence}" for sentence in entry.limits),
@@ -56,6 +53,10 @@ def _changed(entry: Entry) -> str:
     return " with " + ", ".join(f"`{name}={value}`" for name, value in entry.fields.items())
 
 
+def _things(config: ConfigDict) -> str:
+    return "windows" if config.data.frame_rule == "windows" else "clips"
+
+
 def _members(config: ConfigDict) -> str:
     members = config.uncertainty.members
     return f", {members} networks" if members > 1 else ""
@@ -68,12 +69,65 @@ def _protocol(config: ConfigDict, metrics: dict) -> str:
     return f"cross-validation in {folds} folds by person; the model itself is trained on everybody"
 
 
+def _of_classes(metrics: dict) -> list[str]:
+    return [
+        *table(_HEADINGS, _rows(metrics)),
+        "",
+        *_votes(metrics),
+        *_sets(metrics),
+        *_threshold(metrics),
+    ]
+
+
+def _of_units(metrics: dict) -> list[str]:
+    """Figures of all action units, and of each with MC dropout."""
+    modes = metrics["inference_modes"]
+    rows = []
+    for mode, own in modes.items():
+        rows.append([
+            INFERENCE_MODES[mode], f"{own['f1_mean']:.3f}",
+            _interval(own),
+            f"{own['f1_mean_of_units_seen']:.3f}",
+        ])  # fmt: skip
+    units = [
+        [unit, f"{own['base_rate']:.1%}", f"{own['f1']:.3f}", *_trust_of(metrics, unit)]
+        for unit, own in modes["mc_dropout"]["units"].items()
+        if own["known"]
+    ]
+    chosen_on = metrics["calibration"]["chosen_on"]
+    headings = "unit | present | F1 | coverage of sets | answered | accuracy of the answered"
+    return [
+        *table(_OF_UNITS, rows),
+        "",
+        *table(headings, units),
+        "",
+        "Each unit with MC dropout: share of the windows that show it, F1, how often its "
+        "prediction sets (absent, present or both) hold what is right, and what it answers where "
+        f"it does not abstain. Calibrators, sets and thresholds rest on {chosen_on}.",
+        "",
+    ]
+
+
+def _trust_of(metrics: dict, unit: str) -> list[str]:
+    """Coverage of the sets of an action unit; share of answered windows and accuracy of these."""
+    rule, answered = metrics["sets"]["units"].get(unit), metrics["selective"]["units"][unit]
+    cells = ["-" if rule is None else f"{rule['coverage']:.1%}"]
+    if answered["threshold"] is None:
+        return [*cells, "all", "-"]
+    return [*cells, f"{answered['coverage']:.1%}", f"{answered['accuracy']:.3f}"]
+
+
+def _interval(own: dict) -> str:
+    low, high = own["interval_95_subjects"]
+    return "-" if low is None or low == high else f"{low:.3f} to {high:.3f}"  # too few people
+
+
 def _rows(metrics: dict) -> list[list[str]]:
     rows = []
     for mode, own in metrics["inference_modes"].items():
-        low, high = own["interval_95_subjects"]
         rows.append([
-            INFERENCE_MODES[mode], f"{own['accuracy_pooled']:.3f}", f"{low:.3f} to {high:.3f}",
+            INFERENCE_MODES[mode], f"{own['accuracy_pooled']:.3f}",
+            _interval(own),
             f"{own['balanced_accuracy']:.3f}", f"{own['expected_calibration_error']:.3f}",
         ])  # fmt: skip
     return rows

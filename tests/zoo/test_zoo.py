@@ -1,5 +1,6 @@
 """The zoo: made by its command from real training, listed, loaded and used by name."""
 
+import json
 import shutil
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 import fer_jax
 from fer_jax import shipped
 from fer_jax.commands import main
+from fer_jax.compare.chosen import load_config
 from fer_jax.training.checkpoint import WeightsError, parse_weights, serialise_weights
-from fer_jax.zoo import ZOO, make
+from fer_jax.zoo import ZOO, card, make
 
 TINY = {
     "model.stages": "((4,1),(6,1))", "train.epochs": 2,
@@ -142,3 +144,12 @@ def test_weights_beyond_half_precision_are_refused(tmp_path):
     data = serialise_weights(variables, {}, tmp_path, half=True)
     (found, _) = parse_weights(data, tmp_path)
     assert found["params"]["kernel"].dtype == np.float32 and len(data) < 400
+
+
+def test_card_of_action_units(finished_run):
+    config = load_config("stbln_synthetic_units", [])
+    metrics = json.loads((finished_run("action_units").workdir / "metrics.json").read_text())
+    text = card.card("synthetic", ZOO["synthetic"], config, metrics)
+    for unit, own in metrics["inference_modes"]["mc_dropout"]["units"].items():
+        assert (f"| {unit} |" in text) == bool(own["known"])
+    assert "mean F1" in text and "None" not in text and "nan" not in text
