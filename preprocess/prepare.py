@@ -135,6 +135,11 @@ def _refuse_columns(classes, clips: list[Clip]) -> None:
             f"class {faceless[0]} is how predictions call a window without a face: give it "
             "another name"
         )
+    if parted := [name for name in classes if "|" in name]:
+        raise SourceError(
+            f"class {parted[0]} has a |, which separates the classes of a prediction set: give it "
+            "another name"
+        )
     if taken := columns_among(classes):
         raise SourceError(
             f"class {taken[0]} is named like a column of the table of predictions "

@@ -181,17 +181,24 @@ def test_hostile_path_drops_its_row(tmp_path, column):
 
 
 @pytest.mark.parametrize(
-    "name", ["start", "end", "label", "frames", "std_joy", "set_joy", "No  Face"]
+    "name, what",
+    [
+        *(
+            (name, "is named like a column")
+            for name in ("start", "end", "label", "frames", "std_joy", "set_joy")
+        ),
+        ("No  Face", "is how predictions call a window"),
+        ("joy|pride", "has a |, which separates the classes of a prediction set"),
+    ],
 )
-def test_class_named_like_a_column_of_predictions_is_refused(tmp_path, capsys, name):
+def test_class_that_predictions_could_not_tell_is_refused(tmp_path, capsys, name, what):
     write_landmarks(tmp_path / "a.csv")
     write_landmarks(tmp_path / "b.csv")
     (clip_list := tmp_path / "clips.csv").write_text(
         f"path,subject,label\na.csv,p1,{name}\nb.csv,p2,joy\n"
     )
     assert main(["manifest", "--source", str(clip_list), "--out", str(tmp_path / "out")]) == 1
-    what = "how predictions call a window" if "Face" in name else "named like a column"
-    assert f"error: class {' '.join(name.split())} is {what}" in capsys.readouterr().err
+    assert f"error: class {' '.join(name.split())} {what}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

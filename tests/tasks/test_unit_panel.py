@@ -80,6 +80,12 @@ def test_heading_marks_undecided_units():
     assert said_of(one) == "AU01+AU02" and said_of({"label": "a+b", "set_level": 0.9}) == "a+b"
 
 
+def test_terminal_marks_undecided_units():
+    one = undecided(row([0.9, 0.8, *[0.02] * 9]), UNITS[1])
+    present, _ = (column.text(one) for column in KIND.terminal_columns(UNITS, 100))
+    assert present == "AU01 0.90  AU02? 0.80"
+
+
 def test_timeline_hatches_undecided_windows():
     rows = [row([0.6] * len(UNITS), start=0.4 * n, end=0.4 * n + 0.4) for n in range(3)]
     rows.append(faceless(start=1.2, end=1.6))

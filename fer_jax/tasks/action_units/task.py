@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fer_jax.faces.labels import PRESENT
+from fer_jax.faces.labels import PRESENT, undecided_units
 from fer_jax.tasks.action_units.scores import (
     NO_UNIT,
     STATES,
@@ -148,10 +148,10 @@ class ActionUnits(Task):
         def present(row: dict) -> str:
             if row["abstained"]:
                 return reason_of(row)
-            return (
-                _fitting([f"{unit} {row[unit]:.2f}" for unit in present_units(row)], half)
-                or NO_UNIT
-            )
+            found = present_units(row)
+            doubted = undecided_units(row, found)
+            words = [f"{unit}{'?' * (unit in doubted)} {row[unit]:.2f}" for unit in found]
+            return _fitting(words, half) or NO_UNIT
 
         def unsure(row: dict) -> str:
             names = unsure_units(row, units)
