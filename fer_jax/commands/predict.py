@@ -18,7 +18,7 @@ import argparse
 import pathlib
 
 from fer_jax.faces.sequence import UNKNOWN_FPS
-from fer_jax.predict.options import Options
+from fer_jax.predict.options import SMOOTHING, Options
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m fer_jax.predict") -> int:
@@ -72,6 +72,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default="largest",
         help="predict the largest face of each window (default), or every face, one row each",
     )
+    add("--smoothing", type=_number(float), metavar="SECONDS",
+        help="time constant with which a person's past weighs less and less, 0: none; default: "
+        f"{SMOOTHING:g} for models of still images, 0 for others")  # fmt: skip
     add(
         "--landmark-model",
         type=path,

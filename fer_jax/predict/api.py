@@ -37,6 +37,7 @@ def predict_clips(
     width: int = 0,
     landmark_model=None,
     people: str = "largest",
+    smoothing: float | None = None,
     say: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
     """Predicts clips window by window; reports and skips clips that cannot be read.
@@ -47,7 +48,7 @@ def predict_clips(
     "ambiguous", "unfamiliar" or "unreadable: WHY".
 
     A model of action units predicts the last frame of a window, each unit by itself; a model of
-    still images predicts the middle frame.
+    still images predicts the middle frame, and its rows are smoothed over time.
 
     Args:
       predictor: of `fer_jax.load_model`.
@@ -61,13 +62,16 @@ def predict_clips(
       threshold: entropy (nats; of dimensions: uncertainty) above which a prediction abstains, the
         same for all action units; default: that of the bundle. Without either nothing abstains,
         and a note says so.
-      seed: of the dropout masks, the same for every window: rows do not depend on each other.
+      seed: of the dropout masks, the same for every window.
       fps: frames per second of sources that do not state it (folders of frames).
       width: frame width of landmark CSVs that do not state it, pixels; it scales their landmarks
         like those of video. 0 does not scale them.
       landmark_model: the dlib 68-point model that finds faces; default: the installed one.
       people: "largest": the largest face of a window is predicted, of a landmark CSV the person
         seen most; "all": every person, one row each.
+      smoothing: seconds, the time constant with which the past of each person weighs less and
+        less; 0: rows do not depend on each other. Default: 0.3 for models of still images, 0 for
+        others.
       say: takes each message, one line; default: prints to stderr.
 
     Returns:
@@ -93,7 +97,7 @@ def predict_clips(
     """
     _check_predictor(predictor)
     options = Options(
-        mc_samples, window, stride, threshold, seed, fps, width, landmark_model, people
+        mc_samples, window, stride, threshold, seed, fps, width, landmark_model, people, smoothing
     )
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
@@ -123,6 +127,7 @@ def predict_frames(
     seed: int = 0,
     landmark_model=None,
     people: str = "largest",
+    smoothing: float | None = None,
 ) -> Iterator[dict]:
     """Predicts frames from a camera or from memory as they arrive.
 
@@ -139,7 +144,8 @@ def predict_frames(
         found and tracked, and the largest of each window is predicted. Landmarks that jump, as at a
         cut, are those of another person.
       fps: images per second.
-      mc_samples, window, stride, threshold, seed, landmark_model, people: see `predict_clips`.
+      mc_samples, window, stride, threshold, seed, landmark_model, people, smoothing: see
+        `predict_clips`. A row depends on no later image.
 
     Returns:
       An iterator of rows of `predict_clips` without their clip, each a dict.
@@ -152,7 +158,9 @@ def predict_frames(
     _check_predictor(predictor)
     if isinstance(images, (str, os.PathLike)):
         raise TypeError(f"images is the path {os.fspath(images)!r}: give it to predict_clips")
-    options = Options(mc_samples, window, stride, threshold, seed, fps, 0, landmark_model, people)
+    options = Options(
+        mc_samples, window, stride, threshold, seed, fps, 0, landmark_model, people, smoothing
+    )
     return _predict_frames(predictor, sources.checked(images), landmarks, options)
 
 

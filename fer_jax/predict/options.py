@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fer_jax.faces.sequence import LEAST_FPS, MOST_FPS, UNKNOWN_FPS
 
 LARGEST, ALL = "largest", "all"  # who is predicted
+SMOOTHING = 0.3  # seconds, of models of still images; measured: docs/predictions.md
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +31,12 @@ class Options:
     width: int = 0
     landmark_model: str | os.PathLike | None = None
     people: str = LARGEST
+    smoothing: float | None = None
 
     def __post_init__(self):
         for name in ("mc_samples", "seed", "width"):
             _check(name, getattr(self, name), numbers.Integral, "a whole number")
-        for name in ("window", "stride", "fps", "threshold"):
+        for name in ("window", "stride", "fps", "threshold", "smoothing"):
             if getattr(self, name) is not None or name == "fps":
                 _check(name, getattr(self, name), numbers.Real, "a number")
         for name, unit in (("window", " seconds"), ("stride", " seconds"), ("fps", "")):
@@ -56,6 +58,8 @@ class Options:
             raise ValueError(f"width is {self.width}: give pixels, or 0 if it is unknown")
         if self.threshold is not None and math.isnan(self.threshold):
             raise ValueError("threshold is nan: give nats, or leave it out")
+        if self.smoothing is not None and not 0 <= self.smoothing < 1e300:
+            raise ValueError(f"smoothing is {self.smoothing!s:.20}: give seconds, or 0 for none")
         if self.people not in (LARGEST, ALL):
             raise ValueError(f"people is {self.people!r}: give {LARGEST!r} or {ALL!r}")
 
@@ -71,6 +75,16 @@ def chosen_threshold(predictor, options: Options) -> float | None | tuple[float 
 
     own, asked = predictor.threshold, options.threshold
     return TASKS[predictor.task].abstain_threshold(own, asked, predictor.classes)
+
+
+def make_smoother(predictor, options: Options):
+    """Makes what smooths the rows of each person over time, None if nothing does."""
+    from fer_jax.uncertainty import Smoother
+
+    seconds = options.smoothing
+    if seconds is None:
+        seconds = SMOOTHING if predictor.spec.frames == 1 else 0.0
+    return Smoother(seconds) if seconds else None
 
 
 def say_first(predictor, options: Options, setting: str, say: Callable[[str], None]) -> None:

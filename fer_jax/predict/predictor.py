@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -154,20 +154,38 @@ class Predictor:
         sampled = self._sampled(mc_samples)(self._sampled_from, inputs, jax.random.key(seed))
         return _checked(sampled)
 
-    def predict(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
+    def predict(
+        self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0,
+        smooth: Callable | None = None,
+    ):  # fmt: skip
         """Predicts B clips by MC dropout: `uncertainty.Summary` or, of dimensions, `Spread`.
 
-        The mean and its entropy are calibrated, if the bundle has a calibrator.
+        The mean and its entropy are calibrated, if the bundle has a calibrator; `smooth`: see
+        `summarise`.
         """
         return self.summarise(
-            self.samples(clips, mc_samples=mc_samples, seed=seed, frame_width=frame_width)
+            self.samples(clips, mc_samples=mc_samples, seed=seed, frame_width=frame_width), smooth
         )
 
-    def summarise(self, samples):
-        """Makes of MC samples `[S, B, C]` what `predict` gives."""
-        summary = TASKS[self.task].summarise(samples)
-        if self.trust.calibration is not None:
-            summary = TASKS[self.task].calibrated(summary, self.trust.calibration["predict"])
+    def summarise(self, samples, smooth: Callable | None = None):
+        """Makes of MC samples `[S, B, C]` what `predict` gives.
+
+        Args:
+          samples: of `samples`.
+          smooth: takes the samples of a moment and, after them, their calibrated mean,
+            `[S + 1, B, C]`, and returns the same smoothed over time; None: nothing is smoothed.
+        """
+        task, calibration = TASKS[self.task], self.trust.calibration
+        summary = task.summarise(samples)
+        mean = summary.mean
+        if calibration is not None:
+            mean = task.calibrate(mean, calibration["predict"])
+        if smooth is not None:
+            # after calibration: means of calibrated distributions are calibrated
+            both = smooth(np.concatenate([samples, mean[None]]))
+            summary, mean = task.summarise(both[:-1]), both[-1]
+        if calibration is not None:
+            summary = task.with_mean(summary, mean)
         intervals = self.record.metrics.get("intervals")  # of dimensions only
         if intervals is None:
             return summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import math
 import os
 import pickle
@@ -14,13 +15,12 @@ import numpy as np
 import pandas as pd
 
 from fer_jax.data.frame_selection import CUT
-from fer_jax.predict.options import Options, chosen_threshold
+from fer_jax.predict.options import Options, chosen_threshold, make_smoother
 from fer_jax.predict.people import (
     COLUMNS,
     Numbers,
     choose_people,
-    describe,
-    why_unreadable,
+    look_at,
     with_reason,
 )
 from fer_jax.tasks import TASKS
@@ -169,22 +169,6 @@ def _window(recent, start: float, end: float, slack: float) -> Window | None:
     return Window(start, last if abs(last - end) <= abs(slack) else end, inside)
 
 
-def stack_faces(faces: Sequence[Face], inputs: str) -> np.ndarray | dict[str, np.ndarray]:
-    """Stacks the T chosen faces of one clip for `Predictor.features`.
-
-    Args:
-      faces: of T frames.
-      inputs: attribute of the network.
-    """
-    if inputs == "faces":
-        return {
-            "frames": np.stack([face.crop for face in faces])[None],
-            "crop_landmarks": np.stack([face.crop_landmarks for face in faces])[None],
-        }
-    name = "crop" if inputs == "frames" else "landmarks"
-    return np.stack([getattr(face, name) for face in faces])[None]
-
-
 def at_equal_steps(window: list[Frame], step: float, frames: int) -> list[Frame]:
     """Chooses T frames of a window at the frame rate of training, up to its last frame.
 
@@ -289,7 +273,7 @@ def predict_windows(
     Yields:
       A row of `predict_clips` without its clip, with `inputs`, and the track of the predicted face.
     """
-    numbers = Numbers()
+    numbers, smoother = Numbers(), make_smoother(predictor, options)
     spec, seconds = predictor.spec, options.window or predictor.spec.window_seconds
     stride = options.stride or seconds / 2
     length, step = (_whole_frames(time, fps) for time in (seconds, stride))
@@ -302,14 +286,12 @@ def predict_windows(
             if before_window is not None and track is not None:
                 before_window()
             row = {"start": window.start, "end": window.end, "person": numbers.of(track)}
-            row |= describe(window.frames, track)
-            reason = why_unreadable(row, window.frames, track, spec.features, width)
-            try:
-                row |= _predict_window(predictor, chosen, track, width, options)
-            except NonFiniteOutputError as error:
-                where = f"the window {window.start:.2f} to {window.end:.2f} s"
-                raise ClipProblem(f"{where} has no answer: {error}") from error
-            rows.append((with_reason(row, reason, predictor, width), track))
+            row |= look_at(predictor, window.frames, chosen, track, width)
+            smooth = None
+            if smoother is not None and not row["reason"]:  # what is withheld weighs nothing
+                smooth = functools.partial(smoother.update, track, window.end)
+            row |= _answer(predictor, row, width, options, smooth)
+            rows.append((with_reason(row, predictor), track))
         del window, chosen  # frees their crops before the next window fills
         yield from rows
 
@@ -319,22 +301,19 @@ def _whole_frames(seconds: float, fps: float) -> float:
     return max(1, round(seconds * fps)) / fps if fps else seconds
 
 
-def _predict_window(predictor, window: list[Frame], track, width: int, options: Options) -> dict:
-    """Returns the columns of the task, frames and abstained, for one person."""
-    detected = np.array([track in frame.faces for frame in window], bool)
-    row, task = {"frames": int(detected.sum())}, TASKS[predictor.task]
-    if track is None:
-        return row | task.blank_row(predictor.classes)
-    times = np.array([frame.start for frame in window])
-    chosen = [window[position].faces[track] for position in predictor.select(detected, times)]
-    # One window at a time: its MC samples fill the processor, and rows stay independent.
-    inputs = stack_faces(chosen, predictor.module.inputs)
-    summary = predictor.predict(
-        inputs, mc_samples=options.mc_samples, seed=options.seed, frame_width=width
-    )
-    threshold = chosen_threshold(predictor, options)
-    return (
-        row
-        | {"inputs": inputs}
-        | task.row(summary, predictor.classes, threshold, predictor.trust.sets)
-    )
+def _answer(predictor, row: dict, width: int, options: Options, smooth) -> dict:
+    """Returns the columns of the task and abstained, for one person; `smooth`: of `predict`."""
+    task = TASKS[predictor.task]
+    if row["inputs"] is None:
+        return task.blank_row(predictor.classes)
+    how = {"mc_samples": options.mc_samples, "seed": options.seed, "frame_width": width}
+    if smooth is not None:
+        how["smooth"] = smooth
+    try:
+        # one window at a time: its MC samples fill the processor, no later window changes them
+        summary = predictor.predict(row["inputs"], **how)
+        threshold = chosen_threshold(predictor, options)
+        return task.row(summary, predictor.classes, threshold, predictor.trust.sets)
+    except NonFiniteOutputError as error:
+        where = f"the window {row['start']:.2f} to {row['end']:.2f} s"
+        raise ClipProblem(f"{where} has no answer: {error}") from error

@@ -131,9 +131,9 @@ class Task:
         """Calibrates probabilities `[..., C]`; dimensions stay as they are."""
         return probabilities
 
-    def calibrated(self, summary, calibrator):
-        """Calibrates the mean of a summary and its entropy; all else is that of the samples."""
-        return summary
+    def with_mean(self, summary, mean):
+        """Gives a summary another mean `[B, C]` and its entropy; all else is of the samples."""
+        return summary._replace(mean=mean)
 
     # one window of a clip
 

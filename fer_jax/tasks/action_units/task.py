@@ -71,8 +71,7 @@ class ActionUnits(Task):
     def calibrate(self, probabilities, calibrator):
         return apply_to_units(probabilities, calibrator)
 
-    def calibrated(self, summary, calibrator):
-        mean = apply_to_units(summary.mean, calibrator)
+    def with_mean(self, summary, mean):
         return summary._replace(mean=mean, entropy=entropy(unit_columns(mean)))
 
     # one window of a clip

@@ -63,8 +63,7 @@ class Classification(Task):
     def calibrate(self, probabilities, calibrator):
         return calibrator.apply(probabilities)
 
-    def calibrated(self, summary, calibrator):
-        mean = calibrator.apply(summary.mean)
+    def with_mean(self, summary, mean):
         return summary._replace(mean=mean, entropy=entropy(mean))
 
     # one window of a clip
