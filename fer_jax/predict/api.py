@@ -70,8 +70,8 @@ def predict_clips(
       people: "largest": the largest face of a window is predicted, of a landmark CSV the person
         seen most; "all": every person, one row each.
       smoothing: seconds, the time constant with which the past of each person weighs less and
-        less; 0: rows do not depend on each other. Default: 0.3 for models of still images, 0 for
-        others.
+        less, sooner where the present contradicts it; 0: rows do not depend on each other.
+        Default: 0.5 for models of still images, 0 for others.
       say: takes each message, one line; default: prints to stderr.
 
     Returns:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fer_jax.faces.sequence import LEAST_FPS, MOST_FPS, UNKNOWN_FPS
 
 LARGEST, ALL = "largest", "all"  # who is predicted
-SMOOTHING = 0.3  # seconds, of models of still images; measured: docs/predictions.md
+SMOOTHING = 0.5  # seconds, of models of still images; measured: docs/predictions.md
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,12 +79,18 @@ def chosen_threshold(predictor, options: Options) -> float | None | tuple[float 
 
 def make_smoother(predictor, options: Options):
     """Makes what smooths the rows of each person over time, None if nothing does."""
+    from fer_jax.tasks import TASKS
     from fer_jax.uncertainty import Smoother
+
+    task = TASKS[predictor.task]
+
+    def distance(values, mean):  # of what `Predictor.summarise` has smoothed, whose last is a mean
+        return task.distance(values[-1], mean[-1])
 
     seconds = options.smoothing
     if seconds is None:
         seconds = SMOOTHING if predictor.spec.frames == 1 else 0.0
-    return Smoother(seconds) if seconds else None
+    return Smoother(seconds, distance) if seconds else None
 
 
 def say_first(predictor, options: Options, setting: str, say: Callable[[str], None]) -> None:

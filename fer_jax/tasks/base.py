@@ -135,6 +135,13 @@ class Task:
         """Gives a summary another mean `[B, C]` and its entropy; all else is of the samples."""
         return summary._replace(mean=mean)
 
+    def distance(self, mean, other) -> np.ndarray:
+        """How far apart two means `[B, C]` are, `[B, C]` or `[B, 1]`: what speaks of a change.
+
+        The Bhattacharyya distance of the distributions that they stand for.
+        """
+        raise NotImplementedError
+
     # one window of a clip
 
     def columns(self, names: Sequence[str]) -> list[str]:

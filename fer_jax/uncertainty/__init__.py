@@ -40,7 +40,7 @@ _FILES = {
         "update_average",
     ),
     "sampling": ("CHUNK_BYTES", "mc_dropout", "sample", "stochastic"),
-    "smoothing": ("Smoother",),
+    "smoothing": ("Smoother", "bhattacharyya"),
     "summaries": ("Summary", "check_probabilities", "entropy", "summarise", "unit_columns"),
     "batch_norm": ("recalibrate_batch_norm",),
     "calibration": (

@@ -3,42 +3,64 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import numpy as np
 
 PAUSE = 5.0  # time constants after which a series begins anew: what is older would weigh 1%
+# How much faster the past is forgotten that the present contradicts, per second and unit of
+# distance. Measured (`python -m benchmarks.flicker`): a clear change then shows in the next row.
+FORGETTING = 50.0
+
+
+def bhattacharyya(one, other) -> np.ndarray:
+    """Distance of distributions over the last axis, which it keeps: 0 if equal, else above.
+
+    Args:
+      one, other: `[..., C]`, each adds up to 1.
+
+    Returns:
+      `[..., 1]`; infinite if no class has a probability in both.
+    """
+    shared = np.sqrt(np.asarray(one, float) * np.asarray(other, float)).sum(-1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        return -np.log(np.minimum(shared, 1.0))
 
 
 class _Past(NamedTuple):
     """What is kept of a series: its last moment, the sum of the weights, the weighted mean."""
 
     time: float
-    weight: float
+    weight: np.ndarray
     mean: np.ndarray
 
 
 class Smoother:
-    """Exponentially weighted means over the past, of several series side by side.
+    """Weighted means over the past, of several series side by side.
 
-    A value of t seconds ago weighs exp(-t / seconds), so the result depends little on how often
-    there is one. Weights depend on nothing else: means of distributions are distributions, and
-    those of calibrated ones are calibrated for a moment drawn from the past with these weights. A
-    mean over one value is this value, to the bit.
+    From one moment to the next, t seconds later, all weights of the past fall by
+
+        exp(-t * (1 / seconds + FORGETTING * distance))
+
+    with the distance of the new value from the mean so far. So noise is averaged over `seconds`
+    and a change is followed at once, however often there is a value. Means of distributions are
+    distributions. A mean over one value is this value, to the bit.
 
     Give it what is linear in time: the MC samples themselves, with the same dropout masks for every
     moment, and summarise what it returns. Each sample is then one network over time, and the spread
     of the samples stays what the networks disagree about.
 
     Args:
-      seconds: the time constant, above 0; a lasting change has half its size after 0.69 of it.
+      seconds: the time constant, above 0.
+      distance: `(values, mean) -> array` that broadcasts to the values, such as `bhattacharyya`;
+        None: weights fall with age alone.
     """
 
-    def __init__(self, seconds: float):
+    def __init__(self, seconds: float, distance: Callable | None = None):
         if not 0 < seconds < math.inf:
             raise ValueError(f"the time constant is {seconds}: give seconds above 0")
-        self._seconds = seconds
+        self._seconds, self._distance = seconds, distance
         self._series: dict[Hashable, _Past] = {}
 
     def update(self, series: Hashable, time: float, values) -> np.ndarray:
@@ -60,14 +82,21 @@ class Smoother:
         }
         past = self._series.get(series)
         if past is None:
-            self._series[series] = _Past(time, 1.0, values)
+            self._series[series] = _Past(time, np.ones(()), values)
             return values
         if time < past.time or values.shape != past.mean.shape:
             raise ValueError(
                 f"series {series!r} goes on at {time:g} s with values {list(values.shape)}: it was "
                 f"at {past.time:g} s, with {list(past.mean.shape)}"
             )
-        weight = 1.0 + past.weight * math.exp((past.time - time) / self._seconds)
+        weight = 1.0 + past.weight * self._kept(time - past.time, values, past.mean)
         mean = past.mean + (values - past.mean) / weight
         self._series[series] = _Past(time, weight, mean)
         return mean
+
+    def _kept(self, seconds: float, values, mean) -> np.ndarray:
+        """Share of the weights that the past keeps after some seconds."""
+        rate = np.full((), 1 / self._seconds)
+        if self._distance is not None:
+            rate = rate + FORGETTING * self._distance(values, mean)
+        return np.exp(-seconds * rate) if seconds else np.ones(())

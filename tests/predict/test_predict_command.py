@@ -208,7 +208,8 @@ def test_drawing_that_fails_ends_with_its_own_code(monkeypatch, predictor, tmp_p
     ["--mc-samples=0", "--mc-samples=2.5", "--window=-1", "--window=0", "--stride=x",
      "--stride=nan", "--fps=inf", "--fps=0", "--fps=-25", "--width=-5", "--threshold=nan",
      "--seed=x", "--fps=90000", "--fps=1e-9", "--seed=99999999999999999999",
-     "--stride=1e-6", "--window=1e-9"],
+     "--stride=1e-6", "--window=1e-9", "--smoothing=-0.1", "--smoothing=nan", "--smoothing=x",
+     "--smoothing=inf"],
 )  # fmt: skip
 def test_wrong_options_are_refused_alike_in_python(predictor, argument, capsys):
     with pytest.raises(SystemExit, match="2"):
@@ -216,7 +217,7 @@ def test_wrong_options_are_refused_alike_in_python(predictor, argument, capsys):
     name, _, text = argument.partition("=")
     line = capsys.readouterr().err
     assert line.startswith(f"error: {name} is ") and line.count("\n") == 1
-    kind = float if name in ("--window", "--stride", "--fps", "--threshold") else int
+    kind = float if name in ("--window", "--stride", "--fps", "--threshold", "--smoothing") else int
     try:
         value = kind(text)
     except ValueError:

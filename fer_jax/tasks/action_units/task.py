@@ -29,6 +29,7 @@ from fer_jax.tasks.base import (
 from fer_jax.tasks.trust import name_sets, of_units
 from fer_jax.uncertainty.calibrators import apply_to_units
 from fer_jax.uncertainty.conformal import unit_sets
+from fer_jax.uncertainty.smoothing import bhattacharyya
 from fer_jax.uncertainty.summaries import entropy, unit_columns
 
 _OF_A_UNIT = ("set", "std", *UNCERTAINTY, "abstained")
@@ -73,6 +74,9 @@ class ActionUnits(Task):
 
     def with_mean(self, summary, mean):
         return summary._replace(mean=mean, entropy=entropy(unit_columns(mean)))
+
+    def distance(self, mean, other):
+        return bhattacharyya(unit_columns(mean), unit_columns(other))[..., 0]
 
     # one window of a clip
 

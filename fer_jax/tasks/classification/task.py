@@ -20,6 +20,7 @@ from fer_jax.tasks.base import (
 )
 from fer_jax.tasks.trust import name_sets, of_classes
 from fer_jax.uncertainty.conformal import prediction_sets
+from fer_jax.uncertainty.smoothing import bhattacharyya
 from fer_jax.uncertainty.summaries import entropy, summarise
 
 
@@ -65,6 +66,9 @@ class Classification(Task):
 
     def with_mean(self, summary, mean):
         return summary._replace(mean=mean, entropy=entropy(mean))
+
+    def distance(self, mean, other):
+        return bhattacharyya(mean, other)
 
     # one window of a clip
 

@@ -60,6 +60,10 @@ class Dimensions(Task):
     def trust(self, config, evaluated):
         return of_dimensions(config, evaluated)
 
+    def distance(self, mean, other):
+        """Of normal distributions with a standard deviation of one rating point."""
+        return np.square(mean - other).sum(-1, keepdims=True) / 8
+
     # one window of a clip
 
     def columns(self, names) -> list[str]:
