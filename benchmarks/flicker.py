@@ -86,10 +86,10 @@ def markov(times, shares, seconds: float) -> np.ndarray:
 FILTERS = {"mean": mean, "by age alone": mean_by_age, "hidden Markov model": markov}
 
 
-def stretches(predictor, frames, fps: float, width: int) -> Iterator[Stretch]:
+def stretches(predictor, frames, how: Options, fps: float, width: int) -> Iterator[Stretch]:
     """Predicts the faces of frames one by one, every person for itself."""
-    options, found = Options(people="all", smoothing=0), collections.defaultdict(list)
-    for row, track in predict_windows(predictor, frames, options, fps=fps, width=width):
+    found = collections.defaultdict(list)
+    for row, track in predict_windows(predictor, frames, how, fps=fps, width=width):
         if row["reason"] in ("", "ambiguous"):
             found[track].append(row)
     for rows in found.values():
@@ -120,12 +120,12 @@ class Spliced(NamedTuple):
         return cls(crops, classes[kept])
 
     def sequences(
-        self, predictor, count: int, *, shaken: float = 0.0, fading: float = 0.0
+        self, predictor, how: Options, count: int, *, shaken: float = 0.0, fading: float = 0.0
     ) -> Iterator[Stretch]:
         """Predicts sequences of two faces of different classes, see the module.
 
         Args:
-          predictor: of `load_model`.
+          predictor, how: of `stretches`.
           count: of the sequences.
           shaken: factor of all disturbances.
           fading: seconds in which the second face comes.
@@ -141,8 +141,8 @@ class Spliced(NamedTuple):
             shown = [
                 _frame((1 - share) * crops[0] + share * crops[1], draw, shaken) for share in shares
             ]
-            for own in stretches(predictor, at_rate(shown, FPS), FPS, 0):
-                middle = own.times - predictor.spec.window_seconds / 2
+            for own in stretches(predictor, at_rate(shown, FPS), how, FPS, 0):
+                middle = own.times - (how.window or predictor.spec.window_seconds) / 2
                 truth = self.classes[pair[(middle >= SECONDS).astype(int)]]
                 yield own._replace(truth=truth, change=SECONDS)
 
@@ -226,6 +226,20 @@ def delay_of(own: Stretch, shares: np.ndarray) -> float | None:
     return float(after[there[0]] if len(there) else after[-1])
 
 
+def rows_of_videos(predictor, videos, seconds, how: Options) -> Iterator[tuple[str, dict]]:
+    """Yields the name and the figures of every video and time constant, at last of all videos."""
+    every: list[Stretch] = []
+    for video in videos:
+        source = sources.open_source(predictor, video, how, print)
+        fps = source.fps if source.steady else 0.0
+        found = list(stretches(predictor, source.frames, how, fps, source.width))
+        every += found
+        for each in seconds:
+            yield f"{video.name}, {each:g} s", figures(predictor, found, mean, each)
+    for each in seconds:
+        yield f"all, {each:g} s", figures(predictor, every, mean, each)
+
+
 def table(title: str, rows: dict[str, dict[str, str]]) -> None:
     """Prints rows with the same columns."""
     columns = list(next(iter(rows.values())))
@@ -245,27 +259,25 @@ def main() -> None:
     add("--faces", type=path, help="prepared dataset of voted still faces, such as data/ferplus")
     add("--sequences", type=int, default=100, help="how many are spliced (default 100)")
     add("--seconds", type=float, nargs="+", default=[0.0, 0.2, SMOOTHING, 1.0])
+    add("--window", type=float, help="see `fer-jax predict`")
+    add("--stride", type=float, help="see `fer-jax predict`")
     options = parser.parse_args()
     predictor = fer_jax.load_model(options.bundle)
-    for video in options.videos:
-        source = sources.open_source(predictor, video, Options(people="all"), print)
-        fps = source.fps if source.steady else 0.0
-        found = list(stretches(predictor, source.frames, fps, source.width))
-        table(video.name, {
-            f"{seconds:g} s": figures(predictor, found, mean, seconds)
-            for seconds in options.seconds
-        })  # fmt: skip
+    how = Options(people="all", smoothing=0, window=options.window, stride=options.stride)
+    if options.videos:
+        table("videos", dict(rows_of_videos(predictor, options.videos, options.seconds, how)))
     if options.faces is None:
         return
     faces = Spliced.read(options.faces, predictor.classes)
-    shaken = list(faces.sequences(predictor, options.sequences, shaken=1.0))
+    count = options.sequences
+    shaken = list(faces.sequences(predictor, how, count, shaken=1.0))
     rows = {"frame by frame": figures(predictor, shaken, mean, 0.0)}
     for name, smooth in FILTERS.items():
         for seconds in filter(None, options.seconds):
             rows[f"{name}, {seconds:g} s"] = figures(predictor, shaken, smooth, seconds)
     table("shaken faces", rows)
     for title, fading in (("still faces", 0.0), ("faces that fade over a second", 1.0)):
-        found = list(faces.sequences(predictor, options.sequences, fading=fading))
+        found = list(faces.sequences(predictor, how, count, fading=fading))
         table(title, {
             f"{seconds:g} s": figures(predictor, found, mean, seconds)
             for seconds in options.seconds
