@@ -30,9 +30,8 @@ from fer_jax.experiments.workdir import Workdir
 from fer_jax.layers.build import has_dropout
 from fer_jax.machine import FileError, printable, storage_error
 from fer_jax.predict.load import load_model
-from fer_jax.predict.people import stack_faces
 from fer_jax.predict.predictor import Predictor
-from fer_jax.predict.windows import Face
+from fer_jax.predict.windows import Face, stack_faces
 from fer_jax.systems import run, searches
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import TASKS, published

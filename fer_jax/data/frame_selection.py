@@ -165,3 +165,21 @@ def thin_frames(detected, times, frames_per_second: float) -> np.ndarray:
     kept = np.zeros_like(detected)
     kept[valid[first]] = True
     return kept
+
+
+def at_equal_steps(starts, step: float, frames: int) -> np.ndarray:
+    """Chooses T frames of a window at the frame rate of training, up to its last frame.
+
+    Args:
+      starts: `[L]` seconds at which the frames of the window begin.
+      step: seconds from one to the next.
+      frames: T.
+
+    Returns:
+      `[T]` int frame indices; the first frame of the window replaces those before it.
+    """
+    starts = np.asarray(starts)
+    wanted = starts[-1] - np.arange(frames)[::-1] * step
+    back = len(starts) - 1 - np.interp(wanted, starts, np.arange(len(starts)))
+    # of two frames that are equally near the even one, as without rounding errors
+    return len(starts) - 1 - np.round(np.round(back, 6)).astype(int)

@@ -16,7 +16,7 @@ from fer_jax.predict.options import ALL
 from fer_jax.tasks import TASKS
 
 if TYPE_CHECKING:
-    from fer_jax.predict.windows import Face, Faces, Frame
+    from fer_jax.predict.windows import Faces, Frame
 
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
 COLUMNS = ("face_share", "face_size", *BOX, "yaw", "pitch", "roll", "sharpness", "fit")
@@ -137,60 +137,30 @@ def _without_crops(window: Sequence[Frame], track) -> bool:
     return all(f.faces[track].crop is None for f in window if track in f.faces)
 
 
-def look_at(predictor, window: Sequence[Frame], chosen: Sequence[Frame], track, width: int) -> dict:
-    """Returns what is known of a person's face before the model answers.
+def with_reason(
+    row: dict, reason: str, predictor, width: int, unfamiliarity: float | None = None
+) -> dict:
+    """Adds how unfamiliar a row is, and the reason for which it abstains.
 
-    A face that cannot be read makes a row abstain whatever the answer, and so does one unlike those
-    of training, if the bundle can tell.
+    A face that cannot be read makes it abstain, and so does one unlike those of training, if the
+    bundle can tell.
 
     Args:
+      row: with `inputs` where there is a face.
+      reason: of `why_unreadable`.
       predictor: of `load_model`.
-      window: its frames.
-      chosen: those of which the model's frames are chosen.
-      track: of the person; None: nobody.
-      width: of a frame, pixels; 0: unknown.
-
-    Returns:
-      Columns of quality; `frames`, how many show the face; `inputs` of `Predictor.predict`, None
-      without a face; `unfamiliarity`; and `reason`, empty if the answer counts.
+      width: of the source frame, pixels.
+      unfamiliarity: of the row, if it is known already.
     """
-    row = describe(window, track) | {"inputs": None, "unfamiliarity": math.nan}
-    reason = why_unreadable(row, window, track, predictor.spec.features, width)
-    detected = np.array([track in frame.faces for frame in chosen], bool)
-    row |= {"frames": int(detected.sum()), "reason": f"{UNREADABLE}{reason}" if reason else ""}
-    if track is None:
-        return row
-    times = np.array([frame.start for frame in chosen])
-    faces = [chosen[position].faces[track] for position in predictor.select(detected, times)]
-    row["inputs"] = stack_faces(faces, predictor.module.inputs)
-    if predictor.familiarity is not None:
-        distance = float(predictor.unfamiliarity(row["inputs"], frame_width=width)[0])
-        row["unfamiliarity"] = distance
-        if not reason and not distance <= 1:  # nor if NaN
-            row["reason"] = UNFAMILIAR
-    return row
-
-
-def stack_faces(faces: Sequence[Face], inputs: str) -> np.ndarray | dict[str, np.ndarray]:
-    """Stacks the T chosen faces of one clip for `Predictor.features`.
-
-    Args:
-      faces: of T frames.
-      inputs: attribute of the network.
-    """
-    if inputs == "faces":
-        return {
-            "frames": np.stack([face.crop for face in faces])[None],
-            "crop_landmarks": np.stack([face.crop_landmarks for face in faces])[None],
-        }
-    name = "crop" if inputs == "frames" else "landmarks"
-    return np.stack([getattr(face, name) for face in faces])[None]
-
-
-def with_reason(row: dict, predictor) -> dict:
-    """Withholds the answer of a row that has a reason, else adds the one for which it abstains."""
-    if not row["reason"]:
-        return row | {"reason": AMBIGUOUS if row["abstained"] else ""}
-    if row["inputs"] is None:  # it is blank already
-        return row
-    return row | TASKS[predictor.task].withheld(row, predictor.classes)
+    known = predictor.familiarity is not None
+    row = row | {"unfamiliarity": math.nan}
+    if reason == NO_FACE:  # the row is blank already
+        return row | {"reason": f"{UNREADABLE}{reason}"}
+    if known:
+        if unfamiliarity is None:
+            unfamiliarity = predictor.unfamiliarity(row["inputs"], frame_width=width)[0]
+        row["unfamiliarity"] = float(unfamiliarity)
+    if reason or known and not row["unfamiliarity"] <= 1:  # nor if NaN
+        withheld = TASKS[predictor.task].withheld(row, predictor.classes)
+        return row | withheld | {"reason": f"{UNREADABLE}{reason}" if reason else UNFAMILIAR}
+    return row | {"reason": AMBIGUOUS if row["abstained"] else ""}

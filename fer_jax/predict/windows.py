@@ -14,13 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from fer_jax.data.frame_selection import CUT
+from fer_jax.data.frame_selection import CUT, at_equal_steps
 from fer_jax.predict.options import Options, chosen_threshold, make_smoother
 from fer_jax.predict.people import (
     COLUMNS,
     Numbers,
     choose_people,
-    look_at,
+    describe,
+    why_unreadable,
     with_reason,
 )
 from fer_jax.tasks import TASKS
@@ -169,22 +170,20 @@ def _window(recent, start: float, end: float, slack: float) -> Window | None:
     return Window(start, last if abs(last - end) <= abs(slack) else end, inside)
 
 
-def at_equal_steps(window: list[Frame], step: float, frames: int) -> list[Frame]:
-    """Chooses T frames of a window at the frame rate of training, up to its last frame.
+def stack_faces(faces: Sequence[Face], inputs: str) -> np.ndarray | dict[str, np.ndarray]:
+    """Stacks the T chosen faces of one clip for `Predictor.features`.
 
     Args:
-      window: `L` frames.
-      step: seconds from one to the next.
-      frames: T.
-
-    Returns:
-      T frames; the first frame of the window replaces those before it.
+      faces: of T frames.
+      inputs: attribute of the network.
     """
-    starts = [frame.start for frame in window]
-    wanted = starts[-1] - np.arange(frames)[::-1] * step
-    back = len(window) - 1 - np.interp(wanted, starts, np.arange(len(window)))
-    # of two frames that are equally near the even one, as without rounding errors
-    return [window[-1 - position] for position in np.round(np.round(back, 6)).astype(int)]
+    if inputs == "faces":
+        return {
+            "frames": np.stack([face.crop for face in faces])[None],
+            "crop_landmarks": np.stack([face.crop_landmarks for face in faces])[None],
+        }
+    name = "crop" if inputs == "frames" else "landmarks"
+    return np.stack([getattr(face, name) for face in faces])[None]
 
 
 def columns(classes: Sequence[str], task: str = "classification") -> list[str]:
@@ -280,18 +279,18 @@ def predict_windows(
     for window in sliding(frames, length, step):
         chosen = window.frames
         if spec.frame_rule in CUT:
-            chosen = at_equal_steps(chosen, seconds / spec.frames, spec.frames)
+            starts = [frame.start for frame in chosen]
+            indices = at_equal_steps(starts, seconds / spec.frames, spec.frames)
+            chosen = [chosen[index] for index in indices]
         rows = []
         for track in choose_people([frame.faces for frame in chosen], options.people, numbers):
             if before_window is not None and track is not None:
                 before_window()
             row = {"start": window.start, "end": window.end, "person": numbers.of(track)}
-            row |= look_at(predictor, window.frames, chosen, track, width)
-            smooth = None
-            if smoother is not None and not row["reason"]:  # what is withheld weighs nothing
-                smooth = functools.partial(smoother.update, track, window.end)
-            row |= _answer(predictor, row, width, options, smooth)
-            rows.append((with_reason(row, predictor), track))
+            row |= describe(window.frames, track) | _face_of(predictor, chosen, track)
+            reason = why_unreadable(row, window.frames, track, spec.features, width)
+            smooth = smoother and functools.partial(smoother.update, track, window.end)
+            rows.append((_answer(predictor, row, reason, width, options, smooth), track))
         del window, chosen  # frees their crops before the next window fills
         yield from rows
 
@@ -301,19 +300,41 @@ def _whole_frames(seconds: float, fps: float) -> float:
     return max(1, round(seconds * fps)) / fps if fps else seconds
 
 
-def _answer(predictor, row: dict, width: int, options: Options, smooth) -> dict:
-    """Returns the columns of the task and abstained, for one person; `smooth`: of `predict`."""
-    task = TASKS[predictor.task]
-    if row["inputs"] is None:
-        return task.blank_row(predictor.classes)
+def _face_of(predictor, window: list[Frame], track) -> dict:
+    """Returns in how many frames a person's face is, and the inputs of the model, or None."""
+    detected = np.array([track in frame.faces for frame in window], bool)
+    row = {"frames": int(detected.sum()), "inputs": None}
+    if track is None:
+        return row
+    times = np.array([frame.start for frame in window])
+    chosen = [window[position].faces[track] for position in predictor.select(detected, times)]
+    return row | {"inputs": stack_faces(chosen, predictor.module.inputs)}
+
+
+def _answer(predictor, row: dict, reason: str, width: int, options: Options, smooth) -> dict:
+    """Returns the row of a person with the columns of the task, abstained and its reason.
+
+    Args:
+      predictor, options: see `predict_clips`.
+      row: of `describe`, with `inputs`.
+      reason: of `why_unreadable`.
+      width: of a frame, pixels; 0: unknown.
+      smooth: of `Predictor.predict`, None: nothing is smoothed.
+    """
+    task, inputs, distance = TASKS[predictor.task], row["inputs"], None
+    if inputs is None:
+        return with_reason(row | task.blank_row(predictor.classes), reason, predictor, width)
+    if predictor.familiarity is not None:
+        distance = predictor.unfamiliarity(inputs, frame_width=width)[0]
     how = {"mc_samples": options.mc_samples, "seed": options.seed, "frame_width": width}
-    if smooth is not None:
-        how["smooth"] = smooth
+    if smooth is not None and not reason and (distance is None or distance <= 1):
+        how["smooth"] = smooth  # what is withheld weighs nothing
     try:
         # one window at a time: its MC samples fill the processor, no later window changes them
-        summary = predictor.predict(row["inputs"], **how)
+        summary = predictor.predict(inputs, **how)
         threshold = chosen_threshold(predictor, options)
-        return task.row(summary, predictor.classes, threshold, predictor.trust.sets)
+        row |= task.row(summary, predictor.classes, threshold, predictor.trust.sets)
     except NonFiniteOutputError as error:
         where = f"the window {row['start']:.2f} to {row['end']:.2f} s"
         raise ClipProblem(f"{where} has no answer: {error}") from error
+    return with_reason(row, reason, predictor, width, distance)

@@ -9,17 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_jax.commands import predict
-from fer_jax.data.frame_selection import select_frames, window_frames
+from fer_jax.data.frame_selection import at_equal_steps, select_frames, window_frames
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.plotting.timeline import borders
 from fer_jax.predict import api
 from fer_jax.predict.windows import (
     Face,
-    Frame,
     Options,
     Source,
-    at_equal_steps,
     at_rate,
     columns,
     predict_source,
@@ -86,31 +84,26 @@ def test_one_number_is_the_threshold_of_all_units():
 # --- windows that end at the frame they describe - --------------------------------------------
 
 
-def numbered(length):
-    """Frames at 10 a second whose faces are their numbers."""
-    return list(at_rate(range(length), 10.0))
-
-
-def indices(frames):
-    return [frame.faces for frame in frames]
+def tenths(length):
+    """Seconds at which frames begin, 10 a second."""
+    return np.arange(length) / 10
 
 
 @given(st.integers(1, 40), st.integers(1, 9))
 def test_frames_follow_each_other_as_in_training(length, frames):
-    chosen = indices(at_equal_steps(numbered(length), 0.1, frames))
+    chosen = at_equal_steps(tenths(length), 0.1, frames).tolist()
     assert chosen == window_frames(np.ones(length, bool), frames)[-1].tolist()
-    fast = indices(at_equal_steps(numbered(2 * length), 0.2, frames))
+    fast = at_equal_steps(tenths(2 * length), 0.2, frames)
     assert [frame // 2 for frame in fast] == chosen and fast[-1] == 2 * length - 1
 
 
 def test_slow_clip_repeats_frames():
-    assert indices(at_equal_steps(numbered(2), 0.05, 4)) == [0, 0, 1, 1]
-    assert indices(at_equal_steps(numbered(1), 0.1, 3)) == [0, 0, 0]
+    assert at_equal_steps(tenths(2), 0.05, 4).tolist() == [0, 0, 1, 1]
+    assert at_equal_steps(tenths(1), 0.1, 3).tolist() == [0, 0, 0]
 
 
 def test_frames_of_a_variable_rate_are_chosen_by_time():
-    window = [Frame(start, start, start) for start in (0, 0.1, 0.2, 0.6, 1.0)]
-    assert indices(at_equal_steps(window, 0.4, 3)) == [0.2, 0.6, 1.0]
+    assert at_equal_steps([0, 0.1, 0.2, 0.6, 1.0], 0.4, 3).tolist() == [2, 3, 4]
 
 
 def test_moment_of_a_window_is_its_last_frame():
