@@ -70,11 +70,11 @@ class Smoother:
 
         Args:
           series: names it; several may be updated in turn.
-          time: seconds, of all series; never before the last one of this series.
+          time: seconds, of all series; before the last one of this series it counts as that.
           values: of one shape in a series, finite.
 
         Raises:
-          ValueError: the time goes back, or the values have another shape.
+          ValueError: the values have another shape than those before.
         """
         values, longest = np.asarray(values), PAUSE * self._seconds
         self._series = {
@@ -84,11 +84,10 @@ class Smoother:
         if past is None:
             self._series[series] = _Past(time, np.ones(()), values)
             return values
-        if time < past.time or values.shape != past.mean.shape:
-            raise ValueError(
-                f"series {series!r} goes on at {time:g} s with values {list(values.shape)}: it was "
-                f"at {past.time:g} s, with {list(past.mean.shape)}"
-            )
+        if values.shape != past.mean.shape:
+            shapes = f"{list(values.shape)}, those before {list(past.mean.shape)}"
+            raise ValueError(f"the values of series {series!r} at {time:g} s are {shapes}")
+        time = max(time, past.time)  # containers round time stamps
         weight = 1.0 + past.weight * self._kept(time - past.time, values, past.mean)
         mean = past.mean + (values - past.mean) / weight
         self._series[series] = _Past(time, weight, mean)
