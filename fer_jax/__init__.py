@@ -10,7 +10,7 @@ def load_model(path):
     return load_model(path)
 
 
-_LAZY = ("predict_clips", "predict_frames")
+_LAZY = ("predict_clips", "predict_frames", "predict_images")
 
 
 def __dir__():

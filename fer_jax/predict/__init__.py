@@ -1,11 +1,12 @@
-"""Predicts clips and frames with a trained model."""
+"""Predicts clips, frames and pictures with a trained model."""
 
-_PUBLIC = ("predict_clips", "predict_frames")
+_PUBLIC = ("predict_clips", "predict_frames", "predict_images")
 
 
 def __getattr__(name):
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from fer_jax.predict import api
+    from fer_jax.predict.images import pictures
 
-    return getattr(api, name)
+    return getattr(pictures if name == "predict_images" else api, name)

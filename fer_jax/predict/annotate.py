@@ -186,7 +186,8 @@ def write_video(
     Args:
       path: the mp4 file.
       frames: for every frame its start and end, seconds, the picture `[H, W, 3]` uint8 RGB upright,
-        and of every person the landmarks `[68, 2]` in its pixels or None, and the row of
+        and of every person the landmarks `[68, 2]`, or two corners of the box, `[2, 2]`, in
+        its pixels, or None, and the row of
         `predict_clips` for its time; the panel shows the first one.
       classes: names, also keys of the rows.
       fps: frames per second, 0 if the rate varies: each frame is then shown as long as it lasts.
@@ -267,7 +268,7 @@ def _draw_name(image, points, row: Mapping, scale: float, named: list, framed: b
     canvas = Image.fromarray(image)
     draw, writing = ImageDraw.Draw(canvas), font(round(13 * scale), bold=True)
     (left, top), (right, bottom) = points.min(0), points.max(0)
-    rise = 0.35 * (bottom - top)  # the landmarks end at the brows
+    rise = 0.35 * (bottom - top) * (len(points) > 2)  # the landmarks end at the brows
     if framed:
         draw.rectangle((left, top - rise, right, bottom), outline=colour, width=round(2 * scale))
     text = f" {row['person']}  {said} "
@@ -289,6 +290,10 @@ def _overlap(one, other) -> bool:
 
 
 def _draw_landmarks(image: np.ndarray, points: np.ndarray, colour) -> None:
+    if len(points) == 2:  # corners of a face known by its box alone
+        (left, top), (right, bottom) = np.round(points).astype(int).tolist()
+        cv2.rectangle(image, (left, top), (right, bottom), colour, 2, cv2.LINE_AA)
+        return
     radius = max(1.0, 0.011 * float(np.ptp(points, axis=0).max()))
     for x, y in points:
         centre = round(16 * float(x)), round(16 * float(y))

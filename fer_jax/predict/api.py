@@ -14,6 +14,7 @@ import pandas as pd
 from fer_jax.faces.media import listing
 from fer_jax.faces.sequence import UNKNOWN_FPS
 from fer_jax.predict import sources
+from fer_jax.predict.images.boxed import check_boxes, watch_boxes
 from fer_jax.predict.options import Options, say_first
 from fer_jax.predict.windows import (
     ClipProblem,
@@ -95,7 +96,7 @@ def predict_clips(
         samples), low_valence and high_valence (interval that holds the label as often as
         interval_level says), then uncertainty (root mean variance over the dimensions).
     """
-    _check_predictor(predictor)
+    check_predictor(predictor)
     options = Options(
         mc_samples, window, stride, threshold, seed, fps, width, landmark_model, people, smoothing
     )
@@ -107,7 +108,7 @@ def predict_clips(
     return join_tables(predictor, tables)
 
 
-def _check_predictor(predictor) -> None:
+def check_predictor(predictor) -> None:
     if isinstance(predictor, (str, os.PathLike)):
         raise TypeError(
             f"the model is the path {os.fspath(predictor)!r}: give what fer_jax.load_model returns"
@@ -119,6 +120,7 @@ def predict_frames(
     images: Iterable,
     landmarks: Iterable | None = None,
     *,
+    boxes: Iterable | None = None,
     fps: float = UNKNOWN_FPS,
     mc_samples: int = 100,
     window: float | None = None,
@@ -143,6 +145,10 @@ def predict_frames(
       landmarks: `[68, 2]` of every image, pixels, None or NaN without a face; default: faces are
         found and tracked, and the largest of each window is predicted. Landmarks that jump, as at a
         cut, are those of another person.
+      boxes: of the faces in every image, in place of landmarks and without a detector: (left, top,
+        right, bottom), pixels, a list of such boxes, or None without a face; boxes that overlap
+        from image to image are of one person. "whole": each image is the crop of a face. Only for
+        models that take pictures of faces without landmarks.
       fps: images per second.
       mc_samples, window, stride, threshold, seed, landmark_model, people, smoothing: see
         `predict_clips`. A row depends on no later image.
@@ -151,20 +157,25 @@ def predict_frames(
       An iterator of rows of `predict_clips` without their clip, each a dict.
 
     Raises:
-      ValueError: an impossible number; an image or landmarks of another shape, or not as many
-        landmarks as images.
+      ValueError: an impossible number; an image, landmarks or boxes of another shape, or not as
+        many as images; boxes for a model that needs landmarks.
       ClipProblem: the face detector is not installed.
     """
-    _check_predictor(predictor)
+    check_predictor(predictor)
     if isinstance(images, (str, os.PathLike)):
         raise TypeError(f"images is the path {os.fspath(images)!r}: give it to predict_clips")
     options = Options(
         mc_samples, window, stride, threshold, seed, fps, 0, landmark_model, people, smoothing
     )
-    return _predict_frames(predictor, sources.checked(images), landmarks, options)
+    if landmarks is not None and boxes is not None:
+        raise ValueError("both landmarks and boxes are given: give one of them")
+    check_boxes(predictor, boxes)
+    return _predict_frames(predictor, sources.checked(images), landmarks, boxes, options)
 
 
-def _predict_frames(predictor, images: Iterator, landmarks, options: Options) -> Iterator[dict]:
+def _predict_frames(
+    predictor, images: Iterator, landmarks, boxes, options: Options
+) -> Iterator[dict]:
     head = []  # frames up to the first that the camera did not drop, which gives the width
     for image in images:
         head.append(image)
@@ -172,7 +183,11 @@ def _predict_frames(predictor, images: Iterator, landmarks, options: Options) ->
             break
     width = head[-1].shape[1] if head and head[-1] is not None else 0
     names = columns(predictor.classes, predictor.task)
-    faces = sources.watch(predictor, itertools.chain(head, images), landmarks, options)
+    images = itertools.chain(head, images)
+    if boxes is None:
+        faces = sources.watch(predictor, images, landmarks, options)
+    else:
+        faces = watch_boxes(predictor, images, boxes, options.fps)
     frames = at_rate(faces, options.fps)
     for row, _ in predict_windows(predictor, frames, options, fps=options.fps, width=width):
         yield {name: row[name] for name in names if name in row}

@@ -94,8 +94,11 @@ def describe(window: Sequence[Frame], track: int | None) -> dict:
     if not faces:
         return {"face_share": 0.0} | dict.fromkeys(COLUMNS[1:], float("nan"))
     points = np.stack([face.landmarks for face in faces]).astype(float)
-    box = np.median(np.concatenate([points.min(1), points.max(1)], axis=1), axis=0)
+    boxes = np.concatenate([points.min(1), points.max(1)], axis=1)
     pose = [float(np.median(angle)) for angle in quality.head_pose(points)]
+    if faces[0].box is not None:  # the landmarks are those of an average face
+        boxes, pose = np.stack([face.box for face in faces]), [math.nan] * 3
+    box = np.median(boxes, axis=0)
     return {
         "face_share": len(faces) / len(window),
         "face_size": float(max(box[2:] - box[:2])),
@@ -117,7 +120,10 @@ def why_unreadable(row: dict, window: Sequence[Frame], track, features: str, wid
     """
     if track is None:
         return NO_FACE
-    if row["face_size"] * min(1.0, SEARCH_WIDTH / (width or SEARCH_WIDTH)) < LEAST_SIDE:
+    reduced = min(1.0, SEARCH_WIDTH / (width or SEARCH_WIDTH))
+    if any(f.faces[track].box is not None for f in window if track in f.faces):
+        reduced = 1.0  # no landmarks were found in a reduced frame
+    if row["face_size"] * reduced < LEAST_SIDE:
         return "face too small"
     if abs(row["yaw"]) > MOST_YAW or abs(row["pitch"]) > MOST_PITCH:
         return "profile"

@@ -22,6 +22,7 @@ from fer_jax.layers.build import has_dropout
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import check_finite
 
+_SIDE_BY_SIDE = 16  # clips, which bounds the memory of `predict_each`
 _COMPILING = threading.Lock()  # of the tables of compiled programs
 
 
@@ -167,6 +168,14 @@ class Predictor:
             self.samples(clips, mc_samples=mc_samples, seed=seed, frame_width=frame_width), smooth
         )
 
+    def predict_each(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
+        """`predict` of B clips, each as if it was alone: all have the same dropout masks."""
+        inputs = self.features(clips, frame_width)
+        sampled = self._sampled(mc_samples, each=True)(
+            self._sampled_from, inputs, jax.random.key(seed)
+        )
+        return self.summarise(_checked(sampled))
+
     def summarise(self, samples, smooth: Callable | None = None):
         """Makes of MC samples `[S, B, C]` what `predict` gives.
 
@@ -255,11 +264,13 @@ class Predictor:
         with _COMPILING:
             return mc_samples in self._compiled
 
-    def _sampled(self, mc_samples: int):
+    def _sampled(self, mc_samples: int, each: bool = False):
+        key = (mc_samples, "each") if each else mc_samples
         with _COMPILING:  # threads that start together share one program
-            if mc_samples not in self._compiled:
-                self._compiled[mc_samples] = jax.jit(self._make_sample(mc_samples))
-            return self._compiled[mc_samples]
+            if key not in self._compiled:
+                sample = self._make_sample(mc_samples)
+                self._compiled[key] = jax.jit(_of_each(sample) if each else sample)
+            return self._compiled[key]
 
     def _make_sample(self, mc_samples: int):
         """Makes `(variables, inputs, key) -> [S, B, C]`, see `_sampled_from`."""
@@ -295,6 +306,19 @@ class Predictor:
 
         samples = jax.lax.map(of_member, given)  # [M, S, B, C]
         return samples.reshape(-1, *samples.shape[2:])
+
+
+def _of_each(sample):
+    """Makes a function that samples clips one by one, several at a time, with the same masks."""
+
+    def sample_each(variables, inputs, key) -> jax.Array:
+        alone = jax.tree.map(lambda leaf: leaf[:, None], inputs)
+        samples = jax.lax.map(
+            lambda one: sample(variables, one, key), alone, batch_size=_SIDE_BY_SIDE
+        )
+        return jnp.moveaxis(samples[:, :, 0], 0, 1)  # [S, B, C]
+
+    return sample_each
 
 
 def _networks(draws: Sequence[uncertainty.WeightDraws], recalibrated: dict) -> dict:

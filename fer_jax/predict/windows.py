@@ -39,6 +39,8 @@ class Face(NamedTuple):
       crop_landmarks: `[68, 2]`, pixels of the crop.
       fit: score of the detector at the landmarks, 0..1 of a landmark CSV; NaN if they were given.
       sharpness: see `quality.sharpness`, NaN without a picture.
+      box: left, top, right, bottom, pixels of the frame, of a face known by its box alone: the
+        landmarks are then those of an average face in it; None: they are the face's own.
     """
 
     landmarks: np.ndarray
@@ -46,6 +48,7 @@ class Face(NamedTuple):
     crop_landmarks: np.ndarray | None = None
     fit: float = math.nan
     sharpness: float = math.nan
+    box: np.ndarray | None = None
 
 
 Faces = dict[int, Face]  # faces of one frame by track, which stays the same over time
@@ -106,6 +109,11 @@ class Source:
     steady: bool = True
     remarks: Callable[[], list[str]] = list
     numbers: Callable[[], dict[int, int]] | None = None
+
+
+def points_of(face: Face) -> np.ndarray:
+    """Points of a face to draw: its 68 landmarks, or two corners of its box, `[2, 2]`."""
+    return face.landmarks if face.box is None else face.box.reshape(2, 2)
 
 
 def at_rate(stream: Iterable[Faces], fps: float, first: int = 0) -> Iterator[Frame]:
@@ -243,7 +251,7 @@ def _watched(frames: Iterable[Frame], advance, spool) -> Iterator[Frame]:
     for frame in frames:
         if spool is not None:
             # without the crops, which would fill the disk: drawing reads the pictures again
-            landmarks = {track: face.landmarks for track, face in frame.faces.items()}
+            landmarks = {track: points_of(face) for track, face in frame.faces.items()}
             pickle.dump((frame.start, frame.end, landmarks), spool)
         if advance is not None:
             advance()

@@ -1,0 +1,46 @@
+"""Places an average face where only a box is known, so that it is cropped as in training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fer_jax.faces.crop import crop_transform
+from fer_jax.faces.landmarks import LEFT_EYE, MEAN_FACE, MOUTH, RIGHT_EYE, Framing
+
+# Of boxes of seven kinds around the same 351 faces, in eye distances: the width is 2.17 to 2.53,
+# the lower side is 1.21 to 1.33 below the point halfway between eyes and mouth, and the upper side,
+# at the brows or at the hair, 1.02 to 1.73 above it. So width and lower side place the face.
+_WIDTH, _BELOW = 2.3, 1.28
+
+
+def _middle(points: np.ndarray) -> np.ndarray:
+    """Returns the point halfway between eyes and mouth."""
+    eyes = (points[LEFT_EYE].mean(0) + points[RIGHT_EYE].mean(0)) / 2
+    return (eyes + points[MOUTH].mean(0)) / 2
+
+
+def face_in_box(box: np.ndarray) -> np.ndarray:
+    """Returns the landmarks `[68, 2]` of an average upright face in a box.
+
+    Args:
+      box: left, top, right, bottom, pixels, of any detector of faces.
+    """
+    left, _, right, bottom = np.asarray(box, float)
+    distance = (right - left) / _WIDTH
+    middle = np.array([(left + right) / 2, bottom - _BELOW * distance])
+    return distance * (MEAN_FACE - _middle(MEAN_FACE)) + middle
+
+
+def face_in_crop(size: tuple[int, int], framing: Framing) -> np.ndarray:
+    """Returns the landmarks `[68, 2]` of an average face in an image that is a crop already.
+
+    Cut by them, the crop is the whole image; one that is no square gets black borders.
+
+    Args:
+      size: width and height of the image, pixels.
+      framing: of the crops of a model.
+    """
+    side = max(size)
+    matrix = crop_transform(MEAN_FACE * side, side, framing)
+    borders = (side - np.array(size)) / 2
+    return MEAN_FACE * side @ matrix[:, :2].T + matrix[:, 2] - borders
