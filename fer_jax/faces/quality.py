@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from fer_jax.faces.crop import crop_transform, warp
-from fer_jax.faces.landmarks import MEAN_FACE, MIRROR_68, eye_distance
+from fer_jax.faces.landmarks import LEFT_EYE, MEAN_FACE, MIRROR_68, RIGHT_EYE, eye_distance
 
 _BRIEF = 0.1  # share of the frames
 _SHARPNESS_SIDE = 96  # pixels of the aligned crop in which sharpness is measured
@@ -22,6 +22,9 @@ _MOVING = np.r_[17:27, 37:39, 40:42, 43:45, 46:48, 48:68]  # brows, lids, mouth
 # Points that no expression moves much: nose and corners of the eyes.
 _RIGID = np.r_[27:36, 36, 39, 42, 45]
 _SOLID = np.r_[17:60]  # all but the jaw, which slides over the cheek of a turned head
+_OTHERS = np.r_[30, 48, 54]  # tip of the nose, corners of the mouth
+# Of the yaw that five points give, that of 68 landmarks: YuNet's move more than the head turns.
+_OF_FIVE = 0.47
 # Depth towards the camera of the right half of an average face and of its midline, eye distances.
 _DEPTH = {
     17: -0.30, 18: -0.15, 19: -0.05, 20: 0.0, 21: 0.05, 27: 0.10, 28: 0.22, 29: 0.34, 30: 0.45,
@@ -45,13 +48,12 @@ class Pose(NamedTuple):
 
 
 @functools.cache
-def _solid_face() -> np.ndarray:
-    """Returns an average face without its jaw, `[43, 3]`, eye distances; z leads away."""
+def _average_face() -> np.ndarray:
+    """Returns an average face, `[68, 3]`, eye distances; z leads away, and is 0 along the jaw."""
     depth = np.zeros(68)
     for point, z in _DEPTH.items():
         depth[[point, MIRROR_68[point]]] = -z
-    face = np.column_stack([MEAN_FACE.astype(float), depth])[_SOLID]
-    return face - face.mean(0)
+    return np.column_stack([MEAN_FACE.astype(float), depth])
 
 
 def head_pose(landmarks: np.ndarray) -> Pose:
@@ -65,9 +67,29 @@ def head_pose(landmarks: np.ndarray) -> Pose:
     Returns:
       The pose, three arrays `[...]`.
     """
-    points = np.asarray(landmarks, float)[..., _SOLID, :]
+    return _turn(np.asarray(landmarks, float)[..., _SOLID, :], _average_face()[_SOLID])
+
+
+def turn_of_five(points: np.ndarray) -> Pose:
+    """Estimates yaw and roll of heads from five points; these do not tell the pitch, which is NaN.
+
+    On recorded faces whose yaw was up to 37 degrees it errs by 4 degrees from that of 68 landmarks.
+
+    Args:
+      points: `[..., 5, 2]`, pixels: the eyes, the nose and the corners of the mouth.
+    """
+    face = _average_face()
+    eyes = np.stack([face[RIGHT_EYE].mean(0), face[LEFT_EYE].mean(0)])
+    yaw, pitch, roll = _turn(np.asarray(points, float), np.concatenate([eyes, face[_OTHERS]]))
+    return Pose(_OF_FIVE * yaw, pitch * np.nan, roll)
+
+
+def _turn(points: np.ndarray, face: np.ndarray) -> Pose:
+    """Turn by which points `[..., N, 2]` differ from those of a face, `[N, 3]`."""
     points = points - points.mean(-2, keepdims=True)
-    affine = np.swapaxes(np.linalg.pinv(_solid_face()) @ points, -1, -2)  # [..., 2, 3]
+    affine = np.swapaxes(np.linalg.pinv(face - face.mean(0)) @ points, -1, -2)  # [..., 2, 3]
+    if np.isnan(affine).any():
+        return Pose(*(np.full(affine.shape[:-2], np.nan) for _ in Pose._fields))
     left, _, right = np.linalg.svd(affine, full_matrices=False)
     across, down = np.moveaxis(left @ right, -2, 0)  # nearest orthonormal rows
     away = np.cross(across, down)

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from fer_jax.faces.detector import Detector, Fit, Portrait, shrink
+from fer_jax.faces.boxes.placed import Boxed
+from fer_jax.faces.detector import Detector, Fit, inside, same, shrink, size_ratio
 from fer_jax.faces.orientation import upright_rotation
 from fer_jax.faces.people import KNOWN, SURELY_KNOWN, Person
 from fer_jax.faces.video import Frames, open_frames
@@ -63,12 +64,15 @@ class Face:
       landmarks: `[68, 2]` float32, pixels of the frame.
       side: side of the detector's box, pixels of the frame.
       fit: score of the detector at the landmarks: background is below 0, faces mostly above 0.4.
+      boxed: of a face found without landmarks: these are then those of an average face, and it
+        holds the rest, in pixels of the frame. None: they are the face's own.
     """
 
     track: int
     landmarks: np.ndarray
     side: float
     fit: float = float("nan")
+    boxed: Boxed | None = None
 
 
 class Tracker:
@@ -82,11 +86,12 @@ class Tracker:
       model_path: a dlib 68-point model, see `detector.landmark_model`.
       every_frame: searches every frame and fits landmarks to what is found there, instead of
         following faces; as the ST-BLN paper did, and several times slower.
+      detector: in place of dlib's, such as `boxes.network.BoxDetector`.
     """
 
-    def __init__(self, model_path=None, every_frame: bool = False):
+    def __init__(self, model_path=None, every_frame: bool = False, detector=None):
         self._every_frame = every_frame
-        self._detector = Detector(model_path)
+        self._detector = detector or Detector(model_path)
         self._live: dict[int, Person] = {}
         self._lost: dict[int, Person] = {}
         self._tracks = 0
@@ -100,10 +105,10 @@ class Tracker:
 
     def step(self, image: np.ndarray) -> list[Face]:
         """Returns the faces in the next frame, `[H, W, 3]` uint8 RGB or `[H, W]` gray."""
-        gray, scale = shrink(image)
+        gray, scale = self._detector.shrink(image)
         self._image, self._scale = image, scale
         self._frame += 1
-        few = np.ascontiguousarray(gray[::4, ::4])  # all pixels cost 0.3 ms
+        few = shrink(gray[::4, ::4])[0]  # all pixels cost 0.3 ms
         small = cv2.resize(few, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(float)
         self._thumbnails.append(small - small.mean())
         self._changes.append(self._change(1))
@@ -128,17 +133,22 @@ class Tracker:
         faces = []
         for track, person in self._live.items():
             self._remember(person)
-            side = person.fit.side * scale
-            person.weight += side**2
-            faces.append(Face(track, self._landmarks(person.fit), side, person.fit.score))
+            person.weight += (person.fit.side * scale) ** 2
+            faces.append(self._face(track, person.fit))
         self._image = None  # a stream may hold few frames
         return faces
 
+    def _face(self, track: int, fit: Fit) -> Face:
+        boxed = fit.boxed and Boxed(*map(self._of_source, fit.boxed))
+        return Face(track, self._landmarks(fit), fit.side * self._scale, fit.score, boxed)
+
     def _landmarks(self, fit: Fit) -> np.ndarray:
         """Returns the landmarks `[68, 2]` of a face in pixels of the source."""
-        points = np.stack([fit.points.real, fit.points.imag], 1)
-        points = (points + 0.5) * self._scale - 0.5  # pixels are squares, not points
-        return points.astype(np.float32)
+        return self._of_source(np.stack([fit.points.real, fit.points.imag], 1)).astype(np.float32)
+
+    def _of_source(self, places: np.ndarray) -> np.ndarray:
+        """Turns pixels of the reduced frame into those of the source: squares, not points."""
+        return (places + 0.5) * self._scale - 0.5
 
     def main(self, faces: list[Face]) -> Face | None:
         """Returns the face of the track with the largest weight so far, None without a face."""
@@ -171,7 +181,7 @@ class Tracker:
             fit = self._detector.fit(gray, last)
             if abs(fit.centroid - last.centroid) > 0.05 * last.side:
                 fit = self._detector.fit(gray, fit)
-            if _size_ratio(fit, last) > _SIZE_CHANGE:
+            if size_ratio(fit, last) > _SIZE_CHANGE:
                 continue
             fit = self._detector.confirm(gray, fit)
             if fit and self._is_same(person, fit):
@@ -195,7 +205,7 @@ class Tracker:
     def _leave_apart(self, found: dict[int, Fit]) -> None:
         """Where two tracks end in one face, as two people cross, leaves it to the more alike."""
         for one, other in itertools.combinations(list(found), 2):
-            if one in found and other in found and _same(found[one], found[other]):
+            if one in found and other in found and same(found[one], found[other]):
                 first, second = (self._live[track].likeness(found[track]) for track in (one, other))
                 del found[one if first < second else other]
 
@@ -211,7 +221,7 @@ class Tracker:
         """Returns the likeness at which a face is taken for a person seen before."""
         away, last = self._frame - person.seen, person.fit
         far = abs(fit.centroid - last.centroid) > _JUMP * last.side * max(1.0, away / 5)
-        if away > _BLINK or far or _size_ratio(fit, last) > _GROWTH:
+        if away > _BLINK or far or size_ratio(fit, last) > _GROWTH:
             return _ALIKE
         change = max(list(self._changes)[-away:])
         least = _SUDDEN if person.is_calm else _FOLLOWED
@@ -231,10 +241,10 @@ class Tracker:
             if len(self._live) >= _MOST_FACES or self._is_tracked(fit):
                 continue
             if fit := self._detector.confirm(gray, fit):
-                self._enter(fit, inside=_inside(fit, gray))
+                self._enter(fit, inside=inside(fit, gray))
 
     def _is_tracked(self, fit: Fit) -> bool:
-        return any(_same(fit, person.fit) for person in self._live.values())
+        return any(same(fit, person.fit) for person in self._live.values())
 
     def _enter(self, fit: Fit, inside: bool) -> None:
         """Gives a new face the track of the lost person it is most alike to, else a new one.
@@ -278,7 +288,7 @@ class Tracker:
         if away > _BLINK or max(list(self._changes)[-away:]) >= _CUT:
             return False
         close = abs(fit.centroid - last.centroid) < _NEARBY * last.side
-        return close and _size_ratio(fit, last) < _SIZE_CHANGE
+        return close and size_ratio(fit, last) < _SIZE_CHANGE
 
     def _waits(self, fit: Fit, inside: bool) -> bool:
         """Returns whether it is too early to say that a face is not that of a lost person."""
@@ -288,7 +298,7 @@ class Tracker:
 
     def _doubts(self, person: Person, fit: Fit) -> bool:
         """Returns whether a face may be that of a person of a moment ago, hidden by a hand."""
-        lately = self._frame - person.seen <= _DOUBTED and _same(fit, person.fit)
+        lately = self._frame - person.seen <= _DOUBTED and same(fit, person.fit)
         return lately and self._needed(person, fit) < _ALIKE and person.alike(fit) >= _HIDDEN
 
     def _remember(self, person: Person) -> None:
@@ -296,23 +306,8 @@ class Tracker:
         if person.likeness(person.fit) < _NEW_VIEW and not self._is_close(person, person.fit):
             person.keep(self._frame, self._portrait(person.fit))
 
-    def _portrait(self, fit: Fit) -> Portrait:
-        return Portrait(self._image, self._landmarks(fit))
-
-
-def _same(one: Fit, other: Fit) -> bool:
-    return abs(one.centroid - other.centroid) < max(one.side, other.side) / 2
-
-
-def _inside(fit: Fit, gray: np.ndarray) -> bool:
-    """Returns whether a frame shows the whole of a face."""
-    x, y, half = fit.centroid.real, fit.centroid.imag, 0.6 * fit.side
-    height, width = gray.shape
-    return half <= x <= width - half and half <= y <= height - half
-
-
-def _size_ratio(one: Fit, other: Fit) -> float:
-    return max(one.side, other.side) / min(one.side, other.side)
+    def _portrait(self, fit: Fit):
+        return self._detector.portrait(self._image, self._landmarks(fit))
 
 
 @dataclasses.dataclass
@@ -332,19 +327,19 @@ class Followed:
 
 
 def follow(
-    source, rotation: int | None = None, model_path=None, every_frame: bool = False
+    source, rotation: int | None = None, model_path=None, every_frame: bool = False, detector=None
 ) -> Followed:
     """Opens a clip and tracks the faces in it; memory does not grow with its length.
 
     Args:
       source: a source for `open_frames`.
       rotation: degrees clockwise to turn frames by; None detects it.
-      model_path, every_frame: see `Tracker`.
+      model_path, every_frame, detector: see `Tracker`.
 
     Raises:
       ClipError: the source cannot be read.
       LandmarkModelError: dlib or its model is missing.
     """
     if rotation is None:
-        rotation = upright_rotation(source, model_path)
-    return Followed(open_frames(source, rotation), Tracker(model_path, every_frame))
+        rotation = upright_rotation(source, model_path, detector)
+    return Followed(open_frames(source, rotation), Tracker(model_path, every_frame, detector))

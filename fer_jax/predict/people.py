@@ -95,9 +95,11 @@ def describe(window: Sequence[Frame], track: int | None) -> dict:
         return {"face_share": 0.0} | dict.fromkeys(COLUMNS[1:], float("nan"))
     points = np.stack([face.landmarks for face in faces]).astype(float)
     boxes = np.concatenate([points.min(1), points.max(1)], axis=1)
-    pose = [float(np.median(angle)) for angle in quality.head_pose(points)]
-    if faces[0].box is not None:  # the landmarks are those of an average face
-        boxes, pose = np.stack([face.box for face in faces]), [math.nan] * 3
+    angles = quality.head_pose(points)
+    if faces[0].boxed is not None:  # the landmarks are those of an average face
+        boxes, five = (np.stack(each) for each in zip(*(f.boxed for f in faces), strict=True))
+        angles = quality.turn_of_five(five)
+    pose = [float(np.median(angle)) for angle in angles]
     box = np.median(boxes, axis=0)
     return {
         "face_share": len(faces) / len(window),
@@ -121,7 +123,7 @@ def why_unreadable(row: dict, window: Sequence[Frame], track, features: str, wid
     if track is None:
         return NO_FACE
     reduced = min(1.0, SEARCH_WIDTH / (width or SEARCH_WIDTH))
-    if any(f.faces[track].box is not None for f in window if track in f.faces):
+    if any(f.faces[track].boxed is not None for f in window if track in f.faces):
         reduced = 1.0  # no landmarks were found in a reduced frame
     if row["face_size"] * reduced < LEAST_SIDE:
         return "face too small"

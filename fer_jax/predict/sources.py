@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from fer_jax.faces.boxes.placed import Boxed
 from fer_jax.faces.landmarks import Framing
 from fer_jax.faces.media.clock import Clock, make_clock, steady_clock
 from fer_jax.faces.quality import sharpness
+from fer_jax.predict.images.boxed import box_detector, without_detector
 from fer_jax.predict.options import ALL, LARGEST, Options
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Frame, Source
 
@@ -38,7 +40,8 @@ def open_source(predictor, path, options: Options, say) -> Source:
     path, cut = pathlib.Path(path), _cut(predictor)
     try:
         if path.suffix.lower() != ".csv":
-            source = _open_pictures(path, options, cut, predictor.spec.frames == 1)
+            detector = box_detector(predictor, options)
+            source = _open_pictures(path, options, cut, predictor.spec.frames == 1, detector)
         elif cut:
             raise ClipProblem(
                 "the model needs pictures of faces, and a CSV holds landmarks only: give the video "
@@ -46,8 +49,10 @@ def open_source(predictor, path, options: Options, say) -> Source:
             )
         else:
             source = _open_landmarks(path, options)
-    except (ClipError, LandmarkModelError) as error:
+    except ClipError as error:
         raise ClipProblem(str(error)) from error
+    except LandmarkModelError as error:
+        raise without_detector(predictor, error) from error
     if not predictor.takes_crops:
         _check_scale(predictor, source, say)
     return source
@@ -146,19 +151,19 @@ def _clock(sequence, skipped: int, length: int, options: Options) -> tuple[Clock
     return steady_clock(length, fps), max(0, skipped) / fps
 
 
-def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> Source:
+def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool, detector) -> Source:
     from fer_jax.faces.people import lasting, person_numbers
     from fer_jax.faces.tracker import follow
     from fer_jax.faces.video import open_frames
 
-    followed = follow(path, model_path=options.landmark_model)
+    followed = follow(path, model_path=options.landmark_model, detector=detector)
     frames, seen = followed.frames, {}
 
     def timed() -> Iterator[Frame]:
         for position, (index, image, found) in enumerate(followed):
             for face in found:
                 seen[face.track] = seen.get(face.track, 0) + 1
-            faces = _faces(image, {f.track: (f.landmarks, f.fit) for f in found}, cut)
+            faces = _faces(image, {f.track: (f.landmarks, f.fit, f.boxed) for f in found}, cut)
             stated = position / options.fps, (position + 1) / options.fps
             yield Frame(*(frames.span(index) if frames.fps else stated), faces)
             del faces
@@ -191,21 +196,21 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool) -> S
 
 def _faces(
     image: np.ndarray,
-    found: dict[int, tuple[np.ndarray, float]],
+    found: dict[int, tuple[np.ndarray, float, Boxed | None]],
     cut: tuple[int, Framing] | None,
 ) -> Faces:
     """Cuts out all faces of a frame: the largest of a window is known only later.
 
     Args:
       image: `[H, W, 3]` uint8 RGB.
-      found: landmarks `[68, 2]` and fit of every face by track.
+      found: landmarks `[68, 2]`, fit and `Face.boxed` of every face by track.
       cut: of `_cut`.
     """
     from fer_jax.faces.crop import cut_crop
 
     faces = {}
-    for track, (points, fit) in found.items():
-        clear = {"fit": fit, "sharpness": sharpness(image, points)}
+    for track, (points, fit, boxed) in found.items():
+        clear = {"fit": fit, "sharpness": sharpness(image, points), "boxed": boxed}
         try:
             crop = cut_crop(image, points, *cut) if cut else ()
             faces[track] = Face(points, *crop, **clear)
@@ -233,19 +238,19 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
                 counts = f"images and landmarks differ in number, one has {index}"
                 raise ValueError(f"{counts}: give landmarks, or None, for each image")
             known = _known(points, index, image)
-            found = {} if known is None else {track.at(index, known): (known, np.nan)}
+            found = {} if known is None else {track.at(index, known): (known, np.nan, None)}
             yield {} if image is None else _faces(image, found, cut)
         return
     from fer_jax.faces.detector import LandmarkModelError
     from fer_jax.faces.tracker import Tracker
 
     try:
-        tracker = Tracker(options.landmark_model)
+        tracker = Tracker(options.landmark_model, detector=box_detector(predictor, options))
     except LandmarkModelError as error:
-        raise ClipProblem(str(error)) from error
+        raise without_detector(predictor, error) from error
     for image in images:
         found = [] if image is None else tracker.step(image)
-        yield _faces(image, {face.track: (face.landmarks, face.fit) for face in found}, cut)
+        yield _faces(image, {f.track: (f.landmarks, f.fit, f.boxed) for f in found}, cut)
 
 
 def checked(images: Iterable) -> Iterator[np.ndarray | None]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fer_jax.data.frame_selection import CUT, at_equal_steps
+from fer_jax.faces.boxes.placed import Boxed
 from fer_jax.predict.options import Options, chosen_threshold, make_smoother
 from fer_jax.predict.people import (
     COLUMNS,
@@ -39,8 +40,8 @@ class Face(NamedTuple):
       crop_landmarks: `[68, 2]`, pixels of the crop.
       fit: score of the detector at the landmarks, 0..1 of a landmark CSV; NaN if they were given.
       sharpness: see `quality.sharpness`, NaN without a picture.
-      box: left, top, right, bottom, pixels of the frame, of a face known by its box alone: the
-        landmarks are then those of an average face in it; None: they are the face's own.
+      boxed: of a face known without landmarks, which are then those of an average face; None: they
+        are the face's own.
     """
 
     landmarks: np.ndarray
@@ -48,7 +49,7 @@ class Face(NamedTuple):
     crop_landmarks: np.ndarray | None = None
     fit: float = math.nan
     sharpness: float = math.nan
-    box: np.ndarray | None = None
+    boxed: Boxed | None = None
 
 
 Faces = dict[int, Face]  # faces of one frame by track, which stays the same over time
@@ -113,7 +114,7 @@ class Source:
 
 def points_of(face: Face) -> np.ndarray:
     """Points of a face to draw: its 68 landmarks, or two corners of its box, `[2, 2]`."""
-    return face.landmarks if face.box is None else face.box.reshape(2, 2)
+    return face.landmarks if face.boxed is None else face.boxed.box.reshape(2, 2)
 
 
 def at_rate(stream: Iterable[Faces], fps: float, first: int = 0) -> Iterator[Frame]:

@@ -273,7 +273,7 @@ def test_damaged_network_of_faces_warns_once(face, monkeypatch, tmp_path, fresh_
     (tmp_path / "faces.dat").write_bytes(b"not a network")
     model = detector.landmark_model()
     monkeypatch.setenv(detector.MODEL_VARIABLE, str(model))
-    monkeypatch.setattr(detector, "_packaged", lambda name: tmp_path / "faces.dat")
+    monkeypatch.setattr(detector, "packaged", lambda *names: tmp_path / "faces.dat")
     with pytest.warns(UserWarning, match=r"faces\.dat cannot be read") as warned:
         assert moved_into_shade(face[0], face[0], 3) == [[0]] * 3 + [[1]] * 2
         assert moved_into_shade(face[0], face[0], 3) == [[0]] * 3 + [[1]] * 2

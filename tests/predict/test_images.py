@@ -45,6 +45,7 @@ def without_dlib(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "dlib", None)
     monkeypatch.setattr(detector, "_idle_detectors", [])
+    monkeypatch.setattr(detector, "packaged", lambda *names: None)
     detector._dlib_models.cache_clear()
     yield
     detector._dlib_models.cache_clear()
@@ -166,7 +167,7 @@ def test_models_of_landmarks_say_that_boxes_do_not_suffice(predictor):
 
 
 def test_without_a_detector_the_error_says_what_to_do(faces, without_dlib):
-    with pytest.raises(ClipProblem, match="preprocess.*boxes='whole'"):
+    with pytest.raises(ClipProblem, match="preprocess.*detect.*boxes='whole'"):
         fer_jax.predict_images(faces, np.zeros((99, 99, 3), np.uint8))
 
 

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fer_jax.faces.crop import crop_transform
 from fer_jax.faces.landmarks import LEFT_EYE, MEAN_FACE, MOUTH, RIGHT_EYE, Framing
+
+
+class Boxed(NamedTuple):
+    """A face known without landmarks; its landmarks are those of an average face.
+
+    Attributes:
+      box: left, top, right, bottom, pixels.
+      five: `[5, 2]` pixels, the eyes, the nose and the corners of the mouth; NaN if unknown.
+    """
+
+    box: np.ndarray
+    five: np.ndarray = np.full((5, 2), np.nan)
+
 
 # Of boxes of seven kinds around the same 351 faces, in eye distances: the width is 2.17 to 2.53,
 # the lower side is 1.21 to 1.33 below the point halfway between eyes and mouth, and the upper side,

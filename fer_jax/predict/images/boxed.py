@@ -9,10 +9,12 @@ import numpy as np
 
 from fer_jax.faces.boxes.followed import BoxTracker
 from fer_jax.faces.boxes.given import WHOLE, read_boxes
-from fer_jax.faces.boxes.placed import face_in_box, face_in_crop
+from fer_jax.faces.boxes.placed import Boxed, face_in_box, face_in_crop
 from fer_jax.faces.crop import cut_crop
 from fer_jax.faces.quality import sharpness
-from fer_jax.predict.windows import Face, Faces
+from fer_jax.installation import how_to_install
+from fer_jax.predict.options import Options
+from fer_jax.predict.windows import ClipProblem, Face, Faces
 
 _NONE_LEFT = object()
 
@@ -20,6 +22,29 @@ _NONE_LEFT = object()
 def takes_boxes(predictor) -> bool:
     """Tells whether boxes suffice for a model: it takes pictures of faces, without landmarks."""
     return predictor.module.inputs == "frames"
+
+
+def box_detector(predictor, options: Options):
+    """The network that finds faces for a model that boxes suffice, None to find them with dlib.
+
+    That is, if it is installed and no landmark model is asked for.
+    """
+    from fer_jax.faces.boxes.network import BoxDetector, network
+    from fer_jax.faces.detector import asked_landmark_model
+
+    if not takes_boxes(predictor) or asked_landmark_model(options.landmark_model):
+        return None
+    return BoxDetector() if network() else None
+
+
+def without_detector(predictor, error) -> ClipProblem:
+    """Says how to get what finds faces for a model.
+
+    Args:
+      error: the `LandmarkModelError`.
+    """
+    lighter = f". Lighter, and enough for this model: {how_to_install('detect')}"
+    return ClipProblem(f"{error}{lighter * takes_boxes(predictor)}")
 
 
 def check_boxes(predictor, boxes) -> None:
@@ -64,7 +89,7 @@ def take_whole(predictor, image: np.ndarray) -> Faces:
 
 def _cut(predictor, image: np.ndarray, box: np.ndarray, points: np.ndarray) -> Face:
     crop, inside = cut_crop(image, points, predictor.spec.prepared_size, predictor.spec.framing)
-    return Face(points, crop, inside, sharpness=sharpness(image, points), box=box)
+    return Face(points, crop, inside, sharpness=sharpness(image, points), boxed=Boxed(box))
 
 
 def watch_boxes(predictor, images: Iterable, boxes, fps: float) -> Iterator[Faces]:

@@ -18,7 +18,15 @@ from fer_jax.faces.boxes.given import read_boxes
 from fer_jax.faces.sequence import ClipError
 from fer_jax.predict import sources
 from fer_jax.predict.api import check_predictor, reported
-from fer_jax.predict.images.boxed import check_boxes, cut_boxes, pairs, take_whole, takes_boxes
+from fer_jax.predict.images.boxed import (
+    box_detector,
+    check_boxes,
+    cut_boxes,
+    pairs,
+    take_whole,
+    takes_boxes,
+    without_detector,
+)
 from fer_jax.predict.options import ALL, Options, chosen_threshold, say_first
 from fer_jax.predict.people import Numbers, choose_people, describe, why_unreadable, with_reason
 from fer_jax.predict.windows import (
@@ -112,14 +120,17 @@ def _check_detector(predictor, options: Options) -> None:
     """Says once for all pictures that no face can be found in them."""
     from fer_jax.faces.detector import Detector, LandmarkModelError
 
+    if box_detector(predictor, options):
+        return
     try:
         Detector(options.landmark_model)
     except LandmarkModelError as error:
+        problem = without_detector(predictor, error)
         instead = (
-            ". Or find faces in another way and give their boxes (boxes=), or boxes='whole' if "
+            ". Or give boxes of faces that were found in another way (boxes=), or boxes='whole' if "
             "each image is the crop of a face"
         )
-        raise ClipProblem(f"{error}{instead * takes_boxes(predictor)}") from error
+        raise ClipProblem(f"{problem}{instead * takes_boxes(predictor)}") from error
 
 
 def _people(predictor, images, boxes, options: Options, say) -> Iterator[_Seen]:
