@@ -5,7 +5,7 @@
     python -m benchmarks.detectors pasted data/ferplus.zip fer2013new.csv [--images 500]
 
 `videos` searches every few frames without following faces, counts whose faces overlap those of
-dlib, and measures time on one core; then it follows the faces as prediction does, and compares what
+dlib, and measures processor time; then it follows the faces as prediction does, and compares what
 a model says. `drawn` searches the drawn faces of each database. `pasted` pastes validation images
 of FER+, enlarged, into gray pictures: how many are found, whether the model says the same of the
 face cut by each kind of box, and how much boxes may be off; and how many faces are found in images
@@ -120,9 +120,9 @@ def compare_videos(paths: list[pathlib.Path], bundle: str | None) -> None:
         found = {name: [] for name in finders}
         for _, image in itertools.islice(frames, 0, None, every):
             for name, find in finders.items():
-                start = time.perf_counter()
+                start = time.process_time()
                 found[name].append(find(image))
-                spent[name].append(time.perf_counter() - start)
+                spent[name].append(time.process_time() - start)
         rows.append([path.name, len(found["dlib"]), *(shared(each, found) for each in finders)])
     print_table("faces found (of those of dlib, others)", ["clip", "frames", *finders], rows)
     times = [[name, f"{1000 * np.median(each):.1f}"] for name, each in spent.items()]
@@ -146,13 +146,13 @@ def compare_followed(paths, model) -> None:
     for path in paths:
         said = {}
         for name, detector in (("dlib", None), ("YuNet", BoxDetector())):
-            start, faces, tracks, count = time.perf_counter(), [], set(), 0
+            start, faces, tracks, count = time.process_time(), [], set(), 0
             followed = follow(path, detector=detector)
             for _, image, found in followed:
                 count += 1
                 tracks |= {face.track for face in found}
                 faces.append((image, followed.tracker.main(found)))
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
             seen = sum(face is not None for _, face in faces)
             row = [path.name, name, count, seen, len(tracks), f"{1000 * seconds / count:.1f}"]
             if model is not None:
@@ -181,7 +181,8 @@ def answers(model, crops: list[np.ndarray]) -> np.ndarray:
 
 def flicker(said: np.ndarray) -> float:
     """Mean change of a probability from one frame to the next."""
-    return float(np.nanmean(np.abs(np.diff(said, axis=0))))
+    changes = np.abs(np.diff(said, axis=0))
+    return float(np.nanmean(changes)) if len(changes) else math.nan
 
 
 def agreement(said: dict[str, np.ndarray]) -> str:

@@ -26,6 +26,24 @@ def turned(yaw=0.0, pitch=0.0, roll=0.0, people=10):
     return points + rng.normal(0, 0.6, points.shape)
 
 
+FIVE = (range(36, 42), range(42, 48), [30], [48], [54])
+
+
+@pytest.mark.parametrize(("yaw", "roll"), [(0, 0), (20, 0), (-40, 0), (10, -30)])
+def test_yaw_and_roll_of_five_points(yaw, roll):
+    points = turned(yaw, 0, roll)
+    five = np.stack([points[:, list(some)].mean(1) for some in FIVE], axis=1)
+    pose = quality.turn_of_five(five)
+    assert np.median(pose.yaw) == pytest.approx(yaw, abs=5)
+    assert np.median(pose.roll) == pytest.approx(roll, abs=4)
+    assert np.isnan(pose.pitch).all()
+
+
+def test_unknown_points_have_no_pose():
+    pose = quality.turn_of_five(np.full((3, 5, 2), np.nan))
+    assert all(np.isnan(angle).all() and angle.shape == (3,) for angle in pose)
+
+
 @pytest.mark.parametrize(
     "yaw, pitch, roll",
     [(0, 0, 0), (20, 0, 0), (-40, 0, 0), (0, 15, 0), (0, -20, 0), (0, 0, 35), (0, 0, -60),
