@@ -67,7 +67,8 @@ def predict_clips(
       fps: frames per second of sources that do not state it (folders of frames).
       width: frame width of landmark CSVs that do not state it, pixels; it scales their landmarks
         like those of video. 0 does not scale them.
-      landmark_model: the dlib 68-point model that finds faces; default: the installed one.
+      landmark_model: the dlib 68-point model with which faces are found; default: the installed
+        one, or none for a model that needs no landmarks, if the extra `detect` is installed.
       people: "largest": the largest face of a window is predicted, of a landmark CSV the person
         seen most; "all": every person, one row each.
       smoothing: seconds, the time constant with which the past of each person weighs less and
