@@ -59,4 +59,6 @@ def listing() -> str:
         lines.append(
             f"Not made in this copy: {', '.join(missing)} (python -m fer_jax.zoo.make NAME)"
         )
+    lines.append("A picture to try: portrait (Eileen Collins; NASA, public domain), the file")
+    lines.append(f"  {printable(shipped.PORTRAIT)}")
     return "\n".join(lines) + "\n"

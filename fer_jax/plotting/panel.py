@@ -16,6 +16,7 @@ LEAST_SIDE = 360  # pixels of the shorter side of a frame; smaller frames are en
 _WIDTH = 300  # pixels of a panel beside such a frame
 
 GROUND, TEXT, FAINT, RAIL = (24, 27, 32), (240, 242, 245), (158, 165, 175), (52, 58, 66)
+STILL = "one picture"  # in place of the times of a window
 SURE, UNSURE = (86, 196, 180), (255, 158, 74)  # RGB; apart in lightness too
 
 
@@ -60,9 +61,14 @@ class Panel:
 
 
 def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], str]:
-    """Title, its colour, and the detail below it, for a row with one label."""
-    places = 1 if row["end"] - row["start"] >= 0.1 else 2  # seconds: both ends differ
-    label, time = row["label"], f"{row['start']:.{places}f}–{row['end']:.{places}f} s"
+    """Title, its colour, and the detail below it, for a row with one label.
+
+    A row without times is that of a still picture.
+    """
+    label, time = row["label"], STILL
+    if row["end"] is not None:
+        places = 1 if row["end"] - row["start"] >= 0.1 else 2  # seconds: both ends differ
+        time = f"{row['start']:.{places}f}–{row['end']:.{places}f} s"
     if faceless:
         return label, FAINT, time
     if row["abstained"]:

@@ -33,6 +33,8 @@ def draw_clip(
 ) -> None:  # fmt: skip
     """Draws a predicted clip; its pictures are read a second time.
 
+    The figure of a still picture is its annotated frame, once for each person.
+
     Args:
       source: the clip.
       table: returned by `predict_source`.
@@ -42,7 +44,7 @@ def draw_clip(
       spool: file filled by `predict_source`, positioned at its start.
       task: key of `tasks.TASKS`.
       annotate: mp4 file of the annotated video.
-      figure: png file of the timeline.
+      figure: png file of the timeline, or of the annotated picture.
       advance: called after every frame.
       samples: `[S, C]`, the MC samples of a clip of one window, drawn below the timeline.
 
@@ -54,6 +56,10 @@ def draw_clip(
     thumbnails: dict = {person: [] for person in people}
     wanted = np.linspace(table["start"].iloc[0], table["end"].iloc[-1], 2 * _THUMBNAILS + 1)[1::2]
     frames = _frames(source, table, task, spool, advance)
+    if figure is not None and is_still(source):
+        frames = list(frames)
+        _save_still(figure, *frames[0][2:], classes, threshold, task)
+        figure = None
     if figure is not None:
         frames = _with_thumbnails(frames, thumbnails, wanted)
     if annotate is not None:
@@ -72,6 +78,22 @@ def draw_clip(
         if samples is not None and len(samples) > 1:
             drawn.append(class_distributions(samples, classes))
         save_below(drawn, figure)
+
+
+def is_still(source: Source) -> bool:
+    """Whether a clip is a single picture, over which no time passes."""
+    return source.announced == 1
+
+
+def _save_still(path, picture: np.ndarray, people, classes, threshold, task: str) -> None:
+    """Saves a picture with the panel of each person, one below the other."""
+    people = [(face, {**row, "start": None, "end": None}) for face, row in people]
+    images = []
+    for one in people:
+        others = [other for other in people if other is not one]
+        images.append(draw_frame(picture, *one, classes, threshold, task, others))
+    with whole_file(pathlib.Path(path)) as partial:
+        Image.fromarray(np.concatenate(images)).save(partial, "PNG", optimize=True)
 
 
 def _rows_of(table: pd.DataFrame, person: int, classes, task: str) -> pd.DataFrame:

@@ -62,6 +62,8 @@ def test_set_of_several_classes_stands_in_place_of_the_label():
     assert label_and_time(several, False)[2].startswith("90% set")
     one = row() | {"set": "happiness", "set_level": 0.9}
     assert label_and_time(one, False) == label_and_time(row(), False)
+    still = several | {"start": None, "end": None}
+    assert label_and_time(still, False)[2] == "90% set · one picture"
     unsure = row(abstained=True) | {"set": "happiness|surprise", "set_level": 0.9}
     title, _, detail = label_and_time(unsure, False)
     assert title == "ambiguous" and detail.startswith("perhaps happiness or surprise")
@@ -246,6 +248,30 @@ def test_every_person_is_drawn_and_named(tmp_path):
     annotate.draw_clip(source, alone, CLASSES, 1.2, spool, figure=one)
     heights = [cv2.imread(str(file)).shape[0] for file in (files["figure"], one)]
     assert heights[0] == pytest.approx(2 * heights[1], rel=0.05)
+
+
+def test_figure_of_a_picture_is_the_picture_with_a_panel_for_each_person(tmp_path):
+    def figure_of(source, rows, spool):
+        spool.seek(0)
+        annotate.draw_clip(source, rows, CLASSES, 1.2, spool, figure=tmp_path / "out.png")
+        return cv2.cvtColor(cv2.imread(str(tmp_path / "out.png")), cv2.COLOR_BGR2RGB)
+
+    source, spool = clip([picture(640, 360)])
+    alone = row(end=0.1)
+    image = figure_of(source, table(alone), spool)
+    timeless = alone | {"start": None, "end": None}
+    face = (MEAN_FACE * 60 + [300, 150]).astype(np.float32)
+    assert (image == annotate.draw_frame(picture(640, 360), face, timeless, CLASSES, 1.2)).all()
+    assert (image != annotate.draw_frame(picture(640, 360), face, alone, CLASSES, 1.2)).any()
+    spool = io.BytesIO()
+    pickle.dump((0.0, 0.1, {0: face, 1: face + [200, 0]}), spool)
+    rows = pd.DataFrame([
+        alone | {"person": number, "face_size": 100.0 / number} for number in (1, 2)
+    ], columns=columns(CLASSES))  # fmt: skip
+    rows.attrs["faces"] = [0, 1]
+    both = figure_of(source, rows, spool)
+    assert both.shape == (2 * len(image), *image.shape[1:])
+    assert (both[: len(image)] != both[len(image) :]).any()  # each frames its own person
 
 
 @pytest.mark.parametrize("places", [([300, 150], [340, 150]), ([610, 150], [20, 40])])

@@ -1,13 +1,19 @@
 """The models that the package ships: whole, small, documented, usable."""
 
 import json
+import pathlib
 import re
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
+import fer_jax
 from fer_jax import shipped
+from fer_jax.commands import main
 from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.faces.media.listing import clips_of
 from fer_jax.predict.load import load_model
 from fer_jax.zoo import ZOO
 
@@ -50,3 +56,24 @@ def test_model_predicts_alone(name):
     summary = model.predict(window, mc_samples=2)
     assert ((summary.mean >= 0) & (summary.mean <= 1)).all()
     assert (model.unfamiliarity(window) > 1).all()  # noise is no face
+
+
+def test_portrait_is_predicted_by_its_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", "faces", "portrait", "--out", "table.csv", "--figure", "face.png"]) == 0
+    (row,) = pd.read_csv("table.csv").to_dict("records")
+    assert row["label"] == row["set"] == "happiness" and not row["abstained"]
+    assert row["clip"] == str(shipped.PORTRAIT)
+    assert cv2.imread("face.png").shape[1] > cv2.imread(row["clip"]).shape[1]
+    (again,) = fer_jax.predict_clips(load_model("faces"), "portrait").to_dict("records")
+    assert again["happiness"] == pytest.approx(row["happiness"])
+    capsys.readouterr()
+    assert main(["models"]) == 0
+    assert f"  {shipped.PORTRAIT}\n" in capsys.readouterr().out
+
+
+def test_what_lies_here_under_the_name_of_the_portrait_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert clips_of(["portrait"], print) == [shipped.PORTRAIT]
+    (tmp_path / "portrait").mkdir()
+    assert clips_of(["portrait"], print) == [pathlib.Path("portrait")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterable
 
+from fer_jax import shipped
 from fer_jax.faces.media.numbering import in_order
 from fer_jax.faces.media.pictures import IMAGE_SUFFIXES
 
@@ -19,13 +20,14 @@ _VIDEO_SUFFIXES = {
 def clips_of(paths: Iterable, say) -> list[pathlib.Path]:
     """Lists the clips of paths: the videos of a folder of videos, else the path itself.
 
-    A folder of landmark CSVs without videos and pictures has a clip for every CSV.
+    A folder of landmark CSVs without videos and pictures has a clip for every CSV. `portrait` is
+    the picture that comes with the package.
 
     Args:
       paths: of `predict_clips`.
       say: takes a note of what a folder holds beside its clips.
     """
-    return [clip for path in paths for clip in _clips_of(pathlib.Path(path), say)]
+    return [clip for path in paths for clip in _clips_of(pathlib.Path(shipped.picture(path)), say)]
 
 
 def _clips_of(path: pathlib.Path, say) -> list[pathlib.Path]:

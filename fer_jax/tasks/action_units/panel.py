@@ -8,7 +8,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from fer_jax.faces.labels import PRESENT, undecided_units
-from fer_jax.plotting.panel import FAINT, GROUND, RAIL, SURE, TEXT, UNSURE, Panel, font, mixed
+from fer_jax.plotting.panel import (
+    FAINT,
+    GROUND,
+    RAIL,
+    STILL,
+    SURE,
+    TEXT,
+    UNSURE,
+    Panel,
+    font,
+    mixed,
+)
 from fer_jax.tasks.action_units.scores import present_units, unsure_units
 from fer_jax.tasks.base import NO_FACE, reason_of
 
@@ -50,10 +61,11 @@ def _draw_heading(panel: Panel, row: dict, units, faceless: bool) -> None:
     undecided = undecided_units(row, units)
     named = [f"{unit}?" if unit in undecided else unit for unit in present]
     title, colour = " ".join(named) or "none present", SURE if set(named) & set(present) else TEXT
-    detail = f"at {row['end']:.2f} s · {len(unsure)} of {len(units)} unsure"
+    moment = STILL if row["end"] is None else f"at {row['end']:.2f} s"
+    detail = f"{moment} · {len(unsure)} of {len(units)} unsure"
     detail += f", {len(undecided)} undecided" if undecided else ""
     if faceless:
-        title, colour, detail = NO_FACE, FAINT, f"at {row['end']:.2f} s"
+        title, colour, detail = NO_FACE, FAINT, moment
     elif row["abstained"]:
         title, colour = reason_of(row), UNSURE
     panel.heading(title, detail, colour, steps=(31, 54))
