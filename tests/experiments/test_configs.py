@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import math
 import pathlib
 import re
 
@@ -9,7 +10,7 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from configs import base
+from configs import base, stbln_synthetic
 from configs.recipes import (
     bilinear_cnn,
     fer_gcn,
@@ -395,3 +396,14 @@ def test_listed_variants_load(name):
     own = dataset == "manifest" or dataset.startswith("cross")
     if recipe and not own and load(name).task == "classification":
         assert {"full", *listed} == set(recipe.VARIANTS)
+
+
+def test_small_network_of_the_demo_differs_in_size_alone():
+    full, small = load("stbln_synthetic"), load("stbln_synthetic", "small")
+    assert small.name == f"{full.name}_small" and small.train.epochs < full.train.epochs
+    assert math.prod(small.model.widths) < math.prod(full.model.widths)
+    with full.unlocked():
+        full.update_from_flattened_dict({"name": small.name, **stbln_synthetic.SMALL})
+    assert full == small
+    with pytest.raises(ValueError, match="variant 'tiny' is unknown"):
+        load("stbln_synthetic", "tiny")
