@@ -1,6 +1,6 @@
-# make demo: the main job on the embedded default. make test: lint and all tests.
-# make smoke: the wheel in an empty environment. Each makes its own virtual environment; nothing but
-# Python >= 3.11 and pip is needed.
+# make demo: a real face, then training and prediction of drawn ones. make test: lint and all tests.
+# make smoke: the wheel in an empty environment. make pictures: those of the documentation. Each makes
+# its own virtual environment; nothing but Python >= 3.11 and pip is needed.
 
 PYTHON ?= python3
 DEMO := .venv
@@ -8,14 +8,35 @@ TEST := .venv-test
 # PyTorch serves the mirror in tests and benchmarks only; this release is the one it is checked with.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint smoke bench clean
+.PHONY: demo about pictures test lint smoke bench clean
 
-demo: $(DEMO)/.ready
-	$(DEMO)/bin/python -m preprocess synthetic --out data/synthetic
-	$(DEMO)/bin/python run.py --config configs/stbln_synthetic.py
+demo: about $(DEMO)/.ready
+	@echo; echo "1/4  A model that comes with the package looks at a real face: Eileen Collins, by NASA"
+	$(DEMO)/bin/fer-jax predict faces portrait --out runs/demo/portrait.csv --figure runs/demo/portrait.png
+	@echo; echo "2/4  Landmarks of 840 clips of 30 drawn people, prepared for training"
+	$(DEMO)/bin/fer-jax prepare synthetic --out data/synthetic
+	@echo; echo "3/4  ST-BLN is trained on 18 of them and evaluated on 6 others, with a report"
+	$(DEMO)/bin/fer-jax train --config stbln_synthetic:small
+	@echo; echo "4/4  It predicts videos of those 6"
 	$(DEMO)/bin/python -m fer_jax.synthetic.demo --out data/clips
-	$(DEMO)/bin/python -m fer_jax.predict runs/stbln_synthetic/model data/clips/*.mp4 \
-	  --out runs/stbln_synthetic/clips.csv --figure runs/stbln_synthetic/clips
+	$(DEMO)/bin/fer-jax predict runs/stbln_synthetic_small/model data/clips/*.mp4 --out runs/demo/clips.csv --figure runs/demo/clips
+	@echo
+	@echo "runs/demo/portrait.png            the real face, what faces says and how sure it is; portrait.csv: the numbers"
+	@echo "runs/stbln_synthetic_small/       the report (report.md), its figures and tables, the trained model (model/)"
+	@echo "runs/demo/clips.csv               the videos: a row that is abstained is not to be used, reason says why"
+	@echo "runs/demo/clips/                  a timeline of each"
+	@echo "Next: your own picture or video   $(DEMO)/bin/fer-jax predict faces FILE --figure figure.png"
+	@echo "      your own study              docs/tutorials/own_study.md"
+
+about:
+	@echo "make demo: about 2 minutes on 2 CPU cores."
+	@test -e $(DEMO)/.ready || echo "First it installs what it needs into $(DEMO): 1.7 GB, 1 to 4 minutes more."
+
+# Every picture of the README and the site, from models that come with the package.
+pictures: $(DEMO)/.ready
+	$(DEMO)/bin/fer-jax predict faces portrait --figure docs/portrait.png
+	$(DEMO)/bin/python -m fer_jax.synthetic.demo --out data/portrait --portrait
+	$(DEMO)/bin/fer-jax predict faces data/portrait/blurring.mp4 --figure docs/blurring.png
 
 test: $(TEST)/.ready lint
 	$(TEST)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder

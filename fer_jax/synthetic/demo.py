@@ -1,6 +1,9 @@
-"""Writes a few rendered clips of synthetic subjects of the test split, for a first prediction.
+"""Writes clips for a first prediction: drawn people of the test split, or a portrait that blurs.
 
-python -m fer_jax.synthetic.demo --out data/clips
+    python -m fer_jax.synthetic.demo --out data/clips
+    python -m fer_jax.synthetic.demo --out data/portrait --portrait
+
+The portrait is the real one that comes with the package. It blurs until no face is found.
 """
 
 from __future__ import annotations
@@ -8,7 +11,13 @@ from __future__ import annotations
 import argparse
 import pathlib
 
+import cv2
+import numpy as np
+
+from fer_jax import shipped
 from fer_jax.synthetic import clips
+
+_BLUR = 3.8  # pixels: standard deviation in the last frame; the face is 92 pixels wide
 
 
 def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0) -> list[str]:
@@ -35,13 +44,30 @@ def write_clips(out: pathlib.Path, count: int, subjects: int = 30, seed: int = 0
     return paths
 
 
+def write_portrait(out: pathlib.Path, frames: int = 75, fps: float = 25.0) -> str:
+    """Writes the portrait as a video that blurs steadily, `blurring.mp4`; returns its path."""
+    out.mkdir(parents=True, exist_ok=True)
+    sharp = cv2.cvtColor(cv2.imread(str(shipped.PORTRAIT)), cv2.COLOR_BGR2RGB)
+    widths = np.linspace(0, _BLUR, frames)
+    images = [sharp, *(cv2.GaussianBlur(sharp, (0, 0), width) for width in widths[1:])]
+    clips.write_video(out / "blurring.mp4", images, fps)
+    return str(out / "blurring.mp4")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=pathlib.Path, required=True, help="directory of the clips")
     parser.add_argument("--count", type=int, default=7, help="clips (default 7)")
+    parser.add_argument("--portrait", action="store_true", help="the portrait that blurs, instead")
     options = parser.parse_args()
-    for path in write_clips(options.out, options.count):
-        print(path)
+    written = (
+        [write_portrait(options.out)]
+        if options.portrait
+        else write_clips(options.out, options.count)
+    )
+    print(*written, sep="\n")
 
 
 if __name__ == "__main__":
