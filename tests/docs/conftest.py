@@ -25,13 +25,15 @@ STUDY = ("p01_smile", "p01_frown", "p02_smile", "p02_frown")  # clips of the pag
 
 @pytest.fixture(scope="session")
 def workspace(prepared, finished_run, face_video, tmp_path_factory) -> pathlib.Path:
-    """Has `data/synthetic`, `runs/stbln_synthetic`, clips, and the CSVs that the pages show."""
+    """Has `data/synthetic`, runs of `stbln_synthetic`, clips, and the CSVs that the pages show."""
     folder = tmp_path_factory.mktemp("documents")
     links = {
         "data/synthetic": prepared,
         "runs/stbln_synthetic": finished_run("landmarks").workdir,
+        "runs/stbln_synthetic_small": finished_run("landmarks").workdir,
         "data/clips/s001_0003_happiness.mp4": face_video,
         **dict.fromkeys(("clip.mp4", "NEW.mp4", "CLIP"), face_video),
+        "data/portrait/blurring.mp4": face_video,
         **{f"study/videos/{name}.mp4": face_video for name in STUDY},
     }
     for name, target in links.items():
