@@ -51,6 +51,18 @@ def how_to_install(extra: str) -> str:
     return f"pip install -e '{_CLONE}[{extra}]'"
 
 
+def how_to_install_onnx() -> str:
+    """Says how to install what `fer-jax export` needs: two commands, each on a line of its own."""
+    source = "SOURCE" if IS_WHEEL else _CLONE
+    lines = [
+        "make an environment of its own, as jax2onnx takes an older Orbax than others,",
+        "    python -m venv onnx",
+        f"    onnx/bin/pip install '{source}' jax2onnx onnxruntime",
+        "and export there: onnx/bin/fer-jax export",
+    ]
+    return "\n".join(lines) + (", SOURCE being the clone or wheel of fer_jax" if IS_WHEEL else "")
+
+
 @contextlib.contextmanager
 def needs(extra: str) -> Iterator[None]:
     """Turns a failed import inside the block into a message that names the extra.

@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": "runs several experiments and puts their results into one table",
     "reproduce": "makes the tables and figures of the papers again, ours beside theirs",
     "models": "lists the trained models that come with fer_jax, or shows the card of one",
+    "export": "writes a trained model as an ONNX file, which predicts without JAX",
     "configs": "lists the configs that come with fer_jax",
 }
 

@@ -134,7 +134,8 @@ class Conv2D(nn.Module):
 def _strided(x, kernel, stride: int) -> jax.Array:
     """Convolves with stride 1, `stride x stride` pixels being the channels of one pixel."""
     pad = len(kernel) // 2
-    wide = min(kernel.shape[2:]) >= _WIDE and x[..., 0].size >= _MANY
+    known = isinstance(x.shape[0], int)  # not where a program for any number of images is made
+    wide = known and min(kernel.shape[2:]) >= _WIDE and x[..., 0].size >= _MANY
     if stride == 1 and len(kernel) == 3 and wide:
         return convolve_on_cpu(x[:, None], kernel[None])[:, 0]
     if stride == 1:

@@ -26,7 +26,7 @@ AUTO = "auto"  # for a config: chooses one, see `choose_calibrator`
 SCALES = (0.05, 20.0)  # of temperatures, and of the scales of "vector"
 BIASES = (-10.0, 10.0)
 CLIPS_FOR_ISOTONIC = 100  # clips of every class; a step function overfits fewer
-_FLOOR = 1e-30  # probability whose logarithm is taken for that of 0
+FLOOR = 1e-30  # probability whose logarithm is taken for that of 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +225,7 @@ def _softmax(logits) -> np.ndarray:
 
 
 def _log(p) -> np.ndarray:
-    return np.log(np.maximum(p, _FLOOR))
+    return np.log(np.maximum(p, FLOOR))
 
 
 def _fit_temperature(p, targets, weights):
@@ -253,7 +253,7 @@ def _fit_vector(p, targets, weights):
         scale, bias = values[:classes], values[classes:]
         shares = _softmax(scale * logs + bias)
         error = weights[:, None] * (shares - targets)
-        value = -(weights * (targets * np.log(np.maximum(shares, _FLOOR))).sum(-1)).sum()
+        value = -(weights * (targets * np.log(np.maximum(shares, FLOOR))).sum(-1)).sum()
         return value, np.concatenate([(error * logs).sum(0), error.sum(0)])
 
     start = np.repeat([1.0, 0.0], classes)
