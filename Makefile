@@ -1,14 +1,16 @@
 # make demo: a real face, then training and prediction of drawn ones. make test: lint and all tests.
+# make onnx: tests of the export, in an environment that has jax2onnx.
 # make smoke: the wheel in an empty environment. make pictures: those of the documentation. Each makes
 # its own virtual environment; nothing but Python >= 3.11 and pip is needed.
 
 PYTHON ?= python3
 DEMO := .venv
 TEST := .venv-test
+ONNX := .venv-onnx
 # PyTorch serves the mirror in tests and benchmarks only; this release is the one it is checked with.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo about pictures test lint smoke bench clean
+.PHONY: demo about pictures test lint onnx smoke bench clean
 
 demo: about $(DEMO)/.ready
 	@echo; echo "1/4  A model that comes with the package looks at a real face: Eileen Collins, by NASA"
@@ -45,6 +47,9 @@ lint: $(TEST)/.ready
 	$(TEST)/bin/ruff check .
 	$(TEST)/bin/ruff format --check .
 
+onnx: $(ONNX)/.ready
+	$(ONNX)/bin/python -m pytest tests/export
+
 smoke:
 	.ci/smoke $(PYTHON)
 
@@ -66,5 +71,11 @@ $(TEST)/.ready: pyproject.toml
 	$(TEST)/bin/pip install --quiet --editable ".[train,preprocess,notebook,docs,dev]"
 	touch $@
 
+$(ONNX)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(ONNX)
+	$(ONNX)/bin/pip install --quiet --upgrade pip
+	$(ONNX)/bin/pip install --quiet --editable . jax2onnx onnxruntime pytest pytest-timeout hypothesis
+	touch $@
+
 clean:
-	rm -rf $(DEMO) $(TEST) build *.egg-info
+	rm -rf $(DEMO) $(TEST) $(ONNX) build *.egg-info

@@ -16,6 +16,7 @@ from absl import flags
 from ml_collections import config_flags
 
 import fer_jax.commands.compare
+import fer_jax.commands.export
 import fer_jax.commands.models
 import fer_jax.commands.predict
 import fer_jax.commands.reproduce
@@ -171,7 +172,7 @@ def test_no_other_commands():
                 pass
             case [
                 "fer-jax",
-                "prepare" | "train" | "predict" | "compare" | "reproduce" | "models",
+                "prepare" | "train" | "predict" | "compare" | "reproduce" | "models" | "export",
                 *_,
             ]:
                 pass
@@ -181,6 +182,8 @@ def test_no_other_commands():
                 assert target in targets
             case ["pip", "install", "-e", what]:
                 assert set(re.findall(r"\w+", what)) <= set(extras)
+            case ["onnx/bin/pip" | "onnx/bin/fer-jax", *_]:
+                pass  # tests/export and make onnx run them
             case [program, *rest] if program.startswith(".venv-test/bin/"):
                 files = [word for word in rest if word.startswith("tests/")]
                 assert all((ROOT / file).exists() for file in files)
@@ -213,7 +216,8 @@ def test_options_of_the_page_of_commands(capsys):
         (preprocess.__main__.main, ["manifest"], "## prepare", "## train"),
         (fer_jax.commands.predict.main, [], "## predict", "## compare"),
         (fer_jax.commands.compare.main, [], "## compare", "## reproduce"),
-        (fer_jax.commands.reproduce.main, [], "## reproduce", "## configs"),
+        (fer_jax.commands.reproduce.main, [], "## reproduce", "## models"),
+        (fer_jax.commands.export.main, [], "## export", "## configs"),
     ):
         with pytest.raises(SystemExit):
             main([*arguments, "--help"])

@@ -70,7 +70,8 @@ def run_page(workspace, monkeypatch):
     return run
 
 
-APART = ("docs/tutorials/your_flax_model.md", "docs/training.md")  # with tests of their own
+# With tests of their own.
+APART = ("docs/tutorials/your_flax_model.md", "docs/training.md", "docs/export.md")
 
 
 @pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page not in APART])

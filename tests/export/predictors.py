@@ -20,9 +20,10 @@ _CLASSES = {
     "classification": ("joy", "fear", "rest"), "distribution": ("joy", "fear", "rest"),
     "action_units": ("AU01", "AU06", "AU12"), "dimensional": ("valence", "arousal"),
 }  # fmt: skip
-_ST_BLN = {"name": "st_bln", "widths": (4, 6, 6, 8, 8)}  # one layer halves the frames
+_ST_BLN = {"name": "st_bln", "widths": (4, 6)}
+_STRIDED = {"name": "st_bln", "widths": (4, 4, 4, 4, 6), "dropout_place": "before"}
 _STILL = {"name": "bilinear_cnn", "stages": ((4, 1), (6, 1)), "pixels": "symmetric",
-          "gray": True, "mirrored": True}  # fmt: skip
+          "pooling": "global", "batch_norm": True, "gray": True, "mirrored": True}  # fmt: skip
 _STEPS = (0.1, 0.5, 0.9), (0.0, 0.4, 1.0)
 CALIBRATORS = {
     "none": Calibrator(),
@@ -32,32 +33,52 @@ CALIBRATORS = {
 }
 _UNITS = tuple(Calibrator("temperature", ((t,),)) for t in (0.6, 1.3)), (Calibrator(),)
 
+_VARIANCE = {"position": 900.0, "normalised_motion": 1e-3}  # pixels, eye distances
+
 # Fields of `make`.
 KINDS = {
     "st_bln": {"model": _ST_BLN, "features": "normalised_motion"},
-    "st_bln_dropout_before": {"model": _ST_BLN | {"dropout_place": "before"}, "frames": 9},
+    "st_bln_strided": {"model": _STRIDED, "frames": 9},
     "st_bln_units": {"model": _ST_BLN, "task": "action_units",
                      "calibration": {"predict": _UNITS[0] + _UNITS[1],
                                      "deterministic": _UNITS[1] + _UNITS[0]}},
     "st_bln_ensemble": {"model": _ST_BLN, "members": 3},
-    "faces": {"model": _STILL | {"pooling": "global"}, "task": "distribution", "frames": 1},
-    "faces_ensemble": {"model": _STILL | {"pooling": "global"}, "frames": 1, "members": 2},
-    "dimensions": {"model": _STILL | {"pooling": "global"}, "task": "dimensional", "frames": 1,
+    "faces": {"model": _STILL, "task": "distribution", "frames": 1},
+    "faces_ensemble": {"model": _STILL, "frames": 1, "members": 2},
+    "dimensions": {"model": _STILL, "task": "dimensional", "frames": 1,
                    "calibration": None},
+    "bilinear": {"model": _STILL | {"pooling": "bilinear", "batch_norm": False}, "frames": 1,
+                 "calibration": {"predict": CALIBRATORS["isotonic"],
+                                 "deterministic": CALIBRATORS["none"]}},
 }  # fmt: skip
 WITHOUT_DROPOUT = {"model": _ST_BLN | {"dropout": 0.0}}
 
 
-def _variables(module, inputs, seed: int) -> tuple[dict, dict]:
-    """Initial weights, with two kinds of statistics that a pass without training does not have."""
+def _variables(module, inputs, seed: int, variance: float) -> tuple[dict, dict]:
+    """Random weights, with two kinds of statistics: every leaf matters to the outputs.
+
+    Args:
+      variance: of the inputs, which a network of landmarks normalises.
+    """
     made = jax.jit(lambda key: module.init(key, inputs, train=False))(jax.random.key(seed))
     random = np.random.default_rng(seed)
 
-    def statistics(leaf):
-        return (1 + random.random(leaf.shape)).astype(np.float32)
+    def weights(leaf):
+        return (leaf + 0.1 * random.standard_normal(leaf.shape)).astype(np.float32)
 
-    own, recalibrated = (jax.tree.map(statistics, made["batch_stats"]) for _ in range(2))
-    return {**made, "batch_stats": own}, recalibrated
+    def statistics():
+        found = jax.tree.map(
+            lambda leaf: (leaf + 0.3 * random.random(leaf.shape)).astype(np.float32),
+            made.get("batch_stats", {}),
+        )
+        if "data_norm" in found:
+            found["data_norm"]["var"] *= variance
+        return found
+
+    return {
+        "params": jax.tree.map(weights, made["params"]),
+        "batch_stats": statistics(),
+    }, statistics()
 
 
 def make(
@@ -77,7 +98,10 @@ def make(
             "deterministic": CALIBRATORS["temperature"],
         }
     sizes = {"crop_size": 12, "prepared_size": 16} if module.inputs == "frames" else {}
-    networks = [_variables(module, np.zeros(shape, np.float32), seed) for seed in range(members)]
+    networks = [
+        _variables(module, np.zeros(shape, np.float32), seed, _VARIANCE[features])
+        for seed in range(members)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         Bundle(
             name="tiny", task=task, model=model, classes=classes,

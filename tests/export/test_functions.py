@@ -45,7 +45,7 @@ def test_masks_have_the_announced_shapes_and_rates(kind):
     model = predictor(kind)
     own = masks_of(model.module, model.variables, functions.blank_inputs(model, 1))
     masks = drawn(model, 4, 8 * model.members)
-    assert len(own) == len(masks) == (5 if kind.startswith("st_bln") else 1)
+    assert len(own) == len(masks) == len(getattr(model.module, "widths", "1"))
     members = () if model.members == 1 else (model.members,)
     for each, mask in zip(own, masks, strict=True):
         assert mask.shape == (*members, 8, 4, *each.shape) and mask.dtype == bool
