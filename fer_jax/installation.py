@@ -56,9 +56,9 @@ def how_to_install_onnx() -> str:
     source = "SOURCE" if IS_WHEEL else _CLONE
     lines = [
         "make an environment of its own, as jax2onnx takes an older Orbax than others,",
-        "    python -m venv onnx",
-        f"    onnx/bin/pip install '{source}' jax2onnx onnxruntime",
-        "and export there: onnx/bin/fer-jax export",
+        "    python -m venv .venv-onnx",
+        f"    .venv-onnx/bin/pip install '{source}' jax2onnx onnxruntime",
+        "and export there: .venv-onnx/bin/fer-jax export",
     ]
     return "\n".join(lines) + (", SOURCE being the clone or wheel of fer_jax" if IS_WHEEL else "")
 

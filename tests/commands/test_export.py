@@ -15,7 +15,7 @@ def test_missing_library_names_the_lines_to_install_it(tmp_path, monkeypatch, ca
     assert commands.main(["export", "faces", "--onnx", str(file)]) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: jax2onnx is not installed") and "Traceback" not in said
-    assert "\n    python -m venv onnx\n    onnx/bin/pip install " in said
+    assert "\n    python -m venv .venv-onnx\n    .venv-onnx/bin/pip install " in said
     assert not file.exists()
 
 

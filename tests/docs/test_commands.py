@@ -182,7 +182,7 @@ def test_no_other_commands():
                 assert target in targets
             case ["pip", "install", "-e", what]:
                 assert set(re.findall(r"\w+", what)) <= set(extras)
-            case ["onnx/bin/pip" | "onnx/bin/fer-jax", *_]:
+            case [".venv-onnx/bin/pip" | ".venv-onnx/bin/fer-jax", *_]:
                 pass  # tests/export and make onnx run them
             case [program, *rest] if program.startswith(".venv-test/bin/"):
                 files = [word for word in rest if word.startswith("tests/")]
