@@ -32,13 +32,13 @@ def main(arguments: list[str] | None = None, prog: str = "fer-jax export") -> in
         onnx_file.check_libraries()
         predictor = load_model(options.bundle)
         difference = onnx_file.export(
-            predictor, options.onnx, _terms(options.bundle, predictor), masks=options.mc_dropout
+            predictor, options.onnx, terms(options.bundle, predictor), masks=options.mc_dropout
         )
     except installation.NotInstalledError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (OSError, ValueError) as error:
-        said = storage_error(error) if isinstance(error, OSError) else error
+        said = storage_error(error) if getattr(error, "errno", None) else error
         print(f"error: {printable(said)}", file=sys.stderr)
         return 1
     size = options.onnx.stat().st_size / 1e6
@@ -66,7 +66,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _terms(bundle: str, predictor) -> str:
+def terms(bundle: str, predictor) -> str:
     """Who may use the model for what: of the zoo, or that nobody says it."""
     from fer_jax.zoo import ZOO
 

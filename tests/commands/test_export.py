@@ -4,8 +4,12 @@ import sys
 
 import pytest
 
-from fer_jax import commands
+from fer_jax import commands, shipped
+from fer_jax.commands.export import terms
 from fer_jax.export import onnx_file
+from fer_jax.machine import write_whole
+from fer_jax.predict.load import load_model
+from fer_jax.zoo import ZOO
 from tests.export.predictors import WITHOUT_DROPOUT, make
 
 
@@ -24,7 +28,28 @@ def test_model_that_is_not_there(tmp_path, monkeypatch, capsys):
     missing = str(tmp_path / "nowhere")
     assert commands.main(["export", missing, "--onnx", str(tmp_path / "m.onnx")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and missing in line
+    assert line.startswith(f"error: {missing} is not a model bundle")
+    assert "readable" not in line  # advice for files that are there
+
+
+def test_file_that_cannot_be_written(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(onnx_file, "check_libraries", lambda: None)
+
+    def export(model, file, terms, masks):
+        write_whole(file, b"")
+
+    monkeypatch.setattr(onnx_file, "export", export)
+    file = str(tmp_path / "file" / "m.onnx")  # below what is no folder
+    assert commands.main(["export", "faces", "--onnx", file]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path / 'file'}") and "start the same command" in line
+
+
+def test_terms_are_those_of_the_zoo_or_not_stated():
+    model = load_model("faces")
+    assert terms("faces", model) == ZOO["faces"].terms
+    assert terms(str(shipped.FOLDER / "faces"), model).startswith("not stated: ")
 
 
 def test_option_is_needed(capsys):
