@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fer_jax.export import functions
 from fer_jax.export.calibrate import calibrated
 from fer_jax.export.masks import drawn_masks, masks_of
+from fer_jax.predict.load import load_model
 from fer_jax.uncertainty.calibrators import apply_to_units
 from tests.export.predictors import CALIBRATORS, KINDS, predictor, random_clips
 
@@ -51,6 +52,20 @@ def test_masks_have_the_announced_shapes_and_rates(kind):
         assert mask.shape == (*members, 8, 4, *each.shape) and mask.dtype == bool
         kept = np.asarray(mask).mean()
         assert abs(kept - (1 - each.rate)) < 4 * (0.25 / mask.size) ** 0.5
+
+
+@pytest.mark.parametrize("kind", ["faces", "st_bln_strided", "shipped"])
+def test_functions_are_of_any_number_of_clips_and_samples(kind):
+    model = load_model("faces") if kind == "shipped" else predictor(kind)  # whose layers are wide
+    samples, clips = jax.export.symbolic_shape("S, B")
+    (each,) = functions.clip_inputs(model).values()
+    given = jax.ShapeDtypeStruct((clips, *each.shape), each.dtype)
+    own = masks_of(model.module, model.variables, functions.blank_inputs(model, 1))
+    masks = [jax.ShapeDtypeStruct((samples, clips, *mask.shape), bool) for mask in own]
+    count = len(model.classes)
+    assert jax.eval_shape(functions.single_pass(model), given).shape == (clips, count)
+    mean, drawn = jax.eval_shape(functions.mc_dropout(model), given, *masks)
+    assert (mean.shape, drawn.shape) == ((clips, count), (samples, clips, count))
 
 
 def probabilities(shape):
