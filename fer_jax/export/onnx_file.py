@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pathlib
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -49,14 +50,14 @@ def export(predictor: Predictor, file: pathlib.Path, terms: str, *, masks: bool 
         other numbers. Nothing is written.
     """
     check_libraries()
+    import onnxruntime
+
     if masks:
         _check_dropout(predictor)
     model = _converted(predictor, masks)
     _describe(model, predictor, terms, masks)
-    content = model.SerializeToString()
-    import onnxruntime
-
     try:
+        content = model.SerializeToString()  # of 2 GB at most
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         difference = _difference(predictor, session, masks)
     except Exception as error:  # of onnxruntime, many kinds
@@ -93,29 +94,34 @@ def _check_dropout(predictor: Predictor) -> None:
 def _converted(predictor: Predictor, masks: bool):
     import jax2onnx
 
-    samples, clips = jax.export.symbolic_shape(_SIZES)
-    inputs = functions.clip_inputs(predictor)
-    specs = [jax.ShapeDtypeStruct((clips, *each.shape), each.dtype) for each in inputs.values()]
-    names, output = list(inputs), _output(predictor)
-    function, outputs = functions.single_pass(predictor), [output]
-    if masks:
-        own = _masks(predictor)
-        first = (samples, clips) if predictor.members == 1 else (predictor.members, samples, clips)
-        specs += [jax.ShapeDtypeStruct((*first, *mask.shape), jnp.bool_) for mask in own]
-        names += _mask_names(own)
-        function, outputs = functions.mc_dropout(predictor), [output, "samples"]
     logging.getLogger("onnx_ir.serde").setLevel(logging.ERROR)  # one warning for each shape
     try:
+        function, inputs, outputs = _function(predictor, masks)
         return jax2onnx.to_onnx(
-            function, specs, model_name=predictor.name, opset=OPSET,
-            input_names=names, output_names=outputs,
+            function, list(inputs.values()), model_name=predictor.name, opset=OPSET,
+            input_names=list(inputs), output_names=outputs,
         )  # fmt: skip
     except Exception as error:  # of the tracer or a converter, many kinds
-        kind = type(predictor.module).__name__
-        line = str(error).strip().partition("\n")[0]
+        kind, line = type(predictor.module).__name__, str(error).strip().partition("\n")[0]
         raise ExportError(
             f"jax2onnx cannot convert {kind}: {type(error).__name__}: {line}"
         ) from error
+
+
+def _function(predictor: Predictor, masks: bool) -> tuple[Callable, dict, list[str]]:
+    """What is converted: the function, its inputs by name, and the names of its outputs."""
+    samples, clips = jax.export.symbolic_shape(_SIZES)
+    inputs = {
+        name: jax.ShapeDtypeStruct((clips, *each.shape), each.dtype)
+        for name, each in functions.clip_inputs(predictor).items()
+    }
+    if not masks:
+        return functions.single_pass(predictor), inputs, [_output(predictor)]
+    first = (samples, clips) if predictor.members == 1 else (predictor.members, samples, clips)
+    own = _masks(predictor)
+    for name, mask in zip(_mask_names(own), own, strict=True):
+        inputs[name] = jax.ShapeDtypeStruct((*first, *mask.shape), jnp.bool_)
+    return functions.mc_dropout(predictor), inputs, [_output(predictor), "samples"]
 
 
 def _output(predictor: Predictor) -> str:
