@@ -79,8 +79,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--landmark-model",
         type=path,
         metavar="DAT",
-        help="dlib 68-point model; default: $FER_JAX_LANDMARK_MODEL, else the installed one, or none "
-        "for models that need no landmarks, if the extra detect is installed",
+        help="dlib 68-point model; default: $FER_JAX_LANDMARK_MODEL, else the installed one, or "
+        "none for models that need no landmarks, if the extra detect is installed",
     )
     return parser
 
