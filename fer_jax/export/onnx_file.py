@@ -50,10 +50,10 @@ def export(predictor: Predictor, file: pathlib.Path, terms: str, *, masks: bool 
         other numbers. Nothing is written.
     """
     check_libraries()
-    import onnxruntime
-
     if masks:
         _check_dropout(predictor)
+    import onnxruntime
+
     model = _converted(predictor, masks)
     _describe(model, predictor, terms, masks)
     try:
