@@ -51,7 +51,7 @@ def test_model_predicts_alone(name):
     if model.takes_crops:
         window = random.integers(0, 255, (2, frames, size, size, 3), np.uint8)
     else:
-        noise = random.standard_normal((2, frames, 68, 2)).astype(np.float32)
+        noise = 20 * random.standard_normal((2, frames, 68, 2)).astype(np.float32)
         window = 128 + 60 * MEAN_FACE + noise
     summary = model.predict(window, mc_samples=2)
     assert ((summary.mean >= 0) & (summary.mean <= 1)).all()
