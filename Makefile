@@ -60,7 +60,7 @@ $(DEMO)/.ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'fer_jax needs Python 3.11 or newer: make PYTHON=python3.12')"
 	$(PYTHON) -m venv $(DEMO)
 	$(DEMO)/bin/pip install --quiet --upgrade pip
-	$(DEMO)/bin/pip install --quiet --editable ".[train,preprocess]"
+	$(DEMO)/bin/pip install --quiet --editable ".[train,preprocess,detect]"
 	touch $@
 
 $(TEST)/.ready: pyproject.toml

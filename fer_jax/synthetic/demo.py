@@ -3,7 +3,7 @@
     python -m fer_jax.synthetic.demo --out data/clips
     python -m fer_jax.synthetic.demo --out data/portrait --portrait
 
-The portrait is the real one that comes with the package. It blurs until no face is found.
+The portrait is the real one that comes with the package. It blurs until it cannot be read.
 """
 
 from __future__ import annotations
