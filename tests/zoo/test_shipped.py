@@ -67,6 +67,8 @@ def test_portrait_is_predicted_by_its_name(tmp_path, monkeypatch, capsys):
     assert cv2.imread("face.png").shape[1] > cv2.imread(row["clip"]).shape[1]
     (again,) = fer_jax.predict_clips(load_model("faces"), "portrait").to_dict("records")
     assert again["happiness"] == pytest.approx(row["happiness"])
+    (one,) = fer_jax.predict_images(load_model("faces"), "portrait").to_dict("records")
+    assert one["clip"] == row["clip"] and one["label"] == "happiness"
     capsys.readouterr()
     assert main(["models"]) == 0
     assert f"  {shipped.PORTRAIT}\n" in capsys.readouterr().out

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pandas as pd
 
+from fer_jax import shipped
 from fer_jax.faces.boxes.given import read_boxes
 from fer_jax.faces.sequence import ClipError
 from fer_jax.predict import sources
@@ -137,6 +138,7 @@ def _people(predictor, images, boxes, options: Options, say) -> Iterator[_Seen]:
     """Yields the people to predict, picture by picture; reports files that cannot be read."""
     for index, (image, given) in enumerate(_paired(images, boxes)):
         if isinstance(image, (str, os.PathLike)):
+            image = shipped.picture(image)
             clip = os.fsencode(image).decode("utf-8", "backslashreplace")  # tables take UTF-8 only
             found = None
             with reported(image, say):
