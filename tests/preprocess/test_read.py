@@ -27,7 +27,7 @@ def test_people_of_a_video_are_read_at_once_and_numbered_as_predicted(real_data,
     assert len(opened) == 1
     model = types.SimpleNamespace(
         takes_crops=False, spec=types.SimpleNamespace(frames=4),
-        record=types.SimpleNamespace(dataset={}),
+        record=types.SimpleNamespace(dataset={}), module=types.SimpleNamespace(inputs="edges"),
     )  # fmt: skip
     predicted = sources.open_source(model, path, Options(people="all"), print)
     seen: dict = {}
