@@ -151,6 +151,7 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
     framing, crop_bundle, clips, monkeypatch, tmp_path
 ):
     from fer_jax.faces.crop import cut_crop
+    from fer_jax.faces.detector import landmark_model
     from fer_jax.faces.tracker import follow
 
     cut, held, seen, predict = [], [], [], Predictor.predict
@@ -172,7 +173,7 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
     del info["sha256"]  # of the framing before
     (bundle / "model.json").write_text(json.dumps(info))
     predictor, path = fer_jax.load_model(bundle), clips / "face.mp4"
-    options = {"mc_samples": 8, "seed": 2, "window": 0.4}
+    options = {"mc_samples": 8, "seed": 2, "window": 0.4, "landmark_model": landmark_model()}
     table = predict_clips(predictor, path, **options, say=lambda text: None)
     np.testing.assert_allclose(table["start"], [0, 0.2, 0.4, 0.6, 0.8])
 
