@@ -2,7 +2,7 @@
 
 Prepare: python -m preprocess synthetic --out data/synthetic_rendered --render
 Run:     python run.py --config configs/stbln_synthetic_units.py
-Paper:   none. 10 minutes on 2 CPU cores.
+Paper:   none. A quarter of an hour on 2 CPU cores.
 """
 
 from configs.recipes import st_bln

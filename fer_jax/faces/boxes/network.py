@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import math
 import pathlib
 from collections.abc import Iterator
@@ -70,7 +69,7 @@ class BoxDetector:
             )
 
     def shrink(self, image: np.ndarray) -> tuple[np.ndarray, float]:
-        """Reduces a frame to what is searched, in colour: in gray it finds half as many faces."""
+        """Reduces a frame to what is searched, in colour: in gray it finds fewer faces."""
         return detector.shrink(image, color=True)
 
     def search(self, picture: np.ndarray, closer: bool = False) -> list[tuple[np.ndarray, float]]:
@@ -156,14 +155,7 @@ def _pair(places) -> np.ndarray:
 def _nearest(faces: np.ndarray) -> np.ndarray | None:
     """The face in the middle of a patch, of the size that was expected; None if there is none."""
     middle = faces[:, :2] + faces[:, 2:4] / 2
-    expected = _expected()
-    away = np.abs((middle - expected[:2]) @ [1, 1j]) / expected[2]
-    grown = np.abs(np.log(np.maximum(faces[:, 2], 1e-6) / expected[2]))
+    away = np.abs((middle - _PATCH / 2) @ [1, 1j]) / _PATCH_FACE
+    grown = np.abs(np.log(np.maximum(faces[:, 2], 1e-6) / _PATCH_FACE))
     good = np.flatnonzero((away < _IN_PLACE) & (grown < np.log(_GROWN)))
     return None if not len(good) else faces[good[away[good].argmin()]]
-
-
-@functools.cache
-def _expected() -> np.ndarray:
-    """Middle and width of the box that YuNet gives in a patch whose face was fitted exactly."""
-    return np.array([_PATCH / 2, _PATCH / 2, _PATCH_FACE])

@@ -22,9 +22,8 @@ class Boxed(NamedTuple):
     five: np.ndarray = np.full((5, 2), np.nan)
 
 
-# Of boxes of seven kinds around the same 351 faces, in eye distances: the width is 2.17 to 2.53,
-# the lower side is 1.21 to 1.33 below the point halfway between eyes and mouth, and the upper side,
-# at the brows or at the hair, 1.02 to 1.73 above it. So width and lower side place the face.
+# Eye distances: width of a box, and its lower side below the point halfway between eyes and mouth.
+# Detectors agree about these; the upper side is at the brows with some, at the hair with others.
 _WIDTH, _BELOW = 2.3, 1.28
 
 
