@@ -11,6 +11,7 @@ import numpy as np
 
 from fer_jax.faces.boxes.placed import Boxed
 from fer_jax.faces.landmarks import Framing
+from fer_jax.faces.media.ahead import ahead
 from fer_jax.faces.media.clock import Clock, make_clock, steady_clock
 from fer_jax.faces.quality import sharpness
 from fer_jax.predict.images.boxed import box_detector, without_detector
@@ -18,6 +19,7 @@ from fer_jax.predict.options import ALL, LARGEST, Options
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Frame, Source
 
 _LARGEST_CANVAS = 4096  # side for drawing landmarks without a picture, pixels
+_AHEAD = 16  # frames that are read and searched for faces while a window is predicted
 _NONE_LEFT = object()
 _LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers in a file are mistakes
 
@@ -183,7 +185,7 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool, dete
 
     return Source(
         path=str(path),
-        frames=timed(),
+        frames=ahead(timed(), _AHEAD),
         pictures=lambda: (image for _, image in open_frames(path, frames.rotation)),
         fps=frames.fps or options.fps,
         steady=frames.steady or not frames.fps,

@@ -92,20 +92,24 @@ class BoxDetector:
         return self.fit(picture, fit) if abs(np.angle(fit.turn)) > detector.ROLLED else fit
 
     def fit(self, picture: np.ndarray, near: Fit) -> Fit:
-        """Places an average face near its last position; there if none is found."""
+        """Places an average face, with its score, near its last position; there if none is found."""
         upright, corner, step = detector.upright(picture, near, _PATCH, _PATCH_FACE)
         face = _nearest(self._run(upright))
-        return near if face is None else _place(face, corner, step)
+        if face is None:
+            return dataclasses.replace(near, score=math.nan)
+        return dataclasses.replace(_place(face, corner, step), score=float(face[14]))
 
     def confirm(self, picture: np.ndarray, fit: Fit) -> Fit | None:
-        """Returns the fit with score and view if the network finds a face there, else None."""
+        """Returns the fit with score and view if the network finds a face there, else None.
+
+        A face that `fit` found in this picture has been seen by the network: its score stands.
+        """
         if abs(fit.turn) < detector.SMALLEST_EYE_DISTANCE:
             return None
-        upright, _, _ = detector.upright(picture, fit, _PATCH, _PATCH_FACE)
-        face = _nearest(self._run(upright))
-        if face is None:
+        score = self.fit(picture, fit).score if math.isnan(fit.score) else fit.score
+        if math.isnan(score):
             return None
-        return dataclasses.replace(fit, score=float(face[14]), view=detector.view_of(picture, fit))
+        return dataclasses.replace(fit, score=score, view=detector.view_of(picture, fit))
 
     def portrait(self, image: np.ndarray, points: np.ndarray) -> NoPortrait:
         """Without landmarks faces are not compared by dlib's network."""
