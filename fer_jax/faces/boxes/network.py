@@ -92,7 +92,7 @@ class BoxDetector:
         return self.fit(picture, fit) if abs(np.angle(fit.turn)) > detector.ROLLED else fit
 
     def fit(self, picture: np.ndarray, near: Fit) -> Fit:
-        """Places an average face, with its score, near its last position; there if none is found."""
+        """Places an average face near where it was; there, without a score, if none is found."""
         upright, corner, step = detector.upright(picture, near, _PATCH, _PATCH_FACE)
         face = _nearest(self._run(upright))
         if face is None:
