@@ -15,7 +15,7 @@ import resource
 import statistics
 import tempfile
 
-KINDS = {"in memory": 1000.0, "streamed": 0.0}  # data.crops_in_memory_gb
+KINDS = {"in memory": 1000.0, "streamed": 0.0}  # data.in_memory_gb
 
 
 def measure(name: str, path: str, room: float, epochs: int, send) -> None:
@@ -27,7 +27,7 @@ def measure(name: str, path: str, room: float, epochs: int, send) -> None:
     from fer_jax.training.program import Run, compile_ahead
 
     config = load_config(name)
-    config.data.crops_in_memory_gb = room
+    config.data.in_memory_gb = room
     if path:
         config.data.path = path
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

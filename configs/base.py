@@ -46,7 +46,7 @@ def get_config(**sections: dict) -> ConfigDict:
             "graph": "clean",  # or "reference": the published code's repeated edges
             "crop_size": 0,  # side of the model's face crops, pixels; 0: as prepared
             "framing": "",  # of the face crops in the paper: "eyes", "box", "aligned"; "": unknown
-            "crops_in_memory_gb": 4.0,  # larger datasets are decoded during training
+            "in_memory_gb": 4.0,  # larger landmarks, or crops, are read during training
         }
     )
     config.optimizer = ConfigDict(

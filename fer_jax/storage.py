@@ -1,4 +1,4 @@
-"""Files that are no pipes, checksums of a folder, and a lock for the process that writes it."""
+"""Files that are no pipes, checksums, a lock for the process that writes, arrays beyond memory."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import pathlib
 import socket
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, TextIO
+
+import numpy as np
 
 from fer_jax.machine import write_whole
 
@@ -139,3 +143,53 @@ def damaged_file(folder: pathlib.Path, needed: Iterable[str]) -> str:
         except OSError as error:
             return f"{file} cannot be read ({error.strerror})"
     return ""
+
+
+class Spool:
+    """Collects arrays one after the other: in memory up to a limit, in a file beyond it.
+
+    The file has no name, lies in the folder for temporary files ($TMPDIR) and vanishes with the
+    array that reads it. The system keeps as much of it in memory as there is room for.
+
+    Args:
+      shape: of a row.
+      most: bytes that are kept in memory.
+    """
+
+    def __init__(self, shape: tuple[int, ...], most: float = math.inf):
+        self._shape, self._most, self._rows = shape, most, 0
+        self._kept: list[np.ndarray] = []
+        self._file: BinaryIO | None = None
+
+    def add(self, rows: np.ndarray) -> int:
+        """Appends `[L, *shape]`, as float32; returns the index of its first row.
+
+        Raises:
+          OSError: the folder for temporary files is full.
+        """
+        rows = np.ascontiguousarray(rows, np.float32)
+        first, self._rows = self._rows, self._rows + len(rows)
+        if self._file is None and 4 * math.prod((self._rows, *self._shape)) > self._most:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+            for part in self._kept:
+                part.tofile(self._file)
+            self._kept = []
+        if self._file is None:
+            self._kept.append(rows)
+        else:
+            rows.tofile(self._file)
+        return first
+
+    def values(self) -> np.ndarray:
+        """All rows, `[N, *shape]` float32, and forgets them; a `memmap` if they are in a file."""
+        shape = (self._rows, *self._shape)
+        if self._file is not None:
+            with self._file as file:  # the mapping keeps it
+                file.flush()
+                return np.memmap(file, np.float32, "r", shape=shape)
+        values, first = np.empty(shape, np.float32), 0
+        for index, part in enumerate(self._kept):
+            values[first : first + len(part)] = part
+            first += len(part)
+            self._kept[index] = part[:0]  # frees it: never is everything in memory twice
+        return values

@@ -130,7 +130,7 @@ _LANDMARK_RUN = {
 CONFIGS = {
     "landmarks": lambda prepared: landmarks_config(prepared, **_LANDMARK_RUN),
     "crops": lambda prepared: crops_config(
-        prepared, **{"data.crops_in_memory_gb": 0.0, "train.batch_size": 2}
+        prepared, **{"data.in_memory_gb": 0.0, "train.batch_size": 2}
     ),
     "action_units": units_config,
     "dimensions": dimensions_config,
@@ -192,6 +192,16 @@ def assert_same_metrics(found: dict, expected: dict) -> None:
     """Programs that two processes compiled may round the last bit differently."""
     ours, theirs = map(pd.json_normalize, (found, expected))
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-5)
+
+
+def assert_same_run(workdir, metrics, expected):
+    """Programs that two processes compiled may differ in the last bit."""
+    mine, theirs = (pd.DataFrame(epochs_of(each)) for each in (workdir, expected.workdir))
+    pd.testing.assert_frame_equal(mine, theirs, rtol=1e-5)
+    mine, theirs = (
+        pd.json_normalize(each["inference_modes"]) for each in (metrics, expected.metrics)
+    )
+    pd.testing.assert_frame_equal(mine, theirs, rtol=1e-5)
 
 
 def metrics_of(workdir) -> dict:

@@ -64,7 +64,7 @@ class Material:
     def crops_arguments(self, workdir: pathlib.Path) -> list[str]:
         """The same for FER-GCN on face crops, which are decoded while it trains."""
         fields = {
-            "data.path": self.crops, "data.crop_size": 28, "data.crops_in_memory_gb": 0.0,
+            "data.path": self.crops, "data.crop_size": 28, "data.in_memory_gb": 0.0,
             "model.stages": "((4, 1), (6, 1))", "model.features": 8, "train.epochs": 4,
         }  # fmt: skip
         return _train("fergcn_synthetic", workdir, fields)

@@ -11,6 +11,7 @@ import numpy as np
 from fer_jax.data import crops
 from fer_jax.faces import landmarks as lm
 from fer_jax.faces.landmarks import ALIGNED, Framing
+from fer_jax.faces.media.ahead import ahead
 
 SEPARATOR = "/"  # between the name of a dataset and that of a clip or a subject
 
@@ -83,7 +84,7 @@ class Clips:
       preparation: how the dataset was prepared.
       left_out: counts of what is not among the clips.
 
-    Windows overlap, so their landmarks and crops are `crops.Shared`.
+    Windows overlap, so their landmarks and crops are `crops.Shared`; so are landmarks in a file.
     """
 
     clip_ids: list[str]
@@ -106,7 +107,7 @@ class Clips:
     @property
     def kind(self) -> str:
         """What a message calls them: "windows" or "clips"."""
-        return "windows" if isinstance(self.landmarks, crops.Shared) else "clips"
+        return "clips" if self.ranks is None or not self.ranks.any() else "windows"
 
     @property
     def clip_bytes(self) -> int:
@@ -122,13 +123,19 @@ class Clips:
         """Whether crops are decoded while training."""
         return self.crops is not None and isinstance(self.crops.frames, crops.Recorded)
 
+    @property
+    def read_from_disk(self) -> bool:
+        """Whether landmarks are read while training."""
+        own = [self.landmarks] if self.crops is None else [self.landmarks, self.crops.landmarks]
+        return any(isinstance(each, crops.Shared) and each.on_disk for each in own)
+
 
 def dataset_names(clip_ids: Sequence[str]) -> np.ndarray:
     """Name of each clip's dataset, `[N]`, from its id as `cross_database.join` made it."""
     return np.array([clip_id.partition(SEPARATOR)[0] for clip_id in clip_ids])
 
 
-def hold_crops(clips: Clips, most: int) -> Clips:
+def hold_crops(clips: Clips, most: float) -> Clips:
     """Decodes all crops into memory if they take at most `most` bytes."""
     if not clips.streamed or clips.crops.frames.held_bytes > most:
         return clips
@@ -180,7 +187,7 @@ def _batch(clips: Clips, chosen: Chosen, frames: np.ndarray | None) -> dict:
 def batches(
     clips: Clips, indices: np.ndarray, weight=None, hop: int = 1, copies=None
 ) -> Iterator[dict]:
-    """Gathers the K batches of R runs, `hop` at a time; recorded crops are decoded ahead.
+    """Gathers the K batches of R runs, `hop` at a time; what is not in memory is read ahead.
 
     Args:
       clips: the dataset.
@@ -194,7 +201,8 @@ def batches(
     starts = range(0, indices.shape[1], hop)
     parts = [whole.part((slice(None), slice(first, first + hop))) for first in starts]
     if not clips.streamed:
-        yield from (take(clips, *part) for part in parts)
+        taken = (take(clips, *part) for part in parts)
+        yield from ahead(taken, 1) if clips.read_from_disk else taken
         return
     flat = np.concatenate([part.indices.reshape(-1) for part in parts])
     decoded = crops.stream(clips.crops.frames, flat, parts[0].indices.size)

@@ -19,12 +19,12 @@ _SLOW = 5000  # frames from which decoding shows a progress bar
 
 @dataclasses.dataclass(frozen=True)
 class Shared:
-    """An array `[N, T, ...]` of clips that share frames; it stores each frame once.
+    """An array `[N, T, ...]` of clips that share frames or lie in a file; it has each frame once.
 
     Indexing by clips gathers their frames, as from an array.
 
     Attributes:
-      values: `[F, ...]`, one per frame.
+      values: `[F, ...]`, one per frame; a `memmap` if they are in a file.
       chosen: `[N, T]` frame indices of every clip.
     """
 
@@ -35,11 +35,16 @@ class Shared:
     def shape(self) -> tuple[int, ...]:
         return (*self.chosen.shape, *self.values.shape[1:])
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether indexing reads a file."""
+        return isinstance(self.values, np.memmap)
+
     def __len__(self) -> int:
         return len(self.chosen)
 
     def __getitem__(self, indices) -> np.ndarray:
-        return self.values[self.chosen[indices]]
+        return np.asarray(self.values[self.chosen[indices]])
 
 
 @dataclasses.dataclass(frozen=True)

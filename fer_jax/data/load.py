@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ from fer_jax.faces.emotion_ratings import DIMENSIONS, FERPLUS_EMOTIONS, vad
 from fer_jax.faces.landmarks import ALIGNED, FER2013, Framing
 from fer_jax.installation import needs
 from fer_jax.progress import track
+from fer_jax.storage import Spool
 
 # Targets read from votes, and what these are for.
 _VOTED = {
@@ -44,8 +46,9 @@ def load_clips(
     words: Sequence[tuple[str, str]] = (),
     neutral_dominance: float | None = None,
     framing: str = "",
+    most: float = math.inf,
 ) -> Clips:
-    """Reads a prepared dataset: landmarks into memory, crops to be decoded later.
+    """Reads a prepared dataset: its landmarks, and where its crops are, to be decoded later.
 
     Args:
       path: directory that `python -m preprocess` wrote.
@@ -61,6 +64,7 @@ def load_clips(
         `emotion_ratings.read_votes`; a dataset may have labels of its own, with or without votes.
       words, neutral_dominance: see `emotion_ratings.vad`.
       framing: of the crops, for the message if nothing is there.
+      most: bytes of landmarks that are held in memory; more are read while training.
 
     Raises:
       NotPreparedError: `path` holds no prepared dataset, a damaged one, or one without crops,
@@ -74,7 +78,8 @@ def load_clips(
     with damage.named(path):
         graph = lm.load_graph(path / "graph.json")
     field = "votes" if _is_voted(target, metadata) else target
-    rows, faceless, short = _read_rows(builder, frames, rule, frames_per_second, field)
+    spools = {name: Spool((68, 2), most) for name in ("landmarks", "crop_landmarks")}
+    rows, faceless, short = _read_rows(builder, frames, rule, frames_per_second, field, spools)
     if short and not rows:
         raise NotPreparedError(
             f"none of the {short} recordings in {path} has the {frames} frames with a face that "
@@ -95,16 +100,17 @@ def load_clips(
         rows, names = keep(rows, names, _known(classes, names, path))
     _check_rows(rows, path, target, crop_size)
     column = {name: [row[name] for row in rows] for name in rows[0]}
+    points = {name: _points(column, name, rule, s.values()) for name, s in spools.items()}
     return Clips(
         clip_ids=column["clip_id"],
         subjects=column["subject"],
         splits=column["split"],
         labels=np.stack(column["label"]),
-        landmarks=_points(column, "landmarks", rule),
+        landmarks=points["landmarks"],
         seconds=np.asarray(column["seconds"], np.float32),
         classes=names,
         graph=graph,
-        crops=None if crop_size is None else _crops(path, column, rule, metadata),
+        crops=None if crop_size is None else _crops(path, column, points, metadata),
         ranks=_ranks(column["record"]) if rule == "windows" else np.zeros(len(rows), int),
         ends=np.array(column["end"]),
         preparation=Preparation(all(column["scaled"]), int(metadata.get("preprocess_version", 0))),
@@ -180,17 +186,17 @@ def _check_rows(rows: list[dict], path: pathlib.Path, target: str, crop_size: in
             f"{path} holds no clip that shows a face and has a known "
             f"{_TARGET_NAMES[target]}: see {path / 'report.json'}"
         )
-    if crop_size is None and all(np.isnan(row["landmarks"]).all() for row in rows):
+    if crop_size is None and not any(row["located"] for row in rows):
         raise NotPreparedError(
             f"{path} has pictures and no landmarks: choose a model that looks at face crops"
         )
 
 
-def _crops(path: pathlib.Path, column: dict, rule: str, metadata: dict) -> Crops:
+def _crops(path: pathlib.Path, column: dict, points: dict, metadata: dict) -> Crops:
     records = tuple((str(path), *record) for record in column["record"])
     return Crops(
         frames=crops.Recorded(records, tuple(column["chosen"]), metadata["crop_size"]),
-        landmarks=_points(column, "crop_landmarks", rule),
+        landmarks=points["crop_landmarks"],
         framing=_framing(metadata),
     )
 
@@ -202,8 +208,10 @@ def _framing(metadata: dict) -> Framing:
     return FER2013 if _is_ferplus(metadata) else ALIGNED
 
 
-def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target: str):
-    """Reads the rows of all clips, sorted by recording.
+def _read_rows(
+    builder, frames: int, rule: str, frames_per_second: float, target: str, spools: dict[str, Spool]
+):
+    """Reads the rows of all clips, sorted by recording; their landmarks go to the spools.
 
     Returns:
       Rows, number of windows without a face, number of recordings too short for a piece.
@@ -217,6 +225,7 @@ def _read_rows(builder, frames: int, rule: str, frames_per_second: float, target
         for index, example in enumerate(records):
             damage.check_record(example, classes, path)
             clip_rows = rows_of_record(example, frames, rule, frames_per_second, target)
+            _spool(clip_rows, rule, spools)
             rows += [{**row, "split": split, "record": (split, index)} for row in clip_rows]
             if rule == "windows":
                 labelled += int(np.isfinite(example[target]).any(-1).sum())
@@ -232,18 +241,35 @@ def _ranks(records: list) -> np.ndarray:
     return every - np.maximum.accumulate(np.where(starts, every, 0))
 
 
-def _points(column: dict, name: str, rule: str) -> np.ndarray | crops.Shared:
-    """Landmarks of the chosen frames, `[N, T, 68, 2]`; windows share those of their recording."""
+def _spool(rows: list[dict], rule: str, spools: dict[str, Spool]) -> None:
+    """Puts the frame of a spool at which they begin in the place of a record's landmarks."""
+    for name, spool in spools.items():
+        first = None
+        for row in rows:
+            if name not in row:
+                continue
+            points = row[name]
+            if name == "landmarks":
+                row["located"] = bool(np.isfinite(points).any())
+            if rule != "windows" or first is None:  # windows share the frames of their recording
+                first = spool.add(points)
+            row[name] = first
+
+
+def _points(column: dict, name: str, rule: str, values: np.ndarray):
+    """Landmarks of the chosen frames, `[N, T, 68, 2]`, an array or `crops.Shared`.
+
+    Args:
+      values: of the spool.
+    """
+    if name not in column:
+        return None
+    starts, chosen = np.asarray(column[name]), np.stack(column["chosen"])
     if rule != "windows":
-        return np.stack(column[name])
-    recordings = dict(zip(column["record"], column[name], strict=True))
-    starts = np.cumsum([0, *map(len, recordings.values())])
-    start = dict(zip(recordings, starts, strict=False))
-    chosen = [
-        start[record] + frames
-        for record, frames in zip(column["record"], column["chosen"], strict=True)
-    ]
-    return crops.Shared(np.concatenate(list(recordings.values())), np.stack(chosen))
+        chosen = np.arange(chosen.shape[1])
+    shared = crops.Shared(values, starts[:, None] + chosen)
+    whole = rule == "windows" or shared.on_disk
+    return shared if whole else shared[np.arange(len(shared))]
 
 
 def _keep_classes(rows: list[dict], names, kept) -> tuple[list[dict], tuple[str, ...]]:

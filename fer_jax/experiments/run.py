@@ -161,7 +161,8 @@ def _describe(experiment: Experiment, console: Console) -> None:
 def _input_size(clips: Clips) -> str:
     """Size of the model's input per frame, in words."""
     if clips.crops is None:
-        return f"{len(clips.graph.edges)} edges"
+        where = " read while training" if clips.read_from_disk else ""
+        return f"{len(clips.graph.edges)} edges{where}"
     where = "decoded while training" if clips.streamed else "in memory"
     return f"crops of {clips.crops.size} pixels {where}"
 

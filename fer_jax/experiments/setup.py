@@ -126,7 +126,7 @@ def _prepare(config: ConfigDict, workdir, network: type[nn.Module]) -> Experimen
     experiment = Experiment(
         config=config,
         workdir=own,
-        clips=hold_crops(clips, int(config.data.crops_in_memory_gb * 2**30)),
+        clips=hold_crops(clips, config.data.in_memory_gb * 2**30),
         folds=folds,
         program=program,
         model=model,
@@ -176,6 +176,7 @@ def _load_clips(config: ConfigDict, with_crops: bool) -> Clips:
             words=data.words,
             neutral_dominance=data.neutral_dominance or None,
             framing=data.framing,
+            most=data.in_memory_gb * 2**30,
         )
 
     clips = opened(data.dataset, data.path, data.frame_rule)
@@ -224,6 +225,7 @@ def _make_program(config: ConfigDict, module: nn.Module, clips: Clips, folds) ->
         return model_inputs.batch_inputs(batch, module, edges, config.data.features, size)
 
     features(take(clips, np.arange(1)))  # an unknown kind of features fails here
+    held = clips.crops is None and not clips.read_from_disk
     return make_program(
         module,
         TASKS[config.task].configured(config),
@@ -232,7 +234,7 @@ def _make_program(config: ConfigDict, module: nn.Module, clips: Clips, folds) ->
         folds,
         make_augmentation(config, model_inputs.takes_crops(module)),
         clips.clip_bytes,
-        MAX_CALL_BYTES if clips.crops is None else crops.STREAMED_CALL_BYTES,
+        MAX_CALL_BYTES if held else crops.STREAMED_CALL_BYTES,
     )
 
 

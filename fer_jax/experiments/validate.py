@@ -40,7 +40,7 @@ _RANGES = (
     ("augment.contrast", 0.0, 1.0),
     ("data.frames_per_second", 0.0, math.inf),
     ("data.crop_size", 0, 4096),
-    ("data.crops_in_memory_gb", 0.0, math.inf),
+    ("data.in_memory_gb", 0.0, math.inf),
     ("evaluation.target_accuracy", 0.0, 1.0),
     ("evaluation.confidence", 0.5, 0.999),
     ("uncertainty.sets", 0.0, 0.999),

@@ -23,8 +23,9 @@ from fer_jax.training.loop import Files
 _LOG = "metrics.jsonl"
 # Fields that change how a run is computed but not its results: they may change on resuming.
 _SAME_RUN = (
-    ("data", "crops_in_memory_gb"), ("model", "remat"), ("evaluation", "figure_clips"),
+    ("data", "in_memory_gb"), ("model", "remat"), ("evaluation", "figure_clips"),
 )  # fmt: skip
+_ROWS = 4096  # of an array that are hashed at a time
 # Sections whose fields are the same for all systems.
 _SHARED_SECTIONS = ("data", "optimizer", "train", "protocol", "evaluation")
 
@@ -144,16 +145,26 @@ def _checksum(arrays: dict[str, np.ndarray]) -> str:
 
 
 def _fingerprint(clips: Clips) -> str:
-    """Hash of the clips: names, splits, labels, landmarks; size and landmarks of their crops."""
+    """Hash of the clips: names, splits, labels, landmarks; size and landmarks of their crops.
+
+    It is the same wherever the landmarks are.
+    """
     names = [clips.clip_ids, clips.subjects, clips.splits, clips.classes]
     arrays = [clips.labels, clips.landmarks, clips.graph.edges]
     if clips.crops is not None:
         arrays += [clips.crops.landmarks, np.array(clips.crops.frames.shape)]
-    shared = [array for array in arrays if isinstance(array, crops.Shared)]
-    arrays = [array for array in arrays if not isinstance(array, crops.Shared)]
-    arrays += [part for each in shared for part in (each.values, each.chosen)]
-    values = (np.ascontiguousarray(array).tobytes() for array in arrays)
+    windows = [a for a in arrays if isinstance(a, crops.Shared) and clips.kind == "windows"]
+    arrays = [array for array in arrays if not any(array is each for each in windows)]
+    arrays += [part for each in windows for part in (each.values, each.chosen)]
+    values = itertools.chain.from_iterable(map(_in_parts, arrays))
     return storage.sha256(itertools.chain([json.dumps(names).encode()], values))[:16]
+
+
+def _in_parts(array) -> Iterator[bytes]:
+    """The bytes of an array that may be in a file, a few rows at a time."""
+    for first in range(0, len(array), _ROWS):
+        rows = array[np.arange(first, min(first + _ROWS, len(array)))]
+        yield np.ascontiguousarray(rows).tobytes()
 
 
 @contextlib.contextmanager

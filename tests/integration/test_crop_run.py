@@ -4,7 +4,6 @@ import io
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from rich.console import Console
 from safetensors.torch import save_file
@@ -17,7 +16,14 @@ from fer_jax.compare.compare import result, run_method
 from fer_jax.data import crops, load
 from fer_jax.data.clips import hold_crops
 from fer_jax.training import checkpoint
-from tests.finished_runs import CONFIGS, crops_config, epochs_of, train, write_config
+from tests.finished_runs import (
+    CONFIGS,
+    assert_same_run,
+    crops_config,
+    epochs_of,
+    train,
+    write_config,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +54,6 @@ def test_bundle_repeats_predictions_of_run(streamed):
     np.testing.assert_allclose(summary.mean.sum(-1), 1, atol=1e-5)
     with pytest.raises(ValueError, match=r"takes face crops \[B, 4, 32, 32, 3\]"):
         predictor.predict(clips.landmarks[evaluated])
-
-
-def assert_same_run(workdir, metrics, expected):
-    """Programs that two processes compiled may differ in the last bit."""
-    mine, theirs = (pd.DataFrame(epochs_of(each)) for each in (workdir, expected.workdir))
-    pd.testing.assert_frame_equal(mine, theirs, rtol=1e-5)
-    mine, theirs = (
-        pd.json_normalize(each["inference_modes"]) for each in (metrics, expected.metrics)
-    )
-    pd.testing.assert_frame_equal(mine, theirs, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("no_figures")

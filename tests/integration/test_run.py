@@ -17,7 +17,7 @@ from rich.console import Console
 import fer_jax
 from fer_jax import systems
 from fer_jax.commands.train import main
-from fer_jax.data import load
+from fer_jax.data import crops, load
 from fer_jax.experiments.setup import SetupError
 from fer_jax.experiments.workdir import WorkdirError
 from fer_jax.progress import Work
@@ -26,6 +26,7 @@ from tests.conftest import ROOT
 from tests.finished_runs import (
     CONFIGS,
     EPOCHS,
+    assert_same_run,
     epochs_of,
     landmarks_config,
     metrics_of,
@@ -290,6 +291,17 @@ def test_runs_that_do_not_fit_in_memory_are_trained_in_groups(
     systems.run(landmarks_config(prepared, **REPEATED), tmp_path, shown)
     assert metrics_of(tmp_path) == metrics_of(repeated[0])
     assert " to all" in repeated[2] and " to all" not in shown.export_text()
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_landmarks_read_while_training_make_the_same_run(whole, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(crops, "STREAMED_CALL_BYTES", 1)
+    config = CONFIGS["landmarks"](prepared)
+    config.data.in_memory_gb = 0.0
+    shown = Console(record=True, file=io.StringIO())
+    systems.run(config, tmp_path, shown)
+    assert " edges read while training," in shown.export_text()
+    assert_same_run(tmp_path, metrics_of(tmp_path), whole)
 
 
 def test_graph_of_the_reference(prepared, tmp_path):

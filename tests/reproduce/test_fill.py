@@ -257,6 +257,6 @@ def test_a_work_directory_with_another_config_is_not_taken(tmp_path):
 def test_memory_and_speed_do_not_make_another_experiment(tmp_path):
     outcomes(tmp_path)
     config = configs.load(RUN.config)
-    config.data.crops_in_memory_gb = 1.0
+    config.data.in_memory_gb = 1.0
     own = experiments.Experiment(RUN, config, Workdir(tmp_path / config.name))
     assert own.state[0] == experiments.FINISHED

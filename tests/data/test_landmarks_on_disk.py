@@ -1,0 +1,76 @@
+"""Landmarks past the limit of memory: the same clips and batches, read from a file."""
+
+import numpy as np
+import pytest
+
+from fer_jax.data import cross_database, load
+from fer_jax.data.clips import batches
+from fer_jax.experiments.workdir import _fingerprint
+from fer_jax.storage import Spool
+
+FRAMES = 4
+CLIP = FRAMES * 68 * 2 * 4  # bytes
+
+
+def drawn(frames: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((frames, 68, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("most", [np.inf, 0, 10 * 544, 13 * 544])
+def test_spool_gives_back_what_it_got(most):
+    parts = [drawn(count, count) for count in (3, 1, 7, 0, 5)]
+    spool = Spool((68, 2), most)
+    assert [spool.add(part) for part in parts] == [0, 3, 4, 11, 11]
+    values = spool.values()
+    np.testing.assert_array_equal(values, np.concatenate(parts))
+    assert isinstance(values, np.memmap) == (most < 16 * 544)
+
+
+def opened(path, rule: str, most: float, **options):
+    return load.load_clips(path, FRAMES, rule, "synthetic", most=most, **options)
+
+
+@pytest.mark.parametrize("rule", ["uniform", "middles", "windows", "apex_pieces"])
+def test_clips_are_the_same_from_memory_and_file(prepared_crops, rule):
+    target = {"target": "action_units"} if rule == "windows" else {}
+    held = opened(prepared_crops, rule, np.inf, crop_size=0, **target)
+    read = opened(prepared_crops, rule, 0, crop_size=0, **target)
+    assert read.read_from_disk and not held.read_from_disk
+    assert (read.clip_ids, read.kind, len(read)) == (held.clip_ids, held.kind, len(held))
+    every = np.arange(len(held))
+    for one, other in (
+        (held.landmarks, read.landmarks),
+        (held.crops.landmarks, read.crops.landmarks),
+    ):
+        assert other.shape == one.shape and other.on_disk
+        np.testing.assert_array_equal(other[every], one[every])
+    assert _fingerprint(read) == _fingerprint(held)  # a run may resume with another limit
+
+
+@pytest.mark.parametrize(("most", "on_disk"), [(21 * CLIP, False), (21 * CLIP - 1, True)])
+def test_limit_is_that_of_the_chosen_frames(prepared_crops, most, on_disk):
+    clips = opened(prepared_crops, "uniform", most)
+    assert len(clips) == 21 and clips.read_from_disk == on_disk
+
+
+@pytest.mark.parametrize("hop", [1, 3, 6])
+def test_batches_are_the_same_from_memory_and_file(prepared_crops, hop):
+    held, read = (opened(prepared_crops, "uniform", most) for most in (np.inf, 0))
+    indices = np.random.default_rng(0).integers(0, 21, (2, 6, 4))
+    both = list(
+        zip(batches(held, indices, None, hop), batches(read, indices, None, hop), strict=True)
+    )
+    assert len(both) == 6 // hop
+    for one, other in both:
+        assert one.keys() == other.keys() and type(other["landmarks"]) is np.ndarray
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_joined_datasets_may_be_read_from_files(prepared_crops):
+    joined = [
+        cross_database.join({"one": opened(prepared_crops, "uniform", most)},
+                            ("two", opened(prepared_crops, "uniform", most)))
+        for most in (np.inf, 0)
+    ]  # fmt: skip
+    np.testing.assert_array_equal(joined[0].landmarks, joined[1].landmarks)
