@@ -37,34 +37,21 @@ def main() -> None:
 def _row(name: str) -> list[str]:
     import fer_jax
     from fer_jax import shipped
+    from fer_jax.live.warm_up import made_up_window
 
     started = time.perf_counter()
     model = fer_jax.load_model(name)
     loading = time.perf_counter() - started
     files = (shipped.FOLDER / name).iterdir()
-    window, cost = _window(model), [f"{sum(file.stat().st_size for file in files) / 1e6:.1f}"]
+    window, cost = (
+        made_up_window(model),
+        [f"{sum(file.stat().st_size for file in files) / 1e6:.1f}"],
+    )
     calls = [lambda: model.deterministic(window), lambda: model.predict(window)]
     if model.familiarity is not None:
         calls.append(lambda: model.unfamiliarity(window))
     cost += [f"{loading:.1f}", *(_milliseconds(call) for call in calls)]
     return [name, *cost, *[""] * (5 - len(cost))]
-
-
-def _window(model):
-    """Input of one window: the average face, a little noise in it."""
-    import numpy as np
-
-    from fer_jax.faces.landmarks import MEAN_FACE
-
-    random = np.random.default_rng(0)
-    frames, size = model.spec.frames, model.spec.prepared_size
-    if model.takes_crops:
-        crops = random.integers(0, 255, (1, frames, size, size, 3), np.uint8)
-        if model.module.inputs == "frames":
-            return crops
-        places = np.tile((size / 2 + size / 4 * MEAN_FACE).astype(np.float32), (1, frames, 1, 1))
-        return {"frames": crops, "crop_landmarks": places}
-    return 128 + 60 * MEAN_FACE + random.standard_normal((1, frames, 68, 2)).astype(np.float32)
 
 
 def _milliseconds(call) -> str:

@@ -11,10 +11,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # From the roof down: a file uses its own room and those behind it, also inside functions.
 ROOMS = (
-    "commands", "export", "zoo", "reproduce", "compare", "predict", "systems", "experiments",
-    "training", "tables", "tasks", "data", "synthetic", "plotting", "uncertainty", "metrics",
-    "layers", "faces", "papers", "progress", "storage", "machine", "stopping", "shipped",
-    "installation",
+    "commands", "export", "live", "zoo", "reproduce", "compare", "predict", "systems",
+    "experiments", "training", "tables", "tasks", "data", "synthetic", "plotting", "uncertainty",
+    "metrics", "layers", "faces", "papers", "progress", "storage", "machine", "stopping",
+    "shipped", "installation",
 )  # fmt: skip
 # Their public names and tables reach what lies inside their own room when they are used.
 TABLES = {"fer_jax", "fer_jax.predict", "fer_jax.systems", "fer_jax.tasks"}
