@@ -17,6 +17,7 @@ COMMANDS = {
     "prepare": "finds the faces in the clips of a dataset and stores them for training",
     "train": "trains and evaluates the experiment of a config",
     "predict": "predicts videos, images or landmark files with a trained model",
+    "live": "predicts a camera as it records: a page in the browser, or rows of a table",
     "compare": "runs several experiments and puts their results into one table",
     "reproduce": "makes the tables and figures of the papers again, ours beside theirs",
     "models": "lists the trained models that come with fer_jax, or shows the card of one",

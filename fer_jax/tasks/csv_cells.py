@@ -24,13 +24,14 @@ def save_csv(table: pd.DataFrame, file: pathlib.Path) -> None:
     Raises:
       OSError: the file cannot be written.
     """
-    safe = table.rename(columns=_quoted)
+    safe = table.rename(columns=quoted)
     for name in safe.select_dtypes(exclude=["number", "bool"]).columns:
-        safe[name] = safe[name].map(_quoted)
+        safe[name] = safe[name].map(quoted)
     write_whole(file, safe.to_csv(index=False))
 
 
-def _quoted(cell):
+def quoted(cell):
+    """A cell of such a file."""
     if not isinstance(cell, str):
         return cell
     cell = _CONTROL.sub(lambda found: printable(found[0]), cell)
