@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("models", nargs="*", metavar="MODEL",
-                        help="names of `fer-jax models`, or folders of models (default: faces)")  # fmt: skip
+                        help="of `fer-jax models`, or folders (default: faces)")  # fmt: skip
     parser.add_argument("--faces", nargs="+", type=int, default=[1, 2], help="default: 1 2")
     parser.add_argument("--seconds", type=float, default=20.0, help="of video (default 20)")
     parser.add_argument("--mc-samples", type=int, default=100, help="default: 100")

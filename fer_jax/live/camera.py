@@ -80,7 +80,7 @@ class Camera:
             shot, self._newest = self._newest, None
         if shot is not None:
             return shot
-        if came and pathlib.Path(str(self._source)).is_file():
+        if came and _is_file(self._source):
             return None
         raise CameraError(
             f"camera {self._source} gives no more pictures: plug it in again, or close what else "
@@ -95,7 +95,7 @@ class Camera:
             self._capture.release()
 
     def _take_all(self) -> None:
-        paced = self._period() if pathlib.Path(str(self._source)).is_file() else 0.0
+        paced = self._period() if _is_file(self._source) else 0.0
         number = 0
         while not self._stopped:
             good, picture = self._capture.read()
@@ -117,6 +117,10 @@ class Camera:
         """Seconds from one frame of a file to the next."""
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         return 1 / (rate if 0 < rate <= _MOST_FPS else _UNKNOWN_FPS)
+
+
+def _is_file(source: int | str) -> bool:
+    return isinstance(source, str) and pathlib.Path(source).is_file()
 
 
 def _not_opened(source: int | str) -> str:

@@ -1,0 +1,145 @@
+"""Cameras: the newest picture counts, rows are written as they come, a camera may be gone."""
+
+import io
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fer_jax
+from fer_jax.commands import main
+from fer_jax.live.camera import Camera, CameraError, Pace, Shot, run
+from fer_jax.predict.windows import columns
+from fer_jax.synthetic.demo import write_portrait
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> str:
+    """A second of the portrait, 25 frames a second."""
+    return write_portrait(tmp_path_factory.mktemp("clip"), frames=25)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fer_jax.load_model("faces")
+
+
+def test_file_is_played_at_its_speed_and_ends(clip):
+    camera, shots = Camera(clip), []
+    started = time.monotonic()
+    while (shot := camera.newest()) is not None:
+        shots.append(shot)
+    taken = time.monotonic() - started
+    camera.close()
+    assert 0.9 < taken < 3 and 5 < len(shots) <= 25
+    assert shots[-1].number == 25 and shots[0].picture.dtype == np.uint8
+    assert (np.diff([shot.seconds for shot in shots]) > 0).all()
+
+
+def test_slow_reader_gets_the_newest_picture(clip):
+    camera = Camera(clip)
+    first = camera.newest()
+    time.sleep(0.5)
+    second = camera.newest()
+    camera.close()
+    assert second.number - first.number >= 5
+    assert camera.clock() - second.seconds < 0.3  # not one that had waited
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [(91, "camera 91 cannot be opened: plug it in"), ("none.mp4", "none.mp4 is no camera, video")],
+)
+def test_missing_camera_is_said(source, said, capfd):
+    with pytest.raises(CameraError, match=said):
+        Camera(source)
+    assert capfd.readouterr().err == ""  # OpenCV adds nothing
+
+
+def test_camera_that_ends_is_gone(clip, monkeypatch):
+    camera = Camera(clip)
+    monkeypatch.setattr("fer_jax.live.camera._is_file", lambda source: False)
+    with pytest.raises(CameraError, match="gives no more pictures"):
+        while camera.newest() is not None:
+            pass
+    camera.close()
+
+
+def test_rows_are_a_table_like_that_of_predict(model, clip):
+    out, said = io.StringIO(), []
+    count = run(model, Camera(clip), out, said.append, mc_samples=5)
+    table = pd.read_csv(io.StringIO(out.getvalue()), keep_default_na=True)
+    assert list(table) == columns(model.classes, model.task)[1:] and len(table) == count >= 4
+    assert set(table["label"]) <= {*model.classes, "no face"}
+    assert table["pitch"].isna().all() and table["happiness"].between(0, 1).all()
+
+
+class _Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_pace_tells_rate_and_delay_every_five_seconds():
+    clock, lines = _Clock(), []
+    pace = Pace(clock)
+    for index in range(1, 61):
+        clock.now = index / 10
+        lines.append(pace.add(Shot(None, clock.now - 0.02, 3 * index)))
+    assert [line for line in lines if line] == ["5 s: 10 pictures/s of 30, delay 20 ms"]
+
+
+def test_command_writes_a_new_file(clip, tmp_path, capsys):
+    out = tmp_path / "new" / "rows.csv"
+    command = ["live", "faces", "--camera", clip, "--out", str(out), "--mc-samples", "3"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert said.out == "" and re.search(rf"\d+ rows in {re.escape(str(out))}", said.err)
+    kept = out.read_bytes()
+    assert main(command) == 1
+    assert "exists already" in capsys.readouterr().err and out.read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--out", "x.csv"], "--out needs --camera"),
+        (["--camera", "0", "--host", "0.0.0.0"], "--host is of the page"),
+        (["--camera", "0", "--port", "80"], "--port is of the page"),
+        (["--mc-samples", "0"], "--mc-samples is 0: give 1 or more"),
+    ],
+)
+def test_wrong_options_are_refused(options, said, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["live", *options])
+    assert stopped.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_missing_camera_and_model_cost_one_line(tmp_path, capsys):
+    assert main(["live", "--camera", "none.mp4"]) == 1
+    assert main(["live", str(tmp_path), "--camera", str(tmp_path / "none.mp4")]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and all(line.startswith("error: ") for line in said)
+
+
+def test_interrupt_leaves_a_whole_table(tmp_path):
+    long = write_portrait(tmp_path, frames=1500)
+    out = tmp_path / "rows.csv"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fer_jax", "live", "faces", "--camera", long, "--out", str(out)],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + 90
+    while time.monotonic() < end and not (out.exists() and len(out.read_text().splitlines()) > 5):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and said.splitlines()[-1] == "stopped"
+    table = pd.read_csv(out)
+    assert len(table) > 4 and out.read_text().endswith("\n")
