@@ -37,14 +37,14 @@ def main(arguments: list[str] | None = None, prog: str = "fer-jax live") -> int:
             where = "needs --camera" if page else "is of the page: leave it or --camera out"
             parser.exit(2, f"error: --{name} {where}\n")
     try:
-        how = Options(mc_samples=options.mc_samples, landmark_model=options.landmark_model)
+        Options(mc_samples=options.mc_samples, landmark_model=options.landmark_model)
     except ValueError as error:
         name, _, problem = str(error).partition(" ")
         parser.exit(2, f"error: --{name.replace('_', '-')} {problem}\n")
-    return _run(options, how)
+    return _run(options)
 
 
-def _run(options: argparse.Namespace, how: Options) -> int:
+def _run(options: argparse.Namespace) -> int:
     from fer_jax.live.camera import CameraError  # imports jax, which --help does without
     from fer_jax.predict.windows import ClipProblem
 

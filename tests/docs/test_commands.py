@@ -17,6 +17,7 @@ from ml_collections import config_flags
 
 import fer_jax.commands.compare
 import fer_jax.commands.export
+import fer_jax.commands.live
 import fer_jax.commands.models
 import fer_jax.commands.predict
 import fer_jax.commands.reproduce
@@ -140,6 +141,14 @@ def test_predict_predicts(arguments, at_workspace, tmp_path, monkeypatch, capsys
             assert pathlib.Path(word).exists()
 
 
+@pytest.mark.parametrize("arguments", of("fer-jax", "live"), ids=" ".join)
+def test_live_knows_its_options(arguments, monkeypatch):
+    given = []
+    monkeypatch.setattr("fer_jax.commands.live._run", given.append)
+    fer_jax.commands.live.main(list(arguments))
+    assert given[0].bundle in shipped.names()
+
+
 def assert_flags(words: list[str], *places: pathlib.Path) -> None:
     """Every option among the words is added by a parser in these files or folders."""
     files = [
@@ -172,7 +181,14 @@ def test_no_other_commands():
                 pass
             case [
                 "fer-jax",
-                "prepare" | "train" | "predict" | "compare" | "reproduce" | "models" | "export",
+                "prepare"
+                | "train"
+                | "predict"
+                | "live"
+                | "compare"
+                | "reproduce"
+                | "models"
+                | "export",
                 *_,
             ]:
                 pass
@@ -214,7 +230,8 @@ def test_options_of_the_page_of_commands(capsys):
     page = read("docs/commands.md")
     for main, arguments, start, end in (
         (preprocess.__main__.main, ["manifest"], "## prepare", "## train"),
-        (fer_jax.commands.predict.main, [], "## predict", "## compare"),
+        (fer_jax.commands.predict.main, [], "## predict", "## live"),
+        (fer_jax.commands.live.main, [], "## live", "## compare"),
         (fer_jax.commands.compare.main, [], "## compare", "## reproduce"),
         (fer_jax.commands.reproduce.main, [], "## reproduce", "## models"),
         (fer_jax.commands.export.main, [], "## export", "## configs"),
