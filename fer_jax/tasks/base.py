@@ -56,6 +56,45 @@ class Column(NamedTuple):
     right: bool = True
 
 
+class Bar(NamedTuple):
+    """An output of a model with its spread, to be drawn on a scale.
+
+    Attributes:
+      name: of a class, an action unit or a dimension.
+      value, low, high: places on the scale, 0..1; the spread reaches from `low` to `high`.
+      text: value and spread in numbers.
+      held: whether the answer holds it.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    text: str
+    held: bool
+
+
+def chance_bar(name: str, chance: float, deviation: float, held: bool) -> Bar:
+    """The bar of a probability with its standard deviation."""
+    low, high = max(0.0, chance - deviation), min(1.0, chance + deviation)
+    return Bar(name, chance, low, high, f"{100 * chance:.0f} ± {100 * deviation:.0f} %", held)
+
+
+class Gauge(NamedTuple):
+    """How ambiguous a prediction is.
+
+    Attributes:
+      value, most: on a scale of the task; `most` is the largest that is drawn.
+      limit: above which the model abstains, None: it never does.
+      text: the value in words.
+    """
+
+    value: float
+    most: float
+    limit: float | None
+    text: str
+
+
 class Task:
     """What the outputs of a model mean.
 
@@ -221,6 +260,14 @@ class Task:
           `[height, W, 3]` uint8 RGB.
         """
         return self._file("panel").draw_panel(row, names, threshold, height, scale)
+
+    def bars(self, row: dict, names) -> list[Bar]:
+        """Returns every output of a row that shows a face, with its spread over the MC samples."""
+        return self._file("panel").bars(row, names)
+
+    def ambiguity(self, row: dict, names, threshold) -> Gauge:
+        """Returns how ambiguous a row that shows a face is; arguments as `draw_panel`."""
+        return self._file("panel").ambiguity(row, names, threshold)
 
     def draw_timeline(self, rows, names, threshold, thumbnails, title: str):
         """Draws the predictions for one clip over time.

@@ -24,10 +24,15 @@ def save_csv(table: pd.DataFrame, file: pathlib.Path) -> None:
     Raises:
       OSError: the file cannot be written.
     """
+    write_whole(file, csv_text(table))
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """The text of such a file."""
     safe = table.rename(columns=quoted)
     for name in safe.select_dtypes(exclude=["number", "bool"]).columns:
         safe[name] = safe[name].map(quoted)
-    write_whole(file, safe.to_csv(index=False))
+    return safe.to_csv(index=False)
 
 
 def quoted(cell):

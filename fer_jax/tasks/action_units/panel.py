@@ -21,7 +21,7 @@ from fer_jax.plotting.panel import (
     mixed,
 )
 from fer_jax.tasks.action_units.scores import present_units, unsure_units
-from fer_jax.tasks.base import NO_FACE, reason_of
+from fer_jax.tasks.base import NO_FACE, Bar, Gauge, chance_bar, reason_of
 
 _LEAST_LINE, _LINE = 12.5, 24  # pixels of a unit in the smallest panel, at least and at most
 FADED, PALE = mixed(UNSURE, 0.42), mixed(FAINT, 0.5)
@@ -122,3 +122,20 @@ def _draw_key(panel: Panel, height: int, sets: bool) -> None:
         panel.draw.text((x + 12 * scale, y), meaning, FAINT, writing, "lm")
         x += 19 * scale + writing.getlength(meaning)
     panel.draw.text((panel.right, y), "± s.d.", FAINT, writing, "rm")
+
+
+def bars(row: Mapping, units) -> list[Bar]:
+    """Probabilities with their standard deviation over the MC samples, see `Task.bars`."""
+    present = present_units(row)
+    return [chance_bar(unit, row[unit], row[f"std_{unit}"], unit in present) for unit in units]
+
+
+def ambiguity(row: Mapping, units, thresholds) -> Gauge:
+    """How many units are unsure, see `Task.ambiguity`; the model abstains where all are.
+
+    Withheld rows call all of them unsure, so it is counted again.
+    """
+    limits = [np.inf if limit is None else limit for limit in thresholds]
+    unsure = sum(row[f"entropy_{u}"] > limit for u, limit in zip(units, limits, strict=True))
+    least = None if None in thresholds else len(units) - 0.5
+    return Gauge(unsure, len(units), least, f"{unsure} of {len(units)} units unsure")

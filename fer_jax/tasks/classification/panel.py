@@ -19,6 +19,7 @@ from fer_jax.plotting.panel import (
     label_and_time,
     mixed,
 )
+from fer_jax.tasks.base import Bar, Gauge, chance_bar
 
 # Nats; with less there is a single sample, of which neither agreement nor this says anything.
 LEAST_INFORMATION = 1e-12
@@ -104,3 +105,16 @@ def _draw_gauge(panel: Panel, row: dict, threshold: float | None, most: float, c
         agreement, information = "a single pass: no samples to agree", ""
     panel.text(panel.left, bottom + 8 * panel.scale, agreement, 11.5, FAINT)
     panel.text(panel.right, bottom + 8 * panel.scale, information, 11.5, FAINT, anchor="ra")
+
+
+def bars(row: Mapping, classes) -> list[Bar]:
+    """Probabilities with their standard deviation over the MC samples, see `Task.bars`."""
+    held = classes_in(row)
+    return [chance_bar(name, row[name], row[f"std_{name}"], name in held) for name in classes]
+
+
+def ambiguity(row: Mapping, classes, threshold: float | None) -> Gauge:
+    """Entropy between 0 and that of a uniform guess, see `Task.ambiguity`."""
+    most = float(np.log(len(classes)))
+    text = f"entropy {row['entropy']:.2f} of {most:.2f} nats"
+    return Gauge(row["entropy"], most, threshold, text)

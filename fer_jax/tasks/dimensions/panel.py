@@ -19,7 +19,7 @@ from fer_jax.plotting.panel import (
     label_and_time,
     mixed,
 )
-from fer_jax.tasks.base import NO_FACE
+from fer_jax.tasks.base import NO_FACE, Bar, Gauge
 from fer_jax.tasks.dimensions.scores import level_of
 
 TRAIL_SECONDS = 3.0
@@ -138,3 +138,21 @@ def _draw_line(panel: Panel, row: dict, name: str, colour, faceless: bool) -> No
     draw.rectangle((span[0], middle - 3 * scale, span[1], middle + 3 * scale), mixed(colour, 0.5))
     x, radius = place(row[name]), 5 * scale
     draw.ellipse((x - radius, middle - radius, x + radius, middle + radius), colour)
+
+
+def bars(row: Mapping, dimensions) -> list[Bar]:
+    """Values with their prediction intervals on the scale of the labels, see `Task.bars`."""
+    found = []
+    for name in dimensions:
+        values = np.array([row[f"{prefix}{name}"] for prefix in ("", "low_", "high_")])
+        places = np.clip((values - _LOW) / (_HIGH - _LOW), 0, 1).tolist()
+        text = "{:.1f} ({:.1f} to {:.1f})".format(*values)
+        found.append(Bar(name, *places, text, True))
+    return found
+
+
+def ambiguity(row: Mapping, dimensions, threshold: float | None) -> Gauge:
+    """Uncertainty between 0 and that of ratings drawn at random, see `Task.ambiguity`."""
+    most = float((_HIGH - _LOW) / np.sqrt(12))
+    text = f"uncertainty {row['uncertainty']:.2f} rating points"
+    return Gauge(row["uncertainty"], most, threshold, text)

@@ -1,0 +1,83 @@
+"""The camera on the page: an element whose script sends pictures and draws the answers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from fer_jax.installation import needs
+from fer_jax.live.drawing import shown
+from fer_jax.live.visitors import Refused, Visitors
+from fer_jax.predict.windows import columns
+from fer_jax.tasks.csv_cells import csv_text
+
+with needs("live"):
+    import gradio as gr
+
+_WEB = pathlib.Path(__file__).parent / "web"
+_MOST_SIDE, _MOST_CHARACTERS = 1920, 4_000_000  # of a picture: pixels, text in base64
+_BEGIN = "data:image/jpeg;base64,"
+
+
+def make_camera(predictor, visitors: Visitors) -> gr.HTML:
+    """Makes the element; its value is the key of the visitor, see `Visitors`."""
+
+    def look(given: dict) -> dict:
+        """Answers a picture: what `drawing.shown` says, or why it is refused."""
+        try:
+            picture = decode(given["picture"])
+            seen = visitors.session(given["key"]).look(picture, float(given["seconds"]))
+        except Refused as refused:
+            return {"refused": str(refused)}
+        return shown(predictor, seen)
+
+    def table(given: dict) -> dict:
+        """Answers with all rows as a CSV file, its columns those of `fer-jax predict`."""
+        import pandas as pd
+
+        try:
+            rows = visitors.session(given["key"]).rows()
+        except Refused as refused:
+            return {"refused": str(refused)}
+        names = columns(predictor.classes, predictor.task)
+        rows = pd.DataFrame([{"clip": "camera"} | row for row in rows], columns=names)
+        return {"csv": csv_text(rows)}
+
+    return gr.HTML(
+        value="",
+        html_template=_text("camera.html"),
+        css_template=_text("camera.css"),
+        js_on_load=_text("drawing.js") + _text("camera.js"),
+        server_functions=[look, table],
+        apply_default_css=False,
+        elem_id="camera",
+    )
+
+
+def _text(name: str) -> str:
+    return (_WEB / name).read_text(encoding="utf-8")
+
+
+def decode(text) -> np.ndarray:
+    """Decodes a picture that a page sent, a JPEG in base64; returns `[H, W, 3]` uint8 RGB.
+
+    Nothing is written to a disk.
+
+    Raises:
+      Refused: it is no such picture, or too large.
+    """
+    if not isinstance(text, str) or not text.startswith(_BEGIN) or len(text) > _MOST_CHARACTERS:
+        raise Refused("The page sent no picture: reload it.")
+    try:
+        data = base64.b64decode(text.removeprefix(_BEGIN), validate=True)
+        picture = Image.open(io.BytesIO(data), formats=["JPEG"])
+        if max(picture.size) > _MOST_SIDE:
+            raise Refused(f"The picture is larger than {_MOST_SIDE} pixels.")
+        return np.array(picture.convert("RGB"))
+    except (binascii.Error, OSError, ValueError) as error:
+        raise Refused("The picture cannot be decoded: reload the page.") from error

@@ -1,0 +1,125 @@
+"""Videos and pictures on the page: uploaded, predicted, shown, and deleted again."""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+import pathlib
+
+from fer_jax.faces.labels import NO_FACE, reason_of, said_of
+from fer_jax.installation import needs
+from fer_jax.live.drawing import ambiguity
+from fer_jax.live.upload import Predicted, predict_file
+from fer_jax.live.visitors import Refused, Visitors
+from fer_jax.predict.windows import ClipProblem
+
+with needs("live"):
+    import gradio as gr
+
+_ROWS = 200  # of the table on the page
+_STYLE = (pathlib.Path(__file__).parent / "web" / "upload.css").read_text(encoding="utf-8")
+_EMPTY = "Choose a file: everybody in it is predicted. It is deleted afterwards."
+
+
+def make_upload(predictor, visitors: Visitors, mc_samples: int) -> None:
+    """Makes the tab; results are deleted when the visitor leaves, see `Visitors`."""
+    file = gr.File(label="Video or picture", file_types=["video", "image"], height=140)
+    style = {"css_template": _STYLE, "apply_default_css": False}
+    status = gr.HTML(_status(_EMPTY), **style)
+    with gr.Row():
+        video = gr.Video(label="Annotated video", interactive=False, visible=False)
+        figure = gr.HTML("", **style)
+    download = gr.DownloadButton("Download table (CSV)", visible=False)
+    table = gr.HTML("", **style)
+
+    def predict(path: str, request: gr.Request, progress=gr.Progress()):  # noqa: B008
+        hidden = gr.update(value=None, visible=False)
+        empty = {video: hidden, figure: "", download: hidden, table: ""}
+        try:
+            done = _predict(predictor, visitors, path, request.session_hash, progress, mc_samples)
+        except (Refused, ClipProblem) as problem:
+            text = str(problem).replace(str(path), pathlib.Path(path).name)
+            return {file: None, status: _status(f"Not predicted: {text}"), **empty}
+        return {
+            file: None,
+            status: _status(
+                "; ".join([f"{done.rows['clip'][0]}: {len(done.rows)} rows", *done.notes])
+            ),
+            video: gr.update(value=done.video, visible=done.video is not None),
+            figure: _figure(done),
+            download: gr.update(value=done.table, visible=True),
+            table: _table(predictor, done),
+        }
+
+    file.upload(
+        predict, file, [file, status, video, figure, download, table],
+        concurrency_limit=1, api_visibility="private", show_progress_on=[status],
+    )  # fmt: skip
+
+
+def _predict(predictor, visitors: Visitors, path, key: str, progress, mc_samples) -> Predicted:
+    """Predicts an uploaded file and deletes it.
+
+    Raises:
+      ClipProblem: it cannot be predicted.
+      Refused: there are too many visitors, or this one has left.
+    """
+    try:
+        folder = visitors.session(key).folder()
+
+        def advance(share: float, what: str) -> None:
+            visitors.session(key)  # refuses if the page was closed
+            progress(share, desc=what)
+
+        return predict_file(predictor, path, folder, advance, mc_samples)
+    except (Refused, ClipProblem):
+        raise
+    except Exception as error:  # a damaged file may raise anything
+        raise ClipProblem(f"{type(error).__name__}: {error}") from error
+    finally:
+        pathlib.Path(path).unlink(missing_ok=True)
+
+
+def _status(text: str) -> str:
+    return f'<p role="status" aria-live="polite">{html.escape(text)}</p>'
+
+
+def _figure(done: Predicted) -> str:
+    labels = list(dict.fromkeys(done.rows["label"]))
+    seen = f"{', '.join(map(str, labels[:8]))}"
+    alt = f"Predictions over time for {len(set(done.rows['person']) - {0})} people: {seen}"
+    data = base64.b64encode(done.figure.read_bytes()).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}">'
+
+
+def _table(predictor, done: Predicted) -> str:
+    """The first rows, readable; the download has all columns."""
+    lines = []
+    for row in done.rows.head(_ROWS).to_dict("records"):
+        said = row["label"] if row["label"] == NO_FACE else said_of(row)
+        withheld = row["abstained"] and said != NO_FACE
+        cells = [
+            f"{row['start']:.2f} to {row['end']:.2f}",
+            row["person"] or "–",
+            f"{reason_of(row)}: perhaps {said}" if withheld else said,
+            _number(ambiguity(predictor, row).value if row["frames"] else math.nan),
+            _number(row["unfamiliarity"]),
+        ]
+        lines.append("".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells))
+    more = f"; {len(done.rows) - _ROWS} more in the download" * (len(done.rows) > _ROWS)
+    heads = ("seconds", "person", "says", "ambiguous", "unfamiliar")
+    return (
+        '<div class="scrolling" tabindex="0" role="region" aria-label="Rows of the file"><table>'
+        f"<caption>{html.escape(str(done.rows['clip'].iloc[0]))}{more}</caption><thead><tr>"
+        + "".join(f'<th scope="col">{head}</th>' for head in heads)
+        + "</tr></thead><tbody>"
+        + "".join(f"<tr>{line}</tr>" for line in lines)
+        + "</tbody></table></div>"
+    )
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.2f}"
