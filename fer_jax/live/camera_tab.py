@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import pathlib
-
-import numpy as np
-from PIL import Image
 
 from fer_jax.installation import needs
 from fer_jax.live.drawing import shown
+from fer_jax.live.pictures import decode
 from fer_jax.live.visitors import Refused, Visitors
-from fer_jax.predict.windows import columns
+from fer_jax.predict.windows import ClipProblem, columns
 from fer_jax.tasks.csv_cells import csv_text
 
 with needs("live"):
     import gradio as gr
 
 _WEB = pathlib.Path(__file__).parent / "web"
-_MOST_SIDE, _MOST_CHARACTERS = 1920, 4_000_000  # of a picture: pixels, text in base64
-_BEGIN = "data:image/jpeg;base64,"
 
 
 def make_camera(predictor, visitors: Visitors) -> gr.HTML:
@@ -32,7 +25,7 @@ def make_camera(predictor, visitors: Visitors) -> gr.HTML:
         try:
             picture = decode(given["picture"])
             seen = visitors.session(given["key"]).look(picture, float(given["seconds"]))
-        except Refused as refused:
+        except (Refused, ClipProblem) as refused:
             return {"refused": str(refused)}
         return shown(predictor, seen)
 
@@ -61,23 +54,3 @@ def make_camera(predictor, visitors: Visitors) -> gr.HTML:
 
 def _text(name: str) -> str:
     return (_WEB / name).read_text(encoding="utf-8")
-
-
-def decode(text) -> np.ndarray:
-    """Decodes a picture that a page sent, a JPEG in base64; returns `[H, W, 3]` uint8 RGB.
-
-    Nothing is written to a disk.
-
-    Raises:
-      Refused: it is no such picture, or too large.
-    """
-    if not isinstance(text, str) or not text.startswith(_BEGIN) or len(text) > _MOST_CHARACTERS:
-        raise Refused("The page sent no picture: reload it.")
-    try:
-        data = base64.b64decode(text.removeprefix(_BEGIN), validate=True)
-        picture = Image.open(io.BytesIO(data), formats=["JPEG"])
-        if max(picture.size) > _MOST_SIDE:
-            raise Refused(f"The picture is larger than {_MOST_SIDE} pixels.")
-        return np.array(picture.convert("RGB"))
-    except (binascii.Error, OSError, ValueError) as error:
-        raise Refused("The picture cannot be decoded: reload the page.") from error

@@ -26,6 +26,7 @@ from fer_jax.live.camera_tab import make_camera
 from fer_jax.live.engine import Engine
 from fer_jax.live.upload_tab import make_upload
 from fer_jax.live.visitors import IDLE, MOST, Visitors
+from fer_jax.live.warm_up import warm_up
 from fer_jax.predict.options import ALL
 
 with needs("live"):
@@ -122,6 +123,7 @@ def serve(
     try:
         url = launch(page, host, port)
         say(f"open {url} in a browser; Ctrl-C ends it")
+        warm_up(predictor, mc_samples)
         threading.Event().wait()
     finally:
         page.close(verbose=False)

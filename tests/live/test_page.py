@@ -1,11 +1,12 @@
-"""The page without a browser: it builds, answers its own pages alone, and says what is wrong."""
+"""The page without a browser: it builds, answers its own visitors alone, says what is wrong."""
 
-import base64
-import contextlib
 import importlib.util
 import io
 import json
+import os
+import pathlib
 import socket
+import subprocess
 import sys
 
 import cv2
@@ -14,185 +15,152 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import fer_jax
+import fer_jax.live
 from fer_jax import shipped
 from fer_jax.installation import NotInstalledError
 from fer_jax.predict.windows import columns
+from fer_jax.zoo import ZOO
 from tests.docs.pages import blocks
+from tests.live.remote import ROOT, Remote
+from tests.live.test_pictures import encoded
 
-gr = pytest.importorskip("gradio", reason="the live page needs: pip install .[live]")
-
-from fer_jax.live import camera_tab, page  # noqa: E402
-from fer_jax.live.about import about  # noqa: E402
-from fer_jax.live.visitors import Refused  # noqa: E402
-from fer_jax.zoo import ZOO  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def faces():
-    return fer_jax.load_model("faces")
+installed = pytest.mark.skipif(
+    not importlib.util.find_spec("gradio"), reason="needs Gradio: pip install .[live]"
+)
+LIVE = pathlib.Path(fer_jax.live.__file__).parent
 
 
 @pytest.fixture(scope="module")
-def served(faces):
-    """The page, its address, and how to call its script's functions."""
-    made = page.make_page(faces, mc_samples=4, visitors=2)
-    url = page.launch(made, "127.0.0.1", None)
-    (camera,) = [id for id, block in made.blocks.items() if block.elem_id == "camera"]
+def server():
+    with Remote("faces") as remote:
+        yield remote
 
-    def call(name, given, **headers):
-        body = {"data": given, "component_id": camera, "fn_name": name, "session_hash": "hash"}
-        answer = httpx.post(f"{url}gradio_api/component_server/", json=body, headers=headers)
+
+@pytest.fixture(scope="module")
+def call(server):
+    """Calls a function of the page's script, as the browser does."""
+    camera = server.ask("[i for i, block in made.blocks.items() if block.elem_id == 'camera'][0]")
+
+    def call(name, key, headers=None, **given):
+        data = {"key": key, **given}
+        body = {"data": data, "component_id": camera, "fn_name": name, "session_hash": key}
+        url = f"{server.url}gradio_api/component_server/"
+        answer = httpx.post(url, json=body, headers=headers, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
-    yield made, url, call
-    made.close(verbose=False)
-    made.visitors.close()
+    return call
 
 
 @pytest.fixture
-def visitor(served):
-    """The key of a page that was opened."""
-    served[0].visitors.arrive("visitor")
-    yield "visitor"
-    served[0].visitors.leave("visitor")
-
-
-def encoded(picture, suffix=".jpg", kind="jpeg"):
-    data = cv2.imencode(suffix, picture[..., ::-1])[1].tobytes()
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+def visitors(server):
+    """Keys of three pages that are open."""
+    server.ask("[made.visitors.arrive(key) for key in 'abc']")
+    yield "abc"
+    server.ask("[made.visitors.leave(key) for key in 'abc']")
 
 
 def portrait():
-    return cv2.imread(str(shipped.PORTRAIT))[..., ::-1]
+    return encoded(cv2.imread(str(shipped.PORTRAIT))[..., ::-1])
 
 
-def test_a_picture_is_answered_and_becomes_a_row(served, visitor, faces):
-    call = served[2]
+@installed
+def test_pictures_are_answered_and_become_rows(call, visitors):
     for index in range(12):
-        given = {"key": visitor, "picture": encoded(portrait()), "seconds": index / 25}
-        answer = call("look", given)
+        answer = call("look", "a", picture=portrait(), seconds=index / 25)
     assert answer["status"] == "1 face."
     (person,) = answer["people"]
     assert person["number"] == 1 and person["said"] == "happiness"
     left, top, right, bottom = person["box"]
     assert 0 < left < right < 360 and 0 < top < bottom < 360
-    csv = call("table", {"key": visitor})["csv"]
-    table = pd.read_csv(io.StringIO(csv))
-    assert list(table) == columns(faces.classes, faces.task)
+    table = pd.read_csv(io.StringIO(call("table", "a")["csv"]))
+    model = fer_jax.load_model("faces")
+    assert list(table) == columns(model.classes, model.task)
     assert set(table["clip"]) == {"camera"} and set(table["person"]) == {1}
     assert set(table["label"]) == {"happiness"} and table["start"].is_monotonic_increasing
+    other = pd.read_csv(io.StringIO(call("table", "b")["csv"]))
+    assert list(other) == list(table) and not len(other)
 
 
-def test_a_picture_without_a_face(served, visitor):
-    grey = np.full((240, 320, 3), 120, np.uint8)
-    answer = served[2]("look", {"key": visitor, "picture": encoded(grey), "seconds": 0.0})
+@installed
+def test_a_picture_without_a_face(call, visitors):
+    grey = encoded(np.full((240, 320, 3), 120, np.uint8))
+    answer = call("look", "a", picture=grey, seconds=0.0)
     assert answer == {"people": [], "status": "No face."}
 
 
-def test_pages_that_were_not_opened_and_too_many_are_refused(served):
-    made, _, call = served
-    given = {"picture": encoded(portrait()), "seconds": 0.0}
-    assert "reload the page" in call("look", {"key": "guessed", **given})["refused"]
-    assert "reload the page" in call("table", {"key": "guessed"})["refused"]
-    for key in "abc":
-        made.visitors.arrive(key)
-    try:
-        assert "people" in call("look", {"key": "a", **given})
-        assert "people" in call("look", {"key": "b", **given})
-        assert "try again" in call("look", {"key": "c", **given})["refused"]
-    finally:
-        for key in "abc":
-            made.visitors.leave(key)
-    assert len(made.visitors) == 0
+@installed
+def test_who_did_not_open_the_page_and_too_many_are_refused(server, call, visitors):
+    assert "reload the page" in call("look", "guessed", picture=portrait(), seconds=0)["refused"]
+    assert "reload the page" in call("table", "guessed")["refused"]
+    answers = [call("look", key, picture=portrait(), seconds=0.0) for key in visitors]
+    assert ["people" in answer for answer in answers] == [True, True, False]
+    assert "try again" in answers[2]["refused"]
+    assert server.ask("len(made.visitors)") == 2
 
 
-def test_other_sites_of_the_browser_get_no_answer_they_can_read(served, visitor):
-    given = {"key": visitor, "picture": encoded(portrait()), "seconds": 0.0}
-    _, url, _ = served
-    asked = {"Origin": "http://elsewhere.example", "Access-Control-Request-Method": "POST"}
-    answer = httpx.options(f"{url}gradio_api/component_server/", headers=asked)
-    assert "access-control-allow-origin" not in answer.headers
-    assert "people" in served[2]("look", given, Origin=url.rstrip("/"))
+@installed
+def test_bad_pictures_are_refused_and_the_next_is_answered(call, visitors):
+    assert (
+        "cannot be decoded"
+        in call("look", "a", picture="data:image/jpeg;base64,AAAA", seconds=0.0)["refused"]
+    )
+    assert "people" in call("look", "a", picture=portrait(), seconds=0.0)
 
 
-@pytest.mark.parametrize(
-    ("picture", "problem"),
-    [
-        (None, "sent no picture"),
-        ("http://elsewhere.example/a.jpg", "sent no picture"),
-        ("data:image/jpeg;base64,&&", "cannot be decoded"),
-        ("data:image/jpeg;base64,aGVsbG8=", "cannot be decoded"),
-        (encoded(np.zeros((8, 8, 3), np.uint8), ".png"), "cannot be decoded"),
-        (encoded(np.zeros((8, 1921, 3), np.uint8)), "larger than 1920 pixels"),
-        ("data:image/jpeg;base64," + "A" * 4_000_000, "sent no picture"),
-    ],
-)
-def test_what_is_no_picture_is_refused(picture, problem):
-    with pytest.raises(Refused, match=problem):
-        camera_tab.decode(picture)
+@installed
+def test_other_sites_in_the_browser_may_not_ask(server):
+    asked = {"Access-Control-Request-Method": "POST"}
+    allowed = "access-control-allow-origin"
+    url = f"{server.url}gradio_api/component_server/"
+    other = httpx.options(url, headers={**asked, "Origin": "http://elsewhere.example"})
+    own = httpx.options(url, headers={**asked, "Origin": server.url.rstrip("/")})
+    assert allowed not in other.headers and own.headers[allowed] == server.url.rstrip("/")
 
 
-def test_pictures_are_decoded_as_rgb():
-    red = np.zeros((24, 32, 3), np.uint8)
-    red[..., 0] = 200
-    decoded = camera_tab.decode(encoded(red))
-    assert decoded.shape == (24, 32, 3) and decoded.dtype == np.uint8
-    assert np.abs(decoded.astype(int) - red).max() < 4
+@installed
+def test_page_names_terms_limits_and_card_and_counts_nobody(server):
+    config = httpx.get(f"{server.url}config").json()
+    said = json.dumps(config)
+    assert ZOO["faces"].terms in said and "checked on no group of people" in said
+    assert "**Prediction sets** at a level" in said  # of the card
+    assert not config["analytics_enabled"] and not config.get("share")
 
 
-def test_page_names_the_model_its_terms_limits_and_card(served):
-    config = json.dumps(httpx.get(f"{served[1]}config").json())
-    assert ZOO["faces"].terms in config and "checked on no group of people" in config
-    assert "Prediction sets" in config  # of the card
-
-
-def test_nothing_is_asked_of_other_hosts(served):
-    text = httpx.get(served[1]).text
-    assert 'analytics_enabled":false' in text.replace(" ", "")
-    config = httpx.get(f"{served[1]}config").json()
-    assert not config["analytics_enabled"] and not config["is_space"]
-
-
-def test_models_of_ones_own_name_their_data(faces):
-    said = about(faces, "runs/mine/model")
-    assert "Trained on ferplus, whose terms hold" in said.line and "no card" in said.card
-    assert "dataset alone" in said.limits
-    for name in shipped.names():
-        own = about(fer_jax.load_model(name), name)
-        assert ZOO[name].terms in own.line and own.card.startswith(f"# {name}")
-
-
-def test_a_port_that_is_taken_is_named(faces, monkeypatch):
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+@installed
+def test_a_port_that_is_taken_is_named(server):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(OSError, match=f"port {port} of 127.0.0.1.*give another --port"):
-            page.serve(faces, port=port, say=lambda text: None)
+        said = server.ask(f"error_of(page.serve, model, port={port}, say=str)")
+    assert said.startswith(f"port {port} of 127.0.0.1 cannot be used") and "--port" in said
 
 
-def test_other_hosts_get_a_warning_first(faces, monkeypatch):
-    said = []
-    monkeypatch.setattr(page, "launch", lambda *arguments: said.append(arguments[1]) or "http://x/")
-    monkeypatch.setattr(page.threading, "Event", lambda: pytest.fail("warned too late"), False)
-    for host, count in (("0.0.0.0", 1), ("127.0.0.1", 0)):
-        said.clear()
-        with contextlib.suppress(KeyboardInterrupt):
-            page.serve(faces, host=host, say=said.append)
+@installed
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_other_hosts_get_a_warning_before_anything_starts(server, host, warned):
+    server.ask("said.clear()")
+    with socket.create_server((host, 0)) as taken:
+        port = taken.getsockname()[1]
+        server.ask(f"error_of(page.serve, model, host={host!r}, port={port}, say=said.append)")
+    said = server.ask("said")
+    assert len(said) == warned
+    assert not warned or "everybody" in said[0] and "unencrypted" in said[0] and "https" in said[0]
 
 
 def test_page_without_gradio_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    spec = importlib.util.spec_from_file_location("page_again", camera_tab.__file__)
+    spec = importlib.util.spec_from_file_location("camera_tab", LIVE / "camera_tab.py")
     with pytest.raises(NotInstalledError, match=r"gradio .*extra 'live'.*\[live\]"):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
-def test_space_is_built_by_the_file_of_the_guide(monkeypatch):
-    (app,) = [block for block in blocks("docs/live.md") if block.title == "app.py"]
-    started = []
-    monkeypatch.setattr(gr.Blocks, "launch", lambda self, **how: started.append((self, how)))
-    exec(compile(app.text, "app.py", "exec"), {"__name__": "__main__"})
-    ((made, how),) = started
-    assert made.title == "fer_jax live" and not how["share"]
-    made.visitors.close()
+@installed
+def test_space_is_built_by_the_file_of_the_guide(tmp_path):
+    (app,) = [block.text for block in blocks("docs/live.md") if block.title == "app.py"]
+    ended = "import gradio as gr\ngr.Blocks.launch = lambda self, **how: print(self.title, how)\n"
+    (tmp_path / "app.py").write_text(ended + app)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "app.py"], cwd=ROOT, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout.startswith("fer_jax live {'share': False")

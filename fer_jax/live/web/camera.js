@@ -3,7 +3,7 @@
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const video = part("video"), still = document.createElement("canvas");
 const SIDE = 640, QUALITY = 0.8, SECONDS = 30, ROWS = 8;
-const state = { key: "", stream: null, origin: null, history: [], rows: [], drawn: 0 };
+const state = { key: "", stream: null, origin: null, history: [], rows: [], drawn: 0, last: 0 };
 // For measurements: of each answered picture, when it was taken and when its boxes were drawn, ms.
 const measured = (window.ferLive = { pictures: [], state });
 
@@ -55,14 +55,15 @@ function stop(reason) {
 
 // Sends the newest picture as soon as the one before is answered, until the stream is another one.
 function watch_camera(stream) {
-  let fresh = null, busy = false; // when the newest picture was taken, if it was not sent
+  let newest = state.last, fresh = null, busy = false; // `fresh`: the newest, if it was not sent
   const listen = () => {
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(arrive);
     else requestAnimationFrame((now) => arrive(now, {}));
   };
   const arrive = (now, frame) => {
     if (state.stream !== stream) return;
-    fresh = frame.captureTime ?? now;
+    const taken = frame.captureTime ?? now;
+    if (taken > newest) newest = fresh = taken;
     listen();
     if (!busy) send();
   };
@@ -71,6 +72,7 @@ function watch_camera(stream) {
     while (fresh !== null && state.stream === stream) {
       const taken = fresh, seconds = (taken - state.origin) / 1000;
       fresh = null;
+      state.last = taken;
       const answer = await server.look({ key: state.key, picture: picture(), seconds });
       if (state.stream !== stream) return;
       if (!answer) return stop(FAILED);
@@ -122,7 +124,7 @@ function clear() {
 }
 
 function list_people(people) {
-  const numbers = people.map((one) => one.number).sort((a, b) => a - b);
+  const numbers = people.map((one) => one.number).filter((number) => number).sort((a, b) => a - b);
   const select = part("chosen"), listed = [...select.options].slice(1).map((one) => +one.value);
   const wanted = [...new Set([...numbers, ...listed.filter((n) => String(n) === select.value)])];
   if (wanted.join() === listed.join()) return;

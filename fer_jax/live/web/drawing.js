@@ -15,6 +15,9 @@ function sized(canvas) {
   return [pen, box.width, box.height];
 }
 
+// Nobody has a number before the first row.
+const named = (one, between) => (one.number ? `${one.number}${between}${one.said}` : one.said);
+
 // The picture is shown mirrored, as people know themselves; text is not.
 function draw_boxes(people) {
   const canvas = part("boxes"), [pen, width, height] = sized(canvas);
@@ -32,20 +35,20 @@ function draw_boxes(people) {
       pen.strokeRect(x, y, across, down);
       pen.setLineDash(one.tone === "sure" ? [] : [9, 6]);
     }
-    const text = `${one.number}  ${one.said}`, long = Math.min(pen.measureText(text).width + 12, width);
+    const text = named(one, "  "), long = Math.min(pen.measureText(text).width + 12, width);
     const at = Math.max(0, Math.min(x, width - long)), over = y >= 24 ? y - 24 : Math.min(y + down, height - 24);
     pen.fillStyle = NIGHT;
     pen.fillRect(at, over, long, 24);
     pen.fillStyle = TONES[one.tone];
     pen.fillText(text, at + 6, over + 12, long - 12);
   }
-  const said = people.map((one) => `person ${one.number}: ${one.said}`).join("; ");
+  const said = people.map((one) => `person ${named(one, ": ")}`).join("; ");
   canvas.setAttribute("aria-label", said || "No face");
 }
 
 function show_details(person) {
   const known = person?.bars;
-  part("said").textContent = person ? `Person ${person.number}: ${person.said}` : "No face";
+  part("said").textContent = person ? `Person ${named(person, ": ")}` : "No face";
   part("said").style.color = known ? colour(person.tone) : "";
   part("detail").textContent = person?.detail || "";
   part("caption").textContent = known ? "Each output with its spread" : "";
