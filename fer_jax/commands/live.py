@@ -92,6 +92,7 @@ def _page(options: argparse.Namespace) -> int:
         host=options.host or page.LOOPBACK[0],
         port=options.port,
         mc_samples=options.mc_samples,
+        landmark_model=options.landmark_model,
         say=_say,
     )
     return 0

@@ -24,10 +24,10 @@ from fer_jax.installation import needs
 from fer_jax.live.about import about
 from fer_jax.live.camera_tab import make_camera
 from fer_jax.live.engine import Engine
+from fer_jax.live.upload import predict_file
 from fer_jax.live.upload_tab import make_upload
 from fer_jax.live.visitors import IDLE, MOST, Visitors
-from fer_jax.live.warm_up import warm_up
-from fer_jax.predict.options import ALL
+from fer_jax.predict.options import ALL, Options
 
 with needs("live"):
     import gradio as gr
@@ -43,20 +43,24 @@ LAUNCH = {
 }  # fmt: skip
 
 
-def make_page(predictor, *, bundle=None, mc_samples: int = 100, visitors: int = MOST) -> gr.Blocks:
+def make_page(
+    predictor, *, bundle=None, mc_samples: int = 100, landmark_model=None, visitors: int = MOST
+) -> gr.Blocks:
     """Makes the page.
 
     Args:
       predictor: of `fer_jax.load_model`.
       bundle: what that was given, whose card the page shows; default: the name of the model.
-      mc_samples: see `predict_clips`.
+      mc_samples, landmark_model: see `predict_clips`.
       visitors: how many may use it at a time.
 
     Returns:
       The page, to be launched with `LAUNCH`; its `visitors` are the open sessions.
     """
     folder = _private_folder()
-    make_engine = functools.partial(Engine, predictor, people=ALL, mc_samples=mc_samples)
+    how = {"mc_samples": mc_samples, "landmark_model": landmark_model, "people": ALL}
+    make_engine = functools.partial(Engine, predictor, **how)
+    predict = functools.partial(predict_file, predictor, Options(**how))
     sessions = Visitors(make_engine, most=visitors, folder=folder)
     atexit.register(sessions.close)
     known = about(predictor, predictor.name if bundle is None else bundle)
@@ -75,7 +79,7 @@ def make_page(predictor, *, bundle=None, mc_samples: int = 100, visitors: int = 
         with gr.Tab("Camera"):
             camera = make_camera(predictor, sessions)
         with gr.Tab("Video or picture"):
-            make_upload(predictor, sessions, mc_samples)
+            make_upload(predictor, sessions, predict)
         gr.Markdown(f"**Limits.** {known.limits}")
         with gr.Accordion("Model card", open=False):
             gr.Markdown(known.card)
@@ -99,12 +103,13 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     mc_samples: int = 100,
+    landmark_model=None,
     say: Callable[[str], None] | None = None,
 ) -> None:
     """Serves the page until Ctrl-C.
 
     Args:
-      predictor, bundle, mc_samples: see `make_page`.
+      predictor, bundle, mc_samples, landmark_model: see `make_page`.
       host: address to listen on; others than those of this machine get a warning.
       port: default: the first free one from 7860 on.
       say: takes each message, one line; default: prints to stderr.
@@ -119,11 +124,11 @@ def serve(
             "pictures travel unencrypted; browsers give the camera to pages of localhost or https "
             "alone"
         )
-    page = make_page(predictor, bundle=bundle, mc_samples=mc_samples)
+    how = {"mc_samples": mc_samples, "landmark_model": landmark_model}
+    page = make_page(predictor, bundle=bundle, **how)
     try:
         url = launch(page, host, port)
         say(f"open {url} in a browser; Ctrl-C ends it")
-        warm_up(predictor, mc_samples)
         threading.Event().wait()
     finally:
         page.close(verbose=False)

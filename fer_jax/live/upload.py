@@ -12,7 +12,7 @@ import pandas as pd
 
 from fer_jax.machine import storage_error
 from fer_jax.predict import annotate, sources
-from fer_jax.predict.options import ALL, Options, chosen_threshold, say_first
+from fer_jax.predict.options import Options, chosen_threshold, say_first
 from fer_jax.predict.windows import predict_source
 from fer_jax.tasks.csv_cells import save_csv
 
@@ -40,23 +40,21 @@ class Predicted(NamedTuple):
 
 
 def predict_file(
-    predictor, path, folder: pathlib.Path, advance: Callable[[float, str], None], mc_samples: int
+    predictor, options: Options, path, folder: pathlib.Path, advance: Callable[[float, str], None]
 ) -> Predicted:
-    """Predicts everybody in a video or a picture, as `fer-jax predict --people all`.
+    """Predicts a video or a picture, as `fer-jax predict`.
 
     Args:
-      predictor: of `load_model`.
+      predictor, options: see `predict_clips`.
       path: of the uploaded file.
       folder: for the results.
       advance: called often with the share that is done and what is being done; may raise.
-      mc_samples: see `predict_clips`.
 
     Raises:
       ClipProblem: the file cannot be predicted; says why.
       OSError: a result cannot be written.
     """
     path, notes = pathlib.Path(path), []
-    options = Options(mc_samples=mc_samples, people=ALL)
 
     def say(note: str) -> None:
         note = note.removeprefix("note: ").replace(f"{path}: ", "")

@@ -6,13 +6,17 @@ import base64
 import html
 import math
 import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fer_jax.faces.labels import NO_FACE, reason_of, said_of
 from fer_jax.installation import needs
 from fer_jax.live.drawing import ambiguity
-from fer_jax.live.upload import Predicted, predict_file
 from fer_jax.live.visitors import Refused, Visitors
 from fer_jax.predict.windows import ClipProblem
+
+if TYPE_CHECKING:
+    from fer_jax.live.upload import Predicted
 
 with needs("live"):
     import gradio as gr
@@ -22,8 +26,14 @@ _STYLE = (pathlib.Path(__file__).parent / "web" / "upload.css").read_text(encodi
 _EMPTY = "Choose a file: everybody in it is predicted. It is deleted afterwards."
 
 
-def make_upload(predictor, visitors: Visitors, mc_samples: int) -> None:
-    """Makes the tab; results are deleted when the visitor leaves, see `Visitors`."""
+def make_upload(predictor, visitors: Visitors, predict_file: Callable) -> None:
+    """Makes the tab; results are deleted when the visitor leaves, see `Visitors`.
+
+    Args:
+      predictor: of `load_model`.
+      visitors: of the page.
+      predict_file: `upload.predict_file` of the predictor, called with path, folder and advance.
+    """
     file = gr.File(label="Video or picture", file_types=["video", "image"], height=140)
     style = {"css_template": _STYLE, "apply_default_css": False}
     status = gr.HTML(_status(_EMPTY), **style)
@@ -37,15 +47,14 @@ def make_upload(predictor, visitors: Visitors, mc_samples: int) -> None:
         hidden = gr.update(value=None, visible=False)
         empty = {video: hidden, figure: "", download: hidden, table: ""}
         try:
-            done = _predict(predictor, visitors, path, request.session_hash, progress, mc_samples)
+            done = _predict(predict_file, visitors, path, request.session_hash, progress)
         except (Refused, ClipProblem) as problem:
             text = str(problem).replace(str(path), pathlib.Path(path).name)
             return {file: None, status: _status(f"Not predicted: {text}"), **empty}
+        said = [f"{done.rows['clip'][0]}: {len(done.rows)} rows", *done.notes]
         return {
             file: None,
-            status: _status(
-                "; ".join([f"{done.rows['clip'][0]}: {len(done.rows)} rows", *done.notes])
-            ),
+            status: _status("; ".join(said)),
             video: gr.update(value=done.video, visible=done.video is not None),
             figure: _figure(done),
             download: gr.update(value=done.table, visible=True),
@@ -58,7 +67,7 @@ def make_upload(predictor, visitors: Visitors, mc_samples: int) -> None:
     )  # fmt: skip
 
 
-def _predict(predictor, visitors: Visitors, path, key: str, progress, mc_samples) -> Predicted:
+def _predict(predict_file: Callable, visitors: Visitors, path, key: str, progress) -> Predicted:
     """Predicts an uploaded file and deletes it.
 
     Raises:
@@ -66,13 +75,13 @@ def _predict(predictor, visitors: Visitors, path, key: str, progress, mc_samples
       Refused: there are too many visitors, or this one has left.
     """
     try:
-        folder = visitors.session(key).folder()
+        folder = visitors.session(key).new_folder()
 
         def advance(share: float, what: str) -> None:
             visitors.session(key)  # refuses if the page was closed
             progress(share, desc=what)
 
-        return predict_file(predictor, path, folder, advance, mc_samples)
+        return predict_file(path, folder, advance)
     except (Refused, ClipProblem):
         raise
     except Exception as error:  # a damaged file may raise anything

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import shutil
 import tempfile
@@ -48,11 +49,15 @@ class Session:
         with self.lock:
             return [] if self.engine is None else list(self.engine.rows())
 
-    def folder(self) -> pathlib.Path:
-        """A folder of its own for results, which is removed with the session."""
-        if self._folder is None:
-            self._folder = pathlib.Path(tempfile.mkdtemp(dir=self._parent))
+    def new_folder(self) -> pathlib.Path:
+        """Makes a folder for results; it is removed with the session, the one before at once."""
+        self._remove_folder()
+        self._folder = pathlib.Path(tempfile.mkdtemp(dir=self._parent))
         return self._folder
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
         """Forgets everything of the visitor."""
@@ -61,8 +66,7 @@ class Session:
             if self.engine is not None:
                 self.engine.close()
             self.engine = None
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+        self._remove_folder()
 
 
 class Visitors:
@@ -141,6 +145,15 @@ class Visitors:
     def _watch(self) -> None:
         while not self._closing.wait(self._idle / 4):
             self.close_idle()
+            self.remove_leftovers()
+
+    def remove_leftovers(self) -> None:
+        """Removes old files from the folder, such as of uploads that were broken off."""
+        late = time.time() - self._idle
+        for file in [] if self._folder is None else self._folder.rglob("*"):
+            with contextlib.suppress(OSError):  # its visitor may leave just now
+                if file.is_file() and file.stat().st_mtime < late:
+                    file.unlink()
 
     def close(self) -> None:
         """Closes all sessions and removes the folder; later requests are refused."""

@@ -11,8 +11,11 @@ import fer_jax
 from fer_jax import shipped
 from fer_jax.live import upload
 from fer_jax.live.visitors import Refused
+from fer_jax.predict.options import Options
 from fer_jax.predict.windows import ClipProblem
 from fer_jax.synthetic import demo
+
+HOW = Options(mc_samples=4, people="all")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def ignore(share, what):
 def test_a_video_gives_what_the_command_gives(faces, video, tmp_path):
     shares = []
     done = upload.predict_file(
-        faces, video, tmp_path, lambda share, what: shares.append((share, what)), 4
+        faces, HOW, video, tmp_path, lambda share, what: shares.append((share, what))
     )
     same = fer_jax.predict_clips(faces, video, mc_samples=4, people="all")
     saved = pd.read_csv(done.table).fillna({"reason": ""})
@@ -53,7 +56,7 @@ def test_a_video_gives_what_the_command_gives(faces, video, tmp_path):
 
 
 def test_a_picture_gives_its_figure_and_no_video(faces, tmp_path):
-    done = upload.predict_file(faces, shipped.PORTRAIT, tmp_path, ignore, 4)
+    done = upload.predict_file(faces, HOW, shipped.PORTRAIT, tmp_path, ignore)
     assert done.video is None and done.rows["label"].tolist() == ["happiness"]
     assert cv2.imread(str(done.figure)) is not None
 
@@ -62,11 +65,11 @@ def test_files_that_cannot_be_predicted_say_why(faces, tmp_path):
     text = tmp_path / "notes.mp4"
     text.write_text("not a video")
     with pytest.raises(ClipProblem, match="not a video"):
-        upload.predict_file(faces, text, tmp_path, ignore, 4)
+        upload.predict_file(faces, HOW, text, tmp_path, ignore)
     grey = tmp_path / "grey.png"
     cv2.imwrite(str(grey), cv2.imread(str(shipped.PORTRAIT))[:40, :40])
     with pytest.raises(ClipProblem, match="no face"):
-        upload.predict_file(faces, grey, tmp_path, ignore, 4)
+        upload.predict_file(faces, HOW, grey, tmp_path, ignore)
 
 
 def test_it_stops_when_the_visitor_leaves(faces, video, tmp_path):
@@ -74,7 +77,7 @@ def test_it_stops_when_the_visitor_leaves(faces, video, tmp_path):
         raise Refused("gone")
 
     with pytest.raises(Refused):
-        upload.predict_file(faces, video, tmp_path, left, 4)
+        upload.predict_file(faces, HOW, video, tmp_path, left)
 
 
 def test_another_codec_is_taken_where_the_first_is_missing(monkeypatch, video, tmp_path):

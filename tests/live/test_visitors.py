@@ -1,5 +1,8 @@
 """Sessions: bounded in number, closed with their page or after a while, nothing left behind."""
 
+import os
+import time
+
 import pytest
 
 from fer_jax.live.visitors import Refused, Visitors
@@ -83,9 +86,11 @@ def test_leaving_removes_files_and_ends_what_still_runs(visitors, made):
     visitors.arrive("a")
     session = visitors.session("a")
     session.look(None, 0.0)
-    (session.folder() / "table.csv").write_text("rows")
+    first, second = session.new_folder(), session.new_folder()
+    (second / "table.csv").write_text("rows")
+    assert second.is_dir() and not first.exists()
     visitors.leave("a")
-    assert made[0].closed and not session.folder().exists()
+    assert made[0].closed and not second.exists()
     with pytest.raises(Refused, match="reload the page"):
         session.look(None, 1.0)
     visitors.leave("a")  # a second time, and a page without a session
@@ -108,6 +113,16 @@ def test_idle_sessions_close_and_their_pages_may_begin_again(visitors, made, now
 def test_closing_removes_everything(visitors, made, tmp_path):
     visitors.arrive("a")
     visitors.session("a").look(None, 0.0)
-    visitors.session("a").folder()
+    visitors.session("a").new_folder()
     visitors.close()
     assert made[0].closed and len(visitors) == 0 and not (tmp_path / "all").exists()
+
+
+def test_old_files_are_removed(visitors, tmp_path):
+    old, new = tmp_path / "all" / "old.mp4", tmp_path / "all" / "hash" / "new.mp4"
+    new.parent.mkdir()
+    for file in (old, new):
+        file.write_bytes(b"frames")
+    os.utime(old, (time.time() - 101, time.time() - 101))
+    visitors.remove_leftovers()
+    assert not old.exists() and new.exists()
