@@ -34,11 +34,14 @@ about:
 	@echo "make demo: about 2 minutes on 2 CPU cores."
 	@test -e $(DEMO)/.ready || echo "First it installs what it needs into $(DEMO): 1.7 GB, 1 to 4 minutes more."
 
-# Every picture of the README and the site, from models that come with the package.
+# Every picture of the README and the site, from models that come with the package. That of the live
+# page needs chromium.
 pictures: $(DEMO)/.ready
 	$(DEMO)/bin/fer-jax predict faces portrait --figure docs/portrait.png
 	$(DEMO)/bin/python -m fer_jax.synthetic.demo --out data/portrait --portrait
 	$(DEMO)/bin/fer-jax predict faces data/portrait/blurring.mp4 --figure docs/blurring.png
+	$(DEMO)/bin/pip install --quiet --editable ".[live]" playwright
+	$(DEMO)/bin/python -m benchmarks.screenshot docs/live.png
 
 test: $(TEST)/.ready lint
 	$(TEST)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder

@@ -2,11 +2,15 @@
 
     python -m benchmarks.live
     python -m benchmarks.live faces gestures --faces 1 2 --seconds 30
+    python -m benchmarks.live --browser
 
 The camera is a made video of 640 x 360 pixels at 30 frames a second, with so many people side by
 side, cut out of the videos of $FER_JAX_REAL_DATA or ../shared/data, or drawn. It is played in real
 time: a picture that comes while another is looked at replaces the one that waits. The delay is the
 time from a picture to what is seen in it, its rows included: median, 95th percentile, maximum.
+
+With --browser the video is the camera of Chromium, which shares the cores, and the delay ends when
+the boxes are drawn over the picture. That needs chromium and playwright.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import time
 
 import numpy as np
 
+from benchmarks import browser
 from benchmarks.end_to_end import write
 from benchmarks.identity import default_clips, people_of
 
@@ -35,20 +40,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of video (default 20)")
     parser.add_argument("--mc-samples", type=int, default=100, help="default: 100")
     parser.add_argument("--cores", type=int, default=2, help="to run on (default: 2)")
+    parser.add_argument("--browser", action="store_true", help="the page in Chromium instead")
     options = parser.parse_args(arguments)
     if hasattr(os, "sched_setaffinity"):  # before JAX counts the cores; Linux alone has it
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
     import fer_jax
 
     people = people_of(default_clips())
-    print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", flush=True)
+    head = HEAD[:-2] if options.browser else HEAD
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for count in options.faces:
             clip = pathlib.Path(folder) / f"{count}.mp4"
             write(clip, people, count, round(30 * options.seconds))
             for name in options.models or ["faces"]:
                 model = fer_jax.load_model(name)
-                cells = measure(model, clip, options.mc_samples)
+                if options.browser:
+                    cells = browser.measure(model, clip, options.mc_samples, options.seconds)
+                else:
+                    cells = measure(model, clip, options.mc_samples)
                 print(f"| {name} | {count} | {' | '.join(cells)} |", flush=True)
 
 

@@ -71,7 +71,9 @@ def run_page(workspace, monkeypatch):
 
 
 # With tests of their own.
-APART = ("docs/tutorials/your_flax_model.md", "docs/training.md", "docs/export.md")
+APART = (
+    "docs/tutorials/your_flax_model.md", "docs/training.md", "docs/export.md", "docs/live.md",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page not in APART])

@@ -120,7 +120,7 @@ function draw_timeline(now) {
   pen.fillStyle = colour("rail");
   pen.fillRect(0, 0, width, band);
   for (const run of runs(state.history)) {
-    const from = Math.max(0, x(run.start)), to = Math.min(width, x(run.end));
+    const from = Math.max(0, x(run.start) + 1), to = Math.min(width, x(run.end));
     pen.fillStyle = run.tone === "waiting" ? colour("rail") : colour(`${run.tone}-fill`);
     pen.fillRect(from, run.tone === "sure" ? 0 : 6, to - from, run.tone === "sure" ? band : band - 12);
     if (to - from < pen.measureText(run.said).width + 6) continue;
