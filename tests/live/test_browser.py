@@ -103,7 +103,7 @@ def test_faces_are_boxed_and_nobody_is_said(visit):
     assert part(page, "said").text_content() == "No face"
     wait_for_status(page, "2 faces.")
     page.wait_for_function(
-        "() => document.querySelector('[data-part=boxes]').ariaLabel.split('person').length === 3"
+        "() => document.querySelector('[data-part=boxes]').ariaLabel.split('Person').length === 3"
     )
     assert page.evaluate("ferLive.pictures.length") > 20
 

@@ -7,6 +7,13 @@ const state = { key: "", stream: null, origin: null, history: [], rows: [], draw
 // For measurements: of each answered picture, when it was taken and when its boxes were drawn, ms.
 const measured = (window.ferLive = { pictures: [], state });
 
+// The server knows the page once it has given it a key.
+const opened = new Promise((resolve) => {
+  const take = () => (state.key = props.value || "") && resolve();
+  watch("value", take);
+  take();
+});
+
 const REASONS = {
   NotAllowedError: "Camera refused: allow it in the settings of the browser, then press Start.",
   NotFoundError: "No camera found: connect one, then press Start.",
@@ -37,15 +44,17 @@ async function start() {
   const track = state.stream.getVideoTracks()[0];
   track.addEventListener("ended", () => stop("The camera was disconnected."));
   part("stop").disabled = false;
-  video.parentElement.style.setProperty("aspect-ratio", `${video.videoWidth} / ${video.videoHeight}`);
+  video.parentElement.style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
   say("Preparing the model ...");
-  state.origin ??= performance.now();
+  await opened;
+  if (!state.stream) return;
   watch_camera(state.stream);
 }
 
 function stop(reason) {
   state.stream?.getTracks().forEach((track) => track.stop());
   state.stream = video.srcObject = null;
+  video.parentElement.style.aspectRatio = "";
   part("start").disabled = false;
   part("stop").disabled = true;
   part("speed").textContent = "";
@@ -70,7 +79,7 @@ function watch_camera(stream) {
   const send = async () => {
     busy = true;
     while (fresh !== null && state.stream === stream) {
-      const taken = fresh, seconds = (taken - state.origin) / 1000;
+      const taken = fresh, seconds = (taken - (state.origin ??= taken)) / 1000;
       fresh = null;
       state.last = taken;
       const answer = await server.look({ key: state.key, picture: picture(), seconds });
@@ -172,5 +181,5 @@ async function save() {
 part("start").addEventListener("click", start);
 part("stop").addEventListener("click", () => stop());
 part("save").addEventListener("click", save);
-watch("value", () => (state.key = props.value));
-state.key = props.value || "";
+clear();
+draw_timeline(0);

@@ -16,7 +16,7 @@ function sized(canvas) {
 }
 
 // Nobody has a number before the first row.
-const named = (one, between) => (one.number ? `${one.number}${between}${one.said}` : one.said);
+const named = (one) => (one.number ? `Person ${one.number}: ${one.said}` : `A face: ${one.said}`);
 
 // The picture is shown mirrored, as people know themselves; text is not.
 function draw_boxes(people) {
@@ -35,20 +35,20 @@ function draw_boxes(people) {
       pen.strokeRect(x, y, across, down);
       pen.setLineDash(one.tone === "sure" ? [] : [9, 6]);
     }
-    const text = named(one, "  "), long = Math.min(pen.measureText(text).width + 12, width);
+    const text = one.number ? `${one.number}  ${one.said}` : one.said, long = Math.min(pen.measureText(text).width + 12, width);
     const at = Math.max(0, Math.min(x, width - long)), over = y >= 24 ? y - 24 : Math.min(y + down, height - 24);
     pen.fillStyle = NIGHT;
     pen.fillRect(at, over, long, 24);
     pen.fillStyle = TONES[one.tone];
     pen.fillText(text, at + 6, over + 12, long - 12);
   }
-  const said = people.map((one) => `person ${named(one, ": ")}`).join("; ");
+  const said = people.map(named).join("; ");
   canvas.setAttribute("aria-label", said || "No face");
 }
 
 function show_details(person) {
   const known = person?.bars;
-  part("said").textContent = person ? `Person ${named(person, ": ")}` : "No face";
+  part("said").textContent = person ? named(person) : "No face";
   part("said").style.color = known ? colour(person.tone) : "";
   part("detail").textContent = person?.detail || "";
   part("caption").textContent = known ? "Each output with its spread" : "";
@@ -84,7 +84,7 @@ function draw_doubts(person) {
   const place = (gauge, value) => Math.max(0, Math.min(1, value / gauge.most));
   const right = unknown ? 1 : known ? place(person.unfamiliarity, person.unfamiliarity.limit) : 0.5;
   const limit = known ? person.ambiguity.limit : null;
-  const high = limit === null ? 1 : place(person.ambiguity, limit);
+  const high = !known ? 0.6 : limit === null ? 1 : place(person.ambiguity, limit);
   pen.fillStyle = colour("rail");
   pen.fillRect(left, bottom - up, across, up);
   pen.fillStyle = colour("ground");
@@ -121,6 +121,7 @@ function draw_timeline(now) {
   pen.fillRect(0, 0, width, band);
   for (const run of runs(state.history)) {
     const from = Math.max(0, x(run.start) + 1), to = Math.min(width, x(run.end));
+    if (to <= from) continue;
     pen.fillStyle = run.tone === "waiting" ? colour("rail") : colour(`${run.tone}-fill`);
     pen.fillRect(from, run.tone === "sure" ? 0 : 6, to - from, run.tone === "sure" ? band : band - 12);
     if (to - from < pen.measureText(run.said).width + 6) continue;
