@@ -223,8 +223,10 @@ def test_an_upload_that_is_no_video_says_so(visit, tmp_path):
 
 
 NAMELESS = """() => {
-  const named = e => (e.ariaLabel || e.alt || e.title || e.innerText || '').trim()
-    || [...(e.labels || [])].some(label => label.innerText.trim())
+  const fields = ['SELECT', 'INPUT', 'TEXTAREA']; // whose text is their value
+  const named = e => (e.ariaLabel || e.alt || e.title || '').trim()
+    || (!fields.includes(e.tagName) && (e.innerText || '').trim())
+    || [...(e.labels || [])].some(label => label.textContent.replace(e.textContent, '').trim())
     || document.getElementById(e.getAttribute('aria-labelledby'))?.innerText.trim();
   const controls = 'button, select, input, textarea, img, video, canvas, [role], a[href]';
   const quiet = ['presentation', 'none', 'status', 'tablist', 'tabpanel'];
