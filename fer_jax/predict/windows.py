@@ -128,7 +128,7 @@ def sliding(frames: Iterable[Frame], length: float, stride: float) -> Iterator[W
     """Cuts a stream into windows of `length` seconds, one every `stride` seconds.
 
     The last window ends with the stream; a stream shorter than a window is one window. A stretch in
-    which no frame begins has no window.
+    which no frame begins has no window, and costs nothing however long it is.
 
     Args:
       frames: of the stream; those of one window are held.
@@ -148,6 +148,9 @@ def sliding(frames: Iterable[Frame], length: float, stride: float) -> Iterator[W
             _drop(recent, min(start, end - length) - slack)
             if recent[-1].start < start - slack:  # it lasts longer than the window: skip to its end
                 turn = max(turn, math.floor((end + slack - length - origin) / stride)) + 1
+                continue
+            if (first := recent[0].start) >= start + length:  # a gap: skip to its end
+                turn = max(turn + 1, math.floor((first - length - origin) / stride))
                 continue
             turn, covered = turn + 1, start + length
             if window := _window(recent, start, start + length, slack):
@@ -261,14 +264,9 @@ def _watched(frames: Iterable[Frame], advance, spool) -> Iterator[Frame]:
 
 
 def predict_windows(
-    predictor,
-    frames: Iterable[Frame],
-    options: Options,
-    *,
-    fps: float,
-    width: int,
+    predictor, frames: Iterable[Frame], options: Options, *, fps: float, width: int,
     before_window: Callable[[], None] | None = None,
-) -> Iterator[tuple[dict, int | None]]:
+) -> Iterator[tuple[dict, int | None]]:  # fmt: skip
     """Predicts a stream window by window, each as soon as it is complete.
 
     Args:

@@ -115,6 +115,19 @@ def test_windows_of_a_variable_rate_hold_the_frames_of_their_seconds(steps, leng
         assert {f.faces[0] for w in windows for f in w.frames} == set(range(len(frames)))
 
 
+@pytest.mark.parametrize("gap", [0.5, 10.0, 1e9])
+def test_gap_has_no_window_however_long_it_is(gap):
+    """Of a camera whose machine was asleep: a step for every window in between would take hours."""
+    before, after = (
+        [Frame(start + index / 25, start + (index + 1) / 25, {}) for index in range(8)]
+        for start in (0.0, gap)
+    )
+    windows = list(sliding([*before, *after], 0.2, 0.1))
+    seen = {frame.start for window in windows for frame in window.frames}
+    assert seen == {frame.start for frame in (*before, *after)} and len(windows) < 12
+    assert windows[0].start == 0.0 and windows[-1].end == pytest.approx(gap + 0.32)
+
+
 def test_only_one_window_is_held():
     class Points:
         pass
