@@ -14,7 +14,10 @@ from fer_jax.predict import sources
 from fer_jax.predict.options import ALL, Options
 from fer_jax.predict.windows import Faces, Frame, points_of, predict_windows
 
-MOST_ROWS = 100_000  # of an hour of three faces, ten rows a second each; older ones are forgotten
+# Kept: an hour of one face, ten rows a second, which takes 100 MB for seven classes and 260 MB for
+# twenty action units; older ones are forgotten.
+MOST_ROWS = 36_000
+_LATEST = 1e10  # seconds, 300 years: at more, doubles are too coarse for the times of frames
 _FIRST, _LONGEST = 1 / 25, 0.5  # seconds that a picture lasts: the first one, any one at most
 
 
@@ -73,24 +76,28 @@ class Engine:
         self._lasting = 2 * predictor.spec.window_seconds + _LONGEST
         self._rows: collections.deque[dict] = collections.deque(maxlen=MOST_ROWS)
         self._newest: dict[int | None, dict] = {}
+        self._earlier, self._numbered = 0, 0  # people: of the streams before, of all
         self._stream: _Stream | None = None
 
     def look(self, picture: np.ndarray, seconds: float) -> Seen:
         """Returns what is seen in the next picture.
 
-        A picture of another size than the one before begins a new stream: people are numbered anew.
+        A picture of another size than the one before begins a new stream, in which everybody is
+        new: people get further numbers.
 
         Args:
           picture: `[H, W, 3]` uint8 RGB, upright.
           seconds: moment at which it was taken, later than the one before.
 
         Raises:
-          ValueError: it is no such picture, or not later.
+          ValueError: it is no such picture, or not later; or the moment is no possible time.
           ClipProblem: faces cannot be found, or the model has no answer.
         """
         picture = next(sources.checked([picture]))
         if picture is None:
             raise ValueError("the picture is empty: give RGB [H, W, 3] of uint8")
+        if not abs(seconds) < _LATEST:  # nor if NaN
+            raise ValueError(f"the picture is at {seconds:g} s: give seconds from any fixed moment")
         if self._stream is not None and self._stream.size != picture.shape:
             self.close()
         if self._stream is None:
@@ -101,6 +108,9 @@ class Engine:
             self.close()
             raise
         for row, track in rows:
+            if row["person"]:  # 0: nobody
+                row["person"] += self._earlier
+                self._numbered = max(self._numbered, row["person"])
             self._newest[track] = row
         self._newest = {
             track: row
@@ -123,7 +133,7 @@ class Engine:
         """Ends the stream; rows stay, a further picture begins a new one."""
         if self._stream is not None:
             self._stream.close()
-        self._stream, self._newest = None, {}
+        self._stream, self._newest, self._earlier = None, {}, self._numbered
 
 
 class _Stream:

@@ -1,10 +1,14 @@
-"""Compiles a model before the first picture comes, which then does not wait for it."""
+"""Makes a model ready before the first picture comes, which then does not wait for it."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
+from fer_jax import shipped
 from fer_jax.faces.landmarks import MEAN_FACE
+from fer_jax.predict import sources
+from fer_jax.predict.options import Options
 from fer_jax.predict.windows import Face, stack_faces
 
 
@@ -24,13 +28,20 @@ def made_up_window(predictor):
     return stack_faces(faces, predictor.module.inputs)
 
 
-def warm_up(predictor, mc_samples: int = 100) -> None:
-    """Compiles what predicts a window; takes seconds.
+def warm_up(predictor, mc_samples: int = 100, landmark_model=None) -> None:
+    """Loads what finds faces and compiles what predicts a window; takes seconds.
 
     Args:
       predictor: of `fer_jax.load_model`.
-      mc_samples: with which it will predict.
+      mc_samples, landmark_model: with which it will predict, see `predict_clips`.
+
+    Raises:
+      ClipProblem: nothing that finds faces is installed.
     """
+    picture = cv2.cvtColor(cv2.imread(str(shipped.PORTRAIT)), cv2.COLOR_BGR2RGB)
+    how = Options(landmark_model=landmark_model)
+    for _ in sources.watch(predictor, [picture, picture], None, how):  # one is found, one followed
+        pass
     window = made_up_window(predictor)
     predictor.unfamiliarity(window)
     predictor.predict(window, mc_samples=mc_samples)

@@ -10,8 +10,11 @@ import pytest
 
 import fer_jax
 from fer_jax import shipped
+from fer_jax.faces import detector
+from fer_jax.faces.boxes import network
 from fer_jax.live.engine import Engine
 from fer_jax.live.warm_up import made_up_window, warm_up
+from fer_jax.predict.windows import ClipProblem
 
 SAMPLES = 5
 
@@ -94,11 +97,37 @@ def test_face_that_left_has_no_row_any_more(model):
 
 
 def test_picture_of_another_size_begins_a_new_stream(model):
+    """Nobody is recognised in it, so its people have numbers that no row has yet."""
     engine = Engine(model, mc_samples=SAMPLES)
-    watched(engine, [room(100)] * 8)
+    watched(engine, [room(10, 300)] * 8)
     before = len(engine.rows())
     seen = [engine.look(room(100, width=400), 1 + index / 25) for index in range(8)]
-    assert seen[-1].people[0].number == 1 and len(engine.rows()) > before
+    assert seen[-1].people[0].number == 3 == seen[-1].people[0].row["person"]
+    assert [row["person"] for row in engine.rows()[:before]] == [1, 2] * (before // 2)
+    assert {row["person"] for row in engine.rows()[before:]} == {3}
+    empty = [engine.look(room(), 2 + index / 25) for index in range(8)][-1]
+    assert {row["person"] for row in empty.rows} <= {0}
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -float("inf"), 1e300])
+def test_impossible_moment_is_refused(model, seconds):
+    """A page may send any number: the window after infinity never comes."""
+    engine = Engine(model, mc_samples=SAMPLES)
+    with pytest.raises(ValueError, match="give seconds from any fixed moment"):
+        engine.look(room(100), seconds)
+    watched(engine, [room(100)] * 8)
+    with pytest.raises(ValueError, match="give seconds from any fixed moment"):
+        engine.look(room(100), seconds)
+    assert engine.look(room(100), 1e6).people  # after eleven days asleep
+    with pytest.raises(ValueError, match="not later"):
+        engine.look(room(100), 2.0)
+
+
+def test_oldest_rows_are_forgotten(model, monkeypatch):
+    monkeypatch.setattr("fer_jax.live.engine.MOST_ROWS", 3)
+    engine = Engine(model, mc_samples=SAMPLES)
+    watched(engine, [room(100)] * 24)
+    assert [round(row["start"], 1) for row in engine.rows()] == [0.5, 0.6, 0.7]
 
 
 def test_faulty_picture_is_refused_and_the_next_one_seen(model):
@@ -142,6 +171,19 @@ def test_closing_ends_the_thread_and_keeps_the_rows(model):
     while threading.active_count() > before and time.monotonic() < end:
         time.sleep(0.01)
     assert threading.active_count() == before and engine.rows()
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_warm_up_loads_what_finds_faces(name):
+    detector._dlib_models.cache_clear()
+    network._idle.clear()
+    warm_up(fer_jax.load_model(name), SAMPLES)
+    assert network._idle or detector._dlib_models.cache_info().currsize
+
+
+def test_warm_up_says_what_is_missing(model, tmp_path):
+    with pytest.raises(ClipProblem, match=r"none\.dat does not exist"):
+        warm_up(model, SAMPLES, tmp_path / "none.dat")
 
 
 @pytest.mark.parametrize("name", shipped.names())
