@@ -53,8 +53,8 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _say("stopped")
         return interrupts.CODE
-    except FileExistsError:
-        return _failed(f"{options.out} exists already: give another file (--out)")
+    except BrokenPipeError:
+        raise  # whoever read stdout has enough: the program ends quietly
     except OSError as error:
         return _failed(storage_error(error) if error.errno else error)
     except (CameraError, ClipProblem, ValueError, installation.NotInstalledError) as error:
@@ -78,7 +78,7 @@ def _predictor(options: argparse.Namespace):
 
     predictor = load_model(shipped.locate(options.bundle), _say)
     _say("preparing the model ...")
-    warm_up(predictor, options.mc_samples)
+    warm_up(predictor, options.mc_samples, options.landmark_model)
     say_first(predictor, Options(), "`threshold` of predict_frames", _say)
     return predictor
 
@@ -102,13 +102,14 @@ def _rows(options: argparse.Namespace) -> int:
     from fer_jax.live.camera import Camera, run
 
     with contextlib.ExitStack() as held:
-        Camera(options.camera).close()  # before the seconds that the model takes
+        camera = Camera(options.camera)  # before the seconds that the model takes
+        held.callback(camera.close)
         predictor, out = _predictor(options), sys.stdout
         if options.out is not None:
             options.out.parent.mkdir(parents=True, exist_ok=True)
+            if options.out.exists():
+                raise ValueError(f"{options.out} exists already: give another file (--out)")
             out = held.enter_context(options.out.open("x", newline="", encoding="utf-8"))
-        camera = Camera(options.camera)
-        held.callback(camera.close)
         rows = run(
             predictor, camera, out, _say, people=options.people, mc_samples=options.mc_samples,
             landmark_model=options.landmark_model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import pathlib
 import statistics
 import sys
@@ -22,6 +23,8 @@ from fer_jax.tasks.csv_cells import quoted
 _SAID_EVERY = 5.0  # seconds between two lines about the speed
 _UNKNOWN_FPS, _MOST_FPS = 30.0, 240.0  # of files that do not state it, or state nonsense
 _PATIENCE = 10.0  # seconds without a picture after which a camera counts as gone
+_MOST_CAMERAS = 2**31 - 1  # as large as a number that OpenCV takes
+_QUIET = "-8"  # FFmpeg inside OpenCV says nothing
 
 
 class CameraError(Exception):
@@ -33,7 +36,7 @@ class Shot(NamedTuple):
 
     Attributes:
       picture: `[H, W, 3]` uint8 RGB.
-      seconds: when it was taken, since the camera was opened.
+      seconds: when it was taken, see `Camera.clock`.
       number: how many the camera gave up to it, itself included.
     """
 
@@ -44,6 +47,8 @@ class Shot(NamedTuple):
 
 class Camera:
     """The newest picture of a camera; a thread takes them all, those that nobody asks for are lost.
+
+    It is opened at once, and recorded from when the first picture is asked for.
 
     Args:
       source: number of a camera, a file, which is played at its speed, or an address of a stream,
@@ -56,18 +61,20 @@ class Camera:
     def __init__(self, source: int | str):
         # the error says why a camera cannot be opened
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _QUIET)
+        if isinstance(source, int) and source > _MOST_CAMERAS:
+            raise CameraError(_not_opened(source))
         self._capture = cv2.VideoCapture(source)
         if not self._capture.isOpened():
             raise CameraError(_not_opened(source))
-        self._source, self._started = source, time.monotonic()
+        self._source, self._started = source, 0.0
         self._newest: Shot | None = None
         self._changed, self._ended, self._stopped = threading.Condition(), False, False
-        self._thread = threading.Thread(target=self._take_all, daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def clock(self) -> float:
-        """Seconds since the camera was opened."""
-        return time.monotonic() - self._started
+        """Seconds since the first picture was asked for."""
+        return time.perf_counter() - self._started
 
     def newest(self) -> Shot | None:
         """Waits for a picture that was not given before; None: a file has ended.
@@ -75,6 +82,10 @@ class Camera:
         Raises:
           CameraError: none came for long, or the camera gave no picture at all.
         """
+        if self._thread is None:
+            self._started = time.perf_counter()
+            self._thread = threading.Thread(target=self._take_all, daemon=True)
+            self._thread.start()
         with self._changed:
             came = self._changed.wait_for(lambda: self._newest or self._ended, _PATIENCE)
             shot, self._newest = self._newest, None
@@ -90,9 +101,11 @@ class Camera:
     def close(self) -> None:
         """Gives the camera back."""
         self._stopped = True
-        self._thread.join(timeout=2.0)  # a camera that hangs is left to the end of the process
-        if not self._thread.is_alive():
-            self._capture.release()
+        if self._thread is not None:
+            self._thread.join(timeout=2.0)
+            if self._thread.is_alive():  # a camera that hangs is left to the end of the process
+                return
+        self._capture.release()
 
     def _take_all(self) -> None:
         paced = self._period() if _is_file(self._source) else 0.0

@@ -51,9 +51,22 @@ def test_slow_reader_gets_the_newest_picture(clip):
     assert camera.clock() - second.seconds < 0.3  # not one that had waited
 
 
+def test_camera_records_from_when_it_is_asked(clip):
+    camera = Camera(clip)
+    time.sleep(0.5)  # a model is being prepared
+    first = camera.newest()
+    camera.close()
+    assert first.number == 1 and first.seconds < 0.3
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
-    [(91, "camera 91 cannot be opened: plug it in"), ("none.mp4", "none.mp4 is no camera, video")],
+    [
+        (91, "camera 91 cannot be opened: plug it in"),
+        (10**20, "camera 100000000000000000000 cannot be opened"),
+        ("none.mp4", "none.mp4 is no camera, video"),
+        (__file__, "is no camera, video"),
+    ],
 )
 def test_missing_camera_is_said(source, said, capfd):
     with pytest.raises(CameraError, match=said):
@@ -126,6 +139,28 @@ def test_missing_camera_and_model_cost_one_line(tmp_path, capsys):
     assert main(["live", str(tmp_path), "--camera", str(tmp_path / "none.mp4")]) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and all(line.startswith("error: ") for line in said)
+
+
+@pytest.mark.parametrize("where", ["taken", "taken/rows.csv"])
+def test_table_that_cannot_be_made_is_one_line(where, clip, tmp_path, capsys):
+    (tmp_path / "taken").write_text("kept")
+    out = tmp_path / where
+    assert main(["live", "--camera", clip, "--out", str(out), "--mc-samples", "3"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"error: {tmp_path / 'taken'}") and "exists" in last
+    assert "rows.csv" not in last and (tmp_path / "taken").read_text() == "kept"
+
+
+def test_closed_output_ends_the_loop_quietly(tmp_path):
+    clip = write_portrait(tmp_path, frames=250)
+    command = [sys.executable, "-m", "fer_jax", "live", "--camera", clip, "--mc-samples", "3"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline().startswith("start,end,person")
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 141 and "error" not in said and "Traceback" not in said
 
 
 def test_interrupt_leaves_a_whole_table(tmp_path):
