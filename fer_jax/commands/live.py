@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import pathlib
+import socket
 import sys
 
 from fer_jax import installation, shipped
@@ -36,6 +37,8 @@ def main(arguments: list[str] | None = None, prog: str = "fer-jax live") -> int:
         if getattr(options, name) is not None:
             where = "needs --camera" if page else "is of the page: leave it or --camera out"
             parser.exit(2, f"error: --{name} {where}\n")
+    if options.port is not None and not 0 < options.port < 65536:
+        parser.exit(2, f"error: --port {options.port}: give a number from 1 to 65535\n")
     try:
         Options(mc_samples=options.mc_samples, landmark_model=options.landmark_model)
     except ValueError as error:
@@ -83,13 +86,26 @@ def _predictor(options: argparse.Namespace):
     return predictor
 
 
+def _check_address(host: str, port: int | None) -> None:
+    """Raises an OSError if no page can be served there: Gradio would wait for ever."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port or 0), family=family).close()
+    except OSError as error:
+        where = f"port {port} of {host}" if port else host
+        remedy = "--port, or none for a free one" if port else "--host"
+        raise OSError(f"{where} cannot be used: {error.strerror}: give another {remedy}") from error
+
+
 def _page(options: argparse.Namespace) -> int:
+    host = options.host or "127.0.0.1"
+    _check_address(host, options.port)
     from fer_jax.live import page  # says how to install Gradio before a model is loaded
 
     page.serve(
         _predictor(options),
         bundle=options.bundle,
-        host=options.host or page.LOOPBACK[0],
+        host=host,
         port=options.port,
         mc_samples=options.mc_samples,
         landmark_model=options.landmark_model,

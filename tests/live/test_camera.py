@@ -3,6 +3,7 @@
 import io
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -125,6 +126,7 @@ def test_command_writes_a_new_file(clip, tmp_path, capsys):
         (["--out", "x.csv"], "--out needs --camera"),
         (["--camera", "0", "--host", "0.0.0.0"], "--host is of the page"),
         (["--camera", "0", "--port", "80"], "--port is of the page"),
+        (["--port", "99999"], "--port 99999: give a number from 1 to 65535"),
         (["--mc-samples", "0"], "--mc-samples is 0: give 1 or more"),
     ],
 )
@@ -132,6 +134,17 @@ def test_wrong_options_are_refused(options, said, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["live", *options])
     assert stopped.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_page_that_cannot_be_served_costs_one_line(capsys):
+    """Before the model is loaded. The address is of no machine, RFC 5737."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["live", "--port", port]) == 1
+    assert main(["live", "--host", "203.0.113.5"]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"error: port {port} of 127.0.0.1 cannot be used")
+    assert second.startswith("error: 203.0.113.5 cannot be used: ") and "--host" in second
 
 
 def test_missing_camera_and_model_cost_one_line(tmp_path, capsys):
