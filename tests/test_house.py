@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = (
     "commands", "export", "live", "zoo", "reproduce", "compare", "predict", "systems",
     "experiments", "training", "tables", "tasks", "data", "synthetic", "plotting", "uncertainty",
-    "metrics", "layers", "faces", "papers", "progress", "storage", "machine", "stopping",
+    "metrics", "layers", "faces", "papers", "hosts", "progress", "storage", "machine", "stopping",
     "shipped", "installation",
 )  # fmt: skip
 # Their public names and tables reach what lies inside their own room when they are used.

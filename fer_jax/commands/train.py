@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None, prog: str = "python run.py") -> int
         return 0
     _parse(own, [prog, *arguments])
     logging.set_verbosity(logging.WARNING)
-    return _run(own.config, own.workdir or f"runs/{own.config.name}", own.compilation_cache)
+    if _is_distributed(own):
+        return _run_with_others(own)
+    return _run(own)
 
 
 def _flags(argv: list[str]) -> flags.FlagValues:
@@ -57,6 +59,17 @@ def _flags(argv: list[str]) -> flags.FlagValues:
         "none",
         flag_values=own,
     )
+    flags.DEFINE_bool(
+        "distributed", False, "Train in several processes, which SLURM or Kubernetes numbers",
+        flag_values=own,
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "coordinator", None, "Without them: HOST:PORT of process 0, the same for all processes",
+        flag_values=own,
+    )  # fmt: skip
+    for name, what in (("process", "Index of this process, from 0"),
+                       ("processes", "Number of processes")):  # fmt: skip
+        flags.DEFINE_integer(name, None, what, flag_values=own)
     return own
 
 
@@ -65,6 +78,8 @@ def _help(own: flags.FlagValues, prog: str) -> str:
     rows = {"--config CONFIG": own["config"].help}
     rows["--config.FIELD=VALUE"] = "Sets a field of the config"
     rows |= {f"--{name} DIR": own[name].help for name in ("workdir", "compilation_cache")}
+    kinds = {"distributed": "", "coordinator": " HOST:PORT", "process": " I", "processes": " N"}
+    rows |= {f"--{name}{kind}": own[name].help for name, kind in kinds.items()}
     texts = [
         textwrap.fill(f"{text[0].lower()}{text[1:]}", 98, initial_indent=f"  {flag:26}",
                       subsequent_indent=" " * 28)
@@ -83,21 +98,71 @@ class UsageError(SystemExit):
         print(text, file=sys.stderr)
 
 
-def _run(config, workdir: str, cache: str | None) -> int:
+def _is_distributed(own: flags.FlagValues) -> bool:
+    """Whether several processes train; refuses flags that do not say which and how many."""
+    given = {name: own[name].value for name in ("coordinator", "process", "processes")}
+    missing = [name for name, value in given.items() if value is None]
+    if own.distributed and len(missing) == len(given):
+        return True
+    if not own.distributed and len(missing) == len(given):
+        return False
+    if not own.distributed or missing:
+        lacks = ["distributed"] * (not own.distributed) + missing
+        raise UsageError(
+            "error: --distributed takes --coordinator HOST:PORT, --process and --processes, all "
+            f"three or, under SLURM and Kubernetes, none: --{lacks[0]} is missing"
+        )
+    if not 0 <= own.process < own.processes:
+        raise UsageError(
+            f"error: --process={own.process} of --processes={own.processes}: processes are "
+            f"numbered from 0, to {own.processes - 1} here"
+        )
+    return True
+
+
+def _run_with_others(own: flags.FlagValues) -> int:
+    """Runs as one of several processes; when one of them fails, all end."""
+    from fer_jax import hosts
+
+    try:
+        hosts.connect(own.coordinator, own.process, own.processes)
+        code = _run(own)
+        hosts.disconnect()
+        return code
+    except hosts.HostsError as error:  # of the connection
+        hosts.end_all(printable(error), 1)
+        print(f"error: {printable(error)}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if lost := hosts.lost_connection(error):
+            hosts.end_all(lost, 1)
+        else:
+            traceback.print_exc()
+            hosts.end_all(f"{type(error).__name__}: {printable(error)}", 1, said=True)
+        raise
+
+
+def _run(own: flags.FlagValues) -> int:
+    from fer_jax import hosts
     from fer_jax.experiments import report
     from fer_jax.experiments.run import FAILURES, keep_compiled
     from fer_jax.experiments.setup import SetupError
     from fer_jax.experiments.workdir import Workdir
     from fer_jax.systems import run
 
-    keep_compiled(cache)
+    config, workdir = own.config, own.workdir or f"runs/{own.config.name}"
+    keep_compiled(own.compilation_cache)
     try:
         metrics = run(config, workdir)
     except FAILURES as error:
+        code = 2 if isinstance(error, SetupError) else 1
+        hosts.end_all(printable(error), code)
         print(f"error: {printable(error)}", file=sys.stderr)
-        return 2 if isinstance(error, SetupError) else 1
+        return code
     except KeyboardInterrupt:
-        return say_interrupted(f"{LINE} from the last checkpoint")
+        code = say_interrupted(f"{LINE} from the last checkpoint")
+        hosts.end_all(f"{LINE.strip()} from the last checkpoint", code, said=True)
+        return code
     print("\n".join(report.headline(config.task, metrics)))
     print(f"report: {printable(Workdir(pathlib.Path(workdir)).report)}")
     return 1 if metrics.get("failed_figures") else 0

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from fer_jax import hosts
 from fer_jax.data import folds
 from fer_jax.data.clips import Clips
 from fer_jax.data.load import NotPreparedError
@@ -30,7 +31,7 @@ from fer_jax.training.program import Run, compile_ahead, unstack
 # What may stop an experiment; each message says what to do.
 FAILURES = (
     SetupError, WorkdirError, NotPreparedError, NotInstalledError, loop.NonFiniteLossError,
-    NonFiniteOutputError, checkpoint.WeightsError, FileError, StorageError,
+    NonFiniteOutputError, checkpoint.WeightsError, FileError, StorageError, hosts.HostsError,
 )  # fmt: skip
 _SEEDS = 10**6  # from one member of an ensemble to the next
 MEMORY_SHARE = 0.8  # of a device's memory, for runs side by side
@@ -69,7 +70,10 @@ def run_experiment(
     _describe(experiment, console)
     runs = _make_runs(experiment)
     posterior = experiment.posterior is not None
-    pending = [run for run in runs if not is_done(experiment.workdir, run, console, posterior)]
+    done = hosts.from_writer(
+        lambda: [is_done(experiment.workdir, run, console, posterior) for run in runs]
+    )
+    pending = [run for run, is_there in zip(runs, done, strict=True) if not is_there]
     if len(pending) < len(runs):
         console.print(f"done before: {', '.join(r.name for r in runs if r not in pending)}")
     with Progress(console) as progress:
@@ -81,15 +85,17 @@ def run_experiment(
             _run_group(ready, group, progress, started)
             pending = pending[len(group) :]
         work = progress.start("report")
-        metrics = report.write(
-            experiment.workdir,
-            experiment.config,
-            experiment.clips,
-            experiment.folds,
-            experiment.parameters,
-            experiment.program.module,
-            draw and _own_figures(experiment, draw),
-            save_bundle=functools.partial(write_bundle, experiment, runs[-1].fold.name),
+        metrics = hosts.from_writer(
+            lambda: report.write(
+                experiment.workdir,
+                experiment.config,
+                experiment.clips,
+                experiment.folds,
+                experiment.parameters,
+                experiment.program.module,
+                draw and _own_figures(experiment, draw),
+                save_bundle=functools.partial(write_bundle, experiment, runs[-1].fold.name),
+            )
         )
         work.finish()
     return metrics
@@ -299,29 +305,33 @@ def evaluate_runs(
     if experiment.posterior is not None:
         posteriors = experiment.posterior(states, recalibrated, clips, runs, parts)
     for index, run in enumerate(runs):
-        own, stats = (
-            jax.tree.map(np.asarray, unstack(tree, index))
-            for tree in (variables, recalibrated["batch_stats"])
-        )
-        checkpoint.save_weights(experiment.workdir.weights(run.name), own, stats)
         arrays = {
             f"{part}_{name}": value
             for part in parts
             for name, value in results[part][index].items()
         }
         arrays["train_memory_bytes"] = np.array(experiment.memory)
-        if posteriors[index] is not None:
-            found = posteriors[index]
-            checkpoint.save_tree(experiment.workdir.posterior(run.name), found.kept)
+        found = posteriors[index]
+        if found is not None:
             samples = found.samples.items()
             arrays |= {f"{part}_posterior_samples": values for part, values in samples}
             arrays |= {f"{part}_average": values for part, values in found.average.items()}
             arrays |= found.numbers
         if experiment.familiarity is not None and run.member == 0:
-            own = posteriors[index] and posteriors[index].recalibrated
+            own = found and found.recalibrated
             evaluated = {part: chosen[index] for part, chosen in parts.items()}
             arrays |= _familiarity(experiment, own or unstack(recalibrated, index), run, evaluated)
-        experiment.workdir.save_result(run.name, arrays)
+        if hosts.is_writer():
+            trained = unstack((variables, recalibrated["batch_stats"]), index)
+            _save(experiment.workdir, run, trained, found, arrays)
+
+
+def _save(workdir: Workdir, run: Run, trained, found, arrays: dict[str, np.ndarray]) -> None:
+    """Saves weights, posterior and results of a run; the results come last, as then it is done."""
+    checkpoint.save_weights(workdir.weights(run.name), *jax.tree.map(np.asarray, trained))
+    if found is not None:
+        checkpoint.save_tree(workdir.posterior(run.name), found.kept)
+    workdir.save_result(run.name, arrays)
 
 
 def _familiarity(experiment: Experiment, variables: dict, run: Run, parts: dict) -> dict:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from ml_collections import ConfigDict
 
-from fer_jax import storage
+from fer_jax import hosts, storage
 from fer_jax.data import crops
 from fer_jax.data.clips import Clips
 from fer_jax.experiments import schema
@@ -169,7 +169,7 @@ def _in_parts(array) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def locked(workdir: Workdir) -> Iterator[None]:
-    """Keeps other processes out of a work directory while a run writes to it.
+    """Keeps other runs out of a work directory while one writes to it; process 0 holds the lock.
 
     The lock ends with its process, however that ends.
 
@@ -177,7 +177,7 @@ def locked(workdir: Workdir) -> Iterator[None]:
       WorkdirError: another process has it; names its host and its id.
     """
     try:
-        with storage.lock(workdir.path):
+        with storage.lock(workdir.path) if hosts.is_writer() else contextlib.nullcontext():
             yield
     except storage.InUseError as error:
         raise WorkdirError(f"{printable(error)} (--workdir)") from None
@@ -188,13 +188,18 @@ def claim(workdir: Workdir, config: ConfigDict, clips: Clips, *, write: bool) ->
 
     Args:
       workdir, config, clips: of the run.
-      write: False: only checks.
+      write: False: only checks, also that all processes have the same.
 
     Raises:
       WorkdirError: it has another one, or one with fields that no longer exist.
+      HostsError: another process has another one, or other clips.
     """
     own = {**recorded(config), "data_fingerprint": _fingerprint(clips)}
     content = json.dumps(own, indent=1, default=list) + "\n"
+    if not write:
+        hosts.check_same("config or dataset", json.loads(content))
+    if not hosts.is_writer():
+        return
     file = workdir.config
     if not file.exists():
         if write:
@@ -214,7 +219,7 @@ def claim(workdir: Workdir, config: ConfigDict, clips: Clips, *, write: bool) ->
     if gone := _removed_fields(old, new):
         reason = f"was written by an earlier version of fer_jax (its config has {', '.join(gone)})"
     else:
-        reason = f"holds a run with another config ({', '.join(differences(old, new))})"
+        reason = f"holds a run with another config ({', '.join(hosts.differences(old, new))})"
     raise WorkdirError(f"{workdir} {reason}: name another --workdir, or delete it")
 
 
@@ -233,15 +238,3 @@ def _removed_fields(old: dict, new: dict) -> list[str]:
         for section in _SHARED_SECTIONS
         for name in sorted(set(old.get(section, ())) - set(new.get(section, ())))
     ]
-
-
-def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """Names the fields in which two recorded configs differ, with both values."""
-    rows = []
-    for name in sorted({*old, *new}):
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            rows += differences(before, after, f"{prefix}{name}.")
-        elif before != after:
-            rows.append(f"{prefix}{name}: {before} there, {after} here")
-    return rows

@@ -15,7 +15,8 @@ from ml_collections import ConfigDict
 
 from fer_jax.data.how_to_prepare import not_prepared_message
 from fer_jax.experiments import configs, schema
-from fer_jax.experiments.workdir import Workdir, differences, recorded
+from fer_jax.experiments.workdir import Workdir, recorded
+from fer_jax.hosts import differences
 from fer_jax.papers.paper import Run
 
 FINISHED, READY, MISSING, REFUSED = "finished", "can run", "data missing", "cannot run"

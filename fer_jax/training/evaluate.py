@@ -91,7 +91,7 @@ def map_clips(
     runs, count, size = chosen.shape
     hop = program.steps_a_call(runs, count, size) if advance is None else 1
     parts = []
-    for index, batch in enumerate(batches(clips, chosen, weight, hop)):
+    for index, batch in enumerate(batches(clips, *parallel.own_examples((chosen, weight)), hop)):
         first = np.full(runs, index * hop, np.int32)
         parts.append(parallel.unshard(function(variables, parallel.shard(batch), keys, first)))
         if advance is not None:
@@ -213,7 +213,10 @@ def make_recalibrate(program: Program, *, dropout: bool = False) -> Callable:
 
     def one_run(variables, clips: Clips, run: Run):
         chosen, copies = _recalibration_clips(program, run)
-        calls = batches(clips, chosen[None], copies=None if copies is None else copies[None])
+        own, copies = parallel.own_examples(
+            (chosen[None], None if copies is None else copies[None])
+        )
+        calls = batches(clips, own, copies=copies)
         one_by_one = ({name: leaf[0, 0] for name, leaf in call.items()} for call in calls)
         keys = epoch_keys(run.seed, 0, len(chosen))  # training begins with epoch 1
         return uncertainty.recalibrate_batch_norm(

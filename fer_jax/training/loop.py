@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax import stopping
+from fer_jax import hosts, stopping
 from fer_jax.data.augment import COPIES
 from fer_jax.data.clips import Chosen, Clips, batches, epoch_order
 from fer_jax.data.folds import Fold
@@ -104,33 +104,52 @@ def fit(
         if schedule.average_after is not None:
             states = averaging.start(states)
         saved = checkpoint.Checkpoints(files.checkpoints, say)
-        states, histories = saved.restore(states)
+        states, histories = _restored(saved, states)
         histories = histories or [[] for _ in runs]
-        if saved.missing:
-            _say_anew(files, runs, say)
-        logs = [
-            EpochLog(files.log, files.tensorboard, run.name, history, say, files.hook)
-            for run, history in zip(runs, histories, strict=True)
-        ]
+        logs = _open_logs(files, runs, histories, say, saved.missing) if hosts.is_writer() else []
         for log in logs:
             opened.enter_context(contextlib.closing(log))
         for trained in train_epochs(program, states, clips, runs, schedule, histories):
             states, epoch = trained, len(histories[0])
-            if schedule.select_best:  # before the checkpoint, whose history counts on this file
-                _save_best(files, runs, states, histories)
-            stopping_here = asked.is_set()  # a signal from now on waits for the next epoch
-            due = epoch % schedule.checkpoint_every_epochs == 0 or epoch == schedule.epochs
-            if due or saved.is_overdue() or stopping_here:
-                saved.save(epoch, states, histories)
-            for log, history in zip(logs, histories, strict=True):
-                log.write(history[-1])
+            # a signal from now on waits for the next epoch; one process that got it stops all
+            stopping_here = any(hosts.everyone(asked.is_set()))
+            if hosts.is_writer():
+                if schedule.select_best:  # before the checkpoint, whose history counts on this file
+                    _save_best(files, runs, states, histories)
+                due = epoch % schedule.checkpoint_every_epochs == 0 or epoch == schedule.epochs
+                if due or saved.is_overdue() or stopping_here:
+                    saved.save(epoch, states, histories)
+                for log, history in zip(logs, histories, strict=True):
+                    log.write(history[-1])
             after_epoch(histories)
             if stopping_here:
                 raise KeyboardInterrupt
     if schedule.select_best:
-        best = [checkpoint.load_weights(files.best_weights(run))[0] for run in runs]
-        states = states.replace(**stack(best))
+        states = states.replace(
+            **hosts.arrays_from_writer(functools.partial(_load_best, files, runs), states.variables)
+        )
     return states, histories
+
+
+def _restored(saved: checkpoint.Checkpoints, states: TrainState) -> tuple[TrainState, Histories]:
+    """The last states and histories; process 0 reads them, the others get them from it."""
+    read, histories = saved.restore(states) if hosts.is_writer() else (states, [])
+    histories = hosts.from_writer(lambda: histories)
+    return hosts.arrays_from_writer(lambda: read, states) if histories else states, histories
+
+
+def _open_logs(files: Files, runs: list[Run], histories: Histories, say, anew: bool):
+    """Opens the log of every run; says if training that was under way begins anew."""
+    if anew:
+        _say_anew(files, runs, say)
+    return [
+        EpochLog(files.log, files.tensorboard, run.name, history, say, files.hook)
+        for run, history in zip(runs, histories, strict=True)
+    ]
+
+
+def _load_best(files: Files, runs: list[Run]) -> dict:
+    return stack([checkpoint.load_weights(files.best_weights(run))[0] for run in runs])
 
 
 def _say_anew(files: Files, runs: list[Run], say: Callable[[str], None] | None) -> None:
@@ -225,7 +244,8 @@ def train_epoch(program: Program, states, clips: Clips, runs: list[Run], epoch: 
     hop = program.steps_a_call(len(runs), program.steps, program.batch_size)
     parts, waited = [], 0.0
     weighted = _class_weighted(program, clips, runs, chosen, weight)
-    calls = batches(clips, chosen, weighted, hop, copies)
+    own, own_weight, own_copies = parallel.own_examples((chosen, weighted, copies))
+    calls = batches(clips, own, own_weight, hop, own_copies)
     for index in range(program.steps // hop):
         asked = time.perf_counter()
         sharded = parallel.shard(next(calls))

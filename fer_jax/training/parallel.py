@@ -7,55 +7,111 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from fer_jax import hosts
 
 AXIS = "batch"  # name of the mapped device axis
 
 
-def shard(batches: dict) -> dict:
-    """Splits batches over the local devices: leaves `[R, K, B, ...] -> [D, R, K, B / D, ...]`.
+def own_examples(chosen):
+    """Keeps the examples that this process computes: leaves `[R, K, B, ...] -> [R, K, B / P, ...]`.
 
-    Each of several processes keeps the shards of its own devices. Devices take the examples in
-    order, so any number of devices sees the same batch.
+    Devices take the examples of a batch in order, process after process, so any number of devices
+    on any number of hosts sees the same batch. Each of P processes loads no others.
 
     Args:
-      batches: K batches of B examples for each of R runs.
+      chosen: indices of the examples of K batches for each of R runs, or any tree of such arrays.
 
     Raises:
       ValueError: the devices cannot share a batch equally.
     """
     devices, local = jax.device_count(), jax.local_device_count()
-    first = jax.process_index() * local
 
     def part(leaf):
-        leaf = np.asarray(leaf)
-        runs, steps, batch = leaf.shape[:3]
+        batch = leaf.shape[2]
         if batch % devices:
             raise ValueError(
                 f"a batch of {batch} clips cannot be shared by {devices} devices: "
                 f"set --config.train.batch_size to a multiple of {devices}"
             )
-        parts = leaf.reshape(runs, steps, devices, batch // devices, *leaf.shape[3:])
-        return np.moveaxis(parts, 2, 0)[first : first + local]
+        own = batch // devices * local
+        return leaf[:, :, jax.process_index() * own :][:, :, :own]
+
+    return jax.tree.map(part, chosen)
+
+
+def shard(batches: dict) -> dict:
+    """Splits batches over the local devices: leaves `[R, K, B, ...] -> [D, R, K, B / D, ...]`.
+
+    Args:
+      batches: the examples of `own_examples`.
+    """
+    local = jax.local_device_count()
+
+    def part(leaf):
+        leaf = np.asarray(leaf)
+        runs, steps, batch = leaf.shape[:3]
+        parts = leaf.reshape(runs, steps, local, batch // local, *leaf.shape[3:])
+        return np.moveaxis(parts, 2, 0)
 
     return jax.tree.map(part, batches)
 
 
 def unshard(outputs) -> np.ndarray:
-    """Undoes `shard` on mapped outputs: leaves `[D, R, K, B / D, ...] -> [R, K * B, ...]`."""
+    """Gathers mapped outputs from all processes: leaves `[D, R, K, B / D, ...] -> [R, K * B, ...]`.
+
+    D counts the local devices, B the examples of all.
+    """
 
     def whole(leaf):
         leaf = np.moveaxis(np.asarray(leaf), 0, 2)
         return leaf.reshape(leaf.shape[0], -1, *leaf.shape[4:])
 
-    return jax.tree.map(whole, outputs)
+    return jax.tree.map(whole, hosts.gathered(outputs))
 
 
 def device_memory() -> int:
-    """Memory of one device, bytes: its own, or its share of the machine's."""
+    """Memory of the smallest device, bytes: its own, or its share of the machine's."""
     device = jax.local_devices()[0]
     limit = (device.memory_stats() or {}).get("bytes_limit")
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return limit or whole // jax.local_device_count()
+    return min(hosts.everyone(limit or whole // jax.local_device_count()))
+
+
+def compile_steps(mapped: Callable, *arguments) -> tuple[Callable, int]:
+    """Compiles what `scan_steps` returned ahead of its first call.
+
+    Args:
+      mapped: the function.
+      arguments: shapes of its arguments.
+
+    Returns:
+      The same function, for these shapes only, and the memory of a call on each device, bytes.
+    """
+    if jax.process_count() == 1:
+        compiled = mapped.lower(*arguments).compile(compiler_options())
+        return compiled, memory_bytes(compiled)
+    # with several processes pmap lowers arrays only, and leaves it to us to join their parts
+    zeros = jax.tree.map(_zeros, arguments)
+    compiled = mapped.lower(*zeros).compile(compiler_options())
+    mesh = Mesh(jax.devices(), (AXIS,))
+
+    def call(states, batches, keys):
+        parts = (states, batches, keys), mesh, (P(), P(AXIS), P())
+        outputs = compiled(*multihost_utils.host_local_array_to_global_array(*parts))
+        return multihost_utils.global_array_to_host_local_array(outputs, mesh, P())
+
+    return call, memory_bytes(compiled)
+
+
+def _zeros(leaf):
+    """An array of a shape that costs no memory of the host."""
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
+    return leaf
 
 
 def memory_bytes(compiled) -> int:
@@ -148,7 +204,7 @@ def reduce_batch(function: Callable) -> Callable:
       function: reduces over `AXIS`, so that every device has the same result.
 
     Returns:
-      The same function, for a batch with leading axis B.
+      The same function, for the examples of a batch that are this process's own, leading axis B.
     """
 
     def reduced(variables, batch, key):

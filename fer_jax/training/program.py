@@ -335,8 +335,8 @@ def compile_ahead(program: Program, states, clips: Clips) -> tuple[Program, int]
     one = take(clips, np.arange(1), copies=np.zeros(1, int) if program.fixed_copies else None)
     batches = parallel.shard_shapes(one, count, hop, program.batch_size)
     keys = jax.random.split(jax.random.key(0), (count, hop))
-    compiled = program.train.lower(states, batches, keys).compile(parallel.compiler_options())
-    return dataclasses.replace(program, train=compiled), parallel.memory_bytes(compiled)
+    train, memory = parallel.compile_steps(program.train, states, batches, keys)
+    return dataclasses.replace(program, train=train), memory
 
 
 def count_parameters(params: dict) -> tuple[int, int]:

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from fer_jax import hosts
 from fer_jax.data.folds import Fold
 from fer_jax.experiments import report
 from fer_jax.experiments.run import evaluate_runs, is_done, say_line
@@ -70,7 +71,8 @@ class Search:
         """Stores a finished stage."""
         self.rows[fold.name].append({"fold": fold.name, **row})
         figure = self.label(fold, "growth")
-        search_report.write_rows(self.workdir, self.all_rows(), self.rows[fold.name], figure)
+        if hosts.is_writer():
+            search_report.write_rows(self.workdir, self.all_rows(), self.rows[fold.name], figure)
 
     def show(self, fold: Fold, row: dict) -> None:
         """Prints a stage."""
@@ -94,7 +96,7 @@ def run_search(setting: Experiment, console: Console) -> dict:
     """
     config = setting.config
     folds = setting.folds if config.search.folds == "all" else setting.folds[:1]
-    rows = search_report.read_rows(setting.workdir)
+    rows = hosts.from_writer(lambda: search_report.read_rows(setting.workdir))
     own_rows = {fold.name: [row for row in rows if row["fold"] == fold.name] for fold in folds}
     _describe(setting, folds, console)
     with Progress(console) as progress:
@@ -103,7 +105,7 @@ def run_search(setting: Experiment, console: Console) -> dict:
         search = Search(setting, folds, own_rows, programs, work, console)
         for index in range(len(folds)):
             _run_fold(search, index)
-        metrics = _report(search)
+        metrics = hosts.from_writer(lambda: _report(search))
         work.finish()
     return metrics
 
@@ -142,7 +144,8 @@ def _run_fold(search: Search, index: int) -> None:
             search.add(fold, {"stage": stage, **dataclasses.asdict(decision), **measured})
         search.show(fold, rows[stage - 1])
     del rows[stage + 1 :]
-    if len(rows) == stage or not is_done(search.workdir, Run(fold, 0), search.console):
+    done = hosts.from_writer(lambda: is_done(search.workdir, Run(fold, 0), search.console))
+    if len(rows) == stage or not done:
         del rows[stage:]
         _fine_tune(search, index, decision.kept)
     search.show(fold, rows[-1])
@@ -174,8 +177,9 @@ def _train_stage(
         parent_weights=_weights(search, fold, parent),
     )
     _, states, measures = search.train(stage)
-    weights = jax.tree.map(np.asarray, unstack(states.variables, 0))
-    checkpoint.save_weights(_weights(search, fold, topology), weights, {})
+    if hosts.is_writer():
+        weights = jax.tree.map(np.asarray, unstack(states.variables, 0))
+        checkpoint.save_weights(_weights(search, fold, topology), weights, {})
     return measures
 
 

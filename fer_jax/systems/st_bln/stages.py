@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
+from fer_jax import hosts
 from fer_jax.data.folds import Fold
 from fer_jax.experiments.setup import Experiment, make_augmentation
 from fer_jax.progress import Work
@@ -168,6 +169,6 @@ def _first_states(program: Program, clips, stage: Stage):
     """Initial states of a stage, of one run: weights of the parent, the rest random."""
     parent = {}
     if stage.parent:
-        parent, _ = checkpoint.load_weights(stage.parent_weights)
+        parent, _ = hosts.from_writer(lambda: checkpoint.load_weights(stage.parent_weights))
     deeper = len(stage.topology) > len(stage.parent)
     return stack([growth.first_state(program, clips, stage.seed, parent, deeper=deeper)])
