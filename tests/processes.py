@@ -1,4 +1,7 @@
-"""Training commands in several processes of this machine, each with simulated devices."""
+"""Training commands in several processes of this machine, each with simulated devices.
+
+As a program it is run.py without figures, which other tests draw.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 from tests.conftest import ROOT
 
-_HOLDER = "--xla_force_host_platform_device_count"
+_DEVICES = "--xla_force_host_platform_device_count"
 
 
 def free_port() -> int:
@@ -22,41 +26,40 @@ def free_port() -> int:
 
 def environment(devices: int) -> dict[str, str]:
     """That of this process, with so many simulated devices."""
-    flags = re.sub(rf"{_HOLDER}=\d+", "", os.environ.get("XLA_FLAGS", ""))
-    return os.environ | {"XLA_FLAGS": f"{flags} {_HOLDER}={devices}", "JAX_PLATFORMS": "cpu"}
+    flags = re.sub(rf"{_DEVICES}=\d+", "", os.environ.get("XLA_FLAGS", ""))
+    return os.environ | {"XLA_FLAGS": f"{flags} {_DEVICES}={devices}", "JAX_PLATFORMS": "cpu"}
+
+
+def numbered(index: int, count: int, port: int) -> list[str]:
+    """Flags that number a process by hand."""
+    where = f"--coordinator=localhost:{port}"
+    return ["--distributed", where, f"--process={index}", f"--processes={count}"]
+
+
+def in_slurm(index: int, count: int, port: int) -> dict[str, str]:
+    """Variables by which a batch system numbers a process."""
+    return {
+        "SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": str(count),
+        "SLURM_PROCID": str(index), "SLURM_LOCALID": str(index), "JAX_COORDINATOR_PORT": str(port),
+    }  # fmt: skip
 
 
 class Group:
     """Processes that train together; a context manager that leaves none behind.
 
     Args:
-      arguments: of each process, behind those that number it.
-      devices: simulated, of each process.
-      slurm: the processes are numbered by the variables of a batch system, not by flags.
-      program: what Python runs.
+      arguments: of each process, but for those that number it.
+      devices: simulated devices of each process.
+      slurm: the processes are numbered by variables, not by flags.
     """
 
-    def __init__(self, *arguments, devices=4, slurm=False, program=("run.py",)):
-        self._files = []
+    def __init__(self, *arguments, devices: int, slurm: bool = False):
         port, count = free_port(), len(arguments)
         self.processes, self.shown = [], [[] for _ in arguments]
         for index, own in enumerate(arguments):
-            flags = ["--distributed"]
-            more = {}
-            if slurm:
-                more = {
-                    "SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost",
-                    "SLURM_NTASKS": str(count), "SLURM_PROCID": str(index),
-                    "SLURM_LOCALID": str(index), "JAX_COORDINATOR_PORT": str(port),
-                }  # fmt: skip
-            else:
-                flags += [f"--coordinator=localhost:{port}", f"--process={index}"]
-                flags += [f"--processes={count}"]
-            self.processes.append(subprocess.Popen(
-                [sys.executable, *program, *map(str, own), *flags], cwd=ROOT, text=True,
-                env=environment(devices) | more,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            ))  # fmt: skip
+            flags = ["--distributed"] if slurm else numbered(index, count, port)
+            more = in_slurm(index, count, port) if slurm else {}
+            self.processes.append(start(*own, *(flags if count > 1 else []), devices=devices, **more))
         self._readers = [
             threading.Thread(target=lines.extend, args=(process.stdout,))
             for lines, process in zip(self.shown, self.processes, strict=True)
@@ -72,10 +75,32 @@ class Group:
             process.kill()
         self.wait()
 
-    def wait(self, seconds=120.0) -> tuple[list[int], list[str]]:
+    def wait(self, seconds: float = 200.0) -> tuple[list[int], list[str]]:
         """Waits for the end of all: their exit codes, and what each has printed."""
-        codes = [process.wait(timeout=seconds) for process in self.processes]
+        end = time.monotonic() + seconds
+        codes = [process.wait(timeout=end - time.monotonic()) for process in self.processes]
         for reader, process in zip(self._readers, self.processes, strict=True):
             reader.join()
             process.stdout.close()
         return codes, ["".join(lines) for lines in self.shown]
+
+
+def start(*arguments, devices: int, **variables: str) -> subprocess.Popen:
+    """Starts the command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.processes", *map(str, arguments)],
+        cwd=ROOT, env=environment(devices) | variables, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def main() -> None:
+    from fer_jax.commands import leave, named, start
+    from fer_jax.experiments import report
+
+    report._figures = lambda *arguments: iter(())
+    leave(start(named("fer_jax.commands.train")))
+
+
+if __name__ == "__main__":
+    main()

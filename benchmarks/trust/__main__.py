@@ -35,10 +35,11 @@ from benchmarks.trust.methods import DATASETS, METHODS, config_of, train
 from benchmarks.trust.tables import PARTS
 from fer_jax import systems
 from fer_jax.compare.chosen import ConfigError
-from fer_jax.experiments.run import FAILURES, keep_compiled
+from fer_jax.experiments.run import FAILURES
 from fer_jax.experiments.setup import Experiment
 from fer_jax.machine import write_whole
 from fer_jax.predict.load import load_model
+from fer_jax.training.parallel import keep_compiled
 
 _OF_SAVED = {
     "a": scores.votes, "c": sets.coverage, "d": scores.quality, "e": sets.abstention,

@@ -123,45 +123,47 @@ def _is_distributed(own: flags.FlagValues) -> bool:
 def _run_with_others(own: flags.FlagValues) -> int:
     """Runs as one of several processes; when one of them fails, all end."""
     from fer_jax import hosts
+    from fer_jax.hosts import connection
 
     try:
-        hosts.connect(own.coordinator, own.process, own.processes)
+        connection.connect(own.coordinator, own.process, own.processes)
         code = _run(own)
-        hosts.disconnect()
+        connection.disconnect()
         return code
     except hosts.HostsError as error:  # of the connection
-        hosts.end_all(printable(error), 1)
+        connection.end_all(printable(error), 1)
         print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     except Exception as error:
-        if lost := hosts.lost_connection(error):
-            hosts.end_all(lost, 1)
+        if lost := connection.lost_connection(error):
+            connection.end_all(lost, 1)
         else:
             traceback.print_exc()
-            hosts.end_all(f"{type(error).__name__}: {printable(error)}", 1, said=True)
+            connection.end_all(f"{type(error).__name__}: {printable(error)}", 1, said=True)
         raise
 
 
 def _run(own: flags.FlagValues) -> int:
-    from fer_jax import hosts
     from fer_jax.experiments import report
-    from fer_jax.experiments.run import FAILURES, keep_compiled
+    from fer_jax.experiments.run import FAILURES
     from fer_jax.experiments.setup import SetupError
     from fer_jax.experiments.workdir import Workdir
+    from fer_jax.hosts import connection
     from fer_jax.systems import run
+    from fer_jax.training import parallel
 
     config, workdir = own.config, own.workdir or f"runs/{own.config.name}"
-    keep_compiled(own.compilation_cache)
+    parallel.keep_compiled(own.compilation_cache)
     try:
         metrics = run(config, workdir)
     except FAILURES as error:
         code = 2 if isinstance(error, SetupError) else 1
-        hosts.end_all(printable(error), code)
+        connection.end_all(printable(error), code)
         print(f"error: {printable(error)}", file=sys.stderr)
         return code
     except KeyboardInterrupt:
         code = say_interrupted(f"{LINE} from the last checkpoint")
-        hosts.end_all(f"{LINE.strip()} from the last checkpoint", code, said=True)
+        connection.end_all(f"{LINE.strip()} from the last checkpoint", code, said=True)
         return code
     print("\n".join(report.headline(config.task, metrics)))
     print(f"report: {printable(Workdir(pathlib.Path(workdir)).report)}")

@@ -24,7 +24,7 @@ from fer_jax.compare import paired, tables
 from fer_jax.compare.answers import Answers, interval, read
 from fer_jax.compare.chosen import ConfigError, Method, check, find, load_config
 from fer_jax.experiments import report, schema
-from fer_jax.experiments.run import FAILURES, keep_compiled
+from fer_jax.experiments.run import FAILURES
 from fer_jax.experiments.setup import SetupError
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.layers.build import has_dropout
@@ -36,6 +36,7 @@ from fer_jax.systems import run, searches
 from fer_jax.systems.st_bln import search_report
 from fer_jax.tasks import TASKS, published
 from fer_jax.tasks.evaluation import INFERENCE_MODES, POSTERIORS, deciding_mode
+from fer_jax.training.parallel import keep_compiled
 
 REPEATS = 11  # timed calls, the median counts
 _NO_COST = dict.fromkeys(("gflops", "ms", "ms_mcd"))  # of a run whose bundle is not there

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
 import time
 from collections.abc import Callable
 
@@ -35,18 +34,6 @@ FAILURES = (
 )  # fmt: skip
 _SEEDS = 10**6  # from one member of an ensemble to the next
 MEMORY_SHARE = 0.8  # of a device's memory, for runs side by side
-
-
-def keep_compiled(folder: str | None) -> None:
-    """Keeps compiled programs between runs.
-
-    Args:
-      folder: where; None: in the user's cache, "": nowhere.
-    """
-    default = pathlib.Path.home() / ".cache/fer_jax/xla"
-    jax.config.update(
-        "jax_compilation_cache_dir", str(default) if folder is None else folder or None
-    )
 
 
 def run_experiment(

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fer_jax import tables
 from fer_jax.experiments import configs
-from fer_jax.experiments.run import FAILURES, keep_compiled
+from fer_jax.experiments.run import FAILURES
 from fer_jax.machine import printable, storage_error, whole_file, write_whole
 from fer_jax.papers.paper import Paper, PaperFigure, PaperTable, Run
 from fer_jax.reproduce import experiments, items
@@ -22,6 +22,7 @@ from fer_jax.reproduce.fill import fill
 from fer_jax.reproduce.items import Item
 from fer_jax.systems import run
 from fer_jax.tasks import published
+from fer_jax.training.parallel import keep_compiled
 
 
 def reproduce(options: argparse.Namespace, overrides: tuple[str, ...]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Callable
 
 import jax
@@ -129,6 +130,18 @@ def compiler_options() -> dict | None:
     docs/speed.md were compiled with these options; no command has timed them without.
     """
     return {"xla_gpu_enable_triton_gemm": False} if jax.default_backend() == "gpu" else None
+
+
+def keep_compiled(folder: str | None) -> None:
+    """Keeps compiled programs between runs.
+
+    Args:
+      folder: where; None: in the user's cache, "": nowhere.
+    """
+    default = pathlib.Path.home() / ".cache/fer_jax/xla"
+    jax.config.update(
+        "jax_compilation_cache_dir", str(default) if folder is None else folder or None
+    )
 
 
 def map_runs(function: Callable) -> Callable:

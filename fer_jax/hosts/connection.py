@@ -1,15 +1,9 @@
-"""Training in several processes, on one host or many: who writes, what they share, how they end.
-
-All processes run the same program on the same config and data, so that they take the same decisions
-in the same order. Process 0 alone reads and writes the work directory. What only it knows it shares
-here; what must be known of all is gathered here. A process alone is process 0 of one.
-"""
+"""How the processes of a training find each other, and how all end when one does."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import itertools
 import json
 import os
 import re
@@ -18,36 +12,23 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import NoReturn
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from flax import serialization
-from jax.experimental import multihost_utils
 
+import fer_jax
+from fer_jax.hosts import HostsError, check_same, client, is_writer, own_host, wait_for
 from fer_jax.machine import printable
 
 CONNECT_SECONDS = 300  # until all processes have come
 HEARTBEAT_SECONDS = 60  # of silence, after which a process counts as dead
+_FAREWELL = 0.5  # seconds in which others learn why a process ends, before it does
 _WATCH = "fer_jax watches other processes"
 _LAST_WORDS = "fer_jax/ended"  # key of what the first process that ends early says
-_POLL_MS = 1000
-_FAREWELL = 0.5  # seconds in which others learn why a process ends, before it does
+_TELL_MS = 1000
 _AGAIN = "start the same command again on all hosts, which resumes"
 _CONNECTION = re.compile("gloo|nccl|unavailable|connection|peer|socket", re.IGNORECASE)
-_calls = itertools.count()
 _ended: dict = {}  # the last words of another process
-
-
-class HostsError(RuntimeError):
-    """The processes cannot work together; the message says why and what to do."""
-
-
-def is_writer() -> bool:
-    """Whether this process reads and writes the work directory, and shows progress."""
-    return jax.process_index() == 0
 
 
 def connect(coordinator: str | None, process: int | None, processes: int | None) -> None:
@@ -81,97 +62,28 @@ def connect(coordinator: str | None, process: int | None, processes: int | None)
         f"another process has ended without a word (killed, out of memory, or its host is gone): "
         f"{_AGAIN} from the last checkpoint"
     )
-    threading.Thread(target=_watch, args=(_client(),), name=_WATCH, daemon=True).start()
+    threading.Thread(target=_watch, args=(client(),), name=_WATCH, daemon=True).start()
     if not is_writer():
         sys.stdout.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # also what compiled code prints
     check_same(
         "version or number of devices",
-        {"jax": jax.__version__, "devices": jax.local_device_count()},
+        {
+            "fer_jax": fer_jax.__version__,
+            "jax": jax.__version__,
+            "devices": jax.local_device_count(),
+        },
     )
 
 
 def disconnect() -> None:
     """Ends the connection when all is done; waits for the others."""
-    _tell({"process": jax.process_index(), "host": _host(), "why": "", "code": 0})
+    _tell({"process": jax.process_index(), "host": own_host(), "why": "", "code": 0})
     for each in threading.enumerate():
         if each.name == _WATCH:
             each.join()
     jax.distributed.shutdown()
     signal.signal(signal.SIGABRT, signal.SIG_DFL)
-
-
-def everyone(value) -> list:
-    """Returns the values of all processes, in their order; all must call it alike.
-
-    Args:
-      value: what MessagePack can hold; tuples come back as lists, arrays as NumPy.
-    """
-    if jax.process_count() == 1:
-        return [value]
-    client, call, own = _client(), next(_calls), jax.process_index()
-    data = serialization.msgpack_serialize({"value": value})
-    client.key_value_set_bytes(f"fer_jax/{call}/{own}", data)
-    found = [_wait(client, f"fer_jax/{call}/{each}") for each in range(jax.process_count())]
-    if call:  # whoever is here has read what was said the time before
-        client.key_value_delete(f"fer_jax/{call - 1}/{own}")
-    return [serialization.msgpack_restore(each)["value"] for each in found]
-
-
-def from_writer(make: Callable):
-    """Returns in every process what `make` returns in process 0; see `everyone` for the types."""
-    return make() if jax.process_count() == 1 else everyone(make() if is_writer() else None)[0]
-
-
-def arrays_from_writer(make: Callable, like):
-    """The same for a large tree of arrays, sent from device to device.
-
-    Args:
-      make: called in process 0 only.
-      like: a tree of arrays of the same structure, shapes and types.
-    """
-    if jax.process_count() == 1:
-        return make()
-    sent = multihost_utils.broadcast_one_to_all(make() if is_writer() else like)
-    return jax.tree.map(jnp.asarray, sent)
-
-
-def gathered(outputs):
-    """Puts the parts of all processes one behind the other along axis 0, in every process."""
-    if jax.process_count() == 1:
-        return outputs
-    return multihost_utils.process_allgather(jax.tree.map(np.asarray, outputs), tiled=True)
-
-
-def check_same(what: str, own: dict) -> None:
-    """Refuses processes that differ in something that they must have in common.
-
-    Args:
-      what: it is, in words.
-      own: of this process: name -> value, as JSON has them.
-
-    Raises:
-      HostsError: names the first process that differs from process 0, and in what.
-    """
-    rows = [(each["host"], each["own"]) for each in everyone({"host": _host(), "own": own})]
-    for index, (host, theirs) in enumerate(rows):
-        if found := differences(rows[0][1], theirs):
-            raise HostsError(
-                f"process {index} on {host} has another {what} than process 0 on {rows[0][0]} "
-                f"({', '.join(found)}): start all with the same command, data and versions"
-            )
-
-
-def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """Names the fields in which two nested dicts differ, with both values."""
-    rows = []
-    for name in sorted({*old, *new}):
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            rows += differences(before, after, f"{prefix}{name}.")
-        elif before != after:
-            rows.append(f"{prefix}{name}: {before} there, {after} here")
-    return rows
 
 
 def end_all(why: str, code: int, *, said: bool = False) -> None:
@@ -186,7 +98,7 @@ def end_all(why: str, code: int, *, said: bool = False) -> None:
         return
     if not is_writer():
         time.sleep(_FAREWELL)  # process 0 speaks first where all fail alike
-    own = {"process": jax.process_index(), "host": _host(), "why": why, "code": code}
+    own = {"process": jax.process_index(), "host": own_host(), "why": why, "code": code}
     told = _tell(own)
     if told == own and not said or told["why"] != why:
         print(_line(own, told), file=sys.stderr)
@@ -217,38 +129,21 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _client():
-    """JAX's client of the service that connects the processes; it has no public name."""
-    from jax._src import distributed
-
-    return distributed.global_state.client
-
-
-def _wait(client, key: str) -> bytes:
-    """Waits for a value; a signal is handled meanwhile, and a dead process ends this one."""
-    while True:
-        try:
-            return client.blocking_key_value_get_bytes(key, _POLL_MS)
-        except jax.errors.JaxRuntimeError as error:
-            if "DEADLINE_EXCEEDED" not in str(error):
-                raise
-
-
 def _tell(own: dict) -> dict:
     """Leaves the last words; returns those of the first process that left any."""
-    client = _client()
+    service = client()
     with contextlib.suppress(jax.errors.JaxRuntimeError):  # there are some, or nobody is left
-        client.key_value_set(_LAST_WORDS, json.dumps(own))
+        service.key_value_set(_LAST_WORDS, json.dumps(own))
     try:
-        return json.loads(client.blocking_key_value_get(_LAST_WORDS, _POLL_MS))
+        return json.loads(service.blocking_key_value_get(_LAST_WORDS, _TELL_MS))
     except jax.errors.JaxRuntimeError:
         return own
 
 
-def _watch(client) -> None:
+def _watch(service) -> None:
     """Ends this process when another one has ended early."""
     try:
-        _ended.update(json.loads(_wait(client, _LAST_WORDS)))
+        _ended.update(json.loads(wait_for(service, _LAST_WORDS)))
     except jax.errors.JaxRuntimeError:
         return
     if not _ended["why"] or _ended["process"] == jax.process_index():
@@ -305,7 +200,3 @@ def _why_not_connected(error: Exception, coordinator: str | None) -> str:
             f"({reason}): give --coordinator HOST:PORT --process INDEX --processes COUNT"
         )
     return f"the processes cannot be connected at --coordinator={coordinator}: {reason}"
-
-
-def _host() -> str:
-    return socket.gethostname()
