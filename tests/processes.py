@@ -59,7 +59,9 @@ class Group:
         for index, own in enumerate(arguments):
             flags = ["--distributed"] if slurm else numbered(index, count, port)
             more = in_slurm(index, count, port) if slurm else {}
-            self.processes.append(start(*own, *(flags if count > 1 else []), devices=devices, **more))
+            self.processes.append(
+                start(*own, *(flags if count > 1 else []), devices=devices, **more)
+            )
         self._readers = [
             threading.Thread(target=lines.extend, args=(process.stdout,))
             for lines, process in zip(self.shown, self.processes, strict=True)

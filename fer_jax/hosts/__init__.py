@@ -34,7 +34,7 @@ def everyone(value) -> list:
     """Returns the values of all processes, in their order; all must call it alike.
 
     Args:
-      value: what MessagePack can hold; tuples come back as lists, arrays as NumPy.
+      value: what MessagePack can hold, with lists for tuples; arrays come back as NumPy.
     """
     if jax.process_count() == 1:
         return [value]
@@ -49,7 +49,9 @@ def everyone(value) -> list:
 
 def from_writer(make: Callable):
     """Returns in every process what `make` returns in process 0; see `everyone` for the types."""
-    return make() if jax.process_count() == 1 else everyone(make() if is_writer() else None)[0]
+    made = make() if is_writer() else None
+    found = everyone(made)
+    return made if is_writer() else found[0]
 
 
 def arrays_from_writer(make: Callable, like):

@@ -1,46 +1,57 @@
 """Training in several processes: the numbers of one, resumed after a kill, ended together."""
 
-import json
 import pathlib
 import signal
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.finished_runs import (
-    crops_config,
+    CONFIGS,
     epochs_of,
     landmarks_config,
+    train,
     write_config,
 )
-from tests.integration.test_search import small_config
+from tests.integration.test_search import small_config, stages_of
 from tests.processes import Group
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 FOLDS = {
     "protocol.name": "subject_kfold", "protocol.folds": 2, "model.widths": (4,), "train.epochs": 2,
     "optimizer.learning_rate": 0.02, "evaluation.mc_samples": 4,
 }  # fmt: skip
+LONG = {"model.widths": (4,), "train.epochs": 10, "train.checkpoint_every_epochs": 1}
+SEARCH = {
+    "search.max_layers": 1, "search.max_blocks": 3, "search.epochs": 2, "train.epochs": 1,
+    "search.folds": "first",
+}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    return tmp_path_factory.mktemp("distributed")
-
-
-def arguments(folder: pathlib.Path, config, workdir: str) -> list[str]:
-    return ["--config", write_config(folder, config), "--workdir", str(folder / workdir)]
+def commands(folder: pathlib.Path, config, workdirs) -> list[list[str]]:
+    """What each process is given: the same config, and a work directory of its own."""
+    file = write_config(folder, config)
+    return [["--config", file, "--workdir", str(folder / each)] for each in workdirs]
 
 
 def trained(folder, config, processes: int, devices: int, **options) -> pathlib.Path:
-    """Trains to the end: the work directory."""
-    name = f"{processes}x{devices}"
-    own = arguments(folder, config, name)
-    with Group(*[own] * processes, devices=devices, **options) as group:
+    """Trains to the end: the work directory, which is that of process 0."""
+    names = [f"{processes}x{devices}_{index}" for index in range(processes)]
+    with Group(*commands(folder, config, names), devices=devices, **options) as group:
         codes, shown = group.wait()
     assert codes == [0] * processes, "\n".join(shown)
-    assert all(text == "" for text in shown[1:])  # process 0 speaks for all
-    return folder / name
+    assert_only_first_wrote(folder, names, shown)
+    assert f"{processes * devices} x cpu" in shown[0]
+    return folder / names[0]
+
+
+def assert_only_first_wrote(folder, names, shown) -> None:
+    """The others were given folders of their own to write into."""
+    assert (folder / names[0] / "config.json").exists()
+    assert not any((folder / name).exists() for name in names[1:])
+    assert not any(shown[1:])
 
 
 def assert_same(ours: pathlib.Path, theirs: pathlib.Path) -> None:
@@ -48,21 +59,106 @@ def assert_same(ours: pathlib.Path, theirs: pathlib.Path) -> None:
     rows = [pd.DataFrame(epochs_of(each)) for each in (ours, theirs)]
     pd.testing.assert_frame_equal(*rows, rtol=0, atol=1e-5)
     files = sorted(path.name for path in (theirs / "folds").glob("*.npz"))
-    assert files == sorted(path.name for path in (ours / "folds").glob("*.npz"))
+    assert files and files == sorted(path.name for path in (ours / "folds").glob("*.npz"))
     for file in files:
         with np.load(ours / "folds" / file) as mine, np.load(theirs / "folds" / file) as other:
-            names = {name for name in other if name not in ("sha256", "train_memory_bytes")}
-            assert names <= set(mine)
-            for name in names:
-                np.testing.assert_allclose(mine[name], other[name], atol=1e-5, err_msg=name)
+            assert set(mine) == set(other)
+            for name in set(other) - {"sha256", "train_memory_bytes"}:
+                np.testing.assert_allclose(
+                    mine[name], other[name], rtol=0, atol=1e-5, err_msg=f"{file} {name}"
+                )
 
 
-def test_landmarks_any_processes_and_devices_make_the_same_run(prepared, kept):
+def test_landmarks_any_processes_and_devices_make_the_same_run(prepared, tmp_path):
     config = landmarks_config(prepared, **FOLDS)
-    several, eight, one = (
-        trained(kept, config, processes, devices) for processes, devices in ((2, 4), (1, 8), (1, 1))
-    )
+    several, eight = trained(tmp_path, config, 2, 4), trained(tmp_path, config, 1, 8)
+    train(config, tmp_path / "one")
     assert_same(several, eight)
-    assert_same(several, one)
+    assert_same(several, tmp_path / "one")
     samples = np.load(several / "folds" / "fold00.npz")["evaluation_samples"]
     assert np.ptp(samples, axis=0).max() > 1e-3  # dropout was on
+    assert [path.name for path in (several / "model").iterdir()]
+
+
+def test_streamed_crops_make_the_same_run(finished_run, tmp_path):
+    """Each process decodes its own part of every batch."""
+    one = finished_run("crops")
+    assert_same(trained(tmp_path, CONFIGS["crops"](one.prepared), 2, 1), one.workdir)
+
+
+def test_search_takes_the_same_decisions(prepared, tmp_path):
+    config = small_config(prepared, **SEARCH)
+    several = trained(tmp_path, config, 2, 1, slurm=True)
+    train(config, tmp_path / "one")
+    ours, theirs = (
+        [(row["topology"], row["decision"], row["kept"]) for row in stages_of(each)]
+        for each in (several, tmp_path / "one")
+    )
+    assert ours == theirs
+    assert_same(several, tmp_path / "one")
+
+
+def wait_for_epochs(group: Group, workdir: pathlib.Path, count: int) -> None:
+    for _ in range(6000):
+        if len(epochs_of(workdir)) >= count:
+            return
+        assert group.processes[0].poll() is None, group.shown
+        time.sleep(0.02)
+
+
+def test_killed_and_interrupted_run_resumes_to_the_same_numbers(prepared, tmp_path):
+    config = landmarks_config(prepared, **LONG)
+    names = ["2x1_0", "2x1_1"]
+    both, workdir = commands(tmp_path, config, names), tmp_path / names[0]
+    with Group(*both, devices=1) as group:
+        wait_for_epochs(group, workdir, 2)
+        group.processes[1].send_signal(signal.SIGKILL)
+        codes, shown = group.wait(60)
+    assert codes == [1, -signal.SIGKILL]
+    assert "error: another process " in shown[0] and "which resumes from" in shown[0]
+    assert "Traceback" not in shown[0]
+    done = len(epochs_of(workdir))
+    with Group(*both, devices=1) as group:
+        wait_for_epochs(group, workdir, done + 2)
+        group.processes[1].send_signal(signal.SIGINT)  # one of them is enough
+        codes, shown = group.wait(60)
+    assert codes == [130, 130], shown
+    for text in shown:
+        assert "interrupted: the same command resumes from the last checkpoint" in text
+        assert "Traceback" not in text
+    assert done + 2 <= len(epochs_of(workdir)) < LONG["train.epochs"]
+    resumed = trained(tmp_path, config, 2, 1)
+    train(config, tmp_path / "one")
+    assert_same(resumed, tmp_path / "one")
+
+
+def test_killed_first_process_ends_the_others(prepared, tmp_path):
+    both = commands(tmp_path, landmarks_config(prepared, **LONG), ["a", "b"])
+    with Group(*both, devices=1) as group:
+        wait_for_epochs(group, tmp_path / "a", 1)
+        group.processes[0].kill()
+        codes, shown = group.wait(60)
+    assert codes == [-signal.SIGKILL, 1]
+    assert shown[1].splitlines()[-1].startswith("error: another process ")
+
+
+def test_failure_of_the_first_process_ends_the_others(prepared, tmp_path):
+    (tmp_path / "file").touch()
+    both = commands(tmp_path, landmarks_config(prepared), ["file/run", "b"])
+    with Group(*both, devices=1) as group:
+        codes, shown = group.wait(60)
+    assert codes == [1, 1], shown
+    assert "error: " in shown[0] and "Not a directory" in shown[0]
+    assert "error: process 0 on " in shown[1] and "Not a directory" in shown[1]
+    assert not any("Traceback" in text for text in shown)
+
+
+def test_processes_with_other_configs_are_refused(prepared, tmp_path):
+    (first, second) = commands(tmp_path, landmarks_config(prepared), ["a", "b"])
+    second += ["--config.optimizer.momentum=0.5"]
+    with Group(first, second, devices=1) as group:
+        codes, shown = group.wait(60)
+    assert codes == [1, 1], shown
+    said = "has another config or dataset than process 0"
+    assert "(optimizer.momentum: 0.9 there, 0.5 here): start all with" in shown[0]
+    assert said in shown[0] and not (tmp_path / "a").exists()

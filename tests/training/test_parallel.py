@@ -151,7 +151,9 @@ def test_devices_get_their_examples_in_order(monkeypatch):
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     indices = np.arange(16).reshape(1, 2, 8)
     # The second of two processes: devices 2 and 3, the second half of every batch.
-    assert parallel.shard(indices).tolist() == [[[[4, 5], [12, 13]]], [[[6, 7], [14, 15]]]]
+    own = parallel.own_examples({"x": indices, "none": None})
+    assert own["x"].tolist() == [[[4, 5, 6, 7], [12, 13, 14, 15]]] and own["none"] is None
+    assert parallel.shard(own)["x"].tolist() == [[[[4, 5], [12, 13]]], [[[6, 7], [14, 15]]]]
 
 
 def test_split_of_an_odd_batch_names_the_field(monkeypatch):
@@ -159,7 +161,7 @@ def test_split_of_an_odd_batch_names_the_field(monkeypatch):
     monkeypatch.setattr(jax, "local_device_count", lambda: 8)
     message = "batch of 12 clips cannot be shared by 8 devices: set --config.train.batch_size"
     with pytest.raises(ValueError, match=message):
-        parallel.shard({"x": np.zeros((1, 1, 12))})
+        parallel.own_examples({"x": np.zeros((1, 1, 12))})
 
 
 def test_steps_run_in_order_each_with_its_own_key():

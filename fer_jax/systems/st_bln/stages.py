@@ -169,6 +169,6 @@ def _first_states(program: Program, clips, stage: Stage):
     """Initial states of a stage, of one run: weights of the parent, the rest random."""
     parent = {}
     if stage.parent:
-        parent, _ = hosts.from_writer(lambda: checkpoint.load_weights(stage.parent_weights))
+        parent, _ = hosts.from_writer(lambda: list(checkpoint.load_weights(stage.parent_weights)))
     deeper = len(stage.topology) > len(stage.parent)
     return stack([growth.first_state(program, clips, stage.seed, parent, deeper=deeper)])
