@@ -44,9 +44,11 @@ def connect(coordinator: str | None, process: int | None, processes: int | None)
         number of devices.
     """
     if coordinator is not None:
-        _check_address(coordinator)
+        host, port = _parse(coordinator)
         if process:
-            _reach(coordinator)
+            _reach(host, port)
+        else:
+            _check_free(port)
     _say_when_aborted(
         f"not all processes have come within {CONNECT_SECONDS} s, or one has ended: see the output "
         f"of the others, and give all the same --coordinator and --processes"
@@ -169,25 +171,38 @@ def _say_when_aborted(line: str) -> None:
     handle(signal.SIGABRT, ctypes.cast(aborted, ctypes.c_void_p))
 
 
-def _check_address(coordinator: str) -> None:
+def _parse(coordinator: str) -> tuple[str, int]:
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise HostsError(f"--coordinator={coordinator}: give HOST:PORT of process 0, e.g. n1:23456")
+    return host.strip("[]"), int(port)
 
 
-def _reach(coordinator: str) -> None:
+def _check_free(port: int) -> None:
+    """Refuses a port that another program has; JAX would crash."""
+    with socket.socket() as own:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            own.bind(("", port))
+        except OSError as error:
+            raise HostsError(
+                f"process 0 cannot have port {port} ({error.strerror}): give all processes the "
+                f"same --coordinator with another one"
+            ) from error
+
+
+def _reach(host: str, port: int) -> None:
     """Waits until process 0 answers; JAX would end without a reason if it never does."""
-    host, _, port = coordinator.rpartition(":")
     end, reason = time.monotonic() + CONNECT_SECONDS, ""
     while time.monotonic() < end:
         try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+            with socket.create_connection((host, port), timeout=5):
                 return
         except OSError as error:
             reason = error.strerror or str(error)
         time.sleep(0.2)
     raise HostsError(
-        f"process 0 does not answer at --coordinator={coordinator} within {CONNECT_SECONDS} s "
+        f"process 0 does not answer at --coordinator={host}:{port} within {CONNECT_SECONDS} s "
         f"({reason}): start it there, and let the port through the firewall"
     )
 

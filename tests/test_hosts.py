@@ -1,0 +1,124 @@
+"""Processes that cannot train together say why, within a bounded time."""
+
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from fer_jax import hosts
+from fer_jax.commands.train import main
+from fer_jax.hosts import HostsError, connection
+from tests.conftest import ROOT
+from tests.processes import environment, free_port
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--coordinator=a:1"], "--distributed is missing"),
+        (["--process=0", "--processes=2"], "--distributed is missing"),
+        (["--distributed", "--coordinator=a:1"], "--process is missing"),
+        (["--distributed", "--process=0", "--processes=2"], "--coordinator is missing"),
+        (
+            ["--distributed", "--coordinator=a:1", "--process=2", "--processes=2"],
+            "processes are numbered from 0, to 1 here",
+        ),
+    ],
+)
+def test_flags_that_number_no_process_are_refused(given, said, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--config", "stbln_synthetic", *given])
+    assert caught.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: --") and said in shown and shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["node1", "node1:", ":23456", "node1:port", "node1:70000"])
+def test_address_without_a_host_or_port_is_refused(address):
+    with pytest.raises(HostsError, match="give HOST:PORT of process 0, e.g. n1:23456"):
+        connection.connect(address, 1, 2)
+
+
+def test_unreachable_first_process_is_named(monkeypatch):
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.3)
+    port = free_port()
+    with pytest.raises(HostsError, match=f"not answer at --coordinator=localhost:{port} within"):
+        connection.connect(f"localhost:{port}", 1, 2)
+    with pytest.raises(HostsError, match="start it there, and let the port through"):
+        connection.connect("nowhere.invalid:23456", 1, 2)
+
+
+def test_port_of_another_program_is_refused():
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(HostsError, match=f"cannot have port {port} .*: give all processes"):
+            connection.connect(f"localhost:{port}", 0, 2)
+
+
+CONNECT = """
+import sys
+from fer_jax.hosts import connection
+connection.CONNECT_SECONDS = 1
+try:
+    connection.connect(*eval(sys.argv[1]))
+except connection.HostsError as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+def connected(*arguments) -> list[str]:
+    """Lines of a process that does not come to connect."""
+    ended = subprocess.run(
+        [sys.executable, "-c", CONNECT, repr(arguments)],
+        cwd=ROOT, env=environment(1), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    return ended.stderr.splitlines()
+
+
+def test_first_process_does_not_wait_for_ever():
+    *_, last = connected(f"localhost:{free_port()}", 0, 2)
+    assert last.startswith("error: not all processes have come within 1 s")
+
+
+def test_without_a_batch_system_processes_must_be_numbered():
+    *_, last = connected(None, None, None)
+    assert "found no SLURM or Kubernetes" in last and "give --coordinator HOST:PORT" in last
+
+
+def test_processes_that_differ_are_named(monkeypatch):
+    rows = [
+        {"host": "n1", "own": {"train": {"epochs": 2}, "seed": 1}},
+        {"host": "n2", "own": {"train": {"epochs": 3}, "seed": 1}},
+    ]
+    monkeypatch.setattr(hosts, "everyone", lambda own: [own, rows[1]])
+    monkeypatch.setattr(hosts, "own_host", lambda: "n1")
+    with pytest.raises(HostsError) as caught:
+        hosts.check_same("config", rows[0]["own"])
+    assert str(caught.value).startswith(
+        "process 1 on n2 has another config than process 0 on n1 (train.epochs: 2 there, 3 here): "
+    )
+    hosts.check_same("config", rows[1]["own"])
+
+
+def test_process_alone_shares_with_itself():
+    made = {"a": (1, np.nan)}
+    assert hosts.is_writer()
+    assert hosts.everyone(made) == [made]
+    assert hosts.from_writer(lambda: made) is made
+    assert hosts.arrays_from_writer(lambda: made, None) is made
+    assert hosts.gathered(made) is made
+    connection.end_all("nobody is told", 1)
+
+
+def test_only_lost_connections_count_as_such():
+    lost = jax.errors.JaxRuntimeError("UNKNOWN: Gloo all-reduce failed: Connection closed by peer")
+    assert "which resumes from the last checkpoint" in connection.lost_connection(lost)
+    full = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes")
+    assert connection.lost_connection(full) == ""
+    assert connection.lost_connection(ValueError("connection")) == ""
