@@ -27,7 +27,8 @@ def free_port() -> int:
 def environment(devices: int) -> dict[str, str]:
     """That of this process, with so many simulated devices."""
     flags = re.sub(rf"{_DEVICES}=\d+", "", os.environ.get("XLA_FLAGS", ""))
-    return os.environ | {"XLA_FLAGS": f"{flags} {_DEVICES}={devices}", "JAX_PLATFORMS": "cpu"}
+    outside = {name: text for name, text in os.environ.items() if not name.startswith("SLURM_")}
+    return outside | {"XLA_FLAGS": f"{flags} {_DEVICES}={devices}", "JAX_PLATFORMS": "cpu"}
 
 
 def numbered(index: int, count: int, port: int) -> list[str]:

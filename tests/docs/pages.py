@@ -59,6 +59,7 @@ def prose(page: str) -> str:
 
 
 def commands(page: str) -> list[str]:
-    """Shell commands of a page, continued lines joined, in order."""
-    text = "\n".join(block.text for block in blocks(page) if block.language == "bash")
+    """Shell commands of a page, continued lines joined, in order; those of titled scripts not."""
+    untitled = [block for block in blocks(page) if block.language == "bash" and not block.title]
+    text = "\n".join(block.text for block in untitled)
     return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
