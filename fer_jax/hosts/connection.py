@@ -145,11 +145,12 @@ def _tell(own: dict) -> dict:
 def _watch(service) -> None:
     """Ends this process when another one has ended early."""
     try:
-        _ended.update(json.loads(wait_for(service, _LAST_WORDS)))
+        told = json.loads(wait_for(service, _LAST_WORDS))
     except jax.errors.JaxRuntimeError:
         return
-    if not _ended["why"] or _ended["process"] == jax.process_index():
+    if not told["why"] or told["process"] == jax.process_index():
         return  # all is done, or this process ends by itself
+    _ended.update(told)
     time.sleep(2 * _FAREWELL)  # it may end for the same reason by itself
     os.write(2, f"{_line({}, _ended)}\n".encode())
     _leave(_ended["code"])

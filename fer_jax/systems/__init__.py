@@ -154,8 +154,8 @@ def run(
       on_epoch: gets each row of metrics.jsonl, a dict with `fold`, `epoch` and numbers, when its
         epoch is done, e.g. to send it to W&B or MLflow; what it raises costs no training.
 
-    Several processes that `hosts.connect` has joined train together: all call it alike, and process
-    0 alone reads and writes the work directory and calls `on_epoch`.
+    Processes that `hosts.connection.connect` has joined train together: all call it alike, and
+    process 0 alone reads and writes the work directory and calls `on_epoch`.
 
     Returns:
       The metrics of the report.
