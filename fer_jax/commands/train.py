@@ -7,12 +7,14 @@ An interrupted run is resumed by the same command.
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import pathlib
 import re
 import sys
 import textwrap
 import traceback
+from collections.abc import Callable
 
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -36,9 +38,10 @@ def main(arguments: list[str] | None = None, prog: str = "python run.py") -> int
         return 0
     _parse(own, [prog, *arguments])
     logging.set_verbosity(logging.WARNING)
-    if _is_distributed(own):
-        return _run_with_others(own)
-    return _run(own)
+    joined = _is_distributed(own)
+    workdir = own.workdir or f"runs/{own.config.name}"
+    run = functools.partial(_run, own.config, workdir, own.compilation_cache)
+    return _with_others(own, run) if joined else run()
 
 
 def _flags(argv: list[str]) -> flags.FlagValues:
@@ -120,14 +123,14 @@ def _is_distributed(own: flags.FlagValues) -> bool:
     return True
 
 
-def _run_with_others(own: flags.FlagValues) -> int:
+def _with_others(own: flags.FlagValues, run: Callable[[], int]) -> int:
     """Runs as one of several processes; when one of them fails, all end."""
     from fer_jax import hosts
     from fer_jax.hosts import connection
 
     try:
         connection.connect(own.coordinator, own.process, own.processes)
-        code = _run(own)
+        code = run()
         connection.disconnect()
         return code
     except hosts.HostsError as error:  # of the connection
@@ -143,7 +146,7 @@ def _run_with_others(own: flags.FlagValues) -> int:
         raise
 
 
-def _run(own: flags.FlagValues) -> int:
+def _run(config, workdir: str, cache: str | None) -> int:
     from fer_jax.experiments import report
     from fer_jax.experiments.run import FAILURES
     from fer_jax.experiments.setup import SetupError
@@ -152,8 +155,7 @@ def _run(own: flags.FlagValues) -> int:
     from fer_jax.systems import run
     from fer_jax.training import parallel
 
-    config, workdir = own.config, own.workdir or f"runs/{own.config.name}"
-    parallel.keep_compiled(own.compilation_cache)
+    parallel.keep_compiled(cache)
     try:
         metrics = run(config, workdir)
     except FAILURES as error:
