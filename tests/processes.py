@@ -78,7 +78,7 @@ class Group:
             process.kill()
         self.wait()
 
-    def wait(self, seconds: float = 200.0) -> tuple[list[int], list[str]]:
+    def wait(self, seconds: float = 400.0) -> tuple[list[int], list[str]]:
         """Waits for the end of all: their exit codes, and what each has printed."""
         end = time.monotonic() + seconds
         codes = [process.wait(timeout=end - time.monotonic()) for process in self.processes]
