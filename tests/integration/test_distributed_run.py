@@ -28,7 +28,7 @@ LONG = {
     "train.checkpoint_every_epochs": 1,
 }  # fmt: skip
 STREAMED = {
-    "data.crops_in_memory_gb": 0.0, "train.epochs": 1, "train.batch_size": 4,
+    "data.in_memory_gb": 0.0, "train.epochs": 1, "train.batch_size": 4,
     "model.stages": ((4, 1),), "model.modules": 1, "evaluation.mc_samples": 2,
 }  # fmt: skip
 SEARCH = {
