@@ -33,7 +33,7 @@ class Remote:
         self._process.stdout.close()
 
     def ask(self, expression: str):
-        """The value of an expression over the names of `main` and what `page` imports."""
+        """The value of an expression over the `names` of `main`."""
         self._process.stdin.write(f"{expression}\n")
         self._process.stdin.flush()
         return self._read()
@@ -45,6 +45,13 @@ class Remote:
 
 
 def main(name: str) -> None:
+    asked = []  # hosts that this process looked for or connected to
+
+    def note(event, arguments):
+        if event in ("socket.connect", "socket.getaddrinfo"):
+            asked.append(str(arguments[1 if event == "socket.connect" else 0]))
+
+    sys.addaudithook(note)
     from fer_jax.live import page
 
     model = fer_jax.load_model(name)
@@ -58,13 +65,9 @@ def main(name: str) -> None:
             return str(error)
 
     names = {
-        **vars(page),
-        "made": made,
-        "page": page,
-        "model": model,
-        "said": [],
+        "made": made, "page": page, "model": model, "said": [], "asked": asked,
         "error_of": error_of,
-    }
+    }  # fmt: skip
     for line in sys.stdin:
         print(json.dumps(eval(line, names)), flush=True)
     made.close(verbose=False)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -145,6 +146,14 @@ def test_other_hosts_get_a_warning_before_anything_starts(server, host, warned):
     said = server.ask("said")
     assert len(said) == warned
     assert not warned or "everybody" in said[0] and "unencrypted" in said[0] and "https" in said[0]
+
+
+@installed
+def test_the_program_asks_nothing_of_other_hosts(server, call, visitors):
+    call("look", "a", picture=portrait(), seconds=0.0)
+    asked = server.ask("asked")
+    assert asked  # Gradio asks the page itself whether it is there
+    assert not [host for host in asked if not re.search(r"127\.0\.0\.1|localhost|0\.0\.0\.0", host)]
 
 
 def test_page_without_gradio_says_what_to_install(monkeypatch):
