@@ -34,7 +34,10 @@ def make_camera(predictor, visitors: Visitors) -> gr.HTML:
         import pandas as pd
 
         try:
-            rows = visitors.session(given["key"]).rows()
+            if not (rows := visitors.session(given["key"]).rows()):
+                raise Refused(
+                    "There are no rows: they are forgotten after a while without pictures."
+                )
         except Refused as refused:
             return {"refused": str(refused)}
         names = columns(predictor.classes, predictor.task)

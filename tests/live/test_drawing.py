@@ -1,14 +1,16 @@
 """What the page shows of a picture: boxes, words and numbers for models of every task."""
 
 import json
+import pathlib
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-import fer_jax
+import fer_jax.live
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.live.drawing import shown
+from fer_jax.plotting import panel
 from tests import bundles
 
 FACE = (60 * MEAN_FACE + [200, 220]).astype(np.float32)
@@ -137,3 +139,11 @@ def test_boxes_hold_brow_and_chin_and_the_largest_face_comes_first(models):
     left, top, right, bottom = large
     assert top < FACE[:, 1].min() and bottom == pytest.approx(FACE[:, 1].max(), abs=0.1)
     assert (left, right) == pytest.approx((FACE[:, 0].min(), FACE[:, 0].max()), abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["SURE", "UNSURE", "GROUND", "TEXT"])
+def test_page_has_the_colours_of_the_annotated_video(name):
+    colour = "#{:02x}{:02x}{:02x}".format(*getattr(panel, name))
+    web = pathlib.Path(fer_jax.live.__file__).parent / "web"
+    for file in ("camera.css", "drawing.js"):
+        assert colour in (web / file).read_text()

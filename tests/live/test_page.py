@@ -79,8 +79,7 @@ def test_pictures_are_answered_and_become_rows(call, visitors):
     assert list(table) == columns(model.classes, model.task)
     assert set(table["clip"]) == {"camera"} and set(table["person"]) == {1}
     assert set(table["label"]) == {"happiness"} and table["start"].is_monotonic_increasing
-    other = pd.read_csv(io.StringIO(call("table", "b")["csv"]))
-    assert list(other) == list(table) and not len(other)
+    assert "no rows" in call("table", "b")["refused"]  # those of others are not given
 
 
 @installed
