@@ -30,6 +30,10 @@ _ACTED = (
     "Age, gender, skin colour and origin of the people are not recorded: it was checked on no "
     "group of people.",
 )
+_OPENFACE = (
+    "OpenFace found the landmarks of the training clips. Of other video, whose landmarks dlib "
+    "finds, most windows are withheld, unfamiliar or without motion, and the others may be wrong."
+)
 ZOO = {
     "faces": Entry(
         "eight emotions of a single face as people would vote, valence, arousal, dominance",
@@ -55,7 +59,7 @@ ZOO = {
         {"uncertainty.members": 5, "uncertainty.familiarity": True},
         "360 clips of 9 people of BUHMAP (Aran et al., 2007; MIT)",
         "any use (MIT)",
-        ("Nine people in one room, facing one camera.", *_ACTED),
+        ("Nine people in one room, facing one camera.", _OPENFACE, *_ACTED),
     ),
     "questions": Entry(
         "questions and negation in Spanish sign language from the motion of landmarks",
@@ -63,7 +67,7 @@ ZOO = {
         {"uncertainty.members": 5, "uncertainty.familiarity": True},
         "354 clips of 10 signers of LSE_GFE (Porta-Lorenzo et al., Sensors 2022; MIT)",
         "any use (MIT)",
-        ("Ten signers, very unequal in number of clips; one sign language.", *_ACTED),
+        ("Ten signers, very unequal in number of clips; one sign language.", _OPENFACE, *_ACTED),
     ),
     "synthetic": Entry(
         "18 action units of drawn faces from landmarks",
