@@ -13,7 +13,7 @@ import pathlib
 import socket
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO, TextIO
 
 import numpy as np
@@ -81,10 +81,7 @@ def lock(target: pathlib.Path) -> Iterator[None]:
     try:
         held.acquire(blocking=False)
     except filelock.Timeout:
-        raise InUseError(
-            f"{target} is in use by {_holder(holder)}: wait until it has ended, or name another "
-            f"{'folder' if is_folder else 'file'}"
-        ) from None
+        raise InUseError(_in_use(target, _holder(holder))) from None
     try:
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         yield
@@ -93,6 +90,39 @@ def lock(target: pathlib.Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 each.unlink()
         held.release()
+
+
+@contextlib.contextmanager
+def share(folder: pathlib.Path) -> Iterator[None]:
+    """Shares a folder with others that call this, but not with one that has its `lock`.
+
+    Raises:
+      InUseError: somebody has it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows: there one after another
+        with lock(folder):
+            yield
+        return
+    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(folder / f"{_LOCK}.holder")
+            raise InUseError(_in_use(folder, holder)) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP):
+                raise  # else the file system has no locks
+        yield
+    finally:
+        os.close(handle)
+
+
+def _in_use(target: pathlib.Path, holder: str) -> str:
+    kind = "folder" if target.is_dir() else "file"
+    return f"{target} is in use by {holder}: wait until it has ended, or name another {kind}"
 
 
 def _holder(file: pathlib.Path) -> str:
@@ -116,9 +146,18 @@ def checksum(file: pathlib.Path) -> str:
         return sha256(iter(lambda: stream.read(_READ), b""))
 
 
-def write_checksums(folder: pathlib.Path, files: Iterable[pathlib.Path]) -> None:
-    """Writes the checksums of files of a folder beside them."""
-    sums = {file.name: checksum(file) for file in sorted(files)}
+def write_checksums(
+    folder: pathlib.Path, files: Iterable[pathlib.Path], known: Mapping[str, str] | None = None
+) -> None:
+    """Writes the checksums of files of a folder beside them.
+
+    Args:
+      folder: of the files.
+      files: to sum.
+      known: name -> checksum of files that need not be read again.
+    """
+    known = known or {}
+    sums = {file.name: known.get(file.name) or checksum(file) for file in sorted(files)}
     write_whole(folder / CHECKSUMS, json.dumps(sums, indent=1))
 
 

@@ -25,14 +25,16 @@ from fer_jax.faces import crop
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.faces.landmarks import FRAMINGS
 from fer_jax.installation import NotInstalledError
-from fer_jax.machine import storage_error, usable_cores
+from fer_jax.machine import storage_error
 from fer_jax.storage import InUseError
 
-from . import store
+from . import parts, store
 from .clip import SourceError, UsageError
 from .datasets import DATASETS
 from .next_command import next_command
 from .prepare import DETECT, prepare
+from .workers.cluster import ClusterError
+from .workers.launch import QUEUES
 
 _PROG = "python -m preprocess"
 
@@ -49,12 +51,15 @@ def main(arguments: list[str] | None = None, prog: str = _PROG) -> int:
     except UsageError as error:
         _failed(str(error))
         return 2
-    except (SourceError, LandmarkModelError, NotInstalledError, InUseError) as error:
+    except (SourceError, LandmarkModelError, NotInstalledError, InUseError, ClusterError) as error:
         return _failed(str(error))
     except KeyboardInterrupt:
         console.print(Text(_stopped(options), "yellow"), soft_wrap=True)
         return 130
-    if done:
+    if done and options.shard:
+        text = f"{options.shard} is done. When all are, make the dataset: the same command with "
+        console.print(Text(f"{text}--merge instead of --shard"), soft_wrap=True)
+    elif done:
         command = next_command(options, DATASETS[options.dataset], *done)
         text = f"Prepared in {options.out}. Next:\n  {command}"
         console.print(Text(text), soft_wrap=True)
@@ -140,8 +145,26 @@ def _parser(prog: str = _PROG, kind=argparse.ArgumentParser) -> argparse.Argumen
         command.add_argument(
             "--workers",
             type=_positive,
-            default=usable_cores(),
-            help="processes (default: one a core)",
+            help="processes (default: one a core); with --cluster slurm or kubernetes those to start",
+        )
+        command.add_argument(
+            "--cluster",
+            metavar="ADDRESS",
+            help="read clips on the workers of a running dask scheduler, such as tcp://node1:8786, or "
+            f"on workers that are started by {' or '.join(QUEUES)} with dask's own settings; all see "
+            "--source and --out at the same path",
+        )
+        command.add_argument(
+            "--shard",
+            type=parts.part,
+            metavar="I/N",
+            help="read only the clips of part I of N, counted from 1, and write no dataset: for the "
+            "array jobs of a queue (--shard $SLURM_ARRAY_TASK_ID/8), --merge makes it",
+        )
+        command.add_argument(
+            "--merge",
+            action="store_true",
+            help="make the dataset of what shards have read; says what is missing",
         )
         command.add_argument(
             "--detect",

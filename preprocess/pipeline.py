@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import json
-import multiprocessing
-import multiprocessing.connection
-import multiprocessing.resource_tracker
 import os
 import pathlib
-import signal
-import sys
+import socket
 import tempfile
-import threading
 import zipfile
 from collections.abc import Iterator
-from concurrent import futures
-from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
-from fer_jax import stopping
 from fer_jax.faces.detector import LandmarkModelError
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import ClipError, Sequence
@@ -31,9 +22,11 @@ from fer_jax.storage import open_regular, sha256
 from . import PREPROCESS_VERSION
 from .clip import Clip
 from .read import Reader, is_face
+from .workers import Crash
 
-START_METHOD = "spawn"  # of worker processes
+UNREAD = "not read"  # the reason of clips that are not finished where none are to be read
 _FAILED = "failed"  # not cached: the next run may succeed
+_CHECKED = 256  # cached clips that are checked in one task
 _FARTHEST = 100_000  # pixels
 _ARRAYS = ("landmarks", "detected", "frame_index", "times", "action_units")
 _ARRAYS += ("crops", "crop_offsets", "crop_landmarks")
@@ -112,6 +105,11 @@ def cache_file(
     return cache / f"{sha256([repr(identity).encode()])[:24]}.npz"
 
 
+def _named(model_path) -> str:
+    """What names a landmark model in cache files."""
+    return repr(_state(pathlib.Path(model_path))[:2]) if model_path else ""
+
+
 def _state(path: pathlib.Path) -> list:
     """Returns name, size and time of a file, or of all files in a folder."""
     try:
@@ -124,8 +122,8 @@ def _state(path: pathlib.Path) -> list:
 
 
 def read_all(
-    clips: list[Clip], cache: pathlib.Path, *, workers: int, model_path=None, crop_size: int = 0,
-    every_frame: bool = False,
+    clips: list[Clip], cache: pathlib.Path, *, workers, model_path=None, crop_size: int = 0,
+    every_frame: bool = False, only_finished: bool = False,
 ) -> Iterator[tuple[int, Outcome, pathlib.Path | None]]:  # fmt: skip
     """Reads clips and yields `(position, outcome, file)` as each is finished, in any order.
 
@@ -134,17 +132,18 @@ def read_all(
     Args:
       clips: the clips to read.
       cache: directory of finished clips; these are yielded first, without reading them again.
-      workers: number of processes.
+      workers: who reads, `workers.processes.Processes` or `workers.cluster.Cluster`.
       model_path: a dlib 68-point model, see `detector.landmark_model`.
       crop_size: side of the face crops, pixels; 0 for none.
       every_frame: searches every frame instead of following faces, see `tracker.Tracker`.
+      only_finished: reads none; clips that are not finished are dropped as `UNREAD`.
 
     Raises:
       detector.LandmarkModelError: a clip needs dlib, but dlib or its model is missing.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    model = repr(_state(pathlib.Path(model_path))[:2]) if model_path else ""
-    jobs: dict[object, _Job] = {}
+    model = _named(model_path)
+    files: dict[int, pathlib.Path] = {}
     for position, clip in enumerate(clips):
         try:
             if clip.problem:
@@ -152,20 +151,46 @@ def read_all(
             if is_face(clip):
                 yield position, _read(Reader(None, crop_size), clip)[0], None
                 continue
-            file = cache_file(clip, cache, model, crop_size, every_frame)
+            files[position] = cache_file(clip, cache, model, crop_size, every_frame)
         except ClipError as error:
             yield position, Outcome(error.reason, error.detail), None
-            continue
-        finished = load_outcome(file)
-        if finished:
-            yield position, dataclasses.replace(finished, reused=True), file
-        else:
-            source = clip.source.resolve() if clip.person else position  # one decoding for all
-            job = jobs.setdefault(source, _Job({}, model_path, crop_size, every_frame))
-            job.clips[position] = clip, file
-    for job, outcomes in _in_processes(list(jobs.values()), workers):
+    for position, outcome in _finished(files, cache, workers):
+        yield position, dataclasses.replace(outcome, reused=True), files.pop(position)
+    if only_finished:
+        yield from ((position, Outcome(UNREAD), file) for position, file in files.items())
+        return
+    jobs: dict[object, _Job] = {}
+    for position, file in files.items():
+        clip = clips[position]
+        source = clip.source.resolve() if clip.person else position  # one decoding for all
+        job = jobs.setdefault(source, _Job({}, model_path, crop_size, every_frame))
+        job.clips[position] = clip, file
+    for job, outcomes in workers.each(_read_job, list(jobs.values()), again=_may_succeed):
+        if isinstance(outcomes, Crash):
+            outcomes = [Outcome("crashed", f"reading {outcomes.why}")] * len(job.clips)
         for (position, (_, file)), outcome in zip(job.clips.items(), outcomes, strict=True):
             yield position, outcome, file
+
+
+def _finished(
+    files: dict[int, pathlib.Path], cache: pathlib.Path, workers
+) -> Iterator[tuple[int, Outcome]]:
+    """Yields positions and outcomes of the clips that an earlier run finished."""
+    there = set(os.listdir(cache))  # one request instead of one a clip
+    cached = [(position, file) for position, file in files.items() if file.name in there]
+    parts = [cached[start : start + _CHECKED] for start in range(0, len(cached), _CHECKED)]
+    # a few take less time than starting a process
+    few = len(parts) < 4
+    checked = zip(parts, map(_check, parts), strict=True) if few else workers.each(_check, parts)
+    for part, outcomes in checked:
+        if not isinstance(outcomes, Crash):
+            for (position, _), outcome in zip(part, outcomes, strict=True):
+                if outcome:
+                    yield position, outcome
+
+
+def _check(part: list[tuple[int, pathlib.Path]]) -> list[Outcome | None]:
+    return [load_outcome(file) for _, file in part]
 
 
 def load_outcome(file: pathlib.Path) -> Outcome | None:
@@ -212,10 +237,27 @@ def _read_job(job: _Job) -> list[Outcome]:
     reader, outcomes = Reader(job.model_path, job.crop_size, job.every_frame), []
     for clip, file in job.clips.values():
         outcome, sequence = _read(reader, clip)
+        if outcome.reason and not _same_source(job, clip, file):
+            here = f"{socket.gethostname()} finds other files or none"
+            outcome = Outcome(_FAILED, f"{here}: {outcome.reason}, {outcome.detail}")
         if outcome.reason != _FAILED:
             _save(file, outcome, sequence)
         outcomes.append(outcome)
     return outcomes
+
+
+def _same_source(job: _Job, clip: Clip, file: pathlib.Path) -> bool:
+    """Whether a clip is what it was when it was listed, perhaps by another machine."""
+    try:
+        model = _named(job.model_path)
+        return file == cache_file(clip, file.parent, model, job.crop_size, job.every_frame)
+    except ClipError:
+        return False
+
+
+def _may_succeed(outcomes: list[Outcome]) -> bool:
+    """Whether a clip failed as a slow file system makes it fail, and not for what is in it."""
+    return any(outcome.reason == _FAILED for outcome in outcomes)
 
 
 def _read(reader: Reader, clip: Clip) -> tuple[Outcome, Sequence | None]:
@@ -243,108 +285,3 @@ def _check_landmarks(sequence: Sequence) -> None:
             f"{int(bad.sum())} of {len(points)} frames have NaN or points "
             f"more than {_FARTHEST} pixels away",
         )
-
-
-def _in_processes(jobs: list[_Job], workers: int) -> Iterator[tuple[_Job, list[Outcome]]]:
-    """Reads clips in worker processes; drops a clip that kills its worker."""
-    if not _can_start_workers():
-        yield from ((job, _read_job(job)) for job in jobs)
-        return
-    waiting = collections.deque(jobs)
-    while waiting:
-        running: dict[futures.Future, _Job] = {}
-        try:
-            with _pool(min(workers, len(waiting))) as pool:
-                while waiting or running:
-                    while waiting and len(running) < 2 * workers:
-                        running[_submit(pool, waiting[0])] = waiting[0]
-                        waiting.popleft()
-                    for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
-                        outcomes = future.result()
-                        yield running.pop(future), outcomes
-        except BrokenProcessPool:
-            for job in running.values():
-                yield job, _alone(job)
-
-
-def _alone(job: _Job) -> list[Outcome]:
-    """Reads clips that may have killed their worker, alone in a new process."""
-    try:
-        with _pool(1) as pool:
-            return _submit(pool, job).result()
-    except BrokenProcessPool:
-        why = "reading it killed the process (out of memory, or a decoder bug)"
-        return [Outcome("crashed", why)] * len(job.clips)
-
-
-@contextlib.contextmanager
-def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
-    context = multiprocessing.get_context(START_METHOD)
-    pool = futures.ProcessPoolExecutor(workers, context, initializer=_start_worker)
-    try:
-        yield pool
-        pool.shutdown()
-    finally:
-        # After an interrupt, unfinished clips are abandoned: the next run reads them again.
-        workers = list((pool._processes or {}).values())  # other pools may have children as well
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in workers:
-            process.kill()
-
-
-def _submit(pool: futures.ProcessPoolExecutor, job: _Job) -> futures.Future:
-    """Submits a job; a worker started by this leaves signals to end to the parent.
-
-    A signal meanwhile is held back, not lost, and workers inherit that it is.
-    """
-    multiprocessing.resource_tracker.ensure_running()  # it would let interrupts through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
-    try:
-        with _script_not_run_again():
-            return pool.submit(_read_job, job)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_STARTING = threading.Lock()
-
-
-@contextlib.contextmanager
-def _script_not_run_again() -> Iterator[None]:
-    """Keeps new workers from importing the script that runs, which may prepare without a guard.
-
-    `multiprocessing` finds the script by these two names; workers need nothing of it.
-    """
-    main = sys.modules["__main__"]
-    with _STARTING:
-        names = {name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)}
-        try:
-            vars(main).update(dict.fromkeys(names))
-            yield
-        finally:
-            vars(main).update(names)
-
-
-def _can_start_workers() -> bool:
-    """Whether this process can have others: not inside a daemon, or without semaphores."""
-    if multiprocessing.current_process().daemon:
-        return False
-    try:
-        multiprocessing.get_context("spawn").Lock()
-    except (OSError, ImportError):
-        return False
-    return True
-
-
-def _start_worker() -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
-    for each in stopping.SIGNALS:
-        signal.signal(each, signal.SIG_IGN)  # the parent ends its workers
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)

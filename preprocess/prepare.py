@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import pathlib
 
 from rich.console import Console
@@ -18,20 +19,21 @@ from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.installation import needs
 from fer_jax.progress import Progress
 
-from . import pipeline, report, store
+from . import parts, pipeline, report, store
 from .clip import Clip, SourceError, UsageError
 from .datasets import DATASETS
 from .read import needs_detection, no_pictures, read_clip
+from .workers import launch
 
 # Options common to all datasets; the others belong to one dataset.
 _EVERY_FRAME = "every-frame"
 DETECT = ("follow", _EVERY_FRAME)  # how faces are found in the frames of a clip
 _COMMON = ("dataset", "source", "out", "workers", "dry_run", "overwrite", "landmark_model", "crops",
-           "detect", "framing")  # fmt: skip
+           "detect", "framing", "cluster", "shard", "merge")  # fmt: skip
 
 
 def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] | None:
-    """Prepares a dataset.
+    """Prepares a dataset, or the clips of a shard of it.
 
     Args:
       options: options of the command line, those of the dataset included.
@@ -42,11 +44,11 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
       the clips were only listed.
 
     Raises:
-      SourceError, LandmarkModelError, NotInstalledError, InUseError, OSError: nothing was written.
+      SourceError, LandmarkModelError, NotInstalledError, InUseError, ClusterError, OSError: nothing
+        was written.
     """
     dataset = DATASETS[options.dataset]
-    if options.out is None and not options.dry_run:
-        raise UsageError("--out is missing: name the directory of the prepared dataset")
+    _check_where(options)
     framing = _framing(options)
     clips = _without_doubles(dataset.clips(options.source, options))
     if options.crops:
@@ -71,18 +73,61 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
         console.print(Text(text))
     request = make_request(options, model)
     store.check_target(options.out, request, options.overwrite)
-    options.out.mkdir(parents=True, exist_ok=True)
-    with storage.lock(options.out):
-        outcomes, files = _read(clips, options, model, console)
-        summary = report.make_report(
-            request, clips, outcomes, classes, own_notes, getattr(dataset, "IMAGES", 0)
+    cache = options.out / store.CACHE
+    cache.mkdir(parents=True, exist_ok=True)
+
+    def summary_of(clips, outcomes) -> dict:
+        images = getattr(dataset, "IMAGES", 0)
+        return report.make_report(request, clips, outcomes, classes, own_notes, images)
+
+    def say(line: str) -> None:
+        console.print(Text(line, "yellow"), soft_wrap=True)
+
+    coded = any(clip.codes for clip in clips)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(parts.lock(options.out, cache, options.shard))
+        workers = stack.enter_context(
+            launch.workers(options.cluster, options.workers, cache, options.source, model, say)
         )
-        if not summary["counts"]["kept"]:
-            report.print_summary(console, summary)
-            raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")
-        _store(options, clips, outcomes, files, classes, summary)
+        if options.shard:
+            clips = options.shard.of(clips)
+        outcomes, files = _read(clips, options, model, workers, console)
+        if options.shard:
+            options.shard.write_record(cache, outcomes, files)
+            summary = {**summary_of(clips, outcomes), "notes": []}  # which are on a whole dataset
+        else:
+            if options.merge:
+                outcomes = parts.merged(cache, clips, outcomes, files)
+            summary = summary_of(clips, outcomes)
+            if not summary["counts"]["kept"]:
+                report.print_summary(console, summary)
+                raise SourceError(
+                    f"none of the {len(clips)} clips can be used; nothing was written"
+                )
+            _store(options, clips, outcomes, files, classes, summary, workers, console)
     report.print_summary(console, summary)
-    return summary, any(clip.codes for clip in clips)
+    return summary, coded
+
+
+def _check_where(options: argparse.Namespace) -> None:
+    """Refuses options of places and processes that contradict each other.
+
+    Raises:
+      UsageError: naming them.
+    """
+    if options.out is None and not options.dry_run:
+        raise UsageError("--out is missing: name the directory of the prepared dataset")
+    if options.shard and options.merge:
+        raise UsageError("--shard and --merge: prepare every shard, then merge them")
+    if options.shard and options.cluster:
+        raise UsageError("--shard is for machines without a dask scheduler: omit it, or --cluster")
+    if options.cluster in launch.QUEUES and not options.workers:
+        raise UsageError(f"--cluster {options.cluster}: give --workers, the processes to start")
+    if options.cluster and options.cluster not in launch.QUEUES and options.workers:
+        raise UsageError("--workers: a running dask scheduler has its own, omit it")
+    if options.cluster:  # workers have another working directory
+        options.out = options.out and options.out.absolute()
+        options.source = options.source and options.source.absolute()
 
 
 def make_request(options: argparse.Namespace, model: pathlib.Path | None) -> dict:
@@ -147,7 +192,7 @@ def _refuse_columns(classes, clips: list[Clip]) -> None:
         )
 
 
-def _read(clips: list[Clip], options, model, console: Console):
+def _read(clips: list[Clip], options, model, workers, console: Console):
     """Reads all clips under a progress bar; returns outcomes and files in the clips' order."""
     outcomes: list = [None] * len(clips)
     files: list = [None] * len(clips)
@@ -155,10 +200,11 @@ def _read(clips: list[Clip], options, model, console: Console):
     reading = pipeline.read_all(
         clips,
         options.out / store.CACHE,
-        workers=options.workers,
+        workers=workers,
         model_path=model,
         crop_size=options.crops,
         every_frame=options.detect == _EVERY_FRAME,
+        only_finished=options.merge,
     )
     with contextlib.closing(reading), Progress(console) as progress:
         work = progress.start("reading clips", len(clips))
@@ -166,7 +212,8 @@ def _read(clips: list[Clip], options, model, console: Console):
             outcomes[position], files[position] = outcome, file
             kept, dropped = kept + (not outcome.reason), dropped + bool(outcome.reason)
             rate = f"{work.speed:.1f} clips/s, " if work.speed else ""
-            work.update(kept + dropped, f"{rate}{kept} kept, {dropped} dropped")
+            there = f", {workers.count} workers" if options.cluster else ""
+            work.update(kept + dropped, f"{rate}{kept} kept, {dropped} dropped{there}")
         work.finish(keep_bar=True)
     return outcomes, files
 
@@ -189,28 +236,36 @@ def _sequence(clip: Clip, file: pathlib.Path | None, crop_size: int) -> Sequence
     return pipeline.load_sequence(file) if file else read_clip(clip, crop_size=crop_size)[0]
 
 
-def _store(options, clips, outcomes, files, classes, summary) -> None:
-    out = options.out
+def _store(options, clips, outcomes, files, classes, summary, workers, console) -> None:
+    out, cache = options.out, options.out / store.CACHE
     usable = [
-        (clip, file)
+        (clip, functools.partial(_sequence, clip, file, options.crops))
         for clip, outcome, file in zip(clips, outcomes, files, strict=True)
         if not outcome.reason
     ]
-    store.write_dataset(
-        out,
-        lambda: ((clip, _sequence(clip, file, options.crops)) for clip, file in usable),
-        splits=list(summary["splits"]),
-        classes=classes,
-        action_units=_action_units(DATASETS[options.dataset], clips),
-        crop_size=options.crops,
-        votes=_votes(options),
-        other_votes=getattr(DATASETS[options.dataset], "OTHER_VOTES", ()),
-        label_from_votes=getattr(DATASETS[options.dataset], "LABEL_FROM_VOTES", False),
-        framing=getattr(DATASETS[options.dataset], "FRAMING", _framing(options)),
-        report=summary,
-    )
+    current = {file.name for file in files if file}
+    if options.cluster:
+        needed = (f for f, outcome in zip(files, outcomes, strict=True) if f and not outcome.reason)
+        launch.await_files(cache, {file.name for file in needed})
+    with Progress(console) as progress:
+        work = progress.start("writing clips", len(usable))
+        store.write_dataset(
+            out,
+            usable,
+            splits=list(summary["splits"]),
+            classes=classes,
+            action_units=_action_units(DATASETS[options.dataset], clips),
+            crop_size=options.crops,
+            votes=_votes(options),
+            other_votes=getattr(DATASETS[options.dataset], "OTHER_VOTES", ()),
+            label_from_votes=getattr(DATASETS[options.dataset], "LABEL_FROM_VOTES", False),
+            framing=getattr(DATASETS[options.dataset], "FRAMING", _framing(options)),
+            report=summary,
+            workers=workers,
+            written=lambda clips: work.update(work.done + clips),
+        )
+        work.finish(keep_bar=True)
     # Finished clips stay, so that a longer list later reads only its new clips.
-    current = {file for file in files if file}
-    for file in (out / store.CACHE).iterdir():
-        if file not in current and file.is_file():
+    for file in cache.iterdir():
+        if file.name not in current and file.is_file():
             file.unlink()

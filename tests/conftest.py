@@ -39,7 +39,7 @@ from fer_jax.experiments import report  # noqa: E402
 from fer_jax.faces import landmarks  # noqa: E402
 from fer_jax.plotting import style  # noqa: E402
 from fer_jax.synthetic.clips import make_clip, render, write_video  # noqa: E402
-from preprocess import pipeline  # noqa: E402
+from preprocess.workers import processes  # noqa: E402
 from preprocess.__main__ import main as prepare_command  # noqa: E402
 from tests import finished_runs  # noqa: E402
 from tests.drawn import write_drawn  # noqa: E402
@@ -81,7 +81,7 @@ def forked_workers():
     used = ["preprocess.pipeline", "fer_jax.synthetic.clips", "av", "cv2", "dlib", "pandas"]
     multiprocessing.set_forkserver_preload(used)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "START_METHOD", "forkserver")
+        patch.setattr(processes, "START_METHOD", "forkserver")
         yield
 
 

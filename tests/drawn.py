@@ -35,9 +35,10 @@ def write_drawn(out, size, database=EMBEDDED, frames=None):
                     made.fps, made.frame_size, made.action_units, files, offsets,
                     np.stack([points for _, points in cut]),
                 )  # fmt: skip
-                yield Clip(made.clip_id, person, label, None, people[person]), sequence
+                clip = Clip(made.clip_id, person, label, None, people[person])
+                yield clip, lambda sequence=sequence: sequence
 
     write_dataset(
-        out, examples, splits=list(dict.fromkeys(people.values())), classes=database.labels,
+        out, list(examples()), splits=list(dict.fromkeys(people.values())), classes=database.labels,
         action_units=ACTION_UNITS, crop_size=size, report={"request": {"dataset": "synthetic"}},
     )  # fmt: skip

@@ -97,7 +97,7 @@ def test_prepare_works_in_a_script_without_a_main_guard(tmp_path):
 
 
 def test_prepare_from_several_threads(tmp_path, monkeypatch):
-    monkeypatch.setattr("preprocess.pipeline.START_METHOD", "spawn")  # as in a command
+    monkeypatch.setattr("preprocess.workers.processes.START_METHOD", "spawn")  # as in a command
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         outs = [tmp_path / "a", tmp_path / "b"]
         reports = list(pool.map(lambda out: fer_jax.prepare("synthetic", out=out, **SMALL), outs))

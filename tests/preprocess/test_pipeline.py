@@ -12,6 +12,8 @@ from fer_jax.faces.sequence import ClipError, Sequence
 from preprocess import pipeline
 from preprocess.clip import Clip, LandmarkSource
 from preprocess.read import Reader
+from preprocess.workers import processes
+from preprocess.workers.processes import Processes
 from tests.official_trees import put
 
 
@@ -44,7 +46,7 @@ def clips_of(folder, **trouble) -> list[Clip]:
 
 
 def run(clips, cache, workers=2):
-    results = list(pipeline.read_all(clips, cache, workers=workers))
+    results = list(pipeline.read_all(clips, cache, workers=Processes(workers)))
     assert sorted(position for position, _, _ in results) == list(range(len(clips)))
     return {clips[p].clip_id: (outcome, file) for p, outcome, file in results}
 
@@ -55,7 +57,7 @@ def times_read(folder, name: str) -> int:
 
 
 def test_failures_are_listed_and_other_clips_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "START_METHOD", "spawn")  # as in a command
+    monkeypatch.setattr(processes, "START_METHOD", "spawn")  # as in a command
     clips = clips_of(tmp_path, a="", bb="clip", c="error", d="kill", e="faceless", ffff="")
     listed = Clip("g", "p", "joy", None, problem=ClipError("empty label", "line 7"))
     done = run([*clips, listed], tmp_path / "cache")

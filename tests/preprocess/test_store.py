@@ -42,13 +42,18 @@ def write(out, count=9, units=None, made=None, splits=("train", "test", "other_s
     crop_size = report.pop("crop_size", 0)
     store.write_dataset(
         out,
-        made or (lambda: examples(count, units)),
+        loaded(made() if made else examples(count, units)),
         splits=splits,
         classes=CLASSES,
         action_units=None if units is None else [f"AU{n}" for n in range(units)],
         report={"request": REQUEST, **report},
         crop_size=crop_size,
     )
+
+
+def loaded(pairs) -> list:
+    """Clips, and functions that return their sequences."""
+    return [(clip, lambda sequence=sequence: sequence) for clip, sequence in pairs]
 
 
 def of_split(split):
@@ -158,15 +163,16 @@ def test_landmarks_that_make_no_face_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failed_write_leaves_the_earlier_dataset(tmp_path):
+def test_failed_write_leaves_the_earlier_dataset(tmp_path, monkeypatch):
     write(tmp_path, note="first")
 
-    def breaking():
-        yield from list(examples())[:4]
+    def full():
         raise OSError("disk full")
 
+    clips = [*loaded(examples())[:4], (next(examples())[0], full)]
+    monkeypatch.setattr(sys.modules[__name__], "loaded", lambda pairs: clips)
     with pytest.raises(OSError, match="disk full"):
-        write(tmp_path, made=breaking)
+        write(tmp_path)
     assert len(read(tmp_path)["train"]) == 3
     assert store.read_report(tmp_path)["note"] == "first"
     assert not list(tmp_path.glob(".writing*"))

@@ -1,15 +1,14 @@
-"""Writes the prepared dataset: TFDS over ArrayRecord shards, without TensorFlow."""
+"""The prepared dataset, TFDS over ArrayRecord shards: what lies beside them, and where it may be."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from collections.abc import Sequence as Series
 
 import numpy as np
@@ -27,8 +26,9 @@ from fer_jax.faces.landmarks import (
 from fer_jax.faces.sequence import Sequence
 from fer_jax.storage import CHECKSUMS, read_regular, write_checksums
 
-from . import PREPROCESS_VERSION
-from .clip import Clip, SourceError, UsageError
+from .. import PREPROCESS_VERSION
+from ..clip import Clip, SourceError, UsageError
+from .shards import SUFFIX, Fields, Shard, write_shards
 
 NAME = "landmarks"
 CACHE = ".clips"  # cache of finished clips, in the dataset's directory
@@ -38,14 +38,11 @@ _OWN_FILES = (
     CHECKSUMS,
 )  # fmt: skip
 _PARTIAL = ".writing-"
-_EXAMPLES_PER_SHARD = 1024
-# Least clips and frames in a batch; the writer rewrites its metadata with every batch.
-_BATCH, _BATCH_FRAMES = 8, 1000
 
 
 def write_dataset(
     out: pathlib.Path,
-    examples,
+    examples: Series[tuple[Clip, Callable[[], Sequence]]],
     *,
     splits: Series[str],
     classes: Series[str],
@@ -56,13 +53,14 @@ def write_dataset(
     other_votes: Series[str] = (),
     label_from_votes: bool = False,
     framing: Framing = ALIGNED,
+    workers=None,
+    written: Callable[[int], None] = lambda clips: None,
 ) -> None:
     """Writes shards, graph and report; `out` changes only once everything is written.
 
     Args:
       out: the dataset's directory; other files in it stay.
-      examples: function without arguments that returns an iterator of `(clip, sequence)`; called
-        twice, so that no sequences are held.
+      examples: clips and what loads their sequences, one at a time: none are held.
       splits: names of the splits that have examples.
       classes: class names in the order of their ids.
       action_units: names of the columns of `Sequence.action_units`, or None.
@@ -72,13 +70,16 @@ def write_dataset(
       other_votes: names of the answers of `Clip.other_votes`.
       label_from_votes: whether classes are those that votes choose, not labels of their own.
       framing: position and size of faces in the crops.
+      workers: who writes many shards, `workers.processes.Processes` or `workers.cluster.Cluster`;
+        None: this process.
+      written: is called with the number of clips of each shard that is written.
     """
     for left_by_a_kill in out.glob(f"{_PARTIAL}*"):
         shutil.rmtree(left_by_a_kill, ignore_errors=True)
     partial = pathlib.Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
     try:
-        graph = _graph(examples())
-        features = _features(classes, action_units, crop_size, votes, other_votes)
+        fields = Fields(tuple(classes), tuple(action_units or ()), crop_size, tuple(votes),
+                        tuple(other_votes))  # fmt: skip
         metadata = {
             **report["request"],
             "preprocess_version": PREPROCESS_VERSION,
@@ -89,24 +90,15 @@ def write_dataset(
             "label_from_votes": label_from_votes,
             "framing": framing._asdict(),
         }
-        info = _info(partial, features, metadata)
-        try:
-            _write_shards(info, examples(), splits)
-        except RuntimeError as error:  # the writer's own, of a full disk
-            raise _writing_error(error, out) from error
-        save_graph(graph, partial / "graph.json")
+        shards = write_shards(partial / NAME, examples, splits, fields, workers, written)
+        _write_info(partial, fields, metadata, shards)
+        save_graph(_graph(shards.get("train", [])), partial / "graph.json")
         (partial / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
-        write_checksums(partial, list(partial.iterdir()))
+        sums = {shard.file.name: shard.checksum for each in shards.values() for shard in each}
+        write_checksums(partial, list(partial.iterdir()), known=sums)
         _move_in(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _writing_error(error: RuntimeError, out: pathlib.Path) -> OSError:
-    """Makes an error of storage of one of the writer of shards, which has it in its text alone."""
-    numbers = (number for number in errno.errorcode if os.strerror(number) in str(error))
-    number = next(numbers, errno.EIO)
-    return OSError(number, os.strerror(number), os.fspath(out))
 
 
 def _move_in(partial: pathlib.Path, out: pathlib.Path) -> None:
@@ -173,19 +165,17 @@ def read_report(out: pathlib.Path) -> dict:
     return report if valid else {}
 
 
-def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
+def _graph(shards: list[Shard]) -> Graph:
     """Makes the graph of the mean of the centred 51 points over all detected training frames.
 
     Without training frames or landmarks it is the graph of the fixed mean face. Without official
     splits all clips are in `train`. Why: docs/papers/st_bln.md.
     """
     total, frames = np.zeros((51, 2)), 0
-    for clip, sequence in examples:
-        if clip.split == "train":
-            points = inner(sequence.landmarks[sequence.detected].astype(np.float64))
-            points = points[np.isfinite(points).all((1, 2))]
-            total += centre(points).sum(0)
-            frames += len(points)
+    for shard in shards:
+        for points in shard.points:  # clip by clip: the same sum whoever wrote the shards
+            total += points
+        frames += shard.frames
     if not frames:
         return make_graph(centre(inner(MEAN_FACE)))
     try:
@@ -194,8 +184,10 @@ def _graph(examples: Iterator[tuple[Clip, Sequence]]) -> Graph:
         raise SourceError(f"the landmarks of this dataset form no face: {error}") from error
 
 
-def _info(directory: pathlib.Path, features: dict, metadata: dict):
-    """Returns the `DatasetInfo` that describes the dataset to TFDS."""
+def _write_info(
+    directory: pathlib.Path, fields: Fields, metadata: dict, shards: dict[str, list[Shard]]
+) -> None:
+    """Writes what describes the dataset to TFDS: its fields, and the shards of each split."""
     import tensorflow_datasets as tfds
 
     identity = tfds.core.dataset_info.DatasetIdentity(
@@ -205,83 +197,35 @@ def _info(directory: pathlib.Path, features: dict, metadata: dict):
         module_name="preprocess.store",
     )
     what = "Facial landmark sequences" + (" and face crops" if metadata["crop_size"] else "")
-    return tfds.core.DatasetInfo(
+    info = tfds.core.DatasetInfo(
         builder=identity,
         description=f"{what} prepared from {metadata['dataset']}.",
-        features=tfds.features.FeaturesDict(features),
+        features=tfds.features.FeaturesDict(fields.features()),
         metadata=tfds.core.MetadataDict(metadata),
         disable_shuffling=True,
     )
+    info.set_file_format("array_record")
+    info.set_splits(
+        tfds.core.splits.SplitDict(
+            [_split(directory, split, written) for split, written in shards.items()]
+        )
+    )
+    info.write_to_directory(directory)
 
 
-def _features(classes, action_units, crop_size: int, votes, other_votes) -> dict:
+def _split(directory: pathlib.Path, split: str, shards: list[Shard]):
     import tensorflow_datasets as tfds
 
-    scalar, text, tensor = tfds.features.Scalar, tfds.features.Text, tfds.features.Tensor
-    features = {
-        "clip_id": text(),
-        "subject": text(),
-        "label": tfds.features.ClassLabel(names=list(classes)),
-        "fps": scalar(np.float32),
-        "frame_size": tensor(shape=(2,), dtype=np.int32),
-        "frame_index": tensor(shape=(None,), dtype=np.int32),
-        "times": tensor(shape=(None,), dtype=np.float64),
-        "detected": tensor(shape=(None,), dtype=np.bool_),
-        "landmarks": tensor(shape=(None, 68, 2), dtype=np.float32),
-    }
-    if action_units:
-        features["action_units"] = tensor(shape=(None, len(action_units)), dtype=np.float32)
-    if votes:
-        features["votes"] = tensor(shape=(len(votes),), dtype=np.float32)
-    if other_votes:  # beside `votes`, which earlier versions read as those for emotions
-        features["other_votes"] = tensor(shape=(len(other_votes),), dtype=np.float32)
-    if crop_size:
-        # Unencoded, each byte becomes a protocol-buffer integer: larger and slower to read.
-        features["crops"] = tensor(shape=(None,), dtype=np.uint8, encoding="bytes")
-        features["crop_offsets"] = tensor(shape=(None,), dtype=np.int64)
-        features["crop_landmarks"] = tensor(shape=(None, 68, 2), dtype=np.float32)
-    return features
-
-
-def _write_shards(info, examples, splits) -> None:
-    import tensorflow_datasets as tfds
-
-    writer = tfds.core.SequentialWriter(info, _EXAMPLES_PER_SHARD, file_format="array_record")
-    writer.initialize_splits(list(splits))
-    for batch in _batches(examples):
-        by_split: dict[str, list[dict]] = {}
-        for clip, sequence in batch:
-            example = _example(clip, sequence, info.features)
-            by_split.setdefault(clip.split, []).append(example)
-        writer.add_examples(by_split)
-    writer.close_all()
-
-
-def _batches(examples: Iterator[tuple[Clip, Sequence]]) -> Iterator[list[tuple[Clip, Sequence]]]:
-    batch, frames = [], 0
-    for clip, sequence in examples:
-        batch.append((clip, sequence))
-        frames += len(sequence.detected)
-        if len(batch) >= _BATCH and frames >= _BATCH_FRAMES:
-            yield batch
-            batch, frames = [], 0
-    if batch:
-        yield batch
-
-
-def _example(clip: Clip, sequence: Sequence, features) -> dict:
-    example = {
-        "clip_id": clip.clip_id,
-        "subject": clip.subject,
-        "label": clip.label,
-        "fps": np.float32(sequence.fps),
-        "frame_size": np.array(sequence.frame_size, np.int32),
-    }
-    if "votes" in features:
-        example["votes"] = np.array(clip.votes, np.float32)
-    if "other_votes" in features:
-        example["other_votes"] = np.array(clip.other_votes, np.float32)
-    if sequence.times is None:
-        example["times"] = np.full(len(sequence.detected), np.nan)
-    arrays = [name for name in features if name not in example]
-    return example | {n: np.asarray(getattr(sequence, n), features[n].np_dtype) for n in arrays}
+    template = tfds.core.naming.ShardedFileTemplate(
+        dataset_name=NAME,
+        data_dir=directory,
+        split=split,
+        filetype_suffix=SUFFIX,
+        template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}",
+    )
+    return tfds.core.splits.SplitInfo(
+        name=split,
+        shard_lengths=[shard.clips for shard in shards],
+        num_bytes=sum(shard.size for shard in shards),
+        filename_template=template,
+    )
