@@ -145,21 +145,21 @@ def _parser(prog: str = _PROG, kind=argparse.ArgumentParser) -> argparse.Argumen
         command.add_argument(
             "--workers",
             type=_positive,
-            help="processes (default: one a core); with --cluster slurm or kubernetes those to start",
+            help="processes (default: one a core); those that --cluster slurm or kubernetes starts",
         )
         command.add_argument(
             "--cluster",
             metavar="ADDRESS",
-            help="read clips on the workers of a running dask scheduler, such as tcp://node1:8786, or "
-            f"on workers that are started by {' or '.join(QUEUES)} with dask's own settings; all see "
-            "--source and --out at the same path",
+            help="read clips on the workers of a running dask scheduler, such as tcp://node1:8786, "
+            f"or have {' or '.join(QUEUES)} start workers, with the settings in dask's own files; "
+            "all see --source and --out at the same path",
         )
         command.add_argument(
             "--shard",
             type=parts.part,
             metavar="I/N",
-            help="read only the clips of part I of N, counted from 1, and write no dataset: for the "
-            "array jobs of a queue (--shard $SLURM_ARRAY_TASK_ID/8), --merge makes it",
+            help="read only the clips of part I of N, counted from 1, and write no dataset: for "
+            "array jobs (sbatch --array=1-8, --shard $SLURM_ARRAY_TASK_ID/8); --merge makes it",
         )
         command.add_argument(
             "--merge",

@@ -11,7 +11,6 @@ import pathlib
 from rich.console import Console
 from rich.text import Text
 
-from fer_jax import storage
 from fer_jax.faces.detector import landmark_model
 from fer_jax.faces.labels import NO_FACE, PREDICTION_COLUMNS, columns_among
 from fer_jax.faces.landmarks import ALIGNED, FRAMINGS, Framing

@@ -46,9 +46,9 @@ def notes(people: Iterable[str], classes: Iterable[str]) -> list[str]:
 def alike_people(names: set[str]) -> list[list[str]]:
     """Groups names that differ in capitals, blanks, zeros before a number, or `S` before it."""
     groups = _grouped(names, _person)
-    numbers = [key for key in groups if len(key) == 1 and key[0].isdecimal()]
-    for number in numbers:
-        for key in [key for key in groups if len(key) == 2 and key[1] == number[0]]:
+    for key in [key for key in groups if len(key) == 2]:
+        number = key[1:]
+        if number[0].isdecimal() and number in groups:
             groups[number] += groups.pop(key)
     return _several(groups)
 

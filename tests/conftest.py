@@ -39,8 +39,8 @@ from fer_jax.experiments import report  # noqa: E402
 from fer_jax.faces import landmarks  # noqa: E402
 from fer_jax.plotting import style  # noqa: E402
 from fer_jax.synthetic.clips import make_clip, render, write_video  # noqa: E402
-from preprocess.workers import processes  # noqa: E402
 from preprocess.__main__ import main as prepare_command  # noqa: E402
+from preprocess.workers import processes  # noqa: E402
 from tests import finished_runs  # noqa: E402
 from tests.drawn import write_drawn  # noqa: E402
 from tests.official_trees import ferplus_tree  # noqa: E402

@@ -6,6 +6,7 @@ import pathlib
 
 import cv2
 import numpy as np
+import pytest
 
 from fer_jax.faces.emotion_ratings import FERPLUS_EMOTIONS
 from fer_jax.faces.landmarks import eye_distance
@@ -250,3 +251,13 @@ def examples(out) -> dict:
     builder = tfds.builder_from_directory(out)
     rows = [row for split in builder.info.splits for row in builder.as_data_source(split)]
     return {row["clip_id"].decode(): row for row in rows}
+
+
+def stored(out) -> dict:
+    """The bytes of every field of every clip of a prepared dataset, by split and place."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    return {
+        (split, place): {name: np.asarray(row[name]).tobytes() for name in row}
+        for split, rows in tfds.builder_from_directory(out).as_data_source().items()
+        for place, row in enumerate(rows)
+    }

@@ -1,4 +1,4 @@
-"""The prepared dataset, TFDS over ArrayRecord shards: what lies beside them, and where it may be."""
+"""Writes the prepared dataset: TFDS over ArrayRecord shards, without TensorFlow."""
 
 from __future__ import annotations
 

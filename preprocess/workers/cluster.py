@@ -22,7 +22,7 @@ LIVES = 4  # workers that may die with a task before it is given up
 TRIES = 3  # times that a task may fail without killing its worker
 PATIENCE = 60.0  # seconds without a scheduler or a worker
 _LOOK = 1.0  # seconds from one look at who is there to the next
-_ANSWER = 15.0  # seconds that a worker that has finished takes to hand over what it found
+_ANSWER = 1.0  # seconds after which it is asked again whether a worker that had finished is there
 
 _AGAIN = object()
 _DONE, _FAILED, _LOST, _CANCELLED = "done", "failed", "lost", "cancelled"
@@ -162,7 +162,7 @@ class Cluster:
         try:
             present = set(self._client.nthreads())
             self._answered = now
-        except (OSError, TimeoutError, AttributeError):  # between two connections it has none
+        except (OSError, TimeoutError, AttributeError, RuntimeError):  # as without a connection
             if self._client.status == "closed" or now - self._answered > PATIENCE:
                 raise ClusterError(
                     "the dask scheduler does not answer any more; finished clips are kept: start "
@@ -194,8 +194,9 @@ class Cluster:
 
     def _cancel(self, futures: list) -> None:
         """Takes back what is not needed any more; a scheduler that is gone has forgotten it."""
-        with contextlib.suppress(OSError, TimeoutError, AttributeError):
-            self._client.cancel(futures)
+        if self._client.status == "running":
+            with contextlib.suppress(OSError, TimeoutError):
+                self._client.cancel(futures)
 
 
 def _ending(future) -> tuple[str, Any]:
@@ -204,12 +205,10 @@ def _ending(future) -> tuple[str, Any]:
 
     if future.status == "cancelled":  # by a scheduler that was away for a moment
         return _CANCELLED, None
-    try:
-        if future.status != "error":
+    while future.status == "finished":
+        with contextlib.suppress(CancelledError, TimeoutError):
             return _DONE, future.result(timeout=_ANSWER)
-        error = future.exception(timeout=_ANSWER)
-    except (CancelledError, TimeoutError):  # the worker died before it could hand it over
+    if future.status != "error":  # the worker died before it could hand the result over
         return _LOST, None
-    except Exception as raised:
-        error = raised
+    error = future.exception(timeout=_ANSWER)
     return (_LOST, None) if isinstance(error, distributed.KilledWorker) else (_FAILED, error)

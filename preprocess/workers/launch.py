@@ -84,6 +84,8 @@ def _client(cluster: str, count: int | None):
         if start := QUEUES.get(cluster):
             address = stack.enter_context(_started(start, cluster, count))
         try:
+            if isinstance(address, str):  # else the client fails in its own way, and slowly
+                distributed.comm.resolve_address(address)
             client = distributed.Client(address, timeout=CONNECTING, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterError(
@@ -101,8 +103,8 @@ def _started(start: Callable, name: str, count: int):
         cluster = start(count)
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(
-            f"the cluster of {name} cannot be started: {error}. Its settings are in dask's own "
-            f"files, {_DOCS}"
+            f"the workers of {name} cannot be started: {error}. Their settings are in dask's own "
+            f"files, ~/.config/dask/jobqueue.yaml or kubernetes.yaml, {_DOCS}"
         ) from error
     with cluster:
         yield cluster
@@ -113,10 +115,11 @@ def _slurm(count: int):
         from dask_jobqueue import SLURMCluster
     import dask
 
-    # a worker is a process and has one clip at a time
     settings = dask.config.get("jobqueue.slurm", {})
-    processes = settings.get("processes") or settings.get("cores")
-    cluster = SLURMCluster(processes=processes)
+    if missing := [name for name in ("cores", "memory") if not settings.get(name)]:
+        raise ValueError(f"jobqueue.slurm.{missing[0]} is not set")
+    # a worker is a process and has one clip at a time
+    cluster = SLURMCluster(processes=settings.get("processes") or settings["cores"])
     cluster.adapt(minimum=count, maximum=count)  # jobs that end early are replaced
     return cluster
 

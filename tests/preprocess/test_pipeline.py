@@ -25,10 +25,14 @@ class Made(LandmarkSource):
     name: str
     trouble: str = ""
 
+    def first(self) -> bool:
+        """Whether this is the first reading."""
+        return times_read(pathlib.Path(self.folder), self.name) == 1
+
     def load(self) -> Sequence:
         with open(pathlib.Path(self.folder) / f"{self.name}.read", "a") as trace:
             trace.write("x")
-        if self.trouble == "kill":
+        if self.trouble == "kill" or self.trouble == "kill once" and self.first():
             os.kill(os.getpid(), 9)
         if self.trouble == "error":
             raise RuntimeError("decoder went mad")

@@ -1,0 +1,203 @@
+"""Preparation on a dask cluster: the same dataset, whoever of the workers dies."""
+
+import functools
+import json
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+import types
+
+import pytest
+
+from preprocess import pipeline
+from preprocess.__main__ import main
+from preprocess.workers import cluster, launch
+from tests.official_trees import stored
+from tests.preprocess.test_pipeline import clips_of, times_read
+
+distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
+pytestmark = pytest.mark.filterwarnings("default")  # dask's own
+
+SMALL = ["--subjects", "6", "--clips-per-subject", "10"]
+
+
+@pytest.fixture(scope="module")
+def two():
+    """A local cluster of two workers, each a process."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+    monkeypatch.setattr(launch, "CONNECTING", 1.0)
+
+
+def workers_of(two, tmp_path, said=None, source=None):
+    """Lends the workers of a local cluster, as a command does."""
+    (tmp_path / "cache").mkdir(exist_ok=True)
+    say = [].append if said is None else said.append
+    return launch.workers(two.scheduler_address, None, tmp_path / "cache", source, None, say)
+
+
+def read(two, tmp_path, clips):
+    with workers_of(two, tmp_path) as workers:
+        results = list(pipeline.read_all(clips, tmp_path / "cache", workers=workers))
+    assert sorted(position for position, _, _ in results) == list(range(len(clips)))
+    return {clips[position].clip_id: outcome for position, outcome, _ in results}
+
+
+def kill_one_when(client, condition) -> threading.Thread:
+    """Kills a worker once something is true."""
+    victim = next(iter(client.run(os.getpid).values()))
+
+    def kill():
+        while not condition():
+            time.sleep(0.005)
+        os.kill(victim, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_killed_worker_changes_nothing_in_the_dataset(tmp_path, capsys, two):
+    assert main(["synthetic", "--out", str(tmp_path / "one"), *SMALL]) == 0
+    cache = tmp_path / "many" / ".clips"
+    at_death = []
+
+    def some_are_there():
+        found = len(list(cache.glob("*.npz")))
+        at_death.append(found)
+        return found > 5
+
+    with distributed.Client(two.scheduler_address, set_as_default=False) as client:
+        thread = kill_one_when(client, some_are_there)
+        arguments = ["synthetic", "--out", str(tmp_path / "many"), *SMALL]
+        assert main([*arguments, "--cluster", two.scheduler_address]) == 0
+        thread.join(5)
+    assert 5 < at_death[-1] < 60
+    assert "60/60, " in capsys.readouterr().out
+    assert stored(tmp_path / "many") == stored(tmp_path / "one")
+    one, many = (json.loads((tmp_path / n / "report.json").read_text()) for n in ("one", "many"))
+    assert one == many
+    assert [path.name for path in cache.iterdir() if path.suffix != ".npz"] == []
+
+
+def test_failures_are_listed_and_other_clips_read(tmp_path, monkeypatch, two):
+    monkeypatch.setattr(cluster, "LIVES", 2)
+    clips = clips_of(tmp_path, a="", bb="clip", c="error", d="kill", e="", f="kill once")
+    found = read(two, tmp_path, clips)
+    reasons = {name: outcome.reason for name, outcome in found.items()}
+    expected = {"a": "", "bb": "unreadable", "c": "failed", "d": "crashed", "e": "", "f": ""}
+    assert reasons == expected
+    assert "reading it killed 2 workers" in found["d"].detail
+    times = {name: times_read(tmp_path, name) for name in expected}
+    assert times == {"a": 1, "bb": 1, "c": cluster.TRIES, "d": 2, "e": 1, "f": 2}
+    again = read(two, tmp_path, clips[:3])
+    assert [again[name].reused for name in ("a", "bb", "c")] == [True, True, False]
+
+
+def test_full_disk_of_workers_ends_the_run(tmp_path, two):
+    with workers_of(two, tmp_path) as workers, pytest.raises(OSError, match="No space left"):
+        list(workers.each(fill, [1]))
+
+
+def fill(task):
+    raise OSError(28, "No space left on device", "/somewhere")
+
+
+def test_worker_that_lacks_a_folder_or_fer_jax_is_not_used(tmp_path, impatient, two):
+    said, missing = [], tmp_path / "not mounted"
+    refused = pytest.raises(cluster.ClusterError, match=rf"none of 2 workers .*see {missing}")
+    with workers_of(two, tmp_path, said, missing) as workers, refused:
+        list(workers.each(len, ["a"]))
+    assert len(said) == 2 and all("is not used" in line for line in said)
+
+    elsewhere = types.ModuleType("installed_here_alone")
+    exec("def fit(): return ''", vars(elsewhere))
+    sys.modules[elsewhere.__name__] = elsewhere
+    try:
+        admission = launch._carried(functools.partial(elsewhere.fit))
+    finally:
+        del sys.modules[elsewhere.__name__]
+    with distributed.Client(two.scheduler_address, set_as_default=False) as client:
+        workers = cluster.Cluster(client, admission, said.append)
+        with pytest.raises(cluster.ClusterError, match="'installed_here_alone': install there"):
+            list(workers.each(len, ["a"]))
+
+
+def test_scheduler_without_workers_is_left(tmp_path, impatient):
+    left = pytest.raises(cluster.ClusterError, match="has had no worker.*start some")
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as empty,
+        workers_of(empty, tmp_path) as workers,
+        left,
+    ):
+        list(workers.each(len, ["a"]))
+
+
+def test_scheduler_that_dies_is_named(tmp_path, impatient):
+    begun = distributed.LocalCluster(
+        n_workers=1, processes=False, dashboard_address=":0", silence_logs=50
+    )
+    with workers_of(begun, tmp_path) as workers:
+        found = workers.each(len, ["a", "bb"])
+        assert next(found) == ("a", 1)
+        begun.close()
+        with pytest.raises(cluster.ClusterError, match="does not answer any more"):
+            list(found)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", "http://127.0.0.1:1"])
+def test_unreachable_scheduler_ends_in_one_line(tmp_path, capsys, impatient, address):
+    arguments = ["synthetic", "--out", str(tmp_path / "out"), *SMALL, "--cluster", address]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert f"no dask scheduler answers at {address}: start one" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("queue", launch.QUEUES)
+def test_queue_without_its_package_names_the_extra(tmp_path, capsys, monkeypatch, queue):
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+    monkeypatch.setitem(sys.modules, "dask_kubernetes.operator", None)
+    arguments = ["synthetic", "--out", str(tmp_path / "out"), *SMALL, "--cluster", queue]
+    assert main([*arguments, "--workers", "2"]) == 1
+    assert "it comes with the extra 'cluster': pip install" in capsys.readouterr().err
+    assert main(arguments) == 2
+    assert "give --workers" in capsys.readouterr().err
+
+
+def fake_queue(folder: pathlib.Path) -> None:
+    """Programs of SLURM that start jobs here, and list those that are cancelled."""
+    folder.mkdir()
+    programs = {
+        "sbatch": 'sh "$1" > /dev/null 2>&1 & echo "Submitted batch job $!"',
+        "scancel": f'echo "$@" >> {folder}/cancelled; kill "$@"',
+    }
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+
+
+def test_slurm_starts_workers_and_ends_them(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("dask_jobqueue", reason="the extra cluster is not installed")
+    import dask
+
+    fake_queue(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    arguments = ["synthetic", "--out", str(tmp_path / "out"), *SMALL, "--cluster", "slurm"]
+    with dask.config.set({"jobqueue.slurm.cores": None, "jobqueue.slurm.memory": None}):
+        assert main([*arguments, "--workers", "2"]) == 1
+    assert "jobqueue.slurm.cores is not set" in capsys.readouterr().err
+    with dask.config.set({"jobqueue.slurm.cores": 2, "jobqueue.slurm.memory": "1GB"}):
+        assert main([*arguments, "--workers", "2"]) == 0
+    assert "60 kept, 0 dropped, 2 workers" in capsys.readouterr().out
+    assert len((tmp_path / "bin" / "cancelled").read_text().split()) == 1
