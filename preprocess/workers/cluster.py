@@ -13,7 +13,7 @@ import queue
 import time
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Series
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 from . import Crash
@@ -26,6 +26,8 @@ _ANSWER = 1.0  # seconds after which it is asked again whether a worker that had
 
 _AGAIN = object()
 _DONE, _FAILED, _LOST, _CANCELLED = "done", "failed", "lost", "cancelled"
+
+_AT_ONCE = 16  # results that are fetched
 
 
 class ClusterError(RuntimeError):
@@ -81,6 +83,7 @@ class Cluster:
         self._unfit: dict[str, str] = {}  # worker -> why
         self._asked: dict[Any, str] = {}  # future -> worker
         self._done: queue.SimpleQueue = queue.SimpleQueue()
+        self._ask = ThreadPoolExecutor(_AT_ONCE).map  # the client makes one request of several
         self._looked = -_LOOK
         self._answered = self._manned = self._waiting = time.monotonic()
 
@@ -143,7 +146,9 @@ class Cluster:
         for future in [future for future in futures if future in self._asked]:
             self._admit(self._asked.pop(future), *_ending(future))
             futures.remove(future)
-        return [(future, *_ending(future)) for future in futures]
+        return [
+            (f, *ending) for f, ending in zip(futures, self._ask(_ending, futures), strict=True)
+        ]
 
     def _admit(self, worker: str, how: str, found) -> None:
         """Learns whether a worker can be used."""

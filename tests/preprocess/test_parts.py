@@ -9,25 +9,26 @@ import time
 import pytest
 
 from fer_jax import storage
+from fer_jax.synthetic.clips import make_clip
 from preprocess import parts
 from preprocess.__main__ import main
 from preprocess.clip import Clip
 from tests.conftest import ROOT
-from tests.official_trees import stored, write_faces
+from tests.official_trees import stored, write_openface
 from tests.preprocess.test_pipeline import clips_of
 
 
 def manifest(folder):
-    """Seven clips of landmarks, one of them missing and one no picture."""
+    """Seven clips of landmarks; one is missing, one is no table."""
     folder.mkdir()
-    faces = [folder / f"{name}.png" for name in "abcde"]
-    write_faces(faces, subject=0)
-    (folder / "f.png").write_text("no picture")
-    names = [*"abcdef", "missing"]
+    for person, name in enumerate("abcde"):
+        write_openface(folder / f"{name}.csv", make_clip(0, person, 1).landmarks)
+    (folder / "f.csv").write_text("no table")
     rows = [
-        f"{name}.png,p{place % 2},{('joy', 'fear')[place % 2]}" for place, name in enumerate(names)
+        f"{name}.csv,p{place % 2},{('joy', 'fear')[place % 2]},640"
+        for place, name in enumerate([*"abcdef", "missing"])
     ]
-    (folder / "clips.csv").write_text("\n".join(["path,subject,label", *rows]))
+    (folder / "clips.csv").write_text("\n".join(["path,subject,label,width", *rows]))
     return ["manifest", "--source", str(folder / "clips.csv"), "--workers", "1"]
 
 
@@ -54,7 +55,7 @@ def test_merged_shards_are_the_dataset_of_one_command(tmp_path, capsys):
     assert main(merge) == 1
     error = capsys.readouterr().err
     assert (
-        "2 of 7 clips have not been read (b.png, e.png); shards that have not ended: 2/3" in error
+        "2 of 7 clips have not been read (b.csv, e.csv); shards that have not ended: 2/3" in error
     )
     assert main([*command, "--out", str(out), "--shard", "2/3"]) == 0
     assert main(merge) == 0
