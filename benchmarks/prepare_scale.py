@@ -1,4 +1,4 @@
-"""Preparation of very many clips: time, memory and megabytes; on paper, of a million videos.
+"""Preparation of very many clips: core time, memory, megabytes; on paper, of a million videos.
 
     python -m benchmarks.prepare_scale                            # an hour on 2 CPU cores
     python -m benchmarks.prepare_scale --clips 10000 --videos 100 --folder /scratch
@@ -19,6 +19,7 @@ import csv
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,6 @@ import cv2
 from rich.console import Console
 from rich.table import Table
 
-from fer_jax.machine import usable_cores
 from fer_jax.synthetic.clips import make_clip, render, write_video
 from preprocess.workers.cluster import Cluster
 
@@ -49,7 +49,10 @@ FIELDS = re.compile(r"(?m)^VmHWM:\s+(\d+)")
 
 
 class Measured(NamedTuple):
-    """A command: seconds, and peak memory of its process and of the largest it started, MB."""
+    """A command: core seconds, and peak memory of its process and of the largest it started, MB.
+
+    Time on cores, not on the clock: other work on the machine changes little in it.
+    """
 
     seconds: float
     own: float
@@ -64,6 +67,12 @@ def peak(process: int) -> float:
     return 0.0
 
 
+def time_of_children() -> float:
+    """Core seconds of all processes that have ended below this one."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def children(process: int) -> list[int]:
     """Processes that a process started, without their own."""
     with contextlib.suppress(OSError):
@@ -75,7 +84,7 @@ def children(process: int) -> list[int]:
 def run(*arguments) -> Measured:
     """Runs a preparation and watches its memory."""
     command = [sys.executable, "-m", "preprocess", *map(str, arguments)]
-    started, own, largest = time.perf_counter(), 0.0, 0.0
+    before, own, largest = time_of_children(), 0.0, 0.0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             own = max(own, peak(process.pid))
@@ -83,7 +92,7 @@ def run(*arguments) -> Measured:
             time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return Measured(time.perf_counter() - started, own, largest)
+    return Measured(time_of_children() - before, own, largest)
 
 
 def megabytes(folder: pathlib.Path, pattern: str) -> float:
@@ -157,7 +166,7 @@ def tasks_a_second() -> float | None:
 
 
 def measured_table(rows: list[Row]) -> Table:
-    table = Table("", "clips", "reading, clips/s", "making the dataset, clips/s",
+    table = Table("", "clips", "reading, ms", "making the dataset, ms",
                   "memory of the command, MB", "largest of its processes, MB", "cache, MB",
                   "shards, MB", "report.json, MB")  # fmt: skip
     for row in rows:
@@ -165,7 +174,7 @@ def measured_table(rows: list[Row]) -> Table:
         table.add_row(
             row.what,
             f"{row.clips:,}",
-            *(f"{row.clips / each.seconds:.1f}" for each in both),
+            *(f"{1e3 * each.seconds / row.clips:.1f}" for each in both),
             f"{both[0].own:.0f} / {both[1].own:.0f}",
             f"{both[0].largest:.0f} / {both[1].largest:.0f}",
             *(f"{size:,.1f}" for size in row[-3:]),
@@ -175,10 +184,9 @@ def measured_table(rows: list[Row]) -> Table:
 
 def paper(few: Row, many: Row, videos: Row, tasks: float | None) -> list[str]:
     """Lines about a million videos of ten seconds, by the rule of three."""
-    cores = usable_cores()
     longer = LONG / FRAMES
-    core_seconds = videos.reading.seconds * cores / videos.clips * longer
-    writing = videos.merging.seconds * cores / videos.clips * longer
+    core_seconds = videos.reading.seconds / videos.clips * longer
+    writing = videos.merging.seconds / videos.clips * longer
     per_clip = (many.reading.own - few.reading.own) / (many.clips - few.clips)
     merging = (many.merging.own - few.merging.own) / (many.clips - few.clips)
     scale = MILLION / videos.clips * longer / 1e6  # megabytes -> terabytes
@@ -217,7 +225,7 @@ def main() -> None:
         console.print(measured_table([few, many, videos]))
         for line in paper(few, many, videos, tasks_a_second()):
             console.print(line, highlight=False)
-    console.print(f"{usable_cores()} CPU cores; pairs are reading / making the dataset")
+    console.print("times are of one core, for each clip; pairs are reading / making the dataset")
 
 
 if __name__ == "__main__":
