@@ -127,7 +127,9 @@ def _slurm(count: int):
 def _kubernetes(count: int):
     with needs("cluster"):
         from dask_kubernetes.operator import KubeCluster
-    return KubeCluster(n_workers=count)
+    cluster = KubeCluster(n_workers=count)
+    cluster.scale(count)  # a specification of one's own has another number
+    return cluster
 
 
 QUEUES = {"slurm": _slurm, "kubernetes": _kubernetes}  # what starts workers -> starts so many
