@@ -112,17 +112,17 @@ class Cluster:
         try:
             while waiting or running:
                 self._look()
-                ended = [
-                    (f, _LOST, None) for f, (who, _) in running.items() if who not in self._fit
-                ]
+                ended = {
+                    f: (_LOST, None) for f, (who, _) in running.items() if who not in self._fit
+                }
                 for worker in self._fit - {worker for worker, _ in running.values()}:
                     if waiting:
                         attempt = waiting.popleft()
                         running[self._submit(worker, function, attempt.task)] = worker, attempt
-                ended += [each for each in self._ended() if each[0] in running]
-                for future, how, found in ended:
+                ended |= self._ended(running)
+                for future, ending in ended.items():
                     attempt = running.pop(future)[1]
-                    result = attempt.settle(how, found, again)
+                    result = attempt.settle(*ending, again)
                     if result is _AGAIN:
                         future.cancel()
                         waiting.append(attempt)
@@ -136,19 +136,18 @@ class Cluster:
         future.add_done_callback(self._done.put)
         return future
 
-    def _ended(self) -> list[tuple[Any, str, Any]]:
-        """Returns what ended by now, or within the time of a look: future, how, what was found."""
+    def _ended(self, running) -> dict[Any, tuple[str, Any]]:
+        """Returns how those ended that did by now, or within the time of a look, see `_ending`."""
         futures = []
         with contextlib.suppress(queue.Empty):
             futures.append(self._done.get(timeout=_LOOK))
             while True:
                 futures.append(self._done.get_nowait())
-        for future in [future for future in futures if future in self._asked]:
-            self._admit(self._asked.pop(future), *_ending(future))
-            futures.remove(future)
-        return [
-            (f, *ending) for f, ending in zip(futures, self._ask(_ending, futures), strict=True)
-        ]
+        for future in futures:
+            if future in self._asked:
+                self._admit(self._asked.pop(future), *_ending(future))
+        ended = [future for future in futures if future in running]  # others were given up
+        return dict(zip(ended, self._ask(_ending, ended), strict=True))
 
     def _admit(self, worker: str, how: str, found) -> None:
         """Learns whether a worker can be used."""
@@ -178,9 +177,9 @@ class Cluster:
         self._asked = {future: who for future, who in self._asked.items() if who in present}
         for worker in present - self._fit - self._unfit.keys() - {*self._asked.values()}:
             self._asked[self._submit(worker, self._admission)] = worker
-        self._mind_the_gap(now, present)
+        self._bound_the_wait(now, present)
 
-    def _mind_the_gap(self, now: float, present: set[str]) -> None:
+    def _bound_the_wait(self, now: float, present: set[str]) -> None:
         """Ends the wait for workers that cannot be used or never come."""
         if self._fit:
             self._manned = self._waiting = now
@@ -189,7 +188,7 @@ class Cluster:
             raise ClusterError(f"none of {len(present)} workers can be used: {unfit[0]}")
         if now - self._manned > PATIENCE and not self._patient:
             raise ClusterError(
-                f"the dask scheduler {self._client.scheduler.address} has had no worker for "
+                f"the dask scheduler {self._client.scheduler.address} has had no usable worker for "
                 f"{PATIENCE:.0f} seconds: start some (dask worker ADDRESS --nworkers auto "
                 "--nthreads 1) and give the same command again"
             )

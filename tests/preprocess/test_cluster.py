@@ -1,10 +1,10 @@
 """Preparation on a dask cluster: the same dataset, whoever of the workers dies."""
 
-import functools
 import json
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +15,7 @@ import pytest
 from preprocess import pipeline
 from preprocess.__main__ import main
 from preprocess.workers import cluster, launch
+from tests.conftest import ROOT
 from tests.official_trees import stored
 from tests.preprocess.test_pipeline import clips_of, times_read
 
@@ -39,10 +40,9 @@ def impatient(monkeypatch):
     monkeypatch.setattr(launch, "CONNECTING", 1.0)
 
 
-def workers_of(two, tmp_path, said=None, source=None):
+def workers_of(two, tmp_path, say=print, source=None):
     """Lends the workers of a local cluster, as a command does."""
     (tmp_path / "cache").mkdir(exist_ok=True)
-    say = [].append if said is None else said.append
     return launch.workers(two.scheduler_address, None, tmp_path / "cache", source, None, say)
 
 
@@ -113,28 +113,38 @@ def fill(task):
     raise OSError(28, "No space left on device", "/somewhere")
 
 
-def test_worker_that_lacks_a_folder_or_fer_jax_is_not_used(tmp_path, impatient, two):
-    said, missing = [], tmp_path / "not mounted"
-    refused = pytest.raises(cluster.ClusterError, match=rf"none of 2 workers .*see {missing}")
-    with workers_of(two, tmp_path, said, missing) as workers, refused:
-        list(workers.each(len, ["a"]))
-    assert len(said) == 2 and all("is not used" in line for line in said)
+class Patience:
+    """Hears why workers are not used; patience ends when both have said so."""
 
+    def __init__(self, monkeypatch):
+        self.said, self.monkeypatch = [], monkeypatch
+
+    def __call__(self, line: str) -> None:
+        self.said.append(line)
+        if len(self.said) % 2 == 0:
+            self.monkeypatch.setattr(cluster, "PATIENCE", -1.0)
+
+
+def test_worker_that_lacks_a_folder_is_not_used(tmp_path, monkeypatch, two):
+    patience, missing = Patience(monkeypatch), tmp_path / "not mounted"
+    refused = pytest.raises(cluster.ClusterError, match=rf"none of 2 workers .*see {missing}")
+    with workers_of(two, tmp_path, patience, missing) as workers, refused:
+        list(workers.each(len, ["a"]))
+    assert len(patience.said) == 2 and all("is not used" in line for line in patience.said)
+
+
+def test_worker_without_fer_jax_is_not_used(monkeypatch, two):
     elsewhere = types.ModuleType("installed_here_alone")
     exec("def fit(): return ''", vars(elsewhere))
-    sys.modules[elsewhere.__name__] = elsewhere
-    try:
-        admission = launch._carried(functools.partial(elsewhere.fit))
-    finally:
-        del sys.modules[elsewhere.__name__]
-    with distributed.Client(two.scheduler_address, set_as_default=False) as client:
-        workers = cluster.Cluster(client, admission, said.append)
-        with pytest.raises(cluster.ClusterError, match="'installed_here_alone': install there"):
-            list(workers.each(len, ["a"]))
+    monkeypatch.setitem(sys.modules, elsewhere.__name__, elsewhere)
+    admission = launch._carried(elsewhere.fit)
+    refused = pytest.raises(cluster.ClusterError, match="'installed_here_alone': install there")
+    with distributed.Client(two.scheduler_address, set_as_default=False) as client, refused:
+        list(cluster.Cluster(client, admission, Patience(monkeypatch)).each(len, ["a"]))
 
 
 def test_scheduler_without_workers_is_left(tmp_path, impatient):
-    left = pytest.raises(cluster.ClusterError, match="has had no worker.*start some")
+    left = pytest.raises(cluster.ClusterError, match="has had no usable worker .*start some")
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as empty,
         workers_of(empty, tmp_path) as workers,
@@ -143,7 +153,7 @@ def test_scheduler_without_workers_is_left(tmp_path, impatient):
         list(workers.each(len, ["a"]))
 
 
-def test_scheduler_that_dies_is_named(tmp_path, impatient):
+def test_scheduler_that_dies_is_named(tmp_path, monkeypatch):
     begun = distributed.LocalCluster(
         n_workers=1, processes=False, dashboard_address=":0", silence_logs=50
     )
@@ -151,6 +161,7 @@ def test_scheduler_that_dies_is_named(tmp_path, impatient):
         found = workers.each(len, ["a", "bb"])
         assert next(found) == ("a", 1)
         begun.close()
+        monkeypatch.setattr(cluster, "PATIENCE", 1.0)
         with pytest.raises(cluster.ClusterError, match="does not answer any more"):
             list(found)
 
@@ -201,3 +212,25 @@ def test_slurm_starts_workers_and_ends_them(tmp_path, capsys, monkeypatch):
         assert main([*arguments, "--workers", "2"]) == 0
     assert "60 kept, 0 dropped, 2 workers" in capsys.readouterr().out
     assert len((tmp_path / "bin" / "cancelled").read_text().split()) == 1
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_command_resumes(tmp_path, capsys, two, sent):
+    arguments = ["synthetic", "--out", str(tmp_path / "out"), "--subjects", "40"]
+    arguments += ["--clips-per-subject", "20", "--cluster", two.scheduler_address]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "preprocess", *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    cache = tmp_path / "out" / ".clips"
+    while len(list(cache.glob("*.npz"))) < 20 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(sent)
+    text, _ = process.communicate(timeout=20)
+    assert process.returncode == (130 if sent == signal.SIGINT else -sent), text
+    assert sent == signal.SIGKILL or "give the same command again to resume" in text
+    assert "Traceback" not in text
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "800 kept, 0 dropped" in shown and "finished earlier, not read again" in shown
+    assert len(stored(tmp_path / "out")) == 800
