@@ -4,8 +4,9 @@
 
 The same command given again resumes a run that was stopped.
 
-Exit codes: 0 if at least one clip was prepared, or all were listed (--dry-run); 1 if none could be,
-or nothing could be written; 2 if the command is incomplete or wrong; 130 after Ctrl-C.
+Exit codes: 0 if at least one clip was prepared, all were listed (--dry-run), or those of a shard
+were read; 1 if none could be, or nothing could be written; 2 if the command is incomplete or wrong;
+130 after Ctrl-C.
 """
 
 from __future__ import annotations

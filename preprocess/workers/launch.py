@@ -128,7 +128,7 @@ def _kubernetes(count: int):
     with needs("cluster"):
         from dask_kubernetes.operator import KubeCluster
     cluster = KubeCluster(n_workers=count)
-    cluster.scale(count)  # a specification of one's own has another number
+    cluster.scale(count)  # one's own description of it may have another number
     return cluster
 
 

@@ -1,7 +1,10 @@
 """The prepared dataset: examples survive the round trip; nothing is overwritten by accident."""
 
 import dataclasses
+import functools
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -11,8 +14,11 @@ import pytest
 from fer_jax.faces import crop
 from fer_jax.faces.landmarks import ALIGNED, MEAN_FACE, centre, inner, load_graph
 from fer_jax.faces.sequence import Sequence
+from fer_jax.storage import damaged_file
 from preprocess import store
 from preprocess.clip import Clip, SourceError
+from preprocess.workers.processes import Processes
+from tests.official_trees import stored
 
 CLASSES = ["Zorn, kalt", "日本語", "7", "a/b 'c\""]
 REQUEST = {"dataset": "manifest", "source": "/data/list.csv", "options": {"song": False}}
@@ -39,7 +45,7 @@ def examples(count=9, units=None):
 
 def write(out, count=9, units=None, made=None, splits=("train", "test", "other_set"), **report):
     """Writes `examples`, or what `made` yields; `report` are further fields of report.json."""
-    crop_size = report.pop("crop_size", 0)
+    crop_size, workers = report.pop("crop_size", 0), report.pop("workers", None)
     store.write_dataset(
         out,
         loaded(made() if made else examples(count, units)),
@@ -48,6 +54,7 @@ def write(out, count=9, units=None, made=None, splits=("train", "test", "other_s
         action_units=None if units is None else [f"AU{n}" for n in range(units)],
         report={"request": REQUEST, **report},
         crop_size=crop_size,
+        workers=workers,
     )
 
 
@@ -232,6 +239,32 @@ print(len(rows), rows[0]["landmarks"].shape[1:], "tensorflow" in sys.modules)
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[0] == "3 (68, 2) False"
+
+
+def sequence_of(index: int) -> Sequence:
+    return list(examples())[index][1]
+
+
+def die(index: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_shards_that_processes_write_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(store.shards, "_CLIPS", 2)
+    pairs = [(clip, functools.partial(sequence_of, n)) for n, (clip, _) in enumerate(examples())]
+    monkeypatch.setattr(sys.modules[__name__], "loaded", lambda _: pairs)
+    for name, workers in (("one", None), ("two", Processes(2))):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, workers=workers)
+    assert stored(tmp_path / "one") == stored(tmp_path / "two")
+    for file in ("graph.json", "dataset_info.json", "features.json", "metadata.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    assert damaged_file(tmp_path / "two", ["landmarks-train.array_record-00001"]) == ""
+
+    pairs[0] = pairs[0][0], functools.partial(die, 0)
+    with pytest.raises(SourceError, match="landmarks-train.array_record-00000 failed: it killed"):
+        write(tmp_path / "two", workers=Processes(2))
+    assert stored(tmp_path / "one") == stored(tmp_path / "two")
 
 
 def test_report_is_readable_text(tmp_path):
