@@ -216,8 +216,8 @@ def test_slurm_starts_workers_and_ends_them(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_command_resumes(tmp_path, capsys, two, sent):
-    arguments = ["synthetic", "--out", str(tmp_path / "out"), "--subjects", "40"]
-    arguments += ["--clips-per-subject", "20", "--cluster", two.scheduler_address]
+    arguments = ["synthetic", "--out", str(tmp_path / "out"), "--subjects", "20"]
+    arguments += ["--clips-per-subject", "10", "--cluster", two.scheduler_address]
     process = subprocess.Popen(
         [sys.executable, "-m", "preprocess", *arguments],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -232,5 +232,5 @@ def test_stopped_command_resumes(tmp_path, capsys, two, sent):
     assert "Traceback" not in text
     assert main(arguments) == 0
     shown = capsys.readouterr().out
-    assert "800 kept, 0 dropped" in shown and "finished earlier, not read again" in shown
-    assert len(stored(tmp_path / "out")) == 800
+    assert "200 kept, 0 dropped" in shown and "finished earlier, not read again" in shown
+    assert len(stored(tmp_path / "out")) == 200
