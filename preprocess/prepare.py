@@ -46,21 +46,10 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
       SourceError, LandmarkModelError, NotInstalledError, InUseError, ClusterError, OSError: nothing
         was written.
     """
-    dataset = DATASETS[options.dataset]
     _check_where(options)
-    framing = _framing(options)
-    clips = _without_doubles(dataset.clips(options.source, options))
-    if options.crops:
-        clips = [
-            dataclasses.replace(clip, problem=clip.problem or no_pictures(clip), framing=framing)
-            for clip in clips
-        ]
-    found = sorted({clip.label for clip in clips if not clip.problem})
-    named = getattr(dataset, "class_names", lambda options: getattr(dataset, "CLASSES", found))
-    classes = named(options)
-    _refuse_columns([*classes, *_votes(options)], clips)
-    own_notes = getattr(dataset, "notes", None)
+    clips, classes = _listed(options)
     if options.dry_run:
+        own_notes = getattr(DATASETS[options.dataset], "notes", None)
         report.print_listing(console, clips, classes, own_notes)
         return None
     with needs("preprocess"):  # before reading clips, which may take hours
@@ -75,37 +64,62 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
     cache = options.out / store.CACHE
     cache.mkdir(parents=True, exist_ok=True)
 
-    def summary_of(clips, outcomes) -> dict:
-        images = getattr(dataset, "IMAGES", 0)
-        return report.make_report(request, clips, outcomes, classes, own_notes, images)
-
     def say(line: str) -> None:
         console.print(Text(line, "yellow"), soft_wrap=True)
 
-    coded = any(clip.codes for clip in clips)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(parts.lock(options.out, cache, options.shard))
-        workers = stack.enter_context(
-            launch.workers(options.cluster, options.workers, cache, options.source, model, say)
-        )
-        if options.shard:
-            clips = options.shard.of(clips)
-        outcomes, files = _read(clips, options, model, workers, console)
-        if options.shard:
-            options.shard.write_record(cache, outcomes, files)
-            summary = {**summary_of(clips, outcomes), "notes": []}  # which are on a whole dataset
-        else:
-            if options.merge:
-                outcomes = parts.merged(cache, clips, outcomes, files)
-            summary = summary_of(clips, outcomes)
-            if not summary["counts"]["kept"]:
-                report.print_summary(console, summary)
-                raise SourceError(
-                    f"none of the {len(clips)} clips can be used; nothing was written"
-                )
-            _store(options, clips, outcomes, files, classes, summary, workers, console)
+    with (
+        parts.lock(options.out, cache, options.shard),
+        launch.workers(
+            options.cluster, options.workers, cache, options.source, model, say
+        ) as workers,
+    ):
+        made = _prepare_part if options.shard else _prepare_whole
+        summary = made(options, clips, classes, request, model, workers, console)
     report.print_summary(console, summary)
-    return summary, coded
+    return summary, any(clip.codes for clip in clips)
+
+
+def _listed(options: argparse.Namespace) -> tuple[list[Clip], list[str]]:
+    """Returns the clips and the classes of a dataset."""
+    dataset, framing = DATASETS[options.dataset], _framing(options)
+    clips = _without_doubles(dataset.clips(options.source, options))
+    if options.crops:
+        clips = [
+            dataclasses.replace(clip, problem=clip.problem or no_pictures(clip), framing=framing)
+            for clip in clips
+        ]
+    found = sorted({clip.label for clip in clips if not clip.problem})
+    named = getattr(dataset, "class_names", lambda options: getattr(dataset, "CLASSES", found))
+    classes = named(options)
+    _refuse_columns([*classes, *_votes(options)], clips)
+    return clips, classes
+
+
+def _prepare_part(options, clips, classes, request, model, workers, console) -> dict:
+    """Reads the clips of a shard; returns its summary, without notes, which are on a dataset."""
+    clips = options.shard.of(clips)
+    outcomes, files = _read(clips, options, model, workers, console)
+    options.shard.write_record(options.out / store.CACHE, outcomes, files)
+    return {**_summary(options, clips, classes, request, outcomes), "notes": []}
+
+
+def _prepare_whole(options, clips, classes, request, model, workers, console) -> dict:
+    """Reads all clips, or takes those of shards, and writes the dataset; returns its summary."""
+    outcomes, files = _read(clips, options, model, workers, console)
+    if options.merge:
+        outcomes = parts.merged(options.out / store.CACHE, clips, outcomes, files)
+    summary = _summary(options, clips, classes, request, outcomes)
+    if not summary["counts"]["kept"]:
+        report.print_summary(console, summary)
+        raise SourceError(f"none of the {len(clips)} clips can be used; nothing was written")
+    _store(options, clips, outcomes, files, classes, summary, workers, console)
+    return summary
+
+
+def _summary(options, clips, classes, request, outcomes) -> dict:
+    dataset = DATASETS[options.dataset]
+    own_notes, images = getattr(dataset, "notes", None), getattr(dataset, "IMAGES", 0)
+    return report.make_report(request, clips, outcomes, classes, own_notes, images)
 
 
 def _check_where(options: argparse.Namespace) -> None:
