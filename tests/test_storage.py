@@ -32,6 +32,14 @@ def test_lock_of_a_killed_process_is_free(tmp_path):
         pass
 
 
+def test_shared_folder_is_locked_for_others(tmp_path):
+    refused = pytest.raises(storage.InUseError, match="is in use by another process")
+    with storage.share(tmp_path), storage.share(tmp_path), refused:
+        storage.lock(tmp_path).__enter__()
+    with storage.lock(tmp_path), pytest.raises(storage.InUseError, match="is in use by process"):
+        storage.share(tmp_path).__enter__()
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "socket"])
 @pytest.mark.parametrize("read", [storage.read_regular, storage.open_text, storage.checksum])
 def test_what_is_no_regular_file_is_not_waited_for(tmp_path, kind, read):
