@@ -17,6 +17,7 @@ PIXELS = {
 
 FEATURES = ("position", "motion", "normalised_motion")
 MOTION = FEATURES[1:]  # those without what stays the same throughout a clip
+NORMALISED = FEATURES[2:]  # those in eye distances, whatever the unit of the landmarks
 _QUARTER_TURN = np.array([[0.0, -1.0], [1.0, 0.0]], np.float32)  # of points on its left
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from fer_jax.data.model_inputs import NORMALISED
 from fer_jax.faces.boxes.placed import Boxed
 from fer_jax.faces.landmarks import Framing
 from fer_jax.faces.media.ahead import ahead
@@ -67,6 +68,8 @@ def _cut(predictor) -> tuple[int, Framing] | None:
 
 
 def _check_scale(predictor, source: Source, say) -> None:
+    if predictor.spec.features in NORMALISED:
+        return
     scaled = predictor.record.dataset.get("scaled")
     if scaled is True and not source.width:
         say(

@@ -1,5 +1,6 @@
 """Prediction of clips: rows and messages of a model that is faked."""
 
+import dataclasses
 import os
 import pathlib
 import sys
@@ -78,6 +79,15 @@ def test_landmarks_of_another_scale_are_noted_once(predictor, tmp_path, scaled, 
     assert table["clip"].nunique() == 2
     assert len(said) == len(notes)
     assert all(note in line for note, line in zip(notes, said, strict=True))
+
+
+@pytest.mark.parametrize(("scaled", "width"), [(True, 0), (False, 640)])
+def test_scale_means_nothing_to_features_in_eye_distances(predictor, tmp_path, scaled, width):
+    predictor.record = Record(dataset={"scaled": scaled})
+    predictor.spec = dataclasses.replace(predictor.spec, features="normalised_motion")
+    said = []
+    api.predict_clips(predictor, write_faces(tmp_path / "a.csv"), width=width, say=said.append)
+    assert not any("500 pixels" in line for line in said)
 
 
 def test_model_without_threshold_is_noted(predictor, tmp_path):
