@@ -167,6 +167,7 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
         return predict(self, clip, **options)
 
     monkeypatch.setattr("fer_jax.faces.crop.cut_crop", counted)
+    monkeypatch.setattr("fer_jax.predict.sources._AHEAD", 2)
     monkeypatch.setattr(Predictor, "predict", looked)
     bundle = shutil.copytree(crop_bundle, tmp_path / "model")
     info = json.loads((bundle / "model.json").read_text()) | {"framing": framing._asdict()}
@@ -178,7 +179,7 @@ def test_crops_are_cut_once_held_for_a_window_and_predicted_as_by_hand(
     np.testing.assert_allclose(table["start"], [0, 0.2, 0.4, 0.6, 0.8])
 
     frames = [(image, found[0].landmarks) for _, image, found in follow(path) if found]
-    assert len(cut) == len(frames) == 30 and max(held) <= 12
+    assert len(cut) == len(frames) == 30 and max(held) <= 12 + 2 + 2  # one is given, one made
     for index, row in table.iterrows():
         start = 5 * index
         chosen = start + predictor.select(np.ones(10, bool))

@@ -201,7 +201,8 @@ def test_tuned_prior_is_for_the_outputs_that_the_model_joins():
         return -laplace.likelihood.log_of_samples(outputs, labels).sum()
 
     others = tuned.precision * np.array([1e-3, 1e-2, 1e-1, 1e1, 1e2, 1e3])
-    assert loss(tuned.precision) <= min(map(loss, others)) < max(map(loss, others))
+    least = min(map(loss, others))  # far below the best, precision changes rounding alone
+    assert loss(tuned.precision) <= least * (1 + 1e-5) < max(map(loss, others))
     alone = uncertainty.tune_precision(laplace, x, labels, KEY, mc_samples=20)
     assert alone.precision != tuned.precision
 
