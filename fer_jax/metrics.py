@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+_DRAWS = 50  # resamples at a time: their weights of all examples are in memory
 _ROUNDING = 1e-24  # largest relative variance that rounding leaves for equal numbers
 
 
@@ -123,9 +124,10 @@ def f1_interval(
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2:
         return float("nan"), float("nan")
+    ends = np.cumsum(np.bincount(group))[:-1]
     counts = [
-        unit_counts(predicted[group == index], labels[group == index])
-        for index in range(len(names))
+        unit_counts(predicted[own], labels[own])
+        for own in np.split(np.argsort(group, kind="stable"), ends)
     ]
     rng = np.random.default_rng(0)
     weight = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
@@ -199,10 +201,12 @@ def bootstrap_interval(function, *values, groups, level: float = 0.95, draws: in
       Low and high, each as a row of `function`; NaN of a single group, or where it is NaN.
     """
     names, group = np.unique(np.asarray(groups), return_inverse=True)
-    rng = np.random.default_rng(0)
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    weight = drawn[:, group].astype(np.float64)
-    results = function(*values, weight / weight.sum(1, keepdims=True))
+    rng, shares, results = np.random.default_rng(0), np.full(len(names), 1 / len(names)), []
+    for first in range(0, draws, _DRAWS):
+        drawn = rng.multinomial(len(names), shares, size=min(_DRAWS, draws - first))
+        weight = drawn[:, group].astype(np.float64)
+        results.append(function(*values, weight / weight.sum(1, keepdims=True)))
+    results = np.concatenate(results)
     if len(names) < 2:
         results = np.full_like(results, np.nan)
     return tuple(np.quantile(results, (0.5 - level / 2, 0.5 + level / 2), axis=0))

@@ -103,13 +103,23 @@ def _table(kind: str, groups, people, measures: ModuleType, clips, evaluated: Ev
 
     rows = []
     sizes = np.unique(groups, return_counts=True)[1]
+    persons = None if people is None else _people_of(groups, people)
     for mode, outputs in evaluated.probabilities.items():
         counts = measures.count(clips.classes, evaluated.labels, measures.decide(outputs))
         names, sums = sums_by(groups, counts)
         found = measures.measures(clips.classes, sums)
         for index, name in enumerate(names):
             size = {clips.kind: int(sizes[index])}
-            size |= {} if people is None else {"people": len(set(people[groups == name]))}
+            size |= {} if persons is None else {"people": int(persons[index])}
             values = {key: float(each[index]) for key, each in found.items()}
             rows.append({"inference mode": INFERENCE_MODES[mode], kind: name} | size | values)
     return pd.DataFrame(rows)
+
+
+def _people_of(groups, people) -> np.ndarray:
+    """Number of people in each of the G groups, in the order of their names: `[G]`."""
+    (names, group), (persons, person) = (
+        np.unique(each, return_inverse=True) for each in (groups, people)
+    )
+    pairs = np.unique(group * len(persons) + person)
+    return np.bincount(pairs // len(persons), minlength=len(names))

@@ -84,16 +84,15 @@ def coverage_by(groups, sets, labels) -> dict:
     Returns:
       group -> its `coverage`, `mean_size` and `clips`.
     """
-    groups, sets = np.asarray(groups), np.asarray(sets)
-    held = sets[np.arange(len(sets)), labels]
+    sets = np.asarray(sets)
+    names, index, clips = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    held = np.bincount(index, sets[np.arange(len(sets)), labels], len(names))
+    size = np.bincount(index, sets.sum(-1), len(names))
     return {
-        group.item(): {
-            "coverage": float(held[groups == group].mean()),
-            "mean_size": float(sets[groups == group].sum(-1).mean()),
-            "clips": int((groups == group).sum()),
-        }
-        for group in np.unique(groups)
-    }
+        name: {"coverage": float(held[row]) / count, "mean_size": float(size[row]) / count,
+               "clips": count}
+        for row, (name, count) in enumerate(zip(names.tolist(), clips.tolist(), strict=True))
+    }  # fmt: skip
 
 
 def _confidence(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:

@@ -91,10 +91,11 @@ def other_people(people, folds) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     Raises:
       ValueError: a fold leaves nobody.
     """
-    people, folds = np.asarray(people), np.asarray(folds)
+    (index, clips), folds = person_indices(people), np.asarray(folds)
     for fold in np.unique(folds):
-        own = folds == fold
-        rest = ~np.isin(people, people[own])
+        own, inside = folds == fold, np.zeros(len(clips), bool)
+        inside[index[own]] = True
+        rest = ~inside[index]
         if not rest.any():
             raise ValueError(f"fold {fold} has clips of everybody: folds must divide the people")
         yield own, rest

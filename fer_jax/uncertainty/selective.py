@@ -185,7 +185,7 @@ def promised_threshold(
     require(is_level(confidence), f"a confidence lies between 0 and 1, not {confidence!r:.40}")
     counts = np.isfinite(np.asarray(uncertainty, np.float64))
     values = np.maximum(np.asarray(uncertainty, np.float64)[counts], ROUNDING)
-    correct, people = np.asarray(correct, bool)[counts], np.asarray(people)[counts]
+    correct, people = np.asarray(correct, bool)[counts], person_indices(people)[0][counts]
     alike = _alike_at(target, correct, people)
     thresholds, best = _cautious_first(values), None
     first = _first_to_test(thresholds, values, people, target, confidence, alike)

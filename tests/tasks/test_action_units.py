@@ -180,6 +180,15 @@ def test_interval_holds_the_mean_and_narrows_with_more_people():
     assert np.isnan(metrics.f1_interval(predicted, truth, np.zeros(600))).all()
 
 
+def test_interval_does_not_depend_on_the_order_of_windows():
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(0, 2, (300, 3)).astype(float), rng.random((300, 3)) < 0.5
+    people, order = np.repeat(np.arange(15), 20), rng.permutation(300)
+    found = metrics.f1_interval(predicted, truth, people)
+    assert found == metrics.f1_interval(predicted[order], truth[order], people[order])
+    assert found != metrics.f1_interval(predicted, truth, people[order])
+
+
 def test_unit_is_an_event_of_its_own():
     samples = np.array([[[0.9, 0.5]], [[0.1, 0.5]]])
     summary = summarise_units(samples)

@@ -1,5 +1,7 @@
 """Errors and correlations of dimensions against worked examples, scikit-learn and SciPy."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -107,6 +109,23 @@ def test_interval_of_the_bootstrap():
     copied = metrics.bootstrap_interval(mean, twice, groups=groups)
     np.testing.assert_allclose(copied, (low, high))
     assert np.isnan(metrics.bootstrap_interval(mean, distance, groups=np.zeros(400))).all()
+
+
+def test_bootstrap_holds_few_resamples_at_a_time():
+    """The same resamples as all at once, whose weights would take 480 MB here."""
+    values = np.random.default_rng(1).normal(size=100_000)
+    groups = np.arange(100_000) % 500
+    mean = lambda values, weight: weight @ values  # noqa: E731
+    tracemalloc.start()
+    try:
+        found = metrics.bootstrap_interval(mean, values, groups=groups, draws=200)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 200e6
+    drawn = np.random.default_rng(0).multinomial(500, np.full(500, 1 / 500), size=200)
+    means = drawn @ np.bincount(groups, values) / drawn.sum(1) / 200  # 200 values of each group
+    np.testing.assert_allclose(found, np.quantile(means, (0.025, 0.975)), rtol=1e-9)
 
 
 def test_interval_has_a_place_for_each_dimension():
