@@ -1,10 +1,10 @@
-"""Waiting time of training steps for face crops, in memory and streamed.
+"""Waiting time of training steps for landmarks or face crops, in memory and streamed.
 
     python -m benchmarks.streaming [CONFIG] [--path data/synthetic_crops] [--epochs 3]
 
-Trains the config's model for some epochs with crops in memory and with crops that are decoded
-ahead, and prints clips per second, the share of time spent waiting and the growth of memory. The
-first epoch, a warm-up, is left out.
+Trains the model of the config for some epochs with clips in memory and with clips that are read
+ahead, landmarks from a file and crops from the dataset, and prints clips per second, the share of
+time spent waiting and the growth of memory. The first epoch, a warm-up, is left out.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--path", default="", help="prepared dataset, default: the config's")
     parser.add_argument("--epochs", type=int, default=3, help="2 or more (default 3)")
     options = parser.parse_args()
-    print("| crops | clips/s | waiting for clips (goal: under 10%) | memory, GiB |")
+    print("| clips | clips/s | waiting for clips (goal: under 10%) | memory, GiB |")
     print("|---|---|---|---|")
     context = multiprocessing.get_context("spawn")
     for kind, room in KINDS.items():
@@ -70,7 +70,7 @@ def main() -> None:
         try:
             speed, waited, memory = receive.recv()
         except EOFError:
-            raise SystemExit(f"error: training with crops {kind} failed, see above") from None
+            raise SystemExit(f"error: training with clips {kind} failed, see above") from None
         finally:
             process.join()
         print(f"| {kind} | {speed:.1f} | {waited:.2%} | {memory:.2f} |", flush=True)

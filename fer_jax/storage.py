@@ -227,8 +227,9 @@ class Spool:
                 file.flush()
                 return np.memmap(file, np.float32, "r", shape=shape)
         values, first = np.empty(shape, np.float32), 0
-        for index, part in enumerate(self._kept):
+        self._kept.reverse()
+        while self._kept:  # each part is freed as soon as it is copied
+            part = self._kept.pop()
             values[first : first + len(part)] = part
             first += len(part)
-            self._kept[index] = part[:0]  # frees it: never is everything in memory twice
         return values

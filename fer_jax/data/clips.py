@@ -119,6 +119,14 @@ class Clips:
         return self.crops.frames[0].nbytes
 
     @property
+    def input_bytes(self) -> int:
+        """Size of all landmarks, or of all decoded crops; windows share their frames."""
+        held = self.landmarks if self.crops is None else self.crops.frames
+        if isinstance(held, crops.Recorded):
+            return held.held_bytes
+        return held.values.nbytes if isinstance(held, crops.Shared) else held.nbytes
+
+    @property
     def streamed(self) -> bool:
         """Whether crops are decoded while training."""
         return self.crops is not None and isinstance(self.crops.frames, crops.Recorded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import functools
+import mmap
 from collections.abc import Iterator
 
 import numpy as np
@@ -44,7 +45,11 @@ class Shared:
         return len(self.chosen)
 
     def __getitem__(self, indices) -> np.ndarray:
-        return np.asarray(self.values[self.chosen[indices]])
+        found = np.asarray(self.values[self.chosen[indices]])
+        if self.on_disk and hasattr(mmap, "MADV_DONTNEED"):  # not on every system
+            # else all that was ever read would count as memory of this process
+            self.values._mmap.madvise(mmap.MADV_DONTNEED)
+        return found
 
 
 @dataclasses.dataclass(frozen=True)

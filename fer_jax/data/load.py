@@ -78,7 +78,8 @@ def load_clips(
     with damage.named(path):
         graph = lm.load_graph(path / "graph.json")
     field = "votes" if _is_voted(target, metadata) else target
-    spools = {name: Spool((68, 2), most) for name in ("landmarks", "crop_landmarks")}
+    points = ("landmarks",) if crop_size is None else ("landmarks", "crop_landmarks")
+    spools = {name: Spool((68, 2), most) for name in points}
     rows, faceless, short = _read_rows(builder, frames, rule, frames_per_second, field, spools)
     if short and not rows:
         raise NotPreparedError(
@@ -242,7 +243,13 @@ def _ranks(records: list) -> np.ndarray:
 
 
 def _spool(rows: list[dict], rule: str, spools: dict[str, Spool]) -> None:
-    """Puts the frame of a spool at which they begin in the place of a record's landmarks."""
+    """Puts the frame of a spool at which they begin in the place of a record's landmarks.
+
+    Those that have no spool are not needed.
+    """
+    for row in rows:
+        if "crop_landmarks" not in spools:
+            row.pop("crop_landmarks", None)
     for name, spool in spools.items():
         first = None
         for row in rows:

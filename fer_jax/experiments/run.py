@@ -153,11 +153,12 @@ def _describe(experiment: Experiment, console: Console) -> None:
 
 def _input_size(clips: Clips) -> str:
     """Size of the model's input per frame, in words."""
+    size = f" ({clips.input_bytes / 2**30:.2f} GiB)"
     if clips.crops is None:
-        where = " read while training" if clips.read_from_disk else ""
-        return f"{len(clips.graph.edges)} edges{where}"
+        where = "read while training" if clips.read_from_disk else "in memory"
+        return f"{len(clips.graph.edges)} edges {where}{size}"
     where = "decoded while training" if clips.streamed else "in memory"
-    return f"crops of {clips.crops.size} pixels {where}"
+    return f"crops of {clips.crops.size} pixels {where}{size}"
 
 
 def _make_runs(experiment: Experiment) -> list[Run]:

@@ -1,15 +1,20 @@
 """Landmarks past the limit of memory: the same clips and batches, read from a file."""
 
+import mmap
+import pathlib
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from fer_jax.data import cross_database, load
+from fer_jax.data import crops, cross_database, load
 from fer_jax.data.clips import batches
 from fer_jax.experiments.workdir import _fingerprint
 from fer_jax.storage import Spool
 
 FRAMES = 4
 CLIP = FRAMES * 68 * 2 * 4  # bytes
+STATUS = pathlib.Path("/proc/self/status")
 
 
 def drawn(frames: int, seed: int = 0) -> np.ndarray:
@@ -74,3 +79,47 @@ def test_joined_datasets_may_be_read_from_files(prepared_crops):
         for most in (np.inf, 0)
     ]  # fmt: skip
     np.testing.assert_array_equal(joined[0].landmarks, joined[1].landmarks)
+
+
+def test_spool_frees_parts_as_it_joins_them():
+    spool, part = Spool((68, 2)), drawn(1000)
+    tracemalloc.start()
+    try:
+        for _ in range(50):
+            spool.add(part.copy())
+        values = spool.values()
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1.1 * values.nbytes  # the parts are gone
+    assert peak < 2.1 * values.nbytes
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="no madvise on this system")
+@pytest.mark.skipif(not STATUS.exists(), reason="no /proc on this system")
+def test_what_was_read_is_not_held():
+    """The pages of a file count as memory of the process until they are given back."""
+    spool = Spool((68, 2), 0)
+    for _ in range(50):
+        spool.add(drawn(2000))
+    shared = crops.Shared(spool.values(), np.arange(100_000).reshape(-1, 4))
+    before = memory_of_files()
+    for first in range(0, 25_000, 5000):
+        assert len(shared[np.arange(first, first + 5000)]) == 5000
+    assert memory_of_files() - before < 0.3 * shared.values.nbytes
+
+
+def memory_of_files() -> int:
+    """Bytes of files that are mapped into this process and in memory."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssFile"))
+    return 1024 * int(line.split()[1])
+
+
+def test_models_of_landmarks_leave_those_of_crops_alone(prepared_crops, monkeypatch):
+    kept = []
+    monkeypatch.setattr(Spool, "add", lambda own, points: kept.append(points) or 0)
+    monkeypatch.setattr(Spool, "values", lambda own: drawn(FRAMES))
+    opened(prepared_crops, "uniform", np.inf)
+    alone = len(kept)
+    opened(prepared_crops, "uniform", np.inf, crop_size=0)
+    assert (alone, len(kept)) == (21, 21 + 2 * 21)

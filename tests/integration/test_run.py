@@ -79,7 +79,7 @@ def test_run_writes_workdir(whole):
     assert list((whole.workdir / "tensorboard" / "holdout").glob("events.*"))
     assert not list(whole.workdir.rglob("*.partial*"))
     shown = " ".join(whole.shown.split())
-    assert "42 clips, 6 subjects, 7 classes, 181 edges, 4 frames" in shown
+    assert "42 clips, 6 subjects, 7 classes, 181 edges in memory (0.00 GiB), 4 frames" in shown
     assert "without graph matrices" in shown
 
 
@@ -300,7 +300,7 @@ def test_landmarks_read_while_training_make_the_same_run(whole, prepared, tmp_pa
     config.data.in_memory_gb = 0.0
     shown = Console(record=True, file=io.StringIO())
     systems.run(config, tmp_path, shown)
-    assert " edges read while training," in shown.export_text()
+    assert " edges read while training (0.00 GiB)," in " ".join(shown.export_text().split())
     assert_same_run(tmp_path, metrics_of(tmp_path), whole)
 
 
