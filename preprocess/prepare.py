@@ -225,7 +225,8 @@ def _read(clips: list[Clip], options, model, workers, console: Console):
             outcomes[position], files[position] = outcome, file
             kept, dropped = kept + (not outcome.reason), dropped + bool(outcome.reason)
             rate = f"{work.speed:.1f} clips/s, " if work.speed else ""
-            there = f", {workers.count} workers" if options.cluster else ""
+            many = "1 worker" if workers.count == 1 else f"{workers.count} workers"
+            there = f", {many}" if options.cluster else ""
             work.update(kept + dropped, f"{rate}{kept} kept, {dropped} dropped{there}")
         work.finish(keep_bar=True)
     return outcomes, files

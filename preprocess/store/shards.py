@@ -75,9 +75,8 @@ class Shard(NamedTuple):
       clips: number of its clips.
       size: bytes of its examples.
       checksum: of the file.
-      points: `[clips, 51, 2]` sums of the centred points over the frames of each clip of split
-        train.
-      frames: number of frames in these sums.
+      points: `[51, 2]` sum of the centred points over the frames with a face, in split train.
+      frames: number of frames in this sum.
     """
 
     file: pathlib.Path
@@ -147,7 +146,7 @@ def _write(task: _Task) -> Shard:
     features = tfds.features.FeaturesDict(task.fields.features())
     info = features.get_serialized_info()
     serializer = tfds.core.example_serializer.ExampleSerializer(info)
-    size, frames, points = 0, 0, []
+    size, frames, points = 0, 0, np.zeros((51, 2))
     # a worker that is only thought to be dead may write the same shard
     partial = task.file.with_name(f".{task.file.name}.{uuid.uuid4().hex}")
     try:
@@ -160,7 +159,7 @@ def _write(task: _Task) -> Shard:
             size += len(record)
             if clip.split == "train":
                 face = _centred(sequence)
-                points.append(face.sum(0))
+                points += face.sum(0)
                 frames += len(face)
         writer.close()
         os.replace(partial, task.file)
@@ -169,8 +168,7 @@ def _write(task: _Task) -> Shard:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
-    sums = np.array(points).reshape(-1, 51, 2)
-    return Shard(task.file, len(task.examples), size, checksum(task.file), sums, frames)
+    return Shard(task.file, len(task.examples), size, checksum(task.file), points, frames)
 
 
 def _centred(sequence: Sequence) -> np.ndarray:

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -210,7 +211,8 @@ def test_slurm_starts_workers_and_ends_them(tmp_path, capsys, monkeypatch):
     assert "jobqueue.slurm.cores is not set" in capsys.readouterr().err
     with dask.config.set({"jobqueue.slurm.cores": 2, "jobqueue.slurm.memory": "1GB"}):
         assert main([*arguments, "--workers", "2"]) == 0
-    assert "60 kept, 0 dropped, 2 workers" in capsys.readouterr().out
+    # the second may start too late to get a clip
+    assert re.search(r"60 kept, 0 dropped, (1 worker|2 workers), done", capsys.readouterr().out)
     assert len((tmp_path / "bin" / "cancelled").read_text().split()) == 1
 
 
