@@ -320,7 +320,9 @@ def test_full_disk_ends_in_one_line_and_resumes(tmp_path, largest):
     (line,) = [line for line in shown.splitlines() if "error" in line]
     assert "File too large: raise the limit of file sizes, or name another --out" in line
     assert str(tmp_path / "out") in line
-    assert not list(tmp_path.glob("out/.clips/*.partial")) and not (tmp_path / INFO).exists()
+    # one at most: of the worker, which may be ended as it writes
+    assert len(list(tmp_path.glob("out/.clips/*.partial"))) <= 1
+    assert not (tmp_path / INFO).exists()
     assert main(list(map(str, arguments))) == 0
     reused = report_of(tmp_path / "out")["counts"]["reused"]
     assert reused == (21 if largest > 50_000 else 0)

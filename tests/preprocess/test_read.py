@@ -26,7 +26,7 @@ def test_people_of_a_video_are_read_at_once_and_numbered_as_predicted(real_data,
     sequences = [reader.read(clip)[0] for clip in clips]
     assert len(opened) == 1
     model = types.SimpleNamespace(
-        takes_crops=False, spec=types.SimpleNamespace(frames=4),
+        takes_crops=False, spec=types.SimpleNamespace(frames=4, features="position"),
         record=types.SimpleNamespace(dataset={}), module=types.SimpleNamespace(inputs="edges"),
     )  # fmt: skip
     predicted = sources.open_source(model, path, Options(people="all"), print)
