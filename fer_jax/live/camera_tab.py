@@ -27,8 +27,8 @@ def make_camera(predictor, visitors: Visitors) -> gr.HTML:
             seen = visitors.session(given["key"]).look(picture, float(given["seconds"]))
         except (Refused, ClipProblem) as refused:
             return {"refused": str(refused)}
-        except (ValueError, TypeError, KeyError) as error:  # the page sent something impossible
-            return {"refused": f"The picture cannot be used ({error}): reload the page."}
+        except (KeyError, TypeError, ValueError):  # the browser's clock may have been set back
+            return {"refused": "The page sent no picture that is later than the last: reload it."}
         return shown(predictor, seen)
 
     def table(given: dict) -> dict:

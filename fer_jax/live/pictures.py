@@ -31,5 +31,5 @@ def decode(text) -> np.ndarray:
         if max(picture.size) > _MOST_SIDE:
             raise Refused(f"The picture is larger than {_MOST_SIDE} pixels.")
         return np.array(picture.convert("RGB"))
-    except (binascii.Error, OSError, ValueError) as error:
+    except (binascii.Error, OSError, ValueError, Image.DecompressionBombError) as error:
         raise Refused("The picture cannot be decoded: reload the page.") from error

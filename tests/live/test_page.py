@@ -172,9 +172,3 @@ def test_space_is_built_by_the_file_of_the_guide(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.stdout.startswith("fer_jax live {'share': False")
-
-
-@installed
-@pytest.mark.parametrize("seconds", ["soon", "inf", None, -1e30])
-def test_impossible_moments_are_refused_in_words(call, visitors, seconds):
-    assert "reload the page" in call("look", "a", picture=portrait(), seconds=seconds)["refused"]
