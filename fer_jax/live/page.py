@@ -137,9 +137,10 @@ def serve(
 
 def launch(page: gr.Blocks, host: str, port: int | None) -> str:
     """Starts the server of a page; returns its address. Raises an OSError as `serve` does."""
+    name = f"[{host}]" if ":" in host else host  # as it stands in an address
     try:
         _, url, _ = page.launch(
-            server_name=host, server_port=port, prevent_thread_lock=True, **LAUNCH
+            server_name=name, server_port=port, prevent_thread_lock=True, **LAUNCH
         )
     except OSError as error:
         what = f"port {port} of {host}" if port else f"a port of {host}"

@@ -68,6 +68,7 @@ def main(name: str) -> None:
         "made": made, "page": page, "model": model, "said": [], "asked": asked,
         "error_of": error_of,
     }  # fmt: skip
+    names["names"] = names
     for line in sys.stdin:
         print(json.dumps(eval(line, names)), flush=True)
     made.close(verbose=False)

@@ -109,6 +109,16 @@ def test_bad_pictures_are_refused_and_the_next_is_answered(call, visitors):
 
 
 @installed
+def test_requests_that_no_page_makes_are_refused_and_the_next_is_answered(call, visitors):
+    for index, seconds in enumerate((0.0, -1.0, "later", None, 1e300, [7])):
+        assert "people" in call("look", "a", picture=portrait(), seconds=float(index))
+        answer = call("look", "a", picture=portrait(), seconds=seconds)
+        assert "later than the last: reload" in answer["refused"], seconds
+    assert "refused" in call("look", "a", picture=portrait())  # without a moment
+    assert "people" in call("look", "a", picture=portrait(), seconds=9.0)
+
+
+@installed
 def test_other_sites_in_the_browser_may_not_ask(server):
     asked = {"Access-Control-Request-Method": "POST"}
     allowed = "access-control-allow-origin"
@@ -133,6 +143,20 @@ def test_a_port_that_is_taken_is_named(server):
         port = taken.getsockname()[1]
         said = server.ask(f"error_of(page.serve, model, port={port}, say=str)")
     assert said.startswith(f"port {port} of 127.0.0.1 cannot be used") and "--port" in said
+
+
+@installed
+def test_an_address_of_version_6_is_served(server):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("needs IPv6")
+    server.ask("names.update(six=page.make_page(model, mc_samples=4))")
+    url = server.ask("page.launch(six, '::1', None)")
+    try:
+        assert url.startswith("http://[::1]:") and httpx.get(url).status_code == 200
+    finally:
+        server.ask("[six.close(verbose=False), six.visitors.close()] and None")
 
 
 @installed
