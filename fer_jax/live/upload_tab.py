@@ -6,13 +6,15 @@ import base64
 import html
 import math
 import pathlib
+import shutil
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fer_jax.faces.labels import NO_FACE, reason_of, said_of
 from fer_jax.installation import needs
 from fer_jax.live.drawing import ambiguity
-from fer_jax.live.visitors import Refused, Visitors
+from fer_jax.live.visitors import Refused, Session, Visitors
 from fer_jax.predict.windows import ClipProblem
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def make_upload(predictor, visitors: Visitors, predict_file: Callable) -> None:
       visitors: of the page.
       predict_file: `upload.predict_file` of the predictor, called with path, folder and advance.
     """
+    turn = threading.Lock()  # one file at a time: each takes all processors
     file = gr.File(label="Video or picture", file_types=["video", "image"], height=140)
     style = {"css_template": _STYLE, "apply_default_css": False}
     status = gr.HTML(_status(_EMPTY), **style)
@@ -47,10 +50,11 @@ def make_upload(predictor, visitors: Visitors, predict_file: Callable) -> None:
         hidden = gr.update(value=None, visible=False)
         empty = {video: hidden, figure: "", download: hidden, table: ""}
         try:
-            done = _predict(predict_file, visitors, path, request.session_hash, progress)
+            done = _predict(
+                predict_file, visitors, turn, pathlib.Path(path), request.session_hash, progress
+            )
         except (Refused, ClipProblem) as problem:
-            text = str(problem).replace(str(path), pathlib.Path(path).name)
-            return {file: None, status: _status(f"Not predicted: {text}"), **empty}
+            return {file: None, status: _status(f"Not predicted: {problem}"), **empty}
         said = [f"{done.rows['clip'][0]}: {len(done.rows)} rows", *done.notes]
         return {
             file: None,
@@ -63,31 +67,62 @@ def make_upload(predictor, visitors: Visitors, predict_file: Callable) -> None:
 
     file.upload(
         predict, file, [file, status, video, figure, download, table],
-        concurrency_limit=1, api_visibility="private", show_progress_on=[status],
+        concurrency_limit=None, api_visibility="private", show_progress_on=[status],
     )  # fmt: skip
 
 
-def _predict(predict_file: Callable, visitors: Visitors, path, key: str, progress) -> Predicted:
-    """Predicts an uploaded file and deletes it.
+def _predict(
+    predict_file: Callable, visitors: Visitors, turn, path: pathlib.Path, key: str, progress
+) -> Predicted:
+    """Predicts an uploaded file when it is its turn, and deletes it.
 
     Raises:
       ClipProblem: it cannot be predicted.
       Refused: there are too many visitors, or this one has left.
     """
+
+    def advance(share: float, what: str) -> None:
+        visitors.session(key)  # refuses if the page was closed
+        progress(share, desc=what)
+
+    session, given = _take(path, visitors, key)
     try:
-        folder = visitors.session(key).new_folder()
-
-        def advance(share: float, what: str) -> None:
-            visitors.session(key)  # refuses if the page was closed
-            progress(share, desc=what)
-
-        return predict_file(path, folder, advance)
-    except (Refused, ClipProblem):
+        while not turn.acquire(timeout=1.0):
+            advance(0.0, "waiting for the files of others")
+        try:
+            return predict_file(given / path.name, given.parent, advance)
+        finally:
+            turn.release()
+    except Refused:
         raise
     except Exception as error:  # a damaged file may raise anything
-        raise ClipProblem(f"{type(error).__name__}: {error}") from error
+        text = str(error) if isinstance(error, ClipProblem) else f"{type(error).__name__}: {error}"
+        for folder in (given, given.parent):  # visitors are told no path of this machine
+            text = text.replace(f"{folder}/", "")
+        raise ClipProblem(text) from error
     finally:
-        pathlib.Path(path).unlink(missing_ok=True)
+        shutil.rmtree(given, ignore_errors=True)
+        if session.closed:
+            session.close()  # again: files may have been written meanwhile
+
+
+def _take(path: pathlib.Path, visitors: Visitors, key: str) -> tuple[Session, pathlib.Path]:
+    """Moves an uploaded file to a folder of its visitor's; returns session and folder.
+
+    Gradio keeps equal files of two visitors at one path, and deletes them after ten minutes, even
+    while they are being read.
+    """
+    try:
+        session = visitors.session(key)
+        given = session.new_folder() / "given"  # beside the results, whose names it may have
+        given.mkdir()
+        path.replace(given / path.name)
+    except FileNotFoundError as error:
+        raise Refused("The file is gone: choose it again.") from error
+    except Refused:
+        path.unlink(missing_ok=True)
+        raise
+    return session, given
 
 
 def _status(text: str) -> str:

@@ -26,10 +26,11 @@ class Session:
       lock: held while the engine is used.
       last: moment of the last request, seconds of the clock of `Visitors`.
       closed: whether the visitor has left.
+      folder: of an uploaded file and its results, see `new_folder`; removed with the session.
     """
 
     def __init__(self, make_engine: Callable, folder: pathlib.Path | None):
-        self._make, self._parent, self._folder = make_engine, folder, None
+        self._make, self._parent, self.folder = make_engine, folder, None
         self.engine, self.lock, self.last, self.closed = None, threading.Lock(), 0.0, False
 
     def look(self, picture, seconds: float):
@@ -39,10 +40,13 @@ class Session:
           Refused: the visitor has left.
         """
         with self.lock:
-            if self.closed:
-                raise Refused("The session was closed: reload the page.")
+            self._check_open()
             self.engine = self.engine or self._make()
             return self.engine.look(picture, seconds)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise Refused("The session was closed: reload the page.")
 
     def rows(self) -> list[dict]:
         """The rows of the camera so far."""
@@ -50,14 +54,20 @@ class Session:
             return [] if self.engine is None else list(self.engine.rows())
 
     def new_folder(self) -> pathlib.Path:
-        """Makes a folder for results; it is removed with the session, the one before at once."""
-        self._remove_folder()
-        self._folder = pathlib.Path(tempfile.mkdtemp(dir=self._parent))
-        return self._folder
+        """Makes a folder for a file and its results; the one before is removed at once.
+
+        Raises:
+          Refused: the visitor has left.
+        """
+        with self.lock:
+            self._check_open()
+            self._remove_folder()
+            self.folder = pathlib.Path(tempfile.mkdtemp(dir=self._parent))
+            return self.folder
 
     def _remove_folder(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
         """Forgets everything of the visitor."""
@@ -150,8 +160,12 @@ class Visitors:
     def remove_leftovers(self) -> None:
         """Removes old files from the folder, such as of uploads that were broken off."""
         late = time.time() - self._idle
+        with self._lock:  # what is in use goes with its session
+            kept = [session.folder for session in self._sessions.values() if session.folder]
         for file in [] if self._folder is None else self._folder.rglob("*"):
             with contextlib.suppress(OSError):  # its visitor may leave just now
+                if any(file.is_relative_to(folder) for folder in kept):
+                    continue
                 if file.is_file() and file.stat().st_mtime < late:
                     file.unlink()
 
