@@ -131,8 +131,9 @@ def serve(
         say(f"open {url} in a browser; Ctrl-C ends it")
         threading.Event().wait()
     finally:
+        page.visitors.close()  # first: a second signal may end the program at once
         page.close(verbose=False)
-        page.visitors.close()
+        page.visitors.close()  # what was uploaded meanwhile
 
 
 def launch(page: gr.Blocks, host: str, port: int | None) -> str:

@@ -172,7 +172,11 @@ class Visitors:
     def close(self) -> None:
         """Closes all sessions and removes the folder; later requests are refused."""
         self._closing.set()
+        self._remove_folder()  # at once: a session closes when its picture is answered
         for key in list(self._present | self._sessions.keys()):
             self.leave(key)
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
