@@ -12,7 +12,6 @@ compiles.
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import tempfile
 import time
@@ -21,6 +20,7 @@ import av
 import numpy as np
 
 from benchmarks.identity import HEIGHT, WIDTH, default_clips, draw, people_of
+from benchmarks.shipped import use_cores
 
 FPS = 30
 HEAD = ("model", "faces", "frames/s", "1st, 3rd quartile", "reading, ms", "faces, ms",
@@ -39,8 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--mc-samples", type=int, default=100, help="default: 100")
     parser.add_argument("--cores", type=int, default=2, help="to run on (default: 2)")
     options = parser.parse_args(arguments)
-    if hasattr(os, "sched_setaffinity"):  # before JAX counts the cores; Linux alone has it
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
+    use_cores(options.cores)
     import fer_jax
 
     people = people_of(default_clips())

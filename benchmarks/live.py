@@ -16,7 +16,6 @@ the boxes are drawn over the picture. That needs chromium and playwright.
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import tempfile
 import time
@@ -26,6 +25,7 @@ import numpy as np
 from benchmarks import browser
 from benchmarks.end_to_end import write
 from benchmarks.identity import default_clips, people_of
+from benchmarks.shipped import use_cores
 
 HEAD = ("model", "faces", "pictures/s", "of", "delay, ms", "95%", "most", "rows/s", "compiling, s")
 
@@ -42,8 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cores", type=int, default=2, help="to run on (default: 2)")
     parser.add_argument("--browser", action="store_true", help="the page in Chromium instead")
     options = parser.parse_args(arguments)
-    if hasattr(os, "sched_setaffinity"):  # before JAX counts the cores; Linux alone has it
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
+    use_cores(options.cores)
     import fer_jax
 
     people = people_of(default_clips())

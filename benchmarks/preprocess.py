@@ -23,6 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.shipped import use_cores
 from fer_jax.faces import tracker
 from fer_jax.faces.detector import Detector, landmark_model, shrink
 from fer_jax.faces.sequence import ClipError
@@ -126,8 +127,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150, help="of each video (default 150)")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    use_cores(1)
     dlib_models()
     Detector()  # loading the models is not part of the speed
     table = Table(title="landmarks on one core, decoding included")

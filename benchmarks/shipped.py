@@ -24,14 +24,19 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     parser.add_argument("--cores", type=int, default=1, help="to run on (default: 1)")
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):  # before JAX counts the cores; Linux alone has it
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
+    use_cores(options.cores)
     from fer_jax import shipped
 
     print("| model | MB | loading, s | dropout off, ms | 100 MC samples, ms | unfamiliarity, ms |")
     print("|---|---|---|---|---|---|")
     for name in options.names or shipped.names():
         print(f"| {' | '.join(_row(name))} |", flush=True)
+
+
+def use_cores(count: int) -> None:
+    """Leaves this process so many cores, on Linux; must come before JAX counts them."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 
 
 def _row(name: str) -> list[str]:

@@ -83,6 +83,7 @@ class Clips:
       ends: `[N]` seconds into the recording at which each clip ends; NaN where unknown.
       preparation: how the dataset was prepared.
       left_out: counts of what is not among the clips.
+      kind: what a message calls them: "clips" or "windows".
 
     Windows overlap, so their landmarks and crops are `crops.Shared`; so are landmarks in a file.
     """
@@ -100,14 +101,10 @@ class Clips:
     ends: np.ndarray | None = None
     preparation: Preparation = Preparation()
     left_out: LeftOut = LeftOut()
+    kind: str = "clips"
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def kind(self) -> str:
-        """What a message calls them: "windows" or "clips"."""
-        return "clips" if self.ranks is None or not self.ranks.any() else "windows"
 
     @property
     def clip_bytes(self) -> int:

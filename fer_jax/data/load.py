@@ -116,6 +116,7 @@ def load_clips(
         ends=np.array(column["end"]),
         preparation=Preparation(all(column["scaled"]), int(metadata.get("preprocess_version", 0))),
         left_out=LeftOut(faceless, {dataset: short} if short else {}, undecided=undecided),
+        kind="windows" if rule == "windows" else "clips",
     )
 
 
@@ -247,9 +248,10 @@ def _spool(rows: list[dict], rule: str, spools: dict[str, Spool]) -> None:
 
     Those that have no spool are not needed.
     """
+    unused = {"landmarks", "crop_landmarks"} - spools.keys()
     for row in rows:
-        if "crop_landmarks" not in spools:
-            row.pop("crop_landmarks", None)
+        for name in unused & row.keys():
+            del row[name]
     for name, spool in spools.items():
         first = None
         for row in rows:
