@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import shutil
 import tempfile
@@ -162,12 +163,17 @@ class Visitors:
         late = time.time() - self._idle
         with self._lock:  # what is in use goes with its session
             kept = [session.folder for session in self._sessions.values() if session.folder]
-        for file in [] if self._folder is None else self._folder.rglob("*"):
+        for file in self.files():
             with contextlib.suppress(OSError):  # its visitor may leave just now
                 if any(file.is_relative_to(folder) for folder in kept):
                     continue
-                if file.is_file() and file.stat().st_mtime < late:
+                if file.stat().st_mtime < late:
                     file.unlink()
+
+    def files(self) -> list[pathlib.Path]:
+        """The files in the folder, of whoever; empty if it is that of the system."""
+        found = [] if self._folder is None else os.walk(self._folder)  # passes over what vanishes
+        return [pathlib.Path(folder, name) for folder, _, names in found for name in names]
 
     def close(self) -> None:
         """Closes all sessions and removes the folder; later requests are refused."""
