@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from fer_jax import uncertainty
-from fer_jax.layers.common import BatchNorm
+from fer_jax.layers.batch_norm import BatchNorm
 from fer_jax.systems.st_bln.network import STBLN
 
 

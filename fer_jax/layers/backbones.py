@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from fer_jax.layers.common import BatchNorm
+from fer_jax.layers.batch_norm import BatchNorm
 from fer_jax.layers.conv2d import Conv2D, max_pool_3
 from fer_jax.layers.conv3d import max_pool_frames
 

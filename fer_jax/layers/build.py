@@ -5,7 +5,7 @@ A network is a Flax module (`flax.linen`) whose fields a config sets by keyword.
 It must have
   classes: field, number of outputs.
   axis_name: field, `str | None = None`: the mapped device axis. The network passes it to the
-    `BatchNorm` and `Dropout` of `layers.common`, so that one and eight devices give the same run.
+    `BatchNorm` and `Dropout` of `layers`, so that one and eight devices give the same run.
   inputs: class attribute: "edges" or "nodes" of the landmark graph, "frames" (face crops) or
     "faces" (crops with landmarks), see `data.model_inputs`.
   pixels: class attribute or field of a network of crops: a key of `data.model_inputs.PIXELS`.

@@ -12,8 +12,6 @@ import numpy as np
 # On a GPU: side of a product's tile, parts that fill the multiprocessors, fewest rows of a part.
 _TILE, _PARTS, _LEAST_ROWS = 64, 256, 1024
 
-_MOMENTUM, _EPSILON = 0.9, 1e-5  # of BatchNorm, as in PyTorch
-
 # For kernels [..., in, out]: the fan is taps times output channels.
 he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -241,57 +239,6 @@ def every_other_frame(x: jax.Array, stride: int) -> jax.Array:
         return x
     kept = x[:, :, ::stride]
     return kept if jax.default_backend() == "cpu" else jax.lax.optimization_barrier(kept)
-
-
-def _moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and variance of each channel, `[..., C] -> [C], [C]`.
-
-    Both come from one pass over the array. Without the shift by the mean of a part, a variance far
-    below the squared mean would be lost in rounding.
-    """
-    axes = tuple(range(x.ndim - 1))
-    shift = jax.lax.stop_gradient(x[:1].mean(axes))
-    shifted = x - shift
-    mean = shifted.mean(axes)
-    return shift + mean, jnp.maximum(jnp.square(shifted).mean(axes) - jnp.square(mean), 0.0)
-
-
-class BatchNorm(nn.Module):
-    """Batch normalisation over all axes but the last, synchronised over devices.
-
-    Statistics are always float32. Unlike in `flax.linen.BatchNorm`, the running variance is the
-    unbiased estimate, as in PyTorch, in which the published systems were trained.
-
-    Attributes:
-      axis_name: name of the mapped device axis over which statistics are averaged, if any.
-    """
-
-    axis_name: str | None = None
-    scale_init: nn.initializers.Initializer = nn.initializers.ones
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        channels = x.shape[-1]
-        scale = self.param("scale", self.scale_init, (channels,))
-        bias = self.param("bias", nn.initializers.zeros, (channels,))
-        mean_state = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        var_state = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        if not train:
-            mean, var = mean_state.value, var_state.value
-        else:
-            mean, var = _moments(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
-            count = x.size // channels
-            if self.axis_name is not None:
-                means, within = jax.lax.all_gather((mean, var), self.axis_name)
-                mean = means.mean(0)
-                var = (within + jnp.square(means - mean)).mean(0)
-                count *= len(means)
-            if not self.is_initializing():
-                unbiased = var * (count / max(count - 1, 1))
-                mean_state.value = _MOMENTUM * mean_state.value + (1 - _MOMENTUM) * mean
-                var_state.value = _MOMENTUM * var_state.value + (1 - _MOMENTUM) * unbiased
-        factor = scale * jax.lax.rsqrt(var + _EPSILON)
-        return ((x - mean) * factor + bias).astype(x.dtype)
 
 
 class Dropout(nn.Module):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fer_jax.layers.common import channel_mix, he_normal_fan_out
-from fer_jax.layers.cpu_winograd import convolve_on_cpu
+from fer_jax.layers.cpu.winograd import convolve_on_cpu
 
 _WIDE = 128  # input and output channels above which Winograd's algorithm is used, and the pixels
 _MANY = 1024  # of all images: for few, transforming the kernel takes longer than the product

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from fer_jax.layers.common import channel_mix
-from fer_jax.layers.cpu_im2col import FEW, convolve_frames
-from fer_jax.layers.cpu_winograd import convolve_on_cpu
+from fer_jax.layers.cpu.im2col import FEW, convolve_frames
+from fer_jax.layers.cpu.winograd import convolve_on_cpu
 
 
 def convolve_3d(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: str = "SAME"):

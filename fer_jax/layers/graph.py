@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from fer_jax.layers import fields
-from fer_jax.layers.common import BatchNorm, Dense, Dropout, TemporalConv, every_other_frame
+from fer_jax.layers.batch_norm import BatchNorm
+from fer_jax.layers.common import Dense, Dropout, TemporalConv, every_other_frame
 
 STRIDED_LAYERS = (4, 7)  # 0-based: these halve the time axis in all landmark systems
 SMALL = nn.initializers.constant(1e-6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from fer_jax.data.records import scale_to_reference
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.experiments.stored_trust import StoredTrust
 from fer_jax.faces.landmarks import ALIGNED
+from fer_jax.layers.batch_norm import find_folds, fold
 from fer_jax.layers.build import has_dropout
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import check_finite
@@ -152,8 +153,8 @@ class Predictor:
           NonFiniteOutputError: an output is NaN or infinite; names the clip.
         """
         inputs = self.features(clips, frame_width)
-        sampled = self._sampled(mc_samples)(self._sampled_from, inputs, jax.random.key(seed))
-        return _checked(sampled)
+        networks = self._folded("sampled", inputs)
+        return _checked(self._sampled(mc_samples)(networks, inputs, jax.random.key(seed)))
 
     def predict(
         self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0,
@@ -171,10 +172,8 @@ class Predictor:
     def predict_each(self, clips, *, mc_samples: int = 100, seed: int = 0, frame_width: int = 0):
         """`predict` of B clips, each as if it was alone: all have the same dropout masks."""
         inputs = self.features(clips, frame_width)
-        sampled = self._sampled(mc_samples, each=True)(
-            self._sampled_from, inputs, jax.random.key(seed)
-        )
-        return self.summarise(_checked(sampled))
+        networks, key = self._folded("sampled", inputs), jax.random.key(seed)
+        return self.summarise(_checked(self._sampled(mc_samples, each=True)(networks, inputs, key)))
 
     def summarise(self, samples, smooth: Callable | None = None):
         """Makes of MC samples `[S, B, C]` what `predict` gives.
@@ -208,9 +207,10 @@ class Predictor:
         Raises:
           NonFiniteOutputError: an output is NaN or infinite; names the clip.
         """
-        inputs, networks = self.features(clips, frame_width), [self.recalibrated]
+        inputs = self.features(clips, frame_width)
+        networks = [self._folded("plain", inputs)]
         if self.ensemble is not None:
-            networks = [uncertainty.member(self.ensemble[1], n) for n in range(self.members)]
+            networks = [uncertainty.member(networks[0], n) for n in range(self.members)]
         outputs = [self._plain(network, inputs) for network in networks]
         outputs = _checked(outputs[0] if len(outputs) == 1 else np.mean(outputs, 0))
         if self.trust.calibration is None:
@@ -248,7 +248,22 @@ class Predictor:
     def _compiled(self) -> dict:
         return {}
 
-    @functools.cached_property
+    def _folded(self, use: str, inputs):
+        """What "sampled" or "plain" outputs are made from, BatchNorm folded into the layers."""
+        with _COMPILING:
+            if use not in self._compiled:
+                folds = find_folds(self.module, self.variables, inputs)
+                if use == "sampled":
+                    given = self._sampled_from
+                else:
+                    given = self.recalibrated if self.ensemble is None else self.ensemble[1]
+                if isinstance(given, tuple):
+                    self._compiled[use] = fold(given[0], folds), *given[1:]
+                else:
+                    self._compiled[use] = fold(given, folds)
+            return self._compiled[use]
+
+    @property
     def _sampled_from(self):
         """Variables that samples are drawn from, or networks that were drawn, leading axis S."""
         if not self.draws:
@@ -257,7 +272,7 @@ class Predictor:
         recalibrated = recalibrated if self.ensemble is None else self.ensemble[1]
         if isinstance(self.draws[0], uncertainty.LayerDraws):
             return recalibrated, jnp.stack([draws.heads for draws in self.draws])
-        return _networks(self.draws, recalibrated)
+        return uncertainty.drawn_networks(self.draws, recalibrated)
 
     def is_compiled(self, mc_samples: int) -> bool:
         """Whether `predict` has compiled the network for this number of MC samples."""
@@ -319,18 +334,6 @@ def _of_each(sample):
         return jnp.moveaxis(samples[:, :, 0], 0, 1)  # [S, B, C]
 
     return sample_each
-
-
-def _networks(draws: Sequence[uncertainty.WeightDraws], recalibrated: dict) -> dict:
-    """Variables of all drawn networks, one of each member after the other, leading axis S * M."""
-    found = []
-    for index, own in enumerate(draws):
-        mean = uncertainty.member(recalibrated, index)
-        for count, params in enumerate(own.weights(mean["params"])):
-            stats = uncertainty.member(own.batch_stats, count)
-            found.append((count, {**mean, "params": params, "batch_stats": stats}))
-    found.sort(key=lambda each: each[0])  # a few of them are then of all members
-    return uncertainty.stack_members([network for _, network in found])
 
 
 def _checked(outputs) -> np.ndarray:

@@ -16,7 +16,7 @@ _FILES = {
     "unfamiliar.distance": ("Familiarity", "fit_familiarity"),
     "posteriors.ensembles": ("member", "sample_ensemble", "stack_members"),
     "posteriors.curvature": ("check_size",),
-    "posteriors.draws": ("LayerDraws", "WeightDraws"),
+    "posteriors.draws": ("LayerDraws", "WeightDraws", "drawn_networks"),
     "posteriors.laplace": (
         "Laplace",
         "fit_laplace",

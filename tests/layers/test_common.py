@@ -1,14 +1,11 @@
 """Layers: channel products and derivative, BatchNorm against PyTorch, dropout's statistics."""
 
-import functools
 import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from fer_jax.layers import common
 from tests.layers.compare import assert_same
@@ -32,106 +29,6 @@ def test_channel_mix_under_vmap():
     x, kernel = normal(0, 6, 4, 5), normal(1, 6, 5, 3)
     expected = np.einsum("sbc,scd->sbd", x, kernel)
     np.testing.assert_allclose(jax.vmap(common.channel_mix)(x, kernel), expected, atol=1e-5)
-
-
-def test_batch_norm_is_that_of_pytorch():
-    torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
-    x = normal(0, 4, 6, 3) * 5 + 40
-    ours, theirs = common.BatchNorm(), torch.nn.BatchNorm1d(3)
-    variables = ours.init(jax.random.key(0), x, train=False)
-    rows = torch.from_numpy(np.array(x).reshape(-1, 3))
-    train = quick(lambda own, x: ours.apply(own, x, train=True, mutable=["batch_stats"]))
-    for _ in range(3):
-        y, updates = train(variables, x)
-        variables = {**variables, **updates}
-        np.testing.assert_allclose(y.reshape(-1, 3), theirs(rows).detach(), rtol=1e-3, atol=1e-4)
-    stats = variables["batch_stats"]
-    np.testing.assert_allclose(stats["mean"], theirs.running_mean, rtol=1e-5)
-    np.testing.assert_allclose(stats["var"], theirs.running_var, rtol=1e-4)
-    y = ours.apply(variables, x, train=False)
-    np.testing.assert_allclose(y.reshape(-1, 3), theirs.eval()(rows).detach(), rtol=1e-3, atol=1e-4)
-
-
-def test_batch_norm_of_half_precision_keeps_whole_statistics():
-    x, variables = normal(0, 8, 5, 3) + 9, common.BatchNorm().init(
-        jax.random.key(0), normal(0, 8, 5, 3), train=False
-    )  # fmt: skip
-    (y, stats), (half, half_stats) = (
-        common.BatchNorm().apply(variables, each, train=True, mutable=["batch_stats"])
-        for each in (x, x.astype("bfloat16"))
-    )
-    np.testing.assert_allclose(half.astype(np.float32), y, atol=0.1)
-    for ours, theirs in zip(jax.tree.leaves(half_stats), jax.tree.leaves(stats), strict=True):
-        assert ours.dtype == np.float32
-        np.testing.assert_allclose(ours, theirs, rtol=0.02)
-
-
-@functools.partial(jax.vmap, axis_name="parts")
-def normalise_parts(x):
-    """Output and statistics of a batch in parts, the stored ones being 0 before."""
-    zeros = {"mean": jnp.zeros(x.shape[-1]), "var": jnp.zeros(x.shape[-1])}
-    variables = {
-        "params": {"scale": jnp.ones(x.shape[-1]), "bias": jnp.zeros(x.shape[-1])},
-        "batch_stats": zeros,
-    }
-    norm = common.BatchNorm(axis_name="parts")
-    return norm.apply(variables, x, train=True, mutable=["batch_stats"])
-
-
-@jax.jit
-def normalise_and_differentiate(x, weight):
-    """Also the gradient of the weighted sum of the outputs."""
-    y, pull, updates = jax.vjp(normalise_parts, x, has_aux=True)
-    return y, updates, pull(weight)[0]
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    mean=st.floats(-1000, 1000),
-    deviation=st.sampled_from([1e-2, 0.5, 30.0]),
-    parts=st.sampled_from([1, 2]),
-    seed=st.integers(0, 99),
-)
-@example(mean=1000.0, deviation=0.5, parts=1, seed=0)
-@example(mean=1000.0, deviation=0.01, parts=2, seed=0)
-def test_batch_norm_far_from_zero(mean, deviation, parts, seed):
-    x = np.float32(np.random.default_rng(seed).normal(mean, deviation, (parts, 32, 50, 3)))
-    wide = x.astype(np.float64).reshape(-1, 3)
-    centred, spread = x - wide.mean(0), np.sqrt(wide.var(0) + 1e-5)
-    weight = np.float32(np.random.default_rng(seed + 1).normal(size=x.shape))
-    y, updates, gradient = normalise_and_differentiate(x, weight)
-    stats = jax.tree.map(lambda leaf: 10 * leaf[0], updates["batch_stats"])
-    # the inputs themselves have 24 bits
-    resolved = 3e-7 * abs(mean) / deviation
-    exact = centred / spread
-    np.testing.assert_allclose(y, exact, atol=1e-4 + resolved)
-    along = (weight * exact).mean((0, 1, 2)) * exact
-    slope = (weight - weight.mean((0, 1, 2)) - along) / spread
-    np.testing.assert_allclose(gradient * spread, slope * spread, atol=2e-4 + 2 * resolved)
-    np.testing.assert_allclose(stats["mean"], wide.mean(0), rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(stats["var"], wide.var(0, ddof=1), rtol=1e-3)
-
-
-def test_initialising_in_training_mode_stores_no_statistics():
-    variables = common.BatchNorm().init(jax.random.key(0), normal(0, 4, 3) + 9, train=True)
-    assert not variables["batch_stats"]["mean"].any()
-    assert (variables["batch_stats"]["var"] == 1).all()
-
-
-def test_batch_norm_of_a_batch_in_parts_is_that_of_the_whole():
-    x = normal(0, 8, 5, 3)
-    whole = common.BatchNorm()
-    variables = whole.init(jax.random.key(0), x, train=False)
-    expected, stats = whole.apply(variables, x, train=True, mutable=["batch_stats"])
-    part = common.BatchNorm(axis_name="parts")
-
-    def apply(x):
-        return part.apply(variables, x, train=True, mutable=["batch_stats"])
-
-    y, parts = jax.vmap(apply, axis_name="parts")(x.reshape(4, 2, 5, 3))
-    np.testing.assert_allclose(y.reshape(x.shape), expected, rtol=1e-4, atol=1e-5)
-    for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(stats), strict=True):
-        np.testing.assert_allclose(ours, np.broadcast_to(theirs, ours.shape), rtol=1e-4, atol=1e-6)
 
 
 # Dropout. A mask is 1 where an element is kept.

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fer_jax.layers import cpu_winograd
 from fer_jax.layers.conv3d import (
     Conv3D,
     convolve_3d,
@@ -17,8 +16,9 @@ from fer_jax.layers.conv3d import (
     max_pool_frames,
     mean_pool_3,
 )
-from fer_jax.layers.cpu_tiles import Parts, cut
-from fer_jax.layers.cpu_winograd import convolve_on_cpu
+from fer_jax.layers.cpu import winograd
+from fer_jax.layers.cpu.tiles import Parts, cut
+from fer_jax.layers.cpu.winograd import convolve_on_cpu
 from tests.layers.compare import (
     assert_close,
     assert_half_precision,
@@ -43,7 +43,7 @@ def test_values_and_derivatives(size):
 def test_values_and_derivatives_in_parts_of_any_size(frames, channels, monkeypatch):
     """One frame, some frames, one clip at a time."""
     parts = Parts(1, frames, 4 // frames, 2 * 4 // frames)
-    monkeypatch.setattr(cpu_winograd, "cut", lambda *_: parts)
+    monkeypatch.setattr(winograd, "cut", lambda *_: parts)
     test_values_and_derivatives((2, 4, 6, 5, channels))
 
 
@@ -75,7 +75,7 @@ def test_derivatives_of_runs_side_by_side_in_a_loop(channels):
 
 
 def test_conv3d_is_the_same_on_a_cpu_and_an_accelerator():
-    """Many output channels; other kernels: test_cpu_im2col."""
+    """Many output channels; other kernels: test_im2col."""
     x, layer = normal(0, 2, 3, 6, 5, 3), Conv3D(9)
 
     def apply(x, kernel):

@@ -14,13 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fer_jax.layers.common import (
-    BatchNorm,
-    Dropout,
-    TemporalConv,
-    channel_mix,
-    he_normal_fan_out,
-)
+from fer_jax.layers.batch_norm import BatchNorm
+from fer_jax.layers.common import Dropout, TemporalConv, channel_mix, he_normal_fan_out
 from fer_jax.layers.graph import STRIDED_LAYERS, classifier, normalised
 from fer_jax.systems.graph_baselines.st_gcn import Edges, NodeNetwork, checked_edges
 

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from fer_jax.layers import fields
-from fer_jax.layers.common import BatchNorm, Dense, Dropout
+from fer_jax.layers.batch_norm import BatchNorm
+from fer_jax.layers.common import Dense, Dropout
 from fer_jax.layers.conv3d import Conv3D, max_pool_3, mean_pool_3
 from fer_jax.layers.lstm import LSTM
 from fer_jax.systems.inception_resnet_3d.landmark_filters import shortcut_filters
@@ -74,7 +75,9 @@ class Block(nn.Module):
             features, self.dtype, kernel, stride, padding, not self.batch_norm, HE_NORMAL,
             name=f"{name}_conv",
         )  # fmt: skip
-        x = checkpoint_name(made(x), PRODUCT)
+        x = made(x)
+        if train:  # a name in between would hide from inference that BatchNorm follows directly
+            x = checkpoint_name(x, PRODUCT)
         if self.batch_norm:
             x = BatchNorm(self.axis_name, name=f"{name}_norm")(x, train=train)
         return nn.relu(x)

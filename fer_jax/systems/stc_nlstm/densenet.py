@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from fer_jax.layers import fields
-from fer_jax.layers.common import BatchNorm, Dense, Dropout
+from fer_jax.layers.batch_norm import BatchNorm
+from fer_jax.layers.common import Dense, Dropout
 from fer_jax.layers.conv2d import Conv2D, max_pool_3
 
 DENSENET121_BLOCKS = (6, 12, 24, 16)

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from fer_jax.layers import fields
-from fer_jax.layers.common import BatchNorm, Dense, Dropout
+from fer_jax.layers.batch_norm import BatchNorm
+from fer_jax.layers.common import Dense, Dropout
 from fer_jax.layers.conv3d import Conv3D, largest, max_pool_frames
 from fer_jax.layers.lstm import LSTM
 

@@ -6,13 +6,14 @@ accuracy was measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fer_jax.uncertainty.posteriors.ensembles import member, stack_members
 from fer_jax.uncertainty.posteriors.swag import WeightAverage, draw_weights
 
 MOST_NETWORKS = 100  # each is as large as the network
@@ -112,6 +113,26 @@ class LayerDraws(NamedTuple):
         if heads.ndim != 3 or not heads.size:
             raise ValueError(f"draws: heads must be [S, D + 1, C], not {list(heads.shape)}")
         return cls(heads)
+
+
+def drawn_networks(draws: Sequence[WeightDraws], recalibrated: dict) -> dict:
+    """Makes the variables of all networks that were drawn.
+
+    Args:
+      draws: of each of M members, S each.
+      recalibrated: variables of the members, leading axis M.
+
+    Returns:
+      Leading axis S * M: one of each member after the other, so that the first few are of all.
+    """
+    found = []
+    for index, own in enumerate(draws):
+        mean = member(recalibrated, index)
+        for count, params in enumerate(own.weights(mean["params"])):
+            stats = member(own.batch_stats, count)
+            found.append((count, {**mean, "params": params, "batch_stats": stats}))
+    found.sort(key=lambda each: each[0])
+    return stack_members([network for _, network in found])
 
 
 def _probe(seed: int) -> np.ndarray:

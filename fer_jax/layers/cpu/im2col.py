@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fer_jax.layers.cpu_tiles import Parts, cut, over_rows, side_by_side
+from fer_jax.layers.cpu.tiles import Parts, cut, over_rows, side_by_side
 
 FEW = 8  # input channels; below, two columns of the output are computed as one
 _BYTES_AT_ONCE = 2**23  # of joined frames; more would not fit the caches

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from fer_jax.layers import cpu_im2col
 from fer_jax.layers.conv3d import Conv3D, convolve_3d, paddings
-from fer_jax.layers.cpu_im2col import convolve_frames
-from fer_jax.layers.cpu_tiles import Parts
+from fer_jax.layers.cpu import im2col
+from fer_jax.layers.cpu.im2col import convolve_frames
+from fer_jax.layers.cpu.tiles import Parts
 from tests.layers.compare import assert_same, assert_same_on_accelerator, derivatives, normal
 from tests.quick import quick
 
@@ -64,7 +64,7 @@ def test_values_and_derivatives_in_parts_of_any_size(case, clips, frames, monkey
         across = shape[1] // frames
         return Parts(clips, frames, across, shape[0] // clips * across)
 
-    monkeypatch.setattr(cpu_im2col, "cut", parts)
+    monkeypatch.setattr(im2col, "cut", parts)
     assert_same(*functions(case), tolerance=2e-5)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fer_jax.layers.cpu_tiles import Parts, cut, frames_around, over_rows, side_by_side
+from fer_jax.layers.cpu.tiles import Parts, cut, frames_around, over_rows, side_by_side
 
 _FEW = 8  # channels; below, patches are faster than tiles
 _BYTES_AT_ONCE = 2**23  # of tiles or patches; more would not fit the caches
