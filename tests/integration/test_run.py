@@ -162,13 +162,14 @@ def test_command_killed_and_interrupted_resumes_to_same_numbers(
     done = len(epochs_of(tmp_path))
     assert done < EPOCHS and not (tmp_path / "metrics.json").exists()
 
-    process = start(*command)
+    streamed = "--config.data.in_memory_gb=0"  # reads the clips while training, resumed in between
+    process = start(*command, streamed)
     wait_for_epochs(process, tmp_path, min(done + 2, EPOCHS - 1))
     process.send_signal(signal.SIGINT)
     shown, _ = process.communicate()
     assert process.returncode == 130
     assert "interrupted: the same command resumes from the last checkpoint" in shown
-    assert "Traceback" not in shown
+    assert "Traceback" not in shown and "edges read while training" in " ".join(shown.split())
 
     monkeypatch.chdir(ROOT)
     assert main(command) == 0
