@@ -28,7 +28,7 @@ class Crops:
     """
 
     frames: np.ndarray | crops.Shared | crops.Recorded
-    landmarks: np.ndarray | crops.Shared
+    landmarks: np.ndarray | crops.Shared | crops.Joined
     framing: Framing = ALIGNED
 
     @property
@@ -86,13 +86,14 @@ class Clips:
       kind: what a message calls them: "clips" or "windows".
 
     Windows overlap, so their landmarks and crops are `crops.Shared`; so are landmarks in a file.
+    Those of several datasets together are `crops.Joined`.
     """
 
     clip_ids: list[str]
     subjects: list[str]
     splits: list[str]
     labels: np.ndarray
-    landmarks: np.ndarray | crops.Shared
+    landmarks: np.ndarray | crops.Shared | crops.Joined
     seconds: np.ndarray
     classes: tuple[str, ...]
     graph: lm.Graph
@@ -119,9 +120,7 @@ class Clips:
     def input_bytes(self) -> int:
         """Size of all landmarks, or of all decoded crops; windows share their frames."""
         held = self.landmarks if self.crops is None else self.crops.frames
-        if isinstance(held, crops.Recorded):
-            return held.held_bytes
-        return held.values.nbytes if isinstance(held, crops.Shared) else held.nbytes
+        return held.nbytes if isinstance(held, np.ndarray) else held.held_bytes
 
     @property
     def streamed(self) -> bool:
@@ -132,7 +131,7 @@ class Clips:
     def read_from_disk(self) -> bool:
         """Whether landmarks are read while training."""
         own = [self.landmarks] if self.crops is None else [self.landmarks, self.crops.landmarks]
-        return any(isinstance(each, crops.Shared) and each.on_disk for each in own)
+        return any(getattr(each, "on_disk", False) for each in own)
 
 
 def dataset_names(clip_ids: Sequence[str]) -> np.ndarray:

@@ -41,6 +41,15 @@ class Shared:
         """Whether indexing reads a file."""
         return isinstance(self.values, np.memmap)
 
+    @property
+    def held_bytes(self) -> int:
+        """Size of all frames."""
+        return self.values.nbytes
+
+    def take(self, indices) -> Shared:
+        """Keeps some clips."""
+        return dataclasses.replace(self, chosen=self.chosen[indices])
+
     def __len__(self) -> int:
         return len(self.chosen)
 
@@ -49,6 +58,46 @@ class Shared:
         if self.on_disk and hasattr(mmap, "MADV_DONTNEED"):  # not on every system
             # else all that was ever read would count as memory of this process
             self.values._mmap.madvise(mmap.MADV_DONTNEED)
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """The clips of several datasets one after another, `[N, T, ...]`, each left where it is.
+
+    Attributes:
+      parts: arrays or `Shared`, which differ in their first axis alone.
+    """
+
+    parts: tuple[np.ndarray | Shared, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self), *self.parts[0].shape[1:])
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether indexing reads a file."""
+        return any(isinstance(part, Shared) and part.on_disk for part in self.parts)
+
+    @property
+    def held_bytes(self) -> int:
+        """Size of all frames."""
+        return sum(
+            part.held_bytes if isinstance(part, Shared) else part.nbytes for part in self.parts
+        )
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, indices) -> np.ndarray:
+        indices = np.asarray(indices)
+        ends = np.cumsum([len(part) for part in self.parts])
+        whose = np.searchsorted(ends, indices, side="right")
+        found = np.empty((*indices.shape, *self.shape[1:]), self.parts[0][:1].dtype)
+        for number, part in enumerate(self.parts):
+            own = whose == number
+            found[own] = part[indices[own] - (ends[number] - len(part))]
         return found
 
 
@@ -148,13 +197,26 @@ class Recorded:
         }
 
 
-def concatenate(parts: list[Recorded]) -> Recorded:
-    """Concatenates the crops of several datasets, which must have the same size."""
+def concatenate(parts: list) -> np.ndarray | Joined | Recorded:
+    """Concatenates the landmarks, or the crops, of several datasets, which have the same size.
+
+    Args:
+      parts: arrays and `Shared`, or `Recorded` alone.
+    """
+    if any(isinstance(part, Shared) for part in parts):
+        return Joined(tuple(parts))
+    if not isinstance(parts[0], Recorded):
+        return np.concatenate(parts)
     return Recorded(
         records=tuple(record for part in parts for record in part.records),
         chosen=tuple(frames for part in parts for frames in part.chosen),
         size=parts[0].size,
     )
+
+
+def take(values, indices: np.ndarray):
+    """Keeps some clips of an array, or of what `Clips` has in its place, which stays there."""
+    return values[indices] if isinstance(values, np.ndarray) else values.take(indices)
 
 
 def _decode(content: np.ndarray) -> np.ndarray | None:

@@ -49,7 +49,7 @@ def join(trained_on: dict[str, Clips], evaluated_on: tuple[str, Clips]) -> Clips
 
     def joined(field: str) -> np.ndarray | None:
         values = [getattr(clips, field) for clips in every]
-        return None if values[0] is None else np.concatenate(values)
+        return None if values[0] is None else crops.concatenate(values)
 
     short = {name: count for clips in every for name, count in clips.left_out.short.items()}
     faceless = sum(clips.left_out.faceless for clips in every)
@@ -76,7 +76,7 @@ def _joined_crops(every: list[Clips]) -> Crops | None:
     return dataclasses.replace(
         every[0].crops,
         frames=crops.concatenate([clips.crops.frames for clips in every]),
-        landmarks=np.concatenate([clips.crops.landmarks for clips in every]),
+        landmarks=crops.concatenate([clips.crops.landmarks for clips in every]),
     )
 
 
@@ -89,9 +89,10 @@ def keep(clips: Clips, chosen: np.ndarray) -> Clips:
     }
     for name in ("labels", "landmarks", "seconds", "ranks", "ends"):
         values = getattr(clips, name)
-        fields[name] = None if values is None else values[indices]
+        fields[name] = None if values is None else crops.take(values, indices)
     if clips.crops is not None:
-        frames, landmarks = clips.crops.frames.take(indices), clips.crops.landmarks[indices]
+        frames = crops.take(clips.crops.frames, indices)
+        landmarks = crops.take(clips.crops.landmarks, indices)
         fields["crops"] = dataclasses.replace(clips.crops, frames=frames, landmarks=landmarks)
     return dataclasses.replace(clips, **fields)
 

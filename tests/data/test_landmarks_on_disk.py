@@ -72,13 +72,25 @@ def test_batches_are_the_same_from_memory_and_file(prepared_crops, hop):
             np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_joined_datasets_may_be_read_from_files(prepared_crops):
-    joined = [
-        cross_database.join({"one": opened(prepared_crops, "uniform", most)},
-                            ("two", opened(prepared_crops, "uniform", most)))
-        for most in (np.inf, 0)
-    ]  # fmt: skip
-    np.testing.assert_array_equal(joined[0].landmarks, joined[1].landmarks)
+@pytest.mark.parametrize("rule", ["uniform", "windows"])
+@pytest.mark.parametrize("rooms", [(0, 0), (np.inf, 0), (0, np.inf)])
+def test_joined_datasets_stay_where_they_are(prepared_crops, rule, rooms):
+    def joined(first, second):
+        parts = [opened(prepared_crops, rule, room, crop_size=0) for room in (first, second)]
+        return cross_database.join({"one": parts[0]}, ("two", parts[1]))
+
+    held, read = joined(np.inf, np.inf), joined(*rooms)
+    assert read.read_from_disk and not held.read_from_disk
+    every = np.arange(len(held)).reshape(2, -1)
+    assert len(set(held.splits)) == 2
+    for one, other in (
+        (held.landmarks, read.landmarks),
+        (held.crops.landmarks, read.crops.landmarks),
+    ):
+        assert other.shape == one.shape and isinstance(other, crops.Joined)
+        np.testing.assert_array_equal(other[every], one[every])
+        np.testing.assert_array_equal(other[len(one) - 1], one[len(one) - 1])
+    assert _fingerprint(read) == _fingerprint(held)
 
 
 def test_spool_frees_parts_as_it_joins_them():
