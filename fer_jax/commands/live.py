@@ -131,6 +131,8 @@ def _rows(options: argparse.Namespace) -> int:
             landmark_model=options.landmark_model,
         )  # fmt: skip
     _say(f"{rows} rows" + ("" if options.out is None else f" in {options.out}"))
+    if not rows:
+        _say("the camera ended before a window was complete: fer-jax predict takes short files")
     return 0
 
 

@@ -64,6 +64,8 @@ class Camera:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _QUIET)
         if isinstance(source, int) and source > _MOST_CAMERAS:
             raise CameraError(_not_opened(source))
+        if isinstance(source, str) and pathlib.Path(source).is_fifo():
+            raise CameraError(f"{source} is a pipe: give a file, or the address of a stream")
         self._capture = cv2.VideoCapture(source)
         if not self._capture.isOpened():
             raise CameraError(_not_opened(source))

@@ -1,6 +1,7 @@
 """Cameras: the newest picture counts, rows are written as they come, a camera may be gone."""
 
 import io
+import os
 import re
 import signal
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,6 +75,21 @@ def test_missing_camera_is_said(source, said, capfd):
     with pytest.raises(CameraError, match=said):
         Camera(source)
     assert capfd.readouterr().err == ""  # OpenCV adds nothing
+
+
+def test_pipe_is_refused_which_would_never_open(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CameraError, match="is a pipe: give a file"):
+        Camera(str(tmp_path / "pipe"))
+
+
+def test_picture_gives_no_row_and_says_what_to_do(tmp_path, capsys):
+    picture = str(tmp_path / "face.png")
+    assert cv2.imwrite(picture, np.full((120, 160, 3), 200, np.uint8))
+    assert main(["live", "faces", "--camera", picture, "--mc-samples", "2"]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    assert "0 rows\n" in said.err and "fer-jax predict takes short files" in said.err
 
 
 def test_camera_that_ends_is_gone(clip, monkeypatch):
