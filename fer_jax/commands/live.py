@@ -25,7 +25,7 @@ from fer_jax.commands import interrupts
 from fer_jax.machine import printable, storage_error
 from fer_jax.predict.options import ALL, LARGEST, Options
 
-_ONLY_PAGE, _ONLY_CAMERA = ("host", "port"), ("out",)
+_ONLY_PAGE, _ONLY_CAMERA = ("host", "port"), ("out", "people")
 
 
 def main(arguments: list[str] | None = None, prog: str = "fer-jax live") -> int:
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None, prog: str = "fer-jax live") -> int:
     page = options.camera is None
     for name in _ONLY_CAMERA if page else _ONLY_PAGE:
         if getattr(options, name) is not None:
-            where = "needs --camera" if page else "is of the page: leave it or --camera out"
+            where = "needs --camera" if page else "is of the page: leave out one of the two"
             parser.exit(2, f"error: --{name} {where}\n")
     if options.port is not None and not 0 < options.port < 65536:
         parser.exit(2, f"error: --port {options.port}: give a number from 1 to 65535\n")
@@ -127,8 +127,8 @@ def _rows(options: argparse.Namespace) -> int:
                 raise ValueError(f"{options.out} exists already: give another file (--out)")
             out = held.enter_context(options.out.open("x", newline="", encoding="utf-8"))
         rows = run(
-            predictor, camera, out, _say, people=options.people, mc_samples=options.mc_samples,
-            landmark_model=options.landmark_model,
+            predictor, camera, out, _say, people=options.people or ALL,
+            mc_samples=options.mc_samples, landmark_model=options.landmark_model,
         )  # fmt: skip
     _say(f"{rows} rows" + ("" if options.out is None else f" in {options.out}"))
     if not rows:
@@ -149,7 +149,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="no page: number of a camera (0 is the first), a file, or the address of a "
         "stream")  # fmt: skip
     add("--out", type=path, metavar="CSV", help="new table of --camera (default: stdout)")
-    add("--people", choices=(ALL, LARGEST), default=ALL,
+    add("--people", choices=(ALL, LARGEST),
         help="of --camera: every face (default), or the largest")  # fmt: skip
     add("--host", metavar="ADDRESS",
         help="on which the page is served (default 127.0.0.1, for this machine alone)")  # fmt: skip

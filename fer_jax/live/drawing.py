@@ -7,13 +7,12 @@ import math
 import numpy as np
 
 from fer_jax.faces.labels import classes_in, reason_of, said_of
+from fer_jax.predict.annotate import drawn_box
 from fer_jax.predict.options import Options, chosen_threshold
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.action_units.scores import NO_UNIT
 from fer_jax.tasks.base import Gauge
 
-# The points of a face end at the brows: the box rises above them by this share of its height.
-_RISE = 0.35
 _FAMILIAR = 1.0  # limit of `unfamiliarity`
 SURE, UNSURE, WAITING = "sure", "unsure", "waiting"
 
@@ -104,10 +103,7 @@ def _finite(value) -> float | None:
 
 def _box(points) -> list[float]:
     """Left, top, right, bottom of the box around a face, pixels."""
-    points = np.asarray(points, float)
-    (left, top), (right, bottom) = points.min(0), points.max(0)
-    top -= _RISE * (bottom - top) * (len(points) > 2)
-    return [round(float(value), 1) for value in (left, top, right, bottom)]
+    return [round(float(value), 1) for value in drawn_box(np.asarray(points, float))]
 
 
 def _area(box: list[float]) -> float:

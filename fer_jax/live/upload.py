@@ -94,7 +94,9 @@ def _stepper(frames: int, advance: Callable) -> Callable[[str], None]:
     return step
 
 
-def playable(path: pathlib.Path, step: Callable[[], None], say: Callable[[str], None]):
+def playable(
+    path: pathlib.Path, step: Callable[[], None], say: Callable[[str], None]
+) -> pathlib.Path | None:
     """Rewrites an mp4 video so that browsers play it; returns its path, None if nothing can."""
     for codec, suffix, how in _CODECS:
         target = path.with_name(f"{path.stem}_played.{suffix}")

@@ -131,8 +131,9 @@ def _status(text: str) -> str:
 
 def _figure(done: Predicted) -> str:
     labels = list(dict.fromkeys(done.rows["label"]))
-    seen = f"{', '.join(map(str, labels[:8]))}"
-    alt = f"Predictions over time for {len(set(done.rows['person']) - {0})} people: {seen}"
+    count = len(set(done.rows["person"]) - {0})  # 0: nobody
+    who = "1 person" if count == 1 else f"{count} people"
+    alt = f"Predictions for {who}: {', '.join(map(str, labels[:8]))}"
     data = base64.b64encode(done.figure.read_bytes()).decode()
     return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}">'
 

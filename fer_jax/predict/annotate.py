@@ -25,6 +25,7 @@ from fer_jax.tasks.classification.figures import class_distributions
 from fer_jax.tasks.dimensions.panel import TRAIL_SECONDS
 
 _THUMBNAILS, _THUMBNAIL = 8, 224  # number in a figure; side, pixels
+_RISE = 0.35  # of the height of the landmarks, by which the box of a face goes beyond them
 
 
 def draw_clip(
@@ -289,13 +290,12 @@ def _draw_name(image, points, row: Mapping, scale: float, named: list, framed: b
     said = reason_of(row) if row["abstained"] else said_of(row)
     canvas = Image.fromarray(image)
     draw, writing = ImageDraw.Draw(canvas), font(round(13 * scale), bold=True)
-    (left, top), (right, bottom) = points.min(0), points.max(0)
-    rise = 0.35 * (bottom - top) * (len(points) > 2)  # the landmarks end at the brows
+    left, top, right, bottom = drawn_box(points)
     if framed:
-        draw.rectangle((left, top - rise, right, bottom), outline=colour, width=round(2 * scale))
+        draw.rectangle((left, top, right, bottom), outline=colour, width=round(2 * scale))
     text = f" {row['person']}  {said} "
     x = max(min(left, canvas.width - 2 - writing.getlength(text)), 2)
-    y = max(top - rise - 18 * scale, 2)
+    y = max(top - 18 * scale, 2)
     box = draw.textbbox((x, y), text, writing)
     while any(_overlap(box, other) for other in named) and y > 2:
         y = max(y - 3 * scale, 2)
@@ -304,6 +304,18 @@ def _draw_name(image, points, row: Mapping, scale: float, named: list, framed: b
     draw.rectangle(box, fill=GROUND)
     draw.text((x, y), text, colour, writing)
     return np.array(canvas)
+
+
+def drawn_box(points: np.ndarray) -> tuple[float, float, float, float]:
+    """Returns left, top, right, bottom of the box to draw around a face.
+
+    Args:
+      points: `[68, 2]` landmarks, or `[2, 2]` corners of a box, pixels.
+    """
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    if len(points) > 2:  # landmarks end at the brows
+        top -= _RISE * (bottom - top)
+    return left, top, right, bottom
 
 
 def _overlap(one, other) -> bool:

@@ -15,13 +15,12 @@ from fer_jax.faces.landmarks import Framing
 from fer_jax.faces.media.ahead import ahead
 from fer_jax.faces.media.clock import Clock, make_clock, steady_clock
 from fer_jax.faces.quality import sharpness
-from fer_jax.predict.images.boxed import box_detector, without_detector
+from fer_jax.predict.images.boxed import box_detector, pairs, without_detector
 from fer_jax.predict.options import ALL, LARGEST, Options
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Frame, Source
 
 _LARGEST_CANVAS = 4096  # side for drawing landmarks without a picture, pixels
 _AHEAD = 16  # frames that are read and searched for faces while a window is predicted
-_NONE_LEFT = object()
 _LONGEST_CLIP = 1_000_000  # frames, 11 hours; larger frame numbers in a file are mistakes
 
 
@@ -237,11 +236,7 @@ def watch(predictor, images: Iterable, landmarks: Iterable | None, options: Opti
         from fer_jax.faces.landmark_csv.jumps import Track
 
         track = Track(options.fps)
-        pairs = itertools.zip_longest(images, landmarks, fillvalue=_NONE_LEFT)
-        for index, (image, points) in enumerate(pairs):
-            if image is _NONE_LEFT or points is _NONE_LEFT:
-                counts = f"images and landmarks differ in number, one has {index}"
-                raise ValueError(f"{counts}: give landmarks, or None, for each image")
+        for index, (image, points) in enumerate(pairs(images, landmarks, "landmarks")):
             known = _known(points, index, image)
             found = {} if known is None else {track.at(index, known): (known, np.nan, None)}
             yield {} if image is None else _faces(image, found, cut)

@@ -215,8 +215,8 @@ def _parsed(line: str) -> dict | None:
 
 def _state(clip: pathlib.Path) -> list[int]:
     """Size and time of a clip, of a folder those of its files; a changed clip has others."""
-    files = sorted(clip.iterdir()) if clip.is_dir() else [clip]
     try:
+        files = sorted(clip.iterdir()) if clip.is_dir() else [clip]
         found = [os.stat(file) for file in files]
     except OSError:
         return []

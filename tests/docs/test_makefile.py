@@ -111,8 +111,8 @@ def assert_alike(new: pathlib.Path, old: pathlib.Path, most: float) -> None:
 
 
 @pytest.mark.skipif(
-    chromium.PROGRAM is None or not importlib.util.find_spec("playwright"),
-    reason="needs chromium and pip install playwright",
+    chromium.PROGRAM is None or not all(map(importlib.util.find_spec, ("playwright", "gradio"))),
+    reason="needs chromium and pip install playwright gradio",
 )
 def test_screenshot_is_that_of_today(tmp_path):
     """Run `make pictures` where this fails, and look at it."""

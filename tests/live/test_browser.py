@@ -197,7 +197,7 @@ def test_an_uploaded_video_is_predicted_and_deleted(visit, server, tmp_path):
     page = visit()
     upload(page, clip)
     page.get_by_text(re.compile(r"\.mp4: \d+ rows")).first.wait_for()
-    assert page.get_by_role("img", name="Predictions over time").is_visible()
+    assert page.get_by_role("img", name="Predictions for 1 person: ").is_visible()
     table = page.get_by_role("region", name="Rows of the file").locator("tbody tr")
     assert table.count() > 5
     playing = "() => [...document.querySelectorAll('video')].some(v => v.videoWidth > 600)"

@@ -141,6 +141,7 @@ def test_command_writes_a_new_file(clip, tmp_path, capsys):
     ("options", "said"),
     [
         (["--out", "x.csv"], "--out needs --camera"),
+        (["--people", "largest"], "--people needs --camera"),
         (["--camera", "0", "--host", "0.0.0.0"], "--host is of the page"),
         (["--camera", "0", "--port", "80"], "--port is of the page"),
         (["--port", "99999"], "--port 99999: give a number from 1 to 65535"),

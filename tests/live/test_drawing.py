@@ -2,14 +2,15 @@
 
 import json
 import pathlib
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import fer_jax.live
+from fer_jax import tasks
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.live.drawing import shown
+from fer_jax.live.engine import Person, Seen
 from fer_jax.plotting import panel
 from tests import bundles
 
@@ -20,19 +21,6 @@ TASKS = {
     "dimensional": (("valence", "arousal"), 5.0),
     "distribution": (("joy", "fear", "anger"), 0.9),
 }
-
-
-class Person(NamedTuple):
-    track: int
-    number: int
-    points: np.ndarray
-    row: dict | None
-
-
-class Seen(NamedTuple):
-    seconds: float
-    picture: np.ndarray | None
-    people: list
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +40,7 @@ def models(tmp_path_factory):
 
 def of(model, *people):
     """What is shown, as the page gets it: JSON has no NaN."""
-    return json.loads(json.dumps(shown(model, Seen(1.0, None, list(people))), allow_nan=False))
+    return json.loads(json.dumps(shown(model, Seen(1.0, list(people), [])), allow_nan=False))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -107,9 +95,7 @@ def test_withheld_action_units_are_counted_by_their_own_entropy(models):
 
 
 def withheld_of(model, row):
-    from fer_jax.tasks import TASKS as ALL
-
-    return row | ALL[model.task].withheld(row, model.classes) | {"reason": "unfamiliar"}
+    return row | tasks.TASKS[model.task].withheld(row, model.classes) | {"reason": "unfamiliar"}
 
 
 def test_faces_without_a_row_wait_for_motion(models):

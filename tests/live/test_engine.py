@@ -155,7 +155,7 @@ def test_error_of_the_stream_is_raised_and_ends_it(model, monkeypatch):
 
 def test_missing_detector_is_said(model, tmp_path):
     engine = Engine(model, mc_samples=SAMPLES, landmark_model=tmp_path / "none.dat")
-    with pytest.raises(Exception, match=r"none\.dat"):
+    with pytest.raises(ClipProblem, match=r"none\.dat does not exist"):
         engine.look(room(100), 0.0)
 
 

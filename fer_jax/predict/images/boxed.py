@@ -104,7 +104,7 @@ def watch_boxes(predictor, images: Iterable, boxes, fps: float) -> Iterator[Face
         yield from ({} if image is None else take_whole(predictor, image) for image in images)
         return
     tracker = BoxTracker(fps)
-    for index, (image, given) in enumerate(pairs(images, boxes, "images")):
+    for index, (image, given) in enumerate(pairs(images, boxes, "boxes")):
         if image is None:
             tracker.step(np.zeros((0, 4)))
             yield {}
@@ -113,18 +113,22 @@ def watch_boxes(predictor, images: Iterable, boxes, fps: float) -> Iterator[Face
         yield cut_boxes(predictor, image, found, tracker.step(found))
 
 
-def pairs(images: Iterable, boxes: Iterable, name: str) -> Iterator[tuple]:
-    """Yields each image with its boxes.
+def pairs(images: Iterable, known: Iterable, what: str) -> Iterator[tuple]:
+    """Yields each image with what is known of its faces.
+
+    Args:
+      images, known: as many of each.
+      what: it is, for the error.
 
     Raises:
       ValueError: there are more of one.
     """
-    for index, (image, given) in enumerate(
-        itertools.zip_longest(images, boxes, fillvalue=_NONE_LEFT)
+    for index, (image, own) in enumerate(
+        itertools.zip_longest(images, known, fillvalue=_NONE_LEFT)
     ):
-        if image is _NONE_LEFT or given is _NONE_LEFT:
+        if image is _NONE_LEFT or own is _NONE_LEFT:
             raise ValueError(
-                f"{name} and boxes differ in number, one has {index}: give the boxes of each "
+                f"images and {what} differ in number, one has {index}: give the {what} of each "
                 "image, or None"
             )
-        yield image, given
+        yield image, own

@@ -162,7 +162,7 @@ def _paired(images, boxes) -> Iterator[tuple]:
     images = [images] if one else images
     if boxes is None or isinstance(boxes, str):
         return ((image, ... if boxes is None else boxes) for image in images)
-    return pairs(images, [boxes] if one else boxes, "images")
+    return pairs(images, [boxes] if one else boxes, "boxes")
 
 
 def _picture(image, index: int) -> np.ndarray:
