@@ -38,8 +38,8 @@ LAUNCH = {
     "share": False, "show_error": True, "quiet": True, "footer_links": [], "run_history": False,
     "ssr_mode": False, "pwa": False, "mcp_server": False, "enable_monitoring": False,
     "max_file_size": "500mb",
-    # Gradio's orange is too pale for text
-    "css": "button[role=tab][aria-selected=true] { color: var(--body-text-color) !important }",
+    # Gradio's orange and gray are too pale for text
+    "css": "button[role=tab][aria-selected=true], .or { color: var(--body-text-color) !important }",
 }  # fmt: skip
 
 

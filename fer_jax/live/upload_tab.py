@@ -8,6 +8,7 @@ import math
 import pathlib
 import shutil
 import threading
+import urllib.parse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -41,14 +42,16 @@ def make_upload(predictor, visitors: Visitors, predict_file: Callable) -> None:
     style = {"css_template": _STYLE, "apply_default_css": False}
     status = gr.HTML(_status(_EMPTY), **style)
     with gr.Row():
-        video = gr.Video(label="Annotated video", interactive=False, visible=False)
+        video = gr.HTML("", visible=False, **style)  # that of Gradio has no name to be read out
         figure = gr.HTML("", **style)
     download = gr.DownloadButton("Download table (CSV)", visible=False)
     table = gr.HTML("", **style)
 
     def predict(path: str, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        hidden = gr.update(value=None, visible=False)
-        empty = {video: hidden, figure: "", download: hidden, table: ""}
+        empty = {
+            video: gr.update(value="", visible=False), figure: "",
+            download: gr.update(value=None, visible=False), table: "",
+        }  # fmt: skip
         try:
             done = _predict(
                 predict_file, visitors, turn, pathlib.Path(path), request.session_hash, progress
@@ -59,7 +62,7 @@ def make_upload(predictor, visitors: Visitors, predict_file: Callable) -> None:
         return {
             file: None,
             status: _status("; ".join(said)),
-            video: gr.update(value=done.video, visible=done.video is not None),
+            video: gr.update(value=_video(done), visible=done.video is not None),
             figure: _figure(done),
             download: gr.update(value=done.table, visible=True),
             table: _table(predictor, done),
@@ -127,6 +130,15 @@ def _take(path: pathlib.Path, visitors: Visitors, key: str) -> tuple[Session, pa
 
 def _status(text: str) -> str:
     return f'<p role="status" aria-live="polite">{html.escape(text)}</p>'
+
+
+def _video(done: Predicted) -> str:
+    if done.video is None:
+        return ""
+    address = f"gradio_api/file={urllib.parse.quote(str(done.video))}"  # of the page's own server
+    return (
+        f'<video controls preload="metadata" src="{address}" aria-label="Annotated video"></video>'
+    )
 
 
 def _figure(done: Predicted) -> str:

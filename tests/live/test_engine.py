@@ -1,5 +1,6 @@
 """The engine of the live view: the rows of a stream, picture by picture."""
 
+import pathlib
 import threading
 import time
 
@@ -12,11 +13,12 @@ import fer_jax
 from fer_jax import shipped
 from fer_jax.faces import detector
 from fer_jax.faces.boxes import network
-from fer_jax.live.engine import Engine
+from fer_jax.live.engine import MOST_ROWS, Engine
 from fer_jax.live.warm_up import made_up_window, warm_up
 from fer_jax.predict.windows import ClipProblem
 
 SAMPLES = 5
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,11 @@ def test_impossible_moment_is_refused(model, seconds):
     assert engine.look(room(100), 1e6).people  # after eleven days asleep
     with pytest.raises(ValueError, match="not later"):
         engine.look(room(100), 2.0)
+
+
+def test_page_and_guide_say_how_many_rows_are_kept():
+    for file in ("fer_jax/live/web/camera.html", "docs/live.md"):
+        assert f"the newest {MOST_ROWS:,}" in (ROOT / file).read_text(), file
 
 
 def test_oldest_rows_are_forgotten(model, monkeypatch):
