@@ -41,17 +41,12 @@ def make_upload(predictor, visitors: Visitors, predict_file: Callable) -> None:
     file = gr.File(label="Video or picture", file_types=["video", "image"], height=140)
     style = {"css_template": _STYLE, "apply_default_css": False}
     status = gr.HTML(_status(_EMPTY), **style)
-    with gr.Row():
-        video = gr.HTML("", visible=False, **style)  # that of Gradio has no name to be read out
-        figure = gr.HTML("", **style)
+    drawn = gr.HTML("", **style)  # a video of Gradio has no name to be read out
     download = gr.DownloadButton("Download table (CSV)", visible=False)
     table = gr.HTML("", **style)
 
     def predict(path: str, request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        empty = {
-            video: gr.update(value="", visible=False), figure: "",
-            download: gr.update(value=None, visible=False), table: "",
-        }  # fmt: skip
+        empty = {drawn: "", download: gr.update(value=None, visible=False), table: ""}
         try:
             done = _predict(
                 predict_file, visitors, turn, pathlib.Path(path), request.session_hash, progress
@@ -62,14 +57,13 @@ def make_upload(predictor, visitors: Visitors, predict_file: Callable) -> None:
         return {
             file: None,
             status: _status("; ".join(said)),
-            video: gr.update(value=_video(done), visible=done.video is not None),
-            figure: _figure(done),
+            drawn: f'<div class="drawn">{_video(done)}{_figure(done)}</div>',
             download: gr.update(value=done.table, visible=True),
             table: _table(predictor, done),
         }
 
     file.upload(
-        predict, file, [file, status, video, figure, download, table],
+        predict, file, [file, status, drawn, download, table],
         concurrency_limit=None, api_visibility="private", show_progress_on=[status],
     )  # fmt: skip
 

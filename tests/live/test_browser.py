@@ -313,3 +313,13 @@ def test_nothing_is_wider_than_a_phone(visit):
     start(page)
     part(page, "bars").locator("tr").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_on_a_phone_what_is_drawn_of_a_file_has_its_width(visit, tmp_path):
+    (clip,) = demo.write_clips(tmp_path, 1)
+    page = visit(viewport={"width": 390, "height": 844})
+    upload(page, clip)
+    for drawn in ("video[aria-label='Annotated video']", "img[alt^=Predictions]"):
+        page.locator(drawn).wait_for()
+        assert page.locator(drawn).bounding_box()["width"] > 250
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
