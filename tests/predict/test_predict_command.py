@@ -183,6 +183,23 @@ def test_rows_of_another_model_or_other_columns_are_not_taken_up(tmp_path, file)
     assert saved("clip").find(clip, {}) is None and "begins anew" in said[-1]
 
 
+def test_rows_of_a_folder_that_cannot_be_listed_any_more_are_not_taken_up(tmp_path, monkeypatch):
+    folder, bundle = tmp_path / "frames", tmp_path / "model"
+    for made in (folder, bundle):
+        made.mkdir()
+    write_faces(folder / "a.csv")
+    saved = SavedRows(tmp_path / "t.csv", bundle, {}, pytest.fail)
+    saved.add(folder, pd.DataFrame({"clip": ["frames"]}))
+    saved = SavedRows(tmp_path / "t.csv", bundle, {}, pytest.fail)
+    assert saved.find(folder, {}) is not None
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(pathlib.Path, "iterdir", refused)
+    assert saved.find(folder, {}) is None
+
+
 def test_nothing_is_left_beside_a_table_that_never_came(monkeypatch, predictor, tmp_path):
     out, clip = tmp_path / "t.csv", write_faces(tmp_path / "a.csv")
     assert run(monkeypatch, predictor, tmp_path / "missing.mp4", "--out", out) == 1
