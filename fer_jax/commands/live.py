@@ -74,7 +74,7 @@ def _say(line: str) -> None:
 
 
 def _predictor(options: argparse.Namespace):
-    """Loads and compiles the model, says what its numbers do not hold."""
+    """Loads and compiles the model; says what its numbers do not promise."""
     from fer_jax.live.warm_up import warm_up
     from fer_jax.predict.load import load_model
     from fer_jax.predict.options import say_first

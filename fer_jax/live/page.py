@@ -121,8 +121,8 @@ def serve(
     if host not in LOOPBACK:
         say(
             f"warning: everybody who reaches {host} over the network can open the page, and "
-            "pictures travel unencrypted; browsers give the camera to pages of localhost or https "
-            "alone"
+            "pictures travel unencrypted; browsers allow the camera only on pages of localhost or "
+            "of https"
         )
     how = {"mc_samples": mc_samples, "landmark_model": landmark_model}
     page = make_page(predictor, bundle=bundle, **how)

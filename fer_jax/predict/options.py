@@ -94,7 +94,7 @@ def make_smoother(predictor, options: Options):
 
 
 def say_first(predictor, options: Options, setting: str, say: Callable[[str], None]) -> None:
-    """Says what the numbers of a model do not hold.
+    """Says what the numbers of a model do not promise: no threshold, bound or calibration.
 
     Args:
       predictor, options: see `predict_clips`.

@@ -80,8 +80,8 @@ ZOO = {
         "any use; the landmarks were found by dlib's 68-point model, whose training data (300-W) "
         "are for non-commercial use",
         (
-            "It has seen drawn faces alone and is for trying things out: it was not checked on any "
-            "real face.",
+            "It was trained on drawn faces only and is for trying things out: it was not checked "
+            "on any real face.",
             "AU14 occurs in no clip of this dataset, so it never predicts it. AU16, in 1 window of "
             "100, is never found, AU17 in 1 of 8.",
         ),

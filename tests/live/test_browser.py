@@ -182,6 +182,17 @@ def test_a_reload_begins_a_new_session_and_ends_the_old_one(visit, server):
     assert new != old
 
 
+def test_a_program_that_has_ended_is_said(browser):
+    with Remote("faces") as remote, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(remote.url)
+        start(page)
+        wait_for_status(page, "1 face.")
+        remote.kill()
+        page.get_by_text("The server does not answer").wait_for()
+        assert page.get_by_role("button", name="Start camera").is_enabled()
+
+
 def test_more_visitors_than_places_are_told_so(visit):
     for _ in range(2):
         page = visit()
