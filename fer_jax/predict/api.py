@@ -99,8 +99,9 @@ def predict_clips(
     """
     check_predictor(predictor)
     options = Options(
-        mc_samples, window, stride, threshold, seed, fps, width, landmark_model, people, smoothing
-    )
+        mc_samples=mc_samples, window=window, stride=stride, threshold=threshold, seed=seed,
+        fps=fps, width=width, landmark_model=landmark_model, people=people, smoothing=smoothing,
+    )  # fmt: skip
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
     say_first(predictor, options, "`threshold`", say)
@@ -166,8 +167,9 @@ def predict_frames(
     if isinstance(images, (str, os.PathLike)):
         raise TypeError(f"images is the path {os.fspath(images)!r}: give it to predict_clips")
     options = Options(
-        mc_samples, window, stride, threshold, seed, fps, 0, landmark_model, people, smoothing
-    )
+        mc_samples=mc_samples, window=window, stride=stride, threshold=threshold, seed=seed,
+        fps=fps, landmark_model=landmark_model, people=people, smoothing=smoothing,
+    )  # fmt: skip
     if landmarks is not None and boxes is not None:
         raise ValueError("both landmarks and boxes are given: give one of them")
     check_boxes(predictor, boxes)
