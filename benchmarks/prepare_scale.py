@@ -194,7 +194,7 @@ def paper(few: Row, many: Row, videos: Row, tasks: float | None) -> list[str]:
     lines = [
         f"A million videos of {LONG} frames, 640 x 360 pixels, crops of {SIDE} pixels:",
         f"  reading: {core_seconds:.1f} core seconds a video; "
-        + ", ".join(f"{value:,.0f} h on {n} cores" for n, value in hours.items()),
+        + ", ".join(f"{value:,.1f} h on {n} cores" for n, value in hours.items()),
         f"  making the dataset: {MILLION * writing / 3600:,.0f} core hours",
         f"  disk: {videos.cache * scale:.1f} TB of finished clips in {MILLION:,} files, "
         f"{videos.shards * scale:.1f} TB of shards",
