@@ -14,14 +14,12 @@ import argparse
 import fractions
 import os
 import pathlib
-import subprocess
-import sys
 import tempfile
-import time
 
 import av
 import cv2
 
+from benchmarks import child
 from fer_jax.faces.video import open_frames
 
 WIDTH, HEIGHT, FPS = 640, 360, 30
@@ -58,16 +56,11 @@ def repeat(loop: pathlib.Path, out: pathlib.Path, frames: int) -> None:
 
 def predict(bundle: pathlib.Path, clip: pathlib.Path) -> tuple[int, float, float]:
     """Predicts a video by the command; returns its rows, its seconds and its peak memory, MiB."""
-    table, started = clip.with_suffix(".csv"), time.monotonic()
-    command = ["predict", str(bundle), str(clip), "--out", str(table)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fer_jax", *command], stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"error: predicting {clip} failed")
+    table = clip.with_suffix(".csv")
+    command = ["-m", "fer_jax", "predict", str(bundle), str(clip), "--out", str(table)]
+    cost = child.run(command)
     rows = len(table.read_text().splitlines()) - 1
-    return rows, time.monotonic() - started, usage.ru_maxrss / 1024
+    return rows, cost.seconds, cost.mebibytes
 
 
 def _default_clip() -> pathlib.Path:

@@ -10,7 +10,6 @@ cache that is empty the first time.
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import statistics
 import subprocess
@@ -19,6 +18,8 @@ import tempfile
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks import child
 
 DATA = pathlib.Path("data/synthetic")
 STARTS = 5
@@ -85,16 +86,6 @@ def _starts(workdir: str) -> dict[str, list[str]]:
     }
 
 
-def _cpu_seconds(arguments: list[str]) -> float:
-    """User and system CPU of a Python process."""
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"python {' '.join(arguments)} failed")
-    return usage.ru_utime + usage.ru_stime
-
-
 def main() -> None:
     if not (DATA / "dataset_info.json").exists():
         prepare = [sys.executable, "-m", "preprocess", "synthetic", "--out", str(DATA)]
@@ -102,7 +93,7 @@ def main() -> None:
     starts = Table("start", "CPU, s")
     with tempfile.TemporaryDirectory() as workdir:
         for name, arguments in _starts(workdir).items():
-            seconds = statistics.median(_cpu_seconds(arguments) for _ in range(STARTS))
+            seconds = statistics.median(child.run(arguments).core_seconds for _ in range(STARTS))
             starts.add_row(name, f"{seconds:.2f}")
     Console(width=100).print(starts)
     table = Table("run", "start to end of first epoch, s", "compiling, s", "reading cache, s")
