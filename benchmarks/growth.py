@@ -105,7 +105,16 @@ def _predict(work: pathlib.Path, sizes: Sizes, source: pathlib.Path, *more: str)
     trained = TRAINING | {"classes": sizes.get("classes", TRAINING["classes"])}
     bundle, table = _finished(work, trained) / "model", work / "predictions.csv"
     table.unlink(missing_ok=True)
-    command = ["-m", "fer_jax", "predict", str(bundle), str(source), "--out", str(table)]
+    command = [
+        "-m",
+        "fer_jax",
+        "predict",
+        str(bundle),
+        str(source),
+        "--out",
+        str(table),
+        "--fps=25",
+    ]
     return child.run([*command, "--mc-samples", str(sizes["mc_samples"]), *more])
 
 

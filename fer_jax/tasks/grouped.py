@@ -54,9 +54,20 @@ def intervals_over_folds(
     (persons, person), (parts, part) = (
         np.unique(np.asarray(names_of, str), return_inverse=True) for names_of in (people, folds)
     )
-    sums = np.zeros((len(persons), len(parts), *counts.shape[1:]))
-    np.add.at(sums, (person, part), counts)
-    return _intervals(lambda drawn: _mean_of_folds(measures.measures(names, drawn)), sums)
+    # with one person left out at a time nearly all pairs of a person and a fold have no clips
+    pairs, pair = np.unique(part * len(persons) + person, return_inverse=True)
+    sums = np.zeros((len(pairs), *counts.shape[1:]))
+    np.add.at(sums, pair, counts)
+    of_fold = np.searchsorted(pairs, len(persons) * np.arange(1, len(parts)))
+    shown = np.split(pairs % len(persons), of_fold), np.split(sums, of_fold)
+
+    def drawn(weight):
+        both = zip(*shown, strict=True)
+        return np.stack([np.tensordot(weight[:, who], own, 1) for who, own in both], 1)
+
+    return _intervals(
+        lambda sums: _mean_of_folds(measures.measures(names, sums)), drawn, len(persons)
+    )
 
 
 def _mean_of_folds(found: dict) -> dict:
@@ -71,16 +82,22 @@ def intervals(measures: ModuleType, names, sums) -> dict[str, tuple[float, float
       names: of its outputs.
       sums: of the counts of each person, `[P, ...]`.
     """
-    return _intervals(lambda drawn: measures.measures(names, drawn), sums)
+    return _intervals(
+        lambda drawn: measures.measures(names, drawn),
+        lambda weight: np.tensordot(weight, sums, 1),
+        len(sums),
+    )
 
 
-def _intervals(score: Callable[[np.ndarray], dict], sums) -> dict[str, tuple[float, float]]:
+def _intervals(score: Callable, drawn: Callable, people: int) -> dict[str, tuple[float, float]]:
+    """Intervals of the scores of `drawn(weight [W, people])`, sums of W resamples."""
 
-    def drawn(values, weight):
-        return np.stack(list(score(np.tensordot(weight, values, 1)).values()), -1)
+    def scores(weight):
+        return np.stack(list(score(drawn(weight)).values()), -1)
 
-    low, high = metrics.bootstrap_interval(drawn, sums, groups=np.arange(len(sums)))
-    return {key: (float(low[n]), float(high[n])) for n, key in enumerate(score(sums.sum(0)))}
+    low, high = metrics.bootstrap_interval(scores, groups=np.arange(people))
+    names = score(drawn(np.ones((1, people))))
+    return {key: (float(low[n]), float(high[n])) for n, key in enumerate(names)}
 
 
 def parts(measures: ModuleType, clips, folds, evaluated: Evaluated) -> list[Part]:
