@@ -90,7 +90,7 @@ def report(work: pathlib.Path, sizes: Sizes) -> child.Cost:
 
 def predict_files(work: pathlib.Path, sizes: Sizes) -> child.Cost:
     """`fer-jax predict` of many files."""
-    return _predict(work, sizes, clips_on_disk(work, sizes))
+    return _predict(work, sizes, clips_on_disk(work, sizes) / "files")
 
 
 def predict_recording(work: pathlib.Path, sizes: Sizes) -> child.Cost:
@@ -98,7 +98,7 @@ def predict_recording(work: pathlib.Path, sizes: Sizes) -> child.Cost:
     own = {name: sizes[name] for name in ("frames", "people")}
     command = ["-m", "benchmarks.growth_data", "{}", "--together", *_options(own)]
     folder = _made(work, "recording", own, command)
-    return _predict(work, sizes, folder / "together.csv", "--people", "all")
+    return _predict(work, sizes, folder / "files", "--people=all")
 
 
 def _predict(work: pathlib.Path, sizes: Sizes, source: pathlib.Path, *more: str) -> child.Cost:

@@ -3,9 +3,9 @@
     python -m benchmarks.growth_data FOLDER --clips 512 --frames 16 --people 32 --classes 4
     python -m benchmarks.growth_data FOLDER --frames 64 --people 8 --together
 
-Writes OpenFace CSVs and their manifest `clips.csv`; with `--together` one CSV that shows all people
-at once, and no manifest. Labels only count up: nothing is learnt from classes beyond the seven that
-are drawn.
+Writes OpenFace CSVs into FOLDER/files and their manifest FOLDER/clips.csv; with `--together` one
+CSV, which shows all people at once, and no manifest. Labels only count up: nothing is learnt from
+classes beyond the seven that are drawn.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ def write_clips(folder: pathlib.Path, clips: int, frames: int, people: int, clas
         for number in range(clips):
             index, person = divmod(number, people)
             clip = make_clip(0, person, index, frames=frames, identity=identities[person])
-            _save(folder / f"{number}.csv", [clip.landmarks])
-            rows.writerow([f"{number}.csv", f"p{person:04d}", f"c{(index + person) % classes:03d}"])
+            path, label = f"files/{number}.csv", f"c{(index + person) % classes:03d}"
+            _save(folder / path, [clip.landmarks])
+            rows.writerow([path, f"p{person:04d}", label])
 
 
 def write_recording(folder: pathlib.Path, frames: int, people: int) -> None:
     """Writes a file that shows people side by side."""
     faces = [make_clip(0, person, 1, frames=frames).landmarks for person in range(people)]
-    _save(folder / "together.csv", [face + (APART * n, 0) for n, face in enumerate(faces)])
+    _save(folder / "files/together.csv", [face + (APART * n, 0) for n, face in enumerate(faces)])
 
 
 def _save(file: pathlib.Path, faces: list[np.ndarray]) -> None:
@@ -59,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.add_argument(f"--{name}", type=int, default=1)
     parser.add_argument("--together", action="store_true", help="one file of all people")
     options = parser.parse_args(arguments)
-    options.folder.mkdir(parents=True)
+    (options.folder / "files").mkdir(parents=True)
     if options.together:
         write_recording(options.folder, options.frames, options.people)
     else:
