@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -30,8 +31,8 @@ class Cost(NamedTuple):
 def run(arguments: list[str], environment: Mapping[str, str] | None = None) -> Cost:
     """Runs Python with these arguments and returns what it cost.
 
-    Linux counts the memory of a process that only starts another as its child's, too: call this
-    from one that is small itself.
+    Linux counts the memory of the process that starts another as the other's, too: a small one, of
+    this file alone, stands between them.
 
     Args:
       environment: variables added to those of this process.
@@ -40,19 +41,31 @@ def run(arguments: list[str], environment: Mapping[str, str] | None = None) -> C
       SystemExit: it failed; the end of its output is in the message.
     """
     with tempfile.TemporaryFile() as output:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            stdout=output,
+        told = subprocess.run(
+            [sys.executable, "-P", __file__, *arguments],
+            stdout=subprocess.PIPE,
             stderr=output,
             env={**os.environ, **(environment or {})},
+            check=True,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        code, *cost = json.loads(told.stdout)
+        if code:
             output.seek(0)
             said = output.read().decode(errors="replace")[-TOLD:]
-            command = f"python {' '.join(arguments)}"
-            raise SystemExit(f"{said}\nerror: {command} ended with {process.returncode}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+            raise SystemExit(f"{said}\nerror: python {' '.join(arguments)} ended with {code}")
+    return Cost(*cost)
+
+
+def _start(arguments: list[str]) -> tuple:
+    """Runs Python, its output to stderr; returns its exit code and the fields of `Cost`."""
+    started = time.monotonic()
+    process = subprocess.Popen([sys.executable, *arguments], stdout=sys.stderr)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    kibibytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    return process.returncode, seconds, usage.ru_utime + usage.ru_stime, kibibytes / 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(_start(sys.argv[1:])))

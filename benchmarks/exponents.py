@@ -80,13 +80,14 @@ def fit(values: Sequence[float], costs: Sequence[float], noise: float = 0.0) -> 
 
 def _parts(powers: np.ndarray, costs: np.ndarray) -> tuple[float, float, float]:
     """Fixed and growing part of an exponent, and the sum of their squared relative errors."""
-    ways = [np.stack([np.ones_like(powers), powers], 1)]
-    ways += [ways[0] * kept for kept in ((1, 0), (0, 1))]  # where a part would be below 0
-    for columns in ways:
-        parts = np.linalg.lstsq(columns / costs[:, None], np.ones_like(costs), rcond=None)[0]
-        if (parts >= 0).all():
-            break
-    return float(parts[0]), float(parts[1]), float(((columns @ parts / costs - 1) ** 2).sum())
+    both = np.stack([np.ones_like(powers), powers], 1) / costs[:, None]
+    found = []
+    for kept in ((1, 1), (1, 0), (0, 1)):  # one part alone where the other would be below 0
+        parts = np.linalg.lstsq(both * kept, np.ones_like(costs), rcond=None)[0]
+        error = float(((both @ parts - 1) ** 2).sum())
+        found += [(error, *map(float, parts))] if (parts >= 0).all() else []
+    error, fixed, growing = min(found)
+    return fixed, growing, error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -105,17 +105,8 @@ def _predict(work: pathlib.Path, sizes: Sizes, source: pathlib.Path, *more: str)
     trained = TRAINING | {"classes": sizes.get("classes", TRAINING["classes"])}
     bundle, table = _finished(work, trained) / "model", work / "predictions.csv"
     table.unlink(missing_ok=True)
-    command = [
-        "-m",
-        "fer_jax",
-        "predict",
-        str(bundle),
-        str(source),
-        "--out",
-        str(table),
-        "--fps=25",
-    ]
-    return child.run([*command, "--mc-samples", str(sizes["mc_samples"]), *more])
+    options = [f"--out={table}", "--fps=25", f"--mc-samples={sizes['mc_samples']}", *more]
+    return child.run(["-m", "fer_jax", "predict", str(bundle), str(source), *options])
 
 
 def _training(data: pathlib.Path, workdir: str, sizes: Sizes) -> list[str]:
@@ -166,13 +157,13 @@ def _make(folder: pathlib.Path, command: list[str], environment=None) -> child.C
     return cost
 
 
-TRAINING = {"clips": 256, "frames": 8, "people": 32, "classes": 4, "folds": 2, "mc_samples": 32,
+TRAINING = {"clips": 256, "frames": 8, "people": 32, "classes": 4, "folds": 2, "mc_samples": 8,
             "devices": 1}  # fmt: skip
 _DATA = {name: TRAINING[name] for name in OF_DATA}
 _REPORT = {name: value for name, value in TRAINING.items() if name != "devices"}
 _AXES = {
-    "clips": doubled(256, 5), "frames": doubled(8, 5), "people": doubled(16, 5),
-    "classes": doubled(2, 5), "folds": doubled(2, 4), "mc_samples": doubled(32, 5),
+    "clips": doubled(128, 5), "frames": doubled(8, 5), "people": doubled(16, 5),
+    "classes": doubled(2, 5), "folds": doubled(2, 4), "mc_samples": doubled(8, 5),
     "devices": doubled(1, 4),
 }  # fmt: skip
 STAGES = {
@@ -183,8 +174,8 @@ STAGES = {
     "train": Stage(train, TRAINING, _AXES),
     "report": Stage(report, _REPORT, {name: _AXES[name] for name in _REPORT}),
     "predict files": Stage(
-        predict_files, _DATA | {"mc_samples": 32},
-        {"clips": doubled(64, 5), "classes": _AXES["classes"], "mc_samples": doubled(32, 5)},
+        predict_files, _DATA | {"mc_samples": TRAINING["mc_samples"]},
+        {"clips": doubled(64, 5), "classes": _AXES["classes"], "mc_samples": _AXES["mc_samples"]},
     ),
     "predict a recording": Stage(
         predict_recording, {"frames": 256, "people": 2, "mc_samples": 32},
@@ -198,8 +189,11 @@ class Points:
 
     def __init__(self, file: pathlib.Path):
         self._file = file
-        lines = file.read_text().splitlines() if file.exists() else []
-        self._rows = [json.loads(line) for line in lines]
+        text = file.read_text() if file.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # a line that was cut short is measured again
+        if whole != text:
+            file.write_text(whole)
+        self._rows = [json.loads(line) for line in whole.splitlines()]
 
     def of(self, stage: str, sizes: Sizes) -> list[dict]:
         """What was measured of a stage with these sizes."""
