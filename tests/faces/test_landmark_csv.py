@@ -1,11 +1,13 @@
 """Landmark CSVs of OpenFace, valid and damaged; test_py_feat.py has those of py-feat."""
 
 import os
+import time
 
 import numpy as np
 import pytest
 
 from fer_jax.faces.landmark_csv import Recording, read_landmark_csv
+from fer_jax.faces.landmark_csv.people import everyone
 from fer_jax.faces.landmarks import MEAN_FACE
 from fer_jax.faces.sequence import ClipError
 
@@ -318,6 +320,18 @@ def test_numbers_that_follow_each_other_are_one_person(
     assert sequence.detected.tolist() == [bool(seen) for seen in detected]
     assert found == others
     assert sequence.frame_index.tolist() == sorted(set(frames))
+
+
+def test_people_are_found_in_proportion_to_the_rows():
+    """A number that changes every second, as where tracking is lost, in files 8 times as long."""
+    seconds = []
+    for rows in (2000, 16000):
+        key, points = np.arange(rows, dtype=float), np.tile(60 * MEAN_FACE, (rows, 1, 1))
+        started = time.process_time()
+        found = everyone(key // 25, key, points, np.ones(rows, bool))
+        seconds.append(time.process_time() - started)
+        assert [person.faces for person in found] == [rows]
+    assert seconds[1] < 25 * seconds[0]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fer_jax.faces.landmark_csv.people import rows_of_each
+
 _MOVED, _GROWN = 1.0, 1.5  # face sizes, factor: what nobody moves or grows within ...
 _SIZE = 3.0  # of a face, medians of the distance of its points from its centre
 _SOON = 0.2  # seconds
@@ -28,8 +30,7 @@ def split_at_jumps(face_ids, key, seconds, points, detected) -> tuple[np.ndarray
     ids = np.full(len(detected), -1.0) if face_ids is None else np.nan_to_num(face_ids, nan=-1.0)
     key = np.arange(len(ids), dtype=np.float64) if key is None else key
     new, latest, first, count = ids.copy(), ids.max(initial=0), np.nan, 0
-    for number in np.unique(ids[detected]):
-        rows = np.flatnonzero(detected & (ids == number) & ~np.isnan(key))
+    for rows in rows_of_each(ids, np.flatnonzero(detected & ~np.isnan(key))).values():
         rows = rows[np.argsort(key[rows], kind="stable")]
         if len(np.unique(key[rows])) < max(2, len(rows)):
             continue  # doubled frames are told apart, or refused, later

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from typing import NamedTuple
 
 import numpy as np
@@ -103,52 +104,82 @@ def everyone(face_ids, key, points, detected, called="face_id") -> list[Person]:
     if face_ids is None:
         return alone
     ids = np.where(np.isnan(face_ids), -1, face_ids)
-    seen = list(dict.fromkeys(ids[detected]))
+    seen = list(dict.fromkeys(ids[detected].tolist()))
     if len(seen) < 2:
         return alone
     groups = [[number] for number in seen]
     if key is not None:
         placed = detected & ~np.isnan(key)
-        seen = [number for number in seen if (ids[placed] == number).any()]
         away = _AWAY if (key[placed] % 1 == 0).all() else _AWAY_SECONDS
-        groups = _joined(seen, ids, key, points, placed, away)
-    return [_person(group, ids, detected, called) for group in groups] or alone
+        groups = _joined(seen, ids, key, points, np.flatnonzero(placed), away)
+    every = rows_of_each(ids, np.arange(len(ids)))
+    return [_person(group, every, detected, called) for group in groups] or alone
 
 
-def _person(group: list, ids, detected, called: str) -> Person:
-    rows, note = np.isin(ids, group), ""
+def rows_of_each(ids, rows: np.ndarray) -> dict[float, np.ndarray]:
+    """Divides rows by the number of their face: number -> rows, in the order given."""
+    ordered = rows[np.argsort(ids[rows], kind="stable")]
+    parts = np.split(ordered, np.flatnonzero(np.diff(ids[ordered])) + 1)
+    return {float(ids[own[0]]): own for own in parts if len(own)}
+
+
+def _person(group: list, every: dict[float, np.ndarray], detected, called: str) -> Person:
+    """Makes a person of several numbers, whose rows are in `every`."""
+    rows, note = np.zeros(len(detected), bool), ""
+    for number in group:
+        rows[every[number]] = True
     if len(group) > 1:
         listed = ", ".join(f"{number:g}" for number in group)
         note = f"{called} {listed} taken for one person, as they follow each other in place"
     return Person(rows, int((detected & rows).sum()), note)
 
 
-def _joined(seen: list, ids, key, points, detected, away: float) -> list[list]:
-    """Groups the numbers of each person, by the frame in which they are first seen."""
-    first = {number: key[detected & (ids == number)].min() for number in seen}
-    groups: list[list] = []
-    for number in sorted(seen, key=first.get):
-        rows = detected & (ids == number)
-        for group in groups:
-            if _follow(detected & np.isin(ids, group), rows, key, points, away):
-                group.append(number)
+def _joined(seen: list, ids, key, points, rows: np.ndarray, away: float) -> list[list]:
+    """Groups the numbers of each person, by the frame in which they are first seen.
+
+    Args:
+      seen: the numbers, in the order in which they first appear.
+      rows: with a face and a frame number.
+    """
+    centres, sizes = np.zeros((len(key), 2)), np.zeros(len(key))
+    centres[rows], sizes[rows] = points[rows].mean(1), np.ptp(points[rows], axis=1).max(1)
+    ordered = rows[np.argsort(key[rows], kind="stable")]
+    shown = rows_of_each(ids, ordered)
+    seen = [number for number in seen if number in shown]
+    groups: list[tuple[list, list[int]]] = []  # numbers and rows in order of time
+    recent = []  # later numbers cannot follow the others
+    for number in sorted(seen, key=lambda number: key[shown[number][0]]):
+        own = shown[number]
+        recent = [group for group in recent if key[own[0]] - key[group[1][-1]] <= away]
+        for numbers, before in recent:
+            if _follow(before, own, key, centres, sizes, away):
+                numbers.append(number)
                 break
         else:
-            groups.append([number])
-    return groups
+            recent.append(([number], own.tolist()))
+            groups.append(recent[-1])
+    return [numbers for numbers, _ in groups]
 
 
-def _follow(before: np.ndarray, after: np.ndarray, key, points, away: float) -> bool:
-    """Whether two sets of rows share no frame and every change between them is a small one."""
-    order = np.flatnonzero(before | after)
-    order = order[np.argsort(key[order], kind="stable")]
-    times, which = key[order], before[order]
+def _follow(before: list[int], after: np.ndarray, key, centres, sizes, away: float) -> bool:
+    """Adds rows to those of a person, if they share no frame and every change between them is a
+    small one; returns whether that is so.
+
+    Only the rows from the last before `after` to the first behind it are looked at.
+    """
+    first, last = key[after[0]], key[after[-1]]
+    start = max(bisect.bisect_left(before, first, key=key.__getitem__) - 1, 0)
+    end = bisect.bisect_right(before, last, key=key.__getitem__) + 1
+    both = np.concatenate([before[start:end], after])
+    order = np.argsort(key[both], kind="stable")
+    rows, which = both[order], order < len(both) - len(after)
     changes = np.flatnonzero(which[1:] != which[:-1])
-    if np.intersect1d(key[before], key[after]).size or not len(changes):
+    one, other = rows[changes], rows[changes + 1]
+    apart = key[other] - key[one]
+    moved = np.linalg.norm(centres[other] - centres[one], axis=1)
+    smaller, larger = np.minimum(sizes[one], sizes[other]), np.maximum(sizes[one], sizes[other])
+    near = (moved <= _MOVED * smaller) & (larger <= _GROWN * smaller)
+    if not (near & (apart > 0) & (apart <= away)).all():
         return False
-    centres, sizes = points[order].mean(1), np.ptp(points[order], axis=1).max(1)
-    moved = np.linalg.norm(centres[changes + 1] - centres[changes], axis=1)
-    grown = np.maximum(sizes[changes + 1] / sizes[changes], sizes[changes] / sizes[changes + 1])
-    near = moved <= _MOVED * np.minimum(sizes[changes + 1], sizes[changes])
-    soon = times[changes + 1] - times[changes] <= away
-    return bool((near & (grown <= _GROWN) & soon).all())
+    before[start:end] = rows.tolist()
+    return True
