@@ -13,6 +13,7 @@ in number, give each clip a name of its own as `people`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -258,8 +259,21 @@ def _fit_vector(p, targets, weights):
 
     start = np.repeat([1.0, 0.0], classes)
     bounds = [SCALES] * classes + [BIASES] * classes
-    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    with _one_thread():
+        found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
     return found[:classes], found[classes:]
+
+
+@functools.cache
+def _blas():
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()  # of the libraries that are loaded by now, SciPy's among them
+
+
+def _one_thread():
+    """Products of a few numbers take several times as long where threads wait for each other."""
+    return _blas().limit(limits=1, user_api="blas")
 
 
 def _fit_isotonic(p, targets, weights):

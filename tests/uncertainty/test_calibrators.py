@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fer_jax import metrics, uncertainty
 from fer_jax.uncertainty import Calibrator, calibrators
@@ -35,6 +37,21 @@ def test_each_person_counts_the_same():
     assert share == pytest.approx((1.0 + 0.1) / 2, abs=0.005)
     share = uncertainty.fit_calibrator(p, labels, np.arange(100)).apply(p)[0, 0]
     assert share == pytest.approx(0.91, abs=0.005)
+
+
+def test_vector_is_fitted_by_one_thread(monkeypatch):
+    def threads():
+        return {own["num_threads"] for own in threadpool_info() if own["user_api"] == "blas"}
+
+    def minimize(*arguments, **options):
+        during.append(threads())
+        return real(*arguments, **options)
+
+    during, real = [], scipy.optimize.minimize
+    monkeypatch.setattr(scipy.optimize, "minimize", minimize)
+    with threadpool_limits(2, "blas"):
+        uncertainty.fit_calibrator(*classified(0, people=4), "vector")
+        assert (during, threads()) == ([{1}], {2})
 
 
 @pytest.mark.parametrize("method", FITTED)
