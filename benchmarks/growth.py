@@ -157,29 +157,26 @@ def _make(folder: pathlib.Path, command: list[str], environment=None) -> child.C
     return cost
 
 
-TRAINING = {"clips": 256, "frames": 8, "people": 32, "classes": 4, "folds": 2, "mc_samples": 8,
+TRAINING = {"clips": 512, "frames": 8, "people": 32, "classes": 4, "folds": 2, "mc_samples": 32,
             "devices": 1}  # fmt: skip
 _DATA = {name: TRAINING[name] for name in OF_DATA}
 _REPORT = {name: value for name, value in TRAINING.items() if name != "devices"}
 _AXES = {
-    "clips": doubled(128, 5), "frames": doubled(8, 5), "people": doubled(16, 5),
-    "classes": doubled(2, 5), "folds": doubled(2, 4), "mc_samples": doubled(8, 5),
+    "clips": doubled(512, 5), "frames": doubled(8, 5), "people": doubled(16, 5),
+    "classes": doubled(2, 5), "folds": doubled(2, 4), "mc_samples": doubled(32, 5),
     "devices": doubled(1, 4),
 }  # fmt: skip
 STAGES = {
-    "prepare": Stage(
-        prepare, _DATA | {"clips": 512},
-        {"clips": doubled(256, 5), **{name: _AXES[name] for name in OF_DATA[1:]}},
-    ),
+    "prepare": Stage(prepare, _DATA, {name: _AXES[name] for name in OF_DATA}),
     "train": Stage(train, TRAINING, _AXES),
     "report": Stage(report, _REPORT, {name: _AXES[name] for name in _REPORT}),
     "predict files": Stage(
-        predict_files, _DATA | {"mc_samples": TRAINING["mc_samples"]},
+        predict_files, _DATA | {"clips": 256, "mc_samples": 32},
         {"clips": doubled(64, 5), "classes": _AXES["classes"], "mc_samples": _AXES["mc_samples"]},
     ),
     "predict a recording": Stage(
-        predict_recording, {"frames": 256, "people": 2, "mc_samples": 32},
-        {"frames": doubled(256, 5), "people": doubled(1, 5)},
+        predict_recording, {"frames": 1024, "people": 2, "mc_samples": 32},
+        {"frames": doubled(1024, 5), "people": doubled(1, 5)},
     ),
 }  # fmt: skip
 
