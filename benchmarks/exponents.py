@@ -12,6 +12,7 @@ NOISE = 0.03  # relative deviation of a measurement, at least
 CLEAR = 3.0  # deviations by which a cost must grow to have an exponent
 WITHIN = 4.0  # squared deviations by which an exponent may fit worse than the best: 95%
 LINEAR = 1.1  # exponents above it are worse than linear
+UNITS = {"s": "seconds", "MiB": "memory, MiB"}  # of the costs of a curve -> title
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Growth:
       growing: the part that does, at the largest value.
       exponent: of its growth; None where it does not rise clearly above the noise.
       low, high: exponents that fit about as well, 95%; None likewise.
-      largest: value that `growing` is of.
+      smallest, largest: of the values; `growing` is of the largest.
     """
 
     fixed: float
@@ -31,12 +32,14 @@ class Growth:
     exponent: float | None
     low: float | None
     high: float | None
+    smallest: float
     largest: float
 
     @property
-    def share(self) -> float:
-        """Part of the largest cost that grows."""
-        return self.growing / (self.fixed + self.growing)
+    def rise(self) -> float:
+        """Part of the cost at the largest value that is more than at the smallest."""
+        low, high = self.at([self.smallest, self.largest])
+        return float(1 - low / high)
 
     @property
     def worse_than_linear(self) -> bool:
@@ -64,18 +67,17 @@ def fit(values: Sequence[float], costs: Sequence[float], noise: float = 0.0) -> 
     values, costs = np.asarray(values, float), np.asarray(costs, float)
     if len(set(values)) < 4:
         raise ValueError(f"an exponent needs 4 different values, not {len(set(values))}")
-    largest = values.max()
+    smallest, largest = values.min(), values.max()
     found = [_parts((values / largest) ** exponent, costs) for exponent in GRID]
     errors = np.array([error for _, _, error in found])
     best = int(errors.argmin())
     deviation = max(NOISE, noise, float(np.sqrt(errors[best] / max(len(values) - 3, 1))))
-    fixed, growing, _ = found[best]
-    rise = growing * (1 - (values.min() / largest) ** GRID[best])
-    if rise < CLEAR * deviation * (fixed + growing):
-        return Growth(float(np.median(costs)), 0.0, None, None, None, largest)
     within = GRID[errors <= errors[best] + WITHIN * deviation**2]
     edges = (float(each) for each in (GRID[best], within.min(), within.max()))
-    return Growth(fixed, growing, *edges, largest)
+    growth = Growth(*found[best][:2], *edges, smallest, largest)
+    if growth.rise < CLEAR * deviation:
+        return Growth(float(np.median(costs)), 0.0, None, None, None, smallest, largest)
+    return growth
 
 
 def _parts(powers: np.ndarray, costs: np.ndarray) -> tuple[float, float, float]:
@@ -114,8 +116,8 @@ class Curve:
 
 def table(curves: Sequence[Curve]) -> list[str]:
     """Lines of a Markdown table of all curves; worse than linear is bold."""
-    head = ["stage", "axis", "values", "seconds", "exponent", "growing", "MiB", "exponent",
-            "growing"]  # fmt: skip
+    grown = ["exponent", "rise"]
+    head = ["stage", "axis", "values", "seconds", *grown, "MiB", *grown]
     rows = [head, ["---"] * len(head)]
     for curve in curves:
         row = [curve.stage, curve.axis, ", ".join(map(str, curve.values))]
@@ -127,37 +129,46 @@ def table(curves: Sequence[Curve]) -> list[str]:
 
 
 def _words(growth: Growth) -> list[str]:
-    """Exponent with its range, and the share that grows."""
+    """Exponent with its range, and the rise."""
     if growth.exponent is None:
         return ["flat", "-"]
     text = f"{growth.exponent:.2f} ({growth.low:.2f} to {growth.high:.2f})"
-    return [f"**{text}**" if growth.worse_than_linear else text, f"{growth.share:.0%}"]
+    return [f"**{text}**" if growth.worse_than_linear else text, f"{growth.rise:.0%}"]
 
 
 def draw(curves: Sequence[Curve]):
     """Draws seconds (above) and memory (below) of each stage, a column each axis, log-log."""
-    from fer_jax.plotting.style import SMALL, class_colours, dress, legend_below, make_figure
+    from fer_jax.plotting.style import class_colours, dress, legend_below, make_figure
 
-    axes_names = list(dict.fromkeys(curve.axis for curve in curves))
+    names = list(dict.fromkeys(curve.axis for curve in curves))
     stages = list(dict.fromkeys(curve.stage for curve in curves))
     colours = dict(zip(stages, class_colours(len(stages)), strict=True))
-    figure = make_figure(2.3 * len(axes_names), 5.4)
-    grid = figure.subplots(2, len(axes_names), squeeze=False, sharex="col", sharey="row")
+    figure = make_figure(1.2 + 2.0 * len(names), 5.4)
+    grid = figure.subplots(2, len(names), squeeze=False, sharex="col", sharey="row")
     for curve in curves:
-        column = axes_names.index(curve.axis)
-        for axes, unit in zip(grid[:, column], ("s", "MiB"), strict=True):
+        for axes, unit in zip(grid[:, names.index(curve.axis)], UNITS, strict=True):
             colour, growth = colours[curve.stage], curve.growth(unit)
             fine = np.geomspace(curve.values[0], curve.values[-1], 40)
             axes.loglog(curve.values, curve.costs[unit], "o", color=colour, markersize=4)
             axes.loglog(fine, growth.at(fine), color=colour, linewidth=1.4)
-    for column, name in enumerate(axes_names):
-        for row, unit in enumerate(("seconds", "memory, MiB")):
-            dress(grid[row, column], x=name if row else "", y="" if column else unit, grid="both")
-        values = sorted({n for curve in curves if curve.axis == name for n in curve.values})
-        ticks = values[::2] if len(values) > 5 else values
-        grid[1, column].set_xticks(ticks, map(str, ticks), fontsize=SMALL, rotation=45)
-        grid[1, column].minorticks_off()
+    for row, (unit, title) in enumerate(UNITS.items()):
+        every = np.concatenate([curve.costs[unit] for curve in curves])
+        grid[row, 0].set_ylim(every.min() / 2, every.max() * 2)
+        _tick(grid[row, 0].yaxis, (1, 2, 5))
+        for column, name in enumerate(names):
+            last = row == len(UNITS) - 1
+            dress(grid[row, column], x=name if last else "", y="" if column else title, grid="both")
+            _tick(grid[row, column].xaxis, (1,), base=4)
     for stage, colour in colours.items():
         grid[0, 0].plot([], [], "o-", color=colour, markersize=4, label=stage)
     legend_below(figure, grid[0, 0], len(stages))
     return figure
+
+
+def _tick(axis, subs: tuple[int, ...], base: int = 10) -> None:
+    """Writes plain numbers at `subs` times powers of the base."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(base, subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())

@@ -1,14 +1,14 @@
 """How time and memory grow with the work: each command, each kind of size, its exponent.
 
     python -m benchmarks.growth --out runs/growth
-    python -m benchmarks.growth --out runs/growth --stages prepare predict --repeats 3
+    python -m benchmarks.growth --out runs/growth --stages prepare train --repeats 3
 
 Runs the commands of this package on landmarks of drawn people. One size at a time is doubled, the
 others stay. Seconds on the clock and peak memory (of the largest process of the command) are fitted
 by `fixed + growing * n ** exponent`. Exponents have the range that fits as well in brackets, those
-worse than linear are bold. "Growing" is the part of the largest cost that grows; "flat" is what
-does not rise above the noise. Starting Python, importing JAX and compiling are in the fixed part:
-nothing compiled is kept between runs.
+worse than linear are bold. "Rise" is the part of the last cost that is more than the first; "flat"
+is what does not rise above the noise. Starting Python, importing JAX and compiling are in the fixed
+part: nothing compiled is kept between runs.
 
 Every measurement is a line of OUT/points.jsonl as soon as it is made. The same command given again
 measures only what is missing, and writes OUT/growth.md and OUT/growth.png.
@@ -33,7 +33,11 @@ OF_DATA = ("clips", "frames", "people", "classes")  # sizes that a dataset has
 # An epoch of a small ST-BLN: what is trained longer costs so many times as much.
 CONFIG = ("--config=stbln_manifest:growth", "--compilation_cache=", "--config.train.epochs=1",
           "--config.model.widths=(8,8)")  # fmt: skip
-UNITS = {"s": "seconds", "MiB": "mebibytes"}  # of `exponents.Curve` -> of a line
+FIELDS = {"s": "seconds", "MiB": "mebibytes"}  # unit of `exponents.Curve` -> field of a cost
+
+
+def in_words(size: str) -> str:
+    return "MC samples" if size == "mc_samples" else size
 
 
 def doubled(first: int, count: int) -> tuple[int, ...]:
@@ -170,11 +174,11 @@ STAGES = {
     "prepare": Stage(prepare, _DATA, {name: _AXES[name] for name in OF_DATA}),
     "train": Stage(train, TRAINING, _AXES),
     "report": Stage(report, _REPORT, {name: _AXES[name] for name in _REPORT}),
-    "predict files": Stage(
+    "predict-files": Stage(
         predict_files, _DATA | {"clips": 256, "mc_samples": 32},
         {"clips": doubled(64, 5), "classes": _AXES["classes"], "mc_samples": _AXES["mc_samples"]},
     ),
-    "predict a recording": Stage(
+    "predict-recording": Stage(
         predict_recording, {"frames": 1024, "people": 2, "mc_samples": 32},
         {"frames": doubled(1024, 5), "people": doubled(1, 5)},
     ),
@@ -231,12 +235,14 @@ def curves(stages: Mapping[str, Stage], points: Points) -> list:
     for name, stage in stages.items():
         for axis, values in stage.axes.items():
             rows = [points.of(name, stage.base | {axis: value}) for value in values]
-            of_unit = {u: [[row[key] for row in each] for each in rows] for u, key in UNITS.items()}
+            of_unit = {
+                u: [[row[key] for row in each] for each in rows] for u, key in FIELDS.items()
+            }
             costs = {unit: list(map(statistics.median, each)) for unit, each in of_unit.items()}
             spreads = {
                 unit: statistics.median(map(_spread, each)) for unit, each in of_unit.items()
             }
-            found.append(Curve(name, axis.replace("_", " "), values, costs, spreads))
+            found.append(Curve(name, in_words(axis), values, costs, spreads))
     return found
 
 
@@ -254,11 +260,11 @@ def write(out: pathlib.Path, stages: Mapping[str, Stage], points: Points, repeat
     from fer_jax.plotting.style import save
 
     found = curves(stages, points)
-    fixed = [f"{name}: {', '.join(f'{n} {size}' for size, n in stage.base.items())}"
+    fixed = [f"{name}: {', '.join(f'{n} {in_words(size)}' for size, n in stage.base.items())}"
              for name, stage in stages.items()]  # fmt: skip
     lines = [*exponents.table(found), "", "Sizes that stay: " + "; ".join(fixed) + ".",
              f"{points.cores()} CPU cores; medians of {repeats}."]  # fmt: skip
-    text = "\n".join(lines).replace("_", " ") + "\n"
+    text = "\n".join(lines) + "\n"
     write_whole(out / "growth.md", text)
     save(exponents.draw(found), out / "growth.png")
     print(text, end="")

@@ -24,7 +24,7 @@ def test_fit_finds_exponent_and_fixed_part(exponent, fixed):
     assert found.exponent == pytest.approx(exponent)
     assert found.low <= exponent <= found.high
     assert (found.fixed, found.growing) == pytest.approx((fixed, 10), abs=1e-6)
-    assert found.share == pytest.approx(10 / (fixed + 10))
+    assert found.rise == pytest.approx((10 - 10 / 16**exponent) / (fixed + 10))
     np.testing.assert_allclose(found.at(SIZES), costs_of(exponent, fixed))
 
 
