@@ -19,6 +19,7 @@ from fer_jax.predict.windows import Faces, Frame, points_of, predict_windows
 MOST_ROWS = 36_000
 _LATEST = 1e10  # seconds, 300 years: at more, doubles are too coarse for the times of frames
 _FIRST, _LONGEST = 1 / 25, 0.5  # seconds that a picture lasts: the first one, any one at most
+_ENDING = 2.0  # seconds that a closed stream has at most for the picture it is looking at
 
 
 class Person(NamedTuple):
@@ -150,8 +151,8 @@ class _Stream:
         self._faces: Faces = {}
         self._found: list[tuple[dict, int | None]] = []
         self._moment, self._lasts = None, _FIRST
-        work = threading.Thread(target=self._run, args=(predictor, options), daemon=True)
-        work.start()
+        self._work = threading.Thread(target=self._run, args=(predictor, options), daemon=True)
+        self._work.start()
         self._wait()
 
     def push(self, picture, seconds: float) -> tuple[Faces, list[tuple[dict, int | None]]]:
@@ -166,8 +167,12 @@ class _Stream:
         return self._faces, self._found
 
     def close(self) -> None:
-        """Ends the thread; the window that is not complete is not predicted."""
+        """Ends the thread; the window that is not complete is not predicted.
+
+        A process may end right after it: a thread that still frees arrays of JAX would crash it.
+        """
         self._given.put(None)
+        self._work.join(_ENDING)
 
     def _wait(self) -> None:
         """Waits until the thread asks for the next picture."""

@@ -2,7 +2,6 @@
 
 import pathlib
 import threading
-import time
 
 import cv2
 import numpy as np
@@ -172,12 +171,9 @@ def test_closing_ends_the_thread_and_keeps_the_rows(model):
     engine.close()
     watched(engine, [room(100)] * 8)
     assert threading.active_count() == before + 1
-    engine.close()
-    engine.close()
-    end = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < end:
-        time.sleep(0.01)
+    engine.close()  # the process may end next, which a thread inside JAX does not survive
     assert threading.active_count() == before and engine.rows()
+    engine.close()
 
 
 @pytest.mark.parametrize("name", shipped.names())
