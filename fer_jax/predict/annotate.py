@@ -52,8 +52,9 @@ def draw_clip(
     Raises:
       OSError: a file cannot be written.
     """
-    people = sorted(set(table["person"])) if table["person"].nunique() > 1 else [None]
-    people = [person for person in people if person != 0]  # 0: nobody
+    people = sorted(set(table["person"]) - {0})  # 0: nobody
+    if len(people) < 2:
+        people = [None]  # pictures are of their own moments, also of those without a face
     thumbnails: dict = {person: [] for person in people}
     wanted = np.linspace(table["start"].iloc[0], table["end"].iloc[-1], 2 * _THUMBNAILS + 1)[1::2]
     frames = _frames(source, table, task, spool, advance)
@@ -87,8 +88,9 @@ def is_still(source: Source) -> bool:
 
 
 def _save_still(path, picture: np.ndarray, people, classes, threshold, task: str) -> None:
-    """Saves a picture with the panel of each person, one below the other."""
+    """Saves a picture with the panel of each person, one below the other in order of numbers."""
     people = [(face, {**row, "start": None, "end": None}) for face, row in people]
+    people.sort(key=lambda one: one[1]["person"])
     images = []
     for one in people:
         others = [other for other in people if other is not one]

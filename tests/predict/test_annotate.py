@@ -272,6 +272,8 @@ def test_figure_of_a_picture_is_the_picture_with_a_panel_for_each_person(tmp_pat
     both = figure_of(source, rows, spool)
     assert both.shape == (2 * len(image), *image.shape[1:])
     assert (both[: len(image)] != both[len(image) :]).any()  # each frames its own person
+    rows["face_size"] = rows["face_size"][::-1].to_numpy()  # the second person is the larger one
+    assert (figure_of(source, rows, spool) == both).all()
 
 
 @pytest.mark.parametrize("places", [([300, 150], [340, 150]), ([610, 150], [20, 40])])
@@ -313,6 +315,27 @@ def test_thumbnails_of_an_absent_person_show_the_nearest_moment_of_presence():
     assert len(passed) == 20
     shown = {p: [int(own[0, 0, 0]) // 12 for own in thumbnails[p]] for p in thumbnails}
     assert shown == {1: [0, 5, 8, 11, 19], 2: [5, 5, 6, 14, 14], 3: [0, 5, 8, 11, 19]}
+
+
+def test_thumbnails_of_one_person_show_the_clip_also_while_nobody_is_there(tmp_path, monkeypatch):
+    face = (MEAN_FACE * 60 + [300, 150]).astype(np.float32)
+    pictures = [picture(640, 360)] * 10 + [np.zeros((360, 640, 3), np.uint8)] * 10
+    source, spool, drawn = (
+        Source("clip.mp4", (), lambda: iter(pictures), 10.0, 640, 20),
+        io.BytesIO(),
+        [],
+    )
+    for index in range(20):
+        pickle.dump((index / 10, (index + 1) / 10, {1: face} if index < 10 else {}), spool)
+    spool.seek(0)
+    gone = row(start=1.0, end=2.0, abstained=True) | {"person": 0, "frames": 0}
+    content = pd.DataFrame([row(end=1.0) | {"face_size": 90.0}, gone], columns=columns(CLASSES))
+    content.attrs["faces"] = [1, None]
+    draw = annotate._thumbnail
+    monkeypatch.setattr(annotate, "_thumbnail", lambda *a: drawn.append(draw(*a)) or drawn[-1])
+    annotate.draw_clip(source, content, CLASSES, 1.2, spool, figure=tmp_path / "out.png")
+    kept = [each.any() for each in drawn[-4:]]
+    assert drawn[0].any() and not any(kept)
 
 
 def test_person_who_is_alone_for_a_while_keeps_the_number(tmp_path):
