@@ -27,6 +27,12 @@ def test_help_names_every_command(capsys):
     assert all(re.search(rf"\n    {name}\s", shown) for name in commands.COMMANDS)
 
 
+def test_page_of_commands_has_all_of_them():
+    page = (ROOT / "docs/commands.md").read_text()
+    for name in commands.COMMANDS:
+        assert f"| `fer-jax {name}` |" in page and f"\n## {name}\n" in page, name
+
+
 def test_unknown_command_ends_with_the_known_ones(capsys):
     with pytest.raises(SystemExit) as ended:
         commands.main(["tran"])
