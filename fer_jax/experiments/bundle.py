@@ -21,6 +21,7 @@ import numpy as np
 from etils import epath
 from flax import serialization
 
+from fer_jax import shipped
 from fer_jax.experiments import schema
 from fer_jax.experiments.schema import BundleFields
 from fer_jax.experiments.stored_trust import StoredTrust
@@ -254,8 +255,8 @@ def _check_there(path, file: str) -> None:
     """Raises FileNotFoundError if a bundle lacks a file, FileError if that lies elsewhere."""
     if not _exists(path / file):
         raise FileNotFoundError(
-            f"{path} is not a model bundle (it holds no {file}): give the folder model/ of a "
-            "run, e.g. runs/NAME/model, or a name of `fer-jax models`"
+            f"{path} is not a model bundle (it holds no {file}): give the folder model/ of a run, "
+            f"e.g. runs/NAME/model, or a name of `fer-jax models`: {', '.join(shipped.names())}"
         )
     _check_inside(path, file)
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 from etils import epath
 from rich.console import Console
@@ -105,7 +106,8 @@ def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classi
         shown.add_column(column.heading, justify=justify, no_wrap=True)
     shown.add_column("frames", justify="right", no_wrap=True)
     previous = None
-    for row in table.head(_ROWS_SHOWN).to_dict("records"):
+    first = _first_rows(table)
+    for row in first.to_dict("records"):
         if previous not in (None, row["clip"]):
             shown.add_section()
         seconds = f"{row['start']:.2f}–{row['end']:.2f}"
@@ -113,9 +115,17 @@ def print_table(table: pd.DataFrame, classes: Sequence[str], task: str = "classi
         cells = [names[row["clip"]], seconds, *person, *_cells(row, columns), str(row["frames"])]
         shown.add_row(*cells, style=_style(row))
         previous = row["clip"]
-    if len(table) > _ROWS_SHOWN:
-        shown.caption = f"... and {len(table) - _ROWS_SHOWN} more windows (--out saves them all)"
+    if len(table) > len(first):
+        shown.caption = f"... and {len(table) - len(first)} more windows (--out saves them all)"
     Console(width=width, markup=False, highlight=False).print(shown)
+
+
+def _first_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The first rows of every clip, as many of each as `_ROWS_SHOWN` has room for."""
+    places = table.groupby("clip", sort=False).cumcount()
+    counts = np.bincount(places).cumsum()  # rows that are shown if each clip has one, two, ...
+    share = max(1, np.searchsorted(counts, _ROWS_SHOWN, side="right"))
+    return table[places < share].head(_ROWS_SHOWN)
 
 
 def _style(row: dict) -> str | None:

@@ -127,3 +127,16 @@ def test_table_fits_its_terminal(monkeypatch, predictor, tmp_path):
         assert max(map(len, shown.splitlines())) <= width
         assert f"and {len(table) - 60} more windows" in shown
     assert f"{table['joy'][0]:.2f}" in wide
+
+
+@pytest.mark.parametrize(
+    ("lengths", "shown"),
+    [
+        ((100,), {0: 60}), ((40, 40), {0: 30, 1: 30}), ((50, 5), {0: 50, 1: 5}),
+        ((100, 3, 100), {0: 28, 1: 3, 2: 28}), ((2,) * 70, dict.fromkeys(range(60), 1)),
+    ],
+)  # fmt: skip
+def test_terminal_shows_rows_of_every_clip(lengths, shown):
+    clips = [number for number, length in enumerate(lengths) for _ in range(length)]
+    found = tables._first_rows(pd.DataFrame({"clip": clips}))["clip"]
+    assert found.value_counts(sort=False).to_dict() == shown and found.is_monotonic_increasing

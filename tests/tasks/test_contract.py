@@ -51,11 +51,15 @@ def threshold_of(name, threshold):
 def row(name, threshold=NEVER, seed=0, start=0.0):
     task, names = TASKS[name], NAMES[name]
     said = task.row(task.summarise(samples_of(name, seed)), names, threshold_of(name, threshold))
-    return {"clip": "a.mp4", "start": start, "end": start + 0.2, "frames": 5} | said
+    where = {"clip": "a.mp4", "person": 1, "start": start, "end": start + 0.2, "frames": 5}
+    return where | said
+
+
+NOBODY = {"person": 0, "frames": 0}
 
 
 def faceless(name, start=0.0):
-    return row(name, start=start) | TASKS[name].blank_row(NAMES[name]) | {"frames": 0}
+    return row(name, start=start) | TASKS[name].blank_row(NAMES[name]) | NOBODY
 
 
 def table_of(name, windows=24, gap=()):
