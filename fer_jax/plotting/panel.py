@@ -16,7 +16,6 @@ LEAST_SIDE = 360  # pixels of the shorter side of a frame; smaller frames are en
 _WIDTH = 300  # pixels of a panel beside such a frame
 
 GROUND, TEXT, FAINT, RAIL = (24, 27, 32), (240, 242, 245), (158, 165, 175), (52, 58, 66)
-STILL = "one picture"  # in place of the times of a window
 SURE, UNSURE = (86, 196, 180), (255, 158, 74)  # RGB; apart in lightness too
 
 
@@ -63,9 +62,9 @@ class Panel:
 def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], str]:
     """Title, its colour, and the detail below it, for a row with one label.
 
-    A row without times is that of a still picture.
+    A row without times is that of a still picture, see `of_still`.
     """
-    label, time = row["label"], STILL
+    label, time = row["label"], of_still(row)
     if row["end"] is not None:
         places = 1 if row["end"] - row["start"] >= 0.1 else 2  # seconds: both ends differ
         time = f"{row['start']:.{places}f}–{row['end']:.{places}f} s"
@@ -75,6 +74,11 @@ def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], 
         return reason_of(row), UNSURE, f"perhaps {said_of(row)} · {time}"
     said = said_of(row)
     return said, SURE, time if said == label else f"{row['set_level']:.0%} set · {time}"
+
+
+def of_still(row: Mapping) -> str:
+    """What stands in place of the times of a window; one of `several` people is named."""
+    return f"person {row['person']}" if row.get("several") else "one picture"
 
 
 def mixed(colour, share: float) -> tuple[int, ...]:

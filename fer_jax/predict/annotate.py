@@ -89,7 +89,8 @@ def is_still(source: Source) -> bool:
 
 def _save_still(path, picture: np.ndarray, people, classes, threshold, task: str) -> None:
     """Saves a picture with the panel of each person, one below the other in order of numbers."""
-    people = [(face, {**row, "start": None, "end": None}) for face, row in people]
+    own = {"start": None, "end": None, "several": len(people) > 1}
+    people = [(face, {**row, **own}) for face, row in people]
     people.sort(key=lambda one: one[1]["person"])
     images = []
     for one in people:

@@ -177,8 +177,9 @@ def _open_pictures(path: pathlib.Path, options: Options, cut, stills: bool, dete
         still = path.is_file() and frames.read == 1
         noticed = {
             frames.notes(): bool(frames.notes()),
-            f"{faces_seen} faces, the largest of each window is used": faces_seen > 1
-            and options.people == LARGEST,
+            f"{faces_seen} faces, the largest of each window is used (--people all: every one)": (
+                faces_seen > 1 and options.people == LARGEST
+            ),
             f"turned by {frames.rotation} degrees to be upright": frames.rotation,
             "a still image shows no motion: take the result with care": still and not stills,
             f"{options.fps:g} frames a second assumed (--fps)": not frames.fps and not still,

@@ -64,6 +64,8 @@ def test_set_of_several_classes_stands_in_place_of_the_label():
     assert label_and_time(one, False) == label_and_time(row(), False)
     still = several | {"start": None, "end": None}
     assert label_and_time(still, False)[2] == "90% set · one picture"
+    grouped = still | {"person": 3, "several": True}
+    assert label_and_time(grouped, False)[2] == "90% set · person 3"
     unsure = row(abstained=True) | {"set": "happiness|surprise", "set_level": 0.9}
     title, _, detail = label_and_time(unsure, False)
     assert title == "ambiguous" and detail.startswith("perhaps happiness or surprise")

@@ -12,13 +12,13 @@ from fer_jax.plotting.panel import (
     FAINT,
     GROUND,
     RAIL,
-    STILL,
     SURE,
     TEXT,
     UNSURE,
     Panel,
     font,
     mixed,
+    of_still,
 )
 from fer_jax.tasks.action_units.scores import present_units, unsure_units
 from fer_jax.tasks.base import NO_FACE, Bar, Gauge, chance_bar, reason_of
@@ -61,7 +61,7 @@ def _draw_heading(panel: Panel, row: dict, units, faceless: bool) -> None:
     undecided = undecided_units(row, units)
     named = [f"{unit}?" if unit in undecided else unit for unit in present]
     title, colour = " ".join(named) or "none present", SURE if set(named) & set(present) else TEXT
-    moment = STILL if row["end"] is None else f"at {row['end']:.2f} s"
+    moment = of_still(row) if row["end"] is None else f"at {row['end']:.2f} s"
     detail = f"{moment} · {len(unsure)} of {len(units)} unsure"
     detail += f", {len(undecided)} undecided" if undecided else ""
     if faceless:
