@@ -230,6 +230,17 @@ def test_panel_has_a_colour_for_unsure_and_none_without_a_face(name):
 
 
 @every_task
+def test_panel_of_a_group_picture_says_whose_it_is(name):
+    still = row(name) | {"start": None, "end": None}
+    alone, first, second = (
+        drawn(name, still | {"person": person, "several": several})
+        for person, several in ((1, False), (1, True), (2, True))
+    )
+    assert (alone != first).any() and (first != second).any()
+    np.testing.assert_array_equal(alone, drawn(name, still | {"person": 2}))
+
+
+@every_task
 def test_clip_becomes_video_and_figure(name, tmp_path):
     source, spool = clip()
     table = table_of(name, 3, gap=(2,))

@@ -32,7 +32,7 @@ def draw_panel(row: Mapping, units, thresholds, height: int, scale: float) -> np
 
     The bar of a unit is faded where it is unsure, and hollow where its set holds both states.
     """
-    own = ("label", "end", "abstained", "reason")
+    own = ("label", "end", "abstained", "reason", "person", "several")
     prefixes = ("", "std_", "abstained_", "set_")
     of_units = [f"{prefix}{unit}" for unit in units for prefix in prefixes]
     frozen = tuple((name, row.get(name)) for name in (*own, *of_units))

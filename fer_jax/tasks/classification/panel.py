@@ -26,7 +26,7 @@ LEAST_INFORMATION = 1e-12
 _LINE = 30  # pixels of a class in the smallest panel, at most
 _SHOWN = (
     "label", "set", "set_level", "start", "end", "entropy", "mutual_information", "agreement",
-    "abstained", "reason",
+    "abstained", "reason", "person", "several",
 )  # fmt: skip
 
 

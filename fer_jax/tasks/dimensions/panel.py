@@ -31,7 +31,7 @@ def draw_panel(row: Mapping, dimensions, threshold, height: int, scale: float) -
     """Draws the nearest word, the plane, a line each, see `Task.draw_panel`."""
     names = [f"{prefix}{name}" for name in dimensions for prefix in ("", "low_", "high_")]
     names += ["label", "start", "end", "uncertainty", "abstained", "reason"]
-    names += ["interval_level"]
+    names += ["interval_level", "person", "several"]
     trail = ()
     if emotion_ratings.has_plane(dimensions):
         trail = tuple(
