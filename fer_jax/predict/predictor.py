@@ -208,10 +208,7 @@ class Predictor:
           NonFiniteOutputError: an output is NaN or infinite; names the clip.
         """
         inputs = self.features(clips, frame_width)
-        networks = [self._folded("plain", inputs)]
-        if self.ensemble is not None:
-            networks = [uncertainty.member(networks[0], n) for n in range(self.members)]
-        outputs = [self._plain(network, inputs) for network in networks]
+        outputs = [self._plain(network, inputs) for network in self._folded("plain", inputs)]
         outputs = _checked(outputs[0] if len(outputs) == 1 else np.mean(outputs, 0))
         if self.trust.calibration is None:
             return outputs
@@ -221,6 +218,12 @@ class Predictor:
     def members(self) -> int:
         """Number of networks."""
         return 1 if self.ensemble is None else len(jax.tree.leaves(self.ensemble)[0])
+
+    def _networks(self) -> list[dict]:
+        """Variables of each network for outputs without dropout."""
+        if self.ensemble is None:
+            return [self.recalibrated]
+        return [uncertainty.member(self.ensemble[1], index) for index in range(self.members)]
 
     def unfamiliarity(self, clips, *, frame_width: int = 0) -> np.ndarray | None:
         """Distance of B clips from those of training, in thresholds: above 1 they are unfamiliar.
@@ -249,18 +252,18 @@ class Predictor:
         return {}
 
     def _folded(self, use: str, inputs):
-        """What "sampled" or "plain" outputs are made from, BatchNorm folded into the layers."""
+        """Variables with BatchNorm folded: `_sampled_from`, or the networks of "plain" outputs."""
         with _COMPILING:
             if use not in self._compiled:
                 folds = find_folds(self.module, self.variables, inputs)
-                if use == "sampled":
-                    given = self._sampled_from
-                else:
-                    given = self.recalibrated if self.ensemble is None else self.ensemble[1]
-                if isinstance(given, tuple):
-                    self._compiled[use] = fold(given[0], folds), *given[1:]
-                else:
-                    self._compiled[use] = fold(given, folds)
+                match use, self._sampled_from:
+                    case "plain", _:
+                        made = [fold(each, folds) for each in self._networks()]
+                    case _, (networks, heads):
+                        made = fold(networks, folds), heads
+                    case _, networks:
+                        made = fold(networks, folds)
+                self._compiled[use] = made
             return self._compiled[use]
 
     @property
