@@ -27,6 +27,7 @@ _REMEDIES = {
     (errno.EISDIR, errno.EINVAL): "no file is where one belongs: move it away",
     (errno.ENAMETOOLONG,): "name a shorter one",
     (errno.EMFILE, errno.ENFILE): "raise the limit of open files",
+    (errno.ENOLCK,): "its file system gives no locks: ask who runs it",
 }
 
 

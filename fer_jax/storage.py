@@ -18,11 +18,12 @@ from typing import BinaryIO, TextIO
 
 import numpy as np
 
-from fer_jax.machine import write_whole
+from fer_jax.machine import naming, write_whole
 
 CHECKSUMS = "checksums.json"  # SHA-256 of the files beside it
 _LOCK = ".lock"
 _READ = 2**20  # bytes at a time
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP)  # errors of a file system that has none
 
 
 def open_regular(file: pathlib.Path) -> BinaryIO:
@@ -66,63 +67,83 @@ class InUseError(RuntimeError):
 def lock(target: pathlib.Path) -> Iterator[None]:
     """Lets one process at a time write a folder or a file; ends with the process, even if killed.
 
+    Keeps nobody out where the file system has no locks, as Lustre mounted without `flock`.
+
     Args:
       target: a folder, or a file that need not exist; its folder must.
 
     Raises:
       InUseError: another one holds it.
     """
-    import filelock
-
     is_folder = target.is_dir()
     file = target / _LOCK if is_folder else target.with_name(f".{target.name}{_LOCK}")
-    holder = file.with_name(f"{file.name}.holder")
-    held = filelock.FileLock(file)
-    try:
-        held.acquire(blocking=False)
-    except filelock.Timeout:
-        raise InUseError(_in_use(target, _holder(holder))) from None
-    try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-        yield
-    finally:
-        for each in [holder] if is_folder else [holder, file]:  # nothing stays beside a file
-            with contextlib.suppress(OSError):
-                each.unlink()
-        held.release()
+    holder = _holder_file(file)
+    with _held(target, file, alone=True):
+        try:
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            yield
+        finally:
+            for each in [holder] if is_folder else [holder, file]:  # nothing stays beside a file
+                with contextlib.suppress(OSError):
+                    each.unlink()
 
 
 @contextlib.contextmanager
 def share(folder: pathlib.Path) -> Iterator[None]:
     """Shares a folder with others that call this, but not with one that has its `lock`.
 
+    On Windows they have it one after another.
+
     Raises:
       InUseError: somebody has it.
     """
+    with _held(folder, folder / _LOCK, alone=False):
+        yield
+
+
+@contextlib.contextmanager
+def _held(target: pathlib.Path, file: pathlib.Path, alone: bool) -> Iterator[None]:
+    """Holds a file that stands for a target, alone or with others."""
     try:
         import fcntl
-    except ImportError:  # not on Windows: there one after another
-        with lock(folder):
+    except ImportError:  # Windows
+        import filelock
+
+        held = filelock.FileLock(file)
+        try:
+            held.acquire(blocking=False)
+        except filelock.Timeout:
+            raise InUseError(_in_use(target, file)) from None
+        try:
             yield
+        finally:
+            held.release()
         return
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            with naming(file):
+                fcntl.flock(handle, fcntl.LOCK_NB | (fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
         except BlockingIOError:
-            holder = _holder(folder / f"{_LOCK}.holder")
-            raise InUseError(_in_use(folder, holder)) from None
+            raise InUseError(_in_use(target, file)) from None
         except OSError as error:
-            if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP):
-                raise  # else the file system has no locks
+            if error.errno not in _NO_LOCKS:
+                raise
+        if not os.fstat(handle).st_nlink:  # its holder removed it after it was opened here
+            raise InUseError(_in_use(target, file))
         yield
     finally:
         os.close(handle)
 
 
-def _in_use(target: pathlib.Path, holder: str) -> str:
+def _in_use(target: pathlib.Path, file: pathlib.Path) -> str:
     kind = "folder" if target.is_dir() else "file"
+    holder = _holder(_holder_file(file))
     return f"{target} is in use by {holder}: wait until it has ended, or name another {kind}"
+
+
+def _holder_file(file: pathlib.Path) -> pathlib.Path:
+    return file.with_name(f"{file.name}.holder")
 
 
 def _holder(file: pathlib.Path) -> str:

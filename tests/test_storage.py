@@ -1,5 +1,7 @@
 """Files that are no pipes, and a lock that ends with its process."""
 
+import errno
+import fcntl
 import os
 import signal
 import socket
@@ -38,6 +40,42 @@ def test_shared_folder_is_locked_for_others(tmp_path):
         storage.lock(tmp_path).__enter__()
     with storage.lock(tmp_path), pytest.raises(storage.InUseError, match="is in use by process"):
         storage.share(tmp_path).__enter__()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP])
+def test_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    for _ in range(2):
+        with storage.share(tmp_path), storage.lock(tmp_path), storage.lock(tmp_path / "file"):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_file_system_that_gives_no_lock_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
+    for hold in (storage.share, storage.lock):
+        with pytest.raises(OSError) as caught:
+            hold(tmp_path).__enter__()
+        assert caught.value.filename == str(tmp_path / ".lock")
+
+
+def failing(number: int):
+    def fail(handle, operation):
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def test_lock_that_was_removed_meanwhile_is_not_held(tmp_path, monkeypatch):
+    flock = fcntl.flock
+
+    def removed(handle, operation):
+        (tmp_path / ".file.lock").unlink()
+        flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed)
+    with pytest.raises(storage.InUseError):
+        storage.lock(tmp_path / "file").__enter__()
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "socket"])
