@@ -96,7 +96,7 @@ def write_dataset(
         with (partial / "report.json").open("w", encoding="utf-8") as file:
             json.dump(report, file, indent=1, ensure_ascii=False)  # row by row
         sums = {shard.file.name: shard.checksum for each in shards.values() for shard in each}
-        write_checksums(partial, list(partial.iterdir()), known=sums)
+        write_checksums(partial, _finished(partial), known=sums)
         _move_in(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -105,12 +105,18 @@ def write_dataset(
 def _move_in(partial: pathlib.Path, out: pathlib.Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         (out / INFO).unlink()
-    new = {path.name for path in partial.iterdir()}
+    finished = _finished(partial)
+    new = {path.name for path in finished}
     for old in own_files(out):
         if old.name not in new:
             old.unlink()
-    for path in sorted(partial.iterdir(), key=lambda path: path.name == INFO):
+    for path in sorted(finished, key=lambda path: path.name == INFO):
         os.replace(path, out / path.name)
+
+
+def _finished(partial: pathlib.Path) -> list[pathlib.Path]:
+    """Lists files that are whole; a worker that died leaves, or still writes, one with a dot."""
+    return [path for path in partial.iterdir() if not path.name.startswith(".")]
 
 
 def own_files(out: pathlib.Path) -> list[pathlib.Path]:

@@ -18,7 +18,7 @@ from fer_jax.faces.sequence import Sequence
 from fer_jax.storage import checksum
 
 from ..clip import Clip, SourceError
-from ..workers import Crash
+from ..workers import Crash, launch
 
 SUFFIX = "array_record"
 _CLIPS = 1024  # of a shard
@@ -109,6 +109,9 @@ def write_shards(
 
     Returns:
       The shards of each split, in order.
+
+    Raises:
+      ClusterError: this machine does not see what others wrote.
     """
     of_split: dict[str, list[Example]] = {split: [] for split in splits}
     for example in examples:
@@ -131,6 +134,7 @@ def write_shards(
             raise SourceError(f"writing {task.file.name} failed: {shard.why}")
         shards[task.file] = shard
         written(shard.clips)
+    launch.await_files(stem.parent, {shard.file.name for shard in shards.values()})
     return {split: [shards[task.file] for task in own] for split, own in tasks.items()}
 
 

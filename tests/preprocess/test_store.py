@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -265,6 +266,29 @@ def test_shards_that_processes_write_are_the_same(tmp_path, monkeypatch):
     with pytest.raises(SourceError, match="landmarks-train.array_record-00000 failed: it killed"):
         write(tmp_path / "two", workers=Processes(2))
     assert stored(tmp_path / "one") == stored(tmp_path / "two")
+
+
+class Distant:
+    """Workers whose files are seen late; one that was thought to be dead still writes."""
+
+    def each(self, function, tasks):
+        for task in tasks:
+            shard = function(task)
+            late = task.file.rename(task.file.with_name(f".late-{task.file.name}"))
+            threading.Timer(0.5, late.rename, [task.file]).start()
+            task.file.with_name(f".{task.file.name}.0123").write_bytes(b"half a shard")
+            yield task, shard
+
+
+def test_shards_of_other_machines_are_awaited_and_half_ones_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(store.shards, "_CLIPS", 2)
+    for name, workers in (("one", None), ("two", Distant())):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, workers=workers)
+    one, two = ({path.name for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
+    assert one == two
+    assert stored(tmp_path / "one") == stored(tmp_path / "two")
+    assert damaged_file(tmp_path / "two", [name for name in two if "array_record" in name]) == ""
 
 
 def test_report_is_readable_text(tmp_path):
