@@ -21,6 +21,7 @@ from . import Crash
 LIVES = 4  # workers that may die with a task before it is given up
 TRIES = 3  # times that a task may fail without killing its worker
 PATIENCE = 60.0  # seconds without a scheduler or a worker
+LOADING = 300.0  # the same while workers load fer_jax, all at once from a shared file system
 _LOOK = 1.0  # seconds from one look at who is there to the next
 _ANSWER = 1.0  # seconds after which it is asked again whether a worker that had finished is there
 
@@ -183,13 +184,16 @@ class Cluster:
         """Ends the wait for workers that cannot be used or never come."""
         if self._fit:
             self._manned = self._waiting = now
+        if self._patient and not present:  # the first to come out of a queue may be the bad one
+            self._manned = now
+        patience = LOADING if self._asked else PATIENCE
         unfit = [why for worker, why in self._unfit.items() if worker in present]
-        if now - self._manned > PATIENCE and unfit:
+        if now - self._manned > patience and unfit:
             raise ClusterError(f"none of {len(present)} workers can be used: {unfit[0]}")
-        if now - self._manned > PATIENCE and not self._patient:
+        if now - self._manned > patience and not self._patient:
             raise ClusterError(
                 f"the dask scheduler {self._client.scheduler.address} has had no usable worker for "
-                f"{PATIENCE:.0f} seconds: start some (dask worker ADDRESS --nworkers auto "
+                f"{patience:.0f} seconds: start some (dask worker ADDRESS --nworkers auto "
                 "--nthreads 1) and give the same command again"
             )
         if now - self._waiting > PATIENCE:

@@ -154,6 +154,26 @@ def test_scheduler_without_workers_is_left(tmp_path, impatient):
         list(workers.each(len, ["a"]))
 
 
+def test_bad_worker_that_leaves_a_queue_first_does_not_end_the_wait():
+    workers = cluster.Cluster(None, str, print, patient=True)
+    later, bad = time.monotonic() + 7200, "tcp://bad:1"
+    workers._bound_the_wait(later, set())
+    workers._unfit[bad] = "it does not see /data"
+    workers._bound_the_wait(later + 1, {bad})
+    with pytest.raises(cluster.ClusterError, match="none of 1 workers .*see /data"):
+        workers._bound_the_wait(later + cluster.PATIENCE + 1, {bad})
+
+
+def test_workers_that_load_slowly_are_waited_for():
+    client = types.SimpleNamespace(scheduler=types.SimpleNamespace(address="tcp://here:1"))
+    workers = cluster.Cluster(client, str, print)
+    start, slow = time.monotonic(), "tcp://slow:1"
+    workers._asked[object()] = slow
+    workers._bound_the_wait(start + cluster.LOADING - 1, {slow})
+    with pytest.raises(cluster.ClusterError, match="no usable worker for 300 seconds"):
+        workers._bound_the_wait(start + cluster.LOADING + 1, {slow})
+
+
 def test_scheduler_that_dies_is_named(tmp_path, monkeypatch):
     begun = distributed.LocalCluster(
         n_workers=1, processes=False, dashboard_address=":0", silence_logs=50
