@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from benchmarks import child
 from benchmarks.shipped import use_cores
+from fer_jax.machine import usable_cores
 
 Sizes = dict[str, int]
 OF_DATA = ("clips", "frames", "people", "classes")  # sizes that a dataset has
@@ -202,10 +203,10 @@ class Points:
 
     def add(self, stage: str, sizes: Sizes, cost: child.Cost) -> None:
         """Keeps a measurement, in the file at once."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        self._rows.append({"stage": stage, "sizes": sizes, **cost._asdict(), "cores": cores})
+        row = {"stage": stage, "sizes": sizes, **cost._asdict(), "cores": usable_cores()}
+        self._rows.append(row)
         with self._file.open("a") as file:
-            file.write(json.dumps(self._rows[-1]) + "\n")
+            file.write(json.dumps(row) + "\n")
 
     def cores(self) -> str:
         """Numbers of CPU cores that were measured on, in words."""

@@ -1,13 +1,18 @@
-"""What the machine gives a process: its cores, files that are whole or not there, a terminal."""
+"""What the machine gives a process: cores, memory, files that are whole or missing, a terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import json
+import math
 import os
 import pathlib
+import re
 from collections.abc import Iterator
+
+_GROUPS = pathlib.Path("/sys/fs/cgroup")
+_OWN_GROUP = pathlib.Path("/proc/self/cgroup")
 
 
 class FileError(ValueError):
@@ -63,10 +68,32 @@ def naming(file, partial=None) -> Iterator[None]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, which may be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores that this process may use, which may be fewer than the machine has.
+
+    SLURM binds processes to cores; the limit of a container is a share of the time on all.
+    """
+    bound = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if bound else os.cpu_count() or 1
+    shares = (math.ceil(time / period) for time, period in _limits("cpu.max"))
+    return max(1, min([cores, *shares]))
+
+
+def usable_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or a limit of its job or pod."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([whole, *(limit for (limit,) in _limits("memory.max"))])
+
+
+def _limits(name: str) -> Iterator[list[int]]:
+    """Numbers of a limit in the control group (version 2) of this process, and in those around."""
+    try:
+        found = re.search("(?m)^0::/(.*)$", _OWN_GROUP.read_text())
+    except OSError:  # not Linux
+        return
+    group = pathlib.PurePosixPath(found[1] if found else "")
+    for each in (group, *group.parents):
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max" in it
+            yield [int(word) for word in (_GROUPS / each / name).read_text().split()]
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ def prepare(options: argparse.Namespace, console: Console) -> tuple[dict, bool] 
         import tensorflow_datasets  # noqa: F401
     model = None
     if any(map(needs_detection, clips)):
-        model = landmark_model(options.landmark_model)
+        model = landmark_model(options.landmark_model).absolute()  # as in `_check_where`
         text = f"Landmarks by dlib with {model.name}; dlib's own is for non-commercial use only."
         console.print(Text(text))
     request = make_request(options, model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from fer_jax import hosts
+from fer_jax.machine import usable_memory
 
 AXIS = "batch"  # name of the mapped device axis
 
@@ -75,11 +75,10 @@ def unshard(outputs) -> np.ndarray:
 
 
 def device_memory() -> int:
-    """Memory of the smallest device, bytes: its own, or its share of the machine's."""
+    """Memory of the smallest device, bytes: its own, or its share of this process's."""
     device = jax.local_devices()[0]
     limit = (device.memory_stats() or {}).get("bytes_limit")
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(hosts.everyone(limit or whole // jax.local_device_count()))
+    return min(hosts.everyone(limit or usable_memory() // jax.local_device_count()))
 
 
 def compile_steps(mapped: Callable, *arguments) -> tuple[Callable, int]:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from fer_jax.faces.detector import Detector, LandmarkModelError
-from fer_jax.installation import needs
-from fer_jax.machine import usable_cores
+from fer_jax.installation import NotInstalledError, needs
+from fer_jax.machine import printable, usable_cores
 
 from .. import PREPROCESS_VERSION
 from .cluster import Cluster, ClusterError
@@ -101,13 +101,19 @@ def _started(start: Callable, name: str, count: int):
     """A dask cluster of a queue, which ends its workers when it is closed."""
     try:
         cluster = start(count)
-    except (OSError, RuntimeError, ValueError) as error:
+    except NotInstalledError:
+        raise
+    except Exception as error:  # dask-kubernetes passes on those of its own client
         raise ClusterError(
-            f"the workers of {name} cannot be started: {error}. Their settings are in dask's own "
-            f"files, ~/.config/dask/jobqueue.yaml or kubernetes.yaml, {_DOCS}"
+            f"the workers of {name} cannot be started: {_first_line(error)}. Their settings are in "
+            f"dask's own files, ~/.config/dask/jobqueue.yaml or kubernetes.yaml, {_DOCS}"
         ) from error
     with cluster:
         yield cluster
+
+
+def _first_line(error: Exception) -> str:
+    return printable(str(error).strip().partition("\n")[0] or type(error).__name__)
 
 
 def _slurm(count: int):

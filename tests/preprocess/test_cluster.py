@@ -206,6 +206,73 @@ def test_queue_without_its_package_names_the_extra(tmp_path, capsys, monkeypatch
     assert "give --workers" in capsys.readouterr().err
 
 
+class NoConfig(Exception):
+    """Of a client of Kubernetes."""
+
+
+def fake_kubernetes(monkeypatch, kind) -> None:
+    """A package with another class of clusters."""
+    module = types.ModuleType("dask_kubernetes.operator")
+    module.KubeCluster = kind
+    monkeypatch.setitem(sys.modules, "dask_kubernetes", types.ModuleType("dask_kubernetes"))
+    monkeypatch.setitem(sys.modules, "dask_kubernetes.operator", module)
+
+
+def test_kubernetes_starts_workers_and_ends_them(tmp_path, capsys, monkeypatch):
+    """By a cluster of this machine, which has the methods of the other."""
+    asked = []
+
+    class Local(distributed.LocalCluster):
+        def __init__(self, n_workers):
+            super().__init__(
+                n_workers=0, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+            )
+            asked.append(("start", n_workers))
+
+        def scale(self, count):
+            asked.append(("scale", count))
+            return super().scale(count)
+
+        def __exit__(self, *error):
+            asked.append("end")
+            return super().__exit__(*error)
+
+    fake_kubernetes(monkeypatch, Local)
+    arguments = ["synthetic", "--out", str(tmp_path / "out"), *SMALL, "--cluster", "kubernetes"]
+    assert main([*arguments, "--workers", "1"]) == 0
+    assert asked[0] == ("start", 1) and ("scale", 1) in asked and asked[-1] == "end"
+    assert "60 kept, 0 dropped, 1 worker, done" in capsys.readouterr().out
+
+
+def test_kubernetes_that_is_not_there_ends_in_one_line(tmp_path, capsys, monkeypatch):
+    def fail(n_workers):
+        raise NoConfig("no configuration found\nHTTP response body: ...")
+
+    fake_kubernetes(monkeypatch, fail)
+    arguments = ["synthetic", "--out", str(tmp_path / "out"), *SMALL, "--cluster", "kubernetes"]
+    assert main([*arguments, "--workers", "2"]) == 1
+    error = capsys.readouterr().err
+    assert "kubernetes cannot be started: no configuration found. Their settings" in error
+    assert error.count("\n") == 1
+
+
+def test_workers_get_whole_paths(tmp_path, capsys, monkeypatch):
+    """They have another working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mp4", "model.dat"):
+        pathlib.Path(name).touch()
+    pathlib.Path("clips.csv").write_text("path,subject,label\na.mp4,p,joy\n")
+
+    def told(address, count, *paths_and_say):
+        raise cluster.ClusterError(" ".join(map(str, paths_and_say[:3])))
+
+    monkeypatch.setattr(launch, "workers", told)
+    arguments = ["--source", "clips.csv", "--out", "out", "--landmark-model", "model.dat"]
+    assert main(["manifest", *arguments, "--cluster", "tcp://a:1"]) == 1
+    wanted = " ".join(str(tmp_path / name) for name in ("out/.clips", "clips.csv", "model.dat"))
+    assert wanted in capsys.readouterr().err
+
+
 def fake_queue(folder: pathlib.Path) -> None:
     """Programs of SLURM that start jobs here, and list those that are cancelled."""
     folder.mkdir()

@@ -14,6 +14,7 @@ from fer_jax import __version__, storage
 from fer_jax.experiments import schema
 from fer_jax.experiments.workdir import Workdir
 from fer_jax.installation import clone
+from fer_jax.machine import usable_cores
 
 _GIT_SECONDS = 10  # a slow disk costs the commit, not the report
 
@@ -65,7 +66,7 @@ def commit() -> str | None:
 def environment() -> dict:
     """Hardware and versions that figures were measured with."""
     device = jax.devices()[0]
-    kind = device.device_kind if device.platform != "cpu" else f"{os.cpu_count()} CPU cores"
+    kind = device.device_kind if device.platform != "cpu" else f"{usable_cores()} CPU cores"
     return {
         "hardware": f"{jax.device_count()} x {kind}" if device.platform != "cpu" else kind,
         "jax": jax.__version__,
