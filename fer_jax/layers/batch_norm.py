@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.ad_checkpoint import checkpoint_name
+from jax.extend import core
 
 _MOMENTUM, _EPSILON = 0.9, 1e-5  # as in PyTorch
+_LAYER = "fer_jax layer "  # and its number, as the name of its output
 
 
 def _moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -74,8 +80,8 @@ def find_folds(module: nn.Module, variables: dict, inputs) -> list[tuple[tuple, 
       module, variables, inputs: of one network; shapes suffice, nothing is computed.
 
     Returns:
-      Paths of the layer and of the BatchNorm among the parameters. A layer that is applied more
-      than once is left out.
+      Paths of the layer and of the BatchNorm among the parameters. Left out are layers that are
+      applied more than once and those whose output something else uses, too.
     """
     outputs, normed = [], []
 
@@ -85,18 +91,37 @@ def find_folds(module: nn.Module, variables: dict, inputs) -> list[tuple[tuple, 
             if isinstance(context.module, BatchNorm):
                 normed.append((args[0], context.module.path))
             elif context.module.has_variable("params", "kernel"):
+                made = checkpoint_name(made, f"{_LAYER}{len(outputs)}")
                 outputs.append((made, context.module.path))
         return made
 
     with nn.intercept_methods(watch):
-        jax.eval_shape(lambda *given: module.apply(*given, train=False), variables, inputs)
+        traced = jax.make_jaxpr(lambda *given: module.apply(*given, train=False))(variables, inputs)
+    uses = _uses(traced.jaxpr)
     layers, norms = ([path for _, path in each] for each in (outputs, normed))
     return [
         (layer, norm)
-        for made, layer in outputs
+        for number, (made, layer) in enumerate(outputs)
         for taken, norm in normed
-        if made is taken and layers.count(layer) == norms.count(norm) == 1
+        if made is taken
+        and layers.count(layer) == norms.count(norm) == uses[f"{_LAYER}{number}"] == 1
     ]
+
+
+def _uses(program: core.Jaxpr) -> collections.Counter[str]:
+    """Counts how often each array with a name is used, in inner programs too."""
+    named = {each.outvars[0]: each.params["name"] for each in program.eqns
+             if each.primitive.name == "name"}  # fmt: skip
+    used = itertools.chain(*(each.invars for each in program.eqns), program.outvars)
+    found = collections.Counter(
+        named[each] for each in used if not isinstance(each, core.Literal) and each in named
+    )
+    for inner in jax.tree.leaves([each.params for each in program.eqns]):
+        if isinstance(inner, core.ClosedJaxpr):
+            inner = inner.jaxpr
+        if isinstance(inner, core.Jaxpr):
+            found += _uses(inner)
+    return found
 
 
 def fold(variables: dict, folds: list[tuple[tuple, tuple]]) -> dict:

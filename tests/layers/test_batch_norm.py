@@ -178,6 +178,37 @@ def test_layer_that_is_applied_twice_is_not_folded():
     assert not find_folds(Twice(), Twice().init(jax.random.key(0), inputs, False), inputs)
 
 
+class Block(nn.Module):
+    """A layer and its BatchNorm, perhaps with a way around the BatchNorm."""
+
+    around: bool
+
+    @nn.compact
+    def __call__(self, x):
+        y = Dense(3)(x)
+        normed = BatchNorm()(y, train=False)
+        return normed + y if self.around else normed
+
+
+class Blocks(nn.Module):
+    """Both kinds of block, stored or recomputed in the backward pass."""
+
+    remat: bool
+
+    @nn.compact
+    def __call__(self, x, train):
+        kind = nn.remat(Block) if self.remat else Block
+        return kind(around=False, name="alone")(kind(around=True, name="around")(x))
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_layer_whose_output_goes_elsewhere_too_is_not_folded(remat):
+    network, inputs = Blocks(remat), normal(0, 4, 3)
+    given = network.init(jax.random.key(0), inputs, False)
+    ((layer, norm),) = find_folds(network, given, inputs)
+    assert (layer[0], norm[0]) == ("alone", "alone")
+
+
 def test_training_a_folded_network_is_refused():
     network, inputs = make("fer_gcn"), draw("fer_gcn")
     folded = fold(variables("fer_gcn"), find_folds(network, variables("fer_gcn"), inputs))
