@@ -4,9 +4,9 @@
 
 The videos are made: 640 x 360 pixels, 30 frames a second, with so many people side by side, cut out
 of the videos of $FER_JAX_REAL_DATA or ../shared/data, or drawn. Every person is predicted, by the
-model's own windows and 100 MC samples. Milliseconds a frame: reading the video, finding and
-following the faces (with their crops), the network; medians of `--repeats` runs after one that
-compiles.
+model's own windows and 100 MC samples. Milliseconds a frame: reading the video, what finding and
+following the faces (with their crops) adds to that, and what the network adds, which runs while
+faces are searched in the frames to come. Medians of `--repeats` runs after one that compiles.
 """
 
 from __future__ import annotations

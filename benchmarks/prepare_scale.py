@@ -1,14 +1,14 @@
 """Preparation of very many clips: core time, memory, megabytes; on paper, of a million videos.
 
-    python -m benchmarks.prepare_scale                            # an hour on 2 CPU cores
+    python -m benchmarks.prepare_scale                            # half an hour on 2 CPU cores
     python -m benchmarks.prepare_scale --clips 10000 --videos 100 --folder /scratch
 
 Landmark clips of drawn people are read (`--shard 1/1`) and made a dataset (`--merge`) as an array
 job does it, a tenth of them first: what grows faster than the number of clips shows. Videos are
 links to a few drawn ones of 640 x 360 pixels and two seconds, prepared with crops of 64 pixels.
 Where the extra `cluster` is installed, tasks that do nothing go to two dask workers: what they cost
-the command limits how many workers it can keep busy. The
-last table follows from these numbers by the rule of three; see docs/data/cluster.md.
+the command limits how many workers it can keep busy. The last lines follow from these numbers by
+the rule of three; see docs/data/cluster.md.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ memory, counts as time alone.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from benchmarks import flops, sides
 from benchmarks.pairs import SYSTEMS
 from benchmarks.rows import ROWS, Row
 from benchmarks.speed import make_ours
+from fer_jax.machine import usable_cores
 
 SIDE, LONG = 2048, 2**26  # of the matrices; float32 numbers of the arrays that are added
 
@@ -44,12 +45,39 @@ def main(arguments: list[str] | None = None) -> None:
     rows = [row for row in rows if row.what in ("step", "forward", "mc")]
     rows = [row for row in rows if any(text in row.name for text in options.rows)]
     peaks = [_product(), _addition()]
-    print("| | GFLOP | ms | GFLOP/s | share of the peak |\n|---|---|---|---|---|")
-    for row in rows:
-        print(_measured(row, options.repeats, peaks), flush=True)
+    measured = [_measured(row, options.repeats, peaks) for row in rows]
     rate, width = (max(peak.rates) for peak in peaks)
+    print("| | GFLOP | ms | GFLOP/s | share of the peak |\n|---|---|---|---|---|")
+    for row in measured:
+        print(f"| {row.name} | {row.work:.2f} | {row.spread} | {row.rate:.0f} | "
+              f"{row.rate / rate:.0%} |")  # fmt: skip
     print(f"\nPeak of the matrix product: {rate:.0f} GFLOP/s; of memory: {width:.1f} GB/s")
-    print(f"{os.cpu_count()} CPU cores, float32, jax {jax.__version__}")
+    print(f"{usable_cores()} CPU cores, float32, jax {jax.__version__}")
+
+
+class _Measured(NamedTuple):
+    """A row that was timed.
+
+    Attributes:
+      name: of the row.
+      work: 10^9 operations.
+      times: seconds of each call.
+    """
+
+    name: str
+    work: float
+    times: list[float]
+
+    @property
+    def rate(self) -> float:
+        """10^9 operations a second, of the median."""
+        return self.work / statistics.median(self.times)
+
+    @property
+    def spread(self) -> str:
+        """Milliseconds: median, and fastest to slowest."""
+        middle, low, high = (1e3 * f(self.times) for f in (statistics.median, min, max))
+        return f"{middle:.4g} ({low:.4g} to {high:.4g})"
 
 
 class _Peak:
@@ -80,8 +108,8 @@ def _addition() -> _Peak:
     return _Peak(lambda: add(one, other).block_until_ready(), 1e-9 * 3 * one.nbytes)
 
 
-def _measured(row: Row, repeats: int, peaks: list[_Peak]) -> str:
-    """Times a row in turns with the peaks; returns its line of the table."""
+def _measured(row: Row, repeats: int, peaks: list[_Peak]) -> _Measured:
+    """Times a row in turns with the peaks."""
     ours = make_ours(row, "float32")
     call = getattr(ours, row.what)
     call()
@@ -91,10 +119,7 @@ def _measured(row: Row, repeats: int, peaks: list[_Peak]) -> str:
             peak.again()
         times.append(call())
     work = 1e-9 * (_of_samples(row, ours) if row.what == "mc" else ours.flops[row.what])
-    middle = statistics.median(times)
-    spread = f"{1e3 * middle:.4g} ({1e3 * min(times):.4g} to {1e3 * max(times):.4g})"
-    share = work / middle / max(peaks[0].rates)
-    return f"| {row.name} | {work:.2f} | {spread} | {work / middle:.0f} | {share:.0%} |"
+    return _Measured(row.name, work, times)
 
 
 def _of_samples(row: Row, ours: sides.Ours) -> float:

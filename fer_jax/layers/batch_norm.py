@@ -133,7 +133,7 @@ def fold(variables: dict, folds: list[tuple[tuple, tuple]]) -> dict:
 
     Returns:
       Variables for inference with the same outputs, up to rounding: of a folded BatchNorm only a
-      bias is left. The layers are linear in their kernel and bias.
+      bias is left. The layers must be linear in their kernel and bias.
     """
     params, stats = (flatten_dict(variables.get(name, {})) for name in ("params", "batch_stats"))
     for layer, norm in folds:

@@ -11,6 +11,8 @@ It must have
   pixels: class attribute or field of a network of crops: a key of `data.model_inputs.PIXELS`.
   __call__(inputs, *, train, dropout=None): logits `[B, classes]`; `dropout` defaults to `train`,
     so that MC dropout keeps BatchNorm in inference mode.
+A submodule with a parameter "kernel" returns what is linear in its "kernel" and "bias", as
+prediction folds a BatchNorm behind it into them, see `batch_norm.fold`.
 
 It may have
   edges, frames: fields set from the dataset: the landmark graph, the number of frames T.
