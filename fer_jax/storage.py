@@ -18,7 +18,7 @@ from typing import BinaryIO, TextIO
 
 import numpy as np
 
-from fer_jax.machine import naming, write_whole
+from fer_jax.machine import naming, storage_error, write_whole
 
 CHECKSUMS = "checksums.json"  # SHA-256 of the files beside it
 _LOCK = ".lock"
@@ -225,26 +225,23 @@ class Spool:
         """Appends `[L, *shape]`, as float32; returns the index of its first row.
 
         Raises:
-          OSError: the folder for temporary files is full.
+          StorageError: the folder for temporary files is full.
         """
-        rows = np.ascontiguousarray(rows, np.float32)
         first, self._rows = self._rows, self._rows + len(rows)
-        if self._file is None and 4 * math.prod((self._rows, *self._shape)) > self._most:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115
-            for part in self._kept:
-                part.tofile(self._file)
+        self._kept.append(np.ascontiguousarray(rows, np.float32))
+        if self._file is not None or 4 * math.prod((self._rows, *self._shape)) > self._most:
+            with self._naming_temporary():
+                self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115
+                for part in self._kept:
+                    self._file.write(part.data)
             self._kept = []
-        if self._file is None:
-            self._kept.append(rows)
-        else:
-            rows.tofile(self._file)
         return first
 
     def values(self) -> np.ndarray:
         """All rows, `[N, *shape]` float32, and forgets them; a `memmap` if they are in a file."""
         shape = (self._rows, *self._shape)
         if self._file is not None:
-            with self._file as file:  # the mapping keeps it
+            with self._naming_temporary(), self._file as file:  # the mapping keeps it
                 file.flush()
                 return np.memmap(file, np.float32, "r", shape=shape)
         values, first = np.empty(shape, np.float32), 0
@@ -254,3 +251,15 @@ class Spool:
             values[first : first + len(part)] = part
             first += len(part)
         return values
+
+    @contextlib.contextmanager
+    def _naming_temporary(self) -> Iterator[None]:
+        """Says of a failure that it is of the folder for temporary files."""
+        try:
+            with naming(tempfile.gettempdir()):
+                yield
+        except OSError as error:
+            if self._file is not None:
+                with contextlib.suppress(OSError):  # the same again
+                    self._file.close()
+            raise storage_error(error, "or set TMPDIR to a folder on another disk") from error

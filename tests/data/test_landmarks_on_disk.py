@@ -2,6 +2,7 @@
 
 import mmap
 import pathlib
+import tempfile
 import tracemalloc
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from fer_jax.data import crops, cross_database, load
 from fer_jax.data.clips import batches
 from fer_jax.experiments.workdir import _fingerprint
+from fer_jax.machine import StorageError
 from fer_jax.storage import Spool
 
 FRAMES = 4
 CLIP = FRAMES * 68 * 2 * 4  # bytes
-STATUS = pathlib.Path("/proc/self/status")
+STATUS, FULL = pathlib.Path("/proc/self/status"), pathlib.Path("/dev/full")
 
 
 def drawn(frames: int, seed: int = 0) -> np.ndarray:
@@ -29,6 +31,16 @@ def test_spool_gives_back_what_it_got(most):
     values = spool.values()
     np.testing.assert_array_equal(values, np.concatenate(parts))
     assert isinstance(values, np.memmap) == (most < 16 * 544)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("frames", [1, 1000])
+def test_full_folder_for_temporary_files_is_named(monkeypatch, frames):
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: FULL.open("wb"))
+    spool, folder = Spool((68, 2), 0), tempfile.gettempdir()
+    with pytest.raises(StorageError, match=f"{folder}: No space .*free some space, or set TMPDIR"):
+        spool.add(drawn(frames))
+        spool.values()
 
 
 def opened(path, rule: str, most: float, **options):
