@@ -1,5 +1,6 @@
 """Processes that cannot train together say why, within a bounded time."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -114,6 +115,26 @@ def test_process_alone_shares_with_itself():
     assert hosts.arrays_from_writer(lambda: made, None) is made
     assert hosts.gathered(made) is made
     connection.end_all("nobody is told", 1)
+
+
+class Service:
+    """Has the last words of another process already."""
+
+    def __init__(self, **told):
+        self.told = json.dumps({"process": 1, "host": "n2", "code": 0, **told})
+
+    def key_value_set(self, key, value):
+        raise jax.errors.JaxRuntimeError("ALREADY_EXISTS")
+
+    def blocking_key_value_get(self, key, timeout):
+        return self.told
+
+
+@pytest.mark.parametrize(("why", "said"), [("", "disk is full"), ("out of memory", "n2 has ended")])
+def test_process_that_fails_after_others_are_done_says_its_own_reason(monkeypatch, why, said):
+    monkeypatch.setattr(connection, "client", lambda: Service(why=why))
+    own = {"process": 0, "host": "n1", "why": "disk is full", "code": 1}
+    assert said in connection._line(own, connection._tell(own))
 
 
 def test_only_lost_connections_count_as_such():

@@ -132,14 +132,15 @@ def _leave(code: int) -> NoReturn:
 
 
 def _tell(own: dict) -> dict:
-    """Leaves the last words; returns those of the first process that left any."""
+    """Leaves the last words; returns those of the first process that failed."""
     service = client()
     with contextlib.suppress(jax.errors.JaxRuntimeError):  # there are some, or nobody is left
         service.key_value_set(_LAST_WORDS, json.dumps(own))
     try:
-        return json.loads(service.blocking_key_value_get(_LAST_WORDS, _TELL_MS))
+        told = json.loads(service.blocking_key_value_get(_LAST_WORDS, _TELL_MS))
     except jax.errors.JaxRuntimeError:
         return own
+    return told if told["why"] else own  # another one was done before this one failed
 
 
 def _watch(service) -> None:
