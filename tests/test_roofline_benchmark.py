@@ -7,17 +7,17 @@ import pytest
 pytest.importorskip("torch", reason="the PyTorch mirrors need torch: pip install torch")
 
 from benchmarks import roofline, sides  # noqa: E402
-from benchmarks.gpu.toys import TOYS  # noqa: E402
 from benchmarks.rows import Row  # noqa: E402
 
 NUMBERS = re.compile(
-    r"(?m)^\| st_bln, toy, \w+ \| ([\d.]+) \| ([\d.e+-]+) \(([\d.]+) to ([\d.]+)\) "
+    r"(?m)^\| ST-BLN, toy, \w+ \| ([\d.]+) \| ([\d.e+-]+) \(([\d.]+) to ([\d.]+)\) "
     r"\| (\d+) \| (\d+)% \|$"
 )
 
 
 def test_shares_are_of_the_printed_peak(monkeypatch, capsys):
-    rows = [Row("st_bln", "toy", what, 256, TOYS["ST-BLN"]) for what in ("forward", "mc")]
+    options = {"frames": 5, "edges": 60, "widths": (16,)}
+    rows = [Row("ST-BLN", "toy", what, 256, options) for what in ("forward", "mc")]
     monkeypatch.setattr(roofline, "ROWS", {"st_bln": rows})
     monkeypatch.setattr(roofline, "SIDE", 64)
     monkeypatch.setattr(roofline, "LONG", 2**10)
