@@ -22,6 +22,7 @@ pytestmark = pytest.mark.usefixtures("no_figures")
 FOLDS = {
     "protocol.name": "subject_kfold", "protocol.folds": 2, "model.widths": (4,), "train.epochs": 2,
     "optimizer.learning_rate": 0.02, "evaluation.mc_samples": 4,
+    "uncertainty.members": 2, "uncertainty.posterior": "laplace",
 }  # fmt: skip
 LONG = {
     "model.widths": (4,), "train.epochs": 10, "train.batch_size": 14, "evaluation.mc_samples": 2,
@@ -84,6 +85,7 @@ def test_landmarks_any_processes_and_devices_make_the_same_run(prepared, tmp_pat
     assert_same(several, tmp_path / "one")
     samples = np.load(several / "folds" / "fold00.npz")["evaluation_samples"]
     assert np.ptp(samples, axis=0).max() > 1e-3  # dropout was on
+    assert list((several / "folds").glob("*posterior*"))
     assert [path.name for path in (several / "model").iterdir()]
 
 
