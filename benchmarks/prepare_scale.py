@@ -49,7 +49,7 @@ FIELDS = re.compile(r"(?m)^VmHWM:\s+(\d+)")
 
 
 class Measured(NamedTuple):
-    """A command: core seconds, and peak memory of its process and of the largest it started, MB.
+    """A command: core seconds, and peak memory of its process and of the largest it started, MiB.
 
     Time on cores, not on the clock: other work on the machine changes little in it.
     """
@@ -60,7 +60,7 @@ class Measured(NamedTuple):
 
 
 def peak(process: int) -> float:
-    """Peak memory of a process so far, MB; 0 if it has ended."""
+    """Peak memory of a process so far, MiB; 0 if it has ended."""
     with contextlib.suppress(OSError):
         if found := FIELDS.search(pathlib.Path(f"/proc/{process}/status").read_text()):
             return int(found[1]) / 1024
@@ -167,7 +167,7 @@ def tasks_a_second() -> float | None:
 
 def measured_table(rows: list[Row]) -> Table:
     table = Table("", "clips", "reading, ms", "making the dataset, ms",
-                  "memory of the command, MB", "largest of its processes, MB", "cache, MB",
+                  "memory of the command, MiB", "largest of its processes, MiB", "cache, MB",
                   "shards, MB", "report.json, MB")  # fmt: skip
     for row in rows:
         both = (row.reading, row.merging)
