@@ -7,6 +7,7 @@ import functools
 import os
 import pathlib
 import pickle
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -124,6 +125,8 @@ def _slurm(count: int):
     settings = dask.config.get("jobqueue.slurm", {})
     if missing := [name for name in ("cores", "memory") if not settings.get(name)]:
         raise ValueError(f"jobqueue.slurm.{missing[0]} is not set")
+    if not shutil.which(SLURMCluster.job_cls.submit_command):  # dask would wait without end
+        raise ValueError(f"there is no {SLURMCluster.job_cls.submit_command} on this machine")
     # a worker is a process and has one clip at a time
     cluster = SLURMCluster(processes=settings.get("processes") or settings["cores"])
     cluster.adapt(minimum=count, maximum=count)  # jobs that end early are replaced

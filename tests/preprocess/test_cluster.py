@@ -289,14 +289,19 @@ def test_slurm_starts_workers_and_ends_them(tmp_path, capsys, monkeypatch):
     pytest.importorskip("dask_jobqueue", reason="the extra cluster is not installed")
     import dask
 
+    arguments = ["synthetic", "--out", str(tmp_path / "out"), *SMALL, "--cluster", "slurm"]
+    two = {"jobqueue.slurm.cores": 2, "jobqueue.slurm.memory": "1GB"}
+    with dask.config.set(two), monkeypatch.context() as without:
+        without.setenv("PATH", str(tmp_path))
+        assert main([*arguments, "--workers", "2"]) == 1
+    assert "there is no sbatch on this machine" in capsys.readouterr().err
     fake_queue(tmp_path / "bin")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    arguments = ["synthetic", "--out", str(tmp_path / "out"), *SMALL, "--cluster", "slurm"]
     with dask.config.set({"jobqueue.slurm.cores": None, "jobqueue.slurm.memory": None}):
         assert main([*arguments, "--workers", "2"]) == 1
     assert "jobqueue.slurm.cores is not set" in capsys.readouterr().err
-    with dask.config.set({"jobqueue.slurm.cores": 2, "jobqueue.slurm.memory": "1GB"}):
+    with dask.config.set(two):
         assert main([*arguments, "--workers", "2"]) == 0
     # the second may start too late to get a clip
     assert re.search(r"60 kept, 0 dropped, (1 worker|2 workers), done", capsys.readouterr().out)

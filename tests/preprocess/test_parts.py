@@ -65,6 +65,15 @@ def test_merged_shards_are_the_dataset_of_one_command(tmp_path, capsys):
     assert not list((out / ".clips").glob("shard*"))
 
 
+def test_shard_of_very_many_is_named_soon(tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    parts.Part(2, 10**9).write_record(cache, [], [])
+    unread = [parts.Outcome(parts.UNREAD)]
+    with pytest.raises(parts.SourceError, match="1/1000000000, 3/1000000000, .*, ...:"):
+        parts.merged(cache, clips_of(tmp_path, a=""), unread, [cache / "a.npz"])
+
+
 def test_clips_that_fail_in_a_shard_are_not_missing(tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     cache.mkdir()
