@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,14 +42,20 @@ def run(arguments: list[str], environment: Mapping[str, str] | None = None) -> C
       SystemExit: it failed; the end of its output is in the message.
     """
     with tempfile.TemporaryFile() as output:
-        told = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-P", __file__, *arguments],
             stdout=subprocess.PIPE,
             stderr=output,
             env={**os.environ, **(environment or {})},
-            check=True,
+            start_new_session=True,
         )
-        code, *cost = json.loads(told.stdout)
+        try:
+            told, _ = process.communicate()
+        except BaseException:  # as Ctrl-C; those that it started end with it
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        code, *cost = json.loads(told) if process.returncode == 0 else [process.returncode]
         if code:
             output.seek(0)
             said = output.read().decode(errors="replace")[-TOLD:]

@@ -17,6 +17,7 @@ measures only what is missing, and writes OUT/growth.md and OUT/growth.png.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -191,11 +192,24 @@ class Points:
 
     def __init__(self, file: pathlib.Path):
         self._file = file
-        text = file.read_text() if file.exists() else ""
+        text = file.read_text(errors="replace") if file.exists() else ""
         whole = text[: text.rfind("\n") + 1]  # a line that was cut short is measured again
         if whole != text:
             file.write_text(whole)
-        self._rows = [json.loads(line) for line in whole.splitlines()]
+        self._rows = [self._row(n, line) for n, line in enumerate(whole.splitlines(), 1)]
+
+    def _row(self, number: int, line: str) -> dict:
+        """A measurement; ends the command if it is damaged."""
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            row = json.loads(line)
+            costs = [row[name] for name in (*child.Cost._fields, "cores")]
+            named = isinstance(row["stage"], str) and isinstance(row["sizes"], dict)
+            if named and all(isinstance(cost, (int, float)) for cost in costs):
+                return row
+        raise SystemExit(
+            f"error: line {number} of {self._file} is no measurement: delete it, then give the "
+            "same command again, which measures it again"
+        )
 
     def of(self, stage: str, sizes: Sizes) -> list[dict]:
         """What was measured of a stage with these sizes."""
@@ -285,7 +299,11 @@ def main(arguments: list[str] | None = None) -> None:
     work = out / "work"
     work.mkdir(parents=True, exist_ok=True)
     stages, points = {name: STAGES[name] for name in options.stages}, Points(out / "points.jsonl")
-    measure(stages, points, work, options.repeats)
+    try:
+        measure(stages, points, work, options.repeats)
+    except KeyboardInterrupt:
+        print(f"Stopped. Measurements are kept in {out}; give the same command again to resume.")
+        raise SystemExit(130) from None
     write(out, stages, points, options.repeats)
 
 

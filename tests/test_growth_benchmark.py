@@ -1,6 +1,10 @@
 """Exponents of costs, and the measurements behind them."""
 
 import json
+import pathlib
+import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -62,6 +66,48 @@ def test_cost_of_a_process_is_its_time_and_memory():
     with pytest.raises(SystemExit, match="(?s)broken.*python -c .* ended with 1"):
         child.run(["-c", "raise SystemExit('broken')"])
     assert child.run(["-c", "import os; os.environ['MARK']"], {"MARK": "1"}).seconds > 0
+
+
+def test_stopped_measurement_leaves_no_process(tmp_path):
+    code = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); "
+    outer = f"from benchmarks import child; child.run(['-c', {code + 'time.sleep(60)'!r}])"
+    process = subprocess.Popen([sys.executable, "-c", outer], stderr=subprocess.DEVNULL)
+    while not (tmp_path / "pid").exists() or not (text := (tmp_path / "pid").read_text()):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) != 0
+    for _ in range(100):  # a process that was killed vanishes when its parent's heir looks
+        state = pathlib.Path(f"/proc/{text}/stat")
+        if not state.exists() or state.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.05)
+    raise AssertionError("it sleeps on")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["abc", "[]", '{"stage": 1}', '{"stage": "prepare", "sizes": {}, "seconds": "x"}', "\xff"],
+)
+def test_damaged_measurements_are_named(tmp_path, line):
+    file = tmp_path / "points.jsonl"
+    growth.Points(file).add("made", {"clips": 1}, child.Cost(1.0, 1.0, 1.0))
+    with file.open("ab") as out:
+        out.write(line.encode("latin-1") + b"\n")
+    with pytest.raises(SystemExit, match="error: line 2 of .*points.jsonl is no measurement"):
+        growth.Points(file)
+
+
+def test_interrupted_measurements_say_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def interrupt(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(growth, "measure", interrupt)
+    monkeypatch.setattr(growth, "use_cores", lambda count: None)
+    with pytest.raises(SystemExit) as caught:
+        growth.main(["--out", str(tmp_path)])
+    assert caught.value.code == 130
+    assert "give the same command again to resume" in capsys.readouterr().out
 
 
 def stage_of(cost, name="made", axis="clips") -> dict[str, growth.Stage]:
