@@ -27,6 +27,10 @@ from tests.processes import environment, free_port
             ["--distributed", "--coordinator=a:1", "--process=2", "--processes=2"],
             "processes are numbered from 0, to 1 here",
         ),
+        (
+            ["--distributed", "--coordinator=a:1", "--process=0", "--processes=0"],
+            "give their number, 1 or more",
+        ),
     ],
 )
 def test_flags_that_number_no_process_are_refused(given, said, capsys):

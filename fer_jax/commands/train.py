@@ -115,6 +115,8 @@ def _is_distributed(own: flags.FlagValues) -> bool:
             "error: --distributed takes --coordinator HOST:PORT, --process and --processes, all "
             f"three or, under SLURM and Kubernetes, none: --{lacks[0]} is missing"
         )
+    if own.processes < 1:
+        raise UsageError(f"error: --processes={own.processes}: give their number, 1 or more")
     if not 0 <= own.process < own.processes:
         raise UsageError(
             f"error: --process={own.process} of --processes={own.processes}: processes are "

@@ -61,7 +61,8 @@ def connect(coordinator: str | None, process: int | None, processes: int | None)
     except Exception as error:  # of JAX, its cluster detection and the network, many types
         raise HostsError(_why_not_connected(error, coordinator)) from error
     _say_when_aborted(
-        f"another process has ended without a word (killed, out of memory, or its host is gone): "
+        f"another process has ended without a word (killed, out of memory, its host is gone, or "
+        f"two have the same --process): "
         f"{_AGAIN} from the last checkpoint"
     )
     threading.Thread(target=_watch, args=(client(),), name=_WATCH, daemon=True).start()
