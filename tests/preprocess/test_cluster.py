@@ -277,7 +277,8 @@ def fake_queue(folder: pathlib.Path) -> None:
     """Programs of SLURM that start jobs here, and list those that are cancelled."""
     folder.mkdir()
     programs = {
-        "sbatch": 'sh "$1" > /dev/null 2>&1 & echo "Submitted batch job $!"',
+        # read first, as by SLURM: the file is removed when this has answered
+        "sbatch": 'job=$(cat "$1"); sh -c "$job" > /dev/null 2>&1 & echo "Submitted batch job $!"',
         "scancel": f'echo "$@" >> {folder}/cancelled; kill "$@"',
     }
     for name, text in programs.items():
