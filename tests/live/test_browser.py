@@ -100,7 +100,9 @@ def test_faces_are_boxed_and_nobody_is_said(visit):
     wait_for_status(page, "No face.")
     page.wait_for_timeout(100)
     assert drawn_pixels(page) == 0
-    assert part(page, "said").text_content() == "No face"
+    page.wait_for_function(
+        "() => document.querySelector('[data-part=said]').textContent === 'No face'"
+    )
     wait_for_status(page, "2 faces.")
     page.wait_for_function(
         "() => document.querySelector('[data-part=boxes]').ariaLabel.split('Person').length === 3"
