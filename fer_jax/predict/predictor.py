@@ -256,13 +256,14 @@ class Predictor:
         with _COMPILING:
             if use not in self._compiled:
                 folds = find_folds(self.module, self.variables, inputs)
-                match use, self._sampled_from:
-                    case "plain", _:
-                        made = [fold(each, folds) for each in self._networks()]
-                    case _, (networks, heads):
+                given = self._networks() if use == "plain" else self._sampled_from
+                match given:
+                    case list():
+                        made = [fold(each, folds) for each in given]
+                    case (networks, heads):
                         made = fold(networks, folds), heads
-                    case _, networks:
-                        made = fold(networks, folds)
+                    case _:
+                        made = fold(given, folds)
                 self._compiled[use] = made
             return self._compiled[use]
 
