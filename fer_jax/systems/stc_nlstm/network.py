@@ -16,6 +16,7 @@ from fer_jax.layers import fields
 from fer_jax.layers.batch_norm import BatchNorm
 from fer_jax.layers.common import Dense, Dropout
 from fer_jax.layers.conv3d import Conv3D, largest, max_pool_frames
+from fer_jax.layers.cpu.store import store_gradient
 from fer_jax.layers.lstm import LSTM
 
 WIDTHS = (64, 64, 64, 64, 64)
@@ -80,8 +81,10 @@ class Layer(nn.Module):
         if self.norm:
             x = BatchNorm(self.axis_name, name="norm")(x, train=train)
         maps = nn.relu(x)
+        if not self.pool:
+            return maps, maps
         # Pooling first gives the same result at a quarter of the cost.
-        return maps, nn.relu(max_pool_frames(x)) if self.pool else maps
+        return maps, store_gradient(nn.relu(max_pool_frames(store_gradient(x))))
 
 
 class TwoLevelLSTM(nn.Module):
