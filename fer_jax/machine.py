@@ -11,6 +11,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 
+PARTIAL = ".partial"  # ends the name, before its suffix, of a file that is being written
 _GROUPS = pathlib.Path("/sys/fs/cgroup")
 _OWN_GROUP = pathlib.Path("/proc/self/cgroup")
 
@@ -106,7 +107,7 @@ def whole_file(file: pathlib.Path) -> Iterator[pathlib.Path]:
       file: its folder is created when missing.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.stem}.partial{file.suffix}")
+    partial = file.with_name(f"{file.stem}{PARTIAL}{file.suffix}")
     try:
         with naming(file, partial):
             yield partial

@@ -7,6 +7,8 @@
 Runs are in OUT/runs; a finished one is not repeated, an interrupted one resumes. Figures of each
 dataset, method, seed and part are in OUT/figures (delete a file to measure again). OUT/trust.csv
 has all of them, OUT/trust.md the tables with targets, OUT/trust_summary.md a page of the main ones.
+Several commands with other datasets or methods may share OUT; leave part f to one that runs alone.
+Methods of one run belong to one command: none and mc_dropout, ensemble and ensemble_mc.
 
 Parts: a, entropy beside that of votes; b, areas under the ROC curve for damaged, unseen and held
 clips; c, prediction sets and intervals; d, calibration and selective prediction; e, abstention;
@@ -37,14 +39,16 @@ from fer_jax import systems
 from fer_jax.compare.chosen import ConfigError
 from fer_jax.experiments.run import FAILURES
 from fer_jax.experiments.setup import Experiment
-from fer_jax.machine import write_whole
+from fer_jax.machine import PARTIAL, write_whole
 from fer_jax.predict.load import load_model
+from fer_jax.storage import InUseError, lock
 from fer_jax.training.parallel import keep_compiled
 
 _OF_SAVED = {
     "a": scores.votes, "c": sets.coverage, "d": scores.quality, "e": sets.abstention,
 }  # fmt: skip
 _TIMED = 5  # calls, the median counts
+_WAIT = 0.2  # seconds until another command has written its tables
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -145,9 +149,23 @@ def _cost(experiment: Experiment, reads: str) -> list[Figure]:
 
 
 def write(out: pathlib.Path) -> bool:
-    """Writes all figures that there are, and their tables; tells whether there are any."""
-    found = [tables.load(file) for file in sorted((out / "figures").glob("*.csv"))]
-    found = [each for each in found if len(each)]
+    """Writes all figures that there are, and their tables; tells whether there are any.
+
+    One command at a time, so that the last to write has read the figures of all.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            with lock(out):
+                return _write(out)
+        except InUseError:
+            time.sleep(_WAIT)
+
+
+def _write(out: pathlib.Path) -> bool:
+    files = sorted((out / "figures").glob("*.csv"))
+    whole = [file for file in files if not file.stem.endswith(PARTIAL)]
+    found = [each for each in map(tables.load, whole) if len(each)]
     if not found:
         return False
     joined = pd.concat(found, ignore_index=True)

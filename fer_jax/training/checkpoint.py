@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
-from fer_jax.machine import printable, write_whole
+from fer_jax.machine import PARTIAL, printable, write_whole
 from fer_jax.storage import read_regular, sha256
 
 CHECKPOINT_SECONDS = 60.0  # from one checkpoint to the next, if saving one takes no longer
@@ -59,7 +59,7 @@ class Checkpoints:
         write_whole(self._file(epoch), bytes.fromhex(sha256([data])) + data)
         for old in self._epochs()[2:]:
             self._file(old).unlink()
-        for torn in self._directory.glob("*.partial.msgpack"):  # of a kill while it was written
+        for torn in self._directory.glob(f"*{PARTIAL}.msgpack"):  # of a kill while it was written
             torn.unlink()
         self._saved = time.monotonic()
         self._took = self._saved - started

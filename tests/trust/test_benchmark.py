@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import threading
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from benchmarks.trust.measures import Figure
 from benchmarks.trust.methods import METHODS
 from fer_jax import systems, uncertainty
 from fer_jax.predict.predictor import Predictor
+from fer_jax.storage import lock
 from fer_jax.uncertainty.people import groups_of_people
 from tests import finished_runs
 
@@ -275,3 +277,24 @@ def test_training_that_two_methods_share_is_not_repeated(finished_run, tmp_path,
     config.name = "buhmap_single_seed0"
     assert methods.train(config, "buhmap", "none", tmp_path, Console()).metrics.exists()
     assert len(trained) == 1
+
+
+def test_commands_that_share_a_folder_lose_no_figure(tmp_path):
+    """Who writes waits for who does, and then reads the figures of both."""
+
+    def figure(name, value):
+        rows = tables.rows("buhmap", name, 0, [Figure("d", "after", "ECE", value)])
+        tables.save(tmp_path / "figures" / f"buhmap_{name}_seed0_d.csv", rows)
+
+    figure("none", 0.1)
+    (tmp_path / "figures" / "lse_none_seed0_d.partial.csv").write_text("dataset,met")
+    with lock(tmp_path):
+        other = threading.Thread(target=command.write, args=[tmp_path])
+        other.start()
+        other.join(3 * command._WAIT)
+        assert other.is_alive() and not (tmp_path / "trust.csv").exists()
+        figure("swa", 0.2)
+    other.join(60)
+    found = pd.read_csv(tmp_path / "trust.csv")
+    assert found[["method", "value"]].to_numpy().tolist() == [["none", 0.1], ["swa", 0.2]]
+    assert "| none |" in (tmp_path / "trust_summary.md").read_text()
