@@ -25,6 +25,7 @@ from fer_jax.progress import Progress
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.base import NonFiniteOutputError
 from fer_jax.training import averaging, checkpoint, loop, parallel
+from fer_jax.training.evaluate import count_clips, counted
 from fer_jax.training.program import Run, compile_ahead, unstack
 
 # What may stop an experiment; each message says what to do.
@@ -281,17 +282,11 @@ def evaluate_runs(
     parts = {"evaluation": [run.fold.evaluation for run in runs]}
     if runs[0].fold.validation is not None:
         parts["validation"] = [run.fold.validation for run in runs]
-    total, drawn = sum(len(own) for part in parts.values() for own in part), 0
-
-    def advance(count: int) -> None:
-        nonlocal drawn
-        drawn += count
-        show(f"evaluating {drawn:,}/{total:,} clips")
-
-    results, recalibrated = experiment.evaluate(variables, clips, runs, parts, show and advance)
+    advance = counted(show, count_clips(parts))
+    results, recalibrated = experiment.evaluate(variables, clips, runs, parts, advance)
     posteriors = [None for _ in runs]
     if experiment.posterior is not None:
-        posteriors = experiment.posterior(states, recalibrated, clips, runs, parts)
+        posteriors = experiment.posterior(states, recalibrated, clips, runs, parts, show)
     for index, run in enumerate(runs):
         arrays = {
             f"{part}_{name}": value

@@ -27,6 +27,7 @@ from fer_jax.predict.windows import (
 )
 from fer_jax.progress import Progress, Work
 from fer_jax.storage import InUseError, lock
+from fer_jax.uncertainty import WeightDraws
 
 
 def run(options: argparse.Namespace) -> int:
@@ -174,7 +175,7 @@ def _predict_one(
 
     def before_window() -> None:
         if not predictor.is_compiled(options.mc_samples):
-            work.update(figures="compiling the network")
+            work.update(figures=_making(predictor))
 
     drawn, inputs = True, collections.deque(maxlen=2)
     work.restart(f"reading {printable(path.name)}")
@@ -192,6 +193,12 @@ def _predict_one(
             only = inputs[0] if len(table) == len(inputs) == 1 else None
             drawn = _draw(predictor, source, table, options, target, spool, advance, say, only)
     return table, drawn
+
+
+def _making(predictor) -> str:
+    """What the first window waits for, in words."""
+    drawn = sum(each.count for each in predictor.draws if isinstance(each, WeightDraws))
+    return f"drawing {drawn} networks, compiling" if drawn else "compiling the network"
 
 
 def _draw(predictor, source, table, options, target: dict, spool, advance, say, only) -> bool:

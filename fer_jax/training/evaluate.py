@@ -99,6 +99,31 @@ def map_clips(
     return np.concatenate(parts, 1)
 
 
+def count_clips(parts: dict) -> int:
+    """Number of clips in parts of R arrays of indices each."""
+    return sum(len(own) for part in parts.values() for own in part)
+
+
+def counted(
+    show: Callable[[str], None] | None, total: int, what: str = "clips"
+) -> Callable[[int], None] | None:
+    """Makes `advance(count)`, which shows how much of an evaluation is done; None shows nothing.
+
+    Args:
+      show: called with the progress, in words.
+      total: how many there are.
+      what: is counted.
+    """
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        show(f"evaluating {done:,}/{total:,} {what}")
+
+    return show and advance
+
+
 def make_evaluate(
     program: Program, mc_samples: int, recalibrate: Callable | None = None
 ) -> Callable:

@@ -21,6 +21,8 @@ from fer_jax.data.clips import Clips, padded_parts, take
 from fer_jax.training import parallel
 from fer_jax.training.evaluate import (
     check_result,
+    count_clips,
+    counted,
     make_recalibrate,
     map_clips,
     predict_logits,
@@ -61,10 +63,11 @@ class Found(NamedTuple):
 def make_posterior(
     program: Program, config, mc_samples: int, evaluate: Callable, recalibrate: Callable, example
 ) -> Callable | None:
-    """Makes `find(states, recalibrated, clips, runs, parts) -> [Found of each run]`.
+    """Makes `find(states, recalibrated, clips, runs, parts, show) -> [Found of each run]`.
 
     It takes the trained states of R runs, their recalibrated variables, and a dict of parts, each R
-    arrays of clip indices. None: the posterior is MC dropout, which `evaluate` draws.
+    arrays of clip indices; `show`, if any, is called with the progress, in words. None: the
+    posterior is MC dropout, which `evaluate` draws.
 
     Args:
       program: of the runs.
@@ -98,12 +101,13 @@ def _find_layer(program: Program, variables, inputs, labels) -> uncertainty.Last
 def _make_swa(program: Program, evaluate: Callable) -> Callable:
     with_dropout = make_recalibrate(program, dropout=True)
 
-    def find(states: TrainState, recalibrated, clips: Clips, runs: list[Run], parts: dict):
+    def find(states: TrainState, recalibrated, clips: Clips, runs: list[Run], parts, show=None):
         del recalibrated
         averaged = _averaged(states)
         if averaged["batch_stats"]:  # as training would have stored them
             averaged = with_dropout(averaged, clips, runs)
-        results, again = evaluate(averaged, clips, runs, parts)
+        advance = counted(show, count_clips(parts), "clips by SWA")
+        results, again = evaluate(averaged, clips, runs, parts, advance)
         return [
             Found(
                 {part: own[index]["samples"] for part, own in results.items() if own[index]},
@@ -117,8 +121,9 @@ def _make_swa(program: Program, evaluate: Callable) -> Callable:
 
 
 def _make_swag(program: Program, recalibrate: Callable, count: int) -> Callable:
-    def find(states: TrainState, recalibrated, clips: Clips, runs: list[Run], parts: dict):
+    def find(states: TrainState, recalibrated, clips: Clips, runs: list[Run], parts, show=None):
         del recalibrated
+        advance = counted(show, count * len(runs), "networks of SWAG")
         mean = _fitted(recalibrate, _averaged(states), clips, runs)
         found = []
         for index, run in enumerate(runs):
@@ -132,6 +137,8 @@ def _make_swag(program: Program, recalibrate: Callable, count: int) -> Callable:
                 statistics.append(unstack(drawn["batch_stats"], 0))
                 for part, chosen in own.items():
                     samples[part].append(_predict(program, drawn, clips, chosen))
+                if advance is not None:  # each takes a pass over the training clips
+                    advance(1)
             kept = {
                 "network": _network(unstack(mean, index), unstack(mean, index)),
                 "draws": draws._replace(batch_stats=stack(statistics)).to_arrays(),
@@ -190,20 +197,18 @@ def _make_laplace(program: Program, layer: uncertainty.LastLayer, mc_samples: in
 
     features, draw = parallel.map_batches(enter), parallel.map_batches(sampled)
 
-    def over(function, given, clips: Clips, part) -> np.ndarray:
+    def over(function, given, clips: Clips, part, advance) -> np.ndarray:
         chosen, weight = padded_parts([part], program.evaluated_size)
-        keys = jax.random.split(jax.random.key(0), 1)
-        return map_clips(program, function, stack([given]), clips, chosen, weight, keys)[
-            0, : len(part)
-        ]
+        own, keys = stack([given]), jax.random.split(jax.random.key(0), 1)
+        found = map_clips(program, function, own, clips, chosen, weight, keys, advance=advance)
+        return found[0, : len(part)]
 
-    def fit(variables, clips: Clips, run: Run) -> uncertainty.Laplace:
+    def fit(variables, clips: Clips, run: Run, advance) -> uncertainty.Laplace:
         """The precision is that of the validation people, else of the evidence."""
         inputs = program.features(take(clips, run.fold.train[:2]))
         own = uncertainty.find_last_layer(module, variables, inputs)
-        parts = [part for part in (run.fold.train, run.fold.validation) if part is not None]
-        some = [np.random.default_rng(run.seed).permutation(part)[:MOST_CLIPS] for part in parts]
-        entered = [over(features, variables, clips, part) for part in some]
+        some = _fitted_to(run)
+        entered = [over(features, variables, clips, part, advance) for part in some]
         likelihood, labels = task.likelihood(clips.labels[some[0]])
         laplace = uncertainty.fit_laplace(own, entered[0], labels, likelihood=likelihood)
         if run.fold.validation is None:
@@ -214,15 +219,16 @@ def _make_laplace(program: Program, layer: uncertainty.LastLayer, mc_samples: in
             join=_join(module, variables, inputs, own),
         )  # fmt: skip
 
-    def find(states: TrainState, recalibrated, clips: Clips, runs: list[Run], parts: dict):
+    def find(states: TrainState, recalibrated, clips: Clips, runs: list[Run], parts, show=None):
         del states
-        found = []
+        total = count_clips(parts) + count_clips({run.name: _fitted_to(run) for run in runs})
+        advance, found = counted(show, total, "clips by Laplace"), []
         for index, run in enumerate(runs):
             variables = unstack(recalibrated, index)
-            laplace = fit(variables, clips, run)
+            laplace = fit(variables, clips, run, advance)
             heads = laplace.draw(jax.random.key(run.seed), mc_samples)
             samples = {
-                part: over(draw, (variables, heads), clips, chosen[index]).swapaxes(0, 1)
+                part: over(draw, (variables, heads), clips, chosen[index], advance).swapaxes(0, 1)
                 for part, chosen in parts.items()
                 if len(chosen[index])
             }
@@ -238,6 +244,12 @@ def _make_laplace(program: Program, layer: uncertainty.LastLayer, mc_samples: in
         return found
 
     return find
+
+
+def _fitted_to(run: Run) -> list[np.ndarray]:
+    """Training clips and, if there are any, validation clips that a Laplace approximation sees."""
+    parts = [part for part in (run.fold.train, run.fold.validation) if part is not None]
+    return [np.random.default_rng(run.seed).permutation(part)[:MOST_CLIPS] for part in parts]
 
 
 def _join(module, variables, inputs, layer: uncertainty.LastLayer) -> Callable:

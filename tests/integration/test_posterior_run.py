@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 from flax import serialization
 
 import fer_jax
-from fer_jax import systems, uncertainty
+from fer_jax import progress, systems, uncertainty
 from fer_jax.compare import compare, tables
 from fer_jax.compare.answers import read
 from fer_jax.data.load import load_clips
@@ -204,6 +205,26 @@ def test_lost_posterior_is_evaluated_again(runs, prepared, tmp_path, no_figures)
     _, shown = train(config, copy)
     assert "is damaged: it is not as it was written: random is evaluated again" in shown
     assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_draws_show_their_progress(runs, prepared, tmp_path, no_figures, monkeypatch, kind):
+    monkeypatch.setattr(progress, "SILENCE", 0.0)  # a line at every update
+    copy = shutil.copytree(runs[kind][0], tmp_path / "run")
+    Workdir(copy).posterior("random").unlink()
+    config = landmarks_config(prepared, **OPTIONS, **{"uncertainty.posterior": kind})
+    _, shown = train(config, copy)
+    evaluated = len(pd.read_csv(copy / "predictions.csv"))
+    total, what = {
+        "swa": (evaluated, "clips by SWA"),
+        "swag": (8, "networks of SWAG"),
+        "laplace": (42, "clips by Laplace"),  # those of training, which it is fitted to, as well
+    }[kind]
+    counts = re.findall(rf"evaluating (\d+)/(\d+) {what}", shown)
+    done, totals = zip(*(map(int, each) for each in counts), strict=True)
+    assert set(totals) == {total} and done[-1] == total
+    assert list(done) == sorted(done)
+    assert len(set(done)) > 1 or kind == "swa"  # the evaluated clips are a single batch
 
 
 def test_comparison_is_of_the_posterior(runs, prepared, monkeypatch):

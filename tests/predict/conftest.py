@@ -27,7 +27,7 @@ def predictor():
         spec=InputSpec(4, "uniform", "position", None, window_seconds=1.0), takes_crops=False,
         select=lambda detected, times: select_frames(detected, 4, "uniform"),
         module=types.SimpleNamespace(inputs="edges"), is_compiled=lambda mc_samples: True,
-        familiarity=None, trust=trusting(),
+        familiarity=None, trust=trusting(), draws=(),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from fer_jax.experiments.bundle import Record
 from fer_jax.predict import api, sources
 from fer_jax.predict.tables import SavedRows
 from fer_jax.storage import lock
+from fer_jax.uncertainty import WeightDraws
 from tests.predict.fakes import run, write_faces
 
 
@@ -57,6 +58,14 @@ def test_skipped_clips_are_counted_and_the_compilation_is_named(
     *_, last, count = capsys.readouterr().err.splitlines()
     assert last.endswith("reading missing.csv ..., skipped")
     assert count == "2 of 3 clips predicted, 1 skipped"
+
+
+def test_networks_that_are_drawn_first_are_named(monkeypatch, predictor, tmp_path, capsys):
+    monkeypatch.setattr(progress, "SILENCE", 0.0)
+    predictor.is_compiled = lambda mc_samples: False
+    predictor.draws = (WeightDraws({}, {}, 4, 0),) * 5  # of five members
+    assert run(monkeypatch, predictor, write_faces(tmp_path / "a.csv")) == 0
+    assert "reading a.csv: 10/25, drawing 20 networks, compiling" in capsys.readouterr().err
 
 
 def test_missing_bundle_is_one_line(tmp_path, capsys):
