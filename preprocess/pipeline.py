@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax.faces.detector import LandmarkModelError
+from fer_jax.faces.labels import impossible_labels
 from fer_jax.faces.landmarks import ALIGNED
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.storage import open_regular, sha256
@@ -264,6 +265,7 @@ def _read(reader: Reader, clip: Clip) -> tuple[Outcome, Sequence | None]:
     try:
         sequence, notes = reader.read(clip)
         _check_landmarks(sequence)
+        _check_units(sequence)
     except ClipError as error:
         return Outcome(error.reason, error.detail), None
     except LandmarkModelError:
@@ -285,3 +287,16 @@ def _check_landmarks(sequence: Sequence) -> None:
             f"{int(bad.sum())} of {len(points)} frames have NaN or points "
             f"more than {_FARTHEST} pixels away",
         )
+
+
+def _check_units(sequence: Sequence) -> None:
+    """Refuses action units that are neither intensities nor unknown."""
+    units = sequence.action_units
+    if units is None or not (bad := impossible_labels("action_units", units)).any():
+        return
+    frame, unit = np.argwhere(bad)[0]
+    raise ClipError(
+        "impossible code",
+        f"action unit {unit + 1} of {units.shape[1]} is {units[frame, unit]:g} in frame "
+        f"{sequence.frame_index[frame]}, not 0 to 1 or unknown",
+    )

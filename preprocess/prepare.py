@@ -7,12 +7,14 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence as Series
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 from fer_jax.faces.detector import landmark_model
-from fer_jax.faces.labels import NO_FACE, PREDICTION_COLUMNS, columns_among
+from fer_jax.faces.labels import NO_FACE, PREDICTION_COLUMNS, columns_among, impossible_labels
 from fer_jax.faces.landmarks import ALIGNED, FRAMINGS, Framing
 from fer_jax.faces.sequence import ClipError, Sequence
 from fer_jax.installation import needs
@@ -83,6 +85,12 @@ def _listed(options: argparse.Namespace) -> tuple[list[Clip], list[str]]:
     """Returns the clips and the classes of a dataset."""
     dataset, framing = DATASETS[options.dataset], _framing(options)
     clips = _without_doubles(dataset.clips(options.source, options))
+    if votes := _votes(options):
+        names = {"votes": votes, "other_votes": getattr(dataset, "OTHER_VOTES", ())}
+        clips = [
+            dataclasses.replace(clip, problem=clip.problem or _vote_problem(clip, names))
+            for clip in clips
+        ]
     if options.crops:
         clips = [
             dataclasses.replace(clip, problem=clip.problem or no_pictures(clip), framing=framing)
@@ -91,7 +99,7 @@ def _listed(options: argparse.Namespace) -> tuple[list[Clip], list[str]]:
     found = sorted({clip.label for clip in clips if not clip.problem})
     named = getattr(dataset, "class_names", lambda options: getattr(dataset, "CLASSES", found))
     classes = named(options)
-    _refuse_columns([*classes, *_votes(options)], clips)
+    _refuse_columns([*classes, *votes], clips)
     return clips, classes
 
 
@@ -182,6 +190,25 @@ def _without_doubles(clips) -> list[Clip]:
             clip = Clip(clip_id, clip.subject, clip.label, None, problem=problem)
         by_id[clip.clip_id] = clip
     return list(by_id.values())
+
+
+def _vote_problem(clip: Clip, names: dict[str, Series[str]]) -> ClipError | None:
+    """Returns what is wrong with the votes of a clip, None if they are numbers of people.
+
+    Args:
+      clip: as it is listed.
+      names: "votes" and "other_votes" -> what people could choose.
+    """
+    for field, own in names.items():
+        votes = getattr(clip, field) or ()
+        if len(votes) != len(own):
+            found = f"{len(votes)} {field}, not one for each of {', '.join(own)}"
+            return ClipError("impossible votes", found)
+        bad = np.flatnonzero(impossible_labels(field, votes))
+        if len(bad):
+            found = ", ".join(f"{votes[index]:g} for {own[index]}" for index in bad)
+            return ClipError("impossible votes", f"{found}: no number of people")
+    return None
 
 
 def _refuse_columns(classes, clips: list[Clip]) -> None:

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_jax.data.how_to_prepare import NotPreparedError
+from fer_jax.faces.labels import impossible_labels
 from fer_jax.storage import CHECKSUMS, damaged_file
 
 _AGAIN = "prepare it again with the same command and --overwrite, finished clips are kept"
 _METADATA = {"preprocess_version": int, "crop_size": int, "framing": dict}
 _READ = ("dataset_info.json", "features.json", "graph.json", "label.labels.txt", "metadata.json")
+_LABELS = ("votes", "other_votes", "action_units")
 _FARTHEST = 1e6  # pixels; landmarks farther away are damage
 
 
@@ -125,13 +127,14 @@ def check_classes(path: pathlib.Path, names: list[str]) -> None:
         )
 
 
-def check_record(example: dict, classes: int, path: pathlib.Path) -> None:
-    """Checks one clip: its label, the lengths of its arrays, and its landmarks.
+def check_record(example: dict, classes: int, path: pathlib.Path, metadata=None) -> None:
+    """Checks one clip: its labels, the lengths of its arrays, and its landmarks.
 
     Args:
       example: the record.
       classes: number of the dataset's classes.
       path: of the dataset.
+      metadata: of the dataset, which names the columns of votes and of action units.
 
     Raises:
       NotPreparedError: names the clip and what is wrong.
@@ -143,6 +146,9 @@ def check_record(example: dict, classes: int, path: pathlib.Path) -> None:
             f"clip {name} has label {label}, but {path / 'label.labels.txt'} names {classes} "
             f"classes: {_AGAIN}"
         )
+    for field in _LABELS:
+        if field in example:
+            _check_labels(example[field], field, f"clip {name} in {path}", metadata or {})
     detected, points = example["detected"], example["landmarks"]
     lengths = {len(detected), len(points), len(example["frame_index"])}
     seen = points[detected] if len(lengths) == 1 else points
@@ -150,3 +156,17 @@ def check_record(example: dict, classes: int, path: pathlib.Path) -> None:
     if len(lengths) != 1 or not (np.abs(seen[~lost]) < _FARTHEST).all():
         what = "arrays of different length" if len(lengths) != 1 else "impossible landmarks"
         raise NotPreparedError(f"clip {name} in {path} has {what}: {_AGAIN}")
+
+
+def _check_labels(values: np.ndarray, field: str, clip: str, metadata: dict) -> None:
+    """Refuses labels `[C]` of a clip, or `[T, C]` of its frames, with values that none can have."""
+    bad = impossible_labels(field, values)
+    if not bad.any():
+        return
+    *frame, column = np.argwhere(bad)[0]
+    names = metadata.get(field) or ()
+    name = names[column] if column < len(names) else f"number {column + 1}"
+    where = f", frame {frame[0]}" if frame else ""
+    raise NotPreparedError(
+        f"{clip} has {values[(*frame, column)]:g} in the column {name} of {field}{where}: {_AGAIN}"
+    )

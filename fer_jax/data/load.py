@@ -225,7 +225,7 @@ def _read_rows(
         if len(records) > _MANY:
             records = track(records, f"reading {split}", len(records))
         for index, example in enumerate(records):
-            damage.check_record(example, classes, path)
+            damage.check_record(example, classes, path, builder.info.metadata)
             clip_rows = rows_of_record(example, frames, rule, frames_per_second, target)
             _spool(clip_rows, rule, spools)
             rows += [{**row, "split": split, "record": (split, index)} for row in clip_rows]

@@ -1,6 +1,8 @@
-"""Names of emotions and action units, in the order of each dataset."""
+"""Names of emotions and action units, in the order of each dataset; which values labels have."""
 
 from __future__ import annotations
+
+import numpy as np
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 CKPLUS_CLASSES = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -40,6 +42,20 @@ AMBIGUOUS, UNFAMILIAR, UNREADABLE = "ambiguous", "unfamiliar", "unreadable: "
 PRESENT = 0.5  # probability above which an action unit is predicted
 
 DISFA_ACTION_UNITS = tuple(f"AU{unit:02d}" for unit in (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26))
+
+
+def impossible_labels(field: str, values) -> np.ndarray:
+    """Which values no label can have, `[...]` bool.
+
+    Args:
+      field: "votes" or "other_votes", how many people chose each; "action_units", intensities 0 to
+        1, of which NaN is unknown.
+      values: `[...]`.
+    """
+    values = np.asarray(values, float)
+    if field == "action_units":
+        return ~(((values >= 0) & (values <= 1)) | np.isnan(values))
+    return ~((values >= 0) & np.isfinite(values))
 
 
 def columns_among(names) -> list[str]:

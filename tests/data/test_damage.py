@@ -155,6 +155,54 @@ def put(value):
     return {"landmarks": points}
 
 
+NAMES = {"votes": ["joy", "fear"], "other_votes": ["NF"], "action_units": ["AU01", "AU02"]}
+
+
+def labels(field, value):
+    values = {
+        "votes": np.array([3, 2], np.float32), "other_votes": np.zeros(1, np.float32),
+        "action_units": np.array([[0, 1], [np.nan, 0.4], [1, 0]], np.float32),
+    }  # fmt: skip
+    values[field][..., -1] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("votes", np.nan, "has nan in the column fear of votes"),
+        ("votes", np.inf, "has inf in the column fear of votes"),
+        ("votes", -1, "has -1 in the column fear of votes"),
+        ("other_votes", np.nan, "has nan in the column NF of other_votes"),
+        ("action_units", -np.inf, "has -inf in the column AU02 of action_units, frame 0"),
+        ("action_units", 3, "has 3 in the column AU02 of action_units, frame 0"),
+    ],
+)
+def test_impossible_labels_are_named_with_clip_and_column(tmp_path, field, value, message):
+    check_record(example(**labels("action_units", np.nan)), 2, tmp_path, NAMES)  # unknown
+    changed = example(**labels(field, value))
+    with pytest.raises(NotPreparedError, match=f"clip a in {tmp_path} {message}.*: prepare it aga"):
+        check_record(changed, 2, tmp_path, NAMES)
+    with pytest.raises(NotPreparedError, match=r"in the column number \d of"):
+        check_record(changed, 2, tmp_path)
+
+
+@pytest.mark.parametrize("target", ["votes", "distribution", "label"])
+def test_votes_that_are_none_are_refused_whatever_is_learnt(prepared_ferplus, monkeypatch, target):
+    """A loss that is NaN would be all that tells, and names no column."""
+    records = load.damage.Readable.__iter__
+
+    def damaged(self):
+        for index, record in enumerate(records(self)):
+            votes = record["votes"].copy()
+            votes[1] = np.nan if index == 1 else votes[1]
+            yield {**record, "votes": votes}
+
+    monkeypatch.setattr(load.damage.Readable, "__iter__", damaged)
+    with pytest.raises(NotPreparedError, match="clip fer.* has nan in the column happiness of vot"):
+        load.load_clips(prepared_ferplus, 1, "middles", "ferplus", 0, target=target)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

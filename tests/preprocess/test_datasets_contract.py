@@ -1,5 +1,6 @@
 """Every dataset with an official tree: counts, duplicates, labels, roots, parts, bad files."""
 
+import dataclasses
 import pathlib
 import re
 import shutil
@@ -14,7 +15,7 @@ from fer_jax.synthetic.clips import write_video
 from preprocess.__main__ import main
 from preprocess.clip import Clip, SourceError
 from preprocess.datasets import DATASETS
-from preprocess.prepare import _without_doubles
+from preprocess.prepare import _vote_problem, _without_doubles
 from tests.conftest import ROOT
 from tests.official_trees import (
     drawn,
@@ -239,3 +240,37 @@ def test_files_that_cannot_be_read_cost_their_clips_only(name, tmp_path, capsys,
     assert again["counts"]["reused"] == (0 if name == "ferplus" else count)
     assert again["dropped"] == report["dropped"] and again["notes"] == report["notes"]
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("votes", "other", "message"),
+    [
+        ((3.0, float("nan")), (0.0,), "nan for fear: no number of people"),
+        ((float("inf"), -1.0), (0.0,), "inf for joy, -1 for fear: no number of people"),
+        ((3.0, 1.0), (float("nan"),), "nan for NF: no number of people"),
+        ((3.0,), (0.0,), "1 votes, not one for each of joy, fear"),
+        (None, (0.0,), "0 votes, not one for each of joy, fear"),
+    ],
+)
+def test_votes_that_are_no_counts_drop_their_clip(votes, other, message):
+    names = {"votes": ("joy", "fear"), "other_votes": ("NF",)}
+    clip = Clip("a", "p", "joy", None, votes=(3.0, 1.0), other_votes=(0.0,))
+    assert _vote_problem(clip, names) is None
+    problem = _vote_problem(dataclasses.replace(clip, votes=votes, other_votes=other), names)
+    assert problem.reason == "impossible votes" and problem.detail == message
+
+
+def test_report_lists_clips_whose_votes_are_no_counts(tmp_path, monkeypatch):
+    """As a dataset of one's own may read them."""
+    CASES["ferplus"].tree(tmp_path / "source")
+    dataset = DATASETS["ferplus"]
+    clips = dataset.clips
+
+    def damaged(source, options):
+        first, *others = clips(source, options)
+        return [dataclasses.replace(first, votes=(float("nan"), *first.votes[1:])), *others]
+
+    monkeypatch.setattr(dataset, "clips", damaged)
+    report = prepare("ferplus", tmp_path / "source", tmp_path / "out")
+    (dropped,) = (row for row in report["clips"] if row["reason"] == "impossible votes")
+    assert dropped["detail"] == "nan for neutral: no number of people"

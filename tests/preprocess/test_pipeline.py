@@ -170,6 +170,24 @@ def test_impossible_landmarks_drop_their_clip(tmp_path, monkeypatch, value):
     assert pipeline._read(Reader(), clip)[0].reason == "impossible landmarks"
 
 
+@pytest.mark.parametrize("value", [np.inf, -0.2, 5])
+def test_impossible_action_units_drop_their_clip(tmp_path, monkeypatch, value):
+    made = Made.load
+
+    def coded(self, value):
+        sequence = made(self)
+        sequence.action_units[2, 1] = value
+        return sequence
+
+    monkeypatch.setattr(Made, "load", lambda self: coded(self, np.nan))  # unknown
+    clip = clips_of(tmp_path, a="")[0]
+    assert pipeline._read(Reader(), clip)[0].reason == ""
+    monkeypatch.setattr(Made, "load", lambda self: coded(self, value))
+    outcome, sequence = pipeline._read(Reader(), clip)
+    assert outcome.reason == "impossible code" and sequence is None
+    assert outcome.detail == f"action unit 2 of 2 is {value:g} in frame 2, not 0 to 1 or unknown"
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
 def test_damaged_cache_file_is_no_outcome(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
