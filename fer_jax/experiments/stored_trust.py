@@ -10,7 +10,7 @@ from fer_jax.uncertainty.calibrators import Calibrator
 from fer_jax.uncertainty.conformal import SetRule
 from fer_jax.uncertainty.intervals import IntervalRule
 from fer_jax.uncertainty.selective import Promise
-from fer_jax.uncertainty.stored import require
+from fer_jax.uncertainty.stored import percent, require
 
 USES = ("predict", "deterministic")  # whose probabilities differ, and have a calibrator each
 _UNITS, _DIMENSIONS = "action_units", "dimensional"
@@ -131,6 +131,19 @@ class StoredTrust:
             people = "1 person" if one.people == 1 else f"{one.people} people"
             why = f"{people} and {one.clips} clips gave no reason to, or are too few"
         return f"{which} calibrated ({why}): of those that say 0.8, not 8 in 10 need be right"
+
+    def sets_note(self) -> str:
+        """Says that sets, or intervals, rest on too few people for their level; empty if not."""
+        rules = self.sets if isinstance(self.sets, tuple) else (self.sets,)
+        rules = [rule for rule in rules if rule is not None and rule.unit != "clip"]
+        least = min(rules, key=lambda rule: rule.people, default=None)
+        if least is None or least.people >= least.needed:
+            return ""
+        kind = "intervals" if isinstance(least, IntervalRule) else "sets"
+        return (
+            f"nothing is promised of {kind} at a level of {percent(least.level)}: that takes "
+            f"{least.needed:,} people, and they rest on {least.people:,}"
+        )
 
     def _without_calibrator(self, names) -> list[str]:
         """Names of the outputs whose probabilities `predict` gives as they are."""

@@ -12,6 +12,7 @@ from fer_jax.predict.options import Options, chosen_threshold
 from fer_jax.tasks import TASKS
 from fer_jax.tasks.action_units.scores import NO_UNIT
 from fer_jax.tasks.base import Gauge
+from fer_jax.uncertainty.stored import percent
 
 _FAMILIAR = 1.0  # limit of `unfamiliarity`
 SURE, UNSURE, WAITING = "sure", "unsure", "waiting"
@@ -73,7 +74,7 @@ def _detail(row: dict) -> str:
     if math.isnan(row["set_level"]):
         return ""
     undecided = len(classes_in(row)) > 1
-    return f"{row['set_level']:.0%} set" + ": undecided" * undecided
+    return f"{percent(row['set_level'])} set" + ": undecided" * undecided
 
 
 def ambiguity(predictor, row: dict) -> Gauge:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from fer_jax.plotting.style import ALERT, MAIN, OTHER, dress, legend_below, make_figure
+from fer_jax.uncertainty.stored import percent
 
 _MOST_BARS = 60  # people who are drawn one by one
 
@@ -30,7 +31,7 @@ def coverage_by_person(shares, level: float, what: str = "prediction sets") -> F
         edges = np.arange(len(shares) + 1) + 0.5
         axes.stairs(shares, edges, fill=True, color=OTHER, label="people, one beside the other")
     axes.axhline(shares.mean(), color=MAIN, linewidth=1.6, label=f"mean {shares.mean():.1%}")
-    axes.axhline(level, color=ALERT, linestyle="--", linewidth=1.6, label=f"level {level:.0%}")
+    axes.axhline(level, color=ALERT, linestyle="--", linewidth=1.6, label=f"level {percent(level)}")
     count = f"{len(shares)} people" if len(shares) > 1 else "1 person"
     title = f"Coverage of {what} by person ({count})"
     dress(axes, x="people, by coverage", y="share of their labels inside", title=title, grid="y")
@@ -60,7 +61,7 @@ def set_sizes(counts: Sequence[int], level: float, mean: float) -> Figure:
         share = counts[size] / counts.sum()
         share = f"{share:.0%}" if share >= 0.005 else "< 1%"
         axes.annotate(share, (size, counts[size]), ha="center", va="bottom", fontsize=8.5)
-    title = f"Sizes of the {level:.0%} prediction sets\n{counts.sum():,} clips, "
+    title = f"Sizes of the {percent(level)} prediction sets\n{counts.sum():,} clips, "
     title += f"mean over people {mean:.2f} classes"
     dress(axes, x="classes in a set", y="clips", title=title, grid="y")
     axes.margins(y=0.12)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fer_jax.faces.labels import reason_of, said_of
+from fer_jax.uncertainty.stored import percent
 
 LEAST_SIDE = 360  # pixels of the shorter side of a frame; smaller frames are enlarged
 _WIDTH = 300  # pixels of a panel beside such a frame
@@ -73,7 +74,7 @@ def label_and_time(row: Mapping, faceless: bool) -> tuple[str, tuple[int, ...], 
     if row["abstained"]:
         return reason_of(row), UNSURE, f"perhaps {said_of(row)} · {time}"
     said = said_of(row)
-    return said, SURE, time if said == label else f"{row['set_level']:.0%} set · {time}"
+    return said, SURE, time if said == label else f"{percent(row['set_level'])} set · {time}"
 
 
 def of_still(row: Mapping) -> str:

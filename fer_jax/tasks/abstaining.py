@@ -69,12 +69,12 @@ def choose_threshold(
     return Threshold(np.inf if few or not np.isfinite(value) else value, promise)
 
 
-def content(judged: Judged, chosen_on: str) -> dict:
+def content(judged: Judged, trust) -> dict:
     """Numbers for metrics.json.
 
     Args:
       judged: the evaluated predictions.
-      chosen_on: where, in words.
+      trust: the `trust.Trust` that they are of.
     """
     threshold, uncertainty, correct, answered = judged
     covered = answered & np.isfinite(uncertainty)
@@ -82,7 +82,8 @@ def content(judged: Judged, chosen_on: str) -> dict:
     return {
         "target_accuracy": promise.pop("target"),
         "threshold": float(threshold.value) if np.isfinite(threshold.value) else None,
-        "chosen_on": chosen_on,
+        "chosen_on": trust.chosen_on,
+        "crossed": trust.crossed,
         "coverage": float(covered.sum() / max(np.isfinite(uncertainty).sum(), 1)),
         "accuracy": float(correct[covered].mean()) if covered.any() else None,
         "promise": promise,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from fer_jax.tasks.evaluation import INFERENCE_MODES
+from fer_jax.uncertainty.stored import percent
 
 MEASURES = (
     "ECE: expected calibration error (15 bins). NLL: negative log likelihood, nats. "
@@ -14,6 +15,8 @@ MEASURES = (
     "the share of all clips that is covered and wrong, mean over coverages; half the error rate is "
     "useless. Of each, less is better."
 )
+# Of what is promised in a cross-validation.
+OF_ALL = "That the bundle's network, trained on all of them, is no worse is likely, not promised."
 LEAST_SUBJECTS = 3  # an interval from fewer says nothing about people
 
 
@@ -106,7 +109,7 @@ def abstaining_line(row: dict, measure: str, rule: str, examples: str, note: str
       examples: "clips" or "images".
       note: what to add.
     """
-    target, promise = f"{row['target_accuracy']:.2f}", row["promise"]
+    target = f"{row['target_accuracy']:.2f}"
     if row["threshold"] is None:
         return (
             f"Selective prediction: no threshold on {measure} reaches the target accuracy "
@@ -116,20 +119,26 @@ def abstaining_line(row: dict, measure: str, rule: str, examples: str, note: str
     return (
         f"Selective prediction: the model abstains {rule.format(row['threshold'])} (threshold for "
         f"an accuracy of {target}, chosen on {row['chosen_on']}). Coverage {row['coverage']:.1%} "
-        f"of the {examples}, accuracy on them {reached}{note}. {promise_line(promise, examples)}"
+        f"of the {examples}, accuracy on them {reached}{note}. {promise_line(row, examples)}"
     )
 
 
-def promise_line(promise: dict, examples: str) -> str:
-    """Says what is promised of a threshold that there is."""
+def promise_line(row: dict, examples: str) -> str:
+    """Says what is promised of a threshold that there is, and of which networks.
+
+    Args:
+      row, examples: see `abstaining_line`.
+    """
+    promise, sure = row["promise"], percent(row["promise"]["confidence"])
     people = f"{promise['people']} people, {promise['clips']} {examples}"
     if promise["threshold"] is None:
         return (
-            f"No threshold can promise that target with {promise['confidence']:.0%} confidence "
-            f"over people ({people}): this one reached it on the {examples} it was chosen on."
+            f"No threshold can promise that target with {sure} confidence over people ({people}): "
+            f"this one reached it on the {examples} it was chosen on."
         )
+    whose = " for the networks of the folds" * row["crossed"]
     return (
-        f"Promised with {promise['confidence']:.0%} confidence over people ({people}): on those "
-        f"{examples} it covers {promise['coverage']:.1%} with an accuracy of "
-        f"{promise['accuracy']:.4f}, at least {promise['bound']:.4f} for people like them."
+        f"Promised{whose} with {sure} confidence over people ({people}): on those {examples} it "
+        f"covers {promise['coverage']:.1%} with an accuracy of {promise['accuracy']:.4f}, at least "
+        f"{promise['bound']:.4f} for people like them.{f' {OF_ALL}' * row['crossed']}"
     )

@@ -106,6 +106,8 @@ class Trust(NamedTuple):
         of the bundle; of action units one each.
       chosen_on: where, in words.
       divided: see `Wanted`.
+      crossed: whether `fitted` rests on the networks of the folds of a cross-validation, none of
+        which is the bundle's.
     """
 
     given: NamedTuple
@@ -113,6 +115,7 @@ class Trust(NamedTuple):
     deterministic: tuple | None
     chosen_on: str
     divided: bool
+    crossed: bool = False
 
     def some(self, chosen) -> Trust:
         """That of some of the predictions."""
@@ -151,7 +154,9 @@ def of_classes(config, evaluated: Evaluated, classes_of=None, votes_of=None) -> 
     found, other = chosen(evaluated.mode, True), chosen(evaluated.plain_mode, False)
     fitted = marked(found.fitted, found.crossed)
     deterministic = other.applied[0], other.fitted
-    return Trust(Given(*found.applied), fitted, deterministic, found.chosen_on, wanted.divided)
+    return Trust(
+        Given(*found.applied), fitted, deterministic, found.chosen_on, wanted.divided, found.crossed
+    )
 
 
 def of_units(config, evaluated: Evaluated) -> Trust:
@@ -186,7 +191,9 @@ def of_units(config, evaluated: Evaluated) -> Trust:
     found, other = chosen(evaluated.mode, True), chosen(evaluated.plain_mode, False)
     fitted = tuple(marked(own, found.crossed) for own in found.fitted)
     deterministic = other.applied[0], other.fitted
-    return Trust(Given(*found.applied), fitted, deterministic, found.chosen_on, wanted.divided)
+    return Trust(
+        Given(*found.applied), fitted, deterministic, found.chosen_on, wanted.divided, found.crossed
+    )
 
 
 def marked(fitted: Fitted, crossed: bool) -> Fitted:

@@ -11,11 +11,12 @@ from fer_jax.tasks import report_lines
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated
 from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import number
-from fer_jax.tasks.trust import LEAST_CLIPS, LEAST_PEOPLE
+from fer_jax.tasks.trust import LEAST_CLIPS, LEAST_PEOPLE, PEOPLE_FOR_PROMISE
 from fer_jax.uncertainty import calibration
 from fer_jax.uncertainty.calibrators import AUTO, Calibrator
 from fer_jax.uncertainty.conformal import SetRule
 from fer_jax.uncertainty.people import equal_weights
+from fer_jax.uncertainty.stored import percent
 
 _ERRORS = {
     "expected_calibration_error": ("ECE", calibration.expected_calibration_error),
@@ -23,7 +24,9 @@ _ERRORS = {
     "negative_log_likelihood": ("NLL", metrics.negative_log_likelihood),
     "brier_score": ("Brier", metrics.brier_score),
 }
-_CROSSED = "as the rule rests on the models of a cross-validation, each on its own fold"
+_CROSSED = (
+    "the scores come from the networks of the folds, and no theorem carries a level across several"
+)
 
 
 def calibration_content(before, after, labels, calibrator: Calibrator) -> dict:
@@ -169,10 +172,10 @@ def set_lines(sets: dict | None, examples: str) -> list[str]:
         for name, row in sets["classes"].items()
     ]
     return [
-        f"Prediction sets at a level of {sets['level']:.0%}, chosen on {sets['chosen_on']}: they "
-        f"hold the label of {sets['coverage']:.1%} of the {examples} of a person, mean over people "
-        f"(worst person {sets['worst_coverage']:.1%}), with {sets['mean_size']:.2f} classes on "
-        f"average. {promise_of(sets)}{never_empty_line(sets)}",
+        f"Prediction sets at a level of {percent(sets['level'])}, chosen on {sets['chosen_on']}: "
+        f"they hold the label of {sets['coverage']:.1%} of the {examples} of a person, mean over "
+        f"people (worst person {sets['worst_coverage']:.1%}), with {sets['mean_size']:.2f} classes "
+        f"on average. {promise_of(sets)}{never_empty_line(sets)}",
         "",
         *report_lines.table(f"class | {examples} | coverage | mean size", rows),
         "",
@@ -180,15 +183,19 @@ def set_lines(sets: dict | None, examples: str) -> list[str]:
 
 
 def promise_of(sets: dict) -> str:
-    """Says whether the level of sets, or of intervals, is promised."""
+    """Says whether the level of sets, or of intervals, is promised, and if not, why."""
+    people, needed = sets["people"], sets["needed"]
+    few = people < needed
     if sets["promised"]:
-        return f"Promised for the next person, by {sets['people']} people."
+        return f"Promised for the next person, by {people} people."
+    takes = f"{needed:,} people"
+    if needed < PEOPLE_FOR_PROMISE:
+        takes += f", and to be of use about {PEOPLE_FOR_PROMISE}"
+    takes += f"; there {'is' if people == 1 else 'are'} {people:,}"
+    takes += ", too few for this level" * few
     if sets["crossed"]:
-        return f"Not promised, {_CROSSED}."
-    return (
-        f"Not promised: that takes {sets['needed']} people, and to be of use "
-        f"about 30; there are {sets['people']}."
-    )
+        return f"Not promised: {_CROSSED}.{f' Of one network it would take {takes}.' * few}"
+    return f"Not promised: that takes {takes}."
 
 
 def never_empty_line(sets: dict, which: str = "") -> str:

@@ -99,6 +99,11 @@ def require(holds, message: str) -> None:
         raise ValueError(message)
 
 
+def percent(level: float) -> str:
+    """Writes a level in percent, to its last digit: "90%", "99.9%"."""
+    return f"{100 * level:g}%"
+
+
 def is_level(value) -> bool:
     """Whether a value is a share strictly between 0 and 1."""
     return isinstance(value, (int, float)) and math.isfinite(value) and 0 < value < 1

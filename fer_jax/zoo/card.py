@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from fer_jax.tasks.evaluation import INFERENCE_MODES
 from fer_jax.tasks.report_lines import table
+from fer_jax.uncertainty.stored import percent
 from fer_jax.zoo import Entry
 
 _HEADINGS = "inference mode | accuracy | 95% interval | balanced accuracy | ECE"
@@ -199,7 +200,7 @@ def _sets(metrics: dict, things: str) -> list[str]:
         f"{name} {own['coverage']:.0%} of {own['clips']}" for name, own in sets["classes"].items()
     )
     return [
-        f"**Prediction sets** at a level of {sets['level']:.0%}: they hold the label of "
+        f"**Prediction sets** at a level of {percent(sets['level'])}: they hold the label of "
         f"{sets['coverage']:.1%} of the {things}{people}, with {sets['mean_size']:.2f} classes on "
         f"average. By class: {classes}. Chosen on {sets['chosen_on']}.",
         "",
@@ -215,7 +216,7 @@ def _threshold(metrics: dict, things: str) -> list[str]:
         people = things if _unnamed(metrics) else "people"
         kept = (
             f"at least {promise['bound']:.1%} for {people} like them, with "
-            f"{promise['confidence']:.0%} confidence over {promise['people']:,} {people}"
+            f"{percent(promise['confidence'])} confidence over {promise['people']:,} {people}"
         )
     return [
         f"**Abstaining** above an entropy of {own['threshold']:.3f} nats: it answers "

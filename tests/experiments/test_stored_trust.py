@@ -156,3 +156,27 @@ def test_probabilities_are_calibrated_and_bundles_of_before_say_that_they_are_no
     some = StoredTrust({"predict": (CALIBRATOR, few), "deterministic": (few, few)})
     assert some.calibrated(("AU01", "AU02")) == "calibrated but for AU02"
     assert some.calibration_note(("AU01", "AU02")).startswith("AU02 are not calibrated (1 person")
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (
+            [("lac", 0.999, 7)],
+            "sets at a level of 99.9%: that takes 999 people, and they rest",
+        ),
+        ([("lac", 0.9, 40), ("lac", 0.9, 6)], "sets at a level of 90%: that takes 9 people, and"),
+        ([("residual", 0.95, 9)], "intervals at a level of 95%: that takes 19 people"),
+        ([("lac", 0.9, 9)], ""),
+        ([], ""),
+    ],
+)
+def test_level_out_of_reach_is_noted(rules, said):
+    made = [
+        uncertainty.IntervalRule(kind, level, (1.0,), people, 400, "effective")
+        if kind == "residual"
+        else uncertainty.SetRule(kind, level, (0.9,), people, 400, "effective")
+        for kind, level, people in rules
+    ]
+    own = StoredTrust(sets=(*made, None) if len(made) > 1 else next(iter(made), None))
+    assert said in own.sets_note() and bool(own.sets_note()) == bool(said)

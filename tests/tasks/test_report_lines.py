@@ -28,7 +28,7 @@ def test_table_keeps_empty_cells_and_marks_missing_numbers():
 def test_sentence_on_abstaining_names_what_was_chosen(threshold):
     promise = {"threshold": None, "confidence": 0.9, "people": 4, "clips": 80}
     row = {"target_accuracy": 0.9, "threshold": threshold, "chosen_on": "validation",
-           "coverage": 0.75, "accuracy": None, "promise": promise}  # fmt: skip
+           "crossed": False, "coverage": 0.75, "accuracy": None, "promise": promise}  # fmt: skip
     line = report_lines.abstaining_line(row, "the entropy", "above {:.3f} nats", "clips", " (x)")
     if threshold is None:
         assert "no threshold on the entropy reaches the target accuracy 0.90" in line

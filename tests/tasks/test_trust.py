@@ -1,6 +1,7 @@
 """Calibration, sets and thresholds are chosen on other people than they are judged on."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from fer_jax import uncertainty
 from fer_jax.tasks import TASKS, abstaining, report_lines, trust_report
 from fer_jax.tasks.action_units import report as unit_report
 from fer_jax.tasks.action_units import scores as unit_scores
+from fer_jax.tasks.classification import scores as class_scores
 from fer_jax.tasks.dimensions import intervals
 from fer_jax.tasks.dimensions.scores import summarise_dimensions
 from fer_jax.tasks.evaluation import Evaluated, Examples, choose_elsewhere, divides_people
@@ -278,8 +280,9 @@ def test_threshold_without_a_promise_is_that_which_reached_the_target():
     found = abstaining.choose_threshold(entropy, right, evaluated.people, 0.95, 0.9)
     assert not found.promise.promised
     assert found.value == uncertainty.abstain_threshold(entropy, right, 0.95)
+    itself = types.SimpleNamespace(chosen_on=ITSELF, crossed=False)
     shown = abstaining.content(
-        abstaining.Judged(found, entropy, right, entropy <= found.value), ITSELF
+        abstaining.Judged(found, entropy, right, entropy <= found.value), itself
     )
     assert shown["accuracy"] >= 0.95 and shown["promise"]["threshold"] is None
     line = report_lines.abstaining_line(shown, "the entropy", "above {:.3f}", "clips")
@@ -289,12 +292,56 @@ def test_threshold_without_a_promise_is_that_which_reached_the_target():
     kept = abstaining.choose_threshold(entropy, right, many.people, 0.9, 0.9)
     assert kept.value == kept.promise.threshold and kept.promise.bound >= 0.9
     shown = abstaining.content(
-        abstaining.Judged(kept, entropy, right, entropy <= kept.value), ITSELF
+        abstaining.Judged(kept, entropy, right, entropy <= kept.value), itself
     )
     assert "Promised with 90% confidence over people (60" in report_lines.abstaining_line(
         shown, "", "{}", "clips"
     )
     assert not abstaining.choose_threshold(entropy, right, many.people, 1.0, 0.9).promise.promised
+
+
+@pytest.mark.parametrize("folds", [4, 1])
+def test_promise_says_that_it_is_of_the_networks_of_the_folds(folds):
+    """A cross-validation promises of those; the bundle has another one, trained on everybody."""
+    evaluated = drawn(people=60, clips=30, folds=folds)
+    row = class_scores.abstaining(trusted("classification", evaluated, target=0.8))
+    assert row["promise"]["threshold"] is not None and row["crossed"] == (folds > 1)
+    units = trusted("action_units", units_of(evaluated), target=0.8)
+    unit = unit_scores.abstaining(("AU01", "AU02", "AU04"), units)["units"]["AU01"]
+    sentences = (
+        report_lines.abstaining_line(row, "the entropy", "above {:.3f}", "clips"),
+        unit_report._promise_line(unit),
+    )
+    for said in sentences:
+        assert ("for the networks of the folds" in said) == (folds > 1)
+        assert ("the bundle's network, trained on all of them, is no worse" in said) == (folds > 1)
+        assert "with 90% confidence" in said
+
+
+@pytest.mark.parametrize(
+    ("level", "people", "crossed", "said"),
+    [
+        (0.9, 40, False, "Promised for the next person, by 40 people."),
+        (0.9, 12, False, "that takes 9 people, and to be of use about 30; there are 12."),
+        (0.999, 7, False, "that takes 999 people; there are 7, too few for this level."),
+        (0.9, 1, False, "to be of use about 30; there is 1, too few for this level."),
+        (0.999, 7, True, "Of one network it would take 999 people; there are 7, too few"),
+        (0.9, 40, True, "the networks of the folds, and no theorem carries a level"),
+    ],
+)
+def test_level_of_sets_says_how_many_people_its_promise_takes(level, people, crossed, said):
+    unit = "person" if people >= PEOPLE_FOR_PROMISE else "effective"
+    rule = uncertainty.SetRule("lac", level, (0.9,), people, 100, unit, crossed)
+    line = trust_report.promise_of(trust_report.rule_content(rule))
+    assert said in line and line.startswith("Promised") == rule.promised
+    assert ("too few" in line) == (people < rule.needed)
+
+
+def test_level_out_of_reach_keeps_its_digits():
+    found = trusted("classification", drawn(people=7, clips=20, folds=1), sets=0.999)
+    sets = trust_report.content("abc", found)["sets"]
+    text = "\n".join(trust_report.lines({"sets": sets, "calibration": CALIBRATION}))
+    assert "at a level of 99.9%" in text and "that takes 999 people; there are 7" in text
 
 
 def test_sets_name_the_likeliest_class_first():

@@ -13,6 +13,7 @@ from fer_jax.layers.build import has_dropout
 from fer_jax.tasks import TASKS
 from fer_jax.training.averaging import average_after
 from fer_jax.training.program import epoch_sizes
+from fer_jax.uncertainty.stored import percent
 
 _RULES = {
     "ends": "the first frame and the last {others}",
@@ -319,7 +320,7 @@ def _trust(content: dict) -> Iterator[str]:
             where = (
                 f"cross-conformal: each fold's were fitted on the others ({one['people']} people)"
             )
-        yield f"{kind} at a level of {one['level']:.0%} are {where}."
+        yield f"{kind} at a level of {percent(one['level'])} are {where}."
 
 
 def _software(content: dict) -> str:

@@ -13,6 +13,7 @@ from fer_jax.tasks.action_units.timeline import draw_recording
 from fer_jax.tasks.evaluation import INFERENCE_MODES, Evaluated, deciding_mode
 from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.report_lines import interval, number
+from fer_jax.uncertainty.stored import percent
 
 LOSS = "binary cross-entropy (nats)"
 table, ambiguity = scores.predictions, scores.ambiguity
@@ -193,11 +194,20 @@ def _trust_lines(content: dict) -> list[str]:
         f"thresholds are fitted on {own['chosen_on']}. {trust_report.none_line(units)}",
         "",
         *([_set_line(sets), ""] if sets else []),
-        "Promised accuracy: of the answered windows of people like these, at least, with "
-        f"{next(iter(promises.values()))['confidence']:.0%} confidence over people; - where no "
-        "threshold can promise the target.",
+        _promise_line(next(iter(content["selective"]["units"].values()))),
         "",
     ]
+
+
+def _promise_line(one: dict) -> str:
+    """Says what the promised accuracies are of, by the row of one unit."""
+    crossed = one["crossed"]
+    return (
+        f"Promised accuracy{' for the networks of the folds' * crossed}: of the answered windows "
+        f"of people like these, at least, with {percent(one['promise']['confidence'])} confidence "
+        "over people; - where no threshold can promise the target."
+        f"{f' {report_lines.OF_ALL}' * crossed}"
+    )
 
 
 def _set_cells(own: dict | None) -> list[str]:
@@ -218,8 +228,8 @@ def _set_line(sets: dict) -> str:
         least = min(sure.values(), key=lambda row: row["accuracy"])
         why = trust_report.never_empty_line(least, ", ".join(sure))
     return (
-        f"Prediction sets at a level of {one['level']:.0%} hold absent, present or both; coverage "
-        f"is the mean over people. {trust_report.promise_of(one)}{why}"
+        f"Prediction sets at a level of {percent(one['level'])} hold absent, present or both; "
+        f"coverage is the mean over people. {trust_report.promise_of(one)}{why}"
     )
 
 

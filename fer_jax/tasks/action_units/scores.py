@@ -142,9 +142,8 @@ def judged(units, evaluated: Evaluated) -> dict[str, thresholds.Judged]:
 
 def abstaining(units, evaluated: Evaluated) -> dict:
     """Threshold on the entropy of each action unit, see `abstaining.content`."""
-    chosen_on = evaluated.trust.chosen_on
     found = judged(units, evaluated).items()
-    rows = {unit: thresholds.content(own, chosen_on) for unit, own in found}
+    rows = {unit: thresholds.content(own, evaluated.trust) for unit, own in found}
     return {"threshold": [row["threshold"] for row in rows.values()], "units": rows}
 
 

@@ -67,7 +67,7 @@ def judged(evaluated: Evaluated) -> thresholds.Judged:
 
 def abstaining(evaluated: Evaluated) -> dict:
     """Threshold on that entropy, see `abstaining.content`."""
-    return thresholds.content(judged(evaluated), evaluated.trust.chosen_on)
+    return thresholds.content(judged(evaluated), evaluated.trust)
 
 
 def ambiguity(names, evaluated: Evaluated) -> Ambiguity:

@@ -30,6 +30,7 @@ from fer_jax.plotting.timeline import (
     shade_withheld,
 )
 from fer_jax.tasks.classification.panel import LEAST_INFORMATION
+from fer_jax.uncertainty.stored import percent
 
 
 def draw_timeline(
@@ -65,7 +66,7 @@ def _draw_classes(axes, rows, classes, edges) -> None:
     axes.set_yticks(lanes, [*classes, "prediction"])
     axes.set_ylim(0, len(classes) + 0.85)
     several = any(len(held) > 1 for held, own in zip(sets, covered, strict=True) if own)
-    solid = f"; solid: in the {rows['set_level'].max():.0%} set" if several else ""
+    solid = f"; solid: in the {percent(rows['set_level'].max())} set" if several else ""
     dress(axes, title=f"prediction, and probability of each class (lanes from 0 to 1{solid})")
     axes.title.set_fontsize(TEXT)
     axes.tick_params(axis="both", length=0, labelsize=TEXT)

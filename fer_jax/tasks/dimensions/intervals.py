@@ -20,6 +20,7 @@ from fer_jax.tasks.grouped import Part
 from fer_jax.tasks.trust import Trust, Wanted, marked
 from fer_jax.uncertainty.calibration import coverage
 from fer_jax.uncertainty.intervals import IntervalRule, conformal_intervals, fit_intervals
+from fer_jax.uncertainty.stored import percent
 
 
 class Fitted(NamedTuple):
@@ -76,7 +77,7 @@ def of_dimensions(config, evaluated: Evaluated) -> Trust:
     found = choose_elsewhere(evaluated, fit, apply)
     return Trust(
         Given(*found.applied), marked(found.fitted, found.crossed), None, found.chosen_on,
-        wanted.divided,
+        wanted.divided, found.crossed,
     )  # fmt: skip
 
 
@@ -144,8 +145,8 @@ def lines(content: dict | None) -> list[str]:
         for name, row in content["dimensions"].items()
     ]
     return [
-        f"Conformal intervals at a level of {content['level']:.0%}, which `predict` gives, chosen "
-        f"on {content['chosen_on']}. Coverage is the mean over people. "
+        f"Conformal intervals at a level of {percent(content['level'])}, which `predict` gives, "
+        f"chosen on {content['chosen_on']}. Coverage is the mean over people. "
         f"{trust_report.promise_of(content)}",
         "",
         *report_lines.table("dimension | coverage | worst person | mean width", rows),

@@ -21,6 +21,7 @@ from fer_jax.plotting.panel import (
 )
 from fer_jax.tasks.base import NO_FACE, Bar, Gauge
 from fer_jax.tasks.dimensions.scores import level_of
+from fer_jax.uncertainty.stored import percent
 
 TRAIL_SECONDS = 3.0
 _LINE = 25  # pixels of a dimension in the smallest panel
@@ -59,7 +60,7 @@ def _draw(row: tuple, trail: tuple, dimensions: tuple, height: int, scale: float
         panel.y += plane.side + 8 * scale
     for name in dimensions:
         _draw_line(panel, row, name, colour, faceless)
-    text = f"bars: {level_of(row):.0%} prediction intervals"
+    text = f"bars: {percent(level_of(row))} prediction intervals"
     text += "; ellipse: both" if emotion_ratings.has_plane(dimensions) else ""
     panel.text(panel.left, height - 7 * scale, text, 9.5, FAINT, anchor="ls")
     return panel.pixels()

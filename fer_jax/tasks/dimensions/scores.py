@@ -201,7 +201,7 @@ def abstaining(evaluated: Evaluated) -> tuple[dict, tuple]:
     _, uncertainty, correct, _ = own
     curve = evaluation.risk_curve(uncertainty, correct)
     return {
-        **thresholds.content(own, evaluated.trust.chosen_on),
+        **thresholds.content(own, evaluated.trust),
         "area_under_risk_coverage": curve[-1],
         "area_under_generalised_risk": area_under_generalised_risk(uncertainty, correct),
         "error_of_all": float(1 - correct.mean()),

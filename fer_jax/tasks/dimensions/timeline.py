@@ -37,6 +37,7 @@ from fer_jax.plotting.timeline import (
 )
 from fer_jax.tasks.dimensions.figures import draw_words, dress_plane
 from fer_jax.tasks.dimensions.scores import level_of
+from fer_jax.uncertainty.stored import percent
 
 # Colours of time, without the light end, which would vanish on white.
 _COLOURS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
@@ -95,7 +96,7 @@ def _draw_plane(figure, rows: pd.DataFrame) -> None:
         ellipse = Ellipse((low + high) / 2, *(high - low), fill=False, linestyle="--", color=colour)
         axes.add_patch(ellipse)
     dress_plane(axes)
-    words = f"dashed: {level_of(seen.iloc[0]):.0%} interval of each axis" + (
+    words = f"dashed: {percent(level_of(seen.iloc[0]))} interval of each axis" + (
         ", first and last" if len(seen) > 1 else ""
     )
     words += "" if sure.all() else "; crosses: unsure"
@@ -113,7 +114,7 @@ def _draw_lanes(figure, rows: pd.DataFrame, dimensions: Sequence[str]) -> None:
         mean, low, high, deviation = (
             rows[f"{part}{name}"].to_numpy(float) for part in ("", "low_", "high_", "std_")
         )
-        label = f"{level_of(rows.max(numeric_only=True)):.0%} prediction interval"
+        label = f"{percent(level_of(rows.max(numeric_only=True)))} prediction interval"
         draw_steps(axes, high, edges, OTHER, low, alpha=0.25, label=label)
         label = "± standard deviation of the MC samples"
         bounds = mean + deviation, edges, MAIN, mean - deviation
