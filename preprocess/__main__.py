@@ -17,6 +17,7 @@ if __name__ == "__main__":  # first, as Ctrl-C may fall into the imports below
     leave(start(named("preprocess.__main__")))
 
 import argparse
+import os
 import pathlib
 
 from rich.console import Console
@@ -69,6 +70,7 @@ def main(arguments: list[str] | None = None, prog: str = _PROG) -> int:
 
 def prepare_dataset(dataset: str, options: dict) -> dict:
     """Prepares a dataset with options of the command line, see `fer_jax.prepare`."""
+    _check_types(dataset, options)
     arguments = [dataset]
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
@@ -81,6 +83,17 @@ def prepare_dataset(dataset: str, options: dict) -> dict:
         raise ValueError("fer_jax.prepare has no dry_run: the command has")
     summary, _ = prepare(parsed, Console())
     return summary
+
+
+def _check_types(dataset, options: dict) -> None:
+    """Raises a TypeError if the name is no text, or a path is none."""
+    if not isinstance(dataset, str):
+        names = ", ".join(DATASETS)
+        raise TypeError(f"dataset is of type {type(dataset).__name__}: give one of {names}")
+    for name in ("source", "out", "landmark_model"):
+        value = options.get(name)
+        if not isinstance(value, (str, os.PathLike, type(None))):
+            raise TypeError(f"{name} is of type {type(value).__name__}: give a path")
 
 
 class _StrictParser(argparse.ArgumentParser):

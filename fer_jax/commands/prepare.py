@@ -29,6 +29,7 @@ def prepare(dataset: str, source=None, *, out, **options) -> dict:
       The content of `report.json`: clips kept and dropped, with the reason of each.
 
     Raises:
+      TypeError: the dataset is no text, or a path is none.
       ValueError: an option does not exist, or cannot have its value.
       RuntimeError: nothing could be prepared, another process writes into `out`, or a landmark
         model is missing.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
@@ -15,7 +13,7 @@ from fer_jax.faces.media import listing
 from fer_jax.faces.sequence import UNKNOWN_FPS
 from fer_jax.predict import sources
 from fer_jax.predict.images.boxed import check_boxes, watch_boxes
-from fer_jax.predict.options import Options, say_first
+from fer_jax.predict.options import Options, in_turn, of_type, say_first, saying_once
 from fer_jax.predict.windows import (
     ClipProblem,
     at_rate,
@@ -96,25 +94,45 @@ def predict_clips(
         eight emotion words with the nearest mean ratings), for each std_valence (over the MC
         samples), low_valence and high_valence (interval that holds the label as often as
         interval_level says), then uncertainty (root mean variance over the dimensions).
+
+    Raises:
+      TypeError: an argument is of another kind, such as a number in place of paths.
+      ValueError: an impossible number.
     """
     check_predictor(predictor)
     options = Options(
         mc_samples=mc_samples, window=window, stride=stride, threshold=threshold, seed=seed,
         fps=fps, width=width, landmark_model=landmark_model, people=people, smoothing=smoothing,
     )  # fmt: skip
-    paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
+    paths, say = _listed(paths), saying_once(say)
     say_first(predictor, options, "`threshold`", say)
     attempts = (_attempt(predictor, path, options, say) for path in listing.clips_of(paths, say))
     tables = [table for table in attempts if table is not None]
     return join_tables(predictor, tables)
 
 
+def _listed(paths) -> list:
+    """Lists one or many paths; raises a TypeError if these are none."""
+    wanted = "the path of a clip, or a list of paths (frames in memory: to predict_frames)"
+    given = [paths] if is_path(paths) else [*in_turn(paths, "paths", wanted)]
+    for path in given:
+        if not is_path(path):
+            raise TypeError(f"paths holds {of_type(path)}: give {wanted}")
+    return given
+
+
+def is_path(value) -> bool:
+    return isinstance(value, (str, os.PathLike))
+
+
 def check_predictor(predictor) -> None:
-    if isinstance(predictor, (str, os.PathLike)):
+    """Raises a TypeError if it is no model."""
+    if is_path(predictor):
         raise TypeError(
             f"the model is the path {os.fspath(predictor)!r}: give what fer_jax.load_model returns"
         )
+    if not (hasattr(predictor, "spec") and hasattr(predictor, "predict")):
+        raise TypeError(f"the model is {of_type(predictor)}: give what fer_jax.load_model returns")
 
 
 def predict_frames(
@@ -159,12 +177,13 @@ def predict_frames(
       An iterator of rows of `predict_clips` without their clip, each a dict.
 
     Raises:
+      TypeError: an argument is of another kind, such as a path in place of images.
       ValueError: an impossible number; an image, landmarks or boxes of another shape, or not as
         many as images; boxes for a model that needs landmarks.
       ClipProblem: the face detector is not installed.
     """
     check_predictor(predictor)
-    if isinstance(images, (str, os.PathLike)):
+    if is_path(images):
         raise TypeError(f"images is the path {os.fspath(images)!r}: give it to predict_clips")
     options = Options(
         mc_samples=mc_samples, window=window, stride=stride, threshold=threshold, seed=seed,
@@ -173,6 +192,9 @@ def predict_frames(
     if landmarks is not None and boxes is not None:
         raise ValueError("both landmarks and boxes are given: give one of them")
     check_boxes(predictor, boxes)
+    images = in_turn(images, "images", "a list of images, or what yields them one by one")
+    if landmarks is not None:
+        in_turn(landmarks, "landmarks", "[68, 2] of each image, or None for one without a face")
     return _predict_frames(predictor, sources.checked(images), landmarks, boxes, options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import jax
@@ -11,6 +12,7 @@ from flax import linen as nn
 from fer_jax import shipped, uncertainty
 from fer_jax.data import model_inputs
 from fer_jax.experiments.bundle import Bundle, InputSpec, damaged, read_bundle
+from fer_jax.predict.options import of_type
 from fer_jax.predict.predictor import Predictor
 from fer_jax.systems import SYSTEMS, build
 
@@ -24,9 +26,15 @@ def load_model(path, say: Callable[[str], None] | None = None) -> Predictor:
       say: takes a note on an older bundle, one line; default: prints to stderr.
 
     Raises:
+      TypeError: it is no path.
       FileNotFoundError: there is no bundle.
       ValueError: the bundle is damaged, of a newer version or of an unknown model.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(
+            f"the path of a model is {of_type(path)}: give the folder model/ of a run, or a name: "
+            f"{', '.join(shipped.names())}"
+        )
     path = shipped.locate(path)
     bundle = read_bundle(path, say)
     name = bundle.model.get("name")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import numbers
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 
 from fer_jax.faces.sequence import LEAST_FPS, MOST_FPS, UNKNOWN_FPS
+from fer_jax.machine import printable
 
 LARGEST, ALL = "largest", "all"  # who is predicted
+_SHOWN = 30  # characters of a wrong value in a message
 SMOOTHING = 0.5  # seconds, of models of still images; measured: docs/predictions.md
 
 
@@ -60,8 +64,48 @@ class Options:
             raise ValueError("threshold is nan: give nats, or leave it out")
         if self.smoothing is not None and not 0 <= self.smoothing < 1e300:
             raise ValueError(f"smoothing is {self.smoothing!s:.20}: give seconds, or 0 for none")
+        if not isinstance(self.landmark_model, (str, os.PathLike, type(None))):
+            raise ValueError(
+                f"landmark_model is {of_type(self.landmark_model)}: give the path of a dlib "
+                "68-point model, or leave it out"
+            )
         if self.people not in (LARGEST, ALL):
             raise ValueError(f"people is {self.people!r}: give {LARGEST!r} or {ALL!r}")
+
+
+def in_turn(value, name: str, wanted: str) -> Iterable:
+    """Returns a value that can be gone through.
+
+    Args:
+      value: of an argument.
+      name, wanted: of the argument and what it takes, for the message.
+
+    Raises:
+      TypeError: it cannot.
+    """
+    try:
+        iter(value)
+    except TypeError:
+        raise TypeError(f"{name} is {of_type(value)}: give {wanted}") from None
+    return value
+
+
+def of_type(value) -> str:
+    """Shows a value of the wrong type, in a line."""
+    shown = printable(repr(value))
+    shown = shown if len(shown) <= _SHOWN else "a value"
+    return f"{shown} of type {type(value).__name__}"
+
+
+def saying_once(say: Callable[[str], None] | None) -> Callable[[str], None]:
+    """Makes what says every line once; None prints to stderr.
+
+    Raises:
+      TypeError: it is no function.
+    """
+    if not (say is None or callable(say)):
+        raise TypeError(f"say is {of_type(say)}: give a function of a line, such as print")
+    return functools.cache(say or functools.partial(print, file=sys.stderr))
 
 
 def _check(name: str, value, kind: type, what: str) -> None:
@@ -94,7 +138,7 @@ def make_smoother(predictor, options: Options):
 
 
 def say_first(predictor, options: Options, setting: str, say: Callable[[str], None]) -> None:
-    """Says what the numbers of a model do not promise: no threshold, bound or calibration.
+    """Says what the numbers of a model do not promise: no threshold, bound, level or calibration.
 
     Args:
       predictor, options: see `predict_clips`.
@@ -112,6 +156,8 @@ def say_first(predictor, options: Options, setting: str, say: Callable[[str], No
             f"note: {unkept}: it reached its target on the clips it was chosen on, and may miss it "
             "for other people"
         )
+    if said := trust.sets_note():
+        say(f"note: {said}")
     if task.has_probabilities and (said := trust.calibration_note(names)):
         say(f"note: {said}")
 

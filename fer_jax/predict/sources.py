@@ -16,7 +16,7 @@ from fer_jax.faces.media.ahead import ahead
 from fer_jax.faces.media.clock import Clock, make_clock, steady_clock
 from fer_jax.faces.quality import sharpness
 from fer_jax.predict.images.boxed import box_detector, pairs, without_detector
-from fer_jax.predict.options import ALL, LARGEST, Options
+from fer_jax.predict.options import ALL, LARGEST, Options, of_type
 from fer_jax.predict.windows import ClipProblem, Face, Faces, Frame, Source
 
 _LARGEST_CANVAS = 4096  # side for drawing landmarks without a picture, pixels
@@ -265,7 +265,7 @@ def checked(images: Iterable) -> Iterator[np.ndarray | None]:
         if image is None:
             yield None
             continue
-        image = _array(image, f"image {index}", "RGB [H, W, 3] of uint8")
+        image = as_array(image, f"image {index}", "RGB [H, W, 3] of uint8")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(
                 f"image {index} is {image.dtype} {list(image.shape)}: give RGB [H, W, 3] of uint8"
@@ -280,17 +280,21 @@ def checked(images: Iterable) -> Iterator[np.ndarray | None]:
         yield image
 
 
-def _array(value, name: str, wanted: str, kind=None) -> np.ndarray:
+def as_array(value, name: str, wanted: str, kind=None) -> np.ndarray:
+    """Returns an array; raises a ValueError that names the value if that is none."""
     try:
-        return np.asarray(value, kind)
+        array = np.asarray(value, kind)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name} is a {type(value).__name__}: give {wanted}") from error
+    if not array.ndim:
+        raise ValueError(f"{name} is {of_type(value)}: give {wanted}")
+    return array
 
 
 def _known(points, index: int, image) -> np.ndarray | None:
     name = f"landmarks of image {index}"
     points = np.full((68, 2), np.nan) if points is None else points
-    points = _array(points, name, "[68, 2], or None", np.float32)
+    points = as_array(points, name, "[68, 2], or None", np.float32)
     if points.shape != (68, 2):
         raise ValueError(f"{name} are {list(points.shape)}: give [68, 2], or None")
     if not np.isfinite(points).all() or not np.ptp(points, axis=0).any():

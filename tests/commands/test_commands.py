@@ -82,6 +82,8 @@ def test_prepare_from_python_returns_the_report(tmp_path):
         ("synthetic", {"subjects": 1}, ValueError, "make at least 3"),
         ("manifest", {}, ValueError, "--source is missing"),
         ("manifest", {"source": "nowhere.csv"}, RuntimeError, "does not exist"),
+        ("manifest", {"source": 5}, TypeError, "source is of type int: give a path"),
+        (5, {}, TypeError, "dataset is of type int: give one of synthetic"),
     ],
 )
 def test_wrong_preparation_from_python_raises(tmp_path, dataset, options, error, message):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fer_jax
 from fer_jax.experiments.bundle import Record
 from fer_jax.faces.media import listing
 from fer_jax.predict import api, sources
@@ -100,6 +101,13 @@ def test_model_without_threshold_is_noted(predictor, tmp_path):
     said.clear()
     api.predict_clips(predictor, path, threshold=0.5, say=said.append)
     assert not said
+
+
+def test_sets_out_of_reach_are_noted(predictor, tmp_path):
+    rule = dataclasses.replace(predictor.trust.sets, level=0.999, people=7)
+    predictor.trust, said = dataclasses.replace(predictor.trust, sets=rule), []
+    api.predict_clips(predictor, write_faces(tmp_path / "a.csv"), say=said.append)
+    assert len(said) == 1 and said[0].startswith("note: nothing is promised of sets at a level of")
 
 
 def test_outlier_makes_no_huge_canvas(predictor, tmp_path):
@@ -266,3 +274,38 @@ def test_folder_of_frames_or_landmarks(monkeypatch, predictor, tmp_path):
 def test_path_is_no_model(call):
     with pytest.raises(TypeError, match="give what fer_jax.load_model returns"):
         call("runs/mine/model", [])
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (5, "paths is 5 of type int: give the path of a clip"),
+        (None, "paths is None of type NoneType: give the path"),
+        (["a.csv", 5], "paths holds 5 of type int: give the path"),
+        (np.zeros((2, 240, 320, 3)), "paths holds a value of type ndarray: give .* predict_frames"),
+    ],
+)
+def test_what_are_no_paths_is_named(predictor, paths, message):
+    with pytest.raises(TypeError, match=f"^{message}"):
+        api.predict_clips(predictor, paths)
+
+
+@pytest.mark.parametrize("model", [5, None, {"a": 1}])
+@pytest.mark.parametrize("call", [api.predict_clips, api.predict_frames, fer_jax.predict_images])
+def test_what_is_no_model_is_named(call, model):
+    with pytest.raises(TypeError, match="^the model is .* give what fer_jax.load_model returns$"):
+        call(model, [])
+
+
+@pytest.mark.parametrize("path", [5, None, b"faces", ["faces"]])
+def test_what_is_no_path_of_a_model_is_named(path):
+    with pytest.raises(TypeError, match="^the path of a model is .* of type .*: give .* faces, "):
+        fer_jax.load_model(path)
+
+
+@pytest.mark.parametrize("call", [api.predict_clips, fer_jax.predict_images])
+def test_notes_go_to_a_function_and_the_landmark_model_is_a_path(predictor, call):
+    with pytest.raises(TypeError, match="^say is 5 of type int: give a function"):
+        call(predictor, [], say=5)
+    with pytest.raises(ValueError, match="^landmark_model is 5 of type int: give the path"):
+        call(predictor, [], landmark_model=5)

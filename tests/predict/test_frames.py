@@ -95,6 +95,20 @@ def test_path_in_place_of_images_is_named(crop_predictor, images):
         api.predict_frames(crop_predictor, images)
 
 
+@pytest.mark.parametrize("given", [5, object(), np.float32(3)])
+@pytest.mark.parametrize("name", ["images", "landmarks", "boxes"])
+def test_what_holds_nothing_for_each_image_is_named(crop_predictor, given, name):
+    arguments = {"images": [picture(51)], name: given}
+    with pytest.raises(TypeError, match=f"^{name} is .*of type .*: give "):
+        api.predict_frames(crop_predictor, **arguments)  # before a row is asked for
+
+
+@pytest.mark.parametrize("image", [5, {"a": 1}, b"a.jpg"])
+def test_image_that_is_no_array_is_named(crop_predictor, image):
+    with pytest.raises(ValueError, match="^image 1 is .* of type .*: give RGB"):
+        list(api.predict_frames(crop_predictor, [picture(51), image], [POINTS] * 2))
+
+
 @pytest.mark.parametrize("dropped", [None, np.zeros((0, 0, 3), np.uint8)])
 @pytest.mark.parametrize("points", [np.full((68, 2), 7.0), np.zeros((68, 2))])
 def test_empty_images_and_points_show_no_face(crop_predictor, dropped, points):

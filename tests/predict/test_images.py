@@ -154,6 +154,21 @@ def test_what_is_no_picture_or_box_is_refused(faces, images, boxes, message):
         fer_jax.predict_images(faces, images, boxes)
 
 
+@pytest.mark.parametrize(
+    ("images", "boxes", "error", "message"),
+    [
+        (5, "whole", TypeError, "images is 5 of type int: give a picture"),
+        (None, "whole", TypeError, "images is None of type NoneType"),
+        (np.zeros((2, 9, 9), np.uint8), 5, TypeError, "boxes is 5 of type int: give boxes, or 'w"),
+        ([5], "whole", ValueError, "image 0 is 5 of type int: give RGB"),
+        ([None], "whole", ValueError, "image 0 is None of type NoneType: give RGB"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(faces, images, boxes, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        fer_jax.predict_images(faces, images, boxes)
+
+
 def test_models_of_landmarks_say_that_boxes_do_not_suffice(predictor):
     model = predictor
     model.name = "smiles"

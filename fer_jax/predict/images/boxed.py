@@ -13,7 +13,7 @@ from fer_jax.faces.boxes.placed import Boxed, face_in_box, face_in_crop
 from fer_jax.faces.crop import cut_crop
 from fer_jax.faces.quality import sharpness
 from fer_jax.installation import how_to_install
-from fer_jax.predict.options import Options
+from fer_jax.predict.options import Options, in_turn
 from fer_jax.predict.windows import ClipProblem, Face, Faces
 
 _NONE_LEFT = object()
@@ -51,6 +51,7 @@ def check_boxes(predictor, boxes) -> None:
     """Refuses boxes for a model that needs landmarks, and other text than `WHOLE`.
 
     Raises:
+      TypeError: it is neither text nor a list.
       ValueError: it needs them, or the text is another.
     """
     if boxes is None:
@@ -60,10 +61,9 @@ def check_boxes(predictor, boxes) -> None:
             f"{predictor.name} needs 68 landmarks of each face, which boxes do not give: leave "
             "boxes out, so that landmarks are found, or give landmarks to predict_frames"
         )
-    if isinstance(boxes, str) and boxes != WHOLE:
-        raise ValueError(
-            f"boxes is {boxes!r}: give boxes, or {WHOLE!r} if each image is the crop of a face"
-        )
+    wanted = f"boxes, or {WHOLE!r} if each image is the crop of a face"
+    if isinstance(in_turn(boxes, "boxes", wanted), str) and boxes != WHOLE:
+        raise ValueError(f"boxes is {boxes!r}: give {wanted}")
 
 
 def cut_boxes(predictor, image: np.ndarray, boxes: np.ndarray, tracks: Iterable[int]) -> Faces:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import pathlib
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -28,7 +26,14 @@ from fer_jax.predict.images.boxed import (
     takes_boxes,
     without_detector,
 )
-from fer_jax.predict.options import ALL, Options, chosen_threshold, say_first
+from fer_jax.predict.options import (
+    ALL,
+    Options,
+    chosen_threshold,
+    in_turn,
+    say_first,
+    saying_once,
+)
 from fer_jax.predict.people import Numbers, choose_people, describe, why_unreadable, with_reason
 from fer_jax.predict.windows import (
     ClipProblem,
@@ -97,6 +102,7 @@ def predict_images(
       reported and have no row.
 
     Raises:
+      TypeError: an argument is of another kind, such as a number in place of pictures.
       ValueError: an impossible number; an array that is no picture; boxes of another shape or
         number, or for a model that needs landmarks.
       ClipProblem: neither boxes nor a detector of faces.
@@ -107,7 +113,7 @@ def predict_images(
         people=people,
     )  # fmt: skip
     check_boxes(predictor, boxes)
-    say = functools.cache(say or functools.partial(print, file=sys.stderr))  # every line once
+    say = saying_once(say)
     say_first(predictor, options, "`threshold`", say)
     if boxes is None:
         _check_detector(predictor, options)
@@ -159,7 +165,8 @@ def _paired(images, boxes) -> Iterator[tuple]:
     one = isinstance(images, (str, os.PathLike))
     if isinstance(images, np.ndarray):
         one = images.ndim < 3 or images.ndim == 3 and images.shape[2] == 3
-    images = [images] if one else images
+    wanted = "a picture, which is a path or an array, or a list of them"
+    images = [images] if one else in_turn(images, "images", wanted)
     if boxes is None or isinstance(boxes, str):
         return ((image, ... if boxes is None else boxes) for image in images)
     return pairs(images, [boxes] if one else boxes, "boxes")
@@ -172,10 +179,7 @@ def _picture(image, index: int) -> np.ndarray:
       ValueError: it is no such picture.
     """
     wanted = "RGB [H, W, 3] or gray [H, W] of uint8"
-    try:
-        array = np.asarray(image)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"image {index} is a {type(image).__name__}: give {wanted}") from error
+    array = sources.as_array(image, f"image {index}", wanted)
     if (
         array.dtype != np.uint8
         or not array.size
