@@ -69,6 +69,9 @@ CONNECT = """
 import sys
 from fer_jax.hosts import connection
 connection.CONNECT_SECONDS = 1
+connection.roll_call.PATIENCE = 0.1
+if sys.argv[2] == "False":
+    connection.roll_call.gather = lambda *arguments: None
 try:
     connection.connect(*eval(sys.argv[1]))
 except connection.HostsError as error:
@@ -76,10 +79,10 @@ except connection.HostsError as error:
 """
 
 
-def connected(*arguments) -> list[str]:
+def connected(*arguments, roll_call: bool = True) -> list[str]:
     """Lines of a process that does not come to connect."""
     ended = subprocess.run(
-        [sys.executable, "-c", CONNECT, repr(arguments)],
+        [sys.executable, "-c", CONNECT, repr(arguments), str(roll_call)],
         cwd=ROOT, env=environment(1), capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert ended.returncode == 1
@@ -87,8 +90,16 @@ def connected(*arguments) -> list[str]:
 
 
 def test_first_process_does_not_wait_for_ever():
-    *_, last = connected(f"localhost:{free_port()}", 0, 2)
-    assert last.startswith("error: not all processes have come within 1 s")
+    waits, ends = connected(f"localhost:{free_port()}", 0, 2)
+    assert waits.startswith("waiting for process 1 at port ")
+    assert ends.startswith("error: process 1 of 2 did not come to process 0 on ")
+
+
+def test_waiting_in_jax_ends_without_its_stack():
+    """As under SLURM, where JAX alone knows who is process 0."""
+    waits, ends = connected(f"localhost:{free_port()}", 0, 2, roll_call=False)
+    assert waits == "waiting for the other processes, 1 s at most"
+    assert ends.startswith("error: not all processes have come within 1 s")
 
 
 def test_without_a_batch_system_processes_must_be_numbered():

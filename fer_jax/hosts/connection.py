@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sys
 import threading
 import time
@@ -17,11 +16,12 @@ from typing import NoReturn
 import jax
 
 import fer_jax
-from fer_jax.hosts import HostsError, check_same, client, is_writer, own_host, wait_for
+from fer_jax.hosts import HostsError, check_same, client, is_writer, own_host, roll_call, wait_for
 from fer_jax.machine import printable
 
 CONNECT_SECONDS = 300  # until all processes have come
 HEARTBEAT_SECONDS = 60  # of silence, after which a process counts as dead
+_LATER = 60  # seconds after which JAX would abort what this file ends
 _FAREWELL = 0.5  # seconds in which others learn why a process ends, before it does
 _WATCH = "fer_jax watches other processes"
 _LAST_WORDS = "fer_jax/ended"  # key of what the first process that ends early says
@@ -46,24 +46,26 @@ def connect(coordinator: str | None, process: int | None, processes: int | None)
     if coordinator is not None:
         host, port = _parse(coordinator)
         if process:
-            _reach(host, port)
+            roll_call.report(host, port, process, processes, CONNECT_SECONDS)
         else:
-            _check_free(port)
-    _say_when_aborted(
+            roll_call.gather(port, processes, CONNECT_SECONDS)
+    missing = (
         f"not all processes have come within {CONNECT_SECONDS} s, or one has ended: see the output "
         f"of the others, and give all the same --coordinator and --processes"
     )
+    _say_when_aborted(missing)
     try:
-        jax.distributed.initialize(
-            coordinator, processes, process,
-            initialization_timeout=CONNECT_SECONDS, heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-        )  # fmt: skip
+        with _ended_in_time(missing):
+            jax.distributed.initialize(
+                coordinator, processes, process,
+                initialization_timeout=CONNECT_SECONDS + _LATER,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            )  # fmt: skip
     except Exception as error:  # of JAX, its cluster detection and the network, many types
         raise HostsError(_why_not_connected(error, coordinator)) from error
     _say_when_aborted(
-        f"another process has ended without a word (killed, out of memory, its host is gone, or "
-        f"two have the same --process): "
-        f"{_AGAIN} from the last checkpoint"
+        f"another process has ended without a word (killed, out of memory, or its host is gone): "
+        f"{_AGAIN} from the last checkpoint; JAX's lines above mean the same"
     )
     threading.Thread(target=_watch, args=(client(),), name=_WATCH, daemon=True).start()
     if not is_writer():
@@ -158,6 +160,29 @@ def _watch(service) -> None:
     _leave(_ended["code"])
 
 
+@contextlib.contextmanager
+def _ended_in_time(line: str):
+    """Says that JAX waits for others, and ends this process before JAX would abort it."""
+
+    def end() -> None:
+        os.write(2, f"error: {line}\n".encode())
+        _leave(1)
+
+    said = f"waiting for the other processes, {CONNECT_SECONDS} s at most"
+    timers = [
+        threading.Timer(roll_call.PATIENCE, print, [said], {"file": sys.stderr}),
+        threading.Timer(CONNECT_SECONDS, end),
+    ]
+    for timer in timers:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
 def _say_when_aborted(line: str) -> None:
     """Lets one line end the output where JAX aborts a process that has lost the others."""
 
@@ -179,35 +204,6 @@ def _parse(coordinator: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise HostsError(f"--coordinator={coordinator}: give HOST:PORT of process 0, e.g. n1:23456")
     return host.strip("[]"), int(port)
-
-
-def _check_free(port: int) -> None:
-    """Refuses a port that another program has; JAX would crash."""
-    with socket.socket() as own:
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            own.bind(("", port))
-        except OSError as error:
-            raise HostsError(
-                f"process 0 cannot have port {port} ({error.strerror}): give all processes the "
-                f"same --coordinator with another one"
-            ) from error
-
-
-def _reach(host: str, port: int) -> None:
-    """Waits until process 0 answers; JAX would end without a reason if it never does."""
-    end, reason = time.monotonic() + CONNECT_SECONDS, ""
-    while time.monotonic() < end:
-        try:
-            with socket.create_connection((host, port), timeout=5):
-                return
-        except OSError as error:
-            reason = error.strerror or str(error)
-        time.sleep(0.2)
-    raise HostsError(
-        f"process 0 does not answer at --coordinator={host}:{port} within {CONNECT_SECONDS} s "
-        f"({reason}): start it there, and let the port through the firewall"
-    )
 
 
 def _why_not_connected(error: Exception, coordinator: str | None) -> str:
