@@ -9,6 +9,8 @@ epochs are timed in turns, compiling excluded; the losses must agree.
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import itertools
 import os
 import statistics
 import time
@@ -18,14 +20,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import sides
 from configs import base
-from fer_jax.data.clips import Clips
+from fer_jax.data.clips import Clips, take
 from fer_jax.data.folds import subject_kfold
 from fer_jax.data.model_inputs import model_inputs
 from fer_jax.faces import landmarks
 from fer_jax.systems.st_bln.network import STBLN
 from fer_jax.tasks import TASKS
-from fer_jax.training import loop, program
+from fer_jax.training import loop, parallel, program
 
 CLIPS, SUBJECTS, CLASSES, FRAMES, FOLDS, BATCH = 327, 118, 7, 4, 10, 128
 
@@ -72,6 +75,23 @@ class Folds:
         ]
         self.histories = [[[] for _ in runs] for runs in self.groups]
 
+    def compile_training(self):
+        """Compiles the training call of a group; all groups are of the same size."""
+        return program.compile_ahead(self.program, self.states[0], self.clips)[0].train
+
+    def compile_evaluation(self):
+        """Compiles the evaluation call of a group, for one batch of each fold."""
+        count, one = len(self.groups[0]), take(self.clips, np.arange(1))
+        batches = parallel.shard_shapes(one, count, 1, self.program.evaluated_size)
+        keys = jax.random.split(jax.random.key(0), count)
+        first = np.zeros(count, np.int32)
+        call = self.program.logits.lower(self.states[0].variables, batches, keys, first)
+        return call.compile()
+
+    def use(self, train, logits) -> None:
+        """Takes the results of the methods above."""
+        self.program = dataclasses.replace(self.program, train=train, logits=logits)
+
     def epoch(self) -> float:
         """Trains and evaluates one more epoch of every fold; returns its seconds."""
         started = time.perf_counter()
@@ -93,6 +113,9 @@ class Folds:
 def compare(epochs: int, clips: int = CLIPS, count: int = FOLDS, widths=STBLN.widths):
     """Times epochs of all folds both ways, after one epoch that is not timed.
 
+    The programs of both ways are compiled beforehand, in parallel: a GPU takes half a minute to
+    choose the kernels of each.
+
     Returns:
       Median seconds of an epoch by way, and the largest difference of the losses.
     """
@@ -101,6 +124,10 @@ def compare(epochs: int, clips: int = CLIPS, count: int = FOLDS, widths=STBLN.wi
         "one after another": Folds(clips, 1, count, widths),
         "side by side": Folds(clips, count, count, widths),
     }
+    compilers = [(way.compile_training, way.compile_evaluation) for way in ways.values()]
+    compiled = sides.side_by_side(itertools.chain.from_iterable(compilers))
+    for index, way in enumerate(ways.values()):
+        way.use(*compiled[2 * index : 2 * index + 2])
     seconds = {name: [] for name in ways}
     for _ in range(epochs + 1):
         for name, way in ways.items():

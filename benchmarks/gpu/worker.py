@@ -27,7 +27,7 @@ LIMITS = {
     "speed: ST-BLN, T=150, B=64": 120,
     "speed: STC-NLSTM, B=64": 120,
     "speed: FER-GCN, B=4": 120,
-    "folds side by side": 120,
+    "folds side by side": 240,
     "MC dropout: ST-BLN, T=4, B=32": 90,
     "speed: bilinear CNN, B=50": 120,
     "speed: 3D Inception-ResNet, B=8": 180,
