@@ -1,9 +1,14 @@
-"""ST-BLN: its temporal convolution, its invariances, its first weights."""
+"""ST-BLN: its temporal convolution, its invariances, its first weights, its MC samples."""
+
+import functools
+import re
 
 import jax
 import numpy as np
 import pytest
 
+from benchmarks import flops
+from fer_jax import uncertainty
 from fer_jax.layers import common
 from fer_jax.layers.common import TemporalConv
 from fer_jax.systems.st_bln.network import STBLN
@@ -115,3 +120,52 @@ def test_initial_weights_have_the_published_deviations():
     assert (layer["bilinear_norm"]["scale"] == 1e-6).all()
     assert (layer["temporal_norm"]["scale"] == 1).all()
     assert not any(layer[name]["bias"].any() for name in ("bilinear", "temporal", "r1"))
+
+
+# MC dropout
+
+
+def products_in_loops(compiled: str) -> tuple[set[str], set[str]]:
+    """Layers whose products XLA computes inside loops, and those of the others."""
+    calls, products, current = {}, {}, ""
+    for line in compiled.splitlines():
+        if line and not line.startswith(" "):  # a computation begins
+            current = line.removeprefix("ENTRY ").split()[0]
+        calls.setdefault(current, set()).update(
+            re.findall(r"(?:calls|body|condition|to_apply)=(%[\w.-]+)", line)
+        )
+        if re.search(r" (?:dot|custom-call|convolution)\(", line):
+            found = re.findall(r"STBLN/(\w+)/", line)
+            products.setdefault(current, set()).update(found)
+    inside, open_ = set(), set(re.findall(r"body=(%[\w.-]+)", compiled))
+    while open_:
+        inside |= open_
+        open_ = set().union(*(calls.get(each, set()) for each in open_)) - inside
+    looped = set().union(*(products.get(each, set()) for each in inside))
+    return looped, set().union(*products.values()) - looped
+
+
+def test_layer_before_dropout_is_computed_once_for_all_samples():
+    """By XLA itself, so the network has no `before_dropout`."""
+    model = STBLN(classes=3, widths=(6, 4))
+    inputs = normal(0, 3, 4, 10, 2)
+    own = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), inputs)
+    options = {"mc_samples": 4, "chunk": 1}
+    sample = functools.partial(uncertainty.mc_dropout, uncertainty.stochastic(model), **options)
+    compiled = jax.jit(sample).lower(own, inputs, jax.random.key(0)).compile()
+    looped, shared = products_in_loops(compiled.as_text())
+    assert looped == {"layer2", "head"} and shared == {"layer1"}
+
+
+@pytest.mark.parametrize(
+    ("widths", "share"), [(STBLN.widths, 0.015), ((15, 10, 15, 5, 5, 10), 0.078), ((20, 15), 0.18)]
+)
+def test_share_of_the_layer_before_dropout(widths, share):
+    """The products of docs/speed.md: 4 frames, 309 edges."""
+
+    def work(widths) -> int:
+        model, inputs = STBLN(classes=7, widths=widths), np.zeros((1, 4, 309, 2), np.float32)
+        own = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), inputs)
+        return flops.count(functools.partial(model.apply, train=False), own, inputs)
+
+    assert work(widths[:1]) / work(widths) == pytest.approx(share, rel=0.05)
