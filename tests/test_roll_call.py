@@ -122,7 +122,7 @@ def test_stopped_first_process_is_told(meeting, monkeypatch):
     with meeting.reported(1, 3) as waiting:
         with pytest.raises(KeyboardInterrupt):
             first.result(timeout=SECONDS)
-        assert roll_call._receive(waiting)["why"].endswith("was stopped")
+        assert roll_call._receive(waiting)["why"].endswith("start all again")
 
 
 TRAINING = """

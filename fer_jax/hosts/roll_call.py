@@ -38,7 +38,7 @@ def gather(port: int, processes: int, seconds: float) -> None:
     """
     there: dict[int, socket.socket] = {}
     clock, server = _Clock(seconds), _listen(port)
-    why = f"process 0 on {own_host()} was stopped"
+    why = f"process 0 on {own_host()} was stopped while it waited for others: start all again"
     try:
         with server:
             while missing := [each for each in range(1, processes) if each not in there]:
