@@ -14,7 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the PyTorch mirrors need torch: pip install torch")
 
-from benchmarks import pairs  # noqa: E402
+from benchmarks import folds, pairs, sides  # noqa: E402
 from benchmarks.gpu import __main__ as command  # noqa: E402
 from benchmarks.gpu import results, rows, worker  # noqa: E402
 from benchmarks.gpu.toys import TOYS  # noqa: E402
@@ -93,6 +93,16 @@ def test_toys_of_every_system_fit_their_mirrors(system):
     mirror = pair.loaded_mirror(jax.tree.map(lambda leaf: np.zeros(leaf.shape, "f"), shapes))
     loss = pair.mirror_loss(mirror(*pair.to_mirror(inputs)), torch.from_numpy(labels))
     assert np.isfinite(loss.item())
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_folds_train_in_programs_that_were_compiled_before(together):
+    way = folds.Folds(folds.make_clips(16), together, 2, (4,))
+    way.use(*sides.side_by_side([way.compile_training, way.compile_evaluation]))
+    assert isinstance(way.program.train, jax.stages.Compiled)
+    assert isinstance(way.program.logits, jax.stages.Compiled)  # which take these shapes alone
+    way.epoch()
+    assert way.losses().shape == (2, 1) and np.isfinite(way.losses()).all()
 
 
 def test_a_row_without_time_is_not_started(tmp_path, capsys):
