@@ -35,11 +35,13 @@ OF_DATA = ("clips", "frames", "people", "classes")  # sizes that a dataset has
 # An epoch of a small ST-BLN: what is trained longer costs so many times as much.
 CONFIG = ("--config=stbln_manifest:growth", "--compilation_cache=", "--config.train.epochs=1",
           "--config.model.widths=(8,8)")  # fmt: skip
+_ONE = {"people": "person", "classes": "class"}
 FIELDS = {"s": "seconds", "MiB": "mebibytes"}  # unit of `exponents.Curve` -> field of a cost
 
 
-def in_words(size: str) -> str:
-    return "MC samples" if size == "mc_samples" else size
+def in_words(size: str, count: int = 2) -> str:
+    words = "MC samples" if size == "mc_samples" else size
+    return words if count != 1 else _ONE.get(words, words.removesuffix("s"))
 
 
 def doubled(first: int, count: int) -> tuple[int, ...]:
@@ -224,7 +226,8 @@ class Points:
 
     def cores(self) -> str:
         """Numbers of CPU cores that were measured on, in words."""
-        return " or ".join(str(count) for count in sorted({row["cores"] for row in self._rows}))
+        counts = sorted({row["cores"] for row in self._rows})
+        return f"{' or '.join(map(str, counts))} CPU core{'s' if counts != [1] else ''}"
 
 
 def measure(stages: Mapping[str, Stage], points: Points, work: pathlib.Path, repeats: int) -> None:
@@ -275,10 +278,10 @@ def write(out: pathlib.Path, stages: Mapping[str, Stage], points: Points, repeat
     from fer_jax.plotting.style import save
 
     found = curves(stages, points)
-    fixed = [f"{name}: {', '.join(f'{n} {in_words(size)}' for size, n in stage.base.items())}"
+    fixed = [f"{name}: {', '.join(f'{n} {in_words(size, n)}' for size, n in stage.base.items())}"
              for name, stage in stages.items()]  # fmt: skip
     lines = [*exponents.table(found), "", "Sizes that stay: " + "; ".join(fixed) + ".",
-             f"{points.cores()} CPU cores; medians of {repeats}."]  # fmt: skip
+             f"{points.cores()}; medians of {repeats}."]  # fmt: skip
     text = "\n".join(lines) + "\n"
     write_whole(out / "growth.md", text)
     save(exponents.draw(found), out / "growth.png")

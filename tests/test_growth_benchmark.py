@@ -154,6 +154,21 @@ def test_cost_in_proportion_to_the_square_is_bold(tmp_path):
     assert seconds.startswith("**2.00 (") and not memory.startswith("**")
 
 
+def test_sizes_of_one_are_singular(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(growth, "usable_cores", lambda: 1)
+    base = dict.fromkeys(growth.TRAINING, 1) | {"frames": 2}
+    stages = {"made": growth.Stage(lambda work, sizes: child.Cost(1.0, 1.0, 1.0), base,
+                                   {"clips": (1, 2, 4, 8)})}  # fmt: skip
+    points = growth.Points(tmp_path / "points.jsonl")
+    growth.measure(stages, points, tmp_path, 1)
+    growth.write(tmp_path, stages, points, 1)
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "Sizes that stay: made: 1 clip, 2 frames, 1 person, 1 class, 1 fold, 1 MC sample, "
+        "1 device.",
+        "1 CPU core; medians of 1.",
+    ]
+
+
 def test_every_stage_starts_at_sizes_that_its_axes_hold():
     for name, stage in growth.STAGES.items():
         for axis, values in stage.axes.items():
