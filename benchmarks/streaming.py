@@ -50,21 +50,22 @@ def measure(name: str, path: str, room: float, epochs: int, send) -> None:
     )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", nargs="?", default="configs/fergcn_synthetic.py")
     parser.add_argument("--path", default="", help="prepared dataset, default: the config's")
     parser.add_argument("--epochs", type=int, default=3, help="2 or more (default 3)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     print("| clips | clips/s | waiting for clips (goal: under 10%) | memory, GiB |")
     print("|---|---|---|---|")
     context = multiprocessing.get_context("spawn")
     for kind, room in KINDS.items():
         receive, send = context.Pipe(duplex=False)
-        arguments = (options.config, options.path, room, max(2, options.epochs), send)
-        process = context.Process(target=measure, args=arguments)
+        given = (options.config, options.path, room, max(2, options.epochs), send)
+        process = context.Process(target=measure, args=given)
         process.start()
         send.close()
         try:
