@@ -24,8 +24,9 @@ class StorageError(RuntimeError):
     """A file cannot be read or written; the message names it, says why and what to do."""
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # errors of a disk without room, or of a used up quota
 _REMEDIES = {
-    (errno.ENOSPC, errno.EDQUOT): "free some space",
+    FULL: "free some space",
     (errno.EFBIG,): "raise the limit of file sizes",
     (errno.EROFS, errno.EACCES, errno.EPERM): "name a place that you may write to",
     (errno.EIO,): "the disk may be failing: copy what is there to another one",

@@ -18,12 +18,13 @@ from typing import BinaryIO, TextIO
 
 import numpy as np
 
-from fer_jax.machine import naming, storage_error, write_whole
+from fer_jax.machine import StorageError, naming, storage_error, write_whole
 
 CHECKSUMS = "checksums.json"  # SHA-256 of the files beside it
 _LOCK = ".lock"
 _READ = 2**20  # bytes at a time
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP)  # errors of a file system that has none
+ELSEWHERE = "or set TMPDIR to a folder on another disk"  # for temporary files
 
 
 def open_regular(file: pathlib.Path) -> BinaryIO:
@@ -64,13 +65,15 @@ class InUseError(RuntimeError):
 
 
 @contextlib.contextmanager
-def lock(target: pathlib.Path) -> Iterator[None]:
+def lock(target: pathlib.Path, called: str = "", instead: str = "") -> Iterator[None]:
     """Lets one process at a time write a folder or a file; ends with the process, even if killed.
 
     Keeps nobody out where the file system has no locks, as Lustre mounted without `flock`.
 
     Args:
       target: a folder, or a file that need not exist; its folder must.
+      called: what it is to the user; default: its path.
+      instead: what to do instead of waiting; default: to name another one.
 
     Raises:
       InUseError: another one holds it.
@@ -78,7 +81,8 @@ def lock(target: pathlib.Path) -> Iterator[None]:
     is_folder = target.is_dir()
     file = target / _LOCK if is_folder else target.with_name(f".{target.name}{_LOCK}")
     holder = _holder_file(file)
-    with _held(target, file, alone=True):
+    instead = instead or f"name another {'folder' if is_folder else 'file'}"
+    with _held(file, called or str(target), instead, alone=True):
         try:
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
             yield
@@ -97,12 +101,12 @@ def share(folder: pathlib.Path) -> Iterator[None]:
     Raises:
       InUseError: somebody has it.
     """
-    with _held(folder, folder / _LOCK, alone=False):
+    with _held(folder / _LOCK, str(folder), "name another folder", alone=False):
         yield
 
 
 @contextlib.contextmanager
-def _held(target: pathlib.Path, file: pathlib.Path, alone: bool) -> Iterator[None]:
+def _held(file: pathlib.Path, target: str, instead: str, alone: bool) -> Iterator[None]:
     """Holds a file that stands for a target, alone or with others."""
     try:
         import fcntl
@@ -113,7 +117,7 @@ def _held(target: pathlib.Path, file: pathlib.Path, alone: bool) -> Iterator[Non
         try:
             held.acquire(blocking=False)
         except filelock.Timeout:
-            raise InUseError(_in_use(target, file)) from None
+            raise InUseError(_in_use(file, target, instead)) from None
         try:
             yield
         finally:
@@ -125,21 +129,20 @@ def _held(target: pathlib.Path, file: pathlib.Path, alone: bool) -> Iterator[Non
             with naming(file):
                 fcntl.flock(handle, fcntl.LOCK_NB | (fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
         except BlockingIOError:
-            raise InUseError(_in_use(target, file)) from None
+            raise InUseError(_in_use(file, target, instead)) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
         if not os.fstat(handle).st_nlink:  # its holder removed it after it was opened here
-            raise InUseError(_in_use(target, file))
+            raise InUseError(_in_use(file, target, instead))
         yield
     finally:
         os.close(handle)
 
 
-def _in_use(target: pathlib.Path, file: pathlib.Path) -> str:
-    kind = "folder" if target.is_dir() else "file"
+def _in_use(file: pathlib.Path, target: str, instead: str) -> str:
     holder = _holder(_holder_file(file))
-    return f"{target} is in use by {holder}: wait until it has ended, or name another {kind}"
+    return f"{target} is in use by {holder}: wait until it has ended, or {instead}"
 
 
 def _holder_file(file: pathlib.Path) -> pathlib.Path:
@@ -182,12 +185,15 @@ def write_checksums(
     write_whole(folder / CHECKSUMS, json.dumps(sums, indent=1))
 
 
-def damaged_file(folder: pathlib.Path, needed: Iterable[str]) -> str:
+def damaged_file(
+    folder: pathlib.Path, needed: Iterable[str], share: tuple[int, int] = (0, 1)
+) -> str:
     """Says which file differs from its checksum in a folder with checksums; empty if none does.
 
     Args:
       folder: with checksums.
       needed: names of files that must have one.
+      share: of I and N, only every Nth file is read, from the one with index I on.
     """
     try:
         sums = dict(json.loads(read_regular(folder / CHECKSUMS)))
@@ -195,7 +201,8 @@ def damaged_file(folder: pathlib.Path, needed: Iterable[str]) -> str:
         return f"{folder / CHECKSUMS} is damaged"
     if missing := sorted(set(needed) - sums.keys()):
         return f"{folder / CHECKSUMS} is damaged (it lacks {missing[0]})"
-    for name, stated in sums.items():
+    first, step = share
+    for name, stated in list(sums.items())[first::step]:
         file = folder / pathlib.PurePath(str(name)).name
         try:
             if checksum(file) != stated:
@@ -203,6 +210,55 @@ def damaged_file(folder: pathlib.Path, needed: Iterable[str]) -> str:
         except OSError as error:
             return f"{file} cannot be read ({error.strerror})"
     return ""
+
+
+@contextlib.contextmanager
+def naming_temporary() -> Iterator[None]:
+    """Says of a failure of the storage that it is of the folder for temporary files ($TMPDIR).
+
+    Raises:
+      StorageError: names the folder and the way out.
+    """
+    try:
+        folder = tempfile.gettempdir()
+    except OSError as error:  # it looks for one that can be written to
+        raise StorageError(f"{error.strerror}: free some space, {ELSEWHERE}") from error
+    try:
+        with naming(folder):
+            yield
+    except OSError as error:
+        raise storage_error(error, ELSEWHERE) from error
+
+
+class _Temporary(io.FileIO):
+    """A file whose failures name the folder for temporary files."""
+
+    _failed = False
+
+    def write(self, data) -> int:
+        if self._failed:  # closing it, which writes what is left, would say the same again
+            return len(data)
+        try:
+            with naming_temporary():
+                return super().write(data)
+        except StorageError:
+            self._failed = True
+            raise
+
+
+def temporary_file(folder: pathlib.Path | None = None) -> BinaryIO:
+    """Opens a file without a name that vanishes when it is closed; it can be written and read.
+
+    Writing and closing raise the `StorageError` of `naming_temporary`.
+
+    Args:
+      folder: in that for temporary files; None: that one itself.
+
+    Raises:
+      StorageError: the folder is full or cannot be written to.
+    """
+    with naming_temporary(), tempfile.TemporaryFile(buffering=0, dir=folder) as file:
+        return io.BufferedRandom(_Temporary(os.dup(file.fileno()), "rb+"))
 
 
 class Spool:
@@ -230,10 +286,13 @@ class Spool:
         first, self._rows = self._rows, self._rows + len(rows)
         self._kept.append(np.ascontiguousarray(rows, np.float32))
         if self._file is not None or 4 * math.prod((self._rows, *self._shape)) > self._most:
-            with self._naming_temporary():
-                self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115
+            self._file = self._file or temporary_file()
+            try:
                 for part in self._kept:
                     self._file.write(part.data)
+            except StorageError:
+                self._file.close()
+                raise
             self._kept = []
         return first
 
@@ -241,7 +300,7 @@ class Spool:
         """All rows, `[N, *shape]` float32, and forgets them; a `memmap` if they are in a file."""
         shape = (self._rows, *self._shape)
         if self._file is not None:
-            with self._naming_temporary(), self._file as file:  # the mapping keeps it
+            with naming_temporary(), self._file as file:  # the mapping keeps it
                 file.flush()
                 return np.memmap(file, np.float32, "r", shape=shape)
         values, first = np.empty(shape, np.float32), 0
@@ -251,15 +310,3 @@ class Spool:
             values[first : first + len(part)] = part
             first += len(part)
         return values
-
-    @contextlib.contextmanager
-    def _naming_temporary(self) -> Iterator[None]:
-        """Says of a failure that it is of the folder for temporary files."""
-        try:
-            with naming(tempfile.gettempdir()):
-                yield
-        except OSError as error:
-            if self._file is not None:
-                with contextlib.suppress(OSError):  # the same again
-                    self._file.close()
-            raise storage_error(error, "or set TMPDIR to a folder on another disk") from error

@@ -1,17 +1,22 @@
-"""Files that are no pipes, and a lock that ends with its process."""
+"""Files that are no pipes or have no name, and a lock that ends with its process."""
 
 import errno
 import fcntl
 import os
+import pathlib
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 from fer_jax import storage
+from fer_jax.machine import StorageError
 from tests.conftest import ROOT
+
+FULL = pathlib.Path("/dev/full")
 
 
 def test_lock_of_a_killed_process_is_free(tmp_path):
@@ -40,6 +45,52 @@ def test_shared_folder_is_locked_for_others(tmp_path):
         storage.lock(tmp_path).__enter__()
     with storage.lock(tmp_path), pytest.raises(storage.InUseError, match="is in use by process"):
         storage.share(tmp_path).__enter__()
+
+
+def test_lock_says_what_the_user_knows_it_by(tmp_path):
+    (tmp_path / "folder").mkdir()
+    kinds = {"folder": "name another folder", "file": "name another file"}
+    for name, instead in kinds.items():
+        refused = pytest.raises(storage.InUseError, match=f"{name} is in use by .*, or {instead}$")
+        with storage.lock(tmp_path / name), refused:
+            storage.lock(tmp_path / name).__enter__()
+    own = tmp_path / "file", "part 3", "give another part"
+    refused = pytest.raises(storage.InUseError, match="^part 3 is in use .*, or give another part$")
+    with storage.lock(*own), refused:
+        storage.lock(*own).__enter__()
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("size", [1, 10**6])
+def test_temporary_file_that_finds_no_room_says_so_once(monkeypatch, size):
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FULL.open("rb+", buffering=0))
+    said = f"{tempfile.gettempdir()}: No space .*free some space, or set TMPDIR to a folder on"
+    with pytest.raises(StorageError, match=said), storage.temporary_file() as file:
+        file.write(bytes(size))
+        file.seek(0)
+    file = storage.temporary_file()
+    with pytest.raises(StorageError, match=said):
+        file.write(bytes(size))
+        file.flush()
+    file.close()
+
+
+def test_temporary_file_is_read_back_and_vanishes(tmp_path):
+    with storage.temporary_file(tmp_path) as file:
+        file.write(b"abc" * 10**5)
+        file.seek(3)
+        assert file.read(3) == b"abc" and not list(tmp_path.iterdir())
+    with pytest.raises(StorageError, match="nowhere/.*: No such file .* or set TMPDIR"):
+        storage.temporary_file(tmp_path / "nowhere")
+
+
+def test_no_folder_for_temporary_files_is_said(monkeypatch):
+    def none():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(StorageError, match=r"^No usable .*: free some space, or set TMPDIR to"):
+        storage.temporary_file()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP])

@@ -22,7 +22,7 @@ import sys
 
 from fer_jax import installation, shipped
 from fer_jax.commands import interrupts
-from fer_jax.machine import printable, storage_error
+from fer_jax.machine import StorageError, printable, storage_error
 from fer_jax.predict.options import ALL, LARGEST, Options
 
 _ONLY_PAGE, _ONLY_CAMERA = ("host", "port"), ("out", "people")
@@ -60,7 +60,9 @@ def _run(options: argparse.Namespace) -> int:
         raise  # whoever read stdout has enough: the program ends quietly
     except OSError as error:
         return _failed(storage_error(error) if error.errno else error)
-    except (CameraError, ClipProblem, ValueError, installation.NotInstalledError) as error:
+    except (
+        CameraError, ClipProblem, StorageError, ValueError, installation.NotInstalledError,
+    ) as error:  # fmt: skip
         return _failed(error)
 
 

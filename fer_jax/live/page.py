@@ -28,6 +28,7 @@ from fer_jax.live.upload import predict_file
 from fer_jax.live.upload_tab import make_upload
 from fer_jax.live.visitors import IDLE, MOST, Visitors
 from fer_jax.predict.options import ALL, Options
+from fer_jax.storage import naming_temporary
 
 with needs("live"):
     import gradio as gr
@@ -56,6 +57,9 @@ def make_page(
 
     Returns:
       The page, to be launched with `LAUNCH`; its `visitors` are the open sessions.
+
+    Raises:
+      machine.StorageError: there is no room for what is uploaded.
     """
     folder = _private_folder()
     how = {"mc_samples": mc_samples, "landmark_model": landmark_model, "people": ALL}
@@ -91,7 +95,8 @@ def make_page(
 
 def _private_folder() -> pathlib.Path:
     """A folder for what is uploaded, readable by this user alone."""
-    folder = tempfile.mkdtemp(prefix="fer_jax_live_")
+    with naming_temporary():
+        folder = tempfile.mkdtemp(prefix="fer_jax_live_")
     os.environ["GRADIO_TEMP_DIR"] = folder  # Gradio has no other way to be told
     return pathlib.Path(folder)
 
@@ -116,6 +121,7 @@ def serve(
 
     Raises:
       OSError: the port is taken, or the address is not one of this machine.
+      machine.StorageError: there is no room for what is uploaded.
     """
     say = say or functools.partial(print, file=sys.stderr)
     if host not in LOOPBACK:

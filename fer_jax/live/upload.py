@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pathlib
-import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
 import av
 import pandas as pd
 
-from fer_jax.machine import storage_error
+from fer_jax.machine import FULL, storage_error
 from fer_jax.predict import annotate, sources
 from fer_jax.predict.options import Options, chosen_threshold, say_first
 from fer_jax.predict.windows import predict_source
+from fer_jax.storage import temporary_file
 from fer_jax.tasks.csv_cells import save_csv
 
 # Browsers play none of what OpenCV writes. The first of these that FFmpeg has here is taken.
@@ -52,7 +52,7 @@ def predict_file(
 
     Raises:
       ClipProblem: the file cannot be predicted; says why.
-      OSError: a result cannot be written.
+      OSError, machine.StorageError: a result cannot be written.
     """
     path, notes = pathlib.Path(path), []
 
@@ -67,7 +67,7 @@ def predict_file(
     step = _stepper(source.announced, advance)
     files = folder / "predictions.csv", folder / "timeline.png", folder / "annotated.mp4"
     still = annotate.is_still(source)
-    with tempfile.TemporaryFile(dir=folder) as spool:
+    with temporary_file(folder) as spool:
         rows = predict_source(predictor, source, options, say, lambda: step("reading"), None, spool)
         spool.seek(0)
         threshold = chosen_threshold(predictor, options)
@@ -97,12 +97,18 @@ def _stepper(frames: int, advance: Callable) -> Callable[[str], None]:
 def playable(
     path: pathlib.Path, step: Callable[[], None], say: Callable[[str], None]
 ) -> pathlib.Path | None:
-    """Rewrites an mp4 video so that browsers play it; returns its path, None if nothing can."""
+    """Rewrites an mp4 video so that browsers play it; returns its path, None if nothing can.
+
+    Raises:
+      OSError: the disk is full.
+    """
     for codec, suffix, how in _CODECS:
         target = path.with_name(f"{path.stem}_played.{suffix}")
         try:
             _rewrite(path, target, codec, how, step)
         except (av.FFmpegError, ValueError, OSError) as error:
+            if getattr(error, "errno", None) in FULL:
+                raise
             problem = storage_error(error) if isinstance(error, OSError) else error
             continue
         path.unlink()

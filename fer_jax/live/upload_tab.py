@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import math
 import pathlib
 import shutil
+import sys
 import threading
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from fer_jax.faces.labels import NO_FACE, reason_of, said_of
 from fer_jax.installation import needs
 from fer_jax.live.drawing import ambiguity
 from fer_jax.live.visitors import Refused, Session, Visitors
+from fer_jax.machine import FULL, StorageError, storage_error
 from fer_jax.predict.windows import ClipProblem
+from fer_jax.storage import ELSEWHERE
 
 if TYPE_CHECKING:
     from fer_jax.live.upload import Predicted
@@ -75,19 +79,21 @@ def _predict(
 
     Raises:
       ClipProblem: it cannot be predicted.
-      Refused: there are too many visitors, or this one has left.
+      Refused: there are too many visitors, this one has left, or there is no room for files.
     """
 
     def advance(share: float, what: str) -> None:
         visitors.session(key)  # refuses if the page was closed
         progress(share, desc=what)
 
-    session, given = _take(path, visitors, key)
+    with _needing_room():
+        session, given = _take(path, visitors, key)
     try:
         while not turn.acquire(timeout=1.0):
             advance(0.0, "waiting for the files of others")
         try:
-            return predict_file(given / path.name, given.parent, advance)
+            with _needing_room():
+                return predict_file(given / path.name, given.parent, advance)
         finally:
             turn.release()
     except Refused:
@@ -103,6 +109,24 @@ def _predict(
             session.close()  # again: files may have been written meanwhile
 
 
+@contextlib.contextmanager
+def _needing_room() -> Iterator[None]:
+    """Says on the terminal, not to visitors, which folder for temporary files is full.
+
+    Raises:
+      Refused: it is.
+    """
+    try:
+        yield
+    except (OSError, StorageError) as error:
+        if isinstance(error, OSError):
+            if error.errno not in FULL:
+                raise
+            error = storage_error(error, ELSEWHERE)
+        print(f"error: {error}", file=sys.stderr)
+        raise Refused("There is no room for files on this machine: try again later.") from error
+
+
 def _take(path: pathlib.Path, visitors: Visitors, key: str) -> tuple[Session, pathlib.Path]:
     """Moves an uploaded file to a folder of its visitor's; returns session and folder.
 
@@ -116,7 +140,7 @@ def _take(path: pathlib.Path, visitors: Visitors, key: str) -> tuple[Session, pa
         path.replace(given / path.name)
     except FileNotFoundError as error:
         raise Refused("The file is gone: choose it again.") from error
-    except Refused:
+    except (Refused, OSError):
         path.unlink(missing_ok=True)
         raise
     return session, given

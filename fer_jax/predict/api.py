@@ -11,6 +11,7 @@ import pandas as pd
 
 from fer_jax.faces.media import listing
 from fer_jax.faces.sequence import UNKNOWN_FPS
+from fer_jax.machine import StorageError
 from fer_jax.predict import sources
 from fer_jax.predict.images.boxed import check_boxes, watch_boxes
 from fer_jax.predict.options import Options, in_turn, of_type, say_first, saying_once
@@ -237,7 +238,7 @@ def reported(path, say) -> Iterator[None]:
     """Reports a faulty clip instead of raising, so that the others are predicted."""
     try:
         yield
-    except ClipProblem as problem:
+    except (ClipProblem, StorageError) as problem:
         named = str(path) in str(problem)
         say(f"skipped: {problem}" if named else f"skipped: {path}: {problem}")
     except Exception as error:  # a damaged file may raise anything

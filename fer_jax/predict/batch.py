@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-import tempfile
 from collections.abc import Iterator
 
 import pandas as pd
@@ -26,7 +25,7 @@ from fer_jax.predict.windows import (
     predict_source,
 )
 from fer_jax.progress import Progress, Work
-from fer_jax.storage import InUseError, lock
+from fer_jax.storage import InUseError, lock, temporary_file
 from fer_jax.uncertainty import WeightDraws
 
 
@@ -181,9 +180,9 @@ def _predict_one(
     work.restart(f"reading {printable(path.name)}")
     source = sources.open_source(predictor, path, options, say)
     work.restart(f"reading {printable(path.name)}", source.announced or None)
-    with tempfile.TemporaryFile() as spool:
+    with temporary_file() if target else contextlib.nullcontext() as spool:
         table = predict_source(
-            predictor, source, options, say, advance, before_window, spool if target else None,
+            predictor, source, options, say, advance, before_window, spool,
             inputs.append if target else None,
         )  # fmt: skip
         work.update(figures=rate())

@@ -36,7 +36,7 @@ def test_spool_gives_back_what_it_got(most):
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
 @pytest.mark.parametrize("frames", [1, 1000])
 def test_full_folder_for_temporary_files_is_named(monkeypatch, frames):
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: FULL.open("wb"))
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FULL.open("rb+", buffering=0))
     spool, folder = Spool((68, 2), 0), tempfile.gettempdir()
     with pytest.raises(StorageError, match=f"{folder}: No space .*free some space, or set TMPDIR"):
         spool.add(drawn(frames))

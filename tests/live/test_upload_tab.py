@@ -1,8 +1,10 @@
 """Uploads of several visitors: one at a time, none sees or loses another's file, none stays."""
 
 import concurrent.futures
+import errno
 import os
 import pathlib
+import tempfile
 import threading
 import time
 
@@ -10,8 +12,10 @@ import pytest
 
 pytest.importorskip("gradio", reason="needs Gradio: pip install .[live]")
 
+from fer_jax.commands import live  # noqa: E402
 from fer_jax.live.upload_tab import _predict  # noqa: E402
 from fer_jax.live.visitors import Refused, Visitors  # noqa: E402
+from fer_jax.machine import StorageError  # noqa: E402
 from fer_jax.predict.windows import ClipProblem  # noqa: E402
 
 
@@ -93,6 +97,38 @@ def test_leaving_meanwhile_leaves_nothing_and_the_next_has_its_turn(visitors, fo
     with pytest.raises(Refused, match="reload the page"):
         _predict(predict_file, visitors, turn, uploaded(folder), "a", ignore)
     assert files(folder) == [] and not turn.locked()
+
+
+def full(*arguments, **options):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *map(str, arguments[:1]))
+
+
+def test_full_disk_is_named_on_the_terminal_not_to_visitors(visitors, folder, monkeypatch, capsys):
+    turn = threading.Lock()
+
+    def spool_full(path, results, advance):
+        raise StorageError("/tmp: No space left on device: free some space")
+
+    for predict_file, where in ((full, folder), (spool_full, "/tmp")):
+        with pytest.raises(Refused, match="^There is no room for files on this machine: try again"):
+            _predict(predict_file, visitors, turn, uploaded(folder), "a", ignore)
+        said = capsys.readouterr().err
+        assert said.startswith(f"error: {where}") and said.count("\n") == 1
+        assert "No space left on device: free some space" in said
+        assert files(folder) == [] and not turn.locked()
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(Refused, match="no room"):
+        _predict(full, visitors, turn, uploaded(folder), "b", ignore)
+    assert capsys.readouterr().err.endswith("or set TMPDIR to a folder on another disk\n")
+    assert files(folder) == []
+
+
+def test_page_that_has_no_room_does_not_start(monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    monkeypatch.setattr(live, "_predictor", lambda options: None)
+    assert live.main(["faces"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and line.endswith("or set TMPDIR to a folder on another disk")
 
 
 def test_problems_name_no_path_of_this_machine(visitors, folder):

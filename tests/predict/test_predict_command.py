@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tempfile
 
 import pandas as pd
 import pytest
@@ -14,6 +15,8 @@ from fer_jax.predict.tables import SavedRows
 from fer_jax.storage import lock
 from fer_jax.uncertainty import WeightDraws
 from tests.predict.fakes import run, write_faces
+
+FULL = pathlib.Path("/dev/full")
 
 
 def test_exit_code_tells_whether_anything_was_predicted(monkeypatch, predictor, tmp_path, capsys):
@@ -227,6 +230,19 @@ def test_drawing_that_fails_ends_with_its_own_code(monkeypatch, predictor, tmp_p
     assert run(monkeypatch, predictor, clip, *out) == 2
     assert "not drawn: " in capsys.readouterr().err and len(pd.read_csv(tmp_path / "t.csv")) == 4
     assert run(monkeypatch, predictor, clip, "--out", tmp_path / "t.xlsx") == 2
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
+def test_full_folder_for_temporary_files_is_named(monkeypatch, predictor, tmp_path, capsys):
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FULL.open("rb+", buffering=0))
+    clip, folder = write_faces(tmp_path / "a.csv"), tempfile.gettempdir()
+    assert run(monkeypatch, predictor, clip, "--figure", tmp_path / "a.png") == 1
+    said = (
+        f"skipped: {clip}: {folder}: No space left on device: free some space, or set TMPDIR to a "
+        "folder on another disk"
+    )
+    assert said in capsys.readouterr().err.splitlines()
+    assert run(monkeypatch, predictor, clip) == 0  # what draws nothing needs no such file
 
 
 @pytest.mark.parametrize(
