@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import os
 import pathlib
 import re
+import stat
 from collections.abc import Callable, Iterator
 
 from fer_jax.faces.sequence import ClipError
 from fer_jax.faces.video import IMAGE_SUFFIXES
+from fer_jax.machine import printable
 
 from .clip import Clip, SourceError, UsageError
 
@@ -25,6 +28,28 @@ def entries(folder: pathlib.Path) -> list[pathlib.Path]:
     """Lists the contents of a folder, sorted, without hidden files and `__MACOSX`."""
     named = [p for p in folder.iterdir() if not p.name.startswith(".") and p.name != "__MACOSX"]
     return sorted(named)
+
+
+def resolved(path: pathlib.Path, missing: str) -> pathlib.Path:
+    """Follows the links of a path.
+
+    Raises:
+      ClipError: it leads to no file or folder that can be opened; `missing` says that it is not
+        there.
+    """
+    try:
+        found = path.resolve(strict=True)
+        mode = found.stat().st_mode
+    except FileNotFoundError as error:
+        raise ClipError("missing file", missing) from error
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name with NUL
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ClipError("unreadable", f"{reason}: {printable(path)[:100]}") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ClipError("unreadable", f"{path} is a pipe or a device, no file")
+    if not os.access(found, os.R_OK):
+        raise ClipError("unreadable", f"{path}: Permission denied")
+    return found
 
 
 def folders(folder: pathlib.Path, pattern: str = ".*") -> list[pathlib.Path]:

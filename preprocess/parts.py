@@ -31,6 +31,10 @@ class Part(NamedTuple):
     def __str__(self) -> str:
         return f"shard {self.index}/{self.count}"
 
+    def has(self, number: int) -> bool:
+        """Whether the source with this number, counted from 0 in the order of clips, is in it."""
+        return number % self.count == self.index - 1
+
     def of(self, clips: list[Clip]) -> list[Clip]:
         """Returns the clips of this part; the people of one file are in the same part."""
         sources: dict[object, int] = {}
@@ -38,7 +42,7 @@ class Part(NamedTuple):
         for position, clip in enumerate(clips):
             source = clip.source.resolve() if clip.person and not clip.problem else position
             number = sources.setdefault(source, len(sources))
-            if number % self.count == self.index - 1:
+            if self.has(number):
                 chosen.append(clip)
         return chosen
 
@@ -78,7 +82,8 @@ def lock(out: pathlib.Path, cache: pathlib.Path, part: Part | None) -> Iterator[
         with storage.lock(out):
             yield
     else:
-        with storage.share(out), storage.lock(part.record(cache)):
+        own = storage.lock(part.record(cache), f"{part} of {out}", "give another --shard")
+        with storage.share(out), own:
             yield
 
 

@@ -221,7 +221,7 @@ def options_of(dataset, **changes) -> argparse.Namespace:
     """Returns the default options of the command line with `changes`."""
     parser = argparse.ArgumentParser()
     getattr(dataset, "add_options", lambda parser: None)(parser)
-    common = {"crops": 0, "landmark_model": None}
+    common = {"crops": 0, "landmark_model": None, "dry_run": False, "shard": None}
     return argparse.Namespace(**common | vars(parser.parse_args([])) | changes)
 
 

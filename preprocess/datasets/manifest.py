@@ -18,22 +18,22 @@ import argparse
 import contextlib
 import csv
 import dataclasses
-import os
 import pathlib
 import re
-import stat
 from collections.abc import Iterator
 
 import numpy as np
 
 from fer_jax.faces.sequence import LEAST_FPS, MOST_FPS, ClipError, Sequence
 from fer_jax.faces.video import Frames, FrameSource
+from fer_jax.machine import printable
 from fer_jax.storage import open_text, sha256
 from fer_jax.synthetic.clips import FRAME_SIZE, fit_to_frame, make_identity, render
 
 from ..annotations import base_rates, coded_units, read_codes
 from ..clip import Clip, Codes, SourceError, UsageError
-from ..read import read_landmarks
+from ..folder_tree import resolved
+from ..read import needs_detection, read_landmarks
 
 REQUIRED = ("path", "subject", "label")
 VOTES = "votes_"  # prefix of the columns of votes, before the name of a class
@@ -115,29 +115,44 @@ def _people(text: str) -> str:
 
 
 def clips(source, options) -> Iterator[Clip]:
-    """Lists the rows of the manifest; a row that cannot be used is listed with its problem."""
+    """Lists the rows of the manifest; a row that cannot be used is listed with its problem.
+
+    A shard looks at no files of others, which may be millions: the merge says what is wrong with
+    them. But people of one file have to be in one shard, and all clips have the same action units.
+    """
     if source is None:
         raise UsageError("--source is missing: name a CSV with the columns path, subject, label")
     source = pathlib.Path(source)
+    names = _columns(source)
+    shard = None if options.dry_run or {"person", "action_units"} & {*names} else options.shard
     seen: dict[pathlib.Path, set[int]] = {}
-    listed = []
-    for line, row in _rows(source):
-        try:
-            clip = _clip(source.parent, row, seen)
-            clip = dataclasses.replace(clip, alone=bool(options.people) and not clip.person)
-        except ClipError as problem:
-            path, subject, label = (_printable(row[name]) for name in REQUIRED)
-            clip = Clip(f"line {line}: {path}", subject, label, None, problem=problem)
-        listed.append(_drawn(clip) if options.render else clip)
+    listed, detects = [], False
+    for position, (line, row) in enumerate(_rows(source, names)):
+        own = shard is None or shard.has(position)
+        clip = _listed(source.parent, line, row, seen if own else None, options)
+        if not own and not detects and needs_detection(clip):
+            # a missing video must not make this shard alone search for faces
+            clip = _listed(source.parent, line, row, seen, options)
+        detects = detects or needs_detection(clip)
+        listed.append(clip)
     units = tuple(sorted({unit for clip in listed if clip.codes for unit in clip.codes.units}))
-    for clip in listed:
-        yield _with_units(clip, units) if units else clip
+    yield from (_with_units(clip, units) if units else clip for clip in listed)
+
+
+def _listed(folder: pathlib.Path, line: int, row: dict[str, str], seen, options) -> Clip:
+    """The clip of a row, see `_clip`; with its problem if it cannot be used."""
+    try:
+        clip = _clip(folder, row, seen)
+        clip = dataclasses.replace(clip, alone=bool(options.people) and not clip.person)
+    except ClipError as problem:
+        path, subject, label = (printable(row[name]) for name in REQUIRED)
+        clip = Clip(f"line {line}: {path}", subject, label, None, problem=problem)
+    return _drawn(clip) if options.render else clip
 
 
 def vote_names(options) -> tuple[str, ...]:
     """Returns the classes that the manifest has columns of votes for, in its order."""
-    with open_text(options.source, "surrogateescape") as file:
-        return _voted(_names(file.readline()))
+    return _voted(_columns(options.source))
 
 
 def _voted(columns: list[str]) -> tuple[str, ...]:
@@ -161,16 +176,23 @@ def notes(kept: list[Clip]) -> list[str]:
     return base_rates(kept[0].codes.units, tables) if tables else []
 
 
-def _rows(source: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _columns(source: pathlib.Path) -> list[str]:
+    """Returns the columns of a manifest, see `_names`; raises a `SourceError` if it is none."""
     if not source.is_file():
         what = "is no file" if source.exists() else "does not exist"
         raise SourceError(f"manifest {source} {what}: --source names a CSV file")
     with open_text(source, "surrogateescape") as file:
         head = file.readline()
-        if not _is_utf8(head):
-            raise SourceError(f"{source} is not a CSV in UTF-8: save it as such")
-        names = _names(head)
-        _check_names(source, names)
+    if not _is_utf8(head):
+        raise SourceError(f"{source} is not a CSV in UTF-8: save it as such")
+    names = _names(head)
+    _check_names(source, names)
+    return names
+
+
+def _rows(source: pathlib.Path, names: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    with open_text(source, "surrogateescape") as file:
+        file.readline()
         for line, text in enumerate(file, 2):  # line by line: an open quote swallows no others
             if not text.strip():
                 continue
@@ -213,7 +235,14 @@ def _check_names(source: pathlib.Path, names: list[str]) -> None:
         )
 
 
-def _clip(folder: pathlib.Path, row: dict[str, str], seen: dict[pathlib.Path, set[int]]) -> Clip:
+def _clip(folder: pathlib.Path, row: dict[str, str], seen) -> Clip:
+    """Returns the clip of a row, or raises a `ClipError`.
+
+    Args:
+      folder: of the manifest.
+      row: column -> cell.
+      seen: file -> people listed of it so far; None: the file is not looked at.
+    """
     if not _is_utf8("".join(row.values())):
         raise ClipError("not in UTF-8", "the row has bytes that are no UTF-8: save the CSV as such")
     if row[_REST]:  # an unquoted comma shifts all later cells
@@ -221,14 +250,14 @@ def _clip(folder: pathlib.Path, row: dict[str, str], seen: dict[pathlib.Path, se
     for name in REQUIRED:
         if not row[name]:
             raise ClipError(f"empty {name}", "every clip needs one")
-        if row[name] != _printable(row[name]):
-            raise ClipError(
-                f"unprintable {name}", f"{_printable(row[name])} has control characters"
-            )
+        if row[name] != printable(row[name]):
+            raise ClipError(f"unprintable {name}", f"{printable(row[name])} has control characters")
     path = folder / row["path"]
-    resolved = _resolved(path, f"there is none in {folder}")
+    people = set()
+    if seen is not None:
+        people = seen.setdefault(resolved(path, f"there is none in {folder}"), people)
     person = _person(row["person"])
-    _check_doubles(seen.setdefault(resolved, set()), person)
+    _check_doubles(people, person)
     split = _SPLITS.get(row["split"].lower())
     if split is None:
         raise ClipError(
@@ -244,7 +273,7 @@ def _clip(folder: pathlib.Path, row: dict[str, str], seen: dict[pathlib.Path, se
     name = f"{row['path']} (person {person})" if person else row["path"]
     given = {"codes": codes, "votes": _votes(row), "person": person}
     clip = Clip(name, row["subject"], label, path, split, fps, size, **given)
-    seen[resolved].add(person)
+    people.add(person)
     return clip
 
 
@@ -271,7 +300,7 @@ def _person(cell: str) -> int:
     if number % 1 or not (0 < number < 1000 or not cell):
         raise ClipError(
             "impossible person",
-            f"{_printable(cell)!r} is no number of a person: give 1, 2, ... (report.json lists the "
+            f"{printable(cell)!r} is no number of a person: give 1, 2, ... (report.json lists the "
             "people of every file), or rename the column",
         )
     return int(number)
@@ -289,36 +318,9 @@ def _check_doubles(listed: set[int], person: int) -> None:
         )
 
 
-def _resolved(path: pathlib.Path, missing: str) -> pathlib.Path:
-    """Follows the links of a path.
-
-    Raises:
-      ClipError: it leads to no file or folder that can be opened; `missing` says that it is not
-        there.
-    """
-    try:
-        resolved = path.resolve(strict=True)
-        mode = resolved.stat().st_mode
-    except FileNotFoundError as error:
-        raise ClipError("missing file", missing) from error
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name with NUL
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ClipError("unreadable", f"{reason}: {_printable(str(path))[:100]}") from error
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ClipError("unreadable", f"{path} is a pipe or a device, no file")
-    if not os.access(resolved, os.R_OK):
-        raise ClipError("unreadable", f"{path}: Permission denied")
-    return resolved
-
-
-def _printable(text: str) -> str:
-    """Shows control characters, which could change what a terminal shows, as their codes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def _codes(folder: pathlib.Path, name: str) -> Codes:
     path = folder / name
-    if _resolved(path, f"its action_units {path} does not exist").is_dir():
+    if resolved(path, f"its action_units {path} does not exist").is_dir():
         raise ClipError("missing file", f"its action_units {path} is a folder")
     return Codes(path, coded_units(path))
 

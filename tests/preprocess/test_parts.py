@@ -10,25 +10,27 @@ import pytest
 
 from fer_jax import storage
 from fer_jax.synthetic.clips import make_clip
-from preprocess import parts
+from preprocess import datasets, parts
 from preprocess.__main__ import main
 from preprocess.clip import Clip
+from preprocess.read import needs_detection
 from tests.conftest import ROOT
 from tests.official_trees import stored, write_openface
 from tests.preprocess.test_pipeline import clips_of
 
 
-def manifest(folder):
-    """Seven clips of landmarks; one is missing, one is no table."""
+def manifest(folder, names=(*"abcdef", "missing"), column="", cell=""):
+    """Seven clips of landmarks, or others; one is missing, one is no table."""
     folder.mkdir()
     for person, name in enumerate("abcde"):
         write_openface(folder / f"{name}.csv", make_clip(0, person, 1).landmarks)
     (folder / "f.csv").write_text("no table")
     rows = [
-        f"{name}.csv,p{place % 2},{('joy', 'fear')[place % 2]},640"
-        for place, name in enumerate([*"abcdef", "missing"])
+        f"{name if '.mp4' in name else f'{name}.csv'},p{place % 2},{('joy', 'fear')[place % 2]},"
+        f"640,{cell}"
+        for place, name in enumerate(names)
     ]
-    (folder / "clips.csv").write_text("\n".join(["path,subject,label,width", *rows]))
+    (folder / "clips.csv").write_text("\n".join([f"path,subject,label,width,{column}", *rows]))
     return ["manifest", "--source", str(folder / "clips.csv"), "--workers", "1"]
 
 
@@ -63,6 +65,58 @@ def test_merged_shards_are_the_dataset_of_one_command(tmp_path, capsys):
     assert stored(out) == stored(one)
     assert report_of(out) == report_of(one)
     assert not list((out / ".clips").glob("shard*"))
+
+
+def test_merge_finds_what_shards_did_not_look_at(tmp_path):
+    """Missing clips, and the same file twice, in another shard."""
+    names = ["gone.mp4", "a", "./a", "a", "missing", "b", "c"]
+    command, one, out = manifest(tmp_path / "raw", names), tmp_path / "one", tmp_path / "many"
+    assert main([*command, "--out", str(one)]) == 0
+    for more in (["--shard", "1/2"], ["--shard", "2/2"], ["--merge"]):
+        assert main([*command, "--out", str(out), *more]) == 0
+    assert stored(out) == stored(one)
+    assert report_of(out) == report_of(one)
+    assert report_of(out)["counts"] == {"seen": 7, "kept": 3, "dropped": 4}
+
+
+@pytest.mark.parametrize(
+    ("names", "column", "looked_at"),
+    [
+        ("abcdef", "", "be"),
+        ("abcdef", "note", "be"),
+        ("abcdef", "person", "abcdef"),
+        ("abcdef", "action_units", "abcdef"),
+        (["x.mp4", "a", "y.mp4", "b", "c", "z.mp4"], "", ["x.mp4", "a", "y.mp4", "c", "z.mp4"]),
+    ],
+)
+def test_shard_looks_at_its_own_files(tmp_path, monkeypatch, names, column, looked_at):
+    looked, original = [], datasets.manifest.resolved
+    monkeypatch.setattr(
+        datasets.manifest,
+        "resolved",
+        lambda path, missing: looked.append(path.name) or original(path, missing),
+    )
+    command = manifest(tmp_path / "raw", names, column)
+    assert main([*command, "--out", str(tmp_path / "out"), "--shard", "2/3"]) == 0
+    assert looked == [n if ".mp4" in n else f"{n}.csv" for n in looked_at]
+    looked.clear()
+    assert main([*command, "--shard", "2/3", "--dry-run"]) == 0
+    assert len(looked) == 6
+
+
+def test_one_video_that_is_there_decides_for_all_shards(tmp_path):
+    """Whether a model of landmarks is in use, which is part of how clips are read."""
+    manifest(tmp_path / "raw", ["gone.mp4", "x.mp4", "a", "y.mp4", "b", "z.mp4"])
+    for name in "xyz":
+        (tmp_path / "raw" / f"{name}.mp4").touch()
+    how = {"dry_run": False, "people": "", "render": False}
+    looked = {}
+    for index in (1, 2, 3):
+        options = argparse.Namespace(shard=parts.Part(index, 3), **how)
+        clips = list(datasets.manifest.clips(tmp_path / "raw" / "clips.csv", options))
+        looked[index] = [clip.problem is None for clip in clips]
+        assert any(map(needs_detection, clips))
+    assert looked == {index: [False, *[True] * 5] for index in (1, 2, 3)}
 
 
 def test_shard_of_very_many_is_named_soon(tmp_path):
@@ -137,9 +191,13 @@ def test_shards_run_side_by_side_and_keep_others_out(tmp_path, capsys):
     deadline = time.monotonic() + 60
     while len(list((out / ".clips").glob("*.npz"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
-    for refused in (["--merge"], ["--shard", "1/2"]):
+    for refused, said in (
+        (["--merge"], f"{out} is in use by another process: wait"),
+        (["--shard", "1/2"], f"shard 1/2 of {out} is in use by process {shards[0].pid} on "),
+    ):
         assert main([*command, *refused]) == 1
-        assert "is in use by" in capsys.readouterr().err
+        assert said in (error := capsys.readouterr().err)
+    assert error.endswith("wait until it has ended, or give another --shard\n")
     for shard in shards:
         text, _ = shard.communicate(timeout=60)
         assert shard.returncode == 0 and "160 kept, 0 dropped" in text, text
