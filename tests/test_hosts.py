@@ -122,10 +122,18 @@ def test_processes_that_differ_are_named(monkeypatch):
     hosts.check_same("config", rows[1]["own"])
 
 
+@pytest.mark.parametrize(("own", "place"), [(0, (0, 3)), (2, (0, 1)), (3, (2, 3))])
+def test_processes_find_their_place_among_those_that_have_the_same(monkeypatch, own, place):
+    monkeypatch.setattr(hosts, "everyone", lambda value: [[1, 2], [1, 2], [1, 3], [1, 2]])
+    monkeypatch.setattr(jax, "process_index", lambda: own)
+    assert hosts.place_among_alike("its own") == place
+
+
 def test_process_alone_shares_with_itself():
     made = {"a": (1, np.nan)}
     assert hosts.is_writer()
     assert hosts.everyone(made) == [made]
+    assert hosts.place_among_alike(made) == (0, 1)
     assert hosts.from_writer(lambda: made) is made
     assert hosts.arrays_from_writer(lambda: made, None) is made
     assert hosts.gathered(made) is made

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fer_jax import hosts
 from fer_jax.data.how_to_prepare import NotPreparedError
 from fer_jax.faces.labels import impossible_labels
 from fer_jax.storage import CHECKSUMS, damaged_file
@@ -24,6 +25,8 @@ _FARTHEST = 1e6  # pixels; landmarks farther away are damage
 def check_files(path: pathlib.Path) -> None:
     """Compares every file with the checksum that preparation wrote beside it.
 
+    Processes that train together and see the same files share the work, and all learn the result.
+
     Raises:
       NotPreparedError: a file is missing, damaged or no regular file.
     """
@@ -31,16 +34,30 @@ def check_files(path: pathlib.Path) -> None:
     for file in files:
         if not file.is_file() and not file.is_dir():
             raise NotPreparedError(f"{file} is no regular file: {_AGAIN}")
-    if not (path / CHECKSUMS).exists():
+    sums, problem = path / CHECKSUMS, ""
+    share = hosts.place_among_alike(_identity(sums))
+    if sums.exists():
+        read = [file.name for file in files if file.name in _READ or ".array_record" in file.name]
+        problem = damaged_file(path, read, share)
+    else:
         print(
             f"note: {path} has no {CHECKSUMS}, as an older version prepared it: damage of its "
             "files may go unnoticed",
             file=sys.stderr,
         )
-        return
-    read = [file.name for file in files if file.name in _READ or ".array_record" in file.name]
-    if problem := damaged_file(path, read):
-        raise NotPreparedError(f"{problem}: {_AGAIN}")
+    found = hosts.everyone([hosts.own_host(), problem])
+    for index, (host, problem) in enumerate(found):
+        if problem:
+            where = f" (process {index} on {host})" if len(found) > 1 else ""
+            raise NotPreparedError(f"{problem}{where}: {_AGAIN}")
+
+
+def _identity(file: pathlib.Path) -> list[int]:
+    """What tells a file of one disk from its copy on another; empty without the file."""
+    with contextlib.suppress(FileNotFoundError):
+        status = file.stat()
+        return [status.st_ino, status.st_mtime_ns]
+    return []
 
 
 @contextlib.contextmanager

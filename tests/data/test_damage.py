@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from fer_jax import storage
+from fer_jax import hosts, storage
 from fer_jax.data import load
-from fer_jax.data.damage import check_record
+from fer_jax.data.damage import _identity, check_record
 from fer_jax.data.load import NotPreparedError
 
 
@@ -62,6 +62,50 @@ def test_older_data_without_checksums_loads_with_a_note(copy, capsys):
     assert len(load.load_clips(copy, 4, "uniform")) == 42
     (note,) = capsys.readouterr().err.splitlines()
     assert note.startswith(f"note: {copy} has no checksums.json")
+
+
+def as_process(monkeypatch, index: int, problems: list[str]) -> None:
+    """Plays a process of several that see the same files; `problems` are what each finds."""
+
+    def everyone(own):
+        told = [[f"n{number}", problem] for number, problem in enumerate(problems)]
+        told[index][1] = own[1]
+        return told
+
+    monkeypatch.setattr(hosts, "place_among_alike", lambda value: (index, len(problems)))
+    monkeypatch.setattr(hosts, "everyone", everyone)
+
+
+def test_processes_that_see_the_same_files_share_them(copy, monkeypatch):
+    read, original = [], storage.checksum
+    monkeypatch.setattr(storage, "checksum", lambda file: read.append(file) or original(file))
+    counts = []
+    for index in range(3):
+        as_process(monkeypatch, index, [""] * 3)
+        before = len(read)
+        assert len(load.load_clips(copy, 4, "uniform")) == 42
+        counts.append(len(read) - before)
+    files = {path for path in copy.iterdir() if path.name != storage.CHECKSUMS}
+    assert set(read) == files and len(read) == len(files)
+    assert max(counts) - min(counts) <= 1
+
+
+def test_damage_that_another_process_finds_is_learned(copy, monkeypatch):
+    as_process(monkeypatch, 0, ["", "x is damaged", "y is damaged"])
+    assert refused(copy).startswith("x is damaged (process 1 on n1): prepare it again")
+    (copy / storage.CHECKSUMS).write_text("{}")
+    for index in range(3):
+        as_process(monkeypatch, index, [""] * 3)
+        assert f"is damaged (it lacks dataset_info.json) (process {index} on n{index})" in refused(
+            copy
+        )
+
+
+def test_copies_on_other_disks_are_told_apart(copy, prepared):
+    here, there = (_identity(each / storage.CHECKSUMS) for each in (copy, prepared))
+    (copy / "link").symlink_to(copy / storage.CHECKSUMS)
+    assert here != there and here == _identity(copy / "link")
+    assert _identity(copy / "nothing") == []
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "null", "[" * 100_000, "\xff"])

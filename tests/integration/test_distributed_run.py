@@ -1,6 +1,8 @@
 """Training in several processes: the numbers of one, resumed after a kill, ended together."""
 
 import pathlib
+import re
+import shutil
 import signal
 import time
 
@@ -163,6 +165,25 @@ def test_failure_of_the_first_process_ends_the_others(prepared, tmp_path):
     assert "error: " in shown[0] and "Not a directory" in shown[0]
     assert "error: process 0 on " in shown[1] and "Not a directory" in shown[1]
     assert not any("Traceback" in text for text in shown)
+
+
+def test_damaged_data_are_found_together(prepared, tmp_path):
+    """The file is in the share of one of them; both say the same."""
+    data = tmp_path / "data"
+    shutil.copytree(prepared, data, ignore=shutil.ignore_patterns(".*"))
+    file = min(data.glob("*.array_record-*"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    both = commands(tmp_path, landmarks_config(data), ["a", "b"])
+    with Group(*both, devices=1) as group:
+        codes, shown = group.wait()
+    assert codes == [1, 1], shown
+    said = re.compile(
+        f"error: {re.escape(str(file))} is damaged .* \\(process [01] on .*\\): prepare"
+    )
+    assert said.search(shown[0]) and not any("Traceback" in text for text in shown)
+    assert f"{file} is damaged" in (shown[1] or shown[0])  # whoever ends first speaks for both
 
 
 def test_processes_with_other_configs_are_refused(prepared, tmp_path):
