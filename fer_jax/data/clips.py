@@ -195,8 +195,8 @@ def batches(
 
     Args:
       clips: the dataset.
-      indices, weight, copies: `[R, K, B]`, see `Chosen`; `hop` divides K.
-      hop: batches per yield.
+      indices, weight, copies: `[R, K, B]`, see `Chosen`.
+      hop: batches per yield; the last may have fewer.
 
     Yields:
       `take` of `[R, hop, B]`.

@@ -232,7 +232,7 @@ def stream(crops: Recorded, indices: np.ndarray, size: int) -> Iterator[np.ndarr
     Args:
       crops: of the dataset.
       indices: `[M]` clip indices.
-      size: clips per yield; 2 `size` clips are decoded ahead.
+      size: clips per yield, the last may have fewer; 2 `size` clips are decoded ahead.
 
     Yields:
       `[size, T, S, S, 3]` uint8.
@@ -243,4 +243,4 @@ def stream(crops: Recorded, indices: np.ndarray, size: int) -> Iterator[np.ndarr
     clips = grain.MapDataset.source([int(index) for index in indices]).map(crops.clip)
     threads = usable_cores()
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(2 * size, threads))
-    return iter(clips.to_iter_dataset(options).batch(size, drop_remainder=True))
+    return iter(clips.to_iter_dataset(options).batch(size, drop_remainder=False))

@@ -246,11 +246,10 @@ def train_epoch(program: Program, states, clips: Clips, runs: list[Run], epoch: 
     weighted = _class_weighted(program, clips, runs, chosen, weight)
     own, own_weight, own_copies = parallel.own_examples((chosen, weighted, copies))
     calls = batches(clips, own, own_weight, hop, own_copies)
-    for index in range(program.steps // hop):
+    for first in range(0, program.steps, hop):
         asked = time.perf_counter()
         sharded = parallel.shard(next(calls))
         waited += time.perf_counter() - asked
-        first = index * hop
         states, part = program.train(states, sharded, keys[:, first : first + hop])
         if parts:  # waits for the call before, so that at most two hold their clips in memory
             parts[-1] = jax.tree.map(np.asarray, parts[-1])

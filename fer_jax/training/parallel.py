@@ -81,6 +81,29 @@ def device_memory() -> int:
     return min(hosts.everyone(limit or usable_memory() // jax.local_device_count()))
 
 
+def compile_calls(mapped: Callable, states, batches: list, keys: list) -> tuple[Callable, int]:
+    """Compiles what `scan_steps` returned for calls of several lengths.
+
+    Args:
+      mapped: the function.
+      states: shapes of its first argument.
+      batches, keys: of each length the shapes of the others.
+
+    Returns:
+      The same function, for calls of these lengths only, and the memory of the largest on each
+      device, bytes.
+    """
+    compiled, memory = {}, 0
+    for shapes, own in zip(batches, keys, strict=True):
+        compiled[own.shape[1]], need = compile_steps(mapped, states, shapes, own)
+        memory = max(memory, need)
+
+    def call(states, batches, keys):
+        return compiled[keys.shape[1]](states, batches, keys)
+
+    return call, memory
+
+
 def compile_steps(mapped: Callable, *arguments) -> tuple[Callable, int]:
     """Compiles what `scan_steps` returned ahead of its first call.
 

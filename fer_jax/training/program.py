@@ -21,6 +21,7 @@ from fer_jax.training.averaging import average_after
 from fer_jax.training.optimizer import make_optimizer
 
 MAX_CALL_BYTES = 2**28  # size of the clips passed to the devices in one call
+_SHORTER = 4  # times that calls may be shorter before a second program is compiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,9 +100,14 @@ class Program:
         return min(len(run.fold.train) * self.repeats, self.steps * self.batch_size)
 
     def steps_a_call(self, runs: int, steps: int, batch_size: int) -> int:
-        """Steps per compiled call that keep the clips of all runs under `max_call_bytes`."""
-        limit = max(1, self.max_call_bytes // (runs * batch_size * self.clip_bytes))
-        return max(n for n in range(1, min(steps, limit) + 1) if steps % n == 0)
+        """Steps per compiled call that keep the clips of all runs under `max_call_bytes`.
+
+        They divide all steps, so that one program serves all calls. Where that would make the calls
+        much shorter than they may be, as for a prime number, only the last call is shorter.
+        """
+        limit = min(steps, max(1, self.max_call_bytes // (runs * batch_size * self.clip_bytes)))
+        divisor = max(n for n in range(1, limit + 1) if steps % n == 0)
+        return divisor if limit <= _SHORTER * divisor else limit
 
 
 def make_program(
@@ -258,13 +264,7 @@ def epoch_keys(seed: int, epoch: int, steps: int) -> jax.Array:
 
 
 def augmented(augment: Callable | None, batch: dict, key: jax.Array) -> dict:
-    """Augments the clips of a batch, inside a mapped step.
-
-    Args:
-      augment: see `make_train_step`.
-      batch: the clips of one device.
-      key: of the step.
-    """
+    """Augments the clips of one device with the key of a step, inside it; see `make_train_step`."""
     if augment is None:
         return batch
     _, augment_key = jax.random.split(key)
@@ -332,10 +332,11 @@ def compile_ahead(program: Program, states, clips: Clips) -> tuple[Program, int]
     """
     count = len(states.step)
     hop = program.steps_a_call(count, program.steps, program.batch_size)
+    sizes = dict.fromkeys((hop, program.steps % hop or hop))
     one = take(clips, np.arange(1), copies=np.zeros(1, int) if program.fixed_copies else None)
-    batches = parallel.shard_shapes(one, count, hop, program.batch_size)
-    keys = jax.random.split(jax.random.key(0), (count, hop))
-    train, memory = parallel.compile_steps(program.train, states, batches, keys)
+    batches = [parallel.shard_shapes(one, count, steps, program.batch_size) for steps in sizes]
+    keys = [jax.random.split(jax.random.key(0), (count, steps)) for steps in sizes]
+    train, memory = parallel.compile_calls(program.train, states, batches, keys)
     return dataclasses.replace(program, train=train), memory
 
 

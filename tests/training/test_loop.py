@@ -167,6 +167,25 @@ def test_compile_ahead_measures_memory_by_runs(make_clips):
     assert needs[0] > weights and needs[1] >= needs[0] + 3 * weights
 
 
+def test_shorter_last_call_changes_no_number(make_clips):
+    """Seven steps in calls of five and two, and in one call."""
+    clips, states, rows = make_clips(), [], []
+    config = small_config(**{"train.batch_size": 2})
+    for steps_at_most in (5, 7):
+        setting = Setting(clips, config, smallest=14)
+        limited = dataclasses.replace(setting.program, max_call_bytes=2 * steps_at_most)
+        assert limited.steps == 7 and limited.steps_a_call(1, 7, 2) == steps_at_most
+        setting.program, memory = program.compile_ahead(limited, setting.states(), clips)
+        assert memory > 0
+        trained, history = setting.fit(2, trained=np.arange(14), evaluated=np.arange(14, 24))
+        states.append(jax.tree.map(np.asarray, trained))
+        rows.append(without_speed(history))
+    for ours, theirs in zip(*rows, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+    for ours, theirs in zip(*map(jax.tree.leaves, states), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
 def test_resume_repeats_the_uninterrupted_run(setting):
     seen = []
     whole, rows = setting.fit(
