@@ -271,6 +271,20 @@ def _spread(costs: list[float]) -> float:
     return statistics.stdev(costs) / statistics.median(costs) / len(costs) ** 0.5
 
 
+def _deviations(stages: Mapping[str, Stage], points: Points) -> str:
+    """How far the seconds of the same sizes are apart, in words."""
+    times = [
+        [row["seconds"] for row in points.of(name, sizes)]
+        for name, stage in stages.items()
+        for sizes in stage.points()
+    ]
+    apart = [max(each) / min(each) - 1 for each in times if len(each) > 1]
+    if not apart:
+        return ""
+    median, most = statistics.median(apart), max(apart)
+    return f"; the slowest took {median:.0%} longer than the fastest, at most {most:.0%}"
+
+
 def write(out: pathlib.Path, stages: Mapping[str, Stage], points: Points, repeats: int) -> None:
     """Writes the table and the figure."""
     from benchmarks import exponents
@@ -281,7 +295,7 @@ def write(out: pathlib.Path, stages: Mapping[str, Stage], points: Points, repeat
     fixed = [f"{name}: {', '.join(f'{n} {in_words(size, n)}' for size, n in stage.base.items())}"
              for name, stage in stages.items()]  # fmt: skip
     lines = [*exponents.table(found), "", "Sizes that stay: " + "; ".join(fixed) + ".",
-             f"{points.cores()}; medians of {repeats}."]  # fmt: skip
+             f"{points.cores()}; medians of {repeats}{_deviations(stages, points)}."]  # fmt: skip
     text = "\n".join(lines) + "\n"
     write_whole(out / "growth.md", text)
     save(exponents.draw(found), out / "growth.png")

@@ -169,6 +169,18 @@ def test_sizes_of_one_are_singular(tmp_path, monkeypatch, capsys):
     ]
 
 
+def test_footer_says_how_far_repeated_measurements_are_apart(tmp_path, capsys):
+    seconds = iter((1.0, 4.0, 2.0, 2.0, 1.1, 5.0, 2.0, 2.0))
+    stages = stage_of(lambda work, sizes: child.Cost(next(seconds), 1.0, 100.0))
+    points = growth.Points(tmp_path / "points.jsonl")
+    growth.measure(stages, points, tmp_path, 2)
+    growth.write(tmp_path, stages, points, 2)
+    footer = capsys.readouterr().out.splitlines()[-1]
+    assert footer.endswith(
+        "medians of 2; the slowest took 5% longer than the fastest, at most 25%."
+    ), footer
+
+
 def test_every_stage_starts_at_sizes_that_its_axes_hold():
     for name, stage in growth.STAGES.items():
         for axis, values in stage.axes.items():
