@@ -51,7 +51,7 @@ ENLARGED = 120, 260  # pixels, least and most
 SCALES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5)
 SHIFTS = ((0.1, 0), (0.2, 0), (0, 0.1), (0, 0.2), (0, -0.1), (0, -0.2))  # right, down
 FACE = 2.3  # eye distances, the width of a face
-CONSOLE = Console()
+CONSOLE = Console(width=150)
 
 
 def dlib_boxes(image: np.ndarray) -> np.ndarray:

@@ -237,7 +237,7 @@ def main() -> None:
     folder = options.folder
     clips = sorted(p for p in folder.iterdir() if p.is_file()) if folder else default_clips()
     people = people_of(clips)
-    console = Console()
+    console = Console(width=100)
     console.print(f"people: {', '.join(person.name for person in people)}")
     table = Table(title="every pair of people, 640 x 360 pixels")
     for column in ("scene", "method", "people", "tracks", "switches", "mixtures", "found", "fps"):

@@ -153,7 +153,7 @@ def main() -> None:
                 most,
                 "{} / {}".format(*result["found"]),
             )
-    Console().print(table)
+    Console(width=150).print(table)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def print_table(title: str, result: dict) -> None:
         table.add_row(name, *cells)
     table.add_section()
     table.add_row("all", *summarise(result))
-    console = Console()
+    console = Console(width=120)
     console.print(table)
     least = min(classes, key=lambda name: float(rows[name][1]))
     worst = max(classes, key=lambda name: float(rows[name][2]))
