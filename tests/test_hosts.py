@@ -41,10 +41,25 @@ def test_flags_that_number_no_process_are_refused(given, said, capsys):
     assert shown.startswith("error: --") and said in shown and shown.count("\n") == 1
 
 
-@pytest.mark.parametrize("address", ["node1", "node1:", ":23456", "node1:port", "node1:70000"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "node1", "node1:", ":23456", "[]:23456", "node1:port", "node1:70000", "::1:23456",
+        "node1..org:23456", f"{'n' * 64}:23456",
+    ],
+)  # fmt: skip
 def test_address_without_a_host_or_port_is_refused(address):
     with pytest.raises(HostsError, match="give HOST:PORT of process 0, e.g. n1:23456"):
         connection.connect(address, 1, 2)
+
+
+def test_address_of_ipv6_has_brackets(monkeypatch):
+    assert connection._parse("[fd00::1]:23456") == ("fd00::1", 23456)
+    assert connection._parse("node-1.org:1") == ("node-1.org", 1)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.3)
+    port = free_port()
+    with pytest.raises(HostsError, match=rf"not answer at --coordinator=\[::1\]:{port} within"):
+        connection.connect(f"[::1]:{port}", 1, 2)
 
 
 def test_unreachable_first_process_is_named(monkeypatch):

@@ -108,6 +108,24 @@ def test_missing_process_is_named_to_all(meeting, monkeypatch, capsys):
     assert "1 s at most" in shown and "waiting for the others, as process 0 at " in shown
 
 
+def test_hundreds_of_missing_processes_fit_a_message(meeting):
+    first, second = meeting.first(1000, 1.0), meeting.other(1, 1000)
+    for each in (first, second):
+        said = refusal(each)
+        assert said.startswith("process 2, 3, 4, 5, 6, 7, 8, 9 and 990 more of 1000 did not come")
+
+
+@pytest.mark.parametrize("said", [b'{"":' + 995 * b"[" + b"\n", b"{}\n", b'{"\xff', 1001 * b"{"])
+def test_strangers_disturb_nobody(meeting, said):
+    first = meeting.first(2)
+    with meeting.stranger() as stranger:
+        stranger.sendall(said)
+        stranger.shutdown(socket.SHUT_WR)
+        assert stranger.recv(1) == b""  # it gets no answer
+    meeting.other(1, 2).result(timeout=SECONDS)
+    first.result(timeout=SECONDS)
+
+
 def test_stopped_first_process_is_told(meeting, monkeypatch):
     """Ctrl-C in process 0."""
 

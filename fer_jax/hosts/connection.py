@@ -201,9 +201,22 @@ def _say_when_aborted(line: str) -> None:
 
 def _parse(coordinator: str) -> tuple[str, int]:
     host, _, port = coordinator.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise HostsError(f"--coordinator={coordinator}: give HOST:PORT of process 0, e.g. n1:23456")
-    return host.strip("[]"), int(port)
+    inner = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    is_port = port.isdecimal() and 0 < int(port) < 2**16
+    if not is_port or not _may_be_host(inner) or (":" in inner and inner == host):
+        raise HostsError(
+            f"--coordinator={coordinator}: give HOST:PORT of process 0, e.g. n1:23456, or "
+            "[fd00::1]:23456"
+        )
+    return inner, int(port)
+
+
+def _may_be_host(name: str) -> bool:
+    """Whether a name can be looked up at all; Python raises no error of the network otherwise."""
+    try:
+        return bool(name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _why_not_connected(error: Exception, coordinator: str | None) -> str:

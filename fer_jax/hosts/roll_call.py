@@ -22,6 +22,7 @@ PATIENCE = 3.0  # seconds of waiting before a line says so, and between two such
 _TALK = 5.0  # seconds that a message may take
 _LONGEST = 1000  # bytes of a message
 _POLL = 0.2  # seconds
+_NAMED = 8  # missing processes that a line names
 
 
 def gather(port: int, processes: int, seconds: float) -> None:
@@ -42,7 +43,7 @@ def gather(port: int, processes: int, seconds: float) -> None:
     try:
         with server:
             while missing := [each for each in range(1, processes) if each not in there]:
-                who = f"process {', '.join(map(str, missing))}"
+                who = _named(missing)
                 if clock.is_over():
                     why = (
                         f"{who} of {processes} did not come to process 0 on {own_host()} within "
@@ -74,7 +75,8 @@ def report(host: str, port: int, process: int, processes: int, seconds: float) -
       HostsError: process 0 cannot be reached or refuses this process, and why.
     """
     own = {"process": process, "processes": processes, "host": own_host()}
-    clock, address, why = _Clock(seconds), f"{host}:{port}", ""
+    clock, why = _Clock(seconds), ""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     while not clock.is_over():
         try:
             with socket.create_connection((host, port), timeout=_TALK) as connection:
@@ -133,6 +135,12 @@ def _admit(connection: socket.socket, there: dict[int, socket.socket], processes
         there[process] = connection
 
 
+def _named(missing: list[int]) -> str:
+    """Names missing processes; of hundreds the first, as all would be no message any more."""
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    return f"process {', '.join(map(str, missing[:_NAMED]))}{more}"
+
+
 def _forget(connection: socket.socket, there: dict[int, socket.socket]) -> None:
     process = next(each for each, known in there.items() if known is connection)
     there.pop(process).close()
@@ -165,7 +173,10 @@ def _receive(connection: socket.socket) -> dict:
         data += more
         if len(data) > _LONGEST or not data.startswith(b"{"):
             raise ValueError("this is no message")
-    return json.loads(data)
+    try:
+        return json.loads(data)
+    except RecursionError as error:  # brackets in brackets
+        raise ValueError("this is no message") from error
 
 
 def _listen(port: int) -> socket.socket:
@@ -177,7 +188,7 @@ def _listen(port: int) -> socket.socket:
     except OSError as error:
         raise HostsError(
             f"process 0 cannot have port {port} ({os.strerror(error.errno)}): give all processes "
-            f"the same --coordinator with another one"
+            f"the same --coordinator with another one, and --process=0 to one of them only"
         ) from error
 
 
