@@ -53,10 +53,13 @@ def check_files(path: pathlib.Path) -> None:
 
 
 def _identity(file: pathlib.Path) -> list[int]:
-    """What tells a file of one disk from its copy on another; empty without the file."""
+    """What tells a file of one disk from its copy on another; empty without the file.
+
+    A copy may have the same inode by chance and keep the time of change, but not that of the inode.
+    """
     with contextlib.suppress(FileNotFoundError):
         status = file.stat()
-        return [status.st_ino, status.st_mtime_ns]
+        return [status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
     return []
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -106,6 +107,16 @@ def test_copies_on_other_disks_are_told_apart(copy, prepared):
     (copy / "link").symlink_to(copy / storage.CHECKSUMS)
     assert here != there and here == _identity(copy / "link")
     assert _identity(copy / "nothing") == []
+
+
+def test_copy_with_the_inode_and_the_time_of_the_original_is_another(copy):
+    file = copy / storage.CHECKSUMS
+    before, status = _identity(file), file.stat()
+    time.sleep(0.05)  # the clock of a file system is a coarse one
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    now = file.stat()
+    assert (now.st_ino, now.st_mtime_ns) == (status.st_ino, status.st_mtime_ns)
+    assert _identity(file) != before
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "null", "[" * 100_000, "\xff"])
