@@ -123,6 +123,7 @@ def _listed(paths) -> list:
 
 
 def is_path(value) -> bool:
+    """Whether a value names a file or a folder."""
     return isinstance(value, (str, os.PathLike))
 
 
