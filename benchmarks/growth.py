@@ -282,7 +282,7 @@ def _deviations(stages: Mapping[str, Stage], points: Points) -> str:
     if not apart:
         return ""
     median, most = statistics.median(apart), max(apart)
-    return f"; the slowest took {median:.0%} longer than the fastest, at most {most:.0%}"
+    return f"; the slowest took {median:.0%} longer than the fastest (median), {most:.0%} at most"
 
 
 def write(out: pathlib.Path, stages: Mapping[str, Stage], points: Points, repeats: int) -> None:

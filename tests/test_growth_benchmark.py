@@ -177,7 +177,7 @@ def test_footer_says_how_far_repeated_measurements_are_apart(tmp_path, capsys):
     growth.write(tmp_path, stages, points, 2)
     footer = capsys.readouterr().out.splitlines()[-1]
     assert footer.endswith(
-        "medians of 2; the slowest took 5% longer than the fastest, at most 25%."
+        "medians of 2; the slowest took 5% longer than the fastest (median), 25% at most."
     ), footer
 
 
