@@ -126,16 +126,25 @@ def test_strangers_disturb_nobody(meeting, said):
     first.result(timeout=SECONDS)
 
 
+def test_silent_strangers_keep_nobody_waiting(meeting):
+    first = meeting.first(2)
+    with meeting.stranger() as one, meeting.stranger() as another:
+        meeting.other(1, 2).result(timeout=roll_call._TALK - 1)
+        first.result(timeout=SECONDS)
+        assert (one.recv(1), another.recv(1)) == (b"", b"")
+    roll_call._listen(meeting.port).close()
+
+
 def test_stopped_first_process_is_told(meeting, monkeypatch):
     """Ctrl-C in process 0."""
 
-    def wait(connections, seconds):
-        if len(connections) == 2:
+    def admit(connection, there, processes):
+        real(connection, there, processes)
+        if there:
             raise KeyboardInterrupt
-        return real(connections, seconds)
 
-    real = roll_call.wait
-    monkeypatch.setattr(roll_call, "wait", wait)
+    real = roll_call._admit
+    monkeypatch.setattr(roll_call, "_admit", admit)
     first = meeting.first(3)
     with meeting.reported(1, 3) as waiting:
         with pytest.raises(KeyboardInterrupt):

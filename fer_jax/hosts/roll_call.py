@@ -38,6 +38,7 @@ def gather(port: int, processes: int, seconds: float) -> None:
         come raise the same.
     """
     there: dict[int, socket.socket] = {}
+    silent: set[socket.socket] = set()  # who they are is not known yet
     clock, server = _Clock(seconds), _listen(port)
     why = f"process 0 on {own_host()} was stopped while it waited for others: start all again"
     try:
@@ -51,16 +52,13 @@ def gather(port: int, processes: int, seconds: float) -> None:
                     )
                     raise HostsError(why)
                 clock.say(f"waiting for {who} at port {port} of {own_host()}")
-                ready = wait([server, *there.values()], _POLL)
-                for each in ready:
-                    if each is not server:  # it has nothing to say any more: it has ended
-                        _forget(each, there)
-                if server in ready:
-                    _admit(server.accept()[0], there, processes)
+                _hear(server, silent, there, processes)
         why = ""
     finally:
         for connection in there.values():
             _answer(connection, why)
+        for connection in silent:
+            connection.close()
 
 
 def report(host: str, port: int, process: int, processes: int, seconds: float) -> None:
@@ -113,6 +111,18 @@ def _wait_for_answer(connection: socket.socket, address: str, seconds: float) ->
             raise OSError("process 0 is silent")
         clock.say(f"waiting for the others, as process 0 at {address} does")
     return str(_receive(connection)["why"])
+
+
+def _hear(server: socket.socket, silent: set, there: dict, processes: int) -> None:
+    """Waits a moment for processes that come, report or end; a silent one keeps nobody waiting."""
+    ready = {*wait([server, *silent, *there.values()], _POLL)}
+    for connection in ready & {*there.values()}:  # it has nothing more to say: it has ended
+        _forget(connection, there)
+    for connection in ready & silent:
+        silent.remove(connection)
+        _admit(connection, there, processes)
+    if server in ready:
+        silent.add(server.accept()[0])
 
 
 def _admit(connection: socket.socket, there: dict[int, socket.socket], processes: int) -> None:
