@@ -53,7 +53,7 @@ def max_pool_frames(x: jax.Array) -> jax.Array:
 
     The derivative goes to the first of equal pixels, as in PyTorch, whose index is stored.
     """
-    # XLA:CPU takes up to twice as long for a whole forward pass with `x.max` over two axes.
+    # With `x.max` over two axes XLA:CPU is slower (STC-NLSTM in docs/speed.md).
     return functools.reduce(jnp.maximum, _quarters(x))
 
 
