@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import pickle
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -78,7 +79,7 @@ class Cluster:
     """
 
     def __init__(self, client, admission: Callable[[], str], say: Callable, patient: bool = False):
-        self._client, self._admission = client, admission
+        self._client, self._admission = client, _by_value(admission)
         self._say, self._patient = say, patient
         self._fit: set[str] = set()
         self._unfit: dict[str, str] = {}  # worker -> why
@@ -99,7 +100,7 @@ class Cluster:
         """Yields `(task, function(task))`, or `(task, Crash)`, as each is finished, in any order.
 
         Args:
-          function: of a module, as workers import it.
+          function: of a module, as workers import it; the scheduler need not have fer_jax.
           tasks: what it is called with.
           again: whether a result is no success, so that the task is tried again.
 
@@ -107,7 +108,7 @@ class Cluster:
           ClusterError: the scheduler is gone, or no worker can be used.
           Exception: of a task that failed `TRIES` times.
         """
-        waiting = collections.deque(map(_Attempt, tasks))
+        waiting, call = collections.deque(map(_Attempt, tasks)), _by_value(function)
         running: dict[Any, tuple[str, _Attempt]] = {}
         self._manned = time.monotonic()
         try:
@@ -119,7 +120,8 @@ class Cluster:
                 for worker in self._fit - {worker for worker, _ in running.values()}:
                     if waiting:
                         attempt = waiting.popleft()
-                        running[self._submit(worker, function, attempt.task)] = worker, attempt
+                        future = self._submit(worker, call, pickle.dumps(attempt.task))
+                        running[future] = worker, attempt
                 ended |= self._ended(running)
                 for future, ending in ended.items():
                     attempt = running.pop(future)[1]
@@ -155,8 +157,10 @@ class Cluster:
         if how == _DONE and not found:
             self._fit.add(worker)
         elif how in (_DONE, _FAILED):
-            self._unfit[worker] = str(found)
-            self._say(f"worker {worker} is not used: {found}")
+            lacks = isinstance(found, ImportError)
+            remedy = ": install there what this machine has, in the same version" if lacks else ""
+            self._unfit[worker] = f"{found}{remedy}"
+            self._say(f"worker {worker} is not used: {self._unfit[worker]}")
 
     def _look(self) -> None:
         """Looks who is there; asks new workers whether they can be used."""
@@ -205,6 +209,21 @@ class Cluster:
         if self._client.status == "running":
             with contextlib.suppress(OSError, TimeoutError):
                 self._client.cancel(futures)
+
+
+def _by_value(function: Callable) -> Callable:
+    """Makes a function of pickled arguments that loads where fer_jax is not installed.
+
+    A scheduler then needs no fer_jax, and a worker can say that it lacks it.
+    """
+    name = pickle.dumps(function)
+
+    def call(*arguments: bytes):  # as a local function it is sent as a whole
+        import pickle
+
+        return pickle.loads(name)(*map(pickle.loads, arguments))
+
+    return call
 
 
 def _ending(future) -> tuple[str, Any]:

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import pathlib
-import pickle
 import shutil
 import tempfile
 import time
@@ -52,7 +51,7 @@ def workers(
     admission = functools.partial(_unfit, PREPROCESS_VERSION, seen, source, model, size)
     try:
         with _client(cluster, count) as client:
-            yield Cluster(client, _carried(admission), say, patient=cluster in QUEUES)
+            yield Cluster(client, admission, say, patient=cluster in QUEUES)
     finally:
         with contextlib.suppress(OSError):
             os.unlink(seen)
@@ -142,21 +141,6 @@ def _kubernetes(count: int):
 
 
 QUEUES = {"slurm": _slurm, "kubernetes": _kubernetes}  # what starts workers -> starts so many
-
-
-def _carried(admission: Callable[[], str]) -> Callable[[], str]:
-    """Makes a function that a worker without fer_jax can load, and then say what is missing."""
-    packed = pickle.dumps(admission)
-
-    def admit() -> str:  # as a local function it is sent as a whole
-        import pickle
-
-        try:
-            return pickle.loads(packed)()
-        except ImportError as error:
-            return f"{error}: install there what this machine has, in the same version"
-
-    return admit
 
 
 def _unfit(version: int, seen: str, source, model, size: int | None) -> str:
