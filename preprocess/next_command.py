@@ -39,7 +39,7 @@ def next_command(options: argparse.Namespace, dataset, summary: dict, coded: boo
         parts = ["_".join(own), path, *flags, *size]
     else:
         name = options.out.resolve().name.replace(",", "_")  # a comma would begin a variant
-        if options.out == pathlib.Path("data", name):
+        if options.out.absolute() == pathlib.Path("data", name).absolute():  # as of --cluster
             path = ""
         config = shlex.quote(f"{system}_manifest:{name}")
         parts = [config, path, *size, *_task_flags(options, system, summary, coded)]

@@ -110,9 +110,9 @@ def merged(
     if unread:
         more = ", ..." if len(unread) > _SHOWN else ""
         raise SourceError(
-            f"{len(unread)} of {len(clips)} clips have not been read "
-            f"({', '.join(unread[:_SHOWN])}{more}); {_open(ended)}: give --shard for what is "
-            "missing, or the command without --merge, which reads it"
+            f"{len(unread)} of {len(clips)} clips have not been read with these "
+            f"options ({', '.join(unread[:_SHOWN])}{more}); {_open(ended)}: give --shard for what "
+            "is missing, or the command without --merge, which reads it"
         )
     return whole
 

@@ -247,14 +247,16 @@ def _read(clips: list[Clip], options, model, workers, console: Console):
         only_finished=options.merge,
     )
     with contextlib.closing(reading), Progress(console) as progress:
-        work = progress.start("reading clips", len(clips))
+        title = "looking for finished clips" if options.merge else "reading clips"
+        work = progress.start(title, len(clips))
         for position, outcome, file in reading:
             outcomes[position], files[position] = outcome, file
             kept, dropped = kept + (not outcome.reason), dropped + bool(outcome.reason)
             rate = f"{work.speed:.1f} clips/s, " if work.speed else ""
             many = "1 worker" if workers.count == 1 else f"{workers.count} workers"
             there = f", {many}" if options.cluster else ""
-            work.update(kept + dropped, f"{rate}{kept} kept, {dropped} dropped{there}")
+            text = f"{kept} found" if options.merge else f"{rate}{kept} kept, {dropped} dropped"
+            work.update(kept + dropped, f"{text}{there}")
         work.finish(keep_bar=True)
     return outcomes, files
 

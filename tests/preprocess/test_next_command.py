@@ -73,6 +73,7 @@ def test_landmarks_get_a_config_of_landmarks(monkeypatch):
     [
         ("data/my_study", "stbln_manifest:my_study", []),
         ("./data/my study", "stbln_manifest:my study", []),
+        (str(ROOT / "data" / "my_study"), "stbln_manifest:my_study", []),
         ("/d/my_study", "stbln_manifest:my_study", ["--config.data.path=/d/my_study"]),
         ("data/one,two", "stbln_manifest:one_two", ["--config.data.path=data/one,two"]),
         ("data/ckplus", "stbln_ckplus", ["--config.data.path=data/ckplus"]),
