@@ -122,8 +122,8 @@ class Work:
 
     @property
     def speed(self) -> float | None:
-        """Steps per second since the first update, None if there was none since."""
-        if self._first is None or self._last[0] <= self._first[0]:
+        """Steps per second since the first update, None until that is a tenth of a second ago."""
+        if self._first is None or self._last[0] - self._first[0] < 0.1:  # steps that came at once
             return None
         return (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
 

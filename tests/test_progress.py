@@ -86,6 +86,18 @@ def test_resumed_steps_do_not_count_as_pace(shown):
     assert str(work) == "fold00: 92/100, 0:01:20 left" and work.speed == 0.1
 
 
+def test_steps_that_come_at_once_have_no_speed(shown):
+    progress, clock, lines = shown
+    work = progress.start("reading", 1000)
+    work.update(1)
+    clock.seconds += 0.01
+    work.update(901)
+    assert work.speed is None
+    clock.seconds += 0.99
+    work.update(1000)
+    assert work.speed == pytest.approx(999)
+
+
 def test_no_time_is_left_after_the_last_step(shown):
     progress, clock, lines = shown
     work = progress.start("holdout", 2)
