@@ -237,9 +237,10 @@ def _run_group(experiment: Experiment, runs: list[Run], progress: Progress, star
 
     def after_epoch(histories):
         epoch = len(histories[0])
-        if epoch == 1:
+        if not work.done:
             seconds = time.perf_counter() - started
-            progress.console.print(f"first epoch done {seconds:.1f} s after the start")
+            which = "first epoch" if epoch == 1 else f"resumed: epoch {epoch}"
+            progress.console.print(f"{which} done {seconds:.1f} s after the start")
         work.update(epoch, _figures(histories))
 
     schedule = loop.Schedule(

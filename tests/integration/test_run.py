@@ -171,9 +171,12 @@ def test_command_killed_and_interrupted_resumes_to_same_numbers(
     assert "interrupted: the same command resumes from the last checkpoint" in shown
     assert "Traceback" not in shown and "edges read while training" in " ".join(shown.split())
 
+    begun = len(epochs_of(tmp_path)) + 1  # what SIGINT ended was saved
+
     monkeypatch.chdir(ROOT)
     assert main(command) == 0
     shown = capsys.readouterr().out
+    assert f"resumed: epoch {begun} done" in shown
     # Programs that two processes compile may round the last bit differently.
     ours, theirs = (pd.DataFrame(epochs_of(folder)) for folder in (tmp_path, whole.workdir))
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-5)
