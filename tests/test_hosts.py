@@ -76,7 +76,7 @@ def test_port_of_another_program_is_refused():
         taken.bind(("", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(HostsError, match=f"cannot have port {port} .*: give all processes"):
+        with pytest.raises(HostsError, match=f"cannot have port {port} .*: wait until another"):
             connection.connect(f"localhost:{port}", 0, 2)
 
 

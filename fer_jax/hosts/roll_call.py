@@ -105,7 +105,7 @@ def report(host: str, port: int, process: int, processes: int, seconds: float) -
 
 def _wait_for_answer(connection: socket.socket, address: str, seconds: float) -> str:
     """What process 0 says when all have come, or at once where it refuses this process."""
-    clock = _Clock(seconds + 2 * _TALK)  # its own time began before, and it says when it is over
+    clock = _Clock(seconds, 2 * _TALK)  # its own time began before, and it says when it is over
     while not wait([connection], _POLL):
         if clock.is_over():
             raise OSError("process 0 is silent")
@@ -197,20 +197,21 @@ def _listen(port: int) -> socket.socket:
         return socket.create_server(("", port), family=family, dualstack_ipv6=both, backlog=1024)
     except OSError as error:
         raise HostsError(
-            f"process 0 cannot have port {port} ({os.strerror(error.errno)}): give all processes "
-            f"the same --coordinator with another one, and --process=0 to one of them only"
+            f"process 0 cannot have port {port} ({os.strerror(error.errno)}): wait until another "
+            "process 0 has ended, or give all the same --coordinator with a free port, and "
+            "--process=0 to one of them only"
         ) from error
 
 
 class _Clock:
-    """How long to wait at most, and what was said about it."""
+    """How long to wait at most, and what was said about it; of the grace after it nothing is."""
 
-    def __init__(self, seconds: float):
-        self._end, self._said = time.monotonic() + seconds, ""
+    def __init__(self, seconds: float, grace: float = 0.0):
+        self._end, self._grace, self._said = time.monotonic() + seconds, grace, ""
         self._next = time.monotonic() + PATIENCE
 
     def is_over(self) -> bool:
-        return time.monotonic() >= self._end
+        return time.monotonic() >= self._end + self._grace
 
     def say(self, what: str, at_once: bool = False) -> None:
         """Prints what is waited for, unless it was said before or waiting is short so far."""
