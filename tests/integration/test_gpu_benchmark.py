@@ -98,9 +98,11 @@ def test_toys_of_every_system_fit_their_mirrors(system):
 @pytest.mark.parametrize("together", [1, 2])
 def test_folds_train_in_programs_that_were_compiled_before(together):
     way = folds.Folds(folds.make_clips(16), together, 2, (4,))
-    way.use(*sides.side_by_side([way.compile_training, way.compile_evaluation]))
-    assert isinstance(way.program.train, jax.stages.Compiled)
-    assert isinstance(way.program.logits, jax.stages.Compiled)  # which take these shapes alone
+    train, logits = sides.side_by_side([way.compile_training, way.compile_evaluation])
+    assert hasattr(way.program.train, "lower") and not hasattr(train, "lower")  # is compiled
+    assert isinstance(logits, jax.stages.Compiled)
+    way.use(train, logits)
+    assert (way.program.train, way.program.logits) == (train, logits)
     way.epoch()
     assert way.losses().shape == (2, 1) and np.isfinite(way.losses()).all()
 
