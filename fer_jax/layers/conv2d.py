@@ -26,7 +26,7 @@ def convolve_2d(x: jax.Array, kernel: jax.Array, padding, stride: int = 1) -> ja
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve_2d_on_cpu(x: jax.Array, kernel: jax.Array, padding) -> jax.Array:
-    """`convolve_2d` of stride 1, on a CPU with few input channels and its derivatives faster.
+    """`convolve_2d` of stride 1, faster on a CPU with few input channels and for derivatives.
 
     Args:
       padding: `((top, bottom), (left, right))`, each less than the kernel's side.
