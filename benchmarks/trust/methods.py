@@ -12,6 +12,7 @@ from rich.console import Console
 from fer_jax import systems
 from fer_jax.compare.chosen import load_config
 from fer_jax.experiments.workdir import Workdir
+from fer_jax.training.averaging import AVERAGED
 
 
 class Dataset(NamedTuple):
@@ -85,6 +86,8 @@ def config_of(dataset: str, method: str, seed: int, fields: dict | None = None) 
         DATASETS[dataset].config, [f"{name}={value}" for name, value in changed.items()]
     )
     config.name, config.seed = run_name(dataset, own.run, seed), seed
+    if config.uncertainty.posterior in AVERAGED:  # late epochs
+        config.train.select_checkpoint = "last"
     return config
 
 

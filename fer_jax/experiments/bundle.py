@@ -3,8 +3,8 @@
 `model.json` describes the model, `weights.msgpack` holds its arrays. The other networks of a deep
 ensemble are in `weights-member1.msgpack` and so on, draws from a posterior over the weights in
 `posterior.msgpack` (`posterior-member1.msgpack` ...), what tells unfamiliar clips in
-`familiarity.msgpack`. `model.json` also has the SHA-256 of all: of
-the files of weights, and of its own content in a canonical form.
+`familiarity.msgpack` and `turns.msgpack`. `model.json` also has the SHA-256 of all: of the files of
+weights, and of its own content in a canonical form.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from fer_jax.storage import sha256
 from fer_jax.training.checkpoint import parse_weights, serialise_weights
 from fer_jax.uncertainty import Familiarity, LayerDraws, WeightDraws
 
-# 2 has MC dropout, no calibration, sets and promise; 1 also a single network
-VERSION = 3
+# 3 has no turns; 2 also MC dropout, no calibration, sets and promise; 1 also a single network
+VERSION = 4
 MAX_WEIGHT_BYTES = 2**32
 _MODEL, _WEIGHTS = "model.json", "weights.msgpack"
 _POSTERIOR, _DRAWS = "posterior.msgpack", {"swag": WeightDraws, "laplace": LayerDraws}
-_FAMILIARITY, _MOST_FAMILIARITY = "familiarity.msgpack", 2**20  # bytes
+_FAMILIARITY, _TURNS = "familiarity.msgpack", "turns.msgpack"
+_MOST_FAMILIARITY = 2**20  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Bundle:
         ensemble.
       posterior: over the weights, of `config.uncertainty.posterior`.
       draws: from it, of each network; () for "mc_dropout" and "swa".
-      familiarity: where the features of the training clips lie, or None.
+      familiarity, turns: where features and mean turns of the head of training clips lie, or None.
       threshold: largest entropy (of dimensions: uncertainty) without abstaining, or None; for
         action units one each.
       trust: calibration, prediction sets, and what is promised of the threshold.
@@ -135,6 +136,7 @@ class Bundle:
     threshold: float | None | tuple[float | None, ...] = None
     record: Record = Record()
     familiarity: Familiarity | None = None
+    turns: Familiarity | None = None
     trust: StoredTrust = StoredTrust()
     posterior: str = "mc_dropout"
     draws: tuple[WeightDraws | LayerDraws, ...] = ()
@@ -157,15 +159,17 @@ class Bundle:
         }
         for name, draws in zip(_member_files(_POSTERIOR, len(self.draws)), self.draws, strict=True):
             weights[name] = serialization.msgpack_serialize(draws.to_arrays())
-        if self.familiarity is not None:
-            weights[_FAMILIARITY] = serialization.msgpack_serialize(self.familiarity.to_arrays())
+        for name, told in ((_FAMILIARITY, self.familiarity), (_TURNS, self.turns)):
+            if told is not None:
+                weights[name] = serialization.msgpack_serialize(told.to_arrays())
         trust, with_dropout = self.trust.to_json(), self.posterior == "mc_dropout"
-        older = 2 if len(weights) > 1 else 1
+        older = 3 if trust or not with_dropout else 2 if len(weights) > 1 else 1
         content = {
-            "bundle_version": VERSION if trust or not with_dropout else older,
+            "bundle_version": VERSION if self.turns is not None else older,
             **({} if with_dropout else {"posterior": self.posterior}),
             **({"members": len(networks)} if self.other_members else {}),
             **({"familiarity": True} if self.familiarity is not None else {}),
+            **({"turns": True} if self.turns is not None else {}),
             "name": self.name,
             "task": self.task,
             "model": self.model,
@@ -228,7 +232,7 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
         info = schema.check(BundleFields, content)
         names = _member_files(_WEIGHTS, info.members)
         drawn = _member_files(_POSTERIOR, info.members) if info.posterior in _DRAWS else []
-        names += drawn + [_FAMILIARITY] * info.familiarity
+        names += drawn + [_FAMILIARITY] * info.familiarity + [_TURNS] * info.turns
         for name in names[1:]:
             if not _exists(path / name):
                 raise ValueError(f"its file {name} is missing")
@@ -239,12 +243,15 @@ def read_bundle(path, say: Callable[[str], None] | None = None) -> Bundle:
         else:
             sums = {name: sha256([data]) for name, data in weights.items()}
             _check_sums(info.sha256, {_MODEL: _own(content), **sums})
-        told = weights.pop(_FAMILIARITY, None)
+        told = {
+            field: _parse_familiarity(name, weights.pop(name))
+            for field, name in (("familiarity", _FAMILIARITY), ("turns", _TURNS))
+            if name in weights
+        }
         draws = [_restored(name, weights.pop(name)) for name in drawn]
         networks = [parse_weights(data, path / name) for name, data in weights.items()]
-        bundle = _parsed(info, networks, None if told is None else _parse_familiarity(told))
         kept = tuple(_DRAWS[info.posterior].from_arrays(arrays) for arrays in draws)
-        return dataclasses.replace(bundle, draws=kept)
+        return dataclasses.replace(_parsed(info, networks), draws=kept, **told)
     except (FileError, FileNotFoundError):
         raise
     except Exception as error:  # msgpack and NumPy raise many kinds
@@ -305,12 +312,12 @@ def damaged(path, error: Exception) -> ValueError:
     return FileError(f"the bundle {path} is damaged ({error}): copy it again")
 
 
-def _parse_familiarity(data: bytes) -> Familiarity:
+def _parse_familiarity(name: str, data: bytes) -> Familiarity:
     if len(data) > _MOST_FAMILIARITY:
-        raise ValueError(f"{_FAMILIARITY} has {len(data):,} bytes")
-    found = Familiarity.from_arrays(_restored(_FAMILIARITY, data))
+        raise ValueError(f"{name} has {len(data):,} bytes")
+    found = Familiarity.from_arrays(_restored(name, data))
     if not np.isfinite(found.threshold):
-        raise ValueError(f"{_FAMILIARITY} has no threshold")
+        raise ValueError(f"{name} has no threshold")
     return found
 
 
@@ -325,9 +332,7 @@ def _restored(name: str, data: bytes) -> dict:
     return arrays
 
 
-def _parsed(
-    info: BundleFields, networks: list[tuple[dict, dict]], familiarity: Familiarity | None
-) -> Bundle:
+def _parsed(info: BundleFields, networks: list[tuple[dict, dict]]) -> Bundle:
     threshold, ((variables, recalibrated_stats), *others) = info.threshold, networks
     return Bundle(
         name=info.name,
@@ -340,7 +345,6 @@ def _parsed(
         other_members=tuple(others),
         threshold=tuple(threshold) if isinstance(threshold, list) else threshold,
         record=Record(info.metrics, info.dataset, info.config),
-        familiarity=familiarity,
         trust=StoredTrust.from_fields(info),
         posterior=info.posterior,
     )

@@ -22,7 +22,7 @@ from fer_jax.experiments.write_bundle import write_bundle
 from fer_jax.installation import NotInstalledError
 from fer_jax.machine import FileError, StorageError, printable
 from fer_jax.progress import Progress
-from fer_jax.tasks import TASKS
+from fer_jax.tasks import TASKS, doubts
 from fer_jax.tasks.base import NonFiniteOutputError
 from fer_jax.training import averaging, checkpoint, loop, parallel
 from fer_jax.training.evaluate import count_clips, counted
@@ -319,14 +319,13 @@ def _save(workdir: Workdir, run: Run, trained, found, arrays: dict[str, np.ndarr
 
 
 def _familiarity(experiment: Experiment, variables: dict, run: Run, parts: dict) -> dict:
-    """What a result keeps of familiarity: the fit, and scores `[N]` of each part."""
+    """What a result keeps of familiarity: each fit, and its scores `[N]` of each part."""
     try:
-        fitted, scores = experiment.familiarity(variables, experiment.clips, run, parts)
+        found = experiment.familiarity(variables, experiment.clips, run, parts)
     except ValueError as error:
         why = f"{run.name}: {error}: leave it False, with another --workdir"
         raise SetupError(f"--config.uncertainty.familiarity=True: {why}") from error
-    kept = {f"{part}_unfamiliarity": values for part, values in scores.items()}
-    return kept | {f"familiarity_{name}": each for name, each in fitted.to_arrays().items()}
+    return doubts.kept(found)
 
 
 def _own_figures(experiment: Experiment, draw: Callable) -> Callable:

@@ -125,6 +125,7 @@ class BundleFields(_Fields):
     members: Annotated[int, pydantic.Field(ge=1, le=MOST_MEMBERS)] = 1
     posterior: Posterior = "mc_dropout"
     familiarity: bool = False
+    turns: bool = False
     model: Annotated[dict[str, Any], pydantic.AfterValidator(_plain)]
     classes: Annotated[list[Name], pydantic.Field(min_length=1, max_length=_MAX_ITEMS)]
     frames: Annotated[int, pydantic.Field(ge=1, le=4096)]
@@ -161,6 +162,8 @@ class BundleFields(_Fields):
         self._check_names()
         if (self.members > 1 or self.familiarity) and self.bundle_version < 2:
             raise ValueError("bundles of version 1 have a single network and no familiarity")
+        if self.turns and (self.bundle_version < 4 or not self.familiarity):
+            raise ValueError("turns of the head are of bundles of version 4 that have familiarity")
         trust = (self.calibration, self.sets, self.promise)
         newer = self.posterior != "mc_dropout" or any(each is not None for each in trust)
         if self.bundle_version < 3 and newer:

@@ -40,6 +40,7 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         "scaled": clips.preparation.scaled,
         "preprocess_version": clips.preparation.version,
     }
+    familiar = _familiarity(experiment, fold)
     bundle = Bundle(
         name=config.name,
         task=config.task,
@@ -51,7 +52,8 @@ def write_bundle(experiment: Experiment, fold: str, metrics: dict) -> None:
         other_members=tuple(others),
         threshold=metrics["selective"]["threshold"],
         trust=StoredTrust.from_metrics(config.task, metrics),
-        familiarity=_familiarity(experiment, fold),
+        familiarity=familiar.get("activations"),
+        turns=familiar.get("turns"),
         posterior=config.uncertainty.posterior,
         draws=_draws(experiment, names),
         record=Record(metrics, dataset, json.loads(json.dumps(config.to_dict(), default=list))),
@@ -77,10 +79,10 @@ def _draws(experiment: Experiment, names: list[str]) -> tuple[WeightDraws | Laye
     return tuple(kind.from_arrays(each["draws"]) for each in kept)
 
 
-def _familiarity(experiment: Experiment, fold: str) -> Familiarity | None:
-    """The fit of a fold; None: the config does not ask for it."""
+def _familiarity(experiment: Experiment, fold: str) -> dict[str, Familiarity]:
+    """The fits of a fold by kind; none if the config does not ask for them."""
     if not experiment.config.uncertainty.familiarity:
-        return None
+        return {}
     load, folds = experiment.workdir.load_result, experiment.folds
     results = [load(each.name) for each in folds]
     return familiarity_of(load(fold), experiment.clips, folds, results)

@@ -68,6 +68,12 @@ def head_pose(landmarks: np.ndarray) -> Pose:
     return _turn(np.asarray(landmarks, float)[..., _SOLID, :], _average_face()[_SOLID])
 
 
+def mean_turn(landmarks: np.ndarray) -> np.ndarray:
+    """Mean yaw and pitch of the heads of clips: `[B, T, 68, 2] -> [B, 2]`, degrees."""
+    pose = head_pose(landmarks)
+    return np.stack([pose.yaw.mean(-1), pose.pitch.mean(-1)], -1)
+
+
 def turn_of_five(points: np.ndarray) -> Pose:
     """Estimates yaw and roll of heads from five points; these do not tell the pitch, which is NaN.
 

@@ -58,6 +58,8 @@ def _predictor(bundle: Bundle) -> Predictor:
         _check_draws(draws, module, *network, spec)
     if bundle.familiarity is not None:
         _check_familiarity(module, bundle)
+    if bundle.turns is not None and len(bundle.turns.centre) != 2:
+        raise ValueError(f"its turns have {len(bundle.turns.centre)} angles, not yaw and pitch")
     networks = [
         (variables, {**variables, "batch_stats": stats})
         for variables, stats in jax.device_put(networks)
@@ -76,6 +78,7 @@ def _predictor(bundle: Bundle) -> Predictor:
         record=bundle.record,
         draws=bundle.draws,
         familiarity=bundle.familiarity,
+        turns=bundle.turns,
         trust=bundle.trust,
     )
 

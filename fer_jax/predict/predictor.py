@@ -18,6 +18,7 @@ from fer_jax.data.records import scale_to_reference
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.experiments.stored_trust import StoredTrust
 from fer_jax.faces.landmarks import ALIGNED
+from fer_jax.faces.quality import mean_turn
 from fer_jax.layers.batch_norm import find_folds, fold
 from fer_jax.layers.build import has_dropout
 from fer_jax.tasks import TASKS
@@ -45,7 +46,7 @@ class Predictor:
       record: where the model comes from: metrics, dataset, config.
       ensemble: `(variables, recalibrated)` of all members of a deep ensemble, whose first is the
         above, with a leading axis M; None: it is a single network.
-      familiarity: where the features of the training clips lie, or None.
+      familiarity, turns: where features and mean turns of the head of training clips lie, or None.
       trust: calibrators, what makes prediction sets, and what is promised of the threshold.
       draws: of each member from its posterior (SWAG, Laplace), which predict instead of MC dropout;
         (): there are none.
@@ -62,6 +63,7 @@ class Predictor:
     record: Record
     ensemble: tuple[dict, dict] | None = None
     familiarity: uncertainty.Familiarity | None = None
+    turns: uncertainty.Familiarity | None = None
     trust: StoredTrust = StoredTrust()
     draws: tuple[uncertainty.WeightDraws | uncertainty.LayerDraws, ...] = ()
 
@@ -228,12 +230,15 @@ class Predictor:
     def unfamiliarity(self, clips, *, frame_width: int = 0) -> np.ndarray | None:
         """Distance of B clips from those of training, in thresholds: above 1 they are unfamiliar.
 
-        None: the bundle cannot tell.
+        Of the activations and, with `turns`, of the head's pose the larger. None: nobody can tell.
         """
         if self.familiarity is None:
             return None
         spread = self._spread(self.recalibrated, self.features(clips, frame_width))
-        return self.familiarity.score(spread) / self.familiarity.threshold
+        distance = self.familiarity.score(spread) / self.familiarity.threshold
+        if self.turns is None:
+            return distance
+        return np.maximum(distance, self.turns.score(mean_turn(clips)) / self.turns.threshold)
 
     @functools.cached_property
     def _spread(self):
@@ -306,9 +311,8 @@ class Predictor:
     def _sample_networks(self, count: int, networks, inputs, key) -> jax.Array:
         """Predicts with the first drawn networks, dropout off."""
         chosen = jax.tree.map(lambda leaf: leaf[:count], networks)
-        probabilities = TASKS[self.task].probabilities
         return uncertainty.sample_ensemble(
-            self.module, chosen, inputs, key, probabilities=probabilities
+            self.module, chosen, inputs, key, probabilities=TASKS[self.task].probabilities
         )
 
     def _sample_layers(self, count: int, given, inputs, key) -> jax.Array:
@@ -332,9 +336,8 @@ def _of_each(sample):
 
     def sample_each(variables, inputs, key) -> jax.Array:
         alone = jax.tree.map(lambda leaf: leaf[:, None], inputs)
-        samples = jax.lax.map(
-            lambda one: sample(variables, one, key), alone, batch_size=_SIDE_BY_SIDE
-        )
+        each = functools.partial(sample, variables, key=key)
+        samples = jax.lax.map(each, alone, batch_size=_SIDE_BY_SIDE)
         return jnp.moveaxis(samples[:, :, 0], 0, 1)  # [S, B, C]
 
     return sample_each

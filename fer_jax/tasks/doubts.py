@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_jax.tasks.abstaining import Judged
-from fer_jax.uncertainty.unfamiliar.distance import Familiarity
+from fer_jax.uncertainty.unfamiliar.distance import Familiarity, joint_thresholds
 
-_PREFIX = "familiarity_"  # of the fit, in the results of a fold
+# names in the results of a fold: prefix of the arrays of a fit, and of the scores of a part
+_NAMES = {"activations": ("familiarity_", "unfamiliarity"), "turns": ("turns_", "unfamiliar_turns")}
 
 
 class Ambiguity(NamedTuple):
@@ -27,24 +28,53 @@ class Ambiguity(NamedTuple):
     kinds: Mapping[str, Judged]
 
 
-def familiarity_of(result: Mapping, clips, folds: Sequence, results: Sequence) -> Familiarity:
-    """The fit of a run, with the threshold of the people whom no fold was fitted to.
+def kept(found: Mapping[str, tuple[Familiarity, Mapping]]) -> dict[str, np.ndarray]:
+    """What the result of a run keeps of `training.familiarity.make_familiarity`."""
+    arrays = {}
+    for kind, (fitted, scores) in found.items():
+        prefix, name = _NAMES[kind]
+        arrays |= {f"{part}_{name}": values for part, values in scores.items()}
+        arrays |= {prefix + field: values for field, values in fitted.to_arrays().items()}
+    return arrays
+
+
+def familiarity_of(
+    result: Mapping, clips, folds: Sequence, results: Sequence
+) -> dict[str, Familiarity]:
+    """The fits of a run by kind, with the thresholds of the people whom no fold was fitted to.
 
     Args:
       result: of the run.
       clips, folds: the dataset, and its evaluated folds.
       results: one a fold.
     """
-    arrays = {
-        name.removeprefix(_PREFIX): values
-        for name, values in result.items()
-        if name.startswith(_PREFIX)
-    }
     part = _unfitted(folds)
-    scores = np.concatenate([each[f"{part}_unfamiliarity"] for each in results])
     chosen = np.concatenate([getattr(each, part) for each in folds])
+    scores, fits = _scores(results, part), []
+    for kind in scores:
+        prefix = _NAMES[kind][0]
+        own = {name: values for name, values in result.items() if name.startswith(prefix)}
+        own = {name.removeprefix(prefix): values for name, values in own.items()}
+        fits.append(Familiarity.from_arrays(own))
     people = np.asarray(clips.subjects)[chosen]
-    return Familiarity.from_arrays(arrays).with_threshold(scores, people)
+    return dict(zip(scores, joint_thresholds(fits, list(scores.values()), people), strict=True))
+
+
+def _scores(results: Sequence[Mapping], part: str) -> dict[str, np.ndarray]:
+    """The scores of a part, fold after fold, of each kind that all folds have."""
+    names = {kind: f"{part}_{name}" for kind, (_, name) in _NAMES.items()}
+    return {
+        kind: np.concatenate([each[name] for each in results])
+        for kind, name in names.items()
+        if all(name in each for each in results)
+    }
+
+
+def _unfamiliarity(clips, folds: Sequence, results: Sequence) -> np.ndarray:
+    """Of the evaluated clips, in thresholds, as `Predictor.unfamiliarity`."""
+    limits = familiarity_of(results[0], clips, folds, results)
+    scores = _scores(results, "evaluation")
+    return np.max([scores[kind] / fit.threshold for kind, fit in limits.items()], 0)
 
 
 def _unfitted(folds: Sequence) -> str:
@@ -56,29 +86,33 @@ def summary(clips, folds: Sequence, results: Sequence) -> dict:
     """What the limit of familiarity rests on, and what lies beyond it; see `familiarity_of`.
 
     Returns:
-      `limit`, the `people` and `clips` that it is the quantile of, `same`: whether they are those
-      evaluated, and `beyond`, the share of the evaluated clips.
+      `limit`, `turn_limit` if there is one, the `people` and `clips` that they are quantiles of,
+      `same`: whether they are those evaluated, and `beyond`, the share of the evaluated clips.
     """
     part = _unfitted(folds)
     chosen = np.unique(np.concatenate([getattr(each, part) for each in folds]))
-    limit = familiarity_of(results[0], clips, folds, results).threshold
-    scores = np.concatenate([result["evaluation_unfamiliarity"] for result in results])
+    limits = familiarity_of(results[0], clips, folds, results)
+    turns = {"turn_limit": limits["turns"].threshold} if "turns" in limits else {}
     return {
-        "limit": float(limit),
+        "limit": limits["activations"].threshold,
+        **turns,
         "people": len(set(np.asarray(clips.subjects)[chosen])),
         "clips": len(chosen),
         "same": part == "evaluation",
-        "beyond": float((scores > limit).mean()),
+        "beyond": float((_unfamiliarity(clips, folds, results) > 1).mean()),
     }
 
 
 def lines(found: dict, kind: str) -> list[str]:
     """The sentence of the report about what `summary` found; `kind` names the clips."""
     own = "the evaluated ones themselves" if found["same"] else "the validation part"
+    turns = (
+        f" and {found['turn_limit']:.3g} for how the head turns" if "turn_limit" in found else ""
+    )
     return [
         f"Unfamiliar: {found['beyond']:.1%} of the evaluated {kind} lie beyond the limit, a "
-        f"distance of {found['limit']:.3g} from the training {kind}, within which 95% of the "
-        f"{kind} of a person lie (mean over {found['people']} people, {found['clips']} {kind}: "
+        f"distance of {found['limit']:.3g} from the training {kind}{turns}, within which 95% of "
+        f"the {kind} of a person lie (mean over {found['people']} people, {found['clips']} {kind}: "
         f"{own}).",
         "",
     ]
@@ -93,9 +127,7 @@ def figures(ambiguity: Ambiguity, clips, folds: Sequence, results: Sequence) -> 
     """
     from fer_jax.plotting import doubts
 
-    threshold = familiarity_of(results[0], clips, folds, results).threshold
-    scores = np.concatenate([result["evaluation_unfamiliarity"] for result in results])
-    unfamiliarity, panels = scores / threshold, {}
+    unfamiliarity, panels = _unfamiliarity(clips, folds, results), {}
     for name, judged in ambiguity.kinds.items():
         known = np.isfinite(judged.uncertainty)
         if not known.any():

@@ -1,4 +1,4 @@
-"""How unlike the training clips of a run other clips are, by the spread of their activations."""
+"""How unlike the training clips of a run other clips are: by activations, and by how heads turn."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ import numpy as np
 
 from fer_jax import uncertainty
 from fer_jax.data.clips import Clips, padded_parts
+from fer_jax.faces.quality import mean_turn
 from fer_jax.training import parallel
 from fer_jax.training.evaluate import map_clips
 from fer_jax.training.program import Program, Run, stack
 
 MOST_CLIPS = 2000  # training clips that are fitted to; more hardly change the fit
+_AT_ONCE = 100  # clips whose heads are measured
+_LEAST_TURN = 0.1  # degrees by which the heads of some clips differ, at least
 
 
 def make_familiarity(program: Program) -> Callable:
-    """Makes `measure(recalibrated, clips, run, parts) -> (Familiarity, scores)`.
+    """Makes `measure(recalibrated, clips, run, parts) -> {kind: (Familiarity, scores)}`.
 
     It takes the variables of a run and a dict of parts, arrays of clip indices; scores has `[N]`
-    of each. No clip is augmented.
+    of each. No clip is augmented. Kinds are "activations" and, of landmark models, "turns": the
+    mean yaw and pitch of the head. A camera above or beside the face changes what a model sees of
+    every movement, and a model of motion is not given the face at rest, which shows it.
     """
 
     def spread(variables, batch, key):
@@ -35,13 +40,33 @@ def make_familiarity(program: Program) -> Callable:
         own = stack([variables])
         return map_clips(program, mapped, own, clips, chosen, weight, keys)[0, : len(part)]
 
-    def measure(recalibrated, clips: Clips, run: Run, parts: dict):
+    def measure(recalibrated, clips: Clips, run: Run, parts: dict) -> dict:
         chosen = np.random.default_rng(run.seed).permutation(run.fold.train)[:MOST_CLIPS]
-        familiar = uncertainty.fit_familiarity(features(recalibrated, clips, np.sort(chosen)))
-        scores = {
-            name: familiar.score(features(recalibrated, clips, part)) if len(part) else np.zeros(0)
-            for name, part in parts.items()
-        }
-        return familiar, scores
+        chosen = np.sort(chosen)
+
+        def of_kind(features: Callable, own):
+            familiar = uncertainty.fit_familiarity(own)
+            scores = {
+                name: familiar.score(features(part)) if len(part) else np.zeros(0)
+                for name, part in parts.items()
+            }
+            return familiar, scores
+
+        def activations(part):
+            return features(recalibrated, clips, part)
+
+        found = {"activations": of_kind(activations, activations(chosen))}
+        own = None if clips.crops is not None else turns(clips, chosen)
+        if own is not None and np.ptp(own, 0).max() > _LEAST_TURN:
+            found["turns"] = of_kind(lambda part: turns(clips, part), own)
+        return found
 
     return measure
+
+
+def turns(clips: Clips, part) -> np.ndarray:
+    """Mean yaw and pitch of the heads of some clips, `[N, 2]` degrees."""
+    firsts = range(0, len(part), _AT_ONCE)
+    return np.concatenate(
+        [mean_turn(np.asarray(clips.landmarks[part[first : first + _AT_ONCE]])) for first in firsts]
+    )

@@ -13,7 +13,7 @@ import importlib
 
 _FILES = {
     "unfamiliar.activations": ("activation_spread",),
-    "unfamiliar.distance": ("Familiarity", "fit_familiarity"),
+    "unfamiliar.distance": ("Familiarity", "fit_familiarity", "joint_thresholds"),
     "posteriors.ensembles": ("member", "sample_ensemble", "stack_members"),
     "posteriors.curvature": ("check_size",),
     "posteriors.draws": ("LayerDraws", "WeightDraws", "drawn_networks"),

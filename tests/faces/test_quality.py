@@ -56,6 +56,15 @@ def test_pose_of_drawn_heads(yaw, pitch, roll):
     assert np.median(pose.roll) == pytest.approx(roll, abs=4)
 
 
+def test_mean_turn_is_the_mean_over_the_frames_of_each_clip():
+    front, side = turned(0, 0, 0), turned(20, 10, 5)
+    clips = np.stack([front, side, np.concatenate([front[::2], side[::2]])[: len(front)]])
+    alone = [quality.head_pose(clip) for clip in clips]
+    expected = [[pose.yaw.mean(), pose.pitch.mean()] for pose in alone]
+    np.testing.assert_allclose(quality.mean_turn(clips), expected, atol=1e-9)
+    assert quality.mean_turn(clips)[2] == pytest.approx([10, 5], abs=4)
+
+
 def test_mirrored_head_turns_the_other_way():
     points = turned(25, 10, 15)
     mirrored = points[:, MIRROR_68] * [-1, 1]

@@ -17,8 +17,10 @@ from fer_jax.data.load import load_clips
 from fer_jax.experiments.bundle import read_bundle
 from fer_jax.experiments.setup import SetupError
 from fer_jax.experiments.workdir import Workdir
+from fer_jax.faces.quality import mean_turn
 from fer_jax.predict.api import predict_clips
 from fer_jax.synthetic.clips import make_clip
+from fer_jax.synthetic.databases import EMBEDDED, Camera
 from fer_jax.training.checkpoint import load_weights
 from tests.finished_runs import epochs_of, landmarks_config, train
 from tests.official_trees import write_openface
@@ -91,11 +93,63 @@ def test_bundle_tells_unfamiliar_clips(ensemble, prepared, tmp_path):
     result = Workdir(workdir).load_result("random")
     assert "familiarity_points" not in Workdir(workdir).load_result("random-member1")
     scores, threshold = result["evaluation_unfamiliarity"], model.familiarity.threshold
-    assert threshold in scores and (scores <= threshold).mean() >= 0.9
+    assert (scores <= threshold).mean() >= 0.9
+    turns, limit = result["evaluation_unfamiliar_turns"], model.turns.threshold
+    over = np.maximum(scores / threshold, turns / limit)
+    assert (over <= 1 + 1e-6).mean() >= 0.9 and np.isclose(over, 1).any()
     clips = load_clips(prepared, 4, landmarks_config(prepared).data.frame_rule).landmarks
     noise = np.random.default_rng(0).normal(0, 40, clips.shape).astype(np.float32)
     assert (model.unfamiliarity(clips + noise) > 1).all()
     assert np.median(model.unfamiliarity(clips)) < 1
+
+
+def test_bundle_tells_heads_that_turn_unlike_those_of_training(ensemble, prepared):
+    model = fer_jax.load_model(ensemble[0] / "model")
+    clips = load_clips(prepared, 4, landmarks_config(prepared).data.frame_rule).landmarks
+    plain = dataclasses.replace(model, turns=None)
+    below = dataclasses.replace(EMBEDDED, camera=Camera(yaw=25.0, pitch=15.0))
+    faces = [make_clip(5, n, n, frames=4, database=below).landmarks for n in range(8)]
+    faces = np.stack(faces).astype(np.float32)
+    turned = model.turns.score(mean_turn(faces)) / model.turns.threshold
+    assert (turned > 1).mean() > 0.8  # of heads of training few
+    assert (model.turns.score(mean_turn(clips)) > model.turns.threshold).mean() < 0.3
+    both = np.maximum(plain.unfamiliarity(faces), turned)
+    np.testing.assert_allclose(model.unfamiliarity(faces), both, rtol=1e-6)
+    scaled = model.unfamiliarity(clips * 2, frame_width=1000)  # pixels of a larger picture
+    np.testing.assert_allclose(scaled, model.unfamiliarity(clips, frame_width=500), rtol=1e-3)
+    assert dataclasses.replace(model, familiarity=None).unfamiliarity(clips) is None
+
+
+TURNS = {
+    "gone": ({}, None, "its file turns.msgpack is missing"),
+    "older": ({"bundle_version": 3}, "turns.msgpack", "turns of the head are of bundles of"),
+    "alone": ({"familiarity": False}, "turns.msgpack", "turns of the head are of bundles of"),
+    "of features": ({}, "familiarity.msgpack", "angles, not yaw and pitch"),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_turns_that_make_no_sense_are_refused(ensemble, tmp_path, name):
+    bundle = shutil.copytree(ensemble[0] / "model", tmp_path / "model")
+    changed, source, words = TURNS[name]
+    info = bundle / "model.json"
+    content = json.loads(info.read_text())
+    assert content["bundle_version"] == 4 and content.pop("sha256")["turns.msgpack"]
+    info.write_text(json.dumps(content | changed))
+    kept = None if source is None else (bundle / source).read_bytes()
+    (bundle / "turns.msgpack").unlink()
+    if kept is not None:
+        (bundle / "turns.msgpack").write_bytes(kept)
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        fer_jax.load_model(bundle)
+
+
+def test_bundle_without_turns_opens_as_before(ensemble, tmp_path):
+    bundle = read_bundle(ensemble[0] / "model")
+    dataclasses.replace(bundle, turns=None).write(tmp_path / "older")
+    assert json.loads((tmp_path / "older/model.json").read_text())["bundle_version"] == 3
+    assert not (tmp_path / "older/turns.msgpack").exists()
+    assert fer_jax.load_model(tmp_path / "older").turns is None
 
 
 def test_rows_of_unfamiliar_faces_abstain(ensemble, tmp_path):

@@ -14,6 +14,7 @@ together, as in probabilistic PCA (Tipping & Bishop, JRSS B 1999), so that littl
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -81,16 +82,7 @@ class Familiarity:
         Raises:
           ValueError: there are no scores, or the share makes no sense.
         """
-        scores, people = np.asarray(scores, np.float64), np.asarray(people)
-        if not len(scores) or scores.shape != people.shape:
-            raise ValueError(f"{len(scores)} scores do not go with {len(people)} people")
-        if not 0 < share <= 1:
-            raise ValueError(f"the share of familiar examples is {share}: above 0, at most 1")
-        order = np.argsort(scores, kind="stable")
-        below = np.cumsum(equal_weights(people)[order])
-        place = np.searchsorted(below, share - 1e-9)
-        threshold = float(scores[order][min(place, len(scores) - 1)])
-        return dataclasses.replace(self, threshold=threshold)
+        return dataclasses.replace(self, threshold=_quantile(scores, people, share))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Its content for a file; `from_arrays` reads it."""
@@ -113,6 +105,41 @@ class Familiarity:
         _check(arrays)
         scalars = {name: float(arrays[name]) for name in ("rest", "threshold")}
         return cls(**arrays | scalars)
+
+
+def joint_thresholds(
+    familiarities: Sequence[Familiarity], scores: Sequence, people, share: float = 0.95
+) -> list[Familiarity]:
+    """Chooses thresholds of several kinds of features, within all of which that share lies.
+
+    Each kind alone calls as many examples unfamiliar; an example is as unfamiliar as the largest of
+    its scores over their thresholds.
+
+    Args:
+      familiarities: one of each kind.
+      scores: `[N]` of each kind; see `Familiarity.with_threshold`.
+      people, share: see there.
+    """
+    alone = [_quantile(own, people, share) for own in scores]
+    over = [np.asarray(own) / max(each, _SMALLEST) for own, each in zip(scores, alone, strict=True)]
+    wider = _quantile(np.max(over, 0), people, share)
+    return [
+        dataclasses.replace(each, threshold=max(own, _SMALLEST) * wider)
+        for each, own in zip(familiarities, alone, strict=True)
+    ]
+
+
+def _quantile(scores, people, share: float) -> float:
+    """The score within which a share of the examples of people lies, each counting alike."""
+    scores, people = np.asarray(scores, np.float64), np.asarray(people)
+    if not len(scores) or scores.shape != people.shape:
+        raise ValueError(f"{len(scores)} scores do not go with {len(people)} people")
+    if not 0 < share <= 1:
+        raise ValueError(f"the share of familiar examples is {share}: above 0, at most 1")
+    order = np.argsort(scores, kind="stable")
+    below = np.cumsum(equal_weights(people)[order])
+    place = np.searchsorted(below, share - 1e-9)
+    return float(scores[order][min(place, len(scores) - 1)])
 
 
 def fit_familiarity(features, labels=None, *, points: str = "classes") -> Familiarity:

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf
 
 from fer_jax import uncertainty
@@ -150,3 +152,21 @@ def test_what_does_not_fit_is_refused():
         familiar.with_threshold([1.0], ["a"], 0.0)
     with pytest.raises(ValueError, match="use one of classes, examples"):
         uncertainty.fit_familiarity(*clusters(), points="all")
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.9, 0.95, 1.0]), st.integers(1, 3))
+def test_joint_thresholds_hold_the_share_within_all_kinds(seed, share, kinds):
+    rng = np.random.default_rng(seed)
+    people = np.sort(rng.integers(8, size=200))
+    familiar = uncertainty.fit_familiarity(rng.standard_normal((20, 2)))
+    scores = [each * rng.gamma(5, size=200) for each in (1, 1e-3, 1e3)[:kinds]]  # any scale
+    limits = uncertainty.joint_thresholds([familiar] * kinds, scores, people, share)
+    within = [own <= each.threshold * (1 + 1e-9) for own, each in zip(scores, limits, strict=True)]
+    inside = np.all(within, 0)
+    weight = 1 / np.bincount(people)[people] / len(np.unique(people))  # each person counts alike
+    assert share - 1e-6 <= weight[inside].sum() <= share + weight.max() + 1e-6
+    alone = [familiar.with_threshold(own, people, share).threshold for own in scores]
+    ratio = [each.threshold / own for each, own in zip(limits, alone, strict=True)]
+    np.testing.assert_allclose(ratio, ratio[0])  # all are widened alike, or not at all
+    assert ratio[0] >= 1 - 1e-9 and (kinds > 1 or ratio[0] == pytest.approx(1))
