@@ -189,21 +189,29 @@ def threshold_for_share(distance, share: float) -> float:
     return float(np.quantile(distance, share, method="inverted_cdf"))
 
 
-def bootstrap_interval(function, *values, groups, level: float = 0.95, draws: int = 1000):
+def bootstrap_interval(
+    function, *values, groups, level: float = 0.95, draws: int = 1000, strata=None
+):
     """Bootstrap interval of a metric over groups, seed 0.
 
     Args:
       function: `(*values, weight) -> [W, ...]`.
       values: `[N, ...]` each.
       groups: `[N]` subject of each example; those of one subject are not independent.
+      strata: `[N]`, the same for all of a subject: as many subjects of each are drawn as there are.
 
     Returns:
       Low and high, each as a row of `function`; NaN of a single group, or where it is NaN.
     """
-    names, group = np.unique(np.asarray(groups), return_inverse=True)
-    rng, shares, results = np.random.default_rng(0), np.full(len(names), 1 / len(names)), []
-    for first in range(0, draws, _DRAWS):
-        drawn = rng.multinomial(len(names), shares, size=min(_DRAWS, draws - first))
+    names, first, group = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    strata = np.zeros(len(group), int) if strata is None else np.asarray(strata)
+    rng, results = np.random.default_rng(0), []
+    for start in range(0, draws, _DRAWS):
+        drawn = np.zeros((min(_DRAWS, draws - start), len(names)), int)
+        for stratum in np.unique(strata):
+            own = np.flatnonzero(strata[first] == stratum)
+            shares = np.full(len(own), 1 / len(own))
+            drawn[:, own] = rng.multinomial(len(own), shares, size=len(drawn))
         weight = drawn[:, group].astype(np.float64)
         results.append(function(*values, weight / weight.sum(1, keepdims=True)))
     results = np.concatenate(results)

@@ -36,7 +36,9 @@ class Figure(NamedTuple):
     people: int = 0
 
 
-def figure(part: str, what: str, measure: str, function: Callable, *values, people) -> Figure:
+def figure(
+    part: str, what: str, measure: str, function: Callable, *values, people, strata=None
+) -> Figure:
     """Measures, and bootstraps over people as the report does.
 
     Args:
@@ -44,10 +46,11 @@ def figure(part: str, what: str, measure: str, function: Callable, *values, peop
       function: `(*values, weight) -> [W]`, weight `[W, N]`, rows that add to 1.
       values: `[N, ...]` each.
       people: `[N]`.
+      strata: `[N]`, of whom as many people are drawn as there are; see `bootstrap_interval`.
     """
     count = len(people)
     whole = function(*values, np.full((1, count), 1 / count))
-    low, high = metrics.bootstrap_interval(function, *values, groups=people)
+    low, high = metrics.bootstrap_interval(function, *values, groups=people, strata=strata)
     return Figure(
         part, what, measure, float(whole[0]), float(low), float(high), len(np.unique(people))
     )

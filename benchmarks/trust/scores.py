@@ -33,14 +33,34 @@ def quality(held: Held) -> list[Figure]:
     """Part d: accuracy, calibration and selective prediction, before and after calibration."""
     if held.dimensional:
         return []
+    found = _beside_votes(held)
     held = held.of_one_class()
     raw = held.summary.mean
-    found = _of("before", raw, held)
+    found += _of("before", raw, held)
     if held.divided:
         found += _of("after", held.calibrated(), held)
     if len(held.samples) > 1:
         right = raw.argmax(-1) == held.labels
         found += _areas("by mutual information", held.summary.mutual_information, right, held)
+    return found
+
+
+def _beside_votes(held: Held) -> list[Figure]:
+    """Distance of the largest probability from the share of the votes for that class.
+
+    Of all clips, those without a majority too.
+    """
+    if held.votes is None:
+        return []
+    given = {"before": held.summary.mean}
+    if held.divided:
+        given["after"] = held.calibrated()
+    found, shares = [], held.votes / held.votes.sum(-1, keepdims=True)
+    for what, p in given.items():
+        own = np.take_along_axis(shares, p.argmax(-1)[:, None], -1)[:, 0]
+        values = p.max(-1), own, measures.equal_bins(p.max(-1))
+        error = measures.calibration_error
+        found.append(figure("d", what, "ECE by votes", error, *values, people=held.people))
     return found
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.trust import tables
+from benchmarks.trust import sets, tables
 from benchmarks.trust.methods import DATASETS, METHODS
 from fer_jax.tasks.report_lines import table
 
 _PLAIN = "none"  # dropout off: what the cost of the other methods is relative to
-_DOUBTS = ("unfamiliarity", "entropy", "mutual information")
+_DOUBTS = ("unfamiliarity", "entropy", "uncertainty", "mutual information")
 
 
 class Column(NamedTuple):
@@ -52,6 +53,11 @@ HELD = (
     Column("refused", "e", "target 0.95", "refused", digits=2),
     Column("answered", "e", "target 0.95", "coverage", digits=2),
 )
+INTERVALS = ("residual", "quantile")  # kinds of them
+OF_INTERVALS = (  # columns
+    "dataset", "method", "interval", "seeds", "people",
+    *(f"{level:g}: held, width" for level in sets.LEVELS),
+)  # fmt: skip
 # The clips that are told apart from usual ones: (name of the row, what, measure).
 _DAMAGED = (("damaged, strength 3", "strength 3"), ("damaged, strength 5", "strength 5"))
 
@@ -64,6 +70,7 @@ def lines(found: pd.DataFrame) -> list[str]:
         ("Targets", "", _targets(whole)),
         ("Probabilities", _OF_QUALITY, _by_method(whole, QUALITY)),
         ("Sets and promises", _OF_HELD, _by_method(whole, HELD)),
+        ("Intervals of dimensions", _OF_INTERVALS, _intervals(whole)),
         ("Unlike the training data", _OF_DOUBTS, _doubts(whole)),
         ("Cost", _OF_COST, _cost(found)),
     ):
@@ -87,10 +94,16 @@ _OF_HELD = (
     "half of the people: share of 50 divisions in which the other half kept or broke it, or in "
     "which none was made (refused); share of the clips that is answered where one was made."
 )
+_OF_INTERVALS = (
+    "Share of the labels that intervals hold, and their mean width in units of the labels, means "
+    "over the dimensions, by level. Residual: a multiple of the standard deviation of the samples "
+    "(`none` has one sample: of 1). Quantile: as far beyond the quantiles of the samples."
+)
 _OF_DOUBTS = (
     "Area under the ROC curve that tells such clips from those of people never seen; 0.5 is "
     "chance, and below it they look surer. Of unfamiliarity: least to most of the methods. Of the "
-    "methods: entropy / mutual information. Damage: mean of all kinds."
+    "methods: entropy / mutual information, or the uncertainty of dimensions. Damage: mean of all "
+    "kinds."
 )
 _OF_COST = (
     "Training as a multiple of one network's, whose seconds are given, each seed against the same "
@@ -128,6 +141,25 @@ def _by_method(whole: pd.DataFrame, columns: tuple[Column, ...]) -> list[str]:
                 body.append([dataset, method, _seeds(there), people, *cells])
     titles = ["dataset", "method", "seeds", "people", *(each.title for each in columns)]
     return table(" | ".join(titles), body) if body else []
+
+
+def _intervals(whole: pd.DataFrame) -> list[str]:
+    """A row for each dataset, method and kind of interval; the levels stand side by side."""
+    values = {_key(row): row for row in whole.itertuples()}
+    body = []
+    for dataset in DATASETS:
+        for method, what in itertools.product(METHODS, INTERVALS):
+            cells, there = [], []
+            for level in sets.LEVELS:
+                key = "c", dataset, method, f"{what} {level:g}"
+                held, width = (values.get((*key, each)) for each in ("coverage", "mean size"))
+                if held is not None:
+                    there.append(held)
+                    cells.append(f"{held.value:.3f}, {width.value:.2f}")
+            if there:
+                people = f"{there[0].people:.0f}"
+                body.append([dataset, method, what, _seeds(there), people, *cells])
+    return table(" | ".join(OF_INTERVALS), body) if body else []
 
 
 def _key(row) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ TARGETS = (
     Target("c", "buhmap", ".* 0.9", "coverage", least=0.88, most=0.94),
     Target("c", "buhmap", ".* 0.9", "mean size", most=1.5),
     Target("d", ".*", "after", "ECE", most=0.03),
+    Target("d", ".*", "after", "ECE by votes", most=0.03),
     # With 90% confidence a threshold that is given reaches its target; to refuse breaks nothing.
     Target("e", ".*", "target .*", "broken", most=0.1),
 )

@@ -238,9 +238,11 @@ def _unlike(found: list[_Scored]) -> list[Figure]:
         theirs, others = _joined(found, key)
         both = np.append(people, others)
         flags = np.repeat([False, True], [len(people), len(others)])
+        # people of another database are drawn apart from ours, who are few; held clips are of ours
+        drawn = {"people": both, "strata": None if set(people) & set(others) else flags}
         for name, clean in own.items():
             given = np.append(clean, theirs[name]), flags
             figures.append(
-                figure("b", f"{key[0]}, {name}", "AUROC", measures.auroc, *given, people=both)
+                figure("b", f"{key[0]}, {name}", "AUROC", measures.auroc, *given, **drawn)
             )
     return figures

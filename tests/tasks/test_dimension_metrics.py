@@ -111,6 +111,33 @@ def test_interval_of_the_bootstrap():
     assert np.isnan(metrics.bootstrap_interval(mean, distance, groups=np.zeros(400))).all()
 
 
+def test_strata_are_drawn_apart():
+    """The difference of two means of few people: every resample has some of both."""
+    rng = np.random.default_rng(0)
+    values, second = rng.normal(0, 1, 300), np.arange(300) >= 40
+    people = np.where(second, 100 + np.arange(300) % 30, np.arange(300) % 4)
+
+    def difference(values, second, weight):
+        sums = [(weight * side) @ values for side in (second, ~second)]
+        totals = [weight @ side.astype(float) for side in (second, ~second)]
+        with np.errstate(invalid="ignore"):
+            return sums[0] / totals[0] - sums[1] / totals[1]
+
+    given = difference, values, second
+    assert np.isnan(metrics.bootstrap_interval(*given, groups=people)).all()  # some have none
+    low, high = metrics.bootstrap_interval(*given, groups=people, strata=second)
+    of_people = [
+        np.bincount(people[side], values[side])[np.unique(people[side])]
+        / np.bincount(people[side])[np.unique(people[side])]
+        for side in (second, ~second)
+    ]
+    deviation = np.sqrt(sum(each.var() / len(each) for each in of_people))
+    assert (high - low) / 2 == pytest.approx(1.96 * deviation, rel=0.25)
+    alone = metrics.bootstrap_interval(*given, groups=np.arange(300))
+    one = metrics.bootstrap_interval(*given, groups=np.arange(300), strata=np.zeros(300))
+    np.testing.assert_array_equal(alone, one)
+
+
 def test_bootstrap_holds_few_resamples_at_a_time():
     """The same resamples as all at once, whose weights would take 480 MB here."""
     values = np.random.default_rng(1).normal(size=100_000)

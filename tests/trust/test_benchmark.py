@@ -89,6 +89,20 @@ def test_quality_agrees_with_the_report(kind, opened, finished_run):
     assert ("by mutual information", "AURC") in found
 
 
+def test_error_by_votes_agrees_with_the_report(opened, finished_run):
+    held = saved.read(opened("distribution"), "samples")
+    found = by_name(scores.quality(held))
+    mode = finished_run("distribution").metrics["votes"]["inference_modes"]["mc_dropout"]
+    assert found["before", "ECE by votes"].value == pytest.approx(
+        mode["calibration_error"], abs=1e-6
+    )
+    p, votes = held.calibrated(), held.votes
+    after = uncertainty.expected_calibration_error(p, votes / votes.sum(-1, keepdims=True))
+    assert found["after", "ECE by votes"].value == pytest.approx(after, abs=1e-6)
+    plain = by_name(scores.quality(saved.read(opened("landmarks"), "samples")))
+    assert ("before", "ECE by votes") not in plain
+
+
 def test_exact_probabilities_have_the_calibration_error_of_chance():
     p = np.random.default_rng(0).dirichlet(np.ones(4), 400)
     draws = np.random.default_rng(1)

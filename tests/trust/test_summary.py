@@ -88,6 +88,24 @@ def test_methods_stand_side_by_side_where_clips_are_told_apart():
     assert "jitter" not in text
 
 
+def test_intervals_of_dimensions_have_a_row_for_each_kind():
+    held = [
+        Figure("c", f"{kind} {level}", name, value + level, people=40)
+        for kind, level in (("residual", 0.8), ("residual", 0.9), ("residual", 0.95),
+                            ("quantile", 0.8), ("quantile", 0.9), ("quantile", 0.95))
+        for name, value in (("coverage", 0.001), ("mean size", 1), ("worst person", 0))
+    ]  # fmt: skip
+    told = [Figure("b", "no faces, unfamiliarity", "AUROC", 0.98),
+            Figure("b", "no faces, uncertainty", "AUROC", 0.61)]  # fmt: skip
+    text = "\n".join(summary.lines(joined(("ferplus_dimensions", "laplace", 0, held + told))))
+    assert f"| {' | '.join(summary.OF_INTERVALS)} |" in text
+    row = "0.801, 1.80 | 0.901, 1.90 | 0.951, 1.95 |"
+    assert f"| ferplus_dimensions | laplace | quantile | 1 | 40 | {row}" in text
+    assert text.count("| ferplus_dimensions | laplace | residual |") == 1
+    assert "| ferplus_dimensions | no faces | 1 | 0.98 | 0.61 |" in text
+    assert "## Sets" not in text
+
+
 def test_cost_is_that_of_the_same_seed():
     found = joined(
         ("lse", "none", 0, cost(10, 0.9)), ("lse", "none", 1, cost(5, 0.9)),
@@ -119,5 +137,6 @@ def test_the_page_of_results_has_the_tables_that_are_printed():
     for columns in (summary.QUALITY, summary.HELD):
         titles = " | ".join(["dataset", "method", "seeds", "people", *(c.title for c in columns)])
         assert f"| {titles} |" in page
+    assert f"| {' | '.join(summary.OF_INTERVALS)} |" in page
     for target in tables.TARGETS:
         assert f"| {target.name()} | {target.text()} |" in page
