@@ -12,6 +12,7 @@ from fer_jax.uncertainty.people import groups_of_people
 
 LEVELS = (0.8, 0.9, 0.95)
 SCORES = ("lac", "aps", "raps")
+INTERVALS = ("total", "samples", "quantile")
 TARGETS = (0.9, 0.95)
 DIVISIONS = 50
 _MOST_GROUPS = 20  # of people, that the penalty of RAPS is chosen on
@@ -20,6 +21,10 @@ _LEAST_PEOPLE = 4  # that are divided
 
 def coverage(held: Held, seed: int = 0) -> list[Figure]:
     """Part c: sets and intervals of each group of people, fitted to the others.
+
+    Intervals are as wide as a multiple of a standard deviation, of the samples and the residual
+    together as `predict` gives them ("total") or of the samples alone, or reach beyond two
+    quantiles of the samples.
 
     The calibrator is fitted first, and the sets to probabilities of people whom it was not fitted
     to.
@@ -83,20 +88,34 @@ def _coverage(what: str, holds, size, people) -> list[Figure]:
 
 def _intervals(held: Held) -> list[Figure]:
     """The same for dimensions; size is the mean width of an interval."""
-    found, samples = [], held.samples.astype(np.float64)
-    deviation = samples.std(0) if len(samples) > 1 else np.ones(samples.shape[1:])
+    found, several = [], len(held.samples) > 1
     for level in LEVELS:
-        pairs = {"residual": (samples.mean(0), deviation)}
-        if len(samples) > 1:
-            pairs["quantile"] = np.quantile(samples, (0.5 - level / 2, 0.5 + level / 2), axis=0)
-        for method, pair in pairs.items():
-            low, high, _ = uncertainty.cross_intervals(
-                held.labels, pair, held.people, held.groups, level, method=method, unit=held.unit
-            )
+        for kind in INTERVALS if several else INTERVALS[:1]:
+            low, high = np.empty((2, *held.labels.shape))
+            for own, rest in held.elsewhere():
+                pair = _centre_and_spread(kind, held, rest, level)
+                given = [each[rest] for each in pair], held.people[rest], level
+                method = "quantile" if kind == "quantile" else "residual"
+                rule = uncertainty.fit_intervals(
+                    held.labels[rest], *given, method=method, unit=held.unit
+                )
+                new = uncertainty.conformal_intervals([each[own] for each in pair], rule)
+                low[own], high[own] = new
             holds = ((low <= held.labels) & (held.labels <= high)).mean(-1)
-            what = f"{method} {level:g}"
-            found += _coverage(what, holds, (high - low).mean(-1), held.people)
+            found += _coverage(f"{kind} {level:g}", holds, (high - low).mean(-1), held.people)
     return found
+
+
+def _centre_and_spread(kind: str, held: Held, rest: np.ndarray, level: float):
+    """What `fit_intervals` takes of all clips, `[N, D]` each; the residual is that of the rest."""
+    samples = held.samples.astype(np.float64)
+    if kind == "quantile":
+        return np.quantile(samples, (0.5 - level / 2, 0.5 + level / 2), axis=0)
+    mean, variance = samples.mean(0), samples.var(0)
+    if kind == "total":
+        squares = (held.labels[rest] - mean[rest]) ** 2 - variance[rest]
+        variance = variance + np.maximum(squares.mean(0), 0)
+    return mean, np.sqrt(variance)
 
 
 def abstention(held: Held) -> list[Figure]:

@@ -53,7 +53,6 @@ HELD = (
     Column("refused", "e", "target 0.95", "refused", digits=2),
     Column("answered", "e", "target 0.95", "coverage", digits=2),
 )
-INTERVALS = ("residual", "quantile")  # kinds of them
 OF_INTERVALS = (  # columns
     "dataset", "method", "interval", "seeds", "people",
     *(f"{level:g}: held, width" for level in sets.LEVELS),
@@ -96,8 +95,9 @@ _OF_HELD = (
 )
 _OF_INTERVALS = (
     "Share of the labels that intervals hold, and their mean width in units of the labels, means "
-    "over the dimensions, by level. Residual: a multiple of the standard deviation of the samples "
-    "(`none` has one sample: of 1). Quantile: as far beyond the quantiles of the samples."
+    "over the dimensions, by level. Total: a multiple of the standard deviation of the samples and "
+    "the residual together, as `predict` gives it. Samples: of the samples alone. Quantile: as far "
+    "beyond two quantiles of the samples."
 )
 _OF_DOUBTS = (
     "Area under the ROC curve that tells such clips from those of people never seen; 0.5 is "
@@ -148,7 +148,7 @@ def _intervals(whole: pd.DataFrame) -> list[str]:
     values = {_key(row): row for row in whole.itertuples()}
     body = []
     for dataset in DATASETS:
-        for method, what in itertools.product(METHODS, INTERVALS):
+        for method, what in itertools.product(METHODS, sets.INTERVALS):
             cells, there = [], []
             for level in sets.LEVELS:
                 key = "c", dataset, method, f"{what} {level:g}"

@@ -144,7 +144,7 @@ def test_intervals_of_dimensions_hold_the_labels():
     samples = labels + rng.normal(0, 1, (200, 3)) + rng.normal(0, 0.5, (30, 200, 3))
     held = saved.Held(samples, labels, None, who, groups_of_people(who, 3))
     found = by_name(sets.coverage(held))
-    for method in ("residual", "quantile"):
+    for method in sets.INTERVALS:
         for level in sets.LEVELS:
             each = found[f"{method} {level:g}", "coverage"]
             assert each.value == pytest.approx(level, abs=0.05) and each.people == 20
@@ -155,8 +155,8 @@ def test_intervals_of_dimensions_hold_the_labels():
 def test_dimensions_without_samples_have_intervals_of_one_width(opened):
     held = saved.read(opened("dimensions"), "recalibrated")
     found = by_name(sets.coverage(held))
-    assert {what.split()[0] for what, _ in found} == {"residual"}
-    widths = [found[f"residual {level:g}", "mean size"].value for level in sets.LEVELS]
+    assert {what.split()[0] for what, _ in found} == {"total"}
+    widths = [found[f"total {level:g}", "mean size"].value for level in sets.LEVELS]
     assert widths[0] > 0 and (np.diff(widths) > -1e-9).all()  # of few people the largest error
     assert scores.quality(held) == sets.abstention(held) == []
 

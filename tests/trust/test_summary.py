@@ -91,7 +91,7 @@ def test_methods_stand_side_by_side_where_clips_are_told_apart():
 def test_intervals_of_dimensions_have_a_row_for_each_kind():
     held = [
         Figure("c", f"{kind} {level}", name, value + level, people=40)
-        for kind, level in (("residual", 0.8), ("residual", 0.9), ("residual", 0.95),
+        for kind, level in (("total", 0.8), ("total", 0.9), ("total", 0.95),
                             ("quantile", 0.8), ("quantile", 0.9), ("quantile", 0.95))
         for name, value in (("coverage", 0.001), ("mean size", 1), ("worst person", 0))
     ]  # fmt: skip
@@ -101,7 +101,7 @@ def test_intervals_of_dimensions_have_a_row_for_each_kind():
     assert f"| {' | '.join(summary.OF_INTERVALS)} |" in text
     row = "0.801, 1.80 | 0.901, 1.90 | 0.951, 1.95 |"
     assert f"| ferplus_dimensions | laplace | quantile | 1 | 40 | {row}" in text
-    assert text.count("| ferplus_dimensions | laplace | residual |") == 1
+    assert text.count("| ferplus_dimensions | laplace | total |") == 1
     assert "| ferplus_dimensions | no faces | 1 | 0.98 | 0.61 |" in text
     assert "## Sets" not in text
 
