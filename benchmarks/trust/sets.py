@@ -11,7 +11,7 @@ from fer_jax import uncertainty
 from fer_jax.uncertainty.people import groups_of_people
 
 LEVELS = (0.8, 0.9, 0.95)
-SCORES = ("lac", "aps", "raps")
+SCORES = ("lac", "lac or none", "aps", "raps")  # "or none": sets may be empty
 INTERVALS = ("total", "samples", "quantile")
 TARGETS = (0.9, 0.95)
 DIVISIONS = 50
@@ -57,13 +57,16 @@ def coverage(held: Held, seed: int = 0) -> list[Figure]:
     figures = []
     for (score, level), found in sets.items():
         holds = found[np.arange(len(found)), held.labels]
-        figures += _coverage(f"{score.upper()} {level:g}", holds, found.sum(-1), held.people)
+        name, *rest = score.partition(" ")
+        what = f"{name.upper()}{''.join(rest)} {level:g}"
+        figures += _coverage(what, holds, found.sum(-1), held.people)
     return figures
 
 
 def _sets(score: str, level: float, unit: str, fitted, new) -> np.ndarray:
     """Sets of new clips by a rule that is fitted to others."""
     p, labels, people, uniform = fitted
+    score, _, empty = score.partition(" ")
     options, drawn = {"score": score, "unit": unit}, score != "lac"
     if score == "raps":
         coarse = groups_of_people(people, _MOST_GROUPS)
@@ -72,7 +75,9 @@ def _sets(score: str, level: float, unit: str, fitted, new) -> np.ndarray:
     rule = uncertainty.fit_sets(
         p, labels, people, level, uniform=uniform if drawn else None, **options
     )
-    return uncertainty.prediction_sets(new[0], rule, uniform=new[1] if drawn else None)
+    return uncertainty.prediction_sets(
+        new[0], rule, uniform=new[1] if drawn else None, allow_empty=bool(empty)
+    )
 
 
 def _coverage(what: str, holds, size, people) -> list[Figure]:

@@ -138,6 +138,14 @@ def test_sets_hold_the_labels_as_often_as_their_level():
         assert found[f"{score} 0.9", "worst person"].value <= levels[1].value
 
 
+def test_sets_that_may_be_empty_hold_no_more_than_their_level():
+    found = by_name(sets.coverage(drawn(known=4.0)))  # right more often than any level
+    for level in sets.LEVELS:
+        never, empty = (found[f"LAC{word} {level:g}", "coverage"] for word in ("", " or none"))
+        assert never.value > 0.96 and empty.value == pytest.approx(level, abs=0.05)
+        assert found[f"LAC or none {level:g}", "mean size"].value < 1
+
+
 def test_intervals_of_dimensions_hold_the_labels():
     rng, who = np.random.default_rng(0), np.repeat(np.arange(20), 10)
     labels = rng.normal(5, 2, (200, 3))
