@@ -61,12 +61,12 @@ def familiarity_of(
 
 
 def _scores(results: Sequence[Mapping], part: str) -> dict[str, np.ndarray]:
-    """The scores of a part, fold after fold, of each kind that all folds have."""
+    """The scores of a part, fold after fold: activations, and turns if all folds have them."""
     names = {kind: f"{part}_{name}" for kind, (_, name) in _NAMES.items()}
     return {
         kind: np.concatenate([each[name] for each in results])
         for kind, name in names.items()
-        if all(name in each for each in results)
+        if kind == "activations" or all(name in each for each in results)
     }
 
 
@@ -106,13 +106,13 @@ def summary(clips, folds: Sequence, results: Sequence) -> dict:
 def lines(found: dict, kind: str) -> list[str]:
     """The sentence of the report about what `summary` found; `kind` names the clips."""
     own = "the evaluated ones themselves" if found["same"] else "the validation part"
-    turns = (
-        f" and {found['turn_limit']:.3g} for how the head turns" if "turn_limit" in found else ""
-    )
+    turns, within = "", "it"
+    if "turn_limit" in found:
+        turns, within = f" or, in the turn of the head, of {found['turn_limit']:.3g}", "both"
     return [
         f"Unfamiliar: {found['beyond']:.1%} of the evaluated {kind} lie beyond the limit, a "
-        f"distance of {found['limit']:.3g} from the training {kind}{turns}, within which 95% of "
-        f"the {kind} of a person lie (mean over {found['people']} people, {found['clips']} {kind}: "
+        f"distance of {found['limit']:.3g} from the training {kind}{turns}; 95% of the {kind} of a "
+        f"person lie within {within} (mean over {found['people']} people, {found['clips']} {kind}: "
         f"{own}).",
         "",
     ]

@@ -193,4 +193,7 @@ def test_limit_and_share_beyond_it_are_reported(validated):
     (text, _) = doubts.lines(found, "clips")
     assert ("the validation part" if validated else "themselves") in text
     assert f"{found['beyond']:.1%} of the evaluated clips" in text
-    assert f"{found['turn_limit']:.3g} for how the head turns" in text
+    assert f"in the turn of the head, of {found['turn_limit']:.3g}; 95%" in text
+    assert "lie within both" in text
+    (text, _) = doubts.lines({k: v for k, v in found.items() if k != "turn_limit"}, "clips")
+    assert "lie within it" in text and "turn" not in text
