@@ -201,7 +201,8 @@ def bootstrap_interval(
       strata: `[N]`, the same for all of a subject: as many subjects of each are drawn as there are.
 
     Returns:
-      Low and high, each as a row of `function`; NaN of a single group, or where it is NaN.
+      Low and high, each as a row of `function`; NaN if a stratum has a single group, or where it is
+      NaN.
     """
     names, first, group = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
     strata = np.zeros(len(group), int) if strata is None else np.asarray(strata)
@@ -215,7 +216,7 @@ def bootstrap_interval(
         weight = drawn[:, group].astype(np.float64)
         results.append(function(*values, weight / weight.sum(1, keepdims=True)))
     results = np.concatenate(results)
-    if len(names) < 2:
+    if np.unique(strata[first], return_counts=True)[1].min() < 2:
         results = np.full_like(results, np.nan)
     return tuple(np.quantile(results, (0.5 - level / 2, 0.5 + level / 2), axis=0))
 

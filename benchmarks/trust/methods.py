@@ -81,13 +81,14 @@ def config_of(dataset: str, method: str, seed: int, fields: dict | None = None) 
       fields: further fields, which come last.
     """
     own = METHODS[method]
-    changed = FIELDS | own.fields | (fields or {})
+    changed = FIELDS | own.fields
+    if own.fields.get("uncertainty.posterior") in AVERAGED:  # of late epochs: refused with "best"
+        changed = {**changed, "train.select_checkpoint": "last"}
+    changed |= fields or {}
     config = load_config(
         DATASETS[dataset].config, [f"{name}={value}" for name, value in changed.items()]
     )
     config.name, config.seed = run_name(dataset, own.run, seed), seed
-    if config.uncertainty.posterior in AVERAGED:  # late epochs
-        config.train.select_checkpoint = "last"
     return config
 
 

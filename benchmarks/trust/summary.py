@@ -153,9 +153,9 @@ def _intervals(whole: pd.DataFrame) -> list[str]:
             for level in sets.LEVELS:
                 key = "c", dataset, method, f"{what} {level:g}"
                 held, width = (values.get((*key, each)) for each in ("coverage", "mean size"))
-                if held is not None:
-                    there.append(held)
-                    cells.append(f"{held.value:.3f}, {width.value:.2f}")
+                known = held is not None and width is not None
+                there += [held] if known else []
+                cells.append(f"{held.value:.3f}, {width.value:.2f}" if known else "")
             if there:
                 people = f"{there[0].people:.0f}"
                 body.append([dataset, method, what, _seeds(there), people, *cells])

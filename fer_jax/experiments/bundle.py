@@ -118,7 +118,7 @@ class Bundle:
         ensemble.
       posterior: over the weights, of `config.uncertainty.posterior`.
       draws: from it, of each network; () for "mc_dropout" and "swa".
-      familiarity, turns: where features and mean turns of the head of training clips lie, or None.
+      familiarity, turns: where features, and mean yaw and pitch (degrees), of training clips lie.
       threshold: largest entropy (of dimensions: uncertainty) without abstaining, or None; for
         action units one each.
       trust: calibration, prediction sets, and what is promised of the threshold.

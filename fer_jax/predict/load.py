@@ -58,8 +58,8 @@ def _predictor(bundle: Bundle) -> Predictor:
         _check_draws(draws, module, *network, spec)
     if bundle.familiarity is not None:
         _check_familiarity(module, bundle)
-    if bundle.turns is not None and len(bundle.turns.centre) != 2:
-        raise ValueError(f"its turns have {len(bundle.turns.centre)} angles, not yaw and pitch")
+    if bundle.turns is not None:
+        _check_turns(module, bundle.turns)
     networks = [
         (variables, {**variables, "batch_stats": stats})
         for variables, stats in jax.device_put(networks)
@@ -147,6 +147,14 @@ def _check_familiarity(module: nn.Module, bundle: Bundle) -> None:
     count, found = jax.eval_shape(spread, bundle.variables).shape[1], len(bundle.familiarity.centre)
     if count != found:
         raise ValueError(f"its familiarity is of {found} features, its model has {count}")
+
+
+def _check_turns(module: nn.Module, turns: uncertainty.Familiarity) -> None:
+    """Raises a ValueError if they cannot be those of the model's clips."""
+    if model_inputs.takes_crops(module):
+        raise ValueError("it has turns of the head, but its model takes face crops")
+    if len(turns.centre) != 2:
+        raise ValueError(f"its turns have {len(turns.centre)} angles, not yaw and pitch")
 
 
 def _blank_inputs(module: nn.Module, spec: InputSpec):

@@ -46,7 +46,7 @@ class Predictor:
       record: where the model comes from: metrics, dataset, config.
       ensemble: `(variables, recalibrated)` of all members of a deep ensemble, whose first is the
         above, with a leading axis M; None: it is a single network.
-      familiarity, turns: where features and mean turns of the head of training clips lie, or None.
+      familiarity, turns: where features, and mean yaw and pitch (degrees), of training clips lie.
       trust: calibrators, what makes prediction sets, and what is promised of the threshold.
       draws: of each member from its posterior (SWAG, Laplace), which predict instead of MC dropout;
         (): there are none.
@@ -230,7 +230,7 @@ class Predictor:
     def unfamiliarity(self, clips, *, frame_width: int = 0) -> np.ndarray | None:
         """Distance of B clips from those of training, in thresholds: above 1 they are unfamiliar.
 
-        Of the activations and, with `turns`, of the head's pose the larger. None: nobody can tell.
+        With `turns` that of the head, if it is larger. None: the bundle cannot tell.
         """
         if self.familiarity is None:
             return None

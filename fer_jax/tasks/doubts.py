@@ -50,14 +50,16 @@ def familiarity_of(
     """
     part = _unfitted(folds)
     chosen = np.concatenate([getattr(each, part) for each in folds])
-    scores, fits = _scores(results, part), []
+    people = np.asarray(clips.subjects)[chosen]
+    scores, fits = _scores(results, part), {}
     for kind in scores:
         prefix = _NAMES[kind][0]
         own = {name: values for name, values in result.items() if name.startswith(prefix)}
-        own = {name.removeprefix(prefix): values for name, values in own.items()}
-        fits.append(Familiarity.from_arrays(own))
-    people = np.asarray(clips.subjects)[chosen]
-    return dict(zip(scores, joint_thresholds(fits, list(scores.values()), people), strict=True))
+        if own or kind == "activations":  # a result of before there were turns has none
+            own = {name.removeprefix(prefix): values for name, values in own.items()}
+            fits[kind] = Familiarity.from_arrays(own)
+    given = list(fits.values()), [scores[kind] for kind in fits], people
+    return dict(zip(fits, joint_thresholds(*given), strict=True))
 
 
 def _scores(results: Sequence[Mapping], part: str) -> dict[str, np.ndarray]:

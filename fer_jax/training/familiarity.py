@@ -16,7 +16,7 @@ from fer_jax.training.program import Program, Run, stack
 
 MOST_CLIPS = 2000  # training clips that are fitted to; more hardly change the fit
 _AT_ONCE = 100  # clips whose heads are measured
-_LEAST_TURN = 0.1  # degrees by which the heads of some clips differ, at least
+_LEAST_TURN = 2.0  # degrees by which the heads of some clips differ, at least: the error of a pose
 
 
 def make_familiarity(program: Program) -> Callable:
@@ -65,7 +65,7 @@ def make_familiarity(program: Program) -> Callable:
 
 
 def turns(clips: Clips, part) -> np.ndarray:
-    """Mean yaw and pitch of the heads of some clips, `[N, 2]` degrees."""
+    """Mean yaw and pitch of the heads of some clips, at least one: `[N, 2]` degrees."""
     firsts = range(0, len(part), _AT_ONCE)
     return np.concatenate(
         [mean_turn(np.asarray(clips.landmarks[part[first : first + _AT_ONCE]])) for first in firsts]

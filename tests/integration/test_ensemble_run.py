@@ -11,7 +11,7 @@ import pytest
 from flax import serialization
 
 import fer_jax
-from fer_jax import uncertainty
+from fer_jax import shipped, uncertainty
 from fer_jax.data import load
 from fer_jax.data.load import load_clips
 from fer_jax.experiments.bundle import read_bundle
@@ -142,6 +142,14 @@ def test_turns_that_make_no_sense_are_refused(ensemble, tmp_path, name):
         (bundle / "turns.msgpack").write_bytes(kept)
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         fer_jax.load_model(bundle)
+
+
+def test_turns_of_a_model_of_crops_are_refused(tmp_path, ensemble):
+    turns = fer_jax.load_model(ensemble[0] / "model").turns
+    faces = read_bundle(shipped.FOLDER / "faces")
+    dataclasses.replace(faces, turns=turns).write(tmp_path)
+    with pytest.raises(ValueError, match="turns of the head, but its model takes face crops"):
+        fer_jax.load_model(tmp_path)
 
 
 def test_bundle_without_turns_opens_as_before(ensemble, tmp_path):

@@ -133,6 +133,8 @@ def test_strata_are_drawn_apart():
     ]
     deviation = np.sqrt(sum(each.var() / len(each) for each in of_people))
     assert (high - low) / 2 == pytest.approx(1.96 * deviation, rel=0.25)
+    few = np.where(second, people, 0)  # a stratum of one person says nothing of how people differ
+    assert np.isnan(metrics.bootstrap_interval(*given, groups=few, strata=second)).all()
     alone = metrics.bootstrap_interval(*given, groups=np.arange(300))
     one = metrics.bootstrap_interval(*given, groups=np.arange(300), strata=np.zeros(300))
     np.testing.assert_array_equal(alone, one)

@@ -174,6 +174,21 @@ def test_panels_of_many_units_and_very_many_windows_are_legible(units):
     assert drawn <= 3000 < sum(len(own.right) for own in panels.values())
 
 
+@pytest.mark.parametrize("older", ["the bundle's", "a fold"])
+def test_results_of_before_there_were_turns_are_judged_by_activations(older):
+    clips, folds, results = _results(np.random.default_rng(0), 80)
+    plain = {name: each for name, each in results[0].items() if "turns" not in name}
+    result = plain if older == "the bundle's" else results[0]
+    if older == "a fold":
+        results = [results[1], plain][::-1]
+    fits = doubts.familiarity_of(result, clips, folds, results)
+    assert list(fits) == ["activations"]
+    scores = np.concatenate([each["evaluation_unfamiliarity"] for each in results])
+    people = np.asarray(clips.subjects)[np.concatenate([fold.evaluation for fold in folds])]
+    alone = fits["activations"].with_threshold(scores, people).threshold
+    assert fits["activations"].threshold == pytest.approx(alone)
+
+
 @pytest.mark.parametrize("validated", [False, True])
 def test_limit_and_share_beyond_it_are_reported(validated):
     clips, folds, results = _results(np.random.default_rng(0), 80)

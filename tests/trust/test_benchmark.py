@@ -16,6 +16,7 @@ from benchmarks.trust.methods import METHODS
 from fer_jax import systems, uncertainty
 from fer_jax.predict.predictor import Predictor
 from fer_jax.storage import lock
+from fer_jax.training import averaging
 from fer_jax.uncertainty.people import groups_of_people
 from tests import finished_runs
 
@@ -282,6 +283,10 @@ def test_every_method_has_a_config_of_every_dataset(method):
         config = methods.config_of(dataset, method, 3)
         assert config.seed == 3 and config.uncertainty.familiarity
         names.add(config.name)
+        averaged = config.uncertainty.posterior in averaging.AVERAGED
+        assert not averaged or config.train.select_checkpoint == "last"  # else it is refused
+        given = methods.config_of(dataset, method, 3, {"train.select_checkpoint": "best"})
+        assert given.train.select_checkpoint == "best"  # what is given comes last
     assert len(names) == len(methods.DATASETS)
     begins = METHODS[method].begins
     assert not begins or begins in {each.run for each in METHODS.values()}

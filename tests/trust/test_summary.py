@@ -104,6 +104,9 @@ def test_intervals_of_dimensions_have_a_row_for_each_kind():
     assert text.count("| ferplus_dimensions | laplace | total |") == 1
     assert "| ferplus_dimensions | no faces | 1 | 0.98 | 0.61 |" in text
     assert "## Sets" not in text
+    last = [each for each in held if each.what == "total 0.95"]  # of one level, in its own column
+    text = "\n".join(summary.lines(joined(("ferplus_dimensions", "none", 0, last))))
+    assert "| ferplus_dimensions | none | total | 1 | 40 | | | 0.951, 1.95 |" in text
 
 
 def test_cost_is_that_of_the_same_seed():

@@ -25,6 +25,7 @@ MOST_ENTRIES = 2**14  # of float32 directions, 64 KiB; twice as many of float16
 MOST_POINTS = 128  # training examples that are kept
 POINTS = ("classes", "examples")
 _SMALLEST = 1e-30  # rest or threshold of any network
+_ROUNDING = 1e-9  # an example at the limit is within it
 _LEAST = 1e-6  # smallest variance, beside the largest
 
 
@@ -112,17 +113,24 @@ def joint_thresholds(
 ) -> list[Familiarity]:
     """Chooses thresholds of several kinds of features, within all of which that share lies.
 
-    Each kind alone calls as many examples unfamiliar; an example is as unfamiliar as the largest of
-    its scores over their thresholds.
+    Each kind takes the threshold under which the share lies, as if it was alone; then all are
+    multiplied by the same factor, until that share lies within all. An example is as unfamiliar as
+    the largest of its scores over their thresholds.
 
     Args:
-      familiarities: one of each kind.
+      familiarities: one of each kind, at least one.
       scores: `[N]` of each kind; see `Familiarity.with_threshold`.
       people, share: see there.
+
+    Returns:
+      Those of `familiarities` with their thresholds.
+
+    Raises:
+      ValueError: see `Familiarity.with_threshold`.
     """
     alone = [_quantile(own, people, share) for own in scores]
     over = [np.asarray(own) / max(each, _SMALLEST) for own, each in zip(scores, alone, strict=True)]
-    wider = _quantile(np.max(over, 0), people, share)
+    wider = _quantile(np.max(over, 0), people, share) * (1 + _ROUNDING)
     return [
         dataclasses.replace(each, threshold=max(own, _SMALLEST) * wider)
         for each, own in zip(familiarities, alone, strict=True)
