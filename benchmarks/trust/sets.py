@@ -11,7 +11,11 @@ from fer_jax import uncertainty
 from fer_jax.uncertainty.people import groups_of_people
 
 LEVELS = (0.8, 0.9, 0.95)
-SCORES = ("lac", "lac or none", "aps", "raps")  # "or none": sets may be empty
+# Score, and whether sets may be empty.
+SETS = {
+    "LAC": ("lac", False), "LAC or none": ("lac", True), "APS": ("aps", False),
+    "RAPS": ("raps", False),
+}  # fmt: skip
 INTERVALS = ("total", "samples", "quantile")
 TARGETS = (0.9, 0.95)
 DIVISIONS = 50
@@ -40,9 +44,7 @@ def coverage(held: Held, seed: int = 0) -> list[Figure]:
     held = held.of_one_class()
     uniform = np.random.default_rng(seed).random(len(held.labels))
     sets = {
-        (score, level): np.zeros(held.summary.mean.shape, bool)
-        for score in SCORES
-        for level in LEVELS
+        (name, level): np.zeros(held.summary.mean.shape, bool) for name in SETS for level in LEVELS
     }
     for own, rest in held.elsewhere():
         p = held.summary.mean[rest]
@@ -52,21 +54,18 @@ def coverage(held: Held, seed: int = 0) -> list[Figure]:
         p = uncertainty.calibrate_across(p, targets, people, within, calibrator.method)
         fitted = p, held.labels[rest], people, uniform[rest]
         new = calibrator.apply(held.summary.mean[own]), uniform[own]
-        for (score, level), found in sets.items():
-            found[own] = _sets(score, level, held.unit, fitted, new)
+        for (name, level), found in sets.items():
+            found[own] = _sets(*SETS[name], level, held.unit, fitted, new)
     figures = []
-    for (score, level), found in sets.items():
+    for (name, level), found in sets.items():
         holds = found[np.arange(len(found)), held.labels]
-        name, *rest = score.partition(" ")
-        what = f"{name.upper()}{''.join(rest)} {level:g}"
-        figures += _coverage(what, holds, found.sum(-1), held.people)
+        figures += _coverage(f"{name} {level:g}", holds, found.sum(-1), held.people)
     return figures
 
 
-def _sets(score: str, level: float, unit: str, fitted, new) -> np.ndarray:
+def _sets(score: str, empty: bool, level: float, unit: str, fitted, new) -> np.ndarray:
     """Sets of new clips by a rule that is fitted to others."""
     p, labels, people, uniform = fitted
-    score, _, empty = score.partition(" ")
     options, drawn = {"score": score, "unit": unit}, score != "lac"
     if score == "raps":
         coarse = groups_of_people(people, _MOST_GROUPS)
@@ -76,7 +75,7 @@ def _sets(score: str, level: float, unit: str, fitted, new) -> np.ndarray:
         p, labels, people, level, uniform=uniform if drawn else None, **options
     )
     return uncertainty.prediction_sets(
-        new[0], rule, uniform=new[1] if drawn else None, allow_empty=bool(empty)
+        new[0], rule, uniform=new[1] if drawn else None, allow_empty=empty
     )
 
 
@@ -104,15 +103,15 @@ def _intervals(held: Held) -> list[Figure]:
                 rule = uncertainty.fit_intervals(
                     held.labels[rest], *given, method=method, unit=held.unit
                 )
-                new = uncertainty.conformal_intervals([each[own] for each in pair], rule)
-                low[own], high[own] = new
+                pair = [each[own] for each in pair]
+                low[own], high[own] = uncertainty.conformal_intervals(pair, rule)
             holds = ((low <= held.labels) & (held.labels <= high)).mean(-1)
             found += _coverage(f"{kind} {level:g}", holds, (high - low).mean(-1), held.people)
     return found
 
 
 def _centre_and_spread(kind: str, held: Held, rest: np.ndarray, level: float):
-    """What `fit_intervals` takes of all clips, `[N, D]` each; the residual is that of the rest."""
+    """What `fit_intervals` takes of all clips: two `[N, D]`, with the residual of the rest."""
     samples = held.samples.astype(np.float64)
     if kind == "quantile":
         return np.quantile(samples, (0.5 - level / 2, 0.5 + level / 2), axis=0)
