@@ -18,7 +18,6 @@ from fer_jax.data.records import scale_to_reference
 from fer_jax.experiments.bundle import InputSpec, Record
 from fer_jax.experiments.stored_trust import StoredTrust
 from fer_jax.faces.landmarks import ALIGNED
-from fer_jax.faces.quality import mean_turn
 from fer_jax.layers.batch_norm import find_folds, fold
 from fer_jax.layers.build import has_dropout
 from fer_jax.tasks import TASKS
@@ -69,9 +68,8 @@ class Predictor:
 
     def __repr__(self) -> str:
         """One line for notebooks, without the weights."""
-        said = ""
-        if TASKS[self.task].has_probabilities:
-            said = f"; {self.trust.calibrated(self.classes)}"
+        known = TASKS[self.task].has_probabilities
+        said = f"; {self.trust.calibrated(self.classes)}" if known else ""
         return (
             f"Predictor({self.name!r}: {type(self.module).__name__} for {self.task}, "
             f"{', '.join(self.classes)}; {self.spec.frames} frames, threshold {self.threshold}"
@@ -85,10 +83,9 @@ class Predictor:
           detected: `[L]` bool, frames in which a face was found.
           times: `[L]` seconds at which they begin; None if unknown.
         """
-        detected = frame_selection.thin_frames(detected, times, self.spec.frames_per_second)
-        return frame_selection.select_frames(
-            detected, self.spec.frames, self.spec.frame_rule, times
-        )
+        spec = self.spec
+        detected = frame_selection.thin_frames(detected, times, spec.frames_per_second)
+        return frame_selection.select_frames(detected, spec.frames, spec.frame_rule, times)
 
     @property
     def takes_crops(self) -> bool:
@@ -236,9 +233,12 @@ class Predictor:
             return None
         spread = self._spread(self.recalibrated, self.features(clips, frame_width))
         distance = self.familiarity.score(spread) / self.familiarity.threshold
-        if self.turns is None:
-            return distance
-        return np.maximum(distance, self.turns.score(mean_turn(clips)) / self.turns.threshold)
+        return distance if self.turns is None else np.maximum(distance, self._turned(clips))
+
+    def _turned(self, clips) -> np.ndarray:
+        from fer_jax.faces.quality import mean_turn  # loads OpenCV
+
+        return self.turns.score(mean_turn(clips)) / self.turns.threshold
 
     @functools.cached_property
     def _spread(self):

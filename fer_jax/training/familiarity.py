@@ -9,7 +9,6 @@ import numpy as np
 
 from fer_jax import uncertainty
 from fer_jax.data.clips import Clips, padded_parts
-from fer_jax.faces.quality import mean_turn
 from fer_jax.training import parallel
 from fer_jax.training.evaluate import map_clips
 from fer_jax.training.program import Program, Run, stack
@@ -66,6 +65,8 @@ def make_familiarity(program: Program) -> Callable:
 
 def turns(clips: Clips, part) -> np.ndarray:
     """Mean yaw and pitch of the heads of some clips, at least one: `[N, 2]` degrees."""
+    from fer_jax.faces.quality import mean_turn  # loads OpenCV
+
     firsts = range(0, len(part), _AT_ONCE)
     return np.concatenate(
         [mean_turn(np.asarray(clips.landmarks[part[first : first + _AT_ONCE]])) for first in firsts]

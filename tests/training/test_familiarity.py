@@ -8,7 +8,7 @@ import pytest
 from fer_jax.data.crops import Shared
 from fer_jax.data.load import load_clips
 from fer_jax.experiments.workdir import Workdir
-from fer_jax.faces.quality import mean_turn
+from fer_jax.faces import quality
 from fer_jax.training import familiarity
 from tests.finished_runs import landmarks_config, train
 
@@ -22,7 +22,7 @@ def clips(prepared):
 
 def test_turns_are_those_of_the_clips_however_many_and_however_stored(clips, monkeypatch):
     part = np.array([5, 0, 7, 7, 30])
-    expected = mean_turn(clips.landmarks[part])
+    expected = quality.mean_turn(clips.landmarks[part])
     np.testing.assert_allclose(familiarity.turns(clips, part), expected, rtol=1e-6)
     monkeypatch.setattr(familiarity, "_AT_ONCE", 2)
     np.testing.assert_allclose(familiarity.turns(clips, part), expected, rtol=1e-6)
@@ -33,7 +33,7 @@ def test_turns_are_those_of_the_clips_however_many_and_however_stored(clips, mon
 
 
 def test_heads_that_all_turn_alike_have_no_turns(prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(familiarity, "mean_turn", lambda points: np.zeros((len(points), 2)))
+    monkeypatch.setattr(quality, "mean_turn", lambda points: np.zeros((len(points), 2)))
     train(landmarks_config(prepared, **ASKED), tmp_path)
     result = Workdir(tmp_path).load_result("random")
     assert "evaluation_unfamiliarity" in result
