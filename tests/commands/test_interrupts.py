@@ -14,8 +14,10 @@ from tests.conftest import ROOT
 from tests.integration.test_run import arguments
 
 STUCK = """
-import sys, threading, time
+import signal, sys, threading, time
 from fer_jax.commands import interrupts, start
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which tests that run under nohup ignore
 
 interrupts.PATIENCE = float(sys.argv[2])
 
