@@ -83,7 +83,7 @@ def config_of(dataset: str, method: str, seed: int, fields: dict | None = None) 
     own = METHODS[method]
     changed = FIELDS | own.fields
     if own.fields.get("uncertainty.posterior") in AVERAGED:  # of late epochs: refused with "best"
-        changed = {**changed, "train.select_checkpoint": "last"}
+        changed |= {"train.select_checkpoint": "last"}
     changed |= fields or {}
     config = load_config(
         DATASETS[dataset].config, [f"{name}={value}" for name, value in changed.items()]

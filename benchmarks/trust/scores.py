@@ -55,9 +55,9 @@ def _beside_votes(held: Held) -> list[Figure]:
     given = {"before": held.summary.mean}
     if held.divided:
         given["after"] = held.calibrated()
-    found, shares = [], held.votes / held.votes.sum(-1, keepdims=True)
+    found = []
     for what, p in given.items():
-        own = np.take_along_axis(shares, p.argmax(-1)[:, None], -1)[:, 0]
+        own = np.take_along_axis(held.votes, p.argmax(-1)[:, None], -1)[:, 0]
         values = p.max(-1), own, measures.equal_bins(p.max(-1))
         error = measures.calibration_error
         found.append(figure("d", what, "ECE by votes", error, *values, people=held.people))

@@ -8,6 +8,9 @@ from benchmarks.trust import measures
 from benchmarks.trust.measures import Figure, figure
 from benchmarks.trust.saved import Held
 from fer_jax import uncertainty
+from fer_jax.faces.emotion_ratings import SCALE
+from fer_jax.tasks.dimensions.intervals import interval, residual_variance
+from fer_jax.tasks.dimensions.scores import Spread, summarise_dimensions
 from fer_jax.uncertainty.people import groups_of_people
 
 LEVELS = (0.8, 0.9, 0.95)
@@ -92,34 +95,43 @@ def _coverage(what: str, holds, size, people) -> list[Figure]:
 
 def _intervals(held: Held) -> list[Figure]:
     """The same for dimensions; size is the mean width of an interval."""
-    found, several = [], len(held.samples) > 1
+    found, summary = [], summarise_dimensions(held.samples)
     for level in LEVELS:
-        for kind in INTERVALS if several else INTERVALS[:1]:
-            low, high = np.empty((2, *held.labels.shape))
-            for own, rest in held.elsewhere():
-                pair = _centre_and_spread(kind, held, rest, level)
-                given = [each[rest] for each in pair], held.people[rest], level
-                method = "quantile" if kind == "quantile" else "residual"
-                rule = uncertainty.fit_intervals(
-                    held.labels[rest], *given, method=method, unit=held.unit
-                )
-                pair = [each[own] for each in pair]
-                low[own], high[own] = uncertainty.conformal_intervals(pair, rule)
+        ends = {"total": _total(held, summary, level)}
+        if len(held.samples) > 1:
+            bounds = (0.5 - level / 2, 0.5 + level / 2)
+            pairs = {
+                "samples": ("residual", (summary.mean, summary.deviation)),
+                "quantile": ("quantile", np.quantile(held.samples, bounds, axis=0)),
+            }
+            for kind, (method, pair) in pairs.items():
+                ends[kind] = uncertainty.cross_intervals(
+                    held.labels, pair, held.people, held.groups, level, method=method,
+                    unit=held.unit,
+                )[:2]  # fmt: skip
+        for kind, pair in ends.items():
+            low, high = np.clip(pair, *SCALE)  # as `predict` does
             holds = ((low <= held.labels) & (held.labels <= high)).mean(-1)
             found += _coverage(f"{kind} {level:g}", holds, (high - low).mean(-1), held.people)
     return found
 
 
-def _centre_and_spread(kind: str, held: Held, rest: np.ndarray, level: float):
-    """What `fit_intervals` takes of all clips: two `[N, D]`, with the residual of the rest."""
-    samples = held.samples.astype(np.float64)
-    if kind == "quantile":
-        return np.quantile(samples, (0.5 - level / 2, 0.5 + level / 2), axis=0)
-    mean, variance = samples.mean(0), samples.var(0)
-    if kind == "total":
-        squares = (held.labels[rest] - mean[rest]) ** 2 - variance[rest]
-        variance = variance + np.maximum(squares.mean(0), 0)
-    return mean, np.sqrt(variance)
+def _total(held: Held, summary: Spread, level: float) -> np.ndarray:
+    """Both ends of the intervals of `predict`, `[2, N, D]`: the residual too is that of others."""
+    ends = np.empty((2, *held.labels.shape))
+    for own, rest in held.elsewhere():
+        labels, elsewhere = held.labels[rest], _some(summary, rest)
+        residual = residual_variance(labels, elsewhere)
+        pair = elsewhere.mean, elsewhere._replace(residual=residual).deviation
+        rule = uncertainty.fit_intervals(labels, pair, held.people[rest], level, unit=held.unit)
+        ends[:, own] = interval(_some(summary, own)._replace(residual=residual), rule)
+    return ends
+
+
+def _some(summary: Spread, chosen: np.ndarray) -> Spread:
+    """That of some clips; the residual is of dimensions, not of clips."""
+    of_clips = (getattr(summary, name)[chosen] for name in ("mean", "variance", "uncertainty"))
+    return Spread(*of_clips, summary.residual)
 
 
 def abstention(held: Held) -> list[Figure]:

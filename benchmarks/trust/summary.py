@@ -152,10 +152,12 @@ def _intervals(whole: pd.DataFrame) -> list[str]:
             cells, there = [], []
             for level in sets.LEVELS:
                 key = "c", dataset, method, f"{what} {level:g}"
-                held, width = (values.get((*key, each)) for each in ("coverage", "mean size"))
-                known = held is not None and width is not None
-                there += [held] if known else []
-                cells.append(f"{held.value:.3f}, {width.value:.2f}" if known else "")
+                held = values.get((*key, "coverage"))
+                if held is None:
+                    cells.append("")
+                else:
+                    there.append(held)
+                    cells.append(f"{held.value:.3f}, {values[*key, 'mean size'].value:.2f}")
             if there:
                 people = f"{there[0].people:.0f}"
                 body.append([dataset, method, what, _seeds(there), people, *cells])

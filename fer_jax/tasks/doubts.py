@@ -72,9 +72,8 @@ def _scores(results: Sequence[Mapping], part: str) -> dict[str, np.ndarray]:
     }
 
 
-def _unfamiliarity(clips, folds: Sequence, results: Sequence) -> np.ndarray:
+def _unfamiliarity(limits: Mapping[str, Familiarity], results: Sequence) -> np.ndarray:
     """Of the evaluated clips, in thresholds, as `Predictor.unfamiliarity`."""
-    limits = familiarity_of(results[0], clips, folds, results)
     scores = _scores(results, "evaluation")
     return np.max([scores[kind] / fit.threshold for kind, fit in limits.items()], 0)
 
@@ -101,7 +100,7 @@ def summary(clips, folds: Sequence, results: Sequence) -> dict:
         "people": len(set(np.asarray(clips.subjects)[chosen])),
         "clips": len(chosen),
         "same": part == "evaluation",
-        "beyond": float((_unfamiliarity(clips, folds, results) > 1).mean()),
+        "beyond": float((_unfamiliarity(limits, results) > 1).mean()),
     }
 
 
@@ -129,7 +128,8 @@ def figures(ambiguity: Ambiguity, clips, folds: Sequence, results: Sequence) -> 
     """
     from fer_jax.plotting import doubts
 
-    unfamiliarity, panels = _unfamiliarity(clips, folds, results), {}
+    limits = familiarity_of(results[0], clips, folds, results)
+    unfamiliarity, panels = _unfamiliarity(limits, results), {}
     for name, judged in ambiguity.kinds.items():
         known = np.isfinite(judged.uncertainty)
         if not known.any():

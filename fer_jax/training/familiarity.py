@@ -55,9 +55,10 @@ def make_familiarity(program: Program) -> Callable:
             return features(recalibrated, clips, part)
 
         found = {"activations": of_kind(activations, activations(chosen))}
-        own = None if clips.crops is not None else turns(clips, chosen)
-        if own is not None and np.ptp(own, 0).max() > _LEAST_TURN:
-            found["turns"] = of_kind(lambda part: turns(clips, part), own)
+        if clips.crops is None:
+            own = turns(clips, chosen)
+            if np.ptp(own, 0).max() > _LEAST_TURN:
+                found["turns"] = of_kind(lambda part: turns(clips, part), own)
         return found
 
     return measure

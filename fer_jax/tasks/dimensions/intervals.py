@@ -56,7 +56,7 @@ def of_dimensions(config, evaluated: Evaluated) -> Trust:
     wanted = Wanted.of(config, evaluated)
 
     def fit(examples: Examples) -> Fitted:
-        residual = _residual_variance(examples.labels, examples.summary)
+        residual = residual_variance(examples.labels, examples.summary)
         own, rule = examples.once(), None
         summary = own.summary._replace(residual=residual)
         if wanted.level:
@@ -89,7 +89,7 @@ def interval(summary: Spread, rule: IntervalRule | None) -> tuple[np.ndarray, np
     return np.clip(low, *SCALE), np.clip(high, *SCALE)
 
 
-def _residual_variance(labels, summary: Spread) -> np.ndarray:
+def residual_variance(labels, summary: Spread) -> np.ndarray:
     """Mean squared error less the mean variance over the samples, `[D]`, not below 0."""
     squares = (labels - summary.mean) ** 2 - summary.variance
     return np.maximum(squares.mean(0), 0.0)
